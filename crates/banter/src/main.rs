@@ -1,0 +1,2 @@
+//! The banter binary.
+fn main() {}
