@@ -1,1 +1,25 @@
-//! placeholder
+//! Tokens in, tokens out: model files, text, the forward pass, the KV cache, the scheduler and
+//! the sampler of the Qwen2 family, behind one thread.
+//!
+//! Reading order:
+//! - [`model_file`]: GGUF files and Hugging Face folders, checked before anything is believed.
+//! - [`text`]: tokenizer, chat template, streaming decoder, stop strings.
+//! - [`model`]: the forward pass and the [`model`] runner, the seam between scheduling and computing.
+//! - [`kv_cache`]: who owns which block of cached keys and values.
+//! - [`sampler`]: from logits to one token.
+//! - [`scheduler`]: which tokens the next step computes.
+//! - [`engine`]: the thread that owns all of it, and the handle the outside talks to.
+//!
+//! Absent on purpose: HTTP, conversations, async runtimes, instruction sets.
+
+pub mod engine;
+pub mod kv_cache;
+pub mod model;
+pub mod model_file;
+pub mod sampler;
+pub mod scheduler;
+pub mod text;
+
+mod stop_flag;
+
+pub use stop_flag::StopFlag;

@@ -1,0 +1,1 @@
+//! The engine thread and the handle the outside talks to.

@@ -1,0 +1,1 @@
+//! The forward pass and the runner, the seam between scheduling and computing.
