@@ -1,1 +1,8 @@
 //! The engine thread and the handle the outside talks to.
+
+mod generation;
+
+pub use generation::{
+    Delivery, Event, FinishReason, Finished, GenerateRequest, Generation, GenerationFacts,
+    MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
+};

@@ -1,0 +1,406 @@
+//! One answer being written: what is asked, what comes back, and how it ends.
+
+use flume::{Receiver, Sender, TrySendError};
+
+use crate::StopFlag;
+use crate::sampler::{ParameterError, SamplingParams};
+use crate::text::Message;
+
+/// What one answer is asked for.
+#[derive(Clone, Debug)]
+pub struct GenerateRequest {
+    /// The conversation, oldest message first.
+    pub messages: Vec<Message>,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// The most tokens the answer may have, cut to what the context has left; without it, what the
+    /// context has left.
+    pub max_tokens: Option<usize>,
+    /// The answer ends before the first of these that it would contain; at most
+    /// [`MAX_STOP_STRINGS`] of at most [`MAX_STOP_STRING_BYTES`] each.
+    pub stop_strings: Vec<String>,
+}
+
+/// How many stop strings a request may have; one with more is refused.
+pub const MAX_STOP_STRINGS: usize = 16;
+
+/// How long a stop string may be; a request with a longer one is refused.
+pub const MAX_STOP_STRING_BYTES: usize = 256;
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Submit {
+    /// It runs, or waits its turn.
+    Accepted(Generation),
+    /// As many requests wait as may; try again later.
+    QueueFull {
+        /// The place it would have had, counted from 1.
+        position: usize,
+        /// How long it would have waited, as far as can be told.
+        estimate_ms: u64,
+    },
+    /// It cannot run.
+    Refused(Refusal),
+}
+
+/// Why a request cannot run, now or later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The newest message alone does not fit the context.
+    #[error("prompt: expected at most {limit} tokens, found {tokens}")]
+    TooLong {
+        /// Tokens of the shortest prompt that could be made.
+        tokens: usize,
+        /// Tokens a prompt may have.
+        limit: usize,
+    },
+    /// Prompt and answer together exceed the whole cache.
+    #[error(
+        "prompt of {prompt_tokens} and answer of {max_tokens} tokens: expected at most \
+         {total_blocks} cache blocks, found {needed_blocks}"
+    )]
+    CannotFit {
+        /// Tokens of the prompt.
+        prompt_tokens: usize,
+        /// Tokens the answer may have.
+        max_tokens: usize,
+        /// Blocks both would need.
+        needed_blocks: usize,
+        /// Blocks there are.
+        total_blocks: usize,
+    },
+    /// A parameter is outside its range.
+    #[error(transparent)]
+    InvalidParameter(#[from] ParameterError),
+    /// The chat template could not be written out for these messages.
+    #[error("chat template: {0}")]
+    Template(String),
+    /// The engine is shutting down or its thread has ended.
+    #[error("the engine takes no more requests")]
+    Closed,
+}
+
+/// What happens to an answer, in order; exactly one [`Event::Finished`] ends it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It waits; sent again when the position changes. Some may be left out.
+    Queued {
+        /// Its place among those that wait, counted from 1; never rises.
+        position: usize,
+        /// How long it will wait, as far as can be told; may rise.
+        estimate_ms: u64,
+    },
+    /// Its prompt is being computed. Some may be left out.
+    Prefill {
+        /// Prompt tokens computed so far.
+        done: usize,
+        /// Prompt tokens in all.
+        total: usize,
+        /// Prompt tokens that were found computed already.
+        cached: usize,
+    },
+    /// More of the answer: whole characters, never empty.
+    Delta(String),
+    /// The end.
+    Finished(Finished),
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// Why.
+    pub reason: FinishReason,
+    /// What it took.
+    pub usage: Usage,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended it.
+    EndToken,
+    /// It would have contained a stop string.
+    StopString,
+    /// It has as many tokens as it may.
+    Length,
+    /// Someone stopped it, or nobody listens any more.
+    Stopped,
+    /// It waited as long as a request may.
+    QueueTimeout,
+    /// It had begun, and then no step computed anything for it for too long.
+    StepTimeout,
+    /// Something broke; says what.
+    Failed(String),
+}
+
+/// Tokens of one answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Those of them that were found computed already.
+    pub cached_tokens: usize,
+    /// Tokens sampled for the answer, its end token included.
+    pub completion_tokens: usize,
+}
+
+/// Times of one answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// From the request to its admission, or to its end if it was never admitted.
+    pub queue_ms: f32,
+    /// From the request to its first token, if there was one.
+    pub first_token_ms: Option<f32>,
+    /// Speed after the first token, if there were at least two.
+    pub tokens_per_second: Option<f32>,
+    /// From the raised stop flag to the moment nothing was computed and no block was held for the
+    /// answer any more, if it was stopped.
+    pub halt_ms: Option<f32>,
+}
+
+/// One answer being written. Dropping it stops the answer.
+#[derive(Debug)]
+pub struct Generation {
+    events: Receiver<Event>,
+    stop: StopFlag,
+    facts: GenerationFacts,
+    finished: bool,
+}
+
+/// What is known of an answer before it begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GenerationFacts {
+    /// Messages of the history that did not fit and were left out.
+    pub dropped_messages: usize,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens the answer may have, which also bounds its deltas.
+    pub max_tokens: usize,
+    /// The seed of the answer.
+    pub seed: u64,
+}
+
+/// The writing end of a [`Generation`]: the engine's, or a scripted backend's in a test.
+///
+/// No call waits. Dropping it without [`Delivery::finish`] makes the generation end as failed.
+#[derive(Debug)]
+pub struct Delivery {
+    events: Sender<Event>,
+    stop: StopFlag,
+    progress: Option<Event>,
+}
+
+/// Room beside one delta per token: what the decoder and the stop strings held back, one progress
+/// event, and the end.
+const EVENTS_BESIDE_TOKENS: usize = 3;
+
+impl Delivery {
+    /// A generation and the end that writes it.
+    pub fn new(facts: GenerationFacts) -> (Delivery, Generation) {
+        let (sender, receiver) = flume::bounded(facts.max_tokens + EVENTS_BESIDE_TOKENS);
+        let stop = StopFlag::new();
+        let generation =
+            Generation { events: receiver, stop: stop.clone(), facts, finished: false };
+        (Delivery { events: sender, stop, progress: None }, generation)
+    }
+
+    /// Raised when the generation was stopped or dropped.
+    pub fn stop_flag(&self) -> &StopFlag {
+        &self.stop
+    }
+
+    /// Passes on a piece of the answer.
+    ///
+    /// Panics if `text` is empty, or on more deltas than one per token and one for the end.
+    pub fn delta(&mut self, text: String) {
+        assert!(!text.is_empty(), "a delta carries text");
+        self.progress = None;
+        self.send(Event::Delta(text));
+    }
+
+    /// Passes on how far it is, if everything before was taken; otherwise keeps it, in place of
+    /// any older one, for [`Delivery::retry_progress`].
+    pub fn progress(&mut self, event: Event) {
+        self.progress = Some(event);
+        self.retry_progress();
+    }
+
+    /// Passes on a kept progress event if everything before was taken.
+    pub fn retry_progress(&mut self) {
+        if self.events.is_empty()
+            && let Some(event) = self.progress.take()
+        {
+            self.send(event);
+        }
+    }
+
+    /// Passes on the end.
+    pub fn finish(self, finished: Finished) {
+        self.send(Event::Finished(finished));
+    }
+
+    /// A generation that was dropped has raised the flag; what is sent to it is lost, rightly.
+    fn send(&self, event: Event) {
+        let sent = self.events.try_send(event);
+        assert!(
+            !matches!(sent, Err(TrySendError::Full(_))),
+            "the channel has room for one delta per token and for the end"
+        );
+    }
+}
+
+impl Generation {
+    /// Asks the answer to end; its [`Event::Finished`] still comes.
+    pub fn stop(&self) {
+        self.stop.raise();
+    }
+
+    /// The flag behind [`Generation::stop`], for whoever stops without owning the generation.
+    pub fn stopper(&self) -> StopFlag {
+        self.stop.clone()
+    }
+
+    /// Waits for the next event; `None` after [`Event::Finished`].
+    pub async fn next(&mut self) -> Option<Event> {
+        if self.finished {
+            return None;
+        }
+        let received = self.events.recv_async().await.ok();
+        Some(self.passed_on(received))
+    }
+
+    /// As [`Generation::next`], for threads outside any runtime.
+    pub fn next_blocking(&mut self) -> Option<Event> {
+        if self.finished {
+            return None;
+        }
+        let received = self.events.recv().ok();
+        Some(self.passed_on(received))
+    }
+
+    /// Messages of the history that did not fit and were left out, oldest first.
+    pub fn dropped_messages(&self) -> usize {
+        self.facts.dropped_messages
+    }
+
+    /// Tokens of the prompt.
+    pub fn prompt_tokens(&self) -> usize {
+        self.facts.prompt_tokens
+    }
+
+    /// Tokens the answer may have.
+    pub fn max_tokens(&self) -> usize {
+        self.facts.max_tokens
+    }
+
+    /// The seed of the answer, drawn if the request had none.
+    pub fn seed(&self) -> u64 {
+        self.facts.seed
+    }
+
+    /// A channel that closes without an end means that the engine's thread is gone; whoever waits
+    /// is still told exactly one end.
+    fn passed_on(&mut self, received: Option<Event>) -> Event {
+        let event = received.unwrap_or_else(|| {
+            Event::Finished(Finished {
+                reason: FinishReason::Failed("the engine has ended".to_owned()),
+                usage: Usage { prompt_tokens: self.facts.prompt_tokens, ..Usage::default() },
+                timings: Timings::default(),
+            })
+        });
+        self.finished = matches!(event, Event::Finished(_));
+        event
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.stop.raise();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queued(position: usize) -> Event {
+        Event::Queued { position, estimate_ms: 0 }
+    }
+
+    fn end() -> Finished {
+        Finished {
+            reason: FinishReason::EndToken,
+            usage: Usage::default(),
+            timings: Timings::default(),
+        }
+    }
+
+    #[test]
+    fn progress_that_was_not_taken_is_replaced_by_newer_progress() {
+        let (mut delivery, mut generation) = Delivery::new(GenerationFacts::default());
+        for position in [3, 2, 1] {
+            delivery.progress(queued(position));
+        }
+        assert_eq!(generation.next_blocking(), Some(queued(3)));
+        delivery.retry_progress();
+        assert_eq!(generation.next_blocking(), Some(queued(1)));
+        delivery.finish(end());
+        assert_eq!(generation.next_blocking(), Some(Event::Finished(end())));
+        assert_eq!(generation.next_blocking(), None);
+    }
+
+    #[test]
+    fn an_answer_of_the_longest_length_needs_no_reader() {
+        let max_tokens = 5;
+        let facts = GenerationFacts { max_tokens, ..GenerationFacts::default() };
+        let (mut delivery, mut generation) = Delivery::new(facts);
+        delivery.progress(queued(1));
+        let held_back_at_the_end = 1;
+        for _ in 0..max_tokens + held_back_at_the_end {
+            delivery.delta("a".to_owned());
+        }
+        delivery.finish(end());
+        let events = std::iter::from_fn(|| generation.next_blocking()).count();
+        assert_eq!(events, 1 + max_tokens + held_back_at_the_end + 1);
+    }
+
+    #[test]
+    fn progress_never_follows_the_text_it_led_to() {
+        let facts = GenerationFacts { max_tokens: 1, ..GenerationFacts::default() };
+        let (mut delivery, mut generation) = Delivery::new(facts);
+        delivery.progress(queued(2));
+        delivery.progress(queued(1));
+        delivery.delta("a".to_owned());
+        assert_eq!(generation.next_blocking(), Some(queued(2)));
+        assert_eq!(generation.next_blocking(), Some(Event::Delta("a".to_owned())));
+        delivery.retry_progress();
+        delivery.finish(end());
+        assert_eq!(generation.next_blocking(), Some(Event::Finished(end())));
+    }
+
+    #[test]
+    fn a_vanished_engine_is_told_once_as_a_failure() {
+        let (delivery, mut generation) = Delivery::new(GenerationFacts::default());
+        drop(delivery);
+        let event = generation.next_blocking();
+        assert!(
+            matches!(
+                &event,
+                Some(Event::Finished(Finished { reason: FinishReason::Failed(_), .. }))
+            ),
+            "{event:?}"
+        );
+        assert_eq!(generation.next_blocking(), None);
+    }
+
+    #[test]
+    fn dropping_a_generation_raises_its_flag() {
+        let (delivery, generation) = Delivery::new(GenerationFacts::default());
+        assert!(!delivery.stop_flag().is_raised());
+        drop(generation);
+        assert!(delivery.stop_flag().is_raised());
+        delivery.finish(end());
+    }
+}

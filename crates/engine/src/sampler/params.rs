@@ -1,0 +1,186 @@
+//! What a request may ask of the sampler, and the proof that it asked within range.
+
+use std::ops::RangeInclusive;
+
+/// How the next token is chosen, as a request states it; [`SamplingParams::checked`] decides.
+///
+/// The default changes nothing: the model's own distribution, a seed drawn per answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SamplingParams {
+    /// Divides the logits, 0 to 2; 0 always takes the most likely token.
+    pub temperature: f32,
+    /// Keeps this many of the most likely tokens; 0 keeps all.
+    pub top_k: u32,
+    /// Keeps the fewest tokens whose probabilities add up to this, above 0 to 1; 1 keeps all.
+    pub top_p: f32,
+    /// Keeps tokens at least this likely relative to the most likely one, 0 to 1; 0 keeps all.
+    pub min_p: f32,
+    /// Divides the positive and multiplies the negative logits of tokens that occur in the prompt
+    /// or the answer, 0.1 to 10; 1 changes nothing.
+    pub repetition_penalty: f32,
+    /// Taken from the logits of tokens that occur in the answer, −2 to 2; 0 changes nothing.
+    pub presence_penalty: f32,
+    /// Taken from the logits of tokens for each time they occur in the answer, −2 to 2; 0 changes
+    /// nothing.
+    pub frequency_penalty: f32,
+    /// The same seed gives the same answer; without one a seed is drawn and reported.
+    pub seed: Option<u64>,
+}
+
+impl Default for SamplingParams {
+    fn default() -> SamplingParams {
+        SamplingParams {
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            seed: None,
+        }
+    }
+}
+
+/// A parameter outside its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: expected {range}, found {value}")]
+pub struct ParameterError {
+    /// The parameter's name.
+    pub field: &'static str,
+    /// What is allowed, in words: `0 to 2`.
+    pub range: &'static str,
+    /// What was asked for.
+    pub value: String,
+}
+
+/// Sampling parameters that are all within range, with their seed settled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckedSampling {
+    pub(super) params: SamplingParams,
+    seed: u64,
+}
+
+impl CheckedSampling {
+    /// The seed of the answer: the one asked for, or the one drawn.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+impl SamplingParams {
+    /// Checks every range and draws a seed where none is given.
+    ///
+    /// Errors: the first parameter outside its range; NaN is outside every range.
+    pub fn checked(self) -> Result<CheckedSampling, ParameterError> {
+        within("temperature", self.temperature, 0.0..=2.0, "0 to 2")?;
+        within("top_p", self.top_p, f32::MIN_POSITIVE..=1.0, "above 0 to 1")?;
+        within("min_p", self.min_p, 0.0..=1.0, "0 to 1")?;
+        within("repetition_penalty", self.repetition_penalty, 0.1..=10.0, "0.1 to 10")?;
+        within("presence_penalty", self.presence_penalty, -2.0..=2.0, "-2 to 2")?;
+        within("frequency_penalty", self.frequency_penalty, -2.0..=2.0, "-2 to 2")?;
+        let seed = self.seed.unwrap_or_else(draw_seed);
+        Ok(CheckedSampling { params: self, seed })
+    }
+}
+
+fn within(
+    field: &'static str,
+    value: f32,
+    allowed: RangeInclusive<f32>,
+    range: &'static str,
+) -> Result<(), ParameterError> {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    Err(ParameterError { field, range, value: value.to_string() })
+}
+
+/// A seed that nobody chose, of at most 53 bits so that JavaScript can repeat it exactly.
+fn draw_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    // The standard library keys its hash maps from the operating system's random source.
+    RandomState::new().hash_one("seed") >> 11
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Case {
+        field: &'static str,
+        set: fn(&mut SamplingParams, f32),
+        inside: &'static [f32],
+        outside: &'static [f32],
+    }
+
+    fn check(case: &Case) {
+        let with = |value: f32| {
+            let mut params = SamplingParams::default();
+            (case.set)(&mut params, value);
+            params.checked()
+        };
+        for &value in case.inside {
+            assert!(with(value).is_ok(), "{} {value}", case.field);
+        }
+        for &value in case.outside.iter().chain(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]) {
+            let error = with(value).expect_err(case.field);
+            assert_eq!(error.field, case.field);
+            assert_eq!(error.value, value.to_string());
+            assert!(error.to_string().contains(error.range), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_parameter_keeps_to_its_range_and_names_it() {
+        let cases = [
+            Case {
+                field: "temperature",
+                set: |p, v| p.temperature = v,
+                inside: &[0.0, -0.0, 0.7, 2.0],
+                outside: &[-0.1, 2.1],
+            },
+            Case {
+                field: "top_p",
+                set: |p, v| p.top_p = v,
+                inside: &[0.001, 1.0],
+                outside: &[0.0, -0.0, 1.001, -1.0],
+            },
+            Case {
+                field: "min_p",
+                set: |p, v| p.min_p = v,
+                inside: &[0.0, 1.0],
+                outside: &[-0.1, 1.1],
+            },
+            Case {
+                field: "repetition_penalty",
+                set: |p, v| p.repetition_penalty = v,
+                inside: &[0.1, 1.0, 10.0],
+                outside: &[0.0, -1.0, 10.1],
+            },
+            Case {
+                field: "presence_penalty",
+                set: |p, v| p.presence_penalty = v,
+                inside: &[-2.0, 2.0],
+                outside: &[-2.1, 2.1],
+            },
+            Case {
+                field: "frequency_penalty",
+                set: |p, v| p.frequency_penalty = v,
+                inside: &[-2.0, 2.0],
+                outside: &[-2.1, 2.1],
+            },
+        ];
+        cases.iter().for_each(check);
+    }
+
+    #[test]
+    fn a_given_seed_is_kept_and_a_drawn_one_is_exact_in_javascript() {
+        let given = SamplingParams { seed: Some(u64::MAX), ..Default::default() };
+        assert_eq!(given.checked().map(|checked| checked.seed()), Ok(u64::MAX));
+        let draw = || SamplingParams::default().checked().expect("defaults are in range").seed();
+        let (first, second) = (draw(), draw());
+        assert!(first < 1 << 53 && second < 1 << 53);
+        assert_ne!(first, second);
+    }
+}
