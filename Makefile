@@ -1,0 +1,62 @@
+# `make test` is the whole truth: what it passes, continuous integration passes.
+#
+# It installs what the tests need when it may (as root, or with CI set); otherwise it prints the one
+# command that does and exits with 2. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+CARGO ?= cargo
+PYTHON := $(CURDIR)/.venv/bin/python
+
+.PHONY: help
+help: ## Lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: test
+test: ready format lint docs rust web browser ## Runs everything: format, lints, docs, Rust, web and browser tests
+	@echo "make test: all passed"
+
+.PHONY: test-long
+test-long: test ## As test, and then what takes hours: long conformance runs and fuzzing
+	tools/test-long.sh
+
+.PHONY: setup
+setup: ## Installs what the tests need (Debian or Ubuntu, as root)
+	tools/setup.sh install
+
+.PHONY: ready
+ready:
+	@tools/setup.sh
+
+.PHONY: format
+format:
+	$(CARGO) fmt --all --check
+
+.PHONY: lint
+lint:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: docs
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+.PHONY: rust
+rust:
+	$(CARGO) test --workspace
+
+.PHONY: web
+web:
+	cd web && npm run check && npm test
+	cd web && npm run build
+	@# The built page is committed so that cargo alone builds the binary: it must be what web/ builds.
+	@if [ -n "$$(git status --porcelain -- crates/server/assets)" ]; then \
+		git status --short -- crates/server/assets; \
+		echo "crates/server/assets differs from what web/ builds: run 'npm run build' in web/ and commit"; exit 1; fi
+
+.PHONY: browser
+browser:
+	$(CARGO) build -p banter -p banter-server --bins --examples
+	cd web && BANTER_PYTHON=$(PYTHON) npm run test:browser

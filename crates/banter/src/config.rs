@@ -1,0 +1,375 @@
+//! Checked configuration of `banter serve`: what the options mean.
+//!
+//! Text becomes a value here and nowhere else, so every message about an option reads alike:
+//! `--port (command line): expected a number from 0 to 65535, found "http"`.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::options::{Given, OptionError, Options};
+use crate::quantity::parse_bytes;
+
+/// Port of the conversation, unless another is named.
+pub const DEFAULT_PORT: u16 = 7860;
+
+/// Everything `banter serve` needs to know.
+#[derive(Debug, PartialEq)]
+pub struct Config {
+    /// Model file or folder; `None` is the demo model inside the binary.
+    pub model: Option<PathBuf>,
+    /// Where to listen.
+    pub listen: Listen,
+    /// What the engine may use.
+    pub engine: EngineOptions,
+    /// Who may come in, and how many.
+    pub access: AccessOptions,
+    /// What is logged, and where to besides stderr.
+    pub log: LogOptions,
+}
+
+/// Where to listen.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// One address; `None` is loopback, IPv4 and IPv6 where present.
+    pub host: Option<IpAddr>,
+    /// Port; 0 takes any free one.
+    pub port: u16,
+}
+
+/// What the engine may use; `None` leaves the choice to the engine.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Longest conversation in tokens.
+    pub context_tokens: Option<usize>,
+    /// Memory for cached keys and values in bytes.
+    pub kv_memory_bytes: Option<u64>,
+    /// How keys and values are kept.
+    pub kv_type: KvChoice,
+    /// Threads that compute.
+    pub threads: Option<NonZeroUsize>,
+    /// Instruction set by name.
+    pub isa: Option<String>,
+    /// Answers computed at the same time.
+    pub max_sequences: usize,
+    /// Requests that may wait.
+    pub queue_limit: usize,
+    /// Longest wait in the queue.
+    pub queue_timeout: Duration,
+}
+
+/// How keys and values are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvChoice {
+    /// Half precision.
+    F16,
+    /// Single precision, for comparing with a reference.
+    F32,
+}
+
+/// Who may come in, and how many.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AccessOptions {
+    /// Keys that open the server.
+    pub keys: Vec<String>,
+    /// Addresses people use from elsewhere.
+    pub public_urls: Vec<String>,
+    /// Web sites whose pages may connect.
+    pub allow_origins: Vec<String>,
+    /// Whether pages opened from disk may connect.
+    pub allow_file_pages: bool,
+    /// Whether other machines are served without a key.
+    pub insecure: bool,
+    /// Longest WebSocket message in bytes.
+    pub max_message_bytes: usize,
+    /// Open connections.
+    pub max_connections: usize,
+}
+
+/// What is logged, and where to besides stderr.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Level or filter.
+    pub filter: String,
+    /// A file that gets the log too.
+    pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Checks every option.
+    ///
+    /// Errors: the first option whose value is wrong, with its source, what was expected and found.
+    pub fn check(options: &Options) -> Result<Config, OptionError> {
+        let config = Config {
+            model: path(options, "model")?,
+            listen: Listen {
+                host: optional(options, "host", "an IP address, as 127.0.0.1 or ::", |text| {
+                    text.parse().ok()
+                })?,
+                port: number(options, "port", 0, u64::from(u16::MAX))?
+                    .map_or(DEFAULT_PORT, |port| port as u16),
+            },
+            engine: engine(options)?,
+            access: access(options)?,
+            log: LogOptions {
+                filter: optional(options, "log", "error, warn, info, debug or a filter", |text| {
+                    (!text.is_empty()).then(|| text.to_string())
+                })?
+                .unwrap_or_else(|| "info".to_string()),
+                file: path(options, "log-file")?,
+            },
+        };
+        Ok(config)
+    }
+}
+
+fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
+    let kv_type = optional(options, "kv-type", "f16 or f32", |text| match text {
+        "f16" => Some(KvChoice::F16),
+        "f32" => Some(KvChoice::F32),
+        _ => None,
+    })?;
+    let seconds = optional(options, "queue-timeout", "seconds from 1 to 86400", |text| {
+        text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
+    })?;
+    Ok(EngineOptions {
+        context_tokens: number(options, "ctx", 16, 1 << 24)?.map(|tokens| tokens as usize),
+        kv_memory_bytes: bytes(options, "kv-memory", 1 << 20, 1 << 46)?,
+        kv_type: kv_type.unwrap_or(KvChoice::F16),
+        threads: number(options, "threads", 1, 1024)?
+            .and_then(|threads| NonZeroUsize::new(threads as usize)),
+        isa: optional(options, "isa", "avx512-vnni, avx2 or scalar", |text| {
+            ["avx512-vnni", "avx2", "scalar"].contains(&text).then(|| text.to_string())
+        })?,
+        max_sequences: number(options, "max-sequences", 1, 1024)?.unwrap_or(16) as usize,
+        queue_limit: number(options, "queue-limit", 0, 100_000)?.unwrap_or(64) as usize,
+        queue_timeout: Duration::from_secs(seconds.unwrap_or(120)),
+    })
+}
+
+fn access(options: &Options) -> Result<AccessOptions, OptionError> {
+    let access = AccessOptions {
+        keys: many(options, "key", "a key of at least 8 visible ASCII characters", is_key)?,
+        public_urls: many(options, "public-url", "an http:// or https:// address", is_web_address)?,
+        allow_origins: many(
+            options,
+            "allow-origin",
+            "an origin, as https://wiki.example.com",
+            is_web_address,
+        )?,
+        allow_file_pages: switch(options, "allow-file-pages")?,
+        insecure: switch(options, "insecure")?,
+        max_message_bytes: bytes(options, "max-message", 1024, 64 << 20)?
+            .map_or(1 << 20, |bytes| bytes as usize),
+        max_connections: number(options, "max-connections", 1, 1_000_000)?.unwrap_or(1024) as usize,
+    };
+    if access.insecure && !access.keys.is_empty() {
+        let place = options.get("insecure").map(Given::place).unwrap_or_default();
+        return Err(OptionError(format!(
+            "{place}: expected no key beside it, found one; a key and --insecure contradict each other"
+        )));
+    }
+    Ok(access)
+}
+
+fn is_key(text: &str) -> bool {
+    text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_web_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && rest.bytes().all(|byte| byte.is_ascii_graphic())
+            && !rest.contains(['?', '#', '@', '\\', '"', '<', '>'])
+    })
+}
+
+fn wrong(given: &Given, expected: &str, found: &str) -> OptionError {
+    // A key is never repeated in a message that may end in a log.
+    let found = if given.name == "key" { "another".to_string() } else { format!("{found:?}") };
+    OptionError(format!("{}: expected {expected}, found {found}", given.place()))
+}
+
+fn optional<T>(
+    options: &Options,
+    name: &str,
+    expected: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, OptionError> {
+    let Some(given) = options.get(name) else { return Ok(None) };
+    let text = given.values.first().map_or("", |value| value.trim());
+    read(text).map(Some).ok_or_else(|| wrong(given, expected, text))
+}
+
+fn number(
+    options: &Options,
+    name: &str,
+    least: u64,
+    most: u64,
+) -> Result<Option<u64>, OptionError> {
+    optional(options, name, &format!("a number from {least} to {most}"), |text| {
+        text.parse().ok().filter(|number| (least..=most).contains(number))
+    })
+}
+
+fn bytes(options: &Options, name: &str, least: u64, most: u64) -> Result<Option<u64>, OptionError> {
+    let expected = format!("a size from {least} bytes to {most}, as 512MiB or 4GiB");
+    optional(options, name, &expected, |text| {
+        parse_bytes(text).filter(|bytes| (least..=most).contains(bytes))
+    })
+}
+
+fn path(options: &Options, name: &str) -> Result<Option<PathBuf>, OptionError> {
+    optional(options, name, "a path", |text| (!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+fn switch(options: &Options, name: &str) -> Result<bool, OptionError> {
+    let on = optional(options, name, "true or false", |text| match text {
+        "true" | "1" | "yes" => Some(true),
+        "false" | "0" | "no" => Some(false),
+        _ => None,
+    })?;
+    Ok(on.unwrap_or(false))
+}
+
+fn many(
+    options: &Options,
+    name: &str,
+    expected: &str,
+    is_right: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, OptionError> {
+    let Some(given) = options.get(name) else { return Ok(Vec::new()) };
+    match given.values.iter().find(|value| !is_right(value)) {
+        Some(value) => Err(wrong(given, expected, value)),
+        None => Ok(given.values.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Write;
+
+    use super::*;
+    use crate::options;
+
+    struct Case {
+        flags: &'static [&'static str],
+        environment: &'static [(&'static str, &'static str)],
+        file: Option<&'static str>,
+    }
+
+    const NOTHING: Case = Case { flags: &[], environment: &[], file: None };
+
+    fn check(case: &Case) -> Result<Config, String> {
+        let command = clap::Command::new("serve").args(options::arguments());
+        let flags = std::iter::once("serve").chain(case.flags.iter().copied());
+        let matches = command.try_get_matches_from(flags).map_err(|error| error.to_string())?;
+        let environment: BTreeMap<String, String> = case
+            .environment
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        let file = case.file.map(|text| {
+            let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+            file.write_all(text.as_bytes()).expect("the temporary file is writable");
+            file
+        });
+        let path = file.as_ref().map(|file| file.path());
+        let options = Options::collect(&matches, &environment, path);
+        options.and_then(|options| Config::check(&options)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_options_the_defaults_hold() {
+        let config = check(&NOTHING).expect("defaults are right");
+        assert_eq!(config.listen, Listen { host: None, port: 7860 });
+        assert_eq!(config.model, None);
+        assert_eq!(config.access.max_message_bytes, 1 << 20);
+        assert_eq!(config.engine.queue_timeout, Duration::from_secs(120));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let file = Some("port = 1\nctx = 2048\nqueue-limit = 7");
+        let environment = &[("BANTER_PORT", "2"), ("BANTER_CTX", "4096")];
+        let case = Case { flags: &["--port", "3"], environment, file };
+        let config = check(&case).expect("all values are right");
+        assert_eq!(config.listen.port, 3);
+        assert_eq!(config.engine.context_tokens, Some(4096));
+        assert_eq!(config.engine.queue_limit, 7);
+    }
+
+    #[test]
+    fn lists_come_from_every_source() {
+        let flags = &["--key", "long-enough-1", "--key", "long-enough-2"];
+        let environment = &[("BANTER_PUBLIC_URL", "https://a.example/chat/, http://b.example")];
+        let file = Some("allow-origin = [\"https://wiki.example\"]\nallow-file-pages = true");
+        let config = check(&Case { flags, environment, file }).expect("all values are right");
+        assert_eq!(config.access.keys, ["long-enough-1", "long-enough-2"]);
+        assert_eq!(config.access.public_urls, ["https://a.example/chat/", "http://b.example"]);
+        assert_eq!(config.access.allow_origins, ["https://wiki.example"]);
+        assert!(config.access.allow_file_pages);
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_option_and_its_source() {
+        let cases: &[(Case, &[&str])] = &[
+            (
+                Case { flags: &["--port", "http"], ..NOTHING },
+                &["--port (command line)", "0 to 65535", "\"http\""],
+            ),
+            (Case { flags: &["--port", "-1"], ..NOTHING }, &["--port", "\"-1\""]),
+            (Case { flags: &["--port", "65536"], ..NOTHING }, &["--port", "\"65536\""]),
+            (Case { flags: &["--port", ""], ..NOTHING }, &["--port", "\"\""]),
+            (Case { flags: &["--port"], ..NOTHING }, &["--port"]),
+            (Case { flags: &["--port", "1", "--port", "2"], ..NOTHING }, &["--port"]),
+            (Case { flags: &["--prot", "1"], ..NOTHING }, &["--prot"]),
+            (Case { flags: &["--host", "localhost:1"], ..NOTHING }, &["--host", "IP address"]),
+            (Case { flags: &["--kv-memory", "lots"], ..NOTHING }, &["--kv-memory", "4GiB"]),
+            (Case { flags: &["--ctx", "1"], ..NOTHING }, &["--ctx", "16"]),
+            (Case { flags: &["--isa", "sse"], ..NOTHING }, &["--isa", "avx2"]),
+            (Case { flags: &["--public-url", "chat.example"], ..NOTHING }, &["--public-url"]),
+            (
+                Case { environment: &[("BANTER_THREADS", "0")], ..NOTHING },
+                &["BANTER_THREADS (environment)", "1 to 1024", "\"0\""],
+            ),
+            (
+                Case { environment: &[("BANTER_INSECURE", "maybe")], ..NOTHING },
+                &["BANTER_INSECURE", "true or false"],
+            ),
+            (Case { file: Some("prot = 1"), ..NOTHING }, &["unknown key \"prot\""]),
+            (Case { file: Some("port = [1]"), ..NOTHING }, &["port", "array"]),
+            (Case { file: Some("port = 1\nport = 2"), ..NOTHING }, &["duplicate key"]),
+            (Case { file: Some("port = "), ..NOTHING }, &["expected TOML"]),
+            (Case { file: Some("port = 99999"), ..NOTHING }, &["port (file ", "65535"]),
+        ];
+        for (case, parts) in cases {
+            let message = check(case).expect_err("the value is wrong");
+            for part in *parts {
+                assert!(message.contains(part), "{message:?} does not name {part:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_not_repeated() {
+        let message = check(&Case { flags: &["--key", "geheim"], ..NOTHING }).expect_err("short");
+        assert!(message.contains("--key") && !message.contains("geheim"), "{message}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_carriage_returns_are_harmless() {
+        let case = Case { file: Some("\u{feff}port = 9\r\nctx = 512\r\n"), ..NOTHING };
+        assert_eq!(check(&case).expect("right").listen.port, 9);
+    }
+
+    #[test]
+    fn a_key_beside_insecure_is_refused() {
+        let case = Case { flags: &["--insecure", "--key", "long-enough"], ..NOTHING };
+        assert!(check(&case).expect_err("contradiction").contains("--insecure"));
+    }
+}

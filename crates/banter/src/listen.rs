@@ -1,0 +1,153 @@
+//! Listening sockets, and what to say when the port is taken.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::config::Listen;
+use crate::invocation;
+
+/// Opens the sockets: the address named, or loopback on IPv4 and, where present, IPv6.
+///
+/// Errors: the port is taken (the message says by what, and the command with a free one), it needs
+/// rights we lack, or the address is not one of this machine.
+pub fn bind(listen: &Listen) -> anyhow::Result<Vec<TcpListener>> {
+    let Some(host) = listen.host else { return bind_loopback(listen.port) };
+    Ok(vec![bind_address(SocketAddr::new(host, listen.port))?])
+}
+
+fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let first = bind_address(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    // With port 0 the system chose one; both families then share it.
+    let port = first.local_addr().context("read the chosen port")?.port();
+    let second = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    match TcpListener::bind(second) {
+        Ok(listener) => Ok(vec![first, listener]),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(busy(second)),
+        // No IPv6 on this machine: IPv4 alone is what loopback means here.
+        Err(_) => Ok(vec![first]),
+    }
+}
+
+fn bind_address(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow::anyhow!(busy(address)),
+        ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "port {}: this user may not listen there; take one from 1024 up, as `{} --port 7860`",
+            address.port(),
+            invocation::serve_command()
+        ),
+        ErrorKind::AddrNotAvailable => {
+            anyhow::anyhow!("--host {}: this machine has no such address", address.ip())
+        }
+        _ => anyhow::anyhow!("listen on {address}: {error}"),
+    })
+}
+
+fn busy(address: SocketAddr) -> String {
+    let what = who_answers(address).unwrap_or_else(|| "something that is not a web server".into());
+    let free = free_port(address.port());
+    let command = invocation::serve_command();
+    let advice = match free {
+        Some(port) => format!("free is {port}: `{command} --port {port}`"),
+        None => format!("take a free one: `{command} --port PORT`"),
+    };
+    format!("port {} is taken: {what} answers there; {advice}", address.port())
+}
+
+/// How long the program on a taken port has to say who it is.
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+
+fn who_answers(address: SocketAddr) -> Option<String> {
+    let target = if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
+    };
+    let mut stream = TcpStream::connect_timeout(&target, ANSWER_WITHIN).ok()?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
+    stream.set_write_timeout(Some(ANSWER_WITHIN)).ok()?;
+    let port = address.port();
+    let request =
+        format!("GET /health HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = [0_u8; 2048];
+    let length = stream.read(&mut answer).ok()?;
+    describe(&String::from_utf8_lossy(&answer[..length]))
+}
+
+fn describe(answer: &str) -> Option<String> {
+    if !answer.starts_with("HTTP/1.") {
+        return None;
+    }
+    let server = answer.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("server").then(|| value.trim())
+    });
+    Some(match server {
+        Some(name) if name.starts_with("banter") => "another banter".to_string(),
+        Some(name) => {
+            let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+            format!("a web server ({name})")
+        }
+        None => "a web server".to_string(),
+    })
+}
+
+fn free_port(after: u16) -> Option<u16> {
+    (after.saturating_add(1)..=after.saturating_add(100))
+        .find(|&port| port > after && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken_port(answer: &'static str) -> (u16, std::thread::JoinHandle<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("the question comes");
+            let mut request = [0; 512];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        (port, server)
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_what_answers_there_and_a_free_one() {
+        let cases = [
+            ("HTTP/1.1 200 OK\r\nserver: banter/0.1.0\r\n\r\n{}", "another banter"),
+            ("HTTP/1.1 404 Not Found\r\nServer: nginx\r\n\r\n", "a web server (nginx)"),
+            ("HTTP/1.0 200 OK\r\n\r\n", "a web server"),
+            ("SSH-2.0-OpenSSH\r\n", "something that is not a web server"),
+        ];
+        for (answer, who) in cases {
+            let (port, server) = taken_port(answer);
+            let listen = Listen { host: Some(Ipv4Addr::LOCALHOST.into()), port };
+            let message = bind(&listen).expect_err("the port is taken").to_string();
+            assert!(message.contains(&format!("port {port} is taken: {who} answers")), "{message}");
+            assert!(message.contains("--port "), "{message}");
+            server.join().expect("the other server ends");
+        }
+    }
+
+    #[test]
+    fn both_loopback_families_share_a_chosen_port() {
+        let listeners = bind(&Listen { host: None, port: 0 }).expect("a free port");
+        let ports: Vec<u16> =
+            listeners.iter().map(|l| l.local_addr().expect("bound").port()).collect();
+        assert!(ports.iter().all(|&port| port != 0 && port == ports[0]), "{ports:?}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused_by_name() {
+        let host = "192.0.2.1".parse().expect("an address for documentation");
+        let message =
+            bind(&Listen { host: Some(host), port: 0 }).expect_err("not ours").to_string();
+        assert!(message.contains("--host 192.0.2.1"), "{message}");
+    }
+}

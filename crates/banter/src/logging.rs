@@ -1,0 +1,49 @@
+//! The log: to stderr, and to a file when asked.
+
+use std::fs::{File, OpenOptions};
+use std::io::IsTerminal;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use anyhow::Context;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::LogOptions;
+
+/// Starts logging for the whole process.
+///
+/// Errors: the filter is not understood, or the file cannot be opened for appending.
+pub fn start(options: &LogOptions) -> anyhow::Result<()> {
+    let filter = || {
+        EnvFilter::try_new(&options.filter)
+            .with_context(|| format!("--log: expected a level or a filter, found {:?}", options.filter))
+    };
+    let stderr = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .with_filter(filter()?);
+    let file = match &options.file {
+        Some(path) => Some(
+            tracing_subscriber::fmt::layer()
+                .with_writer(Mutex::new(open(path)?))
+                .with_ansi(false)
+                .with_filter(filter()?),
+        ),
+        None => None,
+    };
+    tracing_subscriber::registry().with(stderr).with(file).try_init().context("start logging")
+}
+
+/// A log may name addresses of visitors, so only its owner reads it.
+fn open(path: &Path) -> anyhow::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("--log-file {}: cannot be opened for writing", path.display()))
+}

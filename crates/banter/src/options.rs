@@ -1,0 +1,304 @@
+//! The options of `banter serve`: one table, three sources.
+//!
+//! Every option can come from a flag, from the environment (`BANTER_PORT`) or from the configuration
+//! file (`port = 7860`); the first of these that names it wins. Values stay text here, with their
+//! source, and are checked in one place, [`crate::config`].
+//!
+//! A new option: one row in [`SERVE`], one field and one line in `config.rs`, one line in
+//! `docs/CONFIGURATION.md`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches};
+
+/// How many values an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// One value, shown in the help by this name.
+    One(&'static str),
+    /// Any number: the flag repeated, commas in the environment, a list in the file.
+    Many(&'static str),
+    /// None: the flag alone switches it on.
+    Nothing,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct OptionRow {
+    /// Name of the flag without dashes, and of the key in the file.
+    pub name: &'static str,
+    /// How many values it takes.
+    pub takes: Takes,
+    /// One sentence for `--help`.
+    pub help: &'static str,
+}
+
+const fn row(name: &'static str, takes: Takes, help: &'static str) -> OptionRow {
+    OptionRow { name, takes, help }
+}
+
+/// Every option of `banter serve`.
+pub const SERVE: &[OptionRow] = &[
+    row(
+        "model",
+        Takes::One("PATH"),
+        "GGUF file, first part of a split one, or Hugging Face folder [default: the demo model inside]",
+    ),
+    row(
+        "host",
+        Takes::One("ADDRESS"),
+        "Address to listen on [default: 127.0.0.1 and, where present, ::1]",
+    ),
+    row("port", Takes::One("PORT"), "Port to listen on [default: 7860]"),
+    row(
+        "ctx",
+        Takes::One("TOKENS"),
+        "Longest conversation in tokens [default: the model's, at most 8192]",
+    ),
+    row(
+        "kv-memory",
+        Takes::One("SIZE"),
+        "Memory for cached keys and values, as 4GiB or 512MiB [default: a quarter of what is free]",
+    ),
+    row("kv-type", Takes::One("TYPE"), "How keys and values are kept: f16 or f32 [default: f16]"),
+    row("threads", Takes::One("COUNT"), "Threads that compute [default: chosen by model and cores]"),
+    row(
+        "isa",
+        Takes::One("NAME"),
+        "Instruction set: avx512-vnni, avx2 or scalar [default: the best here]",
+    ),
+    row(
+        "max-sequences",
+        Takes::One("COUNT"),
+        "Answers computed at the same time; more wait their turn [default: 16]",
+    ),
+    row(
+        "queue-limit",
+        Takes::One("COUNT"),
+        "Requests that may wait; one more is answered busy [default: 64]",
+    ),
+    row(
+        "queue-timeout",
+        Takes::One("SECONDS"),
+        "Longest wait in the queue, then the request ends with timeout [default: 120]",
+    ),
+    row(
+        "max-message",
+        Takes::One("SIZE"),
+        "Longest WebSocket message; a longer one closes the connection with 1009 [default: 1MiB]",
+    ),
+    row(
+        "max-connections",
+        Takes::One("COUNT"),
+        "Open connections; over it a socket is accepted and closed with 1013 [default: 1024]",
+    ),
+    row(
+        "key",
+        Takes::Many("KEY"),
+        "Key that opens the server to other machines; better in BANTER_KEY or the file",
+    ),
+    row(
+        "public-url",
+        Takes::Many("URL"),
+        "Address people use through a proxy or tunnel, with its path; needs a key",
+    ),
+    row("allow-origin", Takes::Many("ORIGIN"), "Web site whose pages may connect; exact"),
+    row(
+        "allow-file-pages",
+        Takes::Nothing,
+        "Let pages opened from disk (and sandboxed frames of any site) talk to /ws",
+    ),
+    row("insecure", Takes::Nothing, "Serve other machines without a key; shown at every start"),
+    row("log-file", Takes::One("FILE"), "Write the log to this file as well"),
+    row(
+        "log",
+        Takes::One("LEVEL"),
+        "What is logged: error, warn, info, debug or a filter [default: info]",
+    ),
+];
+
+/// Where a value was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// On the command line.
+    Flag,
+    /// In the environment.
+    Environment,
+    /// In a configuration file.
+    File(PathBuf),
+}
+
+/// The values given for one option, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The option's name.
+    pub name: &'static str,
+    /// Its values, unchecked; `true` or `false` for a switch.
+    pub values: Vec<String>,
+    /// Where they were given.
+    pub source: Source,
+}
+
+impl Given {
+    /// How a message names this option: as the person wrote it, with its source.
+    pub fn place(&self) -> String {
+        match &self.source {
+            Source::Flag => format!("--{} (command line)", self.name),
+            Source::Environment => format!("{} (environment)", variable(self.name)),
+            Source::File(path) => format!("{} (file {})", self.name, path.display()),
+        }
+    }
+}
+
+/// Something is wrong with the options; the message names the option and its source.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OptionError(pub String);
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OptionError {}
+
+/// What was given for each option, the strongest source only.
+#[derive(Debug, Default)]
+pub struct Options(BTreeMap<&'static str, Given>);
+
+impl Options {
+    /// Reads the three sources: flags win over the environment, the environment over the file.
+    pub fn collect(
+        matches: &ArgMatches,
+        environment: &BTreeMap<String, String>,
+        file: Option<&Path>,
+    ) -> Result<Options, OptionError> {
+        let mut given = BTreeMap::new();
+        if let Some(path) = file {
+            given.extend(from_file(path, &read_file(path)?)?.0);
+        }
+        given.extend(from_environment(environment)?.0);
+        given.extend(from_flags(matches).0);
+        Ok(Options(given))
+    }
+
+    /// What was given for `name`, if anything.
+    pub fn get(&self, name: &str) -> Option<&Given> {
+        debug_assert!(SERVE.iter().any(|row| row.name == name), "no such option: {name}");
+        self.0.get(name)
+    }
+}
+
+/// The flags of the table, for the command-line parser.
+pub fn arguments() -> impl Iterator<Item = Arg> {
+    SERVE.iter().map(|row| {
+        let arg = Arg::new(row.name).long(row.name).help(row.help);
+        match row.takes {
+            Takes::One(value) => arg.value_name(value).allow_negative_numbers(true),
+            Takes::Many(value) => arg.value_name(value).action(ArgAction::Append),
+            Takes::Nothing => arg.action(ArgAction::SetTrue),
+        }
+    })
+}
+
+/// The environment variable of an option.
+pub fn variable(name: &str) -> String {
+    format!("BANTER_{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+fn from_flags(matches: &ArgMatches) -> Options {
+    let mut options = Options::default();
+    for row in SERVE {
+        let values: Vec<String> = match row.takes {
+            Takes::Nothing if matches.get_flag(row.name) => vec!["true".to_string()],
+            Takes::Nothing => Vec::new(),
+            _ => matches.get_many::<String>(row.name).into_iter().flatten().cloned().collect(),
+        };
+        if !values.is_empty() {
+            options.insert(row, values, Source::Flag);
+        }
+    }
+    options
+}
+
+fn from_environment(environment: &BTreeMap<String, String>) -> Result<Options, OptionError> {
+    let mut options = Options::default();
+    for row in SERVE {
+        let Some(text) = environment.get(&variable(row.name)) else { continue };
+        let values = match row.takes {
+            Takes::Many(_) => text.split(',').map(|part| part.trim().to_string()).collect(),
+            _ => vec![text.clone()],
+        };
+        options.insert(row, values, Source::Environment);
+    }
+    Ok(options)
+}
+
+/// Longest configuration file; far above any real one.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+fn read_file(path: &Path) -> Result<String, OptionError> {
+    let fail = |what: String| OptionError(format!("--config {}: {what}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
+    if !file.metadata().map_err(|error| fail(error.to_string()))?.is_file() {
+        return Err(fail("expected a file".to_string()));
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fail(error.to_string()))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(fail(format!("expected at most {FILE_BYTES_MAX} bytes, found more")));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| fail("expected UTF-8 text".to_string()))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_string())
+}
+
+fn from_file(path: &Path, text: &str) -> Result<Options, OptionError> {
+    let fail = |what: String| OptionError(format!("{}: {what}", path.display()));
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        fail(format!("expected TOML: {}", error.to_string().trim()))
+    })?;
+    let mut options = Options::default();
+    for (key, value) in &table {
+        let row = SERVE.iter().find(|row| row.name == key).ok_or_else(|| {
+            fail(format!("unknown key \"{key}\"; the keys are the flags of `banter serve --help`"))
+        })?;
+        let values = file_values(row, value).ok_or_else(|| {
+            fail(format!("{key}: expected {}, found {}", expected(row), value.type_str()))
+        })?;
+        options.insert(row, values, Source::File(path.to_path_buf()));
+    }
+    Ok(options)
+}
+
+fn expected(row: &OptionRow) -> &'static str {
+    match row.takes {
+        Takes::One(_) => "a string or a number",
+        Takes::Many(_) => "a string or a list of strings",
+        Takes::Nothing => "true or false",
+    }
+}
+
+fn file_values(row: &OptionRow, value: &toml::Value) -> Option<Vec<String>> {
+    match (row.takes, value) {
+        (Takes::One(_) | Takes::Many(_), toml::Value::String(text)) => Some(vec![text.clone()]),
+        (Takes::One(_), toml::Value::Integer(number)) => Some(vec![number.to_string()]),
+        (Takes::One(_), toml::Value::Float(number)) => Some(vec![number.to_string()]),
+        (Takes::Nothing, toml::Value::Boolean(on)) => Some(vec![on.to_string()]),
+        (Takes::Many(_), toml::Value::Array(items)) => {
+            items.iter().map(|item| item.as_str().map(str::to_string)).collect()
+        }
+        _ => None,
+    }
+}
+
+impl Options {
+    fn insert(&mut self, row: &OptionRow, values: Vec<String>, source: Source) {
+        let name = SERVE.iter().find(|other| other.name == row.name).expect("a row of the table");
+        self.0.insert(name.name, Given { name: name.name, values, source });
+    }
+}

@@ -1,0 +1,81 @@
+//! The one line that says the server answers, for people and for scripts.
+//!
+//! Its form is fixed: `ready URL model=NAME weights=SIZE cache=SIZE in SECONDS s`.
+
+use std::fmt;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use crate::quantity::show_bytes;
+
+/// What the line says.
+#[derive(Debug)]
+pub struct ReadyLine<'a> {
+    /// Address to open in a browser.
+    pub url: &'a str,
+    /// Name of the model; blanks are shown as `-` so that the line splits at blanks.
+    pub model: &'a str,
+    /// Memory of the weights.
+    pub weight_bytes: u64,
+    /// Memory of the cache of keys and values.
+    pub cache_bytes: u64,
+    /// Time since the process started.
+    pub after: Duration,
+}
+
+impl fmt::Display for ReadyLine<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |text: &str| -> String {
+            text.chars().map(|c| if c.is_whitespace() || c.is_control() { '-' } else { c }).collect()
+        };
+        write!(
+            formatter,
+            "ready {} model={} weights={} cache={} in {:.1} s",
+            self.url,
+            word(self.model),
+            word(&show_bytes(self.weight_bytes)),
+            word(&show_bytes(self.cache_bytes)),
+            self.after.as_secs_f64()
+        )
+    }
+}
+
+/// Prints the line on stderr and, where that leads elsewhere, on stdout too: a person reads it
+/// once, and a script finds it on whichever it captures. A closed pipe is no reason to stop.
+pub fn print(line: &ReadyLine<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+    if !lead_to_the_same(&std::io::stdout(), &std::io::stderr()) {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+}
+
+fn lead_to_the_same(one: &impl AsFd, other: &impl AsFd) -> bool {
+    matches!((identity(one), identity(other)), (Some(one), Some(other)) if one == other)
+}
+
+fn identity(stream: &impl AsFd) -> Option<(u64, u64)> {
+    let owned = stream.as_fd().try_clone_to_owned().ok()?;
+    let metadata = std::fs::File::from(owned).metadata().ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_has_its_fixed_form() {
+        let line = ReadyLine {
+            url: "http://localhost:7860",
+            model: "Qwen2.5 1.5B",
+            weight_bytes: 935_000_000,
+            cache_bytes: 2_147_483_648,
+            after: Duration::from_millis(1234),
+        };
+        let expected =
+            "ready http://localhost:7860 model=Qwen2.5-1.5B weights=935-MB cache=2.1-GB in 1.2 s";
+        assert_eq!(line.to_string(), expected);
+    }
+}
