@@ -1,0 +1,27 @@
+//! F32, F16 and BF16: one value per block.
+
+use half::{bf16, f16};
+
+pub(super) fn dequantise_f32(block: &[u8], values: &mut [f32]) {
+    values[0] = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
+}
+
+pub(super) fn quantise_f32(values: &[f32], block: &mut [u8]) {
+    block.copy_from_slice(&values[0].to_le_bytes());
+}
+
+pub(super) fn dequantise_f16(block: &[u8], values: &mut [f32]) {
+    values[0] = f16::from_le_bytes([block[0], block[1]]).to_f32();
+}
+
+pub(super) fn quantise_f16(values: &[f32], block: &mut [u8]) {
+    block.copy_from_slice(&f16::from_f32(values[0]).to_le_bytes());
+}
+
+pub(super) fn dequantise_bf16(block: &[u8], values: &mut [f32]) {
+    values[0] = bf16::from_le_bytes([block[0], block[1]]).to_f32();
+}
+
+pub(super) fn quantise_bf16(values: &[f32], block: &mut [u8]) {
+    block.copy_from_slice(&bf16::from_f32(values[0]).to_le_bytes());
+}

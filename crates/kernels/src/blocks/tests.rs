@@ -1,0 +1,79 @@
+use super::*;
+
+/// A deterministic spread of values of both signs.
+fn spread(count: usize) -> Vec<f32> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..count)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((state >> 40) as f32 / (1 << 23) as f32) - 1.0
+        })
+        .collect()
+}
+
+fn round_trip(kind: BlockType, values: &[f32]) -> Vec<f32> {
+    let mut bytes = vec![0xa5; kind.row_bytes(values.len()).expect("whole blocks")];
+    quantise(kind, values, &mut bytes);
+    let mut back = vec![f32::NAN; values.len()];
+    dequantise(kind, &bytes, &mut back);
+    back
+}
+
+#[test]
+fn a_value_comes_back_within_the_step_of_its_type() {
+    struct Case {
+        kind: BlockType,
+        /// Of values in −1 to 1: half a step, and what rounding the scales adds.
+        tolerance: f32,
+    }
+    let cases = [
+        Case { kind: BlockType::F32, tolerance: 0.0 },
+        Case { kind: BlockType::F16, tolerance: 2.5e-4 },
+        Case { kind: BlockType::Bf16, tolerance: 2.0e-3 },
+        Case { kind: BlockType::Q8_0, tolerance: 4.5e-3 },
+        Case { kind: BlockType::Q4_0, tolerance: 0.126 },
+        Case { kind: BlockType::Q4_1, tolerance: 0.068 },
+        Case { kind: BlockType::Q5_0, tolerance: 0.063 },
+        Case { kind: BlockType::Q5_1, tolerance: 0.034 },
+        Case { kind: BlockType::Q2K, tolerance: 0.42 },
+        Case { kind: BlockType::Q3K, tolerance: 0.27 },
+        Case { kind: BlockType::Q4K, tolerance: 0.09 },
+        Case { kind: BlockType::Q5K, tolerance: 0.06 },
+        Case { kind: BlockType::Q6K, tolerance: 0.035 },
+    ];
+    let values = spread(4096);
+    for Case { kind, tolerance } in cases {
+        let back = round_trip(kind, &values);
+        let worst = values.iter().zip(&back).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= tolerance, "{kind}: off by {worst}, allowed {tolerance}");
+    }
+}
+
+#[test]
+fn zeros_stay_zeros() {
+    for kind in BlockType::ALL {
+        let back = round_trip(kind, &[0.0; 512]);
+        assert!(back.iter().all(|&value| value == 0.0), "{kind}: {back:?}");
+    }
+}
+
+#[test]
+fn a_row_that_is_not_whole_blocks_has_no_size() {
+    for kind in BlockType::ALL {
+        assert_eq!(kind.row_bytes(kind.block_len() * 3), Some(kind.block_bytes() * 3), "{kind}");
+        if kind.is_quantised() {
+            assert_eq!(kind.row_bytes(kind.block_len() + 1), None, "{kind}");
+        }
+        assert_eq!(kind.row_bytes(0), Some(0), "{kind}");
+        let enormous = usize::MAX / 256 * 256;
+        if kind == BlockType::F32 {
+            assert_eq!(kind.row_bytes(enormous), None, "{kind}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "35 bytes of Q8_0 do not hold 32 values")]
+fn bytes_of_another_length_are_a_bug() {
+    dequantise(BlockType::Q8_0, &[0; 35], &mut [0.0; 32]);
+}
