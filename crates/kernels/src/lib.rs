@@ -1,5 +1,53 @@
 //! Numbers: quantised blocks, SIMD kernels and the worker threads they run on.
 //!
-//! Reading order: [`blocks`] (how weights are stored in files).
+//! Reading order:
+//! - [`blocks`]: how weights are stored in files.
+//! - [`isa`]: which instruction set is used, proved once.
+//! - [`pool`]: the threads every operation runs on.
+//! - `memory`, `disjoint`: where numbers lie, and how several threads write one slice.
+//! - [`matrix`], with `packing`: weights in memory, sixteen rows side by side.
+//! - [`input`] and [`mod@matmul`]: activations, and their product with weights.
+//! - [`elementwise`] and [`mod@rope`]: everything that works on one row of activations.
+//! - [`kv`] and [`attention`]: pages of keys and values, and attention over them.
+//! - `scalar`, then `avx2` and `avx512`: the inner loops, the same file names in each.
+//!
+//! Two rules hold everywhere. Every output element is summed in one fixed order, so no result
+//! depends on batch size, chunking or thread count. And every instruction set does the same
+//! operations in that order, fused multiply-adds included, so their results are equal bit for bit.
+//!
+//! Absent on purpose: models, tokens, files.
 
+pub mod attention;
 pub mod blocks;
+pub mod elementwise;
+pub mod input;
+pub mod isa;
+pub mod kv;
+pub mod matmul;
+pub mod matrix;
+pub mod pool;
+pub mod rope;
+
+mod disjoint;
+mod memory;
+mod packing;
+mod scalar;
+
+pub use attention::{Attend, attend};
+pub use blocks::{BlockType, dequantise, quantise};
+pub use elementwise::{add, add_bias, rms_norm, swiglu};
+pub use input::Input;
+pub use isa::{Isa, IsaError};
+pub use kv::{BLOCK_TOKENS, KvPages, KvShape, KvType};
+pub use matmul::matmul;
+pub use matrix::{LoadError, Matrix};
+pub use memory::AllocError;
+pub use pool::Pool;
+pub use rope::{Rope, rope};
+
+/// How many rows, positions or values lie side by side: the 32-bit lanes of 512 bits. The layouts
+/// keep this number on narrower processors too, so that sums have one order everywhere.
+pub(crate) const LANES: usize = 16;
+
+/// Sixteen numbers side by side.
+pub(crate) type Lanes = [f32; LANES];

@@ -1,0 +1,176 @@
+//! Activations prepared for matmul: once per batch, for all matrices that read it.
+//!
+//! Tokens go in tiles of 16. Within a tile the numbers lie in the order in which the kernel walks:
+//! by depth, then by token. There are two forms of the same activations: 8-bit blocks of 32 for
+//! quantised weights, and 32-bit floats for float weights.
+//!
+//! An 8-bit block has the scale `max |x| / 127` in f32; each value is `x * (127 / max |x|)`,
+//! rounded to the nearest integer, ties to even, and held to ±127 (never −128, so that a sign can
+//! be flipped). A block whose largest value is below [`SMALLEST_MAXIMUM`] is all zeroes. A value
+//! that is not a number makes the scale, and so every output, not a number: nothing is hidden.
+
+use crate::disjoint::Disjoint;
+use crate::isa::dispatch;
+use crate::packing::BLOCK_LEN;
+use crate::pool::Pool;
+
+/// The most tokens a tile has.
+pub(crate) const TILE_TOKENS: usize = 16;
+
+/// 127 / this is still a finite number; activations this small are no signal.
+pub(crate) const SMALLEST_MAXIMUM: f32 = 1e-36;
+
+/// 32 activations of one token.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+pub(crate) struct InputBlock {
+    /// Four signed bytes each, the first in the lowest bits.
+    pub(crate) quads: [i32; BLOCK_LEN / 4],
+    /// What one step of the integers is worth.
+    pub(crate) scale: f32,
+    /// −128 × the sum of the integers: where a sum over weights that are 128 too large starts.
+    pub(crate) byte_start: i32,
+    /// −8 × the sum of the integers: where a sum over weights that are 8 too large starts.
+    pub(crate) nibble_start: i32,
+}
+
+impl InputBlock {
+    /// A block of these integers.
+    pub(crate) fn new(integers: &[i8; BLOCK_LEN], scale: f32) -> InputBlock {
+        let sum: i32 = integers.iter().map(|&integer| i32::from(integer)).sum();
+        let mut quads = [0; BLOCK_LEN / 4];
+        for (quad, four) in quads.iter_mut().zip(integers.as_chunks::<4>().0) {
+            *quad = i32::from_le_bytes(four.map(i8::cast_unsigned));
+        }
+        InputBlock { quads, scale, byte_start: -128 * sum, nibble_start: -8 * sum }
+    }
+
+    /// One of the 32 integers.
+    pub(crate) fn integer(&self, index: usize) -> i32 {
+        i32::from(self.quads[index / 4].to_le_bytes()[index % 4].cast_signed())
+    }
+}
+
+/// A batch of activations, prepared for [`matmul`](crate::matmul()).
+pub struct Input {
+    max_batch: usize,
+    max_depth: usize,
+    batch: usize,
+    depth: usize,
+    /// [tile][depth / 32][token of the tile]; meaningful where 32 divides the depth.
+    blocks: Vec<InputBlock>,
+    /// [tile][depth][token of the tile]
+    floats: Vec<f32>,
+}
+
+/// How many values one piece of [`Input::set`] prepares: some ten microseconds.
+const PIECE_VALUES: usize = 1 << 15;
+
+impl Input {
+    /// Room for batches of up to `max_batch` tokens of up to `max_depth` activations.
+    pub fn new(max_batch: usize, max_depth: usize) -> Input {
+        let blocks = vec![InputBlock::default(); max_batch * (max_depth / BLOCK_LEN)];
+        let floats = vec![0.0; max_batch * max_depth];
+        Input { max_batch, max_depth, batch: 0, depth: 0, blocks, floats }
+    }
+
+    /// Prepares `x`, replacing what was there.
+    ///
+    /// Shapes: `x` [batch, depth].
+    /// Panics if `x` has another length, or if the batch or the depth is beyond what
+    /// [`Input::new`] made room for.
+    pub fn set(&mut self, pool: &Pool, x: &[f32], batch: usize, depth: usize) {
+        assert_eq!(x.len(), batch * depth, "x is [batch, depth]");
+        assert!(batch <= self.max_batch && depth <= self.max_depth, "within the room made");
+        self.batch = batch;
+        self.depth = depth;
+        let tiles = batch.div_ceil(TILE_TOKENS);
+        let piece_depth =
+            (PIECE_VALUES / TILE_TOKENS.min(batch.max(1))).next_multiple_of(BLOCK_LEN);
+        let pieces_per_tile = depth.div_ceil(piece_depth);
+        let blocks = Disjoint::new(&mut self.blocks);
+        let floats = Disjoint::new(&mut self.floats);
+        pool.run(tiles * pieces_per_tile, &|piece| {
+            let first_token = piece / pieces_per_tile * TILE_TOKENS;
+            let start = piece % pieces_per_tile * piece_depth;
+            let part = Part {
+                x: &x[first_token * depth..batch.min(first_token + TILE_TOKENS) * depth],
+                depth,
+                start,
+                end: depth.min(start + piece_depth),
+            };
+            let width = part.width();
+            let values =
+                first_token * depth + start * width..first_token * depth + part.end * width;
+            // SAFETY: pieces are different depths of different tiles.
+            part.lay_out(unsafe { floats.part(values.clone()) });
+            if depth.is_multiple_of(BLOCK_LEN) {
+                let blocks_range = values.start / BLOCK_LEN..values.end / BLOCK_LEN;
+                // SAFETY: as above; piece boundaries are block boundaries.
+                part.quantise(pool, unsafe { blocks.part(blocks_range) });
+            }
+        });
+    }
+
+    /// How many tokens are prepared.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// How many activations each token has.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// How many tokens a tile has: 16, or what is left in the last one.
+    pub(crate) fn tile_width(&self, tile: usize) -> usize {
+        TILE_TOKENS.min(self.batch - tile * TILE_TOKENS)
+    }
+
+    /// A tile's blocks: [depth / 32][width].
+    pub(crate) fn tile_blocks(&self, tile: usize) -> &[InputBlock] {
+        let tile_depth = self.depth / BLOCK_LEN;
+        &self.blocks[tile * TILE_TOKENS * tile_depth..][..self.tile_width(tile) * tile_depth]
+    }
+
+    /// A tile's floats: [depth][width].
+    pub(crate) fn tile_floats(&self, tile: usize) -> &[f32] {
+        &self.floats[tile * TILE_TOKENS * self.depth..][..self.tile_width(tile) * self.depth]
+    }
+}
+
+/// Some depth of one tile, still as the caller gave it.
+struct Part<'a> {
+    /// [width, depth]
+    x: &'a [f32],
+    depth: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Part<'_> {
+    fn width(&self) -> usize {
+        self.x.len() / self.depth
+    }
+
+    fn token(&self, token: usize) -> &[f32] {
+        &self.x[token * self.depth..][self.start..self.end]
+    }
+
+    fn lay_out(&self, floats: &mut [f32]) {
+        for token in 0..self.width() {
+            let places = floats[token..].iter_mut().step_by(self.width());
+            for (place, value) in places.zip(self.token(token)) {
+                *place = *value;
+            }
+        }
+    }
+
+    fn quantise(&self, pool: &Pool, blocks: &mut [InputBlock]) {
+        let width = self.width();
+        for token in 0..width {
+            let (values, _) = self.token(token).as_chunks::<BLOCK_LEN>();
+            dispatch!(pool.isa(), activations::quantise(values, &mut blocks[token..], width));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Weights in memory: read once from a model file, packed for the kernels.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use thiserror::Error;
+
+use crate::LANES;
+use crate::blocks::BlockType;
+use crate::disjoint::Disjoint;
+use crate::memory::{AllocError, Memory};
+use crate::packing::{Group, Packing};
+use crate::pool::Pool;
+
+/// A weight matrix of `rows` outputs and `depth` inputs, packed as `packing` describes.
+pub struct Matrix {
+    packing: Packing,
+    rows: usize,
+    depth: usize,
+    group_bytes: usize,
+    groups: Memory,
+}
+
+/// Why weights could not be loaded; `E` is what reading them can fail with.
+#[derive(Debug, Error)]
+pub enum LoadError<E> {
+    /// The reader failed; the first failure that happened.
+    #[error(transparent)]
+    Read(E),
+    /// The memory for the weights is not there.
+    #[error(transparent)]
+    Alloc(#[from] AllocError),
+    /// Rows of this depth do not exist in this format.
+    #[error("{} weights: expected a multiple of {} inputs, found {depth}", kind.name(), kind.block_len())]
+    Depth {
+        /// The format in the file.
+        kind: BlockType,
+        /// The inputs of a row.
+        depth: usize,
+    },
+}
+
+/// What [`Matrix::load`] reads rows through: a range of rows, and the buffer for their bytes.
+pub type ReadRows<'a, E> = dyn Fn(Range<usize>, &mut [u8]) -> Result<(), E> + Sync + 'a;
+
+/// How many bytes of the file one piece of loading reads, if a group of rows is not longer: large
+/// enough for a disk, small enough that every worker's buffer together is nothing beside a model.
+const READ_BYTES: usize = 1 << 20;
+
+impl Matrix {
+    /// How many bytes a matrix of this shape takes in memory.
+    ///
+    /// F32, F16, BF16, Q8_0 and Q4_0 are kept as they are; the other formats become Q8_0. A size
+    /// that does not fit in memory is `usize::MAX`.
+    pub fn packed_bytes(kind: BlockType, rows: usize, depth: usize) -> usize {
+        let group_bytes = Packing::of(kind).group_bytes(depth);
+        group_bytes.and_then(|bytes| bytes.checked_mul(rows.div_ceil(LANES))).unwrap_or(usize::MAX)
+    }
+
+    /// Reads and packs `rows` rows of `depth` weights stored as `kind`.
+    ///
+    /// `read` is called on all workers at once, each time with a range of rows and a buffer that
+    /// holds exactly their bytes in the file's format.
+    ///
+    /// Errors: the first failed read, a depth the format cannot hold, or no memory.
+    pub fn load<E: Send>(
+        pool: &Pool,
+        kind: BlockType,
+        rows: usize,
+        depth: usize,
+        read: &ReadRows<'_, E>,
+    ) -> Result<Matrix, LoadError<E>> {
+        let row_bytes = kind.row_bytes(depth).ok_or(LoadError::Depth { kind, depth })?;
+        let packing = Packing::of(kind);
+        let mut groups = Memory::zeroed(Matrix::packed_bytes(kind, rows, depth))?;
+        let group_bytes = packing.group_bytes(depth).expect("a group fits where the matrix did");
+
+        let piece_rows = (READ_BYTES / row_bytes.max(1) / LANES).max(1) * LANES;
+        let failure = Mutex::new(None);
+        let places = Disjoint::new(&mut groups);
+        pool.run(rows.div_ceil(piece_rows), &|piece| {
+            if locked(&failure).is_some() {
+                return;
+            }
+            let range = piece * piece_rows..rows.min((piece + 1) * piece_rows);
+            let mut file_bytes = vec![0; range.len() * row_bytes];
+            if let Err(error) = read(range.clone(), &mut file_bytes) {
+                locked(&failure).get_or_insert(error);
+                return;
+            }
+            let first_group = range.start / LANES;
+            for (index, start) in range.step_by(LANES).enumerate() {
+                let lanes = LANES.min(rows - start);
+                let group_start = (first_group + index) * group_bytes;
+                // SAFETY: pieces own different groups, and a piece has one in use at a time.
+                let group = unsafe { places.part(group_start..group_start + group_bytes) };
+                let bytes = &file_bytes[index * LANES * row_bytes..][..lanes * row_bytes];
+                packing.pack(kind, bytes, depth, group);
+            }
+        });
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(LoadError::Read(error)),
+            None => Ok(Matrix { packing, rows, depth, group_bytes, groups }),
+        }
+    }
+
+    /// The number of outputs.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of inputs.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// How many bytes the weights take in memory.
+    pub fn bytes(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Reads one row back as numbers: an embedding, where embeddings and head are one matrix.
+    ///
+    /// Panics if there is no such row or `values` is not `depth` long.
+    pub fn row(&self, index: usize, values: &mut [f32]) {
+        assert!(index < self.rows, "row {index} of a matrix of {} rows", self.rows);
+        assert_eq!(values.len(), self.depth, "one value per input");
+        self.group(index / LANES).row(index % LANES, values);
+    }
+
+    /// The number of groups of 16 rows, the last one filled up with zeroes.
+    pub(crate) fn group_count(&self) -> usize {
+        self.rows.div_ceil(LANES)
+    }
+
+    /// The bytes of one group of rows.
+    pub(crate) fn group_bytes(&self) -> usize {
+        self.group_bytes
+    }
+
+    /// Whether the kernels multiply this matrix by 8-bit activations.
+    pub(crate) fn is_quantised(&self) -> bool {
+        matches!(self.packing, Packing::Q8_0 | Packing::Q4_0)
+    }
+
+    pub(crate) fn group(&self, index: usize) -> Group<'_> {
+        let start = index * self.group_bytes;
+        self.packing.group(&self.groups[start..start + self.group_bytes], self.depth)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

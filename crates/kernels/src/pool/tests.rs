@@ -1,0 +1,114 @@
+use std::sync::atomic::AtomicU32;
+use std::thread;
+
+use super::*;
+
+fn pool(threads: usize) -> Pool {
+    Pool::new(Isa::scalar(), NonZeroUsize::new(threads).expect("not zero"))
+}
+
+#[test]
+fn every_piece_runs_exactly_once() {
+    for threads in 1..=4 {
+        let pool = pool(threads);
+        for pieces in [0, 1, 2, 3, 17, 1000] {
+            let counts: Vec<AtomicU32> = (0..pieces).map(|_| AtomicU32::new(0)).collect();
+            pool.run(pieces, &|piece| {
+                counts[piece].fetch_add(1, Ordering::Relaxed);
+            });
+            let all_once = counts.iter().all(|count| count.load(Ordering::Relaxed) == 1);
+            assert!(all_once, "{threads} threads, {pieces} pieces");
+        }
+    }
+}
+
+#[test]
+fn many_short_jobs_see_the_writes_of_the_jobs_before() {
+    let pool = pool(3);
+    let sums: Vec<AtomicUsize> = (0..7).map(|_| AtomicUsize::new(0)).collect();
+    const JOBS: usize = 20_000;
+    for job in 0..JOBS {
+        pool.run(sums.len(), &|piece| {
+            // Relaxed and not an addition: correct only if a job happens after the one before.
+            let seen = sums[piece].load(Ordering::Relaxed);
+            assert_eq!(seen, job);
+            sums[piece].store(seen + 1, Ordering::Relaxed);
+        });
+    }
+    assert!(sums.iter().all(|sum| sum.load(Ordering::Relaxed) == JOBS));
+}
+
+#[test]
+fn workers_that_parked_wake_for_the_next_job() {
+    let pool = pool(2);
+    for _ in 0..3 {
+        // Both pieces must run at the same time: each waits for the other.
+        let arrived = std::sync::Barrier::new(2);
+        pool.run(2, &|_| {
+            arrived.wait();
+        });
+        while pool.shared.gate.sleeper_count() == 0 {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_a_piece_reaches_the_caller_and_the_pool_goes_on() {
+    for threads in 1..=3 {
+        let pool = pool(threads);
+        for bad_piece in [0, 5, 99] {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                pool.run(100, &|piece| assert_ne!(piece, bad_piece, "the bad piece"));
+            }));
+            let panic = outcome.expect_err("the piece panicked");
+            let message = panic.downcast_ref::<String>().expect("assert_ne formats its message");
+            assert!(message.contains("the bad piece"), "{threads} threads: {message}");
+            let done = AtomicUsize::new(0);
+            pool.run(10, &|_| {
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(done.into_inner(), 10, "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_job_started_inside_a_piece_runs() {
+    let pool = pool(2);
+    let done = AtomicUsize::new(0);
+    pool.run(4, &|_| {
+        pool.run(5, &|_| {
+            done.fetch_add(1, Ordering::Relaxed);
+        });
+    });
+    assert_eq!(done.into_inner(), 20);
+}
+
+#[test]
+fn two_callers_share_a_pool() {
+    let pool = pool(2);
+    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    pool.run(3, &|_| {
+                        done.fetch_add(1, Ordering::Relaxed);
+                    });
+                }
+            });
+        }
+    });
+    assert_eq!(done.into_inner(), 2 * 500 * 3);
+}
+
+#[test]
+fn dropping_a_pool_ends_its_workers_parked_or_not() {
+    for threads in 1..=4 {
+        let pool = pool(threads);
+        let shared = Arc::clone(&pool.shared);
+        drop(pool);
+        assert_eq!(Arc::strong_count(&shared), 1, "{threads} threads");
+    }
+}

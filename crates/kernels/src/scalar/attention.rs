@@ -1,0 +1,105 @@
+//! The inner loops of attention, over one piece of positions.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::math::{exp, sum_lanes};
+use crate::LANES;
+use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
+use crate::kv::{BLOCK_TOKENS, KvBlock};
+
+pub(crate) fn scores_f16(
+    blocks: &[KvBlock<'_, u16>],
+    queries: &[f32],
+    weights: &mut [PieceWeights],
+) {
+    scores(blocks, |bits| f16::from_bits(bits).to_f32(), queries, weights);
+}
+
+pub(crate) fn scores_f32(
+    blocks: &[KvBlock<'_, f32>],
+    queries: &[f32],
+    weights: &mut [PieceWeights],
+) {
+    scores(blocks, |number| number, queries, weights);
+}
+
+fn scores<T: Copy>(
+    blocks: &[KvBlock<'_, T>],
+    number: impl Fn(T) -> f32,
+    queries: &[f32],
+    weights: &mut [PieceWeights],
+) {
+    let count = weights.len();
+    for (index, block) in blocks.iter().enumerate() {
+        for (query, weights) in weights.iter_mut().enumerate() {
+            let scores = &mut weights[index * BLOCK_TOKENS..][..BLOCK_TOKENS];
+            scores.fill(0.0);
+            for (keys, values) in block.keys.iter().zip(queries.chunks_exact(count)) {
+                for (score, key) in scores.iter_mut().zip(keys) {
+                    *score = number(*key).mul_add(values[query], *score);
+                }
+            }
+        }
+    }
+}
+
+/// Turns raw scores into weights.
+pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
+    let mut maximum = f32::NEG_INFINITY;
+    for score in scores.iter_mut() {
+        *score *= scale;
+        maximum = if *score > maximum { *score } else { maximum };
+    }
+    let mut sums = [0.0; LANES];
+    for (position, score) in scores.iter_mut().enumerate() {
+        *score = exp(*score - maximum);
+        sums[position % LANES] += *score;
+    }
+    PieceSoftmax { maximum, sum: sum_lanes(sums) }
+}
+
+pub(crate) fn weigh_f16(
+    blocks: &[KvBlock<'_, u16>],
+    positions: Range<usize>,
+    weights: &[PieceWeights],
+    sums: &mut [HeadValues],
+) {
+    weigh(blocks, |bits| f16::from_bits(bits).to_f32(), positions, weights, sums);
+}
+
+pub(crate) fn weigh_f32(
+    blocks: &[KvBlock<'_, f32>],
+    positions: Range<usize>,
+    weights: &[PieceWeights],
+    sums: &mut [HeadValues],
+) {
+    weigh(blocks, |number| number, positions, weights, sums);
+}
+
+fn weigh<T: Copy>(
+    blocks: &[KvBlock<'_, T>],
+    number: impl Fn(T) -> f32,
+    positions: Range<usize>,
+    weights: &[PieceWeights],
+    sums: &mut [HeadValues],
+) {
+    for position in positions {
+        let block = &blocks[position / BLOCK_TOKENS];
+        let dims = block.values.len() / BLOCK_TOKENS * LANES;
+        let values = block.values.as_flattened();
+        let values = &values[position % BLOCK_TOKENS * dims..][..dims];
+        for (weights, sums) in weights.iter().zip(sums.iter_mut()) {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum = weights[position].mul_add(number(*value), *sum);
+            }
+        }
+    }
+}
+
+pub(crate) fn combine(total: &mut [f32], old_factor: f32, piece: &[f32], new_factor: f32) {
+    for (total, piece) in total.iter_mut().zip(piece) {
+        *total = piece.mul_add(new_factor, *total * old_factor);
+    }
+}

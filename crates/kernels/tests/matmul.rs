@@ -1,0 +1,138 @@
+//! Matmul against plain arithmetic, and against itself in other batches, pools and instruction
+//! sets.
+
+mod support;
+
+use banter_kernels::{BlockType, Input, Isa, Matrix, Pool, dequantise, matmul};
+use support::{
+    Random, assert_close, assert_same, every_pool, load, pool, random_weights, scalar_pool,
+};
+
+/// The formats with kernels of their own, and one that is converted.
+const KINDS: [BlockType; 6] = [
+    BlockType::F32,
+    BlockType::F16,
+    BlockType::Bf16,
+    BlockType::Q8_0,
+    BlockType::Q4_0,
+    BlockType::Q5_1,
+];
+
+struct Case {
+    kind: BlockType,
+    rows: usize,
+    depth: usize,
+    batch: usize,
+}
+
+impl Case {
+    fn name(&self, pool: &Pool) -> String {
+        let Case { kind, rows, depth, batch } = self;
+        let (isa, threads) = (pool.isa().name(), pool.threads());
+        format!("{} [{rows}, {depth}] x {batch} on {isa}, {threads} threads", kind.name())
+    }
+}
+
+fn product(pool: &Pool, weights: &Matrix, x: &[f32], batch: usize) -> Vec<f32> {
+    let mut input = Input::new(batch, weights.depth());
+    input.set(pool, x, batch, weights.depth());
+    let mut output = vec![f32::MIN; batch * weights.rows()];
+    matmul(pool, weights, &input, &mut output);
+    output
+}
+
+/// The product in f64 of the weights as stored.
+fn plain_product(case: &Case, bytes: &[u8], x: &[f32]) -> Vec<f32> {
+    let mut weights = vec![0.0; case.rows * case.depth];
+    dequantise(case.kind, bytes, &mut weights);
+    let mut output = Vec::new();
+    for token in 0..case.batch {
+        let x = &x[token * case.depth..][..case.depth];
+        for row in 0..case.rows {
+            let weights = &weights[row * case.depth..][..case.depth];
+            let sum: f64 = weights.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+            output.push(sum as f32);
+        }
+    }
+    output
+}
+
+#[test]
+fn products_are_close_to_plain_arithmetic() {
+    let mut random = Random(1);
+    for kind in KINDS {
+        for (rows, depth, batch) in [(16, 32, 1), (5, 96, 3), (33, 1024, 17), (1, 1, 1), (7, 31, 2)]
+        {
+            if kind.row_bytes(depth).is_none() {
+                continue;
+            }
+            let case = Case { kind, rows, depth, batch };
+            let bytes = random_weights(&mut random, kind, rows, depth);
+            let x = random.floats(batch * depth);
+            let expected = plain_product(&case, &bytes, &x);
+            // A rounded activation is off by up to 1/254 of its block's largest, a weight that
+            // became 8-bit by as much, both at random: their sum grows with the root of the depth.
+            let tolerance = match kind {
+                BlockType::F32 | BlockType::F16 | BlockType::Bf16 => 1e-5 * depth as f32,
+                _ => 0.02 * (depth as f32).sqrt(),
+            };
+            for pool in every_pool() {
+                let weights = load(&pool, kind, rows, depth, &bytes);
+                let actual = product(&pool, &weights, &x, batch);
+                assert_close(&actual, &expected, tolerance, &case.name(&pool));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_bits_of_scalar() {
+    let mut random = Random(2);
+    let shapes =
+        [(0, 32), (1, 32), (15, 64), (16, 96), (17, 32), (40, 256), (48, 1), (3, 0), (20, 33)];
+    for kind in KINDS {
+        for (rows, depth) in shapes {
+            if kind.row_bytes(depth).is_none() {
+                continue;
+            }
+            let bytes = random_weights(&mut random, kind, rows, depth);
+            for batch in [0, 1, 2, 3, 4, 5, 8, 15, 16, 17, 33] {
+                let x = random.floats(batch * depth);
+                let scalar = scalar_pool();
+                let weights = load(&scalar, kind, rows, depth, &bytes);
+                let expected = product(&scalar, &weights, &x, batch);
+                for pool in every_pool() {
+                    let case = Case { kind, rows, depth, batch };
+                    let actual = product(&pool, &weights, &x, batch);
+                    assert_same(&actual, &expected, &case.name(&pool));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_gets_the_same_bits_in_every_batch_on_any_number_of_threads() {
+    const ROWS: usize = 50;
+    const DEPTH: usize = 256;
+    const TOKENS: usize = 40;
+    let mut random = Random(3);
+    for kind in KINDS {
+        let bytes = random_weights(&mut random, kind, ROWS, DEPTH);
+        let x = random.floats(TOKENS * DEPTH);
+        for isa in Isa::available() {
+            let alone = pool(isa, 1);
+            let weights = load(&alone, kind, ROWS, DEPTH, &bytes);
+            let each: Vec<f32> =
+                x.chunks_exact(DEPTH).flat_map(|x| product(&alone, &weights, x, 1)).collect();
+            for threads in [1, 2, 3] {
+                let pool = pool(isa, threads);
+                for batch in 1..=TOKENS {
+                    let actual = product(&pool, &weights, &x[..batch * DEPTH], batch);
+                    let case = Case { kind, rows: ROWS, depth: DEPTH, batch };
+                    assert_same(&actual, &each[..batch * ROWS], &case.name(&pool));
+                }
+            }
+        }
+    }
+}
