@@ -1,1 +1,158 @@
 //! GGUF files and Hugging Face folders, checked before anything is believed.
+//!
+//! Every file is hostile: a count is bounded by the bytes that remain and by a limit of ours, a size
+//! is computed with checked arithmetic, and an error names the file, the key or tensor, what was
+//! expected and what was found. After [`ModelFile::open`] every hyper-parameter is within its limits
+//! and every tensor has the shape they imply, so nothing later needs to look again.
+//! Files are read with positioned reads and never mapped: a file that shrinks under a running
+//! server is an error of one read, not a signal.
+//!
+//! Reading order:
+//! - [`ModelFile`] below: what the rest of the engine sees.
+//! - `error`: [`ModelFileError`] and its faults.
+//! - `config`: hyper-parameters and their limits.
+//! - `tensors`: which tensors a Qwen2 model has, and their shapes.
+//! - `bytes`: where bytes come from.
+//! - `gguf`: single and split GGUF files.
+//! - `hugging_face`: folders of `config.json`, safetensors and `tokenizer.json`.
+//!
+//! Absent on purpose: memory mapping, pickled checkpoints (`.bin`, `.pt`), other architectures.
+
+#![allow(dead_code)] // until the readers land
+
+mod bytes;
+mod config;
+mod error;
+mod tensors;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::text::Vocabulary;
+use bytes::Bytes;
+
+pub use config::ModelConfig;
+pub use error::{Fault, ModelFileError};
+pub use tensors::{LayerTensor, TensorInfo, TensorName};
+
+/// Where a model is read from.
+#[derive(Clone, Debug)]
+pub enum ModelSource {
+    /// A GGUF file, the first part of a split one, or a Hugging Face folder.
+    Path(PathBuf),
+    /// A GGUF file inside the program.
+    Embedded {
+        /// What errors and logs call it.
+        name: &'static str,
+        /// The whole file.
+        bytes: &'static [u8],
+    },
+}
+
+/// What a model file says about itself, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The model's own name, or the file's where it has none.
+    pub name: String,
+    /// The licence, as the file spells it.
+    pub licence: Option<String>,
+    /// A sentence about the model.
+    pub text: Option<String>,
+    /// Types of the weight matrices, most bytes first: `Q4_0 + Q6_K`.
+    pub weight_types: String,
+    /// How many parameters there are.
+    pub parameters: u64,
+    /// How many bytes they take in the file.
+    pub weight_bytes: u64,
+}
+
+/// Sampling parameters the makers of the model recommend.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SamplingDefaults {
+    /// Softmax temperature.
+    pub temperature: Option<f32>,
+    /// Probability mass that stays.
+    pub top_p: Option<f32>,
+    /// How many tokens stay; 0 is all.
+    pub top_k: Option<u32>,
+    /// Divides the logits of tokens already there; 1 is none.
+    pub repetition_penalty: Option<f32>,
+}
+
+/// An open model file whose metadata and layout have been checked.
+#[derive(Debug)]
+pub struct ModelFile {
+    config: ModelConfig,
+    description: Description,
+    vocabulary: Vocabulary,
+    chat_template: Option<String>,
+    sampling_defaults: SamplingDefaults,
+    tensors: HashMap<TensorName, TensorInfo>,
+    parts: Vec<Bytes>,
+}
+
+impl ModelFile {
+    /// Opens a model and checks all of it but the weights themselves.
+    ///
+    /// Errors: anything that is not a complete Qwen2 model this engine can run, see [`Fault`].
+    pub fn open(source: &ModelSource) -> Result<ModelFile, ModelFileError> {
+        let file = match source {
+            ModelSource::Path(path) => path.display().to_string(),
+            ModelSource::Embedded { name, .. } => (*name).to_string(),
+        };
+        Err(Fault::Unsupported {
+            feature: "reading model files".to_string(),
+            advice: "it lands within the hour".to_string(),
+        }
+        .in_file(&file))
+    }
+
+    /// The checked hyper-parameters.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// What the file says about itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The tokens and merges; there are never more tokens than embedding rows.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The chat template, unparsed.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.chat_template.as_deref()
+    }
+
+    /// Sampling parameters the makers recommend.
+    pub fn sampling_defaults(&self) -> &SamplingDefaults {
+        &self.sampling_defaults
+    }
+
+    /// Where a tensor is and how it is stored; `None` only for [`TensorName::Head`] of a model with
+    /// tied embeddings, and for layers the model does not have.
+    pub fn tensor(&self, tensor: TensorName) -> Option<&TensorInfo> {
+        self.tensors.get(&tensor)
+    }
+
+    /// Reads whole rows of a tensor as stored.
+    ///
+    /// Any number of threads may read at once.
+    /// Errors: the file became unreadable or shorter since it was opened.
+    /// Panics if `rows` reaches past the tensor or `bytes` is not the size of those rows.
+    pub fn read_rows(
+        &self,
+        tensor: &TensorInfo,
+        rows: Range<usize>,
+        bytes: &mut [u8],
+    ) -> Result<(), ModelFileError> {
+        assert!(rows.start <= rows.end && rows.end <= tensor.rows, "{rows:?} of {tensor:?}");
+        assert_eq!(bytes.len(), rows.len() * tensor.row_bytes(), "{rows:?} of {tensor:?}");
+        let offset = tensor.offset + (rows.start * tensor.row_bytes()) as u64;
+        self.parts[tensor.part].read_exact_at(offset, bytes)
+    }
+}

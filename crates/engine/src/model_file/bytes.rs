@@ -1,0 +1,89 @@
+//! Where the bytes of a model come from: a file read at positions, or memory.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::error::{Fault, ModelFileError};
+
+/// The bytes of one file, readable at any position from any thread.
+#[derive(Debug)]
+pub(super) struct Bytes {
+    name: String,
+    len: u64,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    File(File),
+    Memory(&'static [u8]),
+}
+
+impl Bytes {
+    /// Opens a regular file that is not empty.
+    ///
+    /// Pipes and devices are refused without waiting for them: the file is opened non-blocking and
+    /// its kind is taken from the open handle, so it cannot be exchanged in between.
+    pub fn open(path: &Path) -> Result<Bytes, ModelFileError> {
+        let name = path.display().to_string();
+        let fail = |action, error| Fault::Io { action, error }.in_file(&name);
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)
+            .map_err(|error| fail("open", error))?;
+        let metadata = file.metadata().map_err(|error| fail("examine", error))?;
+        let refuse = |found: &str| {
+            let expected = "a regular file".to_string();
+            Err(Fault::NotAModel { expected, found: found.to_string() }.in_file(&name))
+        };
+        if metadata.is_dir() {
+            return refuse("a folder");
+        }
+        if !metadata.is_file() {
+            return refuse("a pipe, device or socket");
+        }
+        if metadata.len() == 0 {
+            return refuse("an empty file (0 bytes)");
+        }
+        Ok(Bytes { len: metadata.len(), place: Place::File(file), name })
+    }
+
+    /// Bytes that are part of the program.
+    pub fn embedded(name: &str, bytes: &'static [u8]) -> Bytes {
+        Bytes { name: name.to_string(), len: bytes.len() as u64, place: Place::Memory(bytes) }
+    }
+
+    /// What errors call this file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The length when it was opened.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Fills `buffer` with the bytes from `offset` on.
+    ///
+    /// Errors: fewer bytes are there, or the system cannot read them.
+    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ModelFileError> {
+        let needed = buffer.len() as u64;
+        let available = self.len.saturating_sub(offset);
+        if needed > available {
+            let item = "data".to_string();
+            return Err(Fault::Truncated { item, offset, needed, available }.in_file(&self.name));
+        }
+        match &self.place {
+            Place::Memory(bytes) => {
+                let start = usize::try_from(offset).expect("within bytes in memory");
+                buffer.copy_from_slice(&bytes[start..start + buffer.len()]);
+                Ok(())
+            }
+            Place::File(file) => file
+                .read_exact_at(buffer, offset)
+                .map_err(|error| Fault::Io { action: "read", error }.in_file(&self.name)),
+        }
+    }
+}

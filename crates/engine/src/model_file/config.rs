@@ -1,0 +1,132 @@
+//! Hyper-parameters and their limits.
+
+use super::error::Fault;
+
+/// The checked hyper-parameters of a Qwen2 model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// Transformer layers.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of one head; even.
+    pub head_dim: usize,
+    /// Width of the feed-forward layer.
+    pub feed_forward: usize,
+    /// Rows of the embedding; at least as many as there are tokens.
+    pub vocabulary_rows: usize,
+    /// Positions the model was trained for.
+    pub trained_context: usize,
+    /// Base of the rotary position angles.
+    pub rope_base: f32,
+    /// What RMS norms add before the root.
+    pub rms_eps: f32,
+    /// Whether the embedding is also the output head.
+    pub tied_embeddings: bool,
+}
+
+// Each limit is several times what the largest Qwen2 model has, and small enough that no product of
+// sizes overflows and no table derived from them is large.
+pub(super) const MAX_LAYERS: u64 = 512;
+pub(super) const MAX_HIDDEN: u64 = 1 << 16;
+pub(super) const MAX_HEADS: u64 = 1 << 10;
+pub(super) const MAX_HEAD_DIM: u64 = 1 << 10;
+pub(super) const MAX_FEED_FORWARD: u64 = 1 << 18;
+pub(super) const MAX_VOCABULARY_ROWS: u64 = 1 << 20;
+pub(super) const MAX_CONTEXT: u64 = 1 << 24;
+
+/// Hyper-parameters as a file states them, with the keys it uses for them.
+pub(super) struct RawConfig {
+    pub layers: Stated<u64>,
+    pub hidden: Stated<u64>,
+    pub heads: Stated<u64>,
+    pub kv_heads: Stated<u64>,
+    /// Missing: `hidden` / `heads`.
+    pub head_dim: Option<Stated<u64>>,
+    pub feed_forward: Stated<u64>,
+    pub vocabulary_rows: Stated<u64>,
+    pub trained_context: Stated<u64>,
+    pub rope_base: Stated<f64>,
+    pub rms_eps: Stated<f64>,
+    pub tied_embeddings: bool,
+}
+
+/// A value and where it is stated.
+#[derive(Clone, Debug)]
+pub(super) struct Stated<T> {
+    pub key: String,
+    pub value: T,
+}
+
+impl RawConfig {
+    /// Checks every limit and relation.
+    pub fn check(self) -> Result<ModelConfig, Fault> {
+        let hidden = within(&self.hidden, MAX_HIDDEN)?;
+        let heads = within(&self.heads, MAX_HEADS)?;
+        let kv_heads = within(&self.kv_heads, MAX_HEADS)?;
+        if !heads.is_multiple_of(kv_heads) {
+            return Err(wrong(&self.kv_heads, format!("a divisor of the {heads} heads")));
+        }
+        Ok(ModelConfig {
+            layers: within(&self.layers, MAX_LAYERS)?,
+            hidden,
+            heads,
+            kv_heads,
+            head_dim: head_dim(self.head_dim, &self.heads, hidden)?,
+            feed_forward: within(&self.feed_forward, MAX_FEED_FORWARD)?,
+            vocabulary_rows: within(&self.vocabulary_rows, MAX_VOCABULARY_ROWS)?,
+            trained_context: within(&self.trained_context, MAX_CONTEXT)?,
+            rope_base: between(&self.rope_base, 1.0, 1e12)?,
+            rms_eps: between(&self.rms_eps, 1e-12, 0.1)?,
+            tied_embeddings: self.tied_embeddings,
+        })
+    }
+}
+
+fn head_dim(
+    stated: Option<Stated<u64>>,
+    heads: &Stated<u64>,
+    hidden: usize,
+) -> Result<usize, Fault> {
+    let stated = match stated {
+        Some(stated) => stated,
+        None if (hidden as u64).is_multiple_of(heads.value) => {
+            Stated { key: heads.key.clone(), value: hidden as u64 / heads.value }
+        }
+        None => return Err(wrong(heads, format!("a divisor of the hidden size {hidden}"))),
+    };
+    let head_dim = within(&stated, MAX_HEAD_DIM)?;
+    if !head_dim.is_multiple_of(2) {
+        let expected = "heads of an even width, for rotary positions";
+        return Err(Fault::Key {
+            key: stated.key,
+            expected: expected.to_string(),
+            found: format!("a width of {head_dim}"),
+        });
+    }
+    Ok(head_dim)
+}
+
+/// `stated` as a size from 1 to `limit`.
+fn within(stated: &Stated<u64>, limit: u64) -> Result<usize, Fault> {
+    if stated.value == 0 || stated.value > limit {
+        return Err(wrong(stated, format!("1 to {limit}")));
+    }
+    usize::try_from(stated.value).map_err(|_| wrong(stated, format!("1 to {limit}")))
+}
+
+fn between(stated: &Stated<f64>, low: f64, high: f64) -> Result<f32, Fault> {
+    if (low..=high).contains(&stated.value) {
+        Ok(stated.value as f32)
+    } else {
+        Err(wrong(stated, format!("a number from {low} to {high}")))
+    }
+}
+
+fn wrong<T: std::fmt::Display>(stated: &Stated<T>, expected: String) -> Fault {
+    Fault::Key { key: stated.key.clone(), expected, found: stated.value.to_string() }
+}

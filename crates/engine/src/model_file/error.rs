@@ -1,0 +1,106 @@
+//! What can be wrong with a model file.
+
+use std::error::Error;
+use std::io;
+
+/// A model file that cannot be used, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {fault}")]
+pub struct ModelFileError {
+    /// The file, folder or embedded model at fault.
+    pub file: String,
+    /// What is wrong with it.
+    #[source]
+    pub fault: Fault,
+}
+
+/// What is wrong with a model file; names of keys and tensors are cut to a bounded length.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The operating system refused.
+    #[error("cannot {action}: {error}")]
+    Io {
+        /// What was tried, such as `open`.
+        action: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Something stands there, but nothing a model can be read from.
+    #[error("expected {expected}, found {found}")]
+    NotAModel {
+        /// What would do.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The file ends too early.
+    #[error("{item} at byte {offset}: expected {needed} bytes, found {available}")]
+    Truncated {
+        /// What was being read.
+        item: String,
+        /// Where it starts.
+        offset: u64,
+        /// How many bytes it takes.
+        needed: u64,
+        /// How many there are.
+        available: u64,
+    },
+    /// A part of the format itself is malformed.
+    #[error("{item}: expected {expected}, found {found}")]
+    Malformed {
+        /// Which part.
+        item: String,
+        /// What would be right.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A metadata key is missing, of the wrong type, or out of range.
+    #[error("key {key}: expected {expected}, found {found}")]
+    Key {
+        /// The key.
+        key: String,
+        /// What would be right.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A tensor is missing, unknown, misplaced or of the wrong shape.
+    #[error("tensor {tensor}: expected {expected}, found {found}")]
+    Tensor {
+        /// The tensor, as the file spells it.
+        tensor: String,
+        /// What would be right.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A tensor is stored in a way this engine cannot read.
+    #[error("tensor {tensor}: unsupported type {found} (supported: {supported})")]
+    UnsupportedType {
+        /// The tensor, as the file spells it.
+        tensor: String,
+        /// The name of its type.
+        found: String,
+        /// The names of the types that can be read.
+        supported: String,
+    },
+    /// The model needs something this engine does not do.
+    #[error("{feature} is not supported: {advice}")]
+    Unsupported {
+        /// What it needs.
+        feature: String,
+        /// What to do about it.
+        advice: String,
+    },
+    /// The tokenizer is malformed.
+    #[error("tokenizer: {0}")]
+    Tokenizer(Box<dyn Error + Send + Sync>),
+}
+
+impl Fault {
+    /// Says in which file the fault is.
+    pub(super) fn in_file(self, file: &str) -> ModelFileError {
+        ModelFileError { file: file.to_string(), fault: self }
+    }
+}

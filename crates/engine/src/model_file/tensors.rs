@@ -1,0 +1,154 @@
+//! Which tensors a Qwen2 model has, and their shapes.
+
+use std::collections::HashMap;
+
+use banter_kernels::blocks::BlockType;
+
+use super::config::ModelConfig;
+use super::error::{Fault, ModelFileError};
+
+/// A tensor of a Qwen2 model, whatever a file calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TensorName {
+    /// One row per token.
+    Embedding,
+    /// Weights of the last norm.
+    OutputNorm,
+    /// One row of logit weights per token; absent when the embedding serves.
+    Head,
+    /// A tensor of the layer with this index.
+    Layer(usize, LayerTensor),
+}
+
+/// A tensor that every layer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LayerTensor {
+    /// Norm before attention.
+    AttentionNorm,
+    /// Query weights.
+    Q,
+    /// Key weights.
+    K,
+    /// Value weights.
+    V,
+    /// Query bias.
+    QBias,
+    /// Key bias.
+    KBias,
+    /// Value bias.
+    VBias,
+    /// Attention output weights.
+    O,
+    /// Norm before the feed-forward layer.
+    FeedForwardNorm,
+    /// Gate weights.
+    Gate,
+    /// Up weights.
+    Up,
+    /// Down weights.
+    Down,
+}
+
+impl LayerTensor {
+    /// Every tensor of a layer, in the order of the forward pass.
+    pub const ALL: [LayerTensor; 12] = [
+        LayerTensor::AttentionNorm,
+        LayerTensor::Q,
+        LayerTensor::QBias,
+        LayerTensor::K,
+        LayerTensor::KBias,
+        LayerTensor::V,
+        LayerTensor::VBias,
+        LayerTensor::O,
+        LayerTensor::FeedForwardNorm,
+        LayerTensor::Gate,
+        LayerTensor::Up,
+        LayerTensor::Down,
+    ];
+}
+
+/// Rows and depth of a tensor; a vector has one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub rows: usize,
+    pub depth: usize,
+}
+
+impl TensorName {
+    /// Every tensor a model with this configuration has.
+    pub(crate) fn all(config: &ModelConfig) -> Vec<TensorName> {
+        let head = (!config.tied_embeddings).then_some(TensorName::Head);
+        let layers = (0..config.layers)
+            .flat_map(|layer| LayerTensor::ALL.map(|tensor| TensorName::Layer(layer, tensor)));
+        [TensorName::Embedding]
+            .into_iter()
+            .chain(layers)
+            .chain([TensorName::OutputNorm])
+            .chain(head)
+            .collect()
+    }
+
+    /// The shape the hyper-parameters imply.
+    pub(crate) fn shape(self, config: &ModelConfig) -> Shape {
+        let q_width = config.heads * config.head_dim;
+        let kv_width = config.kv_heads * config.head_dim;
+        let (rows, depth) = match self {
+            TensorName::Embedding | TensorName::Head => (config.vocabulary_rows, config.hidden),
+            TensorName::OutputNorm => (1, config.hidden),
+            TensorName::Layer(_, tensor) => match tensor {
+                LayerTensor::AttentionNorm | LayerTensor::FeedForwardNorm => (1, config.hidden),
+                LayerTensor::Q => (q_width, config.hidden),
+                LayerTensor::K | LayerTensor::V => (kv_width, config.hidden),
+                LayerTensor::QBias => (1, q_width),
+                LayerTensor::KBias | LayerTensor::VBias => (1, kv_width),
+                LayerTensor::O => (config.hidden, q_width),
+                LayerTensor::Gate | LayerTensor::Up => (config.feed_forward, config.hidden),
+                LayerTensor::Down => (config.hidden, config.feed_forward),
+            },
+        };
+        Shape { rows, depth }
+    }
+
+    /// Whether this is a bias or a norm and not a matrix.
+    pub(crate) fn is_vector(self) -> bool {
+        match self {
+            TensorName::OutputNorm => true,
+            TensorName::Embedding | TensorName::Head => false,
+            TensorName::Layer(_, tensor) => matches!(
+                tensor,
+                LayerTensor::AttentionNorm
+                    | LayerTensor::FeedForwardNorm
+                    | LayerTensor::QBias
+                    | LayerTensor::KBias
+                    | LayerTensor::VBias
+            ),
+        }
+    }
+}
+
+/// How a tensor is stored, and where.
+#[derive(Clone, Debug)]
+pub struct TensorInfo {
+    /// Its block format; F32, F16 or BF16 for vectors.
+    pub kind: BlockType,
+    /// How many rows there are; one for vectors.
+    pub rows: usize,
+    /// How many values a row has; whole blocks of `kind`.
+    pub depth: usize,
+    /// Which part of the model holds it.
+    pub(super) part: usize,
+    /// Where it starts in that part.
+    pub(super) offset: u64,
+}
+
+impl TensorInfo {
+    /// The size of a stored row.
+    pub fn row_bytes(&self) -> usize {
+        self.kind.row_bytes(self.depth).expect("depth was checked when the file was opened")
+    }
+
+    /// The size of the stored tensor.
+    pub fn bytes(&self) -> u64 {
+        self.rows as u64 * self.row_bytes() as u64
+    }
+}
