@@ -1,0 +1,123 @@
+//! What can be wrong with a request, as the client reads it.
+
+use serde::Serialize;
+
+/// The reason why a request was refused or an answer ended early.
+///
+/// [`Fault::code`] is for programs, the `Display` form is for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The bytes are not the JSON object that was expected.
+    #[error("not a JSON request: {reason}")]
+    BadJson {
+        /// What the parser found.
+        reason: String,
+    },
+    /// A field has the wrong type or lies outside its range.
+    #[error("{field}: expected {expected}, found {found}")]
+    InvalidParameter {
+        /// The field, with its position for list entries: `history[2].role`.
+        field: String,
+        /// The range or type that would have been accepted.
+        expected: String,
+        /// The value as JSON, shortened when long.
+        found: String,
+    },
+    /// The newest message does not fit the context even alone.
+    #[error("the message is too long: {tokens} tokens, at most {limit} fit")]
+    TooLong {
+        /// What the message alone needs.
+        tokens: usize,
+        /// What fits.
+        limit: usize,
+    },
+    /// Too much is waiting already.
+    #[error("{reason}")]
+    Busy {
+        /// Why, in words.
+        reason: String,
+        /// How many requests are ahead.
+        position: usize,
+        /// A guess at the wait; `None` when there is nothing to base a guess on.
+        estimate_ms: Option<u64>,
+    },
+    /// The request waited or stood still longer than is allowed.
+    #[error("timed out after {seconds} s {while_doing}")]
+    Timeout {
+        /// The limit that was reached.
+        seconds: u64,
+        /// What took so long: `in the queue`, `without a step`.
+        while_doing: &'static str,
+    },
+    /// Our fault; the log has the details.
+    #[error("internal error: {reason}")]
+    Internal {
+        /// What failed, without paths or message text.
+        reason: String,
+    },
+}
+
+impl Fault {
+    /// The word that programs decide by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Fault::BadJson { .. } => "bad_json",
+            Fault::InvalidParameter { .. } => "invalid_parameter",
+            Fault::TooLong { .. } => "too_long",
+            Fault::Busy { .. } => "busy",
+            Fault::Timeout { .. } => "timeout",
+            Fault::Internal { .. } => "internal",
+        }
+    }
+
+    /// The JSON object `{"error": {"code", "message", …}}` that is sent to the client.
+    ///
+    /// The details are repeated as fields (`field`, `range`, `value`, `position`, `estimate_ms`),
+    /// so that a page can phrase them in its own language.
+    pub fn to_json(&self) -> String {
+        let mut words = Words { code: self.code(), message: self.to_string(), ..Words::default() };
+        match self {
+            Fault::InvalidParameter { field, expected, found } => {
+                words.field = Some(field);
+                words.range = Some(expected);
+                words.value = Some(found);
+            }
+            Fault::TooLong { tokens, limit } => {
+                words.tokens = Some(*tokens);
+                words.limit = Some(*limit);
+            }
+            Fault::Busy { position, estimate_ms, .. } => {
+                words.position = Some(*position);
+                words.estimate_ms = *estimate_ms;
+            }
+            Fault::BadJson { .. } | Fault::Timeout { .. } | Fault::Internal { .. } => {}
+        }
+        serde_json::to_string(&Envelope { error: words })
+            .expect("strings and numbers always serialise")
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Words<'a>,
+}
+
+#[derive(Default, Serialize)]
+struct Words<'a> {
+    code: &'a str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimate_ms: Option<u64>,
+}

@@ -1,0 +1,253 @@
+//! From bytes to a request whose every value lies in its range.
+
+use super::raw::{self, Object, Value};
+use crate::Fault;
+use std::ops::RangeInclusive;
+
+const MAX_TOKENS: RangeInclusive<u64> = 1..=1_000_000;
+const TEMPERATURE: RangeInclusive<f64> = 0.0..=2.0;
+const TOP_P: RangeInclusive<f64> = 0.1..=1.0;
+const REPETITION_PENALTY: RangeInclusive<f64> = 0.5..=2.0;
+/// 0 switches the filter off; no vocabulary is larger.
+const TOP_K: RangeInclusive<u64> = 0..=1_000_000;
+const MIN_P: RangeInclusive<f64> = 0.0..=1.0;
+const PRESENCE_PENALTY: RangeInclusive<f64> = -2.0..=2.0;
+const FREQUENCY_PENALTY: RangeInclusive<f64> = -2.0..=2.0;
+const SEED: RangeInclusive<u64> = 0..=u64::MAX;
+
+/// How many tokens an answer may have when the client does not say.
+const DEFAULT_MAX_TOKENS: u32 = 2_048;
+/// Limits of `stop` as strings; beyond them the request is refused. Each string costs a comparison
+/// per character of the answer.
+const MAX_STOP_STRINGS: usize = 16;
+const MAX_STOP_BYTES: usize = 256;
+
+/// What a client can say in one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientMessage {
+    /// `{"stop": true}`: end the running answer and drop the waiting ones.
+    Stop,
+    /// Everything else: a message to answer.
+    Ask(Box<Ask>),
+}
+
+/// A message to answer, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// The conversation, the newest message last.
+    pub turns: Vec<Turn>,
+    /// How the client wants the answer.
+    pub delivery: Delivery,
+    /// How the answer is to be made.
+    pub parameters: Parameters,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Who said it.
+    pub role: Role,
+    /// What was said.
+    pub content: String,
+}
+
+/// Who says something in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The rules of the conversation.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// How an answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Each piece as it is made.
+    Streamed,
+    /// All of it in one frame.
+    Whole,
+}
+
+/// Sampling parameters in their ranges; `None` means the model's own default.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    /// 1 to 1,000,000; 2,048 when the client does not say.
+    pub max_tokens: u32,
+    /// 0.0 to 2.0; 0 takes the likeliest token.
+    pub temperature: Option<f32>,
+    /// 0.1 to 1.0.
+    pub top_p: Option<f32>,
+    /// 0.5 to 2.0; 1.0 is none.
+    pub repetition_penalty: Option<f32>,
+    /// 0 to 1,000,000; 0 is off.
+    pub top_k: Option<u32>,
+    /// 0.0 to 1.0; 0 is off.
+    pub min_p: Option<f32>,
+    /// -2.0 to 2.0.
+    pub presence_penalty: Option<f32>,
+    /// -2.0 to 2.0.
+    pub frequency_penalty: Option<f32>,
+    /// Makes the answer repeatable.
+    pub seed: Option<u64>,
+    /// At most 16 strings of 1 to 256 bytes; the answer ends before the first that appears.
+    pub stop_strings: Vec<String>,
+}
+
+/// Reads one text frame of a client.
+pub fn parse(frame: &str) -> Result<ClientMessage, Fault> {
+    let value = raw::read(frame).map_err(|error| Fault::BadJson { reason: error.to_string() })?;
+    let Value::Object(mut object) = value else {
+        let reason = format!("expected an object, found {}", raw::show(&value));
+        return Err(Fault::BadJson { reason });
+    };
+    if object.get("stop") == Some(&Value::Bool(true)) {
+        return Ok(ClientMessage::Stop);
+    }
+    let message = text(&mut object, "message")?;
+    let turns = conversation(history(object.remove("history"))?, message);
+    let delivery = match object.remove("stream") {
+        None | Some(Value::Null | Value::Bool(true)) => Delivery::Streamed,
+        Some(Value::Bool(false)) => Delivery::Whole,
+        Some(other) => return Err(invalid("stream", "true or false", &other)),
+    };
+    let parameters = parameters(&mut object)?;
+    Ok(ClientMessage::Ask(Box::new(Ask { turns, delivery, parameters })))
+}
+
+/// Appends the message, unless the client has put it into the history already.
+fn conversation(mut history: Vec<Turn>, message: String) -> Vec<Turn> {
+    let newest = Turn { role: Role::User, content: message };
+    if history.last() != Some(&newest) {
+        history.push(newest);
+    }
+    history
+}
+
+fn history(value: Option<Value>) -> Result<Vec<Turn>, Fault> {
+    match value {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::List(entries)) => entries.into_iter().enumerate().map(turn).collect(),
+        Some(other) => Err(invalid("history", "a list of {role, content}", &other)),
+    }
+}
+
+fn turn((index, entry): (usize, Value)) -> Result<Turn, Fault> {
+    let Value::Object(mut entry) = entry else {
+        let field = format!("history[{index}]");
+        return Err(invalid(&field, "an object {role, content}", &entry));
+    };
+    let role = match entry.get("role") {
+        Some(Value::Text(role)) if role == "system" => Role::System,
+        Some(Value::Text(role)) if role == "user" => Role::User,
+        Some(Value::Text(role)) if role == "assistant" => Role::Assistant,
+        other => {
+            let field = format!("history[{index}].role");
+            let found = other.unwrap_or(&Value::Null);
+            return Err(invalid(&field, "system, user or assistant", found));
+        }
+    };
+    match entry.remove("content") {
+        Some(Value::Text(content)) => Ok(Turn { role, content }),
+        other => {
+            let field = format!("history[{index}].content");
+            Err(invalid(&field, "a string", &other.unwrap_or(Value::Null)))
+        }
+    }
+}
+
+fn parameters(object: &mut Object) -> Result<Parameters, Fault> {
+    Ok(Parameters {
+        max_tokens: whole(object, "max_tokens", MAX_TOKENS)?
+            .map_or(DEFAULT_MAX_TOKENS, fits_in_u32),
+        temperature: float(object, "temperature", TEMPERATURE)?,
+        top_p: float(object, "top_p", TOP_P)?,
+        repetition_penalty: float(object, "repetition_penalty", REPETITION_PENALTY)?,
+        top_k: whole(object, "top_k", TOP_K)?.map(fits_in_u32),
+        min_p: float(object, "min_p", MIN_P)?,
+        presence_penalty: float(object, "presence_penalty", PRESENCE_PENALTY)?,
+        frequency_penalty: float(object, "frequency_penalty", FREQUENCY_PENALTY)?,
+        seed: whole(object, "seed", SEED)?,
+        stop_strings: stop_strings(object.remove("stop"))?,
+    })
+}
+
+fn fits_in_u32(value: u64) -> u32 {
+    u32::try_from(value).expect("the range of every such parameter lies within u32")
+}
+
+fn text(object: &mut Object, field: &str) -> Result<String, Fault> {
+    match object.remove(field) {
+        Some(Value::Text(text)) => Ok(text),
+        other => Err(invalid(field, "a string", &other.unwrap_or(Value::Null))),
+    }
+}
+
+fn whole(
+    object: &mut Object,
+    field: &str,
+    range: RangeInclusive<u64>,
+) -> Result<Option<u64>, Fault> {
+    match object.remove(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Whole(value)) if range.contains(&value) => Ok(Some(value)),
+        Some(other) => {
+            let expected = format!("a whole number from {} to {}", range.start(), range.end());
+            Err(invalid(field, &expected, &other))
+        }
+    }
+}
+
+fn float(
+    object: &mut Object,
+    field: &str,
+    range: RangeInclusive<f64>,
+) -> Result<Option<f32>, Fault> {
+    let value = match object.remove(field) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    let number = match value {
+        Value::Whole(whole) => Some(whole as f64),
+        Value::Number(number) => Some(number),
+        _ => None,
+    };
+    match number {
+        Some(number) if range.contains(&number) => Ok(Some(number as f32)),
+        _ => {
+            let expected = format!("a number from {:?} to {:?}", range.start(), range.end());
+            Err(invalid(field, &expected, &value))
+        }
+    }
+}
+
+/// `stop` as strings: one, or a list. `false` says as little as leaving it out.
+fn stop_strings(value: Option<Value>) -> Result<Vec<String>, Fault> {
+    let values = match value {
+        None | Some(Value::Null | Value::Bool(false)) => return Ok(Vec::new()),
+        Some(Value::List(values)) if values.len() <= MAX_STOP_STRINGS => values,
+        Some(text @ Value::Text(_)) => vec![text],
+        Some(other) => {
+            let expected = format!("true, a string, or at most {MAX_STOP_STRINGS} strings");
+            return Err(invalid("stop", &expected, &other));
+        }
+    };
+    let check = |(index, value)| match value {
+        Value::Text(text) if (1..=MAX_STOP_BYTES).contains(&text.len()) => Ok(text),
+        other => {
+            let expected = format!("a string of 1 to {MAX_STOP_BYTES} bytes");
+            Err(invalid(&format!("stop[{index}]"), &expected, &other))
+        }
+    };
+    values.into_iter().enumerate().map(check).collect()
+}
+
+fn invalid(field: &str, expected: &str, found: &Value) -> Fault {
+    Fault::InvalidParameter {
+        field: field.to_owned(),
+        expected: expected.to_owned(),
+        found: raw::show(found),
+    }
+}
