@@ -1,0 +1,72 @@
+//! The whole server in front of a scripted backend, for tests of the page and of clients.
+//!
+//! `cargo run -p banter-server --example scripted -- --port 0 [--allow-file-pages] [--key KEY]
+//! [--public-url URL] [--allow-origin ORIGIN] [--demo] [--loading]`
+//!
+//! What the newest message says decides the answer: see `backend/scripted.rs`.
+
+use banter_server::backend::ScriptedBackend;
+use banter_server::{KeyHash, Origin, PublicUrl, Server, ServerConfig, run};
+use std::error::Error;
+use std::io::IsTerminal;
+use tokio::net::TcpListener;
+
+struct Arguments {
+    port: u16,
+    /// The backend never arrives.
+    loading: bool,
+    config: ServerConfig,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let colour = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour).init();
+    let Arguments { port, loading, config } = arguments()?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let port = listener.local_addr()?.port();
+    let mut listeners = vec![listener];
+    // Browsers may try the other loopback first.
+    listeners.extend(TcpListener::bind(("::1", port)).await.ok());
+    let server = Server::new(config);
+    if !loading {
+        server.slot().fill(ScriptedBackend::default());
+    }
+    let line = format!("ready http://localhost:{port} model=scripted weights=0B cache=0B in 0.0 s");
+    println!("{line}");
+    eprintln!("{line}");
+    run(listeners, server, ended()).await?;
+    Ok(())
+}
+
+/// Ctrl-C or SIGTERM.
+async fn ended() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be handled");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
+    let mut arguments = Arguments { port: 0, loading: false, config: ServerConfig::default() };
+    let config = &mut arguments.config;
+    let mut given = std::env::args().skip(1);
+    while let Some(option) = given.next() {
+        let mut value = || given.next().ok_or_else(|| format!("{option}: expected a value"));
+        match option.as_str() {
+            "--port" => arguments.port = value()?.parse()?,
+            "--key" => config.key = Some(KeyHash::of(&value()?)),
+            "--public-url" => config.public_urls.push(PublicUrl::parse(&value()?)?),
+            "--allow-origin" => config.allow_origins.push(Origin::parse(&value()?)?),
+            "--max-connections" => config.max_connections = value()?.parse()?,
+            "--allow-file-pages" => config.allow_file_pages = true,
+            "--insecure" => config.insecure = true,
+            "--demo" => config.demo_model = true,
+            "--loading" => arguments.loading = true,
+            _ => return Err(format!("{option}: unknown option").into()),
+        }
+    }
+    Ok(arguments)
+}

@@ -1,0 +1,98 @@
+//! Keys, and the places of a request where one can stand.
+
+use super::sessions::{COOKIE, random_token};
+use super::{Door, Visit};
+use axum::http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// The hash of a key: all that a server keeps of it.
+#[derive(Clone, Copy)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// Hashes a key.
+    pub fn of(key: &str) -> KeyHash {
+        KeyHash(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// Whether a presented key is the one. Takes the same time wherever they differ.
+    pub(super) fn matches(&self, presented: &str) -> bool {
+        self.0.ct_eq(&KeyHash::of(presented).0).into()
+    }
+}
+
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("KeyHash(…)")
+    }
+}
+
+/// Makes a key for servers that were given none: 26 characters, 128 random bits.
+pub fn make_key() -> String {
+    random_token()
+}
+
+/// Every key a request presents, wherever it stands.
+pub(super) fn presented(visit: &Visit<'_>, door: Door) -> Vec<String> {
+    let bearer = visit.headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
+    });
+    let named = visit.headers.get_all("x-api-key").iter();
+    let named = named.filter_map(|value| Some(value.to_str().ok()?.to_owned()));
+    let mut keys: Vec<String> = bearer.chain(named).collect();
+    // Browsers cannot set headers on a WebSocket. Elsewhere a key in the address would end up in
+    // logs and histories for nothing.
+    if door == Door::Socket {
+        let pairs = visit.uri.query().unwrap_or("").split('&');
+        keys.extend(pairs.filter_map(|pair| percent_decoded(pair.strip_prefix("key=")?)));
+    }
+    keys
+}
+
+/// Every session cookie of a request.
+pub(super) fn session_cookie(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';'));
+    pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                let high = digit(rest.next()?)?;
+                let low = digit(rest.next()?)?;
+                u8::try_from(high * 16 + low).expect("two hexadecimal digits")
+            }
+            b'+' => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_an_address_is_decoded() {
+        assert_eq!(percent_decoded("a%2Bb+c%E4%BD%A0"), Some("a+b c你".into()));
+        for broken in ["%", "%4", "%zz", "%ff"] {
+            assert_eq!(percent_decoded(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_key_matches_only_itself_and_is_never_shown() {
+        let hash = KeyHash::of("open sesame");
+        assert!(hash.matches("open sesame"));
+        assert!(!hash.matches("open sesam") && !hash.matches(""));
+        assert_eq!(format!("{hash:?}"), "KeyHash(…)");
+    }
+}

@@ -1,0 +1,112 @@
+//! One-time codes of printed links, and the sessions that browsers get for them.
+
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Name of the session cookie.
+pub(crate) const COOKIE: &str = "banter_session";
+const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
+const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// At these limits the oldest goes.
+const MAX_CODES: usize = 64;
+const MAX_SESSIONS: usize = 4_096;
+
+type Hash = [u8; 32];
+
+/// Codes and sessions that are valid now. Only hashes are kept, so looking one up tells nothing
+/// through its time.
+#[derive(Default)]
+pub struct Sessions {
+    codes: Mutex<Expiring>,
+    sessions: Mutex<Expiring>,
+}
+
+#[derive(Default)]
+struct Expiring {
+    until: HashMap<Hash, Instant>,
+}
+
+impl Sessions {
+    /// Makes a code for a link: valid for ten minutes, once.
+    pub fn make_code(&self) -> String {
+        let code = random_token();
+        lock(&self.codes).add(hash(&code), CODE_LIFETIME, MAX_CODES);
+        code
+    }
+
+    /// Whether the code is valid; it is not afterwards.
+    pub(super) fn redeem(&self, code: &str) -> bool {
+        let until = lock(&self.codes).until.remove(&hash(code));
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Opens a session and returns its token.
+    pub(super) fn open(&self) -> String {
+        let token = random_token();
+        lock(&self.sessions).add(hash(&token), SESSION_LIFETIME, MAX_SESSIONS);
+        token
+    }
+
+    pub(super) fn knows(&self, token: &str) -> bool {
+        let until = lock(&self.sessions).until.get(&hash(token)).copied();
+        until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl Expiring {
+    fn add(&mut self, hash: Hash, lifetime: Duration, limit: usize) {
+        let now = Instant::now();
+        self.until.retain(|_, until| now < *until);
+        if self.until.len() >= limit
+            && let Some(oldest) = self.until.iter().min_by_key(|(_, until)| **until)
+        {
+            let oldest = *oldest.0;
+            self.until.remove(&oldest);
+        }
+        self.until.insert(hash, now + lifetime);
+    }
+}
+
+fn lock(expiring: &Mutex<Expiring>) -> std::sync::MutexGuard<'_, Expiring> {
+    expiring.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn hash(secret: &str) -> Hash {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// 128 random bits as 26 characters that can be read aloud.
+pub(super) fn random_token() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_code_is_valid_once_and_for_ten_minutes() {
+        let sessions = Sessions::default();
+        let code = sessions.make_code();
+        assert!(sessions.redeem(&code));
+        assert!(!sessions.redeem(&code));
+        let late = sessions.make_code();
+        tokio::time::advance(CODE_LIFETIME).await;
+        assert!(!sessions.redeem(&late));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_limit_the_oldest_session_goes() {
+        let sessions = Sessions::default();
+        let first = sessions.open();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.open()).collect();
+        assert!(!sessions.knows(&first));
+        assert!(others.iter().all(|token| sessions.knows(token)));
+    }
+}

@@ -1,0 +1,150 @@
+//! The seam to whatever makes answers.
+//!
+//! Two implementations: [`EngineBackend`] computes in this process, [`ScriptedBackend`] plays a
+//! script for tests and for work on the page.
+
+mod scripted;
+mod slot;
+
+pub use scripted::ScriptedBackend;
+pub use slot::{BackendSlot, Readiness};
+
+use banter_protocol::Fault;
+use banter_protocol::http::{Defaults, TokenizedConversation};
+use banter_protocol::plain::{Ask, Turn};
+use futures_util::future::BoxFuture;
+use std::fmt;
+
+/// Something that makes answers.
+pub trait Backend: Send + Sync + 'static {
+    /// What is loaded.
+    fn info(&self) -> &BackendInfo;
+
+    /// Whether answers are being made, or could be.
+    fn health(&self) -> Health;
+
+    /// Starts an answer.
+    ///
+    /// Dropping the future or the generation it yields stops the computation.
+    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
+
+    /// The ids of a text.
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>>;
+
+    /// How much of the context a conversation takes when `reserve_tokens` are kept for the answer.
+    fn fit(
+        &self,
+        turns: Vec<Turn>,
+        reserve_tokens: Option<usize>,
+    ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>>;
+}
+
+/// One answer being written. Dropping it stops it.
+pub trait Generation: Send {
+    /// The next event; [`Event::Finished`] is the last. `None` if the backend died before it.
+    ///
+    /// The future may be dropped at any time without losing an event.
+    fn next(&mut self) -> BoxFuture<'_, Option<Event>>;
+
+    /// Asks for the end. [`Event::Finished`] still follows, when the computation has halted.
+    fn stop(&self);
+
+    /// How many of the oldest messages were left out because the history does not fit.
+    fn dropped_messages(&self) -> usize;
+}
+
+/// What happens to an answer while it is made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It waits its turn.
+    Queued,
+    /// A step was made, without text yet.
+    Progress,
+    /// A piece of the answer: whole characters, never empty.
+    Delta(String),
+    /// The end.
+    Finished(Finished),
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// Why.
+    pub reason: FinishReason,
+    /// Figures for the log.
+    pub figures: Figures,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FinishReason {
+    /// The model came to its end.
+    Done,
+    /// The answer has as many tokens as it may have.
+    Length,
+    /// Someone asked for the end.
+    Stopped,
+    /// The backend gave up; the client is told.
+    Failed(Fault),
+}
+
+impl FinishReason {
+    /// One word for the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FinishReason::Done => "done",
+            FinishReason::Length => "length",
+            FinishReason::Stopped => "stopped",
+            FinishReason::Failed(fault) => fault.code(),
+        }
+    }
+}
+
+/// What an answer took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens of the prompt that were found in the cache.
+    pub cached_tokens: usize,
+    /// Tokens of the answer.
+    pub completion_tokens: usize,
+    /// Time from the request to the first token.
+    pub first_token_ms: f32,
+    /// Generation speed.
+    pub tokens_per_second: f32,
+    /// Time from the stop to the halt of the computation.
+    pub halt_ms: Option<f32>,
+}
+
+/// Whether a backend moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It steps, or answers its inbox.
+    Ready,
+    /// It has done neither for a while.
+    Stalled,
+}
+
+/// What a backend has loaded.
+#[derive(Clone, Debug)]
+pub struct BackendInfo {
+    /// Name of the model.
+    pub name: String,
+    /// Its licence, if the file names one.
+    pub licence: Option<String>,
+    /// How many parameters it has.
+    pub parameters: u64,
+    /// Memory taken by the weights.
+    pub weights_bytes: u64,
+    /// Prompt and answer together can have this many tokens.
+    pub context_tokens: usize,
+    /// Values for parameters that a request leaves out.
+    pub defaults: Defaults,
+}
+
+impl fmt::Debug for dyn Generation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Generation")
+    }
+}

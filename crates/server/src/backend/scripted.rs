@@ -1,0 +1,238 @@
+//! A backend that plays a script: what the newest message says decides the answer.
+//!
+//! It is what the server's own tests and the browser tests talk to. Every answer passes the same
+//! seam as the engine's, with the same rules: a stop is followed by `Finished`, dropping stops.
+
+use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
+use banter_protocol::Fault;
+use banter_protocol::http::{Defaults, TokenizedConversation};
+use banter_protocol::plain::{Ask, Role, Turn};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// See the module.
+pub struct ScriptedBackend {
+    info: BackendInfo,
+    running: Arc<AtomicUsize>,
+}
+
+impl Default for ScriptedBackend {
+    fn default() -> Self {
+        let info = BackendInfo {
+            name: "scripted".into(),
+            licence: Some("Apache-2.0".into()),
+            parameters: 0,
+            weights_bytes: 0,
+            context_tokens: 4_096,
+            defaults: Defaults {
+                max_tokens: 2_048,
+                temperature: 0.7,
+                top_p: 0.8,
+                repetition_penalty: 1.05,
+            },
+        };
+        ScriptedBackend { info, running: Arc::default() }
+    }
+}
+
+impl ScriptedBackend {
+    /// Counts generations that have neither finished nor been dropped.
+    pub fn running(&self) -> Arc<AtomicUsize> {
+        self.running.clone()
+    }
+}
+
+impl Backend for ScriptedBackend {
+    fn info(&self) -> &BackendInfo {
+        &self.info
+    }
+
+    fn health(&self) -> Health {
+        Health::Ready
+    }
+
+    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+        let script = script(&ask.turns);
+        let running = self.running.clone();
+        async move {
+            let script = script?;
+            running.fetch_add(1, Ordering::SeqCst);
+            let generation = ScriptedGeneration {
+                script,
+                max_pieces: usize::try_from(ask.parameters.max_tokens).unwrap_or(usize::MAX),
+                sent: 0,
+                due: Instant::now(),
+                stop: Arc::default(),
+                finished: false,
+                running,
+            };
+            Ok(Box::new(generation) as Box<dyn Generation>)
+        }
+        .boxed()
+    }
+
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>> {
+        async move { Ok(text.bytes().map(u32::from).collect()) }.boxed()
+    }
+
+    fn fit(
+        &self,
+        turns: Vec<Turn>,
+        _reserve_tokens: Option<usize>,
+    ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
+        let tokens = turns.iter().map(|turn| turn.content.len()).sum();
+        let context_tokens = self.info.context_tokens;
+        async move { Ok(TokenizedConversation { tokens, context_tokens, dropped_messages: 0 }) }
+            .boxed()
+    }
+}
+
+/// What an answer will be.
+struct Script {
+    pieces: Vec<String>,
+    /// Time before each piece.
+    pause: Duration,
+    end: End,
+    dropped_messages: usize,
+}
+
+enum End {
+    Done,
+    /// Only a stop ends it.
+    Never,
+    Failed,
+}
+
+/// Reads the newest message as a command.
+fn script(turns: &[Turn]) -> Result<Script, Fault> {
+    let newest = turns.last().map_or("", |turn| turn.content.as_str());
+    let (command, rest) = newest.split_once(' ').unwrap_or((newest, ""));
+    let numbers: Vec<u64> = rest.split(' ').map_while(|word| word.parse().ok()).collect();
+    Ok(match command {
+        "echo" => Script::done(vec![rest.into()]),
+        "echo-chars" => Script::done(rest.chars().map(String::from).collect()),
+        "tokens" => Script::words(numbers.first(), numbers.get(1).copied().unwrap_or(5)),
+        "slow" => Script::words(numbers.first(), 200),
+        "hang" => Script { end: End::Never, ..Script::done(Vec::new()) },
+        "fail" => Script { end: End::Failed, ..Script::words(Some(&3), 0) },
+        "history" => Script::done(vec![history_as_json(turns)]),
+        "dropped" => {
+            let text = rest.split_once(' ').map_or("", |(_, text)| text);
+            let dropped = numbers.first().copied().unwrap_or(0);
+            Script {
+                dropped_messages: usize::try_from(dropped).unwrap_or(usize::MAX),
+                ..Script::done(vec![text.into()])
+            }
+        }
+        "busy" => {
+            let reason = "too many answers are waiting".into();
+            return Err(Fault::Busy { reason, position: 7, estimate_ms: Some(9_000) });
+        }
+        "too-long" => return Err(Fault::TooLong { tokens: 5_000, limit: 4_096 }),
+        _ => {
+            let words = newest.split_inclusive(' ').map(String::from);
+            Script::done(std::iter::once("You said: ".to_owned()).chain(words).collect())
+        }
+    })
+}
+
+impl Script {
+    fn done(pieces: Vec<String>) -> Script {
+        // An event never carries an empty piece.
+        let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        Script { pieces, pause: Duration::ZERO, end: End::Done, dropped_messages: 0 }
+    }
+
+    fn words(count: Option<&u64>, pause_ms: u64) -> Script {
+        const MOST: u64 = 1_000_000;
+        let count = count.copied().unwrap_or(0).min(MOST);
+        let pieces = (0..count).map(|index| format!("word{index} ")).collect();
+        Script { pause: Duration::from_millis(pause_ms), ..Script::done(pieces) }
+    }
+}
+
+fn history_as_json(turns: &[Turn]) -> String {
+    let role = |role| match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    };
+    let entries = turns
+        .iter()
+        .map(|turn| serde_json::json!({ "role": role(turn.role), "content": turn.content }));
+    serde_json::Value::Array(entries.collect()).to_string()
+}
+
+struct ScriptedGeneration {
+    script: Script,
+    /// As many pieces as the request allows tokens.
+    max_pieces: usize,
+    sent: usize,
+    /// When the previous piece was made; the next is due a pause later.
+    due: Instant,
+    stop: Arc<Notify>,
+    finished: bool,
+    running: Arc<AtomicUsize>,
+}
+
+impl ScriptedGeneration {
+    async fn advance(&mut self) -> Option<Event> {
+        if self.finished {
+            return None;
+        }
+        let due = self.due + self.script.pause;
+        let reason = if self.sent == self.max_pieces {
+            FinishReason::Length
+        } else if let Some(piece) = self.script.pieces.get(self.sent) {
+            tokio::select! {
+                biased;
+                () = self.stop.notified() => FinishReason::Stopped,
+                () = tokio::time::sleep_until(due) => {
+                    self.due = due;
+                    self.sent += 1;
+                    return Some(Event::Delta(piece.clone()));
+                }
+            }
+        } else {
+            match self.script.end {
+                End::Done => FinishReason::Done,
+                End::Failed => {
+                    let reason = "the script says so".into();
+                    FinishReason::Failed(Fault::Internal { reason })
+                }
+                End::Never => {
+                    self.stop.notified().await;
+                    FinishReason::Stopped
+                }
+            }
+        };
+        self.finished = true;
+        let figures = Figures { completion_tokens: self.sent, ..Figures::default() };
+        Some(Event::Finished(Finished { reason, figures }))
+    }
+}
+
+impl Generation for ScriptedGeneration {
+    fn next(&mut self) -> BoxFuture<'_, Option<Event>> {
+        self.advance().boxed()
+    }
+
+    fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    fn dropped_messages(&self) -> usize {
+        self.script.dropped_messages
+    }
+}
+
+impl Drop for ScriptedGeneration {
+    fn drop(&mut self) {
+        self.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}

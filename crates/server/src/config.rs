@@ -1,0 +1,112 @@
+//! Every limit of the server, and what happens at it.
+
+use crate::access::{KeyHash, Origin, PublicUrl};
+use std::time::Duration;
+
+/// How a server behaves. [`ServerConfig::default`] is safe on any machine.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Addresses by which the server is reached from elsewhere, proxies included. Requests that
+    /// name another host than these or this machine are refused with 421.
+    pub public_urls: Vec<PublicUrl>,
+    /// Pages of these origins may talk to the server; others are refused with 403.
+    pub allow_origins: Vec<Origin>,
+    /// Asked for from everyone who is not plainly on this machine. Without one such requests are
+    /// refused with 401.
+    pub key: Option<KeyHash>,
+    /// Pages opened from disk (origin `null`) may speak the plain language.
+    pub allow_file_pages: bool,
+    /// No key is asked for, whoever comes. The host must still be a known one.
+    pub insecure: bool,
+
+    /// Connections at the same time. Beyond it a WebSocket is accepted and closed with 1013, other
+    /// requests are answered with 503; beyond that by [`ServerConfig::max_refusals`] connections
+    /// are dropped unanswered.
+    pub max_connections: usize,
+    /// Connections that are told at the same time that the server is full.
+    pub max_refusals: usize,
+    /// A request's head must be complete within this time, counted from the connection or the
+    /// previous response; otherwise the connection is closed.
+    pub header_timeout: Duration,
+    /// A request's body must be complete within this time; otherwise 408.
+    pub body_timeout: Duration,
+    /// Header lines of a request; more are refused with 431.
+    pub max_headers: usize,
+    /// Bytes of a request's head; more are refused with 431.
+    pub max_head_bytes: usize,
+    /// Bytes of one message or body. A longer message closes the socket with 1009, a longer
+    /// body is refused with 413.
+    pub max_message_bytes: usize,
+    /// Bytes of all messages together that are being received, and of all that wait their turn.
+    /// A message that finds no room is refused as `busy`, a socket whose unfinished one finds
+    /// none is closed with 1013.
+    pub max_total_message_bytes: usize,
+    /// A message must be complete within this time after its first byte; otherwise 1008.
+    pub message_timeout: Duration,
+    /// Control frames per second from one client; more close the socket with 1008.
+    pub max_control_frames_per_second: u32,
+    /// Messages of one socket that may wait while an answer runs; more are refused as `busy`.
+    pub max_waiting_messages: usize,
+    /// Refusals of one socket that may wait their turn; more close it with 1008.
+    pub max_waiting_refusals: usize,
+    /// Bytes waiting to be sent to one socket. At the limit the answer waits in the backend, whose
+    /// memory for it is bounded by the answer's length.
+    pub max_outbound_bytes: usize,
+    /// A silent client is pinged after this time and given up after twice of it.
+    pub ping_interval: Duration,
+    /// A client that takes nothing for this long while something waits for it is given up.
+    pub write_timeout: Duration,
+    /// An answer must begin within this time; otherwise `timeout`.
+    pub queue_timeout: Duration,
+    /// An answer that has begun must move within this time; otherwise `timeout`.
+    pub step_timeout: Duration,
+    /// Answers at the same time for all pages opened from disk together; more wait.
+    pub max_file_page_answers: usize,
+    /// Texts being tokenised at the same time over HTTP; more are refused with 503.
+    pub max_tokenizing: usize,
+    /// Wrong keys per minute from one address; after that its keys are refused with 429.
+    pub max_wrong_keys_per_minute: u32,
+    /// Time that sockets have to say goodbye at the end; then they are cut.
+    pub shutdown_grace: Duration,
+
+    /// The model is the small one that comes with the binary; the page says so.
+    pub demo_model: bool,
+    /// The command that starts a real model, shown by the page next to the demo model.
+    pub real_model_command: String,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig {
+            public_urls: Vec::new(),
+            allow_origins: Vec::new(),
+            key: None,
+            allow_file_pages: false,
+            insecure: false,
+            // Below the 1,024 descriptors that a process may usually have.
+            max_connections: 896,
+            max_refusals: 32,
+            header_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(15),
+            max_headers: 64,
+            max_head_bytes: 16 * 1024,
+            max_message_bytes: 1024 * 1024,
+            max_total_message_bytes: 64 * 1024 * 1024,
+            message_timeout: Duration::from_secs(60),
+            max_control_frames_per_second: 50,
+            max_waiting_messages: 4,
+            max_waiting_refusals: 4_096,
+            max_outbound_bytes: 256 * 1024,
+            ping_interval: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(40),
+            queue_timeout: Duration::from_secs(120),
+            step_timeout: Duration::from_secs(60),
+            max_file_page_answers: 2,
+            max_tokenizing: 2,
+            max_wrong_keys_per_minute: 20,
+            shutdown_grace: Duration::from_secs(5),
+            demo_model: false,
+            real_model_command: "banter serve --model FILE".into(),
+        }
+    }
+}

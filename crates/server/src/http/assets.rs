@@ -1,0 +1,155 @@
+//! The page and what it is made of, carried in the binary.
+
+use super::error::ApiError;
+use super::headers::policy_for_inline;
+use crate::server::Shared;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use axum::response::IntoResponse;
+use data_encoding::{BASE64, HEXLOWER};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Name and content, as the build script found them.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
+
+/// The example page; the only one whose script and style stand inside it.
+const EXAMPLE: &str = "chat.html";
+
+/// Files by name, with the headers that never change.
+pub(crate) struct Assets {
+    files: HashMap<&'static str, Asset>,
+}
+
+struct Asset {
+    content: &'static [u8],
+    headers: HeaderMap,
+}
+
+impl Assets {
+    /// The files that were built in.
+    pub(crate) fn embedded() -> Assets {
+        let files = FILES.iter().map(|(name, content)| (*name, Asset::new(name, content)));
+        Assets { files: files.collect() }
+    }
+}
+
+impl Asset {
+    fn new(name: &str, content: &'static [u8]) -> Asset {
+        let digest = HEXLOWER.encode(&Sha256::digest(content)[..16]);
+        let etag = format!("\"{digest}\"");
+        let caching =
+            if is_named_by_hash(name) { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        headers.insert(header::ETAG, HeaderValue::from_str(&etag).expect("hexadecimal"));
+        if name == EXAMPLE {
+            let page = std::str::from_utf8(content).expect("the example is text");
+            let policy = policy_for_inline(&hashes(page, "script"), &hashes(page, "style"));
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        Asset { content, headers }
+    }
+}
+
+/// Answers every path that is no API.
+pub(super) async fn serve(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    request: HeaderMap,
+) -> Response<Body> {
+    let name = match uri.path().trim_start_matches('/') {
+        "" => "index.html",
+        name => name,
+    };
+    let Some(asset) = shared.assets.files.get(name) else {
+        return ApiError::NotFound.into_response();
+    };
+    let etag = &asset.headers[header::ETAG];
+    let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let is_known = known.is_some_and(|known| {
+        known
+            .split(',')
+            .any(|tag| tag.trim().trim_start_matches("W/").as_bytes() == etag.as_bytes())
+    });
+    let mut response = if is_known {
+        super::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        asset.content.into_response()
+    };
+    response.headers_mut().extend(asset.headers.clone());
+    response
+}
+
+/// Whether a file's name changes with its content: `assets/index-BX3kd0_a.js`.
+fn is_named_by_hash(name: &str) -> bool {
+    const HASH_CHARACTERS: usize = 8;
+    let Some(stem) = name.strip_prefix("assets/").and_then(|name| name.split('.').next()) else {
+        return false;
+    };
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let bytes = stem.as_bytes();
+    bytes.len() > HASH_CHARACTERS
+        && bytes[bytes.len() - HASH_CHARACTERS - 1] == b'-'
+        && bytes[bytes.len() - HASH_CHARACTERS..].iter().copied().all(legal)
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// The sources `'sha256-…'` of every inline element of one kind.
+fn hashes(page: &str, element: &str) -> String {
+    let (open, close) = (format!("<{element}"), format!("</{element}>"));
+    let mut sources = Vec::new();
+    let mut rest = page;
+    while let Some((_, after)) = rest.split_once(&open) {
+        let Some((_, body)) = after.split_once('>') else { break };
+        let Some((content, after)) = body.split_once(&close) else { break };
+        let hash = BASE64.encode(&Sha256::digest(content.as_bytes()));
+        sources.push(format!("'sha256-{hash}'"));
+        rest = after;
+    }
+    if sources.is_empty() { "'none'".into() } else { sources.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_a_hash_are_kept_for_ever() {
+        for name in ["assets/index-BX3kd0_a.js", "assets/KaTeX_Main-Regular-B22Nviop.woff2"] {
+            assert!(is_named_by_hash(name), "{name}");
+        }
+        for name in ["index.html", "assets/logo.svg", "favicon-12345678.ico"] {
+            assert!(!is_named_by_hash(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn inline_elements_are_allowed_by_their_hash() {
+        let page = "<style>a{}</style><script type=\"module\">f()</script><script>g()</script>";
+        let expected = |content: &str| {
+            format!("'sha256-{}'", BASE64.encode(&Sha256::digest(content.as_bytes())))
+        };
+        assert_eq!(hashes(page, "style"), expected("a{}"));
+        assert_eq!(hashes(page, "script"), format!("{} {}", expected("f()"), expected("g()")));
+        assert_eq!(hashes("<p>", "script"), "'none'");
+    }
+}

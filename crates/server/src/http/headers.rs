@@ -1,0 +1,81 @@
+//! Headers of every response.
+
+use super::empty;
+use crate::access::Guest;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+/// Nothing from elsewhere, nothing inline, no frames around it.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+     style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; media-src 'none'; \
+     base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+
+const SERVER: &str = concat!("banter/", env!("CARGO_PKG_VERSION"));
+
+/// Adds what protects the page. A policy of the response's own is kept.
+pub(super) fn secure(headers: &mut HeaderMap) {
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    let fixed = [
+        (header::SERVER, SERVER),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    // Two origins may get two answers from one address.
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+}
+
+/// The policy of a page whose inline script and style have these hashes, and which may connect to
+/// any WebSocket: it is an example to be pointed elsewhere.
+pub(super) fn policy_for_inline(scripts: &str, styles: &str) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; script-src {scripts}; style-src {styles}; connect-src 'self' ws: wss:; \
+         img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+    );
+    HeaderValue::from_str(&policy).expect("hashes are ASCII")
+}
+
+/// Tells the browser of an allowed origin that its page may read the answer. Without credentials:
+/// such pages send a key themselves.
+pub(super) fn allow_origin(headers: &mut HeaderMap, guest: &Guest) {
+    if let Guest::AllowedOrigin(origin) = guest
+        && let Ok(origin) = HeaderValue::from_str(origin)
+    {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let anywhere = HeaderValue::from_static("cross-origin");
+        headers.insert("cross-origin-resource-policy", anywhere);
+    }
+}
+
+/// The answer to a browser that asks whether its page may send a request.
+pub(super) fn preflight(guest: &Guest) -> Response<Body> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
+    if matches!(guest, Guest::AllowedOrigin(_)) {
+        let methods = HeaderValue::from_static("GET, POST");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        let names = HeaderValue::from_static("authorization, content-type, x-api-key");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    allow_origin(headers, guest);
+    response
+}
+
+/// `/chat` to `/chat/`, so that the page's relative addresses lead below it.
+pub(super) fn redirect_to_folder(path: &str) -> Response<Body> {
+    let mut response = empty(StatusCode::PERMANENT_REDIRECT);
+    let last = path.rsplit('/').next().unwrap_or_default();
+    // Relative, because a proxy may have taken a part of the path away.
+    if let Ok(location) = HeaderValue::from_str(&format!("./{last}/")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,112 @@
+//! From a request to a WebSocket.
+
+use super::error::ApiError;
+use super::{Admission, Connection, empty};
+use crate::access::Guest;
+use crate::plain::{Speaker, speak};
+use crate::server::Shared;
+use crate::socket::{Close, Socket};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use data_encoding::BASE64;
+use std::sync::Arc;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tracing::debug;
+
+/// Answers a handshake and leaves the socket to a task of its own.
+pub(super) async fn websocket(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let accept = check_handshake(&request)?;
+    let extensions = request.extensions();
+    let connection = extensions.get::<Connection>().expect("set by Routes").clone();
+    let speaker = match extensions.get::<Guest>().expect("set by Routes") {
+        Guest::FilePage => Speaker::FilePage,
+        Guest::Ordinary | Guest::AllowedOrigin(_) => Speaker::Ordinary,
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    let tasks = shared.clone();
+    tasks.tasks.tracker.spawn(async move {
+        let upgraded = tokio::select! {
+            upgraded = upgrade => upgraded,
+            () = shared.tasks.cut.cancelled() => return,
+        };
+        let upgraded = match upgraded {
+            Ok(upgraded) => upgraded,
+            Err(error) => return debug!(%error, "the handshake was not completed"),
+        };
+        let receiving_room = shared.receiving_room.clone();
+        let socket = Socket::new(upgraded, &shared.config, receiving_room).await;
+        if connection.admission == Admission::Full {
+            return socket.close(Close::TryAgainLater).await;
+        }
+        let going_away = shared.tasks.going_away.clone();
+        let cut = shared.tasks.cut.clone();
+        tokio::select! {
+            () = speak(socket, shared, speaker, going_away) => {}
+            () = cut.cancelled() => {}
+        }
+        // The place of the connection is free when its socket is gone.
+        drop(connection.permit);
+    });
+    Ok(switch_protocols(&accept))
+}
+
+/// A subprotocol is never confirmed: the plain language has none, and a client that insists on
+/// another ends the connection itself, as the WebSocket rules want it.
+fn switch_protocols(accept: &str) -> Response<Body> {
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let accept = HeaderValue::from_str(accept).expect("base64 is ASCII");
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response
+}
+
+/// Checks a handshake as RFC 6455, section 4.2.1, wants it, and returns the answer to its key.
+fn check_handshake(request: &Request<Body>) -> Result<String, ApiError> {
+    let headers = request.headers();
+    let bad = |reason| Err(ApiError::BadHandshake(reason));
+    if !has_token(headers, header::UPGRADE, "websocket") {
+        return Err(ApiError::UpgradeRequired);
+    }
+    if request.version() != Version::HTTP_11 {
+        return bad("expected HTTP/1.1");
+    }
+    if !has_token(headers, header::CONNECTION, "upgrade") {
+        return bad("expected the connection option upgrade");
+    }
+    if only(headers, header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(ApiError::UpgradeRequired);
+    }
+    let key = only(headers, header::SEC_WEBSOCKET_KEY);
+    let Some(key) = key.filter(|key| is_key(key)) else {
+        return bad("expected one Sec-WebSocket-Key of 16 bytes in base64");
+    };
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if has_body {
+        return bad("expected no body");
+    }
+    Ok(derive_accept_key(key.as_bytes()))
+}
+
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => line.to_str().ok().map(str::trim),
+        _ => None,
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    BASE64.decode(key.as_bytes()).is_ok_and(|bytes| bytes.len() == 16)
+}

@@ -1,0 +1,161 @@
+//! The plain language on one socket.
+//!
+//! [`conversation`] decides what is said, this loop reads, writes, waits and watches the clock.
+
+mod conversation;
+mod outbound;
+mod running;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use outbound::Outbound;
+
+use crate::server::Shared;
+use crate::socket::{Close, Incoming, Reading, Socket};
+use conversation::{Conversation, Reaction, WaitingLimits};
+use running::{Outcome, Running};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Who speaks on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    /// A page of ours or of a named origin, or a program.
+    Ordinary,
+    /// A page opened from disk: any website can pretend to be one.
+    FilePage,
+}
+
+/// Answers one socket until it closes. Dropping what it leaves behind stops its answer.
+pub(crate) async fn speak(
+    mut socket: Socket,
+    shared: Arc<Shared>,
+    speaker: Speaker,
+    going_away: CancellationToken,
+) {
+    let close = Session::new(shared, speaker).run(&mut socket, going_away).await;
+    socket.close(close).await;
+}
+
+struct Session {
+    shared: Arc<Shared>,
+    speaker: Speaker,
+    conversation: Conversation<OwnedSemaphorePermit>,
+    running: Option<Running>,
+}
+
+impl Session {
+    fn new(shared: Arc<Shared>, speaker: Speaker) -> Session {
+        let limits = WaitingLimits {
+            messages: shared.config.max_waiting_messages,
+            refusals: shared.config.max_waiting_refusals,
+        };
+        Session { shared, speaker, conversation: Conversation::new(limits), running: None }
+    }
+
+    /// Runs until the socket is to be closed, and says how.
+    async fn run(&mut self, socket: &mut Socket, going_away: CancellationToken) -> Close {
+        loop {
+            if self.running.is_none()
+                && let Some(ask) = self.conversation.start_next()
+            {
+                self.running = Some(Running::start(&self.shared, self.speaker, ask));
+            }
+            // Frames first: a stop that has arrived comes before the piece that has.
+            let reading = self.reading();
+            let takes_events = self.conversation.outbound.bytes() < self.max_outbound_bytes();
+            let deadline = self.running.as_ref().map(Running::deadline);
+            tokio::select! {
+                biased;
+                () = going_away.cancelled() => return Close::GoingAway,
+                incoming = socket.next(&mut self.conversation.outbound, reading) => {
+                    match incoming {
+                        Incoming::Text(frame) => {
+                            if let Some(close) = self.read(&frame) {
+                                return close;
+                            }
+                        }
+                        Incoming::Closed(close) => return close,
+                    }
+                }
+                outcome = next(&mut self.running), if takes_events => self.settle(outcome),
+                () = at(deadline), if takes_events => self.give_up(),
+            }
+        }
+    }
+
+    fn max_outbound_bytes(&self) -> usize {
+        self.shared.config.max_outbound_bytes
+    }
+
+    /// A client that sends without reading what it is told is not read any further. Twice the
+    /// limit, because the pieces of an answer alone must not keep a stop from being read.
+    fn reading(&self) -> Reading {
+        if self.conversation.outbound.bytes() < 2 * self.max_outbound_bytes() {
+            Reading::Wanted
+        } else {
+            Reading::Paused
+        }
+    }
+
+    fn read(&mut self, frame: &str) -> Option<Close> {
+        let room = room_for(&self.shared.waiting_room, frame.len());
+        match self.conversation.read(frame, room) {
+            Reaction::GoOn => {}
+            Reaction::StopGeneration => {
+                if let Some(running) = &mut self.running {
+                    running.stop();
+                }
+            }
+            Reaction::Overflow => return Some(Close::Policy("too many refused messages")),
+        }
+        None
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Progress => {}
+            Outcome::Delta(piece) => self.conversation.delta(piece),
+            Outcome::Finished(fault) => {
+                self.running = None;
+                self.conversation.finished(fault.as_ref());
+            }
+        }
+    }
+
+    /// The running generation has not moved for too long: tells the client and asks it to halt.
+    /// If it has been asked already, what waits behind it is told.
+    fn give_up(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let fault = running.timeout();
+        if running.is_stopped() {
+            self.conversation.refuse_waiting(&fault);
+        } else {
+            self.conversation.give_up(&fault);
+        }
+        running.stop();
+    }
+}
+
+/// The next outcome of the running generation; forever when there is none.
+async fn next(running: &mut Option<Running>) -> Outcome {
+    match running {
+        Some(running) => running.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A share of the memory for messages; `None` when it is used up.
+pub(crate) fn room_for(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let permits = u32::try_from(bytes).ok()?;
+    room.clone().try_acquire_many_owned(permits).ok()
+}

@@ -1,0 +1,186 @@
+//! One answer being made for one socket: waiting for its start, then for its events.
+
+use super::Speaker;
+use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
+use crate::server::Shared;
+use banter_protocol::Fault;
+use banter_protocol::plain::Ask;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tracing::{Span, info, info_span, warn};
+
+pub(super) struct Running {
+    state: State,
+    stopped: bool,
+    clock: Clock,
+    span: Span,
+}
+
+enum State {
+    /// Queued at the backend, or for a place as a page opened from disk.
+    Starting(BoxFuture<'static, Result<Started, Fault>>),
+    Answering(Started),
+    /// Stopped before the backend took it.
+    Withdrawn,
+}
+
+struct Started {
+    generation: Box<dyn Generation>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// When to give up.
+struct Clock {
+    queue_timeout: Duration,
+    step_timeout: Duration,
+    deadline: Instant,
+    has_begun: bool,
+}
+
+/// What a generation did.
+pub(super) enum Outcome {
+    /// Something the client does not see.
+    Progress,
+    /// A piece of the answer.
+    Delta(String),
+    /// It has halted; with what the client is to be told, if anything went wrong.
+    Finished(Option<Fault>),
+}
+
+impl Running {
+    pub(super) fn start(shared: &Arc<Shared>, speaker: Speaker, ask: Box<Ask>) -> Running {
+        let id = shared.next_generation_id();
+        let span = info_span!("generation", id, messages = ask.turns.len());
+        let queue_timeout = shared.config.queue_timeout;
+        let clock = Clock {
+            queue_timeout,
+            step_timeout: shared.config.step_timeout,
+            deadline: Instant::now() + queue_timeout,
+            has_begun: false,
+        };
+        let state = State::Starting(start(shared.clone(), speaker, ask).boxed());
+        Running { state, stopped: false, clock, span }
+    }
+
+    /// The next outcome. The future may be dropped without losing anything.
+    pub(super) async fn next(&mut self) -> Outcome {
+        let event = match &mut self.state {
+            State::Starting(starting) => match starting.await {
+                Ok(started) => return self.started(started),
+                Err(fault) => {
+                    info!(parent: &self.span, reason = fault.code(), "refused");
+                    return Outcome::Finished(Some(fault));
+                }
+            },
+            State::Answering(started) => started.generation.next().await,
+            State::Withdrawn => {
+                info!(parent: &self.span, "stopped before it began");
+                return Outcome::Finished(None);
+            }
+        };
+        self.clock.moved(event.as_ref());
+        match event {
+            Some(Event::Queued | Event::Progress) => Outcome::Progress,
+            Some(Event::Delta(piece)) => Outcome::Delta(piece),
+            Some(Event::Finished(finished)) => Outcome::Finished(self.finished(finished)),
+            None => {
+                warn!(parent: &self.span, "the backend dropped the generation");
+                let reason = "the answer was lost".into();
+                Outcome::Finished(Some(Fault::Internal { reason }))
+            }
+        }
+    }
+
+    fn started(&mut self, started: Started) -> Outcome {
+        let dropped = started.generation.dropped_messages();
+        if dropped > 0 {
+            info!(parent: &self.span, dropped, "left out the oldest messages: the history does not fit");
+        }
+        self.state = State::Answering(started);
+        Outcome::Progress
+    }
+
+    fn finished(&self, finished: Finished) -> Option<Fault> {
+        let figures = finished.figures;
+        info!(
+            parent: &self.span,
+            reason = finished.reason.name(),
+            prompt_tokens = figures.prompt_tokens,
+            cached_tokens = figures.cached_tokens,
+            completion_tokens = figures.completion_tokens,
+            first_token_ms = figures.first_token_ms,
+            tokens_per_second = figures.tokens_per_second,
+            halt_ms = figures.halt_ms,
+            "finished"
+        );
+        match finished.reason {
+            FinishReason::Failed(fault) => {
+                warn!(parent: &self.span, %fault, "the answer failed");
+                Some(fault)
+            }
+            FinishReason::Done | FinishReason::Length | FinishReason::Stopped => None,
+        }
+    }
+
+    /// Asks for the halt. Its time starts anew, so that what waits behind it is told in the end.
+    pub(super) fn stop(&mut self) {
+        match &self.state {
+            State::Answering(started) => started.generation.stop(),
+            // Dropping the future withdraws the request.
+            State::Starting(_) | State::Withdrawn => self.state = State::Withdrawn,
+        }
+        self.stopped = true;
+        self.clock.deadline = Instant::now() + self.clock.queue_timeout;
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.clock.deadline
+    }
+
+    /// What the client is told when the deadline has passed.
+    pub(super) fn timeout(&self) -> Fault {
+        if self.clock.has_begun && !self.stopped {
+            let seconds = self.clock.step_timeout.as_secs();
+            Fault::Timeout { seconds, while_doing: "without a step" }
+        } else {
+            let seconds = self.clock.queue_timeout.as_secs();
+            Fault::Timeout { seconds, while_doing: "in the queue" }
+        }
+    }
+}
+
+impl Clock {
+    fn moved(&mut self, event: Option<&Event>) {
+        if !matches!(event, Some(Event::Queued)) {
+            self.has_begun = true;
+            self.deadline = Instant::now() + self.step_timeout;
+        }
+    }
+}
+
+async fn start(shared: Arc<Shared>, speaker: Speaker, ask: Box<Ask>) -> Result<Started, Fault> {
+    let backend = match shared.slot.readiness() {
+        Readiness::Loaded(backend) => backend,
+        Readiness::Loading(progress) => {
+            let reason = format!("the model is loading, {:.0} % are done", progress * 100.0);
+            return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
+        }
+    };
+    let place = match speaker {
+        Speaker::Ordinary => None,
+        Speaker::FilePage => {
+            let places = shared.file_page_places.clone();
+            Some(places.acquire_owned().await.expect("the places are never closed"))
+        }
+    };
+    let generation = backend.generate(ask).await?;
+    Ok(Started { generation, _place: place })
+}

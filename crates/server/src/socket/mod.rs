@@ -1,0 +1,268 @@
+//! A WebSocket with small buffers and a short temper.
+//!
+//! Frames are parsed by `tungstenite`, whose defaults would allocate 128 KiB per connection and
+//! buffer writes without limit; [`meter`] adds the limits it lacks. [`Socket::next`] is the only
+//! loop over both directions: it writes what waits, reads what comes, and watches for silence.
+
+mod close;
+mod meter;
+
+pub(crate) use close::Close;
+pub(crate) use meter::MeterLimits;
+
+use crate::config::ServerConfig;
+use crate::plain::Outbound;
+use futures_util::{Sink, Stream};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use meter::Meter;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, Utf8Bytes};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Bytes, Message};
+
+/// Read buffer of an idle socket. It grows to a message and its share is given back after it.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
+/// Writes are gathered up to this size before they go to the network.
+const WRITE_BUFFER_BYTES: usize = 8 * 1024;
+/// A longer text is sent as one message in several frames, so that the write buffer stays bounded.
+const FRAME_BYTES: usize = 32 * 1024;
+/// The gathered writes, one frame and a pong.
+const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + FRAME_BYTES + 1024;
+/// How long the other side may take to answer a close, and how much it may still send.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const CLOSE_DRAIN_BYTES: usize = 4 * 1024 * 1024;
+
+/// One WebSocket connection.
+pub(crate) struct Socket {
+    stream: WebSocketStream<Meter<TokioIo<Upgraded>>>,
+    unflushed: bool,
+    /// The rest of a text that is being sent in several frames.
+    unsent: Option<Unsent>,
+    /// The next look at the clock.
+    clock: Pin<Box<Sleep>>,
+    pinged: bool,
+    ping_interval: Duration,
+    message_timeout: Duration,
+}
+
+struct Unsent {
+    text: Bytes,
+    is_first: bool,
+}
+
+/// Whether frames are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Wanted,
+    /// The client has to read first.
+    Paused,
+}
+
+/// What came from the other side.
+pub(crate) enum Incoming {
+    Text(Utf8Bytes),
+    /// Nothing more will come.
+    Closed(Close),
+}
+
+impl Socket {
+    pub(crate) async fn new(
+        upgraded: Upgraded,
+        config: &ServerConfig,
+        receiving_room: Arc<Semaphore>,
+    ) -> Socket {
+        let limits = MeterLimits {
+            message_bytes: config.max_message_bytes,
+            control_frames_per_second: config.max_control_frames_per_second,
+        };
+        let meter = Meter::new(TokioIo::new(upgraded), limits, receiving_room);
+        let websocket = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+            .max_message_size(Some(config.max_message_bytes))
+            .max_frame_size(Some(config.max_message_bytes));
+        let stream = WebSocketStream::from_raw_socket(meter, Role::Server, Some(websocket)).await;
+        Socket {
+            stream,
+            unflushed: false,
+            unsent: None,
+            clock: Box::pin(tokio::time::sleep(config.ping_interval)),
+            pinged: false,
+            ping_interval: config.ping_interval,
+            message_timeout: config.message_timeout,
+        }
+    }
+
+    /// Writes what waits in `outbound` until something comes in.
+    ///
+    /// The future may be dropped at any time without losing a frame.
+    pub(crate) async fn next(&mut self, outbound: &mut Outbound, reading: Reading) -> Incoming {
+        poll_fn(|context| self.poll_next(context, outbound, reading)).await
+    }
+
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        outbound: &mut Outbound,
+        reading: Reading,
+    ) -> Poll<Incoming> {
+        if let Poll::Ready(close) = self.poll_clock(context, reading) {
+            return Poll::Ready(Incoming::Closed(close));
+        }
+        // An error while writing shows on the reading side too, with what the client said last.
+        let writing = self.poll_write(context, outbound);
+        if reading == Reading::Paused && writing.is_ok() {
+            return Poll::Pending;
+        }
+        loop {
+            let message = match Pin::new(&mut self.stream).poll_next(context) {
+                Poll::Ready(message) => message,
+                Poll::Pending if writing.is_err() => {
+                    return Poll::Ready(Incoming::Closed(Close::Gone));
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            match message {
+                Some(Ok(Message::Text(text))) => return Poll::Ready(Incoming::Text(text)),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.unflushed = true,
+                Some(Ok(Message::Binary(_))) => {
+                    return Poll::Ready(Incoming::Closed(Close::Unsupported));
+                }
+                Some(Ok(Message::Close(_))) | None => {
+                    return Poll::Ready(Incoming::Closed(Close::ByPeer));
+                }
+                Some(Ok(Message::Frame(_))) => unreachable!("reading yields whole messages"),
+                Some(Err(error)) => return Poll::Ready(Incoming::Closed(Close::after(&error))),
+            }
+        }
+    }
+
+    /// Moves frames from `outbound` to the network until it takes no more. A pending write wakes
+    /// the task when the network has room again.
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        outbound: &mut Outbound,
+    ) -> Result<(), tungstenite::Error> {
+        loop {
+            match Pin::new(&mut self.stream).poll_ready(context) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return Ok(()),
+            }
+            if self.unsent.is_none() {
+                let Some(frame) = outbound.pop() else { break };
+                self.unsent = Some(Unsent { text: Bytes::from(frame), is_first: true });
+            }
+            let frame = self.next_frame().expect("a text was just put there");
+            Pin::new(&mut self.stream).start_send(frame)?;
+            self.unflushed = true;
+        }
+        if self.unflushed
+            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(context)
+        {
+            flushed?;
+            self.unflushed = false;
+        }
+        Ok(())
+    }
+
+    fn next_frame(&mut self) -> Option<Message> {
+        let unsent = self.unsent.as_mut()?;
+        let opcode = if unsent.is_first { Data::Text } else { Data::Continue };
+        let is_last = unsent.text.len() <= FRAME_BYTES;
+        let end = if is_last { unsent.text.len() } else { character_end(&unsent.text) };
+        let payload = unsent.text.split_to(end);
+        unsent.is_first = false;
+        if is_last {
+            self.unsent = None;
+        }
+        Some(Message::Frame(Frame::message(payload, OpCode::Data(opcode), is_last)))
+    }
+
+    /// Watches for silence and for messages that never end.
+    fn poll_clock(&mut self, context: &mut Context<'_>, reading: Reading) -> Poll<Close> {
+        while self.clock.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            let meter = self.stream.get_ref();
+            if meter.message_started().is_some_and(|start| now - start >= self.message_timeout) {
+                return Poll::Ready(Close::Policy("the message took too long"));
+            }
+            let silence = now - meter.last_read();
+            // Nothing is read while paused; then the write timeout of the connection decides.
+            if silence < self.ping_interval || reading == Reading::Paused {
+                self.pinged = false;
+            } else if self.pinged && silence >= 2 * self.ping_interval {
+                return Poll::Ready(Close::Gone);
+            } else if !self.pinged {
+                self.pinged = self.ping(context);
+            }
+            let step = self.ping_interval.min(self.message_timeout) / 4;
+            self.clock.as_mut().reset(now + step);
+        }
+        Poll::Pending
+    }
+
+    /// Pings, unless the network takes nothing at the moment: then the write timeout of the
+    /// connection decides, and a slow reader is not mistaken for a dead one.
+    fn ping(&mut self, context: &mut Context<'_>) -> bool {
+        let ready = Pin::new(&mut self.stream).poll_ready(context);
+        let sent = matches!(ready, Poll::Ready(Ok(())))
+            && Pin::new(&mut self.stream).start_send(Message::Ping(Bytes::new())).is_ok();
+        self.unflushed |= sent;
+        sent
+    }
+
+    /// Says goodbye, waits a moment for the answer, and cuts the connection.
+    pub(crate) async fn close(mut self, close: Close) {
+        let frame = close.frame();
+        let says_something = frame.is_some();
+        let goodbye = async {
+            if let Some(frame) = frame {
+                let message = Message::Close(Some(frame));
+                poll_fn(|context| Pin::new(&mut self.stream).poll_ready(context)).await.ok()?;
+                Pin::new(&mut self.stream).start_send(message).ok()?;
+            }
+            // For a close of the other side this sends the answer to it.
+            poll_fn(|context| Pin::new(&mut self.stream).poll_flush(context)).await.ok()
+        };
+        let flushed = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+        if says_something && matches!(flushed, Ok(Some(()))) {
+            // Unread bytes would make the kernel answer with a reset, which can overtake the
+            // close frame; so what still comes is read and forgotten.
+            let mut io = self.stream.into_inner().into_inner();
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, drain(&mut io)).await;
+        }
+    }
+}
+
+async fn drain(io: &mut TokioIo<Upgraded>) {
+    let mut discarded = [0; 1024];
+    let mut total = 0;
+    while let Ok(bytes @ 1..) = io.read(&mut discarded).await {
+        total += bytes;
+        if total > CLOSE_DRAIN_BYTES {
+            return;
+        }
+    }
+}
+
+/// Where to cut a text so that no frame ends inside a character.
+fn character_end(text: &[u8]) -> usize {
+    let is_continuation = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+    let mut end = FRAME_BYTES;
+    while is_continuation(text[end]) {
+        end -= 1;
+    }
+    end
+}
