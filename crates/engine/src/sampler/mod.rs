@@ -12,7 +12,7 @@
 
 mod params;
 mod penalties;
-mod random;
+pub(crate) mod random;
 mod ranking;
 
 pub use params::{CheckedSampling, ParameterError, SamplingParams};
