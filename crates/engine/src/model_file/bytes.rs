@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::{Fault, ModelFileError};
 
@@ -16,7 +16,7 @@ pub(super) struct Bytes {
 
 #[derive(Debug)]
 enum Place {
-    File(File),
+    File { file: File, path: PathBuf },
     Memory(&'static [u8]),
 }
 
@@ -47,7 +47,8 @@ impl Bytes {
         if metadata.len() == 0 {
             return refuse("an empty file (0 bytes)");
         }
-        Ok(Bytes { len: metadata.len(), place: Place::File(file), name })
+        let path = path.to_path_buf();
+        Ok(Bytes { len: metadata.len(), place: Place::File { file, path }, name })
     }
 
     /// Bytes that are part of the program.
@@ -60,6 +61,14 @@ impl Bytes {
         &self.name
     }
 
+    /// The path it was opened at; `None` for bytes in memory.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File { path, .. } => Some(path),
+            Place::Memory(_) => None,
+        }
+    }
+
     /// The length when it was opened.
     pub fn len(&self) -> u64 {
         self.len
@@ -68,12 +77,11 @@ impl Bytes {
     /// Fills `buffer` with the bytes from `offset` on.
     ///
     /// Errors: fewer bytes are there, or the system cannot read them.
-    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ModelFileError> {
+    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
         let needed = buffer.len() as u64;
         let available = self.len.saturating_sub(offset);
         if needed > available {
-            let item = "data".to_string();
-            return Err(Fault::Truncated { item, offset, needed, available }.in_file(&self.name));
+            return Err(Fault::Truncated { item: "data".to_string(), offset, needed, available });
         }
         match &self.place {
             Place::Memory(bytes) => {
@@ -81,9 +89,24 @@ impl Bytes {
                 buffer.copy_from_slice(&bytes[start..start + buffer.len()]);
                 Ok(())
             }
-            Place::File(file) => file
+            Place::File { file, .. } => file
                 .read_exact_at(buffer, offset)
-                .map_err(|error| Fault::Io { action: "read", error }.in_file(&self.name)),
+                .map_err(|error| Fault::Io { action: "read", error }),
         }
+    }
+
+    #[allow(dead_code)] // Hugging Face folders are read next.
+    /// The whole file, which must not be longer than `limit`.
+    pub fn read_all(&self, limit: u64) -> Result<Vec<u8>, Fault> {
+        let len = usize::try_from(self.len).ok().filter(|_| self.len <= limit);
+        let Some(len) = len else {
+            return Err(Fault::NotAModel {
+                expected: format!("at most {limit} bytes"),
+                found: format!("{} bytes", self.len),
+            });
+        };
+        let mut bytes = vec![0; len];
+        self.read_exact_at(0, &mut bytes)?;
+        Ok(bytes)
     }
 }

@@ -62,6 +62,12 @@ pub(super) struct Stated<T> {
     pub value: T,
 }
 
+impl<T> Stated<T> {
+    pub fn new(key: &str, value: T) -> Stated<T> {
+        Stated { key: key.to_string(), value }
+    }
+}
+
 impl RawConfig {
     /// Checks every limit and relation.
     pub fn check(self) -> Result<ModelConfig, Fault> {
@@ -102,11 +108,7 @@ fn head_dim(
     let head_dim = within(&stated, MAX_HEAD_DIM)?;
     if !head_dim.is_multiple_of(2) {
         let expected = "heads of an even width, for rotary positions";
-        return Err(Fault::Key {
-            key: stated.key,
-            expected: expected.to_string(),
-            found: format!("a width of {head_dim}"),
-        });
+        return Err(Fault::key(&stated.key, expected, format!("a width of {head_dim}")));
     }
     Ok(head_dim)
 }
@@ -119,7 +121,8 @@ fn within(stated: &Stated<u64>, limit: u64) -> Result<usize, Fault> {
     usize::try_from(stated.value).map_err(|_| wrong(stated, format!("1 to {limit}")))
 }
 
-fn between(stated: &Stated<f64>, low: f64, high: f64) -> Result<f32, Fault> {
+/// `stated` as a number from `low` to `high`, which NaN never is.
+pub(super) fn between(stated: &Stated<f64>, low: f64, high: f64) -> Result<f32, Fault> {
     if (low..=high).contains(&stated.value) {
         Ok(stated.value as f32)
     } else {
@@ -128,5 +131,5 @@ fn between(stated: &Stated<f64>, low: f64, high: f64) -> Result<f32, Fault> {
 }
 
 fn wrong<T: std::fmt::Display>(stated: &Stated<T>, expected: String) -> Fault {
-    Fault::Key { key: stated.key.clone(), expected, found: stated.value.to_string() }
+    Fault::key(&stated.key, expected, stated.value.to_string())
 }

@@ -99,8 +99,44 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// A key with another value than expected.
+    pub(super) fn key(key: &str, expected: impl Into<String>, found: impl Into<String>) -> Fault {
+        Fault::Key { key: printable(key), expected: expected.into(), found: found.into() }
+    }
+
+    /// A tensor that is not as expected.
+    pub(super) fn tensor(
+        tensor: &str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Fault {
+        Fault::Tensor { tensor: printable(tensor), expected: expected.into(), found: found.into() }
+    }
+
+    /// A part of the format that is not as expected.
+    pub(super) fn malformed(
+        item: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Fault {
+        Fault::Malformed { item: item.into(), expected: expected.into(), found: found.into() }
+    }
+
     /// Says in which file the fault is.
     pub(super) fn in_file(self, file: &str) -> ModelFileError {
         ModelFileError { file: file.to_string(), fault: self }
     }
+}
+
+/// The longest piece of a file's own text that an error repeats.
+const PRINTABLE_CHARS: usize = 80;
+
+/// Text from a file, made safe to print: bounded, on one line, without control characters.
+pub(super) fn printable(text: &str) -> String {
+    let mut printable: String =
+        text.chars().take(PRINTABLE_CHARS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(PRINTABLE_CHARS).is_some() {
+        printable.push('…');
+    }
+    printable
 }

@@ -12,22 +12,26 @@
 //! - `error`: [`ModelFileError`] and its faults.
 //! - `config`: hyper-parameters and their limits.
 //! - `tensors`: which tensors a Qwen2 model has, and their shapes.
+//! - `sampling`: recommended sampling parameters and their limits.
 //! - `bytes`: where bytes come from.
 //! - `gguf`: single and split GGUF files.
 //! - `hugging_face`: folders of `config.json`, safetensors and `tokenizer.json`.
 //!
 //! Absent on purpose: memory mapping, pickled checkpoints (`.bin`, `.pt`), other architectures.
 
-#![allow(dead_code)] // until the readers land
-
 mod bytes;
 mod config;
 mod error;
+mod gguf;
+mod sampling;
 mod tensors;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
+
+use banter_kernels::blocks::BlockType;
 
 use crate::text::Vocabulary;
 use bytes::Bytes;
@@ -80,6 +84,24 @@ pub struct SamplingDefaults {
     pub repetition_penalty: Option<f32>,
 }
 
+/// What a file says about itself in words.
+struct About {
+    name: String,
+    licence: Option<String>,
+    text: Option<String>,
+}
+
+/// Everything a reader has found and checked.
+struct Checked {
+    config: ModelConfig,
+    about: About,
+    vocabulary: Vocabulary,
+    chat_template: Option<String>,
+    sampling_defaults: SamplingDefaults,
+    tensors: HashMap<TensorName, TensorInfo>,
+    parts: Vec<Bytes>,
+}
+
 /// An open model file whose metadata and layout have been checked.
 #[derive(Debug)]
 pub struct ModelFile {
@@ -97,15 +119,10 @@ impl ModelFile {
     ///
     /// Errors: anything that is not a complete Qwen2 model this engine can run, see [`Fault`].
     pub fn open(source: &ModelSource) -> Result<ModelFile, ModelFileError> {
-        let file = match source {
-            ModelSource::Path(path) => path.display().to_string(),
-            ModelSource::Embedded { name, .. } => (*name).to_string(),
-        };
-        Err(Fault::Unsupported {
-            feature: "reading model files".to_string(),
-            advice: "it lands within the hour".to_string(),
+        match source {
+            ModelSource::Path(path) => gguf::open(Bytes::open(path)?),
+            ModelSource::Embedded { name, bytes } => gguf::open(Bytes::embedded(name, bytes)),
         }
-        .in_file(&file))
     }
 
     /// The checked hyper-parameters.
@@ -153,6 +170,42 @@ impl ModelFile {
         assert!(rows.start <= rows.end && rows.end <= tensor.rows, "{rows:?} of {tensor:?}");
         assert_eq!(bytes.len(), rows.len() * tensor.row_bytes(), "{rows:?} of {tensor:?}");
         let offset = tensor.offset + (rows.start * tensor.row_bytes()) as u64;
-        self.parts[tensor.part].read_exact_at(offset, bytes)
+        let part = &self.parts[tensor.part];
+        part.read_exact_at(offset, bytes).map_err(|fault| fault.in_file(part.name()))
     }
+
+    fn from_checked(checked: Checked) -> ModelFile {
+        let tensors = checked.tensors;
+        let infos = tensors.values();
+        let description = Description {
+            name: checked.about.name,
+            licence: checked.about.licence,
+            text: checked.about.text,
+            weight_types: weight_types(&tensors),
+            parameters: infos.clone().map(|info| info.rows as u64 * info.depth as u64).sum(),
+            weight_bytes: infos.map(TensorInfo::bytes).sum(),
+        };
+        ModelFile {
+            config: checked.config,
+            description,
+            vocabulary: checked.vocabulary,
+            chat_template: checked.chat_template,
+            sampling_defaults: checked.sampling_defaults,
+            tensors,
+            parts: checked.parts,
+        }
+    }
+}
+
+/// Types of the matrices, most bytes first.
+fn weight_types(tensors: &HashMap<TensorName, TensorInfo>) -> String {
+    let mut bytes_by_type: BTreeMap<BlockType, u64> = BTreeMap::new();
+    for (name, info) in tensors {
+        if !name.is_vector() {
+            *bytes_by_type.entry(info.kind).or_default() += info.bytes();
+        }
+    }
+    let mut types: Vec<(BlockType, u64)> = bytes_by_type.into_iter().collect();
+    types.sort_by_key(|&(_, bytes)| Reverse(bytes));
+    types.into_iter().map(|(kind, _)| kind.name()).collect::<Vec<_>>().join(" + ")
 }

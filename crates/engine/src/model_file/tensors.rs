@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use banter_kernels::blocks::BlockType;
 
+use super::bytes::Bytes;
 use super::config::ModelConfig;
-use super::error::{Fault, ModelFileError};
+use super::error::{Fault, ModelFileError, printable};
+
+/// Twice what a model of the most layers has.
+pub(super) const MAX_TENSORS: u64 = 1 << 14;
 
 /// A tensor of a Qwen2 model, whatever a file calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,4 +155,83 @@ impl TensorInfo {
     pub fn bytes(&self) -> u64 {
         self.rows as u64 * self.row_bytes() as u64
     }
+}
+
+/// A tensor as a file lists it: within the file, its size a number, its meaning unknown.
+pub(super) struct StoredTensor {
+    pub name: String,
+    pub kind: BlockType,
+    /// Outermost first.
+    pub shape: Vec<u64>,
+    /// Which part of the model holds it.
+    pub part: usize,
+    /// Where it starts in that part.
+    pub offset: u64,
+}
+
+/// The names of the types this engine reads.
+pub(super) fn supported_types() -> String {
+    BlockType::ALL.map(BlockType::name).join(", ")
+}
+
+/// Finds every tensor the configuration asks for and checks its shape and type.
+///
+/// Errors: one is missing, of another shape or of a type without meaning for it, one is there twice,
+/// or one is there that the model does not have (it would change the result if it were known).
+pub(super) fn claim(
+    stored: Vec<StoredTensor>,
+    spelling: fn(TensorName) -> String,
+    config: &ModelConfig,
+    parts: &[Bytes],
+) -> Result<HashMap<TensorName, TensorInfo>, ModelFileError> {
+    let mut unclaimed: HashMap<String, StoredTensor> = HashMap::with_capacity(stored.len());
+    for tensor in stored {
+        let part = parts[tensor.part].name();
+        if let Some(first) = unclaimed.insert(tensor.name.clone(), tensor) {
+            let fault = Fault::tensor(&first.name, "the tensor once", "it twice");
+            return Err(fault.in_file(part));
+        }
+    }
+    let mut claimed = HashMap::with_capacity(unclaimed.len());
+    for name in TensorName::all(config) {
+        let spelled = spelling(name);
+        let Some(tensor) = unclaimed.remove(&spelled) else {
+            let fault = Fault::tensor(&spelled, "a tensor of that name", "none");
+            return Err(fault.in_file(parts[0].name()));
+        };
+        let info = check_tensor(name, &tensor, config);
+        claimed.insert(name, info.map_err(|fault| fault.in_file(parts[tensor.part].name()))?);
+    }
+    // The least name, so that the same file always gives the same error.
+    match unclaimed.into_values().min_by(|a, b| a.name.cmp(&b.name)) {
+        None => Ok(claimed),
+        Some(tensor) => {
+            let expected = format!("only the tensors of a Qwen2 model of {} layers", config.layers);
+            let fault = Fault::tensor(&tensor.name, expected, "one that changes the result");
+            Err(fault.in_file(parts[tensor.part].name()))
+        }
+    }
+}
+
+fn check_tensor(
+    name: TensorName,
+    tensor: &StoredTensor,
+    config: &ModelConfig,
+) -> Result<TensorInfo, Fault> {
+    let Shape { rows, depth } = name.shape(config);
+    let expected =
+        if name.is_vector() { vec![depth as u64] } else { vec![rows as u64, depth as u64] };
+    if tensor.shape != expected {
+        let found = format!("{:?}", tensor.shape);
+        return Err(Fault::tensor(&tensor.name, format!("shape {expected:?}"), found));
+    }
+    if name.is_vector() && tensor.kind.is_quantised() {
+        return Err(Fault::UnsupportedType {
+            tensor: printable(&tensor.name),
+            found: tensor.kind.name().to_string(),
+            supported: "F32, F16, BF16 for a vector".to_string(),
+        });
+    }
+    let (kind, part, offset) = (tensor.kind, tensor.part, tensor.offset);
+    Ok(TensorInfo { kind, rows, depth, part, offset })
 }

@@ -1,0 +1,123 @@
+//! GGUF files, version 2 and 3, single or split.
+//!
+//! Reading order:
+//! - `reader`: bytes from front to back, within limits.
+//! - `metadata`: keys and values.
+//! - `layout`: which tensors a file holds, and that they lie where they can.
+//! - `types`: numbers of tensor types.
+//! - `split`: the files of a split model.
+//! - `qwen2`: what the keys of a Qwen2 model mean.
+//!
+//! Source: the GGUF specification.
+
+mod layout;
+mod metadata;
+mod qwen2;
+mod reader;
+mod split;
+pub(crate) mod types;
+
+use super::bytes::Bytes;
+use super::error::{Fault, ModelFileError};
+use super::tensors::{StoredTensor, claim};
+use super::{Checked, ModelFile};
+use metadata::Metadata;
+use reader::Reader;
+
+/// The first four bytes of every GGUF file.
+pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
+const VERSIONS: [u32; 2] = [2, 3];
+
+/// Opens a single file, or all parts of a split one whose first part is `first`.
+pub(super) fn open(first: Bytes) -> Result<ModelFile, ModelFileError> {
+    let Part { mut metadata, tensors, .. } = read_part(&first, 0, PartRole::First)?;
+    let split = split::Split::of(&first, &metadata)?;
+    let mut parts = vec![first];
+    let mut stored = tensors;
+    for index in 1..split.count {
+        let bytes = Bytes::open(&split.path(index))?;
+        let part = read_part(&bytes, index, PartRole::Later)?;
+        split.check_part(&bytes, &part.metadata, index)?;
+        stored.extend(part.tensors);
+        parts.push(bytes);
+    }
+    let file = parts[0].name();
+    split.check_tensor_count(stored.len()).map_err(|fault| fault.in_file(file))?;
+    assemble(&mut metadata, stored, parts)
+}
+
+/// What one file of a model holds.
+struct Part {
+    metadata: Metadata,
+    tensors: Vec<StoredTensor>,
+}
+
+#[derive(PartialEq)]
+enum PartRole {
+    /// Its metadata describe the model.
+    First,
+    /// It adds tensors.
+    Later,
+}
+
+fn read_part(bytes: &Bytes, index: usize, role: PartRole) -> Result<Part, ModelFileError> {
+    let read = || {
+        let mut reader = Reader::new(bytes);
+        read_version(&mut reader)?;
+        let tensor_count = layout::read_count(&mut reader)?;
+        let key_count = Metadata::read_count(&mut reader)?;
+        let metadata = Metadata::read(&mut reader, key_count)?;
+        if role == PartRole::First {
+            // Before the tensors, because another architecture may also use other types.
+            qwen2::check_architecture(&metadata)?;
+        }
+        let alignment = layout::alignment(&metadata)?;
+        let entries = layout::read_entries(&mut reader, tensor_count)?;
+        let tensors = layout::place(entries, alignment, &reader, index)?;
+        Ok(Part { metadata, tensors })
+    };
+    read().map_err(|fault: Fault| fault.in_file(bytes.name()))
+}
+
+fn read_version(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    let magic = reader.take(4, "magic")?;
+    if magic != MAGIC {
+        let found = format!("bytes {magic:02x?} at its start");
+        let expected = "a GGUF file, which starts with \"GGUF\"".to_string();
+        return Err(Fault::NotAModel { expected, found });
+    }
+    let version = reader.u32("version")?;
+    if VERSIONS.contains(&version) {
+        return Ok(());
+    }
+    if VERSIONS.contains(&version.swap_bytes()) {
+        let found = "a big-endian file";
+        return Err(Fault::malformed("version", "little-endian version 2 or 3", found));
+    }
+    Err(Fault::malformed("version", "2 or 3", version.to_string()))
+}
+
+fn assemble(
+    metadata: &mut Metadata,
+    stored: Vec<StoredTensor>,
+    parts: Vec<Bytes>,
+) -> Result<ModelFile, ModelFileError> {
+    let file = parts[0].name().to_string();
+    let in_file = |fault: Fault| fault.in_file(&file);
+    let config = qwen2::config(metadata, &stored).map_err(in_file)?;
+    let tensors = claim(stored, qwen2::tensor_name, &config, &parts)?;
+    let about = qwen2::about(metadata, &file).map_err(in_file)?;
+    let chat_template = qwen2::chat_template(metadata).map_err(in_file)?;
+    let sampling_defaults = qwen2::sampling_defaults(metadata).map_err(in_file)?;
+    let vocabulary = qwen2::vocabulary(metadata, config.vocabulary_rows).map_err(in_file)?;
+    qwen2::mention_unknown_keys(metadata, &file);
+    Ok(ModelFile::from_checked(Checked {
+        config,
+        about,
+        vocabulary,
+        chat_template,
+        sampling_defaults,
+        tensors,
+        parts,
+    }))
+}
