@@ -1,0 +1,91 @@
+/** The server's HTTP routes. Nothing here throws: what can happen is in the return types. */
+
+import type { HistoryEntry } from '../conversation/request';
+import type { ServerInfo } from '../conversation/types';
+
+/** Longer than any healthy server takes, short enough not to look like nothing happens. */
+const PATIENCE_MS = 10_000;
+
+export type Entry =
+  | { kind: 'ready'; info: ServerInfo }
+  | { kind: 'loading'; progress: number }
+  | { kind: 'stalled' }
+  | { kind: 'locked' }
+  | { kind: 'away' };
+
+export type Credential = { code: string } | { key: string };
+
+export class Api {
+  constructor(
+    private readonly base: string,
+    private readonly fetcher: typeof fetch = (...call) => fetch(...call),
+  ) {}
+
+  /** Asks whether there is a server, whether it lets us in and whether it can answer. */
+  async enter(): Promise<Entry> {
+    const ready = await this.get('ready');
+    if (!ready) return { kind: 'away' };
+    if (ready.status === 401) return { kind: 'locked' };
+    if (!ready.ok) return asNotReady(await body(ready));
+    const info = await this.get('api/info');
+    if (!info) return { kind: 'away' };
+    if (info.status === 401) return { kind: 'locked' };
+    const facts = info.ok ? await body(info) : null;
+    return facts ? { kind: 'ready', info: facts as unknown as ServerInfo } : { kind: 'away' };
+  }
+
+  /** Whether the server answers at all. */
+  async isThere(): Promise<boolean> {
+    return (await this.get('ready')) !== null;
+  }
+
+  /** Exchanges a code or a key for a cookie. */
+  async signIn(credential: Credential): Promise<'in' | 'refused' | 'away'> {
+    const response = await this.post('api/session', credential);
+    if (!response) return 'away';
+    return response.ok ? 'in' : 'refused';
+  }
+
+  /** How many of the oldest messages the model would not read; `null` when that is not known. */
+  async droppedMessages(
+    messages: readonly HistoryEntry[],
+    maxTokens: number | null,
+  ): Promise<number | null> {
+    const response = await this.post('tokenize', { messages, max_tokens: maxTokens });
+    const count = response?.ok ? (await body(response))?.dropped_messages : null;
+    return typeof count === 'number' ? count : null;
+  }
+
+  private get(path: string): Promise<Response | null> {
+    return this.call(path, {});
+  }
+
+  private post(path: string, content: unknown): Promise<Response | null> {
+    const headers = { 'content-type': 'application/json' };
+    return this.call(path, { method: 'POST', headers, body: JSON.stringify(content) });
+  }
+
+  private async call(path: string, options: RequestInit): Promise<Response | null> {
+    try {
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      return await this.fetcher(this.base + path, { ...options, cache: 'no-store', signal });
+    } catch {
+      return null;
+    }
+  }
+}
+
+function asNotReady(status: Record<string, unknown> | null): Entry {
+  if (status?.status === 'stalled') return { kind: 'stalled' };
+  if (status?.status !== 'loading') return { kind: 'away' };
+  return { kind: 'loading', progress: typeof status.progress === 'number' ? status.progress : 0 };
+}
+
+async function body(response: Response): Promise<Record<string, unknown> | null> {
+  try {
+    const value: unknown = await response.json();
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}

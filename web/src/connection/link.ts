@@ -1,0 +1,138 @@
+/**
+ * The connection to the server: finds out whether it can answer, opens the socket, and comes back
+ * after any failure. It knows nothing of messages.
+ *
+ * A browser does not say why a WebSocket was refused, so HTTP is asked first: whether a key is
+ * needed, whether the model is still loading, or whether nobody is there.
+ */
+
+import type { Phase, ServerInfo } from '../conversation/types';
+import type { Api, Credential, Entry } from './api';
+import { type Clock, Reconnect } from './reconnect';
+
+export interface LinkEvents {
+  phase(phase: Phase): void;
+  info(info: ServerInfo): void;
+  frame(text: string): void;
+  /** An open socket closed: no more frames of what was asked on it. */
+  lost(): void;
+}
+
+/** How often a loading server is asked again. */
+const LOADING_POLL_MS = 500;
+/** A connection that lived this long was a good one. */
+const PROVEN_MS = 5_000;
+/** "Try again later" in the WebSocket registry: the server has no room for another connection. */
+const CLOSE_FULL = 1013;
+/** A handshake that hangs longer than this is given up. */
+const OPEN_PATIENCE_MS = 10_000;
+
+export class Link {
+  private socket: WebSocket | null = null;
+  /** Raised by every new try, so that the late result of an older one is recognised. */
+  private attempt = 0;
+  private readonly reconnect: Reconnect;
+
+  constructor(
+    private readonly address: string,
+    private readonly api: Api,
+    private readonly events: LinkEvents,
+    clock: Clock,
+  ) {
+    this.reconnect = new Reconnect(clock, () => void this.connect());
+  }
+
+  /** Connects now, in place of any scheduled try. */
+  start(): void {
+    this.reconnect.now();
+  }
+
+  async signIn(credential: Credential): Promise<void> {
+    this.reconnect.stop();
+    this.events.phase({ kind: 'connecting' });
+    const result = await this.api.signIn(credential);
+    if (result !== 'refused') return this.start();
+    const reason = 'code' in credential ? 'code_refused' : 'key_refused';
+    this.events.phase({ kind: 'locked', reason });
+  }
+
+  /** Returns whether the text was handed to an open socket. */
+  send(text: string): boolean {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(text);
+    return true;
+  }
+
+  /**
+   * Makes sure that an open socket still leads somewhere: a phone that changed networks may never
+   * hear that its connection is gone. A slow answer alone is no sign of that.
+   */
+  async probe(): Promise<void> {
+    const { socket } = this;
+    if (!socket) return this.start();
+    if (await this.api.isThere()) return;
+    if (this.socket === socket) this.drop({ kind: 'waiting', reason: 'away' });
+  }
+
+  private async connect(): Promise<void> {
+    this.attempt += 1;
+    const { attempt } = this;
+    this.detach();
+    const entry = await this.api.enter();
+    if (attempt !== this.attempt) return;
+    this.follow(entry);
+  }
+
+  private follow(entry: Entry): void {
+    switch (entry.kind) {
+      case 'ready':
+        this.events.info(entry.info);
+        return this.open();
+      case 'loading':
+        this.events.phase({ kind: 'loading', progress: entry.progress });
+        return this.reconnect.scheduleIn(LOADING_POLL_MS);
+      case 'locked':
+        return this.events.phase({ kind: 'locked', reason: 'needed' });
+      case 'stalled':
+      case 'away':
+        return this.drop({ kind: 'waiting', reason: entry.kind });
+    }
+  }
+
+  private open(): void {
+    const socket = new WebSocket(this.address);
+    this.socket = socket;
+    let openedAtMs: number | null = null;
+    const patience = setTimeout(() => socket.close(), OPEN_PATIENCE_MS);
+    socket.onopen = () => {
+      clearTimeout(patience);
+      openedAtMs = performance.now();
+      this.events.phase({ kind: 'open' });
+    };
+    socket.onmessage = ({ data }) => {
+      if (typeof data === 'string') this.events.frame(data);
+    };
+    // An error is always followed by a close: one of them is enough.
+    socket.onclose = ({ code }) => {
+      clearTimeout(patience);
+      if (this.socket !== socket) return;
+      const proven = openedAtMs !== null && performance.now() - openedAtMs >= PROVEN_MS;
+      if (proven) this.reconnect.succeeded();
+      this.drop({ kind: 'waiting', reason: code === CLOSE_FULL ? 'full' : 'away' });
+    };
+  }
+
+  private drop(phase: Phase): void {
+    if (this.detach()) this.events.lost();
+    this.events.phase(phase);
+    this.reconnect.schedule();
+  }
+
+  /** Lets go of the socket, if there is one. */
+  private detach(): boolean {
+    const { socket } = this;
+    this.socket = null;
+    socket?.close();
+    return socket !== null;
+  }
+}

@@ -1,0 +1,91 @@
+/** Turns a conversation into what goes over the wire. */
+
+import type { Message, Parameters, Role } from './types';
+
+export interface HistoryEntry {
+  readonly role: Role | 'system';
+  readonly content: string;
+}
+
+/** A request ready to be sent, and which messages it holds. */
+export interface Request {
+  readonly json: string;
+  /** For `POST ./tokenize`: the history and the new message. */
+  readonly messages: readonly HistoryEntry[];
+  /** Ids of the conversation's messages in `messages`, oldest first, system prompt not counted. */
+  readonly sentIds: readonly number[];
+  /** Messages left out because the request would have been larger than the server takes. */
+  readonly trimmedCount: number;
+}
+
+/**
+ * Builds the request for `text` after `earlier`; whole turns are left out from the oldest until it
+ * fits `maxBytes`. `null` when the message alone is too large.
+ */
+export function buildRequest(
+  earlier: readonly Message[],
+  text: string,
+  parameters: Parameters,
+  maxBytes: number,
+): Request | null {
+  const turns = answeredTurns(earlier);
+  const all = turns.length;
+  for (;;) {
+    const request = assemble(turns.flat(), text, parameters, (all - turns.length) * 2);
+    if (byteLength(request.json) <= maxBytes) return request;
+    if (turns.length === 0) return null;
+    // An eighth at a time keeps this quick for conversations far beyond the limit.
+    turns.splice(0, Math.max(1, Math.floor(turns.length / 8)));
+  }
+}
+
+/** A question that never got a word of answer is no context for the next one. */
+function answeredTurns(messages: readonly Message[]): Message[][] {
+  const turns: Message[][] = [];
+  messages.forEach((message, index) => {
+    const answer = messages[index + 1];
+    if (message.role === 'user' && answer?.role === 'assistant' && answer.text.trim() !== '') {
+      turns.push([message, answer]);
+    }
+  });
+  return turns;
+}
+
+function assemble(
+  earlier: readonly Message[],
+  text: string,
+  parameters: Parameters,
+  trimmedCount: number,
+): Request {
+  const system: HistoryEntry[] = parameters.systemPrompt.trim()
+    ? [{ role: 'system', content: parameters.systemPrompt }]
+    : [];
+  const history = [
+    ...system,
+    ...earlier.map(({ role, text }) => ({ role, content: text }) satisfies HistoryEntry),
+  ];
+  return {
+    json: JSON.stringify({ message: text, history, stream: true, ...chosen(parameters) }),
+    messages: [...history, { role: 'user', content: text }],
+    sentIds: earlier.map(({ id }) => id),
+    trimmedCount,
+  };
+}
+
+/** Only what the person chose: the server's own defaults apply to the rest. */
+function chosen(parameters: Parameters): Record<string, number> {
+  const fields = {
+    max_tokens: parameters.maxTokens,
+    temperature: parameters.temperature,
+    top_p: parameters.topP,
+    repetition_penalty: parameters.repetitionPenalty,
+  };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)) as Record<
+    string,
+    number
+  >;
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

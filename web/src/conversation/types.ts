@@ -1,0 +1,92 @@
+/** The words that the parts of the page share: what a conversation is, and what happens to it. */
+
+export type Role = 'user' | 'assistant';
+
+/** How an answer stands. */
+export type Outcome =
+  | { kind: 'writing' }
+  | { kind: 'complete' }
+  | { kind: 'stopped' }
+  /** The connection ended before the answer did; what had arrived is kept. */
+  | { kind: 'interrupted' }
+  | { kind: 'failed'; fault: Fault };
+
+export interface Message {
+  /** Unique within the page, never reused; says nothing about the order. */
+  readonly id: number;
+  readonly role: Role;
+  readonly text: string;
+  /** Always `complete` for a user's message. */
+  readonly outcome: Outcome;
+  readonly figures: Figures | null;
+}
+
+/** Shown quietly after an answer. */
+export interface Figures {
+  readonly firstWordMs: number;
+  /** `null` when the answer was too short to measure. */
+  readonly wordsPerSecond: number | null;
+}
+
+/** Why an answer failed, as the server said it; `offline` and `tooLarge` are found by the page. */
+export interface Fault {
+  readonly code: string;
+  readonly message: string;
+  readonly field?: string;
+  readonly range?: string;
+  readonly value?: string;
+  readonly position?: number;
+  readonly estimateMs?: number;
+  readonly tokens?: number;
+  readonly limit?: number;
+}
+
+/** What the person chose; `null` leaves it to the server. */
+export interface Parameters {
+  readonly maxTokens: number | null;
+  readonly temperature: number | null;
+  readonly topP: number | null;
+  readonly repetitionPenalty: number | null;
+  readonly systemPrompt: string;
+}
+
+export const DEFAULT_PARAMETERS: Parameters = {
+  maxTokens: null,
+  temperature: null,
+  topP: null,
+  repetitionPenalty: null,
+  systemPrompt: '',
+};
+
+/** `GET ./api/info`. */
+export interface ServerInfo {
+  readonly version: string;
+  readonly model: {
+    readonly name: string;
+    readonly demo: boolean;
+    readonly parameters: number;
+    readonly licence: string | null;
+    readonly weights_bytes: number;
+  };
+  readonly context_tokens: number;
+  readonly limits: { readonly message_bytes: number };
+  readonly defaults: {
+    readonly max_tokens: number;
+    readonly temperature: number;
+    readonly top_p: number;
+    readonly repetition_penalty: number;
+  };
+  readonly real_model_command: string;
+  readonly insecure: boolean;
+}
+
+/** Where the page stands with the server. */
+export type Phase =
+  | { kind: 'connecting' }
+  | { kind: 'open' }
+  /** The server is there, the model is not yet; progress from 0 to 1. */
+  | { kind: 'loading'; progress: number }
+  /** The connection is gone and another try is scheduled. */
+  | { kind: 'waiting'; reason: 'away' | 'full' | 'stalled' }
+  /** The server wants a key. */
+  | { kind: 'locked'; reason: 'needed' | 'code_refused' | 'key_refused' };

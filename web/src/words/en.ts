@@ -1,0 +1,158 @@
+import type { Fault } from '../conversation/types';
+
+/** Every visible word. The shape of this object is the dictionary's type; `zh.ts` must fill it. */
+export const en = {
+  languageName: 'English',
+
+  // The frame of the page.
+  tagline: 'Ask anything. The answer appears as it is made, and Stop means stop.',
+  suggestionsLabel: 'Things to try',
+  suggestions: [
+    'What is the weather like in Beijing today?',
+    'Write a poem about spring',
+    'Write quicksort in Python',
+    'How do I start a real Qwen2.5?',
+  ],
+  conversationLabel: 'Conversation',
+  you: 'You',
+  skipToComposer: 'Skip to the message field',
+  newestWords: 'Newest words',
+
+  // Header.
+  clear: 'Clear',
+  clearHint: 'Clear the conversation',
+  settings: 'Settings',
+  switchLanguage: 'Switch to Chinese',
+  switchLanguageShort: '中',
+  theme: { auto: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
+
+  // Composer.
+  messageLabel: 'Your message',
+  messagePlaceholder: 'Write a message',
+  send: 'Send',
+  stop: 'Stop',
+  sendShortcut: 'Enter sends, Shift + Enter starts a new line',
+  stopShortcut: 'Esc stops',
+
+  // The quiet line.
+  connecting: 'Connecting…',
+  connected: (model: string) => `Connected · ${model}`,
+  demoModel: 'demo model',
+  loading: (percent: number) => `The model is loading… ${percent} %`,
+  reconnecting: 'Reconnecting… your words are safe',
+  away: 'The server does not answer. Trying again… your words are safe',
+  full: 'The server has no free place. Trying again…',
+  stalled: 'The server is there, but its engine stands still. Trying again…',
+  locked: 'This server asks for a key',
+  retryNow: 'Try now',
+  reading: 'Reading your message…',
+  writing: (words: number) => (words === 1 ? 'Writing… 1 word' : `Writing… ${words} words`),
+  stopping: 'Stopping…',
+  stoppedAfter: (words: number) =>
+    words === 1 ? 'Stopped after 1 word' : `Stopped after ${words} words`,
+  stoppedBefore: 'Stopped before the first word',
+  cleared: 'Cleared',
+  undo: 'Undo',
+  notKept: 'This conversation is too long to be kept for the next visit',
+
+  // Messages.
+  copy: 'Copy',
+  copied: 'Copied',
+  copyMessage: 'Copy this message',
+  copyCode: 'Copy the code',
+  regenerate: 'Answer again',
+  edit: 'Edit',
+  editMessage: 'Edit this message',
+  editHint: 'Sending replaces this message and what came after it',
+  cancelEdit: 'Keep as it was',
+  askAgain: 'Ask again',
+  figures: (firstWordSeconds: string, wordsPerSecond: string | null) =>
+    wordsPerSecond === null
+      ? `first word ${firstWordSeconds} s`
+      : `first word ${firstWordSeconds} s · ${wordsPerSecond} words/s`,
+  interrupted: 'The connection ended here. What had arrived is kept.',
+  interruptedEmpty: 'The connection ended before the first word. Your message is kept.',
+  cut: (count: number) =>
+    count === 1
+      ? 'The first message no longer fits; the model reads from here'
+      : `The first ${count} messages no longer fit; the model reads from here`,
+
+  // Why there is no answer, and what to do.
+  fault: (fault: Fault): string => {
+    switch (fault.code) {
+      case 'busy':
+        return `The server is busy${place(fault)}. Your message is kept; ask again in a moment.`;
+      case 'timeout':
+        return 'The answer took too long and was given up. Your message is kept; ask again, or ask for less.';
+      case 'too_long':
+        return `This message is too long for the model${size(fault)}. Shorten it, or send it in parts.`;
+      case 'too_large':
+        return 'This message is larger than the server takes. Shorten it, or send it in parts.';
+      case 'invalid_parameter':
+        return `The server did not accept a setting${setting(fault)}. Change it in the settings and ask again.`;
+      case 'bad_json':
+        return 'The server did not understand this page. Reload it: the two may be of different versions.';
+      default:
+        return 'The server had a problem with this answer. Your message is kept; ask again.';
+    }
+  },
+  faultDetail: 'What the server said',
+
+  // Notices that stay.
+  demoNotice:
+    'This is the small demo model. It shows how banter feels and knows only a few things.',
+  demoCommand: 'For real answers, start banter with a real model:',
+  copyCommand: 'Copy the command',
+  insecureNotice: 'This server runs without a key: whoever reaches its address can use it.',
+
+  // Sign-in.
+  signInTitle: 'This server asks for a key',
+  signInText:
+    'It was printed when the server started. It is kept as a cookie that scripts cannot read.',
+  keyLabel: 'Key',
+  signIn: 'Enter',
+  keyRefused: 'The server does not know this key.',
+  codeRefused:
+    'This link was used before or is older than ten minutes. Enter the key, or open a new link.',
+
+  // Settings.
+  close: 'Close',
+  parameterNames: {
+    maxTokens: 'Longest answer',
+    temperature: 'Temperature',
+    topP: 'Top p',
+    repetitionPenalty: 'Repetition penalty',
+  },
+  parameterHints: {
+    maxTokens: 'in tokens; a word has one or two',
+    temperature: '0 always picks the likeliest word, higher is more surprising',
+    topP: 'leaves out unlikely words; 1 leaves out none',
+    repetitionPenalty: '1 is none; a little above 1 avoids repetition',
+  },
+  systemPrompt: 'Instruction for the model',
+  systemPromptHint: 'applies to every answer from now on',
+  systemPromptPlaceholder: 'For example: answer briefly.',
+  range: (least: string, most: string) => `${least} to ${most}`,
+  outOfRange: (least: string, most: string) => `Please stay between ${least} and ${most}.`,
+  reset: 'Back to the defaults',
+};
+
+export type Words = typeof en;
+
+function place(fault: Fault): string {
+  if (fault.position === undefined) return '';
+  const wait =
+    fault.estimateMs === undefined ? '' : `, about ${Math.ceil(fault.estimateMs / 1000)} s`;
+  return ` (${fault.position} before you${wait})`;
+}
+
+function size(fault: Fault): string {
+  return fault.tokens === undefined || fault.limit === undefined
+    ? ''
+    : ` (${fault.tokens} tokens, ${fault.limit} fit)`;
+}
+
+function setting(fault: Fault): string {
+  if (fault.field === undefined) return '';
+  return ` (${fault.field} = ${fault.value ?? '?'}, expected ${fault.range ?? '?'})`;
+}

@@ -1,0 +1,140 @@
+import type { Fault } from '../conversation/types';
+import type { Words } from './en';
+
+export const zh: Words = {
+  languageName: '中文',
+
+  tagline: '想问什么就问。回答边想边写，随时可以停下。',
+  suggestionsLabel: '试试这些',
+  suggestions: [
+    '今天北京天气怎么样？',
+    '写一首春天的诗',
+    '用 Python 写一个快速排序',
+    '怎么启动真正的 Qwen2.5？',
+  ],
+  conversationLabel: '对话',
+  you: '你',
+  skipToComposer: '跳到输入框',
+  newestWords: '回到最新',
+
+  clear: '清空',
+  clearHint: '清空对话',
+  settings: '设置',
+  switchLanguage: '切换到英文',
+  switchLanguageShort: 'En',
+  theme: { auto: '主题：跟随系统', light: '主题：浅色', dark: '主题：深色' },
+
+  messageLabel: '你的消息',
+  messagePlaceholder: '输入消息',
+  send: '发送',
+  stop: '停止',
+  sendShortcut: 'Enter 发送，Shift + Enter 换行',
+  stopShortcut: 'Esc 停止',
+
+  connecting: '正在连接…',
+  connected: (model) => `已连接 · ${model}`,
+  demoModel: '演示模型',
+  loading: (percent) => `正在加载模型… ${percent}%`,
+  reconnecting: '连接断开，正在重连，内容不会丢失',
+  away: '服务器没有响应，正在重试，内容不会丢失',
+  full: '服务器的连接已满，正在重试…',
+  stalled: '服务器在线，但引擎没有动静，正在重试…',
+  locked: '这台服务器需要密钥',
+  retryNow: '立即重试',
+  reading: '正在读你的消息…',
+  writing: (words) => `正在写… ${words} 字`,
+  stopping: '正在停止…',
+  stoppedAfter: (words) => `写到 ${words} 字时停止`,
+  stoppedBefore: '还没开始写就停止了',
+  cleared: '已清空',
+  undo: '撤销',
+  notKept: '对话太长，下次打开时无法恢复',
+
+  copy: '复制',
+  copied: '已复制',
+  copyMessage: '复制这条消息',
+  copyCode: '复制代码',
+  regenerate: '重新生成',
+  edit: '编辑',
+  editMessage: '编辑这条消息',
+  editHint: '发送后会替换这条消息及其后的内容',
+  cancelEdit: '不改了',
+  askAgain: '再问一次',
+  figures: (firstWordSeconds, wordsPerSecond) =>
+    wordsPerSecond === null
+      ? `首字 ${firstWordSeconds} 秒`
+      : `首字 ${firstWordSeconds} 秒 · 每秒 ${wordsPerSecond} 字`,
+  interrupted: '连接在这里断开，已收到的内容都保留着。',
+  interruptedEmpty: '还没收到回答连接就断开了，你的消息还在。',
+  cut: (count) => `最早的 ${count} 条消息已放不下，模型从这里开始读`,
+
+  fault: (fault) => {
+    switch (fault.code) {
+      case 'busy':
+        return `服务器正忙${place(fault)}。你的消息还在，请稍后再问。`;
+      case 'timeout':
+        return '等待太久，这次回答已放弃。你的消息还在，可以再问一次，或者问得短一些。';
+      case 'too_long':
+        return `这条消息太长，模型读不完${size(fault)}。请缩短，或分几次发送。`;
+      case 'too_large':
+        return '这条消息超过了服务器能接收的大小。请缩短，或分几次发送。';
+      case 'invalid_parameter':
+        return `服务器不接受某项设置${setting(fault)}。请在设置里修改后再问。`;
+      case 'bad_json':
+        return '服务器看不懂这个页面发来的内容，两边版本可能不同，请刷新页面。';
+      default:
+        return '这次回答出了问题。你的消息还在，请再问一次。';
+    }
+  },
+  faultDetail: '服务器的原话',
+
+  demoNotice: '这是内置的小演示模型，只为展示 banter 的手感，懂得很少。',
+  demoCommand: '想要真正的回答，请用真正的模型启动：',
+  copyCommand: '复制命令',
+  insecureNotice: '这台服务器没有设置密钥，能访问此地址的人都可以使用。',
+
+  signInTitle: '这台服务器需要密钥',
+  signInText: '密钥在服务器启动时显示。登录后只存为脚本读不到的 cookie。',
+  keyLabel: '密钥',
+  signIn: '进入',
+  keyRefused: '密钥不对，请再看一眼。',
+  codeRefused: '这个链接已经用过，或者超过了十分钟。请输入密钥，或打开新的链接。',
+
+  close: '关闭',
+  parameterNames: {
+    maxTokens: '最长回答',
+    temperature: '温度',
+    topP: 'Top p',
+    repetitionPenalty: '重复惩罚',
+  },
+  parameterHints: {
+    maxTokens: '以 token 计，一个汉字约一个',
+    temperature: '0 总选最可能的字，越高越出人意料',
+    topP: '去掉可能性低的字，1 为不去掉',
+    repetitionPenalty: '1 为不惩罚，略高于 1 可减少重复',
+  },
+  systemPrompt: '给模型的指示',
+  systemPromptHint: '对之后的每次回答都有效',
+  systemPromptPlaceholder: '例如：回答要简短。',
+  range: (least, most) => `${least} 到 ${most}`,
+  outOfRange: (least, most) => `请填 ${least} 到 ${most} 之间的数。`,
+  reset: '恢复默认',
+};
+
+function place(fault: Fault): string {
+  if (fault.position === undefined) return '';
+  const wait =
+    fault.estimateMs === undefined ? '' : `，约 ${Math.ceil(fault.estimateMs / 1000)} 秒`;
+  return `（前面还有 ${fault.position} 位${wait}）`;
+}
+
+function size(fault: Fault): string {
+  return fault.tokens === undefined || fault.limit === undefined
+    ? ''
+    : `（共 ${fault.tokens} 个 token，最多 ${fault.limit} 个）`;
+}
+
+function setting(fault: Fault): string {
+  if (fault.field === undefined) return '';
+  return `（${fault.field} = ${fault.value ?? '?'}，应为 ${fault.range ?? '?'}）`;
+}
