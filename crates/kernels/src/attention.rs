@@ -9,14 +9,13 @@
 //! A unit of work is one KV head and some rows of one span: all their query heads share each read
 //! of the keys and values.
 
-use std::ops::Range;
-
-use bytemuck::AnyBitPattern;
+use half::f16;
 
 use crate::LANES;
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, dispatch};
 use crate::kv::{BLOCK_TOKENS, KvBlock, KvPages, KvType, MAX_HEAD_DIM};
+use crate::numbers::Number;
 use crate::pool::Pool;
 use crate::scalar::math::exp;
 
@@ -75,7 +74,7 @@ pub fn attend(
         let (span, first_row, unit) = heads.find(spans, unit);
         let tile = heads.tile(span, first_row, unit);
         match pages.shape().kv_type {
-            KvType::F16 => tile.run::<u16>(pool.isa(), pages, layer, q, &out),
+            KvType::F16 => tile.run::<f16>(pool.isa(), pages, layer, q, &out),
             KvType::F32 => tile.run::<f32>(pool.isa(), pages, layer, q, &out),
         }
     });
@@ -210,7 +209,7 @@ struct Scratch {
 }
 
 impl Tile<'_> {
-    fn run<T: KvNumber>(
+    fn run<T: Number>(
         &self,
         isa: Isa,
         pages: &KvPages,
@@ -264,7 +263,7 @@ impl Tile<'_> {
         }
     }
 
-    fn run_piece<T: KvNumber>(
+    fn run_piece<T: Number>(
         &self,
         isa: Isa,
         blocks: &[KvBlock<'_, T>],
@@ -274,7 +273,8 @@ impl Tile<'_> {
         let queries = self.queries();
         let weights = &mut scratch.weights[..queries];
         let pieces = &mut scratch.piece[..queries];
-        T::scores(isa, blocks, &scratch.queries[..self.head_dim * queries], weights);
+        let gathered = &scratch.queries[..self.head_dim * queries];
+        dispatch!(isa, attention::scores(blocks, gathered, weights));
 
         let scale = 1.0 / (self.head_dim as f32).sqrt();
         let mut softmax = [PieceSoftmax::default(); TILE_QUERIES];
@@ -288,10 +288,11 @@ impl Tile<'_> {
         // Rows of a tile see different numbers of positions. What all of them see goes together,
         // the rest one by one, so that no sum touches a position its row must not see.
         let shared = self.visible(0, start);
-        T::weigh(isa, blocks, 0..shared, weights, pieces);
+        dispatch!(isa, attention::weigh(blocks, 0..shared, weights, pieces));
         for query in self.heads..queries {
             let rest = shared..self.visible(query, start);
-            T::weigh(isa, blocks, rest, &weights[query..=query], &mut pieces[query..=query]);
+            let (weights, pieces) = (&weights[query..=query], &mut pieces[query..=query]);
+            dispatch!(isa, attention::weigh(blocks, rest, weights, pieces));
         }
 
         for query in 0..queries {
@@ -312,70 +313,5 @@ impl Tile<'_> {
                 *place = total / scratch.softmax[query].sum;
             }
         }
-    }
-}
-
-/// A number as pages hold it: the bits of an f16, or an f32.
-trait KvNumber: AnyBitPattern {
-    /// Multiplies queries by keys: `weights[query][position]` becomes the raw score.
-    ///
-    /// Shapes: `queries` [head_dim][queries].
-    fn scores(
-        isa: Isa,
-        blocks: &[KvBlock<'_, Self>],
-        queries: &[f32],
-        weights: &mut [PieceWeights],
-    );
-
-    /// Adds the values at `positions`, weighted: `sums[query]` grows by `weight * value`, position
-    /// by position.
-    fn weigh(
-        isa: Isa,
-        blocks: &[KvBlock<'_, Self>],
-        positions: Range<usize>,
-        weights: &[PieceWeights],
-        sums: &mut [HeadValues],
-    );
-}
-
-impl KvNumber for u16 {
-    fn scores(
-        isa: Isa,
-        blocks: &[KvBlock<'_, u16>],
-        queries: &[f32],
-        weights: &mut [PieceWeights],
-    ) {
-        dispatch!(isa, attention::scores_f16(blocks, queries, weights));
-    }
-
-    fn weigh(
-        isa: Isa,
-        blocks: &[KvBlock<'_, u16>],
-        positions: Range<usize>,
-        weights: &[PieceWeights],
-        sums: &mut [HeadValues],
-    ) {
-        dispatch!(isa, attention::weigh_f16(blocks, positions, weights, sums));
-    }
-}
-
-impl KvNumber for f32 {
-    fn scores(
-        isa: Isa,
-        blocks: &[KvBlock<'_, f32>],
-        queries: &[f32],
-        weights: &mut [PieceWeights],
-    ) {
-        dispatch!(isa, attention::scores_f32(blocks, queries, weights));
-    }
-
-    fn weigh(
-        isa: Isa,
-        blocks: &[KvBlock<'_, f32>],
-        positions: Range<usize>,
-        weights: &[PieceWeights],
-        sums: &mut [HeadValues],
-    ) {
-        dispatch!(isa, attention::weigh_f32(blocks, positions, weights, sums));
     }
 }

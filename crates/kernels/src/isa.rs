@@ -138,7 +138,17 @@ impl Isa {
 macro_rules! dispatch {
     ($isa:expr, $module:ident :: $function:ident ( $($argument:expr),* $(,)? )) => {
         match $isa.kind() {
-            _ => $crate::scalar::$module::$function($($argument),*),
+            $crate::isa::Kind::Scalar => $crate::scalar::$module::$function($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the proof says that the processor has the features the function needs.
+            $crate::isa::Kind::Avx2(_) => unsafe {
+                $crate::avx2::$module::$function($($argument),*)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            $crate::isa::Kind::Avx512(_) => unsafe {
+                $crate::avx512::$module::$function($($argument),*)
+            },
         }
     };
 }

@@ -4,7 +4,8 @@
 //! - [`blocks`]: how weights are stored in files.
 //! - [`isa`]: which instruction set is used, proved once.
 //! - [`pool`]: the threads every operation runs on.
-//! - `memory`, `disjoint`: where numbers lie, and how several threads write one slice.
+//! - `memory`, `disjoint`, `numbers`: where numbers lie, how several threads write one slice, and
+//!   the float formats.
 //! - [`matrix`], with `packing`: weights in memory, sixteen rows side by side.
 //! - [`input`] and [`mod@matmul`]: activations, and their product with weights.
 //! - [`elementwise`] and [`mod@rope`]: everything that works on one row of activations.
@@ -28,8 +29,13 @@ pub mod matrix;
 pub mod pool;
 pub mod rope;
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod disjoint;
 mod memory;
+mod numbers;
 mod packing;
 mod scalar;
 

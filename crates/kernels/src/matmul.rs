@@ -59,11 +59,21 @@ fn run_piece(
 fn multiply_tile(isa: Isa, group: Group<'_>, input: &Input, tile: usize, sums: &mut TileSums) {
     let sums = &mut sums[..input.tile_width(tile)];
     match group {
-        Group::F32(weights) => dispatch!(isa, tiles::f32(weights, input.tile_floats(tile), sums)),
-        Group::F16(weights) => dispatch!(isa, tiles::f16(weights, input.tile_floats(tile), sums)),
-        Group::Bf16(weights) => dispatch!(isa, tiles::bf16(weights, input.tile_floats(tile), sums)),
-        Group::Q8_0(weights) => dispatch!(isa, tiles::q8_0(weights, input.tile_blocks(tile), sums)),
-        Group::Q4_0(weights) => dispatch!(isa, tiles::q4_0(weights, input.tile_blocks(tile), sums)),
+        Group::F32(weights) => {
+            dispatch!(isa, tiles::floats(weights, input.tile_floats(tile), sums))
+        }
+        Group::F16(weights) => {
+            dispatch!(isa, tiles::floats(weights, input.tile_floats(tile), sums))
+        }
+        Group::Bf16(weights) => {
+            dispatch!(isa, tiles::floats(weights, input.tile_floats(tile), sums))
+        }
+        Group::Q8_0(weights) => {
+            dispatch!(isa, tiles::blocks(weights, input.tile_blocks(tile), sums))
+        }
+        Group::Q4_0(weights) => {
+            dispatch!(isa, tiles::blocks(weights, input.tile_blocks(tile), sums))
+        }
     }
 }
 

@@ -17,9 +17,12 @@
 //! A new kept format: its variant here, its tile in each instruction set's `tiles.rs`, its line in
 //! `matmul.rs`, its row in the tests.
 
+use bytemuck::AnyBitPattern;
 use half::{bf16, f16};
 
 use crate::blocks::{BlockType, dequantise, quantise};
+use crate::input::InputBlock;
+use crate::numbers::Number;
 use crate::{LANES, Lanes};
 
 /// How many inputs share a scale in the quantised formats.
@@ -30,8 +33,8 @@ const QUAD: usize = 4;
 const QUADS: usize = BLOCK_LEN / QUAD;
 /// The bytes of one quad for all rows of a group.
 pub(crate) type Line = [u8; LANES * QUAD];
-/// The f16 bits of one scale for each row of a group.
-pub(crate) type Scales = [u16; LANES];
+/// One scale for each row of a group.
+pub(crate) type Scales = [f16; LANES];
 
 /// What a file's weights are kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,28 +46,78 @@ pub(crate) enum Packing {
     Q4_0,
 }
 
-/// Sixteen rows in Q8_0.
+/// Sixteen rows with scales; `B` is what one block of them is.
 #[derive(Clone, Copy)]
-pub(crate) struct ByteGroup<'a> {
-    pub(crate) quads: &'a [[Line; QUADS]],
+pub(crate) struct ScaledGroup<'a, B> {
+    pub(crate) blocks: &'a [B],
     pub(crate) scales: &'a [Scales],
 }
 
-/// Sixteen rows in Q4_0.
-#[derive(Clone, Copy)]
-pub(crate) struct NibbleGroup<'a> {
-    pub(crate) quads: &'a [[Line; QUADS / 2]],
-    pub(crate) scales: &'a [Scales],
+/// A block of 32 inputs of sixteen rows in Q8_0.
+pub(crate) type ByteBlock = [Line; QUADS];
+/// The same in Q4_0.
+pub(crate) type NibbleBlock = [Line; QUADS / 2];
+
+/// A block of quads. Kernels are generic over it and unpack it by its [`Quads`].
+pub(crate) trait QuadBlock: AnyBitPattern {
+    /// The same lines, with their format as a value.
+    fn quads(&self) -> Quads<'_>;
+
+    /// Where the integer sum of a token starts, to make up for unsigned weights.
+    fn start(input: &InputBlock) -> i32;
+
+    /// One weight without its scale.
+    fn weight(&self, lane: usize, input: usize) -> i32;
+}
+
+/// The lines of a block of a known format.
+pub(crate) enum Quads<'a> {
+    Bytes(&'a ByteBlock),
+    Nibbles(&'a NibbleBlock),
+}
+
+impl QuadBlock for ByteBlock {
+    #[inline(always)]
+    fn quads(&self) -> Quads<'_> {
+        Quads::Bytes(self)
+    }
+
+    #[inline(always)]
+    fn start(input: &InputBlock) -> i32 {
+        input.byte_start
+    }
+
+    fn weight(&self, lane: usize, input: usize) -> i32 {
+        i32::from(self[input / QUAD][lane * QUAD + input % QUAD]) - 128
+    }
+}
+
+impl QuadBlock for NibbleBlock {
+    #[inline(always)]
+    fn quads(&self) -> Quads<'_> {
+        Quads::Nibbles(self)
+    }
+
+    #[inline(always)]
+    fn start(input: &InputBlock) -> i32 {
+        input.nibble_start
+    }
+
+    fn weight(&self, lane: usize, input: usize) -> i32 {
+        let quad = input / QUAD;
+        let byte = self[quad / 2][lane * QUAD + input % QUAD];
+        i32::from(if quad.is_multiple_of(2) { byte & 0x0f } else { byte >> 4 }) - 8
+    }
 }
 
 /// Sixteen rows, in whichever way they are kept.
 #[derive(Clone, Copy)]
 pub(crate) enum Group<'a> {
     F32(&'a [Lanes]),
-    F16(&'a [[u16; LANES]]),
-    Bf16(&'a [[u16; LANES]]),
-    Q8_0(ByteGroup<'a>),
-    Q4_0(NibbleGroup<'a>),
+    F16(&'a [[f16; LANES]]),
+    Bf16(&'a [[bf16; LANES]]),
+    Q8_0(ScaledGroup<'a, ByteBlock>),
+    Q4_0(ScaledGroup<'a, NibbleBlock>),
 }
 
 impl Packing {
@@ -111,20 +164,8 @@ impl Packing {
             Packing::F32 => Group::F32(bytemuck::cast_slice(&bytes[..depth * LANES * 4])),
             Packing::F16 => Group::F16(bytemuck::cast_slice(&bytes[..depth * LANES * 2])),
             Packing::Bf16 => Group::Bf16(bytemuck::cast_slice(&bytes[..depth * LANES * 2])),
-            Packing::Q8_0 => {
-                let (quads, scales) = bytes.split_at(blocks * QUADS * size_of::<Line>());
-                Group::Q8_0(ByteGroup {
-                    quads: bytemuck::cast_slice(quads),
-                    scales: sees(scales, blocks),
-                })
-            }
-            Packing::Q4_0 => {
-                let (quads, scales) = bytes.split_at(blocks * QUADS / 2 * size_of::<Line>());
-                Group::Q4_0(NibbleGroup {
-                    quads: bytemuck::cast_slice(quads),
-                    scales: sees(scales, blocks),
-                })
-            }
+            Packing::Q8_0 => Group::Q8_0(ScaledGroup::of(bytes, blocks)),
+            Packing::Q4_0 => Group::Q4_0(ScaledGroup::of(bytes, blocks)),
         }
     }
 
@@ -155,10 +196,6 @@ impl Packing {
     }
 }
 
-fn sees(bytes: &[u8], blocks: usize) -> &[Scales] {
-    bytemuck::cast_slice(&bytes[..blocks * size_of::<Scales>()])
-}
-
 /// Rewrites a row of one format in another.
 fn convert(from: BlockType, row: &[u8], depth: usize, to: BlockType, converted: &mut Vec<u8>) {
     let mut values = vec![0.0; depth];
@@ -184,7 +221,7 @@ const BYTE_BLOCK: usize = 2 + BLOCK_LEN;
 
 fn pack_bytes(row: &[u8], lane: usize, depth: usize, group: &mut [u8]) {
     let (quads, scales) = group.split_at_mut(depth / BLOCK_LEN * QUADS * size_of::<Line>());
-    let quads: &mut [[Line; QUADS]] = bytemuck::cast_slice_mut(quads);
+    let quads: &mut [ByteBlock] = bytemuck::cast_slice_mut(quads);
     let (blocks, _) = row.as_chunks::<BYTE_BLOCK>();
     for (index, (block, quads)) in blocks.iter().zip(quads).enumerate() {
         put_scale(block, index, lane, scales);
@@ -201,7 +238,7 @@ const NIBBLE_BLOCK: usize = 2 + BLOCK_LEN / 2;
 
 fn pack_nibbles(row: &[u8], lane: usize, depth: usize, group: &mut [u8]) {
     let (quads, scales) = group.split_at_mut(depth / BLOCK_LEN * QUADS / 2 * size_of::<Line>());
-    let quads: &mut [[Line; QUADS / 2]] = bytemuck::cast_slice_mut(quads);
+    let quads: &mut [NibbleBlock] = bytemuck::cast_slice_mut(quads);
     let (blocks, _) = row.as_chunks::<NIBBLE_BLOCK>();
     for (index, (block, quads)) in blocks.iter().zip(quads).enumerate() {
         put_scale(block, index, lane, scales);
@@ -230,50 +267,34 @@ impl Group<'_> {
     /// Reads one row back as numbers.
     pub(crate) fn row(&self, lane: usize, values: &mut [f32]) {
         match self {
-            Group::F32(lanes) => read(values, lanes, |weights| weights[lane]),
-            Group::F16(lanes) => read(values, lanes, |bits| f16::from_bits(bits[lane]).to_f32()),
-            Group::Bf16(lanes) => read(values, lanes, |bits| bf16::from_bits(bits[lane]).to_f32()),
+            Group::F32(weights) => read(weights, lane, values),
+            Group::F16(weights) => read(weights, lane, values),
+            Group::Bf16(weights) => read(weights, lane, values),
             Group::Q8_0(group) => group.row(lane, values),
             Group::Q4_0(group) => group.row(lane, values),
         }
     }
 }
 
-fn read<T>(values: &mut [f32], lanes: &[T], number: impl Fn(&T) -> f32) {
-    for (value, lanes) in values.iter_mut().zip(lanes) {
-        *value = number(lanes);
+fn read<T: Number>(weights: &[[T; LANES]], lane: usize, values: &mut [f32]) {
+    for (value, weights) in values.iter_mut().zip(weights) {
+        *value = weights[lane].to_f32();
     }
 }
 
-impl ByteGroup<'_> {
-    /// The weight of one row at one input of a block, without its scale.
-    pub(crate) fn weight(&self, block: usize, lane: usize, input: usize) -> i32 {
-        i32::from(self.quads[block][input / QUAD][lane * QUAD + input % QUAD]) - 128
+impl<'a, B: QuadBlock> ScaledGroup<'a, B> {
+    fn of(bytes: &'a [u8], block_count: usize) -> ScaledGroup<'a, B> {
+        let (blocks, rest) = bytes.split_at(block_count * size_of::<B>());
+        let scales = &rest[..block_count * size_of::<Scales>()];
+        ScaledGroup { blocks: bytemuck::cast_slice(blocks), scales: bytemuck::cast_slice(scales) }
     }
 
     fn row(&self, lane: usize, values: &mut [f32]) {
-        for (block, values) in values.chunks_exact_mut(BLOCK_LEN).enumerate() {
-            let scale = f16::from_bits(self.scales[block][lane]).to_f32();
+        let blocks = self.blocks.iter().zip(self.scales);
+        for ((block, scales), values) in blocks.zip(values.chunks_exact_mut(BLOCK_LEN)) {
+            let scale = scales[lane].to_f32();
             for (input, value) in values.iter_mut().enumerate() {
-                *value = self.weight(block, lane, input) as f32 * scale;
-            }
-        }
-    }
-}
-
-impl NibbleGroup<'_> {
-    /// The weight of one row at one input of a block, without its scale.
-    pub(crate) fn weight(&self, block: usize, lane: usize, input: usize) -> i32 {
-        let quad = input / QUAD;
-        let byte = self.quads[block][quad / 2][lane * QUAD + input % QUAD];
-        i32::from(if quad.is_multiple_of(2) { byte & 0x0f } else { byte >> 4 }) - 8
-    }
-
-    fn row(&self, lane: usize, values: &mut [f32]) {
-        for (block, values) in values.chunks_exact_mut(BLOCK_LEN).enumerate() {
-            let scale = f16::from_bits(self.scales[block][lane]).to_f32();
-            for (input, value) in values.iter_mut().enumerate() {
-                *value = self.weight(block, lane, input) as f32 * scale;
+                *value = block.weight(lane, input) as f32 * scale;
             }
         }
     }

@@ -2,32 +2,17 @@
 
 use std::ops::Range;
 
-use half::f16;
-
 use super::math::{exp, sum_lanes};
 use crate::LANES;
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
+use crate::numbers::Number;
 
-pub(crate) fn scores_f16(
-    blocks: &[KvBlock<'_, u16>],
-    queries: &[f32],
-    weights: &mut [PieceWeights],
-) {
-    scores(blocks, |bits| f16::from_bits(bits).to_f32(), queries, weights);
-}
-
-pub(crate) fn scores_f32(
-    blocks: &[KvBlock<'_, f32>],
-    queries: &[f32],
-    weights: &mut [PieceWeights],
-) {
-    scores(blocks, |number| number, queries, weights);
-}
-
-fn scores<T: Copy>(
+/// Multiplies queries by keys: `weights[query][position]` becomes the raw score.
+///
+/// Shapes: `queries` [head_dim][queries].
+pub(crate) fn scores<T: Number>(
     blocks: &[KvBlock<'_, T>],
-    number: impl Fn(T) -> f32,
     queries: &[f32],
     weights: &mut [PieceWeights],
 ) {
@@ -38,7 +23,7 @@ fn scores<T: Copy>(
             scores.fill(0.0);
             for (keys, values) in block.keys.iter().zip(queries.chunks_exact(count)) {
                 for (score, key) in scores.iter_mut().zip(keys) {
-                    *score = number(*key).mul_add(values[query], *score);
+                    *score = key.to_f32().mul_add(values[query], *score);
                 }
             }
         }
@@ -60,27 +45,10 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
     PieceSoftmax { maximum, sum: sum_lanes(sums) }
 }
 
-pub(crate) fn weigh_f16(
-    blocks: &[KvBlock<'_, u16>],
-    positions: Range<usize>,
-    weights: &[PieceWeights],
-    sums: &mut [HeadValues],
-) {
-    weigh(blocks, |bits| f16::from_bits(bits).to_f32(), positions, weights, sums);
-}
-
-pub(crate) fn weigh_f32(
-    blocks: &[KvBlock<'_, f32>],
-    positions: Range<usize>,
-    weights: &[PieceWeights],
-    sums: &mut [HeadValues],
-) {
-    weigh(blocks, |number| number, positions, weights, sums);
-}
-
-fn weigh<T: Copy>(
+/// Adds the values at `positions`, weighted: `sums[query]` grows by `weight * value`, position by
+/// position.
+pub(crate) fn weigh<T: Number>(
     blocks: &[KvBlock<'_, T>],
-    number: impl Fn(T) -> f32,
     positions: Range<usize>,
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
@@ -92,12 +60,13 @@ fn weigh<T: Copy>(
         let values = &values[position % BLOCK_TOKENS * dims..][..dims];
         for (weights, sums) in weights.iter().zip(sums.iter_mut()) {
             for (sum, value) in sums.iter_mut().zip(values) {
-                *sum = weights[position].mul_add(number(*value), *sum);
+                *sum = weights[position].mul_add(value.to_f32(), *sum);
             }
         }
     }
 }
 
+/// Brings the sums so far and a piece's sums to one maximum and adds them.
 pub(crate) fn combine(total: &mut [f32], old_factor: f32, piece: &[f32], new_factor: f32) {
     for (total, piece) in total.iter_mut().zip(piece) {
         *total = piece.mul_add(new_factor, *total * old_factor);

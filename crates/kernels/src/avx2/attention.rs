@@ -1,0 +1,140 @@
+//! The inner loops of attention, over one piece of positions.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::math::{
+    HALF, exp, halves, halves_mut, load, load_half, load_some, mask, store, store_some, sum_lanes,
+};
+use super::tiles::{MOST, with_widths};
+use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
+use crate::kv::{BLOCK_TOKENS, KvBlock};
+use crate::numbers::Number;
+use crate::{LANES, Lanes};
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn scores<T: Number>(
+    blocks: &[KvBlock<'_, T>],
+    queries: &[f32],
+    weights: &mut [PieceWeights],
+) {
+    with_widths!(weights.len(), scores_of(blocks, queries, weights));
+}
+
+/// Scores of `QUERIES` queries, the first of which is `first`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn scores_of<const QUERIES: usize, T: Number>(
+    blocks: &[KvBlock<'_, T>],
+    queries: &[f32],
+    weights: &mut [PieceWeights],
+    first: usize,
+) {
+    let count = weights.len();
+    for (index, block) in blocks.iter().enumerate() {
+        let mut scores = [[_mm256_setzero_ps(); 2]; QUERIES];
+        for (keys, queries) in block.keys.iter().zip(queries.chunks_exact(count)) {
+            let keys = [load_half::<0, T>(keys), load_half::<1, T>(keys)];
+            let queries: &[f32; QUERIES] =
+                queries[first..].first_chunk().expect("so many queries are left");
+            for query in 0..QUERIES {
+                let value = _mm256_set1_ps(queries[query]);
+                scores[query][0] = _mm256_fmadd_ps(keys[0], value, scores[query][0]);
+                scores[query][1] = _mm256_fmadd_ps(keys[1], value, scores[query][1]);
+            }
+        }
+        for (weights, scores) in weights[first..].iter_mut().zip(scores) {
+            let places: &mut [Lanes] = weights.as_chunks_mut().0;
+            for (place, scores) in halves_mut(&mut places[index]).iter_mut().zip(scores) {
+                store(place, scores);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
+    let scale = _mm256_set1_ps(scale);
+    let least = _mm256_set1_ps(f32::NEG_INFINITY);
+    let mut maximums = least;
+    for scores in scores.chunks_mut(HALF) {
+        let scaled = _mm256_mul_ps(load_some(scores), scale);
+        store_some(scores, scaled);
+        let seen = _mm256_blendv_ps(least, scaled, mask(scores.len()));
+        // Passes over what is not a number, as the comparison in `scalar/` does.
+        maximums = _mm256_max_ps(seen, maximums);
+    }
+    let mut array = [0.0; HALF];
+    store(&mut array, maximums);
+    let maximum =
+        array.iter().fold(f32::NEG_INFINITY, |most, &one| if one > most { one } else { most });
+    let mut sums = [_mm256_setzero_ps(); 2];
+    for scores in scores.chunks_mut(LANES) {
+        for (sums, scores) in sums.iter_mut().zip(scores.chunks_mut(HALF)) {
+            let weights = exp(_mm256_sub_ps(load_some(scores), _mm256_set1_ps(maximum)));
+            store_some(scores, weights);
+            *sums = _mm256_add_ps(*sums, _mm256_and_ps(weights, mask(scores.len())));
+        }
+    }
+    PieceSoftmax { maximum, sum: sum_lanes(sums) }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn weigh<T: Number>(
+    blocks: &[KvBlock<'_, T>],
+    positions: Range<usize>,
+    weights: &[PieceWeights],
+    sums: &mut [HeadValues],
+) {
+    with_widths!(weights.len(), weigh_of(blocks, &positions, weights, sums));
+}
+
+/// Sums of `QUERIES` queries, the first of which is `first`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn weigh_of<const QUERIES: usize, T: Number>(
+    blocks: &[KvBlock<'_, T>],
+    positions: &Range<usize>,
+    weights: &[PieceWeights],
+    sums: &mut [HeadValues],
+    first: usize,
+) {
+    let weights: &[PieceWeights; QUERIES] =
+        weights[first..].first_chunk().expect("so many queries are left");
+    let sums: &mut [HeadValues; QUERIES] =
+        sums[first..].first_chunk_mut().expect("sums for every query");
+    let strips = blocks.first().map_or(0, |block| block.values.len() / BLOCK_TOKENS);
+    for strip in 0..strips {
+        let mut totals = [[_mm256_setzero_ps(); 2]; QUERIES];
+        for query in 0..QUERIES {
+            let lanes: &[Lanes] = sums[query].as_chunks().0;
+            let [low, high] = halves(&lanes[strip]);
+            totals[query] = [load(low), load(high)];
+        }
+        for position in positions.clone() {
+            let block = &blocks[position / BLOCK_TOKENS];
+            let values = &block.values[position % BLOCK_TOKENS * strips + strip];
+            let values = [load_half::<0, T>(values), load_half::<1, T>(values)];
+            for query in 0..QUERIES {
+                let weight = _mm256_set1_ps(weights[query][position]);
+                totals[query][0] = _mm256_fmadd_ps(weight, values[0], totals[query][0]);
+                totals[query][1] = _mm256_fmadd_ps(weight, values[1], totals[query][1]);
+            }
+        }
+        for query in 0..QUERIES {
+            let lanes: &mut [Lanes] = sums[query].as_chunks_mut().0;
+            let [low, high] = halves_mut(&mut lanes[strip]);
+            store(low, totals[query][0]);
+            store(high, totals[query][1]);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn combine(total: &mut [f32], old_factor: f32, piece: &[f32], new_factor: f32) {
+    let (old_factor, new_factor) = (_mm256_set1_ps(old_factor), _mm256_set1_ps(new_factor));
+    for (total, piece) in total.chunks_mut(HALF).zip(piece.chunks(HALF)) {
+        let old = _mm256_mul_ps(load_some(total), old_factor);
+        store_some(total, _mm256_fmadd_ps(load_some(piece), new_factor, old));
+    }
+}

@@ -1,0 +1,132 @@
+//! Loads and stores, the exponential function, and sums over lanes.
+
+use std::arch::x86_64::*;
+
+use crate::numbers::{Number, NumberLanes};
+use crate::scalar::math as scalar;
+use crate::scalar::math::{EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW};
+use crate::{LANES, Lanes};
+
+/// What one register holds.
+pub(super) const HALF: usize = LANES / 2;
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn load(half: &[f32; HALF]) -> __m256 {
+    // SAFETY: eight floats are readable; the load wants no alignment.
+    unsafe { _mm256_loadu_ps(half.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn store(half: &mut [f32; HALF], values: __m256) {
+    // SAFETY: eight floats are writable; the store wants no alignment.
+    unsafe { _mm256_storeu_ps(half.as_mut_ptr(), values) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn load_bytes(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: 32 bytes are readable; the load wants no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_bits<T: Number>(numbers: &[T; HALF]) -> __m128i {
+    const { assert!(size_of::<T>() == 2) };
+    // SAFETY: eight 16-bit numbers are readable; the load wants no alignment.
+    unsafe { _mm_loadu_si128(numbers.as_ptr().cast()) }
+}
+
+/// Loads up to eight values; the other lanes are zero.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn load_some(values: &[f32]) -> __m256 {
+    match values.first_chunk() {
+        Some(half) => load(half),
+        None => {
+            let mut half = [0.0; HALF];
+            half[..values.len()].copy_from_slice(values);
+            load(&half)
+        }
+    }
+}
+
+/// Stores as many lanes as there are places, up to eight.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn store_some(places: &mut [f32], values: __m256) {
+    match places.first_chunk_mut() {
+        Some(half) => store(half, values),
+        None => {
+            let mut half = [0.0; HALF];
+            store(&mut half, values);
+            places.copy_from_slice(&half[..places.len()]);
+        }
+    }
+}
+
+/// All bits set in the first `count` lanes.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn mask(count: usize) -> __m256 {
+    let count = i32::try_from(count.min(HALF)).expect("at most eight");
+    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes))
+}
+
+/// Loads eight of sixteen numbers of whatever format as floats: the first or the second half.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn load_half<const SECOND: usize, T: Number>(numbers: &[T; LANES]) -> __m256 {
+    match T::lanes(numbers) {
+        NumberLanes::F32(lanes) => load(&halves(lanes)[SECOND]),
+        NumberLanes::F16(lanes) => _mm256_cvtph_ps(load_bits(&halves(lanes)[SECOND])),
+        NumberLanes::Bf16(lanes) => {
+            let bits = _mm256_cvtepu16_epi32(load_bits(&halves(lanes)[SECOND]));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+        }
+    }
+}
+
+/// Sixteen as two times eight.
+#[inline(always)]
+pub(super) fn halves<T>(lanes: &[T; LANES]) -> &[[T; HALF]; 2] {
+    lanes.as_chunks().0.try_into().expect("sixteen are twice eight")
+}
+
+/// Sixteen as two times eight.
+#[inline(always)]
+pub(super) fn halves_mut<T>(lanes: &mut [T; LANES]) -> &mut [[T; HALF]; 2] {
+    lanes.as_chunks_mut().0.try_into().expect("sixteen are twice eight")
+}
+
+/// `exp` of `scalar/math.rs`, eight at once.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn exp(x: __m256) -> __m256 {
+    // The second operand wins where one is not a number.
+    let x = _mm256_max_ps(_mm256_set1_ps(EXP_LEAST), x);
+    let x = _mm256_min_ps(_mm256_set1_ps(EXP_MOST), x);
+    let power = _mm256_mul_ps(x, _mm256_set1_ps(std::f32::consts::LOG2_E));
+    let power = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(power);
+    let rest = _mm256_fnmadd_ps(power, _mm256_set1_ps(LN_2_HIGH), x);
+    let rest = _mm256_fnmadd_ps(power, _mm256_set1_ps(LN_2_LOW), rest);
+    let mut sum = _mm256_set1_ps(EXP_COEFFICIENTS[0]);
+    for coefficient in &EXP_COEFFICIENTS[1..] {
+        sum = _mm256_fmadd_ps(sum, rest, _mm256_set1_ps(*coefficient));
+    }
+    let exponent = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(power));
+    _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum), exponent))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn sum_lanes(halves: [__m256; 2]) -> f32 {
+    let mut array: Lanes = [0.0; LANES];
+    for (place, half) in halves_mut(&mut array).iter_mut().zip(halves) {
+        store(place, half);
+    }
+    scalar::sum_lanes(array)
+}

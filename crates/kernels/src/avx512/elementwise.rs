@@ -1,0 +1,49 @@
+//! Operations on one row, with masked tails.
+
+use std::arch::x86_64::*;
+
+use super::math::{exp, load_some, store_some, sum_lanes};
+use crate::LANES;
+use crate::scalar::elementwise::rms_factor;
+
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let mut squares = _mm512_setzero_ps();
+    for x in x.chunks(LANES) {
+        let x = load_some(x);
+        squares = _mm512_fmadd_ps(x, x, squares);
+    }
+    let factor = _mm512_set1_ps(rms_factor(sum_lanes(squares), x.len(), eps));
+    for ((out, x), weight) in out.chunks_mut(LANES).zip(x.chunks(LANES)).zip(weight.chunks(LANES)) {
+        store_some(out, _mm512_mul_ps(_mm512_mul_ps(load_some(x), factor), load_some(weight)));
+    }
+}
+
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) fn add(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.chunks_mut(LANES).zip(y.chunks(LANES)) {
+        store_some(x, _mm512_add_ps(load_some(x), load_some(y)));
+    }
+}
+
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
+    let (one, minus_zero) = (_mm512_set1_ps(1.0), _mm512_set1_ps(-0.0));
+    for (gate, up) in gate.chunks_mut(LANES).zip(up.chunks(LANES)) {
+        let x = load_some(gate);
+        let divisor = _mm512_add_ps(one, exp(_mm512_xor_ps(x, minus_zero)));
+        store_some(gate, _mm512_mul_ps(_mm512_div_ps(x, divisor), load_some(up)));
+    }
+}
+
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) fn rotate(first: &mut [f32], second: &mut [f32], cosines: &[f32], sines: &[f32]) {
+    let angles = cosines.chunks(LANES).zip(sines.chunks(LANES));
+    let values = first.chunks_mut(LANES).zip(second.chunks_mut(LANES));
+    for ((first, second), (cosines, sines)) in values.zip(angles) {
+        let (x, y) = (load_some(first), load_some(second));
+        let (cosines, sines) = (load_some(cosines), load_some(sines));
+        store_some(first, _mm512_fmsub_ps(x, cosines, _mm512_mul_ps(y, sines)));
+        store_some(second, _mm512_fmadd_ps(y, cosines, _mm512_mul_ps(x, sines)));
+    }
+}

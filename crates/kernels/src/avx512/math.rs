@@ -1,0 +1,96 @@
+//! Loads and stores, the exponential function, and sums over lanes.
+
+use std::arch::x86_64::*;
+
+use crate::numbers::{Number, NumberLanes};
+use crate::scalar::math as scalar;
+use crate::scalar::math::{EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW};
+use crate::{LANES, Lanes};
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn load(lanes: &Lanes) -> __m512 {
+    // SAFETY: sixteen floats are readable; the load wants no alignment.
+    unsafe { _mm512_loadu_ps(lanes.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn store(lanes: &mut Lanes, values: __m512) {
+    // SAFETY: sixteen floats are writable; the store wants no alignment.
+    unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), values) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn load_line(line: &[u8; 64]) -> __m512i {
+    // SAFETY: 64 bytes are readable; the load wants no alignment.
+    unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
+}
+
+/// Loads up to sixteen values; the other lanes are zero.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn load_some(values: &[f32]) -> __m512 {
+    // SAFETY: the mask keeps the load within the slice.
+    unsafe { _mm512_maskz_loadu_ps(mask(values.len()), values.as_ptr()) }
+}
+
+/// Stores as many lanes as there are places, up to sixteen.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn store_some(places: &mut [f32], values: __m512) {
+    // SAFETY: the mask keeps the store within the slice.
+    unsafe { _mm512_mask_storeu_ps(places.as_mut_ptr(), mask(places.len()), values) }
+}
+
+/// The first `count` lanes of sixteen.
+pub(super) fn mask(count: usize) -> __mmask16 {
+    if count >= LANES { !0 } else { (1 << count) - 1 }
+}
+
+/// Loads sixteen numbers of whatever format as floats.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn load_numbers<T: Number>(numbers: &[T; LANES]) -> __m512 {
+    match T::lanes(numbers) {
+        NumberLanes::F32(lanes) => load(lanes),
+        NumberLanes::F16(lanes) => {
+            // SAFETY: sixteen 16-bit numbers are readable; the load wants no alignment.
+            let bits = unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) };
+            _mm512_cvtph_ps(bits)
+        }
+        NumberLanes::Bf16(lanes) => {
+            // SAFETY: as above.
+            let bits = unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) };
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+        }
+    }
+}
+
+/// `exp` of `scalar/math.rs`, sixteen at once.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn exp(x: __m512) -> __m512 {
+    // The second operand wins where one is not a number.
+    let x = _mm512_max_ps(_mm512_set1_ps(EXP_LEAST), x);
+    let x = _mm512_min_ps(_mm512_set1_ps(EXP_MOST), x);
+    let power = _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E));
+    let power = _mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(power);
+    let rest = _mm512_fnmadd_ps(power, _mm512_set1_ps(LN_2_HIGH), x);
+    let rest = _mm512_fnmadd_ps(power, _mm512_set1_ps(LN_2_LOW), rest);
+    let mut sum = _mm512_set1_ps(EXP_COEFFICIENTS[0]);
+    for coefficient in &EXP_COEFFICIENTS[1..] {
+        sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(*coefficient));
+    }
+    let exponent = _mm512_slli_epi32::<23>(_mm512_cvtps_epi32(power));
+    _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(sum), exponent))
+}
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn sum_lanes(lanes: __m512) -> f32 {
+    let mut array = [0.0; LANES];
+    store(&mut array, lanes);
+    scalar::sum_lanes(array)
+}
