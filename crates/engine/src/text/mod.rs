@@ -1,7 +1,29 @@
-//! Text to tokens and back: tokenizer, chat template, streaming decoder, stop strings.
+//! Text to tokens and back.
+//!
+//! Reading order:
+//! - `vocabulary`: what a model file says about its tokens.
+//! - `byte_level`, `pre_tokenizer`, `merges`, `tokenizer`: text to tokens.
+//! - `message`, `template`, `scaffold`, `answers`, `prompt`: a conversation to tokens; [`Text`] is
+//!   the whole of it.
+//! - `decoder`, `stop_strings`: tokens to text as they come.
 
+mod answers;
+mod byte_level;
+mod decoder;
+mod error;
+mod merges;
 mod message;
+mod pre_tokenizer;
+mod prompt;
+mod scaffold;
+mod stop_strings;
+mod template;
+mod tokenizer;
 mod vocabulary;
 
+pub use decoder::TextDecoder;
+pub use error::TextError;
 pub use message::{Message, Role};
+pub use prompt::{Prompt, Text};
+pub use stop_strings::{StopOutcome, StopStrings};
 pub use vocabulary::{PreTokenizerKind, TokenId, TokenKind, Vocabulary, VocabularyToken};

@@ -17,6 +17,13 @@ pub enum TokenKind {
     Unused,
 }
 
+impl TokenKind {
+    /// Whether an answer may contain such a token.
+    pub fn is_sampled(self) -> bool {
+        self != TokenKind::Unused
+    }
+}
+
 /// One token of a [`Vocabulary`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VocabularyToken {

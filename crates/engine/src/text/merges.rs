@@ -1,0 +1,105 @@
+//! Byte-pair merging: which pairs of tokens join, and in which order.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use super::TokenId;
+
+/// What joining a pair gives, and how early it joins.
+#[derive(Clone, Copy, Debug)]
+struct Merge {
+    rank: u32,
+    joined: TokenId,
+}
+
+/// The merges of a vocabulary.
+#[derive(Debug, Default)]
+pub(super) struct Merges {
+    by_pair: HashMap<(TokenId, TokenId), Merge>,
+}
+
+impl Merges {
+    /// Adds the next merge; the first of two with the same pair counts.
+    pub(super) fn add(&mut self, left: TokenId, right: TokenId, joined: TokenId) {
+        let rank = u32::try_from(self.by_pair.len()).expect("fewer merges than 2^32");
+        self.by_pair.entry((left, right)).or_insert(Merge { rank, joined });
+    }
+
+    /// Joins neighbours in `ids` until no pair joins: the earliest merge first, of equal ones the
+    /// leftmost. Takes time in proportion to n log n.
+    pub(super) fn apply(&self, ids: &mut Vec<TokenId>, scratch: &mut Scratch) {
+        if ids.len() < 2 {
+            return;
+        }
+        scratch.start(ids.len());
+        for left in 0..ids.len() - 1 {
+            self.offer(ids, left, left + 1, scratch);
+        }
+        while let Some(Reverse((_, left, joined))) = scratch.candidates.pop() {
+            let right = scratch.next[left];
+            // The pair may have changed since it was offered.
+            if right == END || scratch.gone[left] {
+                continue;
+            }
+            match self.by_pair.get(&(ids[left], ids[right])) {
+                Some(merge) if merge.joined == joined => {}
+                _ => continue,
+            }
+            ids[left] = joined;
+            scratch.unlink(left, right);
+            let after = scratch.next[left];
+            if after != END {
+                self.offer(ids, left, after, scratch);
+            }
+            let before = scratch.previous[left];
+            if before != END {
+                self.offer(ids, before, left, scratch);
+            }
+        }
+        let mut index = 0;
+        ids.retain(|_| {
+            index += 1;
+            !scratch.gone[index - 1]
+        });
+    }
+
+    fn offer(&self, ids: &[TokenId], left: usize, right: usize, scratch: &mut Scratch) {
+        if let Some(merge) = self.by_pair.get(&(ids[left], ids[right])) {
+            scratch.candidates.push(Reverse((merge.rank, left, merge.joined)));
+        }
+    }
+}
+
+/// No neighbour on this side.
+const END: usize = usize::MAX;
+
+/// Working memory of [`Merges::apply`], kept between pieces: a list of what is left, linked both
+/// ways, and the merges that may come next.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    previous: Vec<usize>,
+    next: Vec<usize>,
+    gone: Vec<bool>,
+    candidates: BinaryHeap<Reverse<(u32, usize, TokenId)>>,
+}
+
+impl Scratch {
+    fn start(&mut self, length: usize) {
+        self.previous.clear();
+        self.previous.extend((0..length).map(|index| index.checked_sub(1).unwrap_or(END)));
+        self.next.clear();
+        self.next.extend((1..length).chain([END]));
+        self.gone.clear();
+        self.gone.resize(length, false);
+        self.candidates.clear();
+    }
+
+    fn unlink(&mut self, left: usize, right: usize) {
+        let after = self.next[right];
+        self.gone[right] = true;
+        self.next[left] = after;
+        if after != END {
+            self.previous[after] = left;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! How Qwen2 cuts text before merging, written by hand: linear, without backtracking or recursion.
+//!
+//! The pattern, first alternative that matches:
+//!
+//! ```text
+//! (?i:'s|'t|'re|'ve|'m|'ll|'d) | [^\r\n\p{L}\p{N}]?\p{L}+ | \p{N} | ?[^\s\p{L}\p{N}]+[\r\n]*
+//! | \s*[\r\n]+ | \s+(?!\S) | \s+
+//! ```
+//!
+//! Source: `tokenizer.json` of Qwen2.5.
+
+use std::sync::OnceLock;
+
+/// What the pattern can tell of a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Letter,
+    Number,
+    NewLine,
+    Space,
+    Other,
+}
+
+/// The pieces of a text, in order; together they are the whole text.
+pub(super) fn pieces(text: &str) -> Pieces<'_> {
+    Pieces { rest: text }
+}
+
+/// Iterator over the pieces of a text.
+pub(super) struct Pieces<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (piece, rest) = self.rest.split_at(piece_bytes(self.rest));
+        self.rest = rest;
+        Some(piece)
+    }
+}
+
+/// Bytes of the piece at the start of `text`, which is not empty.
+fn piece_bytes(text: &str) -> usize {
+    if let Some(length) = contraction_bytes(text) {
+        return length;
+    }
+    let mut characters = text.chars();
+    let first = characters.next().expect("the text is not empty");
+    let after_first = characters.as_str();
+    let second = characters.next().map(class_of);
+    match (class_of(first), second) {
+        (Class::Letter, _) => run_bytes(text, Class::Letter),
+        (Class::Space | Class::Other, Some(Class::Letter)) => {
+            first.len_utf8() + run_bytes(after_first, Class::Letter)
+        }
+        (Class::Number, _) => first.len_utf8(),
+        (Class::Other, _) => punctuation_bytes(text),
+        (Class::Space, Some(Class::Other)) if first == ' ' => 1 + punctuation_bytes(after_first),
+        (Class::Space | Class::NewLine, _) => white_space_bytes(text),
+    }
+}
+
+/// Other characters, and the line ends that follow them.
+fn punctuation_bytes(text: &str) -> usize {
+    let others = run_bytes(text, Class::Other);
+    others + run_bytes(&text[others..], Class::NewLine)
+}
+
+/// A run of white space ends behind its last line end; without one it leaves its last character
+/// to what follows, unless nothing follows or it is alone.
+fn white_space_bytes(text: &str) -> usize {
+    let mut run = 0;
+    let mut behind_new_line = 0;
+    let mut last = 0;
+    for character in text.chars() {
+        let class = class_of(character);
+        if !matches!(class, Class::Space | Class::NewLine) {
+            break;
+        }
+        last = character.len_utf8();
+        run += last;
+        if class == Class::NewLine {
+            behind_new_line = run;
+        }
+    }
+    if behind_new_line > 0 {
+        behind_new_line
+    } else if run == text.len() || run == last {
+        run
+    } else {
+        run - last
+    }
+}
+
+fn run_bytes(text: &str, class: Class) -> usize {
+    text.char_indices()
+        .find(|&(_, character)| class_of(character) != class)
+        .map_or(text.len(), |(index, _)| index)
+}
+
+fn contraction_bytes(text: &str) -> Option<usize> {
+    let mut characters = text.strip_prefix('\'')?.chars();
+    let first = characters.next()?;
+    match first {
+        's' | 'S' | 't' | 'T' | 'm' | 'M' | 'd' | 'D' => return Some(2),
+        // The long s folds to s, so a pattern that ignores case takes it too.
+        'ſ' => return Some(1 + first.len_utf8()),
+        _ => {}
+    }
+    let second = characters.next()?;
+    let pair = (first.to_ascii_lowercase(), second.to_ascii_lowercase());
+    matches!(pair, ('r', 'e') | ('v', 'e') | ('l', 'l')).then_some(3)
+}
+
+fn class_of(character: char) -> Class {
+    if character.is_ascii() {
+        return match character {
+            '\r' | '\n' => Class::NewLine,
+            'a'..='z' | 'A'..='Z' => Class::Letter,
+            '0'..='9' => Class::Number,
+            ' ' | '\t' | '\x0b' | '\x0c' => Class::Space,
+            _ => Class::Other,
+        };
+    }
+    let tables = tables();
+    if tables.letters.contains(character) {
+        Class::Letter
+    } else if tables.numbers.contains(character) {
+        Class::Number
+    } else if character.is_whitespace() {
+        Class::Space
+    } else {
+        Class::Other
+    }
+}
+
+/// Sorted, separate ranges of characters.
+struct Ranges(Vec<(char, char)>);
+
+impl Ranges {
+    fn of_category(pattern: &str) -> Ranges {
+        let parsed = regex_syntax::parse(pattern).expect("a constant pattern");
+        match parsed.into_kind() {
+            regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => {
+                Ranges(class.ranges().iter().map(|range| (range.start(), range.end())).collect())
+            }
+            other => unreachable!("a category is a class of characters, found {other:?}"),
+        }
+    }
+
+    fn contains(&self, character: char) -> bool {
+        let after = self.0.partition_point(|&(start, _)| start <= character);
+        after > 0 && character <= self.0[after - 1].1
+    }
+}
+
+struct Tables {
+    letters: Ranges,
+    numbers: Ranges,
+}
+
+/// The Unicode categories, from the crate whose tables `tokenizers` uses as well.
+fn tables() -> &'static Tables {
+    static TABLES: OnceLock<Tables> = OnceLock::new();
+    TABLES.get_or_init(|| Tables {
+        letters: Ranges::of_category(r"\p{L}"),
+        numbers: Ranges::of_category(r"\p{N}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_as_the_pattern_says() {
+        let cases: &[(&str, &[&str])] = &[
+            ("", &[]),
+            ("Hello world", &["Hello", " world"]),
+            ("I'm we'LL it'ſ 'x", &["I", "'m", " we", "'LL", " it", "'ſ", " '", "x"]),
+            ("a1234", &["a", "1", "2", "3", "4"]),
+            ("你好，世界！", &["你好", "，世界", "！"]),
+            ("x  y", &["x", " ", " y"]),
+            ("x   ", &["x", "   "]),
+            ("a \n\n  b", &["a", " \n\n", " ", " b"]),
+            ("if (x) {\r\n\ty;\n}", &["if", " (", "x", ")", " {\r\n", "\ty", ";\n", "}"]),
+            ("\u{3000}字", &["\u{3000}字"]),
+            ("  !!", &[" ", " !!"]),
+            ("\t!!", &["\t", "!!"]),
+            ("e\u{301}", &["e", "\u{301}"]),
+            ("👩‍👩‍👧", &["👩‍👩‍👧"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(pieces(text).collect::<Vec<_>>(), *expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A conversation as the tokens the model reads.
+
+use std::sync::Arc;
+
+use super::answers::Answers;
+use super::scaffold::{Part, Scaffold};
+use super::template::{Template, TemplateMessage};
+use super::tokenizer::Tokenizer;
+use super::{Message, Role, TextError, TokenId, Vocabulary};
+
+/// A conversation that fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// What the model reads.
+    pub ids: Vec<TokenId>,
+    /// Messages that were left out, oldest first; the system message never is.
+    pub dropped_messages: usize,
+}
+
+/// Everything that turns text into tokens and back, for one model.
+#[derive(Debug)]
+pub struct Text {
+    tokenizer: Tokenizer,
+    scaffold: Scaffold,
+    template: Template,
+    answers: Answers,
+    bos: Option<TokenId>,
+    end_tokens: Vec<TokenId>,
+    has_token: Vec<bool>,
+}
+
+impl Text {
+    /// Prepares the text side of a model; without a template it speaks ChatML.
+    pub fn new(vocabulary: &Vocabulary, template: Option<&str>) -> Result<Text, TextError> {
+        let spelling = |id: TokenId| vocabulary.tokens.get(id.0 as usize).map(|token| &token.text);
+        let bos_text = vocabulary.bos.and_then(spelling).map_or("", String::as_str);
+        Ok(Text {
+            tokenizer: Tokenizer::new(vocabulary)?,
+            scaffold: Scaffold::new(vocabulary)?,
+            template: Template::new(template, bos_text)?,
+            answers: Answers::default(),
+            bos: vocabulary.bos.filter(|_| vocabulary.add_bos),
+            end_tokens: vocabulary.end_tokens.clone(),
+            has_token: vocabulary.tokens.iter().map(|token| token.kind.is_sampled()).collect(),
+        })
+    }
+
+    /// The tokens of content: never control tokens, whatever it spells.
+    pub fn encode(&self, text: &str) -> Vec<TokenId> {
+        let mut ids = Vec::new();
+        self.tokenizer.encode_into(text, &mut ids);
+        ids
+    }
+
+    /// The tokens of a conversation, up to where the model's answer begins.
+    pub fn prompt(&self, messages: &[Message]) -> Result<Vec<TokenId>, TextError> {
+        let mut answers = Vec::new();
+        let guarded: Vec<TemplateMessage> =
+            messages.iter().map(|message| self.template_message(message, &mut answers)).collect();
+        let mut ids = Vec::new();
+        for part in self.scaffold.split(&self.template.render(&guarded)?) {
+            match part {
+                Part::Control(id) => ids.push(id),
+                Part::Text(text) => self.tokenizer.encode_into(&text, &mut ids),
+                Part::Tokens(index) => {
+                    ids.extend(answers.get(index).into_iter().flat_map(|a| &**a))
+                }
+            }
+        }
+        if let Some(bos) = self.bos.filter(|bos| ids.first() != Some(bos)) {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
+    }
+
+    /// The newest part of a conversation that leaves `reserve_tokens` of `context_tokens` free:
+    /// whole turns go from the oldest, a system message at the start stays.
+    ///
+    /// Errors: [`TextError::TooLong`] if the newest turn alone does not fit.
+    pub fn fit(
+        &self,
+        messages: &[Message],
+        context_tokens: usize,
+        reserve_tokens: usize,
+    ) -> Result<Prompt, TextError> {
+        let limit = context_tokens.saturating_sub(reserve_tokens);
+        let history = History::new(messages);
+        let ids = self.prompt(messages)?;
+        if ids.len() <= limit {
+            return Ok(Prompt { ids, dropped_messages: 0 });
+        }
+        // The fewest dropped turns that fit, by bisection: each try renders once.
+        let (mut too_few, mut enough) = (0, history.turn_starts.len().saturating_sub(1));
+        let mut fitting = self.prompt(&history.without(enough))?;
+        if fitting.len() > limit {
+            return Err(TextError::TooLong { tokens: fitting.len(), limit });
+        }
+        while enough - too_few > 1 {
+            let middle = usize::midpoint(too_few, enough);
+            let ids = self.prompt(&history.without(middle))?;
+            if ids.len() <= limit {
+                (enough, fitting) = (middle, ids);
+            } else {
+                too_few = middle;
+            }
+        }
+        Ok(Prompt { ids: fitting, dropped_messages: history.dropped_messages(enough) })
+    }
+
+    /// Remembers the tokens that made an answer, for when its text comes back in a history.
+    pub fn remember_answer(&self, text: &str, ids: &[TokenId]) {
+        self.answers.remember(text, ids);
+    }
+
+    /// The bytes a token stands for; none for control tokens.
+    pub fn token_bytes(&self, id: TokenId) -> &[u8] {
+        self.tokenizer.token_bytes(id)
+    }
+
+    /// Whether a token ends an answer.
+    pub fn is_end(&self, id: TokenId) -> bool {
+        self.end_tokens.contains(&id)
+    }
+
+    /// Whether a row of the vocabulary has a token; others are never sampled.
+    pub fn has_token(&self, id: TokenId) -> bool {
+        self.has_token.get(id.0 as usize).copied().unwrap_or(false)
+    }
+
+    /// How many ids there are.
+    pub fn token_count(&self) -> usize {
+        self.tokenizer.token_count()
+    }
+
+    /// An unchanged answer keeps its own tokens, unless it spells an added token: templates cut
+    /// such content apart.
+    fn template_message(
+        &self,
+        message: &Message,
+        answers: &mut Vec<Arc<[TokenId]>>,
+    ) -> TemplateMessage {
+        let is_answer = message.role == Role::Assistant;
+        let known = is_answer.then(|| self.answers.find(&message.content)).flatten();
+        let content = match known {
+            Some(ids) if !self.scaffold.is_spelled_in(&message.content) => {
+                answers.push(ids);
+                Scaffold::placeholder(answers.len() - 1)
+            }
+            _ => self.scaffold.guard(&message.content),
+        };
+        TemplateMessage { role: message.role, content }
+    }
+}
+
+/// A conversation seen as a system message and turns, each starting with a user's message.
+struct History<'a> {
+    messages: &'a [Message],
+    system_messages: usize,
+    turn_starts: Vec<usize>,
+}
+
+impl<'a> History<'a> {
+    fn new(messages: &'a [Message]) -> History<'a> {
+        let system_messages =
+            messages.iter().take_while(|message| message.role == Role::System).count();
+        let after_system = system_messages..messages.len();
+        // Messages before the first user's belong to the first turn.
+        let mut turn_starts: Vec<usize> =
+            after_system.filter(|&index| messages[index].role == Role::User).collect();
+        if let Some(first) = turn_starts.first_mut() {
+            *first = system_messages;
+        }
+        History { messages, system_messages, turn_starts }
+    }
+
+    fn dropped_messages(&self, turns: usize) -> usize {
+        self.turn_starts.get(turns).map_or(0, |start| start - self.system_messages)
+    }
+
+    fn without(&self, turns: usize) -> Vec<Message> {
+        let (system, rest) = self.messages.split_at(self.system_messages);
+        let rest = &rest[self.dropped_messages(turns)..];
+        system.iter().chain(rest).cloned().collect()
+    }
+}

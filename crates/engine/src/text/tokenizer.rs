@@ -1,0 +1,125 @@
+//! Byte-level BPE: text to token ids, and token ids to bytes.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+use super::byte_level::{bytes_of, character_of};
+use super::merges::{Merges, Scratch};
+use super::pre_tokenizer::pieces;
+use super::{TextError, TokenId, TokenKind, Vocabulary};
+
+/// Turns content into tokens; knows nothing of control tokens.
+#[derive(Debug)]
+pub(super) struct Tokenizer {
+    merges: Merges,
+    id_of_byte: [TokenId; 256],
+    /// Bytes of all tokens, one after another.
+    bytes: Vec<u8>,
+    /// Where each token's bytes end; one more entry than tokens, starting with 0.
+    ends: Vec<usize>,
+}
+
+impl Tokenizer {
+    /// Checks a vocabulary and prepares it.
+    ///
+    /// Errors: a token spelled with characters that stand for no byte, two tokens with the same
+    /// spelling, a byte without a token, a merge of or into something that is no token.
+    pub(super) fn new(vocabulary: &Vocabulary) -> Result<Tokenizer, TextError> {
+        let id_of = ids_by_spelling(vocabulary)?;
+        let mut bytes = Vec::new();
+        let mut ends = vec![0];
+        for token in &vocabulary.tokens {
+            match token.kind {
+                TokenKind::Normal => bytes.extend(bytes_of(&token.text).map_err(|character| {
+                    wrong(format!("token {:?}: {character:?} stands for no byte", token.text))
+                })?),
+                TokenKind::UserDefined => bytes.extend(token.text.as_bytes()),
+                TokenKind::Control | TokenKind::Unused => {}
+            }
+            ends.push(bytes.len());
+        }
+        let mut id_of_byte = [TokenId(0); 256];
+        for byte in 0..=255_u8 {
+            let spelling = character_of(byte).to_string();
+            id_of_byte[usize::from(byte)] = *id_of
+                .get(spelling.as_str())
+                .ok_or_else(|| wrong(format!("expected a token for each byte, none for {byte}")))?;
+        }
+        let merges = read_merges(vocabulary, &id_of)?;
+        Ok(Tokenizer { merges, id_of_byte, bytes, ends })
+    }
+
+    /// Appends the tokens of `text`.
+    pub(super) fn encode_into(&self, text: &str, ids: &mut Vec<TokenId>) {
+        let mut scratch = Scratch::default();
+        let mut piece_ids = Vec::new();
+        for piece in pieces(&normalised(text)) {
+            piece_ids.clear();
+            piece_ids.extend(piece.bytes().map(|byte| self.id_of_byte[usize::from(byte)]));
+            self.merges.apply(&mut piece_ids, &mut scratch);
+            ids.extend_from_slice(&piece_ids);
+        }
+    }
+
+    /// The bytes a token stands for; none for control tokens and ids without a token.
+    pub(super) fn token_bytes(&self, id: TokenId) -> &[u8] {
+        let index = id.0 as usize;
+        match (self.ends.get(index), self.ends.get(index + 1)) {
+            (Some(&start), Some(&end)) => &self.bytes[start..end],
+            _ => &[],
+        }
+    }
+
+    /// How many ids have a token or a place for one.
+    pub(super) fn token_count(&self) -> usize {
+        self.ends.len() - 1
+    }
+}
+
+/// Text as the vocabulary expects it: composed (NFC).
+fn normalised(text: &str) -> Cow<'_, str> {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(text),
+        _ => Cow::Owned(text.nfc().collect()),
+    }
+}
+
+fn wrong(what: String) -> TextError {
+    TextError::Vocabulary(what)
+}
+
+fn ids_by_spelling(vocabulary: &Vocabulary) -> Result<HashMap<&str, TokenId>, TextError> {
+    let mut id_of = HashMap::new();
+    for (index, token) in vocabulary.tokens.iter().enumerate() {
+        if token.kind != TokenKind::Normal {
+            continue;
+        }
+        let id = u32::try_from(index).map_err(|_| wrong(format!("{index} is no token id")))?;
+        if id_of.insert(token.text.as_str(), TokenId(id)).is_some() {
+            return Err(wrong(format!("two tokens are spelled {:?}", token.text)));
+        }
+    }
+    Ok(id_of)
+}
+
+fn read_merges(
+    vocabulary: &Vocabulary,
+    id_of: &HashMap<&str, TokenId>,
+) -> Result<Merges, TextError> {
+    let mut merges = Merges::default();
+    let mut joined_text = String::new();
+    for (left, right) in &vocabulary.merges {
+        joined_text.clear();
+        joined_text.push_str(left);
+        joined_text.push_str(right);
+        let find = |text: &str| {
+            id_of.get(text).copied().ok_or_else(|| {
+                wrong(format!("merge {left:?} {right:?}: expected a token {text:?}, found none"))
+            })
+        };
+        merges.add(find(left)?, find(right)?, find(&joined_text)?);
+    }
+    Ok(merges)
+}
