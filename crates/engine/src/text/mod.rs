@@ -19,6 +19,7 @@ mod scaffold;
 mod stop_strings;
 mod template;
 mod tokenizer;
+mod tokenizer_json;
 mod vocabulary;
 
 pub use decoder::TextDecoder;
@@ -26,4 +27,5 @@ pub use error::TextError;
 pub use message::{Message, Role};
 pub use prompt::{Prompt, Text};
 pub use stop_strings::{StopOutcome, StopStrings};
+pub use tokenizer_json::parse_tokenizer_json;
 pub use vocabulary::{PreTokenizerKind, TokenId, TokenKind, Vocabulary, VocabularyToken};
