@@ -9,11 +9,13 @@
 //! - [`sampler`]: from logits to one token.
 //! - [`scheduler`]: which tokens the next step computes.
 //! - [`engine`]: the thread that owns all of it, and the handle the outside talks to.
+//! - [`make_model`]: writes models of random weights, for measurements and tests.
 //!
 //! Absent on purpose: HTTP, conversations, async runtimes, instruction sets.
 
 pub mod engine;
 pub mod kv_cache;
+pub mod make_model;
 pub mod model;
 pub mod model_file;
 pub mod sampler;

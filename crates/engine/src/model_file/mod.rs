@@ -22,7 +22,7 @@
 mod bytes;
 mod config;
 mod error;
-mod gguf;
+pub(crate) mod gguf;
 mod sampling;
 mod tensors;
 

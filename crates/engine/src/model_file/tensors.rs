@@ -92,6 +92,31 @@ impl TensorName {
             .collect()
     }
 
+    /// The name in a GGUF file.
+    pub(crate) fn gguf_name(self) -> String {
+        let (layer, tensor) = match self {
+            TensorName::Embedding => return "token_embd.weight".to_string(),
+            TensorName::OutputNorm => return "output_norm.weight".to_string(),
+            TensorName::Head => return "output.weight".to_string(),
+            TensorName::Layer(layer, tensor) => (layer, tensor),
+        };
+        let name = match tensor {
+            LayerTensor::AttentionNorm => "attn_norm.weight",
+            LayerTensor::Q => "attn_q.weight",
+            LayerTensor::K => "attn_k.weight",
+            LayerTensor::V => "attn_v.weight",
+            LayerTensor::QBias => "attn_q.bias",
+            LayerTensor::KBias => "attn_k.bias",
+            LayerTensor::VBias => "attn_v.bias",
+            LayerTensor::O => "attn_output.weight",
+            LayerTensor::FeedForwardNorm => "ffn_norm.weight",
+            LayerTensor::Gate => "ffn_gate.weight",
+            LayerTensor::Up => "ffn_up.weight",
+            LayerTensor::Down => "ffn_down.weight",
+        };
+        format!("blk.{layer}.{name}")
+    }
+
     /// The shape the hyper-parameters imply.
     pub(crate) fn shape(self, config: &ModelConfig) -> Shape {
         let q_width = config.heads * config.head_dim;

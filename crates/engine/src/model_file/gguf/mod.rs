@@ -15,14 +15,17 @@ mod metadata;
 mod qwen2;
 mod reader;
 mod split;
-pub(crate) mod types;
+mod types;
 
 use super::bytes::Bytes;
 use super::error::{Fault, ModelFileError};
-use super::tensors::{StoredTensor, claim};
+use super::tensors::{StoredTensor, TensorName, claim};
 use super::{Checked, ModelFile};
 use metadata::Metadata;
 use reader::Reader;
+
+pub(crate) use layout::DEFAULT_ALIGNMENT;
+pub(crate) use types::type_id;
 
 /// The first four bytes of every GGUF file.
 pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
@@ -105,7 +108,7 @@ fn assemble(
     let file = parts[0].name().to_string();
     let in_file = |fault: Fault| fault.in_file(&file);
     let config = qwen2::config(metadata, &stored).map_err(in_file)?;
-    let tensors = claim(stored, qwen2::tensor_name, &config, &parts)?;
+    let tensors = claim(stored, TensorName::gguf_name, &config, &parts)?;
     let about = qwen2::about(metadata, &file).map_err(in_file)?;
     let chat_template = qwen2::chat_template(metadata).map_err(in_file)?;
     let sampling_defaults = qwen2::sampling_defaults(metadata).map_err(in_file)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::config::{ModelConfig, RawConfig, Stated};
 use super::super::error::{Fault, printable};
 use super::super::sampling::RawSampling;
-use super::super::tensors::{LayerTensor, StoredTensor, TensorName};
+use super::super::tensors::{StoredTensor, TensorName};
 use super::super::{About, SamplingDefaults};
 use super::metadata::{Metadata, missing};
 use crate::text::{PreTokenizerKind, TokenId, TokenKind, Vocabulary, VocabularyToken};
@@ -30,31 +30,6 @@ pub(super) fn check_architecture(metadata: &Metadata) -> Result<(), Fault> {
     }
 }
 
-/// The name of a tensor in a GGUF file.
-pub(super) fn tensor_name(tensor: TensorName) -> String {
-    let (layer, tensor) = match tensor {
-        TensorName::Embedding => return "token_embd.weight".to_string(),
-        TensorName::OutputNorm => return "output_norm.weight".to_string(),
-        TensorName::Head => return "output.weight".to_string(),
-        TensorName::Layer(layer, tensor) => (layer, tensor),
-    };
-    let name = match tensor {
-        LayerTensor::AttentionNorm => "attn_norm.weight",
-        LayerTensor::Q => "attn_q.weight",
-        LayerTensor::K => "attn_k.weight",
-        LayerTensor::V => "attn_v.weight",
-        LayerTensor::QBias => "attn_q.bias",
-        LayerTensor::KBias => "attn_k.bias",
-        LayerTensor::VBias => "attn_v.bias",
-        LayerTensor::O => "attn_output.weight",
-        LayerTensor::FeedForwardNorm => "ffn_norm.weight",
-        LayerTensor::Gate => "ffn_gate.weight",
-        LayerTensor::Up => "ffn_up.weight",
-        LayerTensor::Down => "ffn_down.weight",
-    };
-    format!("blk.{layer}.{name}")
-}
-
 /// The checked hyper-parameters.
 pub(super) fn config(metadata: &Metadata, stored: &[StoredTensor]) -> Result<ModelConfig, Fault> {
     refuse_variations(metadata)?;
@@ -75,7 +50,7 @@ pub(super) fn config(metadata: &Metadata, stored: &[StoredTensor]) -> Result<Mod
         trained_context: unsigned(metadata, "context_length")?,
         rope_base: float(metadata, "rope.freq_base")?,
         rms_eps: float(metadata, "attention.layer_norm_rms_epsilon")?,
-        tied_embeddings: !stored.iter().any(|tensor| tensor.name == tensor_name(TensorName::Head)),
+        tied_embeddings: !stored.iter().any(|tensor| tensor.name == TensorName::Head.gguf_name()),
     };
     let config = raw.check()?;
     for name in ["attention.key_length", "attention.value_length", "rope.dimension_count"] {
@@ -88,7 +63,7 @@ pub(super) fn config(metadata: &Metadata, stored: &[StoredTensor]) -> Result<Mod
 
 /// The embedding says how many rows the vocabulary has; `claim` checks the rest of its shape.
 fn embedding_rows(stored: &[StoredTensor]) -> Result<Stated<u64>, Fault> {
-    let name = tensor_name(TensorName::Embedding);
+    let name = TensorName::Embedding.gguf_name();
     match stored.iter().find(|tensor| tensor.name == name) {
         Some(tensor) if tensor.shape.len() == 2 => {
             Ok(Stated::new(&format!("rows of {name}"), tensor.shape[0]))

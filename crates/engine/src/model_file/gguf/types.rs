@@ -3,7 +3,7 @@
 use banter_kernels::blocks::BlockType;
 
 /// How this engine reads the GGUF tensor type `id`, or what the type is called if it cannot.
-pub(crate) fn block_type(id: u32) -> Result<BlockType, String> {
+pub(super) fn block_type(id: u32) -> Result<BlockType, String> {
     match BlockType::ALL.into_iter().find(|&kind| type_id(kind) == id) {
         Some(kind) => Ok(kind),
         None => Err(unsupported_name(id)),

@@ -1,0 +1,224 @@
+//! Writes models of random weights in real shapes: what speed is measured on, and what tests open.
+//!
+//! A file made here loads like a published one: same keys, same tensor names, a vocabulary of the
+//! same size with Qwen2.5's control tokens at their ids, and tensor types as llama.cpp's quantiser
+//! chooses them. Its weights are random blocks, scaled so that a forward pass stays finite; what it
+//! says is noise.
+//!
+//! Reading order:
+//! - [`ModelSpec`] and [`make_model`] below.
+//! - `shapes`: the hyper-parameters of the published models.
+//! - `type_choice`: which tensor gets which type.
+//! - `weights`: random blocks.
+//! - `tokens`: the vocabulary.
+//! - `gguf_writer`: the file itself.
+
+mod gguf_writer;
+mod shapes;
+mod tokens;
+mod type_choice;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use banter_kernels::blocks::BlockType;
+
+use crate::model_file::{LayerTensor, ModelConfig, TensorName};
+use gguf_writer::{GgufWriter, TensorEntry};
+use tokens::MadeVocabulary;
+use weights::Weights;
+
+pub use shapes::{SHAPE_NAMES, named_shape};
+pub use type_choice::WeightMix;
+
+/// What model to make.
+#[derive(Clone, Debug)]
+pub struct ModelSpec {
+    /// What the file calls itself.
+    pub name: String,
+    /// Its hyper-parameters; [`named_shape`] knows those of the published models.
+    pub shape: ModelConfig,
+    /// How weights are stored.
+    pub weights: WeightMix,
+    /// Whether the model carries the outliers of real ones: k biases of norm 650 and 900 in the first
+    /// and the last layer, and residual channels 1,000 times the rest.
+    pub outliers: bool,
+    /// The same seed makes the same file.
+    pub seed: u64,
+}
+
+/// How the tensors of one class are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableRow {
+    /// The class, as files spell it without the layer: `ffn_down.weight`.
+    pub tensors: String,
+    /// Their type.
+    pub kind: BlockType,
+    /// The type they would have if their rows were whole blocks of it.
+    pub instead_of: Option<BlockType>,
+    /// How many there are.
+    pub count: usize,
+    /// Their size together.
+    pub bytes: u64,
+}
+
+/// Why a model could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeModelError {
+    /// The file could not be written.
+    #[error("{path}: cannot write: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// There is no room for the bytes and control tokens.
+    #[error("vocabulary: expected at least {needed} rows, found {found}")]
+    VocabularyTooSmall {
+        /// The least that works.
+        needed: usize,
+        /// What the shape has.
+        found: usize,
+    },
+    /// Rows of a tensor are not whole blocks, and no other type takes its place.
+    #[error("tensor {tensor}: expected rows of whole blocks of {kind}, found {depth} values")]
+    RowsNotWholeBlocks {
+        /// The tensor.
+        tensor: String,
+        /// The type that was to be used.
+        kind: BlockType,
+        /// Values per row.
+        depth: usize,
+    },
+}
+
+/// Writes a model of random weights and says how each class of tensors is stored.
+///
+/// `progress` hears numbers from 0 to 1. The file appears at `path` when it is complete; memory stays
+/// within a few MiB whatever the size.
+/// Errors: see [`MakeModelError`].
+pub fn make_model(
+    spec: &ModelSpec,
+    path: &Path,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Vec<TableRow>, MakeModelError> {
+    let vocabulary = MadeVocabulary::new(spec.shape.vocabulary_rows)?;
+    let tensors = choose_types(spec)?;
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let written = write(spec, &vocabulary, &tensors, &partial, progress)
+        .and_then(|()| fs::rename(&partial, path));
+    if let Err(error) = written {
+        // The error that matters is the one that ended the writing.
+        let _ = fs::remove_file(&partial);
+        return Err(MakeModelError::Io { path: path.to_path_buf(), error });
+    }
+    Ok(table(&tensors))
+}
+
+/// A tensor to be written.
+struct ChosenTensor {
+    name: TensorName,
+    entry: TensorEntry,
+    instead_of: Option<BlockType>,
+}
+
+fn choose_types(spec: &ModelSpec) -> Result<Vec<ChosenTensor>, MakeModelError> {
+    let choose = |name: TensorName| {
+        let choice = type_choice::choose(name, &spec.shape, spec.weights)?;
+        let shape = name.shape(&spec.shape);
+        let entry = TensorEntry {
+            name: name.gguf_name(),
+            kind: choice.kind,
+            rows: (!name.is_vector()).then_some(shape.rows),
+            depth: shape.depth,
+        };
+        Ok(ChosenTensor { name, entry, instead_of: choice.instead_of })
+    };
+    TensorName::all(&spec.shape).into_iter().map(choose).collect()
+}
+
+fn write(
+    spec: &ModelSpec,
+    vocabulary: &MadeVocabulary,
+    tensors: &[ChosenTensor],
+    path: &Path,
+    progress: &mut dyn FnMut(f32),
+) -> io::Result<()> {
+    let mut writer = GgufWriter::new(File::create(path)?);
+    describe(spec, vocabulary, &mut writer);
+    let entries: Vec<&TensorEntry> = tensors.iter().map(|tensor| &tensor.entry).collect();
+    writer.write_header(&entries)?;
+    let total: u64 = entries.iter().map(|entry| entry.bytes()).sum();
+    let mut done = 0;
+    let mut weights = Weights::new(spec);
+    for ChosenTensor { name, entry, .. } in tensors {
+        writer.begin_tensor()?;
+        weights.generate(*name, entry, &mut |bytes| {
+            done += bytes.len() as u64;
+            progress(done as f32 / total as f32);
+            writer.write_data(bytes)
+        })?;
+    }
+    writer.finish()
+}
+
+fn describe(spec: &ModelSpec, vocabulary: &MadeVocabulary, writer: &mut GgufWriter) {
+    let shape = &spec.shape;
+    writer.string("general.architecture", "qwen2");
+    writer.string("general.type", "model");
+    writer.string("general.name", &spec.name);
+    writer.string("general.description", "Random weights, for measurements and tests");
+    writer.u32("general.quantization_version", 2);
+    let sizes = [
+        ("block_count", shape.layers),
+        ("context_length", shape.trained_context),
+        ("embedding_length", shape.hidden),
+        ("feed_forward_length", shape.feed_forward),
+        ("attention.head_count", shape.heads),
+        ("attention.head_count_kv", shape.kv_heads),
+        ("attention.key_length", shape.head_dim),
+        ("attention.value_length", shape.head_dim),
+    ];
+    for (key, size) in sizes {
+        let size = u32::try_from(size).expect("sizes of models fit in 32 bits");
+        writer.u32(&format!("qwen2.{key}"), size);
+    }
+    writer.f32("qwen2.rope.freq_base", shape.rope_base);
+    writer.f32("qwen2.attention.layer_norm_rms_epsilon", shape.rms_eps);
+    vocabulary.describe(writer);
+}
+
+fn table(tensors: &[ChosenTensor]) -> Vec<TableRow> {
+    let mut rows: BTreeMap<(usize, BlockType), TableRow> = BTreeMap::new();
+    for ChosenTensor { name, entry, instead_of } in tensors {
+        let class = entry.name.rsplitn(3, '.').take(2).collect::<Vec<_>>();
+        let tensors = format!("{}.{}", class[1], class[0]);
+        let row = rows.entry((place_in_table(*name), entry.kind)).or_insert_with(|| TableRow {
+            tensors,
+            kind: entry.kind,
+            instead_of: *instead_of,
+            count: 0,
+            bytes: 0,
+        });
+        row.count += 1;
+        row.bytes += entry.bytes();
+    }
+    rows.into_values().collect()
+}
+
+fn place_in_table(name: TensorName) -> usize {
+    match name {
+        TensorName::Embedding => 0,
+        TensorName::Layer(_, tensor) => {
+            1 + LayerTensor::ALL.iter().position(|&other| other == tensor).unwrap_or_default()
+        }
+        TensorName::OutputNorm => 1 + LayerTensor::ALL.len(),
+        TensorName::Head => 2 + LayerTensor::ALL.len(),
+    }
+}
