@@ -56,6 +56,8 @@ pub struct ServerConfig {
     pub ping_interval: Duration,
     /// A client that takes nothing for this long while something waits for it is given up.
     pub write_timeout: Duration,
+    /// A client has this long to take a close, and as long again to answer it; then it is cut.
+    pub close_timeout: Duration,
     /// An answer must begin within this time; otherwise `timeout`.
     pub queue_timeout: Duration,
     /// An answer that has begun must move within this time; otherwise `timeout`.
@@ -99,6 +101,7 @@ impl Default for ServerConfig {
             max_outbound_bytes: 256 * 1024,
             ping_interval: Duration::from_secs(20),
             write_timeout: Duration::from_secs(40),
+            close_timeout: Duration::from_secs(1),
             queue_timeout: Duration::from_secs(120),
             step_timeout: Duration::from_secs(60),
             max_file_page_answers: 2,

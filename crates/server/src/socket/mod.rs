@@ -38,8 +38,7 @@ const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 const FRAME_BYTES: usize = 32 * 1024;
 /// The gathered writes, one frame and a pong.
 const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + FRAME_BYTES + 1024;
-/// How long the other side may take to answer a close, and how much it may still send.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much the other side may still send after our close.
 const CLOSE_DRAIN_BYTES: usize = 4 * 1024 * 1024;
 
 /// One WebSocket connection.
@@ -53,6 +52,7 @@ pub(crate) struct Socket {
     pinged: bool,
     ping_interval: Duration,
     message_timeout: Duration,
+    close_timeout: Duration,
 }
 
 struct Unsent {
@@ -101,6 +101,7 @@ impl Socket {
             pinged: false,
             ping_interval: config.ping_interval,
             message_timeout: config.message_timeout,
+            close_timeout: config.close_timeout,
         }
     }
 
@@ -225,6 +226,7 @@ impl Socket {
 
     /// Says goodbye, waits a moment for the answer, and cuts the connection.
     pub(crate) async fn close(mut self, close: Close) {
+        let timeout = self.close_timeout;
         let frame = close.frame();
         let says_something = frame.is_some();
         let goodbye = async {
@@ -236,12 +238,12 @@ impl Socket {
             // For a close of the other side this sends the answer to it.
             poll_fn(|context| Pin::new(&mut self.stream).poll_flush(context)).await.ok()
         };
-        let flushed = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+        let flushed = tokio::time::timeout(timeout, goodbye).await;
         if says_something && matches!(flushed, Ok(Some(()))) {
             // Unread bytes would make the kernel answer with a reset, which can overtake the
             // close frame; so what still comes is read and forgotten.
             let mut io = self.stream.into_inner().into_inner();
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, drain(&mut io)).await;
+            let _ = tokio::time::timeout(timeout, drain(&mut io)).await;
         }
     }
 }

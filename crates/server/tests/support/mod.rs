@@ -1,0 +1,218 @@
+//! A real server on a free port, and clients that talk to it.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+pub mod raw;
+
+use banter_server::access::Sessions;
+use banter_server::backend::ScriptedBackend;
+use banter_server::{Server, ServerConfig, run};
+use futures_util::{SinkExt, StreamExt};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Longer than anything a passing test waits for.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub sessions: Arc<Sessions>,
+    running: Arc<AtomicUsize>,
+    shutdown: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl TestServer {
+    /// A server with a scripted backend.
+    pub async fn start(config: ServerConfig) -> TestServer {
+        let server = Server::new(impatient(config));
+        let backend = ScriptedBackend::default();
+        let running = backend.running();
+        server.slot().fill(backend);
+        TestServer::serve(server, running).await
+    }
+
+    /// A server whose backend is still loading.
+    pub async fn start_loading(config: ServerConfig, progress: f32) -> TestServer {
+        let server = Server::new(impatient(config));
+        server.slot().set_progress(progress);
+        TestServer::serve(server, Arc::default()).await
+    }
+
+    async fn serve(server: Server, running: Arc<AtomicUsize>) -> TestServer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let sessions = server.sessions();
+        let (shutdown, ended) = oneshot::channel();
+        let ended = async { ended.await.unwrap_or(()) };
+        let task = tokio::spawn(run(vec![listener], server, ended));
+        TestServer { address, sessions, running, shutdown, task }
+    }
+
+    /// Ends the server and waits for it.
+    pub async fn end(self) {
+        self.shutdown.send(()).expect("the server runs");
+        self.task.await.expect("no panic").expect("no error");
+    }
+
+    /// Waits until no answer is being made any more.
+    pub async fn is_idle(&self) {
+        let idle = async {
+            while self.running.load(Ordering::SeqCst) > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(idle).await;
+    }
+
+    /// Answers being made.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    /// The Host header of a client on this machine.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// A plain-language client without an Origin.
+    pub async fn client(&self) -> Client {
+        self.client_with(&[]).await.expect("a handshake")
+    }
+
+    /// A client that sends further headers with its handshake.
+    pub async fn client_with(&self, headers: &[(&'static str, &str)]) -> Result<Client, Error> {
+        let mut request =
+            format!("ws://{}/ws", self.address).into_client_request().expect("a request");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header value"));
+        }
+        let (stream, _) = patiently(connect_async(request)).await?;
+        Ok(Client { stream })
+    }
+}
+
+/// Test clients seldom answer a close; nobody waits for them long.
+fn impatient(config: ServerConfig) -> ServerConfig {
+    ServerConfig { close_timeout: Duration::from_millis(50), ..config }
+}
+
+/// A WebSocket client.
+pub struct Client {
+    pub stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Client {
+    pub async fn send(&mut self, frame: impl Into<String>) {
+        self.stream.send(Message::text(frame.into())).await.expect("an open socket");
+    }
+
+    pub async fn ask(&mut self, message: &str) {
+        self.send(serde_json::json!({ "message": message }).to_string()).await;
+    }
+
+    /// The next text frame.
+    pub async fn frame(&mut self) -> String {
+        loop {
+            match patiently(self.stream.next()).await {
+                Some(Ok(Message::Text(text))) => return text.to_string(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("expected a text frame, found {other:?}"),
+            }
+        }
+    }
+
+    /// The frames of one answer, without the empty one at its end.
+    pub async fn answer(&mut self) -> Vec<String> {
+        let mut frames = Vec::new();
+        loop {
+            match self.frame().await {
+                end if end.is_empty() => return frames,
+                frame => frames.push(frame),
+            }
+        }
+    }
+
+    /// Whether the answer is the error with this code, and nothing else.
+    pub async fn expect_error(&mut self, code: &str) -> serde_json::Value {
+        let frames = self.answer().await;
+        assert_eq!(frames.len(), 1, "{frames:?}");
+        let error: serde_json::Value = serde_json::from_str(&frames[0]).expect("JSON");
+        assert_eq!(error["error"]["code"], code, "{error}");
+        error["error"].clone()
+    }
+
+    /// A message is answered as it should be: the socket is usable.
+    pub async fn expect_works(&mut self) {
+        self.ask("echo control").await;
+        assert_eq!(self.answer().await, ["control"]);
+    }
+
+    /// Waits for the server's close and returns its code.
+    pub async fn close_code(mut self) -> Option<CloseCode> {
+        loop {
+            match patiently(self.stream.next()).await {
+                Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code),
+                Some(Ok(_)) => {}
+                None | Some(Err(_)) => return None,
+            }
+        }
+    }
+}
+
+/// The status of a refused handshake.
+pub fn refused_status(result: Result<Client, Error>) -> u16 {
+    match result {
+        Err(Error::Http(response)) => response.status().as_u16(),
+        Err(error) => panic!("expected a refusal by HTTP, found {error}"),
+        Ok(_) => panic!("expected a refusal, found a socket"),
+    }
+}
+
+/// Fails instead of hanging.
+pub async fn patiently<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
+}
+
+/// Collects what is logged on this thread.
+#[derive(Clone, Default)]
+pub struct Log {
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Log {
+    /// Starts collecting until the guard is dropped.
+    pub fn collect() -> (Log, tracing::subscriber::DefaultGuard) {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.bytes.lock().expect("no panic").clone()).expect("UTF-8")
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Clients that say what they like, byte by byte.
+
+use super::patiently;
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub const CONTINUATION: u8 = 0x0;
+pub const TEXT: u8 = 0x1;
+pub const BINARY: u8 = 0x2;
+pub const CLOSE: u8 = 0x8;
+pub const PING: u8 = 0x9;
+pub const PONG: u8 = 0xa;
+pub const FINAL: u8 = 0x80;
+
+/// A handshake as a client on this machine sends it, with further lines.
+pub fn handshake(address: SocketAddr, lines: &str) -> String {
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{lines}\r\n"
+    )
+}
+
+/// A masked frame. The mask is zero, so that a test reads what it sends.
+pub fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = header(first_byte, payload.len() as u64);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// The header of a masked frame that claims a length.
+pub fn header(first_byte: u8, payload_bytes: u64) -> Vec<u8> {
+    let mut bytes = vec![first_byte];
+    match payload_bytes {
+        0..126 => bytes.push(0x80 | payload_bytes as u8),
+        126..65_536 => {
+            bytes.push(0x80 | 126);
+            bytes.extend((payload_bytes as u16).to_be_bytes());
+        }
+        _ => {
+            bytes.push(0x80 | 127);
+            bytes.extend(payload_bytes.to_be_bytes());
+        }
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+pub fn text(payload: &str) -> Vec<u8> {
+    frame(FINAL | TEXT, payload.as_bytes())
+}
+
+/// A connection.
+pub struct Raw {
+    pub stream: TcpStream,
+}
+
+impl Raw {
+    pub async fn connect(address: SocketAddr) -> Raw {
+        Raw { stream: patiently(TcpStream::connect(address)).await.expect("a connection") }
+    }
+
+    /// A connection that has completed a handshake.
+    pub async fn websocket(address: SocketAddr) -> Raw {
+        let mut raw = Raw::connect(address).await;
+        raw.send(handshake(address, "").as_bytes()).await;
+        let head = raw.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        raw
+    }
+
+    pub async fn send(&mut self, bytes: &[u8]) {
+        patiently(self.stream.write_all(bytes)).await.expect("an open connection");
+    }
+
+    /// A response's head.
+    pub async fn head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match patiently(self.stream.read_u8()).await {
+                Ok(byte) => head.push(byte),
+                Err(_) => break,
+            }
+        }
+        String::from_utf8(head).expect("a head is ASCII")
+    }
+
+    /// The next frame: its first byte and payload. `None` at the end of the connection.
+    pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        patiently(async {
+            let first = self.stream.read_u8().await.ok()?;
+            let length = match self.stream.read_u8().await.ok()? {
+                126 => usize::from(self.stream.read_u16().await.ok()?),
+                127 => usize::try_from(self.stream.read_u64().await.ok()?).ok()?,
+                short => usize::from(short),
+            };
+            let mut payload = vec![0; length];
+            self.stream.read_exact(&mut payload).await.ok()?;
+            Some((first, payload))
+        })
+        .await
+    }
+
+    /// Reads until the close frame and returns its code; `None` if the connection ends without one.
+    pub async fn close_code(&mut self) -> Option<u16> {
+        loop {
+            let (first, payload) = self.frame().await?;
+            if first == FINAL | CLOSE {
+                return payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]));
+            }
+        }
+    }
+
+    /// Everything until the end of the connection.
+    pub async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        let _ = patiently(self.stream.read_to_end(&mut rest)).await;
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+}
