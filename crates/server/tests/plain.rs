@@ -217,7 +217,7 @@ async fn an_answer_that_looks_like_an_error_comes_in_two_frames() {
 
 #[tokio::test]
 async fn dropped_messages_are_one_log_line_and_no_text_is_logged() {
-    let (log, _guard) = Log::collect();
+    let log = Log::collect();
     let server = TestServer::start(ServerConfig::default()).await;
     let mut client = server.client().await;
     client.ask("dropped 3 secret-word").await;

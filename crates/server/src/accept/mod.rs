@@ -84,7 +84,6 @@ async fn converse(stream: TcpStream, connection: Connection, shared: Arc<Shared>
     let _ = stream.set_nodelay(true);
     let config = &shared.config;
     let io = TokioIo::new(PatientIo::new(stream, config.write_timeout));
-    let is_welcome = connection.admission == Admission::Welcome;
     let service = service_fn(move |request| {
         let (routes, connection) = (routes.clone(), connection.clone());
         async move { Ok::<_, Infallible>(routes.answer(request, connection).await) }
@@ -94,8 +93,7 @@ async fn converse(stream: TcpStream, connection: Connection, shared: Arc<Shared>
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)
         .max_headers(config.max_headers)
-        .max_buf_size(config.max_head_bytes)
-        .keep_alive(is_welcome);
+        .max_buf_size(config.max_head_bytes);
     let mut conversation = pin!(builder.serve_connection(io, service).with_upgrades());
     let ended = tokio::select! {
         ended = &mut conversation => ended,

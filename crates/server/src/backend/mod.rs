@@ -6,7 +6,7 @@
 mod scripted;
 mod slot;
 
-pub use scripted::ScriptedBackend;
+pub use scripted::{ScriptedBackend, ScriptedCounters};
 pub use slot::{BackendSlot, Readiness};
 
 use banter_protocol::Fault;

@@ -18,7 +18,16 @@ use tokio::time::Instant;
 /// See the module.
 pub struct ScriptedBackend {
     info: BackendInfo,
-    running: Arc<AtomicUsize>,
+    counters: Arc<ScriptedCounters>,
+}
+
+/// What a scripted backend has done, for tests that wait for it.
+#[derive(Default)]
+pub struct ScriptedCounters {
+    /// Generations that have neither finished nor been dropped.
+    pub running: AtomicUsize,
+    /// Pieces handed out, of all generations.
+    pub pieces: AtomicUsize,
 }
 
 impl Default for ScriptedBackend {
@@ -36,14 +45,14 @@ impl Default for ScriptedBackend {
                 repetition_penalty: 1.05,
             },
         };
-        ScriptedBackend { info, running: Arc::default() }
+        ScriptedBackend { info, counters: Arc::default() }
     }
 }
 
 impl ScriptedBackend {
-    /// Counts generations that have neither finished nor been dropped.
-    pub fn running(&self) -> Arc<AtomicUsize> {
-        self.running.clone()
+    /// What it has done so far; goes on counting.
+    pub fn counters(&self) -> Arc<ScriptedCounters> {
+        self.counters.clone()
     }
 }
 
@@ -58,10 +67,10 @@ impl Backend for ScriptedBackend {
 
     fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
         let script = script(&ask.turns);
-        let running = self.running.clone();
+        let counters = self.counters.clone();
         async move {
             let script = script?;
-            running.fetch_add(1, Ordering::SeqCst);
+            counters.running.fetch_add(1, Ordering::SeqCst);
             let generation = ScriptedGeneration {
                 script,
                 max_pieces: usize::try_from(ask.parameters.max_tokens).unwrap_or(usize::MAX),
@@ -69,7 +78,7 @@ impl Backend for ScriptedBackend {
                 due: Instant::now(),
                 stop: Arc::default(),
                 finished: false,
-                running,
+                counters,
             };
             Ok(Box::new(generation) as Box<dyn Generation>)
         }
@@ -177,7 +186,7 @@ struct ScriptedGeneration {
     due: Instant,
     stop: Arc<Notify>,
     finished: bool,
-    running: Arc<AtomicUsize>,
+    counters: Arc<ScriptedCounters>,
 }
 
 impl ScriptedGeneration {
@@ -195,6 +204,7 @@ impl ScriptedGeneration {
                 () = tokio::time::sleep_until(due) => {
                     self.due = due;
                     self.sent += 1;
+                    self.counters.pieces.fetch_add(1, Ordering::SeqCst);
                     return Some(Event::Delta(piece.clone()));
                 }
             }
@@ -233,6 +243,6 @@ impl Generation for ScriptedGeneration {
 
 impl Drop for ScriptedGeneration {
     fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::SeqCst);
+        self.counters.running.fetch_sub(1, Ordering::SeqCst);
     }
 }

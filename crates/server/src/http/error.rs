@@ -135,6 +135,10 @@ impl IntoResponse for ApiError {
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
                 Some((header::UPGRADE, "websocket"))
             }
+            (ApiError::Full, _) => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                Some((header::RETRY_AFTER, "2"))
+            }
             (ApiError::TooManyTries, _) => Some((header::RETRY_AFTER, "60")),
             (_, StatusCode::SERVICE_UNAVAILABLE) => Some((header::RETRY_AFTER, "2")),
             _ => None,

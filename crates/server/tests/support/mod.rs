@@ -5,13 +5,14 @@
 pub mod raw;
 
 use banter_server::access::Sessions;
-use banter_server::backend::ScriptedBackend;
+use banter_server::backend::{ScriptedBackend, ScriptedCounters};
 use banter_server::{Server, ServerConfig, run};
 use futures_util::{SinkExt, StreamExt};
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -28,7 +29,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct TestServer {
     pub address: SocketAddr,
     pub sessions: Arc<Sessions>,
-    running: Arc<AtomicUsize>,
+    counters: Arc<ScriptedCounters>,
     shutdown: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
 }
@@ -38,9 +39,9 @@ impl TestServer {
     pub async fn start(config: ServerConfig) -> TestServer {
         let server = Server::new(impatient(config));
         let backend = ScriptedBackend::default();
-        let running = backend.running();
+        let counters = backend.counters();
         server.slot().fill(backend);
-        TestServer::serve(server, running).await
+        TestServer::serve(server, counters).await
     }
 
     /// A server whose backend is still loading.
@@ -50,14 +51,14 @@ impl TestServer {
         TestServer::serve(server, Arc::default()).await
     }
 
-    async fn serve(server: Server, running: Arc<AtomicUsize>) -> TestServer {
+    async fn serve(server: Server, counters: Arc<ScriptedCounters>) -> TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let sessions = server.sessions();
         let (shutdown, ended) = oneshot::channel();
         let ended = async { ended.await.unwrap_or(()) };
         let task = tokio::spawn(run(vec![listener], server, ended));
-        TestServer { address, sessions, running, shutdown, task }
+        TestServer { address, sessions, counters, shutdown, task }
     }
 
     /// Ends the server and waits for it.
@@ -69,7 +70,7 @@ impl TestServer {
     /// Waits until no answer is being made any more.
     pub async fn is_idle(&self) {
         let idle = async {
-            while self.running.load(Ordering::SeqCst) > 0 {
+            while self.running() > 0 {
                 tokio::task::yield_now().await;
             }
         };
@@ -78,7 +79,26 @@ impl TestServer {
 
     /// Answers being made.
     pub fn running(&self) -> usize {
-        self.running.load(Ordering::SeqCst)
+        self.counters.running.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the answers being made stand still although others are served.
+    pub async fn stands_still(&self) {
+        const ROUNDS: usize = 20;
+        let mut client = self.client().await;
+        let pieces = || self.counters.pieces.load(Ordering::SeqCst);
+        let stands_still = async {
+            loop {
+                let before = pieces();
+                for _ in 0..ROUNDS {
+                    client.expect_works().await;
+                }
+                if pieces() - before == ROUNDS {
+                    return;
+                }
+            }
+        };
+        patiently(stands_still).await;
     }
 
     /// The Host header of a client on this machine.
@@ -185,20 +205,30 @@ pub async fn patiently<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
 }
 
-/// Collects what is logged on this thread.
+/// Collects what is logged on this thread, which is where the server of a test runs too.
 #[derive(Clone, Default)]
 pub struct Log {
     bytes: Arc<Mutex<Vec<u8>>>,
 }
 
+thread_local! {
+    static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
+}
+
 impl Log {
-    /// Starts collecting until the guard is dropped.
-    pub fn collect() -> (Log, tracing::subscriber::DefaultGuard) {
+    /// Starts collecting, until the thread ends with its test.
+    ///
+    /// One subscriber for the whole process, because one per thread would be asked only once
+    /// which lines it wants, by whichever thread comes first.
+    pub fn collect() -> Log {
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            let writer = || LOG.with_borrow(|log| log.clone().unwrap_or_default());
+            tracing_subscriber::fmt().with_ansi(false).with_writer(writer).init();
+        });
         let log = Log::default();
-        let writer = log.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
+        LOG.set(Some(log.clone()));
+        log
     }
 
     pub fn text(&self) -> String {

@@ -118,3 +118,62 @@ impl Raw {
         String::from_utf8_lossy(&rest).into_owned()
     }
 }
+
+/// An HTTP response.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    /// The head in lower case.
+    pub head: String,
+    pub body: String,
+}
+
+impl Response {
+    fn parse(bytes: &[u8]) -> Response {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("expected a response, found {text:?}"));
+        Response { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    /// The value of a header in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let start = format!("\r\n{name}: ");
+        let (_, rest) = self.head.split_once(&start)?;
+        Some(rest.split("\r\n").next().unwrap_or(rest))
+    }
+}
+
+/// A request without a body; `lines` are further header lines, each with its line end. The Host is
+/// added unless they name one.
+pub async fn get(address: SocketAddr, path: &str, lines: &str) -> Response {
+    send(address, "GET", path, lines, "").await
+}
+
+/// A request with a JSON body.
+pub async fn post(address: SocketAddr, path: &str, lines: &str, body: &str) -> Response {
+    let lines = format!("{lines}Content-Type: application/json\r\n");
+    send(address, "POST", path, &lines, body).await
+}
+
+pub async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    lines: &str,
+    body: &str,
+) -> Response {
+    let host = if lines.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    let request =
+        format!("{method} {path} HTTP/1.1\r\n{host}{lines}{length}Connection: close\r\n\r\n{body}");
+    let mut raw = Raw::connect(address).await;
+    raw.send(request.as_bytes()).await;
+    let mut response = Vec::new();
+    let _ = patiently(raw.stream.read_to_end(&mut response)).await;
+    Response::parse(&response)
+}

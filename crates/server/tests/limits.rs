@@ -1,0 +1,218 @@
+//! Every limit on connections, time and memory, and what happens at it.
+
+mod support;
+
+use banter_server::ServerConfig;
+use std::time::Duration;
+use support::raw::{FINAL, PING, Raw, TEXT, frame, get, header, text};
+use support::{Log, PATIENCE, TestServer, patiently};
+use tokio::io::AsyncReadExt;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+#[tokio::test]
+async fn over_the_connection_limit_a_socket_is_told_to_come_back_and_a_request_503() {
+    let config = ServerConfig { max_connections: 2, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut first = server.client().await;
+    let second = server.client().await;
+    assert_eq!(server.client().await.close_code().await, Some(CloseCode::Again));
+    let refused = get(server.address, "/health", "").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("2")));
+    first.expect_works().await;
+    drop(second);
+    // The place is free when the server has noticed; until then newcomers are told 1013.
+    let welcomed = async {
+        loop {
+            let mut newcomer = server.client().await;
+            let message = serde_json::json!({ "message": "echo in" }).to_string();
+            use futures_util::{SinkExt, StreamExt};
+            use tokio_tungstenite::tungstenite::Message;
+            let sent = newcomer.stream.send(Message::text(message)).await;
+            if sent.is_ok() && matches!(newcomer.stream.next().await, Some(Ok(Message::Text(_)))) {
+                return;
+            }
+        }
+    };
+    patiently(welcomed).await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn beyond_those_who_are_told_connections_are_dropped() {
+    let config = ServerConfig { max_connections: 1, max_refusals: 1, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut inside = server.client().await;
+    let _told = Raw::connect(server.address).await;
+    let mut dropped = Raw::connect(server.address).await;
+    assert_eq!(dropped.rest().await, "");
+    inside.expect_works().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn silence_and_slow_heads_are_cut_off_while_others_are_served() {
+    let header_timeout = Duration::from_millis(100);
+    let server =
+        TestServer::start(ServerConfig { header_timeout, ..ServerConfig::default() }).await;
+    let mut silent = Vec::new();
+    for index in 0..200 {
+        let mut raw = Raw::connect(server.address).await;
+        if index % 2 == 0 {
+            raw.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ").await;
+        }
+        silent.push(raw);
+    }
+    server.client().await.expect_works().await;
+    for mut raw in silent {
+        raw.rest().await;
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn large_heads_are_refused() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let many: String = (0..2_000).map(|n| format!("X-{n}: a\r\n")).collect();
+    let long = format!("X-Long: {}\r\n", "a".repeat(1024 * 1024));
+    for lines in [many, long] {
+        let mut raw = Raw::connect(server.address).await;
+        let request = format!("GET /health HTTP/1.1\r\nHost: {}\r\n{lines}\r\n", server.host());
+        // The server may have answered and closed before all of it is sent.
+        use tokio::io::AsyncWriteExt;
+        let _ = patiently(raw.stream.write_all(request.as_bytes())).await;
+        let head = raw.head().await;
+        assert!(head.is_empty() || head.starts_with("HTTP/1.1 431 "), "{head}");
+    }
+    server.client().await.expect_works().await;
+    server.end().await;
+}
+
+/// An answer far longer than the buffers of the kernel and the server together.
+const ENDLESS: &str = r#"{"message": "tokens 1000000 0", "max_tokens": 1000000}"#;
+
+#[tokio::test]
+async fn the_answer_of_a_client_that_does_not_read_stands_still_and_can_be_stopped() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut raw = Raw::websocket(server.address).await;
+    raw.send(&text(ENDLESS)).await;
+    server.stands_still().await;
+    assert_eq!(server.running(), 1, "the answer waits for its reader");
+    raw.send(&text(r#"{"stop": true}"#)).await;
+    server.is_idle().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_fewer_and_longer_frames() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut raw = Raw::websocket(server.address).await;
+    raw.send(&text(ENDLESS)).await;
+    server.stands_still().await;
+    let mut answer = String::new();
+    loop {
+        let (_, payload) = raw.frame().await.expect("an open socket");
+        answer.push_str(std::str::from_utf8(&payload).expect("whole characters"));
+        if payload.len() > 1_000 {
+            break;
+        }
+    }
+    for (index, word) in answer.split_whitespace().enumerate() {
+        assert_eq!(word, format!("word{index}"));
+    }
+    drop(raw);
+    server.is_idle().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_without_reading_is_not_read_any_further() {
+    let config = ServerConfig { max_outbound_bytes: 10_000, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut raw = Raw::websocket(server.address).await;
+    let flood = text("{").repeat(10_000);
+    let flooding = async {
+        use tokio::io::AsyncWriteExt;
+        while raw.stream.write_all(&flood).await.is_ok() {}
+    };
+    // Blocked for good: that is what back-pressure looks like from outside.
+    let blocked = tokio::time::timeout(Duration::from_secs(2), flooding).await;
+    assert!(blocked.is_err(), "the server reads on without end");
+    server.client().await.expect_works().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_given_up() {
+    let config = ServerConfig {
+        write_timeout: Duration::from_millis(200),
+        ping_interval: PATIENCE,
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start(config).await;
+    let mut raw = Raw::websocket(server.address).await;
+    raw.send(&text(ENDLESS)).await;
+    server.is_idle().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn long_messages_in_flight_share_their_memory() {
+    let config = ServerConfig {
+        max_message_bytes: 100_000,
+        max_total_message_bytes: 200_000,
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start(config).await;
+    let mut holders = Vec::new();
+    for _ in 0..2 {
+        let mut raw = Raw::websocket(server.address).await;
+        raw.send(&header(FINAL | TEXT, 100_000)).await;
+        raw.send(&frame(0, b"")[..0]).await;
+        holders.push(raw);
+    }
+    // The two are known to be counted when a ping behind them would be: ask until it shows.
+    let refused = async {
+        loop {
+            let mut third = Raw::websocket(server.address).await;
+            third.send(&frame(FINAL | TEXT, &[b' '; 50_000])).await;
+            third.send(&frame(FINAL | PING, b"")).await;
+            let (first, payload) = third.frame().await.expect("a frame");
+            if first & 0x0f == support::raw::CLOSE {
+                return u16::from_be_bytes([payload[0], payload[1]]);
+            }
+        }
+    };
+    assert_eq!(patiently(refused).await, 1013);
+    drop(holders);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn refusals_do_not_fill_the_log() {
+    let log = Log::collect();
+    let server = TestServer::start(ServerConfig::default()).await;
+    for _ in 0..200 {
+        get(server.address, "/", "Host: evil.example\r\n").await;
+        get(server.address, "/", "Host: a\u{1b}[31m\u{7f}b\r\n").await;
+        get(server.address, "/ws", "Origin: null\r\n").await;
+    }
+    server.end().await;
+    let text = log.text();
+    assert!(text.lines().count() <= 20, "{text}");
+    assert!(text.contains("--allow-file-pages") && text.contains("--public-url"), "{text}");
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{7f}'), "{text}");
+}
+
+#[tokio::test]
+async fn an_idle_kept_connection_is_closed() {
+    let header_timeout = Duration::from_millis(100);
+    let server =
+        TestServer::start(ServerConfig { header_timeout, ..ServerConfig::default() }).await;
+    let mut raw = Raw::connect(server.address).await;
+    let request = format!("GET /health HTTP/1.1\r\nHost: {}\r\n\r\n", server.host());
+    raw.send(request.as_bytes()).await;
+    assert!(raw.head().await.starts_with("HTTP/1.1 200 "));
+    let mut rest = Vec::new();
+    patiently(raw.stream.read_to_end(&mut rest)).await.expect("an orderly end");
+    server.end().await;
+}
