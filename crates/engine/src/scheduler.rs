@@ -10,7 +10,8 @@
 //!
 //! Invariants, checked after every step of the tests:
 //! - Sequences run and wait in order of arrival, and whoever runs came before whoever waits.
-//! - The oldest sequence gets a row in every step. Lengths are finite, so nobody starves.
+//! - Every running sequence gets a row in every step, and the oldest is never sent back to wait.
+//!   Lengths are finite, so nobody starves.
 //! - A block is owned by one running sequence or free. Only [`Running::release`] frees.
 //! - A step has at most [`SchedulerLimits::step_tokens`] rows.
 //!
@@ -117,8 +118,8 @@ struct Running {
 /// the first to give up its blocks again.
 const RESERVED_ANSWER_TOKENS: usize = 64;
 
-/// The fewest rows that are worth a prompt's turn in a step: fewer cost nearly the same, because
-/// the weights are read for one row as for sixteen.
+/// The fewest rows of prompts in a step: fewer cost nearly the same, because the weights are read
+/// for one row as for sixteen.
 pub const MIN_PROMPT_ROWS: usize = 16;
 
 impl SchedulerLimits {
@@ -189,7 +190,8 @@ impl Scheduler {
     }
 
     /// Fills `plan` with the rows of the next step: the one missing row of each sequence that is
-    /// otherwise computed, and up to `prompt_rows` rows of the others, the oldest first.
+    /// otherwise computed, and up to `prompt_rows` rows of the others in equal shares; what a short
+    /// one leaves goes to the oldest.
     ///
     /// When blocks run out, the youngest sequences give up theirs and wait.
     pub fn plan(&mut self, prompt_rows: usize, plan: &mut Vec<PlannedSpan>) {
@@ -198,18 +200,16 @@ impl Scheduler {
         let single_rows = self.running.iter().filter(|running| running.missing() == 1).count();
         let prompts = self.running.len() - single_rows;
         let room = self.limits.step_tokens - single_rows;
-        let mut left = prompt_rows.max(MIN_PROMPT_ROWS).min(room);
+        let mut left = prompt_rows.max(MIN_PROMPT_ROWS).max(prompts).min(room);
         // A long prompt must not keep a short one that came later from its first word.
-        let share = (left / prompts.max(1)).max(MIN_PROMPT_ROWS);
+        let share = left / prompts.max(1);
         for running in &self.running {
             let rows = match running.missing() {
                 1 => 1,
                 missing => missing.min(share).min(left),
             };
             left -= if running.missing() == 1 { 0 } else { rows };
-            if rows > 0 {
-                plan.push(running.span(rows));
-            }
+            plan.push(running.span(rows));
         }
         self.hand_out_rest(left, plan);
     }

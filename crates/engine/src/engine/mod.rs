@@ -1,6 +1,9 @@
 //! The engine thread and the handle the outside talks to.
 
 mod generation;
+mod machine;
+mod memory;
+mod pace;
 
 pub use generation::{
     Delivery, Event, FinishReason, Finished, GenerateRequest, Generation, GenerationFacts,
