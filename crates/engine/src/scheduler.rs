@@ -265,6 +265,11 @@ impl Scheduler {
         self.running.iter().map(|running| running.sequence.id)
     }
 
+    /// Whether a running sequence lacks just one token: someone waits for the next word.
+    pub fn has_single_rows(&self) -> bool {
+        self.running.iter().any(|running| running.missing() == 1)
+    }
+
     /// Blocks that nobody owns.
     pub fn free_blocks(&self) -> usize {
         self.pool.free_blocks()

@@ -8,7 +8,10 @@ use std::time::Instant;
 /// Clones share the flag. Once raised it stays raised, and it knows since when, so that the end of
 /// the generation can say how long the stop took.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<OnceLock<Instant>>);
+pub struct StopFlag {
+    own: Arc<OnceLock<Instant>>,
+    above: Option<Arc<OnceLock<Instant>>>,
+}
 
 impl StopFlag {
     /// A flag that is not raised.
@@ -16,19 +19,28 @@ impl StopFlag {
         StopFlag::default()
     }
 
+    /// A flag of its own that also counts as raised when this one is.
+    ///
+    /// Panics if this one is itself below another: there are two levels, all and one.
+    pub fn below(&self) -> StopFlag {
+        assert!(self.above.is_none(), "flags have two levels");
+        StopFlag { own: Arc::default(), above: Some(self.own.clone()) }
+    }
+
     /// Asks the generation to stop; only the first call counts.
     pub fn raise(&self) {
-        self.0.get_or_init(Instant::now);
+        self.own.get_or_init(Instant::now);
     }
 
     /// Whether anyone asked.
     pub fn is_raised(&self) -> bool {
-        self.0.get().is_some()
+        self.own.get().is_some() || self.above.as_ref().is_some_and(|above| above.get().is_some())
     }
 
     /// When it was first asked, if it was.
     pub fn raised_at(&self) -> Option<Instant> {
-        self.0.get().copied()
+        let above = self.above.as_ref().and_then(|above| above.get());
+        self.own.get().into_iter().chain(above).min().copied()
     }
 }
 
@@ -46,5 +58,18 @@ mod tests {
         flag.raise();
         assert!(first.is_some());
         assert_eq!(flag.raised_at(), first);
+    }
+
+    #[test]
+    fn a_flag_counts_as_raised_with_the_one_above_it_and_not_the_other_way_round() {
+        let all = StopFlag::new();
+        let (first, second) = (all.below(), all.below());
+        first.raise();
+        assert!(first.is_raised() && !second.is_raised() && !all.is_raised());
+        let raised_first = first.raised_at();
+        all.raise();
+        assert!(second.is_raised());
+        assert_eq!(second.raised_at(), all.raised_at());
+        assert_eq!(first.raised_at(), raised_first);
     }
 }

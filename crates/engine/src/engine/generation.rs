@@ -54,7 +54,7 @@ pub enum Refusal {
         /// Tokens a prompt may have.
         limit: usize,
     },
-    /// Prompt and answer together exceed the whole cache.
+    /// Prompt and answer together exceed the whole cache; a smaller `max_tokens` may fit.
     #[error(
         "prompt of {prompt_tokens} and answer of {max_tokens} tokens: expected at most \
          {total_blocks} cache blocks, found {needed_blocks}"
@@ -171,7 +171,7 @@ pub struct Generation {
 
 /// What is known of an answer before it begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GenerationFacts {
+pub(super) struct GenerationFacts {
     /// Messages of the history that did not fit and were left out.
     pub dropped_messages: usize,
     /// Tokens of the prompt.
@@ -182,11 +182,11 @@ pub struct GenerationFacts {
     pub seed: u64,
 }
 
-/// The writing end of a [`Generation`]: the engine's, or a scripted backend's in a test.
+/// The engine's end of a [`Generation`].
 ///
 /// No call waits. Dropping it without [`Delivery::finish`] makes the generation end as failed.
 #[derive(Debug)]
-pub struct Delivery {
+pub(super) struct Delivery {
     events: Sender<Event>,
     stop: StopFlag,
     progress: Option<Event>,
@@ -197,10 +197,10 @@ pub struct Delivery {
 const EVENTS_BESIDE_TOKENS: usize = 3;
 
 impl Delivery {
-    /// A generation and the end that writes it.
-    pub fn new(facts: GenerationFacts) -> (Delivery, Generation) {
+    /// A generation and the end that writes it; raising `all` stops it too.
+    pub fn new(facts: GenerationFacts, all: &StopFlag) -> (Delivery, Generation) {
         let (sender, receiver) = flume::bounded(facts.max_tokens + EVENTS_BESIDE_TOKENS);
-        let stop = StopFlag::new();
+        let stop = all.below();
         let generation =
             Generation { events: receiver, stop: stop.clone(), facts, finished: false };
         (Delivery { events: sender, stop, progress: None }, generation)
@@ -339,7 +339,8 @@ mod tests {
 
     #[test]
     fn progress_that_was_not_taken_is_replaced_by_newer_progress() {
-        let (mut delivery, mut generation) = Delivery::new(GenerationFacts::default());
+        let (mut delivery, mut generation) =
+            Delivery::new(GenerationFacts::default(), &StopFlag::new());
         for position in [3, 2, 1] {
             delivery.progress(queued(position));
         }
@@ -355,7 +356,7 @@ mod tests {
     fn an_answer_of_the_longest_length_needs_no_reader() {
         let max_tokens = 5;
         let facts = GenerationFacts { max_tokens, ..GenerationFacts::default() };
-        let (mut delivery, mut generation) = Delivery::new(facts);
+        let (mut delivery, mut generation) = Delivery::new(facts, &StopFlag::new());
         delivery.progress(queued(1));
         let held_back_at_the_end = 1;
         for _ in 0..max_tokens + held_back_at_the_end {
@@ -369,7 +370,7 @@ mod tests {
     #[test]
     fn progress_never_follows_the_text_it_led_to() {
         let facts = GenerationFacts { max_tokens: 1, ..GenerationFacts::default() };
-        let (mut delivery, mut generation) = Delivery::new(facts);
+        let (mut delivery, mut generation) = Delivery::new(facts, &StopFlag::new());
         delivery.progress(queued(2));
         delivery.progress(queued(1));
         delivery.delta("a".to_owned());
@@ -382,7 +383,8 @@ mod tests {
 
     #[test]
     fn a_vanished_engine_is_told_once_as_a_failure() {
-        let (delivery, mut generation) = Delivery::new(GenerationFacts::default());
+        let (delivery, mut generation) =
+            Delivery::new(GenerationFacts::default(), &StopFlag::new());
         drop(delivery);
         let event = generation.next_blocking();
         assert!(
@@ -397,7 +399,7 @@ mod tests {
 
     #[test]
     fn dropping_a_generation_raises_its_flag() {
-        let (delivery, generation) = Delivery::new(GenerationFacts::default());
+        let (delivery, generation) = Delivery::new(GenerationFacts::default(), &StopFlag::new());
         assert!(!delivery.stop_flag().is_raised());
         drop(generation);
         assert!(delivery.stop_flag().is_raised());

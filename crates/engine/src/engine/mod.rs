@@ -1,11 +1,346 @@
 //! The engine thread and the handle the outside talks to.
+//!
+//! Reading order:
+//! - [`Engine`] below: opening, submitting, dropping.
+//! - `config`: what an engine is opened with; `machine` and `memory`: what the machine can give it.
+//! - `generation`: what is asked, what comes back.
+//! - `thread`: the loop; `core`: what happens around each forward pass; `answer`: tokens of one
+//!   sequence becoming text; `pace`: how much one step takes.
+//! - `status`: what the outside may know without asking the thread.
+//!
+//! Limits: requests that wait ([`EngineConfig::queue_limit`]), sequences that run, rows of a step,
+//! blocks of the cache, times; each documented at its field with what happens there.
+//!
+//! Absent on purpose: locks, async runtimes, anything about who asks.
 
+mod answer;
+mod config;
+mod core;
 mod generation;
 mod machine;
 mod memory;
 mod pace;
+mod standin;
+mod status;
+mod thread;
 
-pub use generation::{
-    Delivery, Event, FinishReason, Finished, GenerateRequest, Generation, GenerationFacts,
-    MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use banter_kernels::{Isa, KvPages, KvShape, Pool};
+use flume::{Sender, TrySendError};
+
+pub use config::{
+    DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, MIN_CONTEXT_TOKENS, OpenError,
 };
+pub use generation::{
+    Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
+    MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
+};
+pub use memory::MemoryError;
+pub use status::{Counters, Heartbeat, LONGEST_SILENCE};
+
+use self::answer::NewAnswer;
+use self::core::{Core, Patience};
+use self::generation::{Delivery, GenerationFacts};
+use self::machine::Machine;
+use self::memory::MemoryNeeds;
+use self::standin::{Model, Runner, RunnerConfig};
+use self::status::Status;
+use self::thread::{Compute, StepLoop};
+use crate::StopFlag;
+use crate::kv_cache::BLOCK_TOKENS;
+use crate::model_file::{ModelConfig, ModelFile};
+use crate::sampler::{ParameterError, Sampler, TokenRows};
+use crate::scheduler::SchedulerLimits;
+use crate::text::{Message, Prompt, StopStrings, Text, TextDecoder, TextError};
+
+/// A loaded model and the thread that computes with it.
+///
+/// Dropping it stops every answer, waits until their ends are told, and frees everything.
+pub struct Engine {
+    info: EngineInfo,
+    text: Arc<Text>,
+    limits: SchedulerLimits,
+    status: Arc<Status>,
+    stop_all: StopFlag,
+    inbox: Option<Sender<NewAnswer>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Of a context, the part that history leaves free for the answer unless less was asked for: with
+/// more, histories would lose turns for room that few answers use.
+const ANSWER_PART: usize = 4;
+
+impl Engine {
+    /// Loads a model and starts its thread. Blocks while it loads.
+    ///
+    /// Errors: a wrong option or model file, or too little memory, which is found before loading.
+    pub fn open(
+        config: EngineConfig,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Engine, OpenError> {
+        let began = Instant::now();
+        config.check()?;
+        let file = ModelFile::open(&config.source)?;
+        let trained_context = file.config().trained_context;
+        let context_tokens = config.context_for(trained_context)?;
+        let text = Arc::new(Text::new(file.vocabulary(), file.chat_template())?);
+        let machine = Machine::here();
+        let needs = memory_needs(&config, &file, context_tokens, &machine);
+        let total_blocks = needs.cache_blocks()?;
+        let description = file.description();
+        let threads = config.threads_for(machine.cores(), description.parameters);
+        let pool = Pool::new(config.isa.unwrap_or_else(Isa::best), threads);
+        let isa = pool.isa().name();
+        let model = Model::load(&file, &pool, &mut |fraction| progress(LoadProgress { fraction }))?;
+        let runner = Runner::new(
+            model,
+            pool,
+            RunnerConfig {
+                kv_type: config.kv_type,
+                block_count: total_blocks,
+                max_rows: config.step_tokens,
+                context_tokens,
+            },
+        )?;
+        let info = EngineInfo {
+            name: description.name.clone(),
+            licence: description.licence.clone(),
+            description: description.text.clone(),
+            parameters: description.parameters,
+            weight_types: description.weight_types.clone(),
+            weight_bytes: needs.weight_bytes,
+            cache_bytes: needs.block_bytes * total_blocks as u64,
+            cache_tokens: total_blocks * BLOCK_TOKENS,
+            context_tokens,
+            trained_context,
+            sampling_defaults: file.sampling_defaults().clone(),
+            isa,
+            threads: threads.get(),
+            opened_in: began.elapsed(),
+        };
+        Ok(Engine::start(&config, info, text, runner)?)
+    }
+
+    /// What is loaded.
+    pub fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    /// The tokenizer and the chat template of the model.
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// Asks for an answer. Turns the conversation into tokens on the caller's thread, which takes
+    /// a while for a very long one; never waits for the engine.
+    pub fn submit(&self, request: GenerateRequest) -> Submit {
+        let submitted_at = Instant::now();
+        let (new, generation) = match self.prepare(request, submitted_at) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Submit::Refused(refusal),
+        };
+        let Some(inbox) = &self.inbox else { return Submit::Refused(Refusal::Closed) };
+        if let Err(full) = self.status.join_queue() {
+            let (position, estimate_ms) = (full.position, full.estimate_ms);
+            return Submit::QueueFull { position, estimate_ms };
+        }
+        match inbox.try_send(new) {
+            Ok(()) => Submit::Accepted(generation),
+            Err(TrySendError::Disconnected(_)) => {
+                self.status.leave_queue();
+                Submit::Refused(Refusal::Closed)
+            }
+            Err(TrySendError::Full(_)) => {
+                unreachable!("the inbox has a place for everyone in the queue")
+            }
+        }
+    }
+
+    /// Whether the thread moves.
+    pub fn heartbeat(&self) -> Heartbeat {
+        let heartbeat = self.status.heartbeat(Instant::now());
+        let has_ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        Heartbeat { is_alive: heartbeat.is_alive && !has_ended, ..heartbeat }
+    }
+
+    /// How busy the engine is.
+    pub fn counters(&self) -> Counters {
+        self.status.counters()
+    }
+
+    fn start(
+        config: &EngineConfig,
+        info: EngineInfo,
+        text: Arc<Text>,
+        compute: impl Compute + Send + 'static,
+    ) -> std::io::Result<Engine> {
+        let limits = SchedulerLimits {
+            total_blocks: info.cache_tokens / BLOCK_TOKENS,
+            max_sequences: config.max_sequences,
+            step_tokens: config.step_tokens,
+        };
+        let status = Arc::new(Status::new(config.queue_limit, limits.total_blocks, Instant::now()));
+        let patience = Patience { queue: config.queue_timeout, step: config.step_timeout };
+        let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
+        let (sender, inbox) = flume::bounded(config.queue_limit);
+        let step_loop = StepLoop {
+            core: Core::new(limits, patience, text.clone(), rows, status.clone()),
+            compute,
+            inbox,
+            status: status.clone(),
+            clock: Box::new(Instant::now),
+            broken_steps: 0,
+        };
+        let thread =
+            std::thread::Builder::new().name("engine".to_owned()).spawn(move || step_loop.run())?;
+        let stop_all = StopFlag::new();
+        let (inbox, thread) = (Some(sender), Some(thread));
+        Ok(Engine { info, text, limits, status, stop_all, inbox, thread })
+    }
+
+    /// Everything that can be done for a request before the thread sees it.
+    fn prepare(
+        &self,
+        request: GenerateRequest,
+        submitted_at: Instant,
+    ) -> Result<(NewAnswer, Generation), Refusal> {
+        check_lengths(&request)?;
+        let sampling = request.sampling.checked()?;
+        let prompt = self.fit(&request.messages, request.max_tokens)?;
+        let prompt_tokens = prompt.ids.len();
+        let max_tokens = self.room_for_answer(prompt_tokens, request.max_tokens)?;
+        let facts = GenerationFacts {
+            dropped_messages: prompt.dropped_messages,
+            prompt_tokens,
+            max_tokens,
+            seed: sampling.seed(),
+        };
+        let (delivery, generation) = Delivery::new(facts, &self.stop_all);
+        let new = NewAnswer {
+            sampler: Sampler::new(sampling, &prompt.ids),
+            prompt: prompt.ids,
+            max_tokens,
+            decoder: TextDecoder::default(),
+            stop_strings: StopStrings::new(request.stop_strings),
+            delivery,
+            submitted_at,
+        };
+        Ok((new, generation))
+    }
+
+    /// The newest part of the conversation that leaves room for an answer; a message that leaves
+    /// less room than usual is still answered.
+    fn fit(&self, messages: &[Message], max_tokens: Option<usize>) -> Result<Prompt, Refusal> {
+        let context_tokens = self.info.context_tokens;
+        let usual = context_tokens / ANSWER_PART;
+        let reserve = max_tokens.unwrap_or(usual).min(usual);
+        let fitted = match self.text.fit(messages, context_tokens, reserve) {
+            Err(TextError::TooLong { tokens, .. }) if tokens < context_tokens => {
+                self.text.fit(messages, context_tokens, context_tokens - tokens)
+            }
+            fitted => fitted,
+        };
+        match fitted {
+            Ok(prompt) if prompt.ids.is_empty() => {
+                Err(Refusal::Template("expected at least one token, found none".to_owned()))
+            }
+            Ok(prompt) => Ok(prompt),
+            Err(TextError::TooLong { tokens, .. }) => {
+                Err(Refusal::TooLong { tokens, limit: context_tokens - 1 })
+            }
+            Err(error) => Err(Refusal::Template(error.to_string())),
+        }
+    }
+
+    /// How many tokens the answer may have: what was asked for, cut to what the context has left.
+    /// What was not asked for is also cut to the cache; what was, is refused if it is larger.
+    fn room_for_answer(
+        &self,
+        prompt_tokens: usize,
+        asked: Option<usize>,
+    ) -> Result<usize, Refusal> {
+        let context_left = self.info.context_tokens - prompt_tokens;
+        let cache_left = self.info.cache_tokens.saturating_sub(prompt_tokens).max(1);
+        let max_tokens = asked.unwrap_or(cache_left).min(context_left);
+        self.limits.check_fits(prompt_tokens, max_tokens).map_err(|cannot| Refusal::CannotFit {
+            prompt_tokens,
+            max_tokens,
+            needed_blocks: cannot.needed_blocks,
+            total_blocks: cannot.total_blocks,
+        })?;
+        Ok(max_tokens)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop_all.raise();
+        self.inbox = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the engine's thread had panicked");
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+fn check_lengths(request: &GenerateRequest) -> Result<(), ParameterError> {
+    let wrong =
+        |field, range, found: usize| Err(ParameterError { field, range, value: found.to_string() });
+    if request.max_tokens == Some(0) {
+        return wrong("max_tokens", "at least 1", 0);
+    }
+    if request.stop_strings.len() > MAX_STOP_STRINGS {
+        return wrong("stop", "at most 16 strings", request.stop_strings.len());
+    }
+    let too_long = |string: &&String| string.len() > MAX_STOP_STRING_BYTES;
+    if let Some(string) = request.stop_strings.iter().find(too_long) {
+        return wrong("stop", "strings of at most 256 bytes", string.len());
+    }
+    Ok(())
+}
+
+fn memory_needs(
+    config: &EngineConfig,
+    file: &ModelFile,
+    context_tokens: usize,
+    machine: &Machine,
+) -> MemoryNeeds {
+    let model = file.config();
+    let block = KvShape {
+        layers: model.layers,
+        kv_heads: model.kv_heads,
+        head_dim: model.head_dim,
+        block_count: 1,
+        kv_type: config.kv_type,
+    };
+    MemoryNeeds {
+        available_bytes: machine.available_memory_bytes(),
+        weight_bytes: Model::weight_bytes_needed(file),
+        step_bytes: step_bytes(model, config),
+        block_bytes: KvPages::block_bytes(block) as u64,
+        context_tokens,
+        max_sequences: config.max_sequences,
+        kv_memory_bytes: config.kv_memory_bytes,
+    }
+}
+
+/// Working memory of the largest step, near enough: the rows between two operations, the logits of
+/// every sequence, and what is written while loading.
+fn step_bytes(model: &ModelConfig, config: &EngineConfig) -> u64 {
+    const WIDE_BUFFERS: usize = 8;
+    const LOADING_BYTES: u64 = 32 << 20;
+    let row = WIDE_BUFFERS * model.hidden + 3 * model.feed_forward;
+    let rows = config.step_tokens as u64 * row as u64;
+    let logits = config.max_sequences as u64 * model.vocabulary_rows as u64;
+    (rows + logits) * size_of::<f32>() as u64 + LOADING_BYTES
+}

@@ -19,7 +19,7 @@ pub use params::{CheckedSampling, ParameterError, SamplingParams};
 
 use self::penalties::Penalties;
 use self::ranking::{Candidate, Ranking};
-use crate::text::{TokenId, TokenKind, Vocabulary};
+use crate::text::TokenId;
 
 /// Chooses the tokens of one answer.
 #[derive(Clone, Debug)]
@@ -58,11 +58,11 @@ pub enum SampleError {
 }
 
 impl TokenRows {
-    /// The rows that `vocabulary` has tokens for.
-    pub fn new(vocabulary: &Vocabulary) -> TokenRows {
-        let is_unused = |id: &TokenId| vocabulary.tokens[id.0 as usize].kind == TokenKind::Unused;
-        let ids = (0u32..).map(TokenId).take(vocabulary.tokens.len());
-        TokenRows { count: vocabulary.tokens.len(), unused: ids.filter(is_unused).collect() }
+    /// The first `count` rows, but those without a token.
+    pub fn new(count: usize, has_token: impl Fn(TokenId) -> bool) -> TokenRows {
+        let count_u32 = u32::try_from(count).expect("a vocabulary has fewer rows than 2³²");
+        let ids = (0..count_u32).map(TokenId);
+        TokenRows { count, unused: ids.filter(|&id| !has_token(id)).collect() }
     }
 
     fn mask<'a>(&self, logits: &'a mut [f32]) -> &'a mut [f32] {

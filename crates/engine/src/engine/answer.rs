@@ -1,0 +1,213 @@
+//! The answer of one sequence, from the first place in the queue to its end.
+
+use std::time::Instant;
+
+use super::generation::{Delivery, Event, FinishReason, Finished, Timings, Usage};
+use super::pace::milliseconds;
+use crate::StopFlag;
+use crate::sampler::Sampler;
+use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
+
+/// A request on its way to the engine's thread.
+#[derive(Debug)]
+pub struct NewAnswer {
+    pub prompt: Vec<TokenId>,
+    pub max_tokens: usize,
+    pub sampler: Sampler,
+    pub decoder: TextDecoder,
+    pub stop_strings: StopStrings,
+    pub delivery: Delivery,
+    pub submitted_at: Instant,
+}
+
+/// A sequence's tokens becoming text, and everything that is told about them.
+#[derive(Debug)]
+pub struct Answer {
+    sampler: Sampler,
+    decoder: TextDecoder,
+    stop_strings: StopStrings,
+    delivery: Delivery,
+    /// All text delivered so far.
+    text: String,
+    prompt_tokens: usize,
+    prompt_done: usize,
+    max_tokens: usize,
+    completion_tokens: usize,
+    position: usize,
+    submitted_at: Instant,
+    admitted_at: Option<Instant>,
+    first_token_at: Option<Instant>,
+    last_token_at: Option<Instant>,
+    last_step_at: Option<Instant>,
+}
+
+/// What became of the text when an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WholeText {
+    /// The text is exactly what the tokens spell.
+    Spelled(String),
+    /// The text leaves out something that the tokens spell: a stop string, half a character.
+    Cut,
+}
+
+impl Answer {
+    /// An answer that waits, and its prompt.
+    pub fn new(new: NewAnswer) -> (Answer, Vec<TokenId>) {
+        let answer = Answer {
+            sampler: new.sampler,
+            decoder: new.decoder,
+            stop_strings: new.stop_strings,
+            delivery: new.delivery,
+            text: String::new(),
+            prompt_tokens: new.prompt.len(),
+            prompt_done: 0,
+            max_tokens: new.max_tokens,
+            completion_tokens: 0,
+            position: usize::MAX,
+            submitted_at: new.submitted_at,
+            admitted_at: None,
+            first_token_at: None,
+            last_token_at: None,
+            last_step_at: None,
+        };
+        (answer, new.prompt)
+    }
+
+    /// Raised when the answer was stopped.
+    pub fn stop_flag(&self) -> &StopFlag {
+        self.delivery.stop_flag()
+    }
+
+    /// Chooses the tokens.
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
+    }
+
+    /// Whether it has waited for its admission and no longer does.
+    pub fn was_admitted(&self) -> bool {
+        self.admitted_at.is_some()
+    }
+
+    /// When it came, or when a step last computed something for it.
+    pub fn idle_since(&self) -> Instant {
+        self.last_step_at.or(self.admitted_at).unwrap_or(self.submitted_at)
+    }
+
+    /// Tokens of its prompt.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
+    }
+
+    /// When it was first admitted.
+    pub fn admitted_at(&self) -> Option<Instant> {
+        self.admitted_at
+    }
+
+    /// Tells its place in the queue if it came nearer, or what could not be told before.
+    pub fn tell_position(&mut self, position: usize, estimate_ms: u64) {
+        if position < self.position && !self.was_admitted() {
+            self.position = position;
+            self.delivery.progress(Event::Queued { position, estimate_ms });
+        } else {
+            self.delivery.retry_progress();
+        }
+    }
+
+    /// It has blocks now; a sequence that gave them up comes here again.
+    pub fn admit(&mut self, now: Instant) {
+        if self.admitted_at.is_none() {
+            self.admitted_at = Some(now);
+            self.tell_prefill();
+        }
+    }
+
+    /// A step has computed its tokens up to `computed`.
+    pub fn stepped(&mut self, computed: usize, now: Instant) {
+        self.last_step_at = Some(now);
+        let done = computed.min(self.prompt_tokens);
+        if done > self.prompt_done && self.completion_tokens == 0 {
+            self.prompt_done = done;
+            self.tell_prefill();
+        } else {
+            self.delivery.retry_progress();
+        }
+    }
+
+    /// Takes the next token; says whether the answer ends with it, and why.
+    pub fn take(&mut self, token: TokenId, text: &Text, now: Instant) -> Option<FinishReason> {
+        self.completion_tokens += 1;
+        self.first_token_at.get_or_insert(now);
+        self.last_token_at = Some(now);
+        if text.is_end(token) {
+            return Some(FinishReason::EndToken);
+        }
+        self.sampler.accept(token);
+        let decoded = self.decoder.push(text, token);
+        match self.stop_strings.push(decoded) {
+            StopOutcome::Show(delta) => self.deliver(delta),
+            StopOutcome::Stop(delta) => {
+                self.deliver(delta);
+                return Some(FinishReason::StopString);
+            }
+        }
+        (self.completion_tokens == self.max_tokens).then_some(FinishReason::Length)
+    }
+
+    /// Ends the answer: what was held back is delivered if nothing was cut short, then the end.
+    pub fn end(mut self, reason: FinishReason, now: Instant) -> WholeText {
+        let is_spelled = match reason {
+            FinishReason::EndToken | FinishReason::Length => {
+                let held_back = self.held_back();
+                self.deliver(held_back);
+                true
+            }
+            FinishReason::Stopped => self.held_back().is_empty(),
+            _ => false,
+        };
+        let usage = Usage {
+            prompt_tokens: self.prompt_tokens,
+            cached_tokens: 0,
+            completion_tokens: self.completion_tokens,
+        };
+        let timings = self.timings(&reason, now);
+        self.delivery.finish(Finished { reason, usage, timings });
+        if is_spelled { WholeText::Spelled(self.text) } else { WholeText::Cut }
+    }
+
+    fn tell_prefill(&mut self) {
+        let (done, total) = (self.prompt_done, self.prompt_tokens);
+        self.delivery.progress(Event::Prefill { done, total, cached: 0 });
+    }
+
+    fn deliver(&mut self, delta: String) {
+        if !delta.is_empty() {
+            self.text.push_str(&delta);
+            self.delivery.delta(delta);
+        }
+    }
+
+    /// Text that might have become a stop string, and bytes that might have become a character.
+    fn held_back(&mut self) -> String {
+        let mut held_back = self.stop_strings.finish();
+        held_back.push_str(self.decoder.finish());
+        held_back
+    }
+
+    fn timings(&self, reason: &FinishReason, now: Instant) -> Timings {
+        let since_submitted = |at: Instant| milliseconds(at - self.submitted_at) as f32;
+        let tokens_per_second = match (self.first_token_at, self.last_token_at) {
+            (Some(first), Some(last)) if last > first => {
+                let seconds = (last - first).as_secs_f64();
+                Some(((self.completion_tokens - 1) as f64 / seconds) as f32)
+            }
+            _ => None,
+        };
+        let raised_at = self.stop_flag().raised_at().filter(|_| *reason == FinishReason::Stopped);
+        Timings {
+            queue_ms: since_submitted(self.admitted_at.unwrap_or(now)),
+            first_token_ms: self.first_token_at.map(since_submitted),
+            tokens_per_second,
+            halt_ms: raised_at.map(|at| milliseconds(now.saturating_duration_since(at)) as f32),
+        }
+    }
+}

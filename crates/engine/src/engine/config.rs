@@ -1,0 +1,262 @@
+//! What an engine is opened with, and what it says about itself.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use banter_kernels::{Isa, KvType};
+
+use super::memory::MemoryError;
+use super::standin::ModelError;
+use crate::model_file::{ModelFileError, ModelSource, SamplingDefaults};
+use crate::scheduler::MIN_PROMPT_ROWS;
+use crate::text::TextError;
+
+/// What an engine is opened with; start from [`EngineConfig::new`].
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Where the model is read from.
+    pub source: ModelSource,
+    /// Tokens of prompt and answer together; a longer history loses its oldest turns, a longer
+    /// message is refused. Without it the model's, at most [`DEFAULT_CONTEXT_TOKENS`].
+    pub context_tokens: Option<usize>,
+    /// What keys and values are rounded to.
+    pub kv_type: KvType,
+    /// Memory of the cache; at the limit later requests wait. Without it a quarter of the memory
+    /// that is available at start, at least one whole context.
+    pub kv_memory_bytes: Option<u64>,
+    /// Threads that compute; without it, by cores and model size.
+    pub threads: Option<NonZeroUsize>,
+    /// The instruction set; without it, the best there is.
+    pub isa: Option<Isa>,
+    /// Requests that wait, one that has just arrived included; at the limit another is answered
+    /// with [`Submit::QueueFull`](super::Submit::QueueFull).
+    pub queue_limit: usize,
+    /// Sequences that run at once; at the limit later ones wait.
+    pub max_sequences: usize,
+    /// Rows of one step; at the limit prompts go on in the next step.
+    pub step_tokens: usize,
+    /// How long a request waits; at the limit it ends with
+    /// [`FinishReason::QueueTimeout`](super::FinishReason::QueueTimeout).
+    pub queue_timeout: Duration,
+    /// How long an answer that has begun stands still, which it does only while older answers need
+    /// its memory; at the limit it ends with
+    /// [`FinishReason::StepTimeout`](super::FinishReason::StepTimeout).
+    pub step_timeout: Duration,
+}
+
+/// The longest context without being asked for a longer one: a conversation's worth, and a cache
+/// that fits beside the weights on a usual machine.
+pub const DEFAULT_CONTEXT_TOKENS: usize = 8_192;
+
+/// The shortest context: room for a template, a question and an answer.
+pub const MIN_CONTEXT_TOKENS: usize = 32;
+
+/// Each thread more is worth its coordination only with this many parameters to share.
+const PARAMETERS_PER_THREAD: u64 = 10_000_000;
+
+impl EngineConfig {
+    /// The defaults for a model.
+    pub fn new(source: ModelSource) -> EngineConfig {
+        EngineConfig {
+            source,
+            context_tokens: None,
+            kv_type: KvType::F16,
+            kv_memory_bytes: None,
+            threads: None,
+            isa: None,
+            queue_limit: 64,
+            max_sequences: 16,
+            step_tokens: 512,
+            queue_timeout: Duration::from_secs(120),
+            step_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Checks the limits that do not depend on the model.
+    pub(super) fn check(&self) -> Result<(), OpenError> {
+        let least_step_tokens = self.max_sequences.saturating_add(MIN_PROMPT_ROWS);
+        at_least("queue_limit", self.queue_limit, 1)?;
+        at_least("max_sequences", self.max_sequences, 1)?;
+        at_least("step_tokens", self.step_tokens, least_step_tokens)
+    }
+
+    /// The context for a model trained on `trained_context` tokens.
+    pub(super) fn context_for(&self, trained_context: usize) -> Result<usize, OpenError> {
+        let Some(asked) = self.context_tokens else {
+            return Ok(trained_context.min(DEFAULT_CONTEXT_TOKENS));
+        };
+        at_least("context_tokens", asked, MIN_CONTEXT_TOKENS)?;
+        if asked > trained_context {
+            return Err(OpenError::ContextTooLong { trained_context, asked });
+        }
+        Ok(asked)
+    }
+
+    /// Threads for a model of this size on this many cores.
+    pub(super) fn threads_for(&self, cores: NonZeroUsize, parameters: u64) -> NonZeroUsize {
+        let useful = usize::try_from(parameters / PARAMETERS_PER_THREAD).unwrap_or(usize::MAX);
+        let useful = NonZeroUsize::MIN.saturating_add(useful);
+        self.threads.unwrap_or(cores.min(useful))
+    }
+}
+
+fn at_least(option: &'static str, found: usize, least: usize) -> Result<(), OpenError> {
+    if found >= least {
+        return Ok(());
+    }
+    Err(OpenError::TooSmall { option, least, found })
+}
+
+/// Why an engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// An option is below its limit.
+    #[error("{option}: expected at least {least}, found {found}")]
+    TooSmall {
+        /// The option.
+        option: &'static str,
+        /// Its smallest value.
+        least: usize,
+        /// What was asked for.
+        found: usize,
+    },
+    /// The context is longer than the model was trained for.
+    #[error("context: expected at most the {trained_context} tokens of training, found {asked}")]
+    ContextTooLong {
+        /// Tokens the model was trained for.
+        trained_context: usize,
+        /// Tokens that were asked for.
+        asked: usize,
+    },
+    /// The model file is wrong.
+    #[error(transparent)]
+    ModelFile(#[from] ModelFileError),
+    /// The vocabulary or the chat template is wrong.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// There is too little memory; found before anything was loaded.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The weights could not be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The engine's thread could not be started.
+    #[error("engine thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// How far loading is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadProgress {
+    /// The part that is loaded, from 0 to 1.
+    pub fraction: f32,
+}
+
+/// What an open engine is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineInfo {
+    /// Name of the model.
+    pub name: String,
+    /// Its licence, as the file spells it.
+    pub licence: Option<String>,
+    /// A sentence about it.
+    pub description: Option<String>,
+    /// How many parameters it has.
+    pub parameters: u64,
+    /// Types of its weight matrices in the file.
+    pub weight_types: String,
+    /// Memory of the weights.
+    pub weight_bytes: u64,
+    /// Memory of the cache.
+    pub cache_bytes: u64,
+    /// Tokens the cache holds.
+    pub cache_tokens: usize,
+    /// Tokens of prompt and answer together.
+    pub context_tokens: usize,
+    /// Tokens the model was trained for.
+    pub trained_context: usize,
+    /// Sampling parameters its makers recommend.
+    pub sampling_defaults: SamplingDefaults,
+    /// The instruction set in use.
+    pub isa: &'static str,
+    /// Threads that compute.
+    pub threads: usize,
+    /// How long opening took.
+    pub opened_in: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> EngineConfig {
+        EngineConfig::new(ModelSource::Embedded { name: "none", bytes: &[] })
+    }
+
+    #[test]
+    fn the_context_is_the_models_within_limits() {
+        struct Case {
+            asked: Option<usize>,
+            trained: usize,
+            expected: Result<usize, &'static str>,
+        }
+        let cases = [
+            Case { asked: None, trained: 32_768, expected: Ok(8_192) },
+            Case { asked: None, trained: 2_048, expected: Ok(2_048) },
+            Case { asked: Some(32_768), trained: 32_768, expected: Ok(32_768) },
+            Case {
+                asked: Some(32_769),
+                trained: 32_768,
+                expected: Err(
+                    "context: expected at most the 32768 tokens of training, found 32769",
+                ),
+            },
+            Case {
+                asked: Some(0),
+                trained: 32_768,
+                expected: Err("context_tokens: expected at least 32, found 0"),
+            },
+        ];
+        for case in &cases {
+            let config = EngineConfig { context_tokens: case.asked, ..config() };
+            let found = config.context_for(case.trained).map_err(|error| error.to_string());
+            assert_eq!(found, case.expected.map_err(str::to_owned), "{:?}", case.asked);
+        }
+    }
+
+    #[test]
+    fn small_models_use_few_threads_unless_told_otherwise() {
+        let cores = NonZeroUsize::new(8).expect("eight is not zero");
+        let threads = |parameters| config().threads_for(cores, parameters).get();
+        assert_eq!([threads(1_000_000), threads(12_000_000), threads(494_000_000)], [1, 2, 8]);
+        let told = EngineConfig { threads: Some(cores), ..config() };
+        assert_eq!(told.threads_for(NonZeroUsize::MIN, 0), cores);
+    }
+
+    #[test]
+    fn limits_that_leave_no_room_are_refused_by_name() {
+        struct Case {
+            config: EngineConfig,
+            message: &'static str,
+        }
+        let cases = [
+            Case {
+                config: EngineConfig { queue_limit: 0, ..config() },
+                message: "queue_limit: expected at least 1, found 0",
+            },
+            Case {
+                config: EngineConfig { max_sequences: 0, ..config() },
+                message: "max_sequences: expected at least 1, found 0",
+            },
+            Case {
+                config: EngineConfig { max_sequences: 100, step_tokens: 100, ..config() },
+                message: "step_tokens: expected at least 116, found 100",
+            },
+        ];
+        for case in &cases {
+            let error = case.config.check().expect_err(case.message);
+            assert_eq!(error.to_string(), case.message);
+        }
+        assert!(config().check().is_ok());
+    }
+}

@@ -1,0 +1,259 @@
+//! The engine without its arithmetic: what happens around each forward pass.
+//!
+//! A step: [`Core::begin_step`] ends what was stopped or waited too long, admits and plans;
+//! someone computes [`Core::spans`]; [`Core::take`] samples, delivers and settles span by span;
+//! [`Core::end_step`] takes the time. The clock comes in with every call.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::answer::{Answer, NewAnswer, WholeText};
+use super::generation::FinishReason;
+use super::pace::{Company, Pace, milliseconds};
+use super::standin::{Span, SpanOutcome};
+use super::status::Status;
+use crate::sampler::{SampleScratch, TokenRows};
+use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
+use crate::text::Text;
+
+/// How long an answer may stand still before it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// From its arrival to its admission.
+    pub queue: Duration,
+    /// Between two steps that compute something for it.
+    pub step: Duration,
+}
+
+/// Sequences, their answers, and the order of a step.
+pub struct Core {
+    scheduler: Scheduler,
+    answers: HashMap<SequenceId, Answer>,
+    next_id: u64,
+    plan: Vec<PlannedSpan>,
+    ids: Vec<SequenceId>,
+    rows: TokenRows,
+    scratch: SampleScratch,
+    pace: Pace,
+    patience: Patience,
+    text: Arc<Text>,
+    status: Arc<Status>,
+}
+
+impl Core {
+    /// An engine without sequences.
+    pub fn new(
+        limits: SchedulerLimits,
+        patience: Patience,
+        text: Arc<Text>,
+        rows: TokenRows,
+        status: Arc<Status>,
+    ) -> Core {
+        Core {
+            scheduler: Scheduler::new(limits),
+            answers: HashMap::new(),
+            next_id: 0,
+            plan: Vec::new(),
+            ids: Vec::new(),
+            rows,
+            scratch: SampleScratch::default(),
+            pace: Pace::default(),
+            patience,
+            text,
+            status,
+        }
+    }
+
+    /// Takes in a request that has its place in the queue.
+    pub fn submit(&mut self, new: NewAnswer, now: Instant) {
+        let id = SequenceId(self.next_id);
+        self.next_id += 1;
+        let max_tokens = new.max_tokens;
+        let (answer, prompt) = Answer::new(new);
+        match self.scheduler.submit(NewSequence { id, prompt, max_tokens }) {
+            Ok(()) => {
+                self.answers.insert(id, answer);
+            }
+            Err(refused) => {
+                self.status.leave_queue();
+                answer.end(FinishReason::Failed(format!("{refused:?}")), now);
+            }
+        }
+    }
+
+    /// Whether there is nothing to compute.
+    pub fn is_idle(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Ends what must end, admits what can begin, and decides what the step computes.
+    pub fn begin_step(&mut self, now: Instant) {
+        self.end_overdue(now);
+        self.ids.clear();
+        self.scheduler.admit(&mut self.ids);
+        for id in &self.ids {
+            let answer = self.answers.get_mut(id).expect("every sequence has an answer");
+            if !answer.was_admitted() {
+                self.status.leave_queue();
+            }
+            answer.admit(now);
+        }
+        self.tell_positions();
+        let answers_wait = self.scheduler.has_single_rows();
+        let company = if answers_wait { Company::Answers } else { Company::Prompts };
+        self.scheduler.plan(self.pace.prompt_rows(company), &mut self.plan);
+        self.publish();
+    }
+
+    /// What the step computes, for the runner.
+    pub fn spans(&self) -> Vec<Span<'_>> {
+        let span = |planned: &PlannedSpan| {
+            let input = self.scheduler.input(planned);
+            Span {
+                blocks: input.blocks,
+                first_position: planned.first_position,
+                tokens: input.tokens,
+                sample: planned.samples,
+                stop: self.answers[&planned.id].stop_flag(),
+            }
+        };
+        self.plan.iter().map(span).collect()
+    }
+
+    /// Takes what became of a span: a token of it, the end of it, or nothing but progress.
+    ///
+    /// `logits` are those of its last row, if that was sampled.
+    pub fn take(
+        &mut self,
+        index: usize,
+        outcome: SpanOutcome,
+        logits: Option<&mut [f32]>,
+        now: Instant,
+    ) {
+        let span = self.plan[index];
+        let answer = self.answers.get_mut(&span.id).expect("every sequence has an answer");
+        if let SpanOutcome::Stopped { layers_after_stop, .. } = outcome {
+            self.status.add_layers_after_stop(layers_after_stop);
+        }
+        if answer.stop_flag().is_raised() {
+            self.end(span.id, FinishReason::Stopped, now);
+            return;
+        }
+        let computed = span.first_position + span.rows;
+        answer.stepped(computed, now);
+        if !span.samples {
+            self.scheduler.settle(&span, None);
+            return;
+        }
+        let logits = logits.expect("the runner keeps the logits of every sampled row");
+        match answer.sampler().sample(logits, computed, &self.rows, &mut self.scratch) {
+            Ok(token) => {
+                let end = answer.take(token, &self.text, now);
+                self.scheduler.settle(&span, Some(token));
+                if let Some(reason) = end {
+                    self.end(span.id, reason, now);
+                }
+            }
+            Err(error) => self.end(span.id, FinishReason::Failed(error.to_string()), now),
+        }
+    }
+
+    /// Takes the time of a step.
+    pub fn end_step(&mut self, began: Instant, now: Instant) {
+        let rows = self.plan.iter().map(|span| span.rows).sum();
+        self.pace.stepped(rows, now.saturating_duration_since(began));
+        self.publish();
+    }
+
+    /// Ends every sequence of the step that has not ended yet, because the step broke.
+    pub fn fail_step(&mut self, now: Instant) {
+        for index in 0..self.plan.len() {
+            self.fail_span(index, now);
+        }
+    }
+
+    /// Ends the sequence of a span because taking it broke.
+    pub fn fail_span(&mut self, index: usize, now: Instant) {
+        let id = self.plan[index].id;
+        if self.answers.contains_key(&id) {
+            let reason = "the step that computed this answer broke";
+            self.end(id, FinishReason::Failed(reason.to_owned()), now);
+        }
+    }
+
+    /// Ends everything that runs or waits, for one reason.
+    pub fn end_all(&mut self, reason: &FinishReason, now: Instant) {
+        for id in self.everyone() {
+            self.end(id, reason.clone(), now);
+        }
+        self.publish();
+    }
+
+    /// Ends what was stopped, and what waited longer than it may.
+    fn end_overdue(&mut self, now: Instant) {
+        for id in self.everyone() {
+            let answer = &self.answers[&id];
+            let idle_for = now.saturating_duration_since(answer.idle_since());
+            let reason = if answer.stop_flag().is_raised() {
+                FinishReason::Stopped
+            } else if !answer.was_admitted() && idle_for >= self.patience.queue {
+                FinishReason::QueueTimeout
+            } else if answer.was_admitted() && idle_for >= self.patience.step {
+                FinishReason::StepTimeout
+            } else {
+                continue;
+            };
+            self.end(id, reason, now);
+        }
+    }
+
+    fn tell_positions(&mut self) {
+        let at_once = self.scheduler.running().len();
+        for (ahead, id) in self.scheduler.waiting().enumerate() {
+            let position = ahead + 1;
+            let estimate_ms = self.pace.wait_ms(position, at_once);
+            let answer = self.answers.get_mut(&id).expect("every sequence has an answer");
+            answer.tell_position(position, estimate_ms);
+        }
+    }
+
+    /// Ends a sequence: first its blocks are free, then its end is told.
+    fn end(&mut self, id: SequenceId, reason: FinishReason, now: Instant) {
+        let ended = self.scheduler.finish(id);
+        let answer = self.answers.remove(&id).expect("every sequence has an answer");
+        match answer.admitted_at() {
+            Some(at) => self.pace.answered(now.saturating_duration_since(at)),
+            None => self.status.leave_queue(),
+        }
+        self.publish();
+        let answer_ids = &ended.tokens[answer.prompt_tokens()..];
+        let halt_ms = answer
+            .stop_flag()
+            .raised_at()
+            .map(|at| milliseconds(now.saturating_duration_since(at)));
+        tracing::info!(
+            generation = id.0,
+            ?reason,
+            prompt_tokens = answer.prompt_tokens(),
+            answer_tokens = answer_ids.len(),
+            blocks_freed = ended.blocks_freed,
+            halt_ms,
+            "generation finished"
+        );
+        if let WholeText::Spelled(text) = answer.end(reason, now) {
+            self.text.remember_answer(&text, answer_ids);
+        }
+    }
+
+    fn publish(&self) {
+        let running = self.scheduler.running().len();
+        let next_position = self.scheduler.waiting().len() + 1;
+        let estimate_ms = self.pace.wait_ms(next_position, running);
+        self.status.publish(running, self.scheduler.free_blocks(), estimate_ms);
+    }
+
+    fn everyone(&self) -> Vec<SequenceId> {
+        self.scheduler.running().chain(self.scheduler.waiting()).collect()
+    }
+}

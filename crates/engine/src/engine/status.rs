@@ -1,0 +1,160 @@
+//! What the outside may know of the thread without asking it.
+//!
+//! The thread writes, everybody reads; only the number of those who wait is written by both sides,
+//! because a request must be refused before it reaches the thread.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Whether the engine's thread moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// It ended a step or looked into its inbox less than [`LONGEST_SILENCE`] ago.
+    pub is_alive: bool,
+    /// How long ago that was.
+    pub silent_for: Duration,
+}
+
+/// After this long without a sign the thread counts as stuck. A step is sized to take a second; the
+/// first, whose size nothing was measured for, may take some on a slow machine.
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+
+/// How busy the engine is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Blocks of the cache that nobody owns.
+    pub free_blocks: usize,
+    /// Blocks of the cache.
+    pub total_blocks: usize,
+    /// Sequences that have blocks.
+    pub running: usize,
+    /// Requests not yet admitted.
+    pub waiting: usize,
+    /// Layers that began for a sequence after its stop flag was raised, in all.
+    pub layers_after_stop: u64,
+}
+
+/// Shared by the thread and the handle.
+#[derive(Debug)]
+pub struct Status {
+    started_at: Instant,
+    queue_limit: usize,
+    total_blocks: usize,
+    waiting: AtomicUsize,
+    running: AtomicUsize,
+    free_blocks: AtomicUsize,
+    layers_after_stop: AtomicU64,
+    estimate_ms: AtomicU64,
+    last_beat_ms: AtomicU64,
+}
+
+/// The queue has no place left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull {
+    /// The place a request would have had.
+    pub position: usize,
+    /// How long it would have waited.
+    pub estimate_ms: u64,
+}
+
+impl Status {
+    /// The status of a thread that is about to start.
+    pub fn new(queue_limit: usize, total_blocks: usize, now: Instant) -> Status {
+        Status {
+            started_at: now,
+            queue_limit,
+            total_blocks,
+            waiting: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            free_blocks: AtomicUsize::new(total_blocks),
+            layers_after_stop: AtomicU64::new(0),
+            estimate_ms: AtomicU64::new(0),
+            last_beat_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes a place in the queue; [`Status::leave_queue`] gives it back.
+    pub fn join_queue(&self) -> Result<(), QueueFull> {
+        let join = |waiting: usize| (waiting < self.queue_limit).then_some(waiting + 1);
+        let joined = self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, join);
+        joined.map(|_| ()).map_err(|waiting| QueueFull {
+            position: waiting + 1,
+            estimate_ms: self.estimate_ms.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Gives a place in the queue back.
+    pub fn leave_queue(&self) {
+        let before = self.waiting.fetch_sub(1, Ordering::AcqRel);
+        assert!(before > 0, "nobody leaves a queue that nobody is in");
+    }
+
+    /// Publishes what the thread knows.
+    pub fn publish(&self, running: usize, free_blocks: usize, estimate_ms: u64) {
+        self.running.store(running, Ordering::Relaxed);
+        self.free_blocks.store(free_blocks, Ordering::Relaxed);
+        self.estimate_ms.store(estimate_ms, Ordering::Relaxed);
+    }
+
+    /// Adds layers that began after a stop.
+    pub fn add_layers_after_stop(&self, layers: usize) {
+        self.layers_after_stop.fetch_add(layers as u64, Ordering::Relaxed);
+    }
+
+    /// The thread moves.
+    pub fn beat(&self, now: Instant) {
+        self.last_beat_ms.store(self.since_start_ms(now), Ordering::Release);
+    }
+
+    /// Whether the thread moved lately.
+    pub fn heartbeat(&self, now: Instant) -> Heartbeat {
+        let last_beat_ms = self.last_beat_ms.load(Ordering::Acquire);
+        let silent_for =
+            Duration::from_millis(self.since_start_ms(now).saturating_sub(last_beat_ms));
+        Heartbeat { is_alive: silent_for < LONGEST_SILENCE, silent_for }
+    }
+
+    /// How busy the thread is.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            free_blocks: self.free_blocks.load(Ordering::Relaxed),
+            total_blocks: self.total_blocks,
+            running: self.running.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            layers_after_stop: self.layers_after_stop.load(Ordering::Relaxed),
+        }
+    }
+
+    fn since_start_ms(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.started_at);
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_has_as_many_places_as_it_may() {
+        let status = Status::new(2, 10, Instant::now());
+        status.publish(1, 3, 700);
+        assert_eq!(status.join_queue(), Ok(()));
+        assert_eq!(status.join_queue(), Ok(()));
+        assert_eq!(status.join_queue(), Err(QueueFull { position: 3, estimate_ms: 700 }));
+        assert_eq!(status.counters().waiting, 2);
+        status.leave_queue();
+        assert_eq!(status.join_queue(), Ok(()));
+    }
+
+    #[test]
+    fn a_silent_thread_counts_as_stuck_after_a_while() {
+        let start = Instant::now();
+        let status = Status::new(1, 1, start);
+        status.beat(start + Duration::from_secs(5));
+        let alive = status.heartbeat(start + Duration::from_secs(5) + LONGEST_SILENCE / 2);
+        assert_eq!(alive, Heartbeat { is_alive: true, silent_for: LONGEST_SILENCE / 2 });
+        let stuck = status.heartbeat(start + Duration::from_secs(5) + LONGEST_SILENCE);
+        assert!(!stuck.is_alive);
+    }
+}

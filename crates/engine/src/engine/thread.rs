@@ -1,0 +1,141 @@
+//! The loop of the engine's thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flume::{Receiver, RecvTimeoutError, TryRecvError};
+
+use super::answer::NewAnswer;
+use super::core::Core;
+use super::generation::FinishReason;
+use super::standin::{Forward, Plan, Runner};
+use super::status::Status;
+
+/// What the loop asks of whatever computes: the runner, or a script in tests.
+pub trait Compute {
+    /// Computes one step.
+    fn forward(&mut self, plan: &Plan<'_>) -> Forward;
+
+    /// The logits of a span's last row, if it was sampled.
+    fn logits(&mut self, span: usize) -> Option<&mut [f32]>;
+}
+
+impl Compute for Runner {
+    fn forward(&mut self, plan: &Plan<'_>) -> Forward {
+        Runner::forward(self, plan)
+    }
+
+    fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
+        Runner::logits(self, span)
+    }
+}
+
+/// Tells the time; tests tell their own.
+pub type Clock = Box<dyn Fn() -> Instant + Send>;
+
+/// Everything the thread owns.
+pub struct StepLoop<C> {
+    pub core: Core,
+    pub compute: C,
+    pub inbox: Receiver<NewAnswer>,
+    pub status: Arc<Status>,
+    pub clock: Clock,
+    /// Steps that broke since the last one that did not.
+    pub broken_steps: usize,
+}
+
+/// What the loop does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another turn.
+    GoOn,
+    /// The thread ends.
+    End,
+}
+
+/// How often an idle thread shows that it is alive.
+const IDLE_BEAT: Duration = Duration::from_secs(1);
+
+/// After so many broken steps in a row it is not the requests that are broken.
+const MAX_BROKEN_STEPS: usize = 3;
+
+impl<C: Compute> StepLoop<C> {
+    /// Steps until the inbox is closed, then stops all that is left.
+    pub fn run(mut self) {
+        while self.turn() == Next::GoOn {}
+    }
+
+    /// Takes what arrived and steps, or waits a little for an arrival.
+    pub fn turn(&mut self) -> Next {
+        self.status.beat((self.clock)());
+        if self.take_arrivals() == Next::End {
+            self.core.end_all(&FinishReason::Stopped, (self.clock)());
+            return Next::End;
+        }
+        if self.core.is_idle() {
+            return Next::GoOn;
+        }
+        self.step();
+        if self.broken_steps < MAX_BROKEN_STEPS {
+            return Next::GoOn;
+        }
+        tracing::error!(self.broken_steps, "the engine gives up");
+        let reason = FinishReason::Failed("the engine has broken down".to_owned());
+        self.core.end_all(&reason, (self.clock)());
+        Next::End
+    }
+
+    fn take_arrivals(&mut self) -> Next {
+        if self.core.is_idle() {
+            match self.inbox.recv_timeout(IDLE_BEAT) {
+                Ok(new) => self.core.submit(new, (self.clock)()),
+                Err(RecvTimeoutError::Timeout) => return Next::GoOn,
+                Err(RecvTimeoutError::Disconnected) => return Next::End,
+            }
+        }
+        loop {
+            match self.inbox.try_recv() {
+                Ok(new) => self.core.submit(new, (self.clock)()),
+                Err(TryRecvError::Empty) => return Next::GoOn,
+                Err(TryRecvError::Disconnected) => return Next::End,
+            }
+        }
+    }
+
+    /// One step. What breaks in it ends the answers it was for, and nothing else.
+    fn step(&mut self) {
+        let began = (self.clock)();
+        self.core.begin_step(began);
+        let spans = self.core.spans();
+        if spans.is_empty() {
+            return;
+        }
+        let plan = Plan { spans: &spans };
+        let computed = catch_unwind(AssertUnwindSafe(|| self.compute.forward(&plan)));
+        drop(spans);
+        let now = (self.clock)();
+        match computed {
+            Ok(forward) => {
+                self.broken_steps = 0;
+                self.take_all(forward, now);
+                self.core.end_step(began, now);
+            }
+            Err(_) => {
+                self.broken_steps += 1;
+                self.core.fail_step(now);
+            }
+        }
+    }
+
+    fn take_all(&mut self, forward: Forward, now: Instant) {
+        for (index, outcome) in forward.spans.into_iter().enumerate() {
+            let taken = catch_unwind(AssertUnwindSafe(|| {
+                self.core.take(index, outcome, self.compute.logits(index), now);
+            }));
+            if taken.is_err() {
+                self.core.fail_span(index, now);
+            }
+        }
+    }
+}
