@@ -74,6 +74,12 @@ impl Input {
         Input { max_batch, max_depth, batch: 0, depth: 0, blocks, floats }
     }
 
+    /// How many bytes [`Input::new`] allocates.
+    pub fn bytes(max_batch: usize, max_depth: usize) -> usize {
+        let blocks = max_batch * (max_depth / BLOCK_LEN) * size_of::<InputBlock>();
+        blocks + max_batch * max_depth * size_of::<f32>()
+    }
+
     /// Prepares `x`, replacing what was there.
     ///
     /// Shapes: `x` [batch, depth].

@@ -1,1 +1,26 @@
-//! The forward pass and the runner, the seam between scheduling and computing.
+//! The forward pass of the Qwen2 family, and the runner, the seam between scheduling and computing.
+//!
+//! Reading order:
+//! - [`Model`] in `weights.rs`: everything that is read from a model file, named as checkpoints do.
+//! - `layer.rs`: one layer as the paper has it: norm, attention, norm, feed-forward.
+//! - `scratch.rs`: the activations of a step, allocated once.
+//! - `step.rs`: which rows of the activations belong to whom, and how stopped ones leave.
+//! - [`Runner`]: a plan goes in, logits come out.
+//!
+//! A row is one token of one sequence at one position. What a row computes depends on the tokens
+//! before it in its sequence and on nothing else: not on the rows beside it, not on how a prompt is
+//! cut into steps, not on the number of threads.
+//!
+//! Absent on purpose: what the next token is (the sampler's), whose turn it is (the scheduler's),
+//! who owns a block (the cache's), and arithmetic (the kernels').
+
+mod layer;
+mod runner;
+mod scratch;
+mod step;
+mod weights;
+
+pub use crate::kv_cache::BlockId;
+pub use banter_kernels::KvType;
+pub use runner::{Forward, Plan, Runner, RunnerConfig, Span, SpanOutcome};
+pub use weights::{Model, ModelError};

@@ -1,0 +1,162 @@
+//! One layer: attention and a feed-forward network, each on a normed copy of the residual stream.
+//!
+//! Source: Qwen2 Technical Report, 2024; names are those of published checkpoints.
+
+use banter_kernels::{
+    Attend, BLOCK_TOKENS, Input, KvPages, Matrix, Pool, Rope, add, add_bias, attend, matmul,
+    rms_norm, rope, swiglu,
+};
+
+use super::scratch::Scratch;
+
+/// A layer of the model.
+pub(super) struct DecoderLayer {
+    pub input_layernorm: RmsNorm,
+    pub self_attn: SelfAttention,
+    pub post_attention_layernorm: RmsNorm,
+    pub mlp: Mlp,
+}
+
+/// Root mean square norm.
+pub(super) struct RmsNorm {
+    /// [width]
+    pub weight: Vec<f32>,
+    pub eps: f32,
+}
+
+/// Weights with a bias.
+pub(super) struct Linear {
+    /// [outputs, inputs]
+    pub weight: Matrix,
+    /// [outputs]
+    pub bias: Vec<f32>,
+}
+
+/// Grouped-query attention with rotary positions.
+pub(super) struct SelfAttention {
+    /// [heads * head_dim, hidden]
+    pub q_proj: Linear,
+    /// [kv_heads * head_dim, hidden]
+    pub k_proj: Linear,
+    /// [kv_heads * head_dim, hidden]
+    pub v_proj: Linear,
+    /// [hidden, heads * head_dim]
+    pub o_proj: Matrix,
+}
+
+/// Feed-forward network with a gate.
+pub(super) struct Mlp {
+    /// [feed_forward, hidden]
+    pub gate_proj: Matrix,
+    /// [feed_forward, hidden]
+    pub up_proj: Matrix,
+    /// [hidden, feed_forward]
+    pub down_proj: Matrix,
+}
+
+/// Where the rows of a step stand in their sequences, and what they compute with.
+pub(super) struct Rows<'a> {
+    pub pool: &'a Pool,
+    pub rope: &'a Rope,
+    /// [rows]
+    pub positions: &'a [u32],
+    /// Which blocks each sequence's rows attend to; their rows follow each other.
+    pub attends: &'a [Attend<'a>],
+}
+
+/// The pages of one layer.
+pub(super) struct LayerPages<'a> {
+    pub pages: &'a mut KvPages,
+    pub layer: usize,
+}
+
+impl DecoderLayer {
+    /// Adds this layer's two contributions to the residual stream `scratch.x`.
+    pub fn forward(&self, rows: &Rows<'_>, pages: &mut LayerPages<'_>, scratch: &mut Scratch) {
+        let (pool, count) = (rows.pool, rows.positions.len());
+
+        self.input_layernorm.forward(pool, scratch.x.rows(count), scratch.h.rows_mut(count));
+        self.self_attn.forward(rows, pages, scratch);
+        add(pool, scratch.x.rows_mut(count), scratch.h.rows(count));
+
+        let norm = &self.post_attention_layernorm;
+        norm.forward(pool, scratch.x.rows(count), scratch.h.rows_mut(count));
+        self.mlp.forward(pool, count, scratch);
+        add(pool, scratch.x.rows_mut(count), scratch.h.rows(count));
+    }
+}
+
+impl SelfAttention {
+    /// Replaces the normed rows in `scratch.h` by what attention makes of them.
+    fn forward(&self, rows: &Rows<'_>, pages: &mut LayerPages<'_>, scratch: &mut Scratch) {
+        let (pool, count) = (rows.pool, rows.positions.len());
+        let Scratch { h, q, k, v, attended, input, .. } = scratch;
+        let q = q.rows_mut(count); // [rows, heads * head_dim]
+        let k = k.rows_mut(count); // [rows, kv_heads * head_dim]
+        let v = v.rows_mut(count); // [rows, kv_heads * head_dim]
+        let attended = attended.rows_mut(count); // [rows, heads * head_dim]
+
+        input.set(pool, h.rows(count), count, h.width());
+        self.q_proj.forward(pool, input, q);
+        self.k_proj.forward(pool, input, k);
+        self.v_proj.forward(pool, input, v);
+        rope(pool, rows.rope, q, rows.positions);
+        rope(pool, rows.rope, k, rows.positions);
+        pages.write(rows, k, v);
+        attend(pool, pages.pages, pages.layer, q, rows.attends, attended);
+
+        input.set(pool, attended, count, self.o_proj.depth());
+        matmul(pool, &self.o_proj, input, h.rows_mut(count));
+    }
+}
+
+impl Mlp {
+    /// Replaces the normed rows in `scratch.h` by what the network makes of them.
+    fn forward(&self, pool: &Pool, count: usize, scratch: &mut Scratch) {
+        let Scratch { h, gate, up, input, .. } = scratch;
+        let gate = gate.rows_mut(count); // [rows, feed_forward]
+        let up = up.rows_mut(count); // [rows, feed_forward]
+
+        input.set(pool, h.rows(count), count, h.width());
+        matmul(pool, &self.gate_proj, input, gate);
+        matmul(pool, &self.up_proj, input, up);
+        swiglu(pool, gate, up);
+
+        input.set(pool, gate, count, self.down_proj.depth());
+        matmul(pool, &self.down_proj, input, h.rows_mut(count));
+    }
+}
+
+impl RmsNorm {
+    /// Shapes: `x`, `out` [rows, width].
+    pub fn forward(&self, pool: &Pool, x: &[f32], out: &mut [f32]) {
+        rms_norm(pool, x, &self.weight, self.eps, out);
+    }
+}
+
+impl Linear {
+    /// Shapes: `input` [rows, inputs], `output` [rows, outputs].
+    fn forward(&self, pool: &Pool, input: &Input, output: &mut [f32]) {
+        matmul(pool, &self.weight, input, output);
+        add_bias(pool, output, &self.bias);
+    }
+}
+
+impl LayerPages<'_> {
+    /// Stores every row's keys and values before any row attends, so that a row sees those of its
+    /// own step as rounded as those of steps before.
+    ///
+    /// Shapes: `k`, `v` [rows, kv_heads * head_dim].
+    fn write(&mut self, rows: &Rows<'_>, k: &[f32], v: &[f32]) {
+        let shape = self.pages.shape();
+        let width = shape.kv_heads * shape.head_dim;
+        let mut tokens = k.chunks_exact(width).zip(v.chunks_exact(width));
+        for span in rows.attends {
+            let positions = span.first_position..span.first_position + span.rows;
+            for (position, (k, v)) in positions.zip(tokens.by_ref()) {
+                let block = span.blocks[position / BLOCK_TOKENS];
+                self.pages.write(self.layer, block, position % BLOCK_TOKENS, k, v);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The one seam between scheduling and computing: a plan goes in, logits come out.
+
+use banter_kernels::kv::MAX_HEAD_DIM;
+use banter_kernels::{KvPages, KvShape, KvType, Pool, Rope};
+
+use super::BlockId;
+use super::layer::{LayerPages, Rows};
+use super::scratch::Scratch;
+use super::step::{SampledRow, Step};
+use super::weights::{Model, ModelError};
+use crate::StopFlag;
+use crate::model_file::ModelConfig;
+use crate::text::TokenId;
+
+/// What a runner has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunnerConfig {
+    /// What cached keys and values are rounded to.
+    pub kv_type: KvType,
+    /// Blocks of the KV cache.
+    pub block_count: usize,
+    /// The most rows of a step, all spans together.
+    pub max_rows: usize,
+    /// The most spans of a step.
+    pub max_spans: usize,
+    /// Positions of a sequence are below this.
+    pub context_tokens: usize,
+}
+
+/// What one step computes; no two spans are of one sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// At most [`RunnerConfig::max_spans`], with at most [`RunnerConfig::max_rows`] tokens in all.
+    pub spans: &'a [Span<'a>],
+}
+
+/// Consecutive tokens of one sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'a> {
+    /// The sequence's blocks, from position 0 on, with room for this span's tokens.
+    pub blocks: &'a [BlockId],
+    /// Position of the first token; keys and values of all before it are in the blocks.
+    pub first_position: usize,
+    /// At least one.
+    pub tokens: &'a [TokenId],
+    /// Whether logits are wanted after the last token.
+    pub sample: bool,
+    /// Looked at before every layer and before the logits.
+    pub stop: &'a StopFlag,
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// In the plan's order.
+    pub spans: Vec<SpanOutcome>,
+}
+
+/// What became of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanOutcome {
+    /// Its keys and values are in its blocks, and its logits are there if they were wanted.
+    Done,
+    /// It was left; what its blocks hold at its positions is worthless.
+    Stopped {
+        /// Layers that were computed for it in this step.
+        layers_run: usize,
+        /// How many of them were begun after the flag was raised: at most one.
+        layers_after_stop: usize,
+    },
+}
+
+/// Owns a model, its KV cache and the threads, and runs steps.
+pub struct Runner {
+    model: Model,
+    pool: Pool,
+    config: RunnerConfig,
+    pages: KvPages,
+    rope: Rope,
+    scratch: Scratch,
+    /// Blocks of all spans of the step, one span after another, as the kernels take them.
+    blocks: Vec<u32>,
+    /// Whose logits the last step left, in the order of their rows.
+    sampled_spans: Vec<usize>,
+}
+
+impl Plan<'_> {
+    /// The tokens of all spans.
+    pub fn rows(&self) -> usize {
+        self.spans.iter().map(|span| span.tokens.len()).sum()
+    }
+}
+
+impl Runner {
+    /// Allocates the KV cache and everything else a step needs.
+    ///
+    /// Errors: no memory, or heads wider than the kernels have room for.
+    pub fn new(model: Model, pool: Pool, config: RunnerConfig) -> Result<Runner, ModelError> {
+        let shape = kv_shape(model.config(), config.kv_type, config.block_count);
+        if shape.head_dim > MAX_HEAD_DIM {
+            return Err(ModelError::HeadDim { most: MAX_HEAD_DIM, found: shape.head_dim });
+        }
+        let pages = KvPages::new(shape).map_err(ModelError::Cache)?;
+        let rope = Rope::new(shape.head_dim, model.config().rope_base, config.context_tokens);
+        let scratch = Scratch::new(model.config(), config.max_rows, config.max_spans);
+        let blocks = Vec::with_capacity(config.block_count);
+        let sampled_spans = Vec::with_capacity(config.max_spans);
+        Ok(Runner { model, pool, config, pages, rope, scratch, blocks, sampled_spans })
+    }
+
+    /// How many bytes one block of the KV cache takes, over all layers.
+    pub fn block_bytes(config: &ModelConfig, kv_type: KvType) -> usize {
+        KvPages::block_bytes(kv_shape(config, kv_type, 1))
+    }
+
+    /// How many bytes a runner takes beside the weights and the KV cache.
+    pub fn scratch_bytes(model: &ModelConfig, config: &RunnerConfig) -> usize {
+        let angles = config.context_tokens * model.head_dim * size_of::<f32>();
+        Scratch::bytes(model, config.max_rows, config.max_spans) + angles
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What there is room for.
+    pub fn config(&self) -> &RunnerConfig {
+        &self.config
+    }
+
+    /// Runs one step.
+    ///
+    /// Between two layers every span's stop flag is read; the rows of stopped spans are taken out
+    /// and the others go on, bit for bit as they would have.
+    /// Panics if the plan breaks a rule of [`Plan`], [`Span`] or [`RunnerConfig`].
+    pub fn forward(&mut self, plan: &Plan<'_>) -> Forward {
+        self.forward_observed(plan, &mut |_| {})
+    }
+
+    /// The logits after the last token of a span of the last step: [vocabulary_rows].
+    ///
+    /// None if they were not asked for, or the span was stopped.
+    pub fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
+        let row = self.sampled_spans.iter().position(|sampled| *sampled == span)?;
+        Some(self.scratch.logits.row_mut(row))
+    }
+
+    /// Runs one step and calls `begun` inside each layer, after the flags were read: what a stop
+    /// does in the middle of a step can be tested without luck.
+    pub(super) fn forward_observed(
+        &mut self,
+        plan: &Plan<'_>,
+        begun: &mut dyn FnMut(usize),
+    ) -> Forward {
+        self.check(plan);
+        let Runner { model, pool, pages, rope, scratch, blocks, sampled_spans, .. } = self;
+        blocks.clear();
+        blocks.extend(plan.spans.iter().flat_map(|span| span.blocks).map(|block| block.0));
+        let mut step = Step::new(plan, blocks);
+
+        for (row, token) in step.tokens().enumerate() {
+            model.embed_tokens.row(token.0 as usize, scratch.x.row_mut(row));
+        }
+        for (index, layer) in model.layers.iter().enumerate() {
+            step.begin_layer(&mut scratch.x);
+            if step.positions().is_empty() {
+                break;
+            }
+            begun(index);
+            let (positions, attends) = (step.positions(), step.attends());
+            let rows = Rows { pool, rope, positions, attends };
+            layer.forward(&rows, &mut LayerPages { pages, layer: index }, scratch);
+        }
+        step.remove_stopped(&mut scratch.x);
+
+        sampled_spans.clear();
+        for (place, SampledRow { span, row }) in step.sampled_rows().enumerate() {
+            scratch.x.move_rows(row, place, 1);
+            sampled_spans.push(span);
+        }
+        model.logits(pool, sampled_spans.len(), scratch);
+        Forward { spans: step.into_outcomes() }
+    }
+
+    fn check(&self, plan: &Plan<'_>) {
+        let RunnerConfig { max_rows, max_spans, context_tokens, .. } = self.config;
+        assert!(plan.rows() <= max_rows, "{} rows in a step of {max_rows}", plan.rows());
+        assert!(plan.spans.len() <= max_spans, "{} spans in {max_spans}", plan.spans.len());
+        let vocabulary_rows = self.model.config().vocabulary_rows;
+        for span in plan.spans {
+            let end = span.first_position + span.tokens.len();
+            assert!(end <= context_tokens, "position {end} in a context of {context_tokens}");
+            let is_token = |token: &TokenId| (token.0 as usize) < vocabulary_rows;
+            assert!(span.tokens.iter().all(is_token), "tokens below {vocabulary_rows}");
+        }
+    }
+}
+
+fn kv_shape(config: &ModelConfig, kv_type: KvType, block_count: usize) -> KvShape {
+    let ModelConfig { layers, kv_heads, head_dim, .. } = *config;
+    KvShape { layers, kv_heads, head_dim, block_count, kv_type }
+}

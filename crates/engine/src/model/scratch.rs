@@ -1,0 +1,111 @@
+//! The activations of a step: allocated once, for the largest step there can be.
+
+use banter_kernels::Input;
+
+use crate::model_file::ModelConfig;
+
+/// Buffers of a forward pass; what a step does not use keeps what an earlier one left.
+pub(super) struct Scratch {
+    /// The residual stream: [rows, hidden].
+    pub x: Buffer,
+    /// What attention or the feed-forward network is given, then what it gives back: [rows, hidden].
+    pub h: Buffer,
+    /// [rows, heads * head_dim]
+    pub q: Buffer,
+    /// [rows, kv_heads * head_dim]
+    pub k: Buffer,
+    /// [rows, kv_heads * head_dim]
+    pub v: Buffer,
+    /// [rows, heads * head_dim]
+    pub attended: Buffer,
+    /// [rows, feed_forward]
+    pub gate: Buffer,
+    /// [rows, feed_forward]
+    pub up: Buffer,
+    /// One row for each span that is sampled: [spans, vocabulary_rows].
+    pub logits: Buffer,
+    /// What the next matmul reads.
+    pub input: Input,
+}
+
+impl Scratch {
+    /// Room for steps of `max_rows` rows, in at most `max_spans` spans.
+    pub fn new(config: &ModelConfig, max_rows: usize, max_spans: usize) -> Scratch {
+        let Widths { hidden, q, kv, feed_forward } = Widths::of(config);
+        Scratch {
+            x: Buffer::new(max_rows, hidden),
+            h: Buffer::new(max_rows, hidden),
+            q: Buffer::new(max_rows, q),
+            k: Buffer::new(max_rows, kv),
+            v: Buffer::new(max_rows, kv),
+            attended: Buffer::new(max_rows, q),
+            gate: Buffer::new(max_rows, feed_forward),
+            up: Buffer::new(max_rows, feed_forward),
+            logits: Buffer::new(max_spans, config.vocabulary_rows),
+            input: Input::new(max_rows, hidden.max(q).max(feed_forward)),
+        }
+    }
+
+    /// How many bytes [`Scratch::new`] allocates.
+    pub fn bytes(config: &ModelConfig, max_rows: usize, max_spans: usize) -> usize {
+        let Widths { hidden, q, kv, feed_forward } = Widths::of(config);
+        let row_values = 2 * (hidden + q + kv + feed_forward);
+        let values = max_rows * row_values + max_spans * config.vocabulary_rows;
+        values * size_of::<f32>() + Input::bytes(max_rows, hidden.max(q).max(feed_forward))
+    }
+}
+
+/// How wide rows are.
+struct Widths {
+    hidden: usize,
+    q: usize,
+    kv: usize,
+    feed_forward: usize,
+}
+
+impl Widths {
+    fn of(config: &ModelConfig) -> Widths {
+        Widths {
+            hidden: config.hidden,
+            q: config.heads * config.head_dim,
+            kv: config.kv_heads * config.head_dim,
+            feed_forward: config.feed_forward,
+        }
+    }
+}
+
+/// Rows of equal width.
+pub(super) struct Buffer {
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl Buffer {
+    fn new(max_rows: usize, width: usize) -> Buffer {
+        Buffer { width, values: vec![0.0; max_rows * width] }
+    }
+
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The first `count` rows.
+    pub fn rows(&self, count: usize) -> &[f32] {
+        &self.values[..count * self.width]
+    }
+
+    /// The first `count` rows.
+    pub fn rows_mut(&mut self, count: usize) -> &mut [f32] {
+        &mut self.values[..count * self.width]
+    }
+
+    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        &mut self.values[row * self.width..][..self.width]
+    }
+
+    /// Copies `count` rows to where they overwrite others.
+    pub fn move_rows(&mut self, from: usize, to: usize, count: usize) {
+        let values = from * self.width..(from + count) * self.width;
+        self.values.copy_within(values, to * self.width);
+    }
+}

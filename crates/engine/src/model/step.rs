@@ -1,0 +1,140 @@
+//! The books of one step: whose rows are where, and who has left.
+
+use std::time::Instant;
+
+use banter_kernels::{Attend, BLOCK_TOKENS};
+
+use super::runner::{Plan, SpanOutcome};
+use super::scratch::Buffer;
+use crate::text::TokenId;
+
+/// The rows of a plan while they are computed.
+///
+/// A step allocates these few short lists and nothing else: they borrow the plan, so they cannot be
+/// older than it.
+pub(super) struct Step<'a> {
+    plan: &'a Plan<'a>,
+    /// Where the rows of each span of the plan attend.
+    spans: Vec<Attend<'a>>,
+    /// The spans still running, in order of their rows.
+    running: Vec<usize>,
+    /// Where the rows still running attend, beside `running`.
+    attends: Vec<Attend<'a>>,
+    /// Positions of the rows still running.
+    positions: Vec<u32>,
+    /// What became of each span of the plan so far.
+    outcomes: Vec<SpanOutcome>,
+    /// When each layer that was begun was begun.
+    layer_starts: Vec<Instant>,
+}
+
+/// A row that yields logits, and the span of the plan it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SampledRow {
+    pub span: usize,
+    pub row: usize,
+}
+
+impl<'a> Step<'a> {
+    /// All rows of `plan`; `blocks` are the blocks of all its spans, one span after another.
+    ///
+    /// Panics if a span has no rows, or no blocks for them.
+    pub fn new(plan: &'a Plan<'a>, mut blocks: &'a [u32]) -> Step<'a> {
+        let spans = plan.spans.iter().map(|span| {
+            let (own, rest) = blocks.split_at(span.blocks.len());
+            blocks = rest;
+            let (first_position, rows) = (span.first_position, span.tokens.len());
+            assert!(rows > 0, "a span has rows");
+            assert!(own.len() * BLOCK_TOKENS >= first_position + rows, "blocks for every row");
+            Attend { blocks: own, first_position, rows }
+        });
+        let spans: Vec<_> = spans.collect();
+        let mut step = Step {
+            plan,
+            running: (0..spans.len()).collect(),
+            attends: Vec::with_capacity(spans.len()),
+            positions: Vec::with_capacity(plan.rows()),
+            outcomes: vec![SpanOutcome::Done; spans.len()],
+            layer_starts: Vec::new(),
+            spans,
+        };
+        step.list_rows();
+        step
+    }
+
+    /// Positions of the rows still running.
+    pub fn positions(&self) -> &[u32] {
+        &self.positions
+    }
+
+    /// Where the rows still running attend.
+    pub fn attends(&self) -> &[Attend<'a>] {
+        &self.attends
+    }
+
+    /// Tokens of the rows still running, in order.
+    pub fn tokens(&self) -> impl Iterator<Item = TokenId> {
+        self.running.iter().flat_map(|span| self.plan.spans[*span].tokens.iter().copied())
+    }
+
+    /// The last row of each span still running that is sampled.
+    pub fn sampled_rows(&self) -> impl Iterator<Item = SampledRow> {
+        let mut end = 0;
+        let last_rows = self.running.iter().map(move |&span| {
+            end += self.spans[span].rows;
+            SampledRow { span, row: end - 1 }
+        });
+        last_rows.filter(|last| self.plan.spans[last.span].sample)
+    }
+
+    /// Notes that another layer begins, and looks at the stop flags: spans that were stopped leave
+    /// the books and their rows leave `x`, where the others move together.
+    ///
+    /// The time is taken first. A layer is then counted as begun after a stop only if the flag was
+    /// raised but could not be seen yet.
+    pub fn begin_layer(&mut self, x: &mut Buffer) {
+        let now = Instant::now();
+        self.remove_stopped(x);
+        self.layer_starts.push(now);
+    }
+
+    /// Takes spans that were stopped out of the books and their rows out of `x`.
+    pub fn remove_stopped(&mut self, x: &mut Buffer) {
+        let Step { plan, running, outcomes, layer_starts, .. } = self;
+        let (mut from, mut to) = (0, 0);
+        running.retain(|&span| {
+            let rows = plan.spans[span].tokens.len();
+            let first = from;
+            from += rows;
+            let Some(raised_at) = plan.spans[span].stop.raised_at() else {
+                x.move_rows(first, to, rows);
+                to += rows;
+                return true;
+            };
+            let layers_run = layer_starts.len();
+            let layers_after_stop = layer_starts.iter().filter(|start| **start > raised_at).count();
+            outcomes[span] = SpanOutcome::Stopped { layers_run, layers_after_stop };
+            false
+        });
+        if to < from {
+            self.list_rows();
+        }
+    }
+
+    /// What became of each span.
+    pub fn into_outcomes(self) -> Vec<SpanOutcome> {
+        self.outcomes
+    }
+
+    fn list_rows(&mut self) {
+        self.attends.clear();
+        self.attends.extend(self.running.iter().map(|&span| self.spans[span]));
+        self.positions.clear();
+        for attend in &self.attends {
+            let positions = attend.first_position..attend.first_position + attend.rows;
+            self.positions.extend(positions.map(|position| {
+                u32::try_from(position).expect("contexts are far below 2³² tokens")
+            }));
+        }
+    }
+}
