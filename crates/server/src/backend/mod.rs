@@ -3,9 +3,11 @@
 //! Two implementations: [`EngineBackend`] computes in this process, [`ScriptedBackend`] plays a
 //! script for tests and for work on the page.
 
+mod engine;
 mod scripted;
 mod slot;
 
+pub use engine::EngineBackend;
 pub use scripted::{ScriptedBackend, ScriptedCounters};
 pub use slot::{BackendSlot, Readiness};
 
@@ -109,10 +111,10 @@ pub struct Figures {
     pub cached_tokens: usize,
     /// Tokens of the answer.
     pub completion_tokens: usize,
-    /// Time from the request to the first token.
-    pub first_token_ms: f32,
-    /// Generation speed.
-    pub tokens_per_second: f32,
+    /// Time from the request to the first token, if there was one.
+    pub first_token_ms: Option<f32>,
+    /// Speed after the first token, if there were two.
+    pub tokens_per_second: Option<f32>,
     /// Time from the stop to the halt of the computation.
     pub halt_ms: Option<f32>,
 }

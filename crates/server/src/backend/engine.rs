@@ -1,0 +1,255 @@
+//! The engine in this process.
+
+use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
+use banter_engine::engine::{self, Engine, GenerateRequest, Refusal, Submit};
+use banter_engine::model_file::SamplingDefaults;
+use banter_engine::sampler::SamplingParams;
+use banter_engine::text::{Message, Role};
+use banter_protocol::Fault;
+use banter_protocol::http::{Defaults, TokenizedConversation};
+use banter_protocol::plain::{self, Ask, Parameters, Turn};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tracing::error;
+
+/// Texts being turned into tokens at the same time; more wait. A megabyte takes a core for a while,
+/// and the engine needs the cores too.
+const ENCODING_THREADS: usize = 2;
+/// Tokens of an answer when the client does not say.
+const DEFAULT_MAX_TOKENS: u32 = 2_048;
+
+/// See the module. Dropping it ends the engine.
+pub struct EngineBackend {
+    engine: Arc<Engine>,
+    info: BackendInfo,
+    sampling: SamplingParams,
+    encoding: Arc<Semaphore>,
+}
+
+impl EngineBackend {
+    /// Puts an engine behind the seam.
+    pub fn new(engine: Engine) -> EngineBackend {
+        let loaded = engine.info();
+        let sampling = defaults_of(&loaded.sampling_defaults);
+        let info = BackendInfo {
+            name: loaded.name.clone(),
+            licence: loaded.licence.clone(),
+            parameters: loaded.parameters,
+            weights_bytes: loaded.weight_bytes,
+            context_tokens: loaded.context_tokens,
+            defaults: Defaults {
+                max_tokens: DEFAULT_MAX_TOKENS,
+                temperature: sampling.temperature,
+                top_p: sampling.top_p,
+                repetition_penalty: sampling.repetition_penalty,
+            },
+        };
+        let encoding = Arc::new(Semaphore::new(ENCODING_THREADS));
+        EngineBackend { engine: Arc::new(engine), info, sampling, encoding }
+    }
+
+    /// Runs work on text outside the async threads, a few at a time.
+    fn encode<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine) -> Result<T, Fault> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Fault>> {
+        let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
+        async move {
+            let place = encoding.acquire_owned().await.expect("the places are never closed");
+            let work = spawn_blocking(move || {
+                let outcome = work(&engine);
+                drop(place);
+                outcome
+            });
+            work.await.unwrap_or_else(|error| {
+                error!(%error, "turning text into tokens failed");
+                Err(Fault::Internal { reason: "the text could not be turned into tokens".into() })
+            })
+        }
+        .boxed()
+    }
+}
+
+impl Backend for EngineBackend {
+    fn info(&self) -> &BackendInfo {
+        &self.info
+    }
+
+    fn health(&self) -> Health {
+        if self.engine.heartbeat().is_alive { Health::Ready } else { Health::Stalled }
+    }
+
+    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+        let request = request(*ask, &self.sampling);
+        self.encode(move |engine| match engine.submit(request) {
+            Submit::Accepted(generation) => {
+                let moved = Instant::now();
+                Ok(Box::new(EngineGeneration { generation, moved }) as Box<dyn Generation>)
+            }
+            Submit::QueueFull { position, estimate_ms } => Err(Fault::Busy {
+                reason: "too many answers are waiting".into(),
+                position,
+                estimate_ms: Some(estimate_ms),
+            }),
+            Submit::Refused(refusal) => Err(fault_of(refusal)),
+        })
+    }
+
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>> {
+        self.encode(move |engine| {
+            Ok(engine.text().encode(&text).into_iter().map(|token| token.0).collect())
+        })
+    }
+
+    fn fit(
+        &self,
+        turns: Vec<Turn>,
+        reserve_tokens: Option<usize>,
+    ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
+        self.encode(move |engine| {
+            let prompt = engine.fit(&messages(turns), reserve_tokens).map_err(fault_of)?;
+            Ok(TokenizedConversation {
+                tokens: prompt.ids.len(),
+                context_tokens: engine.info().context_tokens,
+                dropped_messages: prompt.dropped_messages,
+            })
+        })
+    }
+}
+
+struct EngineGeneration {
+    generation: engine::Generation,
+    /// When it last did anything, or was submitted.
+    moved: Instant,
+}
+
+impl Generation for EngineGeneration {
+    fn next(&mut self) -> BoxFuture<'_, Option<Event>> {
+        async {
+            let event = match self.generation.next().await? {
+                // A changed position in the queue is no step.
+                engine::Event::Queued { .. } => return Some(Event::Queued),
+                engine::Event::Prefill { .. } => Event::Progress,
+                engine::Event::Delta(piece) => Event::Delta(piece),
+                engine::Event::Finished(finished) => Event::Finished(self.finished(finished)),
+            };
+            self.moved = Instant::now();
+            Some(event)
+        }
+        .boxed()
+    }
+
+    fn stop(&self) {
+        self.generation.stop();
+    }
+
+    fn dropped_messages(&self) -> usize {
+        self.generation.dropped_messages()
+    }
+}
+
+impl EngineGeneration {
+    fn finished(&self, finished: engine::Finished) -> Finished {
+        let timeout = |while_doing| {
+            let seconds = self.moved.elapsed().as_secs();
+            FinishReason::Failed(Fault::Timeout { seconds, while_doing })
+        };
+        let reason = match finished.reason {
+            engine::FinishReason::EndToken | engine::FinishReason::StopString => FinishReason::Done,
+            engine::FinishReason::Length => FinishReason::Length,
+            engine::FinishReason::Stopped => FinishReason::Stopped,
+            engine::FinishReason::QueueTimeout => timeout("in the queue"),
+            engine::FinishReason::StepTimeout => timeout("without a step"),
+            engine::FinishReason::Failed(reason) => {
+                // What broke is for the operator, that it broke for the client.
+                error!(?reason, "the engine failed");
+                FinishReason::Failed(Fault::Internal { reason: "the engine failed".into() })
+            }
+        };
+        let (usage, timings) = (finished.usage, finished.timings);
+        let figures = Figures {
+            prompt_tokens: usage.prompt_tokens,
+            cached_tokens: usage.cached_tokens,
+            completion_tokens: usage.completion_tokens,
+            first_token_ms: timings.first_token_ms,
+            tokens_per_second: timings.tokens_per_second,
+            halt_ms: timings.halt_ms,
+        };
+        Finished { reason, figures }
+    }
+}
+
+fn fault_of(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::TooLong { tokens, limit } => Fault::TooLong { tokens, limit },
+        Refusal::CannotFit { prompt_tokens, max_tokens, total_blocks, .. } => Fault::TooLong {
+            tokens: prompt_tokens + max_tokens,
+            limit: total_blocks * banter_engine::kv_cache::BLOCK_TOKENS,
+        },
+        Refusal::InvalidParameter(error) => Fault::InvalidParameter {
+            field: error.field.into(),
+            expected: error.range.into(),
+            found: error.value,
+        },
+        Refusal::Template(reason) => Fault::Internal { reason: format!("chat template: {reason}") },
+        Refusal::Closed => Fault::Internal { reason: "the engine has ended".into() },
+    }
+}
+
+/// The model's own values, and where it names none those that Qwen2.5-Instruct is published with.
+fn defaults_of(model: &SamplingDefaults) -> SamplingParams {
+    SamplingParams {
+        temperature: model.temperature.unwrap_or(0.7),
+        top_p: model.top_p.unwrap_or(0.8),
+        top_k: model.top_k.unwrap_or(20),
+        repetition_penalty: model.repetition_penalty.unwrap_or(1.05),
+        ..SamplingParams::default()
+    }
+}
+
+fn request(ask: Ask, defaults: &SamplingParams) -> GenerateRequest {
+    let Parameters {
+        max_tokens,
+        temperature,
+        top_p,
+        repetition_penalty,
+        top_k,
+        min_p,
+        presence_penalty,
+        frequency_penalty,
+        seed,
+        stop_strings,
+    } = ask.parameters;
+    let sampling = SamplingParams {
+        temperature: temperature.unwrap_or(defaults.temperature),
+        top_k: top_k.unwrap_or(defaults.top_k),
+        top_p: top_p.unwrap_or(defaults.top_p),
+        min_p: min_p.unwrap_or(defaults.min_p),
+        repetition_penalty: repetition_penalty.unwrap_or(defaults.repetition_penalty),
+        presence_penalty: presence_penalty.unwrap_or(defaults.presence_penalty),
+        frequency_penalty: frequency_penalty.unwrap_or(defaults.frequency_penalty),
+        seed,
+    };
+    GenerateRequest {
+        messages: messages(ask.turns),
+        sampling,
+        max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
+        stop_strings,
+    }
+}
+
+fn messages(turns: Vec<Turn>) -> Vec<Message> {
+    let message = |turn: Turn| Message {
+        role: match turn.role {
+            plain::Role::System => Role::System,
+            plain::Role::User => Role::User,
+            plain::Role::Assistant => Role::Assistant,
+        },
+        content: turn.content,
+    };
+    turns.into_iter().map(message).collect()
+}
