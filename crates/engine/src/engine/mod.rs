@@ -233,7 +233,7 @@ impl Engine {
 
     /// The newest part of the conversation that leaves room for an answer; a message that leaves
     /// less room than usual is still answered.
-    fn fit(&self, messages: &[Message], max_tokens: Option<usize>) -> Result<Prompt, Refusal> {
+    pub fn fit(&self, messages: &[Message], max_tokens: Option<usize>) -> Result<Prompt, Refusal> {
         let context_tokens = self.info.context_tokens;
         let usual = context_tokens / ANSWER_PART;
         let reserve = max_tokens.unwrap_or(usual).min(usual);
