@@ -95,7 +95,6 @@ impl Bytes {
         }
     }
 
-    #[allow(dead_code)] // Hugging Face folders are read next.
     /// The whole file, which must not be longer than `limit`.
     pub fn read_all(&self, limit: u64) -> Result<Vec<u8>, Fault> {
         let len = usize::try_from(self.len).ok().filter(|_| self.len <= limit);

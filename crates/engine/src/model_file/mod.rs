@@ -16,6 +16,7 @@
 //! - `bytes`: where bytes come from.
 //! - `gguf`: single and split GGUF files.
 //! - `hugging_face`: folders of `config.json`, safetensors and `tokenizer.json`.
+//! - `parsers`: the parsers by themselves, for fuzzing.
 //!
 //! Absent on purpose: memory mapping, pickled checkpoints (`.bin`, `.pt`), other architectures.
 
@@ -23,6 +24,9 @@ mod bytes;
 mod config;
 mod error;
 pub(crate) mod gguf;
+mod hugging_face;
+#[doc(hidden)]
+pub mod parsers;
 mod sampling;
 mod tensors;
 
@@ -120,6 +124,7 @@ impl ModelFile {
     /// Errors: anything that is not a complete Qwen2 model this engine can run, see [`Fault`].
     pub fn open(source: &ModelSource) -> Result<ModelFile, ModelFileError> {
         match source {
+            ModelSource::Path(path) if path.is_dir() => hugging_face::open(path),
             ModelSource::Path(path) => gguf::open(Bytes::open(path)?),
             ModelSource::Embedded { name, bytes } => gguf::open(Bytes::embedded(name, bytes)),
         }

@@ -117,6 +117,31 @@ impl TensorName {
         format!("blk.{layer}.{name}")
     }
 
+    /// The name in a Hugging Face folder.
+    pub(crate) fn hugging_face_name(self) -> String {
+        let (layer, tensor) = match self {
+            TensorName::Embedding => return "model.embed_tokens.weight".to_string(),
+            TensorName::OutputNorm => return "model.norm.weight".to_string(),
+            TensorName::Head => return "lm_head.weight".to_string(),
+            TensorName::Layer(layer, tensor) => (layer, tensor),
+        };
+        let name = match tensor {
+            LayerTensor::AttentionNorm => "input_layernorm.weight",
+            LayerTensor::Q => "self_attn.q_proj.weight",
+            LayerTensor::K => "self_attn.k_proj.weight",
+            LayerTensor::V => "self_attn.v_proj.weight",
+            LayerTensor::QBias => "self_attn.q_proj.bias",
+            LayerTensor::KBias => "self_attn.k_proj.bias",
+            LayerTensor::VBias => "self_attn.v_proj.bias",
+            LayerTensor::O => "self_attn.o_proj.weight",
+            LayerTensor::FeedForwardNorm => "post_attention_layernorm.weight",
+            LayerTensor::Gate => "mlp.gate_proj.weight",
+            LayerTensor::Up => "mlp.up_proj.weight",
+            LayerTensor::Down => "mlp.down_proj.weight",
+        };
+        format!("model.layers.{layer}.{name}")
+    }
+
     /// The shape the hyper-parameters imply.
     pub(crate) fn shape(self, config: &ModelConfig) -> Shape {
         let q_width = config.heads * config.head_dim;

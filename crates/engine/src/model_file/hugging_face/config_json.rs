@@ -1,0 +1,108 @@
+//! `config.json`: the hyper-parameters.
+
+use super::super::config::{ModelConfig, RawConfig, Stated};
+use super::super::error::{Fault, ModelFileError, printable};
+use super::folder::Folder;
+use super::json::Object;
+
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Reads and checks the hyper-parameters.
+pub(super) fn read(folder: &Folder) -> Result<ModelConfig, ModelFileError> {
+    let file = folder.read("config.json", MAX_BYTES)?;
+    parse(&file.content).map_err(|fault| fault.in_file(&file.name))
+}
+
+/// Parses and checks the content of `config.json`.
+pub(in super::super) fn parse(bytes: &[u8]) -> Result<ModelConfig, Fault> {
+    let object = Object::parse(bytes)?;
+    check_architecture(&object)?;
+    refuse_variations(&object)?;
+    let size = |key: &str| object.require(key, object.unsigned(key)?);
+    let raw = RawConfig {
+        layers: size("num_hidden_layers")?,
+        hidden: size("hidden_size")?,
+        heads: size("num_attention_heads")?,
+        kv_heads: size("num_key_value_heads")?,
+        head_dim: object.unsigned("head_dim")?,
+        feed_forward: size("intermediate_size")?,
+        vocabulary_rows: size("vocab_size")?,
+        trained_context: size("max_position_embeddings")?,
+        rope_base: rope_base(&object)?,
+        rms_eps: object.require("rms_norm_eps", object.float("rms_norm_eps")?)?,
+        tied_embeddings: object
+            .require("tie_word_embeddings", object.bool("tie_word_embeddings")?)?,
+    };
+    raw.check()
+}
+
+fn check_architecture(object: &Object) -> Result<(), Fault> {
+    for (key, expected) in [("model_type", "qwen2"), ("hidden_act", "silu")] {
+        let found = object.require(key, object.string(key)?)?;
+        if found != expected {
+            let found = format!("{}, which this engine does not run", printable(found));
+            return Err(Fault::key(key, expected, found));
+        }
+    }
+    // Reward and embedding models have the same type and another head.
+    let expected = "Qwen2ForCausalLM";
+    let Some(architectures) = object.get("architectures") else { return Ok(()) };
+    if architectures.as_array().is_some_and(|names| names.iter().any(|name| name == expected)) {
+        return Ok(());
+    }
+    Err(object.wrong("architectures", expected, architectures))
+}
+
+/// The base of the rotary angles: `rope_theta`, in newer files within `rope_parameters`.
+fn rope_base(object: &Object) -> Result<Stated<f64>, Fault> {
+    let newer = match object.object("rope_parameters")? {
+        Some(parameters) => parameters.float("rope_theta")?,
+        None => None,
+    };
+    match newer {
+        Some(base) => Ok(base),
+        None => object.require("rope_theta", object.float("rope_theta")?),
+    }
+}
+
+/// Refuses what would change the results and is not implemented.
+fn refuse_variations(object: &Object) -> Result<(), Fault> {
+    for key in ["rope_scaling", "rope_parameters"] {
+        if let Some(scaling) = object.object(key)? {
+            refuse_scaling(&scaling, key)?;
+        }
+    }
+    let is_sliding = |kind: &serde_json::Value| kind == "sliding_attention";
+    let layer_types = object.get("layer_types").and_then(serde_json::Value::as_array);
+    if object.bool("use_sliding_window")? == Some(true)
+        || layer_types.is_some_and(|kinds| kinds.iter().any(is_sliding))
+    {
+        return Err(Fault::Unsupported {
+            feature: "a sliding attention window (use_sliding_window, layer_types)".to_string(),
+            advice: "use a model with full attention, such as any Qwen2.5-Instruct".to_string(),
+        });
+    }
+    if let Some(quantisation) = object.object("quantization_config")? {
+        let method = quantisation.string("quant_method")?.unwrap_or("no method");
+        return Err(Fault::Unsupported {
+            feature: format!("quantization_config with {}", printable(method)),
+            advice: "use the folder of the unquantised model, or a GGUF file".to_string(),
+        });
+    }
+    Ok(())
+}
+
+fn refuse_scaling(scaling: &Object, key: &str) -> Result<(), Fault> {
+    let kind = match scaling.string("rope_type")? {
+        Some(kind) => kind,
+        None => scaling.string("type")?.unwrap_or("default"),
+    };
+    let factor = scaling.float("factor")?.map_or(1.0, |stated| stated.value);
+    if kind == "default" || factor == 1.0 {
+        return Ok(());
+    }
+    Err(Fault::Unsupported {
+        feature: format!("rope scaling of type {} by {factor} (key {key})", printable(kind)),
+        advice: format!("remove {key} from config.json, and stay within the trained context"),
+    })
+}
