@@ -6,7 +6,7 @@ use std::time::Duration;
 use banter_kernels::{Isa, KvType};
 
 use super::memory::MemoryError;
-use super::standin::ModelError;
+use crate::model::ModelError;
 use crate::model_file::{ModelFileError, ModelSource, SamplingDefaults};
 use crate::scheduler::MIN_PROMPT_ROWS;
 use crate::text::TextError;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use super::answer::{Answer, NewAnswer, WholeText};
 use super::generation::FinishReason;
 use super::pace::{Company, Pace, milliseconds};
-use super::standin::{Span, SpanOutcome};
 use super::status::Status;
+use crate::model::{Span, SpanOutcome};
 use crate::sampler::{SampleScratch, TokenRows};
 use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
 use crate::text::Text;
@@ -22,7 +22,7 @@ use crate::text::Text;
 pub struct Patience {
     /// From its arrival to its admission.
     pub queue: Duration,
-    /// Between two steps that compute something for it.
+    /// After giving up its blocks, until it has them again and is computed.
     pub step: Duration,
 }
 
@@ -190,22 +190,29 @@ impl Core {
         self.publish();
     }
 
-    /// Ends what was stopped, and what waited longer than it may.
+    /// Ends what was stopped, and what waited longer than it may. Whoever runs does not wait: it
+    /// gets a row in every step.
     fn end_overdue(&mut self, now: Instant) {
-        for id in self.everyone() {
-            let answer = &self.answers[&id];
-            let idle_for = now.saturating_duration_since(answer.idle_since());
-            let reason = if answer.stop_flag().is_raised() {
-                FinishReason::Stopped
-            } else if !answer.was_admitted() && idle_for >= self.patience.queue {
-                FinishReason::QueueTimeout
-            } else if answer.was_admitted() && idle_for >= self.patience.step {
-                FinishReason::StepTimeout
-            } else {
-                continue;
-            };
-            self.end(id, reason, now);
+        let waiting = self.scheduler.waiting().map(|id| (id, self.overdue(id, now)));
+        let running = self.scheduler.running().map(|id| (id, None));
+        let overdue: Vec<_> = running.chain(waiting).collect();
+        for (id, reason) in overdue {
+            let is_stopped = self.answers[&id].stop_flag().is_raised();
+            let stopped = is_stopped.then_some(FinishReason::Stopped);
+            if let Some(reason) = stopped.or(reason) {
+                self.end(id, reason, now);
+            }
         }
+    }
+
+    fn overdue(&self, waiting: SequenceId, now: Instant) -> Option<FinishReason> {
+        let answer = &self.answers[&waiting];
+        let (patience, reason) = match answer.was_admitted() {
+            false => (self.patience.queue, FinishReason::QueueTimeout),
+            true => (self.patience.step, FinishReason::StepTimeout),
+        };
+        let idle_for = now.saturating_duration_since(answer.idle_since());
+        (idle_for >= patience).then_some(reason)
     }
 
     fn tell_positions(&mut self) {

@@ -300,6 +300,12 @@ impl Generation {
         self.facts.seed
     }
 
+    /// The events that are there already.
+    #[cfg(test)]
+    pub(super) fn take_ready(&mut self) -> Vec<Event> {
+        self.events.drain().collect()
+    }
+
     /// A channel that closes without an end means that the engine's thread is gone; whoever waits
     /// is still told exactly one end.
     fn passed_on(&mut self, received: Option<Event>) -> Event {

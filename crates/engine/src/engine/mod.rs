@@ -20,15 +20,19 @@ mod generation;
 mod machine;
 mod memory;
 mod pace;
-mod standin;
 mod status;
 mod thread;
+
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use banter_kernels::{Isa, KvPages, KvShape, Pool};
+use banter_kernels::{Isa, Pool};
 use flume::{Sender, TrySendError};
 
 pub use config::{
@@ -46,12 +50,12 @@ use self::core::{Core, Patience};
 use self::generation::{Delivery, GenerationFacts};
 use self::machine::Machine;
 use self::memory::MemoryNeeds;
-use self::standin::{Model, Runner, RunnerConfig};
 use self::status::Status;
 use self::thread::{Compute, StepLoop};
 use crate::StopFlag;
 use crate::kv_cache::BLOCK_TOKENS;
-use crate::model_file::{ModelConfig, ModelFile};
+use crate::model::{Model, Runner, RunnerConfig};
+use crate::model_file::ModelFile;
 use crate::sampler::{ParameterError, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::text::{Message, Prompt, StopStrings, Text, TextDecoder, TextError};
@@ -88,23 +92,21 @@ impl Engine {
         let context_tokens = config.context_for(trained_context)?;
         let text = Arc::new(Text::new(file.vocabulary(), file.chat_template())?);
         let machine = Machine::here();
-        let needs = memory_needs(&config, &file, context_tokens, &machine);
-        let total_blocks = needs.cache_blocks()?;
+        let mut runner_config = RunnerConfig {
+            kv_type: config.kv_type,
+            block_count: 0,
+            max_rows: config.step_tokens,
+            max_spans: config.max_sequences,
+            context_tokens,
+        };
+        let needs = memory_needs(&config, &file, &runner_config, &machine);
+        runner_config.block_count = needs.cache_blocks()?;
         let description = file.description();
         let threads = config.threads_for(machine.cores(), description.parameters);
         let pool = Pool::new(config.isa.unwrap_or_else(Isa::best), threads);
         let isa = pool.isa().name();
         let model = Model::load(&file, &pool, &mut |fraction| progress(LoadProgress { fraction }))?;
-        let runner = Runner::new(
-            model,
-            pool,
-            RunnerConfig {
-                kv_type: config.kv_type,
-                block_count: total_blocks,
-                max_rows: config.step_tokens,
-                context_tokens,
-            },
-        )?;
+        let runner = Runner::new(model, pool, runner_config)?;
         let info = EngineInfo {
             name: description.name.clone(),
             licence: description.licence.clone(),
@@ -112,8 +114,8 @@ impl Engine {
             parameters: description.parameters,
             weight_types: description.weight_types.clone(),
             weight_bytes: needs.weight_bytes,
-            cache_bytes: needs.block_bytes * total_blocks as u64,
-            cache_tokens: total_blocks * BLOCK_TOKENS,
+            cache_bytes: needs.block_bytes * runner_config.block_count as u64,
+            cache_tokens: runner_config.block_count * BLOCK_TOKENS,
             context_tokens,
             trained_context,
             sampling_defaults: file.sampling_defaults().clone(),
@@ -231,8 +233,9 @@ impl Engine {
         Ok((new, generation))
     }
 
-    /// The newest part of the conversation that leaves room for an answer; a message that leaves
-    /// less room than usual is still answered.
+    /// The prompt of a conversation: its newest part that leaves room for an answer of `max_tokens`,
+    /// or of a quarter of the context if that is less. A message that leaves less room than that is
+    /// still answered.
     pub fn fit(&self, messages: &[Message], max_tokens: Option<usize>) -> Result<Prompt, Refusal> {
         let context_tokens = self.info.context_tokens;
         let usual = context_tokens / ANSWER_PART;
@@ -312,35 +315,19 @@ fn check_lengths(request: &GenerateRequest) -> Result<(), ParameterError> {
 fn memory_needs(
     config: &EngineConfig,
     file: &ModelFile,
-    context_tokens: usize,
+    runner: &RunnerConfig,
     machine: &Machine,
 ) -> MemoryNeeds {
-    let model = file.config();
-    let block = KvShape {
-        layers: model.layers,
-        kv_heads: model.kv_heads,
-        head_dim: model.head_dim,
-        block_count: 1,
-        kv_type: config.kv_type,
-    };
     MemoryNeeds {
         available_bytes: machine.available_memory_bytes(),
         weight_bytes: Model::weight_bytes_needed(file),
-        step_bytes: step_bytes(model, config),
-        block_bytes: KvPages::block_bytes(block) as u64,
-        context_tokens,
+        step_bytes: Runner::scratch_bytes(file.config(), runner) as u64 + LOADING_BYTES,
+        block_bytes: Runner::block_bytes(file.config(), runner.kv_type) as u64,
+        context_tokens: runner.context_tokens,
         max_sequences: config.max_sequences,
         kv_memory_bytes: config.kv_memory_bytes,
     }
 }
 
-/// Working memory of the largest step, near enough: the rows between two operations, the logits of
-/// every sequence, and what is written while loading.
-fn step_bytes(model: &ModelConfig, config: &EngineConfig) -> u64 {
-    const WIDE_BUFFERS: usize = 8;
-    const LOADING_BYTES: u64 = 32 << 20;
-    let row = WIDE_BUFFERS * model.hidden + 3 * model.feed_forward;
-    let rows = config.step_tokens as u64 * row as u64;
-    let logits = config.max_sequences as u64 * model.vocabulary_rows as u64;
-    (rows + logits) * size_of::<f32>() as u64 + LOADING_BYTES
-}
+/// What loading takes beside the weights: a buffer of file bytes for every thread, and the text.
+const LOADING_BYTES: u64 = 64 << 20;

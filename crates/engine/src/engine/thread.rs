@@ -9,8 +9,8 @@ use flume::{Receiver, RecvTimeoutError, TryRecvError};
 use super::answer::NewAnswer;
 use super::core::Core;
 use super::generation::FinishReason;
-use super::standin::{Forward, Plan, Runner};
 use super::status::Status;
+use crate::model::{Forward, Plan, Runner};
 
 /// What the loop asks of whatever computes: the runner, or a script in tests.
 pub trait Compute {

@@ -1,0 +1,105 @@
+//! A stand-in for the runner that computes nothing and yet notices every mistake in the books.
+//!
+//! Its "keys and values" are the tokens themselves, kept in the blocks it is told to use. The logits
+//! of a row are a function of all tokens read back through the sequence's blocks, so a block that
+//! was shared, lost or not computed changes the answer or breaks the step.
+
+use super::thread::Compute;
+use crate::kv_cache::{BLOCK_TOKENS, BlockId};
+use crate::model::{Forward, Plan, SpanOutcome};
+use crate::sampler::random::uniform;
+use crate::text::TokenId;
+
+/// How many layers a step pretends to have.
+pub const LAYERS: usize = 4;
+
+/// Where a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Steps before this one.
+    pub step: usize,
+    /// Layers of the step before this moment.
+    pub layer: usize,
+}
+
+/// Fills the logits that follow the tokens of a sequence.
+pub type Says = Box<dyn FnMut(&[TokenId], &mut [f32]) + Send>;
+
+pub struct Scripted {
+    cells: Vec<Option<TokenId>>,
+    logits: Vec<Option<Vec<f32>>>,
+    vocabulary_rows: usize,
+    steps: usize,
+    /// Called before each layer: where stops, delays and panics come from.
+    pub at_layer: Box<dyn FnMut(Moment) + Send>,
+    pub says: Says,
+}
+
+impl Scripted {
+    pub fn new(total_blocks: usize, vocabulary_rows: usize) -> Scripted {
+        Scripted {
+            cells: vec![None; total_blocks * BLOCK_TOKENS],
+            logits: Vec::new(),
+            vocabulary_rows,
+            steps: 0,
+            at_layer: Box::new(|_| ()),
+            says: Box::new(noise),
+        }
+    }
+
+    fn cell(blocks: &[BlockId], position: usize) -> usize {
+        blocks[position / BLOCK_TOKENS].0 as usize * BLOCK_TOKENS + position % BLOCK_TOKENS
+    }
+}
+
+/// Logits that look random and depend on every token before.
+pub fn noise(tokens: &[TokenId], logits: &mut [f32]) {
+    let mix = |hash: u64, token: &TokenId| {
+        (hash ^ u64::from(token.0)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
+    };
+    let hash = tokens.iter().fold(tokens.len() as u64, mix);
+    for (id, logit) in logits.iter_mut().enumerate() {
+        *logit = (uniform(hash, id as u64) * 8.0) as f32;
+    }
+}
+
+impl Compute for Scripted {
+    fn forward(&mut self, plan: &Plan<'_>) -> Forward {
+        let mut outcomes = vec![SpanOutcome::Done; plan.spans.len()];
+        for layer in 0..LAYERS {
+            (self.at_layer)(Moment { step: self.steps, layer });
+            for (span, outcome) in plan.spans.iter().zip(&mut outcomes) {
+                if *outcome == SpanOutcome::Done && span.stop.is_raised() {
+                    *outcome = SpanOutcome::Stopped { layers_run: layer, layers_after_stop: 0 };
+                }
+                // As a real step does, this one writes from its first layer on.
+                let writes = *outcome == SpanOutcome::Done;
+                for (offset, &token) in span.tokens.iter().enumerate().filter(|_| writes) {
+                    let cell = Self::cell(span.blocks, span.first_position + offset);
+                    self.cells[cell] = Some(token);
+                }
+            }
+        }
+        self.steps += 1;
+        self.logits.clear();
+        for (span, outcome) in plan.spans.iter().zip(&outcomes) {
+            let is_sampled = span.sample && *outcome == SpanOutcome::Done;
+            let logits = is_sampled.then(|| {
+                let length = span.first_position + span.tokens.len();
+                let read = |position| self.cells[Self::cell(span.blocks, position)];
+                let tokens: Vec<TokenId> = (0..length)
+                    .map(|position| read(position).expect("every token before was computed"))
+                    .collect();
+                let mut logits = vec![0.0; self.vocabulary_rows];
+                (self.says)(&tokens, &mut logits);
+                logits
+            });
+            self.logits.push(logits);
+        }
+        Forward { spans: outcomes }
+    }
+
+    fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
+        self.logits[span].as_deref_mut()
+    }
+}

@@ -1,0 +1,590 @@
+//! The loop with a scripted runner and a clock of its own.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use flume::Sender;
+
+use super::answer::NewAnswer;
+use super::core::{Core, Patience};
+use super::generation::{Delivery, GenerationFacts};
+use super::scripted::{LAYERS, Moment, Scripted, noise};
+use super::status::Status;
+use super::thread::{Next, StepLoop};
+use super::{Event, FinishReason, Finished, Generation};
+use crate::StopFlag;
+use crate::make_model::{ModelSpec, WeightMix, make_model};
+use crate::model_file::{ModelConfig, ModelFile, ModelSource};
+use crate::sampler::random::uniform;
+use crate::sampler::{Sampler, SamplingParams, TokenRows};
+use crate::scheduler::SchedulerLimits;
+use crate::text::{Message, Role, StopStrings, Text, TextDecoder, TokenId};
+
+const QUEUE_PATIENCE: Duration = Duration::from_secs(120);
+const STEP_PATIENCE: Duration = Duration::from_secs(60);
+const QUEUE_LIMIT: usize = 100;
+
+/// The text side of a model of 256 byte tokens and the control tokens of ChatML.
+fn byte_text() -> Arc<Text> {
+    static TEXT: OnceLock<Arc<Text>> = OnceLock::new();
+    let make = || {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("bytes.gguf");
+        let shape = ModelConfig {
+            layers: 1,
+            hidden: 32,
+            heads: 1,
+            kv_heads: 1,
+            head_dim: 32,
+            feed_forward: 32,
+            vocabulary_rows: 259,
+            trained_context: 64,
+            rope_base: 10_000.0,
+            rms_eps: 1e-6,
+            tied_embeddings: true,
+        };
+        let weights = WeightMix::named("f32").expect("f32 is a type");
+        let name = "bytes".to_owned();
+        let spec = ModelSpec { name, shape, weights, outliers: false, seed: 1 };
+        make_model(&spec, &path, &mut |_| ()).expect("the model can be written");
+        let file = ModelFile::open(&ModelSource::Path(path)).expect("what we write we can read");
+        Arc::new(Text::new(file.vocabulary(), None).expect("the vocabulary is whole"))
+    };
+    TEXT.get_or_init(make).clone()
+}
+
+/// What a test asks for.
+#[derive(Clone)]
+struct Ask {
+    prompt: Vec<TokenId>,
+    max_tokens: usize,
+    sampling: SamplingParams,
+    stop_strings: Vec<String>,
+}
+
+impl Ask {
+    /// A prompt of some length, whose tokens depend on `seed`, as does the answer.
+    fn new(seed: u64, prompt_tokens: usize, max_tokens: usize) -> Ask {
+        let token = |index| TokenId((uniform(seed, index) * 256.0) as u32);
+        Ask {
+            prompt: (0..prompt_tokens as u64).map(token).collect(),
+            max_tokens,
+            sampling: SamplingParams { seed: Some(seed), ..SamplingParams::default() },
+            stop_strings: Vec::new(),
+        }
+    }
+}
+
+/// A loop whose every turn the test takes itself.
+struct Stage {
+    step_loop: StepLoop<Scripted>,
+    sender: Option<Sender<NewAnswer>>,
+    status: Arc<Status>,
+    time: Arc<Mutex<Instant>>,
+    text: Arc<Text>,
+    all: StopFlag,
+}
+
+impl Stage {
+    fn new(limits: SchedulerLimits) -> Stage {
+        Stage::with_patience(limits, Patience { queue: QUEUE_PATIENCE, step: STEP_PATIENCE })
+    }
+
+    fn with_patience(limits: SchedulerLimits, patience: Patience) -> Stage {
+        let text = byte_text();
+        let time = Arc::new(Mutex::new(Instant::now()));
+        let clock = time.clone();
+        let status = Arc::new(Status::new(QUEUE_LIMIT, limits.total_blocks, now(&time)));
+        let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
+        let (sender, inbox) = flume::bounded(QUEUE_LIMIT);
+        let step_loop = StepLoop {
+            core: Core::new(limits, patience, text.clone(), rows, status.clone()),
+            compute: Scripted::new(limits.total_blocks, text.token_count()),
+            inbox,
+            status: status.clone(),
+            clock: Box::new(move || now(&clock)),
+            broken_steps: 0,
+        };
+        let (sender, all) = (Some(sender), StopFlag::new());
+        Stage { step_loop, sender, status, time, text, all }
+    }
+
+    fn with_room() -> Stage {
+        Stage::new(SchedulerLimits { total_blocks: 200, max_sequences: 8, step_tokens: 64 })
+    }
+
+    fn submit(&self, ask: &Ask) -> Generation {
+        let facts = GenerationFacts {
+            prompt_tokens: ask.prompt.len(),
+            max_tokens: ask.max_tokens,
+            ..GenerationFacts::default()
+        };
+        let (delivery, generation) = Delivery::new(facts, &self.all);
+        let sampling = ask.sampling.clone().checked().expect("the test asks within range");
+        self.status.join_queue().expect("the queue is long enough");
+        let new = NewAnswer {
+            prompt: ask.prompt.clone(),
+            max_tokens: ask.max_tokens,
+            sampler: Sampler::new(sampling, &ask.prompt),
+            decoder: TextDecoder::default(),
+            stop_strings: StopStrings::new(ask.stop_strings.clone()),
+            delivery,
+            submitted_at: now(&self.time),
+        };
+        let sender = self.sender.as_ref().expect("the inbox is open");
+        sender.try_send(new).expect("the inbox has a place for everyone in the queue");
+        generation
+    }
+
+    fn pass(&self, time: Duration) {
+        *self.time.lock().expect("no test panics with the clock") += time;
+    }
+
+    fn turn(&mut self) -> Next {
+        self.step_loop.turn()
+    }
+
+    fn turns(&mut self, count: usize) {
+        for _ in 0..count {
+            assert_eq!(self.turn(), Next::GoOn);
+        }
+    }
+
+    fn run_until_idle(&mut self) {
+        self.turns(1);
+        let mut turns = 0;
+        while !self.step_loop.core.is_idle() {
+            self.turns(1);
+            turns += 1;
+            assert!(turns < 100_000, "the work does not end");
+        }
+    }
+
+    fn free_blocks(&self) -> usize {
+        self.status.counters().free_blocks
+    }
+
+    fn assert_all_free(&self) {
+        let counters = self.status.counters();
+        assert_eq!(counters.free_blocks, counters.total_blocks);
+        assert_eq!((counters.running, counters.waiting), (0, 0));
+    }
+}
+
+fn now(time: &Mutex<Instant>) -> Instant {
+    *time.lock().expect("no test panics with the clock")
+}
+
+/// All that a generation said.
+#[derive(Debug, PartialEq)]
+struct Reply {
+    text: String,
+    finished: Finished,
+    progress: Vec<Event>,
+}
+
+impl Reply {
+    fn reason(&self) -> &FinishReason {
+        &self.finished.reason
+    }
+}
+
+fn read(mut generation: Generation) -> Reply {
+    let (mut text, mut progress) = (String::new(), Vec::new());
+    while let Some(event) = generation.next_blocking() {
+        match event {
+            Event::Delta(delta) => text.push_str(&delta),
+            Event::Finished(finished) => return Reply { text, finished, progress },
+            other => progress.push(other),
+        }
+    }
+    unreachable!("every generation is told its end")
+}
+
+fn alone(ask: &Ask) -> Reply {
+    let mut stage = Stage::with_room();
+    let generation = stage.submit(ask);
+    stage.run_until_idle();
+    stage.assert_all_free();
+    read(generation)
+}
+
+/// Logits that leave one choice.
+fn only(token: TokenId) -> impl FnMut(&[TokenId], &mut [f32]) {
+    move |_, logits| {
+        logits.fill(f32::NEG_INFINITY);
+        logits[token.0 as usize] = 0.0;
+    }
+}
+
+fn byte(stage: &Stage, letter: &str) -> TokenId {
+    stage.text.encode(letter)[0]
+}
+
+#[test]
+fn an_answer_is_the_same_whatever_runs_beside_it() {
+    for seed in 0..40 {
+        let dice = |index: u64, end: usize| (uniform(seed, index) * end as f64) as usize;
+        let asks: Vec<Ask> = (0..8)
+            .map(|index| {
+                Ask::new(100 * seed + index, 1 + dice(index, 150), 1 + dice(50 + index, 90))
+            })
+            .collect();
+        let limits = SchedulerLimits {
+            total_blocks: 16 + dice(99, 20),
+            max_sequences: 1 + dice(98, 8),
+            step_tokens: 24 + dice(97, 80),
+        };
+        let endless = Patience { queue: Duration::MAX, step: Duration::MAX };
+        let mut stage = Stage::with_patience(limits, endless);
+        let time = stage.time.clone();
+        // The measured speed decides how prompts are cut.
+        stage.step_loop.compute.at_layer = Box::new(move |moment| {
+            let ms = uniform(seed, 1_000 + moment.step as u64) * 1_000.0;
+            *time.lock().expect("no test panics with the clock") +=
+                Duration::from_secs_f64(ms / 1e3);
+        });
+        let mut generations = Vec::new();
+        for (index, ask) in asks.iter().enumerate() {
+            generations.push(stage.submit(ask));
+            stage.turns(dice(200 + index as u64, 12).max(1));
+        }
+        stage.run_until_idle();
+        stage.assert_all_free();
+        for (ask, generation) in asks.iter().zip(generations) {
+            let together = read(generation);
+            let alone = alone(ask);
+            assert_eq!(together.text, alone.text, "seed {seed}");
+            assert_eq!(together.reason(), alone.reason(), "seed {seed}");
+            assert_eq!(together.finished.usage, alone.finished.usage, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_at_any_moment_frees_everything_and_leaves_the_neighbour_alone() {
+    let neighbour = Ask::new(1, 90, 40);
+    let undisturbed = alone(&neighbour);
+    let steps = 12;
+    for step in 0..steps {
+        for layer in 0..LAYERS {
+            let mut stage = Stage::with_room();
+            let kept = stage.submit(&neighbour);
+            let stopped = stage.submit(&Ask::new(2, 200, 1_000));
+            let flag = stopped.stopper();
+            let when = Moment { step, layer };
+            stage.step_loop.compute.at_layer = Box::new(move |moment| {
+                if moment == when {
+                    flag.raise();
+                }
+            });
+            stage.turns(step + 1);
+            let held = stage.status.counters();
+            assert_eq!(held.running, 1, "{when:?}: the stop took effect within the step");
+            let stopped = read(stopped);
+            assert_eq!(stopped.reason(), &FinishReason::Stopped, "{when:?}");
+            assert!(stopped.finished.timings.halt_ms.is_some(), "{when:?}");
+            stage.run_until_idle();
+            stage.assert_all_free();
+            assert_eq!(read(kept).text, undisturbed.text, "{when:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_in_the_queue_ends_without_a_step() {
+    let mut stage =
+        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let running = stage.submit(&Ask::new(1, 5, 30));
+    let waiting = stage.submit(&Ask::new(2, 5, 30));
+    stage.turns(1);
+    waiting.stop();
+    stage.turns(1);
+    let reply = read(waiting);
+    assert_eq!(reply.reason(), &FinishReason::Stopped);
+    assert_eq!(reply.finished.usage.completion_tokens, 0);
+    assert_eq!(stage.status.counters().waiting, 0);
+    drop(running);
+    stage.run_until_idle();
+    stage.assert_all_free();
+}
+
+#[test]
+fn a_thousand_stops_of_one_answer_are_one_end() {
+    let mut stage = Stage::with_room();
+    let generation = stage.submit(&Ask::new(1, 5, 30));
+    stage.turns(2);
+    (0..1_000).for_each(|_| generation.stop());
+    stage.run_until_idle();
+    assert_eq!(read(generation).reason(), &FinishReason::Stopped);
+    stage.assert_all_free();
+}
+
+#[test]
+fn dropping_a_generation_frees_its_blocks() {
+    let mut stage = Stage::with_room();
+    let before = stage.free_blocks();
+    let generation = stage.submit(&Ask::new(1, 100, 100));
+    stage.turns(3);
+    assert!(stage.free_blocks() < before);
+    drop(generation);
+    stage.turns(1);
+    assert_eq!(stage.free_blocks(), before);
+    stage.assert_all_free();
+}
+
+#[test]
+fn an_answer_as_long_as_it_may_be_ends_by_length() {
+    let mut stage = Stage::with_room();
+    stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
+    let generation = stage.submit(&Ask::new(1, 3, 5));
+    stage.run_until_idle();
+    let reply = read(generation);
+    assert_eq!(reply.text, "aaaaa");
+    assert_eq!(reply.reason(), &FinishReason::Length);
+    assert_eq!(reply.finished.usage.completion_tokens, 5);
+}
+
+#[test]
+fn the_models_own_end_ends_the_answer_and_is_not_shown() {
+    let mut stage = Stage::with_room();
+    let (letter, end) = (byte(&stage, "a"), end_token(&stage));
+    let prompt_tokens = 3;
+    stage.step_loop.compute.says = Box::new(move |tokens, logits| {
+        let token = if tokens.len() < prompt_tokens + 2 { letter } else { end };
+        only(token)(tokens, logits);
+    });
+    let generation = stage.submit(&Ask::new(1, prompt_tokens, 50));
+    stage.run_until_idle();
+    let reply = read(generation);
+    assert_eq!(reply.text, "aa");
+    assert_eq!(reply.reason(), &FinishReason::EndToken);
+    assert_eq!(reply.finished.usage.completion_tokens, 3);
+}
+
+fn end_token(stage: &Stage) -> TokenId {
+    let ids = (0..stage.text.token_count() as u32).map(TokenId);
+    ids.into_iter().find(|&id| stage.text.is_end(id)).expect("ChatML has an end token")
+}
+
+#[test]
+fn a_stop_string_ends_the_answer_before_it() {
+    let mut stage = Stage::with_room();
+    let (a, b) = (byte(&stage, "a"), byte(&stage, "b"));
+    let prompt_tokens = 3;
+    stage.step_loop.compute.says = Box::new(move |tokens, logits| {
+        let is_even = (tokens.len() - prompt_tokens).is_multiple_of(2);
+        only(if is_even { a } else { b })(tokens, logits);
+    });
+    let ask = Ask { stop_strings: vec!["baba".to_owned()], ..Ask::new(1, prompt_tokens, 50) };
+    let generation = stage.submit(&ask);
+    stage.run_until_idle();
+    let reply = read(generation);
+    assert_eq!(reply.text, "a");
+    assert_eq!(reply.reason(), &FinishReason::StopString);
+    stage.assert_all_free();
+}
+
+#[test]
+fn text_held_back_for_a_stop_string_is_shown_when_the_answer_ends_otherwise() {
+    let mut stage = Stage::with_room();
+    stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
+    let ask = Ask { stop_strings: vec!["aaaaaaaa".to_owned()], ..Ask::new(1, 3, 4) };
+    let generation = stage.submit(&ask);
+    stage.run_until_idle();
+    let reply = read(generation);
+    assert_eq!((reply.text.as_str(), reply.reason()), ("aaaa", &FinishReason::Length));
+}
+
+#[test]
+fn whoever_waits_too_long_is_told() {
+    let mut stage =
+        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let running = stage.submit(&Ask::new(1, 5, 200));
+    let waiting = stage.submit(&Ask::new(2, 5, 30));
+    stage.turns(1);
+    stage.pass(QUEUE_PATIENCE - Duration::from_secs(1));
+    stage.turns(1);
+    assert_eq!(stage.status.counters().waiting, 1);
+    stage.pass(Duration::from_secs(1));
+    stage.turns(1);
+    assert_eq!(stage.status.counters().running, 1, "whoever runs is not overdue");
+    let reply = read(waiting);
+    assert_eq!(reply.reason(), &FinishReason::QueueTimeout);
+    assert_eq!(reply.finished.timings.queue_ms, 120_000.0);
+    drop(running);
+    stage.run_until_idle();
+    stage.assert_all_free();
+}
+
+#[test]
+fn an_answer_that_gave_up_its_blocks_for_too_long_is_told() {
+    let mut stage =
+        Stage::new(SchedulerLimits { total_blocks: 11, max_sequences: 2, step_tokens: 64 });
+    stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
+    let older = stage.submit(&Ask::new(1, 16, 100));
+    let younger = stage.submit(&Ask::new(2, 16, 90));
+    let mut turns = 0;
+    while turns < 2 || stage.status.counters().running == 2 {
+        stage.turns(1);
+        turns += 1;
+    }
+    stage.pass(STEP_PATIENCE / 2);
+    stage.turns(1);
+    stage.pass(STEP_PATIENCE / 2);
+    stage.turns(1);
+    let reply = read(younger);
+    assert_eq!(reply.reason(), &FinishReason::StepTimeout);
+    assert!(reply.finished.usage.completion_tokens > 0, "it had begun");
+    stage.run_until_idle();
+    assert_eq!(read(older).reason(), &FinishReason::Length);
+    stage.assert_all_free();
+}
+
+#[test]
+fn the_place_in_the_queue_is_told_and_never_rises() {
+    let mut stage =
+        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
+    let mut generations: Vec<Generation> =
+        (0..4).map(|seed| stage.submit(&Ask::new(seed, 5, 3))).collect();
+    let mut last = generations.pop().expect("there are four");
+    let mut positions = Vec::new();
+    for _ in 0..20 {
+        if !stage.step_loop.core.is_idle() || positions.is_empty() {
+            stage.turns(1);
+        }
+        for event in last.take_ready() {
+            if let Event::Queued { position, .. } = event {
+                positions.push(position);
+            }
+        }
+    }
+    assert_eq!(positions, [3, 2, 1]);
+}
+
+#[test]
+fn a_long_prompt_tells_how_far_it_is() {
+    let mut stage = Stage::with_room();
+    let mut generation = stage.submit(&Ask::new(1, 150, 1));
+    let mut told = Vec::new();
+    for _ in 0..6 {
+        stage.turns(usize::from(!stage.step_loop.core.is_idle() || told.is_empty()));
+        for event in generation.take_ready() {
+            if let Event::Prefill { done, total, cached } = event {
+                assert_eq!((total, cached), (150, 0));
+                told.push(done);
+            }
+        }
+    }
+    assert!(told.is_sorted() && told.len() > 2, "{told:?}");
+    assert!(told.iter().all(|&done| done <= 150), "{told:?}");
+}
+
+#[test]
+fn a_step_that_breaks_ends_its_answers_and_nothing_else() {
+    let mut stage =
+        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let later = Ask::new(2, 5, 30);
+    let broken = stage.submit(&Ask::new(1, 5, 30));
+    let waiting = stage.submit(&later);
+    stage.step_loop.compute.at_layer = Box::new(|moment| {
+        assert_ne!(moment, Moment { step: 0, layer: 2 }, "the first step breaks on purpose");
+    });
+    stage.turns(1);
+    let reply = read(broken);
+    assert!(matches!(reply.reason(), FinishReason::Failed(_)), "{reply:?}");
+    stage.step_loop.compute.at_layer = Box::new(|_| ());
+    stage.run_until_idle();
+    assert_eq!(read(waiting).text, alone(&later).text);
+    stage.assert_all_free();
+}
+
+#[test]
+fn a_thread_whose_steps_all_break_ends_and_tells_everyone() {
+    let mut stage =
+        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let generations: Vec<Generation> =
+        (0..5).map(|seed| stage.submit(&Ask::new(seed, 5, 30))).collect();
+    stage.step_loop.compute.at_layer = Box::new(|_| panic!("every step breaks on purpose"));
+    stage.turns(2);
+    assert_eq!(stage.turn(), Next::End);
+    for generation in generations {
+        let reply = read(generation);
+        assert!(matches!(reply.reason(), FinishReason::Failed(_)), "{reply:?}");
+    }
+    stage.assert_all_free();
+}
+
+#[test]
+fn logits_without_a_choice_fail_one_answer_and_not_its_neighbour() {
+    let mut stage = Stage::with_room();
+    let good = Ask::new(1, 20, 30);
+    let bad = Ask::new(2, 21, 30);
+    let bad_start = bad.prompt[0];
+    stage.step_loop.compute.says = Box::new(move |tokens, logits| {
+        noise(tokens, logits);
+        if tokens[0] == bad_start && tokens.len() == 25 {
+            logits[3] = f32::NAN;
+        }
+    });
+    let (kept, failed) = (stage.submit(&good), stage.submit(&bad));
+    stage.run_until_idle();
+    let failed = read(failed);
+    assert!(matches!(failed.reason(), FinishReason::Failed(_)), "{failed:?}");
+    assert_eq!(failed.finished.usage.completion_tokens, 4);
+    assert_eq!(read(kept).text, alone(&good).text);
+    stage.assert_all_free();
+}
+
+#[test]
+fn a_closed_inbox_stops_everyone_and_ends_the_loop() {
+    let mut stage =
+        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let running = stage.submit(&Ask::new(1, 5, 100));
+    stage.turns(2);
+    let waiting = stage.submit(&Ask::new(2, 5, 100));
+    stage.all.raise();
+    stage.sender = None;
+    assert_eq!(stage.turn(), Next::End);
+    assert_eq!(read(running).reason(), &FinishReason::Stopped);
+    assert_eq!(read(waiting).reason(), &FinishReason::Stopped);
+    stage.assert_all_free();
+}
+
+#[test]
+fn an_answer_is_remembered_by_the_tokens_that_made_it() {
+    let mut stage = Stage::with_room();
+    // The model spells "aa" by two tokens; its vocabulary has no longer one, so any other
+    // split of a history would show as well.
+    stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
+    let generation = stage.submit(&Ask::new(1, 5, 6));
+    stage.run_until_idle();
+    let reply = read(generation);
+    let history = [Message { role: Role::Assistant, content: reply.text }];
+    let ids = stage.text.prompt(&history).expect("ChatML takes any history");
+    let made_by = [byte(&stage, "a"); 6];
+    assert!(ids.windows(made_by.len()).any(|window| window == made_by));
+}
+
+#[test]
+fn the_receipt_says_what_it_took() {
+    let mut stage = Stage::with_room();
+    let time = stage.time.clone();
+    stage.step_loop.compute.at_layer = Box::new(move |moment| {
+        if moment.layer == 0 {
+            *time.lock().expect("no test panics with the clock") += Duration::from_millis(100);
+        }
+    });
+    stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
+    let generation = stage.submit(&Ask::new(1, 5, 11));
+    stage.pass(Duration::from_millis(50));
+    stage.run_until_idle();
+    let finished = read(generation).finished;
+    assert_eq!(finished.usage.prompt_tokens, 5);
+    assert_eq!(finished.timings.queue_ms, 50.0);
+    assert_eq!(finished.timings.first_token_ms, Some(150.0));
+    let speed = finished.timings.tokens_per_second.expect("eleven tokens have a speed");
+    assert!((speed - 10.0).abs() < 1e-3, "{speed} tokens per second");
+    assert_eq!(finished.timings.halt_ms, None);
+}
