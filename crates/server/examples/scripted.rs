@@ -57,7 +57,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         let mut value = || given.next().ok_or_else(|| format!("{option}: expected a value"));
         match option.as_str() {
             "--port" => arguments.port = value()?.parse()?,
-            "--key" => config.key = Some(KeyHash::of(&value()?)),
+            "--key" => config.keys.push(KeyHash::of(&value()?)),
             "--public-url" => config.public_urls.push(PublicUrl::parse(&value()?)?),
             "--allow-origin" => config.allow_origins.push(Origin::parse(&value()?)?),
             "--max-connections" => config.max_connections = value()?.parse()?,

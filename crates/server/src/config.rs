@@ -11,9 +11,9 @@ pub struct ServerConfig {
     pub public_urls: Vec<PublicUrl>,
     /// Pages of these origins may talk to the server; others are refused with 403.
     pub allow_origins: Vec<Origin>,
-    /// Asked for from everyone who is not plainly on this machine. Without one such requests are
-    /// refused with 401.
-    pub key: Option<KeyHash>,
+    /// One of these is asked for from everyone who is not plainly on this machine. Without any, such
+    /// requests are refused with 401.
+    pub keys: Vec<KeyHash>,
     /// Pages opened from disk (origin `null`) may speak the plain language.
     pub allow_file_pages: bool,
     /// No key is asked for, whoever comes. The host must still be a known one.
@@ -82,7 +82,7 @@ impl Default for ServerConfig {
         ServerConfig {
             public_urls: Vec::new(),
             allow_origins: Vec::new(),
-            key: None,
+            keys: Vec::new(),
             allow_file_pages: false,
             insecure: false,
             // Below the 1,024 descriptors that a process may usually have.

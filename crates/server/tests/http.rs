@@ -12,7 +12,7 @@ use support::{Log, TestServer, refused_status};
 fn public(url: &str) -> ServerConfig {
     ServerConfig {
         public_urls: vec![PublicUrl::parse(url).expect("url")],
-        key: Some(KeyHash::of("the-key")),
+        keys: vec![KeyHash::of("the-key")],
         ..ServerConfig::default()
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Access {
     ports: Vec<u16>,
     public_urls: Vec<PublicUrl>,
     allow_origins: Vec<Origin>,
-    key: Option<KeyHash>,
+    keys: Vec<KeyHash>,
     allow_file_pages: bool,
     insecure: bool,
     sessions: Arc<Sessions>,
@@ -90,7 +90,7 @@ impl Access {
             ports,
             public_urls: config.public_urls.clone(),
             allow_origins: config.allow_origins.clone(),
-            key: config.key,
+            keys: config.keys.clone(),
             allow_file_pages: config.allow_file_pages,
             insecure: config.insecure,
             sessions,
@@ -189,7 +189,7 @@ impl Access {
         if self.tries.is_exhausted(peer) {
             return Err(Refusal::TooManyTries);
         }
-        if self.key.is_some_and(|key| presented.iter().any(|candidate| key.matches(candidate))) {
+        if presented.iter().any(|candidate| keys::is_one_of(&self.keys, candidate)) {
             return Ok(());
         }
         self.tries.count_wrong(peer);

@@ -10,7 +10,7 @@ fn config() -> ServerConfig {
     ServerConfig {
         public_urls: vec![PublicUrl::parse("https://chat.example/talk/").expect("url")],
         allow_origins: vec![Origin::parse("https://wiki.example").expect("origin")],
-        key: Some(KeyHash::of(KEY)),
+        keys: vec![KeyHash::of(KEY)],
         ..ServerConfig::default()
     }
 }
@@ -171,7 +171,7 @@ fn a_key_in_the_address_counts_on_the_socket_only() {
 
 #[test]
 fn without_a_configured_key_an_authorization_header_is_ignored() {
-    let access = access(&ServerConfig { key: None, ..config() });
+    let access = access(&ServerConfig { keys: Vec::new(), ..config() });
     let with_junk = case(LOCAL).with("authorization", "Bearer sk-anything");
     check(&access, with_junk, Ok(Guest::Ordinary));
     check(&access, case("chat.example").with("x-api-key", ""), Err(Refusal::KeyNeeded));
@@ -179,7 +179,7 @@ fn without_a_configured_key_an_authorization_header_is_ignored() {
 
 #[test]
 fn insecure_asks_for_no_key_but_still_for_a_known_host_and_page() {
-    let access = access(&ServerConfig { insecure: true, key: None, ..config() });
+    let access = access(&ServerConfig { insecure: true, keys: Vec::new(), ..config() });
     check(&access, case("chat.example").from("203.0.113.5"), Ok(Guest::Ordinary));
     check(&access, case("evil.example"), Err(Refusal::UnknownHost));
     let foreign = case("chat.example").with("origin", "https://evil.example");

@@ -5,7 +5,7 @@
 pub mod raw;
 
 use banter_server::access::Sessions;
-use banter_server::backend::{ScriptedBackend, ScriptedCounters};
+use banter_server::backend::{Backend, ScriptedBackend, ScriptedCounters};
 use banter_server::{Server, ServerConfig, run};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
@@ -42,6 +42,13 @@ impl TestServer {
         let counters = backend.counters();
         server.slot().fill(backend);
         TestServer::serve(server, counters).await
+    }
+
+    /// A server in front of another backend.
+    pub async fn start_with(config: ServerConfig, backend: impl Backend) -> TestServer {
+        let server = Server::new(impatient(config));
+        server.slot().fill(backend);
+        TestServer::serve(server, Arc::default()).await
     }
 
     /// A server whose backend is still loading.
