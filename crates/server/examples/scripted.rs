@@ -21,7 +21,9 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour).init();
+    // A log that cannot be written is no reason to end.
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour);
+    log.log_internal_errors(false).init();
     let Arguments { port, loading, config } = arguments()?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let port = listener.local_addr()?.port();

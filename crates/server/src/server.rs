@@ -62,6 +62,7 @@ pub(crate) struct Shared {
 /// One gate per kind of line that strangers can cause.
 pub(crate) struct Gates {
     pub(crate) refused: LogGate,
+    pub(crate) refused_answer: LogGate,
     pub(crate) file_page: LogGate,
     pub(crate) full: LogGate,
     pub(crate) accept: LogGate,
@@ -86,6 +87,7 @@ impl Shared {
             assets: Assets::embedded(),
             gates: Gates {
                 refused: LogGate::new(),
+                refused_answer: LogGate::new(),
                 file_page: LogGate::new(),
                 full: LogGate::new(),
                 accept: LogGate::new(),

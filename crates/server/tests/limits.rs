@@ -129,14 +129,15 @@ async fn a_client_that_sends_without_reading_is_not_read_any_further() {
     let config = ServerConfig { max_outbound_bytes: 10_000, ..ServerConfig::default() };
     let server = TestServer::start(config).await;
     let mut raw = Raw::websocket(server.address).await;
+    // Far more than the kernel's buffers hold; a server that reads on takes all of it.
+    const FLOOD_BYTES: usize = 256 * 1024 * 1024;
     let flood = text("{").repeat(10_000);
-    let flooding = async {
-        use tokio::io::AsyncWriteExt;
-        while raw.stream.write_all(&flood).await.is_ok() {}
-    };
-    // Blocked for good: that is what back-pressure looks like from outside.
-    let blocked = tokio::time::timeout(Duration::from_secs(2), flooding).await;
-    assert!(blocked.is_err(), "the server reads on without end");
+    let mut taken = 0;
+    use tokio::io::AsyncWriteExt;
+    while tokio::time::timeout(Duration::from_secs(1), raw.stream.write_all(&flood)).await.is_ok() {
+        taken += flood.len();
+        assert!(taken < FLOOD_BYTES, "the server reads on without end");
+    }
     server.client().await.expect_works().await;
     server.end().await;
 }
@@ -215,4 +216,55 @@ async fn an_idle_kept_connection_is_closed() {
     let mut rest = Vec::new();
     patiently(raw.stream.read_to_end(&mut rest)).await.expect("an orderly end");
     server.end().await;
+}
+
+/// Ends the server with the test, passed or not.
+struct Process(std::process::Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_process_without_free_descriptors_waits_and_recovers() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let mut example = std::env::current_exe().expect("a path");
+    example.pop();
+    example.pop();
+    example.push("examples/scripted");
+    let mut server = Command::new("sh")
+        .args(["-c", "ulimit -n 40 && exec \"$0\" --port 0"])
+        .arg(&example)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Process)
+        .expect("a shell");
+    let mut ready = String::new();
+    let stdout = server.0.stdout.take().expect("piped");
+    BufReader::new(stdout).read_line(&mut ready).expect("the ready line");
+    let port = ready.split("localhost:").nth(1).and_then(|rest| rest.split(' ').next());
+    let port: u16 = port.and_then(|port| port.parse().ok()).expect("a port");
+    let address = ([127, 0, 0, 1], port).into();
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.push(Raw::connect(address).await);
+    }
+    // The server says that it cannot accept before the descriptors come back.
+    let stderr = server.0.stderr.take().expect("piped");
+    let (said, heard) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        let found = lines.find(|line| line.contains("cannot accept"));
+        let _ = said.send(found.is_some());
+        // Read on, so that the server's writes do not fail.
+        lines.for_each(drop);
+    });
+    assert_eq!(patiently(heard).await, Ok(true));
+    drop(held);
+    assert_eq!(get(address, "/health", "").await.status, 200);
 }

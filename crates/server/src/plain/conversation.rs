@@ -35,12 +35,16 @@ enum Phase {
 }
 
 enum Waiting<R> {
-    Ask {
-        ask: Box<Ask>,
-        _room: R,
-    },
+    Ask(Next<R>),
     /// Refused at once, but told in its turn.
     Refusal(Fault),
+}
+
+/// A message whose turn has come.
+pub(super) struct Next<R> {
+    pub(super) ask: Box<Ask>,
+    /// Held until the backend has taken the message.
+    pub(super) room: R,
 }
 
 /// What reading a frame asks of the caller.
@@ -85,12 +89,12 @@ impl<R> Conversation<R> {
             Some(_) if !free && position >= self.limits.messages => {
                 refusal("too many messages are waiting on this connection")
             }
-            Some(room) => Waiting::Ask { ask, _room: room },
+            Some(room) => Waiting::Ask(Next { ask, room }),
         }
     }
 
     fn asks(&self) -> usize {
-        self.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Ask { .. })).count()
+        self.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Ask(_))).count()
     }
 
     /// Ends the running answer for the client, now, and drops what waits.
@@ -111,16 +115,17 @@ impl<R> Conversation<R> {
     }
 
     /// The next message to answer, when its turn has come.
-    pub(super) fn start_next(&mut self) -> Option<Box<Ask>> {
+    pub(super) fn start_next(&mut self) -> Option<Next<R>> {
         if !matches!(self.phase, Phase::Idle) {
             return None;
         }
         self.tell_refusals();
         match self.waiting.pop_front()? {
             Waiting::Refusal(_) => unreachable!("refusals in front were just told"),
-            Waiting::Ask { ask, .. } => {
-                self.phase = Phase::Answering { delivery: ask.delivery, whole: String::new() };
-                Some(ask)
+            Waiting::Ask(next) => {
+                let delivery = next.ask.delivery;
+                self.phase = Phase::Answering { delivery, whole: String::new() };
+                Some(next)
             }
         }
     }
@@ -170,7 +175,7 @@ impl<R> Conversation<R> {
     pub(super) fn refuse_waiting(&mut self, fault: &Fault) {
         for waiting in self.waiting.drain(..) {
             let fault = match &waiting {
-                Waiting::Ask { .. } => fault,
+                Waiting::Ask(_) => fault,
                 Waiting::Refusal(own) => own,
             };
             self.outbound.error(fault.to_json());

@@ -59,9 +59,9 @@ impl Session {
     async fn run(&mut self, socket: &mut Socket, going_away: CancellationToken) -> Close {
         loop {
             if self.running.is_none()
-                && let Some(ask) = self.conversation.start_next()
+                && let Some(next) = self.conversation.start_next()
             {
-                self.running = Some(Running::start(&self.shared, self.speaker, ask));
+                self.running = Some(Running::start(&self.shared, self.speaker, next));
             }
             // Frames first: a stop that has arrived comes before the piece that has.
             let reading = self.reading();

@@ -1,19 +1,23 @@
 //! One answer being made for one socket: waiting for its start, then for its events.
 
 use super::Speaker;
+use super::conversation::Next;
 use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
 use crate::server::Shared;
 use banter_protocol::Fault;
-use banter_protocol::plain::Ask;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tracing::{Span, info, info_span, warn};
+use tracing::{Span, debug, info, info_span, warn};
+
+/// A message with its share of the memory for waiting ones.
+type Waited = Next<OwnedSemaphorePermit>;
 
 pub(super) struct Running {
+    shared: Arc<Shared>,
     state: State,
     stopped: bool,
     clock: Clock,
@@ -52,9 +56,9 @@ pub(super) enum Outcome {
 }
 
 impl Running {
-    pub(super) fn start(shared: &Arc<Shared>, speaker: Speaker, ask: Box<Ask>) -> Running {
+    pub(super) fn start(shared: &Arc<Shared>, speaker: Speaker, next: Waited) -> Running {
         let id = shared.next_generation_id();
-        let span = info_span!("generation", id, messages = ask.turns.len());
+        let span = info_span!("generation", id, messages = next.ask.turns.len());
         let queue_timeout = shared.config.queue_timeout;
         let clock = Clock {
             queue_timeout,
@@ -62,8 +66,8 @@ impl Running {
             deadline: Instant::now() + queue_timeout,
             has_begun: false,
         };
-        let state = State::Starting(start(shared.clone(), speaker, ask).boxed());
-        Running { state, stopped: false, clock, span }
+        let state = State::Starting(start(shared.clone(), speaker, next).boxed());
+        Running { shared: shared.clone(), state, stopped: false, clock, span }
     }
 
     /// The next outcome. The future may be dropped without losing anything.
@@ -72,13 +76,13 @@ impl Running {
             State::Starting(starting) => match starting.await {
                 Ok(started) => return self.started(started),
                 Err(fault) => {
-                    info!(parent: &self.span, reason = fault.code(), "refused");
+                    self.log_refusal(&fault);
                     return Outcome::Finished(Some(fault));
                 }
             },
             State::Answering(started) => started.generation.next().await,
             State::Withdrawn => {
-                info!(parent: &self.span, "stopped before it began");
+                debug!(parent: &self.span, "stopped before it began");
                 return Outcome::Finished(None);
             }
         };
@@ -92,6 +96,13 @@ impl Running {
                 let reason = "the answer was lost".into();
                 Outcome::Finished(Some(Fault::Internal { reason }))
             }
+        }
+    }
+
+    /// Refusals cost a client nothing, so their lines are limited.
+    fn log_refusal(&self, fault: &Fault) {
+        if let Some(suppressed) = self.shared.gates.refused_answer.admit() {
+            info!(parent: &self.span, reason = fault.code(), suppressed, "refused");
         }
     }
 
@@ -166,7 +177,7 @@ impl Clock {
     }
 }
 
-async fn start(shared: Arc<Shared>, speaker: Speaker, ask: Box<Ask>) -> Result<Started, Fault> {
+async fn start(shared: Arc<Shared>, speaker: Speaker, next: Waited) -> Result<Started, Fault> {
     let backend = match shared.slot.readiness() {
         Readiness::Loaded(backend) => backend,
         Readiness::Loading(progress) => {
@@ -181,6 +192,7 @@ async fn start(shared: Arc<Shared>, speaker: Speaker, ask: Box<Ask>) -> Result<S
             Some(places.acquire_owned().await.expect("the places are never closed"))
         }
     };
-    let generation = backend.generate(ask).await?;
+    let generation = backend.generate(next.ask).await?;
+    drop(next.room);
     Ok(Started { generation, _place: place })
 }

@@ -24,8 +24,8 @@ fn sent(conversation: &mut Conversation<()>) -> Vec<String> {
 }
 
 fn start(conversation: &mut Conversation<()>) -> String {
-    let ask = conversation.start_next().expect("a message whose turn has come");
-    ask.turns.last().expect("a turn").content.clone()
+    let next = conversation.start_next().expect("a message whose turn has come");
+    next.ask.turns.last().expect("a turn").content.clone()
 }
 
 fn is_error(frame: &str, code: &str) -> bool {
