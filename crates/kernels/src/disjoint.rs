@@ -22,6 +22,20 @@ impl<'a, T> Disjoint<'a, T> {
         Disjoint { start: slice.as_mut_ptr(), len: slice.len(), borrow: PhantomData }
     }
 
+    /// Asks the processor to have the memory at `index` at hand soon.
+    pub(crate) fn prefetch(&self, index: usize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let address = self.start.wrapping_add(index).cast::<i8>();
+            // SAFETY: a prefetch reads nothing and cannot fault, whatever the address; SSE is part
+            // of x86-64.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = index;
+    }
+
     /// The elements in `range`, to be written.
     ///
     /// Panics if the range does not lie in the slice.

@@ -11,6 +11,7 @@
 
 use crate::disjoint::Disjoint;
 use crate::isa::dispatch;
+use crate::matrix::Matrix;
 use crate::packing::BLOCK_LEN;
 use crate::pool::Pool;
 
@@ -57,10 +58,18 @@ pub struct Input {
     max_depth: usize,
     batch: usize,
     depth: usize,
-    /// [tile][depth / 32][token of the tile]; meaningful where 32 divides the depth.
+    forms: Forms,
+    /// [tile][depth / 32][token of the tile]
     blocks: Vec<InputBlock>,
     /// [tile][depth][token of the tile]
     floats: Vec<f32>,
+}
+
+/// Which forms of the activations are prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Forms {
+    blocks: bool,
+    floats: bool,
 }
 
 /// How many values one piece of [`Input::set`] prepares: some ten microseconds.
@@ -71,7 +80,8 @@ impl Input {
     pub fn new(max_batch: usize, max_depth: usize) -> Input {
         let blocks = vec![InputBlock::default(); max_batch * (max_depth / BLOCK_LEN)];
         let floats = vec![0.0; max_batch * max_depth];
-        Input { max_batch, max_depth, batch: 0, depth: 0, blocks, floats }
+        let forms = Forms { blocks: false, floats: false };
+        Input { max_batch, max_depth, batch: 0, depth: 0, forms, blocks, floats }
     }
 
     /// How many bytes [`Input::new`] allocates.
@@ -80,23 +90,41 @@ impl Input {
         blocks + max_batch * max_depth * size_of::<f32>()
     }
 
-    /// Prepares `x`, replacing what was there.
+    /// Prepares `x` for any weights, replacing what was there.
     ///
     /// Shapes: `x` [batch, depth].
     /// Panics if `x` has another length, or if the batch or the depth is beyond what
     /// [`Input::new`] made room for.
     pub fn set(&mut self, pool: &Pool, x: &[f32], batch: usize, depth: usize) {
+        let forms = Forms { blocks: depth.is_multiple_of(BLOCK_LEN), floats: true };
+        self.prepare(pool, x, batch, depth, forms);
+    }
+
+    /// Prepares `x` for these weights only, which is quicker: float weights and quantised ones read
+    /// different forms, and most models have one kind.
+    ///
+    /// Shapes: `x` [batch, depth of the weights].
+    /// Panics as [`Input::set`] does, or if there are no weights or their depths differ.
+    pub fn set_for(&mut self, pool: &Pool, x: &[f32], batch: usize, weights: &[&Matrix]) {
+        let depth = weights.first().expect("something reads the input").depth();
+        assert!(weights.iter().all(|weights| weights.depth() == depth), "weights of one depth");
+        let forms = Forms {
+            blocks: weights.iter().any(|weights| weights.is_quantised()),
+            floats: weights.iter().any(|weights| !weights.is_quantised()),
+        };
+        self.prepare(pool, x, batch, depth, forms);
+    }
+
+    fn prepare(&mut self, pool: &Pool, x: &[f32], batch: usize, depth: usize, forms: Forms) {
         assert_eq!(x.len(), batch * depth, "x is [batch, depth]");
         assert!(batch <= self.max_batch && depth <= self.max_depth, "within the room made");
-        self.batch = batch;
-        self.depth = depth;
-        let tiles = batch.div_ceil(TILE_TOKENS);
-        let piece_depth =
-            (PIECE_VALUES / TILE_TOKENS.min(batch.max(1))).next_multiple_of(BLOCK_LEN);
+        (self.batch, self.depth, self.forms) = (batch, depth, forms);
+        let tile_tokens = TILE_TOKENS.min(batch.max(1));
+        let piece_depth = (PIECE_VALUES / tile_tokens).next_multiple_of(BLOCK_LEN);
         let pieces_per_tile = depth.div_ceil(piece_depth);
         let blocks = Disjoint::new(&mut self.blocks);
         let floats = Disjoint::new(&mut self.floats);
-        pool.run(tiles * pieces_per_tile, &|piece| {
+        pool.run(batch.div_ceil(TILE_TOKENS) * pieces_per_tile, &|piece| {
             let first_token = piece / pieces_per_tile * TILE_TOKENS;
             let start = piece % pieces_per_tile * piece_depth;
             let part = Part {
@@ -105,15 +133,15 @@ impl Input {
                 start,
                 end: depth.min(start + piece_depth),
             };
-            let width = part.width();
-            let values =
-                first_token * depth + start * width..first_token * depth + part.end * width;
-            // SAFETY: pieces are different depths of different tiles.
-            part.lay_out(unsafe { floats.part(values.clone()) });
-            if depth.is_multiple_of(BLOCK_LEN) {
-                let blocks_range = values.start / BLOCK_LEN..values.end / BLOCK_LEN;
-                // SAFETY: as above; piece boundaries are block boundaries.
-                part.quantise(pool, unsafe { blocks.part(blocks_range) });
+            let from = first_token * depth + start * part.width();
+            let to = first_token * depth + part.end * part.width();
+            if forms.floats {
+                // SAFETY: pieces are different depths of different tiles.
+                part.lay_out(unsafe { floats.part(from..to) });
+            }
+            if forms.blocks {
+                // SAFETY: as above; pieces begin and end where blocks do.
+                part.quantise(pool, unsafe { blocks.part(from / BLOCK_LEN..to / BLOCK_LEN) });
             }
         });
     }
@@ -135,12 +163,14 @@ impl Input {
 
     /// A tile's blocks: [depth / 32][width].
     pub(crate) fn tile_blocks(&self, tile: usize) -> &[InputBlock] {
+        assert!(self.forms.blocks, "the input was prepared for quantised weights");
         let tile_depth = self.depth / BLOCK_LEN;
         &self.blocks[tile * TILE_TOKENS * tile_depth..][..self.tile_width(tile) * tile_depth]
     }
 
     /// A tile's floats: [depth][width].
     pub(crate) fn tile_floats(&self, tile: usize) -> &[f32] {
+        assert!(self.forms.floats, "the input was prepared for float weights");
         &self.floats[tile * TILE_TOKENS * self.depth..][..self.tile_width(tile) * self.depth]
     }
 }
@@ -164,10 +194,9 @@ impl Part<'_> {
     }
 
     fn lay_out(&self, floats: &mut [f32]) {
-        for token in 0..self.width() {
-            let places = floats[token..].iter_mut().step_by(self.width());
-            for (place, value) in places.zip(self.token(token)) {
-                *place = *value;
+        for (index, places) in floats.chunks_exact_mut(self.width()).enumerate() {
+            for (token, place) in places.iter_mut().enumerate() {
+                *place = self.x[token * self.depth + self.start + index];
             }
         }
     }

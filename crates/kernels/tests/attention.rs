@@ -3,8 +3,8 @@
 
 mod support;
 
-use banter_kernels::{Attend, BLOCK_TOKENS, KvPages, KvShape, KvType, Pool, attend};
-use support::{Random, assert_close, every_pool};
+use banter_kernels::{Attend, BLOCK_TOKENS, Isa, KvPages, KvShape, KvType, Pool, attend};
+use support::{Random, assert_close, assert_same, every_pool, pool, scalar_pool};
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -127,4 +127,124 @@ fn attention_is_close_to_plain_arithmetic() {
             );
         }
     }
+}
+
+#[test]
+fn every_instruction_set_gives_the_bits_of_scalar() {
+    let mut random = Random(2);
+    for case in cases(&[1, 15, 16, 33, 256, 257, 530]) {
+        let sequence = Sequence::random(&mut random, case);
+        // The whole prompt where it is short, and the last rows of it.
+        let mut first_positions = vec![case.positions - 1, case.positions.saturating_sub(7)];
+        if case.positions < 100 {
+            first_positions.push(0);
+        }
+        for first in first_positions {
+            let rows = case.positions - first;
+            let expected = sequence.attend(&scalar_pool(), first, rows);
+            for pool in every_pool() {
+                let actual = sequence.attend(&pool, first, rows);
+                assert_same(&actual, &expected, &format!("{case:?} on {}", pool.isa().name()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_gets_the_same_bits_in_every_chunk_on_any_number_of_threads() {
+    let mut random = Random(3);
+    const POSITIONS: usize = 300;
+    for case in cases(&[POSITIONS]) {
+        let sequence = Sequence::random(&mut random, case);
+        let width = case.heads * case.head_dim;
+        for isa in Isa::available().into_iter().filter(|isa| *isa != Isa::scalar()) {
+            let alone: Vec<f32> =
+                (0..POSITIONS).flat_map(|row| sequence.attend(&pool(isa, 1), row, 1)).collect();
+            for threads in [1, 2, 3] {
+                let pool = pool(isa, threads);
+                for chunk in [POSITIONS, 1 + random.below(40), 100 + random.below(100)] {
+                    for first in (0..POSITIONS).step_by(chunk) {
+                        let rows = chunk.min(POSITIONS - first);
+                        let actual = sequence.attend(&pool, first, rows);
+                        let expected = &alone[first * width..][..rows * width];
+                        let isa = isa.name();
+                        let what =
+                            format!("{case:?} on {isa}, {threads} threads, {rows} at {first}");
+                        assert_same(&actual, expected, &what);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn spans_of_several_sequences_do_not_touch_each_other() {
+    let mut random = Random(4);
+    let shape =
+        KvShape { layers: 1, kv_heads: 2, head_dim: 8, block_count: 40, kv_type: KvType::F16 };
+    const HEADS: usize = 4;
+    let (width, kv_width) = (HEADS * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let mut pages = KvPages::new(shape).expect("memory for a few blocks");
+    for (block, slot) in (0..40).flat_map(|block| (0..BLOCK_TOKENS).map(move |slot| (block, slot)))
+    {
+        pages.write(0, block, slot, &random.floats(kv_width), &random.floats(kv_width));
+    }
+    let blocks: [&[u32]; 4] = [&[3, 1], &[7], &[30, 2, 9, 4], &[11, 12]];
+    let spans = [(0, 20), (15, 1), (40, 0), (17, 9)].iter().zip(blocks);
+    let spans: Vec<Attend<'_>> = spans
+        .map(|(&(first_position, rows), blocks)| Attend { blocks, first_position, rows })
+        .collect();
+    let rows: usize = spans.iter().map(|span| span.rows).sum();
+    let q = random.floats(rows * width);
+    for pool in every_pool() {
+        let mut together = vec![f32::MIN; q.len()];
+        attend(&pool, &pages, 0, &q, &spans, &mut together);
+        let mut first_row = 0;
+        for span in &spans {
+            let range = first_row * width..(first_row + span.rows) * width;
+            let mut alone = vec![f32::MIN; range.len()];
+            attend(&pool, &pages, 0, &q[range.clone()], &[*span], &mut alone);
+            assert_same(&together[range], &alone, &format!("{span:?} on {}", pool.isa().name()));
+            first_row += span.rows;
+        }
+    }
+}
+
+#[test]
+fn scores_as_large_as_published_key_biases_make_stay_finite_and_exact_in_the_maximum() {
+    // One key stands out so far that the others' weights are nothing: the result is its value.
+    const HEAD_DIM: usize = 64;
+    let shape = KvShape {
+        layers: 1,
+        kv_heads: 1,
+        head_dim: HEAD_DIM,
+        block_count: 20,
+        kv_type: KvType::F32,
+    };
+    let mut random = Random(5);
+    let mut pages = KvPages::new(shape).expect("memory for a few blocks");
+    let values: Vec<Vec<f32>> = (0..300).map(|_| random.floats(HEAD_DIM)).collect();
+    for (position, value) in values.iter().enumerate() {
+        let size = if position == 270 { 900.0 } else { -900.0 };
+        let (block, slot) = (position / BLOCK_TOKENS, position % BLOCK_TOKENS);
+        pages.write(0, block as u32, slot, &[size; HEAD_DIM], value);
+    }
+    let blocks: Vec<u32> = (0..20).collect();
+    for pool in every_pool() {
+        let mut out = [0.0; HEAD_DIM];
+        let span = Attend { blocks: &blocks, first_position: 299, rows: 1 };
+        attend(&pool, &pages, 0, &[10.0; HEAD_DIM], &[span], &mut out);
+        assert_close(&out, &values[270], 1e-6, pool.isa().name());
+    }
+}
+
+#[test]
+#[should_panic(expected = "blocks for 17 positions")]
+fn too_few_blocks_are_a_bug() {
+    let shape =
+        KvShape { layers: 1, kv_heads: 1, head_dim: 2, block_count: 1, kv_type: KvType::F32 };
+    let pages = KvPages::new(shape).expect("memory for a block");
+    let span = Attend { blocks: &[0], first_position: 16, rows: 1 };
+    attend(&scalar_pool(), &pages, 0, &[0.0; 2], &[span], &mut [0.0; 2]);
 }

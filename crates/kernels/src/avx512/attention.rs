@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::math::{exp, load, load_numbers, load_some, mask, store, store_some, sum_lanes};
 use super::tiles::with_width;
 use crate::LANES;
-use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
+use crate::attention::{HeadValues, PieceSoftmax, PieceWeights, slots_of};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
 use crate::numbers::Number;
 
@@ -72,14 +72,14 @@ pub(crate) fn weigh<T: Number>(
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
 ) {
-    with_width!(weights.len(), weigh_of(blocks, positions, weights, sums));
+    with_width!(weights.len(), weigh_of(blocks, &positions, weights, sums));
 }
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn weigh_of<const QUERIES: usize, T: Number>(
     blocks: &[KvBlock<'_, T>],
-    positions: Range<usize>,
+    positions: &Range<usize>,
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
 ) {
@@ -91,12 +91,14 @@ fn weigh_of<const QUERIES: usize, T: Number>(
         for query in 0..QUERIES {
             totals[query] = load(&sums[query].as_chunks().0[strip]);
         }
-        for position in positions.clone() {
-            let block = &blocks[position / BLOCK_TOKENS];
-            let values = load_numbers(&block.values[position % BLOCK_TOKENS * strips + strip]);
-            for query in 0..QUERIES {
-                let weight = _mm512_set1_ps(weights[query][position]);
-                totals[query] = _mm512_fmadd_ps(weight, values, totals[query]);
+        for (index, slots) in slots_of(positions) {
+            let values = &blocks[index].values[strip..];
+            for slot in slots {
+                let values = load_numbers(&values[slot * strips]);
+                for query in 0..QUERIES {
+                    let weight = _mm512_set1_ps(weights[query][index * BLOCK_TOKENS + slot]);
+                    totals[query] = _mm512_fmadd_ps(weight, values, totals[query]);
+                }
             }
         }
         for query in 0..QUERIES {

@@ -82,17 +82,36 @@ fn blocks_of<const TOKENS: usize, B: QuadBlock>(
         prefetch(block, PREFETCH_BLOCKS);
         let quads = unpack(block);
         let scales = load_numbers(scales);
-        for token in 0..TOKENS {
-            let input = &input[token];
-            let mut sum = _mm512_set1_epi32(B::start(input));
-            for (quad, four) in quads.iter().zip(input.quads) {
-                sum = _mm512_dpbusd_epi32(sum, *quad, _mm512_set1_epi32(four));
-            }
-            let scale = _mm512_mul_ps(scales, _mm512_set1_ps(input.scale));
-            totals[token] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, totals[token]);
+        // Two loops, because the compiler unrolls only one that is this short, and only in an
+        // unrolled one the sums stay in registers.
+        for token in 0..TOKENS.min(UNROLLED) {
+            totals[token] = add_block::<B>(&quads, scales, &input[token], totals[token]);
+        }
+        for token in UNROLLED..TOKENS {
+            totals[token] = add_block::<B>(&quads, scales, &input[token], totals[token]);
         }
     }
     store_all(sums, totals);
+}
+
+/// How many tokens of a block the compiler can be trusted to unroll.
+const UNROLLED: usize = 8;
+
+/// Adds one block's product with one token.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn add_block<B: QuadBlock>(
+    quads: &[__m512i; 8],
+    scales: __m512,
+    input: &InputBlock,
+    total: __m512,
+) -> __m512 {
+    let mut sum = _mm512_set1_epi32(B::start(input));
+    for (quad, four) in quads.iter().zip(input.quads) {
+        sum = _mm512_dpbusd_epi32(sum, *quad, _mm512_set1_epi32(four));
+    }
+    let scale = _mm512_mul_ps(scales, _mm512_set1_ps(input.scale));
+    _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, total)
 }
 
 /// How many blocks ahead weights are asked for: some 4 KiB, the page at whose end the processor's
