@@ -1,0 +1,225 @@
+"""Trains the demo model on freshly generated conversations, until a time of day.
+
+    python train.py --folder FOLDER --until 18:00             # goes on from FOLDER/last.pt if it is there
+    python train.py --folder FOLDER --minutes 60 --from-gguf FILE   # starts from an exported file's weights
+
+The learning rate follows the clock: a short warm-up, then constant, then falling in a straight line over the last part of the time.
+"""
+
+import argparse
+import datetime
+import pathlib
+import time
+
+import torch
+import torch.nn.functional as F
+
+from model import Model, Shape
+from text.conversation import Writer
+from text.heldout import HeldOut
+from vocabulary import Vocabulary
+
+ROWS = {256: 12, 640: 5}  # row width: rows in a step; a story with its question needs the wide ones
+MUON_RATE, ADAM_RATE, FLOOR = 6e-3, 5e-3, 0.02
+WARM_UP_STEPS = 60
+
+
+class Batches:
+    """Rows of whole conversations; a conversation never crosses a row and never sees its neighbour."""
+
+    def __init__(self, seed: int, vocabulary: Vocabulary):
+        self.writer, self.vocabulary = Writer(seed, HeldOut()), vocabulary
+        self.waiting, self.rows = [], {width: [] for width in ROWS}
+
+    def next(self):
+        """Ids and targets [rows, T] (target -1: not learnt), positions [rows, T], mask [rows, 1, T, T]."""
+        while True:
+            for width, count in ROWS.items():
+                if len(self.rows[width]) >= count:
+                    batch, self.rows[width] = self.rows[width][:count], self.rows[width][count:]
+                    return self._tensors(batch, width)
+            self._fill_row()
+
+    def _fill_row(self):
+        """Packs one row: the longest waiting conversation, then whatever still fits."""
+        while len(self.waiting) < 64:
+            sample = self.vocabulary.training_row(self.writer.conversation())
+            if len(sample[0]) <= max(ROWS):
+                self.waiting.append(sample)
+        self.waiting.sort(key=lambda sample: -len(sample[0]))
+        # The oldest of the short ones would wait for ever behind longer ones, so a row begins with a random one.
+        row = [self.waiting.pop(self.writer.rng.randrange(len(self.waiting)))]
+        width = next(width for width in ROWS if len(row[0][0]) <= width)
+        room = width - len(row[0][0])
+        for at, sample in enumerate(self.waiting):
+            if len(sample[0]) <= room:
+                room -= len(sample[0])
+                row.append(sample)
+                self.waiting[at] = None
+        self.waiting = [sample for sample in self.waiting if sample is not None]
+        self.rows[width].append(row)
+
+    def _tensors(self, batch, width):
+        ids = torch.full((len(batch), width), self.vocabulary.pad)
+        targets, positions, owner = torch.full_like(ids, -1), torch.zeros_like(ids), torch.zeros_like(ids)
+        for row, samples in enumerate(batch):
+            at = 0
+            for number, (sample, learnt) in enumerate(samples, 1):
+                end = at + len(sample)
+                ids[row, at:end] = torch.tensor(sample)
+                targets[row, at : end - 1] = torch.where(torch.tensor(learnt[1:]), ids[row, at + 1 : end], -1)
+                positions[row, at:end], owner[row, at:end] = torch.arange(end - at), number
+                at = end
+        same = owner[:, :, None] == owner[:, None, :]
+        return ids, targets, positions, (same & torch.ones(width, width, dtype=torch.bool).tril())[:, None]
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose matrices are made orthogonal by a Newton-Schulz iteration.
+
+    PyTorch's own computes that iteration in bfloat16, which takes twice as long as float32 on CPUs without matrix units.
+    Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
+    """
+
+    def __init__(self, parameters, lr: float, weight_decay: float, momentum: float = 0.95):
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                average = self.state[p].setdefault("average", torch.zeros_like(p))
+                average.lerp_(p.grad, 1 - group["momentum"])
+                update = orthogonal(p.grad.lerp(average, group["momentum"]))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(update, alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)  # 0.2: the size of an AdamW step
+
+
+def orthogonal(x):
+    """The nearest matrix whose singular values are about 1."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+def optimizers(model: Model) -> list:
+    """Muon for the layers' matrices (it learns more from each token than AdamW), AdamW for embedding, norms and biases."""
+    matrices = [p for name, p in model.layers.named_parameters() if p.dim() == 2]
+    others = [p for name, p in model.named_parameters() if p.dim() == 1 or name == "embedding.weight"]
+    return [
+        Muon(matrices, lr=MUON_RATE, weight_decay=0.05),
+        torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
+
+
+def rate(progress: float, step: int, decay: float) -> float:
+    """Part of the full learning rate, by the part of the time that is over."""
+    falling = 1 - (progress - (1 - decay)) / decay * (1 - FLOOR) if progress > 1 - decay else 1.0
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * max(FLOOR, falling)
+
+
+def loss_of(model: Model, hidden, batch):
+    """Mean cross entropy over the tokens to be learnt; the head is computed for those alone."""
+    ids, targets, positions, mask = batch
+    learnt = targets >= 0
+    return F.cross_entropy(model.logits(hidden(ids, positions, mask)[learnt]), targets[learnt])
+
+
+def save(path: pathlib.Path, model: Model, optimizer_list, step: int, tokens: int):
+    """Writes a checkpoint beside its name first, so that a broken-off write loses nothing."""
+    part = path.with_suffix(".part")
+    torch.save({"shape": vars(model.shape), "model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizer_list], "step": step, "tokens": tokens}, part)
+    part.rename(path)
+
+
+def load(path: pathlib.Path) -> tuple[Model, dict]:
+    """The model of a checkpoint, and the checkpoint."""
+    saved = torch.load(path, weights_only=True)
+    model = Model(Shape(**saved["shape"]))
+    model.load_state_dict(saved["model"])
+    return model, saved
+
+
+def start(options, vocabulary: Vocabulary):
+    """The model to go on with, its optimizers, and how far it is."""
+    last = options.folder / "last.pt"
+    if last.exists():
+        model, saved = load(last)
+        optimizer_list = optimizers(model)
+        for optimizer, state in zip(optimizer_list, saved["optimizers"]):
+            optimizer.load_state_dict(state)
+        return model, optimizer_list, saved["step"], saved["tokens"]
+    if options.from_gguf:
+        from export import read_model
+
+        model = read_model(options.from_gguf)
+    else:
+        torch.manual_seed(0)
+        model = Model(Shape(vocabulary=len(vocabulary), layers=options.layers))
+    return model, optimizers(model), 0, 0
+
+
+def run(options):
+    """Trains until the time is over, with a checkpoint every few minutes."""
+    torch.set_num_threads(options.threads)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = Vocabulary()
+    model, optimizer_list, step, tokens = start(options, vocabulary)
+    full_rates = [MUON_RATE, ADAM_RATE]
+    batches = Batches(1_000 + step, vocabulary)
+    hidden = torch.compile(model.hidden, dynamic=False) if options.compile else model.hidden
+    begun = saved_at = time.time()
+    schedule_begun = begun if options.began is None else options.began
+    until = end_time(options, begun)
+    mean_loss = None
+    while time.time() < until:
+        part = rate((time.time() - schedule_begun) / (until - schedule_begun), step, options.decay)
+        for optimizer, full in zip(optimizer_list, full_rates):
+            for group in optimizer.param_groups:
+                group["lr"] = full * part
+        batch = batches.next()
+        loss = loss_of(model, hidden, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizer_list:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        step, tokens = step + 1, tokens + (batch[0] != vocabulary.pad).sum().item()
+        mean_loss = loss.item() if mean_loss is None else 0.95 * mean_loss + 0.05 * loss.item()
+        if step % 20 == 0:
+            print(f"{datetime.datetime.now():%H:%M:%S} step {step} tokens {tokens / 1e6:.2f}M loss {mean_loss:.4f} rate {part:.3f}", flush=True)
+        if time.time() - saved_at > 180:
+            save(options.folder / "last.pt", model, optimizer_list, step, tokens)
+            saved_at = time.time()
+    save(options.folder / "last.pt", model, optimizer_list, step, tokens)
+
+
+def end_time(options, now: float) -> float:
+    """When training ends, in seconds since 1970."""
+    if options.minutes:
+        return now + 60 * options.minutes
+    clock = datetime.datetime.combine(datetime.date.today(), datetime.time.fromisoformat(options.until))
+    return clock.timestamp()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=pathlib.Path, required=True, help="where checkpoints are kept, outside the repository")
+    parser.add_argument("--until", help="time of day to end at, such as 18:00")
+    parser.add_argument("--minutes", type=float, help="minutes to train, instead of --until")
+    parser.add_argument("--began", type=float, help="when the schedule began (seconds since 1970), for a run that was broken off")
+    parser.add_argument("--decay", type=float, default=0.4, help="last part of the time in which the learning rate falls")
+    parser.add_argument("--from-gguf", type=pathlib.Path, help="an exported file whose weights to start from")
+    parser.add_argument("--compile", action="store_true", help="compile the forward pass (a fifth faster after two minutes; needs a C++ compiler)")
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=2)
+    run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
