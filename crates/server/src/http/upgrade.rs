@@ -38,7 +38,7 @@ pub(super) async fn websocket(
             Err(error) => return debug!(%error, "the handshake was not completed"),
         };
         let receiving_room = shared.receiving_room.clone();
-        let socket = Socket::new(upgraded, &shared.config, receiving_room).await;
+        let socket = Socket::new(upgraded, &shared.config, receiving_room);
         if connection.admission == Admission::Full {
             return socket.close(Close::TryAgainLater).await;
         }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 const FREE_FRAGMENTS: usize = 64;
 const FRAGMENT_BYTES: usize = 1024;
 /// Messages up to this size take nothing from the shared room.
-const FREE_MESSAGE_BYTES: u64 = 16 * 1024;
+pub(super) const FREE_MESSAGE_BYTES: u64 = 16 * 1024;
 
 #[derive(Clone, Copy)]
 pub(crate) struct MeterLimits {
@@ -59,6 +59,15 @@ impl<IO> Meter<IO> {
     /// When the message that is being received began.
     pub(super) fn message_started(&self) -> Option<Instant> {
         self.headers.message.as_ref().map(|message| message.started)
+    }
+
+    /// Whether everything that was read belongs to messages that are complete, and how many
+    /// messages and control frames those are.
+    pub(super) fn complete_messages(&self) -> Option<u64> {
+        let headers = &self.headers;
+        let is_complete =
+            headers.header.is_empty() && headers.payload_left == 0 && headers.message.is_none();
+        is_complete.then_some(headers.messages)
     }
 
     pub(super) fn into_inner(self) -> IO {
@@ -112,6 +121,8 @@ struct Headers {
     /// The frame that is passing ends its message.
     ends_message: bool,
     message: Option<MessageInProgress>,
+    /// Messages and control frames that have begun to end.
+    messages: u64,
     second: Instant,
     control_frames: u32,
 }
@@ -134,6 +145,7 @@ impl Headers {
             payload_left: 0,
             ends_message: false,
             message: None,
+            messages: 0,
             second: now,
             control_frames: 0,
         }
@@ -161,6 +173,7 @@ impl Headers {
 
     fn enter(&mut self, frame: FrameHead, now: Instant) -> Result<(), Violation> {
         self.payload_left = frame.payload_bytes;
+        self.messages += u64::from(frame.is_control || frame.is_final);
         if frame.is_control {
             return self.count_control_frame(now);
         }

@@ -12,7 +12,7 @@ pub(crate) use meter::MeterLimits;
 
 use crate::config::ServerConfig;
 use crate::plain::Outbound;
-use futures_util::{Sink, Stream};
+use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use meter::Meter;
@@ -30,8 +30,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::{Frame, Utf8Bytes};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
-/// Read buffer of an idle socket. It grows to a message and its share is given back after it.
-const READ_BUFFER_BYTES: usize = 2 * 1024;
+/// Read buffer of an idle socket. It grows to the longest message; see [`Socket::slim`].
+const READ_BUFFER_BYTES: usize = 1024;
 /// Writes are gathered up to this size before they go to the network.
 const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 /// A longer text is sent as one message in several frames, so that the write buffer stays bounded.
@@ -41,9 +41,17 @@ const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + FRAME_BYTES + 1024;
 /// How much the other side may still send after our close.
 const CLOSE_DRAIN_BYTES: usize = 4 * 1024 * 1024;
 
+type Transport = Meter<TokioIo<Upgraded>>;
+
 /// One WebSocket connection.
 pub(crate) struct Socket {
-    stream: WebSocketStream<Meter<TokioIo<Upgraded>>>,
+    /// Present except while it is exchanged for a slimmer one.
+    stream: Option<WebSocketStream<Transport>>,
+    config: WebSocketConfig,
+    /// Messages and control frames that were taken from the stream.
+    taken: u64,
+    /// A long message has passed, and its memory is still held.
+    is_swollen: bool,
     unflushed: bool,
     /// The rest of a text that is being sent in several frames.
     unsent: Option<Unsent>,
@@ -76,7 +84,7 @@ pub(crate) enum Incoming {
 }
 
 impl Socket {
-    pub(crate) async fn new(
+    pub(crate) fn new(
         upgraded: Upgraded,
         config: &ServerConfig,
         receiving_room: Arc<Semaphore>,
@@ -92,9 +100,11 @@ impl Socket {
             .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
             .max_message_size(Some(config.max_message_bytes))
             .max_frame_size(Some(config.max_message_bytes));
-        let stream = WebSocketStream::from_raw_socket(meter, Role::Server, Some(websocket)).await;
         Socket {
-            stream,
+            stream: Some(open(meter, websocket)),
+            config: websocket,
+            taken: 0,
+            is_swollen: false,
             unflushed: false,
             unsent: None,
             clock: Box::pin(tokio::time::sleep(config.ping_interval)),
@@ -109,7 +119,32 @@ impl Socket {
     ///
     /// The future may be dropped at any time without losing a frame.
     pub(crate) async fn next(&mut self, outbound: &mut Outbound, reading: Reading) -> Incoming {
+        self.slim();
         poll_fn(|context| self.poll_next(context, outbound, reading)).await
+    }
+
+    fn stream(&mut self) -> Pin<&mut WebSocketStream<Transport>> {
+        Pin::new(self.stream.as_mut().expect("present between two calls of slim"))
+    }
+
+    fn meter(&self) -> &Transport {
+        self.stream.as_ref().expect("present between two calls of slim").get_ref()
+    }
+
+    /// Gives back the memory of a long message when nothing is under way in either direction.
+    ///
+    /// The library's read buffer never shrinks, so a socket that once carried a megabyte would hold
+    /// it for as long as it idles. The meter knows when the buffer is empty.
+    fn slim(&mut self) {
+        if !self.is_swollen || self.unflushed || self.unsent.is_some() {
+            return;
+        }
+        if self.meter().complete_messages() == Some(self.taken)
+            && let Some(stream) = self.stream.take()
+        {
+            self.stream = Some(open(stream.into_inner(), self.config));
+            self.is_swollen = false;
+        }
     }
 
     fn poll_next(
@@ -127,15 +162,19 @@ impl Socket {
             return Poll::Pending;
         }
         loop {
-            let message = match Pin::new(&mut self.stream).poll_next(context) {
+            let message = match self.stream().poll_next(context) {
                 Poll::Ready(message) => message,
                 Poll::Pending if writing.is_err() => {
                     return Poll::Ready(Incoming::Closed(Close::Gone));
                 }
                 Poll::Pending => return Poll::Pending,
             };
+            self.taken += u64::from(matches!(message, Some(Ok(_))));
             match message {
-                Some(Ok(Message::Text(text))) => return Poll::Ready(Incoming::Text(text)),
+                Some(Ok(Message::Text(text))) => {
+                    self.is_swollen |= text.len() as u64 > meter::FREE_MESSAGE_BYTES;
+                    return Poll::Ready(Incoming::Text(text));
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.unflushed = true,
                 Some(Ok(Message::Binary(_))) => {
                     return Poll::Ready(Incoming::Closed(Close::Unsupported));
@@ -157,7 +196,7 @@ impl Socket {
         outbound: &mut Outbound,
     ) -> Result<(), tungstenite::Error> {
         loop {
-            match Pin::new(&mut self.stream).poll_ready(context) {
+            match self.stream().poll_ready(context) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => return Ok(()),
             }
@@ -166,11 +205,11 @@ impl Socket {
                 self.unsent = Some(Unsent { text: Bytes::from(frame), is_first: true });
             }
             let frame = self.next_frame().expect("a text was just put there");
-            Pin::new(&mut self.stream).start_send(frame)?;
+            self.stream().start_send(frame)?;
             self.unflushed = true;
         }
         if self.unflushed
-            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(context)
+            && let Poll::Ready(flushed) = self.stream().poll_flush(context)
         {
             flushed?;
             self.unflushed = false;
@@ -195,7 +234,7 @@ impl Socket {
     fn poll_clock(&mut self, context: &mut Context<'_>, reading: Reading) -> Poll<Close> {
         while self.clock.as_mut().poll(context).is_ready() {
             let now = Instant::now();
-            let meter = self.stream.get_ref();
+            let meter = self.meter();
             if meter.message_started().is_some_and(|start| now - start >= self.message_timeout) {
                 return Poll::Ready(Close::Policy("the message took too long"));
             }
@@ -217,9 +256,9 @@ impl Socket {
     /// Pings, unless the network takes nothing at the moment: then the write timeout of the
     /// connection decides, and a slow reader is not mistaken for a dead one.
     fn ping(&mut self, context: &mut Context<'_>) -> bool {
-        let ready = Pin::new(&mut self.stream).poll_ready(context);
+        let ready = self.stream().poll_ready(context);
         let sent = matches!(ready, Poll::Ready(Ok(())))
-            && Pin::new(&mut self.stream).start_send(Message::Ping(Bytes::new())).is_ok();
+            && self.stream().start_send(Message::Ping(Bytes::new())).is_ok();
         self.unflushed |= sent;
         sent
     }
@@ -232,20 +271,28 @@ impl Socket {
         let goodbye = async {
             if let Some(frame) = frame {
                 let message = Message::Close(Some(frame));
-                poll_fn(|context| Pin::new(&mut self.stream).poll_ready(context)).await.ok()?;
-                Pin::new(&mut self.stream).start_send(message).ok()?;
+                poll_fn(|context| self.stream().poll_ready(context)).await.ok()?;
+                self.stream().start_send(message).ok()?;
             }
             // For a close of the other side this sends the answer to it.
-            poll_fn(|context| Pin::new(&mut self.stream).poll_flush(context)).await.ok()
+            poll_fn(|context| self.stream().poll_flush(context)).await.ok()
         };
         let flushed = tokio::time::timeout(timeout, goodbye).await;
         if says_something && matches!(flushed, Ok(Some(()))) {
             // Unread bytes would make the kernel answer with a reset, which can overtake the
             // close frame; so what still comes is read and forgotten.
-            let mut io = self.stream.into_inner().into_inner();
-            let _ = tokio::time::timeout(timeout, drain(&mut io)).await;
+            if let Some(stream) = self.stream.take() {
+                let mut io = stream.into_inner().into_inner();
+                let _ = tokio::time::timeout(timeout, drain(&mut io)).await;
+            }
         }
     }
+}
+
+fn open(transport: Transport, config: WebSocketConfig) -> WebSocketStream<Transport> {
+    WebSocketStream::from_raw_socket(transport, Role::Server, Some(config))
+        .now_or_never()
+        .expect("without a handshake there is nothing to wait for")
 }
 
 async fn drain(io: &mut TokioIo<Upgraded>) {

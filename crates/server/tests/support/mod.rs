@@ -253,3 +253,11 @@ impl Write for Log {
         Ok(())
     }
 }
+
+/// Resident memory of this process, the clients in it included.
+pub fn resident_bytes() -> usize {
+    const PAGE_BYTES: usize = 4_096;
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: usize = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
+    pages * PAGE_BYTES
+}
