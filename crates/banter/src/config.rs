@@ -134,7 +134,7 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
         text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
     })?;
     Ok(EngineOptions {
-        context_tokens: number(options, "ctx", 16, 1 << 24)?.map(|tokens| tokens as usize),
+        context_tokens: number(options, "ctx", 32, 1 << 24)?.map(|tokens| tokens as usize),
         kv_memory_bytes: bytes(options, "kv-memory", 1 << 20, 1 << 46)?,
         kv_type: kv_type.unwrap_or(KvChoice::F16),
         threads: number(options, "threads", 1, 1024)?
@@ -142,8 +142,8 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
         isa: optional(options, "isa", "avx512-vnni, avx2 or scalar", |text| {
             ["avx512-vnni", "avx2", "scalar"].contains(&text).then(|| text.to_string())
         })?,
-        max_sequences: number(options, "max-sequences", 1, 1024)?.unwrap_or(16) as usize,
-        queue_limit: number(options, "queue-limit", 0, 100_000)?.unwrap_or(64) as usize,
+        max_sequences: number(options, "max-sequences", 1, 256)?.unwrap_or(16) as usize,
+        queue_limit: number(options, "queue-limit", 1, 100_000)?.unwrap_or(64) as usize,
         queue_timeout: Duration::from_secs(seconds.unwrap_or(120)),
     })
 }
@@ -162,7 +162,7 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
         insecure: switch(options, "insecure")?,
         max_message_bytes: bytes(options, "max-message", 1024, 64 << 20)?
             .map_or(1 << 20, |bytes| bytes as usize),
-        max_connections: number(options, "max-connections", 1, 1_000_000)?.unwrap_or(1024) as usize,
+        max_connections: number(options, "max-connections", 1, 1_000_000)?.unwrap_or(896) as usize,
     };
     if access.insecure && !access.keys.is_empty() {
         let place = options.get("insecure").map(Given::place).unwrap_or_default();
@@ -305,13 +305,12 @@ mod tests {
 
     #[test]
     fn lists_come_from_every_source() {
-        let flags = &["--key", "long-enough-1", "--key", "long-enough-2"];
+        let flags = &["--allow-origin", "https://a.example", "--allow-origin", "http://b.example"];
         let environment = &[("BANTER_PUBLIC_URL", "https://a.example/chat/, http://b.example")];
-        let file = Some("allow-origin = [\"https://wiki.example\"]\nallow-file-pages = true");
+        let file = Some("public-url = [\"https://unused.example\"]\nallow-file-pages = true");
         let config = check(&Case { flags, environment, file }).expect("all values are right");
-        assert_eq!(config.access.keys, ["long-enough-1", "long-enough-2"]);
         assert_eq!(config.access.public_urls, ["https://a.example/chat/", "http://b.example"]);
-        assert_eq!(config.access.allow_origins, ["https://wiki.example"]);
+        assert_eq!(config.access.allow_origins, ["https://a.example", "http://b.example"]);
         assert!(config.access.allow_file_pages);
     }
 
@@ -330,7 +329,7 @@ mod tests {
             (Case { flags: &["--prot", "1"], ..NOTHING }, &["--prot"]),
             (Case { flags: &["--host", "localhost:1"], ..NOTHING }, &["--host", "IP address"]),
             (Case { flags: &["--kv-memory", "lots"], ..NOTHING }, &["--kv-memory", "4GiB"]),
-            (Case { flags: &["--ctx", "1"], ..NOTHING }, &["--ctx", "16"]),
+            (Case { flags: &["--ctx", "1"], ..NOTHING }, &["--ctx", "32"]),
             (Case { flags: &["--isa", "sse"], ..NOTHING }, &["--isa", "avx2"]),
             (Case { flags: &["--public-url", "chat.example"], ..NOTHING }, &["--public-url"]),
             (

@@ -18,8 +18,9 @@ use crate::config::LogOptions;
 /// Errors: the filter is not understood, or the file cannot be opened for appending.
 pub fn start(options: &LogOptions) -> anyhow::Result<()> {
     let filter = || {
-        EnvFilter::try_new(&options.filter)
-            .with_context(|| format!("--log: expected a level or a filter, found {:?}", options.filter))
+        EnvFilter::try_new(&options.filter).with_context(|| {
+            format!("--log: expected a level or a filter, found {:?}", options.filter)
+        })
     };
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

@@ -1,3 +1,139 @@
-//! The `banter` binary.
+//! The `banter` binary: flags, configuration, subcommands.
+//!
+//! Reading order:
+//! - [`options`]: the table of options and their three sources.
+//! - [`config`]: what the options mean, checked.
+//! - [`serve`]: the server, from the first socket to the last goodbye.
+//! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`]: what it needs.
+//! - [`bench`]: measuring, and models of random weights to measure on.
 
-fn main() {}
+mod bench;
+mod config;
+mod invocation;
+mod listen;
+mod logging;
+mod options;
+mod quantity;
+mod ready_line;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+
+use crate::config::Config;
+use crate::options::{OptionError, Options};
+
+/// Exit status for a command line, environment or configuration file that is wrong.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let matches = command().get_matches_from(with_default_subcommand(std::env::args_os()));
+    let outcome = match matches.subcommand() {
+        Some(("serve", matches)) => match serve_config(matches) {
+            Ok(config) => serve::run(config),
+            Err(error) => return fail(&error.into(), USAGE),
+        },
+        Some(("bench", matches)) => bench::run(matches),
+        _ => unreachable!("the parser demands a known subcommand"),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn fail(error: &anyhow::Error, status: u8) -> ExitCode {
+    eprintln!("banter: {error:#}");
+    ExitCode::from(status)
+}
+
+fn command() -> Command {
+    let config = Arg::new("config").long("config").value_name("FILE").help(
+        "Configuration file (TOML, keys as the flags) [default: ~/.config/banter/config.toml]",
+    );
+    Command::new("banter")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Real-time conversation with Qwen2.5 on your own machine")
+        .after_help("Without a subcommand, banter serves: `banter --port 8000` is `banter serve --port 8000`.")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("serve")
+                .about("Loads a model and serves the conversation")
+                .after_help("Every option can also be set as BANTER_… in the environment (BANTER_PORT=7860) or in the configuration file.")
+                .arg(config)
+                .args(options::arguments()),
+        )
+        .subcommand(bench::command())
+}
+
+/// `banter` alone serves, and so does `banter --port 8000`.
+fn with_default_subcommand(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let of_banter = ["-h", "--help", "-V", "--version"];
+    let names_none = match arguments.get(1).and_then(|first| first.to_str()) {
+        Some(first) => first.starts_with('-') && !of_banter.contains(&first),
+        None => arguments.len() < 2,
+    };
+    if names_none {
+        arguments.insert(1.min(arguments.len()), "serve".into());
+    }
+    arguments
+}
+
+fn serve_config(matches: &ArgMatches) -> Result<Config, OptionError> {
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok().filter(|name| name.starts_with("BANTER_"))?;
+            Some((name, value.to_string_lossy().into_owned()))
+        })
+        .collect();
+    let file = config_file(matches, &environment);
+    Config::check(&Options::collect(matches, &environment, file.as_deref())?)
+}
+
+/// The file named, else the one in the usual place if it is there.
+fn config_file(matches: &ArgMatches, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let named = matches.get_one::<String>("config").or_else(|| environment.get("BANTER_CONFIG"));
+    if let Some(path) = named {
+        return Some(PathBuf::from(path));
+    }
+    let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| {
+        let home = std::env::var_os("HOME")?;
+        Some(PathBuf::from(home).join(".config"))
+    })?;
+    Some(folder.join("banter").join("config.toml")).filter(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Vec<String> {
+        let arguments = arguments.iter().map(OsString::from);
+        let full = with_default_subcommand(arguments);
+        full.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn without_a_subcommand_banter_serves() {
+        let cases: &[(&[&str], &[&str])] = &[
+            (&["banter"], &["banter", "serve"]),
+            (&["banter", "--port", "1"], &["banter", "serve", "--port", "1"]),
+            (&["banter", "serve"], &["banter", "serve"]),
+            (&["banter", "bench"], &["banter", "bench"]),
+            (&["banter", "--help"], &["banter", "--help"]),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(parsed(given), *expected);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+}

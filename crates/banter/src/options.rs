@@ -64,7 +64,11 @@ pub const SERVE: &[OptionRow] = &[
         "Memory for cached keys and values, as 4GiB or 512MiB [default: a quarter of what is free]",
     ),
     row("kv-type", Takes::One("TYPE"), "How keys and values are kept: f16 or f32 [default: f16]"),
-    row("threads", Takes::One("COUNT"), "Threads that compute [default: chosen by model and cores]"),
+    row(
+        "threads",
+        Takes::One("COUNT"),
+        "Threads that compute [default: chosen by model and cores]",
+    ),
     row(
         "isa",
         Takes::One("NAME"),
@@ -93,7 +97,7 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "max-connections",
         Takes::One("COUNT"),
-        "Open connections; over it a socket is accepted and closed with 1013 [default: 1024]",
+        "Open connections; over it a socket is accepted and closed with 1013 [default: 896]",
     ),
     row(
         "key",

@@ -28,7 +28,9 @@ pub struct ReadyLine<'a> {
 impl fmt::Display for ReadyLine<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |text: &str| -> String {
-            text.chars().map(|c| if c.is_whitespace() || c.is_control() { '-' } else { c }).collect()
+            text.chars()
+                .map(|c| if c.is_whitespace() || c.is_control() { '-' } else { c })
+                .collect()
         };
         write!(
             formatter,

@@ -10,12 +10,14 @@
 //! - [`scheduler`]: which tokens the next step computes.
 //! - [`engine`]: the thread that owns all of it, and the handle the outside talks to.
 //! - [`make_model`]: writes models of random weights, for measurements and tests.
+//! - [`measure`]: how fast a model is here.
 //!
 //! Absent on purpose: HTTP, conversations, async runtimes, instruction sets.
 
 pub mod engine;
 pub mod kv_cache;
 pub mod make_model;
+pub mod measure;
 pub mod model;
 pub mod model_file;
 pub mod sampler;
@@ -24,4 +26,5 @@ pub mod text;
 
 mod stop_flag;
 
+pub use banter_kernels::{Isa, IsaError, KvType};
 pub use stop_flag::StopFlag;

@@ -5,14 +5,14 @@
 use crate::model_file::ModelConfig;
 
 /// Names [`named_shape`] knows.
-pub const SHAPE_NAMES: [&str; 5] =
-    ["qwen2.5-0.5b", "qwen2.5-1.5b", "qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b"];
+pub const SHAPE_NAMES: [&str; 6] =
+    ["qwen2.5-0.5b", "qwen2.5-1.5b", "qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "tiny"];
 
 /// Every size up to 3B uses its embedding as the output head; the larger ones have more rows.
 const TIED_ROWS: usize = 151_936;
 const UNTIED_ROWS: usize = 152_064;
 
-/// The shape of a published model.
+/// The shape of a published model, or the smallest one that every type fits.
 pub fn named_shape(name: &str) -> Option<ModelConfig> {
     let (hidden, layers, heads, kv_heads, feed_forward, vocabulary_rows) = match name {
         "qwen2.5-0.5b" => (896, 24, 14, 2, 4864, TIED_ROWS),
@@ -20,6 +20,7 @@ pub fn named_shape(name: &str) -> Option<ModelConfig> {
         "qwen2.5-3b" => (2048, 36, 16, 2, 11_008, TIED_ROWS),
         "qwen2.5-7b" => (3584, 28, 28, 4, 18_944, UNTIED_ROWS),
         "qwen2.5-14b" => (5120, 48, 40, 8, 13_824, UNTIED_ROWS),
+        "tiny" => (256, 2, 4, 2, 768, 4096),
         _ => return None,
     };
     Some(ModelConfig {

@@ -1,0 +1,212 @@
+//! The real binary, started as a person starts it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+/// Longest wait for anything; a test that reaches it has failed.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A running `banter serve` on a port of its own, ended when dropped.
+struct Server {
+    child: Child,
+    ready_line: String,
+    port: u16,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Server {
+        let mut child = banter(&["serve", "--port", "0", "--kv-memory", "64MiB"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let stdout = child.stdout.take().expect("stdout is a pipe");
+        let mut ready_line = String::new();
+        BufReader::new(stdout).read_line(&mut ready_line).expect("the ready line is text");
+        let port = ready_line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|url| url.rsplit(':').next())
+            .and_then(|port| port.trim_end_matches('/').parse().ok())
+            .unwrap_or_else(|| panic!("no port in the ready line {ready_line:?}"));
+        Server { child, ready_line, port }
+    }
+
+    fn connect(&self) -> WebSocket<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
+        stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
+        let address = format!("ws://127.0.0.1:{}/ws", self.port);
+        tungstenite::client(address, stream).expect("the handshake succeeds").0
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let id = libc::pid_t::try_from(self.child.id()).expect("a process id");
+        // SAFETY: `kill` only takes numbers; the process is our own child, not yet waited for.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0, "the signal is delivered");
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the process ends")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn banter(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_banter"));
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("BANTER_") {
+            command.env_remove(name);
+        }
+    }
+    // A configuration file of the person running the tests must not matter.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
+    command
+}
+
+fn send(socket: &mut WebSocket<TcpStream>, text: &str) {
+    socket.send(Message::text(text)).expect("the message is sent");
+}
+
+/// Reads frames up to and including the empty one; returns the pieces before it.
+fn read_answer(socket: &mut WebSocket<TcpStream>) -> Vec<String> {
+    let mut pieces = Vec::new();
+    loop {
+        match socket.read().expect("a frame arrives in time") {
+            Message::Text(text) if text.is_empty() => return pieces,
+            Message::Text(text) => pieces.push(text.to_string()),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("unexpected frame {other:?}"),
+        }
+    }
+}
+
+fn run_to_end(command: &mut Command) -> (i32, String) {
+    let output = command.output().expect("the binary runs");
+    let status = output.status.code().expect("it ends by itself");
+    (status, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn the_embedded_model_answers() {
+    let server = Server::start(&[]);
+    let mut socket = server.connect();
+    send(&mut socket, r#"{"message": "你好", "temperature": 0}"#);
+    let answer = read_answer(&mut socket);
+    assert!(answer.len() > 1, "words come one by one: {answer:?}");
+    let text = answer.concat();
+    assert!(!text.contains("<|") && !text.contains('\u{fffd}'), "{text}");
+}
+
+#[test]
+fn the_ready_line_has_its_form() {
+    let server = Server::start(&[]);
+    let words: Vec<&str> = server.ready_line.split_whitespace().collect();
+    assert_eq!(words[0], "ready");
+    assert_eq!(words[1], format!("http://localhost:{}", server.port));
+    for (word, start) in words[2..5].iter().zip(["model=", "weights=", "cache="]) {
+        assert!(word.starts_with(start) && word.len() > start.len(), "{word}");
+    }
+    assert_eq!((words[5], words[7], words.len()), ("in", "s", 8));
+}
+
+#[test]
+fn a_signal_ends_the_server_in_the_middle_of_an_answer() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let mut server = Server::start(&[]);
+        let mut socket = server.connect();
+        send(&mut socket, r#"{"message": "Tell me a long story", "temperature": 0}"#);
+        assert!(matches!(socket.read(), Ok(Message::Text(_))), "the answer has begun");
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0), "signal {signal}");
+    }
+}
+
+#[test]
+fn wrong_values_exit_with_2_and_name_option_and_source() {
+    let (status, message) = run_to_end(&mut banter(&["serve", "--port", "http"]));
+    assert_eq!(status, 2);
+    assert!(message.contains("--port (command line)"), "{message}");
+
+    let (status, message) = run_to_end(banter(&["serve"]).env("BANTER_CTX", "many"));
+    assert_eq!(status, 2);
+    assert!(message.contains("BANTER_CTX (environment)"), "{message}");
+
+    let (status, message) = run_to_end(&mut banter(&["serve", "--config", "/nonexistent.toml"]));
+    assert_eq!(status, 2);
+    assert!(message.contains("/nonexistent.toml"), "{message}");
+
+    let (status, _) = run_to_end(&mut banter(&["serve", "--no-such-option"]));
+    assert_eq!(status, 2);
+}
+
+#[test]
+fn a_model_that_is_not_there_is_named() {
+    let arguments = ["serve", "--port", "0", "--model", "/nonexistent/model.gguf"];
+    let (status, message) = run_to_end(&mut banter(&arguments));
+    assert_eq!(status, 1);
+    assert!(message.contains("/nonexistent/model.gguf"), "{message}");
+}
+
+#[test]
+fn a_context_beyond_the_trained_one_is_refused_with_the_numbers() {
+    let arguments = ["serve", "--port", "0", "--ctx", "1000000"];
+    let (status, message) = run_to_end(&mut banter(&arguments));
+    assert_eq!(status, 1);
+    assert!(message.contains("1000000") && message.contains("of training"), "{message}");
+}
+
+#[test]
+fn a_second_server_on_the_same_port_is_told_who_is_there() {
+    let server = Server::start(&[]);
+    let port = server.port.to_string();
+    let (status, message) = run_to_end(&mut banter(&["serve", "--port", &port]));
+    assert_eq!(status, 1);
+    assert!(message.contains(&format!("port {port} is taken")), "{message}");
+    assert!(message.contains("another banter") && message.contains("--port"), "{message}");
+}
+
+#[test]
+fn the_log_file_never_holds_message_text() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("server.log");
+    let mut server = Server::start(&["--log-file", path.to_str().expect("a plain path")]);
+    let mut socket = server.connect();
+    send(&mut socket, r#"{"message": "xylophon-secret", "max_tokens": 4}"#);
+    read_answer(&mut socket);
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let mut log = String::new();
+    std::fs::File::open(&path).expect("the log exists").read_to_string(&mut log).expect("text");
+    assert!(!log.is_empty() && !log.contains("xylophon-secret"), "{log}");
+}
+
+#[test]
+fn a_bench_model_of_random_weights_is_served() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("random.gguf");
+    let path = path.to_str().expect("a plain path");
+    let arguments = ["bench", "make-model", "--shape", "tiny", "--type", "q4_0", "-o", path];
+    let output = banter(&arguments).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.contains("Q4_0") && table.contains("F32"), "{table}");
+
+    let server = Server::start(&["--model", path]);
+    let mut socket = server.connect();
+    send(&mut socket, r#"{"message": "hello", "max_tokens": 8, "seed": 1}"#);
+    let first = read_answer(&mut socket).concat();
+    send(&mut socket, r#"{"message": "hello", "max_tokens": 8, "seed": 1}"#);
+    assert_eq!(read_answer(&mut socket).concat(), first, "same seed, same answer");
+}
