@@ -77,3 +77,84 @@ fn a_row_that_is_not_whole_blocks_has_no_size() {
 fn bytes_of_another_length_are_a_bug() {
     dequantise(BlockType::Q8_0, &[0; 35], &mut [0.0; 32]);
 }
+
+/// Blocks and values of another implementation, made by `tools/golden/blocks/make.py`.
+struct Golden {
+    kind: BlockType,
+    file: &'static [u8],
+}
+
+const GOLDEN: [Golden; 12] = [
+    Golden { kind: BlockType::F16, file: include_bytes!("golden/f16.bin") },
+    Golden { kind: BlockType::Bf16, file: include_bytes!("golden/bf16.bin") },
+    Golden { kind: BlockType::Q8_0, file: include_bytes!("golden/q8_0.bin") },
+    Golden { kind: BlockType::Q4_0, file: include_bytes!("golden/q4_0.bin") },
+    Golden { kind: BlockType::Q4_1, file: include_bytes!("golden/q4_1.bin") },
+    Golden { kind: BlockType::Q5_0, file: include_bytes!("golden/q5_0.bin") },
+    Golden { kind: BlockType::Q5_1, file: include_bytes!("golden/q5_1.bin") },
+    Golden { kind: BlockType::Q2K, file: include_bytes!("golden/q2_k.bin") },
+    Golden { kind: BlockType::Q3K, file: include_bytes!("golden/q3_k.bin") },
+    Golden { kind: BlockType::Q4K, file: include_bytes!("golden/q4_k.bin") },
+    Golden { kind: BlockType::Q5K, file: include_bytes!("golden/q5_k.bin") },
+    Golden { kind: BlockType::Q6K, file: include_bytes!("golden/q6_k.bin") },
+];
+
+/// Cuts `bytes` bytes off the front of `file`.
+fn cut<'a>(file: &mut &'a [u8], bytes: usize) -> &'a [u8] {
+    let (front, rest) = file.split_at(bytes);
+    *file = rest;
+    front
+}
+
+fn cut_count(file: &mut &[u8]) -> usize {
+    u32::from_le_bytes(cut(file, 4).try_into().expect("4 bytes")) as usize
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let chunks = bytes.as_chunks().0;
+    chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+#[test]
+fn blocks_decode_to_the_bits_the_gguf_package_decodes_them_to() {
+    for Golden { kind, file } in GOLDEN {
+        let mut rest = file;
+        let count = cut_count(&mut rest);
+        assert!(count * kind.block_len() >= 512, "{kind}: only {count} blocks");
+        let blocks = cut(&mut rest, count * kind.block_bytes());
+        let expected = floats(cut(&mut rest, count * kind.block_len() * 4));
+        let mut found = vec![f32::NAN; expected.len()];
+        dequantise(kind, blocks, &mut found);
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let equal = found.to_bits() == expected.to_bits();
+            assert!(equal, "{kind} value {index}: expected {expected:e}, found {found:e}");
+        }
+    }
+}
+
+#[test]
+fn values_encode_to_the_blocks_the_gguf_package_makes_of_them() {
+    let mut compared = Vec::new();
+    for Golden { kind, file } in GOLDEN {
+        let mut rest = file;
+        let count = cut_count(&mut rest);
+        cut(&mut rest, count * (kind.block_bytes() + kind.block_len() * 4));
+        let count = cut_count(&mut rest);
+        if count == 0 {
+            continue; // The package cannot encode this type.
+        }
+        let values = floats(cut(&mut rest, count * kind.block_len() * 4));
+        let expected = cut(&mut rest, count * kind.block_bytes());
+        let mut found = vec![0xa5; expected.len()];
+        quantise(kind, &values, &mut found);
+        for (index, (found, expected)) in found
+            .chunks_exact(kind.block_bytes())
+            .zip(expected.chunks_exact(kind.block_bytes()))
+            .enumerate()
+        {
+            assert_eq!(found, expected, "{kind} block {index}");
+        }
+        compared.push(kind);
+    }
+    assert_eq!(compared.len(), 7, "{compared:?}");
+}
