@@ -112,7 +112,7 @@ struct BlockFiller {
 
 impl BlockFiller {
     fn new(kind: BlockType, random: &mut Random) -> BlockFiller {
-        const SAMPLE_BLOCKS: usize = 256;
+        const SAMPLE_BLOCKS: usize = 1024;
         let mut filler = BlockFiller { kind, unit_spread: 1.0 };
         let mut bytes = vec![0; SAMPLE_BLOCKS * kind.block_bytes()];
         filler.fill(1.0, random, &mut bytes);

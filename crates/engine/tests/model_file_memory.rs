@@ -1,0 +1,104 @@
+//! Opening a hostile file takes little memory. A test program of its own, because the peak that the
+//! system reports is that of the whole process.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use banter_engine::model_file::{ModelFile, ModelSource};
+
+/// What FAULTS allows, section M.
+const LIMIT_KIB: u64 = 64 * 1024;
+
+/// The most memory this process ever had, in KiB.
+fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+}
+
+fn push_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend((text.len() as u64).to_le_bytes());
+    bytes.extend(text.as_bytes());
+}
+
+/// A file without tensors whose keys are arrays of `(name, element type, count)`, without elements.
+fn gguf(keys: &[(&str, u32, u64)]) -> Vec<u8> {
+    let mut bytes = b"GGUF".to_vec();
+    bytes.extend(3_u32.to_le_bytes());
+    bytes.extend(0_u64.to_le_bytes());
+    bytes.extend((keys.len() as u64).to_le_bytes());
+    for (key, element, count) in keys {
+        push_text(&mut bytes, key);
+        bytes.extend(9_u32.to_le_bytes());
+        bytes.extend(element.to_le_bytes());
+        bytes.extend(count.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn hostile_files_take_at_most_64_mib() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, bytes: &[u8], length: Option<u64>| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).expect("a file");
+        if let Some(length) = length {
+            let file = OpenOptions::new().write(true).open(&path).expect("the file");
+            file.set_len(length).expect("a sparse file");
+        }
+        path
+    };
+    const TEBIBYTE: u64 = 1 << 40;
+    let strings = |count| gguf(&[("a", 8, count)]);
+    let numbers = |count| gguf(&[("a", 0, count)]);
+    let cases = [
+        (write("sparse", b"GGUF", Some(TEBIBYTE)), "version: expected 2 or 3, found 0"),
+        // As much as is allowed, and zeros for ever after.
+        (write("strings", &strings(1 << 19), Some(TEBIBYTE)), "key general.architecture"),
+        (write("numbers", &numbers(24_000_000), Some(TEBIBYTE)), "key general.architecture"),
+        (write("empty", &[], None), "an empty file (0 bytes)"),
+        (folder_with(folder.path(), "a", long_shape().as_bytes(), CONFIG), "tensor a: expected as"),
+        (folder_with(folder.path(), "b", b"{}", &long_config()), "key model_type"),
+    ];
+    let before = peak_kib();
+    for (path, expected) in cases {
+        let error = ModelFile::open(&ModelSource::Path(path)).expect_err("a hostile file");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let grown = peak_kib() - before;
+    assert!(grown <= LIMIT_KIB, "{grown} KiB more than before");
+    println!("{grown} KiB more than before");
+}
+
+const CONFIG: &str = r#"{"model_type": "qwen2", "hidden_act": "silu", "hidden_size": 32,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "intermediate_size": 64, "vocab_size": 16, "max_position_embeddings": 512, "rope_theta": 1e6,
+    "rms_norm_eps": 1e-6, "tie_word_embeddings": true, "eos_token_id": 0}"#;
+const TOKENIZER: &str = r#"{"normalizer": {"type": "NFC"}, "model": {"vocab": {"a": 0}, "merges": []},
+    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
+         "behavior": "Isolated"},
+        {"type": "ByteLevel", "use_regex": false}]}}"#;
+
+/// A header as long as is allowed, most of it the shape of one tensor.
+fn long_shape() -> String {
+    format!(
+        r#"{{"a": {{"dtype": "F32", "data_offsets": [0, 0], "shape": [{}0]}}}}"#,
+        "0,".repeat((2 << 20) - 100)
+    )
+}
+
+/// A configuration as long as is allowed, most of it one array.
+fn long_config() -> String {
+    format!(r#"{{"a": [{}0]}}"#, "0,".repeat((1 << 19) - 100))
+}
+
+fn folder_with(parent: &Path, name: &str, header: &[u8], config: &str) -> PathBuf {
+    let path = parent.join(name);
+    fs::create_dir(&path).expect("a folder");
+    fs::write(path.join("config.json"), config).expect("a file");
+    fs::write(path.join("tokenizer.json"), TOKENIZER).expect("a file");
+    let weights = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+    fs::write(path.join("model.safetensors"), weights).expect("a file");
+    path
+}
