@@ -29,3 +29,6 @@ pub use prompt::{Prompt, Text};
 pub use stop_strings::{StopOutcome, StopStrings};
 pub use tokenizer_json::parse_tokenizer_json;
 pub use vocabulary::{PreTokenizerKind, TokenId, TokenKind, Vocabulary, VocabularyToken};
+
+#[cfg(test)]
+mod tests;

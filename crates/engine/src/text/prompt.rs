@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::answers::Answers;
 use super::scaffold::{Part, Scaffold};
-use super::template::{Template, TemplateMessage};
+use super::template::{Template, TemplateMessage, TextEnds};
 use super::tokenizer::Tokenizer;
 use super::{Message, Role, TextError, TokenId, Vocabulary};
 
@@ -32,12 +32,18 @@ pub struct Text {
 impl Text {
     /// Prepares the text side of a model; without a template it speaks ChatML.
     pub fn new(vocabulary: &Vocabulary, template: Option<&str>) -> Result<Text, TextError> {
-        let spelling = |id: TokenId| vocabulary.tokens.get(id.0 as usize).map(|token| &token.text);
-        let bos_text = vocabulary.bos.and_then(spelling).map_or("", String::as_str);
+        let spelling = |id: Option<&TokenId>| {
+            let token = id.and_then(|id| vocabulary.tokens.get(id.0 as usize));
+            token.map(|token| token.text.clone()).unwrap_or_default()
+        };
+        let ends = TextEnds {
+            bos: spelling(vocabulary.bos.as_ref()),
+            eos: spelling(vocabulary.end_tokens.first()),
+        };
         Ok(Text {
             tokenizer: Tokenizer::new(vocabulary)?,
             scaffold: Scaffold::new(vocabulary)?,
-            template: Template::new(template, bos_text)?,
+            template: Template::new(template, ends)?,
             answers: Answers::default(),
             bos: vocabulary.bos.filter(|_| vocabulary.add_bos),
             end_tokens: vocabulary.end_tokens.clone(),

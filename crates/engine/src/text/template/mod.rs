@@ -1,0 +1,157 @@
+//! The chat template of a model file: Jinja, and treated as somebody else's program.
+//!
+//! It gets fuel, a depth and an output limit, and nothing of the machine but the date.
+
+use std::io::{self, Write};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
+
+use super::{Role, TextError};
+
+mod functions;
+mod rules;
+mod shape;
+
+/// What a model without a template speaks.
+const CHATML: &str = "{% for message in messages %}\
+{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}\
+{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+/// Work, in instructions; 64 bytes of text made on the way count as one. So much for any template,
+/// more for each message, and enough to copy content sixteen times (Qwen2.5's does it four times).
+const FUEL: u64 = 50_000;
+const FUEL_PER_MESSAGE: u64 = 2_000;
+const CONTENT_BYTES_PER_FUEL: u64 = 4;
+/// Calls within calls.
+const RECURSION: usize = 32;
+/// What a template may add to what people wrote.
+const OUTPUT_BEYOND_CONTENT: usize = 1 << 20;
+
+/// One message as a template sees it; content is guarded already.
+#[derive(Debug)]
+pub(super) struct TemplateMessage {
+    pub(super) role: Role,
+    pub(super) content: String,
+}
+
+/// A compiled chat template.
+#[derive(Debug)]
+pub(super) struct Template {
+    environment: Environment<'static>,
+    ends: TextEnds,
+}
+
+/// What a template knows as `bos_token` and `eos_token`.
+#[derive(Debug, Default)]
+pub(super) struct TextEnds {
+    pub(super) bos: String,
+    pub(super) eos: String,
+}
+
+const NAME: &str = "chat";
+
+impl Template {
+    /// Compiles `source`, or ChatML without one, for a model whose texts begin and end with these.
+    ///
+    /// Errors: too long, too deeply nested, not Jinja, or built to exhaust the machine.
+    pub(super) fn new(source: Option<&str>, ends: TextEnds) -> Result<Template, TextError> {
+        let source = shape::without_generation_tags(source.unwrap_or(CHATML));
+        shape::check(&source).map_err(TextError::Template)?;
+        let environment = on_a_stack_of_its_own(|| compile(source).map_err(wrong))?;
+        Ok(Template { environment, ends })
+    }
+
+    /// Writes the prompt for a conversation, ending where the model's answer begins.
+    pub(super) fn render(&self, messages: &[TemplateMessage]) -> Result<String, TextError> {
+        on_a_stack_of_its_own(|| self.render_here(messages))
+    }
+
+    fn render_here(&self, messages: &[TemplateMessage]) -> Result<String, TextError> {
+        let content: usize = messages.iter().map(|message| message.content.len()).sum();
+        let listed: Vec<Value> = messages
+            .iter()
+            .map(|message| {
+                let role = message.role.name();
+                context! { role => role, content => message.content.as_str() }
+            })
+            .collect();
+        let mut environment = self.environment.clone();
+        let fuel_of_messages = FUEL_PER_MESSAGE * messages.len() as u64;
+        let fuel_of_content = content as u64 / CONTENT_BYTES_PER_FUEL;
+        environment.set_fuel(Some(FUEL + fuel_of_messages + fuel_of_content));
+        let template = environment.get_template(NAME).map_err(wrong)?;
+        let mut output =
+            LimitedOutput { bytes: Vec::new(), limit: content + OUTPUT_BEYOND_CONTENT };
+        let values = context! {
+            messages => listed,
+            add_generation_prompt => true,
+            bos_token => self.ends.bos.as_str(),
+            eos_token => self.ends.eos.as_str(),
+            // Present and none, as `transformers` passes them: templates ask both ways.
+            tools => (),
+            documents => (),
+        };
+        template.render_captured_to(values, &mut output).map_err(wrong)?;
+        String::from_utf8(output.bytes)
+            .map_err(|_| TextError::Template("expected text, found bytes".to_owned()))
+    }
+}
+
+fn compile(source: String) -> Result<Environment<'static>, Error> {
+    // White space as `transformers` sets it.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
+    let parsed = minijinja::machinery::parse(&source, NAME, syntax.clone())?;
+    rules::check(&parsed).map_err(|what| Error::new(ErrorKind::SyntaxError, what))?;
+    drop(parsed);
+    let mut environment = Environment::new();
+    environment.set_syntax(syntax);
+    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+    environment.set_recursion_limit(RECURSION);
+    functions::install(&mut environment);
+    environment.add_template_owned(NAME.to_owned(), source)?;
+    Ok(environment)
+}
+
+fn wrong(error: Error) -> TextError {
+    TextError::Template(error.to_string())
+}
+
+/// Runs `work` where even the deepest template that [`template_shape`] lets through, and the deepest
+/// value it can build with its fuel, find room on the stack.
+fn on_a_stack_of_its_own<T: Send>(
+    work: impl FnOnce() -> Result<T, TextError> + Send,
+) -> Result<T, TextError> {
+    const STACK_BYTES: usize = 32 << 20;
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let thread = builder
+            .spawn_scoped(scope, work)
+            .map_err(|error| TextError::Template(format!("no thread to render it on: {error}")))?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Collects output up to a limit.
+struct LimitedOutput {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Write for LimitedOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            return Err(io::Error::other(format!(
+                "expected at most {} bytes of output",
+                self.limit
+            )));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
