@@ -165,3 +165,61 @@ fn put<T: Copy>(run: &mut [T], shape: &KvShape, slot: usize, k: &[T], v: &[T]) {
     }
     values[slot * shape.value_dim()..][..v.len()].copy_from_slice(v);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(kv_type: KvType) -> KvShape {
+        KvShape { layers: 3, kv_heads: 2, head_dim: 6, block_count: 5, kv_type }
+    }
+
+    #[test]
+    fn a_block_takes_its_keys_and_its_filled_up_values_in_every_layer() {
+        let numbers = 3 * 2 * BLOCK_TOKENS * (6 + LANES);
+        assert_eq!(KvPages::block_bytes(shape(KvType::F32)), numbers * 4);
+        assert_eq!(KvPages::block_bytes(shape(KvType::F16)), numbers * 2);
+    }
+
+    #[test]
+    fn a_token_is_written_where_it_belongs_and_nowhere_else() {
+        let mut pages = KvPages::new(shape(KvType::F32)).expect("a few kilobytes");
+        let k: Vec<f32> = (0..12).map(|i| 1.0 + i as f32).collect();
+        let v: Vec<f32> = k.iter().map(|k| -k).collect();
+        pages.write(1, 4, 9, &k, &v);
+        for head in 0..2 {
+            let block = pages.block::<f32>(1, 4, head);
+            for dim in 0..6 {
+                assert_eq!(block.keys[dim][9], k[head * 6 + dim]);
+                assert_eq!(block.values[9][dim], v[head * 6 + dim]);
+            }
+        }
+        let written = pages.runs.chunks_exact(4).filter(|number| **number != [0; 4]).count();
+        assert_eq!(written, k.len() + v.len());
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_the_nearest_f16() {
+        let mut pages = KvPages::new(shape(KvType::F16)).expect("a few kilobytes");
+        // Half-way between two f16 numbers: ties go to the even one.
+        pages.write(0, 0, 0, &[1.0 + 1.0 / 2048.0; 12], &[1.0 + 3.0 / 2048.0; 12]);
+        let block = pages.block::<f16>(0, 0, 0);
+        assert_eq!(block.keys[0][0].to_f32(), 1.0);
+        assert_eq!(block.values[0][0].to_f32(), 1.0 + 2.0 / 1024.0);
+    }
+
+    #[test]
+    fn pages_beyond_all_memory_are_an_error() {
+        let huge = KvShape { block_count: usize::MAX / 2, ..shape(KvType::F16) };
+        assert!(KvPages::new(huge).is_err());
+        let layers = KvShape { layers: usize::MAX, ..shape(KvType::F16) };
+        assert!(KvPages::new(layers).is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "block 5 of 5")]
+    fn a_block_that_does_not_exist_is_a_bug() {
+        let mut pages = KvPages::new(shape(KvType::F16)).expect("a few kilobytes");
+        pages.write(0, 5, 0, &[0.0; 12], &[0.0; 12]);
+    }
+}

@@ -130,3 +130,39 @@ impl Split {
         start..self.tile_count.min(start + self.piece_tiles)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::blocks::BlockType;
+
+    #[test]
+    fn pieces_cover_every_tile_of_every_group_once_and_stay_small() {
+        let pool = Pool::new(Isa::scalar(), NonZeroUsize::MIN);
+        for (rows, depth) in [(0, 32), (1, 32), (17, 64), (300, 4096), (5000, 256), (160, 9000)] {
+            let read = |_: std::ops::Range<usize>, _: &mut [u8]| Ok::<(), Infallible>(());
+            let kind = if depth % 32 == 0 { BlockType::Q4_0 } else { BlockType::F16 };
+            let weights = Matrix::load(&pool, kind, rows, depth, &read).expect("a small matrix");
+            for batch in [0, 1, 16, 17, 100, 333] {
+                let mut input = Input::new(batch, depth);
+                input.set(&pool, &vec![0.0; batch * depth], batch, depth);
+                let split = Split::of(&weights, &input);
+                let mut counts = vec![0; split.group_count * split.tile_count];
+                for piece in 0..split.pieces() {
+                    let (tiles, groups) = (split.tiles_of(piece), split.groups_of(piece));
+                    let tokens: usize = tiles.clone().map(|tile| input.tile_width(tile)).sum();
+                    let products = tokens * groups.len() * LANES * depth;
+                    let is_one_group = groups.len() == 1;
+                    assert!(products <= PIECE_PRODUCTS || is_one_group, "{rows} {depth} {batch}");
+                    for (tile, group) in tiles.flat_map(|t| groups.clone().map(move |g| (t, g))) {
+                        counts[group * split.tile_count + tile] += 1;
+                    }
+                }
+                assert!(counts.iter().all(|&count| count == 1), "{rows} {depth} {batch}");
+            }
+        }
+    }
+}

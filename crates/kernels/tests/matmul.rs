@@ -136,3 +136,54 @@ fn a_token_gets_the_same_bits_in_every_batch_on_any_number_of_threads() {
         }
     }
 }
+
+#[test]
+fn a_product_of_many_pieces_is_that_of_its_tokens() {
+    // Deep and wide enough to be cut by rows and by tokens, with a rest in each.
+    const ROWS: usize = 300;
+    const DEPTH: usize = 2048;
+    const TOKENS: usize = 150;
+    let mut random = Random(4);
+    for kind in [BlockType::Q4_0, BlockType::Q8_0, BlockType::F16] {
+        let bytes = random_weights(&mut random, kind, ROWS, DEPTH);
+        let x = random.floats(TOKENS * DEPTH);
+        for isa in Isa::available().into_iter().filter(|isa| *isa != Isa::scalar()) {
+            let alone = pool(isa, 1);
+            let weights = load(&alone, kind, ROWS, DEPTH, &bytes);
+            let each: Vec<f32> =
+                x.chunks_exact(DEPTH).flat_map(|x| product(&alone, &weights, x, 1)).collect();
+            for threads in [1, 2, 3] {
+                let pool = pool(isa, threads);
+                let case = Case { kind, rows: ROWS, depth: DEPTH, batch: TOKENS };
+                assert_same(&product(&pool, &weights, &x, TOKENS), &each, &case.name(&pool));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_input_prepared_for_its_weights_gives_the_same_product() {
+    const DEPTH: usize = 64;
+    let mut random = Random(5);
+    let x = random.floats(5 * DEPTH);
+    let pool = scalar_pool();
+    for kind in KINDS {
+        let weights = load(&pool, kind, 20, DEPTH, &random_weights(&mut random, kind, 20, DEPTH));
+        let mut input = Input::new(5, DEPTH);
+        input.set_for(&pool, &x, 5, &[&weights, &weights]);
+        let mut output = vec![0.0; 5 * 20];
+        matmul(&pool, &weights, &input, &mut output);
+        assert_same(&output, &product(&pool, &weights, &x, 5), kind.name());
+    }
+}
+
+#[test]
+#[should_panic(expected = "the input was prepared for float weights")]
+fn an_input_prepared_for_other_weights_is_a_bug() {
+    let pool = scalar_pool();
+    let quantised = load(&pool, BlockType::Q8_0, 1, 32, &[0; 34]);
+    let float = load(&pool, BlockType::F32, 1, 32, &[0; 128]);
+    let mut input = Input::new(1, 32);
+    input.set_for(&pool, &[0.0; 32], 1, &[&quantised]);
+    matmul(&pool, &float, &input, &mut [0.0]);
+}

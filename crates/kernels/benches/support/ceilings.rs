@@ -38,7 +38,10 @@ pub fn float_products(pool: &Pool) -> f64 {
 /// GB/s of reading memory far larger than the caches on all threads of a pool.
 pub fn memory_reads(pool: &Pool) -> f64 {
     const PIECE: usize = 256 << 10;
+    // One measurement reads little enough to go undisturbed, each another part of the whole.
+    const WINDOW: usize = 32 << 20;
     let bytes = huge_pages(512 << 20);
+    let mut windows = bytes.chunks_exact(WINDOW).cycle();
     let read: fn(&[u8]) = match pool.isa().name() {
         #[cfg(target_arch = "x86_64")]
         "avx512-vnni" => x86::read_512,
@@ -48,9 +51,11 @@ pub fn memory_reads(pool: &Pool) -> f64 {
             black_box(sum);
         },
     };
-    let time =
-        seconds(|| pool.run(bytes.len() / PIECE, &|piece| read(&bytes[piece * PIECE..][..PIECE])));
-    bytes.len() as f64 / time / 1e9
+    let time = seconds(|| {
+        let window = windows.next().expect("it never ends");
+        pool.run(WINDOW / PIECE, &|piece| read(&window[piece * PIECE..][..PIECE]));
+    });
+    WINDOW as f64 / time / 1e9
 }
 
 /// Memory like that of the weights, never given back: a benchmark ends soon.

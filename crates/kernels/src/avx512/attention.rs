@@ -29,7 +29,13 @@ fn scores_of<const QUERIES: usize, T: Number>(
     let (queries, _) = queries.as_chunks::<QUERIES>();
     for (index, block) in blocks.iter().enumerate() {
         let mut scores = [_mm512_setzero_ps(); QUERIES];
-        for (keys, queries) in block.keys.iter().zip(queries) {
+        // Blocks lie anywhere, so only we know what is read next: the keys of the block after this
+        // one, and when all scores are done the values of them all.
+        let next = blocks.get(index + 1).unwrap_or(block);
+        let coming = next.keys.iter().zip(block.values);
+        for ((keys, queries), (next_keys, values)) in block.keys.iter().zip(queries).zip(coming) {
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(next_keys).cast());
+            _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(values).cast());
             let keys = load_numbers(keys);
             for query in 0..QUERIES {
                 let value = _mm512_set1_ps(queries[query]);

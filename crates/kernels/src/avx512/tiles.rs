@@ -51,6 +51,7 @@ fn floats_of<const TOKENS: usize, T: Number>(
 ) {
     let mut totals = [_mm512_setzero_ps(); TOKENS];
     for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
+        prefetch_after(weights);
         let weights = load_numbers(weights);
         for token in 0..TOKENS {
             let value = _mm512_set1_ps(input[token]);
@@ -79,7 +80,7 @@ fn blocks_of<const TOKENS: usize, B: QuadBlock>(
     let mut totals = [_mm512_setzero_ps(); TOKENS];
     let blocks = weights.blocks.iter().zip(weights.scales);
     for ((block, scales), input) in blocks.zip(input.as_chunks::<TOKENS>().0) {
-        prefetch(block, PREFETCH_BLOCKS);
+        prefetch_after(block);
         let quads = unpack(block);
         let scales = load_numbers(scales);
         // Two loops, because the compiler unrolls only one that is this short, and only in an
@@ -114,16 +115,15 @@ fn add_block<B: QuadBlock>(
     _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, total)
 }
 
-/// How many blocks ahead weights are asked for: some 4 KiB, the page at whose end the processor's
-/// own prefetching stops.
-const PREFETCH_BLOCKS: usize = 8;
+/// How far ahead weights are asked for: at a page's end the processor's own prefetching stops.
+const PREFETCH_BYTES: usize = 8192;
 
-/// Asks for the block that is `ahead` blocks further on, if it exists or not.
+/// Asks for the memory that lies [`PREFETCH_BYTES`] after these weights, whatever it is.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn prefetch<B: QuadBlock>(block: &B, ahead: usize) {
-    for line in 0..size_of::<B>().div_ceil(64) {
-        let address = std::ptr::from_ref(block).wrapping_add(ahead).cast::<i8>();
+fn prefetch_after<T>(weights: &T) {
+    let address = std::ptr::from_ref(weights).cast::<i8>().wrapping_add(PREFETCH_BYTES);
+    for line in 0..size_of::<T>().div_ceil(64) {
         _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(line * 64));
     }
 }

@@ -112,3 +112,21 @@ fn dropping_a_pool_ends_its_workers_parked_or_not() {
         assert_eq!(Arc::strong_count(&shared), 1, "{threads} threads");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn workers_are_nicer_than_the_thread_that_made_the_pool() {
+    // SAFETY: reads the calling thread's own priority.
+    let niceness = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    const NICEST: i32 = 19;
+    let pool = pool(2);
+    let seen = Mutex::new(Vec::new());
+    let both = std::sync::Barrier::new(2);
+    pool.run(2, &|_| {
+        both.wait();
+        seen.lock().expect("no piece panics").push(niceness());
+    });
+    let mut seen = seen.into_inner().expect("no piece panics");
+    seen.sort_unstable();
+    assert_eq!(seen, [niceness(), (niceness() + WORKER_NICENESS).min(NICEST)]);
+}

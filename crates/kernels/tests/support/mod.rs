@@ -17,11 +17,16 @@ pub fn scalar_pool() -> Pool {
 }
 
 /// One single-threaded pool for every instruction set here; says which sets are not tested.
+///
+/// `BANTER_TEST_ISAS` names those that must be (`avx2,avx512-vnni`), for a machine known to have
+/// them.
 pub fn every_pool() -> Vec<Pool> {
     let available = Isa::available();
+    let required = std::env::var("BANTER_TEST_ISAS").unwrap_or_default();
     for name in Isa::NAMES {
         if !available.iter().any(|isa| isa.name() == name) {
             println!("NOT RUN on this processor: {name}");
+            assert!(!required.split(',').any(|one| one == name), "{name} must be tested here");
         }
     }
     available.into_iter().map(|isa| pool(isa, 1)).collect()
