@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 
 /// A server before it runs.
 pub struct Server {
@@ -114,6 +114,21 @@ impl Shared {
     }
 }
 
+/// Says at every start what was opened beyond the safe default.
+fn warn_of_open_doors(config: &ServerConfig) {
+    if config.insecure {
+        warn!("--insecure: whoever reaches this server may use it, no key is asked for");
+    }
+    if config.allow_file_pages {
+        let limit = config.max_file_page_answers;
+        warn!(
+            limit,
+            "--allow-file-pages: pages opened from disk may use this server, and any website that \
+             is open in a browser here can pretend to be one"
+        );
+    }
+}
+
 /// Serves until `shutdown` is ready, then says goodbye to every socket and returns.
 ///
 /// Errors: a listener has no address of its own.
@@ -127,6 +142,7 @@ pub async fn run(
         ports.push(listener.local_addr()?.port());
     }
     let shared = Arc::new(Shared::new(server, ports));
+    warn_of_open_doors(&shared.config);
     let routes = Routes::new(shared.clone());
     for listener in listeners {
         let accepting = accept::serve(listener, shared.clone(), routes.clone());

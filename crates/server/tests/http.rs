@@ -184,6 +184,16 @@ async fn every_response_is_protected() {
         ("wrong method", 405, send(address, "PUT", "/api/info", "", "").await),
         ("no handshake", 426, get(address, "/ws", "").await),
         ("unknown host", 421, get(address, "/", "Host: evil.example\r\n").await),
+        (
+            "unknown host below the base path",
+            421,
+            get(address, "/talk", "Host: evil.example\r\n").await,
+        ),
+        (
+            "a handshake by HEAD",
+            405,
+            send(address, "HEAD", "/ws", "Upgrade: websocket\r\n", "").await,
+        ),
         ("no host", 400, get(address, "/", "Host: \r\n").await),
         ("foreign page", 403, get(address, "/", "Origin: https://evil.example\r\n").await),
         ("page from disk", 403, get(address, "/health", "Origin: null\r\n").await),

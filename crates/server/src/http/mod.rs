@@ -98,11 +98,9 @@ impl Routes {
         connection: &Connection,
     ) -> Result<Guest, Box<Response<Body>>> {
         let answer = |error: ApiError| Box::new(error.into_response());
-        if let Some(path) = strip_base(&self.shared.access, request.uri()) {
-            let Some(path) = path else {
-                return Err(Box::new(headers::redirect_to_folder(request.uri().path())));
-            };
-            *request.uri_mut() = with_path(request.uri(), &path);
+        let place = Place::find(&self.shared.access, request.uri());
+        if let Place::Below(path) = &place {
+            *request.uri_mut() = with_path(request.uri(), path);
         }
         let door = door(request.method(), request.uri().path());
         let visit = Visit { peer: connection.peer, uri: request.uri(), headers: request.headers() };
@@ -110,6 +108,9 @@ impl Routes {
             self.log_refusal(refusal, request.headers());
             answer(refusal.into())
         })?;
+        if place == Place::WithoutSlash {
+            return Err(Box::new(headers::redirect_to_folder(request.uri().path())));
+        }
         if request.method() == Method::OPTIONS {
             return Err(Box::new(headers::preflight(&guest)));
         }
@@ -170,17 +171,28 @@ fn door(method: &Method, path: &str) -> Door {
     }
 }
 
-/// The path below a base path: `None` if there is none before it, `Some(None)` if the slash behind
-/// the base is missing.
-fn strip_base(access: &Access, uri: &Uri) -> Option<Option<String>> {
-    access.base_paths().find_map(|base| {
-        let rest = uri.path().strip_prefix(base)?;
-        match rest.chars().next() {
-            None => Some(None),
-            Some('/') => Some(Some(rest.to_owned())),
-            Some(_) => None,
+/// Where a path lies with respect to the base paths.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Root,
+    /// Below a base path; what follows it.
+    Below(String),
+    /// A base path whose last slash is missing.
+    WithoutSlash,
+}
+
+impl Place {
+    fn find(access: &Access, uri: &Uri) -> Place {
+        let rests = access.base_paths().filter_map(|base| uri.path().strip_prefix(base));
+        for rest in rests {
+            match rest.chars().next() {
+                None => return Place::WithoutSlash,
+                Some('/') => return Place::Below(rest.to_owned()),
+                Some(_) => {}
+            }
         }
-    })
+        Place::Root
+    }
 }
 
 fn with_path(uri: &Uri, path: &str) -> Uri {

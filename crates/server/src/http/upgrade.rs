@@ -8,7 +8,7 @@ use crate::server::Shared;
 use crate::socket::{Close, Socket};
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use data_encoding::BASE64;
 use std::sync::Arc;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -72,6 +72,9 @@ fn check_handshake(request: &Request<Body>) -> Result<String, ApiError> {
     let bad = |reason| Err(ApiError::BadHandshake(reason));
     if !has_token(headers, header::UPGRADE, "websocket") {
         return Err(ApiError::UpgradeRequired);
+    }
+    if request.method() != Method::GET {
+        return Err(ApiError::MethodNotAllowed);
     }
     if request.version() != Version::HTTP_11 {
         return bad("expected HTTP/1.1");
