@@ -131,11 +131,22 @@ impl Fault {
 /// The longest piece of a file's own text that an error repeats.
 const PRINTABLE_CHARS: usize = 80;
 
-/// Text from a file, made safe to print: bounded, on one line, without control characters.
+/// Text from a file, made safe to print: on one line, without control characters, and not longer than
+/// an error can bear.
 pub(super) fn printable(text: &str) -> String {
-    let mut printable: String =
-        text.chars().take(PRINTABLE_CHARS).flat_map(char::escape_debug).collect();
-    if text.chars().nth(PRINTABLE_CHARS).is_some() {
+    printable_within(text, PRINTABLE_CHARS)
+}
+
+/// [`printable`] with a limit of its own.
+pub(super) fn printable_within(text: &str, limit: usize) -> String {
+    let mut printable = String::new();
+    for letter in text.chars().take(limit) {
+        match letter {
+            '"' | '\'' | '\\' => printable.push(letter),
+            other => printable.extend(other.escape_debug()),
+        }
+    }
+    if text.chars().nth(limit).is_some() {
         printable.push('…');
     }
     printable

@@ -170,11 +170,25 @@ fn malformed_headers_are_refused() {
         (
             "bad magic",
             Gguf { magic: *b"FUGG", ..tiny() }.bytes(),
-            "expected a GGUF file, which starts with \"GGUF\", found bytes [46, 55, 47, 47] at its start".to_string(),
+            "expected a GGUF file, which starts with \"GGUF\", found bytes [46, 55, 47, 47] at \
+             its start"
+                .to_string(),
         ),
-        ("version 0", Gguf { version: 0, ..tiny() }.bytes(), "version: expected 2 or 3, found 0".to_string()),
-        ("version 1", Gguf { version: 1, ..tiny() }.bytes(), "version: expected 2 or 3, found 1".to_string()),
-        ("version 4", Gguf { version: 4, ..tiny() }.bytes(), "version: expected 2 or 3, found 4".to_string()),
+        (
+            "version 0",
+            Gguf { version: 0, ..tiny() }.bytes(),
+            "version: expected 2 or 3, found 0".to_string(),
+        ),
+        (
+            "version 1",
+            Gguf { version: 1, ..tiny() }.bytes(),
+            "version: expected 2 or 3, found 1".to_string(),
+        ),
+        (
+            "version 4",
+            Gguf { version: 4, ..tiny() }.bytes(),
+            "version: expected 2 or 3, found 4".to_string(),
+        ),
         (
             "big-endian",
             Gguf { version: 3_u32.swap_bytes(), ..tiny() }.bytes(),
@@ -183,15 +197,29 @@ fn malformed_headers_are_refused() {
         (
             "tensor count -1",
             Gguf { tensor_count: Some(u64::MAX), ..tiny() }.bytes(),
-            format!("number of tensors: expected at most {possible_tensors}, for which there are bytes, found 18446744073709551615"),
+            format!(
+                "number of tensors: expected at most {possible_tensors}, for which there are \
+                 bytes, found 18446744073709551615"
+            ),
         ),
         (
             "key count -1",
             Gguf { key_count: Some(u64::MAX), ..tiny() }.bytes(),
-            format!("number of keys: expected at most {}, found 18446744073709551615", if possible_keys < 4096 { format!("{possible_keys}, for which there are bytes") } else { "4096".to_string() }),
+            format!(
+                "number of keys: expected at most {}, found 18446744073709551615",
+                if possible_keys < 4096 {
+                    format!("{possible_keys}, for which there are bytes")
+                } else {
+                    "4096".to_string()
+                }
+            ),
         ),
         ("key length -1", huge_key, huge_key_error),
-        ("empty key", tiny().with("", Value::U8(1)).bytes(), format!("name of key {keys}: expected a name, found an empty one")),
+        (
+            "empty key",
+            tiny().with("", Value::U8(1)).bytes(),
+            format!("name of key {keys}: expected a name, found an empty one"),
+        ),
         (
             "key twice",
             {
@@ -206,13 +234,23 @@ fn malformed_headers_are_refused() {
             tiny().with("x", Value::Raw(13, vec![0; 8])).bytes(),
             "key x: expected a value type from 0 to 12, found value type 13".to_string(),
         ),
-        ("bool 2", tiny().with("x", Value::Raw(7, vec![2])).bytes(), "key x: expected a bool of 0 or 1, found 2".to_string()),
+        (
+            "bool 2",
+            tiny().with("x", Value::Raw(7, vec![2])).bytes(),
+            "key x: expected a bool of 0 or 1, found 2".to_string(),
+        ),
         (
             "nested array",
-            tiny().with("x", Value::Raw(9, [&9_u32.to_le_bytes()[..], &1_u64.to_le_bytes()].concat())).bytes(),
+            tiny()
+                .with("x", Value::Raw(9, [&9_u32.to_le_bytes()[..], &1_u64.to_le_bytes()].concat()))
+                .bytes(),
             "key x: expected an array of numbers or strings, found an array of array".to_string(),
         ),
-        ("no keys", Gguf { keys: Vec::new(), ..tiny() }.bytes(), "key general.architecture: expected qwen2, found no such key".to_string()),
+        (
+            "no keys",
+            Gguf { keys: Vec::new(), ..tiny() }.bytes(),
+            "key general.architecture: expected qwen2, found no such key".to_string(),
+        ),
     ];
     for (case, bytes, expected) in cases {
         assert_refused(open_bytes(&bytes), &expected, case);
@@ -259,7 +297,8 @@ fn counts_without_bytes_behind_them_are_refused_at_once() {
     long_array.extend(9_u32.to_le_bytes());
     long_array.extend(8_u32.to_le_bytes());
     long_array.extend((1_u64 << 63).to_le_bytes());
-    let expected = "length of the array at key abc: expected at most 0, for which there are bytes, found 9223372036854775808";
+    let expected = "length of the array at key abc: expected at most 0, for which there are \
+                    bytes, found 9223372036854775808";
     assert_refused(open_bytes(&long_array), expected, "array of 2^63");
 
     let mut long_string = header(0, 1);
@@ -322,22 +361,26 @@ fn malformed_tensors_are_refused() {
         (
             "elements overflow",
             edit(|t| t.dims = vec![1 << 32, 1 << 32]),
-            "tensor blk.0.attn_q.weight: expected a size below 2^64 bytes, found shape [4294967296, 4294967296] of F32",
+            "tensor blk.0.attn_q.weight: expected a size below 2^64 bytes, found shape \
+             [4294967296, 4294967296] of F32",
         ),
         (
             "a product that wraps",
             edit(|t| t.dims = vec![(1 << 63) + 2, 2]),
-            "tensor blk.0.attn_q.weight: expected rows of whole blocks of 1 (F32), found shape [2, 9223372036854775810]",
+            "tensor blk.0.attn_q.weight: expected rows of whole blocks of 1 (F32), found shape \
+             [2, 9223372036854775810]",
         ),
         (
             "bytes overflow",
             edit(|t| t.dims = vec![1 << 61, 2]),
-            "tensor blk.0.attn_q.weight: expected a size below 2^64 bytes, found shape [2, 2305843009213693952] of F32",
+            "tensor blk.0.attn_q.weight: expected a size below 2^64 bytes, found shape [2, \
+             2305843009213693952] of F32",
         ),
         (
             "2^63 - 64 values",
             edit(|t| t.dims = vec![too_big]),
-            "tensor blk.0.attn_q.weight: expected rows of whole blocks of 1 (F32), found shape [9223372036854775744]",
+            "tensor blk.0.attn_q.weight: expected rows of whole blocks of 1 (F32), found shape \
+             [9223372036854775744]",
         ),
         (
             "rows of half a block",
@@ -345,12 +388,14 @@ fn malformed_tensors_are_refused() {
                 t.dims = vec![16, 64];
                 t.type_id = 2;
             }),
-            "tensor blk.0.attn_q.weight: expected rows of whole blocks of 32 (Q4_0), found shape [64, 16]",
+            "tensor blk.0.attn_q.weight: expected rows of whole blocks of 32 (Q4_0), found shape \
+             [64, 16]",
         ),
         (
             "rows of an eighth of a block",
             edit(|t| t.type_id = 12),
-            "tensor blk.0.attn_q.weight: expected rows of whole blocks of 256 (Q4_K), found shape [32, 32]",
+            "tensor blk.0.attn_q.weight: expected rows of whole blocks of 256 (Q4_K), found shape \
+             [32, 32]",
         ),
     ];
     for (case, bytes, expected) in cases {
@@ -377,7 +422,8 @@ fn tensors_that_do_not_lie_one_after_the_other_are_refused() {
     };
     let beyond = |offset: u64| {
         format!(
-            "tensor {last}: expected an end within the {data_bytes} bytes of data, found {bytes} bytes at offset {offset}"
+            "tensor {last}: expected an end within the {data_bytes} bytes of data, found {bytes} \
+             bytes at offset {offset}"
         )
     };
     let true_offset = data_bytes as u64 - bytes;
@@ -390,14 +436,16 @@ fn tensors_that_do_not_lie_one_after_the_other_are_refused() {
             "on the same bytes as another",
             place("output_norm.weight", 0),
             format!(
-                "tensor output_norm.weight: expected offset {embedding}, found offset 0, an overlap"
+                "tensor output_norm.weight: expected offset {embedding}, found offset 0, an \
+                 overlap"
             ),
         ),
         (
             "over the end of another",
             place("output_norm.weight", embedding - 32),
             format!(
-                "tensor output_norm.weight: expected offset {embedding}, found offset {}, an overlap",
+                "tensor output_norm.weight: expected offset {embedding}, found offset {}, an \
+                 overlap",
                 embedding - 32
             ),
         ),
@@ -416,7 +464,8 @@ fn tensors_that_do_not_lie_one_after_the_other_are_refused() {
     let mut short = Gguf::tiny().bytes();
     short.pop();
     let expected = format!(
-        "tensor {last}: expected an end within the {} bytes of data, found {bytes} bytes at offset {true_offset}",
+        "tensor {last}: expected an end within the {} bytes of data, found {bytes} bytes at \
+         offset {true_offset}",
         data_bytes - 1
     );
     assert_refused(open_bytes(&short), &expected, "one byte too few");
@@ -494,12 +543,14 @@ fn vocabularies_that_contradict_themselves_are_refused() {
         (
             "tokenizer.ggml.merges",
             texts(&["ab"]),
-            "tokenizer.ggml.merges[0]: expected two pieces with one space between them, found \"ab\"",
+            "tokenizer.ggml.merges[0]: expected two pieces with one space between them, found \
+             \"ab\"",
         ),
         (
             "tokenizer.ggml.merges",
             texts(&["a b", "a b c"]),
-            "tokenizer.ggml.merges[1]: expected two pieces with one space between them, found \"a b c\"",
+            "tokenizer.ggml.merges[1]: expected two pieces with one space between them, found \"a \
+             b c\"",
         ),
         (
             "tokenizer.ggml.merges",
@@ -509,17 +560,20 @@ fn vocabularies_that_contradict_themselves_are_refused() {
         (
             "tokenizer.ggml.tokens",
             texts(&["a"; 17]),
-            "tokenizer.ggml.tokens: expected 1 to 16 tokens, as many as the embedding has rows, found 17",
+            "tokenizer.ggml.tokens: expected 1 to 16 tokens, as many as the embedding has rows, \
+             found 17",
         ),
         (
             "tokenizer.ggml.tokens",
             texts(&[]),
-            "tokenizer.ggml.tokens: expected 1 to 16 tokens, as many as the embedding has rows, found 0",
+            "tokenizer.ggml.tokens: expected 1 to 16 tokens, as many as the embedding has rows, \
+             found 0",
         ),
         (
             "tokenizer.ggml.token_type",
             Value::I32s(vec![1, 1, 1, 1, 3, 3, 3, 6]),
-            "tokenizer.ggml.token_type[7]: expected 1 (normal), 3 (control), 4 (user defined) or 5 (unused), found 6",
+            "tokenizer.ggml.token_type[7]: expected 1 (normal), 3 (control), 4 (user defined) or \
+             5 (unused), found 6",
         ),
         (
             "tokenizer.ggml.eos_token_id",
@@ -539,7 +593,8 @@ fn vocabularies_that_contradict_themselves_are_refused() {
     let no_bos = Gguf::tiny()
         .with("tokenizer.ggml.add_bos_token", Value::Bool(true))
         .without("tokenizer.ggml.bos_token_id");
-    let expected = "key tokenizer.ggml.bos_token_id: expected a token id, since one is to be added, found no such key";
+    let expected = "key tokenizer.ggml.bos_token_id: expected a token id, since one is to be \
+                    added, found no such key";
     assert_refused(open_bytes(&no_bos.bytes()), expected, "bos to add, but none");
 }
 
@@ -553,7 +608,8 @@ fn text_that_is_not_utf_8_or_not_printable_does_not_reach_the_terminal() {
     let error = open_bytes(&gguf.bytes()).expect_err("not UTF-8").to_string();
     assert!(error.contains("value of key general.name: expected UTF-8"), "{error}");
     let gguf = Gguf::tiny().with("general.architecture", text("\x1b[31m\n\0evil"));
-    let expected = "key general.architecture: expected qwen2, found \\u{1b}[31m\\n\\0evil, which this engine does not run";
+    let expected = "key general.architecture: expected qwen2, found \\u{1b}[31m\\n\\0evil, which \
+                    this engine does not run";
     assert_refused(open_bytes(&gguf.bytes()), expected, "control characters");
     let long = Gguf::tiny().with("general.architecture", text(&"x".repeat(100_000)));
     let error = open_bytes(&long.bytes()).expect_err("a long name").to_string();
@@ -599,13 +655,14 @@ fn types_the_engine_cannot_read_are_refused_by_name() {
         let mut gguf = Gguf::tiny();
         gguf.tensor("blk.0.ffn_up.weight").type_id = type_id;
         let expected = format!(
-            "tensor blk.0.ffn_up.weight: unsupported type {name} (supported: F32, F16, BF16, Q8_0, \
-             Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K)"
+            "tensor blk.0.ffn_up.weight: unsupported type {name} (supported: F32, F16, BF16, \
+             Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K)"
         );
         assert_refused(open_bytes(&gguf.bytes()), &expected, name);
     }
     let mut quantised_norm = Gguf::tiny();
     quantised_norm.store_as("blk.0.attn_norm.weight", BlockType::Q8_0, 8);
-    let expected = "tensor blk.0.attn_norm.weight: unsupported type Q8_0 (supported: F32, F16, BF16 for a vector)";
+    let expected = "tensor blk.0.attn_norm.weight: unsupported type Q8_0 (supported: F32, F16, \
+                    BF16 for a vector)";
     assert_refused(open_bytes(&quantised_norm.bytes()), expected, "a quantised norm");
 }

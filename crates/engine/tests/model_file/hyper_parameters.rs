@@ -102,7 +102,8 @@ fn other_architectures_and_variations_are_refused_by_name() {
         (
             "qwen2.attention.sliding_window",
             Value::U32(128),
-            "a sliding window of 128 positions (key qwen2.attention.sliding_window) is not supported: use a file of the model with full attention",
+            "a sliding window of 128 positions (key qwen2.attention.sliding_window) is not \
+             supported: use a file of the model with full attention",
         ),
     ];
     for (key, value, expected) in cases {
@@ -111,8 +112,9 @@ fn other_architectures_and_variations_are_refused_by_name() {
     let yarn = Gguf::tiny()
         .with("qwen2.rope.scaling.type", text("yarn"))
         .with("qwen2.rope.scaling.factor", Value::F32(4.0));
-    let expected = "rope scaling of type yarn by 4 (key qwen2.rope.scaling.type) is not supported: \
-                    use a file of the same model without it, and a context within the trained one";
+    let expected = "rope scaling of type yarn by 4 (key qwen2.rope.scaling.type) is not \
+                    supported: use a file of the same model without it, and a context within the \
+                    trained one";
     assert_refused(open_bytes(&yarn.bytes()), expected, "YaRN");
 }
 
@@ -176,8 +178,8 @@ fn a_missing_or_unknown_tensor_is_refused_by_name() {
         extra.name = name.to_string();
         gguf.tensors.push(extra);
         let expected = format!(
-            "tensor {name}: expected only the tensors of a Qwen2 model of 2 layers, found one that \
-             changes the result"
+            "tensor {name}: expected only the tensors of a Qwen2 model of 2 layers, found one \
+             that changes the result"
         );
         assert_refused(open_bytes(&gguf.bytes()), &expected, name);
     }

@@ -17,7 +17,8 @@ fn what_is_not_a_file_is_refused_without_waiting_for_it() {
     File::create(&empty).expect("an empty file");
     let pipe = "expected a regular file, found a pipe, device or socket";
     let nothing = "expected a regular file, found an empty file (0 bytes)";
-    let no_config = "expected a folder with config.json, model.safetensors and tokenizer.json, found no config.json, but empty.gguf: name that file instead";
+    let no_config = "expected a folder with config.json, model.safetensors and tokenizer.json, \
+                     found no config.json, but empty.gguf: name that file instead";
     let cases = [
         (fifo.as_path(), pipe),
         (Path::new("/dev/zero"), pipe),
@@ -40,7 +41,8 @@ fn a_sparse_file_of_a_terabyte_is_refused_by_its_first_bytes() {
     let model = TempModel::new(&[]);
     let file = File::create(&model.path).expect("a file");
     file.set_len(1 << 40).expect("a sparse file");
-    let expected = "expected a GGUF file, which starts with \"GGUF\", found bytes [00, 00, 00, 00] at its start";
+    let expected = "expected a GGUF file, which starts with \"GGUF\", found bytes [00, 00, 00, \
+                    00] at its start";
     assert_refused(model.open(), expected, "zeros");
 }
 

@@ -153,7 +153,8 @@ fn a_first_part_needs_the_name_that_the_others_follow_from() {
     let first = write_parts(folder.path(), |_, _| {});
     let renamed = folder.path().join("renamed.gguf");
     fs::rename(&first, &renamed).expect("renamed");
-    let expected = "expected a file name that ends in -00001-of-00003.gguf, found another name, from which those of the other parts do not follow";
+    let expected = "expected a file name that ends in -00001-of-00003.gguf, found another name, \
+                    from which those of the other parts do not follow";
     assert_refused(open_path(&renamed), expected, "renamed");
 }
 

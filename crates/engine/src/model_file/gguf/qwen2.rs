@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::config::{ModelConfig, RawConfig, Stated};
-use super::super::error::{Fault, printable};
+use super::super::error::{Fault, printable, printable_within};
 use super::super::sampling::RawSampling;
 use super::super::tensors::{StoredTensor, TensorName};
 use super::super::{About, SamplingDefaults};
@@ -146,7 +146,11 @@ fn float(metadata: &Metadata, name: &str) -> Result<Stated<f64>, Fault> {
 
 /// What the file says about itself; the name falls back to the file's.
 pub(super) fn about(metadata: &Metadata, file: &str) -> Result<About, Fault> {
-    let text = |name| Ok(metadata.string(name)?.filter(|text| !text.is_empty()).map(printable));
+    const MAX_CHARS: usize = 500;
+    let text = |name| {
+        let text = metadata.string(name)?.filter(|text| !text.is_empty());
+        Ok(text.map(|text| printable_within(text, MAX_CHARS)))
+    };
     let file_name = || Path::new(file).file_stem().unwrap_or_default().to_string_lossy();
     Ok(About {
         name: text("general.name")?.unwrap_or_else(|| printable(&file_name())),
