@@ -49,7 +49,8 @@ pub struct NewSequence {
 }
 
 /// A sequence whose prompt and answer need more blocks than there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("sequence: expected at most {total_blocks} blocks, found {needed_blocks}")]
 pub struct CannotFit {
     /// Blocks it would need.
     pub needed_blocks: usize,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::generation::{Delivery, Event, FinishReason, Finished, Timings, Usage};
 use super::pace::milliseconds;
+use super::status::QueuePlace;
 use crate::StopFlag;
 use crate::sampler::Sampler;
 use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
@@ -16,6 +17,8 @@ pub struct NewAnswer {
     pub sampler: Sampler,
     pub decoder: TextDecoder,
     pub stop_strings: StopStrings,
+    /// Dropped before `delivery`, so that whoever is told the end finds the place free.
+    pub place: QueuePlace,
     pub delivery: Delivery,
     pub submitted_at: Instant,
 }
@@ -26,6 +29,8 @@ pub struct Answer {
     sampler: Sampler,
     decoder: TextDecoder,
     stop_strings: StopStrings,
+    /// Until the first admission. Dropped before `delivery`, as above.
+    place: Option<QueuePlace>,
     delivery: Delivery,
     /// All text delivered so far.
     text: String,
@@ -58,6 +63,7 @@ impl Answer {
             decoder: new.decoder,
             stop_strings: new.stop_strings,
             delivery: new.delivery,
+            place: Some(new.place),
             text: String::new(),
             prompt_tokens: new.prompt.len(),
             prompt_done: 0,
@@ -117,6 +123,7 @@ impl Answer {
     pub fn admit(&mut self, now: Instant) {
         if self.admitted_at.is_none() {
             self.admitted_at = Some(now);
+            self.place = None;
             self.tell_prefill();
         }
     }
@@ -170,6 +177,7 @@ impl Answer {
             completion_tokens: self.completion_tokens,
         };
         let timings = self.timings(&reason, now);
+        self.place = None;
         self.delivery.finish(Finished { reason, usage, timings });
         if is_spelled { WholeText::Spelled(self.text) } else { WholeText::Cut }
     }

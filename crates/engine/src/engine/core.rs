@@ -2,7 +2,7 @@
 //!
 //! A step: [`Core::begin_step`] ends what was stopped or waited too long, admits and plans;
 //! someone computes [`Core::spans`]; [`Core::take`] samples, delivers and settles span by span;
-//! [`Core::end_step`] takes the time. The clock comes in with every call.
+//! [`Core::measure_step`] learns how fast that was. The clock comes in with every call.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -76,8 +76,7 @@ impl Core {
                 self.answers.insert(id, answer);
             }
             Err(refused) => {
-                self.status.leave_queue();
-                answer.end(FinishReason::Failed(format!("{refused:?}")), now);
+                answer.end(FinishReason::Failed(refused.to_string()), now);
             }
         }
     }
@@ -89,14 +88,11 @@ impl Core {
 
     /// Ends what must end, admits what can begin, and decides what the step computes.
     pub fn begin_step(&mut self, now: Instant) {
-        self.end_overdue(now);
+        self.end_what_is_due(now);
         self.ids.clear();
         self.scheduler.admit(&mut self.ids);
         for id in &self.ids {
             let answer = self.answers.get_mut(id).expect("every sequence has an answer");
-            if !answer.was_admitted() {
-                self.status.leave_queue();
-            }
             answer.admit(now);
         }
         self.tell_positions();
@@ -159,11 +155,10 @@ impl Core {
         }
     }
 
-    /// Takes the time of a step.
-    pub fn end_step(&mut self, began: Instant, now: Instant) {
+    /// Takes the time of a step that was computed to its end.
+    pub fn measure_step(&mut self, took: Duration) {
         let rows = self.plan.iter().map(|span| span.rows).sum();
-        self.pace.stepped(rows, now.saturating_duration_since(began));
-        self.publish();
+        self.pace.stepped(rows, took);
     }
 
     /// Ends every sequence of the step that has not ended yet, because the step broke.
@@ -192,20 +187,20 @@ impl Core {
 
     /// Ends what was stopped, and what waited longer than it may. Whoever runs does not wait: it
     /// gets a row in every step.
-    fn end_overdue(&mut self, now: Instant) {
-        let waiting = self.scheduler.waiting().map(|id| (id, self.overdue(id, now)));
+    fn end_what_is_due(&mut self, now: Instant) {
         let running = self.scheduler.running().map(|id| (id, None));
-        let overdue: Vec<_> = running.chain(waiting).collect();
-        for (id, reason) in overdue {
+        let waiting = self.scheduler.waiting().map(|id| (id, self.timeout(id, now)));
+        let due = running.chain(waiting).filter_map(|(id, timeout)| {
             let is_stopped = self.answers[&id].stop_flag().is_raised();
-            let stopped = is_stopped.then_some(FinishReason::Stopped);
-            if let Some(reason) = stopped.or(reason) {
-                self.end(id, reason, now);
-            }
+            let reason = is_stopped.then_some(FinishReason::Stopped).or(timeout)?;
+            Some((id, reason))
+        });
+        for (id, reason) in due.collect::<Vec<_>>() {
+            self.end(id, reason, now);
         }
     }
 
-    fn overdue(&self, waiting: SequenceId, now: Instant) -> Option<FinishReason> {
+    fn timeout(&self, waiting: SequenceId, now: Instant) -> Option<FinishReason> {
         let answer = &self.answers[&waiting];
         let (patience, reason) = match answer.was_admitted() {
             false => (self.patience.queue, FinishReason::QueueTimeout),
@@ -229,9 +224,8 @@ impl Core {
     fn end(&mut self, id: SequenceId, reason: FinishReason, now: Instant) {
         let ended = self.scheduler.finish(id);
         let answer = self.answers.remove(&id).expect("every sequence has an answer");
-        match answer.admitted_at() {
-            Some(at) => self.pace.answered(now.saturating_duration_since(at)),
-            None => self.status.leave_queue(),
+        if let Some(at) = answer.admitted_at() {
+            self.pace.answered(now.saturating_duration_since(at));
         }
         self.publish();
         let answer_ids = &ended.tokens[answer.prompt_tokens()..];

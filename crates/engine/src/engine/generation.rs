@@ -411,4 +411,27 @@ mod tests {
         assert!(delivery.stop_flag().is_raised());
         delivery.finish(end());
     }
+
+    #[test]
+    fn waiting_for_an_event_may_be_given_up_without_losing_it() {
+        use std::pin::pin;
+        use std::task::{Context, Poll, Waker};
+
+        let mut context = Context::from_waker(Waker::noop());
+        let facts = GenerationFacts { max_tokens: 2, ..GenerationFacts::default() };
+        let (mut delivery, mut generation) = Delivery::new(facts, &StopFlag::new());
+        assert!(pin!(generation.next()).poll(&mut context).is_pending());
+        delivery.delta("a".to_owned());
+        {
+            let mut given_up = pin!(generation.next());
+            delivery.delta("b".to_owned());
+            let first = given_up.as_mut().poll(&mut context);
+            assert_eq!(first, Poll::Ready(Some(Event::Delta("a".to_owned()))));
+        }
+        assert_eq!(generation.next_blocking(), Some(Event::Delta("b".to_owned())));
+        delivery.finish(end());
+        let last = pin!(generation.next()).poll(&mut context);
+        assert_eq!(last, Poll::Ready(Some(Event::Finished(end()))));
+        assert_eq!(pin!(generation.next()).poll(&mut context), Poll::Ready(None));
+    }
 }

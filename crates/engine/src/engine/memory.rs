@@ -28,11 +28,11 @@ pub enum MemoryError {
     #[error(
         "memory: expected at most {}, found {} (weights {}, cache {} for {cache_tokens} tokens, \
          working memory {}){}",
-        Mebibytes(*available_bytes),
-        Mebibytes(weight_bytes + cache_bytes + step_bytes),
-        Mebibytes(*weight_bytes),
-        Mebibytes(*cache_bytes),
-        Mebibytes(*step_bytes),
+        Size(*available_bytes),
+        Size(weight_bytes + cache_bytes + step_bytes),
+        Size(*weight_bytes),
+        Size(*cache_bytes),
+        Size(*step_bytes),
         SmallerContext(*fitting_tokens),
     )]
     TooLittle {
@@ -52,8 +52,8 @@ pub enum MemoryError {
     /// The cache that was asked for is too small to answer anything.
     #[error(
         "cache memory: expected at least {} for {MIN_CACHE_TOKENS} tokens, found {}",
-        Mebibytes(*needed_bytes),
-        Mebibytes(*found_bytes)
+        Size(*needed_bytes),
+        Size(*found_bytes)
     )]
     CacheTooSmall {
         /// What the smallest useful cache takes.
@@ -70,7 +70,7 @@ pub const MIN_CACHE_TOKENS: usize = 256;
 /// weights, which usually take most, and for everything else on the machine.
 const DEFAULT_PART: u64 = 4;
 
-struct Mebibytes(u64);
+struct Size(u64);
 
 struct SmallerContext(usize);
 
@@ -124,9 +124,14 @@ fn to_count(blocks: u64) -> usize {
     usize::try_from(blocks).unwrap_or(usize::MAX)
 }
 
-impl std::fmt::Display for Mebibytes {
+impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} MiB", self.0.div_ceil(1 << 20))
+        const KIBIBYTE: u64 = 1 << 10;
+        const MEBIBYTE: u64 = 1 << 20;
+        match self.0 {
+            small if small < 10 * MEBIBYTE => write!(f, "{} KiB", small.div_ceil(KIBIBYTE)),
+            large => write!(f, "{} MiB", large.div_ceil(MEBIBYTE)),
+        }
     }
 }
 

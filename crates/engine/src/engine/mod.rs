@@ -29,11 +29,11 @@ mod scripted;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use banter_kernels::{Isa, Pool};
-use flume::{Sender, TrySendError};
 
 pub use config::{
     DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, MIN_CONTEXT_TOKENS, OpenError,
@@ -50,7 +50,7 @@ use self::core::{Core, Patience};
 use self::generation::{Delivery, GenerationFacts};
 use self::machine::Machine;
 use self::memory::MemoryNeeds;
-use self::status::Status;
+use self::status::{QueueFull, Status};
 use self::thread::{Compute, StepLoop};
 use crate::StopFlag;
 use crate::kv_cache::BLOCK_TOKENS;
@@ -58,7 +58,7 @@ use crate::model::{Model, Runner, RunnerConfig};
 use crate::model_file::ModelFile;
 use crate::sampler::{ParameterError, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
-use crate::text::{Message, Prompt, StopStrings, Text, TextDecoder, TextError};
+use crate::text::{Message, Prompt, StopStrings, Text, TextDecoder, TextError, TokenId};
 
 /// A loaded model and the thread that computes with it.
 ///
@@ -69,8 +69,16 @@ pub struct Engine {
     limits: SchedulerLimits,
     status: Arc<Status>,
     stop_all: StopFlag,
-    inbox: Option<Sender<NewAnswer>>,
+    inbox: Option<SyncSender<NewAnswer>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A request that can run.
+struct Prepared {
+    facts: GenerationFacts,
+    prompt: Vec<TokenId>,
+    sampler: Sampler,
+    stop_strings: StopStrings,
 }
 
 /// Of a context, the part that history leaves free for the answer unless less was asked for: with
@@ -140,21 +148,31 @@ impl Engine {
     /// a while for a very long one; never waits for the engine.
     pub fn submit(&self, request: GenerateRequest) -> Submit {
         let submitted_at = Instant::now();
-        let (new, generation) = match self.prepare(request, submitted_at) {
+        let prepared = match self.prepare(request) {
             Ok(prepared) => prepared,
             Err(refusal) => return Submit::Refused(refusal),
         };
         let Some(inbox) = &self.inbox else { return Submit::Refused(Refusal::Closed) };
-        if let Err(full) = self.status.join_queue() {
-            let (position, estimate_ms) = (full.position, full.estimate_ms);
-            return Submit::QueueFull { position, estimate_ms };
-        }
+        let place = match self.status.join_queue() {
+            Ok(place) => place,
+            Err(QueueFull { position, estimate_ms }) => {
+                return Submit::QueueFull { position, estimate_ms };
+            }
+        };
+        let (delivery, generation) = Delivery::new(prepared.facts, &self.stop_all);
+        let new = NewAnswer {
+            prompt: prepared.prompt,
+            max_tokens: prepared.facts.max_tokens,
+            sampler: prepared.sampler,
+            decoder: TextDecoder::default(),
+            stop_strings: prepared.stop_strings,
+            delivery,
+            place,
+            submitted_at,
+        };
         match inbox.try_send(new) {
             Ok(()) => Submit::Accepted(generation),
-            Err(TrySendError::Disconnected(_)) => {
-                self.status.leave_queue();
-                Submit::Refused(Refusal::Closed)
-            }
+            Err(TrySendError::Disconnected(_)) => Submit::Refused(Refusal::Closed),
             Err(TrySendError::Full(_)) => {
                 unreachable!("the inbox has a place for everyone in the queue")
             }
@@ -187,7 +205,7 @@ impl Engine {
         let status = Arc::new(Status::new(config.queue_limit, limits.total_blocks, Instant::now()));
         let patience = Patience { queue: config.queue_timeout, step: config.step_timeout };
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
-        let (sender, inbox) = flume::bounded(config.queue_limit);
+        let (sender, inbox) = sync_channel(config.queue_limit);
         let step_loop = StepLoop {
             core: Core::new(limits, patience, text.clone(), rows, status.clone()),
             compute,
@@ -204,33 +222,20 @@ impl Engine {
     }
 
     /// Everything that can be done for a request before the thread sees it.
-    fn prepare(
-        &self,
-        request: GenerateRequest,
-        submitted_at: Instant,
-    ) -> Result<(NewAnswer, Generation), Refusal> {
+    fn prepare(&self, request: GenerateRequest) -> Result<Prepared, Refusal> {
         check_lengths(&request)?;
         let sampling = request.sampling.checked()?;
         let prompt = self.fit(&request.messages, request.max_tokens)?;
         let prompt_tokens = prompt.ids.len();
-        let max_tokens = self.room_for_answer(prompt_tokens, request.max_tokens)?;
         let facts = GenerationFacts {
             dropped_messages: prompt.dropped_messages,
             prompt_tokens,
-            max_tokens,
+            max_tokens: self.room_for_answer(prompt_tokens, request.max_tokens)?,
             seed: sampling.seed(),
         };
-        let (delivery, generation) = Delivery::new(facts, &self.stop_all);
-        let new = NewAnswer {
-            sampler: Sampler::new(sampling, &prompt.ids),
-            prompt: prompt.ids,
-            max_tokens,
-            decoder: TextDecoder::default(),
-            stop_strings: StopStrings::new(request.stop_strings),
-            delivery,
-            submitted_at,
-        };
-        Ok((new, generation))
+        let sampler = Sampler::new(sampling, &prompt.ids);
+        let stop_strings = StopStrings::new(request.stop_strings);
+        Ok(Prepared { facts, prompt: prompt.ids, sampler, stop_strings })
     }
 
     /// The prompt of a conversation: its newest part that leaves room for an answer of `max_tokens`,

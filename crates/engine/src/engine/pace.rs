@@ -25,11 +25,11 @@ pub enum Company {
 const SHARED_STEP_MS: f64 = 200.0;
 
 /// How long a step of prompts alone takes: whoever arrives meanwhile waits for its end.
-const PROMPT_STEP_MS: f64 = 1_000.0;
+const PROMPT_STEP_MS: f64 = 500.0;
 
 /// Rows of a prompt before anything was measured; the slowest machine with the largest model is
 /// through with them in some seconds.
-const FIRST_ROWS: usize = 32;
+const FIRST_ROWS: usize = 16;
 
 /// Steps with fewer rows measure how long the weights take to read, not what a row costs.
 const LEAST_MEASURED_ROWS: usize = 8;
@@ -89,11 +89,11 @@ mod tests {
         assert_eq!(pace.prompt_rows(Company::Answers), FIRST_ROWS);
         pace.stepped(100, Duration::from_millis(1_000));
         assert_eq!(pace.prompt_rows(Company::Answers), 20);
-        assert_eq!(pace.prompt_rows(Company::Prompts), 100);
+        assert_eq!(pace.prompt_rows(Company::Prompts), 50);
         pace.stepped(1, Duration::from_millis(1_000));
-        assert_eq!(pace.prompt_rows(Company::Prompts), 100, "one row says nothing about many");
+        assert_eq!(pace.prompt_rows(Company::Prompts), 50, "one row says nothing about many");
         pace.stepped(100, Duration::ZERO);
-        assert!(pace.prompt_rows(Company::Prompts) > 100);
+        assert!(pace.prompt_rows(Company::Prompts) > 50);
         let mut fast = Pace::default();
         fast.stepped(100, Duration::ZERO);
         assert_eq!(fast.prompt_rows(Company::Answers), usize::MAX);

@@ -3,6 +3,7 @@
 //! The thread writes, everybody reads; only the number of those who wait is written by both sides,
 //! because a request must be refused before it reaches the thread.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ pub struct Heartbeat {
     pub silent_for: Duration,
 }
 
-/// After this long without a sign the thread counts as stuck. A step is sized to take a second; the
-/// first, whose size nothing was measured for, may take some on a slow machine.
+/// After this long without a sign the thread counts as stuck. A step is sized to take half a
+/// second; the first, whose size nothing was measured for, may take some on a slow machine.
 pub const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// How busy the engine is.
@@ -48,6 +49,17 @@ pub struct Status {
     last_beat_ms: AtomicU64,
 }
 
+/// A place in the queue, from a request's arrival until it is admitted or ends; dropping it gives
+/// it back.
+#[derive(Debug)]
+pub struct QueuePlace(Arc<Status>);
+
+impl Drop for QueuePlace {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// The queue has no place left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueFull {
@@ -73,20 +85,16 @@ impl Status {
         }
     }
 
-    /// Takes a place in the queue; [`Status::leave_queue`] gives it back.
-    pub fn join_queue(&self) -> Result<(), QueueFull> {
+    /// Takes a place in the queue.
+    pub fn join_queue(self: &Arc<Status>) -> Result<QueuePlace, QueueFull> {
         let join = |waiting: usize| (waiting < self.queue_limit).then_some(waiting + 1);
-        let joined = self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, join);
-        joined.map(|_| ()).map_err(|waiting| QueueFull {
-            position: waiting + 1,
-            estimate_ms: self.estimate_ms.load(Ordering::Relaxed),
-        })
-    }
-
-    /// Gives a place in the queue back.
-    pub fn leave_queue(&self) {
-        let before = self.waiting.fetch_sub(1, Ordering::AcqRel);
-        assert!(before > 0, "nobody leaves a queue that nobody is in");
+        match self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, join) {
+            Ok(_) => Ok(QueuePlace(self.clone())),
+            Err(waiting) => Err(QueueFull {
+                position: waiting + 1,
+                estimate_ms: self.estimate_ms.load(Ordering::Relaxed),
+            }),
+        }
     }
 
     /// Publishes what the thread knows.
@@ -137,14 +145,16 @@ mod tests {
 
     #[test]
     fn the_queue_has_as_many_places_as_it_may() {
-        let status = Status::new(2, 10, Instant::now());
+        let status = Arc::new(Status::new(2, 10, Instant::now()));
         status.publish(1, 3, 700);
-        assert_eq!(status.join_queue(), Ok(()));
-        assert_eq!(status.join_queue(), Ok(()));
-        assert_eq!(status.join_queue(), Err(QueueFull { position: 3, estimate_ms: 700 }));
+        let first = status.join_queue().expect("two places are free");
+        let _second = status.join_queue().expect("one place is free");
+        let full = QueueFull { position: 3, estimate_ms: 700 };
+        assert_eq!(status.join_queue().err(), Some(full));
         assert_eq!(status.counters().waiting, 2);
-        status.leave_queue();
-        assert_eq!(status.join_queue(), Ok(()));
+        drop(first);
+        assert_eq!(status.counters().waiting, 1);
+        status.join_queue().expect("one place is free again");
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The loop with a scripted runner and a clock of its own.
 
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
-
-use flume::Sender;
 
 use super::answer::NewAnswer;
 use super::core::{Core, Patience};
@@ -11,10 +10,13 @@ use super::generation::{Delivery, GenerationFacts};
 use super::scripted::{LAYERS, Moment, Scripted, noise};
 use super::status::Status;
 use super::thread::{Next, StepLoop};
-use super::{Event, FinishReason, Finished, Generation};
+use super::{
+    Engine, EngineConfig, EngineInfo, Event, FinishReason, Finished, GenerateRequest, Generation,
+    Refusal, Submit,
+};
 use crate::StopFlag;
 use crate::make_model::{ModelSpec, WeightMix, make_model};
-use crate::model_file::{ModelConfig, ModelFile, ModelSource};
+use crate::model_file::{ModelConfig, ModelFile, ModelSource, SamplingDefaults};
 use crate::sampler::random::uniform;
 use crate::sampler::{Sampler, SamplingParams, TokenRows};
 use crate::scheduler::SchedulerLimits;
@@ -78,7 +80,7 @@ impl Ask {
 /// A loop whose every turn the test takes itself.
 struct Stage {
     step_loop: StepLoop<Scripted>,
-    sender: Option<Sender<NewAnswer>>,
+    sender: Option<SyncSender<NewAnswer>>,
     status: Arc<Status>,
     time: Arc<Mutex<Instant>>,
     text: Arc<Text>,
@@ -96,7 +98,7 @@ impl Stage {
         let clock = time.clone();
         let status = Arc::new(Status::new(QUEUE_LIMIT, limits.total_blocks, now(&time)));
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
-        let (sender, inbox) = flume::bounded(QUEUE_LIMIT);
+        let (sender, inbox) = sync_channel(QUEUE_LIMIT);
         let step_loop = StepLoop {
             core: Core::new(limits, patience, text.clone(), rows, status.clone()),
             compute: Scripted::new(limits.total_blocks, text.token_count()),
@@ -121,7 +123,7 @@ impl Stage {
         };
         let (delivery, generation) = Delivery::new(facts, &self.all);
         let sampling = ask.sampling.clone().checked().expect("the test asks within range");
-        self.status.join_queue().expect("the queue is long enough");
+        let place = self.status.join_queue().expect("the queue is long enough");
         let new = NewAnswer {
             prompt: ask.prompt.clone(),
             max_tokens: ask.max_tokens,
@@ -129,6 +131,7 @@ impl Stage {
             decoder: TextDecoder::default(),
             stop_strings: StopStrings::new(ask.stop_strings.clone()),
             delivery,
+            place,
             submitted_at: now(&self.time),
         };
         let sender = self.sender.as_ref().expect("the inbox is open");
@@ -587,4 +590,53 @@ fn the_receipt_says_what_it_took() {
     let speed = finished.timings.tokens_per_second.expect("eleven tokens have a speed");
     assert!((speed - 10.0).abs() < 1e-3, "{speed} tokens per second");
     assert_eq!(finished.timings.halt_ms, None);
+}
+
+#[test]
+fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
+    let text = byte_text();
+    let total_blocks = 64;
+    let mut compute = Scripted::new(total_blocks, text.token_count());
+    compute.at_layer = Box::new(|_| panic!("every step breaks on purpose"));
+    let info = EngineInfo {
+        name: "scripted".to_owned(),
+        licence: None,
+        description: None,
+        parameters: 0,
+        weight_types: String::new(),
+        weight_bytes: 0,
+        cache_bytes: 0,
+        cache_tokens: total_blocks * 16,
+        context_tokens: 512,
+        trained_context: 512,
+        sampling_defaults: SamplingDefaults::default(),
+        isa: "none",
+        threads: 1,
+        opened_in: Duration::ZERO,
+    };
+    let config = EngineConfig::new(ModelSource::Embedded { name: "none", bytes: &[] });
+    let engine = Engine::start(&config, info, text, compute).expect("a thread can be started");
+    let request = GenerateRequest {
+        messages: vec![Message { role: Role::User, content: "hello".to_owned() }],
+        sampling: SamplingParams::default(),
+        max_tokens: Some(5),
+        stop_strings: Vec::new(),
+    };
+    let mut failures = 0;
+    loop {
+        match engine.submit(request.clone()) {
+            Submit::Accepted(generation) => {
+                let reply = read(generation);
+                assert!(matches!(reply.reason(), FinishReason::Failed(_)), "{reply:?}");
+                failures += 1;
+            }
+            Submit::Refused(refusal) => {
+                assert_eq!(refusal, Refusal::Closed);
+                break;
+            }
+            full @ Submit::QueueFull { .. } => panic!("nobody waits, yet {full:?}"),
+        }
+    }
+    assert!(failures >= 3, "{failures} requests failed before it gave up");
+    assert_eq!(engine.counters().waiting, 0);
 }

@@ -2,15 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
-
-use flume::{Receiver, RecvTimeoutError, TryRecvError};
 
 use super::answer::NewAnswer;
 use super::core::Core;
 use super::generation::FinishReason;
 use super::status::Status;
-use crate::model::{Forward, Plan, Runner};
+use crate::model::{Forward, Plan, Runner, SpanOutcome};
 
 /// What the loop asks of whatever computes: the runner, or a script in tests.
 pub trait Compute {
@@ -38,6 +37,8 @@ pub type Clock = Box<dyn Fn() -> Instant + Send>;
 pub struct StepLoop<C> {
     pub core: Core,
     pub compute: C,
+    /// Of the standard library, because that drops what is left in it with its receiver: whoever
+    /// sent while the thread ended is told so.
     pub inbox: Receiver<NewAnswer>,
     pub status: Arc<Status>,
     pub clock: Clock,
@@ -118,8 +119,10 @@ impl<C: Compute> StepLoop<C> {
         match computed {
             Ok(forward) => {
                 self.broken_steps = 0;
+                if forward.spans.iter().all(|outcome| *outcome == SpanOutcome::Done) {
+                    self.core.measure_step(now.saturating_duration_since(began));
+                }
                 self.take_all(forward, now);
-                self.core.end_step(began, now);
             }
             Err(_) => {
                 self.broken_steps += 1;

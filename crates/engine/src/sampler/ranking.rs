@@ -99,8 +99,7 @@ impl Ranking {
 
 /// The largest logit of a group, or NaN if it has one.
 ///
-/// Lane by lane, because a maximum in sequence waits for every comparison in turn; the vocabulary
-/// of 152,064 rows is passed in about 10 µs this way.
+/// Lane by lane, because a maximum in sequence waits for every comparison in turn.
 fn peak(group: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let mut not_numbers = [0u32; LANES];

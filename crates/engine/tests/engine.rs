@@ -1,0 +1,418 @@
+//! The engine as the server sees it, on small models of random weights.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use banter_engine::engine::{
+    Counters, Engine, EngineConfig, Event, FinishReason, Finished, GenerateRequest, Generation,
+    OpenError, Refusal, Submit,
+};
+use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
+use banter_engine::model_file::{ModelConfig, ModelSource};
+use banter_engine::sampler::SamplingParams;
+use banter_engine::text::{Message, Role};
+
+/// A model that answers in no time.
+fn quick_shape() -> ModelConfig {
+    ModelConfig {
+        layers: 3,
+        hidden: 64,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 16,
+        feed_forward: 96,
+        vocabulary_rows: 600,
+        trained_context: 2_048,
+        rope_base: 10_000.0,
+        rms_eps: 1e-6,
+        tied_embeddings: true,
+    }
+}
+
+/// A model whose long prompts take many steps.
+fn slow_shape() -> ModelConfig {
+    ModelConfig {
+        layers: 24,
+        hidden: 256,
+        feed_forward: 1_024,
+        trained_context: 8_192,
+        ..quick_shape()
+    }
+}
+
+fn open(shape: ModelConfig, change: impl FnOnce(&mut EngineConfig)) -> Result<Engine, OpenError> {
+    // Loading reads the file and keeps nothing of it, so the folder may go when this returns.
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("model.gguf");
+    let weights = WeightMix::named("q8_0").expect("q8_0 is a type");
+    let spec = ModelSpec { name: "random".to_owned(), shape, weights, outliers: false, seed: 7 };
+    make_model(&spec, &path, &mut |_| ()).expect("the model can be written");
+    let mut config = EngineConfig::new(ModelSource::Path(path));
+    config.threads = NonZeroUsize::new(2);
+    change(&mut config);
+    Engine::open(config, &mut |_| ())
+}
+
+fn quick_engine() -> Engine {
+    open(quick_shape(), |_| ()).expect("the model opens")
+}
+
+fn slow_engine(change: impl FnOnce(&mut EngineConfig)) -> Engine {
+    open(slow_shape(), change).expect("the model opens")
+}
+
+fn message(role: Role, content: &str) -> Message {
+    Message { role, content: content.to_owned() }
+}
+
+/// A question of so many words; a word is at least one token.
+fn ask(words: usize, max_tokens: usize) -> GenerateRequest {
+    let content: String = (0..words).map(|index| format!("word{} ", index % 7)).collect();
+    let sampling = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
+    GenerateRequest {
+        messages: vec![message(Role::User, &content)],
+        sampling,
+        max_tokens: Some(max_tokens),
+        stop_strings: Vec::new(),
+    }
+}
+
+fn seeded(words: usize, max_tokens: usize, seed: u64) -> GenerateRequest {
+    let sampling = SamplingParams { seed: Some(seed), top_p: 0.95, ..SamplingParams::default() };
+    GenerateRequest { sampling, ..ask(words, max_tokens) }
+}
+
+/// More words than the slow model computes before a test has looked.
+const LONG_PROMPT_WORDS: usize = 1_500;
+
+fn accepted(submit: Submit) -> Generation {
+    match submit {
+        Submit::Accepted(generation) => generation,
+        other => panic!("expected an answer, found {other:?}"),
+    }
+}
+
+fn refused(submit: Submit) -> Refusal {
+    match submit {
+        Submit::Refused(refusal) => refusal,
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+#[derive(Debug)]
+struct Reply {
+    text: String,
+    finished: Finished,
+}
+
+fn read(mut generation: Generation) -> Reply {
+    let mut text = String::new();
+    loop {
+        match generation.next_blocking().expect("a generation is told its end") {
+            Event::Delta(delta) => text.push_str(&delta),
+            Event::Finished(finished) => return Reply { text, finished },
+            Event::Queued { .. } | Event::Prefill { .. } => {}
+        }
+    }
+}
+
+fn answer(engine: &Engine, request: GenerateRequest) -> Reply {
+    read(accepted(engine.submit(request)))
+}
+
+/// Reads until some of the prompt is computed, but not all.
+fn wait_until_inside_the_prompt(generation: &mut Generation) {
+    loop {
+        match generation.next_blocking() {
+            Some(Event::Prefill { done, total, .. }) if done > 0 => {
+                assert!(done < total, "the prompt is too short for this test");
+                return;
+            }
+            Some(Event::Queued { .. } | Event::Prefill { .. }) => {}
+            other => panic!("expected progress of the prompt, found {other:?}"),
+        }
+    }
+}
+
+fn assert_all_free(counters: Counters) {
+    assert_eq!(counters.free_blocks, counters.total_blocks, "{counters:?}");
+    assert_eq!((counters.running, counters.waiting), (0, 0));
+}
+
+#[test]
+fn an_answer_does_not_depend_on_company_pieces_or_threads() {
+    let requests: Vec<GenerateRequest> =
+        (0..6).map(|index| seeded(5 + 40 * index, 40, index as u64)).collect();
+    let engine = quick_engine();
+    let alone: Vec<Reply> =
+        requests.iter().map(|request| answer(&engine, request.clone())).collect();
+    assert!(alone.iter().any(|reply| reply.text.len() > 20), "the answers say something");
+    let in_small_steps = |config: &mut EngineConfig| {
+        config.max_sequences = 4;
+        config.step_tokens = 20;
+        config.threads = Some(NonZeroUsize::MIN);
+    };
+    let engines = [engine, open(quick_shape(), in_small_steps).expect("the model opens")];
+    for engine in &engines {
+        let together: Vec<Generation> =
+            requests.iter().map(|request| accepted(engine.submit(request.clone()))).collect();
+        for (generation, alone) in together.into_iter().zip(&alone) {
+            let reply = read(generation);
+            assert_eq!(reply.text, alone.text);
+            assert_eq!(reply.finished.reason, alone.finished.reason);
+            assert_eq!(reply.finished.usage, alone.finished.usage);
+        }
+        assert_all_free(engine.counters());
+    }
+}
+
+#[test]
+fn a_stop_inside_a_long_prompt_runs_at_most_one_more_layer_and_frees_its_blocks() {
+    let engine = slow_engine(|_| ());
+    let before = engine.counters().free_blocks;
+    let stops = 5;
+    for _ in 0..stops {
+        let mut generation = accepted(engine.submit(ask(LONG_PROMPT_WORDS, 10)));
+        assert!(generation.prompt_tokens() > 4_000, "{} tokens", generation.prompt_tokens());
+        wait_until_inside_the_prompt(&mut generation);
+        let layers_before = engine.counters().layers_after_stop;
+        generation.stop();
+        let reply = read(generation);
+        assert_eq!(reply.finished.reason, FinishReason::Stopped);
+        assert!(reply.finished.timings.halt_ms.is_some());
+        assert_eq!(reply.finished.usage.completion_tokens, 0);
+        let counters = engine.counters();
+        assert!(counters.layers_after_stop - layers_before <= 1, "{counters:?}");
+        assert_eq!(counters.free_blocks, before);
+    }
+}
+
+#[test]
+fn stopping_one_answer_leaves_the_other_as_it_was() {
+    let engine = slow_engine(|_| ());
+    let kept_request = seeded(20, 30, 1);
+    let alone = answer(&engine, kept_request.clone());
+    let mut stopped = accepted(engine.submit(ask(LONG_PROMPT_WORDS, 10)));
+    wait_until_inside_the_prompt(&mut stopped);
+    let mut kept = accepted(engine.submit(kept_request));
+    while !matches!(kept.next_blocking(), Some(Event::Prefill { .. })) {}
+    stopped.stop();
+    assert_eq!(read(stopped).finished.reason, FinishReason::Stopped);
+    let kept = read(kept);
+    assert_eq!(kept.text, alone.text);
+    assert_eq!(kept.finished.usage, alone.finished.usage);
+    assert_all_free(engine.counters());
+}
+
+#[test]
+fn a_dropped_answer_frees_its_blocks_for_the_next() {
+    let engine = slow_engine(|config| config.max_sequences = 1);
+    let mut dropped = accepted(engine.submit(ask(LONG_PROMPT_WORDS, 10)));
+    wait_until_inside_the_prompt(&mut dropped);
+    let next = accepted(engine.submit(ask(5, 3)));
+    drop(dropped);
+    assert!(matches!(read(next).finished.reason, FinishReason::Length | FinishReason::EndToken));
+    assert_all_free(engine.counters());
+}
+
+#[test]
+fn a_full_queue_is_told_at_once_with_place_and_estimate() {
+    let engine = slow_engine(|config| {
+        config.max_sequences = 1;
+        config.queue_limit = 1;
+    });
+    let mut running = accepted(engine.submit(ask(LONG_PROMPT_WORDS, 10)));
+    wait_until_inside_the_prompt(&mut running);
+    let mut waiting = accepted(engine.submit(ask(5, 3)));
+    match engine.submit(ask(5, 3)) {
+        Submit::QueueFull { position: 2, estimate_ms } => assert!(estimate_ms > 0),
+        other => panic!("expected a full queue, found {other:?}"),
+    }
+    let told = waiting.next_blocking();
+    assert!(matches!(told, Some(Event::Queued { position: 1, .. })), "{told:?}");
+    waiting.stop();
+    assert_eq!(read(waiting).finished.reason, FinishReason::Stopped);
+    drop(accepted(engine.submit(ask(5, 3))));
+}
+
+#[test]
+fn without_any_patience_a_request_ends_by_its_timeout() {
+    let engine = open(quick_shape(), |config| config.queue_timeout = Duration::ZERO)
+        .expect("the model opens");
+    let reply = answer(&engine, ask(5, 3));
+    assert_eq!(reply.finished.reason, FinishReason::QueueTimeout);
+    assert_all_free(engine.counters());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_answer_and_another_seed_another() {
+    let engine = quick_engine();
+    let text = |seed| answer(&engine, seeded(10, 60, seed)).text;
+    assert_eq!(text(11), text(11));
+    assert_ne!(text(11), text(12));
+}
+
+#[test]
+fn a_drawn_seed_is_reported_and_repeats_the_answer() {
+    let engine = quick_engine();
+    let unseeded = GenerateRequest { sampling: SamplingParams::default(), ..ask(10, 40) };
+    let generation = accepted(engine.submit(unseeded.clone()));
+    let seed = generation.seed();
+    let first = read(generation);
+    let sampling = SamplingParams { seed: Some(seed), ..SamplingParams::default() };
+    assert_eq!(answer(&engine, GenerateRequest { sampling, ..unseeded }).text, first.text);
+}
+
+#[test]
+fn a_stop_string_cuts_the_answer_before_it() {
+    let engine = quick_engine();
+    let whole = answer(&engine, seeded(10, 60, 3)).text;
+    let middle = whole.char_indices().nth(whole.chars().count() / 2).expect("it is not empty").0;
+    let stop_string: String = whole[middle..].chars().take(3).collect();
+    let first = whole.find(&stop_string).expect("it was taken from there");
+    let request = GenerateRequest { stop_strings: vec![stop_string], ..seeded(10, 60, 3) };
+    let cut = answer(&engine, request);
+    assert_eq!(cut.finished.reason, FinishReason::StopString);
+    assert_eq!(cut.text, whole[..first]);
+}
+
+#[test]
+fn an_answer_may_have_what_the_context_has_left() {
+    let engine =
+        open(quick_shape(), |config| config.context_tokens = Some(128)).expect("the model opens");
+    for max_tokens in [None, Some(1_000_000)] {
+        let request = GenerateRequest { max_tokens, ..ask(3, 1) };
+        let generation = accepted(engine.submit(request));
+        assert_eq!(generation.prompt_tokens() + generation.max_tokens(), 128);
+        let usage = read(generation).finished.usage;
+        assert!(usage.prompt_tokens + usage.completion_tokens <= 128, "{usage:?}");
+    }
+}
+
+#[test]
+fn a_history_that_does_not_fit_loses_its_oldest_turns() {
+    let engine =
+        open(quick_shape(), |config| config.context_tokens = Some(256)).expect("the model opens");
+    let turn = [message(Role::User, "one two three"), message(Role::Assistant, "four five six")];
+    let mut messages = vec![message(Role::System, "short")];
+    (0..20).for_each(|_| messages.extend(turn.clone()));
+    messages.push(message(Role::User, "newest"));
+    let generation = accepted(engine.submit(GenerateRequest { messages, ..ask(0, 20) }));
+    let dropped = generation.dropped_messages();
+    assert!(dropped > 0 && dropped.is_multiple_of(2), "{dropped} messages dropped");
+    assert!(generation.prompt_tokens() + 20 <= 256);
+}
+
+#[test]
+fn what_cannot_run_is_refused_with_the_numbers() {
+    let engine = open(quick_shape(), |config| {
+        config.context_tokens = Some(1_024);
+        config.kv_memory_bytes = Some(blocks_of_quick_model(20));
+    })
+    .expect("the model opens");
+    assert_eq!(engine.counters().total_blocks, 20);
+    match refused(engine.submit(ask(2_000, 5))) {
+        Refusal::TooLong { tokens, limit: 1_023 } => assert!(tokens > 1_023),
+        other => panic!("expected too long, found {other:?}"),
+    }
+    match refused(engine.submit(ask(5, 700))) {
+        Refusal::CannotFit { max_tokens: 700, needed_blocks, total_blocks: 20, .. } => {
+            assert!(needed_blocks > 43, "{needed_blocks} blocks");
+        }
+        other => panic!("expected cannot fit, found {other:?}"),
+    }
+    let hot = SamplingParams { temperature: 2.5, ..SamplingParams::default() };
+    let stop_strings = vec![String::from("x"); 17];
+    let cases = [
+        (GenerateRequest { sampling: hot, ..ask(5, 5) }, "temperature: expected 0 to 2, found 2.5"),
+        (ask(5, 0), "max_tokens: expected at least 1, found 0"),
+        (
+            GenerateRequest { stop_strings, ..ask(5, 5) },
+            "stop: expected at most 16 strings, found 17",
+        ),
+    ];
+    for (request, message) in cases {
+        assert_eq!(refused(engine.submit(request)).to_string(), message);
+    }
+    // What is not asked for is cut to the cache.
+    let generation = accepted(engine.submit(GenerateRequest { max_tokens: None, ..ask(5, 1) }));
+    assert_eq!(generation.prompt_tokens() + generation.max_tokens(), 20 * 16);
+}
+
+/// Bytes of so many cache blocks of [`quick_shape`]: keys and values of 16 tokens in 16-bit floats.
+fn blocks_of_quick_model(blocks: u64) -> u64 {
+    let shape = quick_shape();
+    blocks * (shape.layers * shape.kv_heads * shape.head_dim * 16 * 2 * 2) as u64
+}
+
+#[test]
+fn a_small_cache_still_ends_every_answer() {
+    let engine = open(quick_shape(), |config| {
+        config.context_tokens = Some(256);
+        config.kv_memory_bytes = Some(blocks_of_quick_model(20));
+    })
+    .expect("the model opens");
+    let requests: Vec<GenerateRequest> = (0..6).map(|seed| seeded(4, 150, seed)).collect();
+    let roomy = quick_engine();
+    let together: Vec<Generation> =
+        requests.iter().map(|request| accepted(engine.submit(request.clone()))).collect();
+    for (generation, request) in together.into_iter().zip(requests) {
+        assert_eq!(read(generation).text, answer(&roomy, request).text);
+    }
+    assert_all_free(engine.counters());
+}
+
+#[test]
+fn dropping_the_engine_stops_everyone_and_tells_them() {
+    let engine = slow_engine(|config| config.max_sequences = 1);
+    let mut running = accepted(engine.submit(ask(LONG_PROMPT_WORDS, 10)));
+    wait_until_inside_the_prompt(&mut running);
+    let waiting = accepted(engine.submit(ask(5, 3)));
+    assert!(engine.heartbeat().is_alive);
+    drop(engine);
+    assert_eq!(read(running).finished.reason, FinishReason::Stopped);
+    assert_eq!(read(waiting).finished.reason, FinishReason::Stopped);
+}
+
+#[test]
+fn an_engine_that_cannot_open_says_why_before_it_loads() {
+    struct Case {
+        change: fn(&mut EngineConfig),
+        message: &'static str,
+    }
+    let cases = [
+        Case {
+            change: |config| config.context_tokens = Some(4_096),
+            message: "context: expected at most the 2048 tokens of training, found 4096",
+        },
+        Case {
+            change: |config| config.max_sequences = 0,
+            message: "max_sequences: expected at least 1, found 0",
+        },
+        Case {
+            change: |config| config.kv_memory_bytes = Some(1),
+            message: "cache memory: expected at least 96 KiB for 256 tokens, found 1 KiB",
+        },
+        Case {
+            change: |config| config.source = ModelSource::Path("/nowhere/model.gguf".into()),
+            message: "/nowhere/model.gguf: ",
+        },
+    ];
+    for case in &cases {
+        let error = open(quick_shape(), case.change).expect_err(case.message).to_string();
+        assert!(error.starts_with(case.message), "{error}");
+    }
+}
+
+#[test]
+fn an_open_engine_says_what_it_is() {
+    let engine = quick_engine();
+    let info = engine.info();
+    assert_eq!(info.name, "random");
+    assert_eq!((info.context_tokens, info.trained_context), (2_048, 2_048));
+    assert_eq!(info.threads, 2);
+    let counters = engine.counters();
+    assert_eq!(info.cache_tokens, counters.total_blocks * 16);
+    assert!(info.cache_tokens >= info.context_tokens);
+    assert!(info.weight_bytes > 0 && info.cache_bytes > 0);
+}
