@@ -247,10 +247,19 @@ impl Socket {
             } else if !self.pinged {
                 self.pinged = self.ping(context);
             }
-            let step = self.ping_interval.min(self.message_timeout) / 4;
-            self.clock.as_mut().reset(now + step);
+            let look = self.next_look(now);
+            self.clock.as_mut().reset(look);
         }
         Poll::Pending
+    }
+
+    /// When to look at the clock again: when the silence would have lasted too long, and a few times
+    /// while a message may take, but not all the time.
+    fn next_look(&self, now: Instant) -> Instant {
+        let patience = if self.pinged { 2 * self.ping_interval } else { self.ping_interval };
+        let silent_too_long = self.meter().last_read() + patience;
+        let message_check = now + self.message_timeout / 4;
+        silent_too_long.min(message_check).max(now + self.ping_interval / 4)
     }
 
     /// Pings, unless the network takes nothing at the moment: then the write timeout of the
