@@ -34,18 +34,23 @@ export class BlockCache {
   /** Characters given to the parser so far; tests hold it against the length of the text. */
   parsedLength = 0;
 
-  /** The blocks of `text`; `ended` says that nothing will be added to it. */
-  update(text: string, ended: boolean): readonly Block[] {
+  /** The blocks of a text; `ended` says that nothing will be added to it. */
+  update(whole: string, ended: boolean): readonly Block[] {
+    // As the parser does it: otherwise its lengths are not ours.
+    const text = whole.replaceAll(/\r\n?/g, '\n');
     if (!text.startsWith(this.text)) this.forget();
     this.text = text;
     const tail = text.slice(this.finishedLength);
     const tokens = this.lexTail(tail);
     if (!tokens) return [...this.finished, this.plain(tail)];
-    const open = ended ? tokens.length : lastContentIndex(tokens);
+    const open = ended ? tokens.length : firstOpenIndex(tokens);
     tokens.slice(0, open).forEach((token) => this.finish(token));
-    const rest = tokens.slice(open);
-    const last = rest[0];
-    return last ? [...this.finished, this.draw(last, 'open')] : this.finished.slice();
+    const rest = tokens.slice(open).filter(isContent);
+    const first = this.finished.length;
+    return [
+      ...this.finished,
+      ...rest.map((token, index) => draw(token, first + index, index === rest.length - 1)),
+    ];
   }
 
   private lexTail(tail: string): Token[] | null {
@@ -60,19 +65,7 @@ export class BlockCache {
 
   private finish(token: Token): void {
     this.finishedLength += token.raw.length;
-    if (isContent(token)) this.finished.push(this.draw(token, 'finished'));
-  }
-
-  private draw(token: Token, state: 'open' | 'finished'): Block {
-    const key = this.finished.length;
-    if (token.type === 'code')
-      return { key, kind: 'code', code: asCode(token as Tokens.Code, state) };
-    try {
-      const tokens = state === 'open' ? lex(mend(token.raw)) : [token];
-      return { key, kind: 'html', html: toHtml(tokens) };
-    } catch {
-      return this.plain(token.raw);
-    }
+    if (isContent(token)) this.finished.push(draw(token, this.finished.length, false));
   }
 
   private plain(text: string): Block {
@@ -85,13 +78,31 @@ export class BlockCache {
   }
 }
 
+function draw(token: Token, key: number, growing: boolean): Block {
+  if (token.type === 'code')
+    return { key, kind: 'code', code: asCode(token as Tokens.Code, growing) };
+  try {
+    return { key, kind: 'html', html: toHtml(growing ? lex(mend(token.raw)) : [token]) };
+  } catch {
+    return { key, kind: 'text', text: token.raw };
+  }
+}
+
 /** Closes what is still open, so that half of `**bold` is already bold. */
 function mend(raw: string): string {
   return remend(raw, { linkMode: 'text-only', images: false, htmlTags: false, katex: false });
 }
 
-function lastContentIndex(tokens: readonly Token[]): number {
-  return Math.max(0, tokens.findLastIndex(isContent));
+/** What may become the next item of the list before it, once more of it has come. */
+const BEGINNING_OF_ITEM = /^ {0,3}(?:\d{1,9}|[-*+]+)\s*$/;
+
+/** Index of the first block that can still change. */
+function firstOpenIndex(tokens: readonly Token[]): number {
+  const last = tokens.findLastIndex(isContent);
+  if (last === -1) return 0;
+  const before = tokens.slice(0, last).findLastIndex(isContent);
+  const mayJoin = tokens[before]?.type === 'list' && BEGINNING_OF_ITEM.test(tokens[last]!.raw);
+  return mayJoin ? before : last;
 }
 
 function isContent(token: Token): boolean {
@@ -102,8 +113,8 @@ function isFence(text: string): boolean {
   return /^\s*(?:```|~~~)/.test(text);
 }
 
-function asCode(token: Tokens.Code, state: 'open' | 'finished'): Code {
+function asCode(token: Tokens.Code, growing: boolean): Code {
   const { lang, raw, text } = token;
-  const closed = state === 'finished' || /\n {0,3}(?:`{3,}|~{3,})[ \t]*\n?$/.test(raw);
+  const closed = !growing || /\n {0,3}(?:`{3,}|~{3,})[ \t]*\n?$/.test(raw);
   return { language: languageName(lang), text, closed };
 }

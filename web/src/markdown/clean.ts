@@ -2,13 +2,17 @@
 
 import DOMPurify, { type Config } from 'dompurify';
 
+/** Their values are never addresses, so the rule for addresses does not apply to them. */
+const INERT_ATTRIBUTES = ['start', 'data-math', 'data-language', 'data-table', 'data-align'];
+
 const ANSWER: Config = {
   ALLOWED_TAGS: [
     ...['p', 'br', 'hr', 'strong', 'em', 'del', 'code', 'pre', 'blockquote', 'ul', 'ol', 'li'],
     ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'a', 'span', 'div'],
     ...['table', 'thead', 'tbody', 'tr', 'th', 'td'],
   ],
-  ALLOWED_ATTR: ['href', 'start', 'data-math', 'data-language', 'data-table', 'data-align'],
+  ALLOWED_ATTR: ['href', ...INERT_ATTRIBUTES],
+  ADD_URI_SAFE_ATTR: INERT_ATTRIBUTES,
   ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,

@@ -8,7 +8,7 @@ export const en = {
   tagline: 'Ask anything. The answer appears as it is made, and Stop means stop.',
   suggestionsLabel: 'Things to try',
   suggestions: [
-    'What is the weather like in Beijing today?',
+    'What is the weather in Beijing today?',
     'Write a poem about spring',
     'Write quicksort in Python',
     'How do I start a real Qwen2.5?',
@@ -99,9 +99,8 @@ export const en = {
   faultDetail: 'What the server said',
 
   // Notices that stay.
-  demoNotice:
-    'This is the small demo model. It shows how banter feels and knows only a few things.',
-  demoCommand: 'For real answers, start banter with a real model:',
+  demoNotice: 'Demo model: it knows very little.',
+  demoCommand: 'For real answers:',
   copyCommand: 'Copy the command',
   insecureNotice: 'This server runs without a key: whoever reaches its address can use it.',
 

@@ -88,8 +88,8 @@ export const zh: Words = {
   },
   faultDetail: '服务器的原话',
 
-  demoNotice: '这是内置的小演示模型，只为展示 banter 的手感，懂得很少。',
-  demoCommand: '想要真正的回答，请用真正的模型启动：',
+  demoNotice: '演示模型，懂得很少。',
+  demoCommand: '想用真正的模型，请运行：',
   copyCommand: '复制命令',
   insecureNotice: '这台服务器没有设置密钥，能访问此地址的人都可以使用。',
 

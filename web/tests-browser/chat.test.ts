@@ -1,0 +1,371 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { launchBrowser, NO_TROUBLE, visit, type Visit } from './setup/browser';
+import { ChatPage } from './setup/chat_page';
+import { type Server, startServer } from './setup/server';
+
+let server: Server;
+let browser: Browser;
+let current: Visit;
+
+beforeAll(async () => {
+  [server, browser] = await Promise.all([startServer(['--demo']), launchBrowser()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+afterEach(async () => {
+  expect(current.trouble).toEqual(NO_TROUBLE);
+  await current.close();
+});
+
+async function open(options = {}): Promise<ChatPage> {
+  current = await visit(browser, server.url, options);
+  const chat = new ChatPage(current.page);
+  await chat.connected();
+  return chat;
+}
+
+async function history(chat: ChatPage): Promise<{ role: string; content: string }[]> {
+  return JSON.parse(await chat.ask('history')) as { role: string; content: string }[];
+}
+
+describe('sending', () => {
+  it('shows the answer, then who was how fast', async () => {
+    const chat = await open();
+    expect(await chat.ask('good morning')).toBe('You said: good morning');
+    await chat.page.getByText(/first word \d+\.\d\d s/).waitFor();
+    expect(await chat.field.inputValue()).toBe('');
+  });
+
+  it('sends the answers along as history', async () => {
+    const chat = await open();
+    await chat.ask('my name is Ada');
+    expect(await history(chat)).toEqual([
+      { role: 'user', content: 'my name is Ada' },
+      { role: 'assistant', content: 'You said: my name is Ada' },
+      { role: 'user', content: 'history' },
+    ]);
+  });
+
+  it('shows words while the answer is still being made', async () => {
+    const chat = await open();
+    await chat.say('tokens 100000 20');
+    await chat.shows('word3');
+    await chat.stop.waitFor();
+    await chat.status.filter({ hasText: /Writing… \d+ words/ }).waitFor();
+    await chat.page.keyboard.press('Escape');
+    await chat.answered();
+  });
+
+  it('does not send when Enter ends a composition of an input method', async () => {
+    const chat = await open();
+    const devtools = await chat.page.context().newCDPSession(chat.page);
+    await chat.field.focus();
+    await devtools.send('Input.imeSetComposition', {
+      text: 'ni hao',
+      selectionStart: 6,
+      selectionEnd: 6,
+    });
+    await chat.field.press('Enter');
+    await devtools.send('Input.insertText', { text: '你好' });
+    expect(await chat.questions.count()).toBe(0);
+    expect(await chat.field.inputValue()).toContain('你好');
+    await chat.field.press('Enter');
+    await chat.shows('You said: 你好');
+    expect(await chat.questions.count()).toBe(1);
+  });
+
+  it('starts a line with Shift + Enter', async () => {
+    const chat = await open();
+    await chat.field.fill('one');
+    await chat.field.press('Shift+Enter');
+    await chat.field.pressSequentially('two');
+    expect(await chat.field.inputValue()).toBe('one\ntwo');
+  });
+
+  it('offers four things to try, and sends the one that is pressed', async () => {
+    const chat = await open();
+    const offers = chat.page.getByRole('list', { name: 'Things to try' }).getByRole('button');
+    expect(await offers.count()).toBe(4);
+    await offers.nth(1).click();
+    await chat.shows('You said: Write a poem about spring');
+  });
+});
+
+describe('stopping', () => {
+  it('ends the answer, keeps its words and goes on with the next message', async () => {
+    const chat = await open();
+    await chat.say('tokens 100000 10');
+    await chat.shows('word5');
+    await chat.page.keyboard.press('Escape');
+    await chat.status.filter({ hasText: /Stopped after \d+ words/ }).waitFor();
+    const kept = await chat.lastAnswer();
+    expect(kept).toMatch(/^word0 word1 .*word5/);
+    expect(await chat.ask('and now')).toBe('You said: and now');
+    expect(await chat.answers.first().innerText()).toContain(kept);
+  });
+
+  it('never stops by a double press what it has just sent, but by a later press', async () => {
+    const chat = await open();
+    await chat.field.fill('tokens 100000 10');
+    await chat.page.locator('button.turn:enabled').waitFor();
+    // The guard also holds when the page has just become ready; a person takes longer than that.
+    await expect.poll(() => pressAndSee(chat)).toBe(true);
+    const place = (await chat.page.locator('button.turn').boundingBox())!;
+    await chat.page.mouse.click(place.x + 10, place.y + 10);
+    await chat.shows('word30');
+    expect(await chat.stop.count()).toBe(1);
+    await chat.page.waitForFunction(() => performance.now() > 0);
+    await expect
+      .poll(async () => (await chat.stop.isVisible()) && (await pressStop(chat)))
+      .toBe(true);
+    await chat.status.filter({ hasText: 'Stopped after' }).waitFor();
+  });
+
+  it('stops before the first word', async () => {
+    const chat = await open();
+    await chat.say('hang');
+    await chat.status.filter({ hasText: 'Reading your message' }).waitFor();
+    await chat.page.keyboard.press('Escape');
+    await chat.status.filter({ hasText: 'Stopped before the first word' }).waitFor();
+    expect(await history(chat)).toEqual([{ role: 'user', content: 'history' }]);
+  });
+});
+
+async function pressAndSee(chat: ChatPage): Promise<boolean> {
+  const box = (await chat.page.locator('button.turn').boundingBox())!;
+  await chat.page.mouse.dblclick(box.x + 10, box.y + 10);
+  return chat.stop.isVisible();
+}
+
+async function pressStop(chat: ChatPage): Promise<boolean> {
+  await chat.page.locator('button.turn').click();
+  return (await chat.page.locator('[role="log"]').getAttribute('aria-busy')) === 'false';
+}
+
+describe('clearing', () => {
+  it('empties the page and the history, and can be undone', async () => {
+    const chat = await open();
+    await chat.ask('something');
+    await chat.page.getByRole('button', { name: 'Clear the conversation' }).click();
+    expect(await chat.questions.count()).toBe(0);
+    await chat.page.getByRole('button', { name: 'Undo' }).click();
+    await chat.questions.filter({ hasText: 'something' }).waitFor();
+    await chat.page.getByRole('button', { name: 'Clear the conversation' }).click();
+    expect(await history(chat)).toHaveLength(1);
+  });
+
+  it('also ends an answer that is being made', async () => {
+    const chat = await open();
+    await chat.say('tokens 100000 5');
+    await chat.shows('word9');
+    await chat.page.getByRole('button', { name: 'Clear the conversation' }).click();
+    expect(await chat.ask('fresh')).toBe('You said: fresh');
+    expect(await chat.answers.count()).toBe(1);
+  });
+});
+
+describe('a message', () => {
+  it('can be answered again', async () => {
+    const chat = await open();
+    await chat.ask('same');
+    await chat.page.getByRole('button', { name: 'Answer again' }).click();
+    await chat.answered();
+    expect(await chat.questions.allInnerTexts()).toEqual(['same']);
+    expect(await chat.lastAnswer()).toBe('You said: same');
+  });
+
+  it('can be edited, which replaces what came after', async () => {
+    const chat = await open();
+    await chat.ask('first');
+    await chat.ask('second');
+    await chat.page.locator('article.user').first().hover();
+    await chat.page.getByRole('button', { name: 'Edit this message' }).first().click();
+    const editor = chat.page.getByRole('textbox', { name: 'Edit this message' });
+    await editor.fill('third');
+    await editor.press('Enter');
+    await chat.shows('You said: third');
+    expect(await chat.questions.allInnerTexts()).toEqual(['third']);
+  });
+
+  it('can be copied as it was written', async () => {
+    const chat = await open({ permissions: ['clipboard-read', 'clipboard-write'] });
+    await chat.ask('echo **bold**');
+    await chat.page.locator('article.assistant').hover();
+    await chat.page
+      .locator('article.assistant')
+      .getByRole('button', { name: 'Copy this message' })
+      .click();
+    expect(await chat.page.evaluate(() => navigator.clipboard.readText())).toBe('**bold**');
+  });
+});
+
+describe('trouble', () => {
+  const cases = [
+    { say: 'busy', says: /server is busy \(7 before you, about 9 s\)/ },
+    { say: 'too-long', says: /too long for the model \(5000 tokens, 4096 fit\)/ },
+    { say: 'fail', says: /had a problem with this answer/ },
+  ];
+  for (const { say, says } of cases) {
+    it(`says in plain words what happened and can be asked again: ${say}`, async () => {
+      const chat = await open();
+      await chat.say(say);
+      await chat.page.getByRole('alert').filter({ hasText: says }).waitFor();
+      await chat.page.getByRole('button', { name: 'Ask again' }).waitFor();
+      expect(await chat.ask('still here')).toBe('You said: still here');
+    });
+  }
+
+  it('names the setting that the server did not accept', async () => {
+    const chat = await open();
+    // The page itself keeps to the ranges: only a stored value of another version can be outside.
+    await chat.page.evaluate(() =>
+      localStorage.setItem(
+        'banter.preferences',
+        JSON.stringify({ parameters: { temperature: 9 } }),
+      ),
+    );
+    await chat.page.reload();
+    await chat.connected();
+    await chat.say('anything');
+    const alert = chat.page.getByRole('alert');
+    await alert.filter({ hasText: /did not accept a setting \(temperature = 9/ }).waitFor();
+  });
+
+  it('refuses a message larger than the server takes without sending it', async () => {
+    const chat = await open();
+    await chat.field.fill('x'.repeat((1 << 20) + 1));
+    await chat.field.press('Enter');
+    await chat.page
+      .getByRole('alert')
+      .filter({ hasText: 'larger than the server takes' })
+      .waitFor();
+    expect(await chat.ask('small')).toBe('You said: small');
+  });
+
+  it('says how many of the first messages no longer fit, and where the model starts to read', async () => {
+    const chat = await open();
+    await chat.ask('one');
+    await chat.ask('two');
+    await chat.ask('dropped 2 three');
+    await chat.page
+      .getByText('The first 2 messages no longer fit; the model reads from here')
+      .waitFor();
+    const order = await chat.page.locator('.cut, .bubble').allInnerTexts();
+    expect(order.map((text) => text.slice(0, 11))).toEqual([
+      'one',
+      'The first 2',
+      'two',
+      'dropped 2 t',
+    ]);
+  });
+});
+
+describe('settings', () => {
+  it('are sent, refused outside of their range, and can be reset', async () => {
+    const chat = await open();
+    const sent: string[] = [];
+    chat.page.on('websocket', (socket) =>
+      socket.on('framesent', ({ payload }) => sent.push(String(payload))),
+    );
+    await chat.page.reload();
+    await chat.connected();
+    await chat.page.getByRole('button', { name: 'Settings', exact: true }).click();
+    await chat.page.getByRole('spinbutton', { name: 'Temperature' }).fill('1.5');
+    await chat.page.getByRole('spinbutton', { name: 'Top p' }).fill('7');
+    await chat.page.getByText('Please stay between 0.1 and 1.').waitFor();
+    await chat.page.getByRole('spinbutton', { name: 'Longest answer' }).fill('3');
+    await chat.page.getByRole('textbox', { name: 'Instruction for the model' }).fill('Be brief.');
+    await chat.page.keyboard.press('Escape');
+    expect(await chat.ask('tokens 50')).toBe('word0 word1 word2');
+    expect(JSON.parse(sent[0]!)).toEqual({
+      message: 'tokens 50',
+      history: [{ role: 'system', content: 'Be brief.' }],
+      stream: true,
+      max_tokens: 3,
+      temperature: 1.5,
+    });
+    await chat.page.getByRole('button', { name: 'Settings', exact: true }).click();
+    await chat.page.getByRole('button', { name: 'Back to the defaults' }).click();
+    await chat.page.keyboard.press('Escape');
+    await chat.ask('hello');
+    expect(Object.keys(JSON.parse(sent[1]!) as object)).toEqual(['message', 'history', 'stream']);
+  });
+});
+
+describe('a reload', () => {
+  it('keeps the conversation', async () => {
+    const chat = await open();
+    await chat.ask('remember this');
+    await chat.page.reload();
+    await chat.connected();
+    expect(await chat.questions.allInnerTexts()).toEqual(['remember this']);
+    expect(await chat.lastAnswer()).toBe('You said: remember this');
+    expect(await history(chat)).toHaveLength(3);
+  });
+
+  it('in the middle of an answer keeps what was there and says so', async () => {
+    const chat = await open();
+    await chat.say('tokens 100000 10');
+    await chat.shows('word20');
+    await chat.page.reload();
+    await chat.connected();
+    expect(await chat.lastAnswer()).toMatch(/^word0 .*word20/);
+    await chat.page.getByText('The connection ended here. What had arrived is kept.').waitFor();
+  });
+
+  it('keeps language and theme', async () => {
+    const chat = await open();
+    await chat.page.getByRole('button', { name: 'Switch to Chinese' }).click();
+    await chat.page.getByRole('button', { name: '主题：跟随系统' }).click();
+    await chat.page.reload();
+    await chat.page.getByRole('button', { name: '发送', exact: true }).waitFor();
+    const root = chat.page.locator('html');
+    expect([await root.getAttribute('lang'), await root.getAttribute('data-theme')]).toEqual([
+      'zh-CN',
+      'light',
+    ]);
+  });
+});
+
+describe('the demo model', () => {
+  it('is named for what it is, with the command for a real one, whatever happens', async () => {
+    const chat = await open();
+    const notice = chat.page.getByRole('complementary', { name: 'demo model' });
+    await notice.filter({ hasText: 'It knows very little'.slice(3) }).waitFor();
+    expect(await notice.locator('code').innerText()).toContain('--model');
+    await chat.ask('hello');
+    expect(await notice.isVisible()).toBe(true);
+  });
+});
+
+describe('scrolling', () => {
+  it('follows the newest words only while the reader is at the end', async () => {
+    const chat = await open();
+    await chat.say('tokens 100000 2');
+    await chat.shows('word900');
+    const scroller = chat.page.getByRole('region', { name: 'Conversation' });
+    const place = () =>
+      scroller.evaluate((e) => ({ top: e.scrollTop, end: e.scrollHeight - e.clientHeight }));
+    const following = await place();
+    expect(following.end - following.top).toBeLessThan(60);
+    await scroller.hover();
+    await chat.page.mouse.wheel(0, -300);
+    const back = chat.page.getByRole('button', { name: 'Newest words' });
+    await back.waitFor();
+    const { top } = await place();
+    await chat.shows(`word${1_600}`);
+    expect((await place()).top).toBe(top);
+    await back.click();
+    await expect
+      .poll(async () => {
+        const now = await place();
+        return now.end - now.top;
+      })
+      .toBeLessThan(60);
+    await chat.page.keyboard.press('Escape');
+    await chat.answered();
+  });
+});

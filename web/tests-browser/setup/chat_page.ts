@@ -1,0 +1,57 @@
+/** The chat page as a person uses it. */
+
+import type { Locator, Page } from 'playwright-core';
+
+export class ChatPage {
+  readonly field: Locator;
+  readonly send: Locator;
+  readonly stop: Locator;
+  readonly status: Locator;
+  readonly answers: Locator;
+  readonly questions: Locator;
+
+  constructor(readonly page: Page) {
+    this.field = page.getByRole('textbox', { name: 'Your message' });
+    this.send = page.getByRole('button', { name: 'Send', exact: true });
+    this.stop = page.getByRole('button', { name: 'Stop', exact: true });
+    this.status = page.getByRole('status');
+    this.answers = page.locator('article.assistant .answer');
+    this.questions = page.locator('article.user .bubble');
+  }
+
+  async connected(): Promise<void> {
+    await this.status.filter({ hasText: 'Connected' }).waitFor();
+  }
+
+  /** Writes and presses Enter once the page would send. */
+  async say(text: string): Promise<void> {
+    await this.field.fill(text);
+    await this.page.locator('button.turn:not(.stop):enabled').waitFor();
+    await this.field.press('Enter');
+    await this.questions
+      .last()
+      .filter({ hasText: text.slice(0, 40).split('\n')[0]! })
+      .waitFor();
+  }
+
+  /** Says something and returns the whole answer. */
+  async ask(text: string): Promise<string> {
+    await this.say(text);
+    await this.answered();
+    return this.lastAnswer();
+  }
+
+  /** No answer is being written. */
+  async answered(): Promise<void> {
+    await this.page.locator('[role="log"][aria-busy="false"]').waitFor();
+  }
+
+  async lastAnswer(): Promise<string> {
+    return (await this.answers.last().innerText()).trim();
+  }
+
+  /** Waits until the last answer shows `text`. */
+  async shows(text: string): Promise<void> {
+    await this.answers.last().filter({ hasText: text }).waitFor();
+  }
+}

@@ -1,0 +1,43 @@
+/** A real banter server in front of a scripted backend, one process per test that asks for it. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { inject } from 'vitest';
+
+export interface Server {
+  readonly url: string;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Starts the server on a free port, or on `port` to come back where another one was. */
+export async function startServer(options: string[] = [], port = 0): Promise<Server> {
+  return startBinary(inject('scriptedServer'), options, port);
+}
+
+export async function startBinary(path: string, options: string[], port = 0): Promise<Server> {
+  const child = spawn(path, ['--port', String(port), ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const errors: string[] = [];
+  child.stderr.on('data', (data) => errors.push(String(data)));
+  const url = await readyUrl(child).catch(() => {
+    throw new Error(`the server ended before it was ready:\n${errors.join('')}`);
+  });
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  };
+  return { url, port: Number(new URL(url).port), stop };
+}
+
+async function readyUrl(child: ChildProcess): Promise<string> {
+  for await (const line of createInterface({ input: child.stdout! })) {
+    const match = /^ready (\S+)/.exec(line);
+    if (match) return match[1]!;
+  }
+  throw new Error('no ready line');
+}
