@@ -96,7 +96,8 @@ impl Backend for ScriptedBackend {
     ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
         let tokens = turns.iter().map(|turn| turn.content.len()).sum();
         let context_tokens = self.info.context_tokens;
-        async move { Ok(TokenizedConversation { tokens, context_tokens, dropped_messages: 0 }) }
+        let dropped_messages = script(&turns).map_or(0, |script| script.dropped_messages);
+        async move { Ok(TokenizedConversation { tokens, context_tokens, dropped_messages }) }
             .boxed()
     }
 }
