@@ -110,18 +110,13 @@ describe('stopping', () => {
   it('never stops by a double press what it has just sent, but by a later press', async () => {
     const chat = await open();
     await chat.field.fill('tokens 100000 10');
-    await chat.page.locator('button.turn:enabled').waitFor();
-    // The guard also holds when the page has just become ready; a person takes longer than that.
-    await expect.poll(() => pressAndSee(chat)).toBe(true);
-    const place = (await chat.page.locator('button.turn').boundingBox())!;
-    await chat.page.mouse.click(place.x + 10, place.y + 10);
-    await chat.shows('word30');
-    expect(await chat.stop.count()).toBe(1);
-    await chat.page.waitForFunction(() => performance.now() > 0);
-    await expect
-      .poll(async () => (await chat.stop.isVisible()) && (await pressStop(chat)))
-      .toBe(true);
-    await chat.status.filter({ hasText: 'Stopped after' }).waitFor();
+    const place = (await chat.send.boundingBox())!;
+    await chat.page.mouse.dblclick(place.x + 10, place.y + 10);
+    // Sixty words take longer than the guard: had the second press stopped it, they never came.
+    await chat.shows('word60');
+    await chat.stop.click();
+    await chat.status.filter({ hasText: /Stopped after \d+ words/ }).waitFor();
+    expect(await chat.questions.count()).toBe(1);
   });
 
   it('stops before the first word', async () => {
@@ -133,17 +128,6 @@ describe('stopping', () => {
     expect(await history(chat)).toEqual([{ role: 'user', content: 'history' }]);
   });
 });
-
-async function pressAndSee(chat: ChatPage): Promise<boolean> {
-  const box = (await chat.page.locator('button.turn').boundingBox())!;
-  await chat.page.mouse.dblclick(box.x + 10, box.y + 10);
-  return chat.stop.isVisible();
-}
-
-async function pressStop(chat: ChatPage): Promise<boolean> {
-  await chat.page.locator('button.turn').click();
-  return (await chat.page.locator('[role="log"]').getAttribute('aria-busy')) === 'false';
-}
 
 describe('clearing', () => {
   it('empties the page and the history, and can be undone', async () => {
@@ -334,7 +318,7 @@ describe('the demo model', () => {
   it('is named for what it is, with the command for a real one, whatever happens', async () => {
     const chat = await open();
     const notice = chat.page.getByRole('complementary', { name: 'demo model' });
-    await notice.filter({ hasText: 'It knows very little'.slice(3) }).waitFor();
+    await notice.filter({ hasText: 'knows very little' }).waitFor();
     expect(await notice.locator('code').innerText()).toContain('--model');
     await chat.ask('hello');
     expect(await notice.isVisible()).toBe(true);

@@ -45,7 +45,9 @@ describe('BlockCache', () => {
 
   it('keeps its place where lines end as on Windows', () => {
     const text = DOCUMENT.replaceAll('\n', '\r\n');
-    expect(drawn(stream(text, text).blocks)).toEqual(drawn(new BlockCache().update(DOCUMENT, true)));
+    expect(drawn(stream(text, text).blocks)).toEqual(
+      drawn(new BlockCache().update(DOCUMENT, true)),
+    );
   });
 
   it('returns finished blocks as the same objects', () => {

@@ -1,0 +1,192 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { AxeResults } from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchBrowser, NO_TROUBLE, PHONE, visit, type Visit, WIDE } from './setup/browser';
+import { ChatPage } from './setup/chat_page';
+import { type Server, startServer } from './setup/server';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Everything an answer can hold. */
+const RICH = [
+  '## Heading\n\nSome **bold**, *slanted*, ~~gone~~ words with `code`, a [link](https://example.org/a/rather/long/address/that/does/not/fit) and $e^{i\\pi}$.',
+  '```python\ndef quicksort(items):  # a comment\n    return "a rather long line of code that is wider than any phone is, and goes on", 42\n```',
+  '| name | first long column | second long column | third long column |\n|---|---:|:--:|---|\n| a | 1 | 2 | 3 |',
+  '$$\\int_0^1 \\frac{\\sqrt{x}}{1+x} \\, dx = \\sum_{n=0}^{\\infty} a_n + b_n + c_n + d_n + e_n + f_n + g_n + h_n$$',
+  '1. one\n2. two\n   - nested\n\n> a quote\n\n---\n\naveryveryveryveryveryveryveryveryveryveryveryveryveryveryverylongword 你好，世界。🎉',
+].join('\n\n');
+
+let server: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  [server, browser] = await Promise.all([startServer(['--demo', '--insecure']), launchBrowser()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const SIZES = {
+  wide: { viewport: WIDE },
+  phone: { viewport: PHONE, isMobile: true, hasTouch: true },
+};
+
+async function open(options = {}): Promise<{ chat: ChatPage; visited: Visit }> {
+  const visited = await visit(browser, server.url, options);
+  const chat = new ChatPage(visited.page);
+  await chat.connected();
+  return { chat, visited };
+}
+
+/** A phone's Enter starts a line: there, as everywhere, the button sends. */
+async function press(chat: ChatPage, text: string): Promise<void> {
+  await chat.field.fill(text);
+  const pressed = async () => {
+    // Right after an answer has ended, the place where Stop was ignores presses for a moment.
+    if (await chat.send.isEnabled()) await chat.send.click();
+    return chat.field.inputValue();
+  };
+  await expect.poll(pressed, { timeout: 10_000 }).toBe('');
+}
+
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const results = await page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: { run(): Promise<AxeResults> } };
+    return axe.run();
+  });
+  return results.violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id} ${String(target)} ${failureSummary ?? ''}`),
+  );
+}
+
+describe('accessibility', () => {
+  for (const [size, options] of Object.entries(SIZES)) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      it(`axe finds nothing: ${size}, ${colorScheme}`, async () => {
+        const { chat, visited } = await open({ ...options, colorScheme });
+        const { page } = visited;
+        expect(await violations(page), 'empty').toEqual([]);
+        await press(chat, 'busy');
+        await page.getByRole('alert').waitFor();
+        await press(chat, `echo ${RICH}`);
+        await page.locator('.katex').nth(1).waitFor();
+        await page.locator('.hljs-keyword').first().waitFor();
+        expect(await violations(page), 'answered').toEqual([]);
+        await press(chat, 'tokens 100000 10');
+        await chat.shows('word9');
+        expect(await violations(page), 'streaming').toEqual([]);
+        await chat.stop.click();
+        await chat.answered();
+        await page.getByRole('button', { name: 'Settings', exact: true }).click();
+        expect(await violations(page), 'settings').toEqual([]);
+        expect(visited.trouble).toEqual(NO_TROUBLE);
+        await visited.close();
+      });
+    }
+  }
+
+  it('axe finds nothing on the sign-in form', async () => {
+    const visited = await visit(browser, `${server.url}/#code=refused`);
+    await visited.page.getByRole('alert').filter({ hasText: 'link was used before' }).waitFor();
+    expect(await violations(visited.page)).toEqual([]);
+    await visited.close();
+  });
+});
+
+describe('layout', () => {
+  it('nothing shifts while 2,000 tokens stream', async () => {
+    const { chat, visited } = await open();
+    await watchShifts(visited.page);
+    await press(chat, 'tokens 2000 1');
+    await chat.shows('word1999');
+    await chat.answered();
+    expect(await shifts(visited.page)).toEqual([]);
+    await visited.close();
+  });
+
+  it('nothing shifts while code, tables and formulas stream', async () => {
+    const { chat, visited } = await open();
+    await chat.ask('echo $x$ and\n\n```python\nimport this\n```');
+    await visited.page.locator('.katex').waitFor();
+    await watchShifts(visited.page);
+    await press(chat, `echo-chars ${RICH}`);
+    await chat.answered();
+    await visited.page.locator('.hljs-number').waitFor();
+    expect(await shifts(visited.page)).toEqual([]);
+    await visited.close();
+  });
+
+  for (const width of [320, 360, 640, 2_560]) {
+    it(`nothing is wider than the screen at ${width} px`, async () => {
+      const { chat, visited } = await open({ viewport: { width, height: 740 } });
+      await press(chat, `echo ${RICH}`);
+      await visited.page.locator('.katex').nth(1).waitFor();
+      const widths = await visited.page.evaluate(() =>
+        [document.documentElement, document.querySelector('[role=region]')!].map(
+          (e) => e.scrollWidth - e.clientWidth,
+        ),
+      );
+      expect(widths).toEqual([0, 0]);
+      await visited.close();
+    });
+  }
+
+  it('everything that can be pressed on a phone is 44 px high', async () => {
+    const { chat, visited } = await open(SIZES.phone);
+    await press(chat, 'busy');
+    await visited.page.getByRole('alert').waitFor();
+    const low = await visited.page
+      .locator('button:visible')
+      .evaluateAll((buttons) =>
+        buttons
+          .filter((b) => b.getBoundingClientRect().height < 44)
+          .map((b) => b.textContent || b.ariaLabel),
+      );
+    expect(low).toEqual([]);
+    await visited.close();
+  });
+
+  it('the composer stays where it is while an answer comes and goes', async () => {
+    const { chat, visited } = await open();
+    const place = async () => JSON.stringify(await chat.field.boundingBox());
+    const before = await place();
+    await press(chat, 'tokens 100 5');
+    await chat.shows('word50');
+    expect(await place()).toBe(before);
+    await chat.answered();
+    expect(await place()).toBe(before);
+    await visited.close();
+  });
+});
+
+declare global {
+  interface Window {
+    shifts: string[];
+  }
+}
+
+async function watchShifts(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as (PerformanceEntry & {
+        value: number;
+        hadRecentInput: boolean;
+        sources: { node: Node | null }[];
+      })[]) {
+        const what = entry.sources.map(({ node }) =>
+          node instanceof Element ? node.outerHTML.slice(0, 80) : String(node?.textContent),
+        );
+        if (!entry.hadRecentInput) window.shifts.push(`${entry.value} ${what.join(' | ')}`);
+      }
+    }).observe({ type: 'layout-shift' });
+  });
+}
+
+function shifts(page: Page): Promise<string[]> {
+  return page.evaluate(() => window.shifts);
+}

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchBrowser, NO_TROUBLE, visit } from './setup/browser';
+import { ChatPage } from './setup/chat_page';
+import { type Server, startServer } from './setup/server';
+import { startTlsProxy, type TlsProxy } from './setup/tls_proxy';
+
+const KEY = 'a-key-for-this-test';
+const EXAMPLE = readFileSync(join(import.meta.dirname, '../../examples/chat.html'), 'utf8');
+
+let proxy: TlsProxy;
+let server: Server;
+let browser: Browser;
+let url: string;
+
+beforeAll(async () => {
+  proxy = await startTlsProxy();
+  url = `https://localhost:${proxy.port}/chat/`;
+  [server, browser] = await Promise.all([
+    startServer(['--key', KEY, '--public-url', url]),
+    launchBrowser(),
+  ]);
+  proxy.target = server.port;
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+  await proxy?.close();
+});
+
+describe('behind a TLS proxy, at /chat/', () => {
+  it('asks for the key, connects by wss below the same path, and knows the browser after that', async () => {
+    const { page, trouble, close } = await visit(browser, url, { ignoreHTTPSErrors: true });
+    const sockets: string[] = [];
+    page.on('websocket', (socket) => sockets.push(socket.url()));
+    const chat = new ChatPage(page);
+    const key = page.getByLabel('Key', { exact: true });
+    await key.fill('wrong');
+    await key.press('Enter');
+    await page.getByRole('alert').filter({ hasText: 'does not know this key' }).waitFor();
+    await key.fill(KEY);
+    await key.press('Enter');
+    expect(await chat.ask('hello')).toBe('You said: hello');
+    expect(sockets).toEqual([`wss://localhost:${proxy.port}/chat/ws`]);
+
+    await page.reload();
+    await chat.connected();
+    expect(await chat.ask('echo $x$ and\n\n```python\nimport this\n```')).toContain('import this');
+    // Formulas and colours are fetched when needed: their addresses, too, are below the path.
+    await page.locator('.katex').waitFor();
+    await page.locator('.hljs-keyword').waitFor();
+    const kept = await page.evaluate(() => JSON.stringify({ ...localStorage }) + document.cookie);
+    expect(kept).not.toContain(KEY);
+    expect(trouble).toEqual(NO_TROUBLE);
+    await close();
+  });
+
+  it('the example page finds its server there, with the key in the file', async () => {
+    proxy.elsewhere.set('/chat/mine.html', EXAMPLE.replace("KEY = ''", `KEY = '${KEY}'`));
+    const { page, close } = await visit(browser, `${url}mine.html`, { ignoreHTTPSErrors: true });
+    await page.getByRole('status').filter({ hasText: 'Connected' }).waitFor();
+    await close();
+  });
+
+  it('the example page explains why an https page cannot use a ws: address', async () => {
+    proxy.elsewhere.set(
+      '/mixed.html',
+      EXAMPLE.replace("ADDRESS = ''", "ADDRESS = 'ws://chat.example/ws'"),
+    );
+    const page = await visit(browser, `https://localhost:${proxy.port}/mixed.html`, {
+      ignoreHTTPSErrors: true,
+    });
+    await page.page.getByRole('status').filter({ hasText: 'opened by https' }).waitFor();
+    await page.close();
+  });
+});
