@@ -9,7 +9,7 @@ const PIECE_VALUES: usize = 1 << 15;
 
 /// Normalises every row by its root mean square: `out = x / sqrt(mean(x²) + eps) * weight`.
 ///
-/// Shapes: `x`, `out` [batch, width], `weight` [width].
+/// Shapes: `x`, `out` `[batch, width]`, `weight` `[width]`.
 /// The squares are added in sixteen partial sums, value `i` to sum `i % 16`, which are then added
 /// in halves.
 /// Panics if a length disagrees with its shape.
@@ -35,7 +35,7 @@ pub fn add(pool: &Pool, x: &mut [f32], y: &[f32]) {
 
 /// Adds `bias` to every row of `x`.
 ///
-/// Shapes: `x` [batch, width], `bias` [width].
+/// Shapes: `x` `[batch, width]`, `bias` `[width]`.
 /// Panics if `x` is not whole rows.
 pub fn add_bias(pool: &Pool, x: &mut [f32], bias: &[f32]) {
     run_rows(pool, x, bias.len(), &|_, x| dispatch!(pool.isa(), elementwise::add(x, bias)));

@@ -6,7 +6,7 @@
 //!
 //! An 8-bit block has the scale `max |x| / 127` in f32; each value is `x * (127 / max |x|)`,
 //! rounded to the nearest integer, ties to even, and held to ±127 (never −128, so that a sign can
-//! be flipped). A block whose largest value is below [`SMALLEST_MAXIMUM`] is all zeroes. A value
+//! be flipped). A block whose largest value is below 10⁻³⁶ is all zeroes. A value
 //! that is not a number makes the scale, and so every output, not a number: nothing is hidden.
 
 use crate::disjoint::Disjoint;

@@ -47,7 +47,7 @@ impl Rope {
 
 /// Rotates every head of every row by the angles of the row's position.
 ///
-/// Shapes: `x` [batch, heads * head_dim], `positions` [batch].
+/// Shapes: `x` `[batch, heads * head_dim]`, `positions` `[batch]`.
 /// Value `i` of a head is paired with value `i + head_dim / 2`.
 /// Panics if `x` is not whole heads or a position is beyond the table.
 /// Source: Su et al., RoFormer, 2021, in the order of GPT-NeoX.
