@@ -1,5 +1,7 @@
 //! What can be wrong with a vocabulary, a template or a conversation.
 
+use std::fmt::{self, Write};
+
 /// Why a tokenizer could not be made, or text could not become tokens.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -20,4 +22,19 @@ pub enum TextError {
         /// Tokens a prompt may have.
         limit: usize,
     },
+}
+
+/// The beginning of what was found; a hostile file may hold megabytes in one place.
+pub(super) fn shown(found: &dyn fmt::Debug) -> String {
+    struct Start(String);
+    impl fmt::Write for Start {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend(text.chars().take(200_usize.saturating_sub(self.0.len())));
+            if self.0.len() < 200 { Ok(()) } else { Err(fmt::Error) }
+        }
+    }
+    let mut start = Start(String::new());
+    // An error only says that the beginning is full.
+    let _ = write!(start, "{found:?}");
+    start.0
 }

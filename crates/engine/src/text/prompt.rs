@@ -17,6 +17,9 @@ pub struct Prompt {
     pub dropped_messages: usize,
 }
 
+/// A history of more bytes than this for each token there is room for is not tried whole first.
+const LIKELY_TOKEN_BYTES: usize = 8;
+
 /// Everything that turns text into tokens and back, for one model.
 #[derive(Debug)]
 pub struct Text {
@@ -42,7 +45,7 @@ impl Text {
         };
         Ok(Text {
             tokenizer: Tokenizer::new(vocabulary)?,
-            scaffold: Scaffold::new(vocabulary)?,
+            scaffold: Scaffold::new(vocabulary, template.unwrap_or_default())?,
             template: Template::new(template, ends)?,
             answers: Answers::default(),
             bos: vocabulary.bos.filter(|_| vocabulary.add_bos),
@@ -91,26 +94,34 @@ impl Text {
     ) -> Result<Prompt, TextError> {
         let limit = context_tokens.saturating_sub(reserve_tokens);
         let history = History::new(messages);
-        let ids = self.prompt(messages)?;
-        if ids.len() <= limit {
-            return Ok(Prompt { ids, dropped_messages: 0 });
-        }
-        // The fewest dropped turns that fit, by bisection: each try renders once.
-        let (mut too_few, mut enough) = (0, history.turn_starts.len().saturating_sub(1));
-        let mut fitting = self.prompt(&history.without(enough))?;
-        if fitting.len() > limit {
-            return Err(TextError::TooLong { tokens: fitting.len(), limit });
-        }
-        while enough - too_few > 1 {
-            let middle = usize::midpoint(too_few, enough);
-            let ids = self.prompt(&history.without(middle))?;
-            if ids.len() <= limit {
-                (enough, fitting) = (middle, ids);
-            } else {
-                too_few = middle;
+        let turns = history.turn_starts.len();
+        let content: usize = messages.iter().map(|message| message.content.len()).sum();
+        if turns <= 1 || content / LIKELY_TOKEN_BYTES <= limit {
+            let ids = self.prompt(messages)?;
+            if ids.len() <= limit || turns <= 1 {
+                return fitting(ids, 0, limit);
             }
         }
-        Ok(Prompt { ids: fitting, dropped_messages: history.dropped_messages(enough) })
+        // The most turns that fit: twice as many until too many, then by halves. Each try reads at
+        // most twice what is kept in the end, so a long history costs no more than a short one.
+        let kept = |turns_kept: usize| {
+            let dropped = turns - turns_kept;
+            Ok((self.prompt(&history.without(dropped))?, history.dropped_messages(dropped)))
+        };
+        let (ids, dropped) = kept(1)?;
+        let mut best = fitting(ids, dropped, limit)?;
+        let (mut enough, mut too_many) = (1, turns + 1);
+        while too_many - enough > 1 {
+            let tried = (enough * 2).min(usize::midpoint(enough, too_many));
+            let (ids, dropped) = kept(tried)?;
+            if ids.len() <= limit {
+                best = Prompt { ids, dropped_messages: dropped };
+                enough = tried;
+            } else {
+                too_many = tried;
+            }
+        }
+        Ok(best)
     }
 
     /// Remembers the tokens that made an answer, for when its text comes back in a history.
@@ -138,8 +149,12 @@ impl Text {
         self.tokenizer.token_count()
     }
 
-    /// An unchanged answer keeps its own tokens, unless it spells an added token: templates cut
-    /// such content apart.
+    fn is_passed_on_whole(&self, content: &str) -> bool {
+        content.trim().len() == content.len() && !self.scaffold.is_spelled_in(content)
+    }
+
+    /// An unchanged answer keeps its own tokens, unless it spells an added token or has white space
+    /// at an end: templates cut such content apart and trim it.
     fn template_message(
         &self,
         message: &Message,
@@ -148,7 +163,7 @@ impl Text {
         let is_answer = message.role == Role::Assistant;
         let known = is_answer.then(|| self.answers.find(&message.content)).flatten();
         let content = match known {
-            Some(ids) if !self.scaffold.is_spelled_in(&message.content) => {
+            Some(ids) if self.is_passed_on_whole(&message.content) => {
                 answers.push(ids);
                 Scaffold::placeholder(answers.len() - 1)
             }
@@ -156,6 +171,13 @@ impl Text {
         };
         TemplateMessage { role: message.role, content }
     }
+}
+
+fn fitting(ids: Vec<TokenId>, dropped_messages: usize, limit: usize) -> Result<Prompt, TextError> {
+    if ids.len() > limit {
+        return Err(TextError::TooLong { tokens: ids.len(), limit });
+    }
+    Ok(Prompt { ids, dropped_messages })
 }
 
 /// A conversation seen as a system message and turns, each starting with a user's message.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use unicode_normalization_alignments::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::byte_level::{bytes_of, character_of};
+use super::error::shown;
 use super::merges::{Merges, Scratch};
 use super::pre_tokenizer::pieces;
 use super::{TextError, TokenId, TokenKind, Vocabulary};
@@ -33,7 +34,7 @@ impl Tokenizer {
         for token in &vocabulary.tokens {
             match token.kind {
                 TokenKind::Normal => bytes.extend(bytes_of(&token.text).map_err(|character| {
-                    wrong(format!("token {:?}: {character:?} stands for no byte", token.text))
+                    wrong(format!("token {}: {character:?} stands for no byte", shown(&token.text)))
                 })?),
                 TokenKind::UserDefined => bytes.extend(token.text.as_bytes()),
                 TokenKind::Control | TokenKind::Unused => {}
@@ -99,7 +100,7 @@ fn ids_by_spelling(vocabulary: &Vocabulary) -> Result<HashMap<&str, TokenId>, Te
         }
         let id = u32::try_from(index).map_err(|_| wrong(format!("{index} is no token id")))?;
         if id_of.insert(token.text.as_str(), TokenId(id)).is_some() {
-            return Err(wrong(format!("two tokens are spelled {:?}", token.text)));
+            return Err(wrong(format!("two tokens are spelled {}", shown(&token.text))));
         }
     }
     Ok(id_of)
@@ -117,7 +118,8 @@ fn read_merges(
         joined_text.push_str(right);
         let find = |text: &str| {
             id_of.get(text).copied().ok_or_else(|| {
-                wrong(format!("merge {left:?} {right:?}: expected a token {text:?}, found none"))
+                let [left, right, text] = [left, right, text].map(|part| shown(&part));
+                wrong(format!("merge {left} {right}: expected a token {text}, found none"))
             })
         };
         merges.add(find(left)?, find(right)?, find(&joined_text)?);

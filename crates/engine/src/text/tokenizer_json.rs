@@ -3,13 +3,14 @@
 //! The file describes a pipeline in general terms; what differs from Qwen2's pipeline is refused by
 //! name, since it would cut text another way without anyone noticing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::error::shown;
 use super::{PreTokenizerKind, TextError, TokenKind, Vocabulary, VocabularyToken};
 
 /// Longest file; Qwen2.5's has 7 MB.
@@ -18,6 +19,8 @@ const FILE_BYTES: usize = 64 << 20;
 const TOKENS: usize = 1 << 20;
 /// Most added tokens; known vocabularies have some thirty.
 const ADDED_TOKENS: usize = 4096;
+/// Longest token in bytes; Qwen2.5's longest is 256.
+const TOKEN_BYTES: usize = 4096;
 
 /// Qwen2's pattern, as the file spells it.
 const PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -52,7 +55,7 @@ struct Model {
     #[serde(rename = "type")]
     kind: Option<String>,
     vocab: Vocab,
-    merges: Vec<Merge>,
+    merges: Merges,
     #[serde(default)]
     byte_fallback: bool,
     dropout: Option<f64>,
@@ -64,10 +67,38 @@ struct Model {
 
 /// A merge in either of the two spellings: `"a b"` or `["a", "b"]`.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "merges: expected \"a b\" or [\"a\", \"b\"]")]
 enum Merge {
     Joined(String),
     Pair(String, String),
+}
+
+/// The merges, no more of them than there may be tokens for them to make.
+struct Merges(Vec<Merge>);
+
+impl<'de> Deserialize<'de> for Merges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Merges, D::Error> {
+        struct OfList;
+        impl<'de> Visitor<'de> for OfList {
+            type Value = Merges;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of merges")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Merges, A::Error> {
+                let mut merges = Vec::new();
+                while let Some(merge) = list.next_element()? {
+                    if merges.len() >= TOKENS {
+                        return Err(de::Error::custom(format!("more than {TOKENS} merges")));
+                    }
+                    merges.push(merge);
+                }
+                Ok(Merges(merges))
+            }
+        }
+        deserializer.deserialize_seq(OfList)
+    }
 }
 
 /// The vocabulary, with a key that stands twice refused.
@@ -88,6 +119,10 @@ impl<'de> Deserialize<'de> for Vocab {
                 while let Some((text, id)) = map.next_entry::<String, u32>()? {
                     if ids.len() >= TOKENS {
                         return Err(de::Error::custom(format!("more than {TOKENS} tokens")));
+                    }
+                    if text.len() > TOKEN_BYTES {
+                        let found = text.len();
+                        return Err(de::Error::custom(format!("token {id} has {found} bytes")));
                     }
                     if let Some(first) = ids.insert(text, id) {
                         return Err(de::Error::custom(format!(
@@ -114,7 +149,7 @@ pub fn parse_tokenizer_json(bytes: &[u8]) -> Result<Vocabulary, TextError> {
     check_pipeline(&file)?;
     Ok(Vocabulary {
         tokens: tokens(file.model.vocab.0, file.added_tokens)?,
-        merges: file.model.merges.into_iter().map(split_merge).collect::<Result<_, _>>()?,
+        merges: file.model.merges.0.into_iter().map(split_merge).collect::<Result<_, _>>()?,
         pre_tokenizer: PreTokenizerKind::Qwen2,
         add_bos: false,
         bos: None,
@@ -135,11 +170,7 @@ fn expect(
     if holds {
         return Ok(());
     }
-    let mut found = format!("{found:?}");
-    if let Some((end, _)) = found.char_indices().nth(200) {
-        found.truncate(end);
-    }
-    Err(wrong(format!("{part}: expected {expected}, found {found}")))
+    Err(wrong(format!("{part}: expected {expected}, found {}", shown(found))))
 }
 
 fn check_pipeline(file: &File) -> Result<(), TextError> {
@@ -169,8 +200,10 @@ fn check_pre_tokenizer(value: &Value) -> Result<(), TextError> {
     expect("pre_tokenizer", "a sequence of Split and ByteLevel", is_sequence, value)?;
     let pattern = &split["pattern"]["Regex"];
     expect("pre_tokenizer pattern", "Qwen2's", pattern == PATTERN, pattern)?;
-    let is_isolated = split["behavior"] == "Isolated" && split["invert"] != true;
-    expect("pre_tokenizer split", "isolated pieces", is_isolated, split)?;
+    let behavior = &split["behavior"];
+    expect("pre_tokenizer behavior", "Isolated", behavior == "Isolated", behavior)?;
+    let invert = &split["invert"];
+    expect("pre_tokenizer invert", "false", *invert != true, invert)?;
     let is_plain = byte_level["type"] == "ByteLevel"
         && byte_level["add_prefix_space"] != true
         && byte_level["use_regex"] == false;
@@ -182,7 +215,10 @@ fn split_merge(merge: Merge) -> Result<(String, String), TextError> {
         Merge::Pair(left, right) => Ok((left, right)),
         Merge::Joined(text) => match text.split_once(' ') {
             Some((left, right)) if !right.contains(' ') => Ok((left.to_owned(), right.to_owned())),
-            _ => Err(wrong(format!("merge {text:?}: expected two parts and one blank between"))),
+            _ => {
+                let text = shown(&text);
+                Err(wrong(format!("merge {text}: expected two parts and one blank between")))
+            }
         },
     }
 }
@@ -200,14 +236,22 @@ fn tokens(
     for (text, id) in vocab {
         let token = &mut tokens[id as usize];
         if token.kind != TokenKind::Unused {
-            return Err(wrong(format!("id {id}: tokens {:?} and {text:?}", token.text)));
+            let (first, second) = (shown(&token.text), shown(&text));
+            return Err(wrong(format!("id {id}: expected one token, found {first} and {second}")));
         }
         *token = VocabularyToken { text, kind: TokenKind::Normal };
     }
+    let mut spelled = HashSet::new();
     for added in added {
-        let plain = !(added.single_word || added.lstrip || added.rstrip || added.normalized);
-        let part = format!("added token {:?}", added.content);
-        expect(&part, "no single_word, lstrip, rstrip or normalized", plain, &"one of them")?;
+        let part = format!("added token {}", shown(&added.content));
+        let is_short = (1..=TOKEN_BYTES).contains(&added.content.len());
+        expect(&part, "1 to 4096 bytes", is_short, &added.content.len())?;
+        expect(&part, "to stand once", spelled.insert(added.content.clone()), &"it twice")?;
+        let plain = !(added.single_word || added.lstrip || added.rstrip);
+        expect(&part, "no single_word, lstrip or rstrip", plain, &"one of them")?;
+        // To look for a composed literal before or after composing is the same.
+        let is_composed = !added.normalized || added.content.is_ascii();
+        expect(&part, "not to be normalized, or ASCII", is_composed, &added.normalized)?;
         let token = &mut tokens[added.id as usize];
         let is_free = token.kind == TokenKind::Unused || token.text == added.content;
         expect(&part, "an id of its own", is_free, &token.text)?;

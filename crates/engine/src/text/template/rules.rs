@@ -3,8 +3,8 @@
 //! Fuel pays for every instruction and every byte, but not for walking a value that holds itself or
 //! holds the same list a million times over: comparing or printing it would take for ever, or more
 //! stack than there is. No chat template builds such values, so the ways to build them are refused
-//! before anything runs: a list or map that a template writes holds only strings, numbers and the
-//! like, and a namespace is only ever used by its attributes. Values are then at most as deep as the
+//! before anything runs: a list or map that a template writes holds only text, numbers and the like,
+//! and a namespace is only ever used by its attributes. Values are then at most as deep as the
 //! conversation itself.
 
 use std::collections::HashSet;
@@ -45,19 +45,22 @@ const PLAIN_RESULTS: [&str; 27] = [
 const PLAIN_ATTRIBUTES: [&str; 2] = ["content", "role"];
 /// Functions whose result is never a list or map.
 const PLAIN_FUNCTIONS: [&str; 2] = ["raise_exception", "strftime_now"];
+/// What a loop knows of itself in numbers.
+const LOOP_NUMBERS: [&str; 7] =
+    ["first", "index", "index0", "last", "length", "revindex", "revindex0"];
 const NAMESPACE: &str = "namespace";
 
 /// Checks a parsed template.
 ///
 /// Errors: names the construct that is refused.
 pub(super) fn check(template: &Stmt<'_>) -> Result<(), String> {
-    let mut rules = Rules { by_attribute_only: HashSet::from(["loop", "self"]) };
+    let mut rules = Rules { by_attribute_only: HashSet::from(["loop", "self", NAMESPACE]) };
     rules.collect_namespaces(std::slice::from_ref(template));
     rules.statement(template)
 }
 
 struct Rules<'a> {
-    /// Names of namespaces and of the loop: never values by themselves.
+    /// Names of namespaces, of what makes them and of the loop: never values by themselves.
     by_attribute_only: HashSet<&'a str>,
 }
 
@@ -116,7 +119,9 @@ impl<'a> Rules<'a> {
         if let (Expr::Var(_), Some(call)) = (&set.target, namespace_call(&set.expr)) {
             for argument in &call.args {
                 match argument {
-                    CallArg::Kwarg(_, value) if is_flat(value) => self.value(value)?,
+                    CallArg::Kwarg(name, value) if may_be_held(Some(name), value) => {
+                        self.value(value)?;
+                    }
                     _ => return Err("namespace: expected named plain values".to_owned()),
                 }
             }
@@ -199,18 +204,22 @@ impl<'a> Rules<'a> {
             Expr::Tuple(tuple) => self.items(&tuple.items),
             Expr::Map(map) => {
                 self.items(&map.keys)?;
-                self.items(&map.values)
+                for (key, value) in map.keys.iter().zip(&map.values) {
+                    let name = match key {
+                        Expr::Const(key) => key.value.as_str(),
+                        // Any name, so perhaps one that promises text.
+                        _ => Some(PLAIN_ATTRIBUTES[0]),
+                    };
+                    held(name, value)?;
+                    self.value(value)?;
+                }
+                Ok(())
             }
         }
     }
 
     fn items(&self, items: &[Expr<'a>]) -> Result<(), String> {
-        let is_literal = |item: &Expr<'_>| {
-            matches!(item, Expr::List(_) | Expr::Tuple(_) | Expr::Map(_)) || is_plain(item)
-        };
-        if !items.iter().all(is_literal) {
-            return Err("a list or map: expected only text, numbers and the like in it".to_owned());
-        }
+        items.iter().try_for_each(|item| held(None, item))?;
         items.iter().try_for_each(|item| self.value(item))
     }
 
@@ -262,9 +271,19 @@ fn bodies<'s, 'a>(statement: &'s Stmt<'a>) -> Vec<&'s [Stmt<'a>]> {
     }
 }
 
-/// Whether a value is plain, or a list or map of plain values.
-fn is_flat(expression: &Expr<'_>) -> bool {
-    matches!(expression, Expr::List(_) | Expr::Map(_)) || is_plain(expression)
+fn held(name: Option<&str>, value: &Expr<'_>) -> Result<(), String> {
+    if may_be_held(name, value) {
+        return Ok(());
+    }
+    Err("a list or map: expected only text, numbers and the like in it".to_owned())
+}
+
+/// Whether a list, map or namespace may hold a value, under a name if it has one: what is plain, and
+/// lists and maps that are written on the spot.
+fn may_be_held(name: Option<&str>, value: &Expr<'_>) -> bool {
+    let promises_text = name.is_some_and(|name| PLAIN_ATTRIBUTES.contains(&name));
+    let is_literal = matches!(value, Expr::List(_) | Expr::Tuple(_) | Expr::Map(_));
+    is_plain(value) || (is_literal && !promises_text)
 }
 
 /// Whether a value is certainly no list, map or namespace.
@@ -283,7 +302,11 @@ fn is_plain(expression: &Expr<'_>) -> bool {
             is_plain(&choice.true_expr) && choice.false_expr.as_ref().is_none_or(is_plain)
         }
         Expr::Filter(filter) => PLAIN_RESULTS.contains(&filter.name),
-        Expr::GetAttr(attribute) => PLAIN_ATTRIBUTES.contains(&attribute.name),
+        Expr::GetAttr(attribute) => {
+            let is_loop = matches!(&attribute.expr, Expr::Var(name) if name.id == "loop");
+            PLAIN_ATTRIBUTES.contains(&attribute.name)
+                || (is_loop && LOOP_NUMBERS.contains(&attribute.name))
+        }
         Expr::GetItem(item) => match &item.subscript_expr {
             Expr::Const(name) => {
                 name.value.as_str().is_some_and(|name| PLAIN_ATTRIBUTES.contains(&name))

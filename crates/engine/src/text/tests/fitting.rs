@@ -61,3 +61,29 @@ fn a_history_that_starts_with_an_answer_loses_it_with_the_first_turn() {
     let prompt = text.fit(&messages, last.len(), 0).expect("it fits");
     assert_eq!((prompt.ids, prompt.dropped_messages), (last, 3));
 }
+
+#[test]
+fn a_history_far_too_long_is_fitted_as_a_short_one_is() {
+    let text = chatml();
+    let long = conversation(2_000);
+    let short = [&long[..1], &long[long.len() - 101..]].concat();
+    for room in [100, 1_000, 2_000] {
+        let of_long = text.fit(&long, room, 0).expect("it fits");
+        let of_short = text.fit(&short, room, 0).expect("it fits");
+        assert!(of_long.ids == of_short.ids, "the same tokens in a room of {room}");
+        let dropped_before = long.len() - short.len();
+        assert_eq!(of_long.dropped_messages, of_short.dropped_messages + dropped_before);
+    }
+}
+
+#[test]
+fn a_conversation_without_a_turn_is_fitted_or_refused() {
+    let text = chatml();
+    for messages in [vec![], conversation(0)[..1].to_vec(), vec![message(Role::Assistant, "x")]] {
+        let ids = text.prompt(&messages).expect("it renders");
+        let fitted = text.fit(&messages, ids.len(), 0).expect("it fits");
+        assert_eq!((&fitted.ids, fitted.dropped_messages), (&ids, 0));
+        let refused = text.fit(&messages, ids.len() - 1, 0);
+        assert_eq!(refused, Err(TextError::TooLong { tokens: ids.len(), limit: ids.len() - 1 }));
+    }
+}

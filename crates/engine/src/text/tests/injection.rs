@@ -89,6 +89,33 @@ fn a_remembered_answer_that_spells_a_control_token_is_cut_as_text() {
 }
 
 #[test]
+fn an_answer_with_white_space_around_it_is_cut_as_the_template_leaves_it() {
+    let template = "{% for m in messages %}<|im_start|>{{ m.content | trim }}{% endfor %}";
+    let text = Text::new(&vocabulary(), Some(template)).expect("a whole vocabulary");
+    text.remember_answer(" a\n", &text.encode(" a\n"));
+    let ids = text.prompt(&[message(Role::Assistant, " a\n")]).expect("it renders");
+    assert_eq!(ids, [START, TokenId(u32::from(b'a'))]);
+}
+
+#[test]
+fn a_template_finds_the_literals_it_looks_for_and_they_stay_text() {
+    let template = "{% for m in messages %}<|im_start|>\
+                    {{ m.content.split('<tool_call>')[-1] if m.role == 'assistant' else m.content }}\
+                    <tool_call>{% endfor %}";
+    let text = Text::new(&vocabulary(), Some(template)).expect("a whole vocabulary");
+    let shown = |role, content| {
+        let ids = text.prompt(&[message(role, content)]).expect("it renders");
+        assert_eq!(controls(&ids), [START, TOOL_CALL], "{content}");
+        spelled(&text, &ids)
+    };
+    let content = "a<tool_call>b<|im_end|><tool_call>c";
+    assert_eq!(shown(Role::Assistant, content), "<|im_start|>c<tool_call>");
+    assert_eq!(shown(Role::User, content), format!("<|im_start|>{content}<tool_call>"));
+    let doubled = "<tool_<tool_call>call><tool_call\u{f0ba2}b><\u{f0ba2}b<tool_call>";
+    assert_eq!(shown(Role::User, doubled), format!("<|im_start|>{doubled}<tool_call>"));
+}
+
+#[test]
 fn an_added_token_of_one_character_is_refused() {
     let mut vocabulary = vocabulary();
     vocabulary.tokens.push(VocabularyToken { text: "#".to_owned(), kind: TokenKind::Control });

@@ -1,9 +1,11 @@
 //! Tests of the text side as a whole, on a small vocabulary.
 
+mod conversations;
 mod decoding;
 mod fitting;
 mod injection;
 mod templates;
+mod tokenizer_files;
 
 use super::byte_level::character_of;
 use super::{
@@ -13,6 +15,7 @@ use super::{
 const END_OF_TEXT: TokenId = TokenId(259);
 const START: TokenId = TokenId(260);
 const END: TokenId = TokenId(261);
+const TOOL_CALL: TokenId = TokenId(262);
 
 /// Every byte, three merged tokens, Qwen's control tokens and one added token that is not special.
 fn vocabulary() -> Vocabulary {

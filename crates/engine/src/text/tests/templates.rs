@@ -42,6 +42,13 @@ fn bombs_end_in_an_error_on_a_small_stack() {
         "{% set n = namespace(x=[1]) %}{% for i in range(64) %}\
          {% set n.x = (n.x + n.x) | batch(9) | list %}{% endfor %}{{ n.x ~ '' }}"
             .to_owned(),
+        "{% set f = namespace %}{% set n = f() %}{% set n.n = n %}{{ n ~ '' }}".to_owned(),
+        "{% set n = namespace(y={'content': [1]}) %}{% for i in range(64) %}\
+         {% set n.y = {'content': [n.y.content, n.y.content]} %}{% endfor %}{{ n.y ~ '' }}"
+            .to_owned(),
+        "{% set n = namespace(y=[1]) %}{% for i in range(64) %}\
+         {% set n.y = {'con' ~ 'tent': [n.y['content']]} %}{% endfor %}{{ n.y ~ '' }}"
+            .to_owned(),
         "{% set n = namespace(content='') %}{% set n.content = messages %}\
          {% set n.content = [n.content, n.content] %}{{ n.content }}"
             .to_owned(),

@@ -1,0 +1,127 @@
+//! `tokenizer.json` from strangers.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::text::{TextError, parse_tokenizer_json};
+
+const PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// The small vocabulary as a file.
+fn file() -> Value {
+    let vocabulary = vocabulary();
+    let mut vocab = serde_json::Map::new();
+    let mut added = Vec::new();
+    for (id, token) in vocabulary.tokens.iter().enumerate() {
+        if token.kind == TokenKind::Normal {
+            vocab.insert(token.text.clone(), json!(id));
+        } else {
+            let special = token.kind == TokenKind::Control;
+            added.push(json!({ "id": id, "content": token.text, "special": special }));
+        }
+    }
+    let merges: Vec<String> =
+        vocabulary.merges.iter().map(|(left, right)| format!("{left} {right}")).collect();
+    json!({
+        "added_tokens": added,
+        "normalizer": { "type": "NFC" },
+        "pre_tokenizer": { "type": "Sequence", "pretokenizers": [
+            { "type": "Split", "pattern": { "Regex": PATTERN }, "behavior": "Isolated" },
+            { "type": "ByteLevel", "add_prefix_space": false, "use_regex": false },
+        ] },
+        "model": { "type": "BPE", "vocab": vocab, "merges": merges },
+    })
+}
+
+fn open(file: &Value) -> Result<Text, TextError> {
+    Text::new(&parse_tokenizer_json(file.to_string().as_bytes())?, None)
+}
+
+#[test]
+fn both_spellings_of_merges_are_read() {
+    let joined = parse_tokenizer_json(file().to_string().as_bytes()).expect("it is whole");
+    let mut pairs = file();
+    pairs["model"]["merges"] = json!([["h", "e"], ["l", "l"], ["he", "ll"]]);
+    let pairs = parse_tokenizer_json(pairs.to_string().as_bytes()).expect("it is whole");
+    assert_eq!(joined.merges, pairs.merges);
+    assert_eq!(joined.merges, vocabulary().merges);
+    assert_eq!(joined.tokens, vocabulary().tokens);
+}
+
+#[test]
+fn what_is_not_qwens_pipeline_is_refused_by_name() {
+    struct Case {
+        path: &'static str,
+        value: Value,
+        named: &'static str,
+    }
+    let case = |path, value, named| Case { path, value, named };
+    let cases = [
+        case("/normalizer", json!({ "type": "NFKC" }), "normalizer"),
+        case("/normalizer", Value::Null, "normalizer"),
+        case("/pre_tokenizer", Value::Null, "pre_tokenizer"),
+        case("/pre_tokenizer/pretokenizers/0/pattern/Regex", json!("(a+)+$"), "(a+)+$"),
+        case("/pre_tokenizer/pretokenizers/0/pattern/Regex", json!("x".repeat(1 << 20)), "pattern"),
+        case("/pre_tokenizer/pretokenizers/0/behavior", json!("Removed"), "Removed"),
+        case("/pre_tokenizer/pretokenizers/1/type", json!("Metaspace"), "Metaspace"),
+        case("/model/type", json!("Unigram"), "Unigram"),
+        case("/model/vocab", json!({}), "a token for each byte"),
+        case("/model/vocab", json!({ "a": -1 }), "-1"),
+        case("/model/vocab", json!({ "a": 4_294_967_295_u32 }), "4294967296"),
+        case("/model/vocab", json!({ "a": 4_294_967_296_u64 }), "4294967296"),
+        case("/model/vocab", json!({ "a": 0, "b": 0 }), "id 0"),
+        case("/model/vocab", json!({ "a".repeat(10_000): 0 }), "10000 bytes"),
+        case("/model/vocab/<0x-1>", json!(0), "id 0"),
+        case("/model/vocab/a b", json!(300), "stands for no byte"),
+        case("/model/merges", json!(["h e l"]), "h e l"),
+        case("/model/merges", json!(["he"]), "he"),
+        case("/model/merges", json!([["h"]]), "merges"),
+        case("/model/merges", json!(["h x"]), "hx"),
+        case("/model/merges", json!([["h", "e".repeat(100_000)]]), "merge"),
+        case("/model/byte_fallback", json!(true), "byte_fallback"),
+        case("/model/dropout", json!(0.1), "dropout"),
+        case("/added_tokens/0/id", json!(65), "an id of its own"),
+        case("/added_tokens/0/id", json!(1 << 30), "1073741825"),
+        case("/added_tokens/0/lstrip", json!(true), "lstrip"),
+        case("/added_tokens/0/content", json!(""), "bytes"),
+        case("/added_tokens/0/content", json!("<|im_end|>"), "to stand once"),
+    ];
+    for Case { path, value, named } in cases {
+        let mut changed = file();
+        let (parent, key) = path.rsplit_once('/').expect("a path");
+        let parent = changed.pointer_mut(parent).expect("it is in the file");
+        match key.parse::<usize>() {
+            Ok(index) if parent.is_array() => parent[index] = value,
+            _ => parent[key] = value,
+        }
+        let error = open(&changed).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(named), "{path}: expected {named:?} in {error:?}");
+        assert!(error.len() < 1_000, "{path}: {} bytes of error", error.len());
+    }
+}
+
+#[test]
+fn files_made_to_exhaust_the_reader_are_refused() {
+    let deep = format!("{}{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
+    let sequences = "{\"type\":\"Sequence\",\"pretokenizers\":[".repeat(100_000);
+    let added: Vec<Value> =
+        (0..1_000_000).map(|id| json!({ "id": 300 + id, "content": format!("<{id}>") })).collect();
+    let mut many_added = file();
+    many_added["added_tokens"] = Value::Array(added);
+    let many_merges = format!(
+        "{{\"model\":{{\"vocab\":{{}},\"merges\":[{}\"a b\"]}}}}",
+        "\"a b\",".repeat(2_000_000)
+    );
+    let files = [
+        deep,
+        format!("{{\"pre_tokenizer\":{sequences}"),
+        many_added.to_string(),
+        many_merges,
+        " ".repeat((64 << 20) + 1),
+        String::new(),
+    ];
+    for file in files {
+        let start: String = file.chars().take(60).collect();
+        assert!(parse_tokenizer_json(file.as_bytes()).is_err(), "{start}");
+    }
+}
