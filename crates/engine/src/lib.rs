@@ -4,7 +4,7 @@
 //! Reading order:
 //! - [`model_file`]: GGUF files and Hugging Face folders, checked before anything is believed.
 //! - [`text`]: tokenizer, chat template, streaming decoder, stop strings.
-//! - [`model`]: the forward pass and the [`model`] runner, the seam between scheduling and computing.
+//! - [`model`]: the forward pass, and the runner, the seam between scheduling and computing.
 //! - [`kv_cache`]: who owns which block of cached keys and values.
 //! - [`sampler`]: from logits to one token.
 //! - [`scheduler`]: which tokens the next step computes.

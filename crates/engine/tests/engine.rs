@@ -89,7 +89,7 @@ fn seeded(words: usize, max_tokens: usize, seed: u64) -> GenerateRequest {
 
 /// Many times the words that the slow model computes before a test has looked, even on a machine
 /// that does ten things at once: every test that uses them stops them early.
-const LONG_PROMPT_WORDS: usize = 7_000;
+const LONG_PROMPT_WORDS: usize = 5_000;
 
 fn accepted(submit: Submit) -> Generation {
     match submit {
