@@ -27,7 +27,7 @@ pub struct RunnerConfig {
     pub context_tokens: usize,
 }
 
-/// What one step computes; no two spans are of one sequence.
+/// What one step computes. Spans of one sequence follow each other in order of position.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
     /// At most [`RunnerConfig::max_spans`], with at most [`RunnerConfig::max_rows`] tokens in all.
