@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use banter_engine::text::{Text, TokenId, parse_tokenizer_json};
+use banter_engine::model_file::{ModelFile, ModelSource};
+use banter_engine::text::{Text, TokenId, TokenKind, VocabularyToken, parse_tokenizer_json};
 use unicode_normalization_alignments::UnicodeNormalization;
 
 /// How many random strings are compared, beside the fixed ones.
@@ -71,6 +72,9 @@ impl Random {
     }
 }
 
+/// Whole literals are control tokens to `tokenizers` and text to us; none is compared.
+const LITERALS: [&str; 3] = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
+
 #[rustfmt::skip]
 const WORDS: &[&str] = &[
     "the", "quick", " brown", "don't", "I'LL", "we've", "it's", " x", "naïve", "été", "Straße",
@@ -110,12 +114,10 @@ fn ids_equal_those_of_tokenizers() {
         both.check(word);
     }
     let mut random = Random(1);
-    // Whole literals are control tokens to `tokenizers` and text to us; none is compared.
-    let literals = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
     let mut compared = 0;
     while compared < STRINGS {
         let text = random_text(&mut random);
-        if !literals.iter().any(|literal| text.contains(literal)) {
+        if !LITERALS.iter().any(|literal| text.contains(literal)) {
             both.check(&text);
             compared += 1;
         }
@@ -127,5 +129,116 @@ fn long_runs_of_one_kind_equal_too() {
     let both = Both::load();
     for unit in ["a", " ", "\n", "1", "=", "你", "👍", "\u{301}", " \n", "ab ", "'s"] {
         both.check(&unit.repeat(3_000));
+    }
+}
+
+#[test]
+fn runs_of_a_mebibyte_are_cut_on_a_small_stack() {
+    let text = Both::load().ours;
+    let units = [
+        "a", "é", " ", "\n", "\r\n", "7", "=", "你", "👍", "\u{301}", " \n", "\u{3000}", "ab ",
+        "'s",
+    ];
+    let run = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
+        for unit in units {
+            let run = unit.repeat((1 << 20) / unit.len());
+            let ids = text.encode(&run);
+            let bytes: usize = ids.iter().map(|&id| text.token_bytes(id).len()).sum();
+            assert_eq!(bytes, run.len(), "{unit:?}");
+        }
+    });
+    run.expect("a thread starts").join().expect("every run is cut");
+}
+
+/// A GGUF file that carries a vocabulary beside a tiny model.
+mod gguf {
+    use std::path::Path;
+
+    use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
+    use banter_engine::model_file::ModelConfig;
+    use banter_engine::text::Vocabulary;
+
+    pub fn write(vocabulary: &Vocabulary, path: &Path) {
+        let shape = ModelConfig {
+            layers: 1,
+            hidden: 32,
+            heads: 1,
+            kv_heads: 1,
+            head_dim: 32,
+            feed_forward: 32,
+            vocabulary_rows: vocabulary.tokens.len(),
+            trained_context: 64,
+            rope_base: 1e6,
+            rms_eps: 1e-6,
+            tied_embeddings: true,
+        };
+        let weights = WeightMix::named("q4_0").expect("a type");
+        let spec =
+            ModelSpec { name: "padded".to_owned(), shape, weights, outliers: false, seed: 1 };
+        make_model(&spec, path, &mut |_| {}).expect("it is written");
+        let mut bytes = std::fs::read(path).expect("it is there");
+        let made = bytes.len();
+        let tokens = vocabulary.tokens.iter().map(|token| token.text.clone()).collect::<Vec<_>>();
+        let merges = vocabulary.merges.iter().map(|(left, right)| format!("{left} {right}"));
+        replace_strings(&mut bytes, "tokenizer.ggml.tokens", &tokens);
+        replace_strings(&mut bytes, "tokenizer.ggml.merges", &merges.collect::<Vec<_>>());
+        // Tensors begin at multiples of 32 bytes, so the header may grow by such alone.
+        let padding = (32 - (bytes.len() + 64 - made % 32) % 32) % 32;
+        let name = find(&bytes, "general.name") + 4;
+        let length = read_u64(&bytes, name) + padding as u64;
+        bytes.splice(name..name + 8, length.to_le_bytes());
+        bytes.splice(name + 8..name + 8, std::iter::repeat_n(b'-', padding));
+        std::fs::write(path, bytes).expect("it is written");
+    }
+
+    /// Where a key ends.
+    fn find(bytes: &[u8], key: &str) -> usize {
+        let at = bytes.windows(key.len()).position(|window| window == key.as_bytes());
+        at.expect("the key is there") + key.len()
+    }
+
+    fn read_u64(bytes: &[u8], at: usize) -> u64 {
+        u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+    }
+
+    fn replace_strings(bytes: &mut Vec<u8>, key: &str, strings: &[String]) {
+        let start = find(bytes, key) + 8;
+        let mut end = start + 8;
+        for _ in 0..read_u64(bytes, start) {
+            end += 8 + usize::try_from(read_u64(bytes, end)).expect("small");
+        }
+        let mut array = (strings.len() as u64).to_le_bytes().to_vec();
+        for string in strings {
+            array.extend((string.len() as u64).to_le_bytes());
+            array.extend(string.as_bytes());
+        }
+        bytes.splice(start..end, array);
+    }
+}
+
+#[test]
+fn the_vocabulary_inside_a_gguf_file_gives_the_same_ids() {
+    let bytes = std::fs::read(vocabulary_folder().join("tokenizer.json")).expect("readable");
+    let from_json = parse_tokenizer_json(&bytes).expect("it is Qwen2's");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("vocabulary.gguf");
+    gguf::write(&from_json, &path);
+    let file = ModelFile::open(&ModelSource::Path(path)).expect("it opens");
+    assert_eq!(file.vocabulary().tokens.len(), from_json.tokens.len());
+    for (id, token) in from_json.tokens.iter().enumerate() {
+        // Which added tokens are control tokens the two formats say differently: `<|fim_pad|>`.
+        let is_normal = |token: &VocabularyToken| token.kind == TokenKind::Normal;
+        let found = &file.vocabulary().tokens[id];
+        assert_eq!((&found.text, is_normal(found)), (&token.text, is_normal(token)), "token {id}");
+    }
+    assert!(file.vocabulary().merges == from_json.merges, "the same merges");
+    let ours = Text::new(file.vocabulary(), None).expect("a whole vocabulary");
+    let both = Both { ours, ..Both::load() };
+    let mut random = Random(7);
+    for _ in 0..10_000 {
+        let text = random_text(&mut random);
+        if !LITERALS.iter().any(|literal| text.contains(literal)) {
+            both.check(&text);
+        }
     }
 }

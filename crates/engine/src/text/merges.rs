@@ -65,6 +65,10 @@ impl Merges {
 
     fn offer(&self, ids: &[TokenId], left: usize, right: usize, scratch: &mut Scratch) {
         if let Some(merge) = self.by_pair.get(&(ids[left], ids[right])) {
+            #[cfg(test)]
+            {
+                scratch.offers += 1;
+            }
             scratch.candidates.push(Reverse((merge.rank, left, merge.joined)));
         }
     }
@@ -81,6 +85,9 @@ pub(super) struct Scratch {
     next: Vec<usize>,
     gone: Vec<bool>,
     candidates: BinaryHeap<Reverse<(u32, usize, TokenId)>>,
+    /// How many candidates there ever were.
+    #[cfg(test)]
+    offers: usize,
 }
 
 impl Scratch {
@@ -100,6 +107,38 @@ impl Scratch {
         self.next[left] = after;
         if after != END {
             self.previous[after] = left;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Token 0 doubles to 1, that to 2, and so on.
+    fn doubling(merges: u32) -> Merges {
+        let mut doubling = Merges::default();
+        for id in 0..merges {
+            doubling.add(TokenId(id), TokenId(id), TokenId(id + 1));
+        }
+        doubling
+    }
+
+    #[test]
+    fn merges_join_in_order_of_rank_and_from_the_left() {
+        let mut ids = vec![TokenId(0); 7];
+        doubling(2).apply(&mut ids, &mut Scratch::default());
+        assert_eq!(ids, [TokenId(2), TokenId(1), TokenId(0)]);
+    }
+
+    #[test]
+    fn long_runs_take_work_in_proportion_to_their_length() {
+        for length in [1_000, 1 << 20] {
+            let mut scratch = Scratch::default();
+            let mut ids = vec![TokenId(0); length];
+            doubling(20).apply(&mut ids, &mut scratch);
+            assert!(ids.len() <= 20);
+            assert!(scratch.offers < 3 * length, "{length}: {} candidates", scratch.offers);
         }
     }
 }
