@@ -43,8 +43,8 @@ pub struct ModelSpec {
     pub shape: ModelConfig,
     /// How weights are stored.
     pub weights: WeightMix,
-    /// Whether the model carries the outliers of real ones: k biases of norm 650 and 900 in the first
-    /// and the last layer, and residual channels 1,000 times the rest.
+    /// Whether the model carries the outliers of real ones: k biases of norm 650 and 900 in the
+    /// first and the last layer, and residual channels 1,000 times the rest.
     pub outliers: bool,
     /// The same seed makes the same file.
     pub seed: u64,
@@ -98,8 +98,8 @@ pub enum MakeModelError {
 
 /// Writes a model of random weights and says how each class of tensors is stored.
 ///
-/// `progress` hears numbers from 0 to 1. The file appears at `path` when it is complete; memory stays
-/// within a few MiB whatever the size.
+/// `progress` hears numbers from 0 to 1. The file appears at `path` when it is complete; memory
+/// stays within a few MiB whatever the size.
 /// Errors: see [`MakeModelError`].
 pub fn make_model(
     spec: &ModelSpec,

@@ -86,8 +86,8 @@ impl MadeVocabulary {
     }
 }
 
-/// The letter that spells each byte in a byte-level vocabulary, in the order of GPT-2 and Qwen2: bytes
-/// that are visible in Latin-1 spell themselves, the others follow as letters from U+0100 on.
+/// The letter that spells each byte in a byte-level vocabulary, in the order of GPT-2 and Qwen2:
+/// bytes that are visible in Latin-1 spell themselves, the others follow as letters from U+0100 on.
 fn byte_letters() -> Vec<char> {
     let visible = ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ');
     let mut letters: Vec<char> = visible.collect();
@@ -96,8 +96,8 @@ fn byte_letters() -> Vec<char> {
     letters
 }
 
-/// Extends `texts` to `count` tokens and returns the merge that makes each new one: every word of two
-/// letters with or without a space before it, then of three, and so on.
+/// Extends `texts` to `count` tokens and returns the merge that makes each new one: every word of
+/// two letters with or without a space before it, then of three, and so on.
 fn add_words(texts: &mut Vec<String>, count: usize) -> Vec<String> {
     const SPACE: char = 'Ġ'; // U+0120, the spelling of the byte 0x20.
     let mut merges = Vec::with_capacity(count - texts.len());

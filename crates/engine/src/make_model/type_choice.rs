@@ -1,8 +1,8 @@
-//! Which tensor gets which type: the rules of llama.cpp's quantiser, so that what is measured here is
-//! what people download.
+//! Which tensor gets which type: the rules of llama.cpp's quantiser, so that what is measured here
+//! is what people download.
 //!
-//! Source: `llama-quant.cpp` of llama.cpp, November 2026, for dense models of fewer than 80 layers and
-//! without an importance matrix.
+//! Source: `llama-quant.cpp` of llama.cpp, November 2026, for dense models of fewer than 80 layers
+//! and without an importance matrix.
 
 use banter_kernels::blocks::BlockType;
 

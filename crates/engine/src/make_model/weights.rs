@@ -1,8 +1,9 @@
 //! Random weights, generated as stored blocks.
 //!
-//! Bits of a block are random but for its 16-bit scales, which are set so that values have the spread
-//! of a trained model's: 1 / √depth, so that a matrix neither grows nor shrinks what goes through it.
-//! Quantising random floats instead would give the same kind of file a hundred times slower.
+//! Bits of a block are random but for its 16-bit scales, which are set so that values have the
+//! spread of a trained model's: 1 / √depth, so that a matrix neither grows nor shrinks what goes
+//! through it. Quantising random floats instead would give the same kind of file a hundred times
+//! slower.
 
 use std::io;
 
@@ -17,7 +18,8 @@ use crate::model_file::{LayerTensor, ModelConfig, TensorName};
 const PIECE_BYTES: usize = 1 << 20;
 const NORM_SPREAD: f32 = 0.1;
 const BIAS_SPREAD: f32 = 0.1;
-/// Euclidean norms of the k biases of the first and the last layer, where Qwen2.5-7B has 605 and 921.
+/// Euclidean norms of the k biases of the first and the last layer, where Qwen2.5-7B has 605 and
+/// 921.
 const FIRST_K_BIAS_NORM: f32 = 650.0;
 const LAST_K_BIAS_NORM: f32 = 900.0;
 /// One residual channel of this many is an outlier.
@@ -94,8 +96,8 @@ impl Weights<'_> {
         }
     }
 
-    /// Whether a row writes a residual channel that dwarfs the others: as in trained models, the first
-    /// feed-forward layer makes them, and they stay.
+    /// Whether a row writes a residual channel that dwarfs the others: as in trained models, the
+    /// first feed-forward layer makes them, and they stay.
     fn is_outlier(&self, name: TensorName, row: usize) -> bool {
         self.spec.outliers
             && name == TensorName::Layer(0, LayerTensor::Down)
@@ -145,8 +147,8 @@ impl BlockFiller {
         }
     }
 
-    /// Overwrites the 16-bit scales of a block of random bits. Minimums are such that the average value
-    /// is about zero.
+    /// Overwrites the 16-bit scales of a block of random bits. Minimums are such that the average
+    /// value is about zero.
     fn set_scales(&self, block: &mut [u8], scale: f32) {
         let mut set = |at: usize, value: f32| {
             block[at..at + 2].copy_from_slice(&f16::from_f32(value).to_le_bytes());

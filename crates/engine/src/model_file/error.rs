@@ -131,8 +131,8 @@ impl Fault {
 /// The longest piece of a file's own text that an error repeats.
 const PRINTABLE_CHARS: usize = 80;
 
-/// Text from a file, made safe to print: on one line, without control characters, and not longer than
-/// an error can bear.
+/// Text from a file, made safe to print: on one line, without control characters, and not longer
+/// than an error can bear.
 pub(super) fn printable(text: &str) -> String {
     printable_within(text, PRINTABLE_CHARS)
 }

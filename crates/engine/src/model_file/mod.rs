@@ -1,9 +1,9 @@
 //! GGUF files and Hugging Face folders, checked before anything is believed.
 //!
-//! Every file is hostile: a count is bounded by the bytes that remain and by a limit of ours, a size
-//! is computed with checked arithmetic, and an error names the file, the key or tensor, what was
-//! expected and what was found. After [`ModelFile::open`] every hyper-parameter is within its limits
-//! and every tensor has the shape they imply, so nothing later needs to look again.
+//! Every file is hostile: a count is bounded by the bytes that remain and by a limit of ours, a
+//! size is computed with checked arithmetic, and an error names the file, the key or tensor, what
+//! was expected and what was found. After [`ModelFile::open`] every hyper-parameter is within its
+//! limits and every tensor has the shape they imply, so nothing later needs to look again.
 //! Files are read with positioned reads and never mapped: a file that shrinks under a running
 //! server is an error of one read, not a signal.
 //!

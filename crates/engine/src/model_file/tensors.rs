@@ -226,8 +226,9 @@ pub(super) fn supported_types() -> String {
 
 /// Finds every tensor the configuration asks for and checks its shape and type.
 ///
-/// Errors: one is missing, of another shape or of a type without meaning for it, one is there twice,
-/// or one is there that the model does not have (it would change the result if it were known).
+/// Errors: one is missing, of another shape or of a type without meaning for it, one is there
+/// twice, or one is there that the model does not have (it would change the result if it were
+/// known).
 pub(super) fn claim(
     stored: Vec<StoredTensor>,
     spelling: fn(TensorName) -> String,

@@ -269,7 +269,8 @@ fn alignment_is_a_power_of_two_that_files_use() {
     let wrong_type = Gguf::tiny().with("general.alignment", Value::F32(32.0));
     let expected = "key general.alignment: expected an integer from 0 on, found 32";
     assert_refused(open_bytes(&wrong_type.bytes()), expected, "alignment as a float");
-    // Data padded to 32, while the key says 64: noticed by the first tensor that is no multiple of it.
+    // Data padded to 32, while the key says 64: noticed by the first tensor that is no multiple of
+    // it.
     let mut inconsistent = Gguf::tiny().with("general.alignment", Value::U32(64));
     inconsistent.store_as("blk.0.attn_k.bias", BlockType::F16, 1);
     let mut bytes = inconsistent.bytes();

@@ -126,8 +126,8 @@ fn read_header(part: &Bytes, number: usize) -> Result<Vec<StoredTensor>, ModelFi
 
 /// Parses a header that stands before `data_bytes` bytes of data; offsets count from their start.
 ///
-/// Errors: anything but tensors that fill the data one after the other, each as long as its shape and
-/// type say.
+/// Errors: anything but tensors that fill the data one after the other, each as long as its shape
+/// and type say.
 pub(in super::super) fn parse_header(
     header: &[u8],
     data_bytes: u64,
