@@ -213,29 +213,36 @@ fn spans_of_several_sequences_do_not_touch_each_other() {
 
 #[test]
 fn scores_as_large_as_published_key_biases_make_stay_finite_and_exact_in_the_maximum() {
-    // One key stands out so far that the others' weights are nothing: the result is its value.
+    // One key stands out so far that the others' weights are nothing: the result is its value,
+    // whether its piece of the softmax comes first, in the middle or last.
     const HEAD_DIM: usize = 64;
+    const POSITIONS: usize = 700;
+    const BLOCKS: usize = POSITIONS.div_ceil(BLOCK_TOKENS);
     let shape = KvShape {
         layers: 1,
         kv_heads: 1,
         head_dim: HEAD_DIM,
-        block_count: 20,
+        block_count: BLOCKS,
         kv_type: KvType::F32,
     };
+    let blocks: Vec<u32> = (0..BLOCKS as u32).collect();
     let mut random = Random(5);
-    let mut pages = KvPages::new(shape).expect("memory for a few blocks");
-    let values: Vec<Vec<f32>> = (0..300).map(|_| random.floats(HEAD_DIM)).collect();
-    for (position, value) in values.iter().enumerate() {
-        let size = if position == 270 { 900.0 } else { -900.0 };
-        let (block, slot) = (position / BLOCK_TOKENS, position % BLOCK_TOKENS);
-        pages.write(0, block as u32, slot, &[size; HEAD_DIM], value);
-    }
-    let blocks: Vec<u32> = (0..20).collect();
-    for pool in every_pool() {
-        let mut out = [0.0; HEAD_DIM];
-        let span = Attend { blocks: &blocks, first_position: 299, rows: 1 };
-        attend(&pool, &pages, 0, &[10.0; HEAD_DIM], &[span], &mut out);
-        assert_close(&out, &values[270], 1e-6, pool.isa().name());
+    let values: Vec<Vec<f32>> = (0..POSITIONS).map(|_| random.floats(HEAD_DIM)).collect();
+    for standout in [3, 270, 690] {
+        let mut pages = KvPages::new(shape).expect("memory for a few blocks");
+        for (position, value) in values.iter().enumerate() {
+            // The further on, the lower: a maximum that followed the last piece would overflow.
+            let size = if position == standout { 900.0 } else { -(position as f32) };
+            let (block, slot) = (position / BLOCK_TOKENS, position % BLOCK_TOKENS);
+            pages.write(0, block as u32, slot, &[size; HEAD_DIM], value);
+        }
+        for pool in every_pool() {
+            let mut out = [0.0; HEAD_DIM];
+            let span = Attend { blocks: &blocks, first_position: POSITIONS - 1, rows: 1 };
+            attend(&pool, &pages, 0, &[10.0; HEAD_DIM], &[span], &mut out);
+            let what = format!("{standout} on {}", pool.isa().name());
+            assert_close(&out, &values[standout], 1e-6, &what);
+        }
     }
 }
 

@@ -39,6 +39,24 @@ fn many_short_jobs_see_the_writes_of_the_jobs_before() {
 }
 
 #[test]
+fn the_caller_returns_only_when_the_workers_are_done() {
+    let pool = pool(2);
+    let caller = thread::current().id();
+    let both = std::sync::Barrier::new(2);
+    for _ in 0..20 {
+        let worker_done = AtomicBool::new(false);
+        pool.run(2, &|_| {
+            both.wait();
+            if thread::current().id() != caller {
+                (0..1000).for_each(|_| thread::yield_now());
+                worker_done.store(true, Ordering::Relaxed);
+            }
+        });
+        assert!(worker_done.into_inner());
+    }
+}
+
+#[test]
 fn workers_that_parked_wake_for_the_next_job() {
     let pool = pool(2);
     for _ in 0..3 {
