@@ -17,8 +17,13 @@ fn main() {
     collect(&assets, "", &mut files);
     files.push(("chat.html".into(), example));
     files.sort();
+    let has_page = files.iter().any(|(name, _)| name == "index.html");
+    assert!(
+        has_page,
+        "assets/index.html: expected the built page; make it with npm run build in web/"
+    );
     let mut table = String::from("&[\n");
-    for (name, path) in files.iter().filter(|(_, path)| path.is_file()) {
+    for (name, path) in &files {
         writeln!(table, "    ({name:?}, include_bytes!({path:?})),").expect("a string grows");
     }
     table.push(']');

@@ -253,6 +253,29 @@ async fn the_page_is_found_and_kept_as_long_as_it_may_be() {
 }
 
 #[tokio::test]
+async fn the_example_page_runs_its_own_script_and_style_and_nothing_else() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let page = get(server.address, "/chat.html", "").await;
+    assert_eq!(
+        (page.status, page.body.as_str()),
+        (200, include_str!("../../../examples/chat.html"))
+    );
+    let policy = page.header("content-security-policy").expect("a policy");
+    let sources = |directive: &str| {
+        let found = policy.split("; ").find_map(|part| part.strip_prefix(directive));
+        found.unwrap_or_default().split_whitespace().collect::<Vec<_>>()
+    };
+    for (directive, element) in [("script-src", "<script"), ("style-src", "<style")] {
+        let hashes = sources(directive);
+        assert_eq!(hashes.len(), page.body.matches(element).count(), "{policy}");
+        assert!(hashes.iter().all(|source| source.starts_with("'sha256-")), "{policy}");
+    }
+    assert_eq!(sources("connect-src"), ["'self'", "ws:", "wss:"]);
+    assert_eq!(sources("default-src"), ["'none'"]);
+    server.end().await;
+}
+
+#[tokio::test]
 async fn only_named_origins_may_read_answers() {
     let config = ServerConfig {
         allow_origins: vec![Origin::parse("https://wiki.example").expect("origin")],
