@@ -113,3 +113,20 @@ fn prompts_have_the_ids_that_tokenizers_gives_the_rendered_text() {
         assert_eq!(ids, expected.get_ids(), "{messages:?}");
     }
 }
+
+#[test]
+fn the_longest_conversations_are_within_the_limits_of_templates() {
+    let text = Text::new(&vocabulary(), Some(&qwen_template())).expect("a whole vocabulary");
+    let one_message = vec![message(Role::User, &"long ".repeat(200_000))];
+    let many_messages: Vec<Message> = [Role::User, Role::Assistant]
+        .into_iter()
+        .cycle()
+        .take(20_001)
+        .map(|r| message(r, "hi"))
+        .collect();
+    for messages in [one_message, many_messages] {
+        let content: usize = messages.iter().map(|message| message.content.len()).sum();
+        let ids = text.prompt(&messages).expect("it renders");
+        assert!(ids.len() > content / 2);
+    }
+}
