@@ -12,7 +12,7 @@
 //! - Sequences run and wait in order of arrival, and whoever runs came before whoever waits.
 //! - Every running sequence gets a row in every step, and the oldest is never sent back to wait.
 //!   Lengths are finite, so nobody starves.
-//! - A block is owned by one running sequence or free. Only [`Running::release`] frees.
+//! - A block is owned by one running sequence or free. Only `Running::release` frees.
 //! - A step has at most [`SchedulerLimits::step_tokens`] rows.
 //!
 //! Absent on purpose: fairness between people, shared prefixes, drafts.
