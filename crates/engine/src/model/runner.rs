@@ -138,7 +138,7 @@ impl Runner {
         self.forward_observed(plan, &mut |_| {})
     }
 
-    /// The logits after the last token of a span of the last step: [vocabulary_rows].
+    /// The logits after the last token of a span of the last step: `[vocabulary_rows]`.
     ///
     /// None if they were not asked for, or the span was stopped.
     pub fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
