@@ -118,7 +118,7 @@ fn wrong(error: Error) -> TextError {
     TextError::Template(error.to_string())
 }
 
-/// Runs `work` where even the deepest template that [`template_shape`] lets through, and the deepest
+/// Runs `work` where even the deepest template that [`shape`] lets through, and the deepest
 /// value it can build with its fuel, find room on the stack.
 fn on_a_stack_of_its_own<T: Send>(
     work: impl FnOnce() -> Result<T, TextError> + Send,
