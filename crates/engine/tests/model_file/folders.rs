@@ -41,10 +41,12 @@ fn tokenizer() -> Value {
     json!({
         "normalizer": {"type": "NFC"},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
+            {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"},
+            {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false},
         ]},
-        "added_tokens": [added(4, "<|endoftext|>"), added(5, "<|im_start|>"), added(6, "<|im_end|>")],
+        "added_tokens": [
+            added(4, "<|endoftext|>"), added(5, "<|im_start|>"), added(6, "<|im_end|>"),
+        ],
         "model": {
             "type": "BPE",
             "vocab": {"a": 0, "b": 1, "ab": 2, "Ġ": 3},
@@ -223,7 +225,9 @@ fn text_files_say_what_ends_an_answer_and_how_to_sample() {
     folder.write("chat_template.jinja", "B");
     assert_eq!(folder.open().chat_template(), Some("B"), "a file of its own wins");
     folder.remove("chat_template.jinja");
-    let named = json!({"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]});
+    let named = json!({"chat_template": [
+        {"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"},
+    ]});
     folder.write("tokenizer_config.json", named.to_string());
     assert_eq!(folder.open().chat_template(), Some("D"));
 }
@@ -468,20 +472,88 @@ fn malformed_safetensors_headers_are_refused() {
     let long = ((4_u64 << 20) + 1).to_le_bytes();
     let cases = [
         ("7 bytes", vec![0; 7], "data at byte 0: expected 8 bytes, found 7"),
-        ("length 2^64 - 1", [&u64::MAX.to_le_bytes()[..], b"{}"].concat(), "length of the header: expected at most 2, found 18446744073709551615"),
-        ("length beyond the limit", [&long[..], &vec![b' '; 5 << 20]].concat(), "length of the header: expected at most 4194304, found 4194305"),
-        ("NULs after the header", size(b"{}\0\0", &[]), "JSON: expected a well-formed object, found trailing characters at line 1 column 3"),
-        ("not UTF-8", size(b"{\"\xff\": 1}", &[]), "header: expected UTF-8, found invalid utf-8 sequence of 1 bytes from index 2"),
-        ("an overlap", two(entry("a", 0, 8), entry("b", 4, 12)), "tensor b: expected offset 8, found offset 4, an overlap"),
+        (
+            "length 2^64 - 1",
+            [&u64::MAX.to_le_bytes()[..], b"{}"].concat(),
+            "length of the header: expected at most 2, found 18446744073709551615",
+        ),
+        (
+            "length beyond the limit",
+            [&long[..], &vec![b' '; 5 << 20]].concat(),
+            "length of the header: expected at most 4194304, found 4194305",
+        ),
+        (
+            "NULs after the header",
+            size(b"{}\0\0", &[]),
+            "JSON: expected a well-formed object, found trailing characters at line 1 column 3",
+        ),
+        (
+            "not UTF-8",
+            size(b"{\"\xff\": 1}", &[]),
+            "header: expected UTF-8, found invalid utf-8 sequence of 1 bytes from index 2",
+        ),
+        (
+            "an overlap",
+            two(entry("a", 0, 8), entry("b", 4, 12)),
+            "tensor b: expected offset 8, found offset 4, an overlap",
+        ),
         ("the same bytes", two(entry("a", 0, 8), entry("b", 0, 8)), ""),
-        ("a gap", two(entry("a", 0, 8), entry("b", 9, 17)), "tensor b: expected offset 8, found offset 9, a gap"),
-        ("inverted", two(entry("a", 0, 8), entry("b", 16, 8)), "tensor b: expected as many bytes as F32 of shape [2], found those from 16 to 8"),
-        ("another length", two(entry("a", 0, 8), entry("b", 8, 12)), "tensor b: expected as many bytes as F32 of shape [2], found those from 8 to 12"),
-        ("past the end", size(format!("{{{}}}", entry("a", 0, 8)).as_bytes(), &[0; 7]), "data: expected 7 bytes of tensors, found tensors that end at byte 8"),
-        ("bytes left over", size(format!("{{{}}}", entry("a", 0, 8)).as_bytes(), &[0; 9]), "data: expected 9 bytes of tensors, found tensors that end at byte 8"),
-        ("a product that wraps", size(b"{\"a\": {\"dtype\": \"F16\", \"shape\": [9223372036854775809, 2], \"data_offsets\": [0, 4]}}", &[0; 4]), "tensor a: expected as many bytes as F16 of shape [9223372036854775809, 2], found those from 0 to 4"),
-        ("nine dimensions", size(b"{\"a\": {\"dtype\": \"F32\", \"shape\": [1,1,1,1,1,1,1,1,1], \"data_offsets\": [0, 4]}}", &[0; 4]), "tensor a: expected as many bytes as F32 of shape [1, 1, 1, 1, 1, 1, 1, 1], found those from 0 to 4"),
-        ("8-bit floats", size(b"{\"a\": {\"dtype\": \"F8_E4M3\", \"shape\": [4], \"data_offsets\": [0, 4]}}", &[0; 4]), "tensor a: unsupported type F8_E4M3 (supported: F32, F16, BF16)"),
+        (
+            "a gap",
+            two(entry("a", 0, 8), entry("b", 9, 17)),
+            "tensor b: expected offset 8, found offset 9, a gap",
+        ),
+        (
+            "inverted",
+            two(entry("a", 0, 8), entry("b", 16, 8)),
+            "tensor b: expected as many bytes as F32 of shape [2], found those from 16 to 8",
+        ),
+        (
+            "another length",
+            two(entry("a", 0, 8), entry("b", 8, 12)),
+            "tensor b: expected as many bytes as F32 of shape [2], found those from 8 to 12",
+        ),
+        (
+            "past the end",
+            size(format!("{{{}}}", entry("a", 0, 8)).as_bytes(), &[0; 7]),
+            "data: expected 7 bytes of tensors, found tensors that end at byte 8",
+        ),
+        (
+            "bytes left over",
+            size(format!("{{{}}}", entry("a", 0, 8)).as_bytes(), &[0; 9]),
+            "data: expected 9 bytes of tensors, found tensors that end at byte 8",
+        ),
+        (
+            "a product that wraps",
+            size(
+                "{\"a\": {\"dtype\": \"F16\", \"shape\": [9223372036854775809, 2], \
+                 \"data_offsets\": [0, 4]}}"
+                    .as_bytes(),
+                &[0; 4],
+            ),
+            "tensor a: expected as many bytes as F16 of shape [9223372036854775809, 2], found \
+             those from 0 to 4",
+        ),
+        (
+            "nine dimensions",
+            size(
+                "{\"a\": {\"dtype\": \"F32\", \"shape\": [1,1,1,1,1,1,1,1,1], \"data_offsets\": \
+                 [0, 4]}}"
+                    .as_bytes(),
+                &[0; 4],
+            ),
+            "tensor a: expected as many bytes as F32 of shape [1, 1, 1, 1, 1, 1, 1, 1], found \
+             those from 0 to 4",
+        ),
+        (
+            "8-bit floats",
+            size(
+                "{\"a\": {\"dtype\": \"F8_E4M3\", \"shape\": [4], \"data_offsets\": [0, 4]}}"
+                    .as_bytes(),
+                &[0; 4],
+            ),
+            "tensor a: unsupported type F8_E4M3 (supported: F32, F16, BF16)",
+        ),
     ];
     for (case, bytes, expected) in cases {
         let folder = Folder::new();

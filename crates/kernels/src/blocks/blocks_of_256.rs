@@ -1,13 +1,16 @@
-//! Q2_K, Q3_K, Q4_K, Q5_K, Q6_K: 256 values in groups of 16 or 32. A group has a small integer scale
-//! (and sometimes a minimum) that multiplies the block's 16-bit one.
+//! Q2_K, Q3_K, Q4_K, Q5_K, Q6_K: 256 values in groups of 16 or 32. A group has a small integer
+//! scale (and sometimes a minimum) that multiplies the block's 16-bit one.
 //!
 //! | type | groups | bytes of a block, in order | value |
 //! | --- | --- | --- | --- |
-//! | Q2_K | 16 of 16 | 16 × (4-bit scale, 4-bit minimum), 64 of 2-bit codes, d, dmin | d·scale·q − dmin·minimum |
-//! | Q3_K | 16 of 16 | 32 of high bits, 64 of 2-bit codes, 12 of 6-bit scales, d | d·(scale − 32)·(q − 4) |
-//! | Q4_K | 8 of 32 | d, dmin, 12 of 6-bit scales and minimums, 128 of nibbles | d·scale·q − dmin·minimum |
-//! | Q5_K | 8 of 32 | d, dmin, 12 of 6-bit scales and minimums, 32 of high bits, 128 of nibbles | d·scale·q − dmin·minimum |
-//! | Q6_K | 16 of 16 | 128 of nibbles, 64 of 2-bit high codes, 16 × i8 scale, d | d·scale·(q − 32) |
+//! | Q2_K | 16 of 16 | 16 groups, 64 codes, d, dmin | d·scale·q − dmin·minimum |
+//! | Q3_K | 16 of 16 | 32 high bits, 64 codes, 12 scales, d | d·(scale − 32)·(q − 4) |
+//! | Q4_K | 8 of 32 | d, dmin, 12 groups, 128 nibbles | d·scale·q − dmin·minimum |
+//! | Q5_K | 8 of 32 | d, dmin, 12 groups, 32 high bits, 128 nibbles | d·scale·q − dmin·minimum |
+//! | Q6_K | 16 of 16 | 128 nibbles, 64 high codes, 16 scales, d | d·scale·(q − 32) |
+//!
+//! Counts are bytes. Scale and minimum of a group are 4 bits each in Q2_K and 6 bits in Q4_K and
+//! Q5_K; a scale is 6 bits in Q3_K and an i8 in Q6_K. Codes are 2 bits.
 //!
 //! The codes of far apart values share a byte so that one load and a shift yield 32 neighbours;
 //! the `*_place` functions say where the code of value `index` lies.
