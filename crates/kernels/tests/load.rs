@@ -149,6 +149,8 @@ proptest! {
             .map(|_| match random.below(2000) {
                 0 => f32::from_bits(random.next() as u32),
                 1 => f32::NAN,
+                2 => f32::INFINITY,
+                3 => f32::NEG_INFINITY,
                 _ => random.float(),
             })
             .collect();
