@@ -24,3 +24,6 @@ pub use crate::kv_cache::BlockId;
 pub use banter_kernels::KvType;
 pub use runner::{Forward, Plan, Runner, RunnerConfig, Span, SpanOutcome};
 pub use weights::{Model, ModelError};
+
+#[cfg(test)]
+mod tests;

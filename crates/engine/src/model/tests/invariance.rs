@@ -1,0 +1,105 @@
+//! An answer depends on neither neighbours, chunks, threads, blocks nor instruction set: the bits are
+//! compared.
+
+use super::*;
+
+/// Around every edge: of lanes and blocks, of softmax pieces, of the context.
+const LENGTHS: [usize; 13] =
+    [1, 2, 15, 16, 17, 31, 32, 33, 255, 256, 257, CONTEXT_TOKENS - 1, CONTEXT_TOKENS];
+
+#[test]
+fn a_prompt_is_the_same_in_one_step_and_in_many() {
+    for kv_type in [KvType::F16, KvType::F32] {
+        let mut runner = runner(Setting { kv_type, ..Setting::usual() });
+        for len in LENGTHS {
+            let sequence = Sequence::new(0, len);
+            let expected = alone(&mut runner, &sequence);
+            for chunk in [1, 7, 16, 100] {
+                let mut last = None;
+                for from in (0..len).step_by(chunk) {
+                    let span = sequence.span(from, len.min(from + chunk));
+                    last = run(&mut runner, &[span]).remove(0);
+                }
+                assert!(last == Some(expected.clone()), "{len} tokens in steps of {chunk}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_is_the_same_alone_and_among_others() {
+    for weights in ["f32", "f16", "bf16", "q8_0", "q4_0"] {
+        let mut runner = runner(Setting { weights, ..Setting::usual() });
+        let lens = [1, 33, 16, 70, 17, 2];
+        let sequences: Vec<_> =
+            lens.iter().enumerate().map(|(index, len)| Sequence::new(index, *len)).collect();
+        let expected: Vec<_> =
+            sequences.iter().map(|sequence| alone(&mut runner, sequence)).collect();
+
+        let spans: Vec<_> = sequences.iter().map(Sequence::whole).collect();
+        let together = run(&mut runner, &spans);
+        for (index, logits) in together.into_iter().enumerate() {
+            assert!(logits.as_ref() == Some(&expected[index]), "{weights}: sequence {index}");
+        }
+        // The longest is in the middle of its prompt while the others write one token each.
+        for sequence in &sequences {
+            let len = sequence.tokens.len();
+            if len > 1 {
+                run(&mut runner, &[sequence.span(0, len - 1)]);
+            }
+        }
+        let last_tokens: Vec<_> = sequences
+            .iter()
+            .map(|sequence| match sequence.tokens.len() {
+                70 => sequence.span(30, 70),
+                len => sequence.span(len - 1, len),
+            })
+            .collect();
+        let together = run(&mut runner, &last_tokens);
+        for (index, logits) in together.into_iter().enumerate() {
+            assert!(logits.as_ref() == Some(&expected[index]), "{weights}: sequence {index}");
+        }
+    }
+}
+
+#[test]
+fn threads_and_instruction_sets_give_the_same_bits() {
+    for weights in ["f32", "q8_0", "q4_0"] {
+        let sequence = Sequence::new(0, 50);
+        let base = Setting { weights, isa: Isa::scalar(), threads: 1, ..Setting::usual() };
+        let expected = alone(&mut runner(base), &sequence);
+        for isa in Isa::available() {
+            for threads in [1, 2, 3] {
+                let setting = Setting { isa, threads, ..base };
+                assert!(alone(&mut runner(setting), &sequence) == expected, "{setting:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn logits_are_there_for_sampled_spans_only() {
+    let mut runner = runner(Setting::usual());
+    let (first, second) = (Sequence::new(0, 20), Sequence::new(1, 30));
+    let unsampled = Span { sample: false, ..first.whole() };
+    let logits = run(&mut runner, &[unsampled, second.whole()]);
+    assert!(logits[0].is_none());
+    assert!(logits[1].as_ref() == Some(&alone(&mut runner, &second)));
+    assert!(runner.logits(2).is_none(), "there is no such span");
+}
+
+#[test]
+fn an_empty_plan_is_done_at_once() {
+    let mut runner = runner(Setting::usual());
+    assert_eq!(runner.forward(&Plan { spans: &[] }), Forward { spans: vec![] });
+    assert!(runner.logits(0).is_none());
+}
+
+#[test]
+#[should_panic(expected = "in a context of 288")]
+fn a_position_beyond_the_context_is_a_bug() {
+    let mut runner = runner(Setting::usual());
+    let mut sequence = Sequence::new(0, CONTEXT_TOKENS + 1);
+    sequence.blocks.push(BlockId(0));
+    run(&mut runner, &[sequence.span(CONTEXT_TOKENS, CONTEXT_TOKENS + 1)]);
+}
