@@ -64,7 +64,11 @@ export class Chat {
     const probe = () => void this.link.probe();
     const seen = () =>
       document.visibilityState === 'visible' && this.state.phase.kind !== 'locked' && probe();
-    const leave = () => (this.buffer.flush(), this.save());
+    const leave = () => {
+      this.buffer.flush();
+      // Only what is new: another tab may have written a later conversation.
+      if (this.saveTimer !== null) this.save();
+    };
     const timer = window.setInterval(() => this.state.answering && probe(), PROBE_EVERY_MS);
     window.addEventListener('online', probe);
     window.addEventListener('pagehide', leave);

@@ -99,7 +99,7 @@ export const en = {
   faultDetail: 'What the server said',
 
   // Notices that stay.
-  demoNotice: 'Demo model: it knows very little.',
+  demoNotice: 'Demo model: knows very little.',
   demoCommand: 'For real answers:',
   copyCommand: 'Copy the command',
   insecureNotice: 'This server runs without a key: whoever reaches its address can use it.',
