@@ -300,6 +300,19 @@ describe('a reload', () => {
     await chat.page.getByText('The connection ended here. What had arrived is kept.').waitFor();
   });
 
+  it('finds the latest conversation, though an older tab was closed last', async () => {
+    const chat = await open();
+    await chat.ask('first');
+    const other = await chat.page.context().newPage();
+    await other.goto(server.url);
+    await new ChatPage(other).connected();
+    await chat.ask('second');
+    await other.close({ runBeforeUnload: true });
+    await chat.page.reload();
+    await chat.connected();
+    expect(await chat.questions.allInnerTexts()).toEqual(['first', 'second']);
+  });
+
   it('keeps language and theme', async () => {
     const chat = await open();
     await chat.page.getByRole('button', { name: 'Switch to Chinese' }).click();
