@@ -81,6 +81,8 @@ install_parts() {
       (cd "$part" && npm ci --no-fund --no-audit --loglevel=error)
       cat "$part/package-lock.json" | sha256sum > "$part/node_modules/.installed"
     fi
+    # Under sudo the checkout still belongs to whoever called it.
+    [ -z "${SUDO_UID:-}" ] || chown -R "$SUDO_UID:$SUDO_GID" "$([ "$part" = .venv ] && echo .venv || echo "$part/node_modules")"
   done
 }
 
