@@ -8,7 +8,7 @@ use crate::model_file::ModelConfig;
 pub(super) struct Scratch {
     /// The residual stream: [rows, hidden].
     pub x: Buffer,
-    /// What attention or the feed-forward network is given, then what it gives back: [rows, hidden].
+    /// What attention or the feed-forward network takes, then what it gives back: [rows, hidden].
     pub h: Buffer,
     /// [rows, heads * head_dim]
     pub q: Buffer,

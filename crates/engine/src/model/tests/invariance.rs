@@ -1,4 +1,4 @@
-//! An answer depends on neither neighbours, chunks, threads, blocks nor instruction set: the bits are
+//! An answer depends on neither neighbours, chunks, threads, blocks nor instruction set: bits are
 //! compared.
 
 use super::*;

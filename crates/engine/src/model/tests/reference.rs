@@ -1,4 +1,4 @@
-//! The forward pass once more, in `f64` on the dequantised weights of a file: as short as can be, no
+//! The forward pass once more, in `f64` on the dequantised weights of a file: short as can be, no
 //! cache, no batch, nothing shared with the engine but the file reader and the block formats.
 
 use banter_kernels::dequantise;
