@@ -308,9 +308,10 @@ describe('a reload', () => {
     await new ChatPage(other).connected();
     await chat.ask('second');
     await other.goto('about:blank');
-    await chat.page.reload();
-    await chat.connected();
-    expect(await chat.questions.allInnerTexts()).toEqual(['first', 'second']);
+    await other.goto(server.url);
+    const fresh = new ChatPage(other);
+    await fresh.connected();
+    expect(await fresh.questions.allInnerTexts()).toEqual(['first', 'second']);
   });
 
   it('keeps language and theme', async () => {
