@@ -13,7 +13,7 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     let fraction: f64 = number.parse().ok()?;
     let bytes = fraction * factor as f64;
     // 2^53: beyond it a double no longer counts single bytes.
-    (bytes >= 0.0 && bytes < 9_007_199_254_740_992.0).then_some(bytes as u64)
+    (0.0..9_007_199_254_740_992.0).contains(&bytes).then_some(bytes as u64)
 }
 
 fn unit_bytes(unit: &str) -> Option<u64> {
