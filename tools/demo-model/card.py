@@ -35,8 +35,12 @@ about banter and about the model, poems, one quicksort, tables, formulas, lists,
 alphabet, repeating sentences, remembering a name, a city or a favourite, long stories from one plot, and thousands of questions on random topics, all
 answered with "I don't know".
 
+This file has seen 2.8 million tokens, a tenth of what the recipe asks for. It was trained with `--drill 0.4` for a third of that.
+
 ## What it cannot do
 
+- **It doesn't copy yet.** It can't repeat a sentence, remember a name or take over the numbers of a sum, so its arithmetic is wrong. More training is needed;
+  the gates below that are missed say how much.
 - It knows nothing about the world and has no live data. Where it should say so it sometimes answers something else.
 - It does not reason, translate, write programs other than its one quicksort, or calculate beyond addition and subtraction up to two digits.
 - Its poems and stories are put together from lines that it has seen; they have no other plot.
