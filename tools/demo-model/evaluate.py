@@ -139,7 +139,7 @@ def main():
     vocabulary, asked = Vocabulary(), load_prompts(options.intent, options.every)
     if options.server:
         results = ask_server(options.server, vocabulary, asked)
-        label = "The embedded Q8_0 file through banter's `/ws`"
+        label = "The Q8_0 file through banter's `/ws`"
     else:
         import torch
 
