@@ -2,7 +2,7 @@
 //!
 //! Three questions, in this order, for every request: is the host one of ours (otherwise a website
 //! could point its own name at this machine), is the page it comes from one of ours, and does the
-//! request need a key and have one. [`Access::admit`] answers them all.
+//! request need a key and have one. `Access::admit` answers them all.
 
 mod host;
 mod keys;
