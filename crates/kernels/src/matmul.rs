@@ -89,8 +89,9 @@ struct Split {
     piece_tiles: usize,
 }
 
-/// How much of the activations a piece walks again for each group of rows: a quarter of the 2 MiB
-/// second-level cache of the machines this is tuned on, so that weights streaming by leave it there.
+/// How much of the activations a piece walks again for each group of rows: a small part of the
+/// 2 MiB second-level cache of the machines this is tuned on, so that weights streaming by leave it
+/// there. With 512 KiB wide outputs took twice the time.
 const PIECE_INPUT_BYTES: usize = 128 << 10;
 /// How many products a piece has at most, unless one group has more: 50 µs at 160 a nanosecond.
 const PIECE_PRODUCTS: usize = 8 << 20;
