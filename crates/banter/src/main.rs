@@ -5,7 +5,7 @@
 //! - [`config`]: what the options mean, checked.
 //! - [`serve`]: the server, from the first socket to the last goodbye.
 //! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`]: what it needs.
-//! - [`bench`]: measuring, and models of random weights to measure on.
+//! - [`mod@bench`]: measuring, and models of random weights to measure on.
 
 mod bench;
 mod config;
