@@ -26,12 +26,15 @@ pub fn start(options: &LogOptions) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // A closed stderr is no reason to write to it that writing failed.
+        .log_internal_errors(false)
         .with_filter(filter()?);
     let file = match &options.file {
         Some(path) => Some(
             tracing_subscriber::fmt::layer()
                 .with_writer(Mutex::new(open(path)?))
                 .with_ansi(false)
+                .log_internal_errors(false)
                 .with_filter(filter()?),
         ),
         None => None,
