@@ -150,13 +150,7 @@ impl std::fmt::Display for BlockType {
 /// specification, so the result is the same bit for bit on every machine.
 /// Panics if `bytes` is not the size of `values` in `kind`.
 pub fn dequantise(kind: BlockType, bytes: &[u8], values: &mut [f32]) {
-    assert_eq!(
-        kind.row_bytes(values.len()),
-        Some(bytes.len()),
-        "{} bytes of {kind} do not hold {} values",
-        bytes.len(),
-        values.len(),
-    );
+    assert_sizes(kind, bytes, values);
     let decode_block = match kind {
         BlockType::F32 => floats::dequantise_f32,
         BlockType::F16 => floats::dequantise_f16,
@@ -184,13 +178,7 @@ pub fn dequantise(kind: BlockType, bytes: &[u8], values: &mut [f32]) {
 /// tests and random models, not for publishing quantised models.
 /// Panics if `bytes` is not the size of `values` in `kind`.
 pub fn quantise(kind: BlockType, values: &[f32], bytes: &mut [u8]) {
-    assert_eq!(
-        kind.row_bytes(values.len()),
-        Some(bytes.len()),
-        "{} bytes of {kind} do not hold {} values",
-        bytes.len(),
-        values.len(),
-    );
+    assert_sizes(kind, bytes, values);
     let encode_block = match kind {
         BlockType::F32 => floats::quantise_f32,
         BlockType::F16 => floats::quantise_f16,
@@ -210,6 +198,16 @@ pub fn quantise(kind: BlockType, values: &[f32], bytes: &mut [u8]) {
     for (block, values) in blocks.zip(values.chunks_exact(kind.block_len())) {
         encode_block(values, block);
     }
+}
+
+fn assert_sizes(kind: BlockType, bytes: &[u8], values: &[f32]) {
+    assert_eq!(
+        kind.row_bytes(values.len()),
+        Some(bytes.len()),
+        "{} bytes of {kind} do not hold {} values",
+        bytes.len(),
+        values.len(),
+    );
 }
 
 /// Reads the little-endian 16-bit float at the start of `bytes`.
