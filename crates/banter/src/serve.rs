@@ -30,6 +30,9 @@ const DEMO_MODEL: ModelSource = ModelSource::Embedded {
 /// Threads for sockets; the engine has its own.
 const SOCKET_THREADS: usize = 2;
 
+/// Descriptors beside those of connections: the model's files, the log, the runtime's own.
+const OTHER_DESCRIPTORS: usize = 64;
+
 /// Serves until a signal ends it.
 ///
 /// Errors: the log, the sockets or the model cannot be opened.
@@ -53,7 +56,9 @@ async fn serve(
     started: Instant,
 ) -> anyhow::Result<()> {
     let url = access.address(&listeners)?;
-    let server = Server::new(access.server_config(&config));
+    let server_config = access.server_config(&config);
+    raise_descriptor_limit(&server_config);
+    let server = Server::new(server_config);
     let greeting = access.greeting(&url, &server.sessions().make_code());
     let (failed, failure) = oneshot::channel();
     let loading = Loading { config, slot: server.slot(), url, greeting, started };
@@ -77,6 +82,26 @@ async fn serve(
     };
     banter_server::run(in_runtime(listeners)?, server, ended).await.context("serve")?;
     outcome
+}
+
+/// Raises this process's limit of open descriptors to what its connections need, where it is lower
+/// and the system allows it; the usual one is 1,024.
+fn raise_descriptor_limit(config: &ServerConfig) {
+    let needed = (config.max_connections + config.max_refusals + OTHER_DESCRIPTORS) as u64;
+    match rlimit::Resource::NOFILE.get_soft() {
+        Ok(limit) if limit >= needed => return,
+        _ => {}
+    }
+    let limit = rlimit::increase_nofile_limit(needed).unwrap_or(0);
+    if limit < needed {
+        let connections = config.max_connections;
+        warn!(
+            limit,
+            needed,
+            connections,
+            "too few descriptors: raise `ulimit -Hn` or lower --max-connections"
+        );
+    }
 }
 
 /// What it takes to load the model while the sockets are open already.

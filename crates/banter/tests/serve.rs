@@ -19,8 +19,13 @@ struct Server {
 
 impl Server {
     fn start(arguments: &[&str]) -> Server {
-        let mut child = banter(&["serve", "--port", "0", "--kv-memory", "64MiB"])
-            .args(arguments)
+        let mut command = banter(&["serve", "--port", "0", "--kv-memory", "64MiB"]);
+        command.args(arguments);
+        Server::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Server {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -63,14 +68,19 @@ impl Drop for Server {
 }
 
 fn banter(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_banter"));
-    command.args(arguments).stdin(Stdio::null());
+    let mut command = without_settings(Command::new(env!("CARGO_BIN_EXE_banter")));
+    command.args(arguments);
+    command
+}
+
+/// The settings of the person running the tests must not matter.
+fn without_settings(mut command: Command) -> Command {
+    command.stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("BANTER_") {
             command.env_remove(name);
         }
     }
-    // A configuration file of the person running the tests must not matter.
     command.env("XDG_CONFIG_HOME", "/nonexistent");
     command
 }
@@ -107,6 +117,18 @@ fn the_embedded_model_answers() {
     assert!(answer.len() > 1, "words come one by one: {answer:?}");
     let text = answer.concat();
     assert!(!text.contains("<|") && !text.contains('\u{fffd}'), "{text}");
+}
+
+#[test]
+fn a_low_limit_of_descriptors_is_raised() {
+    let binary = env!("CARGO_BIN_EXE_banter");
+    let mut command = without_settings(Command::new("sh"));
+    command.args(["-c", "ulimit -Sn 40 && exec \"$0\" serve --port 0 --kv-memory 64MiB", binary]);
+    let server = Server::spawn(command);
+    let mut sockets: Vec<_> = (0..80).map(|_| server.connect()).collect();
+    let last = sockets.last_mut().expect("there are sockets");
+    send(last, r#"{"message": "hello", "max_tokens": 2}"#);
+    assert!(!read_answer(last).is_empty());
 }
 
 #[test]

@@ -233,7 +233,7 @@ impl Core {
             .stop_flag()
             .raised_at()
             .map(|at| milliseconds(now.saturating_duration_since(at)));
-        tracing::info!(
+        tracing::debug!(
             generation = id.0,
             ?reason,
             prompt_tokens = answer.prompt_tokens(),
