@@ -42,6 +42,10 @@ export default defineConfig({
           maxWorkers: 2,
         },
       },
+      {
+        extends: true,
+        test: { name: 'long', include: ['tests-long/**/*.test.ts'], testTimeout: 300_000 },
+      },
     ],
   },
 });

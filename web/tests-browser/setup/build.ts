@@ -1,4 +1,4 @@
-/** Builds the server that the browser tests talk to, once for all of them. */
+/** Builds the servers that the browser tests talk to, once for all of them. */
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -13,19 +13,29 @@ declare module 'vitest' {
 const ROOT = join(import.meta.dirname, '../../..');
 
 export default function setup(project: TestProject): void {
-  project.provide('scriptedServer', buildServer());
+  project.provide('scriptedServer', buildScriptedServer());
 }
 
-/** Path of the server with the scripted backend; cargo names it, wherever its target folder is. */
-export function buildServer(): string {
-  const build = ['build', '-p', 'banter-server', '--example', 'scripted', '--message-format=json'];
+/** Path of the server with the scripted backend. */
+export function buildScriptedServer(): string {
+  return build('scripted', ['-p', 'banter-server', '--example', 'scripted']);
+}
+
+/** Path of the program itself. */
+export function buildBanter(): string {
+  return build('banter', ['-p', 'banter', '--bin', 'banter']);
+}
+
+/** Builds one program; cargo names its path, wherever its target folder is. */
+function build(name: string, selection: string[]): string {
+  const build = ['build', ...selection, '--message-format=json'];
   const stdio = ['ignore', 'pipe', 'inherit'] as const;
   const options = { cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 28, stdio: [...stdio] } as const;
   for (const line of execFileSync('cargo', build, { ...options, stdio: [...stdio] }).split('\n')) {
     const made = line.startsWith('{') ? (JSON.parse(line) as Artifact) : null;
-    if (made?.target?.name === 'scripted' && made.executable) return made.executable;
+    if (made?.target?.name === name && made.executable) return made.executable;
   }
-  throw new Error('cargo did not say where the scripted server is');
+  throw new Error(`cargo did not say where ${name} is`);
 }
 
 interface Artifact {

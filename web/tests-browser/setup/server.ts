@@ -8,6 +8,9 @@ import { inject } from 'vitest';
 export interface Server {
   readonly url: string;
   readonly port: number;
+  readonly pid: number;
+  /** All that it has logged so far. */
+  log(): string;
   stop(): Promise<void>;
 }
 
@@ -20,10 +23,10 @@ export async function startBinary(path: string, options: string[], port = 0): Pr
   const child = spawn(path, ['--port', String(port), ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const errors: string[] = [];
-  child.stderr.on('data', (data) => errors.push(String(data)));
+  let log = '';
+  child.stderr.on('data', (data) => (log += String(data)));
   const url = await readyUrl(child).catch(() => {
-    throw new Error(`the server ended before it was ready:\n${errors.join('')}`);
+    throw new Error(`the server ended before it was ready:\n${log}`);
   });
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -31,7 +34,7 @@ export async function startBinary(path: string, options: string[], port = 0): Pr
     child.kill('SIGKILL');
     await ended;
   };
-  return { url, port: Number(new URL(url).port), stop };
+  return { url, port: Number(new URL(url).port), pid: child.pid!, log: () => log, stop };
 }
 
 async function readyUrl(child: ChildProcess): Promise<string> {
