@@ -16,7 +16,7 @@ help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: test
-test: ready format lint docs rust web browser ## Runs everything: format, lints, docs, Rust, web and browser tests
+test: ready format lint docs rust demo-model web browser ## Runs everything: format, lints, docs, Rust, demo model, web and browser tests
 	@echo "make test: all passed"
 
 .PHONY: test-long
@@ -46,6 +46,11 @@ docs:
 .PHONY: rust
 rust:
 	$(CARGO) test --workspace
+
+.PHONY: demo-model
+demo-model:
+	@# What the demo model is judged by, and that it was never taught it.
+	cd tools/demo-model && python3 -m unittest && python3 check_heldout.py
 
 .PHONY: web
 web:

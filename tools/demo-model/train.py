@@ -23,13 +23,14 @@ from vocabulary import Vocabulary
 ROWS = {256: 7, 640: 3}  # row width: rows in a step; a story with its question needs the wide ones. Small steps: many learn more than large ones here
 MUON_RATE, ADAM_RATE, FLOOR = 6e-3, 5e-3, 0.02
 WARM_UP_STEPS = 60
+DRILL_STEPS = 350  # steps in which a new model sees nothing but drills, and learns to copy
 
 
 class Batches:
     """Rows of whole conversations; a conversation never crosses a row and never sees its neighbour."""
 
-    def __init__(self, seed: int, vocabulary: Vocabulary, drill: float):
-        self.drill, self.writer, self.vocabulary = drill, Writer(seed, HeldOut()), vocabulary
+    def __init__(self, seed: int, vocabulary: Vocabulary):
+        self.drill, self.writer, self.vocabulary = 0.0, Writer(seed, HeldOut()), vocabulary
         self.waiting, self.rows = [], {width: [] for width in ROWS}
 
     def next(self):
@@ -42,13 +43,12 @@ class Batches:
             self._fill_row()
 
     def _drill(self):
-        """Random tokens said twice or more: looking back for what followed a token is learnt here long before it is learnt from sentences."""
-        rng = self.writer.rng
-        said = [rng.randrange(self.vocabulary.pad) for _ in range(rng.randint(2, 14))]
+        """Random tokens, some of them said again: looking back for what followed a token is learnt here long before it is learnt from sentences."""
+        rng, v = self.writer.rng, self.vocabulary
+        some = lambda least, most: [rng.randrange(v.pad) for _ in range(rng.randint(least, most))]
+        said, before, between = some(2, 20), some(0, 12), some(0, 12)  # what stands around it keeps positions from giving the answer away
         if rng.random() < 0.6:
-            again = rng.choice([1, 2])
-            return said * (1 + again), [False] * len(said) + [True] * (len(said) * again)
-        v = self.vocabulary
+            return before + said + between + said, [False] * len(before + said + between + said[:1]) + [True] * (len(said) - 1)
         head, middle = [v.start, *v.encode("user\n")], [v.end, *v.newline, v.start, *v.encode("assistant\n")]
         return head + said + middle + said + [v.end], [False] * len(head + said + middle) + [True] * (len(said) + 1)
 
@@ -143,11 +143,11 @@ def rate(progress: float, step: int, decay: float) -> float:
     return min(1.0, (step + 1) / WARM_UP_STEPS) * max(FLOOR, falling)
 
 
-def loss_of(model: Model, hidden, batch):
+def loss_of(model: Model, batch):
     """Mean cross entropy over the tokens to be learnt; the head is computed for those alone."""
     ids, targets, positions, mask = batch
     learnt = targets >= 0
-    return F.cross_entropy(model.logits(hidden(ids, positions, mask)[learnt]), targets[learnt])
+    return F.cross_entropy(model.logits(model.hidden(ids, positions, mask)[learnt]), targets[learnt])
 
 
 def save(path: pathlib.Path, model: Model, optimizer_list, step: int, tokens: int):
@@ -178,21 +178,21 @@ def start(options, vocabulary: Vocabulary):
         from export import read_model
 
         model = read_model(options.from_gguf)
-    else:
-        torch.manual_seed(0)
-        model = Model(Shape(vocabulary=len(vocabulary), layers=options.layers))
+        return model, optimizers(model), DRILL_STEPS, 0
+    torch.manual_seed(0)
+    model = Model(Shape(vocabulary=len(vocabulary), layers=options.layers))
     return model, optimizers(model), 0, 0
 
 
 def run(options):
     """Trains until the time is over, with a checkpoint every few minutes."""
+    torch.set_flush_denormal(True)  # gradients this small carry nothing, and each costs the processor a hundredfold: a step takes a third less time
     torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
     vocabulary = Vocabulary()
     model, optimizer_list, step, tokens = start(options, vocabulary)
     full_rates = [MUON_RATE, ADAM_RATE]
-    batches = Batches(1_000 + step, vocabulary, options.drill)
-    hidden = torch.compile(model.hidden, dynamic=False) if options.compile else model.hidden
+    batches = Batches(1_000 + step, vocabulary)
     begun = saved_at = time.time()
     schedule_begun = begun if options.began is None else options.began
     until = end_time(options, begun)
@@ -205,8 +205,9 @@ def run(options):
         for optimizer, full in zip(optimizer_list, full_rates):
             for group in optimizer.param_groups:
                 group["lr"] = full * part
+        batches.drill = 1.0 if step < DRILL_STEPS else options.drill
         batch = batches.next()
-        loss = loss_of(model, hidden, batch)
+        loss = loss_of(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizer_list:
@@ -238,8 +239,7 @@ def main():
     parser.add_argument("--began", type=float, help="when the schedule began (seconds since 1970), for a run that was broken off")
     parser.add_argument("--decay", type=float, default=0.4, help="last part of the time in which the learning rate falls")
     parser.add_argument("--from-gguf", type=pathlib.Path, help="an exported file whose weights to start from")
-    parser.add_argument("--drill", type=float, default=0.1, help="part of the rows that drills copying; more of it in the beginning helps")
-    parser.add_argument("--compile", action="store_true", help="compile the forward pass (a fifth faster after two minutes; needs a C++ compiler)")
+    parser.add_argument("--drill", type=float, default=0.08, help="part of the rows that drills copying, after the beginning, which does nothing else")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
     run(parser.parse_args())
