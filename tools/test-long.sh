@@ -1,10 +1,23 @@
 #!/usr/bin/env bash
-# What takes too long for every run: each fuzz target for a while (FUZZ_SECONDS, 600 unless set).
+# What takes too long for every run:
+# - models of random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens
+# - a tab of the tutorial page in real time
+# - the embedded model judged through /ws (when .venv can install the judge's packages)
+# - each fuzz target for a while (FUZZ_SECONDS, 600 unless set)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+cargo test --release --workspace -- --ignored --nocapture --test-threads 1
+
+(cd web && npm run test:long)
+
+tools/demo-model/judge-embedded.sh
+
 command -v cargo-fuzz >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 cd fuzz
 for target in $(cargo fuzz list); do
   echo "fuzz $target"
-  cargo fuzz run "$target" --sanitizer none -- -max_total_time="${FUZZ_SECONDS:-600}" -timeout=10 -rss_limit_mb=2048
+  mkdir -p "corpus/$target"
+  cargo fuzz run "$target" "corpus/$target" "seeds/$target" --sanitizer none -- \
+    -max_total_time="${FUZZ_SECONDS:-600}" -timeout=10 -rss_limit_mb=2048
 done
