@@ -113,7 +113,7 @@ async function askThrough(server: Server): Promise<number[]> {
 
 describe('a tab of the tutorial page', () => {
   it('that is refused for 45 seconds is hardly noticed', async () => {
-    const server = await startBinary(banter, ['serve']);
+    const server = await startBinary(banter, []);
     (await ControlClient.connect(server)).ask();
     const before = residentBytes(server);
     const tab = await openTab(server.port);
@@ -133,13 +133,13 @@ describe('a tab of the tutorial page', () => {
   });
 
   it('whose server was away for 45 seconds comes back with all its sockets', async () => {
-    const first = await startBinary(banter, ['serve', '--allow-file-pages']);
+    const first = await startBinary(banter, ['--allow-file-pages']);
     const tab = await openTab(first.port);
     await expect.poll(() => tab.seen.opened).toBe(1);
     await first.stop();
     await pause(STORM_MS);
 
-    const second = await startBinary(banter, ['serve', '--allow-file-pages'], first.port);
+    const second = await startBinary(banter, ['--allow-file-pages'], first.port);
     const control = await ControlClient.connect(second);
     await control.ask();
     const before = residentBytes(second);
