@@ -1,10 +1,10 @@
-"""A conversation with banter in a terminal: words as they come, Ctrl-C stops an answer.
+"""A conversation with banter in a terminal: words as they come, Ctrl-C stops an answer, or leaves.
 
 Needs the package `websockets`. Run `python chat.py [ws://localhost:7860/ws]`; the server's key,
-if it asks for one, is read from BANTER_KEY. Ctrl-C at the prompt, or the end of the input, leaves.
-"""
+if it asks for one, is read from BANTER_KEY."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -15,8 +15,7 @@ import urllib.parse
 import websockets
 
 ADDRESS = sys.argv[1] if len(sys.argv) > 1 else "ws://localhost:7860/ws"
-KEY = os.environ.get("BANTER_KEY", "")
-HISTORY_TURNS = 6
+KEY, HISTORY_TURNS = os.environ.get("BANTER_KEY", ""), 6
 
 
 def read_lines(loop, lines):
@@ -25,35 +24,37 @@ def read_lines(loop, lines):
     loop.call_soon_threadsafe(lines.put_nowait, None)
 
 
+def as_error(frame):
+    with contextlib.suppress(ValueError, TypeError, KeyError):  # an answer may begin like an error
+        ((_, error),) = json.loads(frame).items() if frame.startswith('{"error":') else ()
+        return f"[{error['code']}] {error['message']}"
+
+
 async def ask(socket, message, history):
-    """Prints the answer as it comes (bare text, or an error object, then "") and returns it."""
+    """Prints the answer as it comes (bare text, or an error object, then "") and remembers it."""
     await socket.send(json.dumps({"message": message, "history": history[-2 * HISTORY_TURNS :]}))
     answer = ""
     while (frame := await socket.recv()) != "":
-        if frame.startswith('{"error":'):
-            print("[{code}] {message}".format(**json.loads(frame)["error"]), end="")
-            continue
-        answer += frame
-        print(frame, end="", flush=True)
+        error = as_error(frame)
+        answer += "" if error else frame
+        print(error or frame, end="", flush=True)
     print()
-    return answer
+    if answer:
+        history += [{"role": "user", "content": message}, {"role": "assistant", "content": answer}]
 
 
 async def main():
     loop, lines, answering = asyncio.get_running_loop(), asyncio.Queue(), asyncio.Event()
     threading.Thread(target=read_lines, args=(loop, lines), daemon=True).start()
-    query = f"?key={urllib.parse.quote(KEY)}" if KEY else ""
-    async with websockets.connect(ADDRESS + query) as socket:
+    async with websockets.connect(ADDRESS + (f"?key={urllib.parse.quote(KEY)}" if KEY else "")) as socket:
         def interrupt():
-            stop = socket.send('{"stop": true}') if answering.is_set() else lines.put(None)
-            loop.create_task(stop)
+            loop.create_task(socket.send('{"stop": true}') if answering.is_set() else lines.put(None))
         loop.add_signal_handler(signal.SIGINT, interrupt)
         history = []
         while print("> ", end="", flush=True) or (message := await lines.get()) is not None:
             answering.set()
-            answer = await ask(socket, message, history)
+            await ask(socket, message, history)
             answering.clear()
-            history += [{"role": "user", "content": message}, {"role": "assistant", "content": answer}]
 
 
 asyncio.run(main())

@@ -30,6 +30,8 @@ const PROBE_EVERY_MS = 20_000;
 export class Chat {
   state = $state.raw<State>(EMPTY_STATE);
   preferences = $state.raw<Preferences>(loadPreferences(browserStorage()));
+  /** What is being written; kept here, because the field goes while a key is asked for. */
+  draft = $state('');
   /** Whether the conversation will be there after a reload. */
   kept = $state(true);
 

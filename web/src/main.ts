@@ -13,7 +13,8 @@ function takeCode(): string | null {
   const code = /^#code=(.+)$/.exec(location.hash)?.[1];
   if (code === undefined) return null;
   history.replaceState(null, '', location.pathname + location.search);
-  return decodeURIComponent(code);
+  // Codes are made of letters and digits; anything else is told to be wrong like a wrong one.
+  return code;
 }
 
 /** Keeps the composer above the keyboard where the browser lays the page out behind it. */

@@ -127,6 +127,12 @@ describe('examples/chat.html', () => {
     await close();
   });
 
+  it('says how an address is written when it is none', async () => {
+    const { page, close } = await openFromDisk('no_scheme.html', pointedAt('localhost:7860/ws'));
+    await new Example(page).status('Write ADDRESS like ws://');
+    await close();
+  });
+
   it('comes back after the server did, with one timer', async () => {
     const first = await startServer(['--allow-file-pages']);
     const { page, close } = await openFromDisk('chat.html', pointedAt(socketOf(first)));
@@ -201,6 +207,21 @@ describe('examples/chat.py', () => {
     expect(code).toBe(0);
     expect(output()).toContain('{"role":"assistant","content":"word0 word1');
     expect(output()).not.toContain('word99999');
+  });
+
+  it('shows an answer that begins like an error, and does not remember a refusal', async () => {
+    const { child, output, until } = start();
+    await until('> ');
+    child.stdin!.write('echo {"error":1,"a":2}\n');
+    await until('{"error":1,"a":2}\n');
+    child.stdin!.write('busy\n');
+    await until('[busy]');
+    child.stdin!.write('history\n');
+    await until('"content":"history"}]');
+    expect(output()).not.toContain('"content":"busy"');
+    child.stdin!.end();
+    const [code] = (await once(child, 'exit')) as [number];
+    expect(code).toBe(0);
   });
 
   it('leaves at Ctrl-C when nothing is being answered', async () => {

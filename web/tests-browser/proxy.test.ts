@@ -57,6 +57,23 @@ describe('behind a TLS proxy, at /chat/', () => {
     await close();
   });
 
+  it('what is being written survives a restart that asks for the key again', async () => {
+    const { page, close } = await visit(browser, url, { ignoreHTTPSErrors: true });
+    const chat = new ChatPage(page);
+    const key = page.getByLabel('Key', { exact: true });
+    await key.fill(KEY);
+    await key.press('Enter');
+    await chat.connected();
+    await chat.field.fill('half a thought');
+    await server.stop();
+    server = await startServer(['--key', KEY, '--public-url', url], server.port);
+    await key.fill(KEY);
+    await key.press('Enter');
+    await chat.connected();
+    expect(await chat.field.inputValue()).toBe('half a thought');
+    await close();
+  });
+
   it('the example page finds its server there, with the key in the file', async () => {
     proxy.elsewhere.set('/chat/mine.html', EXAMPLE.replace("KEY = ''", `KEY = '${KEY}'`));
     const { page, close } = await visit(browser, `${url}mine.html`, { ignoreHTTPSErrors: true });

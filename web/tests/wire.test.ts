@@ -115,6 +115,14 @@ describe('storage', () => {
     ]);
   });
 
+  it('gives back why an answer failed', () => {
+    const store = new FakeStore();
+    const fault = { code: 'busy', message: 'm', position: 3, estimateMs: 900 };
+    const failed: Message = { ...message(2, ''), outcome: { kind: 'failed', fault } };
+    saveConversation(store, [message(1, 'q'), failed]);
+    expect(loadConversation(store)[1]!.outcome).toEqual({ kind: 'failed', fault });
+  });
+
   it('says when there was no room', () => {
     const full = {
       ...new FakeStore(),

@@ -3,10 +3,15 @@
 //! Text becomes a value here and nowhere else, so every message about an option reads alike:
 //! `--port (command line): expected a number from 0 to 65535, found "http"`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
+
+use banter_server::{Origin, PublicUrl};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::options::{Given, OptionError, Options};
 use crate::quantity::parse_bytes;
@@ -27,6 +32,8 @@ pub struct Config {
     pub access: AccessOptions,
     /// What is logged, and where to besides stderr.
     pub log: LogOptions,
+    /// How a message names each option that was given, for what only the model can judge.
+    pub places: BTreeMap<&'static str, String>,
 }
 
 /// Where to listen.
@@ -74,9 +81,9 @@ pub struct AccessOptions {
     /// Keys that open the server.
     pub keys: Vec<String>,
     /// Addresses people use from elsewhere.
-    pub public_urls: Vec<String>,
+    pub public_urls: Vec<PublicUrl>,
     /// Web sites whose pages may connect.
-    pub allow_origins: Vec<String>,
+    pub allow_origins: Vec<Origin>,
     /// Whether pages opened from disk may connect.
     pub allow_file_pages: bool,
     /// Whether other machines are served without a key.
@@ -113,12 +120,16 @@ impl Config {
             engine: engine(options)?,
             access: access(options)?,
             log: LogOptions {
-                filter: optional(options, "log", "error, warn, info, debug or a filter", |text| {
-                    (!text.is_empty()).then(|| text.to_string())
-                })?
+                filter: optional(
+                    options,
+                    "log",
+                    "error, warn, info, debug, trace, off or a filter as banter_engine=debug",
+                    |text| is_log_filter(text).then(|| text.to_string()),
+                )?
                 .unwrap_or_else(|| "info".to_string()),
                 file: path(options, "log-file")?,
             },
+            places: options.places(),
         };
         Ok(config)
     }
@@ -150,13 +161,20 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
 
 fn access(options: &Options) -> Result<AccessOptions, OptionError> {
     let access = AccessOptions {
-        keys: many(options, "key", "a key of at least 8 visible ASCII characters", is_key)?,
-        public_urls: many(options, "public-url", "an http:// or https:// address", is_web_address)?,
+        keys: many(options, "key", "a key of at least 8 visible ASCII characters", |text| {
+            is_key(text).then(|| text.to_string())
+        })?,
+        public_urls: many(
+            options,
+            "public-url",
+            "an http:// or https:// address with a plain path, as https://chat.example.com/chat/",
+            |text| PublicUrl::parse(text).ok(),
+        )?,
         allow_origins: many(
             options,
             "allow-origin",
-            "an origin, as https://wiki.example.com",
-            is_web_address,
+            "an origin without path, as https://wiki.example.com",
+            |text| Origin::parse(text).ok(),
         )?,
         allow_file_pages: switch(options, "allow-file-pages")?,
         insecure: switch(options, "insecure")?,
@@ -177,14 +195,11 @@ fn is_key(text: &str) -> bool {
     text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn is_web_address(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| {
-        !rest.is_empty()
-            && !rest.starts_with('/')
-            && rest.bytes().all(|byte| byte.is_ascii_graphic())
-            && !rest.contains(['?', '#', '@', '\\', '"', '<', '>'])
-    })
+/// A word alone must be a level: as a filter it would name a module that does not exist, and
+/// nothing would be logged.
+fn is_log_filter(text: &str) -> bool {
+    let is_level = LevelFilter::from_str(text).is_ok();
+    is_level || text.contains('=') && EnvFilter::try_new(text).is_ok()
 }
 
 fn wrong(given: &Given, expected: &str, found: &str) -> OptionError {
@@ -235,26 +250,23 @@ fn switch(options: &Options, name: &str) -> Result<bool, OptionError> {
     Ok(on.unwrap_or(false))
 }
 
-fn many(
+fn many<T>(
     options: &Options,
     name: &str,
     expected: &str,
-    is_right: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, OptionError> {
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, OptionError> {
     let Some(given) = options.get(name) else { return Ok(Vec::new()) };
-    match given.values.iter().find(|value| !is_right(value)) {
-        Some(value) => Err(wrong(given, expected, value)),
-        None => Ok(given.values.clone()),
-    }
+    let read = |value: &String| read(value).ok_or_else(|| wrong(given, expected, value));
+    given.values.iter().map(read).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::io::Write;
 
     use super::*;
-    use crate::options;
+    use crate::options::{self, ConfigFile};
 
     struct Case {
         flags: &'static [&'static str],
@@ -278,8 +290,11 @@ mod tests {
             file.write_all(text.as_bytes()).expect("the temporary file is writable");
             file
         });
-        let path = file.as_ref().map(|file| file.path());
-        let options = Options::collect(&matches, &environment, path);
+        let file = file.as_ref().map(|file| ConfigFile {
+            path: file.path().to_owned(),
+            place: "--config (command line)",
+        });
+        let options = Options::collect(&matches, &environment, file.as_ref());
         options.and_then(|options| Config::check(&options)).map_err(|error| error.to_string())
     }
 
@@ -309,8 +324,10 @@ mod tests {
         let environment = &[("BANTER_PUBLIC_URL", "https://a.example/chat/, http://b.example")];
         let file = Some("public-url = [\"https://unused.example\"]\nallow-file-pages = true");
         let config = check(&Case { flags, environment, file }).expect("all values are right");
-        assert_eq!(config.access.public_urls, ["https://a.example/chat/", "http://b.example"]);
-        assert_eq!(config.access.allow_origins, ["https://a.example", "http://b.example"]);
+        let urls = ["https://a.example/chat/", "http://b.example"].map(PublicUrl::parse);
+        assert_eq!(config.access.public_urls, urls.map(|url| url.expect("an address")));
+        let origins = ["https://a.example", "http://b.example"].map(Origin::parse);
+        assert_eq!(config.access.allow_origins, origins.map(|origin| origin.expect("an origin")));
         assert!(config.access.allow_file_pages);
     }
 
@@ -332,6 +349,14 @@ mod tests {
             (Case { flags: &["--ctx", "1"], ..NOTHING }, &["--ctx", "32"]),
             (Case { flags: &["--isa", "sse"], ..NOTHING }, &["--isa", "avx2"]),
             (Case { flags: &["--public-url", "chat.example"], ..NOTHING }, &["--public-url"]),
+            (Case { flags: &["--public-url", "https://h:99999"], ..NOTHING }, &["--public-url"]),
+            (Case { flags: &["--public-url", "https://h/a//b"], ..NOTHING }, &["--public-url"]),
+            (
+                Case { environment: &[("BANTER_ALLOW_ORIGIN", "https://a.example/")], ..NOTHING },
+                &["BANTER_ALLOW_ORIGIN (environment)", "\"https://a.example/\""],
+            ),
+            (Case { flags: &["--log", "verbose"], ..NOTHING }, &["--log", "\"verbose\""]),
+            (Case { flags: &["--log", "a=b=c"], ..NOTHING }, &["--log", "\"a=b=c\""]),
             (
                 Case { environment: &[("BANTER_THREADS", "0")], ..NOTHING },
                 &["BANTER_THREADS (environment)", "1 to 1024", "\"0\""],

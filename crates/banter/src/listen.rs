@@ -14,45 +14,70 @@ use crate::invocation;
 /// Errors: the port is taken (the message says by what, and the command with a free one), it needs
 /// rights we lack, or the address is not one of this machine.
 pub fn bind(listen: &Listen) -> anyhow::Result<Vec<TcpListener>> {
-    let Some(host) = listen.host else { return bind_loopback(listen.port) };
-    Ok(vec![bind_address(SocketAddr::new(host, listen.port))?])
-}
-
-fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
-    let first = bind_address(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
-    // With port 0 the system chose one; both families then share it.
-    let port = first.local_addr().context("read the chosen port")?.port();
-    let second = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-    match TcpListener::bind(second) {
-        Ok(listener) => Ok(vec![first, listener]),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(busy(second)),
-        // No IPv6 on this machine: IPv4 alone is what loopback means here.
-        Err(_) => Ok(vec![first]),
-    }
-}
-
-fn bind_address(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => anyhow::anyhow!(busy(address)),
-        ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "port {}: this user may not listen there; take one from 1024 up, as `{} --port 7860`",
-            address.port(),
-            invocation::serve_command()
-        ),
-        ErrorKind::AddrNotAvailable => {
-            anyhow::anyhow!("--host {}: this machine has no such address", address.ip())
+    let taken = match try_bind(listen.host, listen.port)? {
+        Bound::All(listeners) => return Ok(listeners),
+        Bound::Taken(address) => address,
+    };
+    // A port that the system chose for one family may be taken in the other; it will choose again.
+    for _ in 0..CHOICES * u32::from(listen.port == 0) {
+        if let Bound::All(listeners) = try_bind(listen.host, 0)? {
+            return Ok(listeners);
         }
-        _ => anyhow::anyhow!("listen on {address}: {error}"),
+    }
+    bail!(busy(taken, listen.host))
+}
+
+/// How often the system is asked for another free port.
+const CHOICES: u32 = 10;
+
+enum Bound {
+    All(Vec<TcpListener>),
+    /// The first address that something else listens on.
+    Taken(SocketAddr),
+}
+
+fn try_bind(host: Option<IpAddr>, port: u16) -> anyhow::Result<Bound> {
+    let first = SocketAddr::new(host.unwrap_or(Ipv4Addr::LOCALHOST.into()), port);
+    let Some(listener) = bind_address(first)? else { return Ok(Bound::Taken(first)) };
+    if host.is_some() {
+        return Ok(Bound::All(vec![listener]));
+    }
+    // With port 0 the system chose one; both families then share it.
+    let port = listener.local_addr().context("read the chosen port")?.port();
+    let second = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    Ok(match TcpListener::bind(second) {
+        Ok(second) => Bound::All(vec![listener, second]),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Bound::Taken(second),
+        // No IPv6 on this machine: IPv4 alone is what loopback means here.
+        Err(_) => Bound::All(vec![listener]),
     })
 }
 
-fn busy(address: SocketAddr) -> String {
+/// `None` if something else listens there.
+fn bind_address(address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
+    let error = match TcpListener::bind(address) {
+        Ok(listener) => return Ok(Some(listener)),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::AddrInUse => Ok(None),
+        ErrorKind::PermissionDenied => bail!(
+            "port {}: this user may not listen there; take one from 1024 up, as `{}`",
+            address.port(),
+            invocation::on_port("7860")
+        ),
+        ErrorKind::AddrNotAvailable => {
+            bail!("--host {}: this machine has no such address", address.ip())
+        }
+        _ => bail!("listen on {address}: {error}"),
+    }
+}
+
+fn busy(address: SocketAddr, host: Option<IpAddr>) -> String {
     let what = who_answers(address).unwrap_or_else(|| "something that is not a web server".into());
-    let free = free_port(address.port());
-    let command = invocation::serve_command();
-    let advice = match free {
-        Some(port) => format!("free is {port}: `{command} --port {port}`"),
-        None => format!("take a free one: `{command} --port PORT`"),
+    let advice = match free_port(address.port(), host) {
+        Some(port) => format!("free is {port}: `{}`", invocation::on_port(&port.to_string())),
+        None => format!("take a free one: `{}`", invocation::on_port("PORT")),
     };
     format!("port {} is taken: {what} answers there; {advice}", address.port())
 }
@@ -96,9 +121,9 @@ fn describe(answer: &str) -> Option<String> {
     })
 }
 
-fn free_port(after: u16) -> Option<u16> {
+fn free_port(after: u16, host: Option<IpAddr>) -> Option<u16> {
     (after.saturating_add(1)..=after.saturating_add(100))
-        .find(|&port| port > after && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
+        .find(|&port| port > after && matches!(try_bind(host, port), Ok(Bound::All(_))))
 }
 
 #[cfg(test)]

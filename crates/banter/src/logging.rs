@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::Context;
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -17,11 +17,9 @@ use crate::config::LogOptions;
 ///
 /// Errors: the filter is not understood, or the file cannot be opened for appending.
 pub fn start(options: &LogOptions) -> anyhow::Result<()> {
-    let filter = || {
-        EnvFilter::try_new(&options.filter).with_context(|| {
-            format!("--log: expected a level or a filter, found {:?}", options.filter)
-        })
-    };
+    // What libraries log may hold what people write: frames, headers.
+    let ours = filter_fn(|metadata| metadata.target().starts_with("banter"));
+    let filter = || EnvFilter::try_new(&options.filter).context("--log");
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -39,7 +37,8 @@ pub fn start(options: &LogOptions) -> anyhow::Result<()> {
         ),
         None => None,
     };
-    tracing_subscriber::registry().with(stderr).with(file).try_init().context("start logging")
+    let layers = tracing_subscriber::registry().with(ours).with(stderr).with(file);
+    layers.try_init().context("start logging")
 }
 
 /// A log may name addresses of visitors, so only its owner reads it.

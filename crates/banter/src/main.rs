@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::config::Config;
-use crate::options::{OptionError, Options};
+use crate::options::{ConfigFile, OptionError, Options};
 
 /// Exit status for a command line, environment or configuration file that is wrong.
 const USAGE: u8 = 2;
@@ -33,22 +33,19 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let matches = command().get_matches_from(with_default_subcommand(std::env::args_os()));
     let outcome = match matches.subcommand() {
-        Some(("serve", matches)) => match serve_config(matches) {
-            Ok(config) => serve::run(config),
-            Err(error) => return fail(&error.into(), USAGE),
-        },
+        Some(("serve", matches)) => {
+            serve_config(matches).map_err(anyhow::Error::from).and_then(serve::run)
+        }
         Some(("bench", matches)) => bench::run(matches),
         _ => unreachable!("the parser demands a known subcommand"),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, 1),
+        Err(error) => {
+            eprintln!("banter: {error:#}");
+            ExitCode::from(if error.is::<OptionError>() { USAGE } else { 1 })
+        }
     }
-}
-
-fn fail(error: &anyhow::Error, status: u8) -> ExitCode {
-    eprintln!("banter: {error:#}");
-    ExitCode::from(status)
 }
 
 fn command() -> Command {
@@ -92,20 +89,23 @@ fn serve_config(matches: &ArgMatches) -> Result<Config, OptionError> {
         })
         .collect();
     let file = config_file(matches, &environment);
-    Config::check(&Options::collect(matches, &environment, file.as_deref())?)
+    Config::check(&Options::collect(matches, &environment, file.as_ref())?)
 }
 
 /// The file named, else the one in the usual place if it is there.
-fn config_file(matches: &ArgMatches, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
-    let named = matches.get_one::<String>("config").or_else(|| environment.get("BANTER_CONFIG"));
-    if let Some(path) = named {
-        return Some(PathBuf::from(path));
+fn config_file(matches: &ArgMatches, environment: &BTreeMap<String, String>) -> Option<ConfigFile> {
+    if let Some(path) = matches.get_one::<String>("config") {
+        return Some(ConfigFile { path: path.into(), place: "--config (command line)" });
+    }
+    if let Some(path) = environment.get("BANTER_CONFIG") {
+        return Some(ConfigFile { path: path.into(), place: "BANTER_CONFIG (environment)" });
     }
     let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| {
         let home = std::env::var_os("HOME")?;
         Some(PathBuf::from(home).join(".config"))
     })?;
-    Some(folder.join("banter").join("config.toml")).filter(|path| path.is_file())
+    let path = folder.join("banter").join("config.toml");
+    path.is_file().then_some(ConfigFile { path, place: "configuration file" })
 }
 
 #[cfg(test)]

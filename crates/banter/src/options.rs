@@ -157,6 +157,15 @@ impl Given {
     }
 }
 
+/// A configuration file.
+#[derive(Debug)]
+pub struct ConfigFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How a message names what named it: `BANTER_CONFIG (environment)`.
+    pub place: &'static str,
+}
+
 /// Something is wrong with the options; the message names the option and its source.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OptionError(pub String);
@@ -178,11 +187,11 @@ impl Options {
     pub fn collect(
         matches: &ArgMatches,
         environment: &BTreeMap<String, String>,
-        file: Option<&Path>,
+        file: Option<&ConfigFile>,
     ) -> Result<Options, OptionError> {
         let mut given = BTreeMap::new();
-        if let Some(path) = file {
-            given.extend(from_file(path, &read_file(path)?)?.0);
+        if let Some(file) = file {
+            given.extend(from_file(&file.path, &read_file(file)?)?.0);
         }
         given.extend(from_environment(environment)?.0);
         given.extend(from_flags(matches).0);
@@ -193,6 +202,11 @@ impl Options {
     pub fn get(&self, name: &str) -> Option<&Given> {
         debug_assert!(SERVE.iter().any(|row| row.name == name), "no such option: {name}");
         self.0.get(name)
+    }
+
+    /// How a message names each option that was given.
+    pub fn places(&self) -> BTreeMap<&'static str, String> {
+        self.0.iter().map(|(name, given)| (*name, given.place())).collect()
     }
 }
 
@@ -244,8 +258,8 @@ fn from_environment(environment: &BTreeMap<String, String>) -> Result<Options, O
 /// Longest configuration file; far above any real one.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-fn read_file(path: &Path) -> Result<String, OptionError> {
-    let fail = |what: String| OptionError(format!("--config {}: {what}", path.display()));
+fn read_file(ConfigFile { path, place }: &ConfigFile) -> Result<String, OptionError> {
+    let fail = |what: String| OptionError(format!("{place} {}: {what}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
     if !file.metadata().map_err(|error| fail(error.to_string()))?.is_file() {
         return Err(fail("expected a file".to_string()));

@@ -3,21 +3,22 @@
 //! The sockets open at once and say that the model is loading; loading runs on a thread of its own;
 //! a signal ends everything in order, a second one at once.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Instant;
 
-use anyhow::Context;
-use banter_engine::engine::{Engine, EngineConfig};
+use anyhow::{Context, anyhow};
+use banter_engine::engine::{Engine, EngineConfig, MemoryError, OpenError};
 use banter_engine::model_file::ModelSource;
 use banter_engine::{Isa, KvType};
 use banter_server::access::make_key;
 use banter_server::backend::{BackendSlot, EngineBackend};
-use banter_server::{KeyHash, Origin, PublicUrl, Server, ServerConfig};
+use banter_server::{KeyHash, PublicUrl, Server, ServerConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::config::{AccessOptions, Config, KvChoice};
+use crate::options::OptionError;
 use crate::ready_line::{self, ReadyLine};
 use crate::{invocation, listen, logging};
 
@@ -39,8 +40,8 @@ const OTHER_DESCRIPTORS: usize = 64;
 pub fn run(config: Config) -> anyhow::Result<()> {
     let started = Instant::now();
     logging::start(&config.log)?;
-    let access = Access::of(&config)?;
     let listeners = listen::bind(&config.listen)?;
+    let access = Access::of(&config, &listeners)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SOCKET_THREADS)
         .enable_all()
@@ -60,23 +61,26 @@ async fn serve(
     raise_descriptor_limit(&server_config);
     let server = Server::new(server_config);
     let greeting = access.greeting(&url, &server.sessions().make_code());
-    let (failed, failure) = oneshot::channel();
+    let (tell, loaded) = oneshot::channel();
     let loading = Loading { config, slot: server.slot(), url, greeting, started };
     std::thread::Builder::new()
         .name("load".to_owned())
-        .spawn(move || {
-            if let Err(error) = loading.run() {
-                // Nobody listens when a signal came first; then nobody needs to know.
-                let _ = failed.send(error);
-            }
-        })
+        // Nobody listens when a signal came first; then nobody needs to know.
+        .spawn(move || drop(tell.send(loading.run())))
         .context("start the thread that loads the model")?;
+    let failure = async {
+        match loaded.await {
+            Ok(Ok(())) => std::future::pending().await,
+            Ok(Err(error)) => error,
+            Err(_) => anyhow!("loading the model failed; what was printed before says why"),
+        }
+    };
 
     let mut outcome = Ok(());
     let ended = async {
         tokio::select! {
             () = signalled() => {}
-            Ok(error) = failure => outcome = Err(error),
+            error = failure => outcome = Err(error),
         }
         tokio::spawn(force_on_second_signal());
     };
@@ -115,9 +119,10 @@ struct Loading {
 
 impl Loading {
     fn run(self) -> anyhow::Result<()> {
-        let engine = Engine::open(engine_config(&self.config)?, &mut |progress| {
+        let open = Engine::open(engine_config(&self.config)?, &mut |progress| {
             self.slot.set_progress(progress.fraction);
-        })?;
+        });
+        let engine = open.map_err(|error| self.named(error))?;
         let loaded = engine.info();
         info!(
             isa = loaded.isa,
@@ -143,6 +148,21 @@ impl Loading {
     }
 }
 
+impl Loading {
+    /// What the model says about an option names the option and its source.
+    fn named(&self, error: OpenError) -> anyhow::Error {
+        let name = match &error {
+            OpenError::ContextTooLong { .. } => "ctx",
+            OpenError::Memory(MemoryError::CacheTooSmall { .. }) => "kv-memory",
+            _ => return error.into(),
+        };
+        match self.config.places.get(name) {
+            Some(place) => OptionError(format!("{place}: {error}")).into(),
+            None => error.into(),
+        }
+    }
+}
+
 fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
     let options = &config.engine;
     let source = config.model.clone().map_or(DEMO_MODEL, ModelSource::Path);
@@ -154,7 +174,10 @@ fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
         },
         kv_memory_bytes: options.kv_memory_bytes,
         threads: options.threads,
-        isa: options.isa.as_deref().map(Isa::named).transpose().context("--isa")?,
+        isa: options.isa.as_deref().map(Isa::named).transpose().map_err(|error| {
+            let place = config.places.get("isa").map_or("--isa", String::as_str);
+            OptionError(format!("{place}: {error}"))
+        })?,
         queue_limit: options.queue_limit,
         max_sequences: options.max_sequences,
         queue_timeout: options.queue_timeout,
@@ -162,54 +185,43 @@ fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
     })
 }
 
-/// Who may come in, checked, with the keys that were given or the one that was made.
+/// Who may come in: what was configured, and the key that was made because none was.
 struct Access {
     public_urls: Vec<PublicUrl>,
-    allow_origins: Vec<Origin>,
     keys: Vec<String>,
     made_key: Option<String>,
     insecure: bool,
-    host: Option<IpAddr>,
-    first_public_url: Option<String>,
+    is_reachable: bool,
 }
 
 impl Access {
-    fn of(config: &Config) -> anyhow::Result<Access> {
-        let AccessOptions { keys, public_urls, allow_origins, insecure, .. } = &config.access;
-        let parsed_urls = public_urls
-            .iter()
-            .map(|url| PublicUrl::parse(url).with_context(|| format!("--public-url {url}")))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let parsed_origins = allow_origins
-            .iter()
-            .map(|origin| Origin::parse(origin).with_context(|| format!("--allow-origin {origin}")))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let host = config.listen.host;
-        let is_open = !public_urls.is_empty() || host.is_some_and(|host| !host.is_loopback());
-        let made_key = (is_open && keys.is_empty() && !insecure).then(make_key);
+    fn of(config: &Config, listeners: &[TcpListener]) -> anyhow::Result<Access> {
+        let AccessOptions { keys, public_urls, insecure, .. } = &config.access;
+        let host = config.listen.host.filter(|host| !is_localhost(*host));
+        let mut public_urls = public_urls.clone();
+        // Whoever names one address to listen on expects to be found there.
+        if let Some(host) = host.filter(|host| public_urls.is_empty() && !host.is_unspecified()) {
+            let address = SocketAddr::new(host, port_of(listeners)?);
+            public_urls.push(PublicUrl::parse(&format!("http://{address}"))?);
+        }
+        let is_reachable = host.is_some() || !public_urls.is_empty();
+        let made_key = (is_reachable && keys.is_empty() && !insecure).then(make_key);
         Ok(Access {
-            public_urls: parsed_urls,
-            allow_origins: parsed_origins,
+            public_urls,
             keys: keys.iter().chain(&made_key).cloned().collect(),
             made_key,
             insecure: *insecure,
-            host,
-            first_public_url: public_urls.first().cloned(),
+            is_reachable,
         })
     }
 
-    /// The address to open: the public one, else that of the first socket.
+    /// The address to open: the public one, else this machine's.
     fn address(&self, listeners: &[TcpListener]) -> anyhow::Result<String> {
-        if let Some(url) = &self.first_public_url {
-            return Ok(url.clone());
+        match self.public_urls.first() {
+            Some(url) if url.base_path().is_empty() => Ok(url.origin().to_string()),
+            Some(url) => Ok(url.to_string()),
+            None => Ok(format!("http://localhost:{}", port_of(listeners)?)),
         }
-        let local = listeners[0].local_addr().context("read the port")?;
-        Ok(match self.host {
-            Some(host) if !host.is_unspecified() && !host.is_loopback() => {
-                format!("http://{}", SocketAddr::new(host, local.port()))
-            }
-            _ => format!("http://localhost:{}", local.port()),
-        })
     }
 
     /// What is said below the ready line, about keys and the lack of them.
@@ -231,14 +243,13 @@ impl Access {
     }
 
     fn server_config(&self, config: &Config) -> ServerConfig {
-        let is_reachable = self.host.is_some_and(|host| !host.is_loopback());
-        if is_reachable && self.public_urls.is_empty() {
+        if self.is_reachable && self.public_urls.is_empty() {
             warn!("no --public-url: other machines are refused until their address is named");
         }
         let options = &config.access;
         ServerConfig {
             public_urls: self.public_urls.clone(),
-            allow_origins: self.allow_origins.clone(),
+            allow_origins: options.allow_origins.clone(),
             keys: self.keys.iter().map(|key| KeyHash::of(key)).collect(),
             allow_file_pages: options.allow_file_pages,
             insecure: options.insecure,
@@ -250,6 +261,15 @@ impl Access {
             ..ServerConfig::default()
         }
     }
+}
+
+/// Whether this is an address that `localhost` stands for; 127.0.0.2 is not.
+fn is_localhost(host: IpAddr) -> bool {
+    host == Ipv4Addr::LOCALHOST || host == Ipv6Addr::LOCALHOST
+}
+
+fn port_of(listeners: &[TcpListener]) -> anyhow::Result<u16> {
+    Ok(listeners[0].local_addr().context("read the port")?.port())
 }
 
 fn in_runtime(listeners: Vec<TcpListener>) -> anyhow::Result<Vec<tokio::net::TcpListener>> {

@@ -19,7 +19,10 @@ struct Server {
 
 impl Server {
     fn start(arguments: &[&str]) -> Server {
-        let mut command = banter(&["serve", "--port", "0", "--kv-memory", "64MiB"]);
+        let mut command = banter(&["serve", "--port", "0"]);
+        if !arguments.contains(&"--kv-memory") {
+            command.args(["--kv-memory", "64MiB"]);
+        }
         command.args(arguments);
         Server::spawn(command)
     }
@@ -185,8 +188,34 @@ fn a_model_that_is_not_there_is_named() {
 fn a_context_beyond_the_trained_one_is_refused_with_the_numbers() {
     let arguments = ["serve", "--port", "0", "--ctx", "1000000"];
     let (status, message) = run_to_end(&mut banter(&arguments));
-    assert_eq!(status, 1);
+    assert_eq!(status, 2);
+    assert!(message.contains("--ctx (command line)"), "{message}");
     assert!(message.contains("1000000") && message.contains("of training"), "{message}");
+}
+
+#[test]
+fn a_cache_smaller_than_the_context_still_answers() {
+    let server = Server::start(&["--kv-memory", "1MiB"]);
+    let mut socket = server.connect();
+    for message in [r#"{"message": "hi"}"#, r#"{"message": "hi", "max_tokens": 1000000}"#] {
+        send(&mut socket, message);
+        let answer = read_answer(&mut socket).concat();
+        assert!(!answer.is_empty() && !answer.contains("error"), "{answer}");
+    }
+}
+
+#[test]
+fn an_address_to_listen_on_is_an_address_to_be_found_at() {
+    let key = "long-enough-key";
+    let server = Server::start(&["--host", "127.0.0.2", "--key", key]);
+    let address = format!("127.0.0.2:{}", server.port);
+    assert!(server.ready_line.contains(&format!(" http://{address} ")), "{}", server.ready_line);
+    let stream = TcpStream::connect(&address).expect("the server listens");
+    stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
+    let url = format!("ws://{address}/ws?key={key}");
+    let (mut socket, _) = tungstenite::client(url, stream).expect("the handshake succeeds");
+    send(&mut socket, r#"{"message": "hello", "max_tokens": 2}"#);
+    assert!(!read_answer(&mut socket).is_empty());
 }
 
 #[test]
@@ -203,7 +232,8 @@ fn a_second_server_on_the_same_port_is_told_who_is_there() {
 fn the_log_file_never_holds_message_text() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("server.log");
-    let mut server = Server::start(&["--log-file", path.to_str().expect("a plain path")]);
+    let path_text = path.to_str().expect("a plain path");
+    let mut server = Server::start(&["--log-file", path_text, "--log", "trace"]);
     let mut socket = server.connect();
     send(&mut socket, r#"{"message": "xylophon-secret", "max_tokens": 4}"#);
     read_answer(&mut socket);

@@ -318,14 +318,8 @@ fn what_cannot_run_is_refused_with_the_numbers() {
     .expect("the model opens");
     assert_eq!(engine.counters().total_blocks, 20);
     match refused(engine.submit(ask(2_000, 5))) {
-        Refusal::TooLong { tokens, limit: 1_023 } => assert!(tokens > 1_023),
+        Refusal::TooLong { tokens, limit: 319 } => assert!(tokens > 1_023),
         other => panic!("expected too long, found {other:?}"),
-    }
-    match refused(engine.submit(ask(5, 700))) {
-        Refusal::CannotFit { max_tokens: 700, needed_blocks, total_blocks: 20, .. } => {
-            assert!(needed_blocks > 43, "{needed_blocks} blocks");
-        }
-        other => panic!("expected cannot fit, found {other:?}"),
     }
     let hot = SamplingParams { temperature: 2.5, ..SamplingParams::default() };
     let stop_strings = vec![String::from("x"); 17];
@@ -340,9 +334,28 @@ fn what_cannot_run_is_refused_with_the_numbers() {
     for (request, message) in cases {
         assert_eq!(refused(engine.submit(request)).to_string(), message);
     }
-    // What is not asked for is cut to the cache.
-    let generation = accepted(engine.submit(GenerateRequest { max_tokens: None, ..ask(5, 1) }));
-    assert_eq!(generation.prompt_tokens() + generation.max_tokens(), 20 * 16);
+}
+
+#[test]
+fn a_cache_smaller_than_the_context_cuts_answers_and_histories() {
+    let engine = open(quick_shape(), |config| {
+        config.context_tokens = Some(1_024);
+        config.kv_memory_bytes = Some(blocks_of_quick_model(20));
+    })
+    .expect("the model opens");
+    assert_eq!(engine.info().room_tokens(), 20 * 16);
+    for max_tokens in [None, Some(700), Some(1_000_000)] {
+        let generation = accepted(engine.submit(GenerateRequest { max_tokens, ..ask(5, 1) }));
+        assert_eq!(generation.prompt_tokens() + generation.max_tokens(), 20 * 16);
+        read(generation);
+    }
+    let turn = [message(Role::User, "one two three"), message(Role::Assistant, "four five six")];
+    let mut messages: Vec<_> = (0..20).flat_map(|_| turn.clone()).collect();
+    messages.push(message(Role::User, "newest"));
+    let generation = accepted(engine.submit(GenerateRequest { messages, ..ask(0, 20) }));
+    assert!(generation.dropped_messages() > 0);
+    read(generation);
+    assert_all_free(engine.counters());
 }
 
 /// Bytes of so many cache blocks of [`quick_shape`]: keys and values of 16 tokens in 16-bit floats.

@@ -70,7 +70,7 @@ pub enum TokenizeRequest {
     Conversation {
         /// The conversation.
         messages: Vec<HttpTurn>,
-        /// Room kept for the answer.
+        /// Tokens the answer may have; missing as in the plain language.
         max_tokens: Option<usize>,
     },
 }

@@ -64,7 +64,8 @@ pub struct ServerConfig {
     pub step_timeout: Duration,
     /// Answers at the same time for all pages opened from disk together; more wait.
     pub max_file_page_answers: usize,
-    /// Texts being tokenised at the same time over HTTP; more are refused with 503.
+    /// Bodies being read and tokenised at the same time over HTTP; more wait, and are refused with
+    /// 503 after [`ServerConfig::body_timeout`].
     pub max_tokenizing: usize,
     /// Wrong keys per minute from one address; after that its keys are refused with 429.
     pub max_wrong_keys_per_minute: u32,
@@ -105,7 +106,7 @@ impl Default for ServerConfig {
             queue_timeout: Duration::from_secs(120),
             step_timeout: Duration::from_secs(60),
             max_file_page_answers: 2,
-            max_tokenizing: 2,
+            max_tokenizing: 16,
             max_wrong_keys_per_minute: 20,
             shutdown_grace: Duration::from_secs(5),
             demo_model: false,

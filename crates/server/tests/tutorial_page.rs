@@ -104,6 +104,8 @@ async fn a_tab_of_the_tutorial_page_cannot_hurt() {
     assert_eq!(tab.handshakes.load(Ordering::SeqCst), HANDSHAKES);
     assert!(answered > 10, "the control client was answered {answered} times");
     refusing.client().await.expect_works().await;
+    let text = log.text();
+    assert!(text.contains("--allow-file-pages"), "the refusal names the switch:\n{text}");
 
     // The server is started again, with the switch: every timer that is still set opens a socket.
     let config = ServerConfig { allow_file_pages: true, ..ServerConfig::default() };
@@ -125,5 +127,4 @@ async fn a_tab_of_the_tutorial_page_cannot_hurt() {
     // The answers of the control client have a line each, and rightly so.
     let lines = text.lines().filter(|line| !line.contains("generation{")).count();
     assert!(lines <= MAX_LINES, "{lines} lines:\n{text}");
-    assert!(text.contains("--allow-file-pages"), "the refusal names the switch:\n{text}");
 }

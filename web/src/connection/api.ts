@@ -40,9 +40,10 @@ export class Api {
   }
 
   /** Exchanges a code or a key for a cookie. */
-  async signIn(credential: Credential): Promise<'in' | 'refused' | 'away'> {
+  async signIn(credential: Credential): Promise<'in' | 'refused' | 'too_often' | 'away'> {
     const response = await this.post('api/session', credential);
-    if (!response) return 'away';
+    if (response?.status === 429) return 'too_often';
+    if (!response || response.status >= 500) return 'away';
     return response.ok ? 'in' : 'refused';
   }
 

@@ -51,9 +51,9 @@ export class Link {
     this.reconnect.stop();
     this.events.phase({ kind: 'connecting' });
     const result = await this.api.signIn(credential);
-    if (result !== 'refused') return this.start();
-    const reason = 'code' in credential ? 'code_refused' : 'key_refused';
-    this.events.phase({ kind: 'locked', reason });
+    if (result === 'in' || result === 'away') return this.start();
+    const refused = 'code' in credential ? 'code_refused' : 'key_refused';
+    this.events.phase({ kind: 'locked', reason: result === 'refused' ? refused : result });
   }
 
   /** Returns whether the text was handed to an open socket. */

@@ -4,7 +4,13 @@
  * Never a key or a code: those are exchanged for a cookie that scripts cannot read.
  */
 
-import { DEFAULT_PARAMETERS, type Message, type Outcome, type Parameters } from './types';
+import {
+  DEFAULT_PARAMETERS,
+  type Fault,
+  type Message,
+  type Outcome,
+  type Parameters,
+} from './types';
 
 const CONVERSATION_KEY = 'banter.conversation';
 const PREFERENCES_KEY = 'banter.preferences';
@@ -81,9 +87,23 @@ function asMessage(value: unknown): Message | null {
 }
 
 function asOutcome(value: unknown): Outcome {
-  const kind = isRecord(value) ? value.kind : undefined;
-  if (kind === 'complete' || kind === 'stopped') return { kind };
-  return { kind: 'interrupted' };
+  const outcome = isRecord(value) ? value : {};
+  if (outcome.kind === 'complete' || outcome.kind === 'stopped') return { kind: outcome.kind };
+  const fault = outcome.kind === 'failed' ? asFault(outcome.fault) : null;
+  return fault ? { kind: 'failed', fault } : { kind: 'interrupted' };
+}
+
+function asFault(value: unknown): Fault | null {
+  if (!isRecord(value)) return null;
+  const texts = ['code', 'message', 'field', 'range', 'value'] as const;
+  const numbers = ['position', 'estimateMs', 'tokens', 'limit'] as const;
+  const { code, message } = value;
+  if (typeof code !== 'string' || typeof message !== 'string') return null;
+  const known = [
+    ...texts.filter((name) => typeof value[name] === 'string'),
+    ...numbers.filter((name) => asNumber(value[name]) !== null),
+  ].map((name) => [name, value[name]]);
+  return { ...(Object.fromEntries(known) as Partial<Fault>), code, message };
 }
 
 function parse(store: Store | null, key: string): Record<string, unknown> | null {

@@ -89,4 +89,7 @@ export type Phase =
   /** The connection is gone and another try is scheduled. */
   | { kind: 'waiting'; reason: 'away' | 'full' | 'stalled' }
   /** The server wants a key. */
-  | { kind: 'locked'; reason: 'needed' | 'code_refused' | 'key_refused' };
+  | { kind: 'locked'; reason: LockReason };
+
+/** Why a key is asked for. */
+export type LockReason = 'needed' | 'code_refused' | 'key_refused' | 'too_often';

@@ -111,6 +111,7 @@ export const en = {
   keyLabel: 'Key',
   signIn: 'Enter',
   keyRefused: 'The server does not know this key.',
+  tooOften: 'Too many wrong keys. Wait a minute, then try again.',
   codeRefused:
     'This link was used before or is older than ten minutes. Enter the key, or open a new link.',
 

@@ -98,6 +98,7 @@ export const zh: Words = {
   keyLabel: '密钥',
   signIn: '进入',
   keyRefused: '密钥不对，请再看一眼。',
+  tooOften: '错误的密钥太多，请一分钟后再试。',
   codeRefused: '这个链接已经用过，或者超过了十分钟。请输入密钥，或打开新的链接。',
 
   close: '关闭',

@@ -185,6 +185,14 @@ pub struct EngineInfo {
     pub opened_in: Duration,
 }
 
+impl EngineInfo {
+    /// Tokens that prompt and answer of one request may have together: the context, or the cache
+    /// where that is smaller.
+    pub fn room_tokens(&self) -> usize {
+        self.context_tokens.min(self.cache_tokens)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

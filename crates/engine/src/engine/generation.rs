@@ -46,28 +46,13 @@ pub enum Submit {
 /// Why a request cannot run, now or later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The newest message alone does not fit the context.
+    /// The newest message alone does not fit the context, or the cache where that is smaller.
     #[error("prompt: expected at most {limit} tokens, found {tokens}")]
     TooLong {
         /// Tokens of the shortest prompt that could be made.
         tokens: usize,
         /// Tokens a prompt may have.
         limit: usize,
-    },
-    /// Prompt and answer together exceed the whole cache; a smaller `max_tokens` may fit.
-    #[error(
-        "prompt of {prompt_tokens} and answer of {max_tokens} tokens: expected at most \
-         {total_blocks} cache blocks, found {needed_blocks}"
-    )]
-    CannotFit {
-        /// Tokens of the prompt.
-        prompt_tokens: usize,
-        /// Tokens the answer may have.
-        max_tokens: usize,
-        /// Blocks both would need.
-        needed_blocks: usize,
-        /// Blocks there are.
-        total_blocks: usize,
     },
     /// A parameter is outside its range.
     #[error(transparent)]

@@ -66,7 +66,6 @@ use crate::text::{Message, Prompt, StopStrings, Text, TextDecoder, TextError, To
 pub struct Engine {
     info: EngineInfo,
     text: Arc<Text>,
-    limits: SchedulerLimits,
     status: Arc<Status>,
     stop_all: StopFlag,
     inbox: Option<SyncSender<NewAnswer>>,
@@ -81,7 +80,7 @@ struct Prepared {
     stop_strings: StopStrings,
 }
 
-/// Of a context, the part that history leaves free for the answer unless less was asked for: with
+/// Of the room for a request, the part that history leaves free for the answer unless less was asked for: with
 /// more, histories would lose turns for room that few answers use.
 const ANSWER_PART: usize = 4;
 
@@ -218,7 +217,7 @@ impl Engine {
             std::thread::Builder::new().name("engine".to_owned()).spawn(move || step_loop.run())?;
         let stop_all = StopFlag::new();
         let (inbox, thread) = (Some(sender), Some(thread));
-        Ok(Engine { info, text, limits, status, stop_all, inbox, thread })
+        Ok(Engine { info, text, status, stop_all, inbox, thread })
     }
 
     /// Everything that can be done for a request before the thread sees it.
@@ -230,7 +229,10 @@ impl Engine {
         let facts = GenerationFacts {
             dropped_messages: prompt.dropped_messages,
             prompt_tokens,
-            max_tokens: self.room_for_answer(prompt_tokens, request.max_tokens)?,
+            max_tokens: request
+                .max_tokens
+                .unwrap_or(usize::MAX)
+                .min(self.info.room_tokens() - prompt_tokens),
             seed: sampling.seed(),
         };
         let sampler = Sampler::new(sampling, &prompt.ids);
@@ -239,15 +241,17 @@ impl Engine {
     }
 
     /// The prompt of a conversation: its newest part that leaves room for an answer of `max_tokens`,
-    /// or of a quarter of the context if that is less. A message that leaves less room than that is
-    /// still answered.
+    /// or of a quarter of [`EngineInfo::room_tokens`] if that is less. A message that leaves less
+    /// room than that is still answered.
+    ///
+    /// Errors: the newest message alone does not fit, or the template cannot be written out.
     pub fn fit(&self, messages: &[Message], max_tokens: Option<usize>) -> Result<Prompt, Refusal> {
-        let context_tokens = self.info.context_tokens;
-        let usual = context_tokens / ANSWER_PART;
+        let room = self.info.room_tokens();
+        let usual = room / ANSWER_PART;
         let reserve = max_tokens.unwrap_or(usual).min(usual);
-        let fitted = match self.text.fit(messages, context_tokens, reserve) {
-            Err(TextError::TooLong { tokens, .. }) if tokens < context_tokens => {
-                self.text.fit(messages, context_tokens, context_tokens - tokens)
+        let fitted = match self.text.fit(messages, room, reserve) {
+            Err(TextError::TooLong { tokens, .. }) if tokens < room => {
+                self.text.fit(messages, room, room - tokens)
             }
             fitted => fitted,
         };
@@ -257,29 +261,10 @@ impl Engine {
             }
             Ok(prompt) => Ok(prompt),
             Err(TextError::TooLong { tokens, .. }) => {
-                Err(Refusal::TooLong { tokens, limit: context_tokens - 1 })
+                Err(Refusal::TooLong { tokens, limit: room - 1 })
             }
             Err(error) => Err(Refusal::Template(error.to_string())),
         }
-    }
-
-    /// How many tokens the answer may have: what was asked for, cut to what the context has left.
-    /// What was not asked for is also cut to the cache; what was, is refused if it is larger.
-    fn room_for_answer(
-        &self,
-        prompt_tokens: usize,
-        asked: Option<usize>,
-    ) -> Result<usize, Refusal> {
-        let context_left = self.info.context_tokens - prompt_tokens;
-        let cache_left = self.info.cache_tokens.saturating_sub(prompt_tokens).max(1);
-        let max_tokens = asked.unwrap_or(cache_left).min(context_left);
-        self.limits.check_fits(prompt_tokens, max_tokens).map_err(|cannot| Refusal::CannotFit {
-            prompt_tokens,
-            max_tokens,
-            needed_blocks: cannot.needed_blocks,
-            total_blocks: cannot.total_blocks,
-        })?;
-        Ok(max_tokens)
     }
 }
 

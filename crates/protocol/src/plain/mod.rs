@@ -7,7 +7,9 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use request::{Ask, ClientMessage, Delivery, Parameters, Role, Turn, parse};
+pub use request::{
+    Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, Parameters, Role, Turn, parse,
+};
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;

@@ -16,7 +16,7 @@ const FREQUENCY_PENALTY: RangeInclusive<f64> = -2.0..=2.0;
 const SEED: RangeInclusive<u64> = 0..=u64::MAX;
 
 /// How many tokens an answer may have when the client does not say.
-const DEFAULT_MAX_TOKENS: u32 = 2_048;
+pub const DEFAULT_MAX_TOKENS: u32 = 2_048;
 /// Limits of `stop` as strings; beyond them the request is refused. Each string costs a comparison
 /// per character of the answer.
 const MAX_STOP_STRINGS: usize = 16;

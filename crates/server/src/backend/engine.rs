@@ -7,7 +7,7 @@ use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{Message, Role};
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{self, Ask, Parameters, Turn};
+use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, Parameters, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -19,8 +19,6 @@ use tracing::error;
 /// Texts being turned into tokens at the same time; more wait. A megabyte takes a core for a while,
 /// and the engine needs the cores too.
 const ENCODING_THREADS: usize = 2;
-/// Tokens of an answer when the client does not say.
-const DEFAULT_MAX_TOKENS: u32 = 2_048;
 
 /// See the module. Dropping it ends the engine.
 pub struct EngineBackend {
@@ -40,7 +38,7 @@ impl EngineBackend {
             licence: loaded.licence.clone(),
             parameters: loaded.parameters,
             weights_bytes: loaded.weight_bytes,
-            context_tokens: loaded.context_tokens,
+            context_tokens: loaded.room_tokens(),
             defaults: Defaults {
                 max_tokens: DEFAULT_MAX_TOKENS,
                 temperature: sampling.temperature,
@@ -92,7 +90,8 @@ impl Backend for EngineBackend {
             }
             Submit::QueueFull { position, estimate_ms } => Err(Fault::Busy {
                 reason: "too many answers are waiting".into(),
-                position,
+                // The engine counts places from 1, the client those ahead.
+                position: position - 1,
                 estimate_ms: Some(estimate_ms),
             }),
             Submit::Refused(refusal) => Err(fault_of(refusal)),
@@ -108,13 +107,13 @@ impl Backend for EngineBackend {
     fn fit(
         &self,
         turns: Vec<Turn>,
-        reserve_tokens: Option<usize>,
+        max_tokens: usize,
     ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
         self.encode(move |engine| {
-            let prompt = engine.fit(&messages(turns), reserve_tokens).map_err(fault_of)?;
+            let prompt = engine.fit(&messages(turns), Some(max_tokens)).map_err(fault_of)?;
             Ok(TokenizedConversation {
                 tokens: prompt.ids.len(),
-                context_tokens: engine.info().context_tokens,
+                context_tokens: engine.info().room_tokens(),
                 dropped_messages: prompt.dropped_messages,
             })
         })
@@ -186,10 +185,6 @@ impl EngineGeneration {
 fn fault_of(refusal: Refusal) -> Fault {
     match refusal {
         Refusal::TooLong { tokens, limit } => Fault::TooLong { tokens, limit },
-        Refusal::CannotFit { prompt_tokens, max_tokens, total_blocks, .. } => Fault::TooLong {
-            tokens: prompt_tokens + max_tokens,
-            limit: total_blocks * banter_engine::kv_cache::BLOCK_TOKENS,
-        },
         Refusal::InvalidParameter(error) => Fault::InvalidParameter {
             field: error.field.into(),
             expected: error.range.into(),

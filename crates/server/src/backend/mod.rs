@@ -33,11 +33,11 @@ pub trait Backend: Send + Sync + 'static {
     /// The ids of a text.
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>>;
 
-    /// How much of the context a conversation takes when `reserve_tokens` are kept for the answer.
+    /// How much of the context a conversation takes beside an answer of `max_tokens`.
     fn fit(
         &self,
         turns: Vec<Turn>,
-        reserve_tokens: Option<usize>,
+        max_tokens: usize,
     ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>>;
 }
 

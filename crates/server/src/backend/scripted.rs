@@ -92,7 +92,7 @@ impl Backend for ScriptedBackend {
     fn fit(
         &self,
         turns: Vec<Turn>,
-        _reserve_tokens: Option<usize>,
+        _max_tokens: usize,
     ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
         let tokens = turns.iter().map(|turn| turn.content.len()).sum();
         let context_tokens = self.info.context_tokens;

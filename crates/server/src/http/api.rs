@@ -13,7 +13,7 @@ use banter_protocol::Fault;
 use banter_protocol::http::{
     Info, Limits, ModelInfo, SessionRequest, Status, TokenizeRequest, TokenizedText,
 };
-use banter_protocol::plain::Turn;
+use banter_protocol::plain::{DEFAULT_MAX_TOKENS, Turn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -57,7 +57,8 @@ pub(super) async fn tokenize(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let _place = shared.tokenizing.try_acquire().map_err(|_| busy_tokenizing())?;
+    let waiting = tokio::time::timeout(shared.config.body_timeout, shared.tokenizing.acquire());
+    let _place = waiting.await.map_err(|_| busy_tokenizing())?;
     let body: TokenizeRequest = read_json(&shared, request).await?;
     let backend = loaded(&shared)?;
     match body {
@@ -69,6 +70,7 @@ pub(super) async fn tokenize(
             let turns = messages
                 .into_iter()
                 .map(|turn| Turn { role: turn.role.into(), content: turn.content });
+            let max_tokens = max_tokens.unwrap_or(DEFAULT_MAX_TOKENS as usize);
             let fit = backend.fit(turns.collect(), max_tokens).await?;
             Ok(json(StatusCode::OK, &fit))
         }
