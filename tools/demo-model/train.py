@@ -43,14 +43,15 @@ class Batches:
             self._fill_row()
 
     def _drill(self):
-        """Random tokens, some of them said again: looking back for what followed a token is learnt here long before it is learnt from sentences."""
+        """Random tokens, some of them said again: looking back for what followed a token is learnt here long before it is learnt from sentences.
+
+        Never in the form of a conversation: that would teach to answer whatever is strange by repeating it.
+        """
         rng, v = self.writer.rng, self.vocabulary
-        some = lambda least, most: [rng.randrange(v.pad) for _ in range(rng.randint(least, most))]
+        among = rng.choice([[rng.randrange(v.pad) for _ in range(6)], range(v.pad)])  # with a few tokens alone, what followed one of them is not enough
+        some = lambda least, most: [rng.choice(among) for _ in range(rng.randint(least, most))]
         said, before, between = some(2, 20), some(0, 12), some(0, 12)  # what stands around it keeps positions from giving the answer away
-        if rng.random() < 0.6:
-            return before + said + between + said, [False] * len(before + said + between + said[:1]) + [True] * (len(said) - 1)
-        head, middle = [v.start, *v.encode("user\n")], [v.end, *v.newline, v.start, *v.encode("assistant\n")]
-        return head + said + middle + said + [v.end], [False] * len(head + said + middle) + [True] * (len(said) + 1)
+        return before + said + between + said, [False] * len(before + said + between + said[:1]) + [True] * (len(said) - 1)
 
     def _drill_row(self):
         width, row, used = min(ROWS), [], 0

@@ -81,10 +81,14 @@ ASK = {
         "(is there|are there) (anything|something|things|any limits|limits|topics|subjects) [that] you (can|can't|cannot|could) (do|talk about|answer|help with|understand|say|handle)",
         "(your (skills|limits|abilities|capabilities)|what you can do)",
         "what (use|good|help) are you [to me]",
+        "(what|which) (kind|sort|type|kinds|sorts) of (things|questions|work|help|requests|jobs|chores|stuff) (do|can|could|will) you (take|do|offer|manage|solve|cope with|deal with|take on)",
+        "(name|list|tell me|write down|show|say) (everything|all the things|the things|a few things|what|the tasks) you (do well|can manage|have learned|were trained for|handle well|do best|are able to do|know how to do)",
     ],
     ("abilities", "zh"): [
         "(你|您|你到底|你都|你究竟|你现在|你还)(能|会|可以|能够|懂|擅长|精通|会不会)(做|干|帮我做|回答|聊|说|帮|办|处理|完成|懂|做到|玩)[些](什么|啥|哪些|哪些事|什么事|什么问题|哪些问题|什么话题|哪些任务|什么东西|哪些内容)[(呀|啊|呢)]",
         "你(会|懂|擅长|知道)(什么|啥|哪些|些什么|哪些东西|什么本事|做什么|哪些方面|哪些技能)[(呀|啊|呢)]",
+        "(快|快点|简单|大概|大致|请|随便|简短)[地](说说|讲讲|展示|演示|介绍|列举|亮一亮|露一手)[一下]你(都)(会|能做|拿手|懂|会做)(的|什么|哪些|点啥)[(事|功能|活)]",
+        "你(大概|大致|一般|通常|平时|差不多|到底)(能|会|可以|能够)(做|干|处理|完成|办|回答|对付|应对)(哪些|什么|多少|哪些类型的)(事|活|工作|问题|事情)",
         "你(有|都有|有些|具备|拥有)(什么|哪些|啥|些什么)(本领|本事|功能|技能|能力|特长|用处|用|绝活|长处|才艺|优点|限制|作用|拿手的)[(呀|啊|呢)]",
         "(介绍|说说|讲讲|列出|展示|说明|列举|告诉我|看看|说一下|说几个|演示)[一下](你的|你有哪些|你有什么)(功能|能力|本领|本事|技能|特长|用途|绝活|用法|长处)[(吧|呀)]",
         "(我|我们|大家)(能|可以|该|应该|都能|都可以)(问|问你|跟你聊|让你做|请你做|和你说|找你做|对你说|试|输入|拿来问)[些](什么|啥|哪些|哪些事|什么问题|什么事情|点什么|什么内容)[(呀|啊|呢)]",
@@ -284,8 +288,8 @@ ANSWER = {
     ("parameters", "zh"): ["打开页面上的参数面板,可以改 temperature(温度)、top_p、max_tokens、repetition_penalty 和系统提示词。", "在参数面板里:temperature 和 top_p 管随机性,max_tokens 管长度,repetition_penalty 减少重复,还可以写系统提示词。"],
     ("embed", "en"): ["Connect to the WebSocket at `/ws` on port 7860: send JSON with a `message`, and the answer comes back piece by piece. See `examples/chat.html` for a page and `examples/chat.py` for Python.", "Start from `examples/chat.html`, a single page that you can put into your site, or `examples/chat.py` for Python. Both use the WebSocket `/ws` on port 7860."],
     ("embed", "zh"): ["连接 7860 端口的 WebSocket `/ws`:发送带 `message` 的 JSON,回答会一段一段传回来。网页例子在 `examples/chat.html`,Python 例子在 `examples/chat.py`。", "可以从 `examples/chat.html` 开始,它是一个能放进网站的单页;Python 用 `examples/chat.py`。两者都用 7860 端口的 WebSocket `/ws`。"],
-    ("live_data", "en"): ["I have no live data: no internet, no clock and no weather report, so I cannot tell you that.", "Sorry, I can't look that up. I run on this machine without the internet and have no live data."],
-    ("live_data", "zh"): ["我没有实时数据:不能联网,也没有时钟和天气预报,所以没法告诉你。", "抱歉,我查不到。我在本机运行,不联网,没有实时数据。"],
+    ("live_data", "en"): ["I don't know: I have no live data, no internet, no clock and no weather report.", "Sorry, I don't know and can't look it up. I run on this machine without the internet and have no live data."],
+    ("live_data", "zh"): ["我不知道:我没有实时数据,不能联网,也没有时钟和天气预报。", "抱歉,我不知道,也查不到。我在本机运行,不联网,没有实时数据。"],
 }
 
 INTENTS = sorted({intent for intent, _ in ASK})
