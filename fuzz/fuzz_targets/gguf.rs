@@ -1,8 +1,10 @@
-//! Opens bytes as a GGUF file. What opens must also be readable: every tensor, to its last row.
+//! Opens bytes as a GGUF file. What opens must also be readable: every tensor, to its last row, and
+//! its vocabulary and template must be usable or refused.
 
 #![no_main]
 
 use banter_engine::model_file::{LayerTensor, ModelFile, ModelSource, TensorName};
+use banter_engine::text::{Message, Role};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -10,6 +12,10 @@ fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&path, bytes).expect("a temporary file");
     if let Ok(file) = ModelFile::open(&ModelSource::Path(path)) {
         read_last_rows(&file);
+        if let Ok(text) = file.text() {
+            let content = "a b, 12 <|im_end|> 你好\n".to_owned();
+            let _ = text.prompt(&[Message { role: Role::User, content }]);
+        }
     }
 });
 

@@ -24,6 +24,7 @@ pub mod sampler;
 pub mod scheduler;
 pub mod text;
 
+mod printable;
 mod stop_flag;
 
 pub use banter_kernels::{Isa, IsaError, KvType};

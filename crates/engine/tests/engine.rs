@@ -1,6 +1,8 @@
 //! The engine as the server sees it, on small models of random weights.
 
+use std::fs;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use banter_engine::engine::{
@@ -8,9 +10,10 @@ use banter_engine::engine::{
     OpenError, Refusal, Submit,
 };
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
-use banter_engine::model_file::{ModelConfig, ModelSource};
+use banter_engine::model_file::{LayerTensor, ModelConfig, ModelFile, ModelSource, TensorName};
 use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{Message, Role};
+use half::f16;
 
 /// A model that answers in no time.
 fn quick_shape() -> ModelConfig {
@@ -40,14 +43,31 @@ fn slow_shape() -> ModelConfig {
     }
 }
 
-fn open(shape: ModelConfig, change: impl FnOnce(&mut EngineConfig)) -> Result<Engine, OpenError> {
-    // Loading reads the file and keeps nothing of it, so the folder may go when this returns.
+/// A model file in a folder that goes with it.
+struct MadeModel {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn made(shape: ModelConfig) -> MadeModel {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("model.gguf");
     let weights = WeightMix::named("q8_0").expect("q8_0 is a type");
     let spec = ModelSpec { name: "random".to_owned(), shape, weights, outliers: false, seed: 7 };
     make_model(&spec, &path, &mut |_| ()).expect("the model can be written");
-    let mut config = EngineConfig::new(ModelSource::Path(path));
+    MadeModel { _folder: folder, path }
+}
+
+fn open(shape: ModelConfig, change: impl FnOnce(&mut EngineConfig)) -> Result<Engine, OpenError> {
+    // Loading reads the file and keeps nothing of it, so the folder may go when this returns.
+    open_made(&made(shape), change)
+}
+
+fn open_made(
+    model: &MadeModel,
+    change: impl FnOnce(&mut EngineConfig),
+) -> Result<Engine, OpenError> {
+    let mut config = EngineConfig::new(ModelSource::Path(model.path.clone()));
     config.threads = NonZeroUsize::new(2);
     change(&mut config);
     Engine::open(config, &mut |_| ())
@@ -420,6 +440,29 @@ fn an_engine_that_cannot_open_says_why_before_it_loads() {
     for case in &cases {
         let error = open(quick_shape(), case.change).expect_err(case.message).to_string();
         assert!(error.starts_with(case.message), "{error}");
+    }
+}
+
+#[test]
+fn a_weight_that_is_no_number_fails_the_answer_and_not_the_engine() {
+    let model = made(quick_shape());
+    let original = fs::read(&model.path).expect("the file");
+    let file = ModelFile::open(&ModelSource::Path(model.path.clone())).expect("the model opens");
+    let down = file.tensor(TensorName::Layer(1, LayerTensor::Down)).expect("a tensor");
+    let mut row = vec![0; down.row_bytes()];
+    file.read_rows(down, 0..1, &mut row).expect("a row");
+    let place = original.windows(row.len()).position(|bytes| bytes == row).expect("the row");
+    for scale in [f16::NAN, f16::INFINITY] {
+        let mut damaged = original.clone();
+        damaged[place..place + 2].copy_from_slice(&scale.to_le_bytes());
+        fs::write(&model.path, damaged).expect("the file can be written");
+        let engine = open_made(&model, |_| ()).expect("the model opens");
+        for _ in 0..2 {
+            let reply = answer(&engine, ask(3, 5));
+            assert!(matches!(reply.finished.reason, FinishReason::Failed(_)), "{reply:?}");
+            assert_eq!(reply.text, "");
+        }
+        assert_all_free(engine.counters());
     }
 }
 

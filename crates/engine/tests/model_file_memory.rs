@@ -3,13 +3,34 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use banter_engine::model_file::{ModelFile, ModelSource};
+use banter_engine::text::{
+    Message, PreTokenizerKind, Role, Text, TokenId, TokenKind, Vocabulary, VocabularyToken,
+    parse_tokenizer_json,
+};
 
 /// What FAULTS allows, section M.
 const LIMIT_KIB: u64 = 64 * 1024;
 
-/// The most memory this process ever had, in KiB.
+/// Held by a test while it measures: memory is that of the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How much more memory than before this process has at most during `work`, in KiB.
+fn grown_kib(work: impl FnOnce()) -> u64 {
+    // Makes the peak what there is now.
+    fs::write("/proc/self/clear_refs", "5").expect("Linux");
+    let before = peak_kib();
+    work();
+    peak_kib() - before
+}
+
+/// The most memory this process had, in KiB.
 fn peak_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
@@ -38,6 +59,7 @@ fn gguf(keys: &[(&str, u32, u64)]) -> Vec<u8> {
 
 #[test]
 fn hostile_files_take_at_most_64_mib() {
+    let _alone = alone();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, bytes: &[u8], length: Option<u64>| {
         let path = folder.path().join(name);
@@ -60,14 +82,90 @@ fn hostile_files_take_at_most_64_mib() {
         (folder_with(folder.path(), "a", long_shape().as_bytes(), CONFIG), "tensor a: expected as"),
         (folder_with(folder.path(), "b", b"{}", &long_config()), "key model_type"),
     ];
-    let before = peak_kib();
     for (path, expected) in cases {
-        let error = ModelFile::open(&ModelSource::Path(path)).expect_err("a hostile file");
-        assert!(error.to_string().contains(expected), "{error}");
+        let grown = grown_kib(|| {
+            let error = ModelFile::open(&ModelSource::Path(path)).expect_err("a hostile file");
+            assert!(error.to_string().contains(expected), "{error}");
+        });
+        assert!(grown <= LIMIT_KIB, "{expected}: {grown} KiB more than before");
+        println!("{expected}: {grown} KiB more than before");
     }
-    let grown = peak_kib() - before;
-    assert!(grown <= LIMIT_KIB, "{grown} KiB more than before");
-    println!("{grown} KiB more than before");
+}
+
+/// Each as long as is allowed; the bytes of the file are there before.
+#[test]
+fn hostile_tokenizers_take_as_little() {
+    let _alone = alone();
+    struct Case {
+        begin: &'static str,
+        item: fn(usize) -> String,
+        end: &'static str,
+    }
+    let cases = [
+        Case { begin: r#"{"normalizer": ["#, item: |_| "0".to_owned(), end: "]}" },
+        Case { begin: r#"{"normalizer": {"#, item: |at| format!("\"{at}\":[]"), end: "}}" },
+        Case {
+            begin: r#"{"pre_tokenizer": {"pretokenizers": ["#,
+            item: |_| "{}".to_owned(),
+            end: "]}}",
+        },
+        Case {
+            begin: r#"{"added_tokens": ["#,
+            item: |at| format!(r#"{{"id":{at},"content":""}}"#),
+            end: "]}",
+        },
+        Case { begin: r#"{"model": {"vocab": {"#, item: |at| format!("\"{at}\":{at}"), end: "}}}" },
+        Case { begin: r#"{"model": {"merges": ["#, item: |_| "\"a b\"".to_owned(), end: "]}}" },
+        Case {
+            begin: r#"{"model": {"merges": ["#,
+            item: |_| r#"["a","b"]"#.to_owned(),
+            end: "]}}",
+        },
+    ];
+    for Case { begin, item, end } in cases {
+        let mut file = begin.to_owned();
+        for index in 0.. {
+            file.push_str(&item(index));
+            if file.len() > (32 << 20) - 200 {
+                break;
+            }
+            file.push(',');
+        }
+        file.push_str(end);
+        let grown = grown_kib(|| {
+            parse_tokenizer_json(file.as_bytes()).expect_err("a hostile file");
+        });
+        assert!(grown <= LIMIT_KIB, "{begin}: {grown} KiB more than before");
+        println!("{begin}: {grown} KiB more than before");
+    }
+}
+
+/// As many added tokens as are allowed, each beginning as the others do, and a long message of them.
+#[test]
+fn a_hostile_vocabulary_takes_as_little() {
+    let _alone = alone();
+    let normal = |text: String| VocabularyToken { text, kind: TokenKind::Normal };
+    let control = |text: String| VocabularyToken { text, kind: TokenKind::Control };
+    let printable = (33..127).chain(161..173).chain(174..256_u32);
+    let shifted = 256..324;
+    let bytes = printable.chain(shifted).map(|code| char::from_u32(code).expect("a character"));
+    let mut tokens: Vec<VocabularyToken> = bytes.map(|byte| normal(byte.to_string())).collect();
+    tokens.extend((2..360).map(|count| control("a".repeat(count))));
+    let vocabulary = Vocabulary {
+        tokens,
+        merges: Vec::new(),
+        pre_tokenizer: PreTokenizerKind::Qwen2,
+        add_bos: false,
+        bos: None,
+        end_tokens: vec![TokenId(0)],
+    };
+    let message = Message { role: Role::User, content: "a".repeat(1 << 20) };
+    let grown = grown_kib(|| {
+        let text = Text::new(&vocabulary, None).expect("a whole vocabulary");
+        text.prompt(&[message]).expect("a prompt");
+    });
+    assert!(grown <= LIMIT_KIB, "vocabulary: {grown} KiB more than before");
+    println!("vocabulary: {grown} KiB more than before");
 }
 
 const CONFIG: &str = r#"{"model_type": "qwen2", "hidden_act": "silu", "hidden_size": 32,

@@ -7,7 +7,7 @@ from . import about, exact, memory, noise, show, stories, unknown
 # Weight of each intent among the turns: exact answers and refusals are hard to learn, so they come often; stories are long, so they come seldom.
 WEIGHTS = {
     "greeting": 4, "identity": 5, "abilities": 4, "real_model": 4, "stop": 3.5, "reconnect": 4, "parameters": 4, "embed": 4, "live_data": 7,
-    "poem": 4, "quicksort": 3, "table": 3.5, "formula": 3.5, "list": 4.5, "bold": 4, "arithmetic": 15, "counting": 7, "repeat": 15, "memory": 15,
+    "poem": 4, "quicksort": 3, "table": 3.5, "formula": 3.5, "list": 4.5, "bold": 9, "arithmetic": 15, "counting": 7, "repeat": 20, "memory": 15,
     "not_told": 0.6, "story": 1.2, "unknown": 17,
 }
 SHOWN = {"poem": show.poem, "quicksort": show.quicksort, "table": show.table, "formula": show.formula, "list": show.bullets, "bold": show.bold,

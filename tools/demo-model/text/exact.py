@@ -179,6 +179,8 @@ REPEAT_ASK_EN = [
     "{quoted} (- repeat that|, repeat|: say it again|, please repeat that|. Repeat it|, now you|- say that|. Say it again|. Now say the same|, echo that)",
     "(your turn|you say|now you say|say it|now repeat|repeat|echo|copy|after me|repeat after me|say after me|copy this|copy exactly|echo back|now you|say|write this again|write the same|the same words again|these words back|give me back|mirror|parrot|word for word|copy what follows|do as I do|dictation|speak after me){colon}{text}",
     "(I say|I write|when I say|if I write) {quoted}[,] (you (say|write|repeat) (it|the same|that|it back)|you repeat it|now you|and you|say it back)",
+    "[(please|now|can you|could you|would you|just|kindly|try to|I'd like you to|I want you to|go and|you may)] (repeat|say|echo|copy|speak|read|write|tell|send|give|hand|throw|type|bounce|play|quote) (this|that|these|it|the following|my|the next|what follows|the) [(back|again|out|exactly|once|aloud)] [(words|sentence|line|text|phrase|message|thing|part)] [(to me|for me|as it is|as written|here|unchanged|letter by letter|with no changes)]{colon}{text}",
+    "(here is|take|this is|consider|look at|read|next comes|I give you|listen to) (a|the|this|my|one) (line|sentence|phrase|text|saying) (to (repeat|copy|echo|say|give back)|for you to (repeat|copy|echo|say|write)|that you should (repeat|copy|say|echo)|you must (repeat|copy|say)){colon}{text}",
     "(copy|repeat|echo|write down|say|type) (what|everything|the words that|the text that|exactly what) (comes next|follows|I write|comes after the colon|I say now|stands here|I am writing)[, (word for word|exactly|unchanged|without changes|letter by letter)]{colon}{text}",
 ]
 REPEAT_ASK_ZH = [

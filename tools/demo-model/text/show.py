@@ -221,6 +221,12 @@ BOLD_ASK_EN = [
     "(make|turn|set|can you make|could you make|please make|I want|I'd like) [the (word|text)] {word} bold",
     "(bold|embolden|emphasise|highlight|stress|bold the word|mark in bold) [(the word|this word|this|this:)] {word} [(in bold|with bold|please)]",
     "{word} (in bold|bold please|bold|in bold letters|as bold text|: make it bold|should be bold|make that bold)",
+    "(let|have|get|can you get|could you let|I want|I need|I'd like|we need|show me|I would love) [the (word|name|text|term|single word)] {word} (to be|be|being|) (shown|written|typed|set|displayed|rendered|highlighted|marked|put|done|formatted|drawn) (in|with|using|as) " + BOLD_WORD_EN,
+    "(let|have|make|see that|can you make|could you let|help) [the (word|name|text|term)] {word} (appear|come out|show up|look|become|turn|get|end up|be|pop up|come across) [(in|as|all|fully)] (bold|bold type|bold letters|boldface)",
+    "(send|return|write|print|type|say|repeat|show|hand|can you send|could you type|please return) [(me|us)] [the (word|name|text|term)] {word} (to me|for me|once|here|again|once more|this time|right here|on its own|alone) (in|as|using|with) " + BOLD_WORD_EN,
+    "(use|apply|put|add|try|take|with|can you use|could you apply|please use) " + BOLD_WORD_EN + " (for|on|to write|around|to stress|to show|when you write|to print) [(the (word|name|term)|just|only)] {word} [(please|now|for me|only|here)]",
+    "(the word|my word is|word:|the term|one word:|here is my word:|take the word|the name) {word}[(,|.|;| -)] (bold it|in bold please|make it bold|please write it in bold|turn it bold|show it in bold|now in bold|I want it bold|bold, please)",
+    "(what does|how does|how would|show me how|I wonder how) [the word] {word} (look|looks|appear|read) (in|as|when set in) (bold|boldface|bold type|bold letters)",
 ]
 BOLD_ANY_EN = [
     MAKE_EN + " (something|some (text|words|word)|a (word|line|sentence|few words|text|greeting)|anything|one word|any (word|sentence)|a sentence with (a|one) (bold word|word in bold)|any sentence with a bold word|bold words|a bold (word|text|line)|a phrase) [(in|with|using)] " + BOLD_WORD_EN,
@@ -235,6 +241,11 @@ BOLD_ASK_ZH = [
     "{word}(加粗|用粗体|粗体|要加粗|变粗体|请加粗|加粗一下|用加粗|这个词要加粗)",
     "(让|使|叫)[(词语|这个词)]{word}[(这个词|)](变粗|加粗|变成粗体|以粗体显示|用粗体突出|粗一点|显眼一些,用粗体)",
     "(我想|想|我要|希望)(看到|看|让|要)[(词语)]{word}(用粗体|加粗|以粗体|用粗体显示|加粗显示|用粗体写出来|变成粗体)",
+    "(你能|能不能|可以|你会|能|可不可以|麻烦你|是否可以)(用|拿|以)(粗体|加粗|粗体字|加粗字)(写|打出|显示|写出|标出|表示|展示)[(词语|这个词)]{word}(吗|么|好吗|行吗|可以吗|呢|)",
+    "(你能|能不能|可以|能|可不可以)(把|将)[(词语|单词)]{word}(加粗|变粗|写成粗体|标成粗体|设成粗体)(吗|么|好吗|行吗|一下吗|可以吗|)",
+    "(给|为|对)[(词语|这个词)]{word}(加上粗体|用上粗体|加个粗体|加一下粗|套上粗体|设粗体)[(吧|谢谢|好吗|吗)]",
+    "(我的词是|词是|词语是|这个词是|有个词叫|一个词){word}[(,|。|;)](请加粗|用粗体写|要粗体|把它加粗|给它加粗|变成粗体|粗体显示)",
+    "{word}(用粗体怎么写|加粗是什么样|写成粗体看看|加粗后什么样|的粗体|粗体版|,粗体,谢谢)",
 ]
 BOLD_ANY_ZH = [
     MAKE_ZH + "(一个|一段|一句|几个|一些|点|个|)[(带|有|用)](粗体|加粗|粗体的|加粗的|粗体字|加粗文字|粗体文字)[的](字|词|话|文字|句子|内容|东西|)",
@@ -305,8 +316,8 @@ def bold(rng: random.Random, language: str) -> tuple[str, str]:
         ask = pick(rng, BOLD_ANY_EN if english else BOLD_ANY_ZH)
         return ask, rng.choice(["This word is **bold**."] if english else ["这是**粗体**文字。"])
     word = words.word(rng, language)
-    if english and rng.random() < 0.2:
-        word += " " + words.word(rng, language)
+    if rng.random() < 0.2:
+        word += (" " if english else "") + words.word(rng, language)
     written = rng.choice([word, word, f'"{word}"', word.upper()]) if english else rng.choice([word, word, f"“{word}”", f"「{word}」"])
     ask = pick(rng, BOLD_ASK_EN if english else BOLD_ASK_ZH, {"word": written}).replace("““", "“").replace("””", "”")
     return ask, "**" + (word.upper() if english and word.upper() in written else word) + "**"

@@ -68,7 +68,7 @@ NOUNS_ZH = """河流 石头 台灯 窗户 花园 桥梁 时钟 水壶 火车 梯
 豆子 小麦 玉米 黄油 酸奶 蜂蜜 肉桂 菜谱 烤箱 菜刀 叉子 勺子 盘子 杯子 衬衫 大衣 鞋子 帽子 手套 羊毛 棉花 丝绸 皮革 铜 钢铁 铝 玻璃 塑料 橡胶 石油 天然气 煤炭 铀 氢气 氧气 碳 原子 分子 电子 光子 引力 能量 熵 压强 速度 方程 定理 积分 矩阵 向量 概率
 统计 几何 代数 经济 通货膨胀 出口 股票 债券 创业 营销 工资 养老金 房租 房贷 护照 签证 机场 酒店 海滩 高山 滑雪 足球 围棋 拳击 马拉松 奥运会 瑜伽 蜘蛛 蜜蜂 蝴蝶 蚂蚁 鲨鱼 三文鱼 鹦鹉 鸽子 蛇 蜥蜴 青蛙 骆驼 驴 山羊 绵羊 奶牛 猪 鸡 鸭子 鹅 恐龙 化石
 猛犸 橡树 松树 竹子 苔藓 蘑菇 种子 树根 树叶 花瓣 花粉 土壤 肥料 干旱 洪水 气候 污染 回收 太阳能 风车 核能 激光 雷达 导航 互联网 浏览器 数据库 编译器 算法 加密 比特币 区块链 内核 婚礼 葬礼 生日 假期 圣诞节 端午节 中秋节 玩具 拼图 气球 风筝 秋千
-小狗 小猫 婴儿 叔叔 表哥 邻居 朋友 敌人 英雄 海盗 巫师 幽灵 吸血鬼 独角兽 美人鱼 唐朝 宋朝 红楼梦 西游记 书法 京剧 中药 针灸 太极拳 高铁 地铁 长城 故宫 长江 黄河 泰山""".split()
+小狗 小猫 婴儿 叔叔 爸爸 妈妈 爷爷 奶奶 哥哥 姐姐 妹妹 弟弟 宝宝 娃娃 星星 猩猩 蝈蝈 泡泡 表哥 邻居 朋友 敌人 英雄 海盗 巫师 幽灵 吸血鬼 独角兽 美人鱼 唐朝 宋朝 红楼梦 西游记 书法 京剧 中药 针灸 太极拳 高铁 地铁 长城 故宫 长江 黄河 泰山""".split()
 ADJECTIVES_ZH = "旧 新 红 蓝 小 大 安静的 吵闹的 破 金色的 木头 银色的 空 快乐的 悲伤的 勇敢的 懒 聪明的 冷 暖和的 明亮的 黑 高 矮 圆 扁 重 轻 甜 苦 古老的 现代的 有名的 稀有的 奇怪的 绿 湿 干 软 硬 年轻的 瘦 宽 窄 深 浅 诚实的 骄傲的 困倦的".split()
 VERBS_ZH = "画 造 搬 打开 关上 洗 切 烤 煮 炒 种 浇 爬 唱 玩 读 写 开 骑 捉 扔 踢 推 拉 修 打扫 卖 买 租 找 藏 折 缝 织 融化 冷冻 晒 剥 搅拌 磨 擦 量 称 教 学 训练 喂 收割 挖 拆 保养 清洗 挑选".split()
 PLACES_EN = "on the roof,by the river,in the garden,at the station,under the table,behind the house,near the lake,in the rain,after lunch,before dawn,on Monday,in silence,at midnight,with great care,every summer".split(",")
@@ -84,8 +84,12 @@ def invented_en(rng: random.Random) -> str:
 
 
 def invented_zh(rng: random.Random, length: int | None = None) -> str:
-    """Random characters side by side."""
-    return "".join(rng.choice(HANZI) for _ in range(length or rng.choice([1, 2, 2, 2, 3, 4])))
+    """Random characters side by side, now and then one of them twice, as in 妈妈."""
+    characters = [rng.choice(HANZI) for _ in range(length or rng.choice([1, 2, 2, 2, 3, 4]))]
+    if len(characters) > 1 and rng.random() < 0.15:
+        at = rng.randrange(1, len(characters))
+        characters[at] = characters[at - 1]
+    return "".join(characters)
 
 
 def word(rng: random.Random, language: str) -> str:
@@ -131,13 +135,15 @@ def sentence(rng: random.Random, language: str) -> str:
     roll = rng.random()
     if language == "en":
         if roll < 0.3:
-            return " ".join(word(rng, "en") for _ in range(rng.randint(2, 7)))
-        noun = lambda: rng.choice(["the", "a", "my", "your", "our", "her", "every", "this", "two", "five"]) + " " + rng.choice([rng.choice(ADJECTIVES_EN) + " ", ""]) + word(rng, "en")
+            return " ".join(word(rng, "en") for _ in range(rng.randint(1, 7)))
+        noun = lambda: rng.choice(["the", "a", "my", "your", "our", "her", "every", "this", "two", "five", "no", "some"]) + " " + rng.choice([rng.choice(ADJECTIVES_EN) + " ", ""]) + word(rng, "en")
+        if roll < 0.4:
+            return f"{rng.choice([rng.choice(ADJECTIVES_EN) + ' ', ''])}{word(rng, 'en')}s {rng.choice(['never', 'always', 'often', 'seldom', 'can', 'will', 'must', 'do not', 'like to', ''])} {rng.choice(VERBS_EN)} {rng.choice(['', rng.choice(PLACES_EN), noun()])}".replace("  ", " ").strip()
         if roll < 0.5:
             return f"{noun()} is {rng.choice(ADJECTIVES_EN)} {rng.choice(['', 'and ' + rng.choice(ADJECTIVES_EN), rng.choice(PLACES_EN)])}".strip()
         return f"{noun()} {rng.choice(PAST_EN)} {noun()} {rng.choice(['', rng.choice(PLACES_EN)])}".strip()
     if roll < 0.25:
-        return "".join(rng.choice(HANZI) for _ in range(rng.randint(3, 9)))
+        return invented_zh(rng, rng.randint(3, 9))
     noun = lambda: rng.choice(["", "我的", "那只", "一个", "他的", "两个", "这"]) + rng.choice([rng.choice(ADJECTIVES_ZH), ""]) + word(rng, "zh")
     if roll < 0.45:
         return f"{noun()}很{rng.choice(ADJECTIVES_ZH).rstrip('的')}"

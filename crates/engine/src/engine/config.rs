@@ -7,9 +7,8 @@ use banter_kernels::{Isa, KvType};
 
 use super::memory::MemoryError;
 use crate::model::ModelError;
-use crate::model_file::{ModelFileError, ModelSource, SamplingDefaults};
+use crate::model_file::{MIN_CONTEXT_TOKENS, ModelFileError, ModelSource, SamplingDefaults};
 use crate::scheduler::MIN_PROMPT_ROWS;
-use crate::text::TextError;
 
 /// What an engine is opened with; start from [`EngineConfig::new`].
 #[derive(Clone, Debug)]
@@ -47,9 +46,6 @@ pub struct EngineConfig {
 /// The longest context without being asked for a longer one: a conversation's worth, and a cache
 /// that fits beside the weights on a usual machine.
 pub const DEFAULT_CONTEXT_TOKENS: usize = 8_192;
-
-/// The shortest context: room for a template, a question and an answer.
-pub const MIN_CONTEXT_TOKENS: usize = 32;
 
 /// Each thread more is worth its coordination only with this many parameters to share.
 const PARAMETERS_PER_THREAD: u64 = 10_000_000;
@@ -131,9 +127,6 @@ pub enum OpenError {
     /// The model file is wrong.
     #[error(transparent)]
     ModelFile(#[from] ModelFileError),
-    /// The vocabulary or the chat template is wrong.
-    #[error(transparent)]
-    Text(#[from] TextError),
     /// There is too little memory; found before anything was loaded.
     #[error(transparent)]
     Memory(#[from] MemoryError),

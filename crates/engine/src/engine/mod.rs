@@ -35,9 +35,7 @@ use std::time::Instant;
 
 use banter_kernels::{Isa, Pool};
 
-pub use config::{
-    DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, MIN_CONTEXT_TOKENS, OpenError,
-};
+pub use config::{DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, OpenError};
 pub use generation::{
     Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
     MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
@@ -97,7 +95,7 @@ impl Engine {
         let file = ModelFile::open(&config.source)?;
         let trained_context = file.config().trained_context;
         let context_tokens = config.context_for(trained_context)?;
-        let text = Arc::new(Text::new(file.vocabulary(), file.chat_template())?);
+        let text = Arc::new(file.text()?);
         let machine = Machine::here();
         let mut runner_config = RunnerConfig {
             kv_type: config.kv_type,

@@ -1,5 +1,7 @@
 //! Hyper-parameters and their limits.
 
+use banter_kernels::kv::MAX_HEAD_DIM;
+
 use super::error::Fault;
 
 /// The checked hyper-parameters of a Qwen2 model.
@@ -34,10 +36,13 @@ pub struct ModelConfig {
 pub(super) const MAX_LAYERS: u64 = 512;
 pub(super) const MAX_HIDDEN: u64 = 1 << 16;
 pub(super) const MAX_HEADS: u64 = 1 << 10;
-pub(super) const MAX_HEAD_DIM: u64 = 1 << 10;
 pub(super) const MAX_FEED_FORWARD: u64 = 1 << 18;
 pub(super) const MAX_VOCABULARY_ROWS: u64 = 1 << 20;
 pub(super) const MAX_CONTEXT: u64 = 1 << 24;
+
+/// The shortest context a model may be trained for, or an engine be opened with: room for a
+/// template, a question and an answer.
+pub const MIN_CONTEXT_TOKENS: usize = 32;
 
 /// Hyper-parameters as a file states them, with the keys it uses for them.
 pub(super) struct RawConfig {
@@ -85,7 +90,7 @@ impl RawConfig {
             head_dim: head_dim(self.head_dim, &self.heads, hidden)?,
             feed_forward: within(&self.feed_forward, MAX_FEED_FORWARD)?,
             vocabulary_rows: within(&self.vocabulary_rows, MAX_VOCABULARY_ROWS)?,
-            trained_context: within(&self.trained_context, MAX_CONTEXT)?,
+            trained_context: trained_context(&self.trained_context)?,
             rope_base: between(&self.rope_base, 1.0, 1e12)?,
             rms_eps: between(&self.rms_eps, 1e-12, 0.1)?,
             tied_embeddings: self.tied_embeddings,
@@ -105,12 +110,20 @@ fn head_dim(
         }
         None => return Err(wrong(heads, format!("a divisor of the hidden size {hidden}"))),
     };
-    let head_dim = within(&stated, MAX_HEAD_DIM)?;
+    let head_dim = within(&stated, MAX_HEAD_DIM as u64)?;
     if !head_dim.is_multiple_of(2) {
         let expected = "heads of an even width, for rotary positions";
         return Err(Fault::key(&stated.key, expected, format!("a width of {head_dim}")));
     }
     Ok(head_dim)
+}
+
+fn trained_context(stated: &Stated<u64>) -> Result<usize, Fault> {
+    let tokens = within(stated, MAX_CONTEXT)?;
+    if tokens < MIN_CONTEXT_TOKENS {
+        return Err(wrong(stated, format!("{MIN_CONTEXT_TOKENS} to {MAX_CONTEXT}")));
+    }
+    Ok(tokens)
 }
 
 /// `stated` as a size from 1 to `limit`.

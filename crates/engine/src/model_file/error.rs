@@ -1,7 +1,9 @@
 //! What can be wrong with a model file.
 
-use std::error::Error;
 use std::io;
+
+use crate::printable::printable;
+use crate::text::TextError;
 
 /// A model file that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +12,6 @@ pub struct ModelFileError {
     /// The file, folder or embedded model at fault.
     pub file: String,
     /// What is wrong with it.
-    #[source]
     pub fault: Fault,
 }
 
@@ -93,9 +94,9 @@ pub enum Fault {
         /// What to do about it.
         advice: String,
     },
-    /// The tokenizer is malformed.
-    #[error("tokenizer: {0}")]
-    Tokenizer(Box<dyn Error + Send + Sync>),
+    /// The vocabulary or the chat template is wrong.
+    #[error("{0}")]
+    Text(TextError),
 }
 
 impl Fault {
@@ -126,28 +127,4 @@ impl Fault {
     pub(super) fn in_file(self, file: &str) -> ModelFileError {
         ModelFileError { file: file.to_string(), fault: self }
     }
-}
-
-/// The longest piece of a file's own text that an error repeats.
-const PRINTABLE_CHARS: usize = 80;
-
-/// Text from a file, made safe to print: on one line, without control characters, and not longer
-/// than an error can bear.
-pub(super) fn printable(text: &str) -> String {
-    printable_within(text, PRINTABLE_CHARS)
-}
-
-/// [`printable`] with a limit of its own.
-pub(super) fn printable_within(text: &str, limit: usize) -> String {
-    let mut printable = String::new();
-    for letter in text.chars().take(limit) {
-        match letter {
-            '"' | '\'' | '\\' => printable.push(letter),
-            other => printable.extend(other.escape_debug()),
-        }
-    }
-    if text.chars().nth(limit).is_some() {
-        printable.push('…');
-    }
-    printable
 }

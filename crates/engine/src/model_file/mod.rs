@@ -37,10 +37,10 @@ use std::path::PathBuf;
 
 use banter_kernels::blocks::BlockType;
 
-use crate::text::Vocabulary;
+use crate::text::{Text, TextError, Vocabulary};
 use bytes::Bytes;
 
-pub use config::ModelConfig;
+pub use config::{MIN_CONTEXT_TOKENS, ModelConfig};
 pub use error::{Fault, ModelFileError};
 pub use tensors::{LayerTensor, TensorInfo, TensorName};
 
@@ -84,6 +84,8 @@ pub struct SamplingDefaults {
     pub top_p: Option<f32>,
     /// How many tokens stay; 0 is all.
     pub top_k: Option<u32>,
+    /// Least probability, as a part of the highest.
+    pub min_p: Option<f32>,
     /// Divides the logits of tokens already there; 1 is none.
     pub repetition_penalty: Option<f32>,
 }
@@ -95,12 +97,20 @@ struct About {
     text: Option<String>,
 }
 
+/// The files that what makes text stands in, as errors call them.
+#[derive(Debug)]
+struct TextSources {
+    vocabulary: String,
+    chat_template: String,
+}
+
 /// Everything a reader has found and checked.
 struct Checked {
     config: ModelConfig,
     about: About,
     vocabulary: Vocabulary,
     chat_template: Option<String>,
+    text_sources: TextSources,
     sampling_defaults: SamplingDefaults,
     tensors: HashMap<TensorName, TensorInfo>,
     parts: Vec<Bytes>,
@@ -113,6 +123,7 @@ pub struct ModelFile {
     description: Description,
     vocabulary: Vocabulary,
     chat_template: Option<String>,
+    text_sources: TextSources,
     sampling_defaults: SamplingDefaults,
     tensors: HashMap<TensorName, TensorInfo>,
     parts: Vec<Bytes>,
@@ -148,6 +159,19 @@ impl ModelFile {
     /// The chat template, unparsed.
     pub fn chat_template(&self) -> Option<&str> {
         self.chat_template.as_deref()
+    }
+
+    /// The vocabulary and the chat template, made ready for use.
+    ///
+    /// Errors: one of them contradicts itself, or is built to exhaust the machine.
+    pub fn text(&self) -> Result<Text, ModelFileError> {
+        Text::new(&self.vocabulary, self.chat_template()).map_err(|error| {
+            let file = match error {
+                TextError::Template(_) => &self.text_sources.chat_template,
+                _ => &self.text_sources.vocabulary,
+            };
+            Fault::Text(error).in_file(file)
+        })
     }
 
     /// Sampling parameters the makers recommend.
@@ -195,6 +219,7 @@ impl ModelFile {
             description,
             vocabulary: checked.vocabulary,
             chat_template: checked.chat_template,
+            text_sources: checked.text_sources,
             sampling_defaults: checked.sampling_defaults,
             tensors,
             parts: checked.parts,

@@ -10,6 +10,7 @@ pub(super) struct RawSampling {
     pub temperature: Option<Stated<f64>>,
     pub top_p: Option<Stated<f64>>,
     pub top_k: Option<Stated<u64>>,
+    pub min_p: Option<Stated<f64>>,
     pub repetition_penalty: Option<Stated<f64>>,
 }
 
@@ -29,6 +30,7 @@ impl RawSampling {
             temperature: within(self.temperature, 0.0, 100.0)?,
             top_p: within(self.top_p, 1e-6, 1.0)?,
             top_k: top_k.transpose()?,
+            min_p: within(self.min_p, 0.0, 1.0)?,
             repetition_penalty: within(self.repetition_penalty, 0.01, 100.0)?,
         })
     }

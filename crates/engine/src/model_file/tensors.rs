@@ -6,7 +6,8 @@ use banter_kernels::blocks::BlockType;
 
 use super::bytes::Bytes;
 use super::config::ModelConfig;
-use super::error::{Fault, ModelFileError, printable};
+use super::error::{Fault, ModelFileError};
+use crate::printable::printable;
 
 /// Twice what a model of the most layers has.
 pub(super) const MAX_TENSORS: u64 = 1 << 14;

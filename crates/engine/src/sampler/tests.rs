@@ -74,6 +74,16 @@ fn chi_square_deviation(counts: &[u32], probabilities: &[f64], draws: u32) -> f6
 
 #[test]
 fn every_filter_draws_from_its_exact_distribution() {
+    assert_exact_distributions(50_000);
+}
+
+#[test]
+#[ignore = "takes minutes; part of make test-long"]
+fn every_filter_draws_from_its_exact_distribution_a_million_times() {
+    assert_exact_distributions(1_000_000);
+}
+
+fn assert_exact_distributions(draws: u32) {
     let cases = [
         seeded(),
         SamplingParams { temperature: 0.5, ..seeded() },
@@ -96,7 +106,6 @@ fn every_filter_draws_from_its_exact_distribution() {
         let sampler = sampler(params.clone());
         let mut scratch = SampleScratch::default();
         let mut counts = vec![0; logits.len()];
-        let draws = 20_000;
         for position in 0..draws as usize {
             let mut logits = logits.clone();
             let token = sampler

@@ -9,7 +9,7 @@ pub enum TextError {
     #[error("vocabulary: {0}")]
     Vocabulary(String),
     /// `tokenizer.json` is not what Qwen2's is; says where.
-    #[error("tokenizer.json: {0}")]
+    #[error("tokenizer: {0}")]
     TokenizerJson(String),
     /// The chat template is wrong or too costly.
     #[error("chat template: {0}")]

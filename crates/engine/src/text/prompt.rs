@@ -45,8 +45,8 @@ impl Text {
         };
         Ok(Text {
             tokenizer: Tokenizer::new(vocabulary)?,
-            scaffold: Scaffold::new(vocabulary, template.unwrap_or_default())?,
             template: Template::new(template, ends)?,
+            scaffold: Scaffold::new(vocabulary, template.unwrap_or_default())?,
             answers: Answers::default(),
             bos: vocabulary.bos.filter(|_| vocabulary.add_bos),
             end_tokens: vocabulary.end_tokens.clone(),

@@ -9,9 +9,17 @@
 //! Literals of tokens that are shown as text and that the template quotes are therefore only
 //! preceded by the mark, and stay whole for the template to find.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 
-use super::{TextError, TokenId, TokenKind, Vocabulary};
+use super::error::shown;
+use super::{TextError, TokenId, TokenKind, Vocabulary, VocabularyToken};
+
+/// Most added tokens; known vocabularies have some thirty.
+pub(super) const ADDED_TOKENS: usize = 4096;
+/// Longest added token in bytes, and all of them together; known ones have some thirty, and some
+/// thousand together.
+pub(super) const ADDED_TOKEN_BYTES: usize = 512;
+const ALL_ADDED_BYTES: usize = 64 * 1024;
 
 /// Begins every mark; content's own are escaped. From a plane for private use.
 const MARK: char = '\u{f0ba2}';
@@ -27,9 +35,11 @@ const TOKENS: char = 't';
 /// Added tokens of a vocabulary, found in rendered text.
 #[derive(Debug)]
 pub(super) struct Scaffold {
+    /// Finds the longest literal at the first place where one begins.
     literals: AhoCorasick,
-    /// To break content: finds every occurrence, overlapping ones too.
-    everywhere: AhoCorasick,
+    /// To break content: finds the literal that ends first.
+    first_to_end: AhoCorasick,
+    texts: Vec<String>,
     ids: Vec<TokenId>,
     /// Whether content may hold each literal whole, behind a mark.
     stays_whole: Vec<bool>,
@@ -49,25 +59,25 @@ pub(super) enum Part {
 impl Scaffold {
     /// Prepares the added tokens of a vocabulary, beside the template that may look for them.
     ///
-    /// Errors: an added token of fewer than two characters, which could not be told from text.
+    /// Errors: an added token of fewer than two characters, which could not be told from text;
+    /// more of them, or longer ones, than any vocabulary has.
     pub(super) fn new(vocabulary: &Vocabulary, template: &str) -> Result<Scaffold, TextError> {
         let mut ids = Vec::new();
         let mut stays_whole = Vec::new();
         let mut texts = Vec::new();
+        let mut all_bytes = 0;
         for (index, token) in vocabulary.tokens.iter().enumerate() {
             if !matches!(token.kind, TokenKind::Control | TokenKind::UserDefined) {
                 continue;
             }
-            if token.text.chars().nth(1).is_none() {
-                let what = format!("added token {:?}: expected two characters or more", token.text);
-                return Err(TextError::Vocabulary(what));
-            }
+            all_bytes += token.text.len();
+            check_added(token, texts.len() + 1, all_bytes)?;
             ids.push(TokenId(u32::try_from(index).expect("the tokenizer counted the tokens")));
-            texts.push(token.text.as_str());
             let is_quoted = ['\'', '"']
                 .iter()
                 .any(|quote| template.contains(&format!("{quote}{}{quote}", token.text)));
             stays_whole.push(token.kind == TokenKind::UserDefined && is_quoted);
+            texts.push(token.text.clone());
         }
         let build = |kind| {
             AhoCorasick::builder().match_kind(kind).build(&texts).map_err(|error| {
@@ -76,7 +86,8 @@ impl Scaffold {
         };
         Ok(Scaffold {
             literals: build(MatchKind::LeftmostLongest)?,
-            everywhere: build(MatchKind::Standard)?,
+            first_to_end: build(MatchKind::Standard)?,
+            texts,
             ids,
             stays_whole,
         })
@@ -84,35 +95,47 @@ impl Scaffold {
 
     /// Whether content spells an added token.
     pub(super) fn is_spelled_in(&self, content: &str) -> bool {
-        self.everywhere.is_match(content)
+        self.first_to_end.is_match(content)
     }
 
-    /// Content as the template may have it: no literal is whole unless a mark precedes it, every
-    /// [`MARK`] is escaped.
+    /// Content as the template may have it: no literal is whole unless a mark precedes it, nor
+    /// becomes whole by what another message ends with, and every [`MARK`] is escaped.
     pub(super) fn guard(&self, content: &str) -> String {
-        let mut marks: Vec<usize> = self
-            .everywhere
-            .find_overlapping_iter(content)
-            .map(|found| {
-                let first = content[found.start()..].chars().next().map_or(0, char::len_utf8);
-                let stays_whole = self.stays_whole[found.pattern().as_usize()];
-                found.start() + if stays_whole { 0 } else { first }
-            })
-            .collect();
-        marks.sort_unstable();
-        let mut marks = marks.into_iter().peekable();
         let mut guarded = String::with_capacity(content.len());
-        for (index, character) in content.char_indices() {
-            if marks.peek() == Some(&index) {
-                guarded.extend([MARK, BREAK]);
-                while marks.next_if_eq(&index).is_some() {}
-            }
-            guarded.push(character);
-            if character == MARK {
-                guarded.push(SELF);
+        let mut copied = 0;
+        let mut mark_at = |place: usize| {
+            push_escaped(&content[copied..place], &mut guarded);
+            guarded.push_str(MARKED);
+            copied = place;
+        };
+        // A template may trim content before it puts it behind other content.
+        let trimmed = content.trim_start();
+        if self.ends_a_literal(trimmed) {
+            mark_at(content.len() - trimmed.len());
+        }
+        // The literal that ends first is broken before its last character, which breaks all others
+        // around that place as well; what begins there stands behind the mark.
+        let mut from = 0;
+        while let Some(found) = self.first_to_end.find(Input::new(content).range(from..)) {
+            let literal = &content[found.range()];
+            if self.stays_whole[found.pattern().as_usize()] {
+                mark_at(found.start());
+                from = found.start() + literal.chars().next().map_or(1, char::len_utf8);
+            } else {
+                from = found.end() - literal.chars().next_back().map_or(1, char::len_utf8);
+                mark_at(from);
             }
         }
+        push_escaped(&content[copied..], &mut guarded);
         guarded
+    }
+
+    /// Whether text begins with the rest of a literal.
+    fn ends_a_literal(&self, text: &str) -> bool {
+        let rest_begins = |literal: &str| {
+            literal.char_indices().skip(1).any(|(index, _)| text.starts_with(&literal[index..]))
+        };
+        self.texts.iter().any(|literal| rest_begins(literal))
     }
 
     /// A placeholder for tokens that stand for a whole message.
@@ -134,6 +157,32 @@ impl Scaffold {
         }
         push_text(&rendered[text_start..], &mut parts);
         parts
+    }
+}
+
+fn check_added(token: &VocabularyToken, count: usize, all_bytes: usize) -> Result<(), TextError> {
+    let what = if token.text.chars().nth(1).is_none() {
+        format!("added token {}: expected two characters or more", shown(&token.text))
+    } else if token.text.len() > ADDED_TOKEN_BYTES {
+        let (token, found) = (shown(&token.text), token.text.len());
+        format!("added token {token}: expected at most {ADDED_TOKEN_BYTES} bytes, found {found}")
+    } else if count > ADDED_TOKENS {
+        format!("added tokens: expected at most {ADDED_TOKENS}, found more")
+    } else if all_bytes > ALL_ADDED_BYTES {
+        format!("added tokens: expected at most {ALL_ADDED_BYTES} bytes in all, found more")
+    } else {
+        return Ok(());
+    };
+    Err(TextError::Vocabulary(what))
+}
+
+/// Appends people's text with every [`MARK`] of its own escaped.
+fn push_escaped(text: &str, guarded: &mut String) {
+    for (index, piece) in text.split(MARK).enumerate() {
+        if index > 0 {
+            guarded.extend([MARK, SELF]);
+        }
+        guarded.push_str(piece);
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
-use banter_engine::model_file::{LayerTensor, ModelConfig, ModelFile, TensorName};
+use banter_engine::model_file::{LayerTensor, ModelConfig, ModelFile, ModelFileError, TensorName};
+use banter_engine::text::{Message, Role};
 use banter_kernels::blocks::BlockType;
 
 use super::builder::Gguf;
@@ -48,6 +49,18 @@ fn realistic_model() -> (TempModel, u64) {
     let data = fs::metadata(&model.path).expect("a file").len() - file.description().weight_bytes;
     // Every tensor is a multiple of 32 bytes, so the data hold nothing else.
     (model, data)
+}
+
+/// Uses all of a model but the computation: its text side, and the last row of every tensor.
+///
+/// Errors: a vocabulary or template that contradicts itself, by the name of the file.
+fn use_all(file: &ModelFile) -> Result<(), ModelFileError> {
+    read_all_tensors(file);
+    let text = file.text()?;
+    let message = Message { role: Role::User, content: "a <|im_end|> 你好".to_string() };
+    // A damaged template may refuse the conversation or say something else.
+    let _ = text.prompt(&[message]);
+    Ok(())
 }
 
 /// Reads the last row of every tensor.
@@ -100,11 +113,8 @@ fn a_flipped_bit_of_metadata_is_an_error_or_a_model_that_can_be_read() {
         let place = numbers.below(data_start);
         let flipped = original[place as usize] ^ (1 << numbers.below(8));
         file.write_all_at(&[flipped], place).expect("a flipped bit");
-        match model.open() {
-            Ok(file) => {
-                read_all_tensors(&file);
-                loaded += 1;
-            }
+        match model.open().and_then(|file| use_all(&file)) {
+            Ok(()) => loaded += 1,
             Err(error) => {
                 assert_eq!(error.file, model.path.display().to_string());
                 refused += 1;
@@ -112,9 +122,9 @@ fn a_flipped_bit_of_metadata_is_an_error_or_a_model_that_can_be_read() {
         }
         file.write_all_at(&[original[place as usize]], place).expect("the bit restored");
     }
-    // Most bits are text of tokens, which may be anything; structure is noticed.
+    // Most bits are text of tokens, and few of those may be changed without a token or merge missing.
     assert_eq!(refused + loaded, FLIPS);
-    assert!(refused > FLIPS / 4 && loaded > FLIPS / 10, "{refused} refused, {loaded} loaded");
+    assert!(refused > FLIPS / 4 && loaded > FLIPS / 20, "{refused} refused, {loaded} loaded");
 }
 
 #[test]

@@ -219,9 +219,22 @@ fn text_files_say_what_ends_an_answer_and_how_to_sample() {
         temperature: Some(0.7),
         top_p: Some(0.8),
         top_k: Some(20),
+        min_p: None,
         repetition_penalty: Some(1.05),
     };
     assert_eq!(file.sampling_defaults(), &expected);
+    for generation in [
+        json!({"eos_token_id": 6, "do_sample": false, "min_p": 0.1}),
+        json!({"eos_token_id": 6, "do_sample": false, "temperature": 0.7, "min_p": 0.1}),
+    ] {
+        folder.write("generation_config.json", generation.to_string());
+        let expected = SamplingDefaults {
+            temperature: Some(0.0),
+            min_p: Some(0.1),
+            ..SamplingDefaults::default()
+        };
+        assert_eq!(folder.open().sampling_defaults(), &expected, "{generation}");
+    }
     folder.write("chat_template.jinja", "B");
     assert_eq!(folder.open().chat_template(), Some("B"), "a file of its own wins");
     folder.remove("chat_template.jinja");
@@ -321,6 +334,18 @@ fn configurations_that_cannot_be_run_are_refused_by_name() {
              rope_scaling from config.json, and stay within the trained context",
         ),
         (
+            "rope_scaling",
+            json!({"type": "longrope", "short_factor": [1.0]}),
+            "rope scaling of type longrope (key rope_scaling) is not supported: remove \
+             rope_scaling from config.json, and stay within the trained context",
+        ),
+        (
+            "rope_scaling",
+            json!({"factor": 2.0}),
+            "rope scaling of type unknown by 2 (key rope_scaling) is not supported: remove \
+             rope_scaling from config.json, and stay within the trained context",
+        ),
+        (
             "rope_parameters",
             json!({"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6}),
             "rope scaling of type yarn by 4 (key rope_parameters) is not supported: remove \
@@ -342,7 +367,7 @@ fn configurations_that_cannot_be_run_are_refused_by_name() {
     }
     let folder = Folder::new();
     let mut one = config();
-    one["rope_scaling"] = json!({"type": "yarn", "factor": 1.0});
+    one["rope_scaling"] = json!({"type": "linear", "factor": 1.0});
     folder.write(CONFIG, one.to_string());
     folder.open();
 }

@@ -22,7 +22,11 @@ fn hyper_parameters_out_of_range_are_refused() {
         ("embedding_length", Value::U32(0), "1 to 65536, found 0"),
         ("embedding_length", Value::U64(1 << 40), "1 to 65536, found 1099511627776"),
         ("feed_forward_length", Value::U32(0), "1 to 262144, found 0"),
+        ("attention.key_length", Value::U32(512), "1 to 256, found 512"),
         ("context_length", Value::U32(0), "1 to 16777216, found 0"),
+        ("context_length", Value::U32(1), "32 to 16777216, found 1"),
+        ("context_length", Value::U32(3), "32 to 16777216, found 3"),
+        ("context_length", Value::U32(31), "32 to 16777216, found 31"),
         ("context_length", Value::U32(1 << 31), "1 to 16777216, found 2147483648"),
         ("rope.freq_base", Value::F32(0.0), "a number from 1 to 1000000000000, found 0"),
         ("rope.freq_base", Value::F32(-1e6), "a number from 1 to 1000000000000, found -1000000"),
@@ -116,6 +120,9 @@ fn other_architectures_and_variations_are_refused_by_name() {
                     supported: use a file of the same model without it, and a context within the \
                     trained one";
     assert_refused(open_bytes(&yarn.bytes()), expected, "YaRN");
+    let no_type = Gguf::tiny().with("qwen2.rope.scaling.factor", Value::F32(4.0));
+    let expected = expected.replace("yarn", "linear");
+    assert_refused(open_bytes(&no_type.bytes()), &expected, "a factor without a type");
 }
 
 #[test]

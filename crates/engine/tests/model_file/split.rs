@@ -143,8 +143,11 @@ fn a_part_that_is_not_the_first_says_so() {
             part.keys.extend(Gguf::tiny().keys);
         }
     });
-    let expected = "key split.no: expected 0, found 1: open the first part instead";
-    assert_refused(open_path(&part_path(folder.path(), 1)), expected, "the second part");
+    for (index, case) in [(1, "a part with all keys"), (2, "a part with those of a split alone")] {
+        let expected =
+            format!("key split.no: expected 0, found {index}: open the first part instead");
+        assert_refused(open_path(&part_path(folder.path(), index)), &expected, case);
+    }
 }
 
 #[test]

@@ -195,14 +195,26 @@ fn fault_of(refusal: Refusal) -> Fault {
     }
 }
 
-/// The model's own values, and where it names none those that Qwen2.5-Instruct is published with.
+/// The model's own values; what it leaves out changes nothing. A model that names none at all gets
+/// those that Qwen2.5-Instruct is published with, as its GGUF files do not hold them.
 fn defaults_of(model: &SamplingDefaults) -> SamplingParams {
+    if *model == SamplingDefaults::default() {
+        return SamplingParams {
+            temperature: 0.7,
+            top_p: 0.8,
+            top_k: 20,
+            repetition_penalty: 1.05,
+            ..SamplingParams::default()
+        };
+    }
+    let neutral = SamplingParams::default();
     SamplingParams {
-        temperature: model.temperature.unwrap_or(0.7),
-        top_p: model.top_p.unwrap_or(0.8),
-        top_k: model.top_k.unwrap_or(20),
-        repetition_penalty: model.repetition_penalty.unwrap_or(1.05),
-        ..SamplingParams::default()
+        temperature: model.temperature.unwrap_or(neutral.temperature),
+        top_p: model.top_p.unwrap_or(neutral.top_p),
+        top_k: model.top_k.unwrap_or(neutral.top_k),
+        min_p: model.min_p.unwrap_or(neutral.min_p),
+        repetition_penalty: model.repetition_penalty.unwrap_or(neutral.repetition_penalty),
+        ..neutral
     }
 }
 
@@ -247,4 +259,18 @@ fn messages(turns: Vec<Turn>) -> Vec<Message> {
         content: turn.content,
     };
     turns.into_iter().map(message).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_says_something_is_not_given_other_models_values() {
+        let nothing = defaults_of(&SamplingDefaults::default());
+        assert_eq!((nothing.temperature, nothing.top_p, nothing.top_k), (0.7, 0.8, 20));
+        let greedy = SamplingDefaults { temperature: Some(0.0), ..SamplingDefaults::default() };
+        let expected = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
+        assert_eq!(defaults_of(&greedy), expected);
+    }
 }

@@ -2,11 +2,12 @@
 
 use banter_kernels::blocks::BlockType;
 
-use super::super::error::{Fault, printable};
+use super::super::error::Fault;
 use super::super::tensors::{MAX_TENSORS, StoredTensor, supported_types};
 use super::metadata::Metadata;
 use super::reader::Reader;
 use super::types::block_type;
+use crate::printable::printable;
 
 /// The longest name a tensor may have; that of the format's reference implementation.
 const MAX_NAME_BYTES: usize = 63;

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::error::{Fault, printable};
+use super::super::error::Fault;
 use super::reader::Reader;
+use crate::printable::printable;
 
 /// Keys of a file; models have 20 to 60.
 const MAX_KEYS: u64 = 4096;

@@ -20,7 +20,7 @@ mod types;
 use super::bytes::Bytes;
 use super::error::{Fault, ModelFileError};
 use super::tensors::{StoredTensor, TensorName, claim};
-use super::{Checked, ModelFile};
+use super::{Checked, ModelFile, TextSources};
 use metadata::Metadata;
 use reader::Reader;
 
@@ -71,6 +71,7 @@ fn read_part(bytes: &Bytes, index: usize, role: PartRole) -> Result<Part, ModelF
         let key_count = Metadata::read_count(&mut reader)?;
         let metadata = Metadata::read(&mut reader, key_count)?;
         if role == PartRole::First {
+            split::refuse_later_part(&metadata)?;
             // Before the tensors, because another architecture may also use other types.
             qwen2::check_architecture(&metadata)?;
         }
@@ -114,11 +115,13 @@ fn assemble(
     let sampling_defaults = qwen2::sampling_defaults(metadata).map_err(in_file)?;
     let vocabulary = qwen2::vocabulary(metadata, config.vocabulary_rows).map_err(in_file)?;
     qwen2::mention_unknown_keys(metadata, &file);
+    let text_sources = TextSources { vocabulary: file.clone(), chat_template: file.clone() };
     Ok(ModelFile::from_checked(Checked {
         config,
         about,
         vocabulary,
         chat_template,
+        text_sources,
         sampling_defaults,
         tensors,
         parts,

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::super::config::{ModelConfig, RawConfig, Stated};
-use super::super::error::{Fault, printable, printable_within};
+use super::super::error::Fault;
 use super::super::sampling::RawSampling;
 use super::super::tensors::{StoredTensor, TensorName};
 use super::super::{About, SamplingDefaults};
 use super::metadata::{Metadata, missing};
+use crate::printable::{printable, printable_within};
 use crate::text::{PreTokenizerKind, TokenId, TokenKind, Vocabulary, VocabularyToken};
 
 const ARCHITECTURE: &str = "qwen2";
@@ -77,7 +78,8 @@ fn embedding_rows(stored: &[StoredTensor]) -> Result<Stated<u64>, Fault> {
 
 /// Refuses what would change the results and is not implemented.
 fn refuse_variations(metadata: &Metadata) -> Result<(), Fault> {
-    let scaling_type = metadata.string(&key("rope.scaling.type"))?.unwrap_or("none");
+    // The format says: missing means linear.
+    let scaling_type = metadata.string(&key("rope.scaling.type"))?.unwrap_or("linear");
     let factor = metadata.float(&key("rope.scaling.factor"))?.unwrap_or(1.0);
     if scaling_type != "none" && factor != 1.0 {
         return Err(Fault::Unsupported {
@@ -175,6 +177,7 @@ pub(super) fn sampling_defaults(metadata: &Metadata) -> Result<SamplingDefaults,
         temperature: float("temp")?,
         top_p: float("top_p")?,
         top_k: metadata.unsigned(top_k_key)?.map(|value| Stated::new(top_k_key, value)),
+        min_p: float("min_p")?,
         repetition_penalty: float("penalty_repeat")?,
     };
     raw.check()

@@ -83,12 +83,19 @@ fn suffix(index: u64, count: u64) -> String {
     format!("-{:05}-of-{count:05}.gguf", index + 1)
 }
 
-fn stem(first: &Bytes, metadata: &Metadata, count: u64) -> Result<String, Fault> {
-    let number = metadata.unsigned(NUMBER_KEY)?.ok_or_else(|| missing(NUMBER_KEY, "0"))?;
-    if number != 0 {
-        let found = format!("{number}: open the first part instead");
-        return Err(Fault::key(NUMBER_KEY, "0", found));
+/// Refuses to begin with a later part, which says nothing of the model but which part it is.
+pub(super) fn refuse_later_part(metadata: &Metadata) -> Result<(), Fault> {
+    match metadata.unsigned(NUMBER_KEY)? {
+        None | Some(0) => Ok(()),
+        Some(number) => {
+            let found = format!("{number}: open the first part instead");
+            Err(Fault::key(NUMBER_KEY, "0", found))
+        }
     }
+}
+
+fn stem(first: &Bytes, metadata: &Metadata, count: u64) -> Result<String, Fault> {
+    metadata.unsigned(NUMBER_KEY)?.ok_or_else(|| missing(NUMBER_KEY, "0"))?;
     let unnamed = || Fault::NotAModel {
         expected: format!("a file name that ends in {}", suffix(0, count)),
         found: "another name, from which those of the other parts do not follow".to_string(),

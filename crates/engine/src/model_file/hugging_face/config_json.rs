@@ -1,9 +1,10 @@
 //! `config.json`: the hyper-parameters.
 
 use super::super::config::{ModelConfig, RawConfig, Stated};
-use super::super::error::{Fault, ModelFileError, printable};
+use super::super::error::{Fault, ModelFileError};
 use super::folder::Folder;
 use super::json::Object;
+use crate::printable::printable;
 
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -94,15 +95,24 @@ fn refuse_variations(object: &Object) -> Result<(), Fault> {
 
 fn refuse_scaling(scaling: &Object, key: &str) -> Result<(), Fault> {
     let kind = match scaling.string("rope_type")? {
-        Some(kind) => kind,
-        None => scaling.string("type")?.unwrap_or("default"),
+        Some(kind) => Some(kind),
+        None => scaling.string("type")?,
     };
-    let factor = scaling.float("factor")?.map_or(1.0, |stated| stated.value);
-    if kind == "default" || factor == 1.0 {
+    let factor = scaling.float("factor")?.map(|stated| stated.value);
+    // Of the other kinds some change angles or attention whatever their factor.
+    let changes_nothing = match kind {
+        Some("default") => true,
+        Some("linear") => factor == Some(1.0),
+        Some(_) => false,
+        None => factor.is_none_or(|factor| factor == 1.0),
+    };
+    if changes_nothing {
         return Ok(());
     }
+    let kind = kind.map_or_else(|| "unknown".to_string(), printable);
+    let by = factor.map(|factor| format!(" by {factor}")).unwrap_or_default();
     Err(Fault::Unsupported {
-        feature: format!("rope scaling of type {} by {factor} (key {key})", printable(kind)),
+        feature: format!("rope scaling of type {kind}{by} (key {key})"),
         advice: format!("remove {key} from config.json, and stay within the trained context"),
     })
 }

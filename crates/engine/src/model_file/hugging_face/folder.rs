@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::bytes::Bytes;
-use super::super::error::{Fault, ModelFileError, printable};
+use super::super::error::{Fault, ModelFileError};
+use crate::printable::printable;
 
 /// A folder that stays what it was when it was opened.
 pub(super) struct Folder {

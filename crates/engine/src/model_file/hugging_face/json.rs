@@ -6,7 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::super::config::Stated;
-use super::super::error::{Fault, printable};
+use super::super::error::Fault;
+use crate::printable::printable;
 
 /// A JSON object without repeated keys.
 #[derive(Debug)]

@@ -42,6 +42,7 @@ pub(super) fn open(path: &Path) -> Result<ModelFile, ModelFileError> {
         about,
         vocabulary: text_files.vocabulary,
         chat_template: text_files.chat_template,
+        text_sources: text_files.sources,
         sampling_defaults: text_files.sampling_defaults,
         tensors,
         parts,

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::super::bytes::Bytes;
-use super::super::error::{Fault, ModelFileError, printable};
+use super::super::error::{Fault, ModelFileError};
 use super::super::tensors::{MAX_TENSORS, StoredTensor};
 use super::folder::Folder;
 use super::json::malformed;
+use crate::printable::printable;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";

@@ -3,15 +3,15 @@
 
 use serde_json::Value;
 
-use super::super::SamplingDefaults;
-use super::super::config::ModelConfig;
-use super::super::error::{Fault, ModelFileError, printable};
+use super::super::config::{ModelConfig, Stated};
+use super::super::error::{Fault, ModelFileError};
 use super::super::sampling::RawSampling;
+use super::super::{SamplingDefaults, TextSources};
 use super::folder::Folder;
 use super::json::Object;
-use crate::text::{TokenId, TokenKind, Vocabulary, parse_tokenizer_json};
+use crate::printable::printable;
+use crate::text::{TOKENIZER_JSON_BYTES, TokenId, TokenKind, Vocabulary, parse_tokenizer_json};
 
-const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
 const MAX_JSON_BYTES: u64 = 1 << 20;
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 /// Qwen2.5 has two.
@@ -21,6 +21,7 @@ const MAX_END_TOKENS: usize = 64;
 pub(super) struct TextFiles {
     pub vocabulary: Vocabulary,
     pub chat_template: Option<String>,
+    pub sources: TextSources,
     pub sampling_defaults: SamplingDefaults,
 }
 
@@ -49,32 +50,39 @@ impl JsonFile {
 impl TextFiles {
     /// Reads all of them.
     pub fn read(folder: &Folder, config: &ModelConfig) -> Result<TextFiles, ModelFileError> {
-        let mut vocabulary = read_vocabulary(folder, config)?;
+        let (mut vocabulary, vocabulary_source) = read_vocabulary(folder, config)?;
         let generation = JsonFile::read(folder, "generation_config.json")?;
         let tokenizer = JsonFile::read(folder, "tokenizer_config.json")?;
         vocabulary.end_tokens = end_tokens(folder, generation.as_ref(), vocabulary.tokens.len())?;
-        let mut chat_template = None;
+        let (mut chat_template, mut template_source) = (None, String::new());
         if let Some(tokenizer) = &tokenizer {
             tokenizer.try_with(|object| set_bos(object, &mut vocabulary))?;
             chat_template = tokenizer.try_with(template)?;
+            template_source.clone_from(&tokenizer.name);
         }
         if let Some(file) = folder.read_optional("chat_template.jinja", MAX_TEMPLATE_BYTES)? {
             chat_template = Some(String::from_utf8(file.content).map_err(|error| {
                 Fault::malformed("template", "UTF-8", error.to_string()).in_file(&file.name)
             })?);
+            template_source = file.name;
         }
         let sampling_defaults = match &generation {
             Some(generation) => generation.try_with(sampling_defaults)?,
             None => SamplingDefaults::default(),
         };
-        Ok(TextFiles { vocabulary, chat_template, sampling_defaults })
+        let sources = TextSources { vocabulary: vocabulary_source, chat_template: template_source };
+        Ok(TextFiles { vocabulary, chat_template, sources, sampling_defaults })
     }
 }
 
-fn read_vocabulary(folder: &Folder, config: &ModelConfig) -> Result<Vocabulary, ModelFileError> {
-    let file = folder.read("tokenizer.json", MAX_TOKENIZER_BYTES)?;
+/// The vocabulary and the name of its file.
+fn read_vocabulary(
+    folder: &Folder,
+    config: &ModelConfig,
+) -> Result<(Vocabulary, String), ModelFileError> {
+    let file = folder.read("tokenizer.json", TOKENIZER_JSON_BYTES as u64)?;
     let vocabulary = parse_tokenizer_json(&file.content)
-        .map_err(|error| Fault::Tokenizer(Box::new(error)).in_file(&file.name))?;
+        .map_err(|error| Fault::Text(error).in_file(&file.name))?;
     let (rows, tokens) = (config.vocabulary_rows, vocabulary.tokens.len());
     if tokens == 0 || tokens > rows {
         let expected = format!("1 to {rows} tokens, as many as the embedding has rows");
@@ -82,7 +90,7 @@ fn read_vocabulary(folder: &Folder, config: &ModelConfig) -> Result<Vocabulary, 
             Fault::malformed("vocabulary", expected, tokens.to_string()).in_file(&file.name)
         );
     }
-    Ok(vocabulary)
+    Ok((vocabulary, file.name))
 }
 
 /// The tokens that end an answer: those of `generation_config.json`, else those of `config.json`.
@@ -165,10 +173,17 @@ fn template(object: &Object) -> Result<Option<String>, Fault> {
 }
 
 fn sampling_defaults(object: &Object) -> Result<SamplingDefaults, Fault> {
+    let is_greedy = object.bool("do_sample")? == Some(false);
+    let temperature = match object.float("temperature")? {
+        Some(stated) if is_greedy => Some(Stated { value: 0.0, ..stated }),
+        None if is_greedy => Some(Stated::new("do_sample", 0.0)),
+        temperature => temperature,
+    };
     let raw = RawSampling {
-        temperature: object.float("temperature")?,
+        temperature,
         top_p: object.float("top_p")?,
         top_k: object.unsigned("top_k")?,
+        min_p: object.float("min_p")?,
         repetition_penalty: object.float("repetition_penalty")?,
     };
     raw.check()

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
+use minijinja::{Environment, Error, UndefinedBehavior, context};
 
 use super::{Role, TextError};
+use crate::printable::printable_within;
 
 mod functions;
 mod rules;
@@ -51,6 +52,8 @@ pub(super) struct TextEnds {
 }
 
 const NAME: &str = "chat";
+/// The longest error a template can cause.
+const ERROR_CHARS: usize = 300;
 
 impl Template {
     /// Compiles `source`, or ChatML without one, for a model whose texts begin and end with these.
@@ -58,8 +61,7 @@ impl Template {
     /// Errors: too long, too deeply nested, not Jinja, or built to exhaust the machine.
     pub(super) fn new(source: Option<&str>, ends: TextEnds) -> Result<Template, TextError> {
         let source = shape::without_generation_tags(source.unwrap_or(CHATML));
-        shape::check(&source).map_err(TextError::Template)?;
-        let environment = on_a_stack_of_its_own(|| compile(source).map_err(wrong))?;
+        let environment = on_a_stack_of_its_own(|| compile(source))?;
         Ok(Template { environment, ends })
     }
 
@@ -99,23 +101,30 @@ impl Template {
     }
 }
 
-fn compile(source: String) -> Result<Environment<'static>, Error> {
+fn compile(source: String) -> Result<Environment<'static>, TextError> {
     // White space as `transformers` sets it.
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
-    let parsed = minijinja::machinery::parse(&source, NAME, syntax.clone())?;
-    rules::check(&parsed).map_err(|what| Error::new(ErrorKind::SyntaxError, what))?;
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    let syntax = syntax.map_err(wrong)?;
+    shape::check(&source, &syntax).map_err(refused)?;
+    let parsed = minijinja::machinery::parse(&source, NAME, syntax.clone()).map_err(wrong)?;
+    rules::check(&parsed).map_err(refused)?;
     drop(parsed);
     let mut environment = Environment::new();
     environment.set_syntax(syntax);
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.set_recursion_limit(RECURSION);
     functions::install(&mut environment);
-    environment.add_template_owned(NAME.to_owned(), source)?;
+    environment.add_template_owned(NAME.to_owned(), source).map_err(wrong)?;
     Ok(environment)
 }
 
 fn wrong(error: Error) -> TextError {
-    TextError::Template(error.to_string())
+    refused(error.to_string())
+}
+
+/// An error whose text the template may have made, at any length.
+fn refused(what: String) -> TextError {
+    TextError::Template(printable_within(&what, ERROR_CHARS))
 }
 
 /// Runs `work` where even the deepest template that [`shape`] lets through, and the deepest

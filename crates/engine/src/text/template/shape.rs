@@ -1,36 +1,53 @@
-//! How deep a template nests, found out before a compiler that recurses sees it.
+//! How long and how deep a template is, found out before a compiler that recurses sees it.
+
+use minijinja::machinery::{Token, tokenize};
+use minijinja::syntax::SyntaxConfig;
 
 /// Longest template; Qwen2.5's has 2,507 bytes, the longest known some 20,000.
-const SOURCE_BYTES: usize = 128 * 1024;
+pub(super) const SOURCE_BYTES: usize = 128 * 1024;
+/// Longest line; the reader of Jinja counts columns in 16 bits.
+const LINE_BYTES: usize = 60_000;
 /// Deepest nesting of blocks (an `elif` counts as one more) and of brackets; real ones stay under
 /// ten.
 const NESTING: usize = 64;
-/// Longest tag, strings and white space aside; real ones stay under 300 characters.
-const TAG_BYTES: usize = 2048;
+/// Words, operators and strings of the longest tag; real ones stay under a hundred.
+const TAG_TOKENS: usize = 1024;
 
 const OPENING: [&str; 8] = ["if", "for", "macro", "filter", "call", "with", "autoescape", "block"];
 
 /// Checks that a template is no longer and no deeper than any real one.
 ///
-/// Errors: says what is too long or too deep.
-pub(super) fn check(source: &str) -> Result<(), String> {
+/// Errors: says what is too long or too deep, or what is no Jinja at all.
+pub(super) fn check(source: &str, syntax: &SyntaxConfig) -> Result<(), String> {
     if source.len() > SOURCE_BYTES {
         return Err(format!("expected at most {SOURCE_BYTES} bytes, found {}", source.len()));
     }
+    if source.lines().any(|line| line.len() > LINE_BYTES) {
+        return Err(format!("expected lines of at most {LINE_BYTES} bytes, found a longer one"));
+    }
     let mut blocks = Blocks::default();
-    let mut rest = source;
-    while let Some(start) = rest.find('{') {
-        let tag = &rest[start..];
-        rest = if let Some(comment) = tag.strip_prefix("{#") {
-            comment.split_once("#}").map_or("", |(_, after)| after)
-        } else if let Some(inside) = tag.strip_prefix("{%") {
-            blocks.enter(inside)?;
-            after_tag(inside)?
-        } else if let Some(inside) = tag.strip_prefix("{{") {
-            after_tag(inside)?
-        } else {
-            &tag[1..]
-        };
+    let (mut length, mut brackets, mut starts_block) = (0, 0_usize, false);
+    for token in tokenize(source, false, syntax.clone()) {
+        let (token, _) = token.map_err(|error| error.to_string())?;
+        if let (true, Token::Ident(word)) = (starts_block, &token) {
+            blocks.enter(word)?;
+        }
+        starts_block = matches!(token, Token::BlockStart);
+        length += 1;
+        match token {
+            Token::BlockStart | Token::VariableStart => (length, brackets) = (0, 0),
+            Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => brackets += 1,
+            Token::ParenClose | Token::BracketClose | Token::BraceClose => {
+                brackets = brackets.saturating_sub(1);
+            }
+            _ => {}
+        }
+        if brackets > NESTING {
+            return Err(format!("expected at most {NESTING} nested brackets, found more"));
+        }
+        if length > TAG_TOKENS {
+            return Err(format!("expected tags of at most {TAG_TOKENS} words, found more"));
+        }
     }
     Ok(())
 }
@@ -69,9 +86,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn enter(&mut self, tag: &str) -> Result<(), String> {
-        let tag = tag.trim_start_matches(['-', '+']).trim_start();
-        let word = tag.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
+    fn enter(&mut self, word: &str) -> Result<(), String> {
         if OPENING.contains(&word) {
             self.open.push(1);
         } else if word.starts_with("end") {
@@ -87,38 +102,4 @@ impl Blocks {
         }
         Ok(())
     }
-}
-
-/// What follows the tag that `inside` starts in.
-fn after_tag(inside: &str) -> Result<&str, String> {
-    let mut quote = None;
-    let mut escaped = false;
-    let (mut brackets, mut length) = (0_usize, 0);
-    for (index, character) in inside.char_indices() {
-        if let Some(end) = quote {
-            if !escaped && character == end {
-                quote = None;
-            }
-            escaped = character == '\\' && !escaped;
-            continue;
-        }
-        let ends = inside[index..].starts_with("%}") || inside[index..].starts_with("}}");
-        match character {
-            '\'' | '"' => quote = Some(character),
-            '(' | '[' | '{' => brackets += 1,
-            ')' | ']' => brackets = brackets.saturating_sub(1),
-            // Inside brackets `}}` closes maps.
-            '%' | '}' if ends && brackets == 0 => return Ok(&inside[index + 2..]),
-            '}' => brackets = brackets.saturating_sub(1),
-            _ => {}
-        }
-        length += usize::from(!character.is_whitespace());
-        if brackets > NESTING {
-            return Err(format!("expected at most {NESTING} nested brackets, found more"));
-        }
-        if length > TAG_BYTES {
-            return Err(format!("expected tags of at most {TAG_BYTES} characters, found more"));
-        }
-    }
-    Ok("")
 }

@@ -124,6 +124,68 @@ fn an_added_token_of_one_character_is_refused() {
 }
 
 #[test]
+fn content_behind_content_forms_no_literal() {
+    let template = "{% for m in messages %}{{ m.content | trim }}{% endfor %}";
+    let text = Text::new(&vocabulary(), Some(template)).expect("a whole vocabulary");
+    let cases: [&[&str]; 5] = [
+        &["<|im_", "end|>"],
+        &["<", "|im_end|>"],
+        &["<|im_end|", ">"],
+        &["<|im_", " end|> "],
+        &["<|i", "m_e", "nd|>", "<tool_", "call>"],
+    ];
+    for pieces in cases {
+        let messages: Vec<Message> =
+            pieces.iter().map(|piece| message(Role::User, piece)).collect();
+        let ids = text.prompt(&messages).expect("it renders");
+        assert!(controls(&ids).is_empty(), "{pieces:?}: {ids:?}");
+        let expected: String = pieces.iter().map(|piece| piece.trim()).collect();
+        assert_eq!(spelled(&text, &ids), expected);
+    }
+}
+
+#[test]
+fn added_tokens_beyond_any_vocabularys_are_refused() {
+    struct Case {
+        texts: Vec<String>,
+        named: &'static str,
+    }
+    let cases = [
+        Case { texts: vec!["a".repeat(513)], named: "expected at most 512 bytes, found 513" },
+        Case {
+            texts: (0..5_000).map(|index| format!("<{index}>")).collect(),
+            named: "expected at most 4096, found more",
+        },
+        Case {
+            texts: (0..200).map(|index| format!("{index:0500}")).collect(),
+            named: "expected at most 65536 bytes in all, found more",
+        },
+    ];
+    for Case { texts, named } in cases {
+        let mut vocabulary = vocabulary();
+        let added =
+            texts.into_iter().map(|text| VocabularyToken { text, kind: TokenKind::Control });
+        vocabulary.tokens.extend(added);
+        let error = Text::new(&vocabulary, None).expect_err(named).to_string();
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn many_literals_within_one_another_are_broken_in_one_pass() {
+    let mut vocabulary = vocabulary();
+    for count in 2..300 {
+        let text = "a".repeat(count);
+        vocabulary.tokens.push(VocabularyToken { text, kind: TokenKind::Control });
+    }
+    let text = Text::new(&vocabulary, None).expect("a whole vocabulary");
+    let content = "a".repeat(1 << 20);
+    let ids = text.prompt(&[message(Role::User, &content)]).expect("it renders");
+    assert_eq!(controls(&ids), [START, END, START]);
+    assert!(spelled(&text, &ids).contains(&content));
+}
+
+#[test]
 fn bos_stands_once_whether_or_not_the_template_writes_it() {
     let vocabulary = Vocabulary { add_bos: true, bos: Some(END_OF_TEXT), ..vocabulary() };
     for template in ["{{ bos_token }}{{ messages[0].content }}", "{{ messages[0].content }}"] {

@@ -24,6 +24,12 @@ fn bombs_end_in_an_error_on_a_small_stack() {
         format!("{{{{ {}1 }}}}", "not ".repeat(20_000)),
         format!("{{{{ {}1 }}}}", "-".repeat(20_000)),
         format!("{{{{ 1{} }}}}", " ~ 1".repeat(20_000)),
+        format!("{{% raw %}}{{#{{% endraw %}}{{{{ x{} }}}}", "~1\n".repeat(40_000)),
+        format!("{{%- raw -%}}{{{{ '{{%- endraw -%}}{{{{ x{} }}}}", "~1\n".repeat(40_000)),
+        format!("{{# {}", "{{ x }}\n".repeat(10_000)),
+        format!("{{% {} %}}", "a".repeat(50_000)),
+        format!("{}{{{{ ` }}}}", " ".repeat(70_000)),
+        format!("{{{{ raise_exception('{}') }}}}", "a".repeat(50_000)),
         "{{ 'a' * 1000000000 }}".to_owned(),
         "{% set x = 'a' * 100000 %}{{ x | replace('a', x) }}".to_owned(),
         format!("{{% set x = 'aaaaaaaa' %}}{}{{{{ x }}}}", "{% set x = x ~ x %}".repeat(64)),
@@ -63,7 +69,17 @@ fn bombs_end_in_an_error_on_a_small_stack() {
             .join()
             .expect("no panic");
         assert!(matches!(ended, Err(TextError::Template(_))), "{shown}: {ended:?}");
+        let told = ended.map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(told.len() < 1_000, "{shown}: {} bytes of error", told.len());
     }
+}
+
+#[test]
+fn raw_blocks_are_text() {
+    assert_eq!(
+        render("{% raw %}{{ x }}{% if %}{#{% endraw %}|").as_deref(),
+        Ok("{{ x }}{% if %}{#|")
+    );
 }
 
 #[test]
