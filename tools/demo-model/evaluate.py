@@ -143,8 +143,8 @@ def main():
     else:
         import torch
 
+        from checkpoint import load
         from export import read_model
-        from train import load
 
         torch.set_num_threads(options.threads)
         model = read_model(options.gguf) if options.gguf else load(options.checkpoint)[0]

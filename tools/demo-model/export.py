@@ -12,6 +12,7 @@ import numpy
 import torch
 from gguf.quants import dequantize, quantize
 
+from checkpoint import load
 from model import Model, Shape
 from vocabulary import CONTROL, TEMPLATE, Vocabulary
 
@@ -102,8 +103,6 @@ def digest(path: pathlib.Path) -> str:
 
 
 def main():
-    from train import load
-
     checkpoint, path = map(pathlib.Path, sys.argv[1:3])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_model(load(checkpoint)[0], Vocabulary(), path)

@@ -15,6 +15,8 @@ import time
 import torch
 import torch.nn.functional as F
 
+from checkpoint import load, save
+from export import read_model
 from model import Model, Shape
 from text.conversation import Writer
 from text.heldout import HeldOut
@@ -151,21 +153,6 @@ def loss_of(model: Model, batch):
     return F.cross_entropy(model.logits(model.hidden(ids, positions, mask)[learnt]), targets[learnt])
 
 
-def save(path: pathlib.Path, model: Model, optimizer_list, step: int, tokens: int):
-    """Writes a checkpoint beside its name first, so that a broken-off write loses nothing."""
-    part = path.with_suffix(".part")
-    torch.save({"shape": vars(model.shape), "model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizer_list], "step": step, "tokens": tokens}, part)
-    part.rename(path)
-
-
-def load(path: pathlib.Path) -> tuple[Model, dict]:
-    """The model of a checkpoint, and the checkpoint."""
-    saved = torch.load(path, weights_only=True)
-    model = Model(Shape(**saved["shape"]))
-    model.load_state_dict(saved["model"])
-    return model, saved
-
-
 def start(options, vocabulary: Vocabulary):
     """The model to go on with, its optimizers, and how far it is."""
     last = options.folder / "last.pt"
@@ -176,8 +163,6 @@ def start(options, vocabulary: Vocabulary):
             optimizer.load_state_dict(state)
         return model, optimizer_list, saved["step"], saved["tokens"]
     if options.from_gguf:
-        from export import read_model
-
         model = read_model(options.from_gguf)
         return model, optimizers(model), DRILL_STEPS, 0
     torch.manual_seed(0)

@@ -3,54 +3,15 @@
 //! Tokens go in tiles of 16. Within a tile the numbers lie in the order in which the kernel walks:
 //! by depth, then by token. There are two forms of the same activations: 8-bit blocks of 32 for
 //! quantised weights, and 32-bit floats for float weights.
-//!
-//! An 8-bit block has the scale `max |x| / 127` in f32; each value is `x * (127 / max |x|)`,
-//! rounded to the nearest integer, ties to even, and held to ±127 (never −128, so that a sign can
-//! be flipped). A block whose largest value is below 10⁻³⁶ is all zeroes. A value
-//! that is not a number makes the scale, and so every output, not a number: nothing is hidden.
 
 use crate::disjoint::Disjoint;
+use crate::input_block::{BLOCK_LEN, InputBlock};
 use crate::isa::dispatch;
 use crate::matrix::Matrix;
-use crate::packing::BLOCK_LEN;
 use crate::pool::Pool;
 
 /// The most tokens a tile has.
 pub(crate) const TILE_TOKENS: usize = 16;
-
-/// 127 / this is still a finite number; activations this small are no signal.
-pub(crate) const SMALLEST_MAXIMUM: f32 = 1e-36;
-
-/// 32 activations of one token.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[repr(C)]
-pub(crate) struct InputBlock {
-    /// Four signed bytes each, the first in the lowest bits.
-    pub(crate) quads: [i32; BLOCK_LEN / 4],
-    /// What one step of the integers is worth.
-    pub(crate) scale: f32,
-    /// −128 × the sum of the integers: where a sum over weights that are 128 too large starts.
-    pub(crate) byte_start: i32,
-    /// −8 × the sum of the integers: where a sum over weights that are 8 too large starts.
-    pub(crate) nibble_start: i32,
-}
-
-impl InputBlock {
-    /// A block of these integers.
-    pub(crate) fn new(integers: &[i8; BLOCK_LEN], scale: f32) -> InputBlock {
-        let sum: i32 = integers.iter().map(|&integer| i32::from(integer)).sum();
-        let mut quads = [0; BLOCK_LEN / 4];
-        for (quad, four) in quads.iter_mut().zip(integers.as_chunks::<4>().0) {
-            *quad = i32::from_le_bytes(four.map(i8::cast_unsigned));
-        }
-        InputBlock { quads, scale, byte_start: -128 * sum, nibble_start: -8 * sum }
-    }
-
-    /// One of the 32 integers.
-    pub(crate) fn integer(&self, index: usize) -> i32 {
-        i32::from(self.quads[index / 4].to_le_bytes()[index % 4].cast_signed())
-    }
-}
 
 /// A batch of activations, prepared for [`matmul`](crate::matmul()).
 pub struct Input {

@@ -7,7 +7,7 @@
 //! - `memory`, `disjoint`, `numbers`: where numbers lie, how several threads write one slice, and
 //!   the float formats.
 //! - [`matrix`], with `packing`: weights in memory, sixteen rows side by side.
-//! - [`input`] and [`mod@matmul`]: activations, and their product with weights.
+//! - [`input`], with `input_block`, and [`mod@matmul`]: activations, and their product with weights.
 //! - [`elementwise`] and [`mod@rope`]: everything that works on one row of activations.
 //! - [`kv`] and [`attention`]: pages of keys and values, and attention over them.
 //! - `scalar`, then `avx2` and `avx512`: the inner loops, the same file names in each.
@@ -34,6 +34,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod disjoint;
+mod input_block;
 mod memory;
 mod numbers;
 mod packing;

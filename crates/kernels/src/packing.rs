@@ -21,12 +21,10 @@ use bytemuck::AnyBitPattern;
 use half::{bf16, f16};
 
 use crate::blocks::{BlockType, dequantise, quantise};
-use crate::input::InputBlock;
+use crate::input_block::{BLOCK_LEN, InputBlock};
 use crate::numbers::Number;
 use crate::{LANES, Lanes};
 
-/// How many inputs share a scale in the quantised formats.
-pub(crate) const BLOCK_LEN: usize = 32;
 /// How many inputs one lane holds as bytes.
 const QUAD: usize = 4;
 /// Quads of a block.

@@ -3,6 +3,7 @@
 //! Reading order, which is the way of one message:
 //! - [`config`]: every limit, and what happens at it.
 //! - [`server`]: [`Server`] and [`run`], the whole public server.
+//! - `shared`: what all connections have in common.
 //! - `accept`: connections, at most so many, each with a header timer.
 //! - `access`: who may come in, decided from Host, peer, forwarding headers, Origin and key.
 //! - `http`: the routes, the page, errors as responses, the headers of every response.
@@ -21,6 +22,7 @@ mod http;
 mod log_gate;
 mod plain;
 pub mod server;
+mod shared;
 mod socket;
 
 pub use access::{KeyHash, Origin, PublicUrl};

@@ -135,7 +135,7 @@ pub enum OpenError {
     Model(#[from] ModelError),
     /// The engine's thread could not be started.
     #[error("engine thread: {0}")]
-    Thread(#[from] std::io::Error),
+    Thread(std::io::Error),
 }
 
 /// How far loading is.

@@ -128,7 +128,7 @@ impl Engine {
             threads: threads.get(),
             opened_in: began.elapsed(),
         };
-        Ok(Engine::start(&config, info, text, runner)?)
+        Engine::start(&config, info, text, runner).map_err(OpenError::Thread)
     }
 
     /// What is loaded.

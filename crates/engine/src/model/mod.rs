@@ -5,6 +5,7 @@
 //! - `layer.rs`: one layer as the paper has it: norm, attention, norm, feed-forward.
 //! - `scratch.rs`: the activations of a step, allocated once.
 //! - `step.rs`: which rows of the activations belong to whom, and how stopped ones leave.
+//! - `plan.rs`: what a step computes, and what became of it.
 //! - [`Runner`]: a plan goes in, logits come out.
 //!
 //! A row is one token of one sequence at one position. What a row computes depends on the tokens
@@ -15,6 +16,7 @@
 //! who owns a block (the cache's), and arithmetic (the kernels').
 
 mod layer;
+mod plan;
 mod runner;
 mod scratch;
 mod step;
@@ -22,7 +24,8 @@ mod weights;
 
 pub use crate::kv_cache::BlockId;
 pub use banter_kernels::KvType;
-pub use runner::{Forward, Plan, Runner, RunnerConfig, Span, SpanOutcome};
+pub use plan::{Forward, Plan, Span, SpanOutcome};
+pub use runner::{Runner, RunnerConfig};
 pub use weights::{Model, ModelError};
 
 #[cfg(test)]

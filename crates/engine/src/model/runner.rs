@@ -1,14 +1,12 @@
 //! The one seam between scheduling and computing: a plan goes in, logits come out.
 
-use banter_kernels::kv::MAX_HEAD_DIM;
 use banter_kernels::{KvPages, KvShape, KvType, Pool, Rope};
 
-use super::BlockId;
 use super::layer::{LayerPages, Rows};
+use super::plan::{Forward, Plan};
 use super::scratch::Scratch;
 use super::step::{SampledRow, Step};
 use super::weights::{Model, ModelError};
-use crate::StopFlag;
 use crate::model_file::ModelConfig;
 use crate::text::TokenId;
 
@@ -27,49 +25,6 @@ pub struct RunnerConfig {
     pub context_tokens: usize,
 }
 
-/// What one step computes. Spans of one sequence follow each other in order of position.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan<'a> {
-    /// At most [`RunnerConfig::max_spans`], with at most [`RunnerConfig::max_rows`] tokens in all.
-    pub spans: &'a [Span<'a>],
-}
-
-/// Consecutive tokens of one sequence.
-#[derive(Clone, Copy, Debug)]
-pub struct Span<'a> {
-    /// The sequence's blocks, from position 0 on, with room for this span's tokens.
-    pub blocks: &'a [BlockId],
-    /// Position of the first token; keys and values of all before it are in the blocks.
-    pub first_position: usize,
-    /// At least one.
-    pub tokens: &'a [TokenId],
-    /// Whether logits are wanted after the last token.
-    pub sample: bool,
-    /// Looked at before every layer and before the logits.
-    pub stop: &'a StopFlag,
-}
-
-/// What became of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forward {
-    /// In the plan's order.
-    pub spans: Vec<SpanOutcome>,
-}
-
-/// What became of a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpanOutcome {
-    /// Its keys and values are in its blocks, and its logits are there if they were wanted.
-    Done,
-    /// It was left; what its blocks hold at its positions is worthless.
-    Stopped {
-        /// Layers that were computed for it in this step.
-        layers_run: usize,
-        /// How many of them were begun after the flag was raised: at most one.
-        layers_after_stop: usize,
-    },
-}
-
 /// Owns a model, its KV cache and the threads, and runs steps.
 pub struct Runner {
     model: Model,
@@ -84,22 +39,12 @@ pub struct Runner {
     sampled_spans: Vec<usize>,
 }
 
-impl Plan<'_> {
-    /// The tokens of all spans.
-    pub fn rows(&self) -> usize {
-        self.spans.iter().map(|span| span.tokens.len()).sum()
-    }
-}
-
 impl Runner {
     /// Allocates the KV cache and everything else a step needs.
     ///
-    /// Errors: no memory, or heads wider than the kernels have room for.
+    /// Errors: no memory.
     pub fn new(model: Model, pool: Pool, config: RunnerConfig) -> Result<Runner, ModelError> {
         let shape = kv_shape(model.config(), config.kv_type, config.block_count);
-        if shape.head_dim > MAX_HEAD_DIM {
-            return Err(ModelError::HeadDim { most: MAX_HEAD_DIM, found: shape.head_dim });
-        }
         let pages = KvPages::new(shape).map_err(ModelError::Cache)?;
         let rope = Rope::new(shape.head_dim, model.config().rope_base, config.context_tokens);
         let scratch = Scratch::new(model.config(), config.max_rows, config.max_spans);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use banter_kernels::{Attend, BLOCK_TOKENS};
 
-use super::runner::{Plan, SpanOutcome};
+use super::plan::{Plan, SpanOutcome};
 use super::scratch::Buffer;
 use crate::text::TokenId;
 

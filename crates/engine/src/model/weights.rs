@@ -28,18 +28,10 @@ pub enum ModelError {
     Read(#[from] ModelFileError),
     /// No memory for the weights.
     #[error("weights: {0}")]
-    Weights(#[source] AllocError),
+    Weights(AllocError),
     /// No memory for the KV cache.
     #[error("kv cache: {0}")]
-    Cache(#[source] AllocError),
-    /// Heads wider than the kernels have room for.
-    #[error("head_dim: expected at most {most}, found {found}")]
-    HeadDim {
-        /// The widest head there is room for.
-        most: usize,
-        /// The model's.
-        found: usize,
-    },
+    Cache(AllocError),
 }
 
 impl Model {

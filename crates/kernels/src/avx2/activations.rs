@@ -3,8 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::math::load;
-use crate::input::{InputBlock, SMALLEST_MAXIMUM};
-use crate::packing::BLOCK_LEN;
+use crate::input_block::{BLOCK_LEN, InputBlock, SMALLEST_MAXIMUM};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn quantise(values: &[[f32; BLOCK_LEN]], blocks: &mut [InputBlock], stride: usize) {

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::math::{halves_mut, load_bytes, load_half, store};
-use crate::input::InputBlock;
+use crate::input_block::InputBlock;
 use crate::numbers::Number;
 use crate::packing::{ByteBlock, Line, NibbleBlock, QuadBlock, Quads, ScaledGroup};
 use crate::{LANES, Lanes};

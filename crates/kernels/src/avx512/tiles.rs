@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::math::{load_line, load_numbers, store};
-use crate::input::InputBlock;
+use crate::input_block::InputBlock;
 use crate::numbers::Number;
 use crate::packing::{QuadBlock, Quads, ScaledGroup};
 use crate::{LANES, Lanes};

@@ -1,7 +1,6 @@
 //! Rounding activations to 8 bits.
 
-use crate::input::{InputBlock, SMALLEST_MAXIMUM};
-use crate::packing::BLOCK_LEN;
+use crate::input_block::{BLOCK_LEN, InputBlock, SMALLEST_MAXIMUM};
 
 /// Rounds one token's values into every `stride`-th of `blocks`, as `input.rs` describes.
 pub(crate) fn quantise(values: &[[f32; BLOCK_LEN]], blocks: &mut [InputBlock], stride: usize) {

@@ -2,9 +2,9 @@
 //!
 //! Shapes: float inputs [depth][tokens], block inputs [depth / 32][tokens], `sums` [tokens][16].
 
-use crate::input::InputBlock;
+use crate::input_block::{BLOCK_LEN, InputBlock};
 use crate::numbers::Number;
-use crate::packing::{BLOCK_LEN, QuadBlock, ScaledGroup};
+use crate::packing::{QuadBlock, ScaledGroup};
 use crate::{LANES, Lanes};
 
 /// Float weights: products are added first to last.

@@ -6,7 +6,7 @@
 mod patient_io;
 
 use crate::http::{Admission, Connection, Routes};
-use crate::server::Shared;
+use crate::shared::Shared;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};

@@ -4,7 +4,7 @@ use super::error::ApiError;
 use super::{Connection, empty};
 use crate::access::{COOKIE, Secret, Visit};
 use crate::backend::{Backend, Readiness};
-use crate::server::Shared;
+use crate::shared::Shared;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};

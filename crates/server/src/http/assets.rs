@@ -2,15 +2,12 @@
 
 use super::error::ApiError;
 use super::headers::policy_for_inline;
-use crate::server::Shared;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Name and content, as the build script found them.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
@@ -19,7 +16,7 @@ static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/files.rs"))
 const EXAMPLE: &str = "chat.html";
 
 /// Files by name, with the headers that never change.
-pub(crate) struct Assets {
+pub(super) struct Assets {
     files: HashMap<&'static str, Asset>,
 }
 
@@ -30,9 +27,34 @@ struct Asset {
 
 impl Assets {
     /// The files that were built in.
-    pub(crate) fn embedded() -> Assets {
+    pub(super) fn embedded() -> Assets {
         let files = FILES.iter().map(|(name, content)| (*name, Asset::new(name, content)));
         Assets { files: files.collect() }
+    }
+
+    /// Answers every path that is no API.
+    pub(super) fn answer(&self, uri: &Uri, request: &HeaderMap) -> Response<Body> {
+        let name = match uri.path().trim_start_matches('/') {
+            "" => "index.html",
+            name => name,
+        };
+        let Some(asset) = self.files.get(name) else {
+            return ApiError::NotFound.into_response();
+        };
+        let etag = &asset.headers[header::ETAG];
+        let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+        let is_known = known.is_some_and(|known| {
+            known
+                .split(',')
+                .any(|tag| tag.trim().trim_start_matches("W/").as_bytes() == etag.as_bytes())
+        });
+        let mut response = if is_known {
+            super::empty(StatusCode::NOT_MODIFIED)
+        } else {
+            asset.content.into_response()
+        };
+        response.headers_mut().extend(asset.headers.clone());
+        response
     }
 }
 
@@ -53,35 +75,6 @@ impl Asset {
         }
         Asset { content, headers }
     }
-}
-
-/// Answers every path that is no API.
-pub(super) async fn serve(
-    State(shared): State<Arc<Shared>>,
-    uri: Uri,
-    request: HeaderMap,
-) -> Response<Body> {
-    let name = match uri.path().trim_start_matches('/') {
-        "" => "index.html",
-        name => name,
-    };
-    let Some(asset) = shared.assets.files.get(name) else {
-        return ApiError::NotFound.into_response();
-    };
-    let etag = &asset.headers[header::ETAG];
-    let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let is_known = known.is_some_and(|known| {
-        known
-            .split(',')
-            .any(|tag| tag.trim().trim_start_matches("W/").as_bytes() == etag.as_bytes())
-    });
-    let mut response = if is_known {
-        super::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        asset.content.into_response()
-    };
-    response.headers_mut().extend(asset.headers.clone());
-    response
 }
 
 /// Whether a file's name changes with its content: `assets/index-BX3kd0_a.js`.

@@ -8,10 +8,9 @@ mod error;
 mod headers;
 mod upgrade;
 
-pub(crate) use assets::Assets;
-
 use crate::access::{Access, Door, Guest, Refusal, Visit};
-use crate::server::Shared;
+use crate::shared::Shared;
+use assets::Assets;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -51,6 +50,8 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) fn new(shared: Arc<Shared>) -> Routes {
+        let assets = Arc::new(Assets::embedded());
+        let asset = async move |uri: Uri, headers: HeaderMap| assets.answer(&uri, &headers);
         let router = Router::new()
             .route("/ws", get(upgrade::websocket))
             .route("/health", get(api::health))
@@ -58,7 +59,7 @@ impl Routes {
             .route("/tokenize", post(api::tokenize))
             .route("/api/info", get(api::info))
             .route("/api/session", post(api::session))
-            .fallback(get(assets::serve))
+            .fallback(get(asset))
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
             .with_state(shared.clone());
         Routes { shared, router }

@@ -4,7 +4,7 @@ use super::error::ApiError;
 use super::{Admission, Connection, empty};
 use crate::access::Guest;
 use crate::plain::{Speaker, speak};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::socket::{Close, Socket};
 use axum::body::Body;
 use axum::extract::State;

@@ -8,9 +8,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use outbound::Outbound;
-
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::socket::{Close, Incoming, Reading, Socket};
 use conversation::{Conversation, Reaction, WaitingLimits};
 use running::{Outcome, Running};

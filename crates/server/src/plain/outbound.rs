@@ -1,5 +1,6 @@
 //! What waits to be sent to one client.
 
+use crate::socket::Outgoing;
 use banter_protocol::plain::{END, split_lookalike};
 use std::collections::VecDeque;
 
@@ -8,7 +9,7 @@ const JOINED_BYTES: usize = 16 * 1024;
 
 /// Frames in order. Pieces of the running answer stand at the back and can be taken back.
 #[derive(Default)]
-pub(crate) struct Outbound {
+pub(super) struct Outbound {
     frames: VecDeque<Frame>,
     bytes: usize,
 }
@@ -22,12 +23,12 @@ enum Frame {
 
 impl Outbound {
     /// Bytes that wait.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Queues a piece of the running answer. An empty one is not sent.
-    pub(crate) fn piece(&mut self, piece: String) {
+    pub(super) fn piece(&mut self, piece: String) {
         self.bytes += piece.len();
         match self.frames.back_mut() {
             Some(Frame::Piece(waiting)) if waiting.len() + piece.len() <= JOINED_BYTES => {
@@ -39,7 +40,7 @@ impl Outbound {
     }
 
     /// Queues a whole answer as one frame, however long. An empty one is not sent.
-    pub(crate) fn whole(&mut self, answer: String) {
+    pub(super) fn whole(&mut self, answer: String) {
         self.bytes += answer.len();
         if !answer.is_empty() {
             self.frames.push_back(Frame::Piece(answer));
@@ -47,26 +48,27 @@ impl Outbound {
     }
 
     /// Queues an error.
-    pub(crate) fn error(&mut self, json: String) {
+    pub(super) fn error(&mut self, json: String) {
         self.bytes += json.len();
         self.frames.push_back(Frame::Fixed(json));
     }
 
     /// Queues the end of an answer.
-    pub(crate) fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.frames.push_back(Frame::Fixed(END.to_owned()));
     }
 
     /// Takes back the pieces of the running answer that have not been sent.
-    pub(crate) fn take_back_pieces(&mut self) {
+    pub(super) fn take_back_pieces(&mut self) {
         while let Some(Frame::Piece(piece)) = self.frames.back() {
             self.bytes -= piece.len();
             self.frames.pop_back();
         }
     }
+}
 
-    /// The next frame to send.
-    pub(crate) fn pop(&mut self) -> Option<String> {
+impl Outgoing for Outbound {
+    fn pop(&mut self) -> Option<String> {
         let frame = match self.frames.pop_front()? {
             Frame::Fixed(frame) => frame,
             // Looked at only here, because joining can make a lookalike out of harmless pieces.

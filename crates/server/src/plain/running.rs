@@ -3,7 +3,7 @@
 use super::Speaker;
 use super::conversation::Next;
 use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
-use crate::server::Shared;
+use crate::shared::Shared;
 use banter_protocol::Fault;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

@@ -1,6 +1,7 @@
 //! The plain language without sockets: what is said, in which order.
 
 use super::conversation::{Conversation, Reaction, WaitingLimits};
+use crate::socket::Outgoing;
 use banter_protocol::Fault;
 use proptest::prelude::*;
 

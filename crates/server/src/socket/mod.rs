@@ -11,7 +11,6 @@ pub(crate) use close::Close;
 pub(crate) use meter::MeterLimits;
 
 use crate::config::ServerConfig;
-use crate::plain::Outbound;
 use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -42,6 +41,12 @@ const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + FRAME_BYTES + 1024;
 const CLOSE_DRAIN_BYTES: usize = 4 * 1024 * 1024;
 
 type Transport = Meter<TokioIo<Upgraded>>;
+
+/// What a language has for its client to read.
+pub(crate) trait Outgoing {
+    /// Takes the next message, if there is one.
+    fn pop(&mut self) -> Option<String>;
+}
 
 /// One WebSocket connection.
 pub(crate) struct Socket {
@@ -118,7 +123,11 @@ impl Socket {
     /// Writes what waits in `outbound` until something comes in.
     ///
     /// The future may be dropped at any time without losing a frame.
-    pub(crate) async fn next(&mut self, outbound: &mut Outbound, reading: Reading) -> Incoming {
+    pub(crate) async fn next(
+        &mut self,
+        outbound: &mut impl Outgoing,
+        reading: Reading,
+    ) -> Incoming {
         self.slim();
         poll_fn(|context| self.poll_next(context, outbound, reading)).await
     }
@@ -150,7 +159,7 @@ impl Socket {
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
-        outbound: &mut Outbound,
+        outbound: &mut impl Outgoing,
         reading: Reading,
     ) -> Poll<Incoming> {
         if let Poll::Ready(close) = self.poll_clock(context, reading) {
@@ -193,7 +202,7 @@ impl Socket {
     fn poll_write(
         &mut self,
         context: &mut Context<'_>,
-        outbound: &mut Outbound,
+        outbound: &mut impl Outgoing,
     ) -> Result<(), tungstenite::Error> {
         loop {
             match self.stream().poll_ready(context) {

@@ -1,0 +1,83 @@
+//! What all connections of a running server share: limits, places and the way to the backend.
+
+use crate::access::Access;
+use crate::backend::BackendSlot;
+use crate::config::ServerConfig;
+use crate::log_gate::LogGate;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What all connections of a running server share.
+pub(crate) struct Shared {
+    pub(crate) config: ServerConfig,
+    pub(crate) slot: BackendSlot,
+    pub(crate) access: Access,
+    pub(crate) gates: Gates,
+    /// Connections that may still be opened, and those that may be told that there are none.
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) refusals: Arc<Semaphore>,
+    /// Memory for messages that are being received, and for those that wait, in bytes.
+    pub(crate) receiving_room: Arc<Semaphore>,
+    pub(crate) waiting_room: Arc<Semaphore>,
+    /// Answers for pages opened from disk.
+    pub(crate) file_page_places: Arc<Semaphore>,
+    pub(crate) tokenizing: Arc<Semaphore>,
+    pub(crate) tasks: Tasks,
+    generations: AtomicU64,
+}
+
+/// One gate per kind of line that strangers can cause.
+pub(crate) struct Gates {
+    pub(crate) refused: LogGate,
+    pub(crate) refused_answer: LogGate,
+    pub(crate) file_page: LogGate,
+    pub(crate) full: LogGate,
+    pub(crate) accept: LogGate,
+}
+
+/// The connections and sockets of a server, which end with it.
+pub(crate) struct Tasks {
+    pub(crate) tracker: TaskTracker,
+    /// Say goodbye.
+    pub(crate) going_away: CancellationToken,
+    /// Leave without one.
+    pub(crate) cut: CancellationToken,
+}
+
+impl Shared {
+    pub(crate) fn new(config: ServerConfig, slot: BackendSlot, access: Access) -> Shared {
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
+        Shared {
+            slot,
+            access,
+            gates: Gates {
+                refused: LogGate::new(),
+                refused_answer: LogGate::new(),
+                file_page: LogGate::new(),
+                full: LogGate::new(),
+                accept: LogGate::new(),
+            },
+            connections: semaphore(config.max_connections),
+            refusals: semaphore(config.max_refusals),
+            receiving_room: semaphore(config.max_total_message_bytes),
+            waiting_room: semaphore(config.max_total_message_bytes),
+            file_page_places: semaphore(config.max_file_page_answers),
+            tokenizing: semaphore(config.max_tokenizing),
+            tasks: Tasks {
+                tracker: TaskTracker::new(),
+                going_away: CancellationToken::new(),
+                cut: CancellationToken::new(),
+            },
+            generations: AtomicU64::new(0),
+            config,
+        }
+    }
+
+    /// A number for the log by which the lines of one answer are found.
+    pub(crate) fn next_generation_id(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
