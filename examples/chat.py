@@ -53,7 +53,7 @@ async def main():
         history = []
         while print("> ", end="", flush=True) or (message := await lines.get()) is not None:
             answering.set()
-            await ask(socket, message, history)
+            await ask(socket, message, history) if message else None
             answering.clear()
 
 

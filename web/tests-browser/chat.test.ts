@@ -189,6 +189,7 @@ describe('a message', () => {
 describe('trouble', () => {
   const cases = [
     { say: 'busy', says: /server is busy \(7 before you, about 9 s\)/ },
+    { say: 'late', says: /took too long and was given up/ },
     { say: 'too-long', says: /too long for the model \(5000 tokens, 4096 fit\)/ },
     { say: 'fail', says: /had a problem with this answer/ },
   ];

@@ -320,3 +320,20 @@ impl Options {
         self.0.insert(name.name, Given { name: name.name, values, source });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_documented_in_the_tables_order() {
+        let page = include_str!("../../../docs/CONFIGURATION.md");
+        let documented: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
+        let options: Vec<&str> = SERVE.iter().map(|row| row.name).collect();
+        assert_eq!(documented, options);
+    }
+}

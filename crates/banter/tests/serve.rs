@@ -245,6 +245,25 @@ fn the_log_file_never_holds_message_text() {
 }
 
 #[test]
+fn doors_that_were_opened_are_told_at_every_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("server.log");
+    let path_text = path.to_str().expect("a plain path");
+    for (switch, told) in [
+        ("--insecure", "--insecure: whoever reaches this server may use it"),
+        ("--allow-file-pages", "--allow-file-pages: pages opened from disk may use this server"),
+    ] {
+        let start = |arguments: &[&str]| {
+            drop(std::fs::remove_file(&path));
+            drop(Server::start(arguments));
+            std::fs::read_to_string(&path).expect("the log exists")
+        };
+        assert!(start(&["--log-file", path_text, switch]).contains(told), "{switch}");
+        assert!(!start(&["--log-file", path_text]).contains(switch), "without {switch}");
+    }
+}
+
+#[test]
 fn a_bench_model_of_random_weights_is_served() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("random.gguf");

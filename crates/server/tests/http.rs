@@ -2,7 +2,12 @@
 
 mod support;
 
+use banter_protocol::Fault;
+use banter_protocol::http::TokenizedConversation;
+use banter_protocol::plain::{Ask, Turn};
+use banter_server::backend::{Backend, BackendInfo, Generation, Health, ScriptedBackend};
 use banter_server::{KeyHash, Origin, PublicUrl, ServerConfig};
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,6 +43,45 @@ async fn health_and_readiness_say_what_is() {
     let info = get(loading.address, "/api/info", "").await;
     assert_eq!((info.status, info.header("retry-after")), (503, Some("2")));
     loading.end().await;
+}
+
+/// A backend whose thread no longer moves.
+struct Stuck(ScriptedBackend);
+
+impl Backend for Stuck {
+    fn info(&self) -> &BackendInfo {
+        self.0.info()
+    }
+
+    fn health(&self) -> Health {
+        Health::Stalled
+    }
+
+    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+        self.0.generate(ask)
+    }
+
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>> {
+        self.0.tokenize(text)
+    }
+
+    fn fit(
+        &self,
+        turns: Vec<Turn>,
+        max_tokens: usize,
+    ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
+        self.0.fit(turns, max_tokens)
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_engine_is_alive_but_not_ready() {
+    let backend = Stuck(ScriptedBackend::default());
+    let server = TestServer::start_with(ServerConfig::default(), backend).await;
+    assert_eq!(get(server.address, "/health", "").await.status, 200);
+    let ready = get(server.address, "/ready", "").await;
+    assert_eq!((ready.status, body(&ready)), (503, json!({ "status": "stalled" })));
+    server.end().await;
 }
 
 #[tokio::test]

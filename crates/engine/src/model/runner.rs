@@ -78,7 +78,7 @@ impl Runner {
     ///
     /// Between two layers every span's stop flag is read; the rows of stopped spans are taken out
     /// and the others go on, bit for bit as they would have.
-    /// Panics if the plan breaks a rule of [`Plan`], [`Span`] or [`RunnerConfig`].
+    /// Panics if the plan breaks a rule of [`Plan`], its spans or [`RunnerConfig`].
     pub fn forward(&mut self, plan: &Plan<'_>) -> Forward {
         self.forward_observed(plan, &mut |_| {})
     }

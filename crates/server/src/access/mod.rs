@@ -17,6 +17,7 @@ pub use keys::{KeyHash, make_key};
 pub use origin::Origin;
 pub(crate) use sessions::COOKIE;
 pub use sessions::Sessions;
+pub(crate) use tries::Caller;
 
 use crate::config::ServerConfig;
 use axum::http::{HeaderMap, Uri, header};
@@ -165,19 +166,23 @@ impl Access {
         if presented.is_empty() {
             return Err(Refusal::KeyNeeded);
         }
-        self.try_keys(visit.peer, &presented)
+        self.try_keys(Caller::of(visit.peer, visit.headers), &presented)
     }
 
     /// Exchanges a one-time code or a key for a session; the token goes into the cookie.
-    pub(crate) fn open_session(&self, peer: IpAddr, secret: Secret<'_>) -> Result<String, Refusal> {
+    pub(crate) fn open_session(
+        &self,
+        caller: Caller,
+        secret: Secret<'_>,
+    ) -> Result<String, Refusal> {
         match secret {
-            Secret::Key(key) => self.try_keys(peer, &[key.to_owned()])?,
+            Secret::Key(key) => self.try_keys(caller, &[key.to_owned()])?,
             Secret::Code(code) => {
-                if self.tries.is_exhausted(peer) {
+                if self.tries.is_exhausted(caller) {
                     return Err(Refusal::TooManyTries);
                 }
                 if !self.sessions.redeem(code) {
-                    self.tries.count_wrong(peer);
+                    self.tries.count_wrong(caller);
                     return Err(Refusal::KeyNeeded);
                 }
             }
@@ -185,14 +190,14 @@ impl Access {
         Ok(self.sessions.open())
     }
 
-    fn try_keys(&self, peer: IpAddr, presented: &[String]) -> Result<(), Refusal> {
-        if self.tries.is_exhausted(peer) {
+    fn try_keys(&self, caller: Caller, presented: &[String]) -> Result<(), Refusal> {
+        if self.tries.is_exhausted(caller) {
             return Err(Refusal::TooManyTries);
         }
         if presented.iter().any(|candidate| keys::is_one_of(&self.keys, candidate)) {
             return Ok(());
         }
-        self.tries.count_wrong(peer);
+        self.tries.count_wrong(caller);
         Err(Refusal::KeyNeeded)
     }
 

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::{Connection, empty};
-use crate::access::{COOKIE, Secret, Visit};
+use crate::access::{COOKIE, Caller, Secret, Visit};
 use crate::backend::{Backend, Readiness};
 use crate::shared::Shared;
 use axum::body::{Body, to_bytes};
@@ -83,13 +83,14 @@ pub(super) async fn session(
 ) -> Result<Response<Body>, ApiError> {
     let connection = request.extensions().get::<Connection>().expect("set by Routes").clone();
     let visit = Visit { peer: connection.peer, uri: request.uri(), headers: request.headers() };
+    let caller = Caller::of(connection.peer, request.headers());
     let secure = if shared.access.is_https(&visit) { "; Secure" } else { "" };
     let body: SessionRequest = read_json(&shared, request).await?;
     let secret = match &body {
         SessionRequest::Code(code) => Secret::Code(code),
         SessionRequest::Key(key) => Secret::Key(key),
     };
-    let token = shared.access.open_session(connection.peer, secret)?;
+    let token = shared.access.open_session(caller, secret)?;
     let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/{secure}");
     let mut response = empty(StatusCode::NO_CONTENT);
     let cookie = HeaderValue::from_str(&cookie).expect("a token is ASCII");
