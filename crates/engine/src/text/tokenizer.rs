@@ -81,7 +81,7 @@ impl Tokenizer {
 
 /// Text as the vocabulary expects it: composed (NFC), by the tables that `tokenizers` uses. Newer
 /// ones order a few rare marks another way, and the model was trained on these.
-fn normalised(text: &str) -> Cow<'_, str> {
+pub(super) fn normalised(text: &str) -> Cow<'_, str> {
     match is_nfc_quick(text.chars()) {
         IsNormalized::Yes => Cow::Borrowed(text),
         _ => Cow::Owned(text.nfc().map(|(character, _)| character).collect()),

@@ -12,6 +12,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::error::shown;
 use super::scaffold::{ADDED_TOKEN_BYTES, ADDED_TOKENS};
+use super::tokenizer::normalised;
 use super::{PreTokenizerKind, TextError, TokenKind, Vocabulary, VocabularyToken};
 use crate::printable::printable_within;
 
@@ -314,8 +315,8 @@ fn with_added(
         let plain = !(added.single_word || added.lstrip || added.rstrip);
         expect(&part, "no single_word, lstrip or rstrip", plain, &"one of them")?;
         // To look for a composed literal before or after composing is the same.
-        let is_composed = !added.normalized || added.content.is_ascii();
-        expect(&part, "not to be normalized, or ASCII", is_composed, &added.normalized)?;
+        let is_composed = !added.normalized || normalised(&added.content) == added.content;
+        expect(&part, "not to be normalized, or NFC already", is_composed, &added.normalized)?;
         let token = place(&mut tokens, added.id).map_err(wrong)?;
         let is_free = token.kind == TokenKind::Unused || token.text == added.content;
         expect(&part, "an id of its own", is_free, &token.text)?;

@@ -49,6 +49,19 @@ fn both_spellings_of_merges_are_read() {
 }
 
 #[test]
+fn a_literal_that_is_to_be_normalized_may_be_any_that_stays_as_it_is() {
+    let added = |content: &str| {
+        let mut changed = file();
+        let token = json!({ "id": 263, "content": content, "normalized": true });
+        changed["added_tokens"].as_array_mut().expect("a list").push(token);
+        open(&changed)
+    };
+    added("<｜User｜>").expect("NFC leaves it as it is");
+    let error = added("<e\u{301}>").expect_err("NFC composes it").to_string();
+    assert!(error.contains("not to be normalized, or NFC already"), "{error}");
+}
+
+#[test]
 fn what_is_not_qwens_pipeline_is_refused_by_name() {
     struct Case {
         path: &'static str,
