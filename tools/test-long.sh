@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What takes too long for every run:
+# - a million strings beside `tokenizers`, a million draws from each filter
 # - models of random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens
 # - a tab of the tutorial page in real time
 # - the embedded model judged through /ws (when .venv can install the judge's packages)

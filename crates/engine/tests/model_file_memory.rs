@@ -23,6 +23,12 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// How much more memory than before this process has at most during `work`, in KiB.
 fn grown_kib(work: impl FnOnce()) -> u64 {
+    // What the allocator keeps of earlier work would hide what this takes.
+    // SAFETY: it takes a number and may be called at any time.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
     // Makes the peak what there is now.
     fs::write("/proc/self/clear_refs", "5").expect("Linux");
     let before = peak_kib();
@@ -140,25 +146,43 @@ fn hostile_tokenizers_take_as_little() {
     }
 }
 
+/// Templates that grow until something stops them (FAULTS T7).
+#[test]
+fn template_bombs_take_at_most_16_mib() {
+    let _alone = alone();
+    let doubling = "{% set x = x ~ x %}".repeat(64);
+    let bombs = [
+        "{{ 'a' * 1000000000 }}".to_owned(),
+        "{% set x = 'a' * 100000 %}{{ x | replace('a', x) }}".to_owned(),
+        "{% set x = 'a' * 500000 %}{{ ([x] * 2000) | join }}".to_owned(),
+        "{{ ('a' * 100000).replace('a', 'a' * 100000) }}".to_owned(),
+        format!("{{% set x = 'aaaaaaaa' %}}{doubling}{{{{ x }}}}"),
+        "{% for a in range(1000000000) %}x{% endfor %}".to_owned(),
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}".to_owned(),
+        format!("{{{{ {}1{} }}}}", "[".repeat(20_000), "]".repeat(20_000)),
+        format!("{{% raw %}}{{#{{% endraw %}}{{{{ x{} }}}}", "~1\n".repeat(40_000)),
+    ];
+    let vocabulary = vocabulary_of_bytes();
+    for bomb in bombs {
+        let shown: String = bomb.chars().take(60).collect();
+        let message = Message { role: Role::User, content: "hello".to_owned() };
+        let grown = grown_kib(|| {
+            let ended =
+                Text::new(&vocabulary, Some(&bomb)).and_then(|text| text.prompt(&[message]));
+            ended.expect_err("a bomb");
+        });
+        assert!(grown <= 16 * 1024, "{shown}: {grown} KiB more than before");
+        println!("{shown}: {grown} KiB more than before");
+    }
+}
+
 /// As many added tokens as are allowed, each beginning as the others do, and a long message of them.
 #[test]
 fn a_hostile_vocabulary_takes_as_little() {
     let _alone = alone();
-    let normal = |text: String| VocabularyToken { text, kind: TokenKind::Normal };
     let control = |text: String| VocabularyToken { text, kind: TokenKind::Control };
-    let printable = (33..127).chain(161..173).chain(174..256_u32);
-    let shifted = 256..324;
-    let bytes = printable.chain(shifted).map(|code| char::from_u32(code).expect("a character"));
-    let mut tokens: Vec<VocabularyToken> = bytes.map(|byte| normal(byte.to_string())).collect();
-    tokens.extend((2..360).map(|count| control("a".repeat(count))));
-    let vocabulary = Vocabulary {
-        tokens,
-        merges: Vec::new(),
-        pre_tokenizer: PreTokenizerKind::Qwen2,
-        add_bos: false,
-        bos: None,
-        end_tokens: vec![TokenId(0)],
-    };
+    let mut vocabulary = vocabulary_of_bytes();
+    vocabulary.tokens.extend((2..360).map(|count| control("a".repeat(count))));
     let message = Message { role: Role::User, content: "a".repeat(1 << 20) };
     let grown = grown_kib(|| {
         let text = Text::new(&vocabulary, None).expect("a whole vocabulary");
@@ -199,4 +223,20 @@ fn folder_with(parent: &Path, name: &str, header: &[u8], config: &str) -> PathBu
     let weights = [&(header.len() as u64).to_le_bytes()[..], header].concat();
     fs::write(path.join("model.safetensors"), weights).expect("a file");
     path
+}
+
+/// A token for each byte, by the characters that stand for them.
+fn vocabulary_of_bytes() -> Vocabulary {
+    let printable = (33..127).chain(161..173).chain(174..256_u32);
+    let codes = printable.chain(256..324);
+    let spelled = codes.map(|code| char::from_u32(code).expect("a character").to_string());
+    let normal = |text| VocabularyToken { text, kind: TokenKind::Normal };
+    Vocabulary {
+        tokens: spelled.map(normal).collect(),
+        merges: Vec::new(),
+        pre_tokenizer: PreTokenizerKind::Qwen2,
+        add_bos: false,
+        bos: None,
+        end_tokens: vec![TokenId(0)],
+    }
 }

