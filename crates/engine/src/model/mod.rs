@@ -4,8 +4,8 @@
 //! - [`Model`] in `weights.rs`: everything that is read from a model file, named as checkpoints do.
 //! - `layer.rs`: one layer as the paper has it: norm, attention, norm, feed-forward.
 //! - `scratch.rs`: the activations of a step, allocated once.
-//! - `step.rs`: which rows of the activations belong to whom, and how stopped ones leave.
 //! - `plan.rs`: what a step computes, and what became of it.
+//! - `step.rs`: which rows of the activations belong to whom, and how stopped ones leave.
 //! - [`Runner`]: a plan goes in, logits come out.
 //!
 //! A row is one token of one sequence at one position. What a row computes depends on the tokens

@@ -1,5 +1,7 @@
 //! Hyper-parameters and their limits.
 
+use std::ops::RangeInclusive;
+
 use banter_kernels::kv::MAX_HEAD_DIM;
 
 use super::error::Fault;
@@ -76,21 +78,24 @@ impl<T> Stated<T> {
 impl RawConfig {
     /// Checks every limit and relation.
     pub fn check(self) -> Result<ModelConfig, Fault> {
-        let hidden = within(&self.hidden, MAX_HIDDEN)?;
-        let heads = within(&self.heads, MAX_HEADS)?;
-        let kv_heads = within(&self.kv_heads, MAX_HEADS)?;
+        let hidden = within(&self.hidden, 1..=MAX_HIDDEN)?;
+        let heads = within(&self.heads, 1..=MAX_HEADS)?;
+        let kv_heads = within(&self.kv_heads, 1..=MAX_HEADS)?;
         if !heads.is_multiple_of(kv_heads) {
             return Err(wrong(&self.kv_heads, format!("a divisor of the {heads} heads")));
         }
         Ok(ModelConfig {
-            layers: within(&self.layers, MAX_LAYERS)?,
+            layers: within(&self.layers, 1..=MAX_LAYERS)?,
             hidden,
             heads,
             kv_heads,
             head_dim: head_dim(self.head_dim, &self.heads, hidden)?,
-            feed_forward: within(&self.feed_forward, MAX_FEED_FORWARD)?,
-            vocabulary_rows: within(&self.vocabulary_rows, MAX_VOCABULARY_ROWS)?,
-            trained_context: trained_context(&self.trained_context)?,
+            feed_forward: within(&self.feed_forward, 1..=MAX_FEED_FORWARD)?,
+            vocabulary_rows: within(&self.vocabulary_rows, 1..=MAX_VOCABULARY_ROWS)?,
+            trained_context: within(
+                &self.trained_context,
+                MIN_CONTEXT_TOKENS as u64..=MAX_CONTEXT,
+            )?,
             rope_base: between(&self.rope_base, 1.0, 1e12)?,
             rms_eps: between(&self.rms_eps, 1e-12, 0.1)?,
             tied_embeddings: self.tied_embeddings,
@@ -110,7 +115,7 @@ fn head_dim(
         }
         None => return Err(wrong(heads, format!("a divisor of the hidden size {hidden}"))),
     };
-    let head_dim = within(&stated, MAX_HEAD_DIM as u64)?;
+    let head_dim = within(&stated, 1..=MAX_HEAD_DIM as u64)?;
     if !head_dim.is_multiple_of(2) {
         let expected = "heads of an even width, for rotary positions";
         return Err(Fault::key(&stated.key, expected, format!("a width of {head_dim}")));
@@ -118,20 +123,10 @@ fn head_dim(
     Ok(head_dim)
 }
 
-fn trained_context(stated: &Stated<u64>) -> Result<usize, Fault> {
-    let tokens = within(stated, MAX_CONTEXT)?;
-    if tokens < MIN_CONTEXT_TOKENS {
-        return Err(wrong(stated, format!("{MIN_CONTEXT_TOKENS} to {MAX_CONTEXT}")));
-    }
-    Ok(tokens)
-}
-
-/// `stated` as a size from 1 to `limit`.
-fn within(stated: &Stated<u64>, limit: u64) -> Result<usize, Fault> {
-    if stated.value == 0 || stated.value > limit {
-        return Err(wrong(stated, format!("1 to {limit}")));
-    }
-    usize::try_from(stated.value).map_err(|_| wrong(stated, format!("1 to {limit}")))
+/// `stated` as a size within limits.
+fn within(stated: &Stated<u64>, limits: RangeInclusive<u64>) -> Result<usize, Fault> {
+    let size = usize::try_from(stated.value).ok().filter(|_| limits.contains(&stated.value));
+    size.ok_or_else(|| wrong(stated, format!("{} to {}", limits.start(), limits.end())))
 }
 
 /// `stated` as a number from `low` to `high`, which NaN never is.

@@ -18,7 +18,7 @@ use super::{TextError, TokenId, TokenKind, Vocabulary, VocabularyToken};
 pub(super) const ADDED_TOKENS: usize = 4096;
 /// Longest added token in bytes, and all of them together; known ones have some thirty, and some
 /// thousand together.
-pub(super) const ADDED_TOKEN_BYTES: usize = 512;
+const ADDED_TOKEN_BYTES: usize = 512;
 const ALL_ADDED_BYTES: usize = 64 * 1024;
 
 /// Begins every mark; content's own are escaped. From a plane for private use.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::error::shown;
-use super::scaffold::{ADDED_TOKEN_BYTES, ADDED_TOKENS};
+use super::scaffold::ADDED_TOKENS;
 use super::tokenizer::normalised;
 use super::{PreTokenizerKind, TextError, TokenKind, Vocabulary, VocabularyToken};
 use crate::printable::printable_within;
@@ -308,9 +308,6 @@ fn with_added(
     let mut spelled = HashSet::new();
     for added in added {
         let part = format!("added token {}", shown(&added.content));
-        let length = added.content.len();
-        let is_short = (1..=ADDED_TOKEN_BYTES).contains(&length);
-        expect(&part, &format!("1 to {ADDED_TOKEN_BYTES} bytes"), is_short, &length)?;
         expect(&part, "to stand once", spelled.insert(added.content.clone()), &"it twice")?;
         let plain = !(added.single_word || added.lstrip || added.rstrip);
         expect(&part, "no single_word, lstrip or rstrip", plain, &"one of them")?;

@@ -252,15 +252,14 @@ fn pages_opened_from_disk_are_admitted_to_the_socket_only_and_only_if_allowed() 
 #[test]
 fn a_code_is_exchanged_for_a_session() {
     let access = access(&config());
-    let peer: IpAddr = "203.0.113.5".parse().expect("address");
-    let peer = Caller::of(peer, &HeaderMap::new());
+    let caller = Caller::of("203.0.113.5".parse().expect("address"), &HeaderMap::new());
     let code = access.sessions.make_code();
-    assert_eq!(access.open_session(peer, Secret::Code("wrong")), Err(Refusal::KeyNeeded));
-    let token = access.open_session(peer, Secret::Code(&code)).expect("a valid code");
+    assert_eq!(access.open_session(caller, Secret::Code("wrong")), Err(Refusal::KeyNeeded));
+    let token = access.open_session(caller, Secret::Code(&code)).expect("a valid code");
     assert!(access.sessions.knows(&token));
-    assert_eq!(access.open_session(peer, Secret::Code(&code)), Err(Refusal::KeyNeeded));
-    assert_eq!(access.open_session(peer, Secret::Key("wrong")), Err(Refusal::KeyNeeded));
-    access.open_session(peer, Secret::Key(KEY)).expect("the key");
+    assert_eq!(access.open_session(caller, Secret::Code(&code)), Err(Refusal::KeyNeeded));
+    assert_eq!(access.open_session(caller, Secret::Key("wrong")), Err(Refusal::KeyNeeded));
+    access.open_session(caller, Secret::Key(KEY)).expect("the key");
 }
 
 #[test]

@@ -173,12 +173,9 @@ fn template(object: &Object) -> Result<Option<String>, Fault> {
 }
 
 fn sampling_defaults(object: &Object) -> Result<SamplingDefaults, Fault> {
+    let stated = object.float("temperature")?;
     let is_greedy = object.bool("do_sample")? == Some(false);
-    let temperature = match object.float("temperature")? {
-        Some(stated) if is_greedy => Some(Stated { value: 0.0, ..stated }),
-        None if is_greedy => Some(Stated::new("do_sample", 0.0)),
-        temperature => temperature,
-    };
+    let temperature = if is_greedy { Some(Stated::new("do_sample", 0.0)) } else { stated };
     let raw = RawSampling {
         temperature,
         top_p: object.float("top_p")?,

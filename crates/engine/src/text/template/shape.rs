@@ -4,7 +4,7 @@ use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
 /// Longest template; Qwen2.5's has 2,507 bytes, the longest known some 20,000.
-pub(super) const SOURCE_BYTES: usize = 128 * 1024;
+const SOURCE_BYTES: usize = 128 * 1024;
 /// Longest line; the reader of Jinja counts columns in 16 bits.
 const LINE_BYTES: usize = 60_000;
 /// Deepest nesting of blocks (an `elif` counts as one more) and of brackets; real ones stay under

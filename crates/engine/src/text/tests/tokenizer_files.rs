@@ -96,7 +96,8 @@ fn what_is_not_qwens_pipeline_is_refused_by_name() {
         case("/added_tokens/0/id", json!(65), "an id of its own"),
         case("/added_tokens/0/id", json!(1 << 30), "1073741824"),
         case("/added_tokens/0/lstrip", json!(true), "lstrip"),
-        case("/added_tokens/0/content", json!(""), "bytes"),
+        case("/added_tokens/0/content", json!(""), "two characters or more"),
+        case("/added_tokens/0/content", json!("a".repeat(513)), "at most 512 bytes"),
         case("/added_tokens/0/content", json!("<|im_end|>"), "to stand once"),
     ];
     for Case { path, value, named } in cases {
