@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use banter_remote::hub::ModelName;
 use banter_server::{Origin, PublicUrl};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
@@ -22,8 +23,12 @@ pub const DEFAULT_PORT: u16 = 7860;
 /// Everything `banter serve` needs to know.
 #[derive(Debug, PartialEq)]
 pub struct Config {
-    /// Model file or folder; `None` is the demo model inside the binary.
-    pub model: Option<PathBuf>,
+    /// What to load; `None` is the demo model inside the binary.
+    pub model: Option<ModelChoice>,
+    /// Whether a model that is not here yet is pulled without asking.
+    pub yes: bool,
+    /// Where pulled models are.
+    pub models_dir: PathBuf,
     /// Where to listen.
     pub listen: Listen,
     /// What the engine may use.
@@ -34,6 +39,15 @@ pub struct Config {
     pub log: LogOptions,
     /// How a message names each option that was given, for what only the model can judge.
     pub places: BTreeMap<&'static str, String>,
+}
+
+/// What to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// A file or a folder.
+    Path(PathBuf),
+    /// A model of a hub, pulled already or not.
+    Name(ModelName),
 }
 
 /// Where to listen.
@@ -109,7 +123,9 @@ impl Config {
     /// Errors: the first option whose value is wrong, with its source, what was expected and found.
     pub fn check(options: &Options) -> Result<Config, OptionError> {
         let config = Config {
-            model: path(options, "model")?,
+            model: model(options)?,
+            yes: switch(options, "yes")?,
+            models_dir: models_dir(options)?,
             listen: Listen {
                 host: optional(options, "host", "an IP address, as 127.0.0.1 or ::", |text| {
                     text.parse().ok()
@@ -133,6 +149,33 @@ impl Config {
         };
         Ok(config)
     }
+}
+
+/// A name, unless something of that name lies on the disk.
+fn model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
+    let Some(path) = path(options, "model")? else { return Ok(None) };
+    let text = path.to_string_lossy();
+    if !ModelName::is_meant_by(&text) || path.exists() {
+        return Ok(Some(ModelChoice::Path(path)));
+    }
+    let place = options.get("model").map(Given::place).unwrap_or_default();
+    let name = ModelName::parse(&text);
+    name.map(ModelChoice::Name).map(Some).map_err(|error| OptionError(format!("{place}: {error}")))
+}
+
+/// Where pulled models are.
+///
+/// Errors: none is named and there is no home folder to put them in.
+pub fn models_dir(options: &Options) -> Result<PathBuf, OptionError> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let data = || {
+        let data = variable("XDG_DATA_HOME").map(PathBuf::from);
+        data.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")))
+    };
+    path(options, "models-dir")?.or_else(|| Some(data()?.join("banter/models"))).ok_or_else(|| {
+        let message = "models-dir: expected a folder for models, found no home folder";
+        OptionError(format!("{message}; name one with --models-dir"))
+    })
 }
 
 fn engine(options: &Options) -> Result<EngineOptions, OptionError> {

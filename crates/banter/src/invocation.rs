@@ -13,6 +13,11 @@ pub fn on_port(port: &str) -> String {
     format!("{} {} --port {port}", program(), serve_arguments(arguments))
 }
 
+/// The command that pulls a model.
+pub fn pull_command(name: &str) -> String {
+    format!("{} pull {}", program(), quoted(&name.into()))
+}
+
 fn program() -> String {
     if std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
         return "cargo run --release --".to_owned();

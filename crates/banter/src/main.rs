@@ -4,6 +4,7 @@
 //! - [`options`]: the table of options and their three sources.
 //! - [`config`]: what the options mean, checked.
 //! - [`serve`]: the server, from the first socket to the last goodbye.
+//! - [`models`]: models by name: pulled, listed, removed.
 //! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`]: what it needs.
 //! - [`mod@bench`]: measuring, and models of random weights to measure on.
 
@@ -12,6 +13,7 @@ mod config;
 mod invocation;
 mod listen;
 mod logging;
+mod models;
 mod options;
 mod quantity;
 mod ready_line;
@@ -22,6 +24,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use banter_remote::PullError;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::config::Config;
@@ -29,13 +32,19 @@ use crate::options::{ConfigFile, OptionError, Options};
 
 /// Exit status for a command line, environment or configuration file that is wrong.
 const USAGE: u8 = 2;
+/// Exit status after Ctrl-C, as shells know it.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let matches = command().get_matches_from(with_default_subcommand(std::env::args_os()));
     let outcome = match matches.subcommand() {
         Some(("serve", matches)) => {
-            serve_config(matches).map_err(anyhow::Error::from).and_then(serve::run)
+            let config = settings(matches).and_then(|options| Config::check(&options));
+            config.map_err(anyhow::Error::from).and_then(serve::run)
         }
+        Some(("pull", matches)) => models::pull::run(matches, &settings(matches)),
+        Some(("list", matches)) => models::list::run(matches, &settings(matches)),
+        Some(("rm", matches)) => models::remove::run(matches, &settings(matches)),
         Some(("bench", matches)) => bench::run(matches),
         _ => unreachable!("the parser demands a known subcommand"),
     };
@@ -43,8 +52,17 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("banter: {error:#}");
-            ExitCode::from(if error.is::<OptionError>() { USAGE } else { 1 })
+            ExitCode::from(status(&error))
         }
+    }
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(PullError::Stopped) => INTERRUPTED,
+        Some(PullError::Name(_) | PullError::Setting { .. }) => USAGE,
+        _ if error.is::<OptionError>() => USAGE,
+        _ => 1,
     }
 }
 
@@ -64,6 +82,9 @@ fn command() -> Command {
                 .arg(config)
                 .args(options::arguments()),
         )
+        .subcommand(models::pull::command())
+        .subcommand(models::list::command())
+        .subcommand(models::remove::command())
         .subcommand(bench::command())
 }
 
@@ -81,7 +102,10 @@ fn with_default_subcommand(arguments: impl Iterator<Item = OsString>) -> Vec<OsS
     arguments
 }
 
-fn serve_config(matches: &ArgMatches) -> Result<Config, OptionError> {
+/// The options of the table that were given for a subcommand.
+type Settings = Result<Options, OptionError>;
+
+fn settings(matches: &ArgMatches) -> Settings {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| name.starts_with("BANTER_"))?;
@@ -89,12 +113,12 @@ fn serve_config(matches: &ArgMatches) -> Result<Config, OptionError> {
         })
         .collect();
     let file = config_file(matches, &environment);
-    Config::check(&Options::collect(matches, &environment, file.as_ref())?)
+    Options::collect(matches, &environment, file.as_ref())
 }
 
 /// The file named, else the one in the usual place if it is there.
 fn config_file(matches: &ArgMatches, environment: &BTreeMap<String, String>) -> Option<ConfigFile> {
-    if let Some(path) = matches.get_one::<String>("config") {
+    if let Some(path) = matches.try_get_one::<String>("config").ok().flatten() {
         return Some(ConfigFile { path: path.into(), place: "--config (command line)" });
     }
     if let Some(path) = environment.get("BANTER_CONFIG") {

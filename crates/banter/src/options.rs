@@ -44,8 +44,14 @@ const fn row(name: &'static str, takes: Takes, help: &'static str) -> OptionRow 
 pub const SERVE: &[OptionRow] = &[
     row(
         "model",
+        Takes::One("MODEL"),
+        "Name as qwen2.5:7b, or path of a GGUF file, of the first part of a split one, or of a Hugging Face folder [default: the demo model inside]",
+    ),
+    row("yes", Takes::Nothing, "Pull the model without asking if it is not here yet"),
+    row(
+        "models-dir",
         Takes::One("PATH"),
-        "GGUF file, first part of a split one, or Hugging Face folder [default: the demo model inside]",
+        "Folder of pulled models [default: ~/.local/share/banter/models]",
     ),
     row(
         "host",
@@ -184,6 +190,8 @@ pub struct Options(BTreeMap<&'static str, Given>);
 
 impl Options {
     /// Reads the three sources: flags win over the environment, the environment over the file.
+    ///
+    /// A subcommand may have some of the flags only; the others come from where they can.
     pub fn collect(
         matches: &ArgMatches,
         environment: &BTreeMap<String, String>,
@@ -222,6 +230,11 @@ pub fn arguments() -> impl Iterator<Item = Arg> {
     })
 }
 
+/// The flag of one option, for subcommands that share it.
+pub fn argument(name: &str) -> Arg {
+    arguments().find(|arg| arg.get_id() == name).expect("a row of the table")
+}
+
 /// The environment variable of an option.
 pub fn variable(name: &str) -> String {
     format!("BANTER_{}", name.to_ascii_uppercase().replace('-', "_"))
@@ -231,9 +244,14 @@ fn from_flags(matches: &ArgMatches) -> Options {
     let mut options = Options::default();
     for row in SERVE {
         let values: Vec<String> = match row.takes {
-            Takes::Nothing if matches.get_flag(row.name) => vec!["true".to_string()],
-            Takes::Nothing => Vec::new(),
-            _ => matches.get_many::<String>(row.name).into_iter().flatten().cloned().collect(),
+            Takes::Nothing => {
+                let is_set = matches.try_get_one::<bool>(row.name).ok().flatten();
+                is_set.filter(|is_set| **is_set).map(bool::to_string).into_iter().collect()
+            }
+            _ => {
+                let values = matches.try_get_many::<String>(row.name).ok().flatten();
+                values.into_iter().flatten().cloned().collect()
+            }
         };
         if !values.is_empty() {
             options.insert(row, values, Source::Flag);

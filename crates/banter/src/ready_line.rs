@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use crate::quantity::show_bytes;
+use banter_remote::size::show_bytes;
 
 /// What the line says.
 #[derive(Debug)]

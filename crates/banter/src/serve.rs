@@ -4,6 +4,7 @@
 //! a signal ends everything in order, a second one at once.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 use crate::config::{AccessOptions, Config, KvChoice};
 use crate::options::OptionError;
 use crate::ready_line::{self, ReadyLine};
-use crate::{invocation, listen, logging};
+use crate::{invocation, listen, logging, models};
 
 /// The demo model, so that a first conversation needs no download.
 const DEMO_MODEL: ModelSource = ModelSource::Embedded {
@@ -38,8 +39,10 @@ const OTHER_DESCRIPTORS: usize = 64;
 ///
 /// Errors: the log, the sockets or the model cannot be opened.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let started = Instant::now();
     logging::start(&config.log)?;
+    // Before anything is opened: it may take hours, or be declined.
+    let model = models::find_or_pull(&config)?;
+    let started = Instant::now();
     let listeners = listen::bind(&config.listen)?;
     let access = Access::of(&config, &listeners)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -47,11 +50,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start the threads for sockets")?;
-    runtime.block_on(serve(config, access, listeners, started))
+    runtime.block_on(serve(config, model, access, listeners, started))
 }
 
 async fn serve(
     config: Config,
+    model: Option<PathBuf>,
     access: Access,
     listeners: Vec<TcpListener>,
     started: Instant,
@@ -62,7 +66,7 @@ async fn serve(
     let server = Server::new(server_config);
     let greeting = access.greeting(&url, &server.sessions().make_code());
     let (tell, loaded) = oneshot::channel();
-    let loading = Loading { config, slot: server.slot(), url, greeting, started };
+    let loading = Loading { config, model, slot: server.slot(), url, greeting, started };
     std::thread::Builder::new()
         .name("load".to_owned())
         // Nobody listens when a signal came first; then nobody needs to know.
@@ -111,6 +115,7 @@ fn raise_descriptor_limit(config: &ServerConfig) {
 /// What it takes to load the model while the sockets are open already.
 struct Loading {
     config: Config,
+    model: Option<PathBuf>,
     slot: BackendSlot,
     url: String,
     greeting: Vec<String>,
@@ -119,7 +124,8 @@ struct Loading {
 
 impl Loading {
     fn run(self) -> anyhow::Result<()> {
-        let open = Engine::open(engine_config(&self.config)?, &mut |progress| {
+        let source = self.model.clone().map_or(DEMO_MODEL, ModelSource::Path);
+        let open = Engine::open(engine_config(&self.config, source)?, &mut |progress| {
             self.slot.set_progress(progress.fraction);
         });
         let engine = open.map_err(|error| self.named(error))?;
@@ -163,9 +169,9 @@ impl Loading {
     }
 }
 
-fn engine_config(config: &Config) -> anyhow::Result<EngineConfig> {
+/// What the options mean to the engine, for a model at `source`.
+pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<EngineConfig> {
     let options = &config.engine;
-    let source = config.model.clone().map_or(DEMO_MODEL, ModelSource::Path);
     Ok(EngineConfig {
         context_tokens: options.context_tokens,
         kv_type: match options.kv_type {
@@ -257,7 +263,7 @@ impl Access {
             max_message_bytes: options.max_message_bytes,
             queue_timeout: config.engine.queue_timeout,
             demo_model: config.model.is_none(),
-            real_model_command: format!("{} --model FILE", invocation::serve_command()),
+            real_model_command: format!("{} --model qwen2.5:7b", invocation::serve_command()),
             ..ServerConfig::default()
         }
     }

@@ -110,7 +110,7 @@ impl Default for ServerConfig {
             max_wrong_keys_per_minute: 20,
             shutdown_grace: Duration::from_secs(5),
             demo_model: false,
-            real_model_command: "banter serve --model FILE".into(),
+            real_model_command: "banter serve --model qwen2.5:7b".into(),
         }
     }
 }

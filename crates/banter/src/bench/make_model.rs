@@ -11,7 +11,7 @@ use banter_engine::make_model::{
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::quantity::show_bytes;
+use banter_remote::size::show_bytes;
 
 /// The subcommand.
 pub fn command() -> Command {

@@ -8,7 +8,7 @@ use banter_engine::Isa;
 use banter_engine::measure::{Measurement, Speed, measure};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::quantity::show_bytes;
+use banter_remote::size::show_bytes;
 
 /// Adds the options of `banter bench -m FILE`.
 pub fn arguments(command: Command) -> Command {

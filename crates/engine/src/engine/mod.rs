@@ -3,6 +3,7 @@
 //! Reading order:
 //! - [`Engine`] below: opening, submitting, dropping.
 //! - `config`: what an engine is opened with; `machine` and `memory`: what the machine can give it.
+//! - `forecast`: what a model will need, before anything of it is loaded.
 //! - `generation`: what is asked, what comes back.
 //! - `thread`: the loop; `core`: what happens around each forward pass; `answer`: tokens of one
 //!   sequence becoming text; `pace`: how much one step takes.
@@ -16,6 +17,7 @@
 mod answer;
 mod config;
 mod core;
+mod forecast;
 mod generation;
 mod machine;
 mod memory;
@@ -36,6 +38,7 @@ use std::time::Instant;
 use banter_kernels::{Isa, Pool};
 
 pub use config::{DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, OpenError};
+pub use forecast::Forecast;
 pub use generation::{
     Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
     MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
@@ -97,13 +100,7 @@ impl Engine {
         let context_tokens = config.context_for(trained_context)?;
         let text = Arc::new(file.text()?);
         let machine = Machine::here();
-        let mut runner_config = RunnerConfig {
-            kv_type: config.kv_type,
-            block_count: 0,
-            max_rows: config.step_tokens,
-            max_spans: config.max_sequences,
-            context_tokens,
-        };
+        let mut runner_config = runner_config(&config, context_tokens);
         let needs = memory_needs(&config, &file, &runner_config, &machine);
         runner_config.block_count = needs.cache_blocks()?;
         let description = file.description();
@@ -298,6 +295,17 @@ fn check_lengths(request: &GenerateRequest) -> Result<(), ParameterError> {
         return wrong("stop", "strings of at most 256 bytes", string.len());
     }
     Ok(())
+}
+
+/// A runner's configuration, but for the size of its cache.
+fn runner_config(config: &EngineConfig, context_tokens: usize) -> RunnerConfig {
+    RunnerConfig {
+        kv_type: config.kv_type,
+        block_count: 0,
+        max_rows: config.step_tokens,
+        max_spans: config.max_sequences,
+        context_tokens,
+    }
 }
 
 fn memory_needs(

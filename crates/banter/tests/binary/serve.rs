@@ -1,115 +1,12 @@
-//! The real binary, started as a person starts it.
+//! `banter serve`.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::TcpStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+use tokio_tungstenite::tungstenite::{self, Message};
 
-/// Longest wait for anything; a test that reaches it has failed.
-const WITHIN: Duration = Duration::from_secs(60);
-
-/// A running `banter serve` on a port of its own, ended when dropped.
-struct Server {
-    child: Child,
-    ready_line: String,
-    port: u16,
-}
-
-impl Server {
-    fn start(arguments: &[&str]) -> Server {
-        let mut command = banter(&["serve", "--port", "0"]);
-        if !arguments.contains(&"--kv-memory") {
-            command.args(["--kv-memory", "64MiB"]);
-        }
-        command.args(arguments);
-        Server::spawn(command)
-    }
-
-    fn spawn(mut command: Command) -> Server {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        let mut ready_line = String::new();
-        BufReader::new(stdout).read_line(&mut ready_line).expect("the ready line is text");
-        let port = ready_line
-            .split_whitespace()
-            .nth(1)
-            .and_then(|url| url.rsplit(':').next())
-            .and_then(|port| port.trim_end_matches('/').parse().ok())
-            .unwrap_or_else(|| panic!("no port in the ready line {ready_line:?}"));
-        Server { child, ready_line, port }
-    }
-
-    fn connect(&self) -> WebSocket<TcpStream> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
-        stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
-        let address = format!("ws://127.0.0.1:{}/ws", self.port);
-        tungstenite::client(address, stream).expect("the handshake succeeds").0
-    }
-
-    fn signal(&self, signal: libc::c_int) {
-        let id = libc::pid_t::try_from(self.child.id()).expect("a process id");
-        // SAFETY: `kill` only takes numbers; the process is our own child, not yet waited for.
-        assert_eq!(unsafe { libc::kill(id, signal) }, 0, "the signal is delivered");
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("the process ends")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn banter(arguments: &[&str]) -> Command {
-    let mut command = without_settings(Command::new(env!("CARGO_BIN_EXE_banter")));
-    command.args(arguments);
-    command
-}
-
-/// The settings of the person running the tests must not matter.
-fn without_settings(mut command: Command) -> Command {
-    command.stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("BANTER_") {
-            command.env_remove(name);
-        }
-    }
-    command.env("XDG_CONFIG_HOME", "/nonexistent");
-    command
-}
-
-fn send(socket: &mut WebSocket<TcpStream>, text: &str) {
-    socket.send(Message::text(text)).expect("the message is sent");
-}
-
-/// Reads frames up to and including the empty one; returns the pieces before it.
-fn read_answer(socket: &mut WebSocket<TcpStream>) -> Vec<String> {
-    let mut pieces = Vec::new();
-    loop {
-        match socket.read().expect("a frame arrives in time") {
-            Message::Text(text) if text.is_empty() => return pieces,
-            Message::Text(text) => pieces.push(text.to_string()),
-            Message::Ping(_) | Message::Pong(_) => {}
-            other => panic!("unexpected frame {other:?}"),
-        }
-    }
-}
-
-fn run_to_end(command: &mut Command) -> (i32, String) {
-    let output = command.output().expect("the binary runs");
-    let status = output.status.code().expect("it ends by itself");
-    (status, String::from_utf8_lossy(&output.stderr).into_owned())
-}
+use crate::support::*;
 
 #[test]
 fn the_embedded_model_answers() {

@@ -1,0 +1,79 @@
+//! `banter list`: models that are here, that are half here, and that could be pulled.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use banter_remote::hub::KNOWN;
+use banter_remote::size::show_bytes;
+use banter_remote::store::{Installed, Store};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
+
+use crate::options::{self, OptionError, Options};
+
+/// The subcommand.
+pub fn command() -> Command {
+    Command::new("list")
+        .about("Lists pulled models, and those that can be pulled by a short name")
+        .arg(options::argument("models-dir"))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON"))
+}
+
+/// Prints the list on stdout.
+pub fn run(matches: &ArgMatches, options: &Result<Options, OptionError>) -> anyhow::Result<()> {
+    let store = super::store(options)?;
+    if matches.get_flag("json") {
+        println!("{}", as_json(&store)?);
+    } else {
+        print!("{}", as_table(&store)?);
+    }
+    Ok(())
+}
+
+fn as_table(store: &Store) -> anyhow::Result<String> {
+    let mut rows = vec![["NAME", "SIZE", "LICENCE", "WHERE"].map(str::to_owned)];
+    for model in store.models()? {
+        let licence = model.licence.clone().unwrap_or_else(|| "not stated".to_owned());
+        rows.push([model.name, show_bytes(model.bytes), licence, model.path.display().to_string()]);
+    }
+    for half in store.half_there()? {
+        let percent = half.done_bytes * 100 / half.total_bytes.max(1);
+        let state = format!("{percent} % is here; pull it again to go on, or remove it");
+        rows.push([half.name, show_bytes(half.total_bytes), String::new(), state]);
+    }
+    let mut text = if rows.len() == 1 { "no models yet\n".to_owned() } else { columns(&rows) };
+    text.push_str("\nto pull:\n");
+    let known = KNOWN.iter().map(|known| {
+        let about = format!("about {}", show_bytes(known.file_bytes(known.quantisation)));
+        [known.name(), about, known.licence.to_owned(), known.quantisation.to_owned()]
+    });
+    text.push_str(&columns(&known.collect::<Vec<_>>()));
+    Ok(text)
+}
+
+fn columns(rows: &[[String; 4]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths = [0, 1, 2].map(|column| width(column).unwrap_or(0));
+    let line = |[name, size, licence, place]: &[String; 4]| {
+        let [first, second, third] = widths;
+        let text = format!("{name:first$}  {size:second$}  {licence:third$}  {place}");
+        format!("{}\n", text.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn as_json(store: &Store) -> anyhow::Result<serde_json::Value> {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
+    let installed = |model: Installed| {
+        json!({
+            "name": model.name, "bytes": model.bytes, "licence": model.licence,
+            "path": model.path, "from": model.from,
+            "pulled_at": model.pulled_at.and_then(seconds),
+        })
+    };
+    let half = store.half_there()?.into_iter().map(
+        |half| json!({"name": half.name, "bytes": half.total_bytes, "done_bytes": half.done_bytes}),
+    );
+    let half = half.collect::<Vec<_>>();
+    let models: Vec<_> = store.models()?.into_iter().map(installed).collect();
+    Ok(json!({"models": models, "half_there": half}))
+}

@@ -1,0 +1,146 @@
+//! A download as a person watches it: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use banter_remote::download::{Phase, Progress};
+use banter_remote::size::show_bytes;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often the bar moves.
+const REDRAW: Duration = Duration::from_millis(100);
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows how far a download is.
+pub struct Meter {
+    total_bytes: u64,
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+    rate: Rate,
+}
+
+/// The speed of the last while.
+struct Rate {
+    since: Instant,
+    bytes_then: Option<u64>,
+    bytes_per_second: f64,
+}
+
+impl Meter {
+    /// For a download of so many bytes, shown on stderr.
+    pub fn new(total_bytes: u64) -> Meter {
+        let style =
+            ProgressStyle::with_template("{wide_bar} {msg}").expect("the template is right");
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let target = ProgressDrawTarget::stderr();
+            ProgressBar::with_draw_target(Some(total_bytes), target).with_style(style)
+        });
+        let rate = Rate { since: Instant::now(), bytes_then: None, bytes_per_second: 0.0 };
+        Meter { total_bytes, bar, last_line: Instant::now(), rate }
+    }
+
+    /// Shows `progress` until the work is done.
+    pub async fn watch<T>(mut self, progress: &Progress, work: impl Future<Output = T>) -> T {
+        let mut ticks = tokio::time::interval(REDRAW);
+        tokio::pin!(work);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut work => break outcome,
+                _ = ticks.tick() => self.show(progress),
+            }
+        };
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        outcome
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        self.rate.measure(progress.done_bytes());
+        let line = self.line(progress);
+        match &self.bar {
+            Some(bar) => {
+                let is_checking = progress.phase() == Phase::Checking;
+                let done =
+                    if is_checking { progress.checked_bytes() } else { progress.done_bytes() };
+                bar.set_position(done);
+                bar.set_message(line);
+            }
+            None if self.last_line.elapsed() >= LINE_EVERY => {
+                self.last_line = Instant::now();
+                eprintln!("{line}");
+            }
+            None => {}
+        }
+    }
+
+    fn line(&self, progress: &Progress) -> String {
+        let total = show_bytes(self.total_bytes);
+        let done = progress.done_bytes();
+        match progress.phase() {
+            Phase::Checking => {
+                format!("{} of {total} checked", show_bytes(progress.checked_bytes()))
+            }
+            Phase::Waiting => format!("{} of {total}, waiting to try again", show_bytes(done)),
+            Phase::Fetching => {
+                let left = self.total_bytes.saturating_sub(done);
+                let speed = self.rate.bytes_per_second;
+                let rest = if speed >= 1.0 {
+                    format!(
+                        ", {}/s, {} left",
+                        show_bytes(speed as u64),
+                        show_time(left as f64 / speed)
+                    )
+                } else {
+                    String::new()
+                };
+                format!("{} of {total}{rest}", show_bytes(done))
+            }
+        }
+    }
+}
+
+impl Rate {
+    /// Half of the old speed and half of the new one, once a second.
+    fn measure(&mut self, bytes: u64) {
+        let Some(then) = self.bytes_then else {
+            // What an earlier pull has left has no speed.
+            self.bytes_then = Some(bytes);
+            return;
+        };
+        let seconds = self.since.elapsed().as_secs_f64();
+        if seconds < 1.0 {
+            return;
+        }
+        let now = bytes.saturating_sub(then) as f64 / seconds;
+        let is_first = self.bytes_per_second == 0.0;
+        self.bytes_per_second = if is_first { now } else { (self.bytes_per_second + now) / 2.0 };
+        self.since = Instant::now();
+        self.bytes_then = Some(bytes);
+    }
+}
+
+/// `45 s`, `3 min`, `2 h 10 min`.
+fn show_time(seconds: f64) -> String {
+    let seconds = seconds.min(1e7) as u64;
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_short() {
+        let cases = [(0.4, "0 s"), (59.0, "59 s"), (61.0, "1 min"), (7_800.0, "2 h 10 min")];
+        for (seconds, expected) in cases {
+            assert_eq!(show_time(seconds), expected);
+        }
+    }
+}

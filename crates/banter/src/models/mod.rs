@@ -1,0 +1,55 @@
+//! Models by name: `banter pull`, `banter list`, `banter rm`, and `banter serve --model NAME`.
+//!
+//! Reading order:
+//! - [`find_or_pull`] below: what `banter serve` does with a name.
+//! - [`pull`]: from a name to a model on disk; `preview`: what is said and asked before.
+//! - `meter`: the progress bar.
+//! - [`list`], [`remove`]: what is there, and what goes.
+
+pub mod list;
+mod meter;
+mod preview;
+pub mod pull;
+pub mod remove;
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use banter_remote::store::Store;
+
+use crate::config::{Config, ModelChoice};
+use crate::invocation;
+use crate::options::{OptionError, Options};
+use crate::serve;
+use pull::Consent;
+
+/// The path of the model to serve; a name that is not here yet is pulled, if the person agrees.
+/// `None` is the demo model.
+///
+/// Errors: the pull fails, is declined, or nobody can be asked; then the message has the command.
+pub fn find_or_pull(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    let name = match &config.model {
+        None => return Ok(None),
+        Some(ModelChoice::Path(path)) => return Ok(Some(path.clone())),
+        Some(ModelChoice::Name(name)) => name,
+    };
+    let store = Store::new(config.models_dir.clone());
+    if let Some(installed) = store.find(name)? {
+        return Ok(Some(installed.path));
+    }
+    if !config.yes && !preview::someone_is_there() {
+        let command = invocation::pull_command(&name.to_string());
+        bail!("{name} is not here yet; pull it with `{command}`, or start with --yes");
+    }
+    let consent = if config.yes { Consent::Everything } else { Consent::Nothing };
+    let purpose = pull::Purpose::ToServe;
+    let engine = |source| serve::engine_config(config, source);
+    let installed = pull::Pull { name, store: &store, consent, purpose, engine: &engine }.run()?;
+    Ok(Some(installed.path))
+}
+
+/// The folder of models, as the options name it.
+fn store(options: &Result<Options, OptionError>) -> anyhow::Result<Store> {
+    let options = options.as_ref().map_err(|error| OptionError(error.0.clone()))?;
+    Ok(Store::new(crate::config::models_dir(options)?))
+}

@@ -1,0 +1,189 @@
+//! `banter pull NAME…`: from a name to a model on disk.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use banter_engine::engine::{Engine, EngineConfig, Forecast, OpenError};
+use banter_engine::model_file::ModelSource;
+use banter_remote::PullError;
+use banter_remote::download::{Download, Patience, Room, Watch};
+use banter_remote::hub::{HubSettings, ModelName, resolve};
+use banter_remote::store::{Installed, Store};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::meter::Meter;
+use super::preview::{Answer, Preview};
+use crate::options::{self, OptionError, Options};
+
+/// What the person has agreed to already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Nothing: they are shown what it is, and asked.
+    Nothing,
+    /// The download, by asking for it; not to a licence with terms of its own.
+    Download,
+    /// Everything.
+    Everything,
+}
+
+/// What a model is pulled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be there. One that is too large for this machine may be wanted elsewhere.
+    ToKeep,
+    /// To be served now: one that does not fit is of no use.
+    ToServe,
+}
+
+/// The engine's configuration for a model at a place.
+type Configure<'a> = dyn Fn(ModelSource) -> anyhow::Result<EngineConfig> + 'a;
+
+/// A model to pull.
+pub struct Pull<'a> {
+    /// Its name.
+    pub name: &'a ModelName,
+    /// Where it goes.
+    pub store: &'a Store,
+    /// What the person has agreed to.
+    pub consent: Consent,
+    /// What for.
+    pub purpose: Purpose,
+    /// How it would be run here, which decides what memory it needs.
+    pub engine: &'a Configure<'a>,
+}
+
+/// 4 MiB pieces of the first file to try for its metadata. A vocabulary of 152,000 tokens takes two.
+const HEAD_PIECES: [usize; 4] = [2, 4, 8, 16];
+
+/// The subcommand.
+pub fn command() -> Command {
+    Command::new("pull")
+        .about("Downloads models by name: qwen2.5:7b, hf:owner/repo[:file], ms:owner/repo[:file], a URL")
+        .after_help(
+            "Sizes of qwen2.5: 0.5b, 1.5b, 3b, 7b, 14b, 32b, 72b; with a quantisation as qwen2.5:7b-q4_k_m.\n\
+             A pull that was interrupted goes on where it was. Hubs and tokens come from HF_ENDPOINT, HF_TOKEN,\n\
+             MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN; BANTER_HUB=modelscope asks ModelScope first.",
+        )
+        .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .required(true)
+                .num_args(1..)
+                .action(ArgAction::Append)
+                .help("What to pull"),
+        )
+        .arg(options::argument("models-dir"))
+        .arg(options::argument("yes").help("Accept licences, and pull what does not fit in memory"))
+}
+
+/// Pulls every name, one after the other.
+pub fn run(matches: &ArgMatches, options: &Result<Options, OptionError>) -> anyhow::Result<()> {
+    let store = super::store(options)?;
+    let names = matches.get_many::<String>("name").into_iter().flatten();
+    let names = names.map(|name| ModelName::parse(name)).collect::<Result<Vec<_>, _>>();
+    let names = names.map_err(PullError::Name)?;
+    let consent = if matches.get_flag("yes") { Consent::Everything } else { Consent::Download };
+    let engine = |source| Ok(EngineConfig::new(source));
+    for name in &names {
+        if let Some(installed) = store.find(name)? {
+            eprintln!("{} is here already: {}", installed.name, installed.path.display());
+            continue;
+        }
+        let purpose = Purpose::ToKeep;
+        let pull = Pull { name, store: &store, consent, purpose, engine: &engine };
+        let installed = pull.run()?;
+        eprintln!("{} is here: {}", installed.name, installed.path.display());
+    }
+    Ok(())
+}
+
+impl Pull<'_> {
+    /// Shows what it is, asks where needed, and downloads it.
+    ///
+    /// Errors: everything that [`PullError`] names; a model that this engine cannot run; a person
+    /// who declines, or who cannot be asked.
+    pub fn run(&self) -> anyhow::Result<Installed> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("start the thread that downloads")?.block_on(async {
+            let watch = Watch::default();
+            let stop = watch.stop.clone();
+            tokio::spawn(async move {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    stop.cancel();
+                }
+            });
+            self.download(watch).await
+        })
+    }
+
+    async fn download(&self, watch: Watch) -> anyhow::Result<Installed> {
+        let settings = HubSettings::from_environment()?;
+        let patience = Patience::default();
+        eprintln!("looking for {} …", self.name);
+        let source = resolve(self.name, &settings, patience.waits).await?;
+        if let Some(installed) = self.already_there(&source.name)? {
+            return Ok(installed);
+        }
+        let download = Download::begin(self.store, source, patience, watch.clone()).await?;
+        let kept_bytes = download.done_bytes();
+        let forecast = match self.forecast(&download).await {
+            Ok(forecast) => forecast,
+            Err(error) => {
+                // A connection that broke keeps what it has; a model that cannot run is not wanted.
+                if !error.is::<PullError>() {
+                    download.forget();
+                }
+                return Err(error);
+            }
+        };
+        let preview = Preview {
+            name: &download.source().name,
+            from: &download.source().from,
+            licence: download.source().licence.as_deref(),
+            folder: self.store.root(),
+            file_count: download.file_count(),
+            total_bytes: download.total_bytes(),
+            kept_bytes,
+            free_bytes: download.free_bytes()?,
+            forecast: forecast.as_ref(),
+        };
+        let answer = preview.ask(self.consent, self.purpose);
+        if !matches!(answer, Ok(Answer::GoOn)) {
+            // Only the heads have come; what an earlier pull has left is worth more.
+            if kept_bytes == 0 {
+                download.forget();
+            }
+            answer?;
+            return Err(anyhow!("declined; nothing was downloaded"));
+        }
+        let total_bytes = download.total_bytes();
+        let room = Room::default();
+        let installed = Meter::new(total_bytes).watch(&watch.progress, download.run(room)).await?;
+        Ok(installed)
+    }
+
+    /// A short name may turn out to be a model that is here under its long one.
+    fn already_there(&self, name: &str) -> Result<Option<Installed>, PullError> {
+        let models = self.store.models()?;
+        Ok(models.into_iter().find(|installed| installed.name == name))
+    }
+
+    /// What the model would take here; nothing where its metadata cannot be had by itself.
+    async fn forecast(&self, download: &Download) -> anyhow::Result<Option<Forecast>> {
+        if !download.has_heads() {
+            return Ok(None);
+        }
+        let mut found = None;
+        for pieces in HEAD_PIECES {
+            let path: PathBuf = download.fetch_heads(pieces).await?;
+            let config = (self.engine)(ModelSource::Path(path))?;
+            match Engine::forecast(&config) {
+                Ok(forecast) => return Ok(Some(forecast)),
+                Err(error) => found = Some(error),
+            }
+        }
+        let error: OpenError = found.expect("at least one try");
+        let name = &download.source().name;
+        Err(anyhow!("{name} cannot be run here: {error}; what was downloaded has been removed"))
+    }
+}

@@ -1,0 +1,170 @@
+//! One file that is being downloaded: its bytes, and which of them are there.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::PullError;
+use crate::hub::Sha256Sum;
+
+/// What one request asks for. Large enough that the round trip does not show, small enough that an
+/// interrupted one costs little.
+pub(super) const PIECE_BYTES: u64 = 4 << 20;
+
+/// What identifies a file: a download goes on only if all of it is as before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PartFacts {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) sha256: Option<Sha256Sum>,
+    /// The version, as the place it lies at calls it; stands in for a missing checksum.
+    pub(super) etag: Option<String>,
+    /// Whether parts of it can be asked for.
+    pub(super) has_ranges: bool,
+}
+
+/// A file of full length in which some pieces are still empty. Beside it lies a map with a byte
+/// per piece: 1 once it is there.
+pub(super) struct Part {
+    pub(super) facts: PartFacts,
+    path: PathBuf,
+    file: File,
+    map: File,
+    pieces: Mutex<Vec<Piece>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    Missing,
+    /// Someone fetches it.
+    Claimed,
+    There,
+}
+
+/// Bytes to fetch: from `start` to before `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) index: usize,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl Part {
+    /// Opens or makes the file in `folder`; pieces that an earlier pull has fetched are there.
+    pub(super) fn open(folder: &Path, facts: PartFacts) -> Result<Part, PullError> {
+        let path = folder.join(&facts.name);
+        let map_path = folder.join(format!("{}.pieces", facts.name));
+        let file = open_private(&path).map_err(PullError::folder(&path))?;
+        let map = open_private(&map_path).map_err(PullError::folder(&map_path))?;
+        file.set_len(facts.bytes).map_err(PullError::write(&path))?;
+        let mut there = vec![0; facts.piece_count()];
+        let known = map.metadata().map_err(PullError::folder(&map_path))?.len();
+        if known == there.len() as u64 {
+            map.read_exact_at(&mut there, 0).map_err(PullError::folder(&map_path))?;
+        } else {
+            map.set_len(there.len() as u64).map_err(PullError::write(&map_path))?;
+        }
+        let piece = |flag: u8| if flag == 1 { Piece::There } else { Piece::Missing };
+        let pieces = Mutex::new(there.into_iter().map(piece).collect());
+        Ok(Part { facts, path, file, map, pieces })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes that are there.
+    pub(super) fn done_bytes(&self) -> u64 {
+        let pieces = self.pieces.lock().expect("no holder panics");
+        let there = pieces.iter().enumerate().filter(|(_, piece)| **piece == Piece::There);
+        there.map(|(index, _)| self.span(index)).map(|span| span.end - span.start).sum()
+    }
+
+    /// The next missing piece among the first `limit`, which is the caller's from now on.
+    pub(super) fn claim(&self, limit: usize) -> Option<Span> {
+        let mut pieces = self.pieces.lock().expect("no holder panics");
+        let index = pieces.iter().take(limit).position(|piece| *piece == Piece::Missing)?;
+        pieces[index] = Piece::Claimed;
+        Some(self.span(index))
+    }
+
+    /// Gives back a piece that was not fetched.
+    pub(super) fn give_back(&self, span: Span) {
+        self.pieces.lock().expect("no holder panics")[span.index] = Piece::Missing;
+    }
+
+    pub(super) fn write(&self, bytes: &[u8], at: u64) -> Result<(), PullError> {
+        self.file.write_all_at(bytes, at).map_err(PullError::write(&self.path))
+    }
+
+    /// Remembers that a piece is there.
+    pub(super) fn settle(&self, span: Span) -> Result<(), PullError> {
+        // A checksum finds what a crash has lost; without one the bytes must be safe first.
+        if self.facts.sha256.is_none() {
+            self.file.sync_data().map_err(PullError::write(&self.path))?;
+        }
+        self.map.write_all_at(&[1], span.index as u64).map_err(PullError::write(&self.path))?;
+        self.pieces.lock().expect("no holder panics")[span.index] = Piece::There;
+        Ok(())
+    }
+
+    /// Bytes of the file that have no place on the disk yet.
+    pub(super) fn unreserved_bytes(&self) -> Result<u64, PullError> {
+        const BLOCK: u64 = 512;
+        let metadata = self.file.metadata().map_err(PullError::folder(&self.path))?;
+        Ok(self.facts.bytes.saturating_sub(metadata.blocks() * BLOCK))
+    }
+
+    /// Takes the room on the disk, so that it cannot run out on the way. File systems that cannot
+    /// do this are trusted to have what they said is free.
+    pub(super) fn reserve(&self) -> Result<(), PullError> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        if self.facts.bytes == 0 {
+            return Ok(());
+        }
+        match fallocate(&self.file, FallocateFlags::empty(), 0, self.facts.bytes) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+            Err(errno) => {
+                Err(PullError::Write { path: self.path.clone(), error: io::Error::from(errno) })
+            }
+        }
+    }
+
+    /// Writes everything through to the disk.
+    pub(super) fn sync(&self) -> Result<(), PullError> {
+        self.file.sync_all().map_err(PullError::write(&self.path))
+    }
+
+    /// Removes the map, when all is there.
+    pub(super) fn forget_map(&self) -> Result<(), PullError> {
+        let path = self.path.with_file_name(format!("{}.pieces", self.facts.name));
+        std::fs::remove_file(&path).map_err(PullError::folder(&path))
+    }
+
+    fn span(&self, index: usize) -> Span {
+        if !self.facts.has_ranges {
+            return Span { index, start: 0, end: self.facts.bytes };
+        }
+        let start = index as u64 * PIECE_BYTES;
+        Span { index, start, end: (start + PIECE_BYTES).min(self.facts.bytes) }
+    }
+}
+
+impl PartFacts {
+    fn piece_count(&self) -> usize {
+        match (self.bytes, self.has_ranges) {
+            (0, _) => 0,
+            (_, false) => 1,
+            (bytes, true) => usize::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}

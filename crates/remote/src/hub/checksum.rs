@@ -1,0 +1,70 @@
+//! SHA-256 sums as hubs publish them.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use sha2::{Digest, Sha256};
+
+/// A SHA-256 sum.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Sha256Sum([u8; 32]);
+
+impl Sha256Sum {
+    /// Reads 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Sha256Sum> {
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Sha256Sum)
+    }
+
+    /// Sums a file up. `each` is told how many bytes were read, and ends the work by returning false.
+    ///
+    /// Returns `None` if it was ended.
+    pub(crate) fn of_file(
+        path: &Path,
+        mut each: impl FnMut(u64) -> bool,
+    ) -> io::Result<Option<Sha256Sum>> {
+        const PIECE: usize = 1 << 20;
+        let mut file = File::open(path)?;
+        let mut hasher = Sha256::new();
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = file.read(&mut piece)?;
+            if read == 0 {
+                return Ok(Some(Sha256Sum(hasher.finalize().into())));
+            }
+            hasher.update(&piece[..read]);
+            if !each(read as u64) {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Sha256Sum {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        HEXLOWER_PERMISSIVE.encode_write(&self.0, formatter)
+    }
+}
+
+impl fmt::Debug for Sha256Sum {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl serde::Serialize for Sha256Sum {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Sha256Sum {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Sha256Sum, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Sha256Sum::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("expected 64 hexadecimal digits"))
+    }
+}

@@ -1,0 +1,225 @@
+//! Model hubs: from a name to the files it stands for.
+//!
+//! Reading order:
+//! - `name`: [`ModelName`], what people type; `catalogue`: the official models.
+//! - `settings`: [`HubSettings`], where the hubs are and who asks.
+//! - [`resolve`] below: a name becomes a [`Source`].
+//! - `hugging_face`, `model_scope`: what the two hubs answer; `asking`: one request.
+//! - `listing`: what a repository holds, and which of it is the model; `checksum`: SHA-256.
+//!
+//! Another hub: its file beside `model_scope`, a row in [`Hub`], its prefix in `name`, its endpoint
+//! in `settings`.
+
+pub(crate) mod asking;
+mod catalogue;
+mod checksum;
+mod hugging_face;
+mod listing;
+mod model_scope;
+mod name;
+mod settings;
+
+pub use catalogue::{FAMILY, KNOWN, KnownModel, QUANTISATIONS, is_open_licence};
+pub use checksum::Sha256Sum;
+pub use name::{Hub, ModelName, NameError};
+pub use settings::{Endpoint, HubSettings, Token};
+
+use url::Url;
+
+use crate::client::Waits;
+use crate::error::PullError;
+use asking::Place;
+use listing::{ListedFile, Listing, NoChoice, Wanted};
+
+/// The files a name stands for, and where they come from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The name under which the model is kept; it says the quantisation.
+    pub name: String,
+    /// Where it comes from, for people.
+    pub from: String,
+    /// Its licence, if anyone states one.
+    pub licence: Option<String>,
+    /// Its files, at least one; those with the model's metadata first.
+    pub files: Vec<SourceFile>,
+    /// Whom to ask for them.
+    pub(crate) place: Place,
+}
+
+/// One file of a model.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Its name on disk.
+    pub name: String,
+    /// Its size, if the hub says.
+    pub bytes: Option<u64>,
+    /// What its bytes must be, if the hub says.
+    pub sha256: Option<Sha256Sum>,
+    pub(crate) url: Url,
+}
+
+/// The quantisation that is looked for where none is named.
+const USUAL_QUANTISATION: &str = "q4_0";
+
+/// Asks the hubs which files a name stands for.
+///
+/// An official model is looked for at the second hub if the first cannot be reached.
+/// Errors: nothing there by that name, no connection, a hub that refuses.
+pub async fn resolve(
+    name: &ModelName,
+    settings: &HubSettings,
+    waits: Waits,
+) -> Result<Source, PullError> {
+    settings.check_online()?;
+    match name {
+        ModelName::Known { model, quantisation } => {
+            let wanted = match quantisation {
+                Some(named) => Wanted::Named(named),
+                None => Wanted::Usual(model.quantisation),
+            };
+            known(model, wanted, settings, waits).await
+        }
+        ModelName::Repository { hub, owner, repository, revision, file } => {
+            let question = Question {
+                hub: *hub,
+                owner,
+                repository,
+                revision: revision.as_deref(),
+                wanted: file.as_deref().map_or(Wanted::Usual(USUAL_QUANTISATION), Wanted::Named),
+            };
+            let mut source = question.ask(settings, waits).await?;
+            source.name = name.to_string();
+            Ok(source)
+        }
+        ModelName::Url { address, sha256 } => {
+            let endpoint = Endpoint { address: address.clone(), token: None };
+            let place = Place::new(None, &endpoint, waits)?;
+            let file = SourceFile {
+                name: file_name(address.url()),
+                bytes: None,
+                sha256: *sha256,
+                url: address.url().clone(),
+            };
+            let shown = name.to_string();
+            Ok(Source { name: shown.clone(), from: shown, licence: None, files: vec![file], place })
+        }
+    }
+}
+
+async fn known(
+    model: &'static KnownModel,
+    wanted: Wanted<'_>,
+    settings: &HubSettings,
+    waits: Waits,
+) -> Result<Source, PullError> {
+    let mut unreachable = None;
+    for hub in &settings.order {
+        let (owner, repository) = model.repository;
+        let question = Question { hub: *hub, owner, repository, revision: None, wanted };
+        let mut source = match question.ask(settings, waits).await {
+            Err(error @ PullError::Unreachable { .. }) => {
+                tracing::info!(%error, "{} cannot be reached", hub.name());
+                unreachable.get_or_insert(error);
+                continue;
+            }
+            answer => answer?,
+        };
+        source.name = match quantisation_of(&source.files) {
+            Some(found) => format!("{}-{found}", model.name()),
+            None => model.name(),
+        };
+        source.licence = source.licence.or_else(|| Some(model.licence.to_owned()));
+        return Ok(source);
+    }
+    Err(unreachable.expect("at least one hub is asked"))
+}
+
+/// The quantisation in the name of the first file.
+fn quantisation_of(files: &[SourceFile]) -> Option<&'static str> {
+    let name = files.first()?.name.to_ascii_lowercase();
+    let mut words = name.trim_end_matches(".gguf").split(['-', '.']);
+    words.find_map(|word| Some(QUANTISATIONS.iter().find(|(name, _)| *name == word)?.0))
+}
+
+/// What is asked of one hub.
+struct Question<'a> {
+    hub: Hub,
+    owner: &'a str,
+    repository: &'a str,
+    revision: Option<&'a str>,
+    wanted: Wanted<'a>,
+}
+
+impl Question<'_> {
+    async fn ask(&self, settings: &HubSettings, waits: Waits) -> Result<Source, PullError> {
+        let endpoint = settings.endpoint(self.hub);
+        let place = Place::new(Some(self.hub), endpoint, waits)?;
+        let (listing, files) = match self.hub {
+            Hub::HuggingFace => {
+                let repository = hugging_face::Repository {
+                    place: &place,
+                    address: &endpoint.address,
+                    owner: self.owner,
+                    name: self.repository,
+                    revision: self.revision,
+                };
+                let listing = repository.list().await?;
+                let mut files = Vec::new();
+                for file in self.choose(&listing, &place)? {
+                    let is_told = file.bytes.is_some() && file.sha256.is_some();
+                    let said = if is_told { file } else { repository.look_up(&file.path).await? };
+                    files.push(source_file(repository.url(&said.path), said));
+                }
+                (listing, files)
+            }
+            Hub::ModelScope => {
+                let repository = model_scope::Repository {
+                    place: &place,
+                    address: &endpoint.address,
+                    owner: self.owner,
+                    name: self.repository,
+                    revision: self.revision,
+                };
+                let listing = repository.list().await?;
+                let chosen = self.choose(&listing, &place)?.into_iter();
+                let files = chosen.map(|file| source_file(repository.url(&file.path), file));
+                (listing, files.collect())
+            }
+        };
+        let from = format!("{}: {}/{}", endpoint.address, self.owner, self.repository);
+        Ok(Source { name: String::new(), from, licence: listing.licence, files, place })
+    }
+
+    fn choose(&self, listing: &Listing, place: &Place) -> Result<Vec<ListedFile>, PullError> {
+        let host = place.host().to_owned();
+        let name = format!("{}:{}/{}", self.hub.prefix(), self.owner, self.repository);
+        listing.choose(self.wanted).map_err(|no_choice| match (no_choice, self.wanted) {
+            (NoChoice::NotThere(there), Wanted::Named(file)) => {
+                PullError::NotFound { what: format!("{name}:{file}"), host, there }
+            }
+            (NoChoice::NotThere(there), Wanted::Usual(_)) => {
+                let what = match there.as_slice() {
+                    [] => format!("{name}: a GGUF file or a folder with safetensors"),
+                    _ => format!("{name}: the one file to take (name it as {name}:FILE)"),
+                };
+                PullError::NotFound { what, host, there }
+            }
+            (NoChoice::MissingPart(part), _) => {
+                PullError::NotFound { what: format!("{name}:{part}"), host, there: Vec::new() }
+            }
+        })
+    }
+}
+
+fn source_file(url: Url, file: ListedFile) -> SourceFile {
+    // Folders inside a repository say nothing about the model: its files lie side by side here.
+    let name = file.path.rsplit('/').next().unwrap_or(&file.path).to_owned();
+    SourceFile { name, bytes: file.bytes, sha256: file.sha256, url }
+}
+
+/// The name of a file that is named by its address alone.
+fn file_name(url: &Url) -> String {
+    let last = url.path_segments().and_then(|mut segments| segments.next_back());
+    let usable = last.filter(|name| name::is_path(name));
+    usable.map_or_else(|| "model.gguf".to_owned(), str::to_owned)
+}

@@ -1,0 +1,242 @@
+//! Where hubs are and who asks, from the environment variables their own tools use.
+
+use std::path::{Path, PathBuf};
+
+use super::name::Hub;
+use crate::address::Address;
+use crate::error::PullError;
+
+/// A secret that opens a hub. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+/// A hub as this machine reaches it.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where it is, a mirror perhaps.
+    pub address: Address,
+    /// Who asks.
+    pub token: Option<Token>,
+}
+
+/// Both hubs, and which comes first.
+#[derive(Clone, Debug)]
+pub struct HubSettings {
+    hugging_face: Endpoint,
+    model_scope: Endpoint,
+    /// Hubs to ask for official models, in this order; the second only if the first cannot be
+    /// reached.
+    pub(super) order: Vec<Hub>,
+    /// The variable that forbids to fetch anything.
+    offline: Option<&'static str>,
+}
+
+const HUGGING_FACE: &str = "https://huggingface.co";
+const MODEL_SCOPE: &str = "https://modelscope.cn";
+
+/// A file with a token is a line.
+const MAX_TOKEN_BYTES: u64 = 4096;
+
+impl HubSettings {
+    /// Reads the variables through `variable`.
+    ///
+    /// `HF_ENDPOINT`, `HF_TOKEN` (or the file at `HF_TOKEN_PATH`, else `HF_HOME/token`, unless
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`), `HF_HUB_OFFLINE`; `MODELSCOPE_ENDPOINT`,
+    /// `MODELSCOPE_DOMAIN`, `MODELSCOPE_API_TOKEN`; `BANTER_HUB` (`huggingface` or `modelscope`).
+    /// Errors: an address or a choice that cannot be read.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<HubSettings, PullError> {
+        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let is_on = |name: &str| {
+            set(name).is_some_and(|value| {
+                ["1", "on", "yes", "true"].contains(&value.trim().to_ascii_lowercase().as_str())
+            })
+        };
+        let hugging_face = endpoint("HF_ENDPOINT", set("HF_ENDPOINT"), HUGGING_FACE)?;
+        let (scope_variable, scope) = match set("MODELSCOPE_ENDPOINT") {
+            Some(endpoint) => ("MODELSCOPE_ENDPOINT", Some(endpoint)),
+            None => ("MODELSCOPE_DOMAIN", set("MODELSCOPE_DOMAIN")),
+        };
+        let model_scope = endpoint(scope_variable, scope, MODEL_SCOPE)?;
+        let order = match set("BANTER_HUB").map(|hub| hub.trim().to_ascii_lowercase()).as_deref() {
+            Some("huggingface" | "hf") => vec![Hub::HuggingFace],
+            Some("modelscope" | "ms") => vec![Hub::ModelScope],
+            // Whoever names a mirror wants it to be asked, and no one else.
+            None if set("HF_ENDPOINT").is_some() => vec![Hub::HuggingFace],
+            None => vec![Hub::HuggingFace, Hub::ModelScope],
+            Some(other) => {
+                let expected = "expected huggingface or modelscope".to_owned();
+                let found = other.to_owned();
+                return Err(PullError::Setting { variable: "BANTER_HUB", expected, found });
+            }
+        };
+        let offline =
+            ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().find(|name| is_on(name));
+        let implicit = || {
+            let path = (!is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN")).then(|| token_file(&set))??;
+            read_token(&path)
+        };
+        let token = set("HF_TOKEN").or_else(|| set("HUGGING_FACE_HUB_TOKEN")).and_then(Token::new);
+        Ok(HubSettings {
+            hugging_face: Endpoint { address: hugging_face, token: token.or_else(implicit) },
+            model_scope: Endpoint {
+                address: model_scope,
+                token: set("MODELSCOPE_API_TOKEN").and_then(Token::new),
+            },
+            order,
+            offline,
+        })
+    }
+
+    /// The same, with the second hub asked when the first cannot be reached, mirror or not.
+    pub fn with_both_hubs(self) -> HubSettings {
+        HubSettings { order: vec![Hub::HuggingFace, Hub::ModelScope], ..self }
+    }
+
+    /// Reads this process's environment.
+    pub fn from_environment() -> Result<HubSettings, PullError> {
+        HubSettings::read(|name| std::env::var(name).ok())
+    }
+
+    /// A hub as this machine reaches it.
+    pub fn endpoint(&self, hub: Hub) -> &Endpoint {
+        match hub {
+            Hub::HuggingFace => &self.hugging_face,
+            Hub::ModelScope => &self.model_scope,
+        }
+    }
+
+    pub(super) fn check_online(&self) -> Result<(), PullError> {
+        self.offline.map_or(Ok(()), |variable| Err(PullError::Offline(variable)))
+    }
+}
+
+impl Token {
+    /// Takes a secret; nothing of it is left if it could not stand in a header.
+    fn new(text: impl AsRef<str>) -> Option<Token> {
+        let text = text.as_ref().trim();
+        let is_visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_visible.then(|| Token(text.to_owned()))
+    }
+
+    /// The secret, for a header.
+    pub(super) fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Token(…)")
+    }
+}
+
+fn endpoint(
+    variable: &'static str,
+    value: Option<String>,
+    usual: &str,
+) -> Result<Address, PullError> {
+    let Some(value) = value else {
+        return Ok(Address::parse_base(usual).expect("the usual addresses are right"));
+    };
+    let value = value.trim();
+    // ModelScope's own tools take a bare host.
+    let with_scheme = if value.contains("://") || variable == "HF_ENDPOINT" {
+        value.to_owned()
+    } else {
+        format!("https://{value}")
+    };
+    Address::parse_base(&with_scheme).map_err(|error| PullError::Setting {
+        variable,
+        expected: error.to_string(),
+        found: value.to_owned(),
+    })
+}
+
+fn token_file(set: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    if let Some(path) = set("HF_TOKEN_PATH") {
+        return Some(PathBuf::from(path));
+    }
+    let home = match (set("HF_HOME"), set("XDG_CACHE_HOME")) {
+        (Some(home), _) => PathBuf::from(home),
+        (None, Some(cache)) => Path::new(&cache).join("huggingface"),
+        (None, None) => Path::new(&set("HOME")?).join(".cache/huggingface"),
+    };
+    Some(home.join("token"))
+}
+
+fn read_token(path: &Path) -> Option<Token> {
+    let is_short = std::fs::metadata(path).ok()?.len() <= MAX_TOKEN_BYTES;
+    is_short.then(|| std::fs::read_to_string(path).ok()).flatten().and_then(Token::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(variables: &[(&str, &str)]) -> Result<HubSettings, PullError> {
+        HubSettings::read(|name| {
+            let found = variables.iter().find(|(key, _)| *key == name)?;
+            Some(found.1.to_owned())
+        })
+    }
+
+    #[test]
+    fn without_variables_both_hubs_are_asked_without_a_token() {
+        let settings = settings(&[]).expect("right");
+        assert_eq!(settings.endpoint(Hub::HuggingFace).address.to_string(), HUGGING_FACE);
+        assert_eq!(settings.endpoint(Hub::ModelScope).address.to_string(), MODEL_SCOPE);
+        assert_eq!(settings.order, [Hub::HuggingFace, Hub::ModelScope]);
+        assert!(settings.endpoint(Hub::HuggingFace).token.is_none());
+        settings.check_online().expect("nothing forbids it");
+    }
+
+    #[test]
+    fn the_variables_of_the_hubs_own_tools_are_heard() {
+        let variables = [
+            ("HF_ENDPOINT", "https://mirror.example/hf/"),
+            ("HF_TOKEN", " hf_secret\n"),
+            ("MODELSCOPE_DOMAIN", "www.modelscope.ai"),
+            ("MODELSCOPE_API_TOKEN", "ms-secret"),
+            ("HF_HUB_OFFLINE", "1"),
+        ];
+        let settings = settings(&variables).expect("right");
+        let (face, scope) =
+            (settings.endpoint(Hub::HuggingFace), settings.endpoint(Hub::ModelScope));
+        assert_eq!(face.address.to_string(), "https://mirror.example/hf");
+        assert_eq!(face.token.as_ref().map(Token::secret), Some("hf_secret"));
+        assert_eq!(scope.address.to_string(), "https://www.modelscope.ai");
+        assert_eq!(scope.token.as_ref().map(Token::secret), Some("ms-secret"));
+        assert_eq!(settings.order, [Hub::HuggingFace], "a mirror is asked, and no one else");
+        assert!(matches!(settings.check_online(), Err(PullError::Offline("HF_HUB_OFFLINE"))));
+        assert!(!format!("{settings:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_token_is_found_where_a_login_leaves_it() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(home.path().join("token"), "hf_file\n").expect("written");
+        let home = home.path().to_str().expect("UTF-8");
+        let found = |variables: &[(&str, &str)]| {
+            let settings = settings(variables).expect("right");
+            settings.endpoint(Hub::HuggingFace).token.clone().map(|token| token.0)
+        };
+        assert_eq!(found(&[("HF_HOME", home)]), Some("hf_file".to_owned()));
+        assert_eq!(found(&[("HF_HOME", home), ("HF_TOKEN", "own")]), Some("own".to_owned()));
+        let disabled = [("HF_HOME", home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")];
+        assert_eq!(found(&disabled), None);
+    }
+
+    #[test]
+    fn wrong_values_name_the_variable() {
+        let cases = [
+            ("HF_ENDPOINT", "huggingface.co"),
+            ("HF_ENDPOINT", "http://user@mirror.example"),
+            ("MODELSCOPE_ENDPOINT", "ftp://scope.example"),
+            ("BANTER_HUB", "github"),
+        ];
+        for (variable, value) in cases {
+            let message = settings(&[(variable, value)]).expect_err(value).to_string();
+            assert!(message.starts_with(variable) && message.contains(value), "{message}");
+        }
+    }
+}

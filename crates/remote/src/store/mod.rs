@@ -1,0 +1,285 @@
+//! The folder of models: one folder per model, with its files and what is known of them.
+//!
+//! ```text
+//! models/
+//!   qwen2.5-7b-q4_0-1f2e3d4c/     model.json, the files
+//!   .incoming/                    what is half there, and the locks of those who pull
+//!   .removed/                     what is being removed
+//! ```
+//!
+//! A model appears and goes by one rename. Only what `model.json` names is believed, and only if the
+//! files have the sizes it states.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::download;
+use crate::error::PullError;
+use crate::hub::{ModelName, Sha256Sum};
+
+pub(crate) const MANIFEST_FILE: &str = "model.json";
+const INCOMING: &str = ".incoming";
+const REMOVED: &str = ".removed";
+
+/// A folder of models. It need not exist before the first pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A model that is there, whole.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// The name it was pulled by, with its quantisation.
+    pub name: String,
+    /// Where it came from, for people.
+    pub from: String,
+    /// Its licence, if anyone stated one.
+    pub licence: Option<String>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// What an engine opens.
+    pub path: PathBuf,
+    /// When it was pulled.
+    pub pulled_at: Option<SystemTime>,
+    folder: PathBuf,
+}
+
+/// A model that is half there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HalfThere {
+    /// The name it will have.
+    pub name: String,
+    /// Bytes of the whole.
+    pub total_bytes: u64,
+    /// Bytes that are there.
+    pub done_bytes: u64,
+    folder: PathBuf,
+}
+
+/// What `model.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    pub(crate) from: String,
+    pub(crate) licence: Option<String>,
+    pub(crate) files: Vec<ManifestFile>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ManifestFile {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: Option<Sha256Sum>,
+}
+
+impl Store {
+    /// The models below `root`.
+    pub fn new(root: PathBuf) -> Store {
+        Store { root }
+    }
+
+    /// Where they are.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Every model that is there, by name.
+    ///
+    /// Errors: the folder is there but cannot be read.
+    pub fn models(&self) -> Result<Vec<Installed>, PullError> {
+        let mut models: Vec<Installed> =
+            folders(&self.root)?.iter().filter_map(|folder| read(folder)).collect();
+        models.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(models)
+    }
+
+    /// Every model that is half there, by name.
+    pub fn half_there(&self) -> Result<Vec<HalfThere>, PullError> {
+        let half = |folder: PathBuf| {
+            let (name, total_bytes, done_bytes) = download::half_there(&folder)?;
+            Some(HalfThere { name, total_bytes, done_bytes, folder })
+        };
+        let mut found: Vec<HalfThere> =
+            folders(&self.root.join(INCOMING))?.into_iter().filter_map(half).collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
+    }
+
+    /// The model of a name, if it is there. A size without a quantisation finds any, the usual one
+    /// first.
+    pub fn find(&self, name: &ModelName) -> Result<Option<Installed>, PullError> {
+        let models = self.models()?;
+        let named = |wanted: &str| models.iter().find(|model| model.name == wanted).cloned();
+        let ModelName::Known { model, quantisation: None } = name else {
+            return Ok(named(&name.to_string()));
+        };
+        let usual = named(&format!("{}-{}", model.name(), model.quantisation));
+        let of_size = || {
+            let start = format!("{}-", model.name());
+            models.iter().find(|model| model.name.starts_with(&start)).cloned()
+        };
+        Ok(usual.or_else(|| named(&model.name())).or_else(of_size))
+    }
+
+    /// Removes a model, or what is half there of it, and returns how many bytes are free again.
+    pub fn remove(&self, folder: &impl Removable) -> Result<u64, PullError> {
+        let folder = folder.folder();
+        let bytes = disk_bytes(folder);
+        // First out of sight, so that nothing ever sees half a model.
+        let removed = self.root.join(REMOVED);
+        make_private_folder(&removed)?;
+        let name = folder.file_name().expect("a model has a folder of its own");
+        let gone = removed.join(name);
+        if gone.exists() {
+            fs::remove_dir_all(&gone).map_err(PullError::folder(&gone))?;
+        }
+        fs::rename(folder, &gone).map_err(PullError::folder(folder))?;
+        fs::remove_dir_all(&gone).map_err(PullError::folder(&gone))?;
+        Ok(bytes)
+    }
+
+    /// Bytes of everything in the folder.
+    pub fn used_bytes(&self) -> Result<u64, PullError> {
+        self.used_bytes_beside(Path::new(""))
+    }
+
+    pub(crate) fn used_bytes_beside(&self, excepted: &Path) -> Result<u64, PullError> {
+        let mut all = folders(&self.root)?;
+        all.retain(|folder| !folder.ends_with(INCOMING));
+        all.extend(folders(&self.root.join(INCOMING))?);
+        Ok(all.iter().filter(|folder| *folder != excepted).map(|folder| disk_bytes(folder)).sum())
+    }
+
+    /// Where a model is put together.
+    pub(crate) fn incoming(&self, name: &str) -> PathBuf {
+        self.root.join(INCOMING).join(folder_name(name))
+    }
+
+    /// Puts a finished folder in its place, by one rename.
+    pub(crate) fn install(
+        &self,
+        folder: &Path,
+        manifest: Manifest,
+    ) -> Result<Installed, PullError> {
+        let text = serde_json::to_vec_pretty(&manifest).expect("manifests are plain data");
+        write_whole(&folder.join(MANIFEST_FILE), &text)?;
+        sync_folder(folder)?;
+        let place = self.root.join(folder_name(&manifest.name));
+        if place.exists() {
+            // What does not hold what it says, or it would not have been pulled again.
+            fs::remove_dir_all(&place).map_err(PullError::folder(&place))?;
+        }
+        fs::rename(folder, &place).map_err(PullError::folder(&place))?;
+        sync_folder(&self.root)?;
+        let vanished = || std::io::Error::other("the model is not what was just written");
+        read(&place).ok_or_else(|| PullError::folder(&place)(vanished()))
+    }
+}
+
+/// Something in the store that can be removed.
+pub trait Removable {
+    /// The folder it is.
+    fn folder(&self) -> &Path;
+}
+
+impl Removable for Installed {
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Removable for HalfThere {
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// The file or folder that an engine opens, among the names of a model's files: `.` is all of it.
+pub(crate) fn opened_name<'a>(mut names: impl Iterator<Item = &'a str>) -> &'a str {
+    names.find(|name| name.to_ascii_lowercase().ends_with(".gguf")).unwrap_or(".")
+}
+
+/// The folder's name says what it is to people, and by a part of a checksum nothing else.
+fn folder_name(name: &str) -> String {
+    const SHOWN: usize = 80;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let readable: String = name.chars().map(plain).take(SHOWN).collect();
+    let sum = Sha256::digest(name.as_bytes());
+    let short = data_encoding::HEXLOWER.encode(&sum[..4]);
+    format!("{}-{short}", readable.trim_start_matches('.'))
+}
+
+/// The model in a folder, if all of it is there.
+fn read(folder: &Path) -> Option<Installed> {
+    let path = folder.join(MANIFEST_FILE);
+    let manifest: Manifest = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+    let is_there = |file: &ManifestFile| {
+        let is_plain = Path::new(&file.name).file_name() == Some(file.name.as_ref());
+        let metadata = fs::metadata(folder.join(&file.name));
+        is_plain && metadata.is_ok_and(|found| found.len() == file.bytes)
+    };
+    if !manifest.files.iter().all(is_there) {
+        tracing::warn!(folder = %folder.display(), "passed over: files are missing or cut");
+        return None;
+    }
+    let opened = opened_name(manifest.files.iter().map(|file| file.name.as_str()));
+    Some(Installed {
+        path: if opened == "." { folder.to_owned() } else { folder.join(opened) },
+        name: manifest.name,
+        from: manifest.from,
+        licence: manifest.licence,
+        bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+        pulled_at: fs::metadata(&path).and_then(|found| found.modified()).ok(),
+        folder: folder.to_owned(),
+    })
+}
+
+/// The folders in a folder but for hidden ones; none if it is not there.
+fn folders(parent: &Path) -> Result<Vec<PathBuf>, PullError> {
+    let entries = match fs::read_dir(parent) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(PullError::folder(parent)(error)),
+    };
+    let is_model = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(".");
+        !name.starts_with('.') && path.is_dir()
+    };
+    Ok(entries.flatten().map(|entry| entry.path()).filter(is_model).collect())
+}
+
+/// Bytes that the files of a folder take on the disk.
+fn disk_bytes(folder: &Path) -> u64 {
+    const BLOCK: u64 = 512;
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|file| file.blocks() * BLOCK).sum()
+}
+
+pub(crate) fn make_private_folder(path: &Path) -> Result<(), PullError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(PullError::folder(path))
+}
+
+/// Writes a file under another name, makes it safe, and renames it.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PullError> {
+    let new = path.with_extension("new");
+    let write = || {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().map_err(PullError::folder(path))
+}
+
+fn sync_folder(path: &Path) -> Result<(), PullError> {
+    fs::File::open(path).and_then(|folder| folder.sync_all()).map_err(PullError::folder(path))
+}

@@ -1,0 +1,439 @@
+//! Models pulled from hubs that behave, and from hubs that do not.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use banter_remote::download::{Download, Patience, Progress, Room, Watch};
+use banter_remote::error::Kept;
+use banter_remote::fakes::{FakeHub, Request, Target, Trick};
+use banter_remote::hub::{HubSettings, ModelName, Sha256Sum, Source, resolve};
+use banter_remote::store::{Installed, Store};
+use banter_remote::{PullError, Waits};
+use tokio_util::sync::CancellationToken;
+
+const SMALL: &str = "Qwen/Qwen2.5-0.5B-Instruct-GGUF";
+const SPLIT: &str = "Qwen/Qwen2.5-7B-Instruct-GGUF";
+/// Longer than two pieces, and no multiple of one.
+const LENGTH: usize = (9 << 20) + 77;
+
+/// A hub, a store, and someone who pulls.
+struct World {
+    hub: FakeHub,
+    folder: tempfile::TempDir,
+    settings: HubSettings,
+    patience: Patience,
+}
+
+impl World {
+    fn new() -> World {
+        World::with(&[])
+    }
+
+    fn with(variables: &[(&str, &str)]) -> World {
+        let hub = FakeHub::start();
+        hub.add(SMALL, "README.md", "read me");
+        hub.add(SMALL, "qwen2.5-0.5b-instruct-q8_0.gguf", bytes(1, LENGTH));
+        hub.add(SMALL, "qwen2.5-0.5b-instruct-q4_k_m.gguf", bytes(2, 1000));
+        hub.license(SMALL, "apache-2.0");
+        hub.add(SPLIT, "qwen2.5-7b-instruct-q4_0-00001-of-00002.gguf", bytes(3, LENGTH));
+        hub.add(SPLIT, "qwen2.5-7b-instruct-q4_0-00002-of-00002.gguf", bytes(4, 5 << 20));
+        let url = hub.url();
+        let settings = HubSettings::read(|name| match name {
+            "HF_ENDPOINT" | "MODELSCOPE_ENDPOINT" => Some(url.clone()),
+            _ => variables.iter().find(|(key, _)| *key == name).map(|found| found.1.to_owned()),
+        });
+        let patience = Patience {
+            waits: Waits { connect: Duration::from_secs(5), silence: Duration::from_millis(250) },
+            tries: 4,
+            first_pause: Duration::from_millis(1),
+            longest_pause: Duration::from_secs(2),
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        World { hub, folder, settings: settings.expect("settings"), patience }
+    }
+
+    fn store(&self) -> Store {
+        Store::new(self.folder.path().join("models"))
+    }
+
+    async fn resolve(&self, name: &str) -> Result<Source, PullError> {
+        resolve(&ModelName::parse(name)?, &self.settings, self.patience.waits).await
+    }
+
+    async fn pull(&self, name: &str) -> Result<Installed, PullError> {
+        self.pull_watched(name, Watch::default(), Room::default()).await
+    }
+
+    async fn pull_watched(
+        &self,
+        name: &str,
+        watch: Watch,
+        room: Room,
+    ) -> Result<Installed, PullError> {
+        let source = self.resolve(name).await?;
+        Download::begin(&self.store(), source, self.patience, watch).await?.run(room).await
+    }
+
+    fn nothing_is_installed(&self) -> bool {
+        self.store().models().expect("the store can be read").is_empty()
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        let half = self.store().half_there().expect("the store can be read");
+        half.iter().map(|half| half.done_bytes).sum()
+    }
+
+    /// The first bytes of the pieces that were asked for, each once; a probe is no piece.
+    fn asked_pieces(&self) -> BTreeSet<u64> {
+        let start = |request: Request| {
+            let range = request.range.filter(|range| range != "bytes=0-0")?;
+            range.strip_prefix("bytes=")?.split('-').next()?.parse().ok()
+        };
+        self.hub.take_requests().into_iter().filter_map(start).collect()
+    }
+}
+
+/// Bytes that differ everywhere, so that a piece in the wrong place is seen.
+fn bytes(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).expect("the file is there")
+}
+
+#[tokio::test]
+async fn an_official_model_is_pulled_by_its_short_name() {
+    let world = World::new();
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    assert_eq!(installed.name, "qwen2.5:0.5b-q8_0");
+    assert_eq!(installed.licence.as_deref(), Some("apache-2.0"));
+    assert_eq!(read(&installed.path), bytes(1, LENGTH));
+    let name = ModelName::parse("qwen2.5:0.5b").expect("a name");
+    let found = world.store().find(&name).expect("readable").expect("there");
+    assert_eq!(found.path, installed.path);
+    let incoming = world.folder.path().join("models/.incoming");
+    assert_eq!(std::fs::read_dir(incoming).expect("there").count(), 0, "nothing is left over");
+}
+
+#[tokio::test]
+async fn a_split_model_comes_with_all_its_parts() {
+    let world = World::new();
+    let installed = world.pull("qwen2.5:7b").await.expect("pulled");
+    assert!(installed.path.ends_with("qwen2.5-7b-instruct-q4_0-00001-of-00002.gguf"));
+    let second = installed.path.with_file_name("qwen2.5-7b-instruct-q4_0-00002-of-00002.gguf");
+    assert_eq!(read(&installed.path), bytes(3, LENGTH));
+    assert_eq!(read(&second), bytes(4, 5 << 20));
+}
+
+#[tokio::test]
+async fn model_scope_has_its_own_interface() {
+    let world = World::with(&[("BANTER_HUB", "modelscope"), ("MODELSCOPE_API_TOKEN", "ms-secret")]);
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    assert_eq!(read(&installed.path), bytes(1, LENGTH));
+    let named = format!("ms:{SMALL}:q4_k_m");
+    assert_eq!(read(&world.pull(&named).await.expect("pulled").path), bytes(2, 1000));
+    let requests = world.hub.take_requests();
+    assert!(requests.iter().all(|request| request.line.starts_with("GET /api/v1/models/")));
+    let token = Some("Bearer ms-secret".to_owned());
+    assert!(requests.iter().all(|request| request.authorization == token));
+    let message = world.pull("ms:Qwen/Nothing").await.expect_err("not there").to_string();
+    assert!(message.starts_with("ms:Qwen/Nothing: not found at 127.0.0.1"), "{message}");
+}
+
+#[tokio::test]
+async fn the_second_hub_is_asked_if_the_first_cannot_be_reached() {
+    let world = World::new();
+    let url = world.hub.url();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let nobody = format!("http://{}", nobody.local_addr().expect("bound"));
+    let variable = |name: &str| match name {
+        "HF_ENDPOINT" => Some(nobody.clone()),
+        "MODELSCOPE_ENDPOINT" => Some(url.clone()),
+        _ => None,
+    };
+    let named = HubSettings::read(variable).expect("settings");
+    let name = ModelName::parse("qwen2.5:0.5b").expect("a name");
+    let only_mirror = resolve(&name, &named, world.patience.waits).await;
+    assert!(matches!(only_mirror, Err(PullError::Unreachable { .. })), "{only_mirror:?}");
+    let both = named.with_both_hubs();
+    let source = resolve(&name, &both, world.patience.waits).await.expect("found");
+    assert!(source.from.starts_with(&url), "{}", source.from);
+}
+
+#[tokio::test]
+async fn a_mirror_that_lists_names_only_is_asked_for_each_file() {
+    let world = World::new();
+    world.hub.list_names_only(SMALL);
+    let source = world.resolve("qwen2.5:0.5b").await.expect("found");
+    assert_eq!(source.files[0].bytes, Some(LENGTH as u64));
+    assert!(source.files[0].sha256.is_some());
+    assert_eq!(read(&world.pull("qwen2.5:0.5b").await.expect("pulled").path), bytes(1, LENGTH));
+}
+
+#[tokio::test]
+async fn a_file_is_pulled_by_its_address_and_checked_if_a_checksum_is_named() {
+    let world = World::new();
+    let url = format!("{}/bytes/{SMALL}/qwen2.5-0.5b-instruct-q8_0.gguf", world.hub.url());
+    let installed = world.pull(&url).await.expect("pulled");
+    assert_eq!(read(&installed.path), bytes(1, LENGTH));
+    assert!(installed.path.ends_with("qwen2.5-0.5b-instruct-q8_0.gguf"));
+    world.store().remove(&installed).expect("removed");
+    let wrong = format!("{url}#sha256={}", "0".repeat(64));
+    let error = world.pull(&wrong).await.expect_err("another sum");
+    let zero = Sha256Sum::parse(&"0".repeat(64)).expect("a sum");
+    assert!(matches!(error, PullError::WrongChecksum { expected, .. } if expected == zero));
+    assert!(world.nothing_is_installed());
+}
+
+#[tokio::test]
+async fn the_token_goes_to_the_hub_and_not_to_where_its_files_lie() {
+    let world = World::with(&[("HF_TOKEN", "hf_secret")]);
+    let elsewhere = FakeHub::start();
+    elsewhere.add(SMALL, "qwen2.5-0.5b-instruct-q8_0.gguf", bytes(1, LENGTH));
+    let to = format!("{}/bytes/{SMALL}/qwen2.5-0.5b-instruct-q8_0.gguf", elsewhere.url());
+    world.hub.always(Target::Bytes, Trick::Redirect(to));
+    world.pull("qwen2.5:0.5b").await.expect("pulled");
+    let token = Some("Bearer hf_secret".to_owned());
+    assert!(world.hub.take_requests().iter().all(|request| request.authorization == token));
+    let seen = elsewhere.take_requests();
+    assert!(!seen.is_empty() && seen.iter().all(|request| request.authorization.is_none()));
+}
+
+#[tokio::test]
+async fn a_cut_connection_goes_on_where_it_was_cut() {
+    let world = World::new();
+    let cuts = [Trick::Slow(Duration::ZERO, 1 << 16), Trick::Cut(100_000), Trick::Cut(3)];
+    world.hub.play(Target::Bytes, cuts);
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    assert_eq!(read(&installed.path), bytes(1, LENGTH));
+}
+
+#[tokio::test]
+async fn passing_faults_are_waited_out() {
+    let cases: &[&[Trick]] = &[
+        &[Trick::Status(500, None), Trick::Status(502, None)],
+        &[Trick::Status(429, Some(0)), Trick::Status(429, Some(1)), Trick::Status(503, None)],
+        &[Trick::Silence],
+        &[Trick::WrongRange],
+        &[Trick::Slow(Duration::from_millis(2), 1 << 18)],
+    ];
+    for tricks in cases {
+        let world = World::new();
+        world.hub.play(Target::Bytes, tricks.iter().cloned());
+        let installed = world.pull("qwen2.5:0.5b").await;
+        let installed = installed.unwrap_or_else(|error| panic!("{tricks:?}: {error}"));
+        assert_eq!(read(&installed.path), bytes(1, LENGTH), "{tricks:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_ranges_is_read_from_beginning_to_end() {
+    let world = World::new();
+    world.hub.always(Target::Bytes, Trick::WholeFile);
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    assert_eq!(read(&installed.path), bytes(1, LENGTH));
+}
+
+/// A fault that stays: what is said, and what is kept.
+struct Case {
+    target: Target,
+    trick: Trick,
+    says: &'static [&'static str],
+    keeps: bool,
+}
+
+#[tokio::test]
+async fn a_fault_that_stays_is_told_clearly_and_leaves_no_half_model() {
+    let case = |target, trick, says| Case { target, trick, says, keeps: true };
+    let cases = [
+        case(Target::List, Trick::Status(401, None), &["answered 401", "HF_TOKEN"][..]),
+        case(Target::List, Trick::Status(403, None), &["answered 403", "HF_TOKEN"]),
+        case(Target::List, Trick::Status(404, None), &["hf:Qwen/Qwen2.5-0.5B", "not found"]),
+        case(Target::List, Trick::Status(429, Some(3600)), &["wait 3600 s", "too many requests"]),
+        case(Target::List, Trick::Status(500, None), &["answered 500"]),
+        case(Target::List, Trick::Body("<html>".into()), &["something else than was expected"]),
+        case(Target::List, Trick::Silence, &["127.0.0.1", "timed out"]),
+        case(Target::Bytes, Trick::Status(401, None), &["answered 401"]),
+        case(Target::Bytes, Trick::Status(404, None), &["not found"]),
+        case(Target::Bytes, Trick::Status(429, Some(3600)), &["wait 3600 s", "kept"]),
+        case(Target::Bytes, Trick::Status(429, None), &["too many requests", "pull again"]),
+        case(Target::Bytes, Trick::Status(503, None), &["answered 503", "pull again"]),
+        case(Target::Bytes, Trick::Cut(0), &["127.0.0.1", "kept, pull again"]),
+        case(Target::Bytes, Trick::Silence, &["timed out", "kept"]),
+        case(Target::Bytes, Trick::WrongRange, &["expected bytes", "found"]),
+        case(Target::Bytes, Trick::WholeFile, &["found the whole file"]),
+        case(
+            Target::Bytes,
+            Trick::Redirect("file:///etc/passwd".into()),
+            &["a redirect to something that is not http"],
+        ),
+        Case {
+            target: Target::Bytes,
+            trick: Trick::OtherBytes,
+            says: &["sha256", "has been removed"],
+            keeps: false,
+        },
+    ];
+    for Case { target, trick, says, keeps } in cases {
+        let world = World::new();
+        let source = world.resolve("qwen2.5:0.5b").await.expect("found");
+        if target == Target::List {
+            world.hub.always(target, trick.clone());
+            let error = world.resolve("qwen2.5:0.5b").await.expect_err("a fault").to_string();
+            check(&error, says, &trick);
+            continue;
+        }
+        let begun = Download::begin(&world.store(), source, world.patience, Watch::default()).await;
+        let download = begun.expect("begun");
+        download.fetch_heads(1).await.expect("the first piece comes");
+        world.hub.always(target, trick.clone());
+        let error = download.run(Room::default()).await.expect_err("a fault").to_string();
+        check(&error, says, &trick);
+        assert!(world.nothing_is_installed(), "{trick:?}");
+        assert_eq!(world.kept_bytes(), if keeps { 4 << 20 } else { 0 }, "{trick:?}");
+        world.hub.behave();
+        world.hub.take_requests();
+        let installed = world.pull("qwen2.5:0.5b").await.expect("the next pull goes on");
+        assert_eq!(read(&installed.path), bytes(1, LENGTH), "{trick:?}");
+        assert_eq!(world.asked_pieces().contains(&0), !keeps, "{trick:?}");
+    }
+}
+
+fn check(error: &str, says: &[&str], trick: &Trick) {
+    for part in says {
+        assert!(error.contains(part), "{trick:?}: {error:?} does not say {part:?}");
+    }
+    assert!(!error.contains('\n') && error.len() < 600, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_from_a_public_hub_to_a_private_address_is_refused() {
+    // The hub's name is public; where its requests really go is this machine.
+    let world = World::new();
+    let to = "http://169.254.169.254/latest/meta-data".to_owned();
+    world.hub.always(Target::List, Trick::Redirect(to));
+    let address = banter_remote::Address::parse_base("http://hub.example").expect("an address");
+    let client = banter_remote::fakes::hub_client(&address, &world.hub, world.patience.waits);
+    let error = client.get("http://hub.example/api/models/a/b").send().await.expect_err("refused");
+    let text = format!("{error:?}");
+    assert!(text.contains("a redirect to a private address"), "{text}");
+}
+
+#[tokio::test]
+async fn a_pull_that_was_stopped_goes_on_where_it_was() {
+    let world = World::new();
+    let watch = Watch::default();
+    let source = world.resolve("qwen2.5:0.5b").await.expect("found");
+    let begun = Download::begin(&world.store(), source, world.patience, watch.clone()).await;
+    let download = begun.expect("begun");
+    download.fetch_heads(2).await.expect("two pieces come");
+    watch.stop.cancel();
+    let error = download.run(Room::default()).await.expect_err("stopped");
+    assert!(matches!(error, PullError::Stopped), "{error}");
+    assert_eq!((world.nothing_is_installed(), world.kept_bytes()), (true, 8 << 20));
+    world.hub.take_requests();
+    let progress = Arc::new(Progress::default());
+    let watch = Watch { progress: progress.clone(), stop: CancellationToken::new() };
+    let installed = world.pull_watched("qwen2.5:0.5b", watch, Room::default()).await;
+    assert_eq!(read(&installed.expect("pulled").path), bytes(1, LENGTH));
+    assert_eq!(world.asked_pieces(), BTreeSet::from([8 << 20]), "only what was missing");
+    assert_eq!(progress.done_bytes(), LENGTH as u64);
+    assert_eq!(progress.checked_bytes(), LENGTH as u64);
+}
+
+#[tokio::test]
+async fn files_that_have_changed_are_fetched_anew() {
+    let world = World::new();
+    let source = world.resolve("qwen2.5:0.5b").await.expect("found");
+    let begun = Download::begin(&world.store(), source, world.patience, Watch::default()).await;
+    begun.expect("begun").fetch_heads(2).await.expect("two pieces come");
+    world.hub.add(SMALL, "qwen2.5-0.5b-instruct-q8_0.gguf", bytes(9, LENGTH));
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    assert_eq!(read(&installed.path), bytes(9, LENGTH));
+}
+
+#[tokio::test]
+async fn one_model_is_pulled_once_at_a_time() {
+    let world = World::new();
+    let source = world.resolve("qwen2.5:0.5b").await.expect("found");
+    let store = world.store();
+    let first = Download::begin(&store, source.clone(), world.patience, Watch::default()).await;
+    let first = first.expect("begun");
+    let second = Download::begin(&store, source, world.patience, Watch::default()).await;
+    let Err(error) = second else { panic!("two pulls at once") };
+    assert!(error.to_string().contains("is being pulled already"), "{error}");
+    first.run(Room::default()).await.expect("the first goes on");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_too_small_is_found_before_the_download() {
+    let world = World::new();
+    // A sparse file of a size that no disk has: the hub only has to say so.
+    let huge = format!("{}/huge/model.gguf", world.hub.url());
+    world.hub.claim_length("huge/model.gguf", 3 << 40);
+    let error = world.pull(&huge).await.expect_err("too large");
+    assert!(matches!(error, PullError::DiskTooSmall { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("expected 3.3 TB free") && text.contains("--models-dir"), "{text}");
+    assert!(world.nothing_is_installed());
+    assert!(world.store().half_there().expect("readable").is_empty(), "nothing is left over");
+}
+
+#[tokio::test]
+async fn all_models_together_keep_to_their_limit() {
+    let world = World::new();
+    world.pull(&format!("hf:{SMALL}:q4_k_m")).await.expect("pulled");
+    let room = Room { limit_bytes: Some(LENGTH as u64) };
+    let error = world.pull_watched("qwen2.5:0.5b", Watch::default(), room).await.expect_err("full");
+    assert!(matches!(error, PullError::OverLimit { .. }), "{error}");
+    let room = Room { limit_bytes: Some(LENGTH as u64 + (1 << 20)) };
+    world.pull_watched("qwen2.5:0.5b", Watch::default(), room).await.expect("there is room");
+}
+
+#[tokio::test]
+async fn what_is_removed_is_gone_and_nothing_else() {
+    let world = World::new();
+    let small = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    let large = world.pull("qwen2.5:7b").await.expect("pulled");
+    let freed = world.store().remove(&small).expect("removed");
+    assert!(freed >= LENGTH as u64);
+    let names: Vec<String> =
+        world.store().models().expect("readable").into_iter().map(|model| model.name).collect();
+    assert_eq!(names, [large.name]);
+    assert!(!small.path.exists());
+}
+
+#[tokio::test]
+async fn a_model_whose_files_were_cut_is_not_offered() {
+    let world = World::new();
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    let file = std::fs::File::options().write(true).open(&installed.path).expect("there");
+    file.set_len(5).expect("cut");
+    assert!(world.nothing_is_installed());
+    let again = world.pull("qwen2.5:0.5b").await.expect("pulled again");
+    assert_eq!(read(&again.path), bytes(1, LENGTH));
+}
+
+#[tokio::test]
+async fn unknown_files_are_told_with_those_that_are_there() {
+    let world = World::new();
+    let message = world.pull(&format!("hf:{SMALL}:q2_k")).await.expect_err("not there").to_string();
+    let expected = "hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF:q2_k: not found at 127.0.0.1";
+    assert!(message.starts_with(expected), "{message}");
+    assert!(message.contains("qwen2.5-0.5b-instruct-q4_k_m.gguf"), "{message}");
+}
+
+#[test]
+fn an_error_that_kept_nothing_says_so() {
+    assert_eq!(Kept::Nothing.to_string(), "nothing was downloaded");
+    assert_eq!(Kept::Bytes(7).to_string(), "7 B are kept, pull again to continue");
+}
