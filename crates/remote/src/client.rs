@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder};
+use url::Url;
 
 use crate::address::{Address, is_private};
 
@@ -22,34 +23,32 @@ pub struct Waits {
 /// A client for a hub: follows redirects to where it keeps its files, but never from `https` to
 /// `http`, and never to a private address unless the hub itself has one.
 pub(crate) fn for_hub(endpoint: &Address, waits: Waits) -> Result<Client, String> {
-    for_hub_with(endpoint, waits, |builder| builder)
+    let may_be_private = endpoint.is_private();
+    let follow = move |attempt: Attempt<'_>| match refusal(
+        attempt.previous(),
+        attempt.url(),
+        may_be_private,
+    ) {
+        Some(reason) => attempt.error(Refused(reason)),
+        None => attempt.follow(),
+    };
+    build(builder(waits).redirect(Policy::custom(follow)))
 }
 
-/// The same, with a last change: tests lead it elsewhere.
-pub(crate) fn for_hub_with(
-    endpoint: &Address,
-    waits: Waits,
-    change: impl FnOnce(ClientBuilder) -> ClientBuilder,
-) -> Result<Client, String> {
-    let may_be_private = endpoint.is_private();
-    let follow = move |attempt: Attempt<'_>| {
-        let to = attempt.url();
-        let is_step_down = attempt.previous().iter().any(|from| from.scheme() == "https")
-            && to.scheme() != "https";
-        let refusal = if attempt.previous().len() > MAX_REDIRECTS {
-            "more than 10 redirects"
-        } else if !["http", "https"].contains(&to.scheme()) {
-            "a redirect to something that is not http"
-        } else if is_step_down {
-            "a redirect from https to http"
-        } else if is_private(to) && !may_be_private {
-            "a redirect to a private address"
-        } else {
-            return attempt.follow();
-        };
-        attempt.error(Refused(refusal))
-    };
-    build(change(builder(waits).redirect(Policy::custom(follow))))
+/// Why a redirect is not followed, if it is not.
+fn refusal(previous: &[Url], to: &Url, may_be_private: bool) -> Option<&'static str> {
+    let came_by_https = previous.iter().any(|from| from.scheme() == "https");
+    if previous.len() > MAX_REDIRECTS {
+        Some("more than 10 redirects")
+    } else if !["http", "https"].contains(&to.scheme()) {
+        Some("a redirect to something that is not http")
+    } else if came_by_https && to.scheme() != "https" {
+        Some("a redirect from https to http")
+    } else if is_private(to) && !may_be_private {
+        Some("a redirect to a private address")
+    } else {
+        None
+    }
 }
 
 /// A client that follows no redirect.
@@ -89,4 +88,36 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_cannot_lead_anywhere() {
+        let cases = [
+            ("https://hub.example/", "https://files.example/a", None),
+            ("http://hub.example/", "https://files.example/a", None),
+            ("https://hub.example/", "http://files.example/a", Some("from https to http")),
+            ("https://hub.example/", "file:///etc/passwd", Some("not http")),
+            ("https://hub.example/", "https://169.254.169.254/meta", Some("private address")),
+            ("https://hub.example/", "https://localhost/a", Some("private address")),
+            ("https://hub.example/", "https://[::ffff:10.0.0.1]/a", Some("private address")),
+            ("http://127.0.0.1/", "http://127.0.0.1:81/a", None),
+        ];
+        for (from, to, expected) in cases {
+            let endpoint = Address::parse_base(from).expect("an address");
+            let to = Url::parse(to).expect("a URL");
+            let found = refusal(&[endpoint.url().clone()], &to, endpoint.is_private());
+            let is_as_expected = match (found, expected) {
+                (Some(found), Some(expected)) => found.contains(expected),
+                (found, expected) => found == expected,
+            };
+            assert!(is_as_expected, "{from} to {to}: {found:?}");
+        }
+        let from = Url::parse("https://hub.example/").expect("a URL");
+        assert!(refusal(&vec![from.clone(); 10], &from, false).is_none());
+        assert!(refusal(&vec![from.clone(); 11], &from, false).is_some());
+    }
 }

@@ -21,8 +21,6 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::tls::Tls;
-use crate::address::Address;
-use crate::client::{self, Waits};
 
 /// Which requests a trick is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -469,12 +467,6 @@ async fn instead(trick: Trick) -> Response<Body> {
         Trick::Silence => std::future::pending().await,
         other => panic!("{other:?} is no answer to a question"),
     }
-}
-
-/// The client that asks a hub at a public address, whose name leads to a fake one here.
-pub fn hub_client(address: &Address, hub: &FakeHub, waits: Waits) -> reqwest::Client {
-    let proxy = reqwest::Proxy::all(hub.url()).expect("an address");
-    client::for_hub_with(address, waits, |builder| builder.proxy(proxy)).expect("a client")
 }
 
 fn status(code: u16) -> Response<Body> {

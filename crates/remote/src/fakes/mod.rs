@@ -3,4 +3,4 @@
 mod hub;
 mod tls;
 
-pub use hub::{FakeHub, Request, Target, Trick, hub_client};
+pub use hub::{FakeHub, Request, Target, Trick};

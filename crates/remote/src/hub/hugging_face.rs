@@ -8,20 +8,10 @@ use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap};
 use serde::Deserialize;
 use url::Url;
 
-use super::asking::Place;
+use super::Repository;
 use super::checksum::Sha256Sum;
-use super::listing::{ListedFile, Listing, MAX_FILES, is_usable};
-use crate::address::Address;
+use super::listing::{ListedFile, Listing};
 use crate::error::PullError;
-
-/// A repository at Hugging Face.
-pub(super) struct Repository<'a> {
-    pub(super) place: &'a Place,
-    pub(super) address: &'a Address,
-    pub(super) owner: &'a str,
-    pub(super) name: &'a str,
-    pub(super) revision: Option<&'a str>,
-}
 
 #[derive(Deserialize)]
 struct Answer {
@@ -52,52 +42,49 @@ struct Card {
     license_name: Option<String>,
 }
 
-impl Repository<'_> {
-    pub(super) async fn list(&self) -> Result<Listing, PullError> {
-        let what = format!("hf:{}/{}", self.owner, self.name);
-        let mut url = match self.revision {
-            None => self.address.below(["api", "models", self.owner, self.name]),
-            Some(revision) => {
-                let path = ["api", "models", self.owner, self.name, "revision", revision];
-                self.address.below(path)
-            }
-        };
-        url.set_query(Some("blobs=true"));
-        let answer: Answer = self.place.json(&url, &what).await?;
-        if answer.siblings.len() > MAX_FILES {
-            let found = format!("{} files", answer.siblings.len());
-            return Err(self.place.strange(&what, found));
-        }
-        Ok(Listing { licence: licence(&answer), files: files(answer.siblings) })
-    }
+/// What a repository holds.
+pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullError> {
+    let Repository { place, address, owner, name, revision } = *repository;
+    let revision = revision.map(|revision| ["revision", revision]);
+    let path = ["api", "models", owner, name].into_iter().chain(revision.into_iter().flatten());
+    let mut url = address.below(path);
+    url.set_query(Some("blobs=true"));
+    let answer: Answer = place.json(&url, &repository.shown()).await?;
+    let licence = licence(&answer);
+    Ok(Listing { licence, files: files(answer.siblings) })
+}
 
-    pub(super) fn url(&self, path: &str) -> Url {
-        let revision = self.revision.unwrap_or("main");
-        let start = [self.owner, self.name, "resolve", revision];
-        self.address.below(start.into_iter().chain(path.split('/')))
-    }
+/// Where a file is asked for.
+pub(super) fn url(repository: &Repository<'_>, path: &str) -> Url {
+    let Repository { address, owner, name, revision, .. } = *repository;
+    let start = [owner, name, "resolve", revision.unwrap_or("main")];
+    address.below(start.into_iter().chain(path.split('/')))
+}
 
-    /// What the hub says about one file, where its list said nothing.
-    pub(super) async fn look_up(&self, path: &str) -> Result<ListedFile, PullError> {
-        let what = format!("hf:{}/{}:{path}", self.owner, self.name);
-        let answer = self.place.head(&self.url(path)).send().await;
-        let answer = answer.map_err(|error| self.place.broken(&error))?;
-        let status = answer.status();
-        if !status.is_success() && !status.is_redirection() {
-            return Err(self.place.refused(status, answer.headers(), &what));
-        }
-        let own_length = status.is_success().then_some(CONTENT_LENGTH.as_str());
-        let headers = answer.headers();
-        let bytes = ["x-linked-size"].into_iter().chain(own_length);
-        let sums = ["x-linked-etag", ETAG.as_str()];
-        Ok(ListedFile {
-            path: path.to_owned(),
-            bytes: bytes.into_iter().find_map(|name| text(headers, name)?.parse().ok()),
-            sha256: sums.into_iter().find_map(|name| {
-                Sha256Sum::parse(text(headers, name)?.trim_start_matches("W/").trim_matches('"'))
-            }),
-        })
+/// What the hub says about one file, where its list said nothing.
+pub(super) async fn look_up(
+    repository: &Repository<'_>,
+    path: &str,
+) -> Result<ListedFile, PullError> {
+    let place = repository.place;
+    let answer = place.head(&url(repository, path)).send().await;
+    let answer = answer.map_err(|error| place.broken(&error))?;
+    let (status, headers) = (answer.status(), answer.headers());
+    if !status.is_success() && !status.is_redirection() {
+        let what = format!("{}:{path}", repository.shown());
+        return Err(place.refused(status, headers, &what));
     }
+    // Behind a redirect the length is that of the redirect.
+    let own_length = status.is_success().then_some(CONTENT_LENGTH.as_str());
+    let lengths = ["x-linked-size"].into_iter().chain(own_length);
+    let sums = ["x-linked-etag", ETAG.as_str()];
+    Ok(ListedFile {
+        path: path.to_owned(),
+        bytes: lengths.into_iter().find_map(|name| text(headers, name)?.parse().ok()),
+        sha256: sums.into_iter().find_map(|name| {
+            Sha256Sum::parse(text(headers, name)?.trim_start_matches("W/").trim_matches('"'))
+        }),
+    })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -113,7 +100,7 @@ fn files(siblings: Vec<Sibling>) -> Vec<ListedFile> {
             path: sibling.rfilename,
         }
     };
-    siblings.into_iter().filter(|sibling| is_usable(&sibling.rfilename)).map(file).collect()
+    siblings.into_iter().map(file).collect()
 }
 
 /// The licence's own name where it has one: `other` says nothing.

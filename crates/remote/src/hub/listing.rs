@@ -23,8 +23,8 @@ pub struct ListedFile {
     pub sha256: Option<Sha256Sum>,
 }
 
-/// Most files of a repository that are looked at; real ones have tens.
-pub(super) const MAX_FILES: usize = 10_000;
+/// Most files of a repository that are looked at, the first ones; real ones have tens.
+const MAX_FILES: usize = 10_000;
 
 /// Which file of a repository is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,12 @@ pub(super) enum NoChoice {
 }
 
 impl Listing {
+    /// Drops what cannot be a file of ours, and what is beyond the limit: hubs are not believed.
+    pub(super) fn keep_usable(&mut self) {
+        self.files.truncate(MAX_FILES);
+        self.files.retain(|file| is_path(&file.path));
+    }
+
     /// The files of the model: one GGUF file, the parts of a split one, or those of a folder.
     pub(super) fn choose(&self, wanted: Wanted<'_>) -> Result<Vec<ListedFile>, NoChoice> {
         let weights: Vec<&ListedFile> =
@@ -105,11 +111,6 @@ const FOLDER_FILES: [&str; 6] = [
     "chat_template.jinja",
     "model.safetensors.index.json",
 ];
-
-/// Whether a listed path can be a file of ours: hubs are not believed.
-pub(super) fn is_usable(path: &str) -> bool {
-    is_path(path)
-}
 
 fn is_weights(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();

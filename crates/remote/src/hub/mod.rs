@@ -22,14 +22,16 @@ mod settings;
 pub use catalogue::{FAMILY, KNOWN, KnownModel, QUANTISATIONS, is_open_licence};
 pub use checksum::Sha256Sum;
 pub use name::{Hub, ModelName, NameError};
-pub use settings::{Endpoint, HubSettings, Token};
+pub use settings::HubSettings;
 
 use url::Url;
 
+use crate::address::Address;
 use crate::client::Waits;
 use crate::error::PullError;
 use asking::Place;
 use listing::{ListedFile, Listing, NoChoice, Wanted};
+use settings::Endpoint;
 
 /// The files a name stands for, and where they come from.
 #[derive(Clone, Debug)]
@@ -150,49 +152,63 @@ struct Question<'a> {
     wanted: Wanted<'a>,
 }
 
+/// A repository at a hub.
+struct Repository<'a> {
+    place: &'a Place,
+    address: &'a Address,
+    owner: &'a str,
+    name: &'a str,
+    revision: Option<&'a str>,
+}
+
+impl Repository<'_> {
+    /// Its name, for people.
+    fn shown(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+}
+
 impl Question<'_> {
     async fn ask(&self, settings: &HubSettings, waits: Waits) -> Result<Source, PullError> {
         let endpoint = settings.endpoint(self.hub);
         let place = Place::new(Some(self.hub), endpoint, waits)?;
-        let (listing, files) = match self.hub {
-            Hub::HuggingFace => {
-                let repository = hugging_face::Repository {
-                    place: &place,
-                    address: &endpoint.address,
-                    owner: self.owner,
-                    name: self.repository,
-                    revision: self.revision,
-                };
-                let listing = repository.list().await?;
-                let mut files = Vec::new();
-                for file in self.choose(&listing, &place)? {
-                    let is_told = file.bytes.is_some() && file.sha256.is_some();
-                    let said = if is_told { file } else { repository.look_up(&file.path).await? };
-                    files.push(source_file(repository.url(&said.path), said));
-                }
-                (listing, files)
-            }
-            Hub::ModelScope => {
-                let repository = model_scope::Repository {
-                    place: &place,
-                    address: &endpoint.address,
-                    owner: self.owner,
-                    name: self.repository,
-                    revision: self.revision,
-                };
-                let listing = repository.list().await?;
-                let chosen = self.choose(&listing, &place)?.into_iter();
-                let files = chosen.map(|file| source_file(repository.url(&file.path), file));
-                (listing, files.collect())
-            }
+        let repository = Repository {
+            place: &place,
+            address: &endpoint.address,
+            owner: self.owner,
+            name: self.repository,
+            revision: self.revision,
         };
-        let from = format!("{}: {}/{}", endpoint.address, self.owner, self.repository);
+        let mut listing = match self.hub {
+            Hub::HuggingFace => hugging_face::list(&repository).await?,
+            Hub::ModelScope => model_scope::list(&repository).await?,
+        };
+        listing.keep_usable();
+        let mut files = Vec::new();
+        for file in self.choose(&listing, &repository)? {
+            files.push(match self.hub {
+                Hub::HuggingFace => {
+                    let is_told = file.bytes.is_some() && file.sha256.is_some();
+                    let url = hugging_face::url(&repository, &file.path);
+                    let file = match is_told {
+                        true => file,
+                        false => hugging_face::look_up(&repository, &file.path).await?,
+                    };
+                    source_file(url, file)
+                }
+                Hub::ModelScope => source_file(model_scope::url(&repository, &file.path), file),
+            });
+        }
+        let from = format!("{}: {}", endpoint.address, repository.shown());
         Ok(Source { name: String::new(), from, licence: listing.licence, files, place })
     }
 
-    fn choose(&self, listing: &Listing, place: &Place) -> Result<Vec<ListedFile>, PullError> {
-        let host = place.host().to_owned();
-        let name = format!("{}:{}/{}", self.hub.prefix(), self.owner, self.repository);
+    fn choose(
+        &self,
+        listing: &Listing,
+        repository: &Repository<'_>,
+    ) -> Result<Vec<ListedFile>, PullError> {
+        let (name, host) = (repository.shown(), repository.place.host().to_owned());
         listing.choose(self.wanted).map_err(|no_choice| match (no_choice, self.wanted) {
             (NoChoice::NotThere(there), Wanted::Named(file)) => {
                 PullError::NotFound { what: format!("{name}:{file}"), host, there }

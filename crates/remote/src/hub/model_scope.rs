@@ -9,20 +9,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::asking::Place;
+use super::Repository;
 use super::checksum::Sha256Sum;
-use super::listing::{ListedFile, Listing, MAX_FILES, is_usable};
-use crate::address::Address;
+use super::listing::{ListedFile, Listing};
 use crate::error::PullError;
-
-/// A repository at ModelScope.
-pub(super) struct Repository<'a> {
-    pub(super) place: &'a Place,
-    pub(super) address: &'a Address,
-    pub(super) owner: &'a str,
-    pub(super) name: &'a str,
-    pub(super) revision: Option<&'a str>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -54,62 +44,50 @@ struct About {
     license: Option<String>,
 }
 
-impl Repository<'_> {
-    pub(super) async fn list(&self) -> Result<Listing, PullError> {
-        let what = self.what();
-        let mut url = self.below(&["repo", "files"]);
-        url.query_pairs_mut()
-            .append_pair("Revision", self.branch())
-            .append_pair("Recursive", "True");
-        let files: Files = self.data(&url, &what).await?;
-        if files.files.len() > MAX_FILES {
-            let found = format!("{} files", files.files.len());
-            return Err(self.place.strange(&what, found));
-        }
-        // A list without a licence is still a list.
-        let about: Option<About> = self.data(&self.below(&[]), &what).await.ok();
-        let licence = about.and_then(|about| about.license).filter(|licence| !licence.is_empty());
-        let is_file = |file: &File| file.r#type.as_deref() != Some("tree") && is_usable(&file.path);
-        let listed = |file: File| ListedFile {
-            bytes: file.size,
-            sha256: file.sha256.as_deref().and_then(Sha256Sum::parse),
-            path: file.path,
-        };
-        let files = files.files.into_iter().filter(is_file).map(listed).collect();
-        Ok(Listing { licence, files })
-    }
+/// What a repository holds.
+pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullError> {
+    let mut url = below(repository, &["repo", "files"]);
+    let revision = branch(repository);
+    url.query_pairs_mut().append_pair("Revision", revision).append_pair("Recursive", "True");
+    let files: Files = data(repository, &url).await?;
+    // A list without a licence is still a list.
+    let about: Option<About> = data(repository, &below(repository, &[])).await.ok();
+    let licence = about.and_then(|about| about.license).filter(|licence| !licence.is_empty());
+    let is_file = |file: &File| file.r#type.as_deref() != Some("tree");
+    let listed = |file: File| ListedFile {
+        bytes: file.size,
+        sha256: file.sha256.as_deref().and_then(Sha256Sum::parse),
+        path: file.path,
+    };
+    Ok(Listing { licence, files: files.files.into_iter().filter(is_file).map(listed).collect() })
+}
 
-    pub(super) fn url(&self, path: &str) -> Url {
-        let mut url = self.below(&["repo"]);
-        url.query_pairs_mut().append_pair("Revision", self.branch()).append_pair("FilePath", path);
-        url
-    }
+/// Where a file is asked for.
+pub(super) fn url(repository: &Repository<'_>, path: &str) -> Url {
+    let mut url = below(repository, &["repo"]);
+    let revision = branch(repository);
+    url.query_pairs_mut().append_pair("Revision", revision).append_pair("FilePath", path);
+    url
+}
 
-    async fn data<T: DeserializeOwned>(&self, url: &Url, what: &str) -> Result<T, PullError> {
-        let envelope: Envelope<T> = self.place.json(url, what).await?;
-        let code = envelope.code.and_then(|code| u16::try_from(code).ok());
-        let status = code.and_then(|code| StatusCode::from_u16(code).ok());
-        match status {
-            Some(status) if !status.is_success() => {
-                return Err(self.place.refused(status, &HeaderMap::new(), what));
-            }
-            _ => {}
-        }
-        let is_success = envelope.success.unwrap_or(true);
-        let data = envelope.data.filter(|_| is_success);
-        data.ok_or_else(|| self.place.strange(what, "an answer without data".to_owned()))
+async fn data<T: DeserializeOwned>(repository: &Repository<'_>, url: &Url) -> Result<T, PullError> {
+    let (place, what) = (repository.place, repository.shown());
+    let envelope: Envelope<T> = place.json(url, &what).await?;
+    let code = envelope.code.and_then(|code| u16::try_from(code).ok());
+    let status = code.and_then(|code| StatusCode::from_u16(code).ok());
+    if let Some(status) = status.filter(|status| !status.is_success()) {
+        return Err(place.refused(status, &HeaderMap::new(), &what));
     }
+    let is_success = envelope.success.unwrap_or(true);
+    let data = envelope.data.filter(|_| is_success);
+    data.ok_or_else(|| place.strange(&what, "an answer without data".to_owned()))
+}
 
-    fn below(&self, rest: &[&str]) -> Url {
-        let start = ["api", "v1", "models", self.owner, self.name];
-        self.address.below(start.into_iter().chain(rest.iter().copied()))
-    }
+fn below(repository: &Repository<'_>, rest: &[&str]) -> Url {
+    let start = ["api", "v1", "models", repository.owner, repository.name];
+    repository.address.below(start.into_iter().chain(rest.iter().copied()))
+}
 
-    fn branch(&self) -> &str {
-        self.revision.unwrap_or("master")
-    }
-
-    fn what(&self) -> String {
-        format!("ms:{}/{}", self.owner, self.name)
-    }
+fn branch<'a>(repository: &Repository<'a>) -> &'a str {
+    repository.revision.unwrap_or("master")
 }

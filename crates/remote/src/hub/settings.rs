@@ -8,15 +8,15 @@ use crate::error::PullError;
 
 /// A secret that opens a hub. Never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub(crate) struct Token(String);
 
 /// A hub as this machine reaches it.
 #[derive(Clone, Debug)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// Where it is, a mirror perhaps.
-    pub address: Address,
+    pub(crate) address: Address,
     /// Who asks.
-    pub token: Option<Token>,
+    pub(crate) token: Option<Token>,
 }
 
 /// Both hubs, and which comes first.
@@ -24,7 +24,7 @@ pub struct Endpoint {
 pub struct HubSettings {
     hugging_face: Endpoint,
     model_scope: Endpoint,
-    /// Hubs to ask for official models, in this order; the second only if the first cannot be
+    /// Hubs to ask for official models, at least one; a later one only if those before cannot be
     /// reached.
     pub(super) order: Vec<Hub>,
     /// The variable that forbids to fetch anything.
@@ -42,7 +42,7 @@ impl HubSettings {
     ///
     /// `HF_ENDPOINT`, `HF_TOKEN` (or the file at `HF_TOKEN_PATH`, else `HF_HOME/token`, unless
     /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`), `HF_HUB_OFFLINE`; `MODELSCOPE_ENDPOINT`,
-    /// `MODELSCOPE_DOMAIN`, `MODELSCOPE_API_TOKEN`; `BANTER_HUB` (`huggingface` or `modelscope`).
+    /// `MODELSCOPE_DOMAIN`, `MODELSCOPE_API_TOKEN`; `BANTER_HUB` (`huggingface`, `modelscope`, or both in the order to ask).
     /// Errors: an address or a choice that cannot be read.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<HubSettings, PullError> {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
@@ -57,17 +57,11 @@ impl HubSettings {
             None => ("MODELSCOPE_DOMAIN", set("MODELSCOPE_DOMAIN")),
         };
         let model_scope = endpoint(scope_variable, scope, MODEL_SCOPE)?;
-        let order = match set("BANTER_HUB").map(|hub| hub.trim().to_ascii_lowercase()).as_deref() {
-            Some("huggingface" | "hf") => vec![Hub::HuggingFace],
-            Some("modelscope" | "ms") => vec![Hub::ModelScope],
+        let order = match set("BANTER_HUB") {
+            Some(hubs) => hubs.split(',').map(|hub| named(hub.trim())).collect::<Result<_, _>>()?,
             // Whoever names a mirror wants it to be asked, and no one else.
             None if set("HF_ENDPOINT").is_some() => vec![Hub::HuggingFace],
             None => vec![Hub::HuggingFace, Hub::ModelScope],
-            Some(other) => {
-                let expected = "expected huggingface or modelscope".to_owned();
-                let found = other.to_owned();
-                return Err(PullError::Setting { variable: "BANTER_HUB", expected, found });
-            }
         };
         let offline =
             ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().find(|name| is_on(name));
@@ -87,18 +81,13 @@ impl HubSettings {
         })
     }
 
-    /// The same, with the second hub asked when the first cannot be reached, mirror or not.
-    pub fn with_both_hubs(self) -> HubSettings {
-        HubSettings { order: vec![Hub::HuggingFace, Hub::ModelScope], ..self }
-    }
-
     /// Reads this process's environment.
     pub fn from_environment() -> Result<HubSettings, PullError> {
         HubSettings::read(|name| std::env::var(name).ok())
     }
 
     /// A hub as this machine reaches it.
-    pub fn endpoint(&self, hub: Hub) -> &Endpoint {
+    pub(crate) fn endpoint(&self, hub: Hub) -> &Endpoint {
         match hub {
             Hub::HuggingFace => &self.hugging_face,
             Hub::ModelScope => &self.model_scope,
@@ -127,6 +116,17 @@ impl Token {
 impl std::fmt::Debug for Token {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Token(…)")
+    }
+}
+
+fn named(hub: &str) -> Result<Hub, PullError> {
+    match hub.to_ascii_lowercase().as_str() {
+        "huggingface" | "hf" => Ok(Hub::HuggingFace),
+        "modelscope" | "ms" => Ok(Hub::ModelScope),
+        _ => {
+            let expected = "expected huggingface, modelscope or both with a comma".to_owned();
+            Err(PullError::Setting { variable: "BANTER_HUB", expected, found: hub.to_owned() })
+        }
     }
 }
 
