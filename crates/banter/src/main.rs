@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use banter_remote::PullError;
+use banter_remote::store::Store;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::config::Config;
@@ -42,9 +43,9 @@ fn main() -> ExitCode {
             let config = settings(matches).and_then(|options| Config::check(&options));
             config.map_err(anyhow::Error::from).and_then(serve::run)
         }
-        Some(("pull", matches)) => models::pull::run(matches, &settings(matches)),
-        Some(("list", matches)) => models::list::run(matches, &settings(matches)),
-        Some(("rm", matches)) => models::remove::run(matches, &settings(matches)),
+        Some(("pull", matches)) => with_store(matches, models::pull::run),
+        Some(("list", matches)) => with_store(matches, models::list::run),
+        Some(("rm", matches)) => with_store(matches, models::remove::run),
         Some(("bench", matches)) => bench::run(matches),
         _ => unreachable!("the parser demands a known subcommand"),
     };
@@ -102,10 +103,17 @@ fn with_default_subcommand(arguments: impl Iterator<Item = OsString>) -> Vec<OsS
     arguments
 }
 
-/// The options of the table that were given for a subcommand.
-type Settings = Result<Options, OptionError>;
+/// Runs a subcommand on the folder of models that the options name.
+fn with_store(
+    matches: &ArgMatches,
+    run: impl FnOnce(&ArgMatches, &Store) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let folder = settings(matches).and_then(|options| config::models_dir(&options))?;
+    run(matches, &Store::new(folder))
+}
 
-fn settings(matches: &ArgMatches) -> Settings {
+/// The options of the table that were given for a subcommand.
+fn settings(matches: &ArgMatches) -> Result<Options, OptionError> {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| {
             let name = name.into_string().ok().filter(|name| name.starts_with("BANTER_"))?;

@@ -21,7 +21,7 @@ pub struct ReadyLine<'a> {
     pub weight_bytes: u64,
     /// Memory of the cache of keys and values.
     pub cache_bytes: u64,
-    /// Time since the process started.
+    /// Time since the process started, or since its model was pulled.
     pub after: Duration,
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use banter_remote::download::{Download, Patience, Progress, Room, Watch};
+use banter_remote::download::{Download, Patience, Progress, Terms, Watch};
 use banter_remote::error::Kept;
 use banter_remote::fakes::{FakeHub, Request, Target, Trick};
 use banter_remote::hub::{HubSettings, ModelName, Sha256Sum, Source, resolve};
@@ -63,17 +63,20 @@ impl World {
     }
 
     async fn pull(&self, name: &str) -> Result<Installed, PullError> {
-        self.pull_watched(name, Watch::default(), Room::default()).await
+        self.pull_on(name, self.terms()).await
     }
 
-    async fn pull_watched(
-        &self,
-        name: &str,
-        watch: Watch,
-        room: Room,
-    ) -> Result<Installed, PullError> {
+    async fn pull_on(&self, name: &str, terms: Terms) -> Result<Installed, PullError> {
+        self.begin(name, terms).await?.run().await
+    }
+
+    async fn begin(&self, name: &str, terms: Terms) -> Result<Download, PullError> {
         let source = self.resolve(name).await?;
-        Download::begin(&self.store(), source, self.patience, watch).await?.run(room).await
+        Download::begin(&self.store(), source, terms).await
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { patience: self.patience, ..Terms::default() }
     }
 
     fn nothing_is_installed(&self) -> bool {
@@ -289,18 +292,16 @@ async fn a_fault_that_stays_is_told_clearly_and_leaves_no_half_model() {
     ];
     for Case { target, trick, says, keeps } in cases {
         let world = World::new();
-        let source = world.resolve("qwen2.5:0.5b").await.expect("found");
         if target == Target::List {
             world.hub.always(target, trick.clone());
             let error = world.resolve("qwen2.5:0.5b").await.expect_err("a fault").to_string();
             check(&error, says, &trick);
             continue;
         }
-        let begun = Download::begin(&world.store(), source, world.patience, Watch::default()).await;
-        let download = begun.expect("begun");
+        let download = world.begin("qwen2.5:0.5b", world.terms()).await.expect("begun");
         download.fetch_heads(1).await.expect("the first piece comes");
         world.hub.always(target, trick.clone());
-        let error = download.run(Room::default()).await.expect_err("a fault").to_string();
+        let error = download.run().await.expect_err("a fault").to_string();
         check(&error, says, &trick);
         assert!(world.nothing_is_installed(), "{trick:?}");
         assert_eq!(world.kept_bytes(), if keeps { 4 << 20 } else { 0 }, "{trick:?}");
@@ -323,18 +324,17 @@ fn check(error: &str, says: &[&str], trick: &Trick) {
 async fn a_pull_that_was_stopped_goes_on_where_it_was() {
     let world = World::new();
     let watch = Watch::default();
-    let source = world.resolve("qwen2.5:0.5b").await.expect("found");
-    let begun = Download::begin(&world.store(), source, world.patience, watch.clone()).await;
-    let download = begun.expect("begun");
+    let terms = Terms { watch: watch.clone(), ..world.terms() };
+    let download = world.begin("qwen2.5:0.5b", terms).await.expect("begun");
     download.fetch_heads(2).await.expect("two pieces come");
     watch.stop.cancel();
-    let error = download.run(Room::default()).await.expect_err("stopped");
+    let error = download.run().await.expect_err("stopped");
     assert!(matches!(error, PullError::Stopped), "{error}");
     assert_eq!((world.nothing_is_installed(), world.kept_bytes()), (true, 8 << 20));
     world.hub.take_requests();
     let progress = Arc::new(Progress::default());
     let watch = Watch { progress: progress.clone(), stop: CancellationToken::new() };
-    let installed = world.pull_watched("qwen2.5:0.5b", watch, Room::default()).await;
+    let installed = world.pull_on("qwen2.5:0.5b", Terms { watch, ..world.terms() }).await;
     assert_eq!(read(&installed.expect("pulled").path), bytes(1, LENGTH));
     assert_eq!(world.asked_pieces(), BTreeSet::from([8 << 20]), "only what was missing");
     assert_eq!(progress.done_bytes(), LENGTH as u64);
@@ -344,8 +344,7 @@ async fn a_pull_that_was_stopped_goes_on_where_it_was() {
 #[tokio::test]
 async fn files_that_have_changed_are_fetched_anew() {
     let world = World::new();
-    let source = world.resolve("qwen2.5:0.5b").await.expect("found");
-    let begun = Download::begin(&world.store(), source, world.patience, Watch::default()).await;
+    let begun = world.begin("qwen2.5:0.5b", world.terms()).await;
     begun.expect("begun").fetch_heads(2).await.expect("two pieces come");
     world.hub.add(SMALL, "qwen2.5-0.5b-instruct-q8_0.gguf", bytes(9, LENGTH));
     let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
@@ -355,14 +354,15 @@ async fn files_that_have_changed_are_fetched_anew() {
 #[tokio::test]
 async fn one_model_is_pulled_once_at_a_time() {
     let world = World::new();
-    let source = world.resolve("qwen2.5:0.5b").await.expect("found");
-    let store = world.store();
-    let first = Download::begin(&store, source.clone(), world.patience, Watch::default()).await;
-    let first = first.expect("begun");
-    let second = Download::begin(&store, source, world.patience, Watch::default()).await;
+    let first = world.begin("qwen2.5:0.5b", world.terms()).await.expect("begun");
+    first.fetch_heads(1).await.expect("the first piece comes");
+    let half = world.store().half_there().expect("readable").remove(0);
+    let removed = world.store().remove_half(&half);
+    assert!(matches!(removed, Err(PullError::Busy(_))), "{removed:?}");
+    let second = world.begin("qwen2.5:0.5b", world.terms()).await;
     let Err(error) = second else { panic!("two pulls at once") };
     assert!(error.to_string().contains("is being pulled already"), "{error}");
-    first.run(Room::default()).await.expect("the first goes on");
+    first.run().await.expect("the first goes on");
 }
 
 #[tokio::test]
@@ -383,11 +383,11 @@ async fn a_disk_that_is_too_small_is_found_before_the_download() {
 async fn all_models_together_keep_to_their_limit() {
     let world = World::new();
     world.pull(&format!("hf:{SMALL}:q4_k_m")).await.expect("pulled");
-    let room = Room { limit_bytes: Some(LENGTH as u64) };
-    let error = world.pull_watched("qwen2.5:0.5b", Watch::default(), room).await.expect_err("full");
+    let within = |bytes| Terms { limit_bytes: Some(bytes), ..world.terms() };
+    let error = world.pull_on("qwen2.5:0.5b", within(LENGTH as u64)).await.expect_err("full");
     assert!(matches!(error, PullError::OverLimit { .. }), "{error}");
-    let room = Room { limit_bytes: Some(LENGTH as u64 + (1 << 20)) };
-    world.pull_watched("qwen2.5:0.5b", Watch::default(), room).await.expect("there is room");
+    let room = within(LENGTH as u64 + (1 << 20));
+    world.pull_on("qwen2.5:0.5b", room).await.expect("there is room");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use banter_remote::store::{Installed, Store};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use crate::options::{self, OptionError, Options};
+use crate::options;
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -19,12 +19,11 @@ pub fn command() -> Command {
 }
 
 /// Prints the list on stdout.
-pub fn run(matches: &ArgMatches, options: &Result<Options, OptionError>) -> anyhow::Result<()> {
-    let store = super::store(options)?;
+pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
     if matches.get_flag("json") {
-        println!("{}", as_json(&store)?);
+        println!("{}", as_json(store)?);
     } else {
-        print!("{}", as_table(&store)?);
+        print!("{}", as_table(store)?);
     }
     Ok(())
 }

@@ -16,10 +16,10 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use banter_remote::store::Store;
+use clap::{Arg, ArgAction};
 
 use crate::config::{Config, ModelChoice};
 use crate::invocation;
-use crate::options::{OptionError, Options};
 use crate::serve;
 use pull::Consent;
 
@@ -48,8 +48,12 @@ pub fn find_or_pull(config: &Config) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(installed.path))
 }
 
-/// The folder of models, as the options name it.
-fn store(options: &Result<Options, OptionError>) -> anyhow::Result<Store> {
-    let options = options.as_ref().map_err(|error| OptionError(error.0.clone()))?;
-    Ok(Store::new(crate::config::models_dir(options)?))
+/// One or more names on the command line.
+fn names_argument(help: &'static str) -> Arg {
+    Arg::new("name")
+        .value_name("NAME")
+        .required(true)
+        .num_args(1..)
+        .action(ArgAction::Append)
+        .help(help)
 }

@@ -5,8 +5,11 @@ use std::path::Path;
 
 use anyhow::bail;
 use banter_engine::engine::Forecast;
+use banter_remote::PullError;
 use banter_remote::hub::is_open_licence;
 use banter_remote::size::show_bytes;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::pull::{Consent, Purpose};
 
@@ -41,41 +44,55 @@ impl Preview<'_> {
     /// Shows what is known, and asks what has not been agreed to.
     ///
     /// Errors: it does not fit in memory although it is to be served; something is to be asked and
-    /// nobody is there.
-    pub fn ask(&self, consent: Consent, purpose: Purpose) -> anyhow::Result<Answer> {
+    /// nobody is there; `stop` is raised while it is asked.
+    pub async fn ask(
+        &self,
+        consent: Consent,
+        purpose: Purpose,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Answer> {
         for line in self.lines() {
             eprintln!("{line}");
         }
-        let mut questions = Vec::new();
-        if let Some(error) = self.forecast.and_then(|forecast| forecast.check().err()) {
+        let lack = self.forecast.and_then(|forecast| forecast.check().err());
+        if let Some(error) = &lack {
             if purpose == Purpose::ToServe {
-                bail!("{} does not fit here: {error}; nothing was downloaded", self.name);
+                bail!("{} does not fit here, it is not downloaded: {error}", self.name);
             }
             eprintln!("it does not fit here: {error}");
-            questions.push("Pull it although it does not fit in memory?".to_owned());
-        }
-        if let Some(licence) = self.licence.filter(|licence| !is_open_licence(licence)) {
-            questions.push(format!("Do you accept the licence {licence}?"));
-        }
-        if questions.is_empty() && consent == Consent::Nothing {
-            questions.push("Pull it?".to_owned());
         }
         if consent == Consent::Everything {
             return Ok(Answer::GoOn);
         }
-        for question in questions {
+        for question in self.questions(lack.is_some(), consent) {
             if !someone_is_there() {
                 bail!(
-                    "{}: expected an answer to \"{question}\", found no terminal; \
-                     --yes answers yes; nothing was downloaded",
-                    self.name
+                    "{}: expected an answer to \"{}\", found no terminal; --yes answers yes",
+                    self.name,
+                    question.text
                 );
             }
-            if !answered_yes(&question)? {
+            if question.answer(stop).await? == Answer::Declined {
                 return Ok(Answer::Declined);
             }
         }
         Ok(Answer::GoOn)
+    }
+
+    fn questions(&self, is_too_large: bool, consent: Consent) -> Vec<Question> {
+        let mut questions = Vec::new();
+        if is_too_large {
+            let text = "Pull it although it does not fit in memory?".to_owned();
+            questions.push(Question { text, usual: Answer::Declined });
+        }
+        if let Some(licence) = self.licence.filter(|licence| !is_open_licence(licence)) {
+            let text = format!("Do you accept the licence {licence}?");
+            questions.push(Question { text, usual: Answer::Declined });
+        }
+        if questions.is_empty() && consent == Consent::Nothing {
+            questions.push(Question { text: "Pull it?".to_owned(), usual: Answer::GoOn });
+        }
+        questions
     }
 
     fn lines(&self) -> Vec<String> {
@@ -136,12 +153,36 @@ fn available(forecast: &Forecast) -> String {
     free.map_or_else(String::new, |free| format!(", {} available", show_bytes(free)))
 }
 
-/// Asks on the terminal; the answer to Enter alone is yes.
-fn answered_yes(question: &str) -> anyhow::Result<bool> {
-    eprint!("{question} [Y/n] ");
-    std::io::stderr().flush()?;
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line)?;
-    let answer = line.trim().to_lowercase();
-    Ok(read > 0 && ["", "y", "yes", "j", "ja", "是", "好"].contains(&answer.as_str()))
+/// A question on the terminal.
+struct Question {
+    text: String,
+    /// What Enter alone says.
+    usual: Answer,
+}
+
+impl Question {
+    /// Errors: `stop` is raised, or the terminal is gone.
+    async fn answer(&self, stop: &CancellationToken) -> anyhow::Result<Answer> {
+        let choices = if self.usual == Answer::GoOn { "[Y/n]" } else { "[y/N]" };
+        eprint!("{} {choices} ", self.text);
+        std::io::stderr().flush()?;
+        let (tell, told) = oneshot::channel();
+        // Reading cannot be interrupted: the thread is left behind if nobody waits for it any more.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line);
+            drop(tell.send(read.map(|bytes| (bytes > 0).then_some(line))));
+        });
+        let line = tokio::select! {
+            () = stop.cancelled() => return Err(PullError::Stopped.into()),
+            line = told => line??,
+        };
+        // The end of the input is no yes.
+        let Some(line) = line else { return Ok(Answer::Declined) };
+        Ok(match line.trim().to_lowercase().as_str() {
+            "" => self.usual,
+            "y" | "yes" | "是" | "好" => Answer::GoOn,
+            _ => Answer::Declined,
+        })
+    }
 }

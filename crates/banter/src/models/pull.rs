@@ -1,19 +1,17 @@
 //! `banter pull NAME…`: from a name to a model on disk.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, anyhow};
 use banter_engine::engine::{Engine, EngineConfig, Forecast, OpenError};
 use banter_engine::model_file::ModelSource;
 use banter_remote::PullError;
-use banter_remote::download::{Download, Patience, Room, Watch};
+use banter_remote::download::{Download, Patience, Terms, Watch};
 use banter_remote::hub::{HubSettings, ModelName, resolve};
 use banter_remote::store::{Installed, Store};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 use super::meter::Meter;
 use super::preview::{Answer, Preview};
-use crate::options::{self, OptionError, Options};
+use crate::options;
 
 /// What the person has agreed to already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,23 +60,15 @@ pub fn command() -> Command {
         .after_help(
             "Sizes of qwen2.5: 0.5b, 1.5b, 3b, 7b, 14b, 32b, 72b; with a quantisation as qwen2.5:7b-q4_k_m.\n\
              A pull that was interrupted goes on where it was. Hubs and tokens come from HF_ENDPOINT, HF_TOKEN,\n\
-             MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN; BANTER_HUB=modelscope asks ModelScope first.",
+             MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN; BANTER_HUB=modelscope,huggingface asks ModelScope first.",
         )
-        .arg(
-            Arg::new("name")
-                .value_name("NAME")
-                .required(true)
-                .num_args(1..)
-                .action(ArgAction::Append)
-                .help("What to pull"),
-        )
+        .arg(super::names_argument("What to pull"))
         .arg(options::argument("models-dir"))
         .arg(options::argument("yes").help("Accept licences, and pull what does not fit in memory"))
 }
 
 /// Pulls every name, one after the other.
-pub fn run(matches: &ArgMatches, options: &Result<Options, OptionError>) -> anyhow::Result<()> {
-    let store = super::store(options)?;
+pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
     let names = matches.get_many::<String>("name").into_iter().flatten();
     let names = names.map(|name| ModelName::parse(name)).collect::<Result<Vec<_>, _>>();
     let names = names.map_err(PullError::Name)?;
@@ -90,7 +80,7 @@ pub fn run(matches: &ArgMatches, options: &Result<Options, OptionError>) -> anyh
             continue;
         }
         let purpose = Purpose::ToKeep;
-        let pull = Pull { name, store: &store, consent, purpose, engine: &engine };
+        let pull = Pull { name, store, consent, purpose, engine: &engine };
         let installed = pull.run()?;
         eprintln!("{} is here: {}", installed.name, installed.path.display());
     }
@@ -124,13 +114,14 @@ impl Pull<'_> {
         if let Some(installed) = self.already_there(&source.name)? {
             return Ok(installed);
         }
-        let download = Download::begin(self.store, source, patience, watch.clone()).await?;
+        let terms = Terms { patience, watch: watch.clone(), limit_bytes: None };
+        let download = Download::begin(self.store, source, terms).await?;
         let kept_bytes = download.done_bytes();
         let forecast = match self.forecast(&download).await {
             Ok(forecast) => forecast,
             Err(error) => {
-                // A connection that broke keeps what it has; a model that cannot run is not wanted.
-                if !error.is::<PullError>() {
+                // What a broken connection or an earlier pull has left is worth keeping.
+                if !error.is::<PullError>() && kept_bytes == 0 {
                     download.forget();
                 }
                 return Err(error);
@@ -147,19 +138,16 @@ impl Pull<'_> {
             free_bytes: download.free_bytes()?,
             forecast: forecast.as_ref(),
         };
-        let answer = preview.ask(self.consent, self.purpose);
+        let answer = preview.ask(self.consent, self.purpose, &watch.stop).await;
         if !matches!(answer, Ok(Answer::GoOn)) {
-            // Only the heads have come; what an earlier pull has left is worth more.
             if kept_bytes == 0 {
                 download.forget();
             }
             answer?;
-            return Err(anyhow!("declined; nothing was downloaded"));
+            return Err(anyhow!("declined: {} was not downloaded", self.name));
         }
         let total_bytes = download.total_bytes();
-        let room = Room::default();
-        let installed = Meter::new(total_bytes).watch(&watch.progress, download.run(room)).await?;
-        Ok(installed)
+        Ok(Meter::new(total_bytes).watch(&watch.progress, download.run()).await?)
     }
 
     /// A short name may turn out to be a model that is here under its long one.
@@ -173,17 +161,22 @@ impl Pull<'_> {
         if !download.has_heads() {
             return Ok(None);
         }
-        let mut found = None;
-        for pieces in HEAD_PIECES {
-            let path: PathBuf = download.fetch_heads(pieces).await?;
+        let mut tries = HEAD_PIECES.into_iter().peekable();
+        while let Some(pieces) = tries.next() {
+            let path = download.fetch_heads(pieces).await?;
             let config = (self.engine)(ModelSource::Path(path))?;
             match Engine::forecast(&config) {
                 Ok(forecast) => return Ok(Some(forecast)),
-                Err(error) => found = Some(error),
+                // There may be more of the metadata behind what was fetched.
+                Err(OpenError::ModelFile(_)) if tries.peek().is_some() => {}
+                Err(error) => {
+                    let name = &download.source().name;
+                    return Err(anyhow!(
+                        "{name} cannot be run here, it is not downloaded: {error}"
+                    ));
+                }
             }
         }
-        let error: OpenError = found.expect("at least one try");
-        let name = &download.source().name;
-        Err(anyhow!("{name} cannot be run here: {error}; what was downloaded has been removed"))
+        unreachable!("the last try returns")
     }
 }

@@ -3,32 +3,24 @@
 use anyhow::bail;
 use banter_remote::hub::ModelName;
 use banter_remote::size::show_bytes;
-use banter_remote::store::Store;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use banter_remote::store::{Installed, Store};
+use clap::{ArgMatches, Command};
 
-use crate::options::{self, OptionError, Options};
+use crate::options;
 
 /// The subcommand.
 pub fn command() -> Command {
     Command::new("rm")
         .about("Removes pulled models by the names that `banter list` shows")
-        .arg(
-            Arg::new("name")
-                .value_name("NAME")
-                .required(true)
-                .num_args(1..)
-                .action(ArgAction::Append)
-                .help("What to remove"),
-        )
+        .arg(super::names_argument("What to remove"))
         .arg(options::argument("models-dir"))
 }
 
 /// Removes every name; one that is not there ends it before anything is removed.
-pub fn run(matches: &ArgMatches, options: &Result<Options, OptionError>) -> anyhow::Result<()> {
-    let store = super::store(options)?;
+pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
     let names: Vec<&String> = matches.get_many("name").into_iter().flatten().collect();
     for name in &names {
-        if !is_there(&store, name)? {
+        if !is_there(store, name)? {
             let models = store.models()?.into_iter().map(|model| model.name);
             let half = store.half_there()?.into_iter().map(|half| half.name);
             let there: Vec<String> = models.chain(half).collect();
@@ -37,7 +29,7 @@ pub fn run(matches: &ArgMatches, options: &Result<Options, OptionError>) -> anyh
         }
     }
     for name in names {
-        let freed = remove(&store, name)?;
+        let freed = remove(store, name)?;
         eprintln!("{name} is removed, {} are free again", show_bytes(freed));
     }
     Ok(())
@@ -53,11 +45,11 @@ fn remove(store: &Store, name: &str) -> anyhow::Result<u64> {
         return Ok(store.remove(&installed)?);
     }
     let half = store.half_there()?.into_iter().find(|half| half.name == name);
-    Ok(half.map_or(Ok(0), |half| store.remove(&half))?)
+    Ok(half.map_or(Ok(0), |half| store.remove_half(&half))?)
 }
 
 /// By the name in the list; a short name, if it means one that is here.
-fn find(store: &Store, name: &str) -> anyhow::Result<Option<banter_remote::store::Installed>> {
+fn find(store: &Store, name: &str) -> anyhow::Result<Option<Installed>> {
     let listed = store.models()?.into_iter().find(|model| model.name == name);
     match (listed, ModelName::parse(name)) {
         (None, Ok(parsed)) => Ok(store.find(&parsed)?),

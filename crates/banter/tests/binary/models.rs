@@ -1,9 +1,15 @@
 //! `banter pull`, `list`, `rm`, and `serve --model NAME`, against a hub on this machine.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use banter_engine::make_model::{ModelSpec, WeightMix, make_model, named_shape};
+use banter_engine::model_file::ModelConfig;
 use banter_remote::fakes::{FakeHub, Target, Trick};
+
+use rustix::pty::OpenptFlags;
 
 use crate::support::*;
 
@@ -110,13 +116,89 @@ fn a_licence_with_terms_of_its_own_is_asked_about() {
     assert_eq!(status, 0, "{message}");
 }
 
+/// What a person at a terminal sees, and the status.
+fn at_a_terminal(mut command: Command, types: &[u8]) -> (i32, String) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let ours = rustix::pty::openpt(flags).expect("a terminal can be made");
+    rustix::pty::grantpt(&ours).and_then(|()| rustix::pty::unlockpt(&ours)).expect("opened");
+    let name = rustix::pty::ptsname(&ours, Vec::new()).expect("it has a name");
+    let name = name.into_string().expect("text");
+    let theirs = File::options().read(true).write(true).open(name).expect("the other side");
+    let side = || Stdio::from(theirs.try_clone().expect("another handle"));
+    let mut child =
+        command.stdin(side()).stdout(Stdio::null()).stderr(side()).spawn().expect("it starts");
+    // The last handle on their side but the child's: the text ends when the child does.
+    drop((command, theirs));
+    let mut ours = File::from(ours);
+    ours.write_all(types).expect("typed");
+    let mut seen = Vec::new();
+    // A terminal whose other side is gone is an error here, and the end.
+    let _ = ours.read_to_end(&mut seen);
+    let status = child.wait().expect("it ends").code().expect("by itself");
+    (status, String::from_utf8_lossy(&seen).into_owned())
+}
+
+#[test]
+fn a_person_is_asked_and_their_answer_counts() {
+    struct Case {
+        arguments: &'static [&'static str],
+        types: &'static [u8],
+        asks: &'static str,
+        pulls: bool,
+    }
+    let serve = &["serve", "--port", "0", "--isa", "scalar", "--model", "qwen2.5:0.5b"];
+    let research = &["pull", "qwen2.5:3b"];
+    let licence = "Do you accept the licence qwen-research? [y/N]";
+    let cases = [
+        Case { arguments: serve, types: b"n\n", asks: "Pull it? [Y/n]", pulls: false },
+        Case { arguments: research, types: b"\n", asks: licence, pulls: false },
+        Case { arguments: research, types: b"\x04", asks: licence, pulls: false },
+        Case { arguments: research, types: b"yes\n", asks: licence, pulls: true },
+    ];
+    for Case { arguments, types, asks, pulls } in cases {
+        let world = World::new();
+        let (status, seen) = at_a_terminal(world.command(arguments), types);
+        assert!(seen.contains(asks), "{seen}");
+        assert_eq!((status == 0, seen.contains("declined")), (pulls, !pulls), "{seen}");
+        assert_eq!(world.list().contains("no models yet"), !pulls, "{seen}");
+    }
+}
+
+#[test]
+fn a_model_that_does_not_fit_in_memory_is_told_before_the_download() {
+    // Small on disk, but its context of 16 million tokens takes a terabyte of keys and values.
+    let shape = ModelConfig {
+        hidden: 64,
+        layers: 1,
+        feed_forward: 64,
+        heads: 64,
+        kv_heads: 64,
+        head_dim: 128,
+        trained_context: 1 << 24,
+        ..named_shape("qwen2.5-0.5b").expect("a shape")
+    };
+    let (name, weights) = ("of long memory".to_owned(), WeightMix::named("F16").expect("a type"));
+    let spec = ModelSpec { name, shape, weights, outliers: false, seed: 1 };
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    make_model(&spec, file.path(), &mut |_| {}).expect("made");
+    let world = World::new();
+    let bytes = std::fs::read(file.path()).expect("there");
+    world.hub.add("a/b", "long-f16.gguf", bytes);
+    let serve = ["serve", "--port", "0", "--model", "hf:a/b", "--ctx", "16777216", "--yes"];
+    let (status, message) = world.run(&[&serve[..], &["--kv-type", "f32"]].concat());
+    assert_eq!(status, 1, "{message}");
+    assert!(message.contains("hf:a/b does not fit here, it is not downloaded"), "{message}");
+    assert!(message.contains("weights") && message.contains("16777216 tokens"), "{message}");
+    assert!(world.list().contains("no models yet"), "{}", world.list());
+}
+
 #[test]
 fn what_this_engine_cannot_run_is_told_before_the_download() {
     let world = World::new();
     world.hub.add("a/b", "strange-q4_0.gguf", vec![7; 20 << 20]);
     let (status, message) = world.run(&["pull", "hf:a/b"]);
     assert_eq!(status, 1);
-    assert!(message.contains("hf:a/b cannot be run here"), "{message}");
+    assert!(message.contains("hf:a/b cannot be run here, it is not downloaded"), "{message}");
     assert!(world.list().contains("no models yet"), "{}", world.list());
 }
 

@@ -10,7 +10,7 @@
 //! - [`Patience`]: how long to try; [`Progress`]: how far it is.
 //!
 //! Limits: [`CONNECTIONS`] requests at once, [`MAX_MODEL_BYTES`] for one model, the disk and
-//! [`Room::limit_bytes`] for all.
+//! [`Terms::limit_bytes`] for all.
 //!
 //! Writing blocks the thread it runs on: a server gives downloads a thread of their own.
 
@@ -23,7 +23,6 @@ pub use patience::Patience;
 pub use progress::{Phase, Progress};
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,10 +33,10 @@ use tokio_util::sync::CancellationToken;
 use crate::error::PullError;
 use crate::hub::{Sha256Sum, Source};
 use crate::store::{
-    Installed, MANIFEST_FILE, Manifest, ManifestFile, Store, make_private_folder, opened_name,
-    write_whole,
+    Installed, Lock, MANIFEST_FILE, Manifest, ManifestFile, Store, make_private_folder,
+    opened_name, write_whole,
 };
-use part::{Part, PartFacts};
+use part::{Part, PartFacts, Reserved};
 
 /// Requests for pieces at the same time.
 pub const CONNECTIONS: usize = 4;
@@ -57,10 +56,15 @@ pub struct Watch {
     pub stop: CancellationToken,
 }
 
-/// How much all models together may take.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Room {
-    /// Bytes on disk, this model included; no limit but the disk without it.
+/// On what terms a model is downloaded.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// How long to try.
+    pub patience: Patience,
+    /// Who watches.
+    pub watch: Watch,
+    /// What all models together may take on disk, this one included; at the limit it is refused.
+    /// Without it the disk is the limit.
     pub limit_bytes: Option<u64>,
 }
 
@@ -70,15 +74,9 @@ pub struct Download {
     folder: PathBuf,
     source: Source,
     parts: Vec<Part>,
-    patience: Patience,
-    watch: Watch,
+    terms: Terms,
     /// Held until the end.
     _lock: Lock,
-}
-
-struct Lock {
-    path: PathBuf,
-    _file: File,
 }
 
 /// What is being downloaded, as it stands on disk.
@@ -91,20 +89,17 @@ struct Facts {
 }
 
 impl Download {
-    /// Finds out how large the files are, and takes up what an earlier pull has left.
+    /// Finds out how large the files are and whether there is room for them, and takes up what an
+    /// earlier pull has left.
     ///
-    /// Errors: another process pulls the same model; no connection; a folder that cannot be written.
-    pub async fn begin(
-        store: &Store,
-        source: Source,
-        patience: Patience,
-        watch: Watch,
-    ) -> Result<Download, PullError> {
-        let lock = Lock::take(store, &source.name)?;
+    /// Errors: another process pulls the same model; no connection; too little room on the disk or
+    /// within the limit; a folder that cannot be written.
+    pub async fn begin(store: &Store, source: Source, terms: Terms) -> Result<Download, PullError> {
+        let lock = store.lock(&source.name)?;
         let mut files = Vec::new();
         for file in &source.files {
-            let probe = fetch::probe(&source.place, file, patience);
-            files.push(stoppable(&watch.stop, probe).await?);
+            let probe = fetch::probe(&source.place, file, terms.patience);
+            files.push(stoppable(&terms.watch.stop, probe).await?);
         }
         check_names(&source, &files)?;
         let total: u64 = files.iter().fold(0, |sum, file| file.bytes.saturating_add(sum));
@@ -123,8 +118,16 @@ impl Download {
         let open = |file: PartFacts| Part::open(&folder, file);
         let parts: Result<Vec<Part>, PullError> = facts.files.into_iter().map(open).collect();
         let parts = parts.inspect_err(|_| remove(&folder))?;
-        watch.progress.begin(total, parts.iter().map(Part::done_bytes).sum());
-        Ok(Download { store: store.clone(), folder, source, parts, patience, watch, _lock: lock })
+        let done_bytes = parts.iter().map(Part::done_bytes).sum();
+        terms.watch.progress.begin(total, done_bytes);
+        let download = Download { store: store.clone(), folder, source, parts, terms, _lock: lock };
+        if let Err(error) = download.check_room() {
+            if done_bytes == 0 {
+                download.remove();
+            }
+            return Err(error);
+        }
+        Ok(download)
     }
 
     /// What is downloaded.
@@ -173,7 +176,7 @@ impl Download {
             }
         };
         if self.has_heads() {
-            self.fetch(limits).await?;
+            self.fetch(limits).await.map_err(|error| self.failed(error))?;
         }
         Ok(self.opened())
     }
@@ -187,12 +190,8 @@ impl Download {
     ///
     /// Errors: everything that [`PullError`] names. After one that does not say that all was
     /// removed, the next pull goes on where this one ended.
-    pub async fn run(self, room: Room) -> Result<Installed, PullError> {
-        let outcome = self.download(room).await;
-        if let Err(PullError::Write { .. } | PullError::WrongChecksum { .. }) = &outcome {
-            self.remove();
-        }
-        outcome.map_err(|error| error.keeping(self.done_bytes()))
+    pub async fn run(self) -> Result<Installed, PullError> {
+        self.download().await.map_err(|error| self.failed(error))
     }
 
     /// Removes what is there: nobody wants it.
@@ -200,11 +199,16 @@ impl Download {
         self.remove();
     }
 
-    async fn download(&self, room: Room) -> Result<Installed, PullError> {
-        self.check_room(room)?;
-        for part in &self.parts {
-            part.reserve()?;
+    /// The error with what is kept; nothing is where it says so.
+    fn failed(&self, error: PullError) -> PullError {
+        if let PullError::Write { .. } | PullError::WrongChecksum { .. } = error {
+            self.remove();
         }
+        error.keeping(self.done_bytes())
+    }
+
+    async fn download(&self) -> Result<Installed, PullError> {
+        self.reserve()?;
         self.fetch(|_| usize::MAX).await?;
         self.check()?;
         self.install()
@@ -222,21 +226,21 @@ impl Download {
                     place: &self.source.place,
                     file: &self.source.files[index],
                     part: &self.parts[index],
-                    progress: &self.watch.progress,
-                    patience: self.patience,
+                    progress: &self.terms.watch.progress,
+                    patience: self.terms.patience,
                 };
                 job.run(span).await?;
             }
             Ok(())
         };
-        self.watch.progress.set_phase(Phase::Fetching);
+        self.terms.watch.progress.set_phase(Phase::Fetching);
         let workers = try_join_all((0..CONNECTIONS).map(|_| worker()));
-        stoppable(&self.watch.stop, workers).await.map(drop)
+        stoppable(&self.terms.watch.stop, workers).await.map(drop)
     }
 
     /// Errors: the disk or the limit of all models is too small for the rest.
-    fn check_room(&self, room: Room) -> Result<(), PullError> {
-        if let Some(limit_bytes) = room.limit_bytes {
+    fn check_room(&self) -> Result<(), PullError> {
+        if let Some(limit_bytes) = self.terms.limit_bytes {
             let others = self.store.used_bytes_beside(&self.folder)?;
             let needed_bytes = others.saturating_add(self.total_bytes());
             if needed_bytes > limit_bytes {
@@ -247,18 +251,32 @@ impl Download {
         let needed_bytes = needed.sum::<Result<u64, PullError>>()?;
         let free_bytes = self.free_bytes()?;
         if needed_bytes > free_bytes {
-            let folder = self.store.root().to_owned();
-            if self.done_bytes() == 0 {
-                self.remove();
-            }
-            return Err(PullError::DiskTooSmall { folder, needed_bytes, free_bytes });
+            return Err(self.disk_too_small(needed_bytes, free_bytes));
         }
         Ok(())
     }
 
+    /// Takes the room for the whole model.
+    ///
+    /// Errors: someone else has taken it since it was looked at.
+    fn reserve(&self) -> Result<(), PullError> {
+        for part in &self.parts {
+            if part.reserve()? == Reserved::No {
+                let needed_bytes = part.unreserved_bytes()?;
+                return Err(self.disk_too_small(needed_bytes, self.free_bytes()?));
+            }
+        }
+        Ok(())
+    }
+
+    fn disk_too_small(&self, needed_bytes: u64, free_bytes: u64) -> PullError {
+        let folder = self.store.root().to_owned();
+        PullError::DiskTooSmall { folder, needed_bytes, free_bytes }
+    }
+
     /// Computes the checksums of all files that have one.
     fn check(&self) -> Result<(), PullError> {
-        let Watch { progress, stop } = &self.watch;
+        let Watch { progress, stop } = &self.terms.watch;
         progress.set_phase(Phase::Checking);
         for part in &self.parts {
             part.sync()?;
@@ -310,25 +328,6 @@ impl Download {
     }
 }
 
-impl Lock {
-    fn take(store: &Store, name: &str) -> Result<Lock, PullError> {
-        let folder = store.incoming(name);
-        let parent = folder.parent().expect("it lies below the store");
-        make_private_folder(parent)?;
-        let path = folder.with_extension("lock");
-        let file = File::create(&path).map_err(PullError::folder(&path))?;
-        file.try_lock().map_err(|_| PullError::Busy(name.to_owned()))?;
-        Ok(Lock { path, _file: file })
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Nothing is lost if it stays.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 fn remove(folder: &Path) {
     if let Err(error) = std::fs::remove_dir_all(folder) {
         tracing::warn!(%error, folder = %folder.display(), "could not be removed");
@@ -370,8 +369,8 @@ pub(crate) fn half_there(folder: &Path) -> Option<(String, u64, u64)> {
     let facts: Facts =
         serde_json::from_slice(&std::fs::read(folder.join(FACTS_FILE)).ok()?).ok()?;
     let total = facts.files.iter().map(|file| file.bytes).sum();
-    let parts = facts.files.into_iter().filter_map(|file| Part::open(folder, file).ok());
-    Some((facts.name, total, parts.map(|part| part.done_bytes()).sum()))
+    let done = facts.files.iter().map(|file| part::done_bytes_in(folder, file)).sum();
+    Some((facts.name, total, done))
 }
 
 fn free_bytes(folder: &Path) -> Result<u64, PullError> {

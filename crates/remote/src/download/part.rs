@@ -15,6 +15,9 @@ use crate::hub::Sha256Sum;
 /// interrupted one costs little.
 pub(super) const PIECE_BYTES: u64 = 4 << 20;
 
+/// What the map says of a piece that is there.
+const THERE: u8 = 1;
+
 /// What identifies a file: a download goes on only if all of it is as before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PartFacts {
@@ -45,6 +48,14 @@ enum Piece {
     There,
 }
 
+/// Whether the room on the disk is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reserved {
+    Yes,
+    /// There is not enough.
+    No,
+}
+
 /// Bytes to fetch: from `start` to before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
@@ -57,7 +68,7 @@ impl Part {
     /// Opens or makes the file in `folder`; pieces that an earlier pull has fetched are there.
     pub(super) fn open(folder: &Path, facts: PartFacts) -> Result<Part, PullError> {
         let path = folder.join(&facts.name);
-        let map_path = folder.join(format!("{}.pieces", facts.name));
+        let map_path = folder.join(map_name(&facts));
         let file = open_private(&path).map_err(PullError::folder(&path))?;
         let map = open_private(&map_path).map_err(PullError::folder(&map_path))?;
         file.set_len(facts.bytes).map_err(PullError::write(&path))?;
@@ -68,7 +79,7 @@ impl Part {
         } else {
             map.set_len(there.len() as u64).map_err(PullError::write(&map_path))?;
         }
-        let piece = |flag: u8| if flag == 1 { Piece::There } else { Piece::Missing };
+        let piece = |flag: u8| if flag == THERE { Piece::There } else { Piece::Missing };
         let pieces = Mutex::new(there.into_iter().map(piece).collect());
         Ok(Part { facts, path, file, map, pieces })
     }
@@ -81,7 +92,7 @@ impl Part {
     pub(super) fn done_bytes(&self) -> u64 {
         let pieces = self.pieces.lock().expect("no holder panics");
         let there = pieces.iter().enumerate().filter(|(_, piece)| **piece == Piece::There);
-        there.map(|(index, _)| self.span(index)).map(|span| span.end - span.start).sum()
+        there.map(|(index, _)| self.facts.span(index).bytes()).sum()
     }
 
     /// The next missing piece among the first `limit`, which is the caller's from now on.
@@ -89,7 +100,7 @@ impl Part {
         let mut pieces = self.pieces.lock().expect("no holder panics");
         let index = pieces.iter().take(limit).position(|piece| *piece == Piece::Missing)?;
         pieces[index] = Piece::Claimed;
-        Some(self.span(index))
+        Some(self.facts.span(index))
     }
 
     /// Gives back a piece that was not fetched.
@@ -107,7 +118,7 @@ impl Part {
         if self.facts.sha256.is_none() {
             self.file.sync_data().map_err(PullError::write(&self.path))?;
         }
-        self.map.write_all_at(&[1], span.index as u64).map_err(PullError::write(&self.path))?;
+        self.map.write_all_at(&[THERE], span.index as u64).map_err(PullError::write(&self.path))?;
         self.pieces.lock().expect("no holder panics")[span.index] = Piece::There;
         Ok(())
     }
@@ -121,14 +132,15 @@ impl Part {
 
     /// Takes the room on the disk, so that it cannot run out on the way. File systems that cannot
     /// do this are trusted to have what they said is free.
-    pub(super) fn reserve(&self) -> Result<(), PullError> {
+    pub(super) fn reserve(&self) -> Result<Reserved, PullError> {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
         if self.facts.bytes == 0 {
-            return Ok(());
+            return Ok(Reserved::Yes);
         }
         match fallocate(&self.file, FallocateFlags::empty(), 0, self.facts.bytes) {
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(Reserved::Yes),
+            Err(Errno::NOSPC | Errno::DQUOT) => Ok(Reserved::No),
             Err(errno) => {
                 Err(PullError::Write { path: self.path.clone(), error: io::Error::from(errno) })
             }
@@ -142,20 +154,20 @@ impl Part {
 
     /// Removes the map, when all is there.
     pub(super) fn forget_map(&self) -> Result<(), PullError> {
-        let path = self.path.with_file_name(format!("{}.pieces", self.facts.name));
+        let path = self.path.with_file_name(map_name(&self.facts));
         std::fs::remove_file(&path).map_err(PullError::folder(&path))
-    }
-
-    fn span(&self, index: usize) -> Span {
-        if !self.facts.has_ranges {
-            return Span { index, start: 0, end: self.facts.bytes };
-        }
-        let start = index as u64 * PIECE_BYTES;
-        Span { index, start, end: (start + PIECE_BYTES).min(self.facts.bytes) }
     }
 }
 
 impl PartFacts {
+    fn span(&self, index: usize) -> Span {
+        if !self.has_ranges {
+            return Span { index, start: 0, end: self.bytes };
+        }
+        let start = index as u64 * PIECE_BYTES;
+        Span { index, start, end: (start + PIECE_BYTES).min(self.bytes) }
+    }
+
     fn piece_count(&self) -> usize {
         match (self.bytes, self.has_ranges) {
             (0, _) => 0,
@@ -163,6 +175,24 @@ impl PartFacts {
             (bytes, true) => usize::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(usize::MAX),
         }
     }
+}
+
+impl Span {
+    fn bytes(self) -> u64 {
+        self.end - self.start
+    }
+}
+
+/// Bytes of a file in `folder` that are there; nothing is opened for writing.
+pub(super) fn done_bytes_in(folder: &Path, facts: &PartFacts) -> u64 {
+    let map = std::fs::read(folder.join(map_name(facts))).unwrap_or_default();
+    let known = if map.len() == facts.piece_count() { map } else { Vec::new() };
+    let there = known.iter().enumerate().filter(|(_, flag)| **flag == THERE);
+    there.map(|(index, _)| facts.span(index).bytes()).sum()
+}
+
+fn map_name(facts: &PartFacts) -> String {
+    format!("{}.pieces", facts.name)
 }
 
 fn open_private(path: &Path) -> io::Result<File> {

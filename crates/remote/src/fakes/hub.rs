@@ -13,6 +13,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use axum::middleware::Next;
 use axum::routing::get;
 use axum::serve::Listener;
 use futures_util::{StreamExt, stream};
@@ -91,6 +92,14 @@ struct Repository {
 }
 
 type Hub = State<Arc<Shared>>;
+type Named = Path<(String, String)>;
+type NamedFile = Path<(String, String, String)>;
+
+/// Writes every request down before it is answered.
+async fn note(State(hub): Hub, request: axum::extract::Request, next: Next) -> Response<Body> {
+    hub.note(request.method(), request.uri(), request.headers());
+    next.run(request).await
+}
 
 impl FakeHub {
     /// Starts a hub without repositories on a free port of loopback.
@@ -217,6 +226,11 @@ impl Shared {
         repositories.get(&format!("{owner}/{name}")).cloned()
     }
 
+    fn file(&self, owner: &str, name: &str, path: &str) -> Option<Bytes> {
+        let files = self.repository(owner, name)?.files;
+        Some(files.into_iter().find(|(known, _)| known == path)?.1)
+    }
+
     fn note(&self, method: &Method, uri: &Uri, headers: &HeaderMap) {
         let text = |name| Some(headers.get(name)?.to_str().ok()?.to_owned());
         let request = Request {
@@ -239,6 +253,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/models/{owner}/{name}/repo/files", get(scope_list))
         .route("/api/v1/models/{owner}/{name}/repo", get(scope_file))
         .fallback(claimed)
+        .layer(axum::middleware::from_fn_with_state(shared.clone(), note))
         .with_state(shared)
 }
 
@@ -253,24 +268,11 @@ async fn claimed(State(hub): Hub, uri: Uri) -> Response<Body> {
     response
 }
 
-async fn face_list_of_revision(
-    hub: Hub,
-    Path((owner, name, _)): Path<(String, String, String)>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    face_list(hub, Path((owner, name)), method, uri, headers).await
+async fn face_list_of_revision(hub: Hub, Path((owner, name, _)): NamedFile) -> Response<Body> {
+    face_list(hub, Path((owner, name))).await
 }
 
-async fn face_list(
-    State(hub): Hub,
-    Path((owner, name)): Path<(String, String)>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    hub.note(&method, &uri, &headers);
+async fn face_list(State(hub): Hub, Path((owner, name)): Named) -> Response<Body> {
     if let Some(trick) = hub.trick(Target::List) {
         return instead(trick).await;
     }
@@ -296,14 +298,8 @@ async fn face_list(
 async fn face_file(
     State(hub): Hub,
     Path((owner, name, _, path)): Path<(String, String, String, String)>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    hub.note(&method, &uri, &headers);
-    let found = hub.repository(&owner, &name);
-    let found = found.and_then(|found| found.files.into_iter().find(|file| file.0 == path));
-    let Some((_, bytes)) = found else { return status(404) };
+    let Some(bytes) = hub.file(&owner, &name, &path) else { return status(404) };
     let mut response = status(302);
     let set = response.headers_mut();
     let mut put = |name: &'static str, value: String| {
@@ -317,35 +313,18 @@ async fn face_file(
 
 async fn bytes(
     State(hub): Hub,
-    Path((owner, name, path)): Path<(String, String, String)>,
-    method: Method,
-    uri: Uri,
+    Path((owner, name, path)): NamedFile,
     headers: HeaderMap,
 ) -> Response<Body> {
-    hub.note(&method, &uri, &headers);
     file(&hub, &owner, &name, &path, &headers).await
 }
 
-async fn scope_about(
-    State(hub): Hub,
-    Path((owner, name)): Path<(String, String)>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    hub.note(&method, &uri, &headers);
+async fn scope_about(State(hub): Hub, Path((owner, name)): Named) -> Response<Body> {
     let licence = hub.repository(&owner, &name).and_then(|repository| repository.licence);
     scope(json!({"License": licence}))
 }
 
-async fn scope_list(
-    State(hub): Hub,
-    Path((owner, name)): Path<(String, String)>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response<Body> {
-    hub.note(&method, &uri, &headers);
+async fn scope_list(State(hub): Hub, Path((owner, name)): Named) -> Response<Body> {
     if let Some(trick) = hub.trick(Target::List) {
         return instead(trick).await;
     }
@@ -365,13 +344,10 @@ async fn scope_list(
 
 async fn scope_file(
     State(hub): Hub,
-    Path((owner, name)): Path<(String, String)>,
+    Path((owner, name)): Named,
     Query(query): Query<BTreeMap<String, String>>,
-    method: Method,
-    uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    hub.note(&method, &uri, &headers);
     let path = query.get("FilePath").cloned().unwrap_or_default();
     file(&hub, &owner, &name, &path, &headers).await
 }
@@ -388,9 +364,7 @@ async fn file(
     path: &str,
     headers: &HeaderMap,
 ) -> Response<Body> {
-    let found = hub.repository(owner, name);
-    let found = found.and_then(|found| found.files.into_iter().find(|file| file.0 == path));
-    let Some((_, bytes)) = found else { return status(404) };
+    let Some(bytes) = hub.file(owner, name, path) else { return status(404) };
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
     let (start, end) = range.and_then(span).unwrap_or((0, bytes.len()));
     let end = end.min(bytes.len());

@@ -10,6 +10,8 @@
 //! A model appears and goes by one rename. Only what `model.json` names is believed, and only if the
 //! files have the sizes it states.
 
+mod lock;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -22,6 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::download;
 use crate::error::PullError;
 use crate::hub::{ModelName, Sha256Sum};
+pub(crate) use lock::Lock;
 
 pub(crate) const MANIFEST_FILE: &str = "model.json";
 const INCOMING: &str = ".incoming";
@@ -128,9 +131,20 @@ impl Store {
         Ok(usual.or_else(|| named(&model.name())).or_else(of_size))
     }
 
-    /// Removes a model, or what is half there of it, and returns how many bytes are free again.
-    pub fn remove(&self, folder: &impl Removable) -> Result<u64, PullError> {
-        let folder = folder.folder();
+    /// Removes a model and returns how many bytes are free again.
+    pub fn remove(&self, model: &Installed) -> Result<u64, PullError> {
+        self.remove_folder(&model.folder)
+    }
+
+    /// Removes what is half there of a model and returns how many bytes are free again.
+    ///
+    /// Errors: someone pulls it right now.
+    pub fn remove_half(&self, half: &HalfThere) -> Result<u64, PullError> {
+        let _lock = self.lock(&half.name)?;
+        self.remove_folder(&half.folder)
+    }
+
+    fn remove_folder(&self, folder: &Path) -> Result<u64, PullError> {
         let bytes = disk_bytes(folder);
         // First out of sight, so that nothing ever sees half a model.
         let removed = self.root.join(REMOVED);
@@ -145,11 +159,13 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Bytes of everything in the folder.
-    pub fn used_bytes(&self) -> Result<u64, PullError> {
-        self.used_bytes_beside(Path::new(""))
+    /// The right to pull a model or to remove what is half there of it.
+    pub(crate) fn lock(&self, name: &str) -> Result<Lock, PullError> {
+        make_private_folder(&self.root.join(INCOMING))?;
+        Lock::take(&self.incoming(name).with_added_extension("lock"), name)
     }
 
+    /// Bytes of everything in the folder but for what is being put together at `excepted`.
     pub(crate) fn used_bytes_beside(&self, excepted: &Path) -> Result<u64, PullError> {
         let mut all = folders(&self.root)?;
         all.retain(|folder| !folder.ends_with(INCOMING));
@@ -173,31 +189,13 @@ impl Store {
         sync_folder(folder)?;
         let place = self.root.join(folder_name(&manifest.name));
         if place.exists() {
-            // What does not hold what it says, or it would not have been pulled again.
-            fs::remove_dir_all(&place).map_err(PullError::folder(&place))?;
+            // It does not hold what it says, or it would not have been pulled again.
+            self.remove_folder(&place)?;
         }
         fs::rename(folder, &place).map_err(PullError::folder(&place))?;
         sync_folder(&self.root)?;
         let vanished = || std::io::Error::other("the model is not what was just written");
         read(&place).ok_or_else(|| PullError::folder(&place)(vanished()))
-    }
-}
-
-/// Something in the store that can be removed.
-pub trait Removable {
-    /// The folder it is.
-    fn folder(&self) -> &Path;
-}
-
-impl Removable for Installed {
-    fn folder(&self) -> &Path {
-        &self.folder
-    }
-}
-
-impl Removable for HalfThere {
-    fn folder(&self) -> &Path {
-        &self.folder
     }
 }
 
