@@ -1,5 +1,6 @@
 //! The HTTP client: certificates, proxies, time limits, and which redirects are followed.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::redirect::{Attempt, Policy};
@@ -72,22 +73,20 @@ fn builder(waits: Waits) -> ClientBuilder {
 fn build(builder: ClientBuilder) -> Result<Client, String> {
     // The provider is the process's; whoever comes second finds it there.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    builder.build().map_err(|error| with_causes(&error))
+    builder.build().map_err(|error| reason(&error))
 }
 
-/// An error with everything below it: what went wrong on a connection stands at the end.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.ends_with(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
+/// What went wrong on a connection: the innermost cause, the others only say where it was noticed.
+pub(crate) fn reason(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
     }
-    text
+    let is_first = error.source().is_none();
+    match (error.is_connect(), is_first) {
+        (true, false) => format!("no connection: {cause}"),
+        _ => cause.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -192,6 +192,19 @@ impl PullError {
         move |error| PullError::Write { path: path.to_owned(), error }
     }
 
+    /// The same error where another place could not be reached before.
+    pub(crate) fn after(mut self, earlier: Option<PullError>) -> PullError {
+        if let (
+            PullError::Unreachable { host, reason, .. },
+            Some(PullError::Unreachable { host: first, reason: why, .. }),
+        ) = (&mut self, earlier)
+        {
+            *reason = format!("{why}; {host}: {reason}");
+            *host = first;
+        }
+        self
+    }
+
     /// The same error of a download that keeps what it has.
     pub(crate) fn keeping(mut self, bytes: u64) -> PullError {
         match &mut self {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::name::Hub;
 use super::settings::Endpoint;
-use crate::client::{self, Waits, with_causes};
+use crate::client::{self, Waits};
 use crate::error::{Kept, PullError};
 
 /// Longest answer about a repository; the largest real ones are a few megabytes.
@@ -135,7 +135,7 @@ impl Place {
 
     /// A connection that could not be made, or broke.
     pub(crate) fn broken(&self, error: &reqwest::Error) -> PullError {
-        let reason = with_causes(error);
+        let reason = client::reason(error);
         PullError::Unreachable { host: self.host.clone(), reason, kept: Kept::Nothing }
     }
 

@@ -114,14 +114,13 @@ async fn known(
     settings: &HubSettings,
     waits: Waits,
 ) -> Result<Source, PullError> {
-    let mut unreachable = None;
+    let mut unreachable: Option<PullError> = None;
     for hub in &settings.order {
         let (owner, repository) = model.repository;
         let question = Question { hub: *hub, owner, repository, revision: None, wanted };
         let mut source = match question.ask(settings, waits).await {
             Err(error @ PullError::Unreachable { .. }) => {
-                tracing::info!(%error, "{} cannot be reached", hub.name());
-                unreachable.get_or_insert(error);
+                unreachable = Some(error.after(unreachable));
                 continue;
             }
             answer => answer?,
