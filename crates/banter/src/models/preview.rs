@@ -174,7 +174,10 @@ impl Question {
             drop(tell.send(read.map(|bytes| (bytes > 0).then_some(line))));
         });
         let line = tokio::select! {
-            () = stop.cancelled() => return Err(PullError::Stopped.into()),
+            () = stop.cancelled() => {
+                eprintln!();
+                return Err(PullError::Stopped.into());
+            }
             line = told => line??,
         };
         // The end of the input is no yes.

@@ -210,7 +210,7 @@ impl Download {
     async fn download(&self) -> Result<Installed, PullError> {
         self.reserve()?;
         self.fetch(|_| usize::MAX).await?;
-        self.check()?;
+        self.check().await?;
         self.install()
     }
 
@@ -275,19 +275,15 @@ impl Download {
     }
 
     /// Computes the checksums of all files that have one.
-    fn check(&self) -> Result<(), PullError> {
+    async fn check(&self) -> Result<(), PullError> {
         let Watch { progress, stop } = &self.terms.watch;
         progress.set_phase(Phase::Checking);
         for part in &self.parts {
             part.sync()?;
             let Some(expected) = part.facts.sha256 else { continue };
-            let each = |bytes| {
-                progress.add_checked(bytes);
-                !stop.is_cancelled()
-            };
-            let found = Sha256Sum::of_file(part.path(), each)
-                .map_err(PullError::folder(part.path()))?
-                .ok_or(PullError::Stopped)?;
+            let summed = Sha256Sum::of_file(part.path(), |bytes| progress.add_checked(bytes));
+            let checked = async { summed.await.map_err(PullError::folder(part.path())) };
+            let found = stoppable(stop, checked).await?;
             if found != expected {
                 let file = part.facts.name.clone();
                 return Err(PullError::WrongChecksum { file, expected, found });

@@ -19,13 +19,9 @@ impl Sha256Sum {
         bytes.try_into().ok().map(Sha256Sum)
     }
 
-    /// Sums a file up. `each` is told how many bytes were read, and ends the work by returning false.
-    ///
-    /// Returns `None` if it was ended.
-    pub(crate) fn of_file(
-        path: &Path,
-        mut each: impl FnMut(u64) -> bool,
-    ) -> io::Result<Option<Sha256Sum>> {
+    /// Sums a file up and tells `each` how many bytes were read. Others have their turn in between;
+    /// dropping the future ends it.
+    pub(crate) async fn of_file(path: &Path, mut each: impl FnMut(u64)) -> io::Result<Sha256Sum> {
         const PIECE: usize = 1 << 20;
         let mut file = File::open(path)?;
         let mut hasher = Sha256::new();
@@ -33,12 +29,11 @@ impl Sha256Sum {
         loop {
             let read = file.read(&mut piece)?;
             if read == 0 {
-                return Ok(Some(Sha256Sum(hasher.finalize().into())));
+                return Ok(Sha256Sum(hasher.finalize().into()));
             }
             hasher.update(&piece[..read]);
-            if !each(read as u64) {
-                return Ok(None);
-            }
+            each(read as u64);
+            tokio::task::yield_now().await;
         }
     }
 }
