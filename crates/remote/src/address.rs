@@ -74,6 +74,18 @@ impl Address {
         url
     }
 
+    /// The same address without its last segment, if that is `segment`.
+    pub fn without_last(&self, segment: &str) -> Address {
+        let mut url = self.0.clone();
+        let mut segments = url.path_segments_mut().expect("http addresses have a path");
+        segments.pop_if_empty();
+        drop(segments);
+        if url.path_segments().and_then(|mut segments| segments.next_back()) == Some(segment) {
+            url.path_segments_mut().expect("http addresses have a path").pop();
+        }
+        Address(url)
+    }
+
     /// The address itself.
     pub fn url(&self) -> &Url {
         &self.0

@@ -57,16 +57,29 @@ pub(crate) fn without_redirects(waits: Waits) -> Result<Client, String> {
     build(builder(waits).redirect(Policy::none()))
 }
 
+/// A client for an engine: follows no redirect, and waits as long as whoever asks.
+///
+/// Servers in Python close idle connections after five seconds; a request that meets the close
+/// would be lost, so idle ones are given up before that. A proxy is not asked for the way to a
+/// private address.
+pub(crate) fn for_engine(address: &Address, connect: Duration) -> Result<Client, String> {
+    const IDLE: Duration = Duration::from_secs(3);
+    let builder = named().connect_timeout(connect).pool_idle_timeout(IDLE);
+    let builder = if address.is_private() { builder.no_proxy() } else { builder };
+    build(builder.redirect(Policy::none()).tcp_nodelay(true))
+}
+
 /// Why a redirect was not followed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Refused(&'static str);
 
 fn builder(waits: Waits) -> ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("banter/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(waits.connect)
-        .read_timeout(waits.silence)
+    named().connect_timeout(waits.connect).read_timeout(waits.silence)
+}
+
+fn named() -> ClientBuilder {
+    Client::builder().user_agent(concat!("banter/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Errors: certificates cannot be found, or a proxy of the environment cannot be read.

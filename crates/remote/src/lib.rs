@@ -5,7 +5,8 @@
 //! - [`hub`]: from the name of a model to the files it stands for.
 //! - [`download`]: from files on a hub to files in a folder, whatever happens on the way.
 //! - [`store`]: the folder of models: what is there, what is half there, what goes.
-//! - [`error`]: what can go wrong, and what to do then; [`size`]: bytes for people.
+//! - [`engine`]: engines that others run, and their answers as they come.
+//! - [`error`]: what can go wrong on the way to a model, and what to do then; [`size`]: bytes for people.
 //!
 //! Absent on purpose: tensors and tokens (whether a model fits in memory is asked of the engine),
 //! conversations, and anything that listens.
@@ -13,6 +14,7 @@
 pub mod address;
 mod client;
 pub mod download;
+pub mod engine;
 pub mod error;
 #[cfg(feature = "fakes")]
 pub mod fakes;

@@ -1,6 +1,8 @@
 //! Servers that behave like real ones, and misbehave on demand. For tests.
 
+mod engine;
 mod hub;
 mod tls;
 
+pub use engine::{EngineRequest, EngineTrick, FakeEngine};
 pub use hub::{FakeHub, Request, Target, Trick};

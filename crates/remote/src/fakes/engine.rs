@@ -1,0 +1,447 @@
+//! An engine that speaks OpenAI's language, and misbehaves on demand.
+//!
+//! It writes its responses byte by byte onto the connection, because what goes wrong in practice
+//! goes wrong there, and it knows to the microsecond when the other side has hung up.
+//!
+//! What the newest message says decides the answer: `tokens N` streams N words without a pause,
+//! `slow N` one every 20 ms, anything else comes back word by word.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use crate::engine::Kind;
+
+/// How the next answer goes wrong.
+#[derive(Clone, Debug)]
+pub enum EngineTrick {
+    /// This status, with these header lines and this body.
+    Status(u16, &'static str, &'static str),
+    /// Never a word.
+    Silence,
+    /// These bytes as the stream, piece by piece; then the connection is closed.
+    Stream(Vec<Vec<u8>>),
+    /// The same, and then nothing more.
+    StreamAndHang(Vec<Vec<u8>>),
+    /// An event of so many bytes without a line end.
+    Endless(usize),
+    /// An honest answer, at one byte each time this has passed.
+    Drip(Duration),
+}
+
+/// A request as the engine saw it.
+#[derive(Clone, Debug)]
+pub struct EngineRequest {
+    /// Method and path.
+    pub line: String,
+    /// Its `Authorization`.
+    pub authorization: Option<String>,
+    /// Its body.
+    pub body: Value,
+}
+
+/// A running engine; it ends when dropped.
+pub struct FakeEngine {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    _end: oneshot::Sender<()>,
+}
+
+struct Shared {
+    kind: Kind,
+    context_tokens: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    tricks: VecDeque<EngineTrick>,
+    /// Pages that answer with another status than usual.
+    broken: BTreeMap<String, u16>,
+    requests: Vec<EngineRequest>,
+    /// When the other side hung up in the middle of an answer.
+    hung_up: Vec<Instant>,
+    /// Answers that were written to their end.
+    finished: usize,
+}
+
+impl FakeEngine {
+    /// Starts an engine of a kind on a free port of loopback.
+    pub fn start(kind: Kind) -> FakeEngine {
+        FakeEngine::with_context(kind, 4_096)
+    }
+
+    /// The same with another context. It counts a token for each byte of content, and four per
+    /// message.
+    pub fn with_context(kind: Kind, context_tokens: usize) -> FakeEngine {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        FakeEngine::listen(listener, kind, context_tokens)
+    }
+
+    /// The same on a listener.
+    pub fn listen(listener: TcpListener, kind: Kind, context_tokens: usize) -> FakeEngine {
+        let address = listener.local_addr().expect("a bound listener has an address");
+        listener.set_nonblocking(true).expect("a listener can be made non-blocking");
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { kind, context_tokens, state, changed });
+        let (end, ended) = oneshot::channel::<()>();
+        let serving = shared.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime can be made").block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("in a runtime");
+                let accepting = async {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(connection(stream, serving.clone()));
+                    }
+                };
+                tokio::select! {
+                    () = accepting => {}
+                    _ = ended => {}
+                }
+            });
+        });
+        FakeEngine { shared, address, _end: end }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Plays tricks on the next answers, one each.
+    pub fn play(&self, tricks: impl IntoIterator<Item = EngineTrick>) {
+        self.shared.state().tricks.extend(tricks);
+    }
+
+    /// Answers a page with a status from now on; 200 lets it be as usual.
+    pub fn break_page(&self, path: &str, status: u16) {
+        self.shared.state().broken.insert(path.to_owned(), status);
+    }
+
+    /// The requests since the last call.
+    pub fn take_requests(&self) -> Vec<EngineRequest> {
+        std::mem::take(&mut self.shared.state().requests)
+    }
+
+    /// Waits until a request for this path has come, and returns the first.
+    ///
+    /// Panics if none has come for a minute.
+    pub fn wait_for(&self, path: &str) -> EngineRequest {
+        let is_it = |request: &&EngineRequest| request.line.ends_with(path);
+        let state = self.wait(|state| state.requests.iter().any(|request| is_it(&request)));
+        state.requests.iter().find(is_it).expect("it was just seen").clone()
+    }
+
+    /// Waits until the other side has hung up in the middle of so many answers, and says when it did
+    /// the last time.
+    ///
+    /// Panics if it has not for a minute.
+    pub fn wait_for_hang_up(&self, count: usize) -> Instant {
+        let state = self.wait(|state| state.hung_up.len() >= count);
+        state.hung_up[count - 1]
+    }
+
+    /// How many answers were written to their end.
+    pub fn finished(&self) -> usize {
+        self.shared.state().finished
+    }
+
+    fn wait(&self, is_so: impl Fn(&State) -> bool) -> std::sync::MutexGuard<'_, State> {
+        let minute = Duration::from_secs(60);
+        let waits = |state: &mut State| !is_so(state);
+        let waiting = self.shared.changed.wait_timeout_while(self.shared.state(), minute, waits);
+        let (state, waited) = waiting.expect("no holder panics");
+        assert!(!waited.timed_out(), "it has not happened within a minute");
+        state
+    }
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changed.notify_all();
+    }
+
+    fn models(&self) -> Value {
+        let owner = match self.kind {
+            Kind::Vllm => "vllm",
+            Kind::SgLang => "sglang",
+            Kind::LlamaServer => "llamacpp",
+            Kind::Ollama => "library",
+            Kind::LlamaCppPython => "me",
+            Kind::Transformers | Kind::OpenAi => "somebody",
+        };
+        let mut model = json!({"id": "fakes/Fake-1B", "object": "model", "owned_by": owner});
+        match self.kind {
+            Kind::Vllm | Kind::SgLang => model["max_model_len"] = json!(self.context_tokens),
+            Kind::LlamaServer => model["meta"] = json!({"n_params": 1_000_000_000u64}),
+            _ => {}
+        }
+        json!({"object": "list", "data": [model]})
+    }
+
+    /// Everything but answers.
+    fn page(&self, path: &str, body: &Value) -> Option<Value> {
+        let text = |name: &str| body.get(name).and_then(Value::as_str);
+        Some(match path {
+            "/v1/models" => self.models(),
+            "/health" | "/api/version" => json!({"status": "ok"}),
+            "/props" if self.kind == Kind::LlamaServer => {
+                json!({"default_generation_settings": {"n_ctx": self.context_tokens}})
+            }
+            "/openapi.json" if self.kind == Kind::LlamaCppPython => {
+                json!({"info": {"title": "🦙 llama.cpp Python API"}, "paths": {}})
+            }
+            "/openapi.json" if self.kind == Kind::Transformers => {
+                json!({"info": {"title": "FastAPI"}, "paths": {"/load_model": {}, "/v1/responses": {}}})
+            }
+            "/apply-template" => json!({"prompt": "x".repeat(count(body))}),
+            "/tokenize" => {
+                let text = text("prompt").or_else(|| text("content"));
+                let tokens = text.map_or_else(|| count(body), str::len);
+                let ids: Vec<usize> = (0..tokens).collect();
+                json!({"tokens": ids, "count": tokens})
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The tokens of a conversation, as this engine counts.
+fn count(body: &Value) -> usize {
+    const TEMPLATE: usize = 4;
+    let messages = body.get("messages").and_then(Value::as_array);
+    let content = |message: &Value| message["content"].as_str().map_or(0, str::len) + TEMPLATE;
+    messages.into_iter().flatten().map(content).sum()
+}
+
+/// Answers requests until the other side has had enough.
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    drop(stream.set_nodelay(true));
+    let mut stream = BufReader::new(stream);
+    while let Some((request, path)) = read_request(&mut stream).await {
+        let body = request.body.clone();
+        shared.change(|state| state.requests.push(request));
+        if path == "/v1/chat/completions" {
+            // Answers end with their connection.
+            return answer(stream.into_inner(), &shared, &body).await;
+        }
+        let broken = shared.state().broken.get(&path).copied().filter(|status| *status != 200);
+        let (status, text) = match (broken, shared.page(&path, &body)) {
+            (Some(status), _) => (status, "{}".to_owned()),
+            (None, Some(page)) => (200, page.to_string()),
+            (None, None) => (404, "{}".to_owned()),
+        };
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+        if stream.get_mut().write_all(head.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<(EngineRequest, String)> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        if line.trim_end().is_empty() {
+            break;
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    let mut words = lines.first()?.split(' ');
+    let (method, path) = (words.next()?, words.next()?.to_owned());
+    let header = |name: &str| {
+        let mut fields = lines.iter().filter_map(|line| line.split_once(": "));
+        let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.to_owned())
+    };
+    let length = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    let request = EngineRequest {
+        line: format!("{method} {path}"),
+        authorization: header("authorization"),
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+    };
+    Some((request, path))
+}
+
+/// Writes one answer, honest or not, and notices when the other side hangs up.
+async fn answer(stream: TcpStream, shared: &Shared, body: &Value) {
+    let (mut reading, mut writing) = stream.into_split();
+    let trick = shared.state().tricks.pop_front();
+    let write = write_answer(&mut writing, shared, body, trick);
+    let hang_up = async {
+        let mut byte = [0];
+        // Nothing more is said by an honest client: whatever comes is the end.
+        drop(reading.read(&mut byte).await);
+    };
+    let is_whole = tokio::select! {
+        biased;
+        () = hang_up => false,
+        written = write => written.is_ok(),
+    };
+    shared.change(|state| match is_whole {
+        true => state.finished += 1,
+        false => state.hung_up.push(Instant::now()),
+    });
+}
+
+async fn write_answer(
+    writing: &mut tokio::net::tcp::OwnedWriteHalf,
+    shared: &Shared,
+    body: &Value,
+    trick: Option<EngineTrick>,
+) -> std::io::Result<()> {
+    const HEAD: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+    let too_long = count(body) >= shared.context_tokens;
+    match trick {
+        None if too_long => {
+            let text = format!(
+                "{{\"error\": {{\"message\": \"This model's maximum context length is {} tokens, \
+                 however you requested {} tokens\"}}}}",
+                shared.context_tokens,
+                count(body)
+            );
+            let length = text.len();
+            let head = format!(
+                "HTTP/1.1 400 X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"
+            );
+            writing.write_all(head.as_bytes()).await
+        }
+        None => {
+            writing.write_all(HEAD).await?;
+            let (pieces, pause) = honest(body);
+            for piece in pieces {
+                tokio::time::sleep(pause).await;
+                writing.write_all(piece.as_bytes()).await?;
+            }
+            Ok(())
+        }
+        Some(EngineTrick::Status(status, headers, text)) => {
+            let length = text.len();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{text}"
+            );
+            writing.write_all(head.as_bytes()).await
+        }
+        Some(EngineTrick::Silence) => std::future::pending().await,
+        Some(EngineTrick::Stream(pieces)) => {
+            writing.write_all(HEAD).await?;
+            write_pieces(writing, &pieces).await
+        }
+        Some(EngineTrick::StreamAndHang(pieces)) => {
+            writing.write_all(HEAD).await?;
+            write_pieces(writing, &pieces).await?;
+            std::future::pending().await
+        }
+        Some(EngineTrick::Endless(bytes)) => {
+            writing.write_all(HEAD).await?;
+            writing.write_all(b"data: ").await?;
+            let piece = vec![b'x'; 64 * 1024];
+            for _ in 0..bytes / piece.len() {
+                writing.write_all(&piece).await?;
+            }
+            Ok(())
+        }
+        Some(EngineTrick::Drip(pause)) => {
+            writing.write_all(HEAD).await?;
+            let (pieces, _) = honest(body);
+            for byte in pieces.concat().into_bytes() {
+                tokio::time::sleep(pause).await;
+                writing.write_all(&[byte]).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Writes pieces that arrive one by one.
+async fn write_pieces(
+    writing: &mut tokio::net::tcp::OwnedWriteHalf,
+    pieces: &[Vec<u8>],
+) -> std::io::Result<()> {
+    for piece in pieces {
+        writing.write_all(piece).await?;
+        writing.flush().await?;
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// The events of an honest answer, and the pause before each.
+fn honest(body: &Value) -> (Vec<String>, Duration) {
+    let newest = body["messages"].as_array().and_then(|messages| messages.last());
+    let text = newest.and_then(|message| message["content"].as_str()).unwrap_or_default();
+    let (command, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let number = |text: &str| text.parse().unwrap_or(0);
+    let (count, pause) = match command {
+        "tokens" => (number(rest), Duration::ZERO),
+        "slow" => (number(rest), Duration::from_millis(20)),
+        _ => (0, Duration::ZERO),
+    };
+    let mut words: Vec<String> = (0..count).map(|index| format!("word{index} ")).collect();
+    if count == 0 {
+        words = text.split_inclusive(' ').map(str::to_owned).collect();
+    }
+    let wanted = body["max_tokens"].as_u64().unwrap_or(u64::MAX) as usize;
+    let reason = if words.len() > wanted { "length" } else { "stop" };
+    words.truncate(wanted);
+    let usage = json!({"prompt_tokens": self::count(body), "completion_tokens": words.len(),
+                       "prompt_tokens_details": {"cached_tokens": 3}});
+    let mut events =
+        vec![event(&json!({"choices": [{"delta": {"role": "assistant", "content": ""}}]}))];
+    events.extend(words.iter().map(|word| EngineTrick::piece(word)));
+    events.push(event(&json!({"choices": [{"delta": {}, "finish_reason": reason}]})));
+    if body["stream_options"]["include_usage"] == json!(true) {
+        events.push(event(&json!({"choices": [], "usage": usage})));
+    }
+    events.push("data: [DONE]\n\n".to_owned());
+    (events, pause)
+}
+
+fn event(chunk: &Value) -> String {
+    format!("data: {chunk}\n\n")
+}
+
+impl EngineTrick {
+    /// The event of one piece of text.
+    pub fn piece(text: &str) -> String {
+        event(
+            &json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]}),
+        )
+    }
+
+    /// A stream of these pieces of bytes.
+    pub fn stream<T: AsRef<[u8]>>(pieces: impl IntoIterator<Item = T>) -> EngineTrick {
+        EngineTrick::Stream(pieces.into_iter().map(|piece| piece.as_ref().to_vec()).collect())
+    }
+
+    /// A stream of these pieces of bytes that does not end.
+    pub fn hang_after<T: AsRef<[u8]>>(pieces: impl IntoIterator<Item = T>) -> EngineTrick {
+        EngineTrick::StreamAndHang(
+            pieces.into_iter().map(|piece| piece.as_ref().to_vec()).collect(),
+        )
+    }
+}

@@ -1,0 +1,434 @@
+//! An engine behind an address, honest and not.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use banter_protocol::plain::{Ask, ClientMessage, Turn, parse};
+use banter_remote::Address;
+use banter_remote::engine::{
+    Answer, EndReason, EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step,
+};
+use banter_remote::fakes::{EngineTrick, FakeEngine};
+use serde_json::json;
+
+fn settings(url: &str) -> EngineSettings {
+    EngineSettings {
+        address: Address::parse_base(url).expect("an address"),
+        key: None,
+        kind: None,
+        model: None,
+        patience: EnginePatience {
+            connect: Duration::from_secs(5),
+            control: Duration::from_secs(30),
+            headers: Duration::from_secs(30),
+        },
+    }
+}
+
+async fn find(fake: &FakeEngine) -> RemoteEngine {
+    RemoteEngine::find(&settings(&fake.url())).await.expect("the engine is found")
+}
+
+fn ask(json: &serde_json::Value) -> Ask {
+    match parse(&json.to_string()).expect("a request") {
+        ClientMessage::Ask(ask) => *ask,
+        ClientMessage::Stop => panic!("no stop was written"),
+    }
+}
+
+fn say(message: &str) -> Ask {
+    ask(&json!({"message": message}))
+}
+
+/// The text of an answer and how it ended.
+async fn whole(mut answer: Answer) -> (String, EndReason) {
+    let mut text = String::new();
+    loop {
+        match answer.next().await.expect("the end comes before nothing does") {
+            Step::Piece(piece) => {
+                assert!(!piece.is_empty());
+                text.push_str(&piece);
+            }
+            Step::End(end) => {
+                assert_eq!(answer.next().await, None);
+                return (text, end.reason);
+            }
+        }
+    }
+}
+
+async fn answered(engine: &RemoteEngine, message: &str) -> (String, EndReason) {
+    whole(engine.ask(&say(message)).await.expect("an answer begins")).await
+}
+
+async fn refused(engine: &RemoteEngine, ask: &Ask) -> EngineError {
+    match engine.ask(ask).await {
+        Ok(_) => panic!("an answer has begun"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_engine_is_known_and_answers() {
+    for kind in banter_remote::engine::KINDS {
+        let fake = FakeEngine::start(kind);
+        let engine = find(&fake).await;
+        let about = engine.about();
+        assert_eq!((about.kind, about.model.as_str()), (kind, "Fake-1B"));
+        let knows_context = matches!(kind, Kind::Vllm | Kind::SgLang | Kind::LlamaServer);
+        assert_eq!(about.context_tokens, knows_context.then_some(4_096), "{kind}");
+        let (text, reason) = answered(&engine, "你好 engine of mine").await;
+        assert_eq!((text.as_str(), reason), ("你好 engine of mine", EndReason::Done), "{kind}");
+        engine.probe().await.expect("it is well");
+        let request = fake.wait_for("/v1/chat/completions").body;
+        assert_eq!(request["model"], "fakes/Fake-1B");
+        assert_eq!(request["stream"], true);
+        assert_eq!(
+            request["messages"],
+            json!([{"role": "user", "content": "你好 engine of mine"}])
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_address_may_end_in_v1_or_lie_below_a_path() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    for suffix in ["", "/", "/v1", "/v1/"] {
+        let engine = RemoteEngine::find(&settings(&format!("{}{suffix}", fake.url()))).await;
+        assert_eq!(engine.expect("it is found").address().to_string(), fake.url());
+    }
+    let below = RemoteEngine::find(&settings(&format!("{}/below/v1", fake.url()))).await;
+    assert!(matches!(below, Err(EngineError::Status { status: 404, .. })));
+    assert_eq!(fake.take_requests().last().expect("it was asked").line, "GET /below/v1/models");
+}
+
+#[tokio::test]
+async fn the_key_goes_with_every_request_and_a_wrong_one_is_named() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let with_key = EngineSettings { key: Some("sesame".to_owned()), ..settings(&fake.url()) };
+    let engine = RemoteEngine::find(&with_key).await.expect("it is found");
+    answered(&engine, "hello").await;
+    for request in fake.take_requests() {
+        assert_eq!(request.authorization.as_deref(), Some("Bearer sesame"), "{}", request.line);
+    }
+    fake.break_page("/v1/models", 401);
+    let error = RemoteEngine::find(&with_key).await.err().expect("the key is refused");
+    assert!(error.to_string().contains("--engine-key"), "{error}");
+}
+
+#[tokio::test]
+async fn usage_and_times_are_kept() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    let mut answer = engine.ask(&say("tokens 5")).await.expect("an answer begins");
+    let end = loop {
+        if let Step::End(end) = answer.next().await.expect("the end comes") {
+            break end;
+        }
+    };
+    let usage = end.usage;
+    let counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
+    assert_eq!(counted, (12, 3, 5));
+    assert!(usage.first_token_ms.is_some() && usage.halt_ms.is_none());
+    let length = whole(
+        engine
+            .ask(&ask(&json!({"message": "tokens 9", "max_tokens": 4})))
+            .await
+            .expect("an answer begins"),
+    )
+    .await;
+    assert_eq!(length, ("word0 word1 word2 word3 ".to_owned(), EndReason::Length));
+}
+
+#[tokio::test]
+async fn what_llama_server_measures_is_kept() {
+    let fake = FakeEngine::start(Kind::LlamaServer);
+    let engine = find(&fake).await;
+    let last = json!({"choices": [{"delta": {}, "finish_reason": "stop"}], "timings":
+        {"prompt_n": 10, "cache_n": 32, "predicted_n": 2, "predicted_per_second": 12.5}});
+    let events = [EngineTrick::piece("a b"), format!("data: {last}\n\ndata: [DONE]\n\n")];
+    fake.play([EngineTrick::stream(events)]);
+    let mut answer = engine.ask(&say("x")).await.expect("an answer begins");
+    assert_eq!(answer.next().await, Some(Step::Piece("a b".to_owned())));
+    let Some(Step::End(end)) = answer.next().await else { panic!("no end") };
+    let usage = end.usage;
+    let counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
+    assert_eq!((counted, usage.tokens_per_second), ((42, 32, 2), Some(12.5)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_closes_the_connection() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    let mut answer = engine.ask(&say("slow 100000")).await.expect("an answer begins");
+    assert!(matches!(answer.next().await, Some(Step::Piece(_))));
+    answer.stop();
+    answer.stop();
+    let Some(Step::End(end)) = answer.next().await else { panic!("the end follows a stop") };
+    assert_eq!(end.reason, EndReason::Stopped);
+    assert!(end.usage.halt_ms.is_some());
+    fake.wait_for_hang_up(1);
+
+    // A dropped answer, and one that was dropped before it began, are stopped as well.
+    let mut answer = engine.ask(&say("slow 100000")).await.expect("an answer begins");
+    assert!(matches!(answer.next().await, Some(Step::Piece(_))));
+    drop(answer);
+    fake.wait_for_hang_up(2);
+    fake.play([EngineTrick::Silence]);
+    fake.take_requests();
+    let waiting = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.ask(&say("x")).await.map(drop) }
+    });
+    tokio::task::block_in_place(|| fake.wait_for("/v1/chat/completions"));
+    waiting.abort();
+    fake.wait_for_hang_up(3);
+    assert_eq!(fake.finished(), 0);
+}
+
+#[tokio::test]
+async fn streams_are_read_however_they_are_written() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    let text = "é你🙂";
+    let event = EngineTrick::piece(text);
+    let end = "data: [DONE]\n\n";
+    let finish = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let usage =
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n";
+    let crlf = event.replace('\n', "\r\n");
+    let cr = event.replace('\n', "\r");
+    let single: Vec<Vec<u8>> = format!("{event}{end}").bytes().map(|byte| vec![byte]).collect();
+    let streams: [Vec<Vec<u8>>; 8] = [
+        vec![format!("{event}{end}").into_bytes()],
+        single,
+        vec![crlf.into_bytes(), end.into()],
+        vec![cr.into_bytes(), end.into()],
+        vec![b": keep-alive\n\n".to_vec(), event.clone().into_bytes(), end.into(), end.into()],
+        vec![event.clone().into_bytes(), finish.into(), usage.into()],
+        vec![usage.into(), event.clone().into_bytes(), finish.into(), usage.into(), end.into()],
+        vec![format!("{event}{finish}data: [DONE]").into_bytes()],
+    ];
+    for (index, stream) in streams.into_iter().enumerate() {
+        fake.play([EngineTrick::Stream(stream)]);
+        let (read, reason) = answered(&engine, "x").await;
+        assert_eq!((read.as_str(), reason), (text, EndReason::Done), "stream {index}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_ends_the_answer_after_what_was_whole() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let piece = EngineTrick::piece("so far");
+    let cases: [(EngineTrick, &str); 7] = [
+        (EngineTrick::stream([&piece]), "closed in the middle"),
+        (EngineTrick::stream([&piece, "data: {\"choices\": [{\"del"]), "no chunk"),
+        (EngineTrick::stream([&piece, "data: nonsense\n\n"]), "no chunk"),
+        (EngineTrick::stream([&piece, "data: {\"choices\": 7}\n\n"]), "no chunk"),
+        (EngineTrick::stream([piece.as_bytes(), b"data: \xff\n\n"]), "UTF-8"),
+        (
+            EngineTrick::stream([&piece, "data: {\"error\": {\"message\": \"secret\"}}\n\n"]),
+            "failed",
+        ),
+        (
+            EngineTrick::stream([
+                &piece,
+                "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"abort\"}]}\n\n",
+            ]),
+            "failed",
+        ),
+    ];
+    for (trick, expected) in cases {
+        // A new one each time: the breaker has a test of its own.
+        let engine = find(&fake).await;
+        fake.play([trick.clone()]);
+        let (text, reason) = answered(&engine, "x").await;
+        assert_eq!(text, "so far", "{trick:?}");
+        let EndReason::Failed(error) = reason else { panic!("{trick:?} ended as {reason:?}") };
+        let message = error.to_string();
+        assert!(message.contains(expected) && !message.contains("secret"), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_of_100_megabytes_is_not_taken() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    fake.play([EngineTrick::Endless(100 << 20)]);
+    let (text, reason) = answered(&engine, "x").await;
+    let EndReason::Failed(error) = reason else { panic!("ended as {reason:?}") };
+    assert!(text.is_empty() && error.to_string().contains("more than"), "{error}");
+    // It was told to stop long before it had written all.
+    fake.wait_for_hang_up(1);
+}
+
+#[tokio::test]
+async fn refusals_say_what_they_mean() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let cases: [(EngineTrick, EngineError); 6] = [
+        (
+            EngineTrick::Status(429, "Retry-After: 7\r\n", "{}"),
+            EngineError::Busy { status: 429, retry_after: Some(Duration::from_secs(7)) },
+        ),
+        (
+            EngineTrick::Status(500, "", "broken"),
+            EngineError::Status { status: 500, words: "broken".to_owned() },
+        ),
+        (EngineTrick::Status(403, "", ""), EngineError::NotAllowed(403)),
+        (
+            EngineTrick::Status(302, "Location: http://169.254.169.254/latest/meta-data\r\n", ""),
+            EngineError::Redirect(302),
+        ),
+        (
+            EngineTrick::Status(307, "Location: file:///etc/passwd\r\n", ""),
+            EngineError::Redirect(307),
+        ),
+        (
+            EngineTrick::Status(200, "Content-Type: text/html\r\n", "<p>hello"),
+            EngineError::Strange("expected a stream of events, found \"text/html\"".to_owned()),
+        ),
+    ];
+    for (trick, expected) in cases {
+        let engine = find(&fake).await;
+        fake.play([trick]);
+        assert_eq!(refused(&engine, &say("x")).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_is_said_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let error = RemoteEngine::find(&settings(&url)).await.err().expect("nobody is there");
+    assert!(matches!(error, EngineError::Connection(_)), "{error}");
+    assert!(error.to_string().contains("no connection"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_has_an_end() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let short = Duration::from_millis(50);
+    let settings = settings(&fake.url());
+    let patience = EnginePatience { headers: short, ..settings.patience };
+    let engine = RemoteEngine::find(&EngineSettings { patience, ..settings }).await;
+    let engine = engine.expect("it is found");
+    fake.play([EngineTrick::Silence]);
+    assert_eq!(refused(&engine, &say("x")).await, EngineError::Silent(short));
+    fake.wait_for_hang_up(1);
+}
+
+#[tokio::test]
+async fn an_engine_that_fails_again_and_again_is_left_alone() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    let broken = EngineTrick::Status(500, "", "broken");
+    fake.play([broken.clone(), broken.clone(), broken]);
+    for _ in 0..3 {
+        assert!(matches!(refused(&engine, &say("x")).await, EngineError::Status { .. }));
+    }
+    fake.take_requests();
+    for _ in 0..10 {
+        assert!(matches!(refused(&engine, &say("x")).await, EngineError::Resting { .. }));
+    }
+    assert!(fake.take_requests().is_empty(), "it was asked although it rests");
+}
+
+#[tokio::test]
+async fn refused_requests_do_not_count_as_failures() {
+    let fake = FakeEngine::start(Kind::OpenAi);
+    let engine = find(&fake).await;
+    for _ in 0..10 {
+        fake.play([EngineTrick::Status(429, "", "")]);
+        assert!(matches!(refused(&engine, &say("x")).await, EngineError::Busy { .. }));
+        let unknown = ask(&json!({"message": "x", "top_k": 5}));
+        assert!(matches!(
+            refused(&engine, &unknown).await,
+            EngineError::Parameter { field: "top_k", .. }
+        ));
+    }
+    assert_eq!(answered(&engine, "still here").await.0, "still here");
+}
+
+fn long_talk(turns: usize) -> Ask {
+    let mut history = vec![json!({"role": "system", "content": "rules"})];
+    for turn in 0..turns {
+        history.push(
+            json!({"role": "user", "content": format!("question {turn} {}", "x".repeat(50))}),
+        );
+        history.push(json!({"role": "assistant", "content": "y".repeat(50)}));
+    }
+    ask(&json!({"message": "the newest", "history": history}))
+}
+
+#[tokio::test]
+async fn the_oldest_turns_go_when_the_conversation_does_not_fit() {
+    for kind in [Kind::Vllm, Kind::LlamaServer, Kind::SgLang, Kind::OpenAi] {
+        let fake = FakeEngine::with_context(kind, 1_000);
+        let engine = find(&fake).await;
+        let asked = long_talk(20);
+        let answer = engine.ask(&asked).await.expect("it is cut until it fits");
+        let dropped = answer.dropped_messages();
+        assert!(dropped > 0 && dropped % 2 == 0, "{kind}: {dropped}");
+        assert_eq!(whole(answer).await.0, "the newest");
+        let requests = fake.take_requests();
+        let sent = &requests.last().expect("it was asked").body;
+        let messages = sent["messages"].as_array().expect("messages");
+        assert_eq!(messages.len() + dropped, asked.turns.len());
+        assert_eq!(messages[0]["content"], "rules");
+        if matches!(kind, Kind::Vllm | Kind::LlamaServer) {
+            // Counted, so that as much stays as leaves room for an answer.
+            assert_eq!(dropped, 28, "{kind}");
+            assert_eq!(sent["max_tokens"], 257, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_fit_alone_is_too_long() {
+    for kind in [Kind::Vllm, Kind::LlamaServer, Kind::SgLang, Kind::OpenAi] {
+        let fake = FakeEngine::with_context(kind, 1_000);
+        let engine = find(&fake).await;
+        let error = refused(&engine, &say(&"x".repeat(2_000))).await;
+        match error {
+            EngineError::TooLong { tokens: Some(2_004), limit: Some(999 | 1_000) } => {}
+            other => panic!("{kind}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn short_conversations_are_not_counted() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    fake.take_requests();
+    answered(&engine, "hello").await;
+    assert_eq!(fake.take_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn tokens_are_counted_where_the_engine_can() {
+    let turns = |text: &str| say(text).turns.into_iter().collect::<Vec<Turn>>();
+    for kind in [Kind::Vllm, Kind::LlamaServer] {
+        let engine_there = FakeEngine::start(kind);
+        let engine = find(&engine_there).await;
+        let ids = engine.tokenize("four").await.expect("it counts").expect("it can");
+        assert_eq!(ids.len(), 4);
+        let fit = engine.fit(&turns(&"x".repeat(4_000)), 50).await.expect("it counts");
+        assert_eq!(fit, Some((4_004, 0)));
+    }
+    let fake = FakeEngine::start(Kind::OpenAi);
+    let engine = find(&fake).await;
+    assert_eq!(engine.tokenize("four").await, Ok(None));
+    assert_eq!(engine.fit(&turns("x"), 50).await, Ok(None));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_ill_is_noticed() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    fake.break_page("/health", 503);
+    assert!(matches!(engine.probe().await, Err(EngineError::Busy { status: 503, .. })));
+    fake.break_page("/health", 200);
+    assert_eq!(engine.probe().await, Ok(()));
+}
