@@ -4,12 +4,15 @@
 //! `--port (command line): expected a number from 0 to 65535, found "http"`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use banter_remote::Address;
+use banter_remote::engine::{KINDS, Kind};
 use banter_remote::hub::ModelName;
 use banter_server::{Origin, PublicUrl};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -25,6 +28,8 @@ pub const DEFAULT_PORT: u16 = 7860;
 pub struct Config {
     /// What to load; `None` is the demo model inside the binary.
     pub model: Option<ModelChoice>,
+    /// The engine that is to compute in place of our own.
+    pub remote: Option<RemoteOptions>,
     /// Whether a model that is not here yet is pulled without asking.
     pub yes: bool,
     /// Where pulled models are.
@@ -48,6 +53,26 @@ pub enum ModelChoice {
     Path(PathBuf),
     /// A model of a hub, pulled already or not.
     Name(ModelName),
+}
+
+/// An engine that someone else runs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteOptions {
+    /// Where it is.
+    pub address: Address,
+    /// What it is, if that is not to be found out.
+    pub kind: Option<Kind>,
+    /// Which of its models.
+    pub model: Option<String>,
+    /// The key it asks for.
+    pub key: Option<String>,
+}
+
+impl fmt::Debug for RemoteOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RemoteOptions { address, kind, model, .. } = self;
+        write!(formatter, "RemoteOptions({address}, {kind:?}, {model:?})")
+    }
 }
 
 /// Where to listen.
@@ -124,6 +149,7 @@ impl Config {
     pub fn check(options: &Options) -> Result<Config, OptionError> {
         let config = Config {
             model: model(options)?,
+            remote: remote(options)?,
             yes: switch(options, "yes")?,
             models_dir: models_dir(options)?,
             listen: Listen {
@@ -161,6 +187,56 @@ fn model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
     let place = options.get("model").map(Given::place).unwrap_or_default();
     let name = ModelName::parse(&text);
     name.map(ModelChoice::Name).map(Some).map_err(|error| OptionError(format!("{place}: {error}")))
+}
+
+/// What has no meaning where another engine computes.
+const OF_OUR_ENGINE: [&str; 9] = [
+    "model",
+    "yes",
+    "ctx",
+    "kv-memory",
+    "kv-type",
+    "threads",
+    "isa",
+    "max-sequences",
+    "queue-limit",
+];
+
+fn remote(options: &Options) -> Result<Option<RemoteOptions>, OptionError> {
+    let Some(given) = options.get("engine") else {
+        let orphan = ["engine-kind", "engine-model", "engine-key"].iter();
+        return match orphan.filter_map(|name| options.get(name)).next() {
+            Some(orphan) => {
+                let place = orphan.place();
+                Err(OptionError(format!("{place}: expected --engine beside it, found none")))
+            }
+            None => Ok(None),
+        };
+    };
+    let place = given.place();
+    if let Some(other) = OF_OUR_ENGINE.iter().filter_map(|name| options.get(name)).next() {
+        let message = "has no meaning beside --engine, which computes elsewhere";
+        return Err(OptionError(format!("{}: {message}", other.place())));
+    }
+    let text = given.values.first().map_or("", |value| value.trim());
+    let address = Address::parse_base(text).map_err(|error| {
+        // What stands before an @ may be a password.
+        let found = if text.contains('@') { "another".to_owned() } else { format!("{text:?}") };
+        OptionError(format!("{place}: {error}, found {found}"))
+    })?;
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name()).collect();
+    let visible = |text: &str| {
+        let is_visible = !text.is_empty() && !text.chars().any(char::is_control);
+        is_visible.then(|| text.to_string())
+    };
+    Ok(Some(RemoteOptions {
+        address,
+        kind: optional(options, "engine-kind", &names.join(", "), Kind::named)?,
+        model: optional(options, "engine-model", "the name of a model", visible)?,
+        key: optional(options, "engine-key", "a key of visible ASCII characters", |text| {
+            text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| text.to_string())
+        })?,
+    }))
 }
 
 /// Where pulled models are.
@@ -247,7 +323,8 @@ fn is_log_filter(text: &str) -> bool {
 
 fn wrong(given: &Given, expected: &str, found: &str) -> OptionError {
     // A key is never repeated in a message that may end in a log.
-    let found = if given.name == "key" { "another".to_string() } else { format!("{found:?}") };
+    let is_secret = given.name == "key" || given.name.ends_with("-key");
+    let found = if is_secret { "another".to_string() } else { format!("{found:?}") };
     OptionError(format!("{}: expected {expected}, found {found}", given.place()))
 }
 
@@ -408,6 +485,24 @@ mod tests {
                 Case { environment: &[("BANTER_INSECURE", "maybe")], ..NOTHING },
                 &["BANTER_INSECURE", "true or false"],
             ),
+            (
+                Case { flags: &["--engine", "http://good@evil.example"], ..NOTHING },
+                &["--engine (command line)", "no user name", "found another"],
+            ),
+            (
+                Case { flags: &["--engine", "http://2130706433/"], ..NOTHING },
+                &["--engine", "127.0.0.1"],
+            ),
+            (Case { flags: &["--engine", "localhost:8000"], ..NOTHING }, &["--engine", "http://"]),
+            (
+                Case { flags: &["--engine", "http://h", "--engine-kind", "tgi"], ..NOTHING },
+                &["--engine-kind", "vllm", "\"tgi\""],
+            ),
+            (
+                Case { flags: &["--engine", "http://h", "--ctx", "4096"], ..NOTHING },
+                &["--ctx (command line)", "beside --engine"],
+            ),
+            (Case { flags: &["--engine-key", "abc"], ..NOTHING }, &["--engine-key", "--engine"]),
             (Case { file: Some("prot = 1"), ..NOTHING }, &["unknown key \"prot\""]),
             (Case { file: Some("port = [1]"), ..NOTHING }, &["port", "array"]),
             (Case { file: Some("port = 1\nport = 2"), ..NOTHING }, &["duplicate key"]),
@@ -426,6 +521,9 @@ mod tests {
     fn a_wrong_key_is_not_repeated() {
         let message = check(&Case { flags: &["--key", "geheim"], ..NOTHING }).expect_err("short");
         assert!(message.contains("--key") && !message.contains("geheim"), "{message}");
+        let flags = &["--engine", "http://h", "--engine-key", "ge heim"];
+        let message = check(&Case { flags, ..NOTHING }).expect_err("a blank");
+        assert!(message.contains("--engine-key") && !message.contains("heim"), "{message}");
     }
 
     #[test]

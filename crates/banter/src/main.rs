@@ -5,6 +5,7 @@
 //! - [`config`]: what the options mean, checked.
 //! - [`serve`]: the server, from the first socket to the last goodbye.
 //! - [`models`]: models by name: pulled, listed, removed.
+//! - [`remote_engine`]: an engine at an address in place of our own.
 //! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`]: what it needs.
 //! - [`mod@bench`]: measuring, and models of random weights to measure on.
 
@@ -17,6 +18,7 @@ mod models;
 mod options;
 mod quantity;
 mod ready_line;
+mod remote_engine;
 mod serve;
 
 use std::collections::BTreeMap;

@@ -54,6 +54,22 @@ pub const SERVE: &[OptionRow] = &[
         "Folder of pulled models [default: ~/.local/share/banter/models]",
     ),
     row(
+        "engine",
+        Takes::One("URL"),
+        "Address of an engine that is to compute instead: vLLM, SGLang, llama-server, Ollama, or any with OpenAI's interface",
+    ),
+    row(
+        "engine-kind",
+        Takes::One("KIND"),
+        "What that engine is: vllm, sglang, llama-server, llama-cpp-python, transformers, ollama or openai [default: found out]",
+    ),
+    row("engine-model", Takes::One("NAME"), "Which of its models to use [default: its only one]"),
+    row(
+        "engine-key",
+        Takes::One("KEY"),
+        "Key that engine asks for; better in BANTER_ENGINE_KEY or the file",
+    ),
+    row(
         "host",
         Takes::One("ADDRESS"),
         "Address to listen on [default: 127.0.0.1 and, where present, ::1]",

@@ -1,6 +1,7 @@
 //! The one line that says the server answers, for people and for scripts.
 //!
-//! Its form is fixed: `ready URL model=NAME weights=SIZE cache=SIZE in SECONDS s`.
+//! Its form is fixed: `ready URL model=NAME weights=SIZE cache=SIZE in SECONDS s`, or with `engine=KIND`
+//! in place of the sizes where another engine computes.
 
 use std::fmt;
 use std::io::Write;
@@ -17,12 +18,27 @@ pub struct ReadyLine<'a> {
     pub url: &'a str,
     /// Name of the model; blanks are shown as `-` so that the line splits at blanks.
     pub model: &'a str,
-    /// Memory of the weights.
-    pub weight_bytes: u64,
-    /// Memory of the cache of keys and values.
-    pub cache_bytes: u64,
+    /// What computes.
+    pub loaded: Loaded,
     /// Time since the process started, or since its model was pulled.
     pub after: Duration,
+}
+
+/// What computes.
+#[derive(Debug)]
+pub enum Loaded {
+    /// The engine in this process.
+    Here {
+        /// Memory of the weights.
+        weight_bytes: u64,
+        /// Memory of the cache of keys and values.
+        cache_bytes: u64,
+    },
+    /// An engine that someone else runs.
+    Elsewhere {
+        /// Its kind.
+        engine: &'static str,
+    },
 }
 
 impl fmt::Display for ReadyLine<'_> {
@@ -32,15 +48,15 @@ impl fmt::Display for ReadyLine<'_> {
                 .map(|c| if c.is_whitespace() || c.is_control() { '-' } else { c })
                 .collect()
         };
-        write!(
-            formatter,
-            "ready {} model={} weights={} cache={} in {:.1} s",
-            self.url,
-            word(self.model),
-            word(&show_bytes(self.weight_bytes)),
-            word(&show_bytes(self.cache_bytes)),
-            self.after.as_secs_f64()
-        )
+        let loaded = match self.loaded {
+            Loaded::Here { weight_bytes, cache_bytes } => {
+                let (weights, cache) = (show_bytes(weight_bytes), show_bytes(cache_bytes));
+                format!("weights={} cache={}", word(&weights), word(&cache))
+            }
+            Loaded::Elsewhere { engine } => format!("engine={engine}"),
+        };
+        let (url, model, seconds) = (self.url, word(self.model), self.after.as_secs_f64());
+        write!(formatter, "ready {url} model={model} {loaded} in {seconds:.1} s")
     }
 }
 
@@ -72,12 +88,14 @@ mod tests {
         let line = ReadyLine {
             url: "http://localhost:7860",
             model: "Qwen2.5 1.5B",
-            weight_bytes: 935_000_000,
-            cache_bytes: 2_147_483_648,
+            loaded: Loaded::Here { weight_bytes: 935_000_000, cache_bytes: 2_147_483_648 },
             after: Duration::from_millis(1234),
         };
         let expected =
             "ready http://localhost:7860 model=Qwen2.5-1.5B weights=935-MB cache=2.1-GB in 1.2 s";
+        assert_eq!(line.to_string(), expected);
+        let line = ReadyLine { loaded: Loaded::Elsewhere { engine: "vllm" }, ..line };
+        let expected = "ready http://localhost:7860 model=Qwen2.5-1.5B engine=vllm in 1.2 s";
         assert_eq!(line.to_string(), expected);
     }
 }

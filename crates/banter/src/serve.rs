@@ -20,8 +20,8 @@ use tracing::{info, warn};
 
 use crate::config::{AccessOptions, Config, KvChoice};
 use crate::options::OptionError;
-use crate::ready_line::{self, ReadyLine};
-use crate::{invocation, listen, logging, models};
+use crate::ready_line::{self, Loaded, ReadyLine};
+use crate::{invocation, listen, logging, models, remote_engine};
 
 /// The demo model, so that a first conversation needs no download.
 const DEMO_MODEL: ModelSource = ModelSource::Embedded {
@@ -65,18 +65,11 @@ async fn serve(
     raise_descriptor_limit(&server_config);
     let server = Server::new(server_config);
     let greeting = access.greeting(&url, &server.sessions().make_code());
-    let (tell, loaded) = oneshot::channel();
     let loading = Loading { config, model, slot: server.slot(), url, greeting, started };
-    std::thread::Builder::new()
-        .name("load".to_owned())
-        // Nobody listens when a signal came first; then nobody needs to know.
-        .spawn(move || drop(tell.send(loading.run())))
-        .context("start the thread that loads the model")?;
     let failure = async {
-        match loaded.await {
-            Ok(Ok(())) => std::future::pending().await,
-            Ok(Err(error)) => error,
-            Err(_) => anyhow!("loading the model failed; what was printed before says why"),
+        match loading.run().await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
         }
     };
 
@@ -112,7 +105,7 @@ fn raise_descriptor_limit(config: &ServerConfig) {
     }
 }
 
-/// What it takes to load the model while the sockets are open already.
+/// What it takes to have something that answers while the sockets are open already.
 struct Loading {
     config: Config,
     model: Option<PathBuf>,
@@ -123,7 +116,33 @@ struct Loading {
 }
 
 impl Loading {
-    fn run(self) -> anyhow::Result<()> {
+    async fn run(self) -> anyhow::Result<()> {
+        let greeting = match &self.config.remote {
+            Some(remote) => {
+                let Loading { config, slot, url, started, .. } = &self;
+                remote_engine::connect(config, remote, slot, url, *started).await?;
+                self.greeting
+            }
+            None => self.load_on_a_thread().await?,
+        };
+        for line in &greeting {
+            eprintln!("{line}");
+        }
+        Ok(())
+    }
+
+    async fn load_on_a_thread(self) -> anyhow::Result<Vec<String>> {
+        let (tell, loaded) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("load".to_owned())
+            // Nobody listens when a signal came first; then nobody needs to know.
+            .spawn(move || drop(tell.send(self.load().map(|()| self.greeting))))
+            .context("start the thread that loads the model")?;
+        let failed = "loading the model failed; what was printed before says why";
+        loaded.await.map_err(|_| anyhow!(failed))?
+    }
+
+    fn load(&self) -> anyhow::Result<()> {
         let source = self.model.clone().map_or(DEMO_MODEL, ModelSource::Path);
         let open = Engine::open(engine_config(&self.config, source)?, &mut |progress| {
             self.slot.set_progress(progress.fraction);
@@ -143,13 +162,9 @@ impl Loading {
         ready_line::print(&ReadyLine {
             url: &self.url,
             model: &model,
-            weight_bytes,
-            cache_bytes,
+            loaded: Loaded::Here { weight_bytes, cache_bytes },
             after: self.started.elapsed(),
         });
-        for line in &self.greeting {
-            eprintln!("{line}");
-        }
         Ok(())
     }
 }
@@ -262,7 +277,7 @@ impl Access {
             max_connections: options.max_connections,
             max_message_bytes: options.max_message_bytes,
             queue_timeout: config.engine.queue_timeout,
-            demo_model: config.model.is_none(),
+            demo_model: config.model.is_none() && config.remote.is_none(),
             real_model_command: format!("{} --model qwen2.5:7b", invocation::serve_command()),
             ..ServerConfig::default()
         }

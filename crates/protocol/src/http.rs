@@ -10,12 +10,16 @@ pub struct Info {
     pub version: &'static str,
     /// The loaded model.
     pub model: ModelInfo,
-    /// Prompt and answer together can have this many tokens.
-    pub context_tokens: usize,
+    /// Prompt and answer together can have this many tokens, if that is known.
+    pub context_tokens: Option<usize>,
     /// What a client must not exceed.
     pub limits: Limits,
     /// Values used for parameters that a request leaves out.
     pub defaults: Defaults,
+    /// The kind of engine that someone else runs behind this server.
+    pub engine: Option<&'static str>,
+    /// Parameters that a request may have; others are refused.
+    pub parameters: Vec<&'static str>,
     /// The command that starts a real model, as this server was started.
     pub real_model_command: String,
     /// No key is asked for although the server may be reached from elsewhere.
@@ -29,12 +33,12 @@ pub struct ModelInfo {
     pub name: String,
     /// It is the small model that comes with the binary.
     pub demo: bool,
-    /// How many parameters it has.
-    pub parameters: u64,
+    /// How many parameters it has, if that is known.
+    pub parameters: Option<u64>,
     /// Its licence, if the file names one.
     pub licence: Option<String>,
-    /// Memory taken by the weights.
-    pub weights_bytes: u64,
+    /// Memory taken by the weights, if that is known.
+    pub weights_bytes: Option<u64>,
 }
 
 /// Limits that a page can respect in advance.
@@ -44,17 +48,17 @@ pub struct Limits {
     pub message_bytes: usize,
 }
 
-/// Sampling defaults.
+/// Sampling defaults; what is missing is the model's own and not known here.
 #[derive(Clone, Debug, Serialize)]
 pub struct Defaults {
     /// Tokens of an answer.
     pub max_tokens: u32,
     /// Sampling temperature.
-    pub temperature: f32,
+    pub temperature: Option<f32>,
     /// Nucleus size.
-    pub top_p: f32,
+    pub top_p: Option<f32>,
     /// Repetition penalty; 1.0 is none.
-    pub repetition_penalty: f32,
+    pub repetition_penalty: Option<f32>,
 }
 
 /// `POST /tokenize`: either a text or a conversation.
@@ -137,7 +141,7 @@ pub enum SessionRequest {
 }
 
 /// `GET /health` and `GET /ready`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Status {
     /// The process answers.
@@ -151,6 +155,11 @@ pub enum Status {
     },
     /// The engine has not moved for a while.
     Stalled,
+    /// The engine is elsewhere and cannot be reached, or says that it is not well.
+    Unreachable {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// An HTTP error that is not a fault of a request's content.

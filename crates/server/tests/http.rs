@@ -61,7 +61,7 @@ impl Backend for Stuck {
         self.0.generate(ask)
     }
 
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>> {
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
         self.0.tokenize(text)
     }
 
@@ -69,7 +69,7 @@ impl Backend for Stuck {
         &self,
         turns: Vec<Turn>,
         max_tokens: usize,
-    ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
+    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
         self.0.fit(turns, max_tokens)
     }
 }

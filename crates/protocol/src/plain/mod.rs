@@ -8,7 +8,7 @@ mod request;
 mod tests;
 
 pub use request::{
-    Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, Parameters, Role, Turn, parse,
+    Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, PARAMETERS, Parameters, Role, Turn, parse,
 };
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};

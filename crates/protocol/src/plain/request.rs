@@ -15,6 +15,20 @@ const PRESENCE_PENALTY: RangeInclusive<f64> = -2.0..=2.0;
 const FREQUENCY_PENALTY: RangeInclusive<f64> = -2.0..=2.0;
 const SEED: RangeInclusive<u64> = 0..=u64::MAX;
 
+/// Every parameter that a request may have.
+pub const PARAMETERS: [&str; 10] = [
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "repetition_penalty",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "stop",
+];
+
 /// How many tokens an answer may have when the client does not say.
 pub const DEFAULT_MAX_TOKENS: u32 = 2_048;
 /// Limits of `stop` as strings; beyond them the request is refused. Each string costs a comparison

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use banter_protocol::plain::Parameters;
+use banter_protocol::plain::{PARAMETERS, Parameters};
 use serde_json::{Map, Value, json};
 
 use super::error::EngineError;
@@ -122,11 +122,7 @@ impl Kind {
 
     /// Names of the parameters that it knows, as clients of banter call them.
     pub fn parameters(self) -> Vec<&'static str> {
-        let taken = |name: &&'static str| self.field(name).is_some();
-        let names =
-            ["temperature", "top_p", "repetition_penalty", "top_k", "min_p", "presence_penalty"];
-        let more = ["frequency_penalty", "seed", "stop", "max_tokens"];
-        names.into_iter().chain(more).filter(taken).collect()
+        PARAMETERS.into_iter().filter(|name| self.field(name).is_some()).collect()
     }
 
     /// What it calls a parameter of ours; `None` if it has no such.

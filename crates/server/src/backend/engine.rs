@@ -10,6 +10,7 @@ use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, Parameters, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
@@ -22,7 +23,7 @@ const ENCODING_THREADS: usize = 2;
 
 /// See the module. Dropping it ends the engine.
 pub struct EngineBackend {
-    engine: Arc<Engine>,
+    engine: Held,
     info: BackendInfo,
     sampling: SamplingParams,
     encoding: Arc<Semaphore>,
@@ -36,24 +37,26 @@ impl EngineBackend {
         let info = BackendInfo {
             name: loaded.name.clone(),
             licence: loaded.licence.clone(),
-            parameters: loaded.parameters,
-            weights_bytes: loaded.weight_bytes,
-            context_tokens: loaded.room_tokens(),
+            parameters: Some(loaded.parameters),
+            weights_bytes: Some(loaded.weight_bytes),
+            context_tokens: Some(loaded.room_tokens()),
             defaults: Defaults {
                 max_tokens: DEFAULT_MAX_TOKENS,
-                temperature: sampling.temperature,
-                top_p: sampling.top_p,
-                repetition_penalty: sampling.repetition_penalty,
+                temperature: Some(sampling.temperature),
+                top_p: Some(sampling.top_p),
+                repetition_penalty: Some(sampling.repetition_penalty),
             },
+            engine: None,
+            known_parameters: plain::PARAMETERS.to_vec(),
         };
         let encoding = Arc::new(Semaphore::new(ENCODING_THREADS));
-        EngineBackend { engine: Arc::new(engine), info, sampling, encoding }
+        EngineBackend { engine: Held::new(engine), info, sampling, encoding }
     }
 
     /// Runs work on text outside the async threads, a few at a time.
     fn encode<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Engine) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Held) -> Result<T, Fault> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Fault>> {
         let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
         async move {
@@ -86,7 +89,8 @@ impl Backend for EngineBackend {
         self.encode(move |engine| match engine.submit(request) {
             Submit::Accepted(generation) => {
                 let moved = Instant::now();
-                Ok(Box::new(EngineGeneration { generation, moved }) as Box<dyn Generation>)
+                let _engine = engine.clone();
+                Ok(Box::new(EngineGeneration { generation, _engine, moved }) as Box<dyn Generation>)
             }
             Submit::QueueFull { position, estimate_ms } => Err(Fault::Busy {
                 reason: "too many answers are waiting".into(),
@@ -98,9 +102,9 @@ impl Backend for EngineBackend {
         })
     }
 
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>> {
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
         self.encode(move |engine| {
-            Ok(engine.text().encode(&text).into_iter().map(|token| token.0).collect())
+            Ok(Some(engine.text().encode(&text).into_iter().map(|token| token.0).collect()))
         })
     }
 
@@ -108,20 +112,50 @@ impl Backend for EngineBackend {
         &self,
         turns: Vec<Turn>,
         max_tokens: usize,
-    ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
+    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
         self.encode(move |engine| {
             let prompt = engine.fit(&messages(turns), Some(max_tokens)).map_err(fault_of)?;
-            Ok(TokenizedConversation {
+            Ok(Some(TokenizedConversation {
                 tokens: prompt.ids.len(),
                 context_tokens: engine.info().room_tokens(),
                 dropped_messages: prompt.dropped_messages,
-            })
+            }))
         })
+    }
+}
+
+/// An engine that lives as long as anyone needs it: another model may have taken its place while it
+/// still writes an answer. Its end takes a while, so it has a thread of its own.
+#[derive(Clone)]
+struct Held(Option<Arc<Engine>>);
+
+impl Held {
+    fn new(engine: Engine) -> Held {
+        Held(Some(Arc::new(engine)))
+    }
+}
+
+impl Deref for Held {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        self.0.as_ref().expect("it is taken only by drop")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(engine) = self.0.take().and_then(Arc::into_inner) {
+            // Without a thread it ends here.
+            let end = std::thread::Builder::new().name("engine-end".to_owned());
+            drop(end.spawn(move || drop(engine)));
+        }
     }
 }
 
 struct EngineGeneration {
     generation: engine::Generation,
+    _engine: Held,
     /// When it last did anything, or was submitted.
     moved: Instant,
 }

@@ -1,13 +1,15 @@
 //! The seam to whatever makes answers.
 //!
-//! Two implementations: [`EngineBackend`] computes in this process, [`ScriptedBackend`] plays a
-//! script for tests and for work on the page.
+//! Three implementations: [`EngineBackend`] computes in this process, [`RemoteBackend`] asks an engine
+//! that someone else runs, [`ScriptedBackend`] plays a script for tests and for work on the page.
 
 mod engine;
+mod remote;
 mod scripted;
 mod slot;
 
 pub use engine::EngineBackend;
+pub use remote::{Probing, RemoteBackend};
 pub use scripted::{ScriptedBackend, ScriptedCounters};
 pub use slot::{BackendSlot, Readiness};
 
@@ -30,15 +32,16 @@ pub trait Backend: Send + Sync + 'static {
     /// Dropping the future or the generation it yields stops the computation.
     fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
 
-    /// The ids of a text.
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>>;
+    /// The ids of a text; `None` if this backend cannot tell.
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>>;
 
-    /// How much of the context a conversation takes beside an answer of `max_tokens`.
+    /// How much of the context a conversation takes beside an answer of `max_tokens`; `None` if this
+    /// backend cannot tell.
     fn fit(
         &self,
         turns: Vec<Turn>,
         max_tokens: usize,
-    ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>>;
+    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>>;
 }
 
 /// One answer being written. Dropping it stops it.
@@ -120,12 +123,14 @@ pub struct Figures {
 }
 
 /// Whether a backend moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It steps, or answers its inbox.
     Ready,
     /// It has done neither for a while.
     Stalled,
+    /// It is elsewhere and cannot be reached, or says that it is not well; with the reason.
+    Unreachable(String),
 }
 
 /// What a backend has loaded.
@@ -135,14 +140,18 @@ pub struct BackendInfo {
     pub name: String,
     /// Its licence, if the file names one.
     pub licence: Option<String>,
-    /// How many parameters it has.
-    pub parameters: u64,
-    /// Memory taken by the weights.
-    pub weights_bytes: u64,
-    /// Prompt and answer together can have this many tokens.
-    pub context_tokens: usize,
-    /// Values for parameters that a request leaves out.
+    /// How many parameters it has, if that is known.
+    pub parameters: Option<u64>,
+    /// Memory taken by the weights, if that is known.
+    pub weights_bytes: Option<u64>,
+    /// Prompt and answer together can have this many tokens, if that is known.
+    pub context_tokens: Option<usize>,
+    /// Values for parameters that a request leaves out, as far as they are known.
     pub defaults: Defaults,
+    /// The kind of engine that someone else runs.
+    pub engine: Option<&'static str>,
+    /// Parameters that a request may have.
+    pub known_parameters: Vec<&'static str>,
 }
 
 impl fmt::Debug for dyn Generation {

@@ -6,7 +6,7 @@
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{Ask, Role, Turn};
+use banter_protocol::plain::{Ask, PARAMETERS, Role, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+const CONTEXT_TOKENS: usize = 4_096;
 
 /// See the module.
 pub struct ScriptedBackend {
@@ -35,15 +37,17 @@ impl Default for ScriptedBackend {
         let info = BackendInfo {
             name: "scripted".into(),
             licence: Some("Apache-2.0".into()),
-            parameters: 0,
-            weights_bytes: 0,
-            context_tokens: 4_096,
+            parameters: Some(0),
+            weights_bytes: Some(0),
+            context_tokens: Some(CONTEXT_TOKENS),
             defaults: Defaults {
                 max_tokens: 2_048,
-                temperature: 0.7,
-                top_p: 0.8,
-                repetition_penalty: 1.05,
+                temperature: Some(0.7),
+                top_p: Some(0.8),
+                repetition_penalty: Some(1.05),
             },
+            engine: None,
+            known_parameters: PARAMETERS.to_vec(),
         };
         ScriptedBackend { info, counters: Arc::default() }
     }
@@ -85,20 +89,20 @@ impl Backend for ScriptedBackend {
         .boxed()
     }
 
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Vec<u32>, Fault>> {
-        async move { Ok(text.bytes().map(u32::from).collect()) }.boxed()
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
+        async move { Ok(Some(text.bytes().map(u32::from).collect())) }.boxed()
     }
 
     fn fit(
         &self,
         turns: Vec<Turn>,
         _max_tokens: usize,
-    ) -> BoxFuture<'static, Result<TokenizedConversation, Fault>> {
+    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
         let tokens = turns.iter().map(|turn| turn.content.len()).sum();
-        let context_tokens = self.info.context_tokens;
+        let context_tokens = CONTEXT_TOKENS;
         let dropped_messages = script(&turns).map_or(0, |script| script.dropped_messages);
-        async move { Ok(TokenizedConversation { tokens, context_tokens, dropped_messages }) }
-            .boxed()
+        let fit = TokenizedConversation { tokens, context_tokens, dropped_messages };
+        async move { Ok(Some(fit)) }.boxed()
     }
 }
 

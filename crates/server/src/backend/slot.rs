@@ -1,9 +1,9 @@
-//! The place of a backend that may still be loading.
+//! The place of a backend that may still be loading, and that another may take over.
 
 use super::{Backend, Health};
 use banter_protocol::http::Status;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, RwLock};
 
 /// Where a backend is put when it has loaded. The server listens before that.
 #[derive(Clone, Default)]
@@ -13,9 +13,19 @@ pub struct BackendSlot {
 
 #[derive(Default)]
 struct Inner {
-    backend: OnceLock<Arc<dyn Backend>>,
+    place: RwLock<Place>,
     /// Loading progress in thousandths.
     progress: AtomicU32,
+}
+
+#[derive(Clone, Default)]
+enum Place {
+    /// It is being loaded.
+    #[default]
+    Loading,
+    /// It cannot be reached, for this reason; someone goes on trying.
+    Awaited(String),
+    Filled(Arc<dyn Backend>),
 }
 
 /// What can be had from a slot right now.
@@ -24,6 +34,8 @@ pub enum Readiness {
     Loaded(Arc<dyn Backend>),
     /// It is still loading; from 0 to 1.
     Loading(f32),
+    /// It cannot be reached, for this reason.
+    Unreachable(String),
 }
 
 impl BackendSlot {
@@ -34,19 +46,33 @@ impl BackendSlot {
         self.inner.progress.store(thousandths, Ordering::Relaxed);
     }
 
-    /// Puts the loaded backend in place.
-    ///
-    /// Panics if there is one already.
+    /// Says why there is no backend yet, where it is not loaded but awaited.
+    pub fn set_unreachable(&self, reason: String) {
+        self.put(Place::Awaited(reason));
+    }
+
+    /// Puts a backend in place. Answers that another has begun go on; new ones come from this one.
     pub fn fill(&self, backend: impl Backend) {
-        let filled = self.inner.backend.set(Arc::new(backend)).is_ok();
-        assert!(filled, "a backend slot is filled once");
+        self.put(Place::Filled(Arc::new(backend)));
+    }
+
+    fn put(&self, place: Place) {
+        let mut current = self.inner.place.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let previous = std::mem::replace(&mut *current, place);
+        // Whatever its end takes, nobody waits for it.
+        drop(current);
+        drop(previous);
     }
 
     /// The backend, or how far it is.
     pub fn readiness(&self) -> Readiness {
-        match self.inner.backend.get() {
-            Some(backend) => Readiness::Loaded(backend.clone()),
-            None => Readiness::Loading(self.inner.progress.load(Ordering::Relaxed) as f32 / 1000.0),
+        let place = self.inner.place.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*place {
+            Place::Filled(backend) => Readiness::Loaded(backend.clone()),
+            Place::Awaited(reason) => Readiness::Unreachable(reason.clone()),
+            Place::Loading => {
+                Readiness::Loading(self.inner.progress.load(Ordering::Relaxed) as f32 / 1000.0)
+            }
         }
     }
 
@@ -54,9 +80,11 @@ impl BackendSlot {
     pub fn status(&self) -> Status {
         match self.readiness() {
             Readiness::Loading(progress) => Status::Loading { progress },
+            Readiness::Unreachable(reason) => Status::Unreachable { reason },
             Readiness::Loaded(backend) => match backend.health() {
                 Health::Ready => Status::Ready,
                 Health::Stalled => Status::Stalled,
+                Health::Unreachable(reason) => Status::Unreachable { reason },
             },
         }
     }

@@ -26,7 +26,9 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
     let status = shared.slot.status();
     let code = match status {
         Status::Ready | Status::Alive => StatusCode::OK,
-        Status::Loading { .. } | Status::Stalled => StatusCode::SERVICE_UNAVAILABLE,
+        Status::Loading { .. } | Status::Stalled | Status::Unreachable { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     json(code, &status)
 }
@@ -47,6 +49,8 @@ pub(super) async fn info(State(shared): State<Arc<Shared>>) -> Result<Response<B
         context_tokens: loaded.context_tokens,
         limits: Limits { message_bytes: config.max_message_bytes },
         defaults: loaded.defaults.clone(),
+        engine: loaded.engine,
+        parameters: loaded.known_parameters.clone(),
         real_model_command: config.real_model_command.clone(),
         insecure: config.insecure,
     };
@@ -63,7 +67,7 @@ pub(super) async fn tokenize(
     let backend = loaded(&shared)?;
     match body {
         TokenizeRequest::Text { text } => {
-            let ids = backend.tokenize(text).await?;
+            let ids = backend.tokenize(text).await?.ok_or(ApiError::NoTokenizer)?;
             Ok(json(StatusCode::OK, &TokenizedText { tokens: ids.len(), ids }))
         }
         TokenizeRequest::Conversation { messages, max_tokens } => {
@@ -72,6 +76,7 @@ pub(super) async fn tokenize(
                 .map(|turn| Turn { role: turn.role.into(), content: turn.content });
             let max_tokens = max_tokens.unwrap_or(DEFAULT_MAX_TOKENS as usize);
             let fit = backend.fit(turns.collect(), max_tokens).await?;
+            let fit = fit.ok_or(ApiError::NoTokenizer)?;
             Ok(json(StatusCode::OK, &fit))
         }
     }
@@ -103,6 +108,7 @@ fn loaded(shared: &Shared) -> Result<Arc<dyn Backend>, ApiError> {
     match shared.slot.readiness() {
         Readiness::Loaded(backend) => Ok(backend),
         Readiness::Loading(_) => Err(ApiError::Loading),
+        Readiness::Unreachable(_) => Err(ApiError::Unreachable),
     }
 }
 

@@ -36,10 +36,14 @@ pub(super) enum ApiError {
     UpgradeRequired,
     /// 429: too many wrong keys.
     TooManyTries,
+    /// 501: the engine behind this server does not count tokens.
+    NoTokenizer,
     /// 503: no room for another connection.
     Full,
     /// 503: the model is still loading.
     Loading,
+    /// 503: the engine behind this server cannot be reached.
+    Unreachable,
     /// What the request asks for is wrong or cannot be done.
     Fault(Fault),
 }
@@ -89,6 +93,14 @@ impl ApiError {
             ApiError::Full => (StatusCode::SERVICE_UNAVAILABLE, "full", "too many connections"),
             ApiError::Loading => {
                 (StatusCode::SERVICE_UNAVAILABLE, "loading", "the model is loading")
+            }
+            ApiError::NoTokenizer => (
+                StatusCode::NOT_IMPLEMENTED,
+                "no_tokenizer",
+                "the engine behind this server does not count tokens",
+            ),
+            ApiError::Unreachable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unreachable", "the engine cannot be reached yet")
             }
             ApiError::Fault(_) => unreachable!("a fault is written by itself"),
         };

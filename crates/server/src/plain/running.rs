@@ -184,6 +184,10 @@ async fn start(shared: Arc<Shared>, speaker: Speaker, next: Waited) -> Result<St
             let reason = format!("the model is loading, {:.0} % are done", progress * 100.0);
             return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
         }
+        Readiness::Unreachable(_) => {
+            let reason = "the engine cannot be reached yet".into();
+            return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
+        }
     };
     let place = match speaker {
         Speaker::Ordinary => None,

@@ -137,6 +137,12 @@ impl Response {
         Response { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        let body = &self.body;
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {body:?}"))
+    }
+
     /// The value of a header in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let start = format!("\r\n{name}: ");

@@ -1,0 +1,86 @@
+//! `banter serve --engine URL`: another engine computes, banter converses.
+
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use banter_remote::engine::{EngineError, EnginePatience, EngineSettings, RemoteEngine};
+use banter_server::backend::{BackendSlot, Probing, RemoteBackend};
+use tracing::{info, warn};
+
+use crate::config::{Config, RemoteOptions};
+use crate::options::OptionError;
+use crate::ready_line::{self, Loaded, ReadyLine};
+
+/// Between two tries to find an engine that is not there yet.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks for the engine until it is there, and puts it in place. Both may be started in any order.
+///
+/// Errors: it is there, but not what the options say: the key, the model, no engine at all.
+pub async fn connect(
+    config: &Config,
+    options: &RemoteOptions,
+    slot: &BackendSlot,
+    url: &str,
+    started: Instant,
+) -> anyhow::Result<()> {
+    let settings = EngineSettings {
+        address: options.address.clone(),
+        key: options.key.clone(),
+        kind: options.kind,
+        model: options.model.clone(),
+        patience: EnginePatience {
+            // A little before the request is given up here, so that it counts against the engine.
+            headers: config.engine.queue_timeout * 9 / 10,
+            ..EnginePatience::default()
+        },
+    };
+    let engine = find(config, &settings, slot).await?;
+    let about = engine.about();
+    info!(
+        engine = %engine.address(),
+        kind = %about.kind,
+        model = about.model,
+        context_tokens = about.context_tokens,
+        "engine found"
+    );
+    let (model, kind) = (about.model.clone(), about.kind.name());
+    slot.fill(RemoteBackend::new(engine, Probing::default()));
+    let loaded = Loaded::Elsewhere { engine: kind };
+    ready_line::print(&ReadyLine { url, model: &model, loaded, after: started.elapsed() });
+    Ok(())
+}
+
+async fn find(
+    config: &Config,
+    settings: &EngineSettings,
+    slot: &BackendSlot,
+) -> anyhow::Result<RemoteEngine> {
+    let mut told = None;
+    loop {
+        let error = match RemoteEngine::find(settings).await {
+            Ok(engine) => return Ok(engine),
+            Err(error) => error,
+        };
+        if !may_pass(&error) {
+            let place = config.places.get("engine").map_or("--engine", String::as_str);
+            let message = format!("{place}: {}: {error}", settings.address);
+            return Err(anyhow!(OptionError(message)));
+        }
+        slot.set_unreachable(format!("the engine: {error}"));
+        if told.as_ref() != Some(&error) {
+            warn!(engine = %settings.address, %error, "waiting for the engine");
+            told = Some(error);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether the engine may still be starting.
+fn may_pass(error: &EngineError) -> bool {
+    match error {
+        EngineError::Connection(_) | EngineError::Silent(_) | EngineError::Busy { .. } => true,
+        EngineError::Status { status, .. } => *status >= 500,
+        _ => false,
+    }
+}

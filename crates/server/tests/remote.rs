@@ -1,0 +1,243 @@
+//! An engine behind `--engine`, seen by the clients of the server: the same socket, clear errors,
+//! and a stop that reaches the engine.
+
+mod support;
+
+use banter_remote::Address;
+use banter_remote::engine::{EnginePatience, EngineSettings, Kind, RemoteEngine};
+use banter_remote::fakes::{EngineTrick, FakeEngine};
+use banter_server::ServerConfig;
+use banter_server::backend::{Probing, RemoteBackend};
+use serde_json::{Value, json};
+use std::time::Duration;
+use support::raw::{get, post};
+use support::{TestServer, patiently};
+
+async fn server_in_front_of(fake: &FakeEngine) -> TestServer {
+    server_with(fake, ServerConfig::default(), EnginePatience::default()).await
+}
+
+async fn server_with(
+    fake: &FakeEngine,
+    config: ServerConfig,
+    patience: EnginePatience,
+) -> TestServer {
+    let settings = EngineSettings {
+        address: Address::parse_base(&fake.url()).expect("an address"),
+        key: None,
+        kind: None,
+        model: None,
+        patience,
+    };
+    let engine = RemoteEngine::find(&settings).await.expect("the engine is found");
+    let often = Duration::from_millis(10);
+    let probing = Probing { when_well: often, when_ill: often };
+    TestServer::start_with(config, RemoteBackend::new(engine, probing)).await
+}
+
+/// Waits for what the fake engine sees without holding up the server.
+async fn seen<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    patiently(tokio::task::spawn_blocking(work)).await.expect("no panic")
+}
+
+#[tokio::test]
+async fn the_same_socket_streams_the_engines_words() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let server = server_in_front_of(&fake).await;
+    let mut client = server.client().await;
+    client.ask("tokens 3").await;
+    assert_eq!(client.answer().await.concat(), "word0 word1 word2 ");
+    fake.take_requests();
+    client.send(json!({"message": "all of it", "stream": false, "top_k": 5}).to_string()).await;
+    assert_eq!(client.answer().await, ["all of it"]);
+    let sent = fake.wait_for("/v1/chat/completions").body;
+    assert_eq!((&sent["top_k"], &sent["stream"]), (&json!(5), &json!(true)));
+}
+
+#[tokio::test]
+async fn what_is_loaded_is_told_as_far_as_it_is_known() {
+    let fake = FakeEngine::start(Kind::OpenAi);
+    let server = server_in_front_of(&fake).await;
+    let info = get(server.address, "/api/info", "").await.json();
+    assert_eq!(info["model"]["name"], "Fake-1B");
+    assert_eq!(info["engine"], "openai");
+    assert_eq!(info["context_tokens"], Value::Null);
+    assert_eq!(info["defaults"]["temperature"], Value::Null);
+    let parameters = info["parameters"].as_array().expect("a list");
+    assert!(parameters.contains(&json!("seed")) && !parameters.contains(&json!("top_k")));
+    let response = post(server.address, "/tokenize", "", r#"{"text": "x"}"#).await;
+    assert_eq!((response.status, &response.json()["error"]["code"]), (501, &json!("no_tokenizer")));
+}
+
+#[tokio::test]
+async fn tokens_are_counted_by_the_engine() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let server = server_in_front_of(&fake).await;
+    let counted = post(server.address, "/tokenize", "", r#"{"text": "four"}"#).await.json();
+    assert_eq!(counted["tokens"], 4);
+    let messages = json!({"messages": [{"role": "user", "content": "four"}]});
+    let fit = post(server.address, "/tokenize", "", &messages.to_string()).await.json();
+    assert_eq!(fit, json!({"tokens": 8, "context_tokens": 4_096, "dropped_messages": 0}));
+}
+
+#[tokio::test]
+async fn a_stop_and_a_closed_socket_close_the_connection_to_the_engine() {
+    let fake = std::sync::Arc::new(FakeEngine::start(Kind::Vllm));
+    let server = server_in_front_of(&fake).await;
+    let mut client = server.client().await;
+    client.ask("slow 1000000").await;
+    assert!(!client.frame().await.is_empty());
+    client.send(r#"{"stop": true}"#).await;
+    client.answer().await;
+    let hung_up = fake.clone();
+    seen(move || hung_up.wait_for_hang_up(1)).await;
+    client.ask("and on").await;
+    assert_eq!(client.answer().await.concat(), "and on");
+
+    client.ask("slow 1000000").await;
+    assert!(!client.frame().await.is_empty());
+    drop(client);
+    let hung_up = fake.clone();
+    seen(move || hung_up.wait_for_hang_up(2)).await;
+
+    // Before the first word, too.
+    fake.play([EngineTrick::Silence]);
+    fake.take_requests();
+    let mut client = server.client().await;
+    client.ask("hello").await;
+    let asked = fake.clone();
+    seen(move || drop(asked.wait_for("/v1/chat/completions"))).await;
+    client.send(r#"{"stop": true}"#).await;
+    assert!(client.answer().await.is_empty());
+    let hung_up = fake.clone();
+    seen(move || hung_up.wait_for_hang_up(3)).await;
+}
+
+#[tokio::test]
+async fn every_failure_is_one_error_and_one_end() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let part = EngineTrick::piece("part");
+    let cases: [(EngineTrick, &str, &str); 9] = [
+        (EngineTrick::Status(500, "", "secret"), "", "internal"),
+        (EngineTrick::Status(429, "Retry-After: 3\r\n", ""), "", "busy"),
+        (EngineTrick::Status(302, "Location: http://169.254.169.254/\r\n", ""), "", "internal"),
+        (EngineTrick::Status(302, "Location: file:///etc/passwd\r\n", ""), "", "internal"),
+        (EngineTrick::stream([&part]), "part", "internal"),
+        (EngineTrick::stream([&part, "data: {\"choices\": [\n\n"]), "part", "internal"),
+        (EngineTrick::stream([&part, "data: {\"error\": \"secret\"}\n\n"]), "part", "internal"),
+        (EngineTrick::stream([part.as_bytes(), b"data: \xc3\x28\n\n"]), "part", "internal"),
+        (EngineTrick::Endless(100 << 20), "", "internal"),
+    ];
+    for (trick, said, code) in cases {
+        let server = server_in_front_of(&fake).await;
+        let mut client = server.client().await;
+        fake.play([trick.clone()]);
+        client.ask("hello").await;
+        let mut frames = client.answer().await;
+        let error = frames.pop().expect("an error");
+        assert_eq!(frames.concat(), said, "{trick:?}");
+        let error: Value = serde_json::from_str(&error).expect("the error is JSON");
+        assert_eq!(error["error"]["code"], code, "{trick:?}: {error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+        if code == "busy" {
+            assert_eq!(error["error"]["estimate_ms"], 3_000);
+        }
+        client.ask("still here").await;
+        assert_eq!(client.answer().await.concat(), "still here", "after {trick:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_or_drips_is_given_up() {
+    let fake = std::sync::Arc::new(FakeEngine::start(Kind::Vllm));
+    let short = Duration::from_millis(100);
+    let config =
+        ServerConfig { queue_timeout: short * 4, step_timeout: short, ..ServerConfig::default() };
+    let patience = EnginePatience { headers: short, ..EnginePatience::default() };
+    let server = server_with(&fake, config, patience).await;
+    let tricks = [
+        EngineTrick::Silence,
+        EngineTrick::hang_after([EngineTrick::piece("begun")]),
+        EngineTrick::hang_after([": still here\n\n"]),
+        EngineTrick::Drip(Duration::from_secs(1)),
+    ];
+    for (index, trick) in tricks.into_iter().enumerate() {
+        let mut client = server.client().await;
+        fake.play([trick.clone()]);
+        client.ask("hello").await;
+        let frames = client.answer().await;
+        let error: Value = serde_json::from_str(frames.last().expect("an error")).expect("JSON");
+        assert_eq!(error["error"]["code"], "timeout", "{trick:?}");
+        let hung_up = fake.clone();
+        seen(move || hung_up.wait_for_hang_up(index + 1)).await;
+    }
+}
+
+#[tokio::test]
+async fn comments_do_not_keep_an_answer_alive() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let short = Duration::from_millis(100);
+    let config =
+        ServerConfig { queue_timeout: short, step_timeout: short, ..ServerConfig::default() };
+    let server = server_with(&fake, config, EnginePatience::default()).await;
+    let comments: Vec<&str> = vec![": still here\n\n"; 100_000];
+    fake.play([EngineTrick::hang_after(comments)]);
+    let mut client = server.client().await;
+    client.ask("hello").await;
+    client.expect_error("timeout").await;
+}
+
+#[tokio::test]
+async fn unknown_parameters_are_refused_by_name() {
+    let fake = FakeEngine::start(Kind::Ollama);
+    let server = server_in_front_of(&fake).await;
+    let mut client = server.client().await;
+    client.send(json!({"message": "x", "repetition_penalty": 1.1}).to_string()).await;
+    let error = client.expect_error("invalid_parameter").await;
+    assert_eq!(error["field"], "repetition_penalty");
+    assert!(error["range"].as_str().expect("words").contains("ollama does not know it"));
+    client.ask("goes on").await;
+    assert_eq!(client.answer().await.concat(), "goes on");
+}
+
+#[tokio::test]
+async fn a_conversation_that_does_not_fit_is_cut_or_refused() {
+    let fake = FakeEngine::with_context(Kind::Vllm, 300);
+    let server = server_in_front_of(&fake).await;
+    let mut client = server.client().await;
+    let old = json!([{"role": "user", "content": "x".repeat(200)},
+                     {"role": "assistant", "content": "y".repeat(200)}]);
+    client.send(json!({"message": "short", "history": old}).to_string()).await;
+    assert_eq!(client.answer().await.concat(), "short");
+    client.ask(&"x".repeat(400)).await;
+    let error = client.expect_error("too_long").await;
+    assert_eq!((&error["tokens"], &error["limit"]), (&json!(404), &json!(299)));
+}
+
+#[tokio::test]
+async fn ready_says_that_the_engine_is_ill_and_when_it_is_well() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let server = server_in_front_of(&fake).await;
+    assert_eq!(get(server.address, "/ready", "").await.status, 200);
+    fake.break_page("/health", 500);
+    let said = patiently(async {
+        loop {
+            let response = get(server.address, "/ready", "").await;
+            if response.status != 200 {
+                return response;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let status = said.json();
+    assert_eq!((said.status, &status["status"]), (503, &json!("unreachable")));
+    assert!(status["reason"].as_str().expect("a reason").contains("status 500"), "{status}");
+    fake.break_page("/health", 200);
+    patiently(async {
+        while get(server.address, "/ready", "").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
