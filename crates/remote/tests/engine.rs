@@ -91,6 +91,16 @@ async fn every_kind_of_engine_is_known_and_answers() {
 }
 
 #[tokio::test]
+async fn transformers_answers_though_it_cannot_list_its_model() {
+    let fake = FakeEngine::start(Kind::Transformers);
+    fake.break_page("/v1/models", 500);
+    let engine = find(&fake).await;
+    assert_eq!((engine.about().kind, &*engine.about().model), (Kind::Transformers, "transformers"));
+    assert_eq!(answered(&engine, "hello").await.0, "hello");
+    assert!(fake.wait_for("/v1/chat/completions").body.get("model").is_none());
+}
+
+#[tokio::test]
 async fn the_address_may_end_in_v1_or_lie_below_a_path() {
     let fake = FakeEngine::start(Kind::Vllm);
     for suffix in ["", "/", "/v1", "/v1/"] {

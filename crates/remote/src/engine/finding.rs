@@ -47,10 +47,21 @@ pub(super) async fn find(
     line: &Line,
     settings: &EngineSettings,
 ) -> Result<(About, Option<String>), EngineError> {
-    let mut models: Models = line.get(&["v1", "models"]).await?;
-    let kind = match settings.kind {
-        Some(kind) => kind,
-        None => kind_of(line, &models.data).await,
+    let listed = line.get::<Models>(&["v1", "models"]).await;
+    let kind = match (settings.kind, &listed) {
+        (Some(kind), _) => kind,
+        (None, Ok(models)) => kind_of(line, &models.data).await,
+        (None, Err(EngineError::Status { status: 500.., .. })) => {
+            by_interface(line).await.unwrap_or(Kind::OpenAi)
+        }
+        (None, Err(_)) => Kind::OpenAi,
+    };
+    let mut models = match listed {
+        // It lists what it has downloaded, and fails when that is nothing.
+        Err(EngineError::Status { .. }) if kind == Kind::Transformers => {
+            Models { data: Vec::new() }
+        }
+        listed => listed?,
     };
     let index = choose(kind, &models.data, settings.model.as_deref())?;
     let found = index.map(|index| models.data.swap_remove(index));
