@@ -9,7 +9,7 @@
 //! - `breaker`: leaving a failing engine alone; [`error`]: what can go wrong.
 //!
 //! The address is the operator's: it comes from the configuration, is read by
-//! [`Address`](crate::Address), and no answer of the engine leads anywhere else.
+//! [`Address`], and no answer of the engine leads anywhere else.
 
 pub mod answer;
 mod breaker;
