@@ -103,11 +103,14 @@ async fn info_tells_a_page_what_it_needs() {
         "context_tokens": 4_096,
         "limits": { "message_bytes": 4_096 },
         "defaults": body(&info)["defaults"],
+        "engine": null,
+        "parameters": body(&info)["parameters"],
         "real_model_command": "banter serve --model qwen.gguf",
         "insecure": false,
     });
     assert_eq!(body(&info), expected);
     assert_eq!(body(&info)["defaults"]["max_tokens"], 2_048);
+    assert_eq!(body(&info)["parameters"], json!(banter_protocol::plain::PARAMETERS));
     server.end().await;
 }
 
