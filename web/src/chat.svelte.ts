@@ -95,9 +95,11 @@ export class Chat {
   /** Sends `text` in place of the message at `index`; what came after it gives way. */
   ask(text: string, index: number): boolean {
     if (!this.canSend || text.trim() === '') return false;
-    const limit = this.state.info?.limits.message_bytes ?? ASSUMED_MESSAGE_BYTES;
+    const { info, messages } = this.state;
+    const limit = info?.limits.message_bytes ?? ASSUMED_MESSAGE_BYTES;
     const { parameters } = this.preferences;
-    const request = buildRequest(this.state.messages.slice(0, index), text, parameters, limit);
+    const earlier = messages.slice(0, index);
+    const request = buildRequest(earlier, text, parameters, limit, info?.parameters);
     if (request && !this.link.send(request.json)) return false;
     const [userId, answerId] = [this.nextId++, this.nextId++];
     this.dispatch({ kind: 'asked', text, at: index, userId, answerId, nowMs: performance.now() });

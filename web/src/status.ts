@@ -10,6 +10,8 @@ export interface Status {
   readonly tone: 'good' | 'busy' | 'bad';
   readonly text: string;
   readonly action: 'retry' | 'undo' | null;
+  /** More than fits the line: shown to who points at it. */
+  readonly detail?: string;
 }
 
 export function statusOf(state: State, words: Words): Status {
@@ -28,13 +30,20 @@ function phaseStatus(phase: Phase, everOpen: boolean, words: Words): Status {
     case 'locked':
       return { tone: 'bad', text: words.locked, action: null };
     case 'waiting':
-      return { tone: 'bad', text: waitingText(phase.reason, everOpen, words), action: 'retry' };
+      return {
+        tone: 'bad',
+        text: waitingText(phase.reason, everOpen, words),
+        action: 'retry',
+        detail: phase.reason === 'unreachable' ? phase.detail : undefined,
+      };
     case 'open':
       return { tone: 'good', text: '', action: null };
   }
 }
 
-function waitingText(reason: 'away' | 'full' | 'stalled', everOpen: boolean, words: Words): string {
+type WaitingReason = Extract<Phase, { kind: 'waiting' }>['reason'];
+
+function waitingText(reason: WaitingReason, everOpen: boolean, words: Words): string {
   if (reason === 'away') return everOpen ? words.reconnecting : words.away;
   return words[reason];
 }

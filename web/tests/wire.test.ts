@@ -61,6 +61,13 @@ describe('buildRequest', () => {
     });
   });
 
+  it('leaves out parameters that the server does not take', () => {
+    const parameters = { ...DEFAULT_PARAMETERS, temperature: 0.5, repetitionPenalty: 1.2 };
+    const request = buildRequest([], 'new', parameters, LARGE, ['max_tokens', 'temperature'])!;
+    expect(JSON.parse(request.json)).toMatchObject({ message: 'new', temperature: 0.5 });
+    expect(request.json).not.toContain('repetition_penalty');
+  });
+
   it('leaves out questions without an answer', () => {
     const { request } = sent([message(1, 'q'), message(2, ''), message(3, 'r'), message(4, 's')]);
     expect(request.sentIds).toEqual([3, 4]);

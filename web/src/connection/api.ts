@@ -10,6 +10,7 @@ export type Entry =
   | { kind: 'ready'; info: ServerInfo }
   | { kind: 'loading'; progress: number }
   | { kind: 'stalled' }
+  | { kind: 'unreachable'; detail: string }
   | { kind: 'locked' }
   | { kind: 'away' };
 
@@ -78,6 +79,8 @@ export class Api {
 
 function asNotReady(status: Record<string, unknown> | null): Entry {
   if (status?.status === 'stalled') return { kind: 'stalled' };
+  if (status?.status === 'unreachable')
+    return { kind: 'unreachable', detail: typeof status.reason === 'string' ? status.reason : '' };
   if (status?.status !== 'loading') return { kind: 'away' };
   return { kind: 'loading', progress: typeof status.progress === 'number' ? status.progress : 0 };
 }

@@ -93,6 +93,8 @@ export class Link {
         return this.reconnect.scheduleIn(LOADING_POLL_MS);
       case 'locked':
         return this.events.phase({ kind: 'locked', reason: 'needed' });
+      case 'unreachable':
+        return this.drop({ kind: 'waiting', reason: 'unreachable', detail: entry.detail });
       case 'stalled':
       case 'away':
         return this.drop({ kind: 'waiting', reason: entry.kind });

@@ -1,6 +1,6 @@
 /** Turns a conversation into what goes over the wire. */
 
-import type { Message, Parameters, Role } from './types';
+import { type Message, type NumberName, type Parameters, type Role, WIRE_NAMES } from './types';
 
 export interface HistoryEntry {
   readonly role: Role | 'system';
@@ -20,18 +20,21 @@ export interface Request {
 
 /**
  * Builds the request for `text` after `earlier`; whole turns are left out from the oldest until it
- * fits `maxBytes`. `null` when the message alone is too large.
+ * fits `maxBytes`. `null` when the message alone is too large. Of the parameters only the `known`
+ * ones are sent; the settings say so beside the others.
  */
 export function buildRequest(
   earlier: readonly Message[],
   text: string,
   parameters: Parameters,
   maxBytes: number,
+  known: readonly string[] = Object.values(WIRE_NAMES),
 ): Request | null {
   const turns = answeredTurns(earlier);
+  const choice = chosen(parameters, known);
   const all = turns.length;
   for (;;) {
-    const request = assemble(turns.flat(), text, parameters, (all - turns.length) * 2);
+    const request = assemble(turns.flat(), text, parameters, choice, (all - turns.length) * 2);
     if (byteLength(request.json) <= maxBytes) return request;
     if (turns.length === 0) return null;
     // An eighth at a time keeps this quick for conversations far beyond the limit.
@@ -55,6 +58,7 @@ function assemble(
   earlier: readonly Message[],
   text: string,
   parameters: Parameters,
+  choice: Record<string, number>,
   trimmedCount: number,
 ): Request {
   const system: HistoryEntry[] = parameters.systemPrompt.trim()
@@ -65,7 +69,7 @@ function assemble(
     ...earlier.map(({ role, text }) => ({ role, content: text }) satisfies HistoryEntry),
   ];
   return {
-    json: JSON.stringify({ message: text, history, stream: true, ...chosen(parameters) }),
+    json: JSON.stringify({ message: text, history, stream: true, ...choice }),
     messages: [...history, { role: 'user', content: text }],
     sentIds: earlier.map(({ id }) => id),
     trimmedCount,
@@ -73,17 +77,14 @@ function assemble(
 }
 
 /** Only what the person chose: the server's own defaults apply to the rest. */
-function chosen(parameters: Parameters): Record<string, number> {
-  const fields = {
-    max_tokens: parameters.maxTokens,
-    temperature: parameters.temperature,
-    top_p: parameters.topP,
-    repetition_penalty: parameters.repetitionPenalty,
-  };
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)) as Record<
-    string,
-    number
-  >;
+function chosen(parameters: Parameters, known: readonly string[]): Record<string, number> {
+  const names = Object.keys(WIRE_NAMES) as NumberName[];
+  const choice: Record<string, number> = {};
+  for (const name of names) {
+    const value = parameters[name];
+    if (value !== null && known.includes(WIRE_NAMES[name])) choice[WIRE_NAMES[name]] = value;
+  }
+  return choice;
 }
 
 function byteLength(text: string): number {

@@ -50,6 +50,17 @@ export interface Parameters {
   readonly systemPrompt: string;
 }
 
+/** A parameter that is a number. */
+export type NumberName = Exclude<keyof Parameters, 'systemPrompt'>;
+
+/** What the parameters that are numbers are called on the wire. */
+export const WIRE_NAMES = {
+  maxTokens: 'max_tokens',
+  temperature: 'temperature',
+  topP: 'top_p',
+  repetitionPenalty: 'repetition_penalty',
+} as const satisfies Record<NumberName, string>;
+
 export const DEFAULT_PARAMETERS: Parameters = {
   maxTokens: null,
   temperature: null,
@@ -58,24 +69,28 @@ export const DEFAULT_PARAMETERS: Parameters = {
   systemPrompt: '',
 };
 
-/** `GET ./api/info`. */
+/** `GET ./api/info`; what an engine behind the server does not tell is `null`. */
 export interface ServerInfo {
   readonly version: string;
   readonly model: {
     readonly name: string;
     readonly demo: boolean;
-    readonly parameters: number;
+    readonly parameters: number | null;
     readonly licence: string | null;
-    readonly weights_bytes: number;
+    readonly weights_bytes: number | null;
   };
-  readonly context_tokens: number;
+  readonly context_tokens: number | null;
   readonly limits: { readonly message_bytes: number };
   readonly defaults: {
     readonly max_tokens: number;
-    readonly temperature: number;
-    readonly top_p: number;
-    readonly repetition_penalty: number;
+    readonly temperature: number | null;
+    readonly top_p: number | null;
+    readonly repetition_penalty: number | null;
   };
+  /** The kind of engine that someone else runs behind the server, `null` for its own. */
+  readonly engine: string | null;
+  /** Names, as on the wire, of the parameters that a request may have. */
+  readonly parameters: readonly string[];
   readonly real_model_command: string;
   readonly insecure: boolean;
 }
@@ -88,6 +103,8 @@ export type Phase =
   | { kind: 'loading'; progress: number }
   /** The connection is gone and another try is scheduled. */
   | { kind: 'waiting'; reason: 'away' | 'full' | 'stalled' }
+  /** The server is there, the engine behind it is not; with the server's words for why. */
+  | { kind: 'waiting'; reason: 'unreachable'; detail: string }
   /** The server wants a key. */
   | { kind: 'locked'; reason: LockReason };
 

@@ -43,6 +43,7 @@ export const en = {
   away: 'The server does not answer. Trying again… your words are safe',
   full: 'The server has no free place. Trying again…',
   stalled: 'The server is there, but its engine stands still. Trying again…',
+  unreachable: 'The engine behind this server does not answer. Trying again…',
   locked: 'This server asks for a key',
   retryNow: 'Try now',
   reading: 'Reading your message…',
@@ -134,6 +135,8 @@ export const en = {
   systemPromptPlaceholder: 'For example: answer briefly.',
   range: (least: string, most: string) => `${least} to ${most}`,
   outOfRange: (least: string, most: string) => `Please stay between ${least} and ${most}.`,
+  engineDefault: "engine's own",
+  unknownToEngine: 'The engine behind this server does not know this setting; it is not sent.',
   reset: 'Back to the defaults',
 };
 

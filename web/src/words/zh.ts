@@ -39,6 +39,7 @@ export const zh: Words = {
   away: '服务器没有响应，正在重试，内容不会丢失',
   full: '服务器的连接已满，正在重试…',
   stalled: '服务器在线，但引擎没有动静，正在重试…',
+  unreachable: '服务器在线，但它背后的引擎没有响应，正在重试…',
   locked: '这台服务器需要密钥',
   retryNow: '立即重试',
   reading: '正在读你的消息…',
@@ -119,6 +120,8 @@ export const zh: Words = {
   systemPromptPlaceholder: '例如：回答要简短。',
   range: (least, most) => `${least} 到 ${most}`,
   outOfRange: (least, most) => `请填 ${least} 到 ${most} 之间的数。`,
+  engineDefault: '引擎默认',
+  unknownToEngine: '服务器背后的引擎不支持这项设置，不会发送。',
   reset: '恢复默认',
 };
 

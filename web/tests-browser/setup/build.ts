@@ -7,6 +7,8 @@ import type { TestProject } from 'vitest/node';
 declare module 'vitest' {
   interface ProvidedContext {
     scriptedServer: string;
+    banter: string;
+    fakeEngine: string;
   }
 }
 
@@ -14,6 +16,8 @@ const ROOT = join(import.meta.dirname, '../../..');
 
 export default function setup(project: TestProject): void {
   project.provide('scriptedServer', buildScriptedServer());
+  project.provide('banter', buildBanter());
+  project.provide('fakeEngine', buildFakeEngine());
 }
 
 /** Path of the server with the scripted backend. */
@@ -24,6 +28,12 @@ export function buildScriptedServer(): string {
 /** Path of the program itself. */
 export function buildBanter(): string {
   return build('banter', ['-p', 'banter', '--bin', 'banter']);
+}
+
+/** Path of an engine that speaks OpenAI's language and writes without a model. */
+function buildFakeEngine(): string {
+  const example = ['--features', 'fakes', '--example', 'fake-engine'];
+  return build('fake-engine', ['-p', 'banter-remote', ...example]);
 }
 
 /** Builds one program; cargo names its path, wherever its target folder is. */

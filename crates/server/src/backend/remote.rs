@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
@@ -35,6 +36,8 @@ pub struct RemoteBackend {
     engine: RemoteEngine,
     info: BackendInfo,
     health: Arc<Mutex<Health>>,
+    /// Told when an answer could not begin: then the engine is asked at once how it is.
+    doubt: Arc<Notify>,
     probing: JoinHandle<()>,
 }
 
@@ -61,8 +64,9 @@ impl RemoteBackend {
             known_parameters: about.kind.parameters(),
         };
         let health = Arc::new(Mutex::new(Health::Ready));
-        let probing = tokio::spawn(probe(engine.clone(), health.clone(), probing));
-        RemoteBackend { engine, info, health, probing }
+        let doubt = Arc::new(Notify::new());
+        let probing = probe(engine.clone(), health.clone(), doubt.clone(), probing);
+        RemoteBackend { engine, info, health, doubt, probing: tokio::spawn(probing) }
     }
 }
 
@@ -73,11 +77,17 @@ impl Drop for RemoteBackend {
 }
 
 /// Asks the engine how it is, for ever.
-async fn probe(engine: RemoteEngine, health: Arc<Mutex<Health>>, probing: Probing) {
+async fn probe(
+    engine: RemoteEngine,
+    health: Arc<Mutex<Health>>,
+    doubt: Arc<Notify>,
+    probing: Probing,
+) {
     let mut missed = 0;
     loop {
         let pause = if missed == 0 { probing.when_well } else { probing.when_ill };
-        tokio::time::sleep(pause).await;
+        // Either is a reason to ask.
+        drop(tokio::time::timeout(pause, doubt.notified()).await);
         match engine.probe().await {
             Ok(()) => {
                 if missed >= MISSED_PROBES {
@@ -113,9 +123,12 @@ impl Backend for RemoteBackend {
     }
 
     fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        let engine = self.engine.clone();
+        let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
         async move {
-            let answer = engine.ask(&ask).await.map_err(|error| fault_of(&error))?;
+            let answer = engine.ask(&ask).await.map_err(|error| {
+                doubt.notify_one();
+                fault_of(&error)
+            })?;
             Ok(Box::new(RemoteGeneration(answer)) as Box<dyn Generation>)
         }
         .boxed()
