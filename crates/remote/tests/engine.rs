@@ -100,6 +100,33 @@ async fn transformers_answers_though_it_cannot_list_its_model() {
     assert!(fake.wait_for("/v1/chat/completions").body.get("model").is_none());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_breaks_answers_off_gets_one_request_at_a_time() {
+    let fake = FakeEngine::start(Kind::LlamaCppPython);
+    let engine = find(&fake).await;
+    let first = engine.ask(&say("slow 30")).await.expect("an answer begins");
+    let asked = say("slow 3");
+    let (first, second) = tokio::join!(whole(first), async {
+        engine.probe().await.expect("it is well");
+        whole(engine.ask(&asked).await.expect("an answer begins")).await
+    });
+    assert_eq!((first.0.split_whitespace().count(), first.1), (30, EndReason::Done));
+    assert_eq!((second.0.as_str(), second.1), ("word0 word1 word2 ", EndReason::Done));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_broken_off_for_another_client_is_no_whole_one() {
+    let fake = FakeEngine::start(Kind::LlamaCppPython);
+    let engine = find(&fake).await;
+    let answer = engine.ask(&say("slow 100000")).await.expect("an answer begins");
+    let (answer, other) = tokio::join!(whole(answer), find(&fake));
+    match answer.1 {
+        EndReason::Failed(EngineError::Failed(words)) => assert!(words.contains("another client")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(answered(&other, "still there").await, ("still there".into(), EndReason::Done));
+}
+
 #[tokio::test]
 async fn the_address_may_end_in_v1_or_lie_below_a_path() {
     let fake = FakeEngine::start(Kind::Vllm);

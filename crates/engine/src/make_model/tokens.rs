@@ -2,6 +2,7 @@
 
 use super::MakeModelError;
 use super::gguf_writer::GgufWriter;
+use crate::text::CHATML;
 
 /// How many normal tokens Qwen2.5 has; its added ones follow from this id on.
 const QWEN_NORMAL_TOKENS: usize = 151_643;
@@ -43,15 +44,18 @@ const MIN_ADDED: usize = 3;
 const END_OF_TEXT: usize = 0;
 const IM_END: usize = 2;
 
-/// Tokens: 256 bytes, then made-up words in order of length, then the added tokens.
+/// Tokens: 256 bytes, then made-up words in order of length, then the added tokens, then a padding
+/// token for each row that is left.
 pub(super) struct MadeVocabulary {
     texts: Vec<String>,
     merges: Vec<String>,
     normal: usize,
+    added: usize,
 }
 
 impl MadeVocabulary {
-    /// A vocabulary for an embedding of `rows` rows; like Qwen2.5's, it may leave some unused.
+    /// A vocabulary for an embedding of `rows` rows. Qwen2.5 has more rows than tokens; its published
+    /// files fill them up with tokens that are marked as unused, and some programs insist on that.
     pub fn new(rows: usize) -> Result<MadeVocabulary, MakeModelError> {
         let needed = BYTE_TOKENS + MIN_ADDED;
         if rows < needed {
@@ -62,13 +66,15 @@ impl MadeVocabulary {
         let mut texts: Vec<String> = byte_letters().into_iter().map(String::from).collect();
         let merges = add_words(&mut texts, normal);
         texts.extend(ADDED[..added].iter().map(|(text, _)| (*text).to_string()));
-        Ok(MadeVocabulary { texts, merges, normal })
+        texts.extend((texts.len()..rows).map(|id| format!("[PAD{id}]")));
+        Ok(MadeVocabulary { texts, merges, normal, added })
     }
 
     /// Writes the keys of the tokenizer.
     pub fn describe(&self, writer: &mut GgufWriter) {
         let kinds = (0..self.texts.len()).map(|id| match id.checked_sub(self.normal) {
             None => 1,
+            Some(added) if added >= self.added => 5,
             Some(added) if ADDED[added].1 == Added::Control => 3,
             Some(_) => 4,
         });
@@ -83,6 +89,7 @@ impl MadeVocabulary {
         writer.u32("tokenizer.ggml.bos_token_id", id(END_OF_TEXT));
         writer.u32("tokenizer.ggml.padding_token_id", id(END_OF_TEXT));
         writer.bool("tokenizer.ggml.add_bos_token", false);
+        writer.string("tokenizer.chat_template", CHATML);
     }
 }
 
@@ -129,7 +136,8 @@ mod tests {
     #[test]
     fn control_tokens_have_the_ids_of_qwen() {
         let vocabulary = MadeVocabulary::new(151_936).expect("enough rows");
-        assert_eq!(vocabulary.texts.len(), 151_665);
+        assert_eq!(vocabulary.texts.len(), 151_936);
+        assert_eq!(vocabulary.texts[151_665], "[PAD151665]");
         assert_eq!(vocabulary.texts[151_643], "<|endoftext|>");
         assert_eq!(vocabulary.texts[151_645], "<|im_end|>");
         assert_eq!(vocabulary.texts[151_657], "<tool_call>");

@@ -27,6 +27,7 @@ pub use error::TextError;
 pub use message::{Message, Role};
 pub use prompt::{Prompt, Text};
 pub use stop_strings::{StopOutcome, StopStrings};
+pub(crate) use template::CHATML;
 pub(crate) use tokenizer_json::FILE_BYTES as TOKENIZER_JSON_BYTES;
 pub use tokenizer_json::parse_tokenizer_json;
 pub use vocabulary::{PreTokenizerKind, TokenId, TokenKind, Vocabulary, VocabularyToken};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::Response;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Breaker, Failure};
@@ -78,6 +79,8 @@ pub struct Answer {
     halt_ms: Mutex<Option<f32>>,
     breaker: Arc<Breaker>,
     dropped_messages: usize,
+    /// The turn at an engine that breaks off one answer for another; held until the end.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +111,7 @@ impl Answer {
         asked: Instant,
         dropped_messages: usize,
         breaker: Arc<Breaker>,
+        turn: Option<OwnedSemaphorePermit>,
     ) -> Answer {
         let body = response.bytes_stream().map(|piece| piece.map(Vec::from)).boxed();
         Answer {
@@ -127,6 +131,7 @@ impl Answer {
             halt_ms: Mutex::new(None),
             breaker,
             dropped_messages,
+            turn,
         }
     }
 
@@ -192,6 +197,7 @@ impl Answer {
             let Some(event) = self.reader.pop() else { return };
             match event.trim() {
                 "" => {}
+                "[DONE]" if self.turn.is_some() => self.close_with(broken_off()),
                 "[DONE]" => self.close_with(EndReason::Done),
                 json => match serde_json::from_str::<Chunk>(json) {
                     Ok(chunk) => self.take(chunk),
@@ -256,6 +262,7 @@ impl Answer {
 
     fn end(&mut self, reason: EndReason) {
         self.phase = Phase::Over;
+        self.turn = None;
         *self.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
         match &reason {
             EndReason::Failed(EngineError::Connection(_)) => {
@@ -270,6 +277,12 @@ impl Answer {
         let usage = AnswerUsage { halt_ms, ..self.tally.usage() };
         self.ready.push_back(Step::End(End { reason, usage }));
     }
+}
+
+/// An engine that takes one request at a time ended an answer without saying why.
+fn broken_off() -> EndReason {
+    let words = "it broke the answer off, as it does when another client asks it something";
+    EndReason::Failed(EngineError::Failed(words.to_owned()))
 }
 
 impl Tally {

@@ -103,8 +103,15 @@ impl Kind {
         match self {
             Kind::Vllm | Kind::SgLang | Kind::LlamaServer | Kind::Transformers => &["health"],
             Kind::Ollama => &["api", "version"],
-            Kind::LlamaCppPython | Kind::OpenAi => &["v1", "models"],
+            // Asking it for its models breaks off an answer that it is writing.
+            Kind::LlamaCppPython => &["openapi.json"],
+            Kind::OpenAi => &["v1", "models"],
         }
+    }
+
+    /// Whether a request breaks off the answer to the one before it, without a word why.
+    pub(super) fn breaks_off(self) -> bool {
+        self == Kind::LlamaCppPython
     }
 
     pub(super) fn counting(self) -> Counting {

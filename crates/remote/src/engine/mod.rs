@@ -28,6 +28,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::address::Address;
@@ -109,6 +110,8 @@ struct Inner {
     /// What requests call the model; a server with a single one may have no word for it.
     model: Option<String>,
     breaker: Arc<Breaker>,
+    /// For engines that break off one answer for another: they get one request at a time.
+    turn: Option<Arc<Semaphore>>,
 }
 
 /// The way to an engine.
@@ -134,7 +137,8 @@ impl RemoteEngine {
         let line = Line::to(settings)?;
         let (about, model) = finding::find(&line, settings).await?;
         let breaker = Arc::default();
-        Ok(RemoteEngine(Arc::new(Inner { line, about, model, breaker })))
+        let turn = about.kind.breaks_off().then(|| Arc::new(Semaphore::new(1)));
+        Ok(RemoteEngine(Arc::new(Inner { line, about, model, breaker, turn })))
     }
 
     /// What it is and has.
@@ -165,6 +169,10 @@ impl RemoteEngine {
     /// [`EngineError`] names.
     pub async fn ask(&self, ask: &Ask) -> Result<Answer, EngineError> {
         let sampling = self.0.about.kind.translate(&ask.parameters)?;
+        let turn = match self.0.turn.clone() {
+            Some(turn) => Some(turn.acquire_owned().await.expect("it is never closed")),
+            None => None,
+        };
         self.0.breaker.admit().map_err(|retry_in| EngineError::Resting { retry_in })?;
         let asked = Instant::now();
         let wanted = ask.parameters.max_tokens as usize;
@@ -184,7 +192,7 @@ impl RemoteEngine {
             match self.begin(&Value::Object(body)).await {
                 Ok(response) => {
                     let dropped = history.messages_of(cut.dropped_turns);
-                    return Ok(Answer::new(response, asked, dropped, self.0.breaker.clone()));
+                    return Ok(Answer::new(response, asked, dropped, self.0.breaker.clone(), turn));
                 }
                 Err(error @ EngineError::TooLong { limit, .. }) => {
                     let context = limit.or(self.0.about.context_tokens);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::engine::Kind;
 
@@ -58,6 +58,8 @@ struct Shared {
     context_tokens: usize,
     state: Mutex<State>,
     changed: Condvar,
+    /// llama-cpp-python breaks an answer off when anything below `/v1/` is asked for.
+    asked_again: Notify,
 }
 
 #[derive(Default)]
@@ -89,8 +91,8 @@ impl FakeEngine {
     pub fn listen(listener: TcpListener, kind: Kind, context_tokens: usize) -> FakeEngine {
         let address = listener.local_addr().expect("a bound listener has an address");
         listener.set_nonblocking(true).expect("a listener can be made non-blocking");
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { kind, context_tokens, state, changed });
+        let (state, changed, asked_again) = (Mutex::default(), Condvar::new(), Notify::new());
+        let shared = Arc::new(Shared { kind, context_tokens, state, changed, asked_again });
         let (end, ended) = oneshot::channel::<()>();
         let serving = shared.clone();
         std::thread::spawn(move || {
@@ -238,6 +240,9 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let mut stream = BufReader::new(stream);
     while let Some((request, path)) = read_request(&mut stream).await {
         let body = request.body.clone();
+        if shared.kind == Kind::LlamaCppPython && path.starts_with("/v1/") {
+            shared.asked_again.notify_waiters();
+        }
         shared.change(|state| state.requests.push(request));
         if path == "/v1/chat/completions" {
             // Answers end with their connection.
@@ -296,10 +301,17 @@ async fn answer(stream: TcpStream, shared: &Shared, body: &Value) {
         // Nothing more is said by an honest client: whatever comes is the end.
         drop(reading.read(&mut byte).await);
     };
-    let is_whole = tokio::select! {
+    let written = tokio::select! {
         biased;
-        () = hang_up => false,
-        written = write => written.is_ok(),
+        () = hang_up => None,
+        () = shared.asked_again.notified() => Some(false),
+        written = write => Some(written.is_ok()),
+    };
+    let is_whole = match written {
+        // It ends as if nothing were missing.
+        Some(false) => writing.write_all(b"data: [DONE]\n\n").await.is_ok(),
+        Some(true) => true,
+        None => false,
     };
     shared.change(|state| match is_whole {
         true => state.finished += 1,

@@ -16,7 +16,7 @@ mod rules;
 mod shape;
 
 /// What a model without a template speaks.
-const CHATML: &str = "{% for message in messages %}\
+pub(crate) const CHATML: &str = "{% for message in messages %}\
 {{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}\
 {% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
