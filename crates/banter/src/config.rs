@@ -34,6 +34,8 @@ pub struct Config {
     pub yes: bool,
     /// Where pulled models are.
     pub models_dir: PathBuf,
+    /// What they may take on disk, when the page asks for another.
+    pub max_models_disk_bytes: Option<u64>,
     /// Where to listen.
     pub listen: Listen,
     /// What the engine may use.
@@ -119,6 +121,8 @@ pub enum KvChoice {
 pub struct AccessOptions {
     /// Keys that open the server.
     pub keys: Vec<String>,
+    /// Keys that also let who has them change it.
+    pub admin_keys: Vec<String>,
     /// Addresses people use from elsewhere.
     pub public_urls: Vec<PublicUrl>,
     /// Web sites whose pages may connect.
@@ -152,6 +156,7 @@ impl Config {
             remote: remote(options)?,
             yes: switch(options, "yes")?,
             models_dir: models_dir(options)?,
+            max_models_disk_bytes: bytes(options, "max-models-disk", 1 << 20, 1 << 50)?,
             listen: Listen {
                 host: optional(options, "host", "an IP address, as 127.0.0.1 or ::", |text| {
                     text.parse().ok()
@@ -190,9 +195,10 @@ fn model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
 }
 
 /// What has no meaning where another engine computes.
-const OF_OUR_ENGINE: [&str; 9] = [
+const OF_OUR_ENGINE: [&str; 10] = [
     "model",
     "yes",
+    "max-models-disk",
     "ctx",
     "kv-memory",
     "kv-type",
@@ -279,10 +285,14 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
 }
 
 fn access(options: &Options) -> Result<AccessOptions, OptionError> {
-    let access = AccessOptions {
-        keys: many(options, "key", "a key of at least 8 visible ASCII characters", |text| {
+    let keys = |name| {
+        many(options, name, "a key of at least 8 visible ASCII characters", |text| {
             is_key(text).then(|| text.to_string())
-        })?,
+        })
+    };
+    let access = AccessOptions {
+        keys: keys("key")?,
+        admin_keys: keys("admin-key")?,
         public_urls: many(
             options,
             "public-url",

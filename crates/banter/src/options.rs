@@ -54,6 +54,11 @@ pub const SERVE: &[OptionRow] = &[
         "Folder of pulled models [default: ~/.local/share/banter/models]",
     ),
     row(
+        "max-models-disk",
+        Takes::One("SIZE"),
+        "What pulled models may take on disk, when the page asks for another [default: the disk]",
+    ),
+    row(
         "engine",
         Takes::One("URL"),
         "Address of an engine that is to compute instead: vLLM, SGLang, llama-server, Ollama, or any with OpenAI's interface",
@@ -125,6 +130,11 @@ pub const SERVE: &[OptionRow] = &[
         "key",
         Takes::Many("KEY"),
         "Key that opens the server to other machines; better in BANTER_KEY or the file",
+    ),
+    row(
+        "admin-key",
+        Takes::Many("KEY"),
+        "The same, and who has it may also pull models and switch between them [default: only this machine may, and the key made at a start]",
     ),
     row(
         "public-url",

@@ -4,30 +4,26 @@
 //! a signal ends everything in order, a second one at once.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use banter_engine::engine::{Engine, EngineConfig, MemoryError, OpenError};
+use banter_engine::engine::EngineConfig;
 use banter_engine::model_file::ModelSource;
 use banter_engine::{Isa, KvType};
-use banter_server::access::make_key;
+use banter_server::access::{Right, make_key};
 use banter_server::backend::{BackendSlot, EngineBackend};
 use banter_server::{KeyHash, PublicUrl, Server, ServerConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::config::{AccessOptions, Config, KvChoice};
+use crate::models::Chosen;
+use crate::models::library::LocalLibrary;
 use crate::options::OptionError;
 use crate::ready_line::{self, Loaded, ReadyLine};
 use crate::{invocation, listen, logging, models, remote_engine};
-
-/// The demo model, so that a first conversation needs no download.
-const DEMO_MODEL: ModelSource = ModelSource::Embedded {
-    name: "the embedded demo model",
-    bytes: include_bytes!("../assets/banter-demo.gguf"),
-};
 
 /// Threads for sockets; the engine has its own.
 const SOCKET_THREADS: usize = 2;
@@ -41,7 +37,7 @@ const OTHER_DESCRIPTORS: usize = 64;
 pub fn run(config: Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
     // Before anything is opened: it may take hours, or be declined.
-    let model = models::find_or_pull(&config)?;
+    let model = if config.remote.is_some() { None } else { Some(models::find_or_pull(&config)?) };
     let started = Instant::now();
     let listeners = listen::bind(&config.listen)?;
     let access = Access::of(&config, &listeners)?;
@@ -55,7 +51,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
 async fn serve(
     config: Config,
-    model: Option<PathBuf>,
+    model: Option<Chosen>,
     access: Access,
     listeners: Vec<TcpListener>,
     started: Instant,
@@ -63,8 +59,14 @@ async fn serve(
     let url = access.address(&listeners)?;
     let server_config = access.server_config(&config);
     raise_descriptor_limit(&server_config);
-    let server = Server::new(server_config);
-    let greeting = access.greeting(&url, &server.sessions().make_code());
+    let config = Arc::new(config);
+    let mut server = Server::new(server_config);
+    let greeting = access.greeting(&url, &server.sessions().make_code(access.right_of_link()));
+    let model =
+        model.map(|start| (Arc::new(LocalLibrary::new(config.clone(), start.clone())), start));
+    if let Some((library, start)) = &model {
+        server = server.with_models(library.clone(), Some(start.name.clone()));
+    }
     let loading = Loading { config, model, slot: server.slot(), url, greeting, started };
     let failure = async {
         match loading.run().await {
@@ -107,8 +109,9 @@ fn raise_descriptor_limit(config: &ServerConfig) {
 
 /// What it takes to have something that answers while the sockets are open already.
 struct Loading {
-    config: Config,
-    model: Option<PathBuf>,
+    config: Arc<Config>,
+    /// Missing where another engine computes.
+    model: Option<(Arc<LocalLibrary>, Chosen)>,
     slot: BackendSlot,
     url: String,
     greeting: Vec<String>,
@@ -143,22 +146,13 @@ impl Loading {
     }
 
     fn load(&self) -> anyhow::Result<()> {
-        let source = self.model.clone().map_or(DEMO_MODEL, ModelSource::Path);
-        let open = Engine::open(engine_config(&self.config, source)?, &mut |progress| {
-            self.slot.set_progress(progress.fraction);
-        });
-        let engine = open.map_err(|error| self.named(error))?;
+        let (library, start) = self.model.as_ref().expect("our own engine has a model");
+        let (engine, is_demo) =
+            library.open(start, &mut |progress| self.slot.set_progress(progress))?;
         let loaded = engine.info();
-        info!(
-            isa = loaded.isa,
-            threads = loaded.threads,
-            context_tokens = loaded.context_tokens,
-            weights = %loaded.weight_types,
-            "model loaded"
-        );
         let (model, weight_bytes, cache_bytes) =
             (loaded.name.clone(), loaded.weight_bytes, loaded.cache_bytes);
-        self.slot.fill(EngineBackend::new(engine));
+        self.slot.fill(EngineBackend::new(engine, is_demo));
         ready_line::print(&ReadyLine {
             url: &self.url,
             model: &model,
@@ -166,21 +160,6 @@ impl Loading {
             after: self.started.elapsed(),
         });
         Ok(())
-    }
-}
-
-impl Loading {
-    /// What the model says about an option names the option and its source.
-    fn named(&self, error: OpenError) -> anyhow::Error {
-        let name = match &error {
-            OpenError::ContextTooLong { .. } => "ctx",
-            OpenError::Memory(MemoryError::CacheTooSmall { .. }) => "kv-memory",
-            _ => return error.into(),
-        };
-        match self.config.places.get(name) {
-            Some(place) => OptionError(format!("{place}: {error}")).into(),
-            None => error.into(),
-        }
     }
 }
 
@@ -210,6 +189,7 @@ pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<Eng
 struct Access {
     public_urls: Vec<PublicUrl>,
     keys: Vec<String>,
+    admin_keys: Vec<String>,
     made_key: Option<String>,
     insecure: bool,
     is_reachable: bool,
@@ -217,7 +197,7 @@ struct Access {
 
 impl Access {
     fn of(config: &Config, listeners: &[TcpListener]) -> anyhow::Result<Access> {
-        let AccessOptions { keys, public_urls, insecure, .. } = &config.access;
+        let AccessOptions { keys, admin_keys, public_urls, insecure, .. } = &config.access;
         let host = config.listen.host.filter(|host| !is_localhost(*host));
         let mut public_urls = public_urls.clone();
         // Whoever names one address to listen on expects to be found there.
@@ -226,10 +206,13 @@ impl Access {
             public_urls.push(PublicUrl::parse(&format!("http://{address}"))?);
         }
         let is_reachable = host.is_some() || !public_urls.is_empty();
-        let made_key = (is_reachable && keys.is_empty() && !insecure).then(make_key);
+        let has_keys = !keys.is_empty() || !admin_keys.is_empty();
+        let made_key = (is_reachable && !has_keys && !insecure).then(make_key);
         Ok(Access {
             public_urls,
-            keys: keys.iter().chain(&made_key).cloned().collect(),
+            keys: keys.clone(),
+            // Whoever sees it has started the server.
+            admin_keys: admin_keys.iter().chain(&made_key).cloned().collect(),
             made_key,
             insecure: *insecure,
             is_reachable,
@@ -251,7 +234,7 @@ impl Access {
         if let Some(key) = &self.made_key {
             lines.push(format!("key    {key}   (made for this start; set BANTER_KEY to keep one)"));
         }
-        if !self.keys.is_empty() {
+        if !self.keys.is_empty() || !self.admin_keys.is_empty() {
             let url = url.trim_end_matches('/');
             lines.push(format!(
                 "open   {url}/#code={code}   (signs one browser in, for 10 minutes)"
@@ -263,6 +246,11 @@ impl Access {
         lines
     }
 
+    /// A printed link gives the highest right that a key gives.
+    fn right_of_link(&self) -> Right {
+        if self.admin_keys.is_empty() { Right::Talk } else { Right::Administer }
+    }
+
     fn server_config(&self, config: &Config) -> ServerConfig {
         if self.is_reachable && self.public_urls.is_empty() {
             warn!("no --public-url: other machines are refused until their address is named");
@@ -271,17 +259,21 @@ impl Access {
         ServerConfig {
             public_urls: self.public_urls.clone(),
             allow_origins: options.allow_origins.clone(),
-            keys: self.keys.iter().map(|key| KeyHash::of(key)).collect(),
+            keys: hashes(&self.keys),
+            admin_keys: hashes(&self.admin_keys),
             allow_file_pages: options.allow_file_pages,
             insecure: options.insecure,
             max_connections: options.max_connections,
             max_message_bytes: options.max_message_bytes,
             queue_timeout: config.engine.queue_timeout,
-            demo_model: config.model.is_none() && config.remote.is_none(),
             real_model_command: format!("{} --model qwen2.5:7b", invocation::serve_command()),
             ..ServerConfig::default()
         }
     }
+}
+
+fn hashes(keys: &[String]) -> Vec<KeyHash> {
+    keys.iter().map(|key| KeyHash::of(key)).collect()
 }
 
 /// Whether this is an address that `localhost` stands for; 127.0.0.2 is not.

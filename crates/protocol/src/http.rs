@@ -140,6 +140,135 @@ pub enum SessionRequest {
     Key(String),
 }
 
+/// `GET /api/models`: which models there are, and what is being done about them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelList {
+    /// Name of the one that answers, if it is one of these.
+    pub current: Option<String>,
+    /// Whether the one who asks may pull and switch.
+    pub may_change: bool,
+    /// Models that are here, half here, or known by a short name.
+    pub models: Vec<ModelEntry>,
+    /// The latest pull since the start.
+    pub pull: Option<PullReport>,
+    /// The latest switch since the start.
+    pub switch: Option<SwitchReport>,
+}
+
+/// A model that is here or could be.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelEntry {
+    /// What it is pulled and switched to by.
+    pub name: String,
+    /// How much of it is here.
+    pub place: ModelPlace,
+    /// Its files, in bytes; about, where it is not here.
+    pub bytes: u64,
+    /// What of them is here.
+    pub done_bytes: u64,
+    /// Its licence, if anyone stated one.
+    pub licence: Option<String>,
+    /// Whether that licence asks nothing of those who only use the model.
+    pub is_open: bool,
+    /// Memory it needs; about, where it is not here.
+    pub memory_bytes: Option<u64>,
+    /// Whether so much is free now, beside the model that answers.
+    pub fits: Option<bool>,
+    /// It is the small model that comes with the binary.
+    pub demo: bool,
+}
+
+/// How much of a model is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelPlace {
+    /// All of it.
+    Here,
+    /// A part, from a pull that was interrupted.
+    Half,
+    /// Nothing yet.
+    Known,
+}
+
+/// How a pull stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PullReport {
+    /// What was asked for.
+    pub name: String,
+    /// What it is doing.
+    pub phase: PullPhase,
+    /// Bytes that are here.
+    pub done_bytes: u64,
+    /// Bytes of all files; 0 while unknown.
+    pub total_bytes: u64,
+    /// How it stands.
+    pub state: JobState,
+}
+
+/// What a pull is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PullPhase {
+    /// It finds out what there is and whether it can be run here.
+    Looking,
+    /// Bytes come.
+    Fetching,
+    /// The hub has asked to wait, or a connection is to be tried again.
+    Waiting,
+    /// Checksums are computed.
+    Checking,
+}
+
+/// How a switch stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SwitchReport {
+    /// The model that is to answer.
+    pub name: String,
+    /// How much of it is loaded, from 0 to 1.
+    pub progress: f32,
+    /// How it stands.
+    pub state: JobState,
+}
+
+/// How something stands that takes a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum JobState {
+    /// It goes on.
+    Running,
+    /// It is done.
+    Done,
+    /// It has ended before it was done.
+    Failed {
+        /// The word that programs decide by: `licence`, `too_large`, `stopped` or `failed`.
+        code: &'static str,
+        /// The same for people.
+        message: String,
+    },
+}
+
+/// `POST /api/models/pull`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullOrder {
+    /// An alias, `hf:owner/repo[:file]` or `ms:owner/repo[:file]`.
+    pub name: String,
+    /// A licence with terms of its own is accepted.
+    #[serde(default)]
+    pub accept_licence: bool,
+    /// It is wanted although it does not fit in memory.
+    #[serde(default)]
+    pub even_if_too_large: bool,
+}
+
+/// `POST /api/models/switch`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchOrder {
+    /// The name of a model that is here.
+    pub name: String,
+}
+
 /// `GET /health` and `GET /ready`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]

@@ -15,6 +15,8 @@ struct Arguments {
     port: u16,
     /// The backend never arrives.
     loading: bool,
+    /// It passes itself off as the demo model.
+    demo: bool,
     config: ServerConfig,
 }
 
@@ -24,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A log that cannot be written is no reason to end.
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour);
     log.log_internal_errors(false).init();
-    let Arguments { port, loading, config } = arguments()?;
+    let Arguments { port, loading, demo, config } = arguments()?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let port = listener.local_addr()?.port();
     let mut listeners = vec![listener];
@@ -32,7 +34,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     listeners.extend(TcpListener::bind(("::1", port)).await.ok());
     let server = Server::new(config);
     if !loading {
-        server.slot().fill(ScriptedBackend::default());
+        let backend = if demo { ScriptedBackend::demo() } else { ScriptedBackend::default() };
+        server.slot().fill(backend);
     }
     let line = format!("ready http://localhost:{port} model=scripted weights=0B cache=0B in 0.0 s");
     println!("{line}");
@@ -52,7 +55,8 @@ async fn ended() {
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
-    let mut arguments = Arguments { port: 0, loading: false, config: ServerConfig::default() };
+    let mut arguments =
+        Arguments { port: 0, loading: false, demo: false, config: ServerConfig::default() };
     let config = &mut arguments.config;
     let mut given = std::env::args().skip(1);
     while let Some(option) = given.next() {
@@ -65,7 +69,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--max-connections" => config.max_connections = value()?.parse()?,
             "--allow-file-pages" => config.allow_file_pages = true,
             "--insecure" => config.insecure = true,
-            "--demo" => config.demo_model = true,
+            "--demo" => arguments.demo = true,
             "--loading" => arguments.loading = true,
             _ => return Err(format!("{option}: unknown option").into()),
         }

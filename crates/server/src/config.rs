@@ -14,6 +14,9 @@ pub struct ServerConfig {
     /// One of these is asked for from everyone who is not plainly on this machine. Without any, such
     /// requests are refused with 401.
     pub keys: Vec<KeyHash>,
+    /// The same, and who has one of these may change the server for everybody: pull models and
+    /// switch between them. Others who need a key may not; this machine may without one.
+    pub admin_keys: Vec<KeyHash>,
     /// Pages opened from disk (origin `null`) may speak the plain language.
     pub allow_file_pages: bool,
     /// No key is asked for, whoever comes. The host must still be a known one.
@@ -72,8 +75,6 @@ pub struct ServerConfig {
     /// Time that sockets have to say goodbye at the end; then they are cut.
     pub shutdown_grace: Duration,
 
-    /// The model is the small one that comes with the binary; the page says so.
-    pub demo_model: bool,
     /// The command that starts a real model, shown by the page next to the demo model.
     pub real_model_command: String,
 }
@@ -84,6 +85,7 @@ impl Default for ServerConfig {
             public_urls: Vec::new(),
             allow_origins: Vec::new(),
             keys: Vec::new(),
+            admin_keys: Vec::new(),
             allow_file_pages: false,
             insecure: false,
             // Below the 1,024 descriptors that a process may usually have.
@@ -109,7 +111,6 @@ impl Default for ServerConfig {
             max_tokenizing: 16,
             max_wrong_keys_per_minute: 20,
             shutdown_grace: Duration::from_secs(5),
-            demo_model: false,
             real_model_command: "banter serve --model qwen2.5:7b".into(),
         }
     }

@@ -9,6 +9,7 @@
 //! - `http`: the routes, the page, errors as responses, the headers of every response.
 //! - `socket`: a WebSocket with small buffers, liveness and limits on what a client may send.
 //! - `plain`: the plain language; a state machine without I/O, and the loop that drives it.
+//! - [`models`]: which models there are; pulling them and switching while the old one serves.
 //! - [`backend`]: the seam to whatever makes answers: the engine, or a script for tests.
 //!
 //! Absent on purpose: TLS (a proxy's work), HTTP/2 (its floods buy nothing here), conversations on
@@ -20,6 +21,7 @@ pub mod backend;
 pub mod config;
 mod http;
 mod log_gate;
+pub mod models;
 mod plain;
 pub mod server;
 mod shared;

@@ -5,6 +5,7 @@ use crate::access::{Access, Sessions};
 use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::http::Routes;
+use crate::models::{Library, Models};
 use crate::shared::Shared;
 use std::io;
 use std::sync::Arc;
@@ -15,13 +16,21 @@ use tracing::{info, warn};
 pub struct Server {
     config: ServerConfig,
     slot: BackendSlot,
+    models: Option<Arc<Models>>,
     sessions: Arc<Sessions>,
 }
 
 impl Server {
     /// Makes a server whose backend is still to come.
     pub fn new(config: ServerConfig) -> Server {
-        Server { config, slot: BackendSlot::default(), sessions: Arc::default() }
+        Server { config, slot: BackendSlot::default(), models: None, sessions: Arc::default() }
+    }
+
+    /// Lets administrators pull models and switch between them; `current` is the name of the one
+    /// that is loaded or being loaded.
+    pub fn with_models(mut self, library: Arc<dyn Library>, current: Option<String>) -> Server {
+        self.models = Some(Models::new(library, self.slot.clone(), current));
+        self
     }
 
     /// Where the backend is put when it has loaded.
@@ -63,7 +72,7 @@ pub async fn run(
         ports.push(listener.local_addr()?.port());
     }
     let access = Access::new(&server.config, ports, server.sessions);
-    let shared = Arc::new(Shared::new(server.config, server.slot, access));
+    let shared = Arc::new(Shared::new(server.config, server.slot, server.models, access));
     warn_of_open_doors(&shared.config);
     let routes = Routes::new(shared.clone());
     for listener in listeners {

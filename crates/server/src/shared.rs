@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::log_gate::LogGate;
+use crate::models::Models;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
@@ -14,6 +15,8 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
     pub(crate) slot: BackendSlot,
+    /// Missing where another engine computes.
+    pub(crate) models: Option<Arc<Models>>,
     pub(crate) access: Access,
     pub(crate) gates: Gates,
     /// Connections that may still be opened, and those that may be told that there are none.
@@ -48,10 +51,16 @@ pub(crate) struct Tasks {
 }
 
 impl Shared {
-    pub(crate) fn new(config: ServerConfig, slot: BackendSlot, access: Access) -> Shared {
+    pub(crate) fn new(
+        config: ServerConfig,
+        slot: BackendSlot,
+        models: Option<Arc<Models>>,
+        access: Access,
+    ) -> Shared {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
         Shared {
             slot,
+            models,
             access,
             gates: Gates {
                 refused: LogGate::new(),

@@ -41,7 +41,7 @@ async fn server() -> TestServer {
     make_model(&spec, &path, &mut |_| {}).expect("a model");
     let config = EngineConfig::new(ModelSource::Path(path));
     let engine = Engine::open(config, &mut |_| {}).expect("an engine");
-    TestServer::start_with(ServerConfig::default(), EngineBackend::new(engine)).await
+    TestServer::start_with(ServerConfig::default(), EngineBackend::new(engine, false)).await
 }
 
 async fn ask(client: &mut Client, message: &str, seed: u64, max_tokens: usize) -> String {

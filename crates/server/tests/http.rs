@@ -5,6 +5,7 @@ mod support;
 use banter_protocol::Fault;
 use banter_protocol::http::TokenizedConversation;
 use banter_protocol::plain::{Ask, Turn};
+use banter_server::access::Right;
 use banter_server::backend::{Backend, BackendInfo, Generation, Health, ScriptedBackend};
 use banter_server::{KeyHash, Origin, PublicUrl, ServerConfig};
 use futures_util::future::BoxFuture;
@@ -87,12 +88,11 @@ async fn a_stuck_engine_is_alive_but_not_ready() {
 #[tokio::test]
 async fn info_tells_a_page_what_it_needs() {
     let config = ServerConfig {
-        demo_model: true,
         real_model_command: "banter serve --model qwen.gguf".into(),
         max_message_bytes: 4_096,
         ..ServerConfig::default()
     };
-    let server = TestServer::start(config).await;
+    let server = TestServer::start_with(config, ScriptedBackend::demo()).await;
     let info = get(server.address, "/api/info", "").await;
     let expected = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -155,7 +155,7 @@ async fn bodies_have_limits() {
 #[tokio::test]
 async fn a_simple_post_has_no_effect() {
     let server = TestServer::start(ServerConfig::default()).await;
-    let code = json!({ "code": server.sessions.make_code() }).to_string();
+    let code = json!({ "code": server.sessions.make_code(Right::Administer) }).to_string();
     for path in ["/tokenize", "/api/session"] {
         let plain = "Content-Type: text/plain\r\n";
         assert_eq!(send(server.address, "POST", path, plain, &code).await.status, 415, "{path}");
@@ -174,7 +174,7 @@ async fn a_code_or_key_is_exchanged_for_a_cookie_that_opens_every_route() {
     let host = "Host: chat.example\r\n";
     let address = server.address;
     assert_eq!(get(address, "/api/info", host).await.status, 401);
-    let code = json!({ "code": server.sessions.make_code() }).to_string();
+    let code = json!({ "code": server.sessions.make_code(Right::Administer) }).to_string();
     for secret in [code.as_str(), r#"{"key": "the-key"}"#] {
         let opened = post(address, "/talk/api/session", host, secret).await;
         assert_eq!(opened.status, 204);

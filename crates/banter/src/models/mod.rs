@@ -4,18 +4,19 @@
 //! - [`find_or_pull`] below: what `banter serve` does with a name.
 //! - [`pull`]: from a name to a model on disk; `preview`: what is said and asked before.
 //! - `meter`: the progress bar.
+//! - [`library`]: the same for the page: what is here, pulling, loading another.
 //! - [`list`], [`remove`]: what is there, and what goes.
 
+pub mod library;
 pub mod list;
 mod meter;
 mod preview;
 pub mod pull;
 pub mod remove;
 
-use std::path::PathBuf;
-
 use anyhow::bail;
-use banter_remote::store::Store;
+use banter_engine::model_file::ModelSource;
+use banter_remote::store::{Installed, Store};
 use clap::{Arg, ArgAction};
 
 use crate::config::{Config, ModelChoice};
@@ -23,19 +24,36 @@ use crate::invocation;
 use crate::serve;
 use pull::Consent;
 
-/// The path of the model to serve; a name that is not here yet is pulled, if the person agrees.
-/// `None` is the demo model.
+/// A model that is here.
+#[derive(Clone)]
+pub struct Chosen {
+    /// What the page lists it as.
+    pub name: String,
+    /// What an engine opens.
+    pub source: ModelSource,
+}
+
+impl Chosen {
+    fn installed(installed: Installed) -> Chosen {
+        Chosen { name: installed.name, source: ModelSource::Path(installed.path) }
+    }
+}
+
+/// The model to serve; a name that is not here yet is pulled, if the person agrees.
 ///
 /// Errors: the pull fails, is declined, or nobody can be asked; then the message has the command.
-pub fn find_or_pull(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+pub fn find_or_pull(config: &Config) -> anyhow::Result<Chosen> {
     let name = match &config.model {
-        None => return Ok(None),
-        Some(ModelChoice::Path(path)) => return Ok(Some(path.clone())),
+        None => return Ok(library::demo()),
+        Some(ModelChoice::Path(path)) => {
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            return Ok(Chosen { name: name.into(), source: ModelSource::Path(path.clone()) });
+        }
         Some(ModelChoice::Name(name)) => name,
     };
     let store = Store::new(config.models_dir.clone());
     if let Some(installed) = store.find(name)? {
-        return Ok(Some(installed.path));
+        return Ok(Chosen::installed(installed));
     }
     if !config.yes && !preview::someone_is_there() {
         let command = invocation::pull_command(&name.to_string());
@@ -45,7 +63,7 @@ pub fn find_or_pull(config: &Config) -> anyhow::Result<Option<PathBuf>> {
     let purpose = pull::Purpose::ToServe;
     let engine = |source| serve::engine_config(config, source);
     let installed = pull::Pull { name, store: &store, consent, purpose, engine: &engine }.run()?;
-    Ok(Some(installed.path))
+    Ok(Chosen::installed(installed))
 }
 
 /// One or more names on the command line.

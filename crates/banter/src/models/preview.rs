@@ -17,6 +17,7 @@ use super::pull::{Consent, Purpose};
 pub struct Preview<'a> {
     pub name: &'a str,
     pub from: &'a str,
+    /// As the hub or the file states it.
     pub licence: Option<&'a str>,
     pub folder: &'a Path,
     pub file_count: usize,
@@ -136,8 +137,7 @@ impl Preview<'_> {
     }
 
     fn licence_line(&self) -> &str {
-        let stated = self.forecast.and_then(|forecast| forecast.licence.as_deref());
-        self.licence.or(stated).unwrap_or("not stated")
+        self.licence.unwrap_or("not stated")
     }
 
     fn kept(&self) -> String {

@@ -1,10 +1,12 @@
 //! `banter pull NAME…`: from a name to a model on disk.
 
+use std::sync::Arc;
+
 use anyhow::{Context, anyhow};
 use banter_engine::engine::{Engine, EngineConfig, Forecast, OpenError};
 use banter_engine::model_file::ModelSource;
 use banter_remote::PullError;
-use banter_remote::download::{Download, Patience, Terms, Watch};
+use banter_remote::download::{Download, Patience, Progress, Terms, Watch};
 use banter_remote::hub::{HubSettings, ModelName, resolve};
 use banter_remote::store::{Installed, Store};
 use clap::{ArgMatches, Command};
@@ -34,7 +36,7 @@ pub enum Purpose {
 }
 
 /// The engine's configuration for a model at a place.
-type Configure<'a> = dyn Fn(ModelSource) -> anyhow::Result<EngineConfig> + 'a;
+pub type Configure<'a> = dyn Fn(ModelSource) -> anyhow::Result<EngineConfig> + 'a;
 
 /// A model to pull.
 pub struct Pull<'a> {
@@ -107,76 +109,126 @@ impl Pull<'_> {
     }
 
     async fn download(&self, watch: Watch) -> anyhow::Result<Installed> {
-        let settings = HubSettings::from_environment()?;
-        let patience = Patience::default();
         eprintln!("looking for {} …", self.name);
-        let source = resolve(self.name, &settings, patience.waits).await?;
-        if let Some(installed) = self.already_there(&source.name)? {
-            return Ok(installed);
-        }
-        let terms = Terms { patience, watch: watch.clone(), limit_bytes: None };
-        let download = Download::begin(self.store, source, terms).await?;
-        let kept_bytes = download.done_bytes();
-        let forecast = match self.forecast(&download).await {
-            Ok(forecast) => forecast,
-            Err(error) => {
-                // What a broken connection or an earlier pull has left is worth keeping.
-                if !error.is::<PullError>() && kept_bytes == 0 {
-                    download.forget();
-                }
-                return Err(error);
-            }
+        let stop = watch.stop.clone();
+        let terms = Terms { patience: Patience::default(), watch, limit_bytes: None };
+        let prepared = match prepare(self.name, self.store, terms, self.engine).await? {
+            Found::Here(installed) => return Ok(installed),
+            Found::ToCome(prepared) => prepared,
         };
-        let preview = Preview {
-            name: &download.source().name,
-            from: &download.source().from,
-            licence: download.source().licence.as_deref(),
-            folder: self.store.root(),
-            file_count: download.file_count(),
-            total_bytes: download.total_bytes(),
-            kept_bytes,
-            free_bytes: download.free_bytes()?,
-            forecast: forecast.as_ref(),
+        let answer = match prepared.preview(self.store) {
+            Ok(preview) => preview.ask(self.consent, self.purpose, &stop).await,
+            Err(error) => Err(error.into()),
         };
-        let answer = preview.ask(self.consent, self.purpose, &watch.stop).await;
         if !matches!(answer, Ok(Answer::GoOn)) {
-            if kept_bytes == 0 {
-                download.forget();
-            }
+            prepared.decline();
             answer?;
             return Err(anyhow!("declined: {} was not downloaded", self.name));
         }
+        let Prepared { download, progress, .. } = *prepared;
         let total_bytes = download.total_bytes();
-        Ok(Meter::new(total_bytes).watch(&watch.progress, download.run()).await?)
+        Ok(Meter::new(total_bytes).watch(&progress, download.run()).await?)
     }
+}
 
-    /// A short name may turn out to be a model that is here under its long one.
-    fn already_there(&self, name: &str) -> Result<Option<Installed>, PullError> {
-        let models = self.store.models()?;
-        Ok(models.into_iter().find(|installed| installed.name == name))
+/// What a name has led to.
+pub enum Found {
+    /// It is here already: a short name may mean a model that is here under its long one.
+    Here(Installed),
+    /// It can be downloaded.
+    ToCome(Box<Prepared>),
+}
+
+/// A download that can begin, and what is known about the model.
+pub struct Prepared {
+    pub download: Download,
+    /// Missing where the metadata cannot be had by itself.
+    pub forecast: Option<Forecast>,
+    progress: Arc<Progress>,
+    /// What an earlier pull has left.
+    kept_bytes: u64,
+}
+
+/// Finds what a name stands for, and whether it can be run here.
+///
+/// Errors: everything that [`PullError`] names; a model that this engine cannot run.
+pub async fn prepare(
+    name: &ModelName,
+    store: &Store,
+    terms: Terms,
+    engine: &Configure<'_>,
+) -> anyhow::Result<Found> {
+    let settings = HubSettings::from_environment()?;
+    let source = resolve(name, &settings, terms.patience.waits).await?;
+    let here = store.models()?.into_iter().find(|installed| installed.name == source.name);
+    if let Some(installed) = here {
+        return Ok(Found::Here(installed));
     }
-
-    /// What the model would take here; nothing where its metadata cannot be had by itself.
-    async fn forecast(&self, download: &Download) -> anyhow::Result<Option<Forecast>> {
-        if !download.has_heads() {
-            return Ok(None);
+    let progress = terms.watch.progress.clone();
+    let download = Download::begin(store, source, terms).await?;
+    let kept_bytes = download.done_bytes();
+    match forecast(&download, engine).await {
+        Ok(forecast) => {
+            Ok(Found::ToCome(Box::new(Prepared { download, forecast, progress, kept_bytes })))
         }
-        let mut tries = HEAD_PIECES.into_iter().peekable();
-        while let Some(pieces) = tries.next() {
-            let path = download.fetch_heads(pieces).await?;
-            let config = (self.engine)(ModelSource::Path(path))?;
-            match Engine::forecast(&config) {
-                Ok(forecast) => return Ok(Some(forecast)),
-                // There may be more of the metadata behind what was fetched.
-                Err(OpenError::ModelFile(_)) if tries.peek().is_some() => {}
-                Err(error) => {
-                    let name = &download.source().name;
-                    return Err(anyhow!(
-                        "{name} cannot be run here, it is not downloaded: {error}"
-                    ));
-                }
+        Err(error) => {
+            // What a broken connection or an earlier pull has left is worth keeping.
+            if !error.is::<PullError>() && kept_bytes == 0 {
+                download.forget();
+            }
+            Err(error)
+        }
+    }
+}
+
+impl Prepared {
+    /// The licence, as the hub or the file states it.
+    pub fn licence(&self) -> Option<&str> {
+        let stated = self.forecast.as_ref().and_then(|forecast| forecast.licence.as_deref());
+        self.download.source().licence.as_deref().or(stated)
+    }
+
+    /// Nobody wants it; what an earlier pull has left is kept.
+    pub fn decline(self) {
+        if self.kept_bytes == 0 {
+            self.download.forget();
+        }
+    }
+
+    fn preview<'a>(&'a self, store: &'a Store) -> Result<Preview<'a>, PullError> {
+        let Prepared { download, forecast, kept_bytes, .. } = self;
+        Ok(Preview {
+            name: &download.source().name,
+            from: &download.source().from,
+            licence: self.licence(),
+            folder: store.root(),
+            file_count: download.file_count(),
+            total_bytes: download.total_bytes(),
+            kept_bytes: *kept_bytes,
+            free_bytes: download.free_bytes()?,
+            forecast: forecast.as_ref(),
+        })
+    }
+}
+
+/// What the model would take here; nothing where its metadata cannot be had by itself.
+async fn forecast(download: &Download, engine: &Configure<'_>) -> anyhow::Result<Option<Forecast>> {
+    if !download.has_heads() {
+        return Ok(None);
+    }
+    let mut tries = HEAD_PIECES.into_iter().peekable();
+    while let Some(pieces) = tries.next() {
+        let path = download.fetch_heads(pieces).await?;
+        let config = engine(ModelSource::Path(path))?;
+        match Engine::forecast(&config) {
+            Ok(forecast) => return Ok(Some(forecast)),
+            // There may be more of the metadata behind what was fetched.
+            Err(OpenError::ModelFile(_)) if tries.peek().is_some() => {}
+            Err(error) => {
+                let name = &download.source().name;
+                return Err(anyhow!("{name} cannot be run here, it is not downloaded: {error}"));
             }
         }
-        unreachable!("the last try returns")
     }
+    unreachable!("the last try returns")
 }

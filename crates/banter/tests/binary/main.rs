@@ -2,5 +2,6 @@
 
 mod engine;
 mod models;
+mod picker;
 mod serve;
 mod support;

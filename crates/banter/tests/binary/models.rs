@@ -13,18 +13,18 @@ use rustix::pty::OpenptFlags;
 
 use crate::support::*;
 
-const SMALL: &str = "Qwen/Qwen2.5-0.5B-Instruct-GGUF";
+pub const SMALL: &str = "Qwen/Qwen2.5-0.5B-Instruct-GGUF";
 const RESEARCH: &str = "Qwen/Qwen2.5-3B-Instruct-GGUF";
 /// A model that runs, whatever the hub calls it.
 const MODEL: &[u8] = include_bytes!("../../assets/banter-demo.gguf");
 
-struct World {
-    hub: FakeHub,
-    models: tempfile::TempDir,
+pub struct World {
+    pub hub: FakeHub,
+    pub models: tempfile::TempDir,
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         let hub = FakeHub::start();
         hub.add(SMALL, "qwen2.5-0.5b-instruct-q8_0.gguf", MODEL);
         hub.license(SMALL, "apache-2.0");
@@ -33,7 +33,7 @@ impl World {
         World { hub, models: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = banter(arguments);
         command.env("HF_ENDPOINT", self.hub.url()).env("BANTER_MODELS_DIR", self.models.path());
         command

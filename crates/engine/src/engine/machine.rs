@@ -28,6 +28,11 @@ const VERSION_1: GroupFiles = GroupFiles {
 const VERSION_2: GroupFiles =
     GroupFiles { limit: "memory.max", usage: "memory.current", reclaimable: "inactive_file" };
 
+/// Memory that this process may still take, in bytes, if known.
+pub fn available_memory_bytes() -> Option<u64> {
+    Machine::here().available_memory_bytes()
+}
+
 impl Machine {
     /// The machine this runs on.
     pub fn here() -> Machine {

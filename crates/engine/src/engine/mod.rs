@@ -43,6 +43,7 @@ pub use generation::{
     Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
     MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
 };
+pub use machine::available_memory_bytes;
 pub use memory::MemoryError;
 pub use status::{Counters, Heartbeat, LONGEST_SILENCE};
 

@@ -142,8 +142,22 @@ impl KnownModel {
         self.weights * bits.map_or(160, |(_, tenths)| *tenths) / 80
     }
 
+    /// About the memory it needs for one long conversation, in bytes. What it is exactly is told by
+    /// the file's own metadata.
+    pub fn memory_bytes(&self, quantisation: &str) -> u64 {
+        const CONTEXT_TOKENS: u64 = 8_192;
+        const WORKING_BYTES: u64 = 512 << 20;
+        // Types without kernels of their own are held as Q8_0.
+        let held_as = match quantisation {
+            "q4_0" | "fp16" => quantisation,
+            _ => "q8_0",
+        };
+        let context = self.kv_bytes_per_token() * CONTEXT_TOKENS;
+        self.file_bytes(held_as) + context + WORKING_BYTES
+    }
+
     /// Memory of keys and values for one token at 16 bits, in bytes.
-    pub fn kv_bytes_per_token(&self) -> u64 {
+    fn kv_bytes_per_token(&self) -> u64 {
         let sides_and_bytes = 2 * 2;
         self.layers * self.kv_heads * self.head_dim * sides_and_bytes
     }

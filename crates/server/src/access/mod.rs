@@ -16,7 +16,7 @@ pub use host::PublicUrl;
 pub use keys::{KeyHash, make_key};
 pub use origin::Origin;
 pub(crate) use sessions::COOKIE;
-pub use sessions::Sessions;
+pub use sessions::{Right, Sessions};
 pub(crate) use tries::Caller;
 
 use crate::config::ServerConfig;
@@ -32,6 +32,7 @@ pub(crate) struct Access {
     public_urls: Vec<PublicUrl>,
     allow_origins: Vec<Origin>,
     keys: Vec<KeyHash>,
+    admin_keys: Vec<KeyHash>,
     allow_file_pages: bool,
     insecure: bool,
     sessions: Arc<Sessions>,
@@ -48,6 +49,15 @@ pub(crate) enum Door {
     /// The socket: keyed, takes the key from the query too, and is where pages opened from disk
     /// may be admitted.
     Socket,
+    /// What changes the server for everybody: open to this machine and to those with an admin key,
+    /// from our own page or a program.
+    Admin,
+}
+
+impl Door {
+    fn needed(self) -> Right {
+        if self == Door::Admin { Right::Administer } else { Right::Talk }
+    }
 }
 
 /// A request as far as the rules look at it.
@@ -81,6 +91,8 @@ pub(crate) enum Refusal {
     FilePage,
     /// 401: a key is needed.
     KeyNeeded,
+    /// 403: this is for administrators, or not for pages of other origins.
+    AdminOnly,
     /// 429: too many wrong keys from this address.
     TooManyTries,
 }
@@ -92,6 +104,7 @@ impl Access {
             public_urls: config.public_urls.clone(),
             allow_origins: config.allow_origins.clone(),
             keys: config.keys.clone(),
+            admin_keys: config.admin_keys.clone(),
             allow_file_pages: config.allow_file_pages,
             insecure: config.insecure,
             sessions,
@@ -103,9 +116,11 @@ impl Access {
     pub(crate) fn admit(&self, visit: &Visit<'_>, door: Door) -> Result<Guest, Refusal> {
         let host = self.host(visit)?;
         let guest = self.origin(visit, &host, door)?;
-        let is_exempt = self.insecure
-            || (host.is_local() && visit.peer.is_loopback() && !came_through_a_proxy(visit));
-        if door == Door::Open || is_exempt {
+        let is_here = host.is_local() && visit.peer.is_loopback() && !came_through_a_proxy(visit);
+        if door == Door::Admin && guest != Guest::Ordinary {
+            return Err(Refusal::AdminOnly);
+        }
+        if door == Door::Open || is_here || (self.insecure && door != Door::Admin) {
             return Ok(guest);
         }
         self.check_credentials(visit, door)?;
@@ -159,14 +174,20 @@ impl Access {
     }
 
     fn check_credentials(&self, visit: &Visit<'_>, door: Door) -> Result<(), Refusal> {
-        if keys::session_cookie(visit.headers).any(|token| self.sessions.knows(token)) {
+        let cookies = keys::session_cookie(visit.headers);
+        let of_session = cookies.filter_map(|token| self.sessions.right_of(token)).max();
+        if of_session >= Some(door.needed()) {
             return Ok(());
         }
         let presented = keys::presented(visit, door);
-        if presented.is_empty() {
-            return Err(Refusal::KeyNeeded);
-        }
-        self.try_keys(Caller::of(visit.peer, visit.headers), &presented)
+        let right = match (presented.is_empty(), of_session) {
+            (true, Some(right)) => right,
+            // Where no key is asked for there is none to be given.
+            (true, None) if self.insecure => return Err(Refusal::AdminOnly),
+            (true, None) => return Err(Refusal::KeyNeeded),
+            (false, _) => self.try_keys(Caller::of(visit.peer, visit.headers), &presented)?,
+        };
+        if right >= door.needed() { Ok(()) } else { Err(Refusal::AdminOnly) }
     }
 
     /// Exchanges a one-time code or a key for a session; the token goes into the cookie.
@@ -175,27 +196,32 @@ impl Access {
         caller: Caller,
         secret: Secret<'_>,
     ) -> Result<String, Refusal> {
-        match secret {
+        let right = match secret {
             Secret::Key(key) => self.try_keys(caller, &[key.to_owned()])?,
             Secret::Code(code) => {
                 if self.tries.is_exhausted(caller) {
                     return Err(Refusal::TooManyTries);
                 }
-                if !self.sessions.redeem(code) {
+                self.sessions.redeem(code).ok_or_else(|| {
                     self.tries.count_wrong(caller);
-                    return Err(Refusal::KeyNeeded);
-                }
+                    Refusal::KeyNeeded
+                })?
             }
-        }
-        Ok(self.sessions.open())
+        };
+        Ok(self.sessions.open(right))
     }
 
-    fn try_keys(&self, caller: Caller, presented: &[String]) -> Result<(), Refusal> {
+    /// The highest right that one of these keys gives.
+    fn try_keys(&self, caller: Caller, presented: &[String]) -> Result<Right, Refusal> {
         if self.tries.is_exhausted(caller) {
             return Err(Refusal::TooManyTries);
         }
-        if presented.iter().any(|candidate| keys::is_one_of(&self.keys, candidate)) {
-            return Ok(());
+        let is_one_of = |keys: &[KeyHash]| presented.iter().any(|key| keys::is_one_of(keys, key));
+        if is_one_of(&self.admin_keys) {
+            return Ok(Right::Administer);
+        }
+        if is_one_of(&self.keys) {
+            return Ok(Right::Talk);
         }
         self.tries.count_wrong(caller);
         Err(Refusal::KeyNeeded)

@@ -16,6 +16,15 @@ const MAX_SESSIONS: usize = 4_096;
 
 type Hash = [u8; 32];
 
+/// What someone may do. The higher right includes the lower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// Have conversations.
+    Talk,
+    /// Change the server for everybody.
+    Administer,
+}
+
 /// Codes and sessions that are valid now. Only hashes are kept, so looking one up tells nothing
 /// through its time.
 #[derive(Default)]
@@ -26,48 +35,51 @@ pub struct Sessions {
 
 #[derive(Default)]
 struct Expiring {
-    until: HashMap<Hash, Instant>,
+    until: HashMap<Hash, (Instant, Right)>,
 }
 
 impl Sessions {
-    /// Makes a code for a link: valid for ten minutes, once.
-    pub fn make_code(&self) -> String {
+    /// Makes a code for a link that gives this right: valid for ten minutes, once.
+    pub fn make_code(&self, right: Right) -> String {
         let code = random_token();
-        lock(&self.codes).add(hash(&code), CODE_LIFETIME, MAX_CODES);
+        lock(&self.codes).add(hash(&code), right, CODE_LIFETIME, MAX_CODES);
         code
     }
 
-    /// Whether the code is valid; it is not afterwards.
-    pub(super) fn redeem(&self, code: &str) -> bool {
-        let until = lock(&self.codes).until.remove(&hash(code));
-        until.is_some_and(|until| Instant::now() < until)
+    /// The right that a code gives, if it is valid; it is not afterwards.
+    pub(super) fn redeem(&self, code: &str) -> Option<Right> {
+        still_valid(lock(&self.codes).until.remove(&hash(code)))
     }
 
-    /// Opens a session and returns its token.
-    pub(super) fn open(&self) -> String {
+    /// Opens a session with this right and returns its token.
+    pub(super) fn open(&self, right: Right) -> String {
         let token = random_token();
-        lock(&self.sessions).add(hash(&token), SESSION_LIFETIME, MAX_SESSIONS);
+        lock(&self.sessions).add(hash(&token), right, SESSION_LIFETIME, MAX_SESSIONS);
         token
     }
 
-    pub(super) fn knows(&self, token: &str) -> bool {
-        let until = lock(&self.sessions).until.get(&hash(token)).copied();
-        until.is_some_and(|until| Instant::now() < until)
+    /// The right of a session, if it is one.
+    pub(super) fn right_of(&self, token: &str) -> Option<Right> {
+        still_valid(lock(&self.sessions).until.get(&hash(token)).copied())
     }
 }
 
 impl Expiring {
-    fn add(&mut self, hash: Hash, lifetime: Duration, limit: usize) {
+    fn add(&mut self, hash: Hash, right: Right, lifetime: Duration, limit: usize) {
         let now = Instant::now();
-        self.until.retain(|_, until| now < *until);
+        self.until.retain(|_, (until, _)| now < *until);
         if self.until.len() >= limit
-            && let Some(oldest) = self.until.iter().min_by_key(|(_, until)| **until)
+            && let Some(oldest) = self.until.iter().min_by_key(|(_, (until, _))| *until)
         {
             let oldest = *oldest.0;
             self.until.remove(&oldest);
         }
-        self.until.insert(hash, now + lifetime);
+        self.until.insert(hash, (now + lifetime, right));
     }
+}
+
+fn still_valid(found: Option<(Instant, Right)>) -> Option<Right> {
+    found.filter(|(until, _)| Instant::now() < *until).map(|(_, right)| right)
 }
 
 fn lock(expiring: &Mutex<Expiring>) -> std::sync::MutexGuard<'_, Expiring> {
@@ -92,21 +104,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_code_is_valid_once_and_for_ten_minutes() {
         let sessions = Sessions::default();
-        let code = sessions.make_code();
-        assert!(sessions.redeem(&code));
-        assert!(!sessions.redeem(&code));
-        let late = sessions.make_code();
+        let code = sessions.make_code(Right::Administer);
+        assert_eq!(sessions.redeem(&code), Some(Right::Administer));
+        assert_eq!(sessions.redeem(&code), None);
+        let late = sessions.make_code(Right::Talk);
         tokio::time::advance(CODE_LIFETIME).await;
-        assert!(!sessions.redeem(&late));
+        assert_eq!(sessions.redeem(&late), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn at_the_limit_the_oldest_session_goes() {
         let sessions = Sessions::default();
-        let first = sessions.open();
+        let first = sessions.open(Right::Talk);
         tokio::time::advance(Duration::from_secs(1)).await;
-        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.open()).collect();
-        assert!(!sessions.knows(&first));
-        assert!(others.iter().all(|token| sessions.knows(token)));
+        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.open(Right::Talk)).collect();
+        assert_eq!(sessions.right_of(&first), None);
+        assert!(others.iter().all(|token| sessions.right_of(token) == Some(Right::Talk)));
     }
 }

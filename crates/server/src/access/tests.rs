@@ -4,6 +4,7 @@ use super::*;
 use axum::http::{HeaderName, HeaderValue};
 
 const KEY: &str = "the-key";
+const ADMIN_KEY: &str = "the-admin-key";
 const PORT: u16 = 7860;
 
 fn config() -> ServerConfig {
@@ -11,6 +12,7 @@ fn config() -> ServerConfig {
         public_urls: vec![PublicUrl::parse("https://chat.example/talk/").expect("url")],
         allow_origins: vec![Origin::parse("https://wiki.example").expect("origin")],
         keys: vec![KeyHash::of(KEY)],
+        admin_keys: vec![KeyHash::of(ADMIN_KEY)],
         ..ServerConfig::default()
     }
 }
@@ -134,7 +136,7 @@ fn a_public_host_needs_the_key_from_everywhere() {
 #[test]
 fn all_carriers_of_a_key_give_the_same_rights() {
     let access = access(&config());
-    let cookie = format!("a=b; {COOKIE}={}", access.sessions.open());
+    let cookie = format!("a=b; {COOKIE}={}", access.sessions.open(Right::Talk));
     let cookie: &'static str = Box::leak(cookie.into_boxed_str());
     let carriers = [
         ("authorization", "Bearer the-key"),
@@ -253,13 +255,60 @@ fn pages_opened_from_disk_are_admitted_to_the_socket_only_and_only_if_allowed() 
 fn a_code_is_exchanged_for_a_session() {
     let access = access(&config());
     let caller = Caller::of("203.0.113.5".parse().expect("address"), &HeaderMap::new());
-    let code = access.sessions.make_code();
+    let code = access.sessions.make_code(Right::Administer);
     assert_eq!(access.open_session(caller, Secret::Code("wrong")), Err(Refusal::KeyNeeded));
     let token = access.open_session(caller, Secret::Code(&code)).expect("a valid code");
-    assert!(access.sessions.knows(&token));
+    assert_eq!(access.sessions.right_of(&token), Some(Right::Administer));
     assert_eq!(access.open_session(caller, Secret::Code(&code)), Err(Refusal::KeyNeeded));
     assert_eq!(access.open_session(caller, Secret::Key("wrong")), Err(Refusal::KeyNeeded));
-    access.open_session(caller, Secret::Key(KEY)).expect("the key");
+    let token = access.open_session(caller, Secret::Key(KEY)).expect("the key");
+    assert_eq!(access.sessions.right_of(&token), Some(Right::Talk));
+    let token = access.open_session(caller, Secret::Key(ADMIN_KEY)).expect("the other key");
+    assert_eq!(access.sessions.right_of(&token), Some(Right::Administer));
+}
+
+#[test]
+fn the_server_is_changed_from_here_or_with_an_admin_key_only() {
+    let access = access(&config());
+    let admin = |host| case(host).at(Door::Admin);
+    let session = |right| -> &'static str {
+        let cookie = format!("{COOKIE}={}", access.sessions.open(right));
+        Box::leak(cookie.into_boxed_str())
+    };
+    check(&access, admin(LOCAL), Ok(Guest::Ordinary));
+    check(&access, admin(LOCAL).with("origin", "http://localhost:7860"), Ok(Guest::Ordinary));
+    check(&access, admin(LOCAL).with("x-forwarded-for", "10.0.0.1"), Err(Refusal::KeyNeeded));
+    let elsewhere = || admin("chat.example").from("203.0.113.5");
+    check(&access, elsewhere(), Err(Refusal::KeyNeeded));
+    check(&access, elsewhere().with("x-api-key", "wrong"), Err(Refusal::KeyNeeded));
+    check(&access, elsewhere().with("x-api-key", KEY), Err(Refusal::AdminOnly));
+    check(&access, elsewhere().with("x-api-key", ADMIN_KEY), Ok(Guest::Ordinary));
+    check(&access, elsewhere().with("cookie", session(Right::Talk)), Err(Refusal::AdminOnly));
+    check(&access, elsewhere().with("cookie", session(Right::Administer)), Ok(Guest::Ordinary));
+    let both = elsewhere().with("cookie", session(Right::Talk)).with("x-api-key", ADMIN_KEY);
+    check(&access, both, Ok(Guest::Ordinary));
+    // An admin key opens everything else, too.
+    let talking = case("chat.example").with("x-api-key", ADMIN_KEY);
+    check(&access, talking.at(Door::Socket), Ok(Guest::Ordinary));
+}
+
+#[test]
+fn pages_of_others_never_change_the_server() {
+    let access = access(&ServerConfig { allow_file_pages: true, ..config() });
+    let here = || case(LOCAL).at(Door::Admin).with("x-api-key", ADMIN_KEY);
+    check(&access, here().with("origin", "https://wiki.example"), Err(Refusal::AdminOnly));
+    check(&access, here().with("origin", "null"), Err(Refusal::FilePage));
+    check(&access, here().with("origin", "https://evil.example"), Err(Refusal::ForeignOrigin));
+}
+
+#[test]
+fn strangers_of_an_insecure_server_do_not_change_it() {
+    let access = access(&ServerConfig { insecure: true, ..config() });
+    let elsewhere = || case("chat.example").from("203.0.113.5");
+    check(&access, elsewhere(), Ok(Guest::Ordinary));
+    check(&access, elsewhere().at(Door::Admin), Err(Refusal::AdminOnly));
+    check(&access, elsewhere().at(Door::Admin).with("x-api-key", ADMIN_KEY), Ok(Guest::Ordinary));
+    check(&access, case(LOCAL).at(Door::Admin), Ok(Guest::Ordinary));
 }
 
 #[test]

@@ -30,12 +30,13 @@ pub struct EngineBackend {
 }
 
 impl EngineBackend {
-    /// Puts an engine behind the seam.
-    pub fn new(engine: Engine) -> EngineBackend {
+    /// Puts an engine behind the seam; `is_demo` if its model is the small one of the binary.
+    pub fn new(engine: Engine, is_demo: bool) -> EngineBackend {
         let loaded = engine.info();
         let sampling = defaults_of(&loaded.sampling_defaults);
         let info = BackendInfo {
             name: loaded.name.clone(),
+            is_demo,
             licence: loaded.licence.clone(),
             parameters: Some(loaded.parameters),
             weights_bytes: Some(loaded.weight_bytes),

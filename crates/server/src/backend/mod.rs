@@ -138,6 +138,8 @@ pub enum Health {
 pub struct BackendInfo {
     /// Name of the model.
     pub name: String,
+    /// Whether it is the small model that comes with the binary; the page says so.
+    pub is_demo: bool,
     /// Its licence, if the file names one.
     pub licence: Option<String>,
     /// How many parameters it has, if that is known.

@@ -50,6 +50,7 @@ impl RemoteBackend {
         let usual = about.kind.defaults();
         let info = BackendInfo {
             name: about.model.clone(),
+            is_demo: false,
             licence: None,
             parameters: about.parameters,
             weights_bytes: about.weights_bytes,

@@ -36,6 +36,7 @@ impl Default for ScriptedBackend {
     fn default() -> Self {
         let info = BackendInfo {
             name: "scripted".into(),
+            is_demo: false,
             licence: Some("Apache-2.0".into()),
             parameters: Some(0),
             weights_bytes: Some(0),
@@ -54,6 +55,20 @@ impl Default for ScriptedBackend {
 }
 
 impl ScriptedBackend {
+    /// The same, passing itself off as the model that comes with the binary.
+    pub fn demo() -> ScriptedBackend {
+        let mut backend = ScriptedBackend::default();
+        backend.info.is_demo = true;
+        backend
+    }
+
+    /// The same under another name.
+    pub fn named(name: &str) -> ScriptedBackend {
+        let mut backend = ScriptedBackend::default();
+        name.clone_into(&mut backend.info.name);
+        backend
+    }
+
     /// What it has done so far; goes on counting.
     pub fn counters(&self) -> Arc<ScriptedCounters> {
         self.counters.clone()

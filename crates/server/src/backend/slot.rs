@@ -53,7 +53,12 @@ impl BackendSlot {
 
     /// Puts a backend in place. Answers that another has begun go on; new ones come from this one.
     pub fn fill(&self, backend: impl Backend) {
-        self.put(Place::Filled(Arc::new(backend)));
+        self.fill_with(Arc::new(backend));
+    }
+
+    /// The same with a backend that is shared already.
+    pub fn fill_with(&self, backend: Arc<dyn Backend>) {
+        self.put(Place::Filled(backend));
     }
 
     fn put(&self, place: Place) {

@@ -41,7 +41,7 @@ pub(super) async fn info(State(shared): State<Arc<Shared>>) -> Result<Response<B
         version: env!("CARGO_PKG_VERSION"),
         model: ModelInfo {
             name: loaded.name.clone(),
-            demo: config.demo_model,
+            demo: loaded.is_demo,
             parameters: loaded.parameters,
             licence: loaded.licence.clone(),
             weights_bytes: loaded.weights_bytes,
@@ -119,7 +119,7 @@ fn busy_tokenizing() -> ApiError {
 
 /// Reads a body that must be declared as JSON: that is what keeps pages of other origins from
 /// sending it without the browser asking first.
-async fn read_json<T: DeserializeOwned>(
+pub(super) async fn read_json<T: DeserializeOwned>(
     shared: &Shared,
     request: Request<Body>,
 ) -> Result<T, ApiError> {
@@ -138,7 +138,7 @@ async fn read_json<T: DeserializeOwned>(
         .map_err(|error| ApiError::Fault(Fault::BadJson { reason: error.to_string() }))
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     let body = serde_json::to_string(body).expect("bodies are plain data");
     let mut response = (status, body).into_response();
     let kind = HeaderValue::from_static("application/json");

@@ -1,6 +1,7 @@
 //! The one place that turns what is wrong into a response.
 
 use crate::access::Refusal;
+use crate::models::Refused;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -20,6 +21,8 @@ pub(super) enum ApiError {
     Forbidden,
     /// 403: a page opened from disk.
     FilePage,
+    /// 403: something for administrators only.
+    AdminOnly,
     /// 404.
     NotFound,
     /// 405.
@@ -38,6 +41,10 @@ pub(super) enum ApiError {
     TooManyTries,
     /// 501: the engine behind this server does not count tokens.
     NoTokenizer,
+    /// 501: this server has no models of its own.
+    NoModels,
+    /// What was asked of the models cannot be done.
+    Models(Refused),
     /// 503: no room for another connection.
     Full,
     /// 503: the model is still loading.
@@ -63,6 +70,11 @@ impl ApiError {
                 StatusCode::FORBIDDEN,
                 "file_page",
                 "pages opened from disk may not connect; --allow-file-pages admits them",
+            ),
+            ApiError::AdminOnly => (
+                StatusCode::FORBIDDEN,
+                "admin_only",
+                "this is for administrators: from this machine, or with --admin-key",
             ),
             ApiError::NotFound => (StatusCode::NOT_FOUND, "not_found", "there is nothing here"),
             ApiError::MethodNotAllowed => {
@@ -102,7 +114,14 @@ impl ApiError {
             ApiError::Unreachable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unreachable", "the engine cannot be reached yet")
             }
-            ApiError::Fault(_) => unreachable!("a fault is written by itself"),
+            ApiError::NoModels => (
+                StatusCode::NOT_IMPLEMENTED,
+                "no_models",
+                "another engine computes here, with models of its own",
+            ),
+            ApiError::Fault(_) | ApiError::Models(_) => {
+                unreachable!("these are written by themselves")
+            }
         };
         (status, HttpError { code, message })
     }
@@ -116,8 +135,15 @@ impl From<Refusal> for ApiError {
             Refusal::ForeignOrigin => ApiError::Forbidden,
             Refusal::FilePage => ApiError::FilePage,
             Refusal::KeyNeeded => ApiError::Unauthorized,
+            Refusal::AdminOnly => ApiError::AdminOnly,
             Refusal::TooManyTries => ApiError::TooManyTries,
         }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> ApiError {
+        ApiError::Models(refused)
     }
 }
 
@@ -131,6 +157,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
         let (status, json) = match &self {
             ApiError::Fault(fault) => (status_of(fault), fault.to_json()),
+            ApiError::Models(refused) => (refused.status(), refused.to_json()),
             other => {
                 let (status, words) = other.parts();
                 (status, words.to_json())

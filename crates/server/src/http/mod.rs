@@ -6,6 +6,7 @@ mod api;
 mod assets;
 mod error;
 mod headers;
+mod models;
 mod upgrade;
 
 use crate::access::{Access, Door, Guest, Refusal, Visit};
@@ -59,6 +60,10 @@ impl Routes {
             .route("/tokenize", post(api::tokenize))
             .route("/api/info", get(api::info))
             .route("/api/session", post(api::session))
+            .route("/api/models", get(models::list))
+            .route("/api/models/pull", post(models::pull))
+            .route("/api/models/stop", post(models::stop))
+            .route("/api/models/switch", post(models::switch))
             .fallback(get(asset))
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
             .with_state(shared.clone());
@@ -156,6 +161,7 @@ impl Refusal {
                                   --allow-file-pages admits it"
             }
             Refusal::KeyNeeded => "a key is needed",
+            Refusal::AdminOnly => "an administrator is needed; --admin-key makes one",
             Refusal::TooManyTries => "too many wrong keys from one address",
         }
     }
@@ -167,7 +173,8 @@ fn door(method: &Method, path: &str) -> Door {
         "/ws" => Door::Socket,
         // Browsers ask for permission without credentials.
         _ if method == Method::OPTIONS => Door::Open,
-        "/tokenize" | "/api/info" => Door::Keyed,
+        "/tokenize" | "/api/info" | "/api/models" => Door::Keyed,
+        _ if path.starts_with("/api/models/") => Door::Admin,
         _ => Door::Open,
     }
 }

@@ -6,6 +6,7 @@ pub mod raw;
 
 use banter_server::access::Sessions;
 use banter_server::backend::{Backend, ScriptedBackend, ScriptedCounters};
+use banter_server::models::Library;
 use banter_server::{Server, ServerConfig, run};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
@@ -48,6 +49,18 @@ impl TestServer {
     pub async fn start_with(config: ServerConfig, backend: impl Backend) -> TestServer {
         let server = Server::new(impatient(config));
         server.slot().fill(backend);
+        TestServer::serve(server, Arc::default()).await
+    }
+
+    /// A server whose models can be pulled and switched between.
+    pub async fn start_with_models(
+        config: ServerConfig,
+        library: Arc<dyn Library>,
+        current: &str,
+    ) -> TestServer {
+        let server = Server::new(impatient(config));
+        server.slot().fill(ScriptedBackend::named(current));
+        let server = server.with_models(library, Some(current.to_owned()));
         TestServer::serve(server, Arc::default()).await
     }
 

@@ -1,0 +1,294 @@
+//! The models of this machine as the page sees them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, anyhow};
+use banter_engine::engine::{Engine, Forecast, MemoryError, OpenError, available_memory_bytes};
+use banter_engine::model_file::ModelSource;
+use banter_protocol::http::{ModelEntry, ModelPlace};
+use banter_remote::PullError;
+use banter_remote::download::{Patience, Terms, Watch};
+use banter_remote::hub::{KNOWN, KnownModel, is_open_licence};
+use banter_remote::store::{HalfThere, Installed, Store};
+use banter_server::backend::{Backend, EngineBackend};
+use banter_server::models::{Library, PullFailure, Wanted};
+use tracing::info;
+
+use super::Chosen;
+use super::pull::{Found, Prepared, prepare};
+use crate::config::Config;
+use crate::options::OptionError;
+use crate::serve;
+
+const DEMO_NAME: &str = "demo";
+const DEMO_LICENCE: &str = "Apache-2.0";
+const DEMO_BYTES: &[u8] = include_bytes!("../../assets/banter-demo.gguf");
+
+/// The demo model, so that a first conversation needs no download.
+pub fn demo() -> Chosen {
+    let source = ModelSource::Embedded { name: "the embedded demo model", bytes: DEMO_BYTES };
+    Chosen { name: DEMO_NAME.to_owned(), source }
+}
+
+/// Pulled models, the demo model, and the one that the program was started with.
+pub struct LocalLibrary {
+    config: Arc<Config>,
+    store: Store,
+    start: Chosen,
+    /// Reading the metadata of a large model takes a while, and it never changes.
+    needs: Mutex<HashMap<PathBuf, Option<u64>>>,
+}
+
+impl LocalLibrary {
+    /// Everything here runs as `config` says; `start` is the model of the start.
+    pub fn new(config: Arc<Config>, start: Chosen) -> LocalLibrary {
+        let store = Store::new(config.models_dir.clone());
+        LocalLibrary { config, store, start, needs: Mutex::default() }
+    }
+
+    /// Loads a model.
+    ///
+    /// Errors: it is damaged or does not fit; what an option has to do with it is named.
+    pub fn open(
+        &self,
+        chosen: &Chosen,
+        progress: &mut dyn FnMut(f32),
+    ) -> anyhow::Result<(Engine, bool)> {
+        let is_demo = matches!(chosen.source, ModelSource::Embedded { .. });
+        let engine_config = serve::engine_config(&self.config, chosen.source.clone())?;
+        let open = Engine::open(engine_config, &mut |loading| progress(loading.fraction));
+        let engine = open.map_err(|error| self.named(error))?;
+        let loaded = engine.info();
+        info!(
+            model = chosen.name,
+            isa = loaded.isa,
+            threads = loaded.threads,
+            context_tokens = loaded.context_tokens,
+            weights = %loaded.weight_types,
+            "model loaded"
+        );
+        Ok((engine, is_demo))
+    }
+
+    /// What the model says about an option names the option and its source.
+    fn named(&self, error: OpenError) -> anyhow::Error {
+        let name = match &error {
+            OpenError::ContextTooLong { .. } => "ctx",
+            OpenError::Memory(MemoryError::CacheTooSmall { .. }) => "kv-memory",
+            _ => return error.into(),
+        };
+        match self.config.places.get(name) {
+            Some(place) => OptionError(format!("{place}: {error}")).into(),
+            None => error.into(),
+        }
+    }
+
+    fn find(&self, name: &str) -> anyhow::Result<Chosen> {
+        if name == self.start.name {
+            return Ok(self.start.clone());
+        }
+        if name == DEMO_NAME {
+            return Ok(demo());
+        }
+        let installed = self.store.models()?.into_iter().find(|installed| installed.name == name);
+        installed.map(Chosen::installed).ok_or_else(|| anyhow!("{name} is not here any more"))
+    }
+
+    /// Memory that a model needs here; nothing if its metadata cannot be read.
+    fn memory_bytes(&self, path: &Path) -> Option<u64> {
+        let needs = || self.needs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = needs().get(path) {
+            return *known;
+        }
+        let config = serve::engine_config(&self.config, ModelSource::Path(path.to_owned())).ok()?;
+        let found = Engine::forecast(&config).ok().as_ref().map(Forecast::memory_bytes);
+        needs().insert(path.to_owned(), found);
+        found
+    }
+
+    fn demo_entry(&self) -> ModelEntry {
+        let config = serve::engine_config(&self.config, demo().source).ok();
+        let forecast = config.and_then(|config| Engine::forecast(&config).ok());
+        ModelEntry {
+            demo: true,
+            ..entry(Row {
+                name: DEMO_NAME.to_owned(),
+                place: ModelPlace::Here,
+                bytes: DEMO_BYTES.len() as u64,
+                done_bytes: DEMO_BYTES.len() as u64,
+                licence: Some(DEMO_LICENCE.to_owned()),
+                memory_bytes: forecast.as_ref().map(Forecast::memory_bytes),
+            })
+        }
+    }
+
+    /// The model of the start, where it is neither the demo model nor a pulled one.
+    fn start_entry(&self, installed: &[Installed]) -> Option<ModelEntry> {
+        let ModelSource::Path(path) = &self.start.source else { return None };
+        if installed.iter().any(|model| model.name == self.start.name) {
+            return None;
+        }
+        let bytes = bytes_at(path);
+        Some(entry(Row {
+            name: self.start.name.clone(),
+            place: ModelPlace::Here,
+            bytes,
+            done_bytes: bytes,
+            licence: None,
+            memory_bytes: self.memory_bytes(path),
+        }))
+    }
+
+    fn installed_entry(&self, model: Installed) -> ModelEntry {
+        entry(Row {
+            memory_bytes: self.memory_bytes(&model.path),
+            name: model.name,
+            place: ModelPlace::Here,
+            bytes: model.bytes,
+            done_bytes: model.bytes,
+            licence: model.licence,
+        })
+    }
+
+    async fn download(&self, wanted: &Wanted, watch: &Watch) -> anyhow::Result<Outcome> {
+        let terms = Terms {
+            patience: Patience::default(),
+            watch: watch.clone(),
+            limit_bytes: self.config.max_models_disk_bytes,
+        };
+        let engine = |source| serve::engine_config(&self.config, source);
+        let preparing = prepare(&wanted.name, &self.store, terms, &engine);
+        let found = tokio::select! {
+            found = preparing => found?,
+            () = watch.stop.cancelled() => return Err(PullError::Stopped.into()),
+        };
+        let prepared = match found {
+            Found::Here(_) => return Ok(Outcome::Pulled),
+            Found::ToCome(prepared) => prepared,
+        };
+        if let Some(objection) = objection(wanted, &prepared) {
+            prepared.decline();
+            return Ok(objection);
+        }
+        prepared.download.run().await?;
+        Ok(Outcome::Pulled)
+    }
+}
+
+/// How far a pull came.
+enum Outcome {
+    Pulled,
+    Licence(String),
+    TooLarge(String),
+}
+
+/// What must be agreed to first.
+fn objection(wanted: &Wanted, prepared: &Prepared) -> Option<Outcome> {
+    let name = &prepared.download.source().name;
+    let terms = prepared.licence().filter(|licence| !is_open_licence(licence));
+    if let Some(licence) = terms.filter(|_| !wanted.accept_licence) {
+        let message = format!("{name} has the licence {licence}, which must be accepted first");
+        return Some(Outcome::Licence(message));
+    }
+    let lack = prepared.forecast.as_ref().and_then(|forecast| forecast.check().err());
+    let lack = lack.filter(|_| !wanted.even_if_too_large)?;
+    Some(Outcome::TooLarge(format!("{name} does not fit here now: {lack}")))
+}
+
+impl Library for LocalLibrary {
+    fn entries(&self) -> Result<Vec<ModelEntry>, String> {
+        let in_words = |error: PullError| error.to_string();
+        let installed = self.store.models().map_err(in_words)?;
+        let half = self.store.half_there().map_err(in_words)?;
+        let is_there = |name: &str| {
+            installed.iter().any(|model| model.name == name)
+                || half.iter().any(|half| half.name == name)
+        };
+        let known: Vec<ModelEntry> =
+            KNOWN.iter().filter(|known| !is_there(&long_name(known))).map(known_entry).collect();
+        let half: Vec<ModelEntry> = half.iter().map(half_entry).collect();
+        let mut entries = vec![self.demo_entry()];
+        entries.extend(self.start_entry(&installed));
+        entries.extend(installed.into_iter().map(|model| self.installed_entry(model)));
+        entries.extend(half);
+        entries.extend(known);
+        Ok(entries)
+    }
+
+    fn pull(&self, wanted: &Wanted, watch: &Watch) -> Result<(), PullFailure> {
+        let failed = |error: anyhow::Error| match error.downcast_ref() {
+            Some(PullError::Stopped) => PullFailure::Stopped(error.to_string()),
+            _ => PullFailure::Failed(format!("{error:#}")),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context("start the thread that downloads").map_err(failed)?;
+        match runtime.block_on(self.download(wanted, watch)).map_err(failed)? {
+            Outcome::Pulled => Ok(()),
+            Outcome::Licence(message) => Err(PullFailure::Licence(message)),
+            Outcome::TooLarge(message) => Err(PullFailure::TooLarge(message)),
+        }
+    }
+
+    fn load(&self, name: &str, progress: &mut dyn FnMut(f32)) -> Result<Arc<dyn Backend>, String> {
+        let open = self.find(name).and_then(|chosen| self.open(&chosen, progress));
+        let (engine, is_demo) = open.map_err(|error| format!("{error:#}"))?;
+        Ok(Arc::new(EngineBackend::new(engine, is_demo)))
+    }
+}
+
+/// What differs between entries.
+struct Row {
+    name: String,
+    place: ModelPlace,
+    bytes: u64,
+    done_bytes: u64,
+    licence: Option<String>,
+    memory_bytes: Option<u64>,
+}
+
+fn entry(row: Row) -> ModelEntry {
+    let Row { name, place, bytes, done_bytes, licence, memory_bytes } = row;
+    let fits = memory_bytes.zip(available_memory_bytes()).map(|(needed, free)| needed <= free);
+    let is_open = licence.as_deref().is_none_or(is_open_licence);
+    ModelEntry { name, place, bytes, done_bytes, licence, is_open, memory_bytes, fits, demo: false }
+}
+
+fn known_entry(known: &KnownModel) -> ModelEntry {
+    entry(Row {
+        name: known.name(),
+        place: ModelPlace::Known,
+        bytes: known.file_bytes(known.quantisation),
+        done_bytes: 0,
+        licence: Some(known.licence.to_owned()),
+        memory_bytes: Some(known.memory_bytes(known.quantisation)),
+    })
+}
+
+fn half_entry(half: &HalfThere) -> ModelEntry {
+    let known = KNOWN.iter().find(|known| long_name(known) == half.name);
+    entry(Row {
+        name: half.name.clone(),
+        place: ModelPlace::Half,
+        bytes: half.total_bytes,
+        done_bytes: half.done_bytes,
+        licence: known.map(|known| known.licence.to_owned()),
+        memory_bytes: known.map(|known| known.memory_bytes(known.quantisation)),
+    })
+}
+
+/// The name that a known model has once it is here.
+fn long_name(known: &KnownModel) -> String {
+    format!("{}-{}", known.name(), known.quantisation)
+}
+
+/// Bytes of a file, or of the files in a folder.
+fn bytes_at(path: &Path) -> u64 {
+    let bytes_of = |path: &Path| path.metadata().map_or(0, |found| found.len());
+    if !path.is_dir() {
+        return bytes_of(path);
+    }
+    let files = path.read_dir().into_iter().flatten().flatten();
+    files.map(|file| bytes_of(&file.path())).sum()
+}

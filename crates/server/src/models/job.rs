@@ -1,0 +1,102 @@
+//! One pull or one switch, and how it stands.
+
+use super::PullFailure;
+use banter_protocol::http::{JobState, PullPhase, PullReport, SwitchReport};
+use banter_remote::download::{Phase, Watch};
+use tracing::{error, info};
+
+/// A download, under way or over.
+pub(super) struct Pull {
+    name: String,
+    watch: Watch,
+    state: JobState,
+}
+
+impl Pull {
+    pub(super) fn new(name: String) -> Pull {
+        Pull { name, watch: Watch::default(), state: JobState::Running }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.state == JobState::Running
+    }
+
+    pub(super) fn report(&self) -> PullReport {
+        let progress = &self.watch.progress;
+        let (phase, done_bytes) = match progress.phase() {
+            _ if progress.total_bytes() == 0 => (PullPhase::Looking, 0),
+            Phase::Waiting => (PullPhase::Waiting, progress.done_bytes()),
+            Phase::Fetching => (PullPhase::Fetching, progress.done_bytes()),
+            Phase::Checking => (PullPhase::Checking, progress.checked_bytes()),
+        };
+        PullReport {
+            name: self.name.clone(),
+            phase,
+            done_bytes,
+            total_bytes: progress.total_bytes(),
+            state: self.state.clone(),
+        }
+    }
+
+    pub(super) fn end(&mut self, outcome: Result<(), PullFailure>) {
+        let model = &self.name;
+        let (code, message) = match outcome {
+            Ok(()) => {
+                info!(model, "pulled");
+                self.state = JobState::Done;
+                return;
+            }
+            Err(PullFailure::Licence(message)) => ("licence", message),
+            Err(PullFailure::TooLarge(message)) => ("too_large", message),
+            Err(PullFailure::Stopped(message)) => ("stopped", message),
+            Err(PullFailure::Failed(message)) => ("failed", message),
+        };
+        match code {
+            "failed" => error!(model, "not pulled: {message}"),
+            _ => info!(model, "not pulled: {message}"),
+        }
+        self.state = JobState::Failed { code, message };
+    }
+}
+
+/// A change of the model that answers, under way or over.
+pub(super) struct Switch {
+    name: String,
+    /// From 0 to 1.
+    pub(super) progress: f32,
+    state: JobState,
+}
+
+impl Switch {
+    pub(super) fn new(name: String) -> Switch {
+        Switch { name, progress: 0.0, state: JobState::Running }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.state == JobState::Running
+    }
+
+    pub(super) fn report(&self) -> SwitchReport {
+        let Switch { name, progress, state } = self;
+        SwitchReport { name: name.clone(), progress: *progress, state: state.clone() }
+    }
+
+    pub(super) fn end(&mut self, outcome: Result<(), String>) {
+        self.state = match outcome {
+            Ok(()) => JobState::Done,
+            Err(message) => JobState::Failed { code: "failed", message },
+        };
+    }
+}

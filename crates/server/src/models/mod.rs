@@ -1,0 +1,241 @@
+//! Which models there are; pulling them, and switching while the old one goes on answering.
+//!
+//! A pull and a switch have a thread of their own each, and there is one of either at a time. What they
+//! work with is a [`Library`]: folders, hubs and engines are the program's.
+//!
+//! Reading order:
+//! - [`Library`]: the seam.
+//! - [`Models`]: what administrators may do; `job`: one pull or one switch, and how it stands.
+
+mod job;
+
+use crate::backend::{Backend, BackendSlot};
+use axum::http::StatusCode;
+use banter_protocol::http::{ModelEntry, ModelList, ModelPlace, PullReport, SwitchReport};
+use banter_remote::download::Watch;
+use banter_remote::hub::{ModelName, NameError};
+use job::{Pull, Switch};
+use serde_json::json;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use tracing::{error, info};
+
+/// Models as a program has them. Everything here may block; errors are texts for administrators.
+pub trait Library: Send + Sync + 'static {
+    /// Every model that is here, half here, or known by a short name.
+    ///
+    /// Errors: the folder cannot be read.
+    fn entries(&self) -> Result<Vec<ModelEntry>, String>;
+
+    /// Downloads a model; `watch` says how far it is, and ends it.
+    fn pull(&self, wanted: &Wanted, watch: &Watch) -> Result<(), PullFailure>;
+
+    /// Loads a model that is here, beside the one that answers.
+    ///
+    /// Errors: it is damaged, does not fit beside the other, or is gone.
+    fn load(&self, name: &str, progress: &mut dyn FnMut(f32)) -> Result<Arc<dyn Backend>, String>;
+}
+
+/// A model to pull, and what has been agreed to.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its name; never an address or a path.
+    pub name: ModelName,
+    /// A licence with terms of its own is accepted.
+    pub accept_licence: bool,
+    /// It is wanted although it does not fit in memory.
+    pub even_if_too_large: bool,
+}
+
+/// Why a model was not pulled.
+#[derive(Debug)]
+pub enum PullFailure {
+    /// Its licence has terms of its own, which must be accepted first.
+    Licence(String),
+    /// It does not fit in memory; in the words of the engine.
+    TooLarge(String),
+    /// It was stopped; what is here is kept.
+    Stopped(String),
+    /// Everything else.
+    Failed(String),
+}
+
+/// Why something was not begun.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The name is none that may be pulled from here.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// It is not here.
+    #[error("{}: expected a model that is here ({}); GET /api/models lists them", short(.name), .there.join(", "))]
+    NotHere {
+        /// What was asked for.
+        name: String,
+        /// What is here.
+        there: Vec<String>,
+    },
+    /// Another is under way.
+    #[error("{0} is on its way; wait for it or stop it")]
+    Busy(String),
+    /// The folder of models cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// A name as a message repeats it.
+fn short(name: &str) -> String {
+    const SHOWN: usize = 100;
+    let plain = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    format!("{:?}", plain.take(SHOWN).collect::<String>())
+}
+
+impl Refused {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Refused::Name(_) => StatusCode::BAD_REQUEST,
+            Refused::NotHere { .. } => StatusCode::NOT_FOUND,
+            Refused::Busy(_) => StatusCode::CONFLICT,
+            Refused::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        let code = match self {
+            Refused::Name(_) => "bad_name",
+            Refused::NotHere { .. } => "not_here",
+            Refused::Busy(_) => "model_busy",
+            Refused::Unreadable(_) => "internal",
+        };
+        json!({ "error": { "code": code, "message": self.to_string() } }).to_string()
+    }
+}
+
+/// What administrators may do with the models of a server.
+pub(crate) struct Models {
+    library: Arc<dyn Library>,
+    slot: BackendSlot,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<String>,
+    pull: Option<Pull>,
+    switch: Option<Switch>,
+}
+
+impl Models {
+    pub(crate) fn new(
+        library: Arc<dyn Library>,
+        slot: BackendSlot,
+        current: Option<String>,
+    ) -> Arc<Models> {
+        let state = Mutex::new(State { current, ..State::default() });
+        Arc::new(Models { library, slot, state })
+    }
+
+    /// What there is and how it stands. Blocks on the disk.
+    pub(crate) fn list(&self, may_change: bool) -> Result<ModelList, Refused> {
+        let models = self.entries()?;
+        let state = self.state();
+        Ok(ModelList {
+            current: state.current.clone(),
+            may_change,
+            models,
+            pull: state.pull.as_ref().map(Pull::report),
+            switch: state.switch.as_ref().map(Switch::report),
+        })
+    }
+
+    /// Begins to download a model.
+    pub(crate) fn pull(self: &Arc<Models>, wanted: Wanted) -> Result<PullReport, Refused> {
+        let mut state = self.state();
+        if let Some(running) = state.pull.as_ref().filter(|pull| pull.is_running()) {
+            return Err(Refused::Busy(running.name().to_owned()));
+        }
+        let pull = Pull::new(wanted.name.to_string());
+        let (watch, report) = (pull.watch(), pull.report());
+        info!(model = pull.name(), "pull begins");
+        state.pull = Some(pull);
+        drop(state);
+        let models = self.clone();
+        spawn("pull", move || {
+            let outcome = unwinding(|| models.library.pull(&wanted, &watch));
+            let outcome = outcome.unwrap_or_else(|panic| Err(PullFailure::Failed(panic)));
+            let mut state = models.state();
+            let pull = state.pull.as_mut().expect("no other takes its place while it runs");
+            pull.end(outcome);
+        });
+        Ok(report)
+    }
+
+    /// Ends the download that is under way, if one is; what is here is kept.
+    pub(crate) fn stop_pull(&self) {
+        if let Some(pull) = &self.state().pull {
+            pull.watch().stop.cancel();
+        }
+    }
+
+    /// Begins to load a model that is here; the old one answers until then. Blocks on the disk.
+    pub(crate) fn switch(self: &Arc<Models>, name: &str) -> Result<SwitchReport, Refused> {
+        let here = self.entries()?.into_iter().filter(|entry| entry.place == ModelPlace::Here);
+        let there: Vec<String> = here.map(|entry| entry.name).collect();
+        if !there.iter().any(|here| here == name) {
+            return Err(Refused::NotHere { name: name.to_owned(), there });
+        }
+        let mut state = self.state();
+        if let Some(running) = state.switch.as_ref().filter(|switch| switch.is_running()) {
+            return Err(Refused::Busy(running.name().to_owned()));
+        }
+        let switch = Switch::new(name.to_owned());
+        let report = switch.report();
+        state.switch = Some(switch);
+        drop(state);
+        info!(model = name, "switch begins");
+        let (models, name) = (self.clone(), name.to_owned());
+        spawn("switch", move || {
+            let mut progress = |fraction: f32| {
+                if let Some(switch) = &mut models.state().switch {
+                    switch.progress = fraction;
+                }
+            };
+            let loaded = unwinding(|| models.library.load(&name, &mut progress));
+            models.take_over(name, loaded.and_then(|loaded| loaded));
+        });
+        Ok(report)
+    }
+
+    /// Puts what was loaded in the place of what answers, or says why not.
+    fn take_over(&self, name: String, loaded: Result<Arc<dyn Backend>, String>) {
+        let outcome = loaded.map(|backend| self.slot.fill_with(backend));
+        match &outcome {
+            Ok(()) => info!(model = name, "switched"),
+            Err(why) => error!(model = name, "not switched: {why}"),
+        }
+        let mut state = self.state();
+        if outcome.is_ok() {
+            state.current = Some(name);
+        }
+        let switch = state.switch.as_mut().expect("no other takes its place while it runs");
+        switch.end(outcome);
+    }
+
+    fn entries(&self) -> Result<Vec<ModelEntry>, Refused> {
+        self.library.entries().map_err(Refused::Unreadable)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(work);
+    spawned.expect("a process that serves can have two more threads");
+}
+
+/// What is wrong in there must not look as if it went on for ever.
+fn unwinding<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    outcome.map_err(|_| "it failed inside; the log says how".to_owned())
+}
