@@ -19,6 +19,7 @@ import {
   savePreferences,
 } from './conversation/storage';
 import type { Fault } from './conversation/types';
+import { Models } from './models/models.svelte';
 
 /** Used until the server has named its own limit. */
 const ASSUMED_MESSAGE_BYTES = 1 << 20;
@@ -35,6 +36,7 @@ export class Chat {
   /** Whether the conversation will be there after a reload. */
   kept = $state(true);
 
+  readonly models: Models;
   private readonly api: Api;
   private readonly link: Link;
   private readonly buffer = new FrameBuffer((text) =>
@@ -53,6 +55,7 @@ export class Chat {
       clearTimeout: (timer: number) => window.clearTimeout(timer),
       random: Math.random,
     };
+    this.models = new Models(this.api, () => void this.link.probe());
     this.link = new Link(addresses.socket, this.api, this.linkEvents(), clock);
     const messages = loadConversation(browserStorage());
     this.nextId = Math.max(0, ...messages.map(({ id }) => id)) + 1;

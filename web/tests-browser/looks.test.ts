@@ -1,13 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { AxeResults } from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { violations } from './setup/axe';
 import { launchBrowser, NO_TROUBLE, PHONE, visit, type Visit, WIDE } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
 import { type Server, startServer } from './setup/server';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** Everything an answer can hold. */
 const RICH = [
@@ -50,17 +46,6 @@ async function press(chat: ChatPage, text: string): Promise<void> {
     return chat.field.inputValue();
   };
   await expect.poll(pressed, { timeout: 10_000 }).toBe('');
-}
-
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  const results = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run(): Promise<AxeResults> } };
-    return axe.run();
-  });
-  return results.violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ target, failureSummary }) => `${id} ${String(target)} ${failureSummary ?? ''}`),
-  );
 }
 
 describe('accessibility', () => {

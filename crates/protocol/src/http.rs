@@ -20,6 +20,8 @@ pub struct Info {
     pub engine: Option<&'static str>,
     /// Parameters that a request may have; others are refused.
     pub parameters: Vec<&'static str>,
+    /// Whether this server has models to choose from: see `GET /api/models`.
+    pub has_models: bool,
     /// The command that starts a real model, as this server was started.
     pub real_model_command: String,
     /// No key is asked for although the server may be reached from elsewhere.

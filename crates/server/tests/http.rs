@@ -105,6 +105,7 @@ async fn info_tells_a_page_what_it_needs() {
         "defaults": body(&info)["defaults"],
         "engine": null,
         "parameters": body(&info)["parameters"],
+        "has_models": false,
         "real_model_command": "banter serve --model qwen.gguf",
         "insecure": false,
     });

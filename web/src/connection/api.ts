@@ -1,6 +1,7 @@
 /** The server's HTTP routes. Nothing here throws: what can happen is in the return types. */
 
 import type { HistoryEntry } from '../conversation/request';
+import type { ModelList } from '../models/types';
 import type { ServerInfo } from '../conversation/types';
 
 /** Longer than any healthy server takes, short enough not to look like nothing happens. */
@@ -35,11 +36,6 @@ export class Api {
     return facts ? { kind: 'ready', info: facts as unknown as ServerInfo } : { kind: 'away' };
   }
 
-  /** Whether the server answers at all. */
-  async isThere(): Promise<boolean> {
-    return (await this.get('ready')) !== null;
-  }
-
   /** Exchanges a code or a key for a cookie. */
   async signIn(credential: Credential): Promise<'in' | 'refused' | 'too_often' | 'away'> {
     const response = await this.post('api/session', credential);
@@ -56,6 +52,21 @@ export class Api {
     const response = await this.post('tokenize', { messages, max_tokens: maxTokens });
     const count = response?.ok ? (await body(response))?.dropped_messages : null;
     return typeof count === 'number' ? count : null;
+  }
+
+  /** `null` when the server does not answer, or has no models to choose from. */
+  async models(): Promise<ModelList | null> {
+    const response = await this.get('api/models');
+    return response?.ok ? ((await body(response)) as ModelList | null) : null;
+  }
+
+  /** Begins to pull or to switch, or stops a pull. Returns what the server has against it. */
+  async changeModels(what: 'pull' | 'switch' | 'stop', order: object): Promise<string | null> {
+    const response = await this.post(`api/models/${what}`, order);
+    if (!response) return '';
+    if (response.ok) return null;
+    const error = (await body(response))?.error;
+    return (error as { message?: string } | undefined)?.message ?? '';
   }
 
   private get(path: string): Promise<Response | null> {

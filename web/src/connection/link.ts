@@ -65,13 +65,16 @@ export class Link {
 
   /**
    * Makes sure that an open socket still leads somewhere: a phone that changed networks may never
-   * hear that its connection is gone. A slow answer alone is no sign of that.
+   * hear that its connection is gone. A slow answer alone is no sign of that. What the server has
+   * loaded may have changed meanwhile, too.
    */
   async probe(): Promise<void> {
     const { socket } = this;
     if (!socket) return this.start();
-    if (await this.api.isThere()) return;
-    if (this.socket === socket) this.drop({ kind: 'waiting', reason: 'away' });
+    const entry = await this.api.enter();
+    if (this.socket !== socket) return;
+    if (entry.kind === 'ready') this.events.info(entry.info);
+    if (entry.kind === 'away') this.drop({ kind: 'waiting', reason: 'away' });
   }
 
   private async connect(): Promise<void> {

@@ -91,6 +91,8 @@ export interface ServerInfo {
   readonly engine: string | null;
   /** Names, as on the wire, of the parameters that a request may have. */
   readonly parameters: readonly string[];
+  /** Whether there are models to choose from. */
+  readonly has_models: boolean;
   readonly real_model_command: string;
   readonly insecure: boolean;
 }

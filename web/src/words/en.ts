@@ -101,6 +101,7 @@ export const en = {
 
   // Notices that stay.
   demoNotice: 'Demo model: knows very little.',
+  chooseReal: 'Choose another',
   demoCommand: 'For real answers:',
   copyCommand: 'Copy the command',
   insecureNotice: 'This server runs without a key: whoever reaches its address can use it.',
@@ -115,6 +116,44 @@ export const en = {
   tooOften: 'Too many wrong keys. Wait a minute, then try again.',
   codeRefused:
     'This link was used before or is older than ten minutes. Enter the key, or open a new link.',
+
+  // Models.
+  models: 'Models',
+  chooseModel: (current: string) => `Model: ${current}. Choose another`,
+  bytes: (bytes: number, about = false) => `${about ? 'about ' : ''}${showBytes(bytes)}`,
+  needsMemory: (size: string, lacking: boolean) =>
+    `needs ${size} of memory${lacking ? ', more than is free now' : ''}`,
+  answersNow: 'answers now',
+  use: 'Use',
+  useModel: (name: string) => `Use ${name}`,
+  pull: 'Download',
+  pullModel: (name: string) => `Download ${name}`,
+  goOn: (percent: number) => `Go on · ${percent} %`,
+  licenceTerms: (licence: string) =>
+    `Its licence, ${licence}, has terms of its own. Read them where the model is published.`,
+  tooLargeNow: 'It does not fit in the memory that is free now, so it could not be used here.',
+  acceptAndPull: 'Accept and download',
+  pullAnyway: 'Download all the same',
+  cancel: 'Cancel',
+  otherModel: 'Another model',
+  otherModelHint: 'from Hugging Face (hf:) or ModelScope (ms:)',
+  adminHint:
+    'Only administrators download and switch models: from the server itself, or with its admin key.',
+  adminKey: 'Admin key',
+  looking: 'Looking for it…',
+  checking: 'Checking what came…',
+  hubWaits: 'waiting for the hub',
+  perSecond: (size: string) => `${size}/s`,
+  timeLeft: (seconds: number) =>
+    seconds < 90
+      ? `about ${Math.max(1, Math.round(seconds))} s`
+      : `about ${Math.round(seconds / 60)} min`,
+  pulling: (name: string) => `Downloading ${name}`,
+  pullStopped: (name: string) => `${name}: stopped. What came is kept; download it again to go on.`,
+  notPulled: (name: string) => `${name} was not downloaded`,
+  switching: (name: string) => `Loading ${name}`,
+  oldOneAnswers: 'Until it is ready the model of now goes on answering.',
+  notSwitched: (name: string) => `${name} could not be loaded; nothing has changed`,
 
   // Settings.
   close: 'Close',
@@ -141,6 +180,12 @@ export const en = {
 };
 
 export type Words = typeof en;
+
+/** In the units that hubs and disks are sold in. */
+export function showBytes(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.round(bytes / 1e3)} kB`;
+}
 
 function place(fault: Fault): string {
   if (fault.position === undefined) return '';

@@ -1,5 +1,5 @@
 import type { Fault } from '../conversation/types';
-import type { Words } from './en';
+import { showBytes, type Words } from './en';
 
 export const zh: Words = {
   languageName: '中文',
@@ -90,6 +90,7 @@ export const zh: Words = {
   faultDetail: '服务器的原话',
 
   demoNotice: '演示模型，懂得很少。',
+  chooseReal: '换一个',
   demoCommand: '想用真正的模型，请运行：',
   copyCommand: '复制命令',
   insecureNotice: '这台服务器没有设置密钥，能访问此地址的人都可以使用。',
@@ -101,6 +102,40 @@ export const zh: Words = {
   keyRefused: '密钥不对，请再看一眼。',
   tooOften: '错误的密钥太多，请一分钟后再试。',
   codeRefused: '这个链接已经用过，或者超过了十分钟。请输入密钥，或打开新的链接。',
+
+  models: '模型',
+  chooseModel: (current) => `当前模型：${current}，点击更换`,
+  bytes: (bytes, about = false) => `${about ? '约 ' : ''}${showBytes(bytes)}`,
+  needsMemory: (size, lacking) => `需要内存 ${size}${lacking ? '，超过目前可用的' : ''}`,
+  answersNow: '正在使用',
+  use: '使用',
+  useModel: (name) => `使用 ${name}`,
+  pull: '下载',
+  pullModel: (name) => `下载 ${name}`,
+  goOn: (percent) => `继续 · ${percent}%`,
+  licenceTerms: (licence) => `它的许可证 ${licence} 另有条款，请先在模型的发布页面阅读。`,
+  tooLargeNow: '目前可用的内存放不下它，下载后也无法在这里使用。',
+  acceptAndPull: '接受并下载',
+  pullAnyway: '仍然下载',
+  cancel: '取消',
+  otherModel: '其他模型',
+  otherModelHint: '来自 Hugging Face（hf:）或魔搭 ModelScope（ms:）',
+  adminHint: '下载和更换模型只限管理员：在服务器本机上操作，或使用管理员密钥。',
+  adminKey: '管理员密钥',
+  looking: '正在查找…',
+  checking: '正在校验…',
+  hubWaits: '等待模型站响应',
+  perSecond: (size) => `每秒 ${size}`,
+  timeLeft: (seconds) =>
+    seconds < 90
+      ? `约 ${Math.max(1, Math.round(seconds))} 秒`
+      : `约 ${Math.round(seconds / 60)} 分钟`,
+  pulling: (name) => `正在下载 ${name}`,
+  pullStopped: (name) => `${name}：已停止，已下载的部分都保留着，再次下载即可继续。`,
+  notPulled: (name) => `${name} 没有下载成功`,
+  switching: (name) => `正在加载 ${name}`,
+  oldOneAnswers: '加载完成之前，仍由现在的模型回答。',
+  notSwitched: (name) => `${name} 无法加载，一切照旧`,
 
   close: '关闭',
   parameterNames: {

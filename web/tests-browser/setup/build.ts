@@ -9,6 +9,7 @@ declare module 'vitest' {
     scriptedServer: string;
     banter: string;
     fakeEngine: string;
+    fakeHub: string;
   }
 }
 
@@ -17,7 +18,8 @@ const ROOT = join(import.meta.dirname, '../../..');
 export default function setup(project: TestProject): void {
   project.provide('scriptedServer', buildScriptedServer());
   project.provide('banter', buildBanter());
-  project.provide('fakeEngine', buildFakeEngine());
+  project.provide('fakeEngine', buildFake('fake-engine'));
+  project.provide('fakeHub', buildFake('fake-hub'));
 }
 
 /** Path of the server with the scripted backend. */
@@ -30,10 +32,9 @@ export function buildBanter(): string {
   return build('banter', ['-p', 'banter', '--bin', 'banter']);
 }
 
-/** Path of an engine that speaks OpenAI's language and writes without a model. */
-function buildFakeEngine(): string {
-  const example = ['--features', 'fakes', '--example', 'fake-engine'];
-  return build('fake-engine', ['-p', 'banter-remote', ...example]);
+/** Path of one of the programs that stand in for what is elsewhere: an engine, a hub. */
+function buildFake(name: 'fake-engine' | 'fake-hub'): string {
+  return build(name, ['-p', 'banter-remote', '--features', 'fakes', '--example', name]);
 }
 
 /** Builds one program; cargo names its path, wherever its target folder is. */

@@ -19,9 +19,15 @@ export async function startServer(options: string[] = [], port = 0): Promise<Ser
   return startBinary(inject('scriptedServer'), options, port);
 }
 
-export async function startBinary(path: string, options: string[], port = 0): Promise<Server> {
+export async function startBinary(
+  path: string,
+  options: string[],
+  port = 0,
+  environment: Record<string, string> = {},
+): Promise<Server> {
   const child = spawn(path, ['--port', String(port), ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
   });
   let log = '';
   child.stderr.on('data', (data) => (log += String(data)));

@@ -51,6 +51,7 @@ pub(super) async fn info(State(shared): State<Arc<Shared>>) -> Result<Response<B
         defaults: loaded.defaults.clone(),
         engine: loaded.engine,
         parameters: loaded.known_parameters.clone(),
+        has_models: shared.models.is_some(),
         real_model_command: config.real_model_command.clone(),
         insecure: config.insecure,
     };

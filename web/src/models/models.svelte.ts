@@ -1,0 +1,87 @@
+/** The models of the server: looks while someone wants to know, and while something is under way. */
+
+import type { Api } from '../connection/api';
+import { Pace } from './pace';
+import { type Agreed, type ModelList, NOTHING_AGREED } from './types';
+
+const BUSY_LOOK_MS = 500;
+const IDLE_LOOK_MS = 3_000;
+
+export class Models {
+  list = $state.raw<ModelList | null>(null);
+  /** What the server had against the latest order; empty if it did not answer. */
+  refused = $state<string | null>(null);
+  /** Seconds until the pull is done, and bytes per second, as far as they can be told. */
+  estimate = $state.raw<{ seconds: number | null; bytesPerSecond: number | null } | null>(null);
+
+  private open = false;
+  private timer: number | null = null;
+  private readonly pace = new Pace();
+
+  constructor(
+    private readonly api: Api,
+    /** Another model answers now. */
+    private readonly switched: () => void,
+  ) {}
+
+  watch(open: boolean): void {
+    this.open = open;
+    if (open) this.refused = null;
+    if (open || this.isBusy) void this.look();
+  }
+
+  get isBusy(): boolean {
+    return this.list?.pull?.state.is === 'running' || this.list?.switch?.state.is === 'running';
+  }
+
+  pull(name: string, agreed: Agreed = NOTHING_AGREED): Promise<boolean> {
+    this.pace.reset();
+    return this.change('pull', { name, ...agreed });
+  }
+
+  stopPull(): Promise<boolean> {
+    return this.change('stop', {});
+  }
+
+  switchTo(name: string): Promise<boolean> {
+    return this.change('switch', { name });
+  }
+
+  /** Signs in with another key, so that this page may change something. */
+  async signIn(key: string): Promise<void> {
+    const result = await this.api.signIn({ key });
+    this.refused = result === 'in' ? null : result;
+    await this.look();
+  }
+
+  private async change(what: 'pull' | 'switch' | 'stop', order: object): Promise<boolean> {
+    this.refused = await this.api.changeModels(what, order);
+    await this.look();
+    return this.refused === null;
+  }
+
+  private async look(): Promise<void> {
+    if (this.timer !== null) window.clearTimeout(this.timer);
+    this.timer = null;
+    const before = this.list;
+    const list = await this.api.models();
+    if (list) this.take(list);
+    if (before && list && before.current !== list.current) this.switched();
+    if (!this.open && !this.isBusy) return;
+    const delay = this.isBusy ? BUSY_LOOK_MS : IDLE_LOOK_MS;
+    // Another look may have been begun meanwhile; one is enough.
+    this.timer ??= window.setTimeout(() => void this.look(), delay);
+  }
+
+  private take(list: ModelList): void {
+    this.list = list;
+    const { pull } = list;
+    if (pull?.state.is !== 'running') {
+      this.estimate = null;
+      return;
+    }
+    this.pace.look(pull.done_bytes, performance.now());
+    const seconds = this.pace.secondsFor(pull.total_bytes - pull.done_bytes);
+    this.estimate = { seconds, bytesPerSecond: this.pace.bytesPerSecond };
+  }
+}
