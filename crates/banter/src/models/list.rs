@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use banter_engine::engine::{Engine, EngineConfig};
+use banter_engine::model_file::ModelSource;
 use banter_remote::hub::KNOWN;
 use banter_remote::size::show_bytes;
 use banter_remote::store::{Installed, Store};
@@ -29,32 +31,44 @@ pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
 }
 
 fn as_table(store: &Store) -> anyhow::Result<String> {
-    let mut rows = vec![["NAME", "SIZE", "LICENCE", "WHERE"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "SIZE", "MEMORY", "LICENCE", "WHERE"].map(str::to_owned)];
     for model in store.models()? {
         let licence = model.licence.clone().unwrap_or_else(|| "not stated".to_owned());
-        rows.push([model.name, show_bytes(model.bytes), licence, model.path.display().to_string()]);
+        let memory = memory_bytes(&model).map_or_else(String::new, show_bytes);
+        let place = model.path.display().to_string();
+        rows.push([model.name, show_bytes(model.bytes), memory, licence, place]);
     }
     for half in store.half_there()? {
         let percent = half.done_bytes * 100 / half.total_bytes.max(1);
         let state = format!("{percent} % is here; pull it again to go on, or remove it");
-        rows.push([half.name, show_bytes(half.total_bytes), String::new(), state]);
+        let size = show_bytes(half.total_bytes);
+        rows.push([half.name, size, String::new(), String::new(), state]);
     }
     let mut text = if rows.len() == 1 { "no models yet\n".to_owned() } else { columns(&rows) };
     text.push_str("\nto pull:\n");
     let known = KNOWN.iter().map(|known| {
-        let about = format!("about {}", show_bytes(known.file_bytes(known.quantisation)));
-        [known.name(), about, known.licence.to_owned(), known.quantisation.to_owned()]
+        let about = |bytes| format!("about {}", show_bytes(bytes));
+        let size = about(known.file_bytes(known.quantisation));
+        let memory = about(known.memory_bytes(known.quantisation));
+        [known.name(), size, memory, known.licence.to_owned(), known.quantisation.to_owned()]
     });
     text.push_str(&columns(&known.collect::<Vec<_>>()));
     Ok(text)
 }
 
-fn columns(rows: &[[String; 4]]) -> String {
+/// Memory that a model needs with the usual options; nothing if its metadata cannot be read.
+fn memory_bytes(model: &Installed) -> Option<u64> {
+    let config = EngineConfig::new(ModelSource::Path(model.path.clone()));
+    Engine::forecast(&config).ok().map(|forecast| forecast.memory_bytes())
+}
+
+fn columns(rows: &[[String; 5]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2].map(|column| width(column).unwrap_or(0));
-    let line = |[name, size, licence, place]: &[String; 4]| {
-        let [first, second, third] = widths;
-        let text = format!("{name:first$}  {size:second$}  {licence:third$}  {place}");
+    let widths = [0, 1, 2, 3].map(|column| width(column).unwrap_or(0));
+    let line = |[name, size, memory, licence, place]: &[String; 5]| {
+        let [first, second, third, fourth] = widths;
+        let text =
+            format!("{name:first$}  {size:second$}  {memory:third$}  {licence:fourth$}  {place}");
         format!("{}\n", text.trim_end())
     };
     rows.iter().map(line).collect()
@@ -64,7 +78,8 @@ fn as_json(store: &Store) -> anyhow::Result<serde_json::Value> {
     let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
     let installed = |model: Installed| {
         json!({
-            "name": model.name, "bytes": model.bytes, "licence": model.licence,
+            "name": model.name, "bytes": model.bytes, "memory_bytes": memory_bytes(&model),
+            "licence": model.licence,
             "path": model.path, "from": model.from,
             "pulled_at": model.pulled_at.and_then(seconds),
         })

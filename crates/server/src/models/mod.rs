@@ -5,7 +5,7 @@
 //!
 //! Reading order:
 //! - [`Library`]: the seam.
-//! - [`Models`]: what administrators may do; `job`: one pull or one switch, and how it stands.
+//! - `Models`: what administrators may do; `job`: one pull or one switch, and how it stands.
 
 mod job;
 
