@@ -21,6 +21,12 @@ for (const colorScheme of ['light', 'dark']) {
   for (const prompt of PROMPTS) await ask(page, prompt);
   await page.mouse.move(0, 0);
   await page.screenshot({ path: join(FOLDER, `page-${colorScheme}.png`) });
+  const models = page.getByRole('button', { name: /^Model: / });
+  if (colorScheme === 'light' && (await models.count()) > 0) {
+    await models.click();
+    await page.getByRole('listitem').last().waitFor();
+    await page.screenshot({ path: join(FOLDER, 'models-light.png') });
+  }
   await page.close();
 }
 await browser.close();

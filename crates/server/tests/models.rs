@@ -255,7 +255,7 @@ async fn no_request_leads_to_a_path_or_an_address() {
 
 #[tokio::test]
 async fn others_look_but_do_not_change() {
-    let (shelf, _hand) = shelf();
+    let (shelf, hand) = shelf();
     let config = ServerConfig {
         public_urls: vec![PublicUrl::parse("https://chat.example").expect("a URL")],
         keys: vec![KeyHash::of("the-key")],
@@ -266,10 +266,15 @@ async fn others_look_but_do_not_change() {
     let address = server.address;
     let host = "Host: chat.example\r\n";
     assert_eq!(get(address, "/api/models", host).await.status, 401);
+    hand.loads.send(Err("/home/me/models: a corrupt file".into())).expect("it loads");
+    assert_eq!(order(&server, "switch", &json!({"name": "second"})).await.0, 202);
+    once(&server, "switch", "failed").await;
     for (key, may_change, status) in [("the-key", false, 403), ("the-admin-key", true, 204)] {
         let lines = format!("{host}X-Api-Key: {key}\r\n");
         let seen = get(address, "/api/models", &lines).await.json();
         assert_eq!((&seen["may_change"], &seen["current"]), (&json!(may_change), &json!("first")));
+        let told = seen["switch"]["state"]["message"] != "";
+        assert_eq!(told, may_change, "folders are for administrators: {seen}");
         let stop = post(address, "/api/models/stop", &lines, "{}").await;
         assert_eq!(stop.status, status, "{key}");
         for page in ["https://wiki.example", "null"] {

@@ -38,7 +38,7 @@ pub struct LocalLibrary {
     store: Store,
     start: Chosen,
     /// Reading the metadata of a large model takes a while, and it never changes.
-    needs: Mutex<HashMap<PathBuf, Option<u64>>>,
+    needs: Mutex<HashMap<PathBuf, u64>>,
 }
 
 impl LocalLibrary {
@@ -100,12 +100,12 @@ impl LocalLibrary {
     fn memory_bytes(&self, path: &Path) -> Option<u64> {
         let needs = || self.needs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = needs().get(path) {
-            return *known;
+            return Some(*known);
         }
         let config = serve::engine_config(&self.config, ModelSource::Path(path.to_owned())).ok()?;
-        let found = Engine::forecast(&config).ok().as_ref().map(Forecast::memory_bytes);
+        let found = Engine::forecast(&config).ok()?.memory_bytes();
         needs().insert(path.to_owned(), found);
-        found
+        Some(found)
     }
 
     fn demo_entry(&self) -> ModelEntry {

@@ -11,7 +11,9 @@ mod job;
 
 use crate::backend::{Backend, BackendSlot};
 use axum::http::StatusCode;
-use banter_protocol::http::{ModelEntry, ModelList, ModelPlace, PullReport, SwitchReport};
+use banter_protocol::http::{
+    JobState, ModelEntry, ModelList, ModelPlace, PullReport, SwitchReport,
+};
 use banter_remote::download::Watch;
 use banter_remote::hub::{ModelName, NameError};
 use job::{Pull, Switch};
@@ -138,13 +140,13 @@ impl Models {
     pub(crate) fn list(&self, may_change: bool) -> Result<ModelList, Refused> {
         let models = self.entries()?;
         let state = self.state();
-        Ok(ModelList {
-            current: state.current.clone(),
-            may_change,
-            models,
-            pull: state.pull.as_ref().map(Pull::report),
-            switch: state.switch.as_ref().map(Switch::report),
-        })
+        let mut pull = state.pull.as_ref().map(Pull::report);
+        let mut switch = state.switch.as_ref().map(Switch::report);
+        if !may_change {
+            let states = pull.iter_mut().map(|pull| &mut pull.state);
+            states.chain(switch.iter_mut().map(|switch| &mut switch.state)).for_each(keep_quiet);
+        }
+        Ok(ModelList { current: state.current.clone(), may_change, models, pull, switch })
     }
 
     /// Begins to download a model.
@@ -226,6 +228,13 @@ impl Models {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// What went wrong may name folders and hosts: that is for administrators.
+fn keep_quiet(state: &mut JobState) {
+    if let JobState::Failed { message, .. } = state {
+        message.clear();
     }
 }
 
