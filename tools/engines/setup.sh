@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs real engines and gives them models: the demo model, which answers, and one of random
-# weights in the shape of the 0.5B, which writes until it is stopped. Takes about 12 GB of disk, and a
+# weights in the shape of the 0.5B, which writes until it is stopped. Takes about 9 GB of disk, and a
 # quarter of an hour the first time: llama-cpp-python is compiled.
 #
 #   tools/engines/setup.sh          into .engines, or into the folder that BANTER_ENGINES names

@@ -5,12 +5,13 @@
 //! - [`config`]: what the options mean, checked.
 //! - [`serve`]: the server, from the first socket to the last goodbye.
 //! - [`models`]: models by name: pulled, listed, removed.
-//! - [`remote_engine`]: an engine at an address in place of our own.
+//! - [`engine_config`]: our own engine as the options want it; [`remote_engine`]: another in its place.
 //! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`]: what it needs.
 //! - [`mod@bench`]: measuring, and models of random weights to measure on.
 
 mod bench;
 mod config;
+mod engine_config;
 mod invocation;
 mod listen;
 mod logging;

@@ -8,9 +8,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use banter_engine::engine::EngineConfig;
-use banter_engine::model_file::ModelSource;
-use banter_engine::{Isa, KvType};
 use banter_server::access::{Right, make_key};
 use banter_server::backend::{BackendSlot, EngineBackend};
 use banter_server::{KeyHash, PublicUrl, Server, ServerConfig};
@@ -18,10 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::warn;
 
-use crate::config::{AccessOptions, Config, KvChoice};
+use crate::config::{AccessOptions, Config};
 use crate::models::Chosen;
 use crate::models::library::LocalLibrary;
-use crate::options::OptionError;
 use crate::ready_line::{self, Loaded, ReadyLine};
 use crate::{invocation, listen, logging, models, remote_engine};
 
@@ -161,28 +157,6 @@ impl Loading {
         });
         Ok(())
     }
-}
-
-/// What the options mean to the engine, for a model at `source`.
-pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<EngineConfig> {
-    let options = &config.engine;
-    Ok(EngineConfig {
-        context_tokens: options.context_tokens,
-        kv_type: match options.kv_type {
-            KvChoice::F16 => KvType::F16,
-            KvChoice::F32 => KvType::F32,
-        },
-        kv_memory_bytes: options.kv_memory_bytes,
-        threads: options.threads,
-        isa: options.isa.as_deref().map(Isa::named).transpose().map_err(|error| {
-            let place = config.places.get("isa").map_or("--isa", String::as_str);
-            OptionError(format!("{place}: {error}"))
-        })?,
-        queue_limit: options.queue_limit,
-        max_sequences: options.max_sequences,
-        queue_timeout: options.queue_timeout,
-        ..EngineConfig::new(source)
-    })
 }
 
 /// Who may come in: what was configured, and the key that was made because none was.

@@ -19,8 +19,8 @@ use tracing::info;
 use super::Chosen;
 use super::pull::{Found, Prepared, prepare};
 use crate::config::Config;
+use crate::engine_config::engine_config;
 use crate::options::OptionError;
-use crate::serve;
 
 const DEMO_NAME: &str = "demo";
 const DEMO_LICENCE: &str = "Apache-2.0";
@@ -57,7 +57,7 @@ impl LocalLibrary {
         progress: &mut dyn FnMut(f32),
     ) -> anyhow::Result<(Engine, bool)> {
         let is_demo = matches!(chosen.source, ModelSource::Embedded { .. });
-        let engine_config = serve::engine_config(&self.config, chosen.source.clone())?;
+        let engine_config = engine_config(&self.config, chosen.source.clone())?;
         let open = Engine::open(engine_config, &mut |loading| progress(loading.fraction));
         let engine = open.map_err(|error| self.named(error))?;
         let loaded = engine.info();
@@ -102,14 +102,14 @@ impl LocalLibrary {
         if let Some(known) = needs().get(path) {
             return Some(*known);
         }
-        let config = serve::engine_config(&self.config, ModelSource::Path(path.to_owned())).ok()?;
+        let config = engine_config(&self.config, ModelSource::Path(path.to_owned())).ok()?;
         let found = Engine::forecast(&config).ok()?.memory_bytes();
         needs().insert(path.to_owned(), found);
         Some(found)
     }
 
     fn demo_entry(&self) -> ModelEntry {
-        let config = serve::engine_config(&self.config, demo().source).ok();
+        let config = engine_config(&self.config, demo().source).ok();
         let forecast = config.and_then(|config| Engine::forecast(&config).ok());
         ModelEntry {
             demo: true,
@@ -158,7 +158,7 @@ impl LocalLibrary {
             watch: watch.clone(),
             limit_bytes: self.config.max_models_disk_bytes,
         };
-        let engine = |source| serve::engine_config(&self.config, source);
+        let engine = |source| engine_config(&self.config, source);
         let preparing = prepare(&wanted.name, &self.store, terms, &engine);
         let found = tokio::select! {
             found = preparing => found?,

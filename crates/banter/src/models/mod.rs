@@ -20,8 +20,8 @@ use banter_remote::store::{Installed, Store};
 use clap::{Arg, ArgAction};
 
 use crate::config::{Config, ModelChoice};
+use crate::engine_config::engine_config;
 use crate::invocation;
-use crate::serve;
 use pull::Consent;
 
 /// A model that is here.
@@ -61,7 +61,7 @@ pub fn find_or_pull(config: &Config) -> anyhow::Result<Chosen> {
     }
     let consent = if config.yes { Consent::Everything } else { Consent::Nothing };
     let purpose = pull::Purpose::ToServe;
-    let engine = |source| serve::engine_config(config, source);
+    let engine = |source| engine_config(config, source);
     let installed = pull::Pull { name, store: &store, consent, purpose, engine: &engine }.run()?;
     Ok(Chosen::installed(installed))
 }

@@ -1,0 +1,30 @@
+//! What the options mean to our own engine.
+
+use banter_engine::engine::EngineConfig;
+use banter_engine::model_file::ModelSource;
+use banter_engine::{Isa, KvType};
+
+use crate::config::{Config, KvChoice};
+use crate::options::OptionError;
+
+/// What the options mean to the engine, for a model at `source`.
+pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<EngineConfig> {
+    let options = &config.engine;
+    Ok(EngineConfig {
+        context_tokens: options.context_tokens,
+        kv_type: match options.kv_type {
+            KvChoice::F16 => KvType::F16,
+            KvChoice::F32 => KvType::F32,
+        },
+        kv_memory_bytes: options.kv_memory_bytes,
+        threads: options.threads,
+        isa: options.isa.as_deref().map(Isa::named).transpose().map_err(|error| {
+            let place = config.places.get("isa").map_or("--isa", String::as_str);
+            OptionError(format!("{place}: {error}"))
+        })?,
+        queue_limit: options.queue_limit,
+        max_sequences: options.max_sequences,
+        queue_timeout: options.queue_timeout,
+        ..EngineConfig::new(source)
+    })
+}
