@@ -44,7 +44,14 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'long', include: ['tests-long/**/*.test.ts'], testTimeout: 300_000 },
+        test: {
+          name: 'long',
+          include: ['tests-long/**/*.test.ts'],
+          testTimeout: 900_000,
+          hookTimeout: 600_000,
+          // They measure: one at a time.
+          maxWorkers: 1,
+        },
       },
     ],
   },
