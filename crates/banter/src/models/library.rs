@@ -22,7 +22,8 @@ use crate::config::Config;
 use crate::engine_config::engine_config;
 use crate::options::OptionError;
 
-const DEMO_NAME: &str = "demo";
+/// No file or folder that someone starts with is called so.
+const DEMO_NAME: &str = "banter:demo";
 const DEMO_LICENCE: &str = "Apache-2.0";
 const DEMO_BYTES: &[u8] = include_bytes!("../../assets/banter-demo.gguf");
 

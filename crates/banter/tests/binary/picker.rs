@@ -90,8 +90,8 @@ fn a_model_is_pulled_and_takes_over_while_the_old_one_serves() {
     let world = World::new();
     let server = world.serve(&[]);
     let list = server.list();
-    assert_eq!((&list["current"], &list["may_change"]), (&json!("demo"), &json!(true)));
-    let demo = server.entry("demo");
+    assert_eq!((&list["current"], &list["may_change"]), (&json!("banter:demo"), &json!(true)));
+    let demo = server.entry("banter:demo");
     assert_eq!((&demo["place"], &demo["demo"]), (&json!("here"), &json!(true)));
     assert!(demo["memory_bytes"].as_u64() > Some(1 << 20), "{demo}");
     let known = server.entry("qwen2.5:0.5b");
@@ -108,7 +108,7 @@ fn a_model_is_pulled_and_takes_over_while_the_old_one_serves() {
     assert_eq!(server.switch(NAME)["current"], NAME);
     assert_eq!(server.ask("GET", "/api/info", "").1["model"]["demo"], false);
     server.answers();
-    assert_eq!(server.switch("demo")["current"], "demo");
+    assert_eq!(server.switch("banter:demo")["current"], "banter:demo");
     server.answers();
 }
 
@@ -123,7 +123,7 @@ fn a_corrupt_model_does_not_take_over() {
     let list = server.switch(NAME);
     let message = list["switch"]["state"]["message"].as_str().expect("a message");
     assert!(message.contains("GGUF"), "{message}");
-    assert_eq!(list["current"], "demo");
+    assert_eq!(list["current"], "banter:demo");
     server.answers();
 }
 

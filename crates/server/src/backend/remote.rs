@@ -127,7 +127,10 @@ impl Backend for RemoteBackend {
         let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
         async move {
             let answer = engine.ask(&ask).await.map_err(|error| {
-                doubt.notify_one();
+                // A request that is refused for what it asks says nothing about the engine.
+                if matches!(error, EngineError::Connection(_) | EngineError::Silent(_)) {
+                    doubt.notify_one();
+                }
                 fault_of(&error)
             })?;
             Ok(Box::new(RemoteGeneration(answer)) as Box<dyn Generation>)
