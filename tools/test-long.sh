@@ -2,6 +2,7 @@
 # What takes too long for every run:
 # - a million strings beside `tokenizers`, a million draws from each filter
 # - models of random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens
+# - the kernels on aarch64, in qemu (tools/aarch64.sh)
 # - a tab of the tutorial page in real time, and the page in front of real engines (tools/engines/setup.sh)
 # - the embedded model judged through /ws (when .venv can install the judge's packages)
 # - each fuzz target for a while (FUZZ_SECONDS, 600 unless set)
@@ -9,6 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo test --release --workspace -- --ignored --nocapture --test-threads 1
+
+tools/aarch64.sh
 
 tools/engines/setup.sh
 (cd web && npm run test:long)

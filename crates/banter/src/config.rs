@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use banter_engine::Isa;
 use banter_remote::Address;
 use banter_remote::engine::{KINDS, Kind};
 use banter_remote::hub::ModelName;
@@ -275,8 +276,8 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
         kv_type: kv_type.unwrap_or(KvChoice::F16),
         threads: number(options, "threads", 1, 1024)?
             .and_then(|threads| NonZeroUsize::new(threads as usize)),
-        isa: optional(options, "isa", "avx512-vnni, avx2 or scalar", |text| {
-            ["avx512-vnni", "avx2", "scalar"].contains(&text).then(|| text.to_string())
+        isa: optional(options, "isa", &format!("one of {}", Isa::NAMES.join(", ")), |text| {
+            Isa::NAMES.contains(&text).then(|| text.to_string())
         })?,
         max_sequences: number(options, "max-sequences", 1, 256)?.unwrap_or(16) as usize,
         queue_limit: number(options, "queue-limit", 1, 100_000)?.unwrap_or(64) as usize,

@@ -99,7 +99,7 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "isa",
         Takes::One("NAME"),
-        "Instruction set: avx512-vnni, avx2 or scalar [default: the best here]",
+        "Instruction set, such as avx512-vnni, avx2 or scalar [default: the best here]",
     ),
     row(
         "max-sequences",

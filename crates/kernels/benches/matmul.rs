@@ -21,13 +21,22 @@ fn main() {
         let int8 = ceilings::int8_products(&pool);
         let float = ceilings::float_products(&pool);
         let memory = ceilings::memory_reads(&pool);
-        for kind in [BlockType::Q4_0, BlockType::Q8_0, BlockType::F16, BlockType::F32] {
+        for kind in kinds() {
             let products = if kind.is_quantised() { int8 } else { float };
             for (rows, depth) in SHAPES {
                 measure(&pool, kind, rows, depth, products, memory);
             }
         }
     }
+}
+
+/// The formats to measure: those of published models, or what `BANTER_BENCH_KINDS` names
+/// (`Q4_0,Q2_K`).
+fn kinds() -> Vec<BlockType> {
+    let usual = "Q4_0,Q8_0,Q4_K,Q5_K,Q6_K,F16,F32".to_string();
+    let names = std::env::var("BANTER_BENCH_KINDS").unwrap_or(usual);
+    let named = |name| BlockType::ALL.into_iter().find(|kind| kind.name() == name);
+    names.split(',').map(|name| named(name).expect("a format's name")).collect()
 }
 
 fn measure(pool: &Pool, kind: BlockType, rows: usize, depth: usize, products: f64, memory: f64) {

@@ -9,8 +9,6 @@
 //! A unit of work is one KV head and some rows of one span: all their query heads share each read
 //! of the keys and values.
 
-use std::ops::Range;
-
 use half::f16;
 
 use crate::LANES;
@@ -44,16 +42,6 @@ pub(crate) const TILE_QUERIES: usize = 16;
 pub(crate) type PieceWeights = [f32; PIECE_POSITIONS];
 /// One number for each dim of a head, filled up with zeroes.
 pub(crate) type HeadValues = [f32; MAX_HEAD_DIM];
-
-/// The blocks of a piece that hold these positions, each with the slots that do.
-pub(crate) fn slots_of(positions: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
-    let (start, end) = (positions.start, positions.end);
-    (start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS)).map(move |block| {
-        let first_position = block * BLOCK_TOKENS;
-        let first = start.saturating_sub(first_position);
-        (block, first..BLOCK_TOKENS.min(end - first_position))
-    })
-}
 
 /// Computes attention of every row over the positions up to its own.
 ///

@@ -11,9 +11,9 @@ pub(crate) const BLOCK_LEN: usize = 32;
 /// 127 / this is still a finite number; activations this small are no signal.
 pub(crate) const SMALLEST_MAXIMUM: f32 = 1e-36;
 
-/// 32 activations of one token.
+/// 32 activations of one token, and their sums in the forms that kernels want to read at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct InputBlock {
     /// Four signed bytes each, the first in the lowest bits.
     pub(crate) quads: [i32; BLOCK_LEN / 4],
@@ -23,17 +23,49 @@ pub(crate) struct InputBlock {
     pub(crate) byte_start: i32,
     /// −8 × the sum of the integers: where a sum over weights that are 8 too large starts.
     pub(crate) nibble_start: i32,
+    /// −32 × the sums of the first and of the last sixteen integers.
+    pub(crate) half_starts: [i32; 2],
+    /// The sum of the integers, in units of the activations.
+    pub(crate) sum: f32,
+    /// The same of the first and of the last sixteen.
+    pub(crate) half_sums: [f32; 2],
 }
 
 impl InputBlock {
     /// A block of these integers.
     pub(crate) fn new(integers: &[i8; BLOCK_LEN], scale: f32) -> InputBlock {
-        let sum: i32 = integers.iter().map(|&integer| i32::from(integer)).sum();
+        let sum = |half: &[i8]| half.iter().map(|&integer| i32::from(integer)).sum();
+        let (first, last) = integers.split_at(BLOCK_LEN / 2);
         let mut quads = [0; BLOCK_LEN / 4];
         for (quad, four) in quads.iter_mut().zip(integers.as_chunks::<4>().0) {
             *quad = i32::from_le_bytes(four.map(i8::cast_unsigned));
         }
-        InputBlock { quads, scale, byte_start: -128 * sum, nibble_start: -8 * sum }
+        InputBlock::with_sums(quads, scale, [sum(first), sum(last)])
+    }
+
+    /// A block whose integers have these sums in its first and in its last half.
+    #[inline(always)]
+    pub(crate) fn with_sums(
+        quads: [i32; BLOCK_LEN / 4],
+        scale: f32,
+        [first, last]: [i32; 2],
+    ) -> InputBlock {
+        let sum = first + last;
+        InputBlock {
+            quads,
+            scale,
+            byte_start: -128 * sum,
+            nibble_start: -8 * sum,
+            half_starts: [-32 * first, -32 * last],
+            sum: scale * sum as f32,
+            half_sums: [scale * first as f32, scale * last as f32],
+        }
+    }
+
+    /// The sum of the activations in one of one or two groups.
+    #[inline(always)]
+    pub(crate) fn sum_of(&self, groups: usize, group: usize) -> f32 {
+        if groups == 1 { self.sum } else { self.half_sums[group] }
     }
 
     /// One of the 32 integers.

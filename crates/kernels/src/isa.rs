@@ -18,7 +18,13 @@ pub(crate) enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
+    Avx512Vnni256(Avx512),
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(AvxVnni),
+    #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
 }
 
 /// Proof that every feature named in `avx2/`'s `target_feature` attributes is there.
@@ -36,7 +42,22 @@ impl Avx2 {
     }
 }
 
-/// Proof that every feature named in `avx512/`'s `target_feature` attributes is there.
+/// Proof that every feature named in `avx_vnni/`'s `target_feature` attributes is there, in the
+/// encoding `vex`.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AvxVnni(());
+
+#[cfg(target_arch = "x86_64")]
+impl AvxVnni {
+    fn detect() -> Option<AvxVnni> {
+        let present = Avx2::detect().is_some() && is_x86_feature_detected!("avxvnni");
+        present.then_some(AvxVnni(()))
+    }
+}
+
+/// Proof that every feature named in `avx512/`'s `target_feature` attributes is there, and in
+/// `avx_vnni/`'s, in the encoding `evex`.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Avx512(());
@@ -51,6 +72,20 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni");
         present.then_some(Avx512(()))
+    }
+}
+
+/// Proof that every feature named in `neon/`'s `target_feature` attributes is there.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Neon(());
+
+#[cfg(target_arch = "aarch64")]
+impl Neon {
+    fn detect() -> Option<Neon> {
+        let present = std::arch::is_aarch64_feature_detected!("neon")
+            && std::arch::is_aarch64_feature_detected!("dotprod");
+        present.then_some(Neon(()))
     }
 }
 
@@ -79,7 +114,8 @@ fn list(sets: &[Isa]) -> String {
 
 impl Isa {
     /// Every name there is, on whatever processor.
-    pub const NAMES: [&'static str; 3] = ["scalar", "avx2", "avx512-vnni"];
+    pub const NAMES: [&'static str; 6] =
+        ["scalar", "avx2", "avx512-vnni-256", "avx-vnni", "avx512-vnni", "neon-dotprod"];
 
     /// The fastest set this processor has.
     pub fn best() -> Isa {
@@ -92,8 +128,12 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             sets.extend(Avx2::detect().map(|proof| Isa(Kind::Avx2(proof))));
+            sets.extend(Avx512::detect().map(|proof| Isa(Kind::Avx512Vnni256(proof))));
+            sets.extend(AvxVnni::detect().map(|proof| Isa(Kind::AvxVnni(proof))));
             sets.extend(Avx512::detect().map(|proof| Isa(Kind::Avx512(proof))));
         }
+        #[cfg(target_arch = "aarch64")]
+        sets.extend(Neon::detect().map(|proof| Isa(Kind::Neon(proof))));
         sets
     }
 
@@ -118,7 +158,13 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(_) => Isa::NAMES[1],
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => Isa::NAMES[2],
+            Kind::Avx512Vnni256(_) => Isa::NAMES[2],
+            #[cfg(target_arch = "x86_64")]
+            Kind::AvxVnni(_) => Isa::NAMES[3],
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => Isa::NAMES[4],
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(_) => Isa::NAMES[5],
         }
     }
 
@@ -146,8 +192,23 @@ macro_rules! dispatch {
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
+            $crate::isa::Kind::Avx512Vnni256(_) => unsafe {
+                $crate::avx_vnni::evex::$module::$function($($argument),*)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            $crate::isa::Kind::AvxVnni(_) => unsafe {
+                $crate::avx_vnni::vex::$module::$function($($argument),*)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
             $crate::isa::Kind::Avx512(_) => unsafe {
                 $crate::avx512::$module::$function($($argument),*)
+            },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            $crate::isa::Kind::Neon(_) => unsafe {
+                $crate::neon::$module::$function($($argument),*)
             },
         }
     };
@@ -177,7 +238,8 @@ mod tests {
         let error = Isa::named("sse9").expect_err("there is no such set");
         assert_eq!(
             error.to_string(),
-            "instruction set sse9: expected one of scalar, avx2, avx512-vnni"
+            "instruction set sse9: expected one of scalar, avx2, avx512-vnni-256, avx-vnni, \
+             avx512-vnni, neon-dotprod"
         );
     }
 

@@ -10,7 +10,7 @@
 //! - [`input`], with `input_block`, and [`mod@matmul`]: activations, and their product with weights.
 //! - [`elementwise`] and [`mod@rope`]: everything that works on one row of activations.
 //! - [`kv`] and [`attention`]: pages of keys and values, and attention over them.
-//! - `scalar`, then `avx2` and `avx512`: the inner loops, the same file names in each.
+//! - `scalar`, then `avx2`, `avx_vnni`, `avx512` and `neon`: the inner loops, the same file names in each.
 //!
 //! Two rules hold everywhere. Every output element is summed in one fixed order, so no result
 //! depends on batch size, chunking or thread count. And every instruction set does the same
@@ -33,9 +33,13 @@ pub mod rope;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
 mod disjoint;
 mod input_block;
 mod memory;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod numbers;
 mod packing;
 mod scalar;

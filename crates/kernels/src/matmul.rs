@@ -8,7 +8,7 @@ use crate::disjoint::Disjoint;
 use crate::input::{Input, TILE_TOKENS};
 use crate::isa::{Isa, dispatch};
 use crate::matrix::Matrix;
-use crate::packing::Group;
+use crate::packing::{Group, with_group};
 use crate::pool::Pool;
 use crate::{LANES, Lanes};
 
@@ -18,8 +18,8 @@ pub(crate) type TileSums = [Lanes; TILE_TOKENS];
 /// Multiplies weights by a batch of activations.
 ///
 /// Shapes: `weights` [rows, depth], `input` [batch, depth], `output` [batch, rows].
-/// With quantised weights, products are exact integers within a block of 32 and the blocks are
-/// added in `f32`, first to last; with float weights, products are added in `f32`, first to last.
+/// With quantised weights, products are exact integers as long as their weights share a scale, and
+/// those sums are added in `f32`, first to last; with float weights, products are added in `f32`, first to last.
 /// Panics if a length disagrees with its shape.
 pub fn matmul(pool: &Pool, weights: &Matrix, input: &Input, output: &mut [f32]) {
     assert_eq!(weights.depth(), input.depth(), "weights and input have one depth");
@@ -62,23 +62,11 @@ fn run_piece(
 
 fn multiply_tile(isa: Isa, group: Group<'_>, input: &Input, tile: usize, sums: &mut TileSums) {
     let sums = &mut sums[..input.tile_width(tile)];
-    match group {
-        Group::F32(weights) => {
-            dispatch!(isa, tiles::floats(weights, input.tile_floats(tile), sums))
-        }
-        Group::F16(weights) => {
-            dispatch!(isa, tiles::floats(weights, input.tile_floats(tile), sums))
-        }
-        Group::Bf16(weights) => {
-            dispatch!(isa, tiles::floats(weights, input.tile_floats(tile), sums))
-        }
-        Group::Q8_0(weights) => {
-            dispatch!(isa, tiles::blocks(weights, input.tile_blocks(tile), sums))
-        }
-        Group::Q4_0(weights) => {
-            dispatch!(isa, tiles::blocks(weights, input.tile_blocks(tile), sums))
-        }
-    }
+    with_group!(
+        group,
+        floats(weights) => dispatch!(isa, tiles::floats(weights, input.tile_floats(tile), sums)),
+        quantised(weights) => dispatch!(isa, tiles::blocks(weights, input.tile_blocks(tile), sums)),
+    );
 }
 
 /// How a product is cut into pieces.

@@ -9,12 +9,12 @@ use crate::LANES;
 use crate::blocks::BlockType;
 use crate::disjoint::Disjoint;
 use crate::memory::{AllocError, Memory};
-use crate::packing::{Group, Packing};
+use crate::packing::{Group, Layout};
 use crate::pool::Pool;
 
 /// A weight matrix of `rows` outputs and `depth` inputs, packed as `packing` describes.
 pub struct Matrix {
-    packing: Packing,
+    kind: BlockType,
     rows: usize,
     depth: usize,
     group_bytes: usize,
@@ -50,10 +50,10 @@ const READ_BYTES: usize = 1 << 20;
 impl Matrix {
     /// How many bytes a matrix of this shape takes in memory.
     ///
-    /// F32, F16, BF16, Q8_0 and Q4_0 are kept as they are; the other formats become Q8_0. A size
-    /// that does not fit in memory is `usize::MAX`.
+    /// Little more than in the file: rows come in groups of 16, and 6-bit scales are held as bytes.
+    /// A size that does not fit in memory is `usize::MAX`.
     pub fn packed_bytes(kind: BlockType, rows: usize, depth: usize) -> usize {
-        let group_bytes = Packing::of(kind).group_bytes(depth);
+        let group_bytes = Layout::of(kind).group_bytes(depth);
         group_bytes.and_then(|bytes| bytes.checked_mul(rows.div_ceil(LANES))).unwrap_or(usize::MAX)
     }
 
@@ -71,9 +71,9 @@ impl Matrix {
         read: &ReadRows<'_, E>,
     ) -> Result<Matrix, LoadError<E>> {
         let row_bytes = kind.row_bytes(depth).ok_or(LoadError::Depth { kind, depth })?;
-        let packing = Packing::of(kind);
+        let layout = Layout::of(kind);
         let mut groups = Memory::zeroed(Matrix::packed_bytes(kind, rows, depth))?;
-        let group_bytes = packing.group_bytes(depth).expect("a group fits where the matrix did");
+        let group_bytes = layout.group_bytes(depth).expect("a group fits where the matrix did");
 
         let piece_rows = (READ_BYTES / row_bytes.max(1) / LANES).max(1) * LANES;
         let failure = Mutex::new(None);
@@ -95,12 +95,12 @@ impl Matrix {
                 // SAFETY: pieces own different groups, and a piece has one in use at a time.
                 let group = unsafe { places.part(group_start..group_start + group_bytes) };
                 let bytes = &file_bytes[index * LANES * row_bytes..][..lanes * row_bytes];
-                packing.pack(kind, bytes, depth, group);
+                layout.pack(bytes, row_bytes, group);
             }
         });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(LoadError::Read(error)),
-            None => Ok(Matrix { packing, rows, depth, group_bytes, groups }),
+            None => Ok(Matrix { kind, rows, depth, group_bytes, groups }),
         }
     }
 
@@ -140,12 +140,12 @@ impl Matrix {
 
     /// Whether the kernels multiply this matrix by 8-bit activations.
     pub(crate) fn is_quantised(&self) -> bool {
-        matches!(self.packing, Packing::Q8_0 | Packing::Q4_0)
+        self.kind.is_quantised()
     }
 
     pub(crate) fn group(&self, index: usize) -> Group<'_> {
         let start = index * self.group_bytes;
-        self.packing.group(&self.groups[start..start + self.group_bytes], self.depth)
+        Group::of(self.kind, &self.groups[start..start + self.group_bytes], self.depth)
     }
 }
 

@@ -16,7 +16,11 @@ const STEPS: usize = 200_000;
 pub fn int8_products(pool: &Pool) -> f64 {
     let per_step = match pool.isa().name() {
         #[cfg(target_arch = "x86_64")]
-        "avx512-vnni" => return rate(pool, 64, x86::vnni_chains),
+        "avx512-vnni" => return rate(pool, 64, x86::vnni_chains_512),
+        #[cfg(target_arch = "x86_64")]
+        "avx512-vnni-256" => return rate(pool, 32, x86::vnni_chains_evex),
+        #[cfg(target_arch = "x86_64")]
+        "avx-vnni" => return rate(pool, 32, x86::vnni_chains_vex),
         #[cfg(target_arch = "x86_64")]
         "avx2" => return rate(pool, 32, x86::maddubs_chains),
         _ => 1,
@@ -30,7 +34,7 @@ pub fn float_products(pool: &Pool) -> f64 {
         #[cfg(target_arch = "x86_64")]
         "avx512-vnni" => rate(pool, 16, x86::fma_chains_512),
         #[cfg(target_arch = "x86_64")]
-        "avx2" => rate(pool, 8, x86::fma_chains_256),
+        "avx2" | "avx512-vnni-256" | "avx-vnni" => rate(pool, 8, x86::fma_chains_256),
         _ => rate(pool, 1, scalar_chains),
     }
 }
@@ -98,21 +102,47 @@ mod x86 {
 
     use super::{CHAINS, STEPS};
 
-    pub fn vnni_chains() {
-        #[target_feature(enable = "avx512vnni")]
-        fn chains() {
-            let mut sums = [_mm512_setzero_si512(); CHAINS];
-            let (x, y) = (black_box(_mm512_set1_epi8(3)), black_box(_mm512_set1_epi8(1)));
-            for _ in 0..STEPS {
-                for sum in &mut sums {
-                    *sum = _mm512_dpbusd_epi32(*sum, x, y);
+    /// Dot products of bytes in registers of some width.
+    macro_rules! vnni_chains {
+        ($name:ident, $features:literal, $zero:ident, $set:ident, $dot_product:ident) => {
+            pub fn $name() {
+                #[target_feature(enable = $features)]
+                fn chains() {
+                    let mut sums = [$zero(); CHAINS];
+                    let (x, y) = (black_box($set(3)), black_box($set(1)));
+                    for _ in 0..STEPS {
+                        for sum in &mut sums {
+                            *sum = $dot_product(*sum, x, y);
+                        }
+                    }
+                    black_box(sums);
                 }
+                // SAFETY: called only for a pool whose instruction set was detected.
+                unsafe { chains() }
             }
-            black_box(sums);
-        }
-        // SAFETY: called only for a pool whose instruction set was detected.
-        unsafe { chains() }
+        };
     }
+    vnni_chains!(
+        vnni_chains_512,
+        "avx512vnni",
+        _mm512_setzero_si512,
+        _mm512_set1_epi8,
+        _mm512_dpbusd_epi32
+    );
+    vnni_chains!(
+        vnni_chains_evex,
+        "avx512vnni,avx512vl",
+        _mm256_setzero_si256,
+        _mm256_set1_epi8,
+        _mm256_dpbusd_epi32
+    );
+    vnni_chains!(
+        vnni_chains_vex,
+        "avxvnni",
+        _mm256_setzero_si256,
+        _mm256_set1_epi8,
+        _mm256_dpbusd_avx_epi32
+    );
 
     pub fn read_512(bytes: &[u8]) {
         #[target_feature(enable = "avx512f")]

@@ -31,6 +31,22 @@ pub(super) fn load_bytes(bytes: &[u8; 32]) -> __m256i {
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
+/// Loads eight bytes as integers.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn load_integers(bytes: &[u8; HALF]) -> __m256i {
+    // SAFETY: eight bytes are readable; the load wants no alignment.
+    _mm256_cvtepu8_epi32(unsafe { _mm_loadl_epi64(bytes.as_ptr().cast()) })
+}
+
+/// Loads eight signed bytes as integers.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn load_signed_integers(bytes: &[i8; HALF]) -> __m256i {
+    // SAFETY: as above.
+    _mm256_cvtepi8_epi32(unsafe { _mm_loadl_epi64(bytes.as_ptr().cast()) })
+}
+
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn load_bits<T: Number>(numbers: &[T; HALF]) -> __m128i {

@@ -4,15 +4,18 @@
 //! make eight sums, which leaves half of the sixteen registers for everything else.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
-use super::math::{halves_mut, load_bytes, load_half, store};
+use super::math::{
+    halves, halves_mut, load_bytes, load_half, load_integers, load_signed_integers, store,
+};
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{ByteBlock, Line, NibbleBlock, QuadBlock, Quads, ScaledGroup};
+use crate::packing::{Bits, Format, Quantised, Scale};
 use crate::{LANES, Lanes};
 
 /// The most tokens or queries that go together.
-pub(super) const MOST: usize = 4;
+pub(crate) const MOST: usize = 4;
 
 /// Calls the kernel once for every strip of up to [`MOST`], with the strip's width as its constant
 /// and the strip's start as its last argument.
@@ -29,7 +32,7 @@ macro_rules! with_widths {
         }
     };
 }
-pub(super) use with_widths;
+pub(crate) use with_widths;
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {
@@ -57,113 +60,210 @@ fn floats_of<const TOKENS: usize, T: Number>(
     store_all(&mut sums[first..], totals);
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn blocks<B: QuadBlock>(
-    weights: ScaledGroup<'_, B>,
-    input: &[InputBlock],
-    sums: &mut [Lanes],
-) {
-    with_widths!(sums.len(), blocks_of(weights, input, sums));
-}
+/// The kernel of quantised weights, for features that are at least AVX2's, from a function that sums
+/// the products of eight rows of a group with some tokens.
+macro_rules! block_kernels {
+    ($features:literal, $group_sums:ident) => {
+        #[target_feature(enable = $features)]
+        pub(crate) fn blocks<F: Format>(
+            weights: Quantised<'_, F>,
+            input: &[InputBlock],
+            sums: &mut [Lanes],
+        ) {
+            with_widths!(sums.len(), blocks_of(weights, input, sums));
+        }
 
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn blocks_of<const TOKENS: usize, B: QuadBlock>(
-    weights: ScaledGroup<'_, B>,
-    input: &[InputBlock],
-    sums: &mut [Lanes],
-    first: usize,
-) {
-    let mut totals = [[_mm256_setzero_ps(); 2]; TOKENS];
-    let blocks = weights.blocks.iter().zip(weights.scales);
-    for ((block, scales), input) in blocks.zip(input.chunks_exact(sums.len())) {
-        let input = input[first..].first_chunk().expect("so many tokens are left");
-        let scales = [load_half::<0, _>(scales), load_half::<1, _>(scales)];
-        let block_sums = match block.quads() {
-            Quads::Bytes(lines) => {
-                [byte_sums::<TOKENS, 0>(lines, input), byte_sums::<TOKENS, 1>(lines, input)]
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn blocks_of<const TOKENS: usize, F: Format>(
+            weights: Quantised<'_, F>,
+            input: &[InputBlock],
+            sums: &mut [Lanes],
+            first: usize,
+        ) {
+            let mut totals = [[_mm256_setzero_ps(); 2]; TOKENS];
+            let units = weights.codes.iter().zip(weights.scales);
+            for ((codes, scales), inputs) in units.zip(input.chunks_exact(F::BLOCKS * sums.len())) {
+                for (block, input) in inputs.chunks_exact(sums.len()).enumerate() {
+                    let input = input[first..].first_chunk().expect("so many tokens are left");
+                    let block = Block::<F> { codes, scales, block };
+                    add_products::<TOKENS, 0, F>(&block, input, &mut totals);
+                    add_products::<TOKENS, 1, F>(&block, input, &mut totals);
+                }
             }
-            Quads::Nibbles(lines) => {
-                [nibble_sums::<TOKENS, 0>(lines, input), nibble_sums::<TOKENS, 1>(lines, input)]
+            store_all(&mut sums[first..], totals);
+        }
+
+        /// Adds the products of eight rows with some tokens' activations.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn add_products<const TOKENS: usize, const HALF: usize, F: Format>(
+            block: &Block<'_, F>,
+            input: &[InputBlock; TOKENS],
+            totals: &mut [[__m256; 2]; TOKENS],
+        ) {
+            let mut scaled = [_mm256_setzero_ps(); TOKENS];
+            for group in 0..F::GROUPS {
+                let scale = block.scale::<HALF>(group);
+                let sums = $group_sums::<TOKENS, HALF, F>(block, group, input);
+                for token in 0..TOKENS {
+                    let sum = _mm256_cvtepi32_ps(sums[token]);
+                    scaled[token] = match group {
+                        0 => _mm256_mul_ps(sum, scale),
+                        _ => _mm256_fmadd_ps(sum, scale, scaled[token]),
+                    };
+                }
             }
-        };
-        for token in 0..TOKENS {
-            for half in 0..2 {
-                let scale = _mm256_mul_ps(scales[half], _mm256_set1_ps(input[token].scale));
-                let sum = _mm256_cvtepi32_ps(block_sums[half][token]);
-                totals[token][half] = _mm256_fmadd_ps(sum, scale, totals[token][half]);
+            for token in 0..TOKENS {
+                let scale = _mm256_set1_ps(input[token].scale);
+                totals[token][HALF] = _mm256_fmadd_ps(scaled[token], scale, totals[token][HALF]);
+            }
+            for group in 0..F::GROUPS {
+                let Some(minimum) = block.minimum::<HALF>(group) else { break };
+                for token in 0..TOKENS {
+                    let sum = _mm256_set1_ps(input[token].sum_of(F::GROUPS, group));
+                    totals[token][HALF] = _mm256_fnmadd_ps(minimum, sum, totals[token][HALF]);
+                }
             }
         }
-    }
-    store_all(&mut sums[first..], totals);
+    };
+}
+pub(crate) use block_kernels;
+
+block_kernels!("avx2,fma,f16c", pair_sums);
+
+/// A block of 32 inputs of sixteen rows.
+pub(crate) struct Block<'a, F: Format> {
+    pub(crate) codes: &'a F::Codes,
+    pub(crate) scales: &'a F::Scales,
+    pub(crate) block: usize,
 }
 
-/// Exact sums of a Q8_0 block for eight of its rows.
+/// The quads of a group.
+pub(crate) fn quads_of<F: Format>(group: usize) -> Range<usize> {
+    let count = 8 / F::GROUPS;
+    group * count..(group + 1) * count
+}
+
+/// Exact sums of eight rows of a group, without their scale, times activations.
 ///
 /// The instruction multiplies unsigned by signed bytes and saturates pairs of products at 16 bits.
-/// Weights + 128 would saturate; the sign of a weight given to the activation instead does not:
-/// 2 × 128 × 127 is below 32,768, because activations are held to ±127.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn byte_sums<const TOKENS: usize, const HALF: usize>(
-    lines: &ByteBlock,
+fn pair_sums<const TOKENS: usize, const HALF: usize, F: Format>(
+    block: &Block<'_, F>,
+    group: usize,
     input: &[InputBlock; TOKENS],
 ) -> [__m256i; TOKENS] {
-    let (excess, ones) = (_mm256_set1_epi8(i8::MIN), _mm256_set1_epi16(1));
+    let ones = _mm256_set1_epi16(1);
     let mut sums = [_mm256_setzero_si256(); TOKENS];
-    for (quad, line) in lines.iter().enumerate() {
-        let weights = _mm256_xor_si256(load_bytes(half_line::<HALF>(line)), excess);
-        let sizes = _mm256_abs_epi8(weights);
+    let mut pairs = [_mm256_setzero_si256(); TOKENS];
+    for (index, quad) in quads_of::<F>(group).enumerate() {
+        let codes = block.quad::<HALF>(quad);
+        let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN));
         for token in 0..TOKENS {
             let four = _mm256_set1_epi32(input[token].quads[quad]);
-            let pairs = _mm256_maddubs_epi16(sizes, _mm256_sign_epi8(four, weights));
-            sums[token] = _mm256_add_epi32(sums[token], _mm256_madd_epi16(pairs, ones));
+            let products = match is_signed::<F>() {
+                true => {
+                    let sizes = _mm256_abs_epi8(weights);
+                    _mm256_maddubs_epi16(sizes, _mm256_sign_epi8(four, weights))
+                }
+                false => _mm256_maddubs_epi16(codes, four),
+            };
+            pairs[token] = _mm256_add_epi16(pairs[token], products);
+        }
+        if (index + 1) % safe_quads::<F>() == 0 || index + 1 == quads_of::<F>(group).len() {
+            for token in 0..TOKENS {
+                let wide = _mm256_madd_epi16(pairs[token], ones);
+                sums[token] = _mm256_add_epi32(sums[token], wide);
+                pairs[token] = _mm256_setzero_si256();
+            }
         }
     }
-    sums
-}
-
-/// Exact sums of a Q4_0 block for eight of its rows.
-///
-/// A pair of products is at most 2 × 15 × 127, so even the eight pairs of a whole block that meet in
-/// one 16-bit lane do not overflow it.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn nibble_sums<const TOKENS: usize, const HALF: usize>(
-    lines: &NibbleBlock,
-    input: &[InputBlock; TOKENS],
-) -> [__m256i; TOKENS] {
-    let (low, ones) = (_mm256_set1_epi8(0x0f), _mm256_set1_epi16(1));
-    let mut pairs = [_mm256_setzero_si256(); TOKENS];
-    for (index, line) in lines.iter().enumerate() {
-        let line = load_bytes(half_line::<HALF>(line));
-        let even = _mm256_and_si256(line, low);
-        let odd = _mm256_and_si256(_mm256_srli_epi16::<4>(line), low);
+    if !is_signed::<F>() {
         for token in 0..TOKENS {
-            let quads = &input[token].quads;
-            let even_four = _mm256_set1_epi32(quads[2 * index]);
-            let odd_four = _mm256_set1_epi32(quads[2 * index + 1]);
-            pairs[token] = _mm256_add_epi16(pairs[token], _mm256_maddubs_epi16(even, even_four));
-            pairs[token] = _mm256_add_epi16(pairs[token], _mm256_maddubs_epi16(odd, odd_four));
+            let start = _mm256_set1_epi32(F::start(&input[token], group));
+            sums[token] = _mm256_add_epi32(sums[token], start);
         }
-    }
-    let mut sums = [_mm256_setzero_si256(); TOKENS];
-    for token in 0..TOKENS {
-        let start = _mm256_set1_epi32(input[token].nibble_start);
-        sums[token] = _mm256_add_epi32(start, _mm256_madd_epi16(pairs[token], ones));
     }
     sums
 }
 
-/// Eight rows of a line.
-#[inline(always)]
-fn half_line<const HALF: usize>(line: &Line) -> &[u8; 32] {
-    &line.as_chunks().0[HALF]
+impl<F: Format> Block<'_, F> {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(crate) fn scale<const HALF: usize>(&self, group: usize) -> __m256 {
+        load_scale::<HALF>(F::scale(self.scales, self.block, group))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(crate) fn minimum<const HALF: usize>(&self, group: usize) -> Option<__m256> {
+        F::minimum(self.scales, self.block, group).map(|minimum| load_scale::<HALF>(minimum))
+    }
+
+    /// The codes of four inputs of eight rows.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(crate) fn quad<const HALF: usize>(&self, quad: usize) -> __m256i {
+        let low = load_bits::<HALF>(F::low(self.codes, self.block, quad), F::LOW_BITS, 0);
+        if F::HIGH_BITS == 0 {
+            return low;
+        }
+        let high = F::high(self.codes, self.block, quad);
+        _mm256_or_si256(low, load_bits::<HALF>(high, F::HIGH_BITS, F::LOW_BITS))
+    }
+}
+
+/// Whether codes are too large for the instruction that saturates.
+///
+/// Then the size of a weight is multiplied, and its sign given to the activation: 2 × 128 × 127 is
+/// below 32,768, because activations are held to ±127.
+const fn is_signed<F: Format>() -> bool {
+    F::LOW_BITS == 8
+}
+
+/// How many quads' pairs of products can be added up in 16 bits.
+const fn safe_quads<F: Format>() -> usize {
+    let largest = if is_signed::<F>() { 128 } else { (1 << (F::LOW_BITS + F::HIGH_BITS)) - 1 };
+    i16::MAX as usize / (2 * largest * 127)
+}
+
+/// Some bits of eight rows of a line, moved to where the lowest of them has value 2 to the `place`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_bits<const HALF: usize>(bits: Bits<'_>, count: u32, place: u32) -> __m256i {
+    let line = load_bytes(&bits.line.as_chunks().0[HALF]);
+    if count == 8 {
+        return line;
+    }
+    let shifted = _mm256_srlv_epi32(line, _mm256_set1_epi32(bits.shift.cast_signed()));
+    let placed = _mm256_sllv_epi32(shifted, _mm256_set1_epi32(place.cast_signed()));
+    let mask = ((1_u8 << count) - 1) << place;
+    _mm256_and_si256(placed, _mm256_set1_epi8(mask.cast_signed()))
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [[__m256; 2]; TOKENS]) {
+fn load_scale<const HALF: usize>(scale: Scale<'_>) -> __m256 {
+    let low = _mm256_set1_epi32(0x0f);
+    let (scales, by) = match scale {
+        Scale::Plain(scales) => return load_half::<HALF, _>(scales),
+        Scale::Unsigned(scales, by) => (scales, load_integers(&halves(by)[HALF])),
+        Scale::Signed(scales, by) => (scales, load_signed_integers(&halves(by)[HALF])),
+        Scale::LowNibble(scales, by) => {
+            (scales, _mm256_and_si256(load_integers(&halves(by)[HALF]), low))
+        }
+        Scale::HighNibble(scales, by) => {
+            (scales, _mm256_srli_epi32::<4>(load_integers(&halves(by)[HALF])))
+        }
+    };
+    _mm256_mul_ps(load_half::<HALF, _>(scales), _mm256_cvtepi32_ps(by))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [[__m256; 2]; TOKENS]) {
     for (sums, totals) in sums.iter_mut().zip(totals) {
         for (place, total) in halves_mut(sums).iter_mut().zip(totals) {
             store(place, total);

@@ -27,17 +27,12 @@ fn quantise_block(values: &[f32; BLOCK_LEN]) -> InputBlock {
     }
     let factor = _mm512_set1_ps(127.0 / maximum);
     let (low, high) = (round(low, factor), round(high, factor));
-    let sum = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+    let sums = [_mm512_reduce_add_epi32(low), _mm512_reduce_add_epi32(high)];
     let bytes = _mm256_set_m128i(_mm512_cvtepi32_epi8(high), _mm512_cvtepi32_epi8(low));
-    let mut block = InputBlock {
-        quads: [0; BLOCK_LEN / 4],
-        scale: maximum / 127.0,
-        byte_start: -128 * sum,
-        nibble_start: -8 * sum,
-    };
-    // SAFETY: the eight integers are 32 writable bytes; the store wants no alignment.
-    unsafe { _mm256_storeu_si256(block.quads.as_mut_ptr().cast(), bytes) };
-    block
+    let mut quads = [0; BLOCK_LEN / 4];
+    // SAFETY: eight integers are 32 writable bytes; the store wants no alignment.
+    unsafe { _mm256_storeu_si256(quads.as_mut_ptr().cast(), bytes) };
+    InputBlock::with_sums(quads, maximum / 127.0, sums)
 }
 
 #[inline]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::math::{exp, load, load_numbers, load_some, mask, store, store_some, sum_lanes};
 use super::tiles::with_width;
 use crate::LANES;
-use crate::attention::{HeadValues, PieceSoftmax, PieceWeights, slots_of};
+use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
 use crate::numbers::Number;
 
@@ -111,6 +111,16 @@ fn weigh_of<const QUERIES: usize, T: Number>(
             store(&mut sums[query].as_chunks_mut().0[strip], totals[query]);
         }
     }
+}
+
+/// The blocks of a piece that hold these positions, each with the slots that do.
+fn slots_of(positions: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let (start, end) = (positions.start, positions.end);
+    (start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS)).map(move |block| {
+        let first_position = block * BLOCK_TOKENS;
+        let first = start.saturating_sub(first_position);
+        (block, first..BLOCK_TOKENS.min(end - first_position))
+    })
 }
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]

@@ -28,6 +28,22 @@ pub(super) fn load_line(line: &[u8; 64]) -> __m512i {
     unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
 }
 
+/// Loads sixteen bytes as integers.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn load_bytes(bytes: &[u8; LANES]) -> __m512i {
+    // SAFETY: sixteen bytes are readable; the load wants no alignment.
+    _mm512_cvtepu8_epi32(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+}
+
+/// Loads sixteen signed bytes as integers.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn load_signed_bytes(bytes: &[i8; LANES]) -> __m512i {
+    // SAFETY: as above.
+    _mm512_cvtepi8_epi32(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+}
+
 /// Loads up to sixteen values; the other lanes are zero.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]

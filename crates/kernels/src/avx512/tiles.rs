@@ -4,11 +4,12 @@
 //! sixteen of them, eight of weights, and the scales leave seven of the 32 free.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
-use super::math::{load_line, load_numbers, store};
+use super::math::{load_bytes, load_line, load_numbers, load_signed_bytes, store};
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{QuadBlock, Quads, ScaledGroup};
+use crate::packing::{Bits, Format, Quantised, Scale};
 use crate::{LANES, Lanes};
 
 /// Calls the kernel whose constant is `$width`.
@@ -62,8 +63,8 @@ fn floats_of<const TOKENS: usize, T: Number>(
 }
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(crate) fn blocks<B: QuadBlock>(
-    weights: ScaledGroup<'_, B>,
+pub(crate) fn blocks<F: Format>(
+    weights: Quantised<'_, F>,
     input: &[InputBlock],
     sums: &mut [Lanes],
 ) {
@@ -72,24 +73,26 @@ pub(crate) fn blocks<B: QuadBlock>(
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn blocks_of<const TOKENS: usize, B: QuadBlock>(
-    weights: ScaledGroup<'_, B>,
+fn blocks_of<const TOKENS: usize, F: Format>(
+    weights: Quantised<'_, F>,
     input: &[InputBlock],
     sums: &mut [Lanes],
 ) {
     let mut totals = [_mm512_setzero_ps(); TOKENS];
-    let blocks = weights.blocks.iter().zip(weights.scales);
-    for ((block, scales), input) in blocks.zip(input.as_chunks::<TOKENS>().0) {
-        prefetch_after(block);
-        let quads = unpack(block);
-        let scales = load_numbers(scales);
-        // Two loops, because the compiler unrolls only one that is this short, and only in an
-        // unrolled one the sums stay in registers.
-        for token in 0..TOKENS.min(UNROLLED) {
-            totals[token] = add_block::<B>(&quads, scales, &input[token], totals[token]);
-        }
-        for token in UNROLLED..TOKENS {
-            totals[token] = add_block::<B>(&quads, scales, &input[token], totals[token]);
+    let units = weights.codes.iter().zip(weights.scales);
+    let inputs = input.as_chunks::<TOKENS>().0.chunks_exact(F::BLOCKS);
+    for ((codes, scales), inputs) in units.zip(inputs) {
+        prefetch_after(codes);
+        for (block, input) in inputs.iter().enumerate() {
+            let weights = Block::<F>::load(codes, scales, block);
+            // Two loops, because the compiler unrolls only one that is this short, and only in an
+            // unrolled one the sums stay in registers.
+            for token in 0..TOKENS.min(UNROLLED) {
+                totals[token] = weights.add_product(&input[token], totals[token]);
+            }
+            for token in UNROLLED..TOKENS {
+                totals[token] = weights.add_product(&input[token], totals[token]);
+            }
         }
     }
     store_all(sums, totals);
@@ -98,21 +101,67 @@ fn blocks_of<const TOKENS: usize, B: QuadBlock>(
 /// How many tokens of a block the compiler can be trusted to unroll.
 const UNROLLED: usize = 8;
 
-/// Adds one block's product with one token.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn add_block<B: QuadBlock>(
-    quads: &[__m512i; 8],
-    scales: __m512,
-    input: &InputBlock,
-    total: __m512,
-) -> __m512 {
-    let mut sum = _mm512_set1_epi32(B::start(input));
-    for (quad, four) in quads.iter().zip(input.quads) {
-        sum = _mm512_dpbusd_epi32(sum, *quad, _mm512_set1_epi32(four));
+/// A block of 32 inputs of sixteen rows, ready to be multiplied.
+struct Block<F> {
+    quads: [__m512i; 8],
+    /// One for each group; the second is not used if there is one.
+    scales: [__m512; 2],
+    minimums: Option<[__m512; 2]>,
+    format: PhantomData<F>,
+}
+
+impl<F: Format> Block<F> {
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn load(codes: &F::Codes, scales: &F::Scales, block: usize) -> Block<F> {
+        let mut quads = [_mm512_setzero_si512(); 8];
+        for (index, quad) in quads.iter_mut().enumerate() {
+            *quad = load_bits(F::low(codes, block, index), F::LOW_BITS, 0);
+            if F::HIGH_BITS > 0 {
+                let high = load_bits(F::high(codes, block, index), F::HIGH_BITS, F::LOW_BITS);
+                *quad = _mm512_or_si512(*quad, high);
+            }
+        }
+        let last = F::GROUPS - 1;
+        let scale = |group| F::scale(scales, block, group);
+        let minimum = |group| F::minimum(scales, block, group);
+        Block {
+            quads,
+            scales: [load_scale(scale(0)), load_scale(scale(last))],
+            minimums: match (minimum(0), minimum(last)) {
+                (Some(first), Some(last)) => Some([load_scale(first), load_scale(last)]),
+                _ => None,
+            },
+            format: PhantomData,
+        }
     }
-    let scale = _mm512_mul_ps(scales, _mm512_set1_ps(input.scale));
-    _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, total)
+
+    /// Adds the product with one token's activations.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn add_product(&self, input: &InputBlock, total: __m512) -> __m512 {
+        let mut scaled = _mm512_setzero_ps();
+        for group in 0..F::GROUPS {
+            let quads = group * (8 / F::GROUPS)..(group + 1) * (8 / F::GROUPS);
+            let mut sum = _mm512_set1_epi32(F::start(input, group));
+            for (quad, four) in self.quads[quads.clone()].iter().zip(&input.quads[quads]) {
+                sum = _mm512_dpbusd_epi32(sum, *quad, _mm512_set1_epi32(*four));
+            }
+            let sum = _mm512_cvtepi32_ps(sum);
+            scaled = match group {
+                0 => _mm512_mul_ps(sum, self.scales[0]),
+                _ => _mm512_fmadd_ps(sum, self.scales[1], scaled),
+            };
+        }
+        let mut total = _mm512_fmadd_ps(scaled, _mm512_set1_ps(input.scale), total);
+        if let Some(minimums) = &self.minimums {
+            for (group, minimum) in minimums[..F::GROUPS].iter().enumerate() {
+                let sum = _mm512_set1_ps(input.sum_of(F::GROUPS, group));
+                total = _mm512_fnmadd_ps(*minimum, sum, total);
+            }
+        }
+        total
+    }
 }
 
 /// How far ahead weights are asked for: at a page's end the processor's own prefetching stops.
@@ -128,27 +177,32 @@ fn prefetch_after<T>(weights: &T) {
     }
 }
 
-/// The eight quads of a block as unsigned bytes.
+/// Some bits of a line's bytes, moved to where the lowest of them has value 2 to the `place`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn unpack<B: QuadBlock>(block: &B) -> [__m512i; 8] {
-    let mut quads = [_mm512_setzero_si512(); 8];
-    match block.quads() {
-        Quads::Bytes(lines) => {
-            for (quad, line) in quads.iter_mut().zip(lines) {
-                *quad = load_line(line);
-            }
-        }
-        Quads::Nibbles(lines) => {
-            let low = _mm512_set1_epi8(0x0f);
-            for (pair, line) in quads.as_chunks_mut::<2>().0.iter_mut().zip(lines) {
-                let line = load_line(line);
-                pair[0] = _mm512_and_si512(line, low);
-                pair[1] = _mm512_and_si512(_mm512_srli_epi16::<4>(line), low);
-            }
-        }
+fn load_bits(bits: Bits<'_>, count: u32, place: u32) -> __m512i {
+    let line = load_line(bits.line);
+    if count == 8 {
+        return line;
     }
-    quads
+    let shifted = _mm512_srlv_epi32(line, _mm512_set1_epi32(bits.shift.cast_signed()));
+    let placed = _mm512_sllv_epi32(shifted, _mm512_set1_epi32(place.cast_signed()));
+    let mask = ((1_u8 << count) - 1) << place;
+    _mm512_and_si512(placed, _mm512_set1_epi8(mask.cast_signed()))
+}
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn load_scale(scale: Scale<'_>) -> __m512 {
+    let low = _mm512_set1_epi32(0x0f);
+    let (scales, by) = match scale {
+        Scale::Plain(scales) => return load_numbers(scales),
+        Scale::Unsigned(scales, by) => (scales, load_bytes(by)),
+        Scale::Signed(scales, by) => (scales, load_signed_bytes(by)),
+        Scale::LowNibble(scales, by) => (scales, _mm512_and_si512(load_bytes(by), low)),
+        Scale::HighNibble(scales, by) => (scales, _mm512_srli_epi32::<4>(load_bytes(by))),
+    };
+    _mm512_mul_ps(load_numbers(scales), _mm512_cvtepi32_ps(by))
 }
 
 #[inline]

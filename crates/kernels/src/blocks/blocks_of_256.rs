@@ -115,7 +115,7 @@ pub(super) fn quantise_q3_k(values: &[f32], block: &mut [u8]) {
 }
 
 /// Scale `group` of Q3_K: four low bits in bytes 0 to 7, two high bits in bytes 8 to 11.
-fn q3_k_scale(scales: &[u8], group: usize) -> u8 {
+pub(crate) fn q3_k_scale(scales: &[u8], group: usize) -> u8 {
     let low = (scales[group % 8] >> (group / 8 * 4)) & 0x0f;
     let high = (scales[8 + group % 4] >> (group / 4 * 2)) & 3;
     low | high << 4
@@ -190,7 +190,7 @@ fn quantise_with_minimums(
 
 /// The 6-bit scale and minimum of `group` in Q4_K and Q5_K. Groups 0 to 3 have bytes of their own,
 /// whose two upper bits hold the upper bits of groups 4 to 7.
-fn scale_and_minimum(bytes: &[u8], group: usize) -> (u8, u8) {
+pub(crate) fn scale_and_minimum(bytes: &[u8], group: usize) -> (u8, u8) {
     if group < 4 {
         return (bytes[group] & 0x3f, bytes[group + 4] & 0x3f);
     }

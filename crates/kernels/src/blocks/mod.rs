@@ -22,6 +22,8 @@ mod floats;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::blocks_of_256::{q3_k_scale, scale_and_minimum};
+
 /// A way of storing weights, as model files name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BlockType {

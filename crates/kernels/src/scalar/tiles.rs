@@ -4,7 +4,7 @@
 
 use crate::input_block::{BLOCK_LEN, InputBlock};
 use crate::numbers::Number;
-use crate::packing::{QuadBlock, ScaledGroup};
+use crate::packing::{Format, Quantised, weight};
 use crate::{LANES, Lanes};
 
 /// Float weights: products are added first to last.
@@ -20,23 +20,45 @@ pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mu
     }
 }
 
-/// Quantised weights: sums are exact within a block, and blocks are added first to last.
-pub(crate) fn blocks<B: QuadBlock>(
-    weights: ScaledGroup<'_, B>,
+/// Quantised weights: sums are exact within a group of inputs that share a scale. The groups of a
+/// block are added first to last, then the blocks.
+pub(crate) fn blocks<F: Format>(
+    weights: Quantised<'_, F>,
     input: &[InputBlock],
     sums: &mut [Lanes],
 ) {
     sums.fill([0.0; LANES]);
-    let blocks = weights.blocks.iter().zip(weights.scales);
-    for ((block, scales), input) in blocks.zip(input.chunks_exact(sums.len())) {
+    let units = weights.codes.iter().zip(weights.scales);
+    let blocks = units.flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
+    for (((codes, scales), block), input) in blocks.zip(input.chunks_exact(sums.len())) {
         for lane in 0..LANES {
-            let weights: [i32; BLOCK_LEN] = std::array::from_fn(|i| block.weight(lane, i));
+            let weights = std::array::from_fn(|index| weight::<F>(codes, block, lane, index));
             for (sums, input) in sums.iter_mut().zip(input) {
-                let products = weights.iter().enumerate().map(|(i, w)| w * input.integer(i));
-                let sum: i32 = products.sum();
-                let scale = scales[lane].to_f32() * input.scale;
-                sums[lane] = (sum as f32).mul_add(scale, sums[lane]);
+                add_block::<F>(&weights, (scales, block), lane, input, &mut sums[lane]);
             }
+        }
+    }
+}
+
+/// Adds a row's product with one block of activations.
+fn add_block<F: Format>(
+    weights: &[i32; BLOCK_LEN],
+    (scales, block): (&F::Scales, usize),
+    lane: usize,
+    input: &InputBlock,
+    total: &mut f32,
+) {
+    let group_len = BLOCK_LEN / F::GROUPS;
+    let mut scaled = 0.0;
+    for (group, weights) in weights.chunks_exact(group_len).enumerate() {
+        let products = weights.iter().zip(group * group_len..).map(|(w, i)| w * input.integer(i));
+        let (sum, scale) = (products.sum::<i32>() as f32, F::scale(scales, block, group).of(lane));
+        scaled = if group == 0 { sum * scale } else { sum.mul_add(scale, scaled) };
+    }
+    *total = scaled.mul_add(input.scale, *total);
+    for group in 0..F::GROUPS {
+        if let Some(minimum) = F::minimum(scales, block, group) {
+            *total = (-minimum.of(lane)).mul_add(input.sum_of(F::GROUPS, group), *total);
         }
     }
 }

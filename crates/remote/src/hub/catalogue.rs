@@ -147,13 +147,11 @@ impl KnownModel {
     pub fn memory_bytes(&self, quantisation: &str) -> u64 {
         const CONTEXT_TOKENS: u64 = 8_192;
         const WORKING_BYTES: u64 = 512 << 20;
-        // Types without kernels of their own are held as Q8_0.
-        let held_as = match quantisation {
-            "q4_0" | "fp16" => quantisation,
-            _ => "q8_0",
-        };
         let context = self.kv_bytes_per_token() * CONTEXT_TOKENS;
-        self.file_bytes(held_as) + context + WORKING_BYTES
+        let weights = self.file_bytes(quantisation);
+        // Weights are held as they are stored; 6-bit scales alone become bytes, up to 4 % more.
+        let widened = if quantisation.contains("_k") { weights / 25 } else { 0 };
+        weights + widened + context + WORKING_BYTES
     }
 
     /// Memory of keys and values for one token at 16 bits, in bytes.

@@ -1,0 +1,56 @@
+//! AVX2 and the dot product of bytes in 256 bits.
+//!
+//! There are two encodings of that instruction: processors with AVX-VNNI have `vex`, those with
+//! AVX-512 `evex`. Everything else is AVX2's, and so is the kernel around the instruction.
+
+macro_rules! vnni_tiles {
+    ($features:literal, $dot_product:ident) => {
+        pub(crate) use crate::avx2::{activations, attention, elementwise};
+
+        pub(crate) mod tiles {
+            use std::arch::x86_64::*;
+
+            use crate::Lanes;
+            pub(crate) use crate::avx2::tiles::floats;
+            use crate::avx2::tiles::{
+                Block, MOST, block_kernels, quads_of, store_all, with_widths,
+            };
+            use crate::input_block::InputBlock;
+            use crate::packing::{Format, Quantised};
+
+            block_kernels!($features, group_sums);
+
+            /// Exact sums of eight rows of a group, without their scale, times activations.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn group_sums<const TOKENS: usize, const HALF: usize, F: Format>(
+                block: &Block<'_, F>,
+                group: usize,
+                input: &[InputBlock; TOKENS],
+            ) -> [__m256i; TOKENS] {
+                let mut sums = [_mm256_setzero_si256(); TOKENS];
+                for token in 0..TOKENS {
+                    sums[token] = _mm256_set1_epi32(F::start(&input[token], group));
+                }
+                for quad in quads_of::<F>(group) {
+                    let codes = block.quad::<HALF>(quad);
+                    for token in 0..TOKENS {
+                        let four = _mm256_set1_epi32(input[token].quads[quad]);
+                        sums[token] = $dot_product(sums[token], codes, four);
+                    }
+                }
+                sums
+            }
+        }
+    };
+}
+
+/// The encoding of AVX-VNNI.
+pub(crate) mod vex {
+    vnni_tiles!("avx2,fma,f16c,avxvnni", _mm256_dpbusd_avx_epi32);
+}
+
+/// The encoding of AVX-512: how this kernel is tested where there is no AVX-VNNI.
+pub(crate) mod evex {
+    vnni_tiles!("avx2,fma,f16c,avx512vl,avx512vnni", _mm256_dpbusd_epi32);
+}

@@ -1,0 +1,230 @@
+//! Sixteen rows by up to sixteen tokens, over the whole depth.
+//!
+//! A tile goes through in strips of four tokens: four registers a token for sixteen rows make
+//! sixteen sums, which leaves half of the 32 registers for everything else.
+
+use std::arch::aarch64::*;
+
+use super::math::{
+    PARTS, add_dot_products, load_bytes, load_integers, load_part, load_signed_integers, parts,
+    parts_mut, store,
+};
+use crate::input_block::InputBlock;
+use crate::numbers::Number;
+use crate::packing::{Bits, Format, Quantised, Scale};
+use crate::{LANES, Lanes};
+
+/// The most tokens or queries that go together.
+pub(super) const MOST: usize = 4;
+
+/// Calls the kernel once for every strip of up to [`MOST`], with the strip's width as its constant
+/// and the strip's start as its last argument.
+macro_rules! with_widths {
+    ($width:expr, $kernel:ident ( $($argument:expr),* )) => {
+        let width = $width;
+        for start in (0..width).step_by(MOST) {
+            match MOST.min(width - start) {
+                1 => $kernel::<1, _>($($argument),*, start),
+                2 => $kernel::<2, _>($($argument),*, start),
+                3 => $kernel::<3, _>($($argument),*, start),
+                _ => $kernel::<4, _>($($argument),*, start),
+            }
+        }
+    };
+}
+pub(super) use with_widths;
+
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {
+    with_widths!(sums.len(), floats_of(weights, input, sums));
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn floats_of<const TOKENS: usize, T: Number>(
+    weights: &[[T; LANES]],
+    input: &[f32],
+    sums: &mut [Lanes],
+    first: usize,
+) {
+    let mut totals = [[vdupq_n_f32(0.0); PARTS]; TOKENS];
+    for (weights, input) in weights.iter().zip(input.chunks_exact(sums.len())) {
+        let input: &[f32; TOKENS] = input[first..].first_chunk().expect("so many tokens are left");
+        let weights = [
+            load_part::<0, T>(weights),
+            load_part::<1, T>(weights),
+            load_part::<2, T>(weights),
+            load_part::<3, T>(weights),
+        ];
+        for token in 0..TOKENS {
+            let value = vdupq_n_f32(input[token]);
+            for (total, weights) in totals[token].iter_mut().zip(weights) {
+                *total = vfmaq_f32(*total, weights, value);
+            }
+        }
+    }
+    store_all(&mut sums[first..], totals);
+}
+
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn blocks<F: Format>(
+    weights: Quantised<'_, F>,
+    input: &[InputBlock],
+    sums: &mut [Lanes],
+) {
+    with_widths!(sums.len(), blocks_of(weights, input, sums));
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn blocks_of<const TOKENS: usize, F: Format>(
+    weights: Quantised<'_, F>,
+    input: &[InputBlock],
+    sums: &mut [Lanes],
+    first: usize,
+) {
+    let mut totals = [[vdupq_n_f32(0.0); PARTS]; TOKENS];
+    let units = weights.codes.iter().zip(weights.scales);
+    for ((codes, scales), inputs) in units.zip(input.chunks_exact(F::BLOCKS * sums.len())) {
+        for (block, input) in inputs.chunks_exact(sums.len()).enumerate() {
+            let input = input[first..].first_chunk().expect("so many tokens are left");
+            let block = Block::<F> { codes, scales, block };
+            block.add_products::<TOKENS, 0>(input, &mut totals);
+            block.add_products::<TOKENS, 1>(input, &mut totals);
+            block.add_products::<TOKENS, 2>(input, &mut totals);
+            block.add_products::<TOKENS, 3>(input, &mut totals);
+        }
+    }
+    store_all(&mut sums[first..], totals);
+}
+
+/// A block of 32 inputs of sixteen rows.
+struct Block<'a, F: Format> {
+    codes: &'a F::Codes,
+    scales: &'a F::Scales,
+    block: usize,
+}
+
+impl<F: Format> Block<'_, F> {
+    /// Adds the products of four rows with some tokens' activations.
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    fn add_products<const TOKENS: usize, const PART: usize>(
+        &self,
+        input: &[InputBlock; TOKENS],
+        totals: &mut [[float32x4_t; PARTS]; TOKENS],
+    ) {
+        let mut scaled = [vdupq_n_f32(0.0); TOKENS];
+        for group in 0..F::GROUPS {
+            let scale = load_scale::<PART>(F::scale(self.scales, self.block, group));
+            let sums = self.group_sums::<TOKENS, PART>(group, input);
+            for token in 0..TOKENS {
+                let sum = vcvtq_f32_s32(sums[token]);
+                scaled[token] = match group {
+                    0 => vmulq_f32(sum, scale),
+                    _ => vfmaq_f32(scaled[token], sum, scale),
+                };
+            }
+        }
+        for token in 0..TOKENS {
+            let scale = vdupq_n_f32(input[token].scale);
+            totals[token][PART] = vfmaq_f32(totals[token][PART], scaled[token], scale);
+        }
+        for group in 0..F::GROUPS {
+            let Some(minimum) = F::minimum(self.scales, self.block, group) else { break };
+            let minimum = load_scale::<PART>(minimum);
+            for token in 0..TOKENS {
+                let sum = vdupq_n_f32(input[token].sum_of(F::GROUPS, group));
+                totals[token][PART] = vfmsq_f32(totals[token][PART], minimum, sum);
+            }
+        }
+    }
+
+    /// Exact sums of four rows of a group, without their scale, times activations.
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    fn group_sums<const TOKENS: usize, const PART: usize>(
+        &self,
+        group: usize,
+        input: &[InputBlock; TOKENS],
+    ) -> [int32x4_t; TOKENS] {
+        let mut sums = [vdupq_n_s32(0); TOKENS];
+        if !is_signed::<F>() {
+            for token in 0..TOKENS {
+                sums[token] = vdupq_n_s32(F::start(&input[token], group));
+            }
+        }
+        let count = 8 / F::GROUPS;
+        for quad in group * count..(group + 1) * count {
+            let codes = self.quad::<PART>(quad);
+            for token in 0..TOKENS {
+                let four = vreinterpretq_s8_s32(vdupq_n_s32(input[token].quads[quad]));
+                sums[token] = add_dot_products(sums[token], codes, four);
+            }
+        }
+        sums
+    }
+
+    /// The codes of four inputs of four rows, which are signed bytes here: all but bytes are small
+    /// enough to be, and bytes become weights.
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    fn quad<const PART: usize>(&self, quad: usize) -> int8x16_t {
+        let low = load_bits::<PART>(F::low(self.codes, self.block, quad), F::LOW_BITS, 0);
+        if is_signed::<F>() {
+            return vreinterpretq_s8_u8(veorq_u8(low, vdupq_n_u8(0x80)));
+        }
+        if F::HIGH_BITS == 0 {
+            return vreinterpretq_s8_u8(low);
+        }
+        let high = F::high(self.codes, self.block, quad);
+        let high = load_bits::<PART>(high, F::HIGH_BITS, F::LOW_BITS);
+        vreinterpretq_s8_u8(vorrq_u8(low, high))
+    }
+}
+
+/// Whether codes are too large for signed bytes.
+const fn is_signed<F: Format>() -> bool {
+    F::LOW_BITS == 8
+}
+
+/// Some bits of four rows of a line, moved to where the lowest of them has value 2 to the `place`.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn load_bits<const PART: usize>(bits: Bits<'_>, count: u32, place: u32) -> uint8x16_t {
+    let line = load_bytes(&bits.line.as_chunks().0[PART]);
+    if count == 8 {
+        return line;
+    }
+    // A negative count shifts down.
+    let shift = place.cast_signed() - bits.shift.cast_signed();
+    let placed = vshlq_u8(line, vdupq_n_s8(shift as i8));
+    vandq_u8(placed, vdupq_n_u8(((1 << count) - 1) << place))
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn load_scale<const PART: usize>(scale: Scale<'_>) -> float32x4_t {
+    let (scales, by) = match scale {
+        Scale::Plain(scales) => return load_part::<PART, _>(scales),
+        Scale::Unsigned(scales, by) => (scales, load_integers(parts(by)[PART])),
+        Scale::Signed(scales, by) => (scales, load_signed_integers(parts(by)[PART])),
+        Scale::LowNibble(scales, by) => {
+            (scales, load_integers(parts(by)[PART].map(|byte| byte & 0x0f)))
+        }
+        Scale::HighNibble(scales, by) => {
+            (scales, load_integers(parts(by)[PART].map(|byte| byte >> 4)))
+        }
+    };
+    vmulq_f32(load_part::<PART, _>(scales), vcvtq_f32_s32(by))
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [[float32x4_t; PARTS]; TOKENS]) {
+    for (sums, totals) in sums.iter_mut().zip(totals) {
+        for (place, total) in parts_mut(sums).iter_mut().zip(totals) {
+            store(place, total);
+        }
+    }
+}

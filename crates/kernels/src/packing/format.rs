@@ -1,0 +1,170 @@
+//! What kernels know of a quantised format: where the codes and scales of a block are.
+
+use bytemuck::Pod;
+use half::f16;
+
+use super::{Line, QUAD, Scales};
+use crate::LANES;
+use crate::blocks::BlockType;
+use crate::input_block::{BLOCK_LEN, InputBlock};
+
+/// A quantised format, as sixteen rows of it lie in memory.
+///
+/// A *unit* is what shares scales in the file: one block of 32 inputs, or eight. A weight is
+/// `scale × (code − ZERO) − minimum`. A code's lower bits and its upper ones lie apart, each below
+/// a mask in some byte.
+pub(crate) trait Format: Copy {
+    /// The codes of a unit.
+    type Codes: Pod;
+    /// The scales of a unit.
+    type Scales: Pod;
+    /// What the file calls a row's part of a unit: a block of its own format.
+    const KIND: BlockType;
+    /// How many blocks of 32 a unit has.
+    const BLOCKS: usize = Self::KIND.block_len() / BLOCK_LEN;
+    /// How many scales a block has: one, or two of sixteen inputs each.
+    const GROUPS: usize = 1;
+    /// How many lower bits a code has.
+    const LOW_BITS: u32;
+    /// How many upper bits a code has.
+    const HIGH_BITS: u32 = 0;
+    /// The code of a weight 0.
+    const ZERO: i32 = 0;
+
+    /// The lower bits of four inputs of all rows.
+    fn low(codes: &Self::Codes, block: usize, quad: usize) -> Bits<'_>;
+
+    /// The upper bits of four inputs of all rows.
+    fn high(_codes: &Self::Codes, _block: usize, _quad: usize) -> Bits<'_> {
+        unreachable!("a format with upper bits says where they are")
+    }
+
+    /// What the codes of a group are multiplied by.
+    fn scale(scales: &Self::Scales, block: usize, group: usize) -> Scale<'_>;
+
+    /// What is subtracted from the weights of a group.
+    fn minimum(_scales: &Self::Scales, _block: usize, _group: usize) -> Option<Scale<'_>> {
+        None
+    }
+
+    /// Where the sum of a group's codes times these activations starts: −[`Format::ZERO`] times
+    /// the sum of the activations.
+    fn start(_input: &InputBlock, _group: usize) -> i32 {
+        0
+    }
+
+    /// Puts a block of a file's row into one lane.
+    fn pack(block: &[u8], lane: usize, codes: &mut Self::Codes, scales: &mut Self::Scales);
+}
+
+/// Some bits of four inputs of sixteen rows: in every byte of a line, so far up.
+#[derive(Clone, Copy)]
+pub(crate) struct Bits<'a> {
+    pub(crate) line: &'a Line,
+    pub(crate) shift: u32,
+}
+
+/// Sixteen scales, one for each row.
+#[derive(Clone, Copy)]
+pub(crate) enum Scale<'a> {
+    /// As they are.
+    Plain(&'a Scales),
+    /// Each times an integer.
+    Unsigned(&'a Scales, &'a [u8; LANES]),
+    /// Each times an integer.
+    Signed(&'a Scales, &'a [i8; LANES]),
+    /// Each times the lower half of a byte.
+    LowNibble(&'a Scales, &'a [u8; LANES]),
+    /// Each times the upper half of a byte.
+    HighNibble(&'a Scales, &'a [u8; LANES]),
+}
+
+impl Scale<'_> {
+    /// The scale of one row. Products are exact: 11 bits times at most 8.
+    pub(crate) fn of(self, lane: usize) -> f32 {
+        match self {
+            Scale::Plain(scales) => scales[lane].to_f32(),
+            Scale::Unsigned(scales, by) => scales[lane].to_f32() * f32::from(by[lane]),
+            Scale::Signed(scales, by) => scales[lane].to_f32() * f32::from(by[lane]),
+            Scale::LowNibble(scales, by) => scales[lane].to_f32() * f32::from(by[lane] & 0x0f),
+            Scale::HighNibble(scales, by) => scales[lane].to_f32() * f32::from(by[lane] >> 4),
+        }
+    }
+}
+
+/// Sixteen rows of a quantised format.
+#[derive(Clone, Copy)]
+pub(crate) struct Quantised<'a, F: Format> {
+    /// [unit]
+    pub(crate) codes: &'a [F::Codes],
+    /// [unit]
+    pub(crate) scales: &'a [F::Scales],
+}
+
+impl<'a, F: Format> Quantised<'a, F> {
+    /// Sees the bytes of a group of rows as what they are.
+    pub(super) fn of(bytes: &'a [u8], depth: usize) -> Quantised<'a, F> {
+        let units = depth / (F::BLOCKS * BLOCK_LEN);
+        let (codes, rest) = bytes.split_at(units * size_of::<F::Codes>());
+        let scales = &rest[..units * size_of::<F::Scales>()];
+        Quantised { codes: bytemuck::cast_slice(codes), scales: bytemuck::cast_slice(scales) }
+    }
+
+    /// Reads one row back as numbers.
+    pub(super) fn row(&self, lane: usize, values: &mut [f32]) {
+        let units = self.codes.iter().zip(self.scales);
+        let blocks = units.flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
+        for (((codes, scales), block), values) in blocks.zip(values.chunks_exact_mut(BLOCK_LEN)) {
+            let group_len = BLOCK_LEN / F::GROUPS;
+            for (index, value) in values.iter_mut().enumerate() {
+                let group = index / group_len;
+                let scale = F::scale(scales, block, group).of(lane);
+                *value = weight::<F>(codes, block, lane, index) as f32 * scale;
+                if let Some(minimum) = F::minimum(scales, block, group) {
+                    *value -= minimum.of(lane);
+                }
+            }
+        }
+    }
+}
+
+/// One weight without scale and minimum.
+pub(crate) fn weight<F: Format>(codes: &F::Codes, block: usize, lane: usize, input: usize) -> i32 {
+    let read = |bits: Bits<'_>, count: u32| {
+        let byte = bits.line[lane * QUAD + input % QUAD];
+        (i32::from(byte) >> bits.shift) & ((1 << count) - 1)
+    };
+    let low = read(F::low(codes, block, input / QUAD), F::LOW_BITS);
+    let high = match F::HIGH_BITS {
+        0 => 0,
+        count => read(F::high(codes, block, input / QUAD), count),
+    };
+    (low | high << F::LOW_BITS) - F::ZERO
+}
+
+/// Packs up to sixteen whole rows of a file into one zeroed group.
+pub(super) fn pack_rows<F: Format>(rows: &[u8], group: &mut [u8], row_bytes: usize) {
+    let block_bytes = F::KIND.block_bytes();
+    let units = row_bytes / block_bytes;
+    let (codes, scales) = group.split_at_mut(units * size_of::<F::Codes>());
+    let codes: &mut [F::Codes] = bytemuck::cast_slice_mut(codes);
+    let scales = &mut scales[..units * size_of::<F::Scales>()];
+    let scales: &mut [F::Scales] = bytemuck::cast_slice_mut(scales);
+    for (unit, (codes, scales)) in codes.iter_mut().zip(scales).enumerate() {
+        for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
+            F::pack(&row[unit * block_bytes..][..block_bytes], lane, codes, scales);
+        }
+    }
+}
+
+/// Puts four bytes at a time into one lane of as many lines.
+pub(super) fn put_words(bytes: &[u8], lane: usize, lines: &mut [Line]) {
+    for (word, line) in bytes.as_chunks::<QUAD>().0.iter().zip(lines) {
+        line[lane * QUAD..][..QUAD].copy_from_slice(word);
+    }
+}
+
+/// The little-endian 16-bit float at the start of `bytes`.
+pub(super) fn scale_at(bytes: &[u8]) -> f16 {
+    f16::from_le_bytes([bytes[0], bytes[1]])
+}

@@ -1,0 +1,187 @@
+//! How weights lie in memory: groups of 16 rows, one row per 32-bit lane.
+//!
+//! A group holds the whole depth of its 16 rows. A quantised group is made of *lines*: 64 bytes,
+//! four for each row. The codes of four inputs, a *quad*, are some bits of every byte of a line (or
+//! of two lines), so that a shift and a mask make what one instruction multiplies by four
+//! activations. A block of 32 inputs has eight quads. The scales follow all codes of the group, so
+//! that lines begin at multiples of 64.
+//!
+//! Codes are unsigned because the instruction wants one unsigned factor; the excess is taken off as
+//! a start value that each block of activations carries. Rows beyond the last are zeroes.
+//!
+//! Nothing is widened but the 6-bit scales of formats with blocks of 256, which become bytes.
+//!
+//! Reading order:
+//! - `format`: what a kernel wants to know of a quantised format.
+//! - `blocks_of_32`, `blocks_of_256`: the formats.
+//! - [`Group`] below: sixteen rows in any format.
+//!
+//! A new format: its [`Format`] in one of the two files, its lines in this one, its row in the
+//! tests.
+
+pub(crate) mod blocks_of_256;
+pub(crate) mod blocks_of_32;
+mod format;
+
+use half::{bf16, f16};
+
+pub(crate) use self::format::{Bits, Format, Quantised, Scale, weight};
+use crate::blocks::BlockType;
+use crate::input_block::BLOCK_LEN;
+use crate::numbers::Number;
+use crate::{LANES, Lanes};
+
+/// How many inputs one lane holds as bytes.
+pub(crate) const QUAD: usize = 4;
+/// Four bytes of every row of a group.
+pub(crate) type Line = [u8; LANES * QUAD];
+/// One scale for each row of a group.
+pub(crate) type Scales = [f16; LANES];
+
+/// Sixteen rows, in whichever format they are.
+#[derive(Clone, Copy)]
+pub(crate) enum Group<'a> {
+    /// [depth]
+    F32(&'a [Lanes]),
+    /// [depth]
+    F16(&'a [[f16; LANES]]),
+    /// [depth]
+    Bf16(&'a [[bf16; LANES]]),
+    Q8_0(Quantised<'a, blocks_of_32::Q8_0>),
+    Q4_0(Quantised<'a, blocks_of_32::Q4_0>),
+    Q4_1(Quantised<'a, blocks_of_32::Q4_1>),
+    Q5_0(Quantised<'a, blocks_of_32::Q5_0>),
+    Q5_1(Quantised<'a, blocks_of_32::Q5_1>),
+    Q2K(Quantised<'a, blocks_of_256::Q2K>),
+    Q3K(Quantised<'a, blocks_of_256::Q3K>),
+    Q4K(Quantised<'a, blocks_of_256::Q4K>),
+    Q5K(Quantised<'a, blocks_of_256::Q5K>),
+    Q6K(Quantised<'a, blocks_of_256::Q6K>),
+}
+
+/// Does one of two things with a [`Group`]'s weights, whatever their type is.
+macro_rules! with_group {
+    ($group:expr, floats($floats:ident) => $do_floats:expr, quantised($quantised:ident) => $do_quantised:expr $(,)?) => {
+        match $group {
+            $crate::packing::Group::F32($floats) => $do_floats,
+            $crate::packing::Group::F16($floats) => $do_floats,
+            $crate::packing::Group::Bf16($floats) => $do_floats,
+            $crate::packing::Group::Q8_0($quantised) => $do_quantised,
+            $crate::packing::Group::Q4_0($quantised) => $do_quantised,
+            $crate::packing::Group::Q4_1($quantised) => $do_quantised,
+            $crate::packing::Group::Q5_0($quantised) => $do_quantised,
+            $crate::packing::Group::Q5_1($quantised) => $do_quantised,
+            $crate::packing::Group::Q2K($quantised) => $do_quantised,
+            $crate::packing::Group::Q3K($quantised) => $do_quantised,
+            $crate::packing::Group::Q4K($quantised) => $do_quantised,
+            $crate::packing::Group::Q5K($quantised) => $do_quantised,
+            $crate::packing::Group::Q6K($quantised) => $do_quantised,
+        }
+    };
+}
+pub(crate) use with_group;
+
+impl<'a> Group<'a> {
+    /// Sees a group's bytes as what they are.
+    pub(crate) fn of(kind: BlockType, bytes: &'a [u8], depth: usize) -> Group<'a> {
+        match kind {
+            BlockType::F32 => Group::F32(bytemuck::cast_slice(&bytes[..depth * LANES * 4])),
+            BlockType::F16 => Group::F16(bytemuck::cast_slice(&bytes[..depth * LANES * 2])),
+            BlockType::Bf16 => Group::Bf16(bytemuck::cast_slice(&bytes[..depth * LANES * 2])),
+            BlockType::Q8_0 => Group::Q8_0(Quantised::of(bytes, depth)),
+            BlockType::Q4_0 => Group::Q4_0(Quantised::of(bytes, depth)),
+            BlockType::Q4_1 => Group::Q4_1(Quantised::of(bytes, depth)),
+            BlockType::Q5_0 => Group::Q5_0(Quantised::of(bytes, depth)),
+            BlockType::Q5_1 => Group::Q5_1(Quantised::of(bytes, depth)),
+            BlockType::Q2K => Group::Q2K(Quantised::of(bytes, depth)),
+            BlockType::Q3K => Group::Q3K(Quantised::of(bytes, depth)),
+            BlockType::Q4K => Group::Q4K(Quantised::of(bytes, depth)),
+            BlockType::Q5K => Group::Q5K(Quantised::of(bytes, depth)),
+            BlockType::Q6K => Group::Q6K(Quantised::of(bytes, depth)),
+        }
+    }
+
+    /// Reads one row back as numbers.
+    pub(crate) fn row(self, lane: usize, values: &mut [f32]) {
+        with_group!(
+            self,
+            floats(weights) => read(weights, lane, values),
+            quantised(weights) => weights.row(lane, values),
+        );
+    }
+}
+
+fn read<T: Number>(weights: &[[T; LANES]], lane: usize, values: &mut [f32]) {
+    for (value, weights) in values.iter_mut().zip(weights) {
+        *value = weights[lane].to_f32();
+    }
+}
+
+/// How large a group of some format is, and how it is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    /// Inputs of a unit.
+    unit_len: usize,
+    /// Bytes of a unit of all rows, codes and scales.
+    unit_bytes: usize,
+    pack: fn(&[u8], &mut [u8], usize),
+}
+
+impl Layout {
+    /// The layout of weights that a file stores as `kind`.
+    pub(crate) fn of(kind: BlockType) -> Layout {
+        match kind {
+            BlockType::F32 => Layout::floats::<4>(),
+            BlockType::F16 | BlockType::Bf16 => Layout::floats::<2>(),
+            BlockType::Q8_0 => Layout::quantised::<blocks_of_32::Q8_0>(),
+            BlockType::Q4_0 => Layout::quantised::<blocks_of_32::Q4_0>(),
+            BlockType::Q4_1 => Layout::quantised::<blocks_of_32::Q4_1>(),
+            BlockType::Q5_0 => Layout::quantised::<blocks_of_32::Q5_0>(),
+            BlockType::Q5_1 => Layout::quantised::<blocks_of_32::Q5_1>(),
+            BlockType::Q2K => Layout::quantised::<blocks_of_256::Q2K>(),
+            BlockType::Q3K => Layout::quantised::<blocks_of_256::Q3K>(),
+            BlockType::Q4K => Layout::quantised::<blocks_of_256::Q4K>(),
+            BlockType::Q5K => Layout::quantised::<blocks_of_256::Q5K>(),
+            BlockType::Q6K => Layout::quantised::<blocks_of_256::Q6K>(),
+        }
+    }
+
+    fn floats<const BYTES: usize>() -> Layout {
+        Layout { unit_len: 1, unit_bytes: LANES * BYTES, pack: pack_floats::<BYTES> }
+    }
+
+    fn quantised<F: Format>() -> Layout {
+        Layout {
+            unit_len: F::BLOCKS * BLOCK_LEN,
+            unit_bytes: size_of::<F::Codes>() + size_of::<F::Scales>(),
+            pack: format::pack_rows::<F>,
+        }
+    }
+
+    /// The bytes of one group, a multiple of 64, or `None` where they do not fit in memory.
+    pub(crate) fn group_bytes(&self, depth: usize) -> Option<usize> {
+        let bytes = (depth / self.unit_len).checked_mul(self.unit_bytes)?;
+        bytes.checked_next_multiple_of(size_of::<Line>())
+    }
+
+    /// Packs up to 16 whole rows of a file, of `row_bytes` each, into one zeroed group.
+    pub(crate) fn pack(&self, rows: &[u8], row_bytes: usize, group: &mut [u8]) {
+        if row_bytes > 0 {
+            (self.pack)(rows, group, row_bytes);
+        }
+    }
+}
+
+/// Puts rows of little-endian numbers of `BYTES` side by side.
+fn pack_floats<const BYTES: usize>(rows: &[u8], group: &mut [u8], row_bytes: usize) {
+    let (places, _) = group.as_chunks_mut::<BYTES>();
+    for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
+        let (numbers, _) = row.as_chunks::<BYTES>();
+        for (number, place) in numbers.iter().zip(places[lane..].iter_mut().step_by(LANES)) {
+            *place = *number;
+            if cfg!(target_endian = "big") {
+                place.reverse();
+            }
+        }
+    }
+}
