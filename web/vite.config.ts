@@ -30,7 +30,11 @@ export default defineConfig({
   server: { proxy: backend('http://127.0.0.1:7860') },
   test: {
     projects: [
-      { extends: true, test: { name: 'unit', include: ['tests/**/*.test.ts'] } },
+      {
+        extends: true,
+        // Nothing here measures time: the limit is for what hangs, on however busy a machine.
+        test: { name: 'unit', include: ['tests/**/*.test.ts'], testTimeout: 60_000 },
+      },
       {
         extends: true,
         test: {
