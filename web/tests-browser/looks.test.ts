@@ -85,8 +85,8 @@ describe('accessibility', () => {
 describe('layout', () => {
   it('nothing shifts while 2,000 tokens stream', async () => {
     const { chat, visited } = await open();
-    await watchShifts(visited.page);
     await press(chat, 'tokens 2000 1');
+    await watchShifts(visited.page);
     await chat.shows('word1999');
     await chat.answered();
     expect(await shifts(visited.page)).toEqual([]);
@@ -97,8 +97,8 @@ describe('layout', () => {
     const { chat, visited } = await open();
     await chat.ask('echo $x$ and\n\n```python\nimport this\n```');
     await visited.page.locator('.katex').waitFor();
-    await watchShifts(visited.page);
     await press(chat, `echo-chars ${RICH}`);
+    await watchShifts(visited.page);
     await chat.answered();
     await visited.page.locator('.hljs-number').waitFor();
     expect(await shifts(visited.page)).toEqual([]);
@@ -154,8 +154,15 @@ declare global {
   }
 }
 
+/**
+ * Begins to watch once the field has shrunk around what was sent: on a busy machine that comes too
+ * long after the press to count as its doing.
+ */
 async function watchShifts(page: Page): Promise<void> {
-  await page.evaluate(() => {
+  await page.evaluate(async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    await frame();
+    await frame();
     window.shifts = [];
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries() as (PerformanceEntry & {
