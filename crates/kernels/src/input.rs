@@ -6,6 +6,7 @@
 
 use crate::disjoint::Disjoint;
 use crate::input_block::{BLOCK_LEN, InputBlock};
+use crate::input_order::InputOrder;
 use crate::isa::dispatch;
 use crate::matrix::Matrix;
 use crate::pool::Pool;
@@ -20,6 +21,7 @@ pub struct Input {
     batch: usize,
     depth: usize,
     forms: Forms,
+    order: Option<InputOrder>,
     /// [tile][depth / 32][token of the tile]
     blocks: Vec<InputBlock>,
     /// [tile][depth][token of the tile]
@@ -42,7 +44,7 @@ impl Input {
         let blocks = vec![InputBlock::default(); max_batch * (max_depth / BLOCK_LEN)];
         let floats = vec![0.0; max_batch * max_depth];
         let forms = Forms { blocks: false, floats: false };
-        Input { max_batch, max_depth, batch: 0, depth: 0, forms, blocks, floats }
+        Input { max_batch, max_depth, batch: 0, depth: 0, forms, order: None, blocks, floats }
     }
 
     /// How many bytes [`Input::new`] allocates.
@@ -51,35 +53,50 @@ impl Input {
         blocks + max_batch * max_depth * size_of::<f32>()
     }
 
-    /// Prepares `x` for any weights, replacing what was there.
+    /// Prepares `x` for any weights that take inputs as they come, replacing what was there.
     ///
     /// Shapes: `x` [batch, depth].
     /// Panics if `x` has another length, or if the batch or the depth is beyond what
     /// [`Input::new`] made room for.
     pub fn set(&mut self, pool: &Pool, x: &[f32], batch: usize, depth: usize) {
         let forms = Forms { blocks: depth.is_multiple_of(BLOCK_LEN), floats: true };
-        self.prepare(pool, x, batch, depth, forms);
+        self.order = None;
+        (self.depth, self.forms) = (depth, forms);
+        self.prepare(pool, x, batch);
     }
 
     /// Prepares `x` for these weights only, which is quicker: float weights and quantised ones read
     /// different forms, and most models have one kind.
     ///
     /// Shapes: `x` [batch, depth of the weights].
-    /// Panics as [`Input::set`] does, or if there are no weights or their depths differ.
+    /// Panics as [`Input::set`] does, or if there are no weights or their depths or orders differ.
     pub fn set_for(&mut self, pool: &Pool, x: &[f32], batch: usize, weights: &[&Matrix]) {
-        let depth = weights.first().expect("something reads the input").depth();
+        let first = weights.first().expect("something reads the input");
+        let depth = first.depth();
         assert!(weights.iter().all(|weights| weights.depth() == depth), "weights of one depth");
-        let forms = Forms {
+        let in_order = |weights: &&Matrix| weights.order() == first.order();
+        assert!(weights.iter().all(in_order), "weights of one order");
+        self.order = first.order().cloned();
+        self.depth = depth;
+        self.forms = Forms {
             blocks: weights.iter().any(|weights| weights.is_quantised()),
             floats: weights.iter().any(|weights| !weights.is_quantised()),
         };
-        self.prepare(pool, x, batch, depth, forms);
+        self.prepare(pool, x, batch);
     }
 
-    fn prepare(&mut self, pool: &Pool, x: &[f32], batch: usize, depth: usize, forms: Forms) {
+    /// Whether what is prepared is what these weights read.
+    pub fn suits(&self, weights: &Matrix) -> bool {
+        let has_form = if weights.is_quantised() { self.forms.blocks } else { self.forms.floats };
+        has_form && self.depth == weights.depth() && self.order() == weights.order()
+    }
+
+    /// Prepares `x` as `depth`, `forms` and `order` say.
+    fn prepare(&mut self, pool: &Pool, x: &[f32], batch: usize) {
+        let (depth, forms, order) = (self.depth, self.forms, self.order.as_ref());
         assert_eq!(x.len(), batch * depth, "x is [batch, depth]");
         assert!(batch <= self.max_batch && depth <= self.max_depth, "within the room made");
-        (self.batch, self.depth, self.forms) = (batch, depth, forms);
+        self.batch = batch;
         let tile_tokens = TILE_TOKENS.min(batch.max(1));
         let piece_depth = (PIECE_VALUES / tile_tokens).next_multiple_of(BLOCK_LEN);
         let pieces_per_tile = depth.div_ceil(piece_depth);
@@ -93,6 +110,7 @@ impl Input {
                 depth,
                 start,
                 end: depth.min(start + piece_depth),
+                places: order.map(InputOrder::places),
             };
             let from = first_token * depth + start * part.width();
             let to = first_token * depth + part.end * part.width();
@@ -115,6 +133,11 @@ impl Input {
     /// How many activations each token has.
     pub fn depth(&self) -> usize {
         self.depth
+    }
+
+    /// In which order the activations of a token stand.
+    pub(crate) fn order(&self) -> Option<&InputOrder> {
+        self.order.as_ref()
     }
 
     /// How many tokens a tile has: 16, or what is left in the last one.
@@ -143,7 +166,12 @@ struct Part<'a> {
     depth: usize,
     start: usize,
     end: usize,
+    /// The input at each place, where they do not stand as they come.
+    places: Option<&'a [u32]>,
 }
+
+/// How many blocks are put in order at a time.
+const ORDERED_BLOCKS: usize = 16;
 
 impl Part<'_> {
     fn width(&self) -> usize {
@@ -151,22 +179,52 @@ impl Part<'_> {
     }
 
     fn token(&self, token: usize) -> &[f32] {
-        &self.x[token * self.depth..][self.start..self.end]
+        &self.x[token * self.depth..][..self.depth]
     }
 
     fn lay_out(&self, floats: &mut [f32]) {
-        for (index, places) in floats.chunks_exact_mut(self.width()).enumerate() {
-            for (token, place) in places.iter_mut().enumerate() {
-                *place = self.x[token * self.depth + self.start + index];
+        for (place, values) in (self.start..).zip(floats.chunks_exact_mut(self.width())) {
+            let input = self.places.map_or(place, |places| places[place] as usize);
+            for (token, value) in values.iter_mut().enumerate() {
+                *value = self.x[token * self.depth + input];
             }
         }
     }
 
     fn quantise(&self, pool: &Pool, blocks: &mut [InputBlock]) {
-        let width = self.width();
-        for token in 0..width {
-            let (values, _) = self.token(token).as_chunks::<BLOCK_LEN>();
-            dispatch!(pool.isa(), activations::quantise(values, &mut blocks[token..], width));
+        for token in 0..self.width() {
+            let blocks = &mut blocks[token..];
+            match self.places {
+                None => {
+                    let (values, _) = self.token(token)[self.start..self.end].as_chunks();
+                    self.round(pool, values, blocks);
+                }
+                Some(places) => self.quantise_ordered(pool, token, places, blocks),
+            }
         }
+    }
+
+    fn quantise_ordered(
+        &self,
+        pool: &Pool,
+        token: usize,
+        places: &[u32],
+        blocks: &mut [InputBlock],
+    ) {
+        let x = self.token(token);
+        let mut ordered = [[0.0; BLOCK_LEN]; ORDERED_BLOCKS];
+        let (places, _) = places[self.start..self.end].as_chunks::<BLOCK_LEN>();
+        for (index, places) in places.chunks(ORDERED_BLOCKS).enumerate() {
+            for (values, places) in ordered.iter_mut().zip(places) {
+                *values = places.map(|input| x[input as usize]);
+            }
+            let done = index * ORDERED_BLOCKS * self.width();
+            self.round(pool, &ordered[..places.len()], &mut blocks[done..]);
+        }
+    }
+
+    /// Rounds blocks of one token to 8 bits.
+    fn round(&self, pool: &Pool, values: &[[f32; BLOCK_LEN]], blocks: &mut [InputBlock]) {
+        dispatch!(pool.isa(), activations::quantise(values, blocks, self.width()));
     }
 }

@@ -7,7 +7,7 @@
 //! - `memory`, `disjoint`, `numbers`: where numbers lie, how several threads write one slice, and
 //!   the float formats.
 //! - [`matrix`], with `packing`: weights in memory, sixteen rows side by side.
-//! - [`input`], with `input_block`, and [`mod@matmul`]: activations, and their product with weights.
+//! - [`input`], with `input_block` and `input_order`, and [`mod@matmul`]: activations, and their product with weights.
 //! - [`elementwise`] and [`mod@rope`]: everything that works on one row of activations.
 //! - [`kv`] and [`attention`]: pages of keys and values, and attention over them.
 //! - `scalar`, then `avx2`, `avx_vnni`, `avx512` and `neon`: the inner loops, the same file names in each.
@@ -37,6 +37,7 @@ mod avx512;
 mod avx_vnni;
 mod disjoint;
 mod input_block;
+mod input_order;
 mod memory;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -48,6 +49,7 @@ pub use attention::{Attend, attend};
 pub use blocks::{BlockType, dequantise, quantise};
 pub use elementwise::{add, add_bias, rms_norm, swiglu};
 pub use input::Input;
+pub use input_order::InputOrder;
 pub use isa::{Isa, IsaError};
 pub use kv::{BLOCK_TOKENS, KvPages, KvShape, KvType};
 pub use matmul::matmul;

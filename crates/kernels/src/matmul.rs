@@ -20,9 +20,10 @@ pub(crate) type TileSums = [Lanes; TILE_TOKENS];
 /// Shapes: `weights` [rows, depth], `input` [batch, depth], `output` [batch, rows].
 /// With quantised weights, products are exact integers as long as their weights share a scale, and
 /// those sums are added in `f32`, first to last; with float weights, products are added in `f32`, first to last.
-/// Panics if a length disagrees with its shape.
+/// Panics if a length disagrees with its shape, or the input is in another order than the weights'.
 pub fn matmul(pool: &Pool, weights: &Matrix, input: &Input, output: &mut [f32]) {
     assert_eq!(weights.depth(), input.depth(), "weights and input have one depth");
+    assert!(weights.order() == input.order(), "weights and input have one order");
     assert_eq!(output.len(), input.batch() * weights.rows(), "output is [batch, rows]");
     let split = Split::of(weights, input);
     let output = Disjoint::new(output);

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::LANES;
 use crate::blocks::BlockType;
 use crate::disjoint::Disjoint;
+use crate::input_order::InputOrder;
 use crate::memory::{AllocError, Memory};
 use crate::packing::{Group, Layout};
 use crate::pool::Pool;
@@ -19,6 +20,8 @@ pub struct Matrix {
     depth: usize,
     group_bytes: usize,
     groups: Memory,
+    /// Which input stands where in a row; none where they stand as they come.
+    order: Option<InputOrder>,
 }
 
 /// Why weights could not be loaded; `E` is what reading them can fail with.
@@ -100,8 +103,21 @@ impl Matrix {
         });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(LoadError::Read(error)),
-            None => Ok(Matrix { kind, rows, depth, group_bytes, groups }),
+            None => Ok(Matrix { kind, rows, depth, group_bytes, groups, order: None }),
         }
+    }
+
+    /// Says that the inputs of these weights do not stand as they come, but in `order`.
+    ///
+    /// Panics if `order` is for another depth.
+    pub fn with_order(self, order: InputOrder) -> Matrix {
+        assert_eq!(order.places().len(), self.depth, "one place per input");
+        Matrix { order: Some(order), ..self }
+    }
+
+    /// In which order these weights want their inputs; none if as they come.
+    pub fn order(&self) -> Option<&InputOrder> {
+        self.order.as_ref()
     }
 
     /// The number of outputs.
@@ -125,7 +141,13 @@ impl Matrix {
     pub fn row(&self, index: usize, values: &mut [f32]) {
         assert!(index < self.rows, "row {index} of a matrix of {} rows", self.rows);
         assert_eq!(values.len(), self.depth, "one value per input");
-        self.group(index / LANES).row(index % LANES, values);
+        let row = |values: &mut [f32]| self.group(index / LANES).row(index % LANES, values);
+        let Some(order) = &self.order else { return row(values) };
+        let mut stored = vec![0.0; self.depth];
+        row(&mut stored);
+        for (value, &input) in stored.iter().zip(order.places()) {
+            values[input as usize] = *value;
+        }
     }
 
     /// The number of groups of 16 rows, the last one filled up with zeroes.

@@ -118,6 +118,29 @@ fn a_weight_of_minus_128_is_exact_on_every_instruction_set() {
     }
 }
 
+#[test]
+fn codes_and_zeros_at_their_ends_are_exact_on_every_instruction_set() {
+    const DEPTH: usize = 128;
+    let block = |zero: i8, code: u8| -> Vec<u8> {
+        let head = half::f16::ONE.to_le_bytes().into_iter().chain([zero.cast_unsigned()]);
+        head.chain([code; DEPTH]).collect()
+    };
+    for (zero, code) in [(-128, 0), (-128, 255), (127, 0), (127, 255), (0, 0), (-128, 128)] {
+        for sign in [1.0, -1.0] {
+            for pool in every_pool() {
+                let weights = load(&pool, BlockType::Int8By128, 1, DEPTH, &block(zero, code));
+                let mut input = Input::new(1, DEPTH);
+                input.set(&pool, &[127.0 * sign; DEPTH], 1, DEPTH);
+                let mut output = [0.0];
+                matmul(&pool, &weights, &input, &mut output);
+                let weight = f32::from(code) - 128.0 - f32::from(zero);
+                let expected = weight * 127.0 * sign * DEPTH as f32;
+                assert_eq!(output, [expected], "{code} {zero} on {}", pool.isa().name());
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

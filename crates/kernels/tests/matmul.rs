@@ -3,13 +3,13 @@
 
 mod support;
 
-use banter_kernels::{BlockType, Input, Isa, Matrix, Pool, dequantise, matmul};
+use banter_kernels::{BlockType, Input, InputOrder, Isa, Matrix, Pool, dequantise, matmul};
 use support::{
     Random, assert_close, assert_same, every_pool, load, pool, random_weights, scalar_pool,
 };
 
 /// Every format has kernels of its own.
-const KINDS: [BlockType; 13] = BlockType::ALL;
+const KINDS: [BlockType; 19] = BlockType::ALL;
 
 struct Case {
     kind: BlockType,
@@ -148,7 +148,7 @@ fn a_product_of_many_pieces_is_that_of_its_tokens() {
     const DEPTH: usize = 2048;
     const TOKENS: usize = 150;
     let mut random = Random(4);
-    for kind in [BlockType::Q4_0, BlockType::Q8_0, BlockType::Q4K, BlockType::Q6K, BlockType::F16] {
+    for kind in [BlockType::Q4_0, BlockType::Q8_0, BlockType::Q4K, BlockType::Q6K, BlockType::F16, BlockType::Int4By128] {
         let bytes = random_weights(&mut random, kind, ROWS, DEPTH);
         let x = random.floats(TOKENS * DEPTH);
         for isa in Isa::available().into_iter().filter(|isa| *isa != Isa::scalar()) {
@@ -179,6 +179,61 @@ fn an_input_prepared_for_its_weights_gives_the_same_product() {
         matmul(&pool, &weights, &input, &mut output);
         assert_same(&output, &product(&pool, &weights, &x, 5), kind.name());
     }
+}
+
+/// Places of inputs in no order, every one once.
+fn shuffled(random: &mut Random, depth: usize) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..depth as u32).collect();
+    (1..depth).for_each(|last| places.swap(last, random.below(last + 1)));
+    places
+}
+
+#[test]
+fn weights_in_an_order_of_their_own_take_their_inputs_in_it() {
+    const ROWS: usize = 20;
+    // More than is put in order at a time, with a rest.
+    const DEPTH: usize = 19 * 128;
+    const TOKENS: usize = 18;
+    let mut random = Random(6);
+    let x = random.floats(TOKENS * DEPTH);
+    for kind in [BlockType::Int4By128, BlockType::Int8By32, BlockType::F16] {
+        let bytes = random_weights(&mut random, kind, ROWS, DEPTH);
+        let places = shuffled(&mut random, DEPTH);
+        let in_order: Vec<f32> = x
+            .chunks_exact(DEPTH)
+            .flat_map(|x| places.iter().map(|&input| x[input as usize]))
+            .collect();
+        for pool in every_pool() {
+            let plain = load(&pool, kind, ROWS, DEPTH, &bytes);
+            let expected = product(&pool, &plain, &in_order, TOKENS);
+            let order = InputOrder::new(places.clone()).expect("every input once");
+            let ordered = load(&pool, kind, ROWS, DEPTH, &bytes).with_order(order);
+            let mut input = Input::new(TOKENS, DEPTH);
+            input.set_for(&pool, &x, TOKENS, &[&ordered]);
+            assert!(input.suits(&ordered) && !input.suits(&plain));
+            let mut output = vec![0.0; TOKENS * ROWS];
+            matmul(&pool, &ordered, &input, &mut output);
+            let case = Case { kind, rows: ROWS, depth: DEPTH, batch: TOKENS };
+            assert_same(&output, &expected, &case.name(&pool));
+
+            let (mut stored, mut row) = (vec![0.0; DEPTH], vec![0.0; DEPTH]);
+            plain.row(3, &mut stored);
+            ordered.row(3, &mut row);
+            let row: Vec<f32> = places.iter().map(|&input| row[input as usize]).collect();
+            assert_same(&row, &stored, "a row read back");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "weights and input have one order")]
+fn an_input_in_another_order_is_a_bug() {
+    let pool = scalar_pool();
+    let order = InputOrder::new((0..32).rev().collect()).expect("every input once");
+    let weights = load(&pool, BlockType::Q8_0, 1, 32, &[0; 34]).with_order(order);
+    let mut input = Input::new(1, 32);
+    input.set(&pool, &[0.0; 32], 1, 32);
+    matmul(&pool, &weights, &input, &mut [0.0]);
 }
 
 #[test]

@@ -9,22 +9,25 @@
 //! - `floats`: F32, F16, BF16.
 //! - `blocks_of_32`: Q8_0, Q4_0, Q4_1, Q5_0, Q5_1.
 //! - `blocks_of_256`: Q2_K to Q6_K.
+//! - `integers`: Int4 and Int8, what the engine makes of packed folders (GPTQ, AWQ).
 //!
 //! A new block format: its variant and sizes here, its two functions in the file of its block
 //! length, its random blocks in `tools/golden/blocks/`.
 //!
-//! Source: GGUF specification; the `gguf` Python package decodes the same bytes in the tests.
+//! Source: GGUF specification; the `gguf` Python package decodes the same bytes in the tests. Blocks
+//! of `integers` are in no file: they are how rows of packed folders are handed to the kernels.
 
 mod blocks_of_256;
 mod blocks_of_32;
 mod floats;
+mod integers;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::blocks_of_256::{q3_k_scale, scale_and_minimum};
 
-/// A way of storing weights, as model files name it.
+/// A way of storing weights, as model files name it, or as packed folders are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BlockType {
     /// 32-bit float.
@@ -53,11 +56,23 @@ pub enum BlockType {
     Q5K,
     /// 6-bit integers around zero with 8-bit scales per 16, in blocks of 256.
     Q6K,
+    /// 4-bit integers with one scale and one integer zero per 32.
+    Int4By32,
+    /// 4-bit integers with one scale and one integer zero per 64.
+    Int4By64,
+    /// 4-bit integers with one scale and one integer zero per 128.
+    Int4By128,
+    /// 8-bit integers with one scale and one integer zero per 32.
+    Int8By32,
+    /// 8-bit integers with one scale and one integer zero per 64.
+    Int8By64,
+    /// 8-bit integers with one scale and one integer zero per 128.
+    Int8By128,
 }
 
 impl BlockType {
     /// Every type there is.
-    pub const ALL: [BlockType; 13] = [
+    pub const ALL: [BlockType; 19] = [
         BlockType::F32,
         BlockType::F16,
         BlockType::Bf16,
@@ -71,6 +86,12 @@ impl BlockType {
         BlockType::Q4K,
         BlockType::Q5K,
         BlockType::Q6K,
+        BlockType::Int4By32,
+        BlockType::Int4By64,
+        BlockType::Int4By128,
+        BlockType::Int8By32,
+        BlockType::Int8By64,
+        BlockType::Int8By128,
     ];
 
     /// How many values one block holds.
@@ -85,6 +106,9 @@ impl BlockType {
             BlockType::Q2K | BlockType::Q3K | BlockType::Q4K | BlockType::Q5K | BlockType::Q6K => {
                 blocks_of_256::LEN
             }
+            BlockType::Int4By32 | BlockType::Int8By32 => 32,
+            BlockType::Int4By64 | BlockType::Int8By64 => 64,
+            BlockType::Int4By128 | BlockType::Int8By128 => 128,
         }
     }
 
@@ -103,6 +127,12 @@ impl BlockType {
             BlockType::Q4K => 144,
             BlockType::Q5K => 176,
             BlockType::Q6K => 210,
+            BlockType::Int4By32 | BlockType::Int4By64 | BlockType::Int4By128 => {
+                integers::HEAD_BYTES + self.block_len() / 2
+            }
+            BlockType::Int8By32 | BlockType::Int8By64 | BlockType::Int8By128 => {
+                integers::HEAD_BYTES + self.block_len()
+            }
         }
     }
 
@@ -120,7 +150,8 @@ impl BlockType {
         self.block_len() > 1
     }
 
-    /// The name model files and their makers use.
+    /// The name model files and their makers use; of packed integers, their bits and how many share
+    /// a scale.
     pub const fn name(self) -> &'static str {
         match self {
             BlockType::F32 => "F32",
@@ -136,6 +167,12 @@ impl BlockType {
             BlockType::Q4K => "Q4_K",
             BlockType::Q5K => "Q5_K",
             BlockType::Q6K => "Q6_K",
+            BlockType::Int4By32 => "Int4_32",
+            BlockType::Int4By64 => "Int4_64",
+            BlockType::Int4By128 => "Int4_128",
+            BlockType::Int8By32 => "Int8_32",
+            BlockType::Int8By64 => "Int8_64",
+            BlockType::Int8By128 => "Int8_128",
         }
     }
 }
@@ -167,6 +204,12 @@ pub fn dequantise(kind: BlockType, bytes: &[u8], values: &mut [f32]) {
         BlockType::Q4K => blocks_of_256::dequantise_q4_k,
         BlockType::Q5K => blocks_of_256::dequantise_q5_k,
         BlockType::Q6K => blocks_of_256::dequantise_q6_k,
+        BlockType::Int4By32 | BlockType::Int4By64 | BlockType::Int4By128 => {
+            integers::dequantise_int4
+        }
+        BlockType::Int8By32 | BlockType::Int8By64 | BlockType::Int8By128 => {
+            integers::dequantise_int8
+        }
     };
     let blocks = bytes.chunks_exact(kind.block_bytes());
     for (block, values) in blocks.zip(values.chunks_exact_mut(kind.block_len())) {
@@ -195,6 +238,12 @@ pub fn quantise(kind: BlockType, values: &[f32], bytes: &mut [u8]) {
         BlockType::Q4K => blocks_of_256::quantise_q4_k,
         BlockType::Q5K => blocks_of_256::quantise_q5_k,
         BlockType::Q6K => blocks_of_256::quantise_q6_k,
+        BlockType::Int4By32 | BlockType::Int4By64 | BlockType::Int4By128 => {
+            integers::quantise_int4
+        }
+        BlockType::Int8By32 | BlockType::Int8By64 | BlockType::Int8By128 => {
+            integers::quantise_int8
+        }
     };
     let blocks = bytes.chunks_exact_mut(kind.block_bytes());
     for (block, values) in blocks.zip(values.chunks_exact(kind.block_len())) {

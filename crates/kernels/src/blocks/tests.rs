@@ -40,6 +40,12 @@ fn a_value_comes_back_within_the_step_of_its_type() {
         Case { kind: BlockType::Q4K, tolerance: 0.09 },
         Case { kind: BlockType::Q5K, tolerance: 0.06 },
         Case { kind: BlockType::Q6K, tolerance: 0.035 },
+        Case { kind: BlockType::Int4By32, tolerance: 0.068 },
+        Case { kind: BlockType::Int4By64, tolerance: 0.068 },
+        Case { kind: BlockType::Int4By128, tolerance: 0.068 },
+        Case { kind: BlockType::Int8By32, tolerance: 4.5e-3 },
+        Case { kind: BlockType::Int8By64, tolerance: 4.5e-3 },
+        Case { kind: BlockType::Int8By128, tolerance: 4.5e-3 },
     ];
     let values = spread(4096);
     for Case { kind, tolerance } in cases {

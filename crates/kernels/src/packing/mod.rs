@@ -13,15 +13,16 @@
 //!
 //! Reading order:
 //! - `format`: what a kernel wants to know of a quantised format.
-//! - `blocks_of_32`, `blocks_of_256`: the formats.
+//! - `blocks_of_32`, `blocks_of_256`, `integers`: the formats.
 //! - [`Group`] below: sixteen rows in any format.
 //!
-//! A new format: its [`Format`] in one of the two files, its lines in this one, its row in the
+//! A new format: its [`Format`] in one of the three files, its lines in this one, its row in the
 //! tests.
 
 pub(crate) mod blocks_of_256;
 pub(crate) mod blocks_of_32;
 mod format;
+pub(crate) mod integers;
 
 use half::{bf16, f16};
 
@@ -57,6 +58,12 @@ pub(crate) enum Group<'a> {
     Q4K(Quantised<'a, blocks_of_256::Q4K>),
     Q5K(Quantised<'a, blocks_of_256::Q5K>),
     Q6K(Quantised<'a, blocks_of_256::Q6K>),
+    Int4By32(Quantised<'a, integers::Int4<4>>),
+    Int4By64(Quantised<'a, integers::Int4<8>>),
+    Int4By128(Quantised<'a, integers::Int4<16>>),
+    Int8By32(Quantised<'a, integers::Int8<8>>),
+    Int8By64(Quantised<'a, integers::Int8<16>>),
+    Int8By128(Quantised<'a, integers::Int8<32>>),
 }
 
 /// Does one of two things with a [`Group`]'s weights, whatever their type is.
@@ -76,6 +83,12 @@ macro_rules! with_group {
             $crate::packing::Group::Q4K($quantised) => $do_quantised,
             $crate::packing::Group::Q5K($quantised) => $do_quantised,
             $crate::packing::Group::Q6K($quantised) => $do_quantised,
+            $crate::packing::Group::Int4By32($quantised) => $do_quantised,
+            $crate::packing::Group::Int4By64($quantised) => $do_quantised,
+            $crate::packing::Group::Int4By128($quantised) => $do_quantised,
+            $crate::packing::Group::Int8By32($quantised) => $do_quantised,
+            $crate::packing::Group::Int8By64($quantised) => $do_quantised,
+            $crate::packing::Group::Int8By128($quantised) => $do_quantised,
         }
     };
 }
@@ -98,6 +111,12 @@ impl<'a> Group<'a> {
             BlockType::Q4K => Group::Q4K(Quantised::of(bytes, depth)),
             BlockType::Q5K => Group::Q5K(Quantised::of(bytes, depth)),
             BlockType::Q6K => Group::Q6K(Quantised::of(bytes, depth)),
+            BlockType::Int4By32 => Group::Int4By32(Quantised::of(bytes, depth)),
+            BlockType::Int4By64 => Group::Int4By64(Quantised::of(bytes, depth)),
+            BlockType::Int4By128 => Group::Int4By128(Quantised::of(bytes, depth)),
+            BlockType::Int8By32 => Group::Int8By32(Quantised::of(bytes, depth)),
+            BlockType::Int8By64 => Group::Int8By64(Quantised::of(bytes, depth)),
+            BlockType::Int8By128 => Group::Int8By128(Quantised::of(bytes, depth)),
         }
     }
 
@@ -143,6 +162,12 @@ impl Layout {
             BlockType::Q4K => Layout::quantised::<blocks_of_256::Q4K>(),
             BlockType::Q5K => Layout::quantised::<blocks_of_256::Q5K>(),
             BlockType::Q6K => Layout::quantised::<blocks_of_256::Q6K>(),
+            BlockType::Int4By32 => Layout::quantised::<integers::Int4<4>>(),
+            BlockType::Int4By64 => Layout::quantised::<integers::Int4<8>>(),
+            BlockType::Int4By128 => Layout::quantised::<integers::Int4<16>>(),
+            BlockType::Int8By32 => Layout::quantised::<integers::Int8<8>>(),
+            BlockType::Int8By64 => Layout::quantised::<integers::Int8<16>>(),
+            BlockType::Int8By128 => Layout::quantised::<integers::Int8<32>>(),
         }
     }
 
