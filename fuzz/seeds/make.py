@@ -102,6 +102,13 @@ def main() -> None:
     newer = {"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}
     write_json("config_json", "newer", {**CONFIG, **newer, "layer_types": ["full_attention"]})
 
+    gptq = {"bits": 4, "group_size": 128, "desc_act": False, "sym": True}
+    write_json("quantize_config_json", "gptq", gptq)
+    newer = {"quant_method": "gptq", "checkpoint_format": "gptq_v2", "pack_dtype": "int32", "dynamic": {}}
+    write_json("quantize_config_json", "gptq_v2", {**gptq, **newer})
+    awq = {"quant_method": "awq", "bits": 4, "group_size": -1, "version": "gemm", "zero_point": True}
+    write_json("quantize_config_json", "awq", awq)
+
     split = {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated"}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
     letters = [chr(n) for n in [*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324)]]

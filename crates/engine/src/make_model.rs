@@ -84,6 +84,12 @@ pub enum MakeModelError {
         /// What the shape has.
         found: usize,
     },
+    /// No GGUF file holds this type.
+    #[error("type: expected one of a GGUF file, found {kind}")]
+    NoGgufType {
+        /// The type that was to be used.
+        kind: BlockType,
+    },
     /// Rows of a tensor are not whole blocks, and no other type takes its place.
     #[error("tensor {tensor}: expected rows of whole blocks of {kind}, found {depth} values")]
     RowsNotWholeBlocks {

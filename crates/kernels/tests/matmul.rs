@@ -148,7 +148,14 @@ fn a_product_of_many_pieces_is_that_of_its_tokens() {
     const DEPTH: usize = 2048;
     const TOKENS: usize = 150;
     let mut random = Random(4);
-    for kind in [BlockType::Q4_0, BlockType::Q8_0, BlockType::Q4K, BlockType::Q6K, BlockType::F16, BlockType::Int4By128] {
+    for kind in [
+        BlockType::Q4_0,
+        BlockType::Q8_0,
+        BlockType::Q4K,
+        BlockType::Q6K,
+        BlockType::F16,
+        BlockType::Int4By128,
+    ] {
         let bytes = random_weights(&mut random, kind, ROWS, DEPTH);
         let x = random.floats(TOKENS * DEPTH);
         for isa in Isa::available().into_iter().filter(|isa| *isa != Isa::scalar()) {

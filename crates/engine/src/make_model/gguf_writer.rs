@@ -106,7 +106,8 @@ impl GgufWriter {
             for size in dimensions {
                 header.extend((size as u64).to_le_bytes());
             }
-            header.extend(type_id(tensor.kind).to_le_bytes());
+            let id = type_id(tensor.kind).expect("types of no GGUF file are not chosen");
+            header.extend(id.to_le_bytes());
             header.extend(offset.to_le_bytes());
             offset = (offset + tensor.bytes()).next_multiple_of(DEFAULT_ALIGNMENT);
         }

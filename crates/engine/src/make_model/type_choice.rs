@@ -7,6 +7,7 @@
 use banter_kernels::blocks::BlockType;
 
 use super::MakeModelError;
+use crate::model_file::gguf::{known_types, type_id};
 use crate::model_file::{LayerTensor, ModelConfig, TensorName};
 
 /// How the weights of a model are stored.
@@ -26,8 +27,7 @@ impl WeightMix {
         match name.to_ascii_lowercase().as_str() {
             "q4_k_m" => Some(WeightMix::Q4KM),
             "q5_k_m" => Some(WeightMix::Q5KM),
-            _ => BlockType::ALL
-                .into_iter()
+            _ => known_types()
                 .find(|kind| kind.name().eq_ignore_ascii_case(name))
                 .map(WeightMix::Type),
         }
@@ -35,8 +35,8 @@ impl WeightMix {
 
     /// Every name [`WeightMix::named`] knows.
     pub fn names() -> Vec<String> {
-        let types = BlockType::ALL.map(|kind| kind.name().to_ascii_lowercase());
-        types.into_iter().chain(["q4_k_m".to_string(), "q5_k_m".to_string()]).collect()
+        let types = known_types().map(|kind| kind.name().to_ascii_lowercase());
+        types.chain(["q4_k_m".to_string(), "q5_k_m".to_string()]).collect()
     }
 
     /// The type of most tensors.
@@ -67,6 +67,9 @@ pub(super) fn choose(
         return Ok(Choice { kind: BlockType::F32, instead_of: None });
     }
     let base = mix.base();
+    if type_id(base).is_none() {
+        return Err(MakeModelError::NoGgufType { kind: base });
+    }
     if !base.is_quantised() {
         return Ok(Choice { kind: base, instead_of: None });
     }
@@ -183,5 +186,10 @@ mod tests {
             assert!(WeightMix::named(&name.to_ascii_uppercase()).is_some(), "{name}");
         }
         assert_eq!(WeightMix::named("q4_k_s"), None);
+        assert_eq!(WeightMix::named("int4_128"), None);
+        let shape = named_shape("qwen2.5-7b").expect("a known shape");
+        let packed = WeightMix::Type(BlockType::Int4By128);
+        let error = choose(TensorName::Embedding, &shape, packed).expect_err("no GGUF type");
+        assert_eq!(error.to_string(), "type: expected one of a GGUF file, found Int4_128");
     }
 }

@@ -180,6 +180,12 @@ impl BlockFiller {
             BlockType::F32 | BlockType::F16 | BlockType::Bf16 => {
                 unreachable!("floats have no scales")
             }
+            BlockType::Int4By32
+            | BlockType::Int4By64
+            | BlockType::Int4By128
+            | BlockType::Int8By32
+            | BlockType::Int8By64
+            | BlockType::Int8By128 => unreachable!("types of no GGUF file are not chosen"),
         }
     }
 }

@@ -96,17 +96,16 @@ impl SelfAttention {
         let v = v.rows_mut(count); // [rows, kv_heads * head_dim]
         let attended = attended.rows_mut(count); // [rows, heads * head_dim]
 
-        input.set(pool, h.rows(count), count, h.width());
-        self.q_proj.forward(pool, input, q);
-        self.k_proj.forward(pool, input, k);
-        self.v_proj.forward(pool, input, v);
+        let mut shared = SharedInput::new(pool, h.rows(count), input);
+        self.q_proj.forward(&mut shared, q);
+        self.k_proj.forward(&mut shared, k);
+        self.v_proj.forward(&mut shared, v);
         rope(pool, rows.rope, q, rows.positions);
         rope(pool, rows.rope, k, rows.positions);
         pages.write(rows, k, v);
         attend(pool, pages.pages, pages.layer, q, rows.attends, attended);
 
-        input.set(pool, attended, count, self.o_proj.depth());
-        matmul(pool, &self.o_proj, input, h.rows_mut(count));
+        SharedInput::new(pool, attended, input).multiply(&self.o_proj, h.rows_mut(count));
     }
 }
 
@@ -117,13 +116,12 @@ impl Mlp {
         let gate = gate.rows_mut(count); // [rows, feed_forward]
         let up = up.rows_mut(count); // [rows, feed_forward]
 
-        input.set(pool, h.rows(count), count, h.width());
-        matmul(pool, &self.gate_proj, input, gate);
-        matmul(pool, &self.up_proj, input, up);
+        let mut shared = SharedInput::new(pool, h.rows(count), input);
+        shared.multiply(&self.gate_proj, gate);
+        shared.multiply(&self.up_proj, up);
         swiglu(pool, gate, up);
 
-        input.set(pool, gate, count, self.down_proj.depth());
-        matmul(pool, &self.down_proj, input, h.rows_mut(count));
+        SharedInput::new(pool, gate, input).multiply(&self.down_proj, h.rows_mut(count));
     }
 }
 
@@ -136,9 +134,35 @@ impl RmsNorm {
 
 impl Linear {
     /// Shapes: `input` [rows, inputs], `output` [rows, outputs].
-    fn forward(&self, pool: &Pool, input: &Input, output: &mut [f32]) {
-        matmul(pool, &self.weight, input, output);
-        add_bias(pool, output, &self.bias);
+    fn forward(&self, input: &mut SharedInput<'_>, output: &mut [f32]) {
+        input.multiply(&self.weight, output);
+        add_bias(input.pool, output, &self.bias);
+    }
+}
+
+/// Rows that several matrices read. They are prepared once, and again only for a matrix that reads
+/// another form of them or wants them in another order.
+struct SharedInput<'a> {
+    pool: &'a Pool,
+    /// [rows, inputs]
+    x: &'a [f32],
+    prepared: &'a mut Input,
+    is_prepared: bool,
+}
+
+impl<'a> SharedInput<'a> {
+    fn new(pool: &'a Pool, x: &'a [f32], prepared: &'a mut Input) -> SharedInput<'a> {
+        SharedInput { pool, x, prepared, is_prepared: false }
+    }
+
+    /// Shapes: `output` [rows, outputs].
+    fn multiply(&mut self, weights: &Matrix, output: &mut [f32]) {
+        if !self.is_prepared || !self.prepared.suits(weights) {
+            let rows = self.x.len() / weights.depth();
+            self.prepared.set_for(self.pool, self.x, rows, &[weights]);
+            self.is_prepared = true;
+        }
+        matmul(self.pool, weights, self.prepared, output);
     }
 }
 

@@ -85,10 +85,6 @@ impl Buffer {
         Buffer { width, values: vec![0.0; max_rows * width] }
     }
 
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     /// The first `count` rows.
     pub fn rows(&self, count: usize) -> &[f32] {
         &self.values[..count * self.width]

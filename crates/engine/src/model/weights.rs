@@ -67,7 +67,10 @@ impl Model {
             let info = tensor(file, name);
             match name.is_vector() {
                 true => (info.depth * size_of::<f32>()) as u64,
-                false => Matrix::packed_bytes(info.kind, info.rows, info.depth) as u64,
+                false => {
+                    let packed = Matrix::packed_bytes(info.kind, info.rows, info.depth) as u64;
+                    packed.saturating_add(info.order_bytes())
+                }
             }
         });
         needed.fold(0, u64::saturating_add)
@@ -82,8 +85,8 @@ impl Model {
     pub(super) fn logits(&self, pool: &Pool, count: usize, scratch: &mut Scratch) {
         let Scratch { x, h, logits, input, .. } = scratch;
         self.norm.forward(pool, x.rows(count), h.rows_mut(count));
-        input.set(pool, h.rows(count), count, h.width());
         let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
+        input.set_for(pool, h.rows(count), count, &[head]);
         matmul(pool, head, input, logits.rows_mut(count));
     }
 }
@@ -134,7 +137,8 @@ impl Reader<'_> {
 
     fn matrix(&mut self, name: TensorName) -> Result<Matrix, ModelError> {
         let info = tensor(self.file, name);
-        let read = |rows, bytes: &mut [u8]| self.file.read_rows(info, rows, bytes);
+        let rows = self.file.rows(info, self.pool)?;
+        let read = |range, bytes: &mut [u8]| rows.read(range, bytes);
         let matrix =
             Matrix::load(self.pool, info.kind, info.rows, info.depth, &read).map_err(|error| {
                 match error {
@@ -146,7 +150,10 @@ impl Reader<'_> {
                 }
             })?;
         self.advance(info.bytes());
-        Ok(matrix)
+        Ok(match rows.order() {
+            Some(order) => matrix.with_order(order.clone()),
+            None => matrix,
+        })
     }
 
     /// Norms and biases are few and are used as they are.

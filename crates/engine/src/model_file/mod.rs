@@ -15,6 +15,8 @@
 //! - `sampling`: recommended sampling parameters and their limits.
 //! - `bytes`: where bytes come from.
 //! - `gguf`: single and split GGUF files.
+//! - `packed`: matrices that GPTQ or AWQ packed into words.
+//! - `rows`: reading weights.
 //! - `hugging_face`: folders of `config.json`, safetensors and `tokenizer.json`.
 //! - `parsers`: the parsers by themselves, for fuzzing.
 //!
@@ -25,14 +27,15 @@ mod config;
 mod error;
 pub(crate) mod gguf;
 mod hugging_face;
+mod packed;
 #[doc(hidden)]
 pub mod parsers;
+mod rows;
 mod sampling;
 mod tensors;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 use std::path::PathBuf;
 
 use banter_kernels::blocks::BlockType;
@@ -42,6 +45,7 @@ use bytes::Bytes;
 
 pub use config::{MIN_CONTEXT_TOKENS, ModelConfig};
 pub use error::{Fault, ModelFileError};
+pub use rows::TensorRows;
 pub use tensors::{LayerTensor, TensorInfo, TensorName};
 
 /// Where a model is read from.
@@ -183,24 +187,6 @@ impl ModelFile {
     /// tied embeddings, and for layers the model does not have.
     pub fn tensor(&self, tensor: TensorName) -> Option<&TensorInfo> {
         self.tensors.get(&tensor)
-    }
-
-    /// Reads whole rows of a tensor as stored.
-    ///
-    /// Any number of threads may read at once.
-    /// Errors: the file became unreadable or shorter since it was opened.
-    /// Panics if `rows` reaches past the tensor or `bytes` is not the size of those rows.
-    pub fn read_rows(
-        &self,
-        tensor: &TensorInfo,
-        rows: Range<usize>,
-        bytes: &mut [u8],
-    ) -> Result<(), ModelFileError> {
-        assert!(rows.start <= rows.end && rows.end <= tensor.rows, "{rows:?} of {tensor:?}");
-        assert_eq!(bytes.len(), rows.len() * tensor.row_bytes(), "{rows:?} of {tensor:?}");
-        let offset = tensor.offset + (rows.start * tensor.row_bytes()) as u64;
-        let part = &self.parts[tensor.part];
-        part.read_exact_at(offset, bytes).map_err(|fault| fault.in_file(part.name()))
     }
 
     fn from_checked(checked: Checked) -> ModelFile {

@@ -3,7 +3,7 @@
 //! GGUF files need no function here: [`super::ModelFile::open`] takes bytes.
 
 use super::error::Fault;
-use super::hugging_face::{parse_config, parse_header, parse_index};
+use super::hugging_face::{parse_config, parse_header, parse_index, parse_quantisation};
 
 /// Parses the header of a safetensors file before `data_bytes` bytes of data.
 pub fn safetensors_header(header: &[u8], data_bytes: u64) -> Result<(), Fault> {
@@ -18,4 +18,9 @@ pub fn safetensors_index(bytes: &[u8]) -> Result<(), Fault> {
 /// Parses and checks `config.json`.
 pub fn config_json(bytes: &[u8]) -> Result<(), Fault> {
     parse_config(bytes).map(|_| ())
+}
+
+/// Parses and checks `quantize_config.json`.
+pub fn quantize_config_json(bytes: &[u8]) -> Result<(), Fault> {
+    parse_quantisation(bytes).map(|_| ())
 }

@@ -7,6 +7,7 @@ use banter_kernels::blocks::BlockType;
 use super::bytes::Bytes;
 use super::config::ModelConfig;
 use super::error::{Fault, ModelFileError};
+use super::packed::PackedTensor;
 use crate::printable::printable;
 
 /// Twice what a model of the most layers has.
@@ -184,84 +185,191 @@ impl TensorName {
 /// How a tensor is stored, and where.
 #[derive(Clone, Debug)]
 pub struct TensorInfo {
-    /// Its block format; F32, F16 or BF16 for vectors.
+    /// The block format its rows are read in; F32, F16 or BF16 for vectors.
     pub kind: BlockType,
     /// How many rows there are; one for vectors.
     pub rows: usize,
     /// How many values a row has; whole blocks of `kind`.
     pub depth: usize,
-    /// Which part of the model holds it.
-    pub(super) part: usize,
-    /// Where it starts in that part.
-    pub(super) offset: u64,
+    pub(super) place: Place,
 }
 
-impl TensorInfo {
-    /// The size of a stored row.
-    pub fn row_bytes(&self) -> usize {
-        self.kind.row_bytes(self.depth).expect("depth was checked when the file was opened")
-    }
-
-    /// The size of the stored tensor.
-    pub fn bytes(&self) -> u64 {
-        self.rows as u64 * self.row_bytes() as u64
-    }
+/// Where the weights of a tensor are.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// Row after row.
+    Rows(Region),
+    /// In several tensors of packed words.
+    Packed(Box<PackedTensor>),
 }
 
-/// A tensor as a file lists it: within the file, its size a number, its meaning unknown.
-pub(super) struct StoredTensor {
-    pub name: String,
-    pub kind: BlockType,
-    /// Outermost first.
-    pub shape: Vec<u64>,
+/// Where a stored tensor begins.
+#[derive(Clone, Debug)]
+pub(super) struct Region {
     /// Which part of the model holds it.
     pub part: usize,
     /// Where it starts in that part.
     pub offset: u64,
 }
 
-/// The names of the types this engine reads.
-pub(super) fn supported_types() -> String {
-    BlockType::ALL.map(BlockType::name).join(", ")
+impl TensorInfo {
+    /// The size of a row as it is read.
+    pub fn row_bytes(&self) -> usize {
+        self.kind.row_bytes(self.depth).expect("depth was checked when the file was opened")
+    }
+
+    /// What has to be kept beside the weights: the order of their inputs.
+    pub fn order_bytes(&self) -> u64 {
+        match &self.place {
+            Place::Packed(packed) if packed.g_idx.is_some() => 4 * self.depth as u64,
+            Place::Packed(_) | Place::Rows(_) => 0,
+        }
+    }
+
+    /// The size of the stored tensor.
+    pub fn bytes(&self) -> u64 {
+        match &self.place {
+            Place::Rows(_) => self.rows as u64 * self.row_bytes() as u64,
+            Place::Packed(packed) => packed.bytes,
+        }
+    }
 }
 
-/// Finds every tensor the configuration asks for and checks its shape and type.
-///
-/// Errors: one is missing, of another shape or of a type without meaning for it, one is there
-/// twice, or one is there that the model does not have (it would change the result if it were
-/// known).
-pub(super) fn claim(
-    stored: Vec<StoredTensor>,
-    spelling: fn(TensorName) -> String,
-    config: &ModelConfig,
-    parts: &[Bytes],
-) -> Result<HashMap<TensorName, TensorInfo>, ModelFileError> {
-    let mut unclaimed: HashMap<String, StoredTensor> = HashMap::with_capacity(stored.len());
-    for tensor in stored {
-        let part = parts[tensor.part].name();
-        if let Some(first) = unclaimed.insert(tensor.name.clone(), tensor) {
-            let fault = Fault::tensor(&first.name, "the tensor once", "it twice");
-            return Err(fault.in_file(part));
+/// What the numbers of a stored tensor are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoredType {
+    /// Weights in blocks.
+    Blocks(BlockType),
+    /// 32-bit integers: parts of packed weights.
+    I32,
+}
+
+impl StoredType {
+    /// The size of a block, or of an integer.
+    pub fn block_bytes(self) -> u64 {
+        match self {
+            StoredType::I32 => 4,
+            StoredType::Blocks(kind) => kind.block_bytes() as u64,
         }
     }
-    let mut claimed = HashMap::with_capacity(unclaimed.len());
-    for name in TensorName::all(config) {
-        let spelled = spelling(name);
-        let Some(tensor) = unclaimed.remove(&spelled) else {
-            let fault = Fault::tensor(&spelled, "a tensor of that name", "none");
-            return Err(fault.in_file(parts[0].name()));
+
+    pub fn name(self) -> &'static str {
+        match self {
+            StoredType::I32 => "I32",
+            StoredType::Blocks(kind) => kind.name(),
+        }
+    }
+}
+
+/// A tensor as a file lists it: within the file, its size a number, its meaning unknown.
+pub(super) struct StoredTensor {
+    pub name: String,
+    pub kind: StoredType,
+    /// Outermost first.
+    pub shape: Vec<u64>,
+    pub region: Region,
+}
+
+impl StoredTensor {
+    /// A fault of its type.
+    pub fn unsupported(&self, supported: &str) -> Fault {
+        Fault::UnsupportedType {
+            tensor: printable(&self.name),
+            found: self.kind.name().to_string(),
+            supported: supported.to_string(),
+        }
+    }
+
+    /// Checks its shape.
+    pub fn expect_shape(&self, expected: &[usize]) -> Result<(), Fault> {
+        if self.shape.iter().copied().eq(expected.iter().map(|&size| size as u64)) {
+            return Ok(());
+        }
+        let found = format!("{:?}", self.shape);
+        Err(Fault::tensor(&self.name, format!("shape {expected:?}"), found))
+    }
+}
+
+/// The tensors of a file that nothing has asked for yet.
+pub(super) struct Unclaimed<'a> {
+    tensors: HashMap<String, StoredTensor>,
+    parts: &'a [Bytes],
+}
+
+impl Unclaimed<'_> {
+    /// All tensors of a file.
+    ///
+    /// Errors: one is there twice.
+    pub fn new(
+        stored: Vec<StoredTensor>,
+        parts: &[Bytes],
+    ) -> Result<Unclaimed<'_>, ModelFileError> {
+        let mut tensors: HashMap<String, StoredTensor> = HashMap::with_capacity(stored.len());
+        for tensor in stored {
+            let part = parts[tensor.region.part].name();
+            if let Some(first) = tensors.insert(tensor.name.clone(), tensor) {
+                let fault = Fault::tensor(&first.name, "the tensor once", "it twice");
+                return Err(fault.in_file(part));
+            }
+        }
+        Ok(Unclaimed { tensors, parts })
+    }
+
+    /// The parts of the model.
+    pub fn parts(&self) -> &[Bytes] {
+        self.parts
+    }
+
+    /// What errors call the part that holds a tensor.
+    pub fn part_name(&self, tensor: &StoredTensor) -> &str {
+        self.parts[tensor.region.part].name()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Takes a tensor out, if it is there.
+    pub fn take(&mut self, name: &str) -> Option<StoredTensor> {
+        self.tensors.remove(name)
+    }
+
+    /// Takes a tensor out.
+    ///
+    /// Errors: it is not there.
+    pub fn require(&mut self, name: &str) -> Result<StoredTensor, ModelFileError> {
+        self.take(name).ok_or_else(|| {
+            let fault = Fault::tensor(name, "a tensor of that name", "none");
+            fault.in_file(self.parts[0].name())
+        })
+    }
+
+    /// Finds every tensor the configuration asks for, unless it is in `claimed` already, and checks
+    /// its shape and type.
+    ///
+    /// Errors: one is missing, of another shape or of a type without meaning for it, or one is there
+    /// that the model does not have (it would change the result if it were known).
+    pub fn claim(
+        mut self,
+        mut claimed: HashMap<TensorName, TensorInfo>,
+        spelling: fn(TensorName) -> String,
+        config: &ModelConfig,
+    ) -> Result<HashMap<TensorName, TensorInfo>, ModelFileError> {
+        for name in TensorName::all(config) {
+            if claimed.contains_key(&name) {
+                continue;
+            }
+            let tensor = self.require(&spelling(name))?;
+            let info = check_tensor(name, &tensor, config);
+            claimed.insert(name, info.map_err(|fault| fault.in_file(self.part_name(&tensor)))?);
+        }
+        // The least name, so that the same file always gives the same error.
+        let Some(tensor) = self.tensors.values().min_by(|a, b| a.name.cmp(&b.name)) else {
+            return Ok(claimed);
         };
-        let info = check_tensor(name, &tensor, config);
-        claimed.insert(name, info.map_err(|fault| fault.in_file(parts[tensor.part].name()))?);
-    }
-    // The least name, so that the same file always gives the same error.
-    match unclaimed.into_values().min_by(|a, b| a.name.cmp(&b.name)) {
-        None => Ok(claimed),
-        Some(tensor) => {
-            let expected = format!("only the tensors of a Qwen2 model of {} layers", config.layers);
-            let fault = Fault::tensor(&tensor.name, expected, "one that changes the result");
-            Err(fault.in_file(parts[tensor.part].name()))
-        }
+        let expected = format!("only the tensors of a Qwen2 model of {} layers", config.layers);
+        let fault = Fault::tensor(&tensor.name, expected, "one that changes the result");
+        Err(fault.in_file(self.part_name(tensor)))
     }
 }
 
@@ -271,19 +379,17 @@ fn check_tensor(
     config: &ModelConfig,
 ) -> Result<TensorInfo, Fault> {
     let Shape { rows, depth } = name.shape(config);
-    let expected =
-        if name.is_vector() { vec![depth as u64] } else { vec![rows as u64, depth as u64] };
-    if tensor.shape != expected {
-        let found = format!("{:?}", tensor.shape);
-        return Err(Fault::tensor(&tensor.name, format!("shape {expected:?}"), found));
+    if name.is_vector() {
+        tensor.expect_shape(&[depth])?;
+    } else {
+        tensor.expect_shape(&[rows, depth])?;
     }
-    if name.is_vector() && tensor.kind.is_quantised() {
-        return Err(Fault::UnsupportedType {
-            tensor: printable(&tensor.name),
-            found: tensor.kind.name().to_string(),
-            supported: "F32, F16, BF16 for a vector".to_string(),
-        });
-    }
-    let (kind, part, offset) = (tensor.kind, tensor.part, tensor.offset);
-    Ok(TensorInfo { kind, rows, depth, part, offset })
+    let kind = match tensor.kind {
+        StoredType::I32 => return Err(tensor.unsupported("F32, F16, BF16")),
+        StoredType::Blocks(kind) if name.is_vector() && kind.is_quantised() => {
+            return Err(tensor.unsupported("F32, F16, BF16 for a vector"));
+        }
+        StoredType::Blocks(kind) => kind,
+    };
+    Ok(TensorInfo { kind, rows, depth, place: Place::Rows(tensor.region.clone()) })
 }

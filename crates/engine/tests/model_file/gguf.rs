@@ -56,6 +56,7 @@ fn rows_of_every_type_read_back_as_stored() {
         ("qwen2.attention.head_count_kv", 8),
     ];
     let ids = [0, 1, 30, 8, 2, 3, 6, 7, 10, 11, 12, 13, 14];
+    // Types of packed folders follow, which no GGUF file has.
     for (kind, type_id) in BlockType::ALL.into_iter().zip(ids) {
         let mut gguf = Gguf::tiny();
         for (key, value) in sizes {

@@ -238,12 +238,8 @@ pub fn quantise(kind: BlockType, values: &[f32], bytes: &mut [u8]) {
         BlockType::Q4K => blocks_of_256::quantise_q4_k,
         BlockType::Q5K => blocks_of_256::quantise_q5_k,
         BlockType::Q6K => blocks_of_256::quantise_q6_k,
-        BlockType::Int4By32 | BlockType::Int4By64 | BlockType::Int4By128 => {
-            integers::quantise_int4
-        }
-        BlockType::Int8By32 | BlockType::Int8By64 | BlockType::Int8By128 => {
-            integers::quantise_int8
-        }
+        BlockType::Int4By32 | BlockType::Int4By64 | BlockType::Int4By128 => integers::quantise_int4,
+        BlockType::Int8By32 | BlockType::Int8By64 | BlockType::Int8By128 => integers::quantise_int8,
     };
     let blocks = bytes.chunks_exact_mut(kind.block_bytes());
     for (block, values) in blocks.zip(values.chunks_exact(kind.block_len())) {

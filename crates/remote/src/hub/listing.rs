@@ -103,12 +103,13 @@ impl Listing {
     }
 }
 
-const FOLDER_FILES: [&str; 6] = [
+const FOLDER_FILES: [&str; 7] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "quantize_config.json",
     "model.safetensors.index.json",
 ];
 
@@ -220,10 +221,11 @@ mod tests {
             "model.safetensors.index.json",
             "onnx/model.safetensors",
             "pytorch_model.bin",
+            "quantize_config.json",
             "tokenizer.json",
             "vocab.json",
         ];
-        let expected = [0, 2, 3, 4, 5, 8].map(|index| files[index]);
+        let expected = [0, 2, 3, 4, 5, 8, 9].map(|index| files[index]);
         assert_eq!(chosen(&files, Wanted::Usual("q4_0")).expect("a folder"), expected);
         assert!(chosen(&files[..2], Wanted::Usual("q4_0")).is_err());
     }

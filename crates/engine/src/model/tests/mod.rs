@@ -1,6 +1,7 @@
 //! A small random model, run in every way a plan can ask for.
 
 mod invariance;
+mod packed;
 mod quantised;
 mod reference;
 mod stop;
@@ -68,9 +69,14 @@ fn model_file(weights: &str) -> ModelFile {
 }
 
 fn runner(setting: Setting) -> Runner {
+    runner_of(&model_file(setting.weights), setting)
+}
+
+/// A runner of another model of the same shape.
+fn runner_of(file: &ModelFile, setting: Setting) -> Runner {
     let threads = NonZeroUsize::new(setting.threads).expect("at least one thread");
     let pool = Pool::new(setting.isa, threads);
-    let model = Model::load(&model_file(setting.weights), &pool, &mut |_| {}).expect("it loads");
+    let model = Model::load(file, &pool, &mut |_| {}).expect("it loads");
     let config = RunnerConfig {
         kv_type: setting.kv_type,
         block_count: MAX_SPANS * blocks_for(CONTEXT_TOKENS),

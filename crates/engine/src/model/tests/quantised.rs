@@ -49,7 +49,7 @@ fn every_weight_type_is_near_its_dequantised_weights() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-fn relative_error(logits: &[f32], expected: &[f64]) -> f64 {
+pub(super) fn relative_error(logits: &[f32], expected: &[f64]) -> f64 {
     let count = expected.len() as f64;
     let mean = expected.iter().sum::<f64>() / count;
     let variance = expected.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;

@@ -1,7 +1,9 @@
 //! The forward pass once more, in `f64` on the dequantised weights of a file: short as can be, no
 //! cache, no batch, nothing shared with the engine but the file reader and the block formats.
 
-use banter_kernels::dequantise;
+use std::num::NonZeroUsize;
+
+use banter_kernels::{InputOrder, Isa, Pool, dequantise};
 
 use crate::model_file::{LayerTensor, ModelFile, TensorName};
 use crate::text::TokenId;
@@ -15,11 +17,26 @@ struct Weights {
 impl Weights {
     fn read(file: &ModelFile, name: TensorName) -> Weights {
         let info = file.tensor(name).expect("the model has this tensor");
-        let mut bytes = vec![0; usize::try_from(info.bytes()).expect("a small tensor")];
-        file.read_rows(info, 0..info.rows, &mut bytes).expect("the file is readable");
+        let pool = Pool::new(Isa::scalar(), NonZeroUsize::MIN);
+        let rows = file.rows(info, &pool).expect("the file is readable");
+        let mut bytes = vec![0; info.rows * info.row_bytes()];
+        rows.read(0..info.rows, &mut bytes).expect("the file is readable");
         let mut values = vec![0.0; info.rows * info.depth];
         dequantise(info.kind, &bytes, &mut values);
-        Weights { depth: info.depth, values: values.into_iter().map(f64::from).collect() }
+        let mut weights = Weights { depth: info.depth, values: vec![0.0; values.len()] };
+        weights.put(&values, rows.order());
+        weights
+    }
+
+    /// Takes rows whose values stand in an order of their own.
+    fn put(&mut self, values: &[f32], order: Option<&InputOrder>) {
+        let rows = self.values.chunks_exact_mut(self.depth);
+        for (row, values) in rows.zip(values.chunks_exact(self.depth)) {
+            for (place, value) in values.iter().enumerate() {
+                let input = order.map_or(place, |order| order.places()[place] as usize);
+                row[input] = f64::from(*value);
+            }
+        }
     }
 
     fn row(&self, row: usize) -> &[f64] {

@@ -3,10 +3,10 @@
 use banter_kernels::blocks::BlockType;
 
 use super::super::error::Fault;
-use super::super::tensors::{MAX_TENSORS, StoredTensor, supported_types};
+use super::super::tensors::{MAX_TENSORS, Region, StoredTensor, StoredType};
 use super::metadata::Metadata;
 use super::reader::Reader;
-use super::types::block_type;
+use super::types::{block_type, known_types};
 use crate::printable::printable;
 
 /// The longest name a tensor may have; that of the format's reference implementation.
@@ -74,7 +74,7 @@ fn read_entry(reader: &mut Reader<'_>, index: usize) -> Result<Entry, Fault> {
     let kind = block_type(reader.u32(&item)?).map_err(|found| Fault::UnsupportedType {
         tensor: printable(&name),
         found,
-        supported: supported_types(),
+        supported: known_types().map(BlockType::name).collect::<Vec<_>>().join(", "),
     })?;
     let bytes = stored_bytes(&name, kind, &shape)?;
     Ok(Entry { offset: reader.u64(&item)?, name, kind, shape, bytes })
@@ -120,10 +120,9 @@ pub(super) fn place(
     check_neighbours(&entries, alignment)?;
     let stored = entries.into_iter().map(|entry| StoredTensor {
         name: entry.name,
-        kind: entry.kind,
+        kind: StoredType::Blocks(entry.kind),
         shape: entry.shape,
-        part,
-        offset: data_start + entry.offset,
+        region: Region { part, offset: data_start + entry.offset },
     });
     Ok(stored.collect())
 }

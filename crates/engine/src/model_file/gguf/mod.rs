@@ -17,15 +17,17 @@ mod reader;
 mod split;
 mod types;
 
+use std::collections::HashMap;
+
 use super::bytes::Bytes;
 use super::error::{Fault, ModelFileError};
-use super::tensors::{StoredTensor, TensorName, claim};
+use super::tensors::{StoredTensor, TensorName, Unclaimed};
 use super::{Checked, ModelFile, TextSources};
 use metadata::Metadata;
 use reader::Reader;
 
 pub(crate) use layout::DEFAULT_ALIGNMENT;
-pub(crate) use types::type_id;
+pub(crate) use types::{known_types, type_id};
 
 /// The first four bytes of every GGUF file.
 pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
@@ -109,7 +111,8 @@ fn assemble(
     let file = parts[0].name().to_string();
     let in_file = |fault: Fault| fault.in_file(&file);
     let config = qwen2::config(metadata, &stored).map_err(in_file)?;
-    let tensors = claim(stored, TensorName::gguf_name, &config, &parts)?;
+    let unclaimed = Unclaimed::new(stored, &parts)?;
+    let tensors = unclaimed.claim(HashMap::new(), TensorName::gguf_name, &config)?;
     let about = qwen2::about(metadata, &file).map_err(in_file)?;
     let chat_template = qwen2::chat_template(metadata).map_err(in_file)?;
     let sampling_defaults = qwen2::sampling_defaults(metadata).map_err(in_file)?;

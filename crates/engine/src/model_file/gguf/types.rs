@@ -4,15 +4,15 @@ use banter_kernels::blocks::BlockType;
 
 /// How this engine reads the GGUF tensor type `id`, or what the type is called if it cannot.
 pub(super) fn block_type(id: u32) -> Result<BlockType, String> {
-    match BlockType::ALL.into_iter().find(|&kind| type_id(kind) == id) {
+    match known_types().find(|&kind| type_id(kind) == Some(id)) {
         Some(kind) => Ok(kind),
         None => Err(unsupported_name(id)),
     }
 }
 
-/// The number of a type in GGUF files.
-pub(crate) fn type_id(kind: BlockType) -> u32 {
-    match kind {
+/// The number of a type in GGUF files, if it occurs in them.
+pub(crate) fn type_id(kind: BlockType) -> Option<u32> {
+    let id = match kind {
         BlockType::F32 => 0,
         BlockType::F16 => 1,
         BlockType::Q4_0 => 2,
@@ -26,7 +26,19 @@ pub(crate) fn type_id(kind: BlockType) -> u32 {
         BlockType::Q5K => 13,
         BlockType::Q6K => 14,
         BlockType::Bf16 => 30,
-    }
+        BlockType::Int4By32
+        | BlockType::Int4By64
+        | BlockType::Int4By128
+        | BlockType::Int8By32
+        | BlockType::Int8By64
+        | BlockType::Int8By128 => return None,
+    };
+    Some(id)
+}
+
+/// The types a GGUF file can have and this engine reads.
+pub(crate) fn known_types() -> impl Iterator<Item = BlockType> {
+    BlockType::ALL.into_iter().filter(|&kind| type_id(kind).is_some())
 }
 
 /// Names of the other types that were ever given a number, those since removed among them.

@@ -1,21 +1,29 @@
-//! `config.json`: the hyper-parameters.
+//! `config.json`: the hyper-parameters, and how weights are packed.
 
 use super::super::config::{ModelConfig, RawConfig, Stated};
 use super::super::error::{Fault, ModelFileError};
 use super::folder::Folder;
 use super::json::Object;
+use super::quantisation::{self, Quantisation};
 use crate::printable::printable;
 
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads and checks the hyper-parameters.
-pub(super) fn read(folder: &Folder) -> Result<ModelConfig, ModelFileError> {
+/// What the file says.
+pub(in super::super) struct ConfigJson {
+    pub model: ModelConfig,
+    /// None where it says nothing of it.
+    pub quantisation: Option<Quantisation>,
+}
+
+/// Reads and checks the file.
+pub(super) fn read(folder: &Folder) -> Result<ConfigJson, ModelFileError> {
     let file = folder.read("config.json", MAX_BYTES)?;
     parse(&file.content).map_err(|fault| fault.in_file(&file.name))
 }
 
 /// Parses and checks the content of `config.json`.
-pub(in super::super) fn parse(bytes: &[u8]) -> Result<ModelConfig, Fault> {
+pub(in super::super) fn parse(bytes: &[u8]) -> Result<ConfigJson, Fault> {
     let object = Object::parse(bytes)?;
     check_architecture(&object)?;
     refuse_variations(&object)?;
@@ -34,7 +42,9 @@ pub(in super::super) fn parse(bytes: &[u8]) -> Result<ModelConfig, Fault> {
         tied_embeddings: object
             .require("tie_word_embeddings", object.bool("tie_word_embeddings")?)?,
     };
-    raw.check()
+    let quantisation = object.object("quantization_config")?;
+    let quantisation = quantisation.as_ref().map(quantisation::of_config_json).transpose()?;
+    Ok(ConfigJson { model: raw.check()?, quantisation })
 }
 
 fn check_architecture(object: &Object) -> Result<(), Fault> {
@@ -81,13 +91,6 @@ fn refuse_variations(object: &Object) -> Result<(), Fault> {
         return Err(Fault::Unsupported {
             feature: "a sliding attention window (use_sliding_window, layer_types)".to_string(),
             advice: "use a model with full attention, such as any Qwen2.5-Instruct".to_string(),
-        });
-    }
-    if let Some(quantisation) = object.object("quantization_config")? {
-        let method = quantisation.string("quant_method")?.unwrap_or("no method");
-        return Err(Fault::Unsupported {
-            feature: format!("quantization_config with {}", printable(method)),
-            advice: "use the folder of the unquantised model, or a GGUF file".to_string(),
         });
     }
     Ok(())

@@ -78,6 +78,11 @@ impl Object {
         self.stated(key, "an integer from 0 on", Value::as_u64)
     }
 
+    /// An integer of any sign.
+    pub fn signed(&self, key: &str) -> Result<Option<Stated<i64>>, Fault> {
+        self.stated(key, "an integer", Value::as_i64)
+    }
+
     pub fn float(&self, key: &str) -> Result<Option<Stated<f64>>, Fault> {
         self.stated(key, "a number", Value::as_f64)
     }

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::super::bytes::Bytes;
 use super::super::error::{Fault, ModelFileError};
-use super::super::tensors::{MAX_TENSORS, StoredTensor};
+use super::super::tensors::{MAX_TENSORS, Region, StoredTensor, StoredType};
 use super::folder::Folder;
 use super::json::malformed;
 use crate::printable::printable;
@@ -117,8 +117,8 @@ fn read_header(part: &Bytes, number: usize) -> Result<Vec<StoredTensor>, ModelFi
         part.read_exact_at(LENGTH_BYTES, &mut header)?;
         let mut stored = parse_header(&header, available - length)?;
         for tensor in &mut stored {
-            tensor.part = number;
-            tensor.offset += LENGTH_BYTES + length;
+            tensor.region.part = number;
+            tensor.region.offset += LENGTH_BYTES + length;
         }
         Ok(stored)
     };
@@ -142,12 +142,13 @@ pub(in super::super) fn parse_header(
             stored.push((check_entry(name, &tensor)?, tensor.data_offsets[1]));
         }
     }
-    stored.sort_by_key(|(tensor, end)| (tensor.offset, *end));
+    stored.sort_by_key(|(tensor, end)| (tensor.region.offset, *end));
     let mut expected = 0;
     for (tensor, end) in &stored {
-        if tensor.offset != expected {
-            let problem = if tensor.offset < expected { "an overlap" } else { "a gap" };
-            let found = format!("offset {}, {problem}", tensor.offset);
+        let offset = tensor.region.offset;
+        if offset != expected {
+            let problem = if offset < expected { "an overlap" } else { "a gap" };
+            let found = format!("offset {offset}, {problem}");
             return Err(Fault::tensor(&tensor.name, format!("offset {expected}"), found));
         }
         expected = *end;
@@ -161,9 +162,10 @@ pub(in super::super) fn parse_header(
 
 fn check_entry(name: String, entry: &TensorEntry) -> Result<StoredTensor, Fault> {
     let kind = match entry.dtype.as_str() {
-        "F32" => BlockType::F32,
-        "F16" => BlockType::F16,
-        "BF16" => BlockType::Bf16,
+        "F32" => StoredType::Blocks(BlockType::F32),
+        "F16" => StoredType::Blocks(BlockType::F16),
+        "BF16" => StoredType::Blocks(BlockType::Bf16),
+        "I32" => StoredType::I32,
         other => {
             return Err(Fault::UnsupportedType {
                 tensor: printable(&name),
@@ -173,17 +175,16 @@ fn check_entry(name: String, entry: &TensorEntry) -> Result<StoredTensor, Fault>
         }
     };
     let [start, end] = entry.data_offsets;
-    let bytes = entry
-        .shape
-        .iter()
-        .try_fold(kind.block_bytes() as u64, |bytes, &size| bytes.checked_mul(size));
+    let bytes =
+        entry.shape.iter().try_fold(kind.block_bytes(), |bytes, &size| bytes.checked_mul(size));
     if entry.shape.len() > MAX_DIMENSIONS || bytes.is_none() || end.checked_sub(start) != bytes {
         let shape = &entry.shape[..entry.shape.len().min(MAX_DIMENSIONS)];
-        let expected = format!("as many bytes as {kind} of shape {shape:?}");
+        let expected = format!("as many bytes as {} of shape {shape:?}", kind.name());
         let found = format!("those from {start} to {end}");
         return Err(Fault::tensor(&name, expected, found));
     }
-    Ok(StoredTensor { name, kind, shape: entry.shape.clone(), part: 0, offset: start })
+    let region = Region { part: 0, offset: start };
+    Ok(StoredTensor { name, kind, shape: entry.shape.clone(), region })
 }
 
 #[derive(Deserialize)]

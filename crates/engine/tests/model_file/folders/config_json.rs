@@ -108,12 +108,6 @@ fn configurations_that_cannot_be_run_are_refused_by_name() {
             "rope scaling of type yarn by 4 (key rope_parameters) is not supported: remove \
              rope_parameters from config.json, and stay within the trained context",
         ),
-        (
-            "quantization_config",
-            json!({"quant_method": "gptq"}),
-            "quantization_config with gptq is not supported: use the folder of the unquantised \
-             model, or a GGUF file",
-        ),
     ];
     for (key, value, expected) in cases {
         let folder = Folder::new();

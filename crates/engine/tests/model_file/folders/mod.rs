@@ -1,6 +1,8 @@
 //! Hugging Face folders (FAULTS M12, M13, M19, and what concerns files in T3).
 
 mod config_json;
+mod packed;
+mod refused_packed;
 mod safetensors;
 mod text_files;
 
@@ -69,6 +71,11 @@ struct Tensor {
 }
 
 fn tensors(kind: BlockType, dtype: &'static str) -> Vec<Tensor> {
+    tensors_of(kind, dtype, 32, 64)
+}
+
+/// The tensors of a model with 32 values in all q heads and 16 in all k heads.
+fn tensors_of(kind: BlockType, dtype: &'static str, hidden: u64, feed_forward: u64) -> Vec<Tensor> {
     let tensor = |name: String, shape: &[u64]| {
         let count = shape.iter().product::<u64>() as usize;
         let values: Vec<f32> = (0..count).map(|index| (index % 17) as f32 / 16.0 - 0.5).collect();
@@ -77,22 +84,22 @@ fn tensors(kind: BlockType, dtype: &'static str) -> Vec<Tensor> {
         Tensor { name, dtype, shape: shape.to_vec(), data }
     };
     let mut tensors = vec![
-        tensor("model.embed_tokens.weight".to_string(), &[16, 32]),
-        tensor("model.norm.weight".to_string(), &[32]),
+        tensor("model.embed_tokens.weight".to_string(), &[16, hidden]),
+        tensor("model.norm.weight".to_string(), &[hidden]),
     ];
     let of_layer: [(&str, &[u64]); 12] = [
-        ("input_layernorm.weight", &[32]),
-        ("self_attn.q_proj.weight", &[32, 32]),
+        ("input_layernorm.weight", &[hidden]),
+        ("self_attn.q_proj.weight", &[32, hidden]),
         ("self_attn.q_proj.bias", &[32]),
-        ("self_attn.k_proj.weight", &[16, 32]),
+        ("self_attn.k_proj.weight", &[16, hidden]),
         ("self_attn.k_proj.bias", &[16]),
-        ("self_attn.v_proj.weight", &[16, 32]),
+        ("self_attn.v_proj.weight", &[16, hidden]),
         ("self_attn.v_proj.bias", &[16]),
-        ("self_attn.o_proj.weight", &[32, 32]),
-        ("post_attention_layernorm.weight", &[32]),
-        ("mlp.gate_proj.weight", &[64, 32]),
-        ("mlp.up_proj.weight", &[64, 32]),
-        ("mlp.down_proj.weight", &[32, 64]),
+        ("self_attn.o_proj.weight", &[hidden, 32]),
+        ("post_attention_layernorm.weight", &[hidden]),
+        ("mlp.gate_proj.weight", &[feed_forward, hidden]),
+        ("mlp.up_proj.weight", &[feed_forward, hidden]),
+        ("mlp.down_proj.weight", &[hidden, feed_forward]),
     ];
     for layer in 0..2 {
         for (name, shape) in of_layer {

@@ -1,0 +1,72 @@
+//! Weights that quantisers packed into 32-bit words: GPTQ and AWQ.
+//!
+//! A matrix X of `depth` inputs and `rows` outputs is kept in three tensors or four, inputs first:
+//!
+//! | tensor | GPTQ | AWQ |
+//! | --- | --- | --- |
+//! | X.qweight | [depth / n, rows], a word holds the codes of n inputs | [depth, rows / 8], of 8 outputs |
+//! | X.qzeros | [groups, rows / n] | [groups, rows / 8] |
+//! | X.scales | [groups, rows] | [groups, rows] |
+//! | X.g_idx | [depth], the group of each input | none |
+//!
+//! n is 8 with 4 bits and 4 with 8 bits. A weight is scale × (code − zero). A tensor at a time is
+//! read and handed out as rows of blocks that the kernels know, which take as many bits; the
+//! columns of one whose groups lie anywhere are sorted by group.
+//!
+//! Reading order:
+//! - [`PackedTensor`] below: where those tensors are, and how they are packed.
+//! - `words`: which bits of which word are the code of a weight.
+//! - `order`: columns sorted by group.
+//! - `unpacker`: one tensor in memory, and its rows as blocks.
+//!
+//! Another packing: its variant and words in `words`, its keys in `hugging_face/quantisation`, its
+//! tensors in `hugging_face/packed_tensors`.
+//!
+//! Source: AutoGPTQ, GPTQModel and AutoAWQ; their own code made the values that tests compare with.
+
+mod order;
+mod unpacker;
+mod words;
+
+use banter_kernels::blocks::BlockType;
+
+use super::tensors::{Region, StoredType};
+
+pub(super) use unpacker::Unpacker;
+pub(super) use words::{CodeBits, Packing, StoredZeros};
+
+/// A matrix in packed form: all shapes are as the packing wants them.
+#[derive(Clone, Debug)]
+pub(super) struct PackedTensor {
+    /// What errors call the matrix: the names of its tensors without their endings.
+    pub name: String,
+    /// How words are filled.
+    pub packing: Packing,
+    /// How many inputs share a scale: a multiple of 32 that divides the depth.
+    pub group_len: usize,
+    /// Words of codes.
+    pub qweight: Region,
+    /// Words of zeros.
+    pub qzeros: Region,
+    /// 16-bit floats.
+    pub scales: Region,
+    /// F16 or BF16.
+    pub scale_type: StoredType,
+    /// The group of each input, as 32-bit integers; none where groups are runs.
+    pub g_idx: Option<Region>,
+    /// What these tensors take in the file.
+    pub bytes: u64,
+}
+
+/// The least number of inputs that may share a scale: what kernels multiply at once.
+pub(super) const MIN_GROUP_LEN: usize = 32;
+
+/// The block in which rows are handed out: the longest whose values share a scale.
+pub(super) fn block_type(bits: CodeBits, group_len: usize) -> BlockType {
+    let lengths = match bits {
+        CodeBits::Four => [BlockType::Int4By128, BlockType::Int4By64, BlockType::Int4By32],
+        CodeBits::Eight => [BlockType::Int8By128, BlockType::Int8By64, BlockType::Int8By32],
+    };
+    let fits = |kind: &BlockType| group_len.is_multiple_of(kind.block_len());
+    lengths.into_iter().find(fits).expect("groups are multiples of 32")
+}

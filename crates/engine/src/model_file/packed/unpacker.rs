@@ -1,0 +1,184 @@
+//! One packed tensor in memory, and its rows as blocks.
+//!
+//! Words run along the inputs or across rows, so that a row is everywhere in the file. The whole
+//! tensor is read in one sweep, on all threads, and is gone before the next one comes: the largest
+//! of a 7B in 8 bits takes 68 MB.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use banter_kernels::blocks::BlockType;
+use banter_kernels::{InputOrder, Pool};
+use half::{bf16, f16};
+
+use super::super::bytes::Bytes;
+use super::super::error::{Fault, ModelFileError};
+use super::super::tensors::{Region, StoredType, TensorInfo};
+use super::words::{CodeBits, Packing, Words};
+use super::{PackedTensor, order};
+
+/// How many bytes a thread reads at a time.
+const PIECE_BYTES: usize = 1 << 20;
+/// How many rows are unpacked together: their words are neighbours.
+const ROWS: usize = 16;
+/// What a block has before its codes: a scale and a zero.
+const HEAD_BYTES: usize = 3;
+
+/// A packed tensor in memory.
+pub(in super::super) struct Unpacker {
+    packing: Packing,
+    kind: BlockType,
+    depth: usize,
+    rows: usize,
+    group_len: usize,
+    qweight: Words,
+    qzeros: Words,
+    /// [groups][rows]
+    scales: Vec<f16>,
+    order: Option<InputOrder>,
+}
+
+impl Unpacker {
+    /// Reads a tensor.
+    ///
+    /// Errors: the file became unreadable or shorter, groups are not what they should be, a scale
+    /// is beyond 16-bit floats, or there is no memory.
+    pub fn read(
+        info: &TensorInfo,
+        packed: &PackedTensor,
+        parts: &[Bytes],
+        pool: &Pool,
+    ) -> Result<Unpacker, ModelFileError> {
+        let TensorInfo { kind, rows, depth, .. } = *info;
+        let PackedTensor { packing, group_len, .. } = *packed;
+        let groups = depth / group_len;
+        let read = |region: &Region, bytes: usize| read(&parts[region.part], region, bytes, pool);
+        let words = |region: &Region, [lines, columns]: [usize; 2]| {
+            Ok::<_, ModelFileError>(Words::new(read(region, lines * columns * 4)?, columns))
+        };
+        let scales = read(&packed.scales, groups * rows * 2)?;
+        let scales = to_f16(packed, &scales)
+            .map_err(|fault| fault.in_file(parts[packed.scales.part].name()))?;
+        let order = match &packed.g_idx {
+            None => None,
+            Some(region) => {
+                let tensor = format!("{}.g_idx", packed.name);
+                order::by_group(&tensor, &read(region, depth * 4)?, group_len)
+                    .map_err(|fault| fault.in_file(parts[region.part].name()))?
+            }
+        };
+        Ok(Unpacker {
+            packing,
+            kind,
+            depth,
+            rows,
+            group_len,
+            qweight: words(&packed.qweight, packing.code_shape(depth, rows))?,
+            qzeros: words(&packed.qzeros, packing.zero_shape(groups, rows))?,
+            scales,
+            order,
+        })
+    }
+
+    /// In which order the columns of rows are handed out.
+    pub fn order(&self) -> Option<&InputOrder> {
+        self.order.as_ref()
+    }
+
+    /// Writes rows as blocks; `bytes` is as long as they are.
+    pub fn write_rows(&self, rows: Range<usize>, bytes: &mut [u8]) {
+        let row_bytes = self.kind.row_bytes(self.depth).expect("groups are whole blocks");
+        bytes.fill(0);
+        let chunks = bytes.chunks_mut((ROWS * row_bytes).max(1));
+        for (first_row, chunk) in rows.step_by(ROWS).zip(chunks) {
+            for block in 0..self.depth / self.kind.block_len() {
+                let mut blocks: Vec<&mut [u8]> = chunk
+                    .chunks_exact_mut(row_bytes)
+                    .map(|row| {
+                        &mut row[block * self.kind.block_bytes()..][..self.kind.block_bytes()]
+                    })
+                    .collect();
+                self.write_heads(block, first_row, &mut blocks);
+                self.write_codes(block, first_row, &mut blocks);
+            }
+        }
+    }
+
+    /// Scale and zero of one block of neighbouring rows.
+    fn write_heads(&self, block: usize, first_row: usize, blocks: &mut [&mut [u8]]) {
+        let group = block * self.kind.block_len() / self.group_len;
+        let middle = self.packing.bits().middle();
+        for (row, block) in (first_row..).zip(blocks) {
+            let scale = self.scales[group * self.rows + row];
+            block[..2].copy_from_slice(&scale.to_le_bytes());
+            // From the middle, which fits a signed byte: both have as many bits.
+            block[2] = self.packing.zero(&self.qzeros, group, row).wrapping_sub(middle);
+        }
+    }
+
+    /// Codes of one block of neighbouring rows, whose bytes are zero.
+    fn write_codes(&self, block: usize, first_row: usize, blocks: &mut [&mut [u8]]) {
+        let mut codes = [0; ROWS];
+        let codes = &mut codes[..blocks.len()];
+        let first_place = block * self.kind.block_len();
+        for index in 0..self.kind.block_len() {
+            let place = first_place + index;
+            let input = match &self.order {
+                None => place,
+                Some(order) => order.places()[place] as usize,
+            };
+            self.packing.read_codes(&self.qweight, input, first_row, codes);
+            let (byte, shift) = match self.packing.bits() {
+                // Runs of 32 nibbles, the first sixteen in the lower halves of bytes.
+                CodeBits::Four => (index / 32 * 16 + index % 16, index / 16 % 2 * 4),
+                CodeBits::Eight => (index, 0),
+            };
+            for (block, code) in blocks.iter_mut().zip(&*codes) {
+                block[HEAD_BYTES + byte] |= code << shift;
+            }
+        }
+    }
+}
+
+/// Scales as the kernels take them. BF16 reaches further than F16: what is below its least becomes
+/// 0, what is beyond its largest is refused.
+fn to_f16(packed: &PackedTensor, bytes: &[u8]) -> Result<Vec<f16>, Fault> {
+    let (numbers, _) = bytes.as_chunks::<2>();
+    if packed.scale_type == StoredType::Blocks(BlockType::F16) {
+        return Ok(numbers.iter().map(|number| f16::from_le_bytes(*number)).collect());
+    }
+    let convert = |number: &[u8; 2]| {
+        let wide = bf16::from_le_bytes(*number);
+        let scale = f16::from_f32(wide.to_f32());
+        if scale.is_infinite() && !wide.is_infinite() {
+            let tensor = format!("{}.scales", packed.name);
+            let expected = format!("scales up to {}", f16::MAX);
+            return Err(Fault::tensor(&tensor, expected, wide.to_string()));
+        }
+        Ok(scale)
+    };
+    numbers.iter().map(convert).collect()
+}
+
+/// Reads a whole tensor, on all threads.
+fn read(part: &Bytes, region: &Region, len: usize, pool: &Pool) -> Result<Vec<u8>, ModelFileError> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|error| {
+        let fault = Fault::Io { action: "read", error: error.into() };
+        fault.in_file(part.name())
+    })?;
+    bytes.resize(len, 0);
+    let failure = Mutex::new(None);
+    let pieces: Vec<Mutex<&mut [u8]>> = bytes.chunks_mut(PIECE_BYTES).map(Mutex::new).collect();
+    pool.run(pieces.len(), &|index| {
+        let mut piece = pieces[index].lock().unwrap_or_else(PoisonError::into_inner);
+        let offset = region.offset + (index * PIECE_BYTES) as u64;
+        if let Err(fault) = part.read_exact_at(offset, &mut piece) {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+        }
+    });
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(fault) => Err(fault.in_file(part.name())),
+        None => Ok(bytes),
+    }
+}

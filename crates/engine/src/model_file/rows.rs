@@ -1,0 +1,81 @@
+//! Reading weights, row by row, from any number of threads.
+
+use std::ops::Range;
+
+use banter_kernels::{InputOrder, Pool};
+
+use super::packed::Unpacker;
+use super::tensors::{Place, TensorInfo};
+use super::{ModelFile, ModelFileError};
+
+/// The rows of one tensor. While it lives, a packed tensor is in memory.
+pub struct TensorRows<'a> {
+    file: &'a ModelFile,
+    tensor: &'a TensorInfo,
+    /// None where rows are read from the file.
+    unpacker: Option<Unpacker>,
+}
+
+impl ModelFile {
+    /// Makes a tensor's rows ready to be read: a packed one is read whole, on all threads of `pool`.
+    ///
+    /// Errors: the file became unreadable or shorter since it was opened, or packed groups or scales
+    /// are not what they must be.
+    pub fn rows<'a>(
+        &'a self,
+        tensor: &'a TensorInfo,
+        pool: &Pool,
+    ) -> Result<TensorRows<'a>, ModelFileError> {
+        let unpacker = match &tensor.place {
+            Place::Rows(_) => None,
+            Place::Packed(packed) => Some(Unpacker::read(tensor, packed, &self.parts, pool)?),
+        };
+        Ok(TensorRows { file: self, tensor, unpacker })
+    }
+
+    /// Reads whole rows of a tensor that is not packed, as stored.
+    ///
+    /// Any number of threads may read at once.
+    /// Errors: the file became unreadable or shorter since it was opened.
+    /// Panics if `rows` reaches past the tensor, `bytes` is not the size of those rows, or the tensor
+    /// is packed: [`ModelFile::rows`] reads any.
+    pub fn read_rows(
+        &self,
+        tensor: &TensorInfo,
+        rows: Range<usize>,
+        bytes: &mut [u8],
+    ) -> Result<(), ModelFileError> {
+        assert_within(tensor, &rows, bytes);
+        let Place::Rows(region) = &tensor.place else { panic!("{tensor:?} is packed") };
+        let offset = region.offset + (rows.start * tensor.row_bytes()) as u64;
+        let part = &self.parts[region.part];
+        part.read_exact_at(offset, bytes).map_err(|fault| fault.in_file(part.name()))
+    }
+}
+
+impl TensorRows<'_> {
+    /// Reads whole rows as blocks of the tensor's kind; the values of a row stand in
+    /// [`TensorRows::order`].
+    ///
+    /// Any number of threads may read at once.
+    /// Errors: the file became unreadable or shorter since it was opened.
+    /// Panics if `rows` reaches past the tensor or `bytes` is not the size of those rows.
+    pub fn read(&self, rows: Range<usize>, bytes: &mut [u8]) -> Result<(), ModelFileError> {
+        let Some(unpacker) = &self.unpacker else {
+            return self.file.read_rows(self.tensor, rows, bytes);
+        };
+        assert_within(self.tensor, &rows, bytes);
+        unpacker.write_rows(rows, bytes);
+        Ok(())
+    }
+
+    /// Which input each value of a row is for; none if they stand as they come.
+    pub fn order(&self) -> Option<&InputOrder> {
+        self.unpacker.as_ref().and_then(Unpacker::order)
+    }
+}
+
+fn assert_within(tensor: &TensorInfo, rows: &Range<usize>, bytes: &[u8]) {
+    assert!(rows.start <= rows.end && rows.end <= tensor.rows, "{rows:?} of {tensor:?}");
+    assert_eq!(bytes.len(), rows.len() * tensor.row_bytes(), "{rows:?} of {tensor:?}");
+}
