@@ -19,8 +19,11 @@ use super::{PackedTensor, order};
 
 /// How many bytes a thread reads at a time.
 const PIECE_BYTES: usize = 1 << 20;
-/// How many rows are unpacked together: their words are neighbours.
-const ROWS: usize = 16;
+/// How many rows are unpacked together. Their words are neighbours; those of the next input are in
+/// another page, so that few rows at a time would spend their time looking up addresses.
+const ROWS: usize = 64;
+/// The values of the longest block.
+const MAX_BLOCK_LEN: usize = 128;
 /// What a block has before its codes: a scale and a zero.
 const HEAD_BYTES: usize = 3;
 
@@ -88,7 +91,6 @@ impl Unpacker {
     /// Writes rows as blocks; `bytes` is as long as they are.
     pub fn write_rows(&self, rows: Range<usize>, bytes: &mut [u8]) {
         let row_bytes = self.kind.row_bytes(self.depth).expect("groups are whole blocks");
-        bytes.fill(0);
         let chunks = bytes.chunks_mut((ROWS * row_bytes).max(1));
         for (first_row, chunk) in rows.step_by(ROWS).zip(chunks) {
             for block in 0..self.depth / self.kind.block_len() {
@@ -116,25 +118,27 @@ impl Unpacker {
         }
     }
 
-    /// Codes of one block of neighbouring rows, whose bytes are zero.
+    /// Codes of one block of neighbouring rows.
     fn write_codes(&self, block: usize, first_row: usize, blocks: &mut [&mut [u8]]) {
-        let mut codes = [0; ROWS];
-        let codes = &mut codes[..blocks.len()];
-        let first_place = block * self.kind.block_len();
-        for index in 0..self.kind.block_len() {
-            let place = first_place + index;
+        let block_len = self.kind.block_len();
+        let mut codes = [[0; ROWS]; MAX_BLOCK_LEN];
+        for (place, codes) in (block * block_len..).zip(&mut codes[..block_len]) {
             let input = match &self.order {
                 None => place,
                 Some(order) => order.places()[place] as usize,
             };
+            let codes = &mut codes[..blocks.len()];
             self.packing.read_codes(&self.qweight, input, first_row, codes);
-            let (byte, shift) = match self.packing.bits() {
+        }
+        for (row, block) in blocks.iter_mut().enumerate() {
+            let bytes = block[HEAD_BYTES..].iter_mut().enumerate();
+            match self.packing.bits() {
                 // Runs of 32 nibbles, the first sixteen in the lower halves of bytes.
-                CodeBits::Four => (index / 32 * 16 + index % 16, index / 16 % 2 * 4),
-                CodeBits::Eight => (index, 0),
-            };
-            for (block, code) in blocks.iter_mut().zip(&*codes) {
-                block[HEAD_BYTES + byte] |= code << shift;
+                CodeBits::Four => bytes.for_each(|(index, byte)| {
+                    let low = index / 16 * 32 + index % 16;
+                    *byte = codes[low][row] | codes[low + 16][row] << 4;
+                }),
+                CodeBits::Eight => bytes.for_each(|(index, byte)| *byte = codes[index][row]),
             }
         }
     }
