@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use banter_engine::Isa;
+use banter_engine::{Isa, KvType};
 use banter_remote::Address;
 use banter_remote::engine::{KINDS, Kind};
 use banter_remote::hub::ModelName;
@@ -95,7 +95,7 @@ pub struct EngineOptions {
     /// Memory for cached keys and values in bytes.
     pub kv_memory_bytes: Option<u64>,
     /// How keys and values are kept.
-    pub kv_type: KvChoice,
+    pub kv_type: KvType,
     /// Threads that compute.
     pub threads: Option<NonZeroUsize>,
     /// Instruction set by name.
@@ -106,15 +106,6 @@ pub struct EngineOptions {
     pub queue_limit: usize,
     /// Longest wait in the queue.
     pub queue_timeout: Duration,
-}
-
-/// How keys and values are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KvChoice {
-    /// Half precision.
-    F16,
-    /// Single precision, for comparing with a reference.
-    F32,
 }
 
 /// Who may come in, and how many.
@@ -262,18 +253,15 @@ pub fn models_dir(options: &Options) -> Result<PathBuf, OptionError> {
 }
 
 fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
-    let kv_type = optional(options, "kv-type", "f16 or f32", |text| match text {
-        "f16" => Some(KvChoice::F16),
-        "f32" => Some(KvChoice::F32),
-        _ => None,
-    })?;
+    let kv_types = KvType::ALL.map(KvType::name).join(", ");
+    let kv_type = optional(options, "kv-type", &format!("one of {kv_types}"), KvType::named)?;
     let seconds = optional(options, "queue-timeout", "seconds from 1 to 86400", |text| {
         text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
     })?;
     Ok(EngineOptions {
         context_tokens: number(options, "ctx", 32, 1 << 24)?.map(|tokens| tokens as usize),
         kv_memory_bytes: bytes(options, "kv-memory", 1 << 20, 1 << 46)?,
-        kv_type: kv_type.unwrap_or(KvChoice::F16),
+        kv_type: kv_type.unwrap_or(KvType::F16),
         threads: number(options, "threads", 1, 1024)?
             .and_then(|threads| NonZeroUsize::new(threads as usize)),
         isa: optional(options, "isa", &format!("one of {}", Isa::NAMES.join(", ")), |text| {

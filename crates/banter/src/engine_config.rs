@@ -1,10 +1,10 @@
 //! What the options mean to our own engine.
 
+use banter_engine::Isa;
 use banter_engine::engine::EngineConfig;
 use banter_engine::model_file::ModelSource;
-use banter_engine::{Isa, KvType};
 
-use crate::config::{Config, KvChoice};
+use crate::config::Config;
 use crate::options::OptionError;
 
 /// What the options mean to the engine, for a model at `source`.
@@ -12,10 +12,7 @@ pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<Eng
     let options = &config.engine;
     Ok(EngineConfig {
         context_tokens: options.context_tokens,
-        kv_type: match options.kv_type {
-            KvChoice::F16 => KvType::F16,
-            KvChoice::F32 => KvType::F32,
-        },
+        kv_type: options.kv_type,
         kv_memory_bytes: options.kv_memory_bytes,
         threads: options.threads,
         isa: options.isa.as_deref().map(Isa::named).transpose().map_err(|error| {

@@ -90,7 +90,11 @@ pub const SERVE: &[OptionRow] = &[
         Takes::One("SIZE"),
         "Memory for cached keys and values, as 4GiB or 512MiB [default: a quarter of what is free]",
     ),
-    row("kv-type", Takes::One("TYPE"), "How keys and values are kept: f16 or f32 [default: f16]"),
+    row(
+        "kv-type",
+        Takes::One("TYPE"),
+        "How keys and values are kept: f16, f32 or q8_0 [default: f16]",
+    ),
     row(
         "threads",
         Takes::One("COUNT"),

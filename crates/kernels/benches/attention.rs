@@ -3,8 +3,9 @@
 
 mod support;
 
-use banter_kernels::{Attend, BLOCK_TOKENS, KvPages, KvShape, KvType, Pool, attend};
-use support::{ceilings, is_asked_to_measure, numbers, pools, report, seconds};
+use banter_kernels::ceilings;
+use banter_kernels::{Attend, BLOCK_TOKENS, KvPages, KvShape, KvType, Pool, Workspace, attend};
+use support::{is_asked_to_measure, numbers, pools, read_ceiling, report, seconds};
 
 /// The 1.5B shape: 12 query heads share 2 KV heads of 128.
 const HEADS: usize = 12;
@@ -20,9 +21,9 @@ fn main() {
         return;
     }
     for pool in pools() {
-        let float = ceilings::float_products(&pool);
-        let memory = ceilings::memory_reads(&pool);
-        for kv_type in [KvType::F16, KvType::F32] {
+        let float = ceilings::float_products_per_second(&pool) / 1e9;
+        let memory = read_ceiling(&pool);
+        for kv_type in [KvType::F16, KvType::F32, KvType::Q8_0] {
             for context in CONTEXTS {
                 for rows in ROWS {
                     measure(&pool, kv_type, context, rows, float, memory);
@@ -45,10 +46,12 @@ fn measure(pool: &Pool, kv_type: KvType, context: usize, rows: usize, float: f64
     let blocks: Vec<u32> = (0..block_count as u32).collect();
     let q = numbers(rows * HEADS * HEAD_DIM);
     let mut out = vec![0.0; q.len()];
+    let mut workspace = Workspace::new(pool.threads(), positions);
     let mut turn = (0..layers).cycle();
     let time = seconds(|| {
         let span = Attend { blocks: &blocks, first_position: context, rows };
-        attend(pool, &pages, turn.next().expect("it never ends"), &q, &[span], &mut out);
+        let layer = pages.layer(turn.next().expect("it never ends"));
+        attend(pool, layer, &q, &[span], &mut workspace, &mut out);
     });
     let what = format!("attention {kv_type:?}, {context} before, {rows} rows");
     if rows == 1 {

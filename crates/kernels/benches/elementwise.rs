@@ -3,7 +3,7 @@
 mod support;
 
 use banter_kernels::{BlockType, Input, Pool, Rope, add, add_bias, rms_norm, rope, swiglu};
-use support::{ceilings, is_asked_to_measure, numbers, pools, report, seconds, weights};
+use support::{is_asked_to_measure, numbers, pools, read_ceiling, report, seconds, weights};
 
 /// A prompt's chunk of the 1.5B shape.
 const BATCH: usize = 512;
@@ -16,7 +16,7 @@ fn main() {
         return;
     }
     for pool in pools() {
-        measure(&pool, ceilings::memory_reads(&pool));
+        measure(&pool, read_ceiling(&pool));
     }
 }
 

@@ -3,8 +3,9 @@
 
 mod support;
 
+use banter_kernels::ceilings;
 use banter_kernels::{BlockType, Input, Pool, matmul};
-use support::{ceilings, is_asked_to_measure, numbers, pools, report, seconds, weights};
+use support::{is_asked_to_measure, numbers, pools, read_ceiling, report, seconds, weights};
 
 /// The widest matrix of the 1.5B shape, and its way back.
 const SHAPES: [(usize, usize); 2] = [(8960, 1536), (1536, 8960)];
@@ -18,9 +19,9 @@ fn main() {
         return;
     }
     for pool in pools() {
-        let int8 = ceilings::int8_products(&pool);
-        let float = ceilings::float_products(&pool);
-        let memory = ceilings::memory_reads(&pool);
+        let int8 = ceilings::int8_products_per_second(&pool) / 1e9;
+        let float = ceilings::float_products_per_second(&pool) / 1e9;
+        let memory = read_ceiling(&pool);
         for kind in kinds() {
             let products = if kind.is_quantised() { int8 } else { float };
             for (rows, depth) in SHAPES {

@@ -7,14 +7,17 @@
 //! the sum over the positions in order.
 //!
 //! A unit of work is one KV head and some rows of one span: all their query heads share each read
-//! of the keys and values.
+//! of the keys and values. Where there are few units, as in a single row behind a long history, the
+//! pieces of a unit are shared out among the threads and combined afterwards, in the same order.
+//!
+//! Of 8-bit pages, a key's scale is applied to its score and a value's to its weight.
 
 use half::f16;
 
 use crate::LANES;
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, dispatch};
-use crate::kv::{BLOCK_TOKENS, KvBlock, KvPages, KvType, MAX_HEAD_DIM};
+use crate::kv::{BLOCK_TOKENS, KvBlock, KvLayer, KvShape, KvType, MAX_HEAD_DIM, TokenScales};
 use crate::numbers::Number;
 use crate::pool::Pool;
 use crate::scalar::math::exp;
@@ -43,6 +46,35 @@ pub(crate) type PieceWeights = [f32; PIECE_POSITIONS];
 /// One number for each dim of a head, filled up with zeroes.
 pub(crate) type HeadValues = [f32; MAX_HEAD_DIM];
 
+/// Room for pieces that several threads compute, until they are combined.
+pub struct Workspace {
+    pieces: Vec<PieceSums>,
+}
+
+/// The most pieces that wait to be combined; beyond that, there is work enough without splitting.
+const MOST_WAITING_PIECES: usize = 1024;
+/// So many units for each thread need no splitting.
+const ENOUGH_UNITS_PER_THREAD: usize = 4;
+
+impl Workspace {
+    /// Room for what a pool of `threads` computes of sequences of up to `context_tokens`.
+    pub fn new(threads: usize, context_tokens: usize) -> Workspace {
+        let pieces = Workspace::piece_count(threads, context_tokens);
+        Workspace { pieces: vec![PieceSums::default(); pieces] }
+    }
+
+    /// The most bytes any [`Workspace::new`] allocates.
+    pub const fn most_bytes() -> usize {
+        MOST_WAITING_PIECES * size_of::<PieceSums>()
+    }
+
+    fn piece_count(threads: usize, context_tokens: usize) -> usize {
+        let units = threads * ENOUGH_UNITS_PER_THREAD;
+        let pieces = units.saturating_mul(context_tokens.div_ceil(PIECE_POSITIONS));
+        if threads == 1 { 0 } else { pieces.min(MOST_WAITING_PIECES) }
+    }
+}
+
 /// Computes attention of every row over the positions up to its own.
 ///
 /// Shapes: `q`, `out` [rows of all spans, heads * head_dim]; the head count is a multiple of the
@@ -51,10 +83,10 @@ pub(crate) type HeadValues = [f32; MAX_HEAD_DIM];
 /// Panics if a length disagrees with its shape or a span's blocks do not hold its positions.
 pub fn attend(
     pool: &Pool,
-    pages: &KvPages,
-    layer: usize,
+    kv: KvLayer<'_>,
     q: &[f32],
     spans: &[Attend<'_>],
+    workspace: &mut Workspace,
     out: &mut [f32],
 ) {
     assert_eq!(q.len(), out.len(), "q and out have one shape");
@@ -67,17 +99,104 @@ pub fn attend(
         let positions = span.first_position + span.rows;
         assert!(span.blocks.len() * BLOCK_TOKENS >= positions, "blocks for {positions} positions");
     }
-    let heads = Heads::of(pages, q.len(), rows);
-    let units: usize = spans.iter().map(|span| heads.units(span)).sum();
+    let shape = kv.pages.shape();
+    let heads = Heads::of(&shape, q.len(), rows);
+    let job = Job { isa: pool.isa(), kv, q, spans, heads };
     let out = Disjoint::new(out);
-    pool.run(units, &|unit| {
-        let (span, first_row, unit) = heads.find(spans, unit);
-        let tile = heads.tile(span, first_row, unit);
-        match pages.shape().kv_type {
-            KvType::F16 => tile.run::<f16>(pool.isa(), pages, layer, q, &out),
-            KvType::F32 => tile.run::<f32>(pool.isa(), pages, layer, q, &out),
+    match shape.kv_type {
+        KvType::F16 => job.run::<f16>(pool, workspace, &out),
+        KvType::F32 => job.run::<f32>(pool, workspace, &out),
+        KvType::Q8_0 => job.run::<i8>(pool, workspace, &out),
+    }
+}
+
+/// Everything that one call computes.
+struct Job<'a> {
+    isa: Isa,
+    kv: KvLayer<'a>,
+    q: &'a [f32],
+    spans: &'a [Attend<'a>],
+    heads: Heads,
+}
+
+impl Job<'_> {
+    fn run<T: Number>(&self, pool: &Pool, workspace: &mut Workspace, out: &Disjoint<'_, f32>) {
+        let units: usize = self.spans.iter().map(|span| self.heads.units(span)).sum();
+        let pieces: usize = (0..units).map(|unit| self.tile(unit).pieces()).sum();
+        let is_enough = units >= pool.threads() * ENOUGH_UNITS_PER_THREAD;
+        if is_enough || pieces == units || pieces > workspace.pieces.len() {
+            pool.run(units, &|unit| self.run_unit::<T>(&self.tile(unit), out));
+        } else {
+            self.run_split::<T>(pool, units, &mut workspace.pieces[..pieces], out);
         }
-    });
+    }
+
+    /// Computes a unit from its first piece to its last.
+    fn run_unit<T: Number>(&self, tile: &Tile<'_>, out: &Disjoint<'_, f32>) {
+        let mut queries = [0.0; MAX_HEAD_DIM * TILE_QUERIES];
+        tile.gather(self.q, &mut queries);
+        let (mut total, mut sums) = (PieceSums::default(), PieceSums::default());
+        for piece in 0..tile.pieces() {
+            tile.run_piece::<T>(self, piece, &queries, &mut sums);
+            tile.combine(self.isa, piece, &sums, &mut total);
+        }
+        tile.finish(&total, out);
+    }
+
+    /// Computes every piece by itself, then combines those of each unit.
+    fn run_split<T: Number>(
+        &self,
+        pool: &Pool,
+        units: usize,
+        waiting: &mut [PieceSums],
+        out: &Disjoint<'_, f32>,
+    ) {
+        let count = waiting.len();
+        let slots = Disjoint::new(&mut *waiting);
+        pool.run(count, &|slot| {
+            let (tile, piece) = self.find_piece(slot);
+            let mut queries = [0.0; MAX_HEAD_DIM * TILE_QUERIES];
+            tile.gather(self.q, &mut queries);
+            // SAFETY: every piece has a slot of its own.
+            let [sums] = (unsafe { slots.part(slot..slot + 1) }) else { unreachable!("one slot") };
+            tile.run_piece::<T>(self, piece, &queries, sums);
+        });
+        let waiting = &*waiting;
+        pool.run(units, &|unit| {
+            let first: usize = (0..unit).map(|unit| self.tile(unit).pieces()).sum();
+            let tile = self.tile(unit);
+            let mut total = PieceSums::default();
+            for piece in 0..tile.pieces() {
+                tile.combine(self.isa, piece, &waiting[first + piece], &mut total);
+            }
+            tile.finish(&total, out);
+        });
+    }
+
+    fn tile(&self, mut unit: usize) -> Tile<'_> {
+        let mut first_row = 0;
+        for span in self.spans {
+            let units = self.heads.units(span);
+            if unit < units {
+                return self.heads.tile(span, first_row, unit);
+            }
+            unit -= units;
+            first_row += span.rows;
+        }
+        unreachable!("a unit beyond the last span")
+    }
+
+    /// The unit that a piece of all pieces belongs to, and its place there. Units are few.
+    fn find_piece(&self, mut piece: usize) -> (Tile<'_>, usize) {
+        for unit in 0.. {
+            let tile = self.tile(unit);
+            if piece < tile.pieces() {
+                return (tile, piece);
+            }
+            piece -= tile.pieces();
+        }
+        unreachable!("a piece beyond the last unit")
+    }
 }
 
 /// How query heads share KV heads, and how many of them go together.
@@ -92,8 +211,7 @@ struct Heads {
 }
 
 impl Heads {
-    fn of(pages: &KvPages, len: usize, rows: usize) -> Heads {
-        let shape = pages.shape();
+    fn of(shape: &KvShape, len: usize, rows: usize) -> Heads {
         let width = len / rows;
         assert_eq!(len, width * rows, "q is whole rows");
         let heads = width / shape.head_dim;
@@ -116,24 +234,6 @@ impl Heads {
 
     fn units(&self, span: &Attend<'_>) -> usize {
         span.rows.div_ceil(self.tile_rows) * self.units_per_rows()
-    }
-
-    /// Which span a unit belongs to, that span's first row in the batch, and the unit within it.
-    fn find<'a, 's>(
-        &self,
-        spans: &'s [Attend<'a>],
-        mut unit: usize,
-    ) -> (&'s Attend<'a>, usize, usize) {
-        let mut first_row = 0;
-        for span in spans {
-            let units = self.units(span);
-            if unit < units {
-                return (span, first_row, unit);
-            }
-            unit -= units;
-            first_row += span.rows;
-        }
-        unreachable!("a unit beyond the last span")
     }
 
     fn tile<'a>(&self, span: &'a Attend<'a>, span_row: usize, unit: usize) -> Tile<'a> {
@@ -184,6 +284,23 @@ impl PieceSoftmax {
     }
 }
 
+/// What a piece, or all pieces so far, make of the queries of a unit.
+#[derive(Clone)]
+struct PieceSums {
+    softmax: [PieceSoftmax; TILE_QUERIES],
+    values: [HeadValues; TILE_QUERIES],
+}
+
+impl Default for PieceSums {
+    /// Sums over no positions.
+    fn default() -> PieceSums {
+        PieceSums {
+            softmax: [PieceSoftmax::default(); TILE_QUERIES],
+            values: [[0.0; MAX_HEAD_DIM]; TILE_QUERIES],
+        }
+    }
+}
+
 /// One unit of work: some rows of one sequence, some query heads of one KV head.
 struct Tile<'a> {
     blocks: &'a [u32],
@@ -198,47 +315,14 @@ struct Tile<'a> {
     width: usize,
 }
 
-/// Numbers of a unit of work in progress.
-struct Scratch {
-    /// [head_dim][queries]
-    queries: [f32; MAX_HEAD_DIM * TILE_QUERIES],
-    weights: [PieceWeights; TILE_QUERIES],
-    piece: [HeadValues; TILE_QUERIES],
-    total: [HeadValues; TILE_QUERIES],
-    softmax: [PieceSoftmax; TILE_QUERIES],
-}
-
 impl Tile<'_> {
-    fn run<T: Number>(
-        &self,
-        isa: Isa,
-        pages: &KvPages,
-        layer: usize,
-        q: &[f32],
-        out: &Disjoint<'_, f32>,
-    ) {
-        let mut scratch = Scratch {
-            queries: [0.0; MAX_HEAD_DIM * TILE_QUERIES],
-            weights: [[0.0; PIECE_POSITIONS]; TILE_QUERIES],
-            piece: [[0.0; MAX_HEAD_DIM]; TILE_QUERIES],
-            total: [[0.0; MAX_HEAD_DIM]; TILE_QUERIES],
-            softmax: [PieceSoftmax::default(); TILE_QUERIES],
-        };
-        self.gather(q, &mut scratch);
-        for start in (0..self.first_position + self.rows).step_by(PIECE_POSITIONS) {
-            let positions = PIECE_POSITIONS.min(self.first_position + self.rows - start);
-            let ids = &self.blocks[start / BLOCK_TOKENS..][..positions.div_ceil(BLOCK_TOKENS)];
-            let mut blocks = [KvBlock::<T> { keys: &[], values: &[] }; PIECE_BLOCKS];
-            for (block, id) in blocks.iter_mut().zip(ids) {
-                *block = pages.block(layer, *id, self.kv_head);
-            }
-            self.run_piece(isa, &blocks[..ids.len()], start, &mut scratch);
-        }
-        self.finish(&scratch, out);
-    }
-
     fn queries(&self) -> usize {
         self.rows * self.heads
+    }
+
+    /// The pieces that some of its rows see.
+    fn pieces(&self) -> usize {
+        (self.first_position + self.rows).div_ceil(PIECE_POSITIONS)
     }
 
     /// Where a query begins in q and out.
@@ -247,16 +331,17 @@ impl Tile<'_> {
         row * self.width + (self.first_head + query % self.heads) * self.head_dim
     }
 
-    /// How many positions of the piece that begins at `start` a query sees.
-    fn visible(&self, query: usize, start: usize) -> usize {
+    /// How many positions of a piece a query sees.
+    fn visible(&self, query: usize, piece: usize) -> usize {
         let limit = self.first_position + query / self.heads + 1;
-        limit.saturating_sub(start).min(PIECE_POSITIONS)
+        limit.saturating_sub(piece * PIECE_POSITIONS).min(PIECE_POSITIONS)
     }
 
-    fn gather(&self, q: &[f32], scratch: &mut Scratch) {
+    /// Lays queries side by side: [head_dim][queries].
+    fn gather(&self, q: &[f32], queries: &mut [f32]) {
         for query in 0..self.queries() {
             let values = &q[self.query_start(query)..][..self.head_dim];
-            let places = scratch.queries[query..].iter_mut().step_by(self.queries());
+            let places = queries[query..].iter_mut().step_by(self.queries());
             for (place, value) in places.zip(values) {
                 *place = *value;
             }
@@ -265,52 +350,93 @@ impl Tile<'_> {
 
     fn run_piece<T: Number>(
         &self,
+        job: &Job<'_>,
+        piece: usize,
+        queries: &[f32],
+        sums: &mut PieceSums,
+    ) {
+        let start = piece * PIECE_POSITIONS;
+        let positions = PIECE_POSITIONS.min(self.first_position + self.rows - start);
+        let ids = &self.blocks[start / BLOCK_TOKENS..][..positions.div_ceil(BLOCK_TOKENS)];
+        let mut blocks = [KvBlock::<T>::empty(); PIECE_BLOCKS];
+        for (block, id) in blocks.iter_mut().zip(ids) {
+            *block = job.kv.pages.block(job.kv.layer, *id, self.kv_head);
+        }
+        self.run_blocks(job.isa, &blocks[..ids.len()], piece, queries, sums);
+    }
+
+    fn run_blocks<T: Number>(
+        &self,
         isa: Isa,
         blocks: &[KvBlock<'_, T>],
-        start: usize,
-        scratch: &mut Scratch,
+        piece: usize,
+        queries: &[f32],
+        sums: &mut PieceSums,
     ) {
-        let queries = self.queries();
-        let weights = &mut scratch.weights[..queries];
-        let pieces = &mut scratch.piece[..queries];
-        let gathered = &scratch.queries[..self.head_dim * queries];
-        dispatch!(isa, attention::scores(blocks, gathered, weights));
+        let count = self.queries();
+        let mut weights = [[0.0; PIECE_POSITIONS]; TILE_QUERIES];
+        let weights = &mut weights[..count];
+        dispatch!(isa, attention::scores(blocks, &queries[..self.head_dim * count], weights));
+        scale_by(weights, blocks, |scales| &scales.keys);
 
         let scale = 1.0 / (self.head_dim as f32).sqrt();
-        let mut softmax = [PieceSoftmax::default(); TILE_QUERIES];
-        for query in 0..queries {
-            let seen = &mut weights[query][..self.visible(query, start)];
-            softmax[query] = dispatch!(isa, attention::softmax(seen, scale));
+        for (query, weights) in weights.iter_mut().enumerate() {
+            let seen = &mut weights[..self.visible(query, piece)];
+            sums.softmax[query] = dispatch!(isa, attention::softmax(seen, scale));
         }
+        scale_by(weights, blocks, |scales| &scales.values);
 
         let dims = self.head_dim.next_multiple_of(LANES);
-        pieces.iter_mut().for_each(|values| values[..dims].fill(0.0));
+        let values = &mut sums.values[..count];
+        values.iter_mut().for_each(|values| values[..dims].fill(0.0));
         // Rows of a tile see different numbers of positions. What all of them see goes together,
         // the rest one by one, so that no sum touches a position its row must not see.
-        let shared = self.visible(0, start);
-        dispatch!(isa, attention::weigh(blocks, 0..shared, weights, pieces));
-        for query in self.heads..queries {
-            let rest = shared..self.visible(query, start);
-            let (weights, pieces) = (&weights[query..=query], &mut pieces[query..=query]);
-            dispatch!(isa, attention::weigh(blocks, rest, weights, pieces));
+        let shared = self.visible(0, piece);
+        dispatch!(isa, attention::weigh(blocks, 0..shared, weights, values));
+        for query in self.heads..count {
+            let rest = shared..self.visible(query, piece);
+            let (weights, values) = (&weights[query..=query], &mut values[query..=query]);
+            dispatch!(isa, attention::weigh(blocks, rest, weights, values));
         }
+    }
 
-        for query in 0..queries {
-            if self.visible(query, start) > 0 {
-                let total = &mut scratch.total[query][..dims];
-                let piece = &pieces[query][..dims];
-                scratch.softmax[query].combine(isa, softmax[query], total, piece);
+    /// Adds a piece's sums to those of the pieces before it.
+    fn combine(&self, isa: Isa, piece: usize, sums: &PieceSums, total: &mut PieceSums) {
+        let dims = self.head_dim.next_multiple_of(LANES);
+        for query in 0..self.queries() {
+            if self.visible(query, piece) > 0 {
+                let (values, so_far) =
+                    (&sums.values[query][..dims], &mut total.values[query][..dims]);
+                total.softmax[query].combine(isa, sums.softmax[query], so_far, values);
             }
         }
     }
 
-    fn finish(&self, scratch: &Scratch, out: &Disjoint<'_, f32>) {
+    fn finish(&self, total: &PieceSums, out: &Disjoint<'_, f32>) {
         for query in 0..self.queries() {
             let start = self.query_start(query);
             // SAFETY: units are different heads of different rows.
             let place = unsafe { out.part(start..start + self.head_dim) };
-            for (place, total) in place.iter_mut().zip(&scratch.total[query]) {
-                *place = total / scratch.softmax[query].sum;
+            for (place, value) in place.iter_mut().zip(&total.values[query]) {
+                *place = value / total.softmax[query].sum;
+            }
+        }
+    }
+}
+
+/// Multiplies each position's weight by a scale of its token, where pages have scales.
+fn scale_by<T>(
+    weights: &mut [PieceWeights],
+    blocks: &[KvBlock<'_, T>],
+    which: impl Fn(&TokenScales) -> &[f16; BLOCK_TOKENS],
+) {
+    for (index, block) in blocks.iter().enumerate() {
+        let Some(scales) = block.scales else { return };
+        let scales = which(scales).map(f16::to_f32);
+        for weights in weights.iter_mut() {
+            let (weights, _) = weights.as_chunks_mut::<BLOCK_TOKENS>();
+            for (weight, scale) in weights[index].iter_mut().zip(scales) {
+                *weight *= scale;
             }
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! For each layer, block and KV head there is one run of memory: the keys as `[head_dim][16 tokens]`
 //! and then the values as `[16 tokens][head_dim]`, so that sixteen positions (or dims) are sixteen
-//! lanes. A token's values are filled up with zeroes to a multiple of 16 dims.
+//! lanes. A token's values are filled up with zeroes to a multiple of 16 dims. 8-bit pages have the
+//! scales of the sixteen tokens behind them.
 
-use bytemuck::AnyBitPattern;
+use bytemuck::{AnyBitPattern, Pod, Zeroable};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
@@ -24,13 +25,41 @@ pub enum KvType {
     F16,
     /// 32-bit floats: nothing is rounded.
     F32,
+    /// 8-bit integers with a scale for each token and head: half the memory of `F16`.
+    Q8_0,
 }
 
 impl KvType {
-    fn bytes(self) -> usize {
+    /// Every type there is.
+    pub const ALL: [KvType; 3] = [KvType::F16, KvType::F32, KvType::Q8_0];
+
+    /// The name options use.
+    pub const fn name(self) -> &'static str {
         match self {
+            KvType::F16 => "f16",
+            KvType::F32 => "f32",
+            KvType::Q8_0 => "q8_0",
+        }
+    }
+
+    /// The type of this name.
+    pub fn named(name: &str) -> Option<KvType> {
+        KvType::ALL.into_iter().find(|kv_type| kv_type.name() == name)
+    }
+
+    fn number_bytes(self) -> usize {
+        match self {
+            KvType::Q8_0 => 1,
             KvType::F16 => 2,
             KvType::F32 => 4,
+        }
+    }
+
+    /// The bytes of a run's scales.
+    fn scale_bytes(self) -> usize {
+        match self {
+            KvType::Q8_0 => size_of::<TokenScales>(),
+            KvType::F16 | KvType::F32 => 0,
         }
     }
 }
@@ -60,6 +89,10 @@ impl KvShape {
     fn run_len(&self) -> usize {
         BLOCK_TOKENS * (self.head_dim + self.value_dim())
     }
+
+    fn run_bytes(&self) -> usize {
+        self.run_len() * self.kv_type.number_bytes() + self.kv_type.scale_bytes()
+    }
 }
 
 /// The memory of the KV cache; who owns which block is not known here.
@@ -69,6 +102,13 @@ pub struct KvPages {
     runs: Memory,
 }
 
+/// The pages of one layer.
+#[derive(Clone, Copy)]
+pub struct KvLayer<'a> {
+    pub(crate) pages: &'a KvPages,
+    pub(crate) layer: usize,
+}
+
 /// The keys and values of 16 positions of one layer and KV head.
 #[derive(Clone, Copy)]
 pub(crate) struct KvBlock<'a, T> {
@@ -76,14 +116,30 @@ pub(crate) struct KvBlock<'a, T> {
     pub(crate) keys: &'a [[T; LANES]],
     /// [16 positions][dims / 16][16 dims]
     pub(crate) values: &'a [[T; LANES]],
+    /// What the numbers are worth, where they are integers.
+    pub(crate) scales: Option<&'a TokenScales>,
+}
+
+/// What a step of the integers of each of 16 tokens is worth.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct TokenScales {
+    pub(crate) keys: [f16; BLOCK_TOKENS],
+    pub(crate) values: [f16; BLOCK_TOKENS],
+}
+
+impl<T> KvBlock<'_, T> {
+    /// A block of nothing.
+    pub(crate) fn empty() -> Self {
+        KvBlock { keys: &[], values: &[], scales: None }
+    }
 }
 
 impl KvPages {
     /// How many bytes one block takes over all layers; `usize::MAX` if that does not fit in memory.
     pub fn block_bytes(shape: KvShape) -> usize {
         let runs = shape.layers.checked_mul(shape.kv_heads);
-        let run_bytes = shape.run_len() * shape.kv_type.bytes();
-        runs.and_then(|runs| runs.checked_mul(run_bytes)).unwrap_or(usize::MAX)
+        runs.and_then(|runs| runs.checked_mul(shape.run_bytes())).unwrap_or(usize::MAX)
     }
 
     /// Reserves zeroed pages.
@@ -103,6 +159,14 @@ impl KvPages {
     /// What the pages were made for.
     pub fn shape(&self) -> KvShape {
         self.shape
+    }
+
+    /// The pages of one layer.
+    ///
+    /// Panics if there is no such layer.
+    pub fn layer(&self, layer: usize) -> KvLayer<'_> {
+        assert!(layer < self.shape.layers, "layer {layer} of {}", self.shape.layers);
+        KvLayer { pages: self, layer }
     }
 
     /// Writes one token's keys and values at `slot` of `block` in `layer`, rounded to the KV type.
@@ -128,6 +192,7 @@ impl KvPages {
                     put(bytemuck::cast_slice_mut(run), &shape, slot, k16, v16);
                 }
                 KvType::F32 => put(bytemuck::cast_slice_mut(run), &shape, slot, k, v),
+                KvType::Q8_0 => put_rounded(run, &shape, slot, k, v),
             }
         }
     }
@@ -139,10 +204,14 @@ impl KvPages {
         block: u32,
         head: usize,
     ) -> KvBlock<'_, T> {
-        assert_eq!(size_of::<T>(), self.shape.kv_type.bytes(), "the numbers of the KV type");
-        let run: &[T] = bytemuck::cast_slice(&self.runs[self.run_range(layer, block, head)]);
-        let (keys, values) = run.split_at(self.shape.head_dim * BLOCK_TOKENS);
-        KvBlock { keys: keys.as_chunks().0, values: values.as_chunks().0 }
+        let kv_type = self.shape.kv_type;
+        assert_eq!(size_of::<T>(), kv_type.number_bytes(), "the numbers of the KV type");
+        let run = &self.runs[self.run_range(layer, block, head)];
+        let (numbers, scales) = run.split_at(run.len() - kv_type.scale_bytes());
+        let numbers: &[T] = bytemuck::cast_slice(numbers);
+        let (keys, values) = numbers.split_at(self.shape.head_dim * BLOCK_TOKENS);
+        let scales = (!scales.is_empty()).then(|| bytemuck::from_bytes(scales));
+        KvBlock { keys: keys.as_chunks().0, values: values.as_chunks().0, scales }
     }
 
     fn run_range(&self, layer: usize, block: u32, head: usize) -> std::ops::Range<usize> {
@@ -151,7 +220,7 @@ impl KvPages {
         assert!(layer < shape.layers, "layer {layer} of {}", shape.layers);
         assert!(block < shape.block_count, "block {block} of {}", shape.block_count);
         assert!(head < shape.kv_heads, "head {head} of {}", shape.kv_heads);
-        let run_bytes = shape.run_len() * shape.kv_type.bytes();
+        let run_bytes = shape.run_bytes();
         let start = ((layer * shape.block_count + block) * shape.kv_heads + head) * run_bytes;
         start..start + run_bytes
     }
@@ -164,6 +233,38 @@ fn put<T: Copy>(run: &mut [T], shape: &KvShape, slot: usize, k: &[T], v: &[T]) {
         lanes[slot] = *number;
     }
     values[slot * shape.value_dim()..][..v.len()].copy_from_slice(v);
+}
+
+/// Puts one token's key and value into a run of 8-bit integers.
+fn put_rounded(run: &mut [u8], shape: &KvShape, slot: usize, k: &[f32], v: &[f32]) {
+    let (numbers, scales) = run.split_at_mut(shape.run_len());
+    let scales: &mut TokenScales = bytemuck::from_bytes_mut(scales);
+    let (mut k8, mut v8) = ([0; MAX_HEAD_DIM], [0; MAX_HEAD_DIM]);
+    let (k8, v8) = (&mut k8[..k.len()], &mut v8[..v.len()]);
+    scales.keys[slot] = round_to_8_bits(k, k8);
+    scales.values[slot] = round_to_8_bits(v, v8);
+    put(bytemuck::cast_slice_mut(numbers), shape, slot, k8, v8);
+}
+
+/// Rounds to integers of at most ±127 and returns what one step of them is worth.
+///
+/// A value that is not a number makes the scale, and so every score, not a number.
+fn round_to_8_bits(values: &[f32], rounded: &mut [i8]) -> f16 {
+    let larger = |most: f32, value: &f32| match value.abs() {
+        size if most.is_nan() || size <= most => most,
+        size => size,
+    };
+    let scale = f16::from_f32(values.iter().fold(0.0, larger) / 127.0);
+    if scale == f16::ZERO {
+        rounded.fill(0);
+        return scale;
+    }
+    let step = scale.to_f32();
+    for (rounded, value) in rounded.iter_mut().zip(values) {
+        // The scale is rounded too, so that the largest value can be a little above 127 steps.
+        *rounded = (value / step).round_ties_even().clamp(-127.0, 127.0) as i8;
+    }
+    scale
 }
 
 #[cfg(test)]
@@ -179,6 +280,8 @@ mod tests {
         let numbers = 3 * 2 * BLOCK_TOKENS * (6 + LANES);
         assert_eq!(KvPages::block_bytes(shape(KvType::F32)), numbers * 4);
         assert_eq!(KvPages::block_bytes(shape(KvType::F16)), numbers * 2);
+        let scales = 3 * 2 * BLOCK_TOKENS * 2 * 2;
+        assert_eq!(KvPages::block_bytes(shape(KvType::Q8_0)), numbers + scales);
     }
 
     #[test]
@@ -206,6 +309,36 @@ mod tests {
         let block = pages.block::<f16>(0, 0, 0);
         assert_eq!(block.keys[0][0].to_f32(), 1.0);
         assert_eq!(block.values[0][0].to_f32(), 1.0 + 2.0 / 1024.0);
+    }
+
+    #[test]
+    fn eight_bit_numbers_are_within_half_a_step_of_their_own_tokens_scale() {
+        let mut pages = KvPages::new(shape(KvType::Q8_0)).expect("a few kilobytes");
+        let small: Vec<f32> = (0..12).map(|i| 0.01 * i as f32 - 0.05).collect();
+        let large: Vec<f32> = small.iter().map(|value| 12_345.0 * value).collect();
+        pages.write(2, 3, 0, &small, &large);
+        pages.write(2, 3, 1, &large, &small);
+        for (slot, k, v) in [(0, &small, &large), (1, &large, &small)] {
+            for index in 0..12 {
+                let block = pages.block::<i8>(2, 3, index / 6);
+                let scales = block.scales.expect("8-bit pages have scales");
+                let (key_step, value_step) =
+                    (scales.keys[slot].to_f32(), scales.values[slot].to_f32());
+                let key = f32::from(block.keys[index % 6][slot]) * key_step;
+                let value = f32::from(block.values[slot][index % 6]) * value_step;
+                assert!((key - k[index]).abs() <= 0.51 * key_step, "{key} for {}", k[index]);
+                assert!((value - v[index]).abs() <= 0.51 * value_step, "{value} for {}", v[index]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_not_hidden_and_nothing_is_nothing() {
+        let mut rounded = [1; 3];
+        assert!(round_to_8_bits(&[1.0, f32::NAN, 2.0], &mut rounded).is_nan());
+        assert!(round_to_8_bits(&[1.0, f32::INFINITY, 2.0], &mut rounded).is_infinite());
+        assert_eq!(round_to_8_bits(&[0.0, -1e-9, 0.0], &mut rounded), f16::ZERO);
+        assert_eq!(rounded, [0; 3]);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - [`input`], with `input_block` and `input_order`, and [`mod@matmul`]: activations, and their product with weights.
 //! - [`elementwise`] and [`mod@rope`]: everything that works on one row of activations.
 //! - [`kv`] and [`attention`]: pages of keys and values, and attention over them.
+//! - [`ceilings`]: what the machine can do at most, to measure by.
 //! - `scalar`, then `avx2`, `avx_vnni`, `avx512` and `neon`: the inner loops, the same file names in each.
 //!
 //! Two rules hold everywhere. Every output element is summed in one fixed order, so no result
@@ -20,6 +21,7 @@
 
 pub mod attention;
 pub mod blocks;
+pub mod ceilings;
 pub mod elementwise;
 pub mod input;
 pub mod isa;
@@ -45,13 +47,13 @@ mod numbers;
 mod packing;
 mod scalar;
 
-pub use attention::{Attend, attend};
+pub use attention::{Attend, Workspace, attend};
 pub use blocks::{BlockType, dequantise, quantise};
 pub use elementwise::{add, add_bias, rms_norm, swiglu};
 pub use input::Input;
 pub use input_order::InputOrder;
 pub use isa::{Isa, IsaError};
-pub use kv::{BLOCK_TOKENS, KvPages, KvShape, KvType};
+pub use kv::{BLOCK_TOKENS, KvLayer, KvPages, KvShape, KvType};
 pub use matmul::matmul;
 pub use matrix::{LoadError, Matrix};
 pub use memory::AllocError;

@@ -3,12 +3,19 @@
 //! The unit of work is a tile: 16 rows by up to 16 tokens over the whole depth. A piece is some
 //! groups of rows by some tiles of tokens; the same tile kernels run whatever the batch is, so an
 //! output does not depend on it.
+//!
+//! One tile reads its weights packed, as they come from memory. For several tiles a part of a group's
+//! depth is unpacked into the first cache once, and each tile multiplied by it; then comes the next
+//! part. That is the order of the sums in either way.
+
+use std::ops::Range;
 
 use crate::disjoint::Disjoint;
 use crate::input::{Input, TILE_TOKENS};
+use crate::input_block::BLOCK_LEN;
 use crate::isa::{Isa, dispatch};
 use crate::matrix::Matrix;
-use crate::packing::{Group, with_group};
+use crate::packing::{Format, Quantised, WIDE_BLOCKS, WideBuffer, with_group};
 use crate::pool::Pool;
 use crate::{LANES, Lanes};
 
@@ -28,46 +35,112 @@ pub fn matmul(pool: &Pool, weights: &Matrix, input: &Input, output: &mut [f32]) 
     let split = Split::of(weights, input);
     let output = Disjoint::new(output);
     pool.run(split.pieces(), &|piece| {
-        run_piece(pool.isa(), weights, input, &split, piece, &output)
+        let (groups, tiles) = (split.groups_of(piece), split.tiles_of(piece));
+        Piece { isa: pool.isa(), weights, input, output: &output, groups, tiles }.run();
     });
 }
 
-fn run_piece(
+/// Some groups of rows by some tiles of tokens.
+struct Piece<'a> {
     isa: Isa,
-    weights: &Matrix,
-    input: &Input,
-    split: &Split,
-    piece: usize,
-    output: &Disjoint<'_, f32>,
-) {
-    let mut sums: TileSums = [[0.0; LANES]; TILE_TOKENS];
-    for tile in split.tiles_of(piece) {
-        for group in split.groups_of(piece) {
-            let width = input.tile_width(tile);
-            let first_row = group * LANES;
-            let rows = LANES.min(weights.rows() - first_row);
-            let start_of = |token| (tile * TILE_TOKENS + token) * weights.rows() + first_row;
-            // Each token's sixteen sums go to another page. Asked for before the work on the tile,
-            // the lines are there when it is done: this doubled the speed of wide prompts.
-            (0..width).for_each(|token| output.prefetch(start_of(token)));
-            multiply_tile(isa, weights.group(group), input, tile, &mut sums);
-            for (token, sums) in sums[..width].iter().enumerate() {
-                let start = start_of(token);
-                // SAFETY: pieces are different rows of different tokens.
-                let place = unsafe { output.part(start..start + rows) };
-                place.copy_from_slice(&sums[..rows]);
+    weights: &'a Matrix,
+    input: &'a Input,
+    output: &'a Disjoint<'a, f32>,
+    groups: Range<usize>,
+    tiles: Range<usize>,
+}
+
+impl Piece<'_> {
+    fn run(&self) {
+        if self.weights.is_quantised() && self.tiles.len() > 1 {
+            self.run_unpacked();
+        } else {
+            self.run_packed();
+        }
+    }
+
+    fn run_packed(&self) {
+        let mut sums: TileSums = [[0.0; LANES]; TILE_TOKENS];
+        for tile in self.tiles.clone() {
+            for group in self.groups.clone() {
+                self.prefetch(group, tile);
+                let sums = &mut sums[..self.input.tile_width(tile)];
+                sums.fill([0.0; LANES]);
+                with_group!(
+                    self.weights.group(group),
+                    floats(weights) => {
+                        dispatch!(self.isa, tiles::floats(weights, self.input.tile_floats(tile), sums));
+                    },
+                    quantised(weights) => {
+                        dispatch!(self.isa, tiles::blocks(weights, self.input.tile_blocks(tile), sums));
+                    },
+                );
+                self.store(group, tile, sums);
             }
         }
     }
-}
 
-fn multiply_tile(isa: Isa, group: Group<'_>, input: &Input, tile: usize, sums: &mut TileSums) {
-    let sums = &mut sums[..input.tile_width(tile)];
-    with_group!(
-        group,
-        floats(weights) => dispatch!(isa, tiles::floats(weights, input.tile_floats(tile), sums)),
-        quantised(weights) => dispatch!(isa, tiles::blocks(weights, input.tile_blocks(tile), sums)),
-    );
+    fn run_unpacked(&self) {
+        let mut buffer = WideBuffer::new();
+        let mut sums = [[[[0.0; LANES]; TILE_TOKENS]; MOST_TILES]; MOST_GROUPS];
+        let blocks = self.weights.depth() / BLOCK_LEN;
+        for start in (0..blocks).step_by(WIDE_BLOCKS) {
+            let part = start..blocks.min(start + WIDE_BLOCKS);
+            for (group, sums) in self.groups.clone().zip(&mut sums) {
+                with_group!(
+                    self.weights.group(group),
+                    floats(_weights) => unreachable!("float weights have nothing to unpack"),
+                    quantised(weights) => self.add_part(weights, &part, &mut buffer, sums),
+                );
+            }
+        }
+        for (group, sums) in self.groups.clone().zip(&sums) {
+            self.tiles.clone().for_each(|tile| self.prefetch(group, tile));
+            for (tile, sums) in self.tiles.clone().zip(sums) {
+                self.store(group, tile, &sums[..self.input.tile_width(tile)]);
+            }
+        }
+    }
+
+    /// Adds the products of some blocks of a group with every tile.
+    fn add_part<F: Format>(
+        &self,
+        weights: Quantised<'_, F>,
+        part: &Range<usize>,
+        buffer: &mut WideBuffer,
+        sums: &mut [TileSums],
+    ) {
+        dispatch!(self.isa, tiles::widen(weights.part(part.clone()), buffer));
+        let weights = buffer.weights::<F>(part.len());
+        for (tile, sums) in self.tiles.clone().zip(sums) {
+            let width = self.input.tile_width(tile);
+            let input = &self.input.tile_blocks(tile)[part.start * width..part.end * width];
+            dispatch!(self.isa, tiles::blocks(weights, input, &mut sums[..width]));
+        }
+    }
+
+    /// Each token's sixteen sums go to another page. Asked for before the work on the tile, the
+    /// lines are there when it is done: this doubled the speed of wide prompts.
+    fn prefetch(&self, group: usize, tile: usize) {
+        for token in 0..self.input.tile_width(tile) {
+            self.output.prefetch(self.start_of(group, tile, token));
+        }
+    }
+
+    fn store(&self, group: usize, tile: usize, sums: &[Lanes]) {
+        let rows = LANES.min(self.weights.rows() - group * LANES);
+        for (token, sums) in sums.iter().enumerate() {
+            let start = self.start_of(group, tile, token);
+            // SAFETY: pieces are different rows of different tokens.
+            let place = unsafe { self.output.part(start..start + rows) };
+            place.copy_from_slice(&sums[..rows]);
+        }
+    }
+
+    /// Where the output of a token's first row of a group is.
+    fn start_of(&self, group: usize, tile: usize, token: usize) -> usize {
+        (tile * TILE_TOKENS + token) * self.weights.rows() + group * LANES
+    }
 }
 
 /// How a product is cut into pieces.
@@ -78,27 +151,55 @@ struct Split {
     piece_tiles: usize,
 }
 
-/// How much of the activations a piece walks again for each group of rows: a small part of the
-/// 2 MiB second-level cache of the machines this is tuned on, so that weights streaming by leave it
-/// there. With 512 KiB wide outputs took twice the time.
+/// How much of the activations a piece of float weights walks again for each group of rows: a small
+/// part of the 2 MiB second-level cache of the machines this is tuned on, so that weights streaming by
+/// leave it there. With 512 KiB wide outputs took twice the time.
 const PIECE_INPUT_BYTES: usize = 128 << 10;
 /// How many products a piece has at most, unless one group has more: 50 µs at 160 a nanosecond.
 const PIECE_PRODUCTS: usize = 8 << 20;
 /// How many bytes of weights a piece streams at most, unless one group has more: 20 µs at 13 GB/s.
 const PIECE_WEIGHT_BYTES: usize = 256 << 10;
+/// How many tiles are multiplied by weights that were unpacked once.
+const MOST_TILES: usize = 8;
+/// How many groups use activations while they are in the second cache.
+const MOST_GROUPS: usize = 4;
+/// The same for pieces of unpacked weights.
+const UNPACKED_PRODUCTS: usize = 16 << 20;
 
 impl Split {
     fn of(weights: &Matrix, input: &Input) -> Split {
+        let tile_count = input.batch().div_ceil(TILE_TOKENS);
+        let group_count = weights.group_count();
+        let depth = weights.depth().max(1);
+        let (piece_groups, piece_tiles) = match weights.is_quantised() && tile_count > 1 {
+            true => Split::unpacked(depth, tile_count),
+            false => Split::packed(weights, input, tile_count),
+        };
+        Split { group_count, tile_count, piece_groups, piece_tiles }
+    }
+
+    /// Groups and tiles of a piece whose weights are unpacked: fewer tiles where rows are deep, so
+    /// that activations are still used by several groups.
+    fn unpacked(depth: usize, tile_count: usize) -> (usize, usize) {
+        let groups = |tiles: usize| UNPACKED_PRODUCTS / (tiles * TILE_TOKENS * depth * LANES);
+        let mut tiles = MOST_TILES;
+        while tiles > 2 && groups(tiles) < MOST_GROUPS {
+            tiles /= 2;
+        }
+        // As even as it goes, so that no piece is left with a single tile if it can be helped.
+        let tiles = tile_count.div_ceil(tile_count.div_ceil(tiles));
+        (groups(tiles).clamp(1, MOST_GROUPS), tiles)
+    }
+
+    fn packed(weights: &Matrix, input: &Input, tile_count: usize) -> (usize, usize) {
         let depth = weights.depth().max(1);
         let value_bytes = if weights.is_quantised() { 1 } else { 4 };
-        let tile_count = input.batch().div_ceil(TILE_TOKENS);
         let fitting_tiles = PIECE_INPUT_BYTES / (depth * value_bytes * TILE_TOKENS);
         let piece_tiles = fitting_tiles.clamp(1, tile_count.max(1));
         let piece_tokens = (piece_tiles * TILE_TOKENS).min(input.batch().max(1));
         let by_products = PIECE_PRODUCTS / (piece_tokens * depth * LANES);
         let by_bytes = PIECE_WEIGHT_BYTES / weights.group_bytes().max(1);
-        let piece_groups = by_products.min(by_bytes).max(1);
-        Split { group_count: weights.group_count(), tile_count, piece_groups, piece_tiles }
+        (by_products.min(by_bytes).max(1), piece_tiles)
     }
 
     fn pieces_per_tiles(&self) -> usize {
@@ -146,7 +247,10 @@ mod tests {
                     let tokens: usize = tiles.clone().map(|tile| input.tile_width(tile)).sum();
                     let products = tokens * groups.len() * LANES * depth;
                     let is_one_group = groups.len() == 1;
-                    assert!(products <= PIECE_PRODUCTS || is_one_group, "{rows} {depth} {batch}");
+                    assert!(
+                        products <= UNPACKED_PRODUCTS || is_one_group,
+                        "{rows} {depth} {batch}"
+                    );
                     for (tile, group) in tiles.flat_map(|t| groups.clone().map(move |g| (t, g))) {
                         counts[group * split.tile_count + tile] += 1;
                     }

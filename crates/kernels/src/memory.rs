@@ -39,10 +39,23 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    /// Reserves `bytes` zeroed bytes.
+    /// Reserves `bytes` zeroed bytes, in huge pages where there are any.
     ///
     /// Errors: the address space or the system's commit limit does not hold them.
     pub(crate) fn zeroed(bytes: usize) -> Result<Memory, AllocError> {
+        let memory = Memory::reserve(bytes)?;
+        memory.advise(Pages::Huge);
+        Ok(memory)
+    }
+
+    /// As [`Memory::zeroed`], but in small pages: to measure what huge ones give.
+    pub(crate) fn zeroed_in_small_pages(bytes: usize) -> Result<Memory, AllocError> {
+        let memory = Memory::reserve(bytes)?;
+        memory.advise(Pages::Small);
+        Ok(memory)
+    }
+
+    fn reserve(bytes: usize) -> Result<Memory, AllocError> {
         if bytes == 0 {
             let start = NonNull::<Aligned>::dangling().cast();
             return Ok(Memory { mapping: start, mapping_bytes: 0, start, bytes: 0 });
@@ -58,9 +71,32 @@ impl Memory {
         // SAFETY: align_offset of a byte pointer is below the alignment, and the mapping is that
         // much longer than what is used.
         let start = unsafe { mapping.add(skipped) };
-        ask_for_huge_pages(start, bytes);
         Ok(Memory { mapping, mapping_bytes, start, bytes })
     }
+
+    /// Asks and does not insist: with other pages everything works, a little slower.
+    fn advise(&self, pages: Pages) {
+        if self.bytes == 0 {
+            return;
+        }
+        #[cfg(target_os = "linux")]
+        // SAFETY: the range is part of one mapping of ours, and the advice changes no content.
+        unsafe {
+            let advice = match pages {
+                Pages::Small => libc::MADV_NOHUGEPAGE,
+                Pages::Huge => libc::MADV_HUGEPAGE,
+            };
+            libc::madvise(self.start.as_ptr().cast(), self.bytes, advice);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = pages;
+    }
+}
+
+/// What pages to ask for.
+enum Pages {
+    Small,
+    Huge,
 }
 
 /// Has the alignment that an empty [`Memory`] promises too.
@@ -84,17 +120,6 @@ fn map(bytes: usize) -> Result<NonNull<u8>, io::Error> {
         return Err(io::Error::last_os_error());
     }
     NonNull::new(address.cast()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))
-}
-
-/// Asks and does not insist: without huge pages everything works, a little slower.
-fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the range is part of one mapping of ours, and the advice changes no content.
-    unsafe {
-        libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (start, bytes);
 }
 
 impl Deref for Memory {

@@ -1,11 +1,11 @@
-//! The float formats that weights and pages are held in.
+//! The number formats that weights and pages are held in.
 
 use bytemuck::AnyBitPattern;
 use half::{bf16, f16};
 
 use crate::{LANES, Lanes};
 
-/// A float format. Kernels are generic over it and load sixteen at once by its [`NumberLanes`].
+/// A number format. Kernels are generic over it and load sixteen at once by its [`NumberLanes`].
 pub(crate) trait Number: AnyBitPattern {
     fn to_f32(self) -> f32;
 
@@ -18,6 +18,7 @@ pub(crate) enum NumberLanes<'a> {
     F32(&'a Lanes),
     F16(&'a [f16; LANES]),
     Bf16(&'a [bf16; LANES]),
+    I8(&'a [i8; LANES]),
 }
 
 impl Number for f32 {
@@ -50,5 +51,16 @@ impl Number for bf16 {
     #[inline(always)]
     fn lanes(numbers: &[bf16; LANES]) -> NumberLanes<'_> {
         NumberLanes::Bf16(numbers)
+    }
+}
+
+impl Number for i8 {
+    fn to_f32(self) -> f32 {
+        f32::from(self)
+    }
+
+    #[inline(always)]
+    fn lanes(numbers: &[i8; LANES]) -> NumberLanes<'_> {
+        NumberLanes::I8(numbers)
     }
 }

@@ -3,7 +3,9 @@
 
 mod support;
 
-use banter_kernels::{Attend, BLOCK_TOKENS, Isa, KvPages, KvShape, KvType, Pool, attend};
+use banter_kernels::{
+    Attend, BLOCK_TOKENS, Isa, KvPages, KvShape, KvType, Pool, Workspace, attend,
+};
 use support::{Random, assert_close, assert_same, every_pool, pool, scalar_pool};
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +66,8 @@ impl Sequence {
         let q = &self.q[first_position * width..][..rows * width];
         let mut out = vec![f32::MIN; q.len()];
         let span = Attend { blocks: &self.blocks, first_position, rows };
-        attend(pool, &self.pages, LAYER, q, &[span], &mut out);
+        let mut workspace = Workspace::new(pool.threads(), first_position + rows);
+        attend(pool, self.pages.layer(LAYER), q, &[span], &mut workspace, &mut out);
         out
     }
 
@@ -101,7 +104,7 @@ fn cases(positions: &[usize]) -> Vec<Case> {
     let mut cases = Vec::new();
     for (heads, kv_heads, head_dim) in SHAPES {
         for &positions in positions {
-            for kv_type in [KvType::F16, KvType::F32] {
+            for kv_type in [KvType::F16, KvType::F32, KvType::Q8_0] {
                 cases.push(Case { heads, kv_heads, head_dim, positions, kv_type });
             }
         }
@@ -117,8 +120,13 @@ fn attention_is_close_to_plain_arithmetic() {
         let expected = sequence.plain_attention();
         for pool in every_pool() {
             let actual = sequence.attend(&pool, 0, case.positions);
-            // An f16 is off by up to 1/2,048 of itself.
-            let tolerance = if case.kv_type == KvType::F16 { 2e-3 } else { 1e-5 };
+            let tolerance = match case.kv_type {
+                KvType::F32 => 1e-5,
+                // A number is off by up to 1/2,048 of itself.
+                KvType::F16 => 2e-3,
+                // A number is off by up to 1/254 of the largest of its token.
+                KvType::Q8_0 => 2e-2,
+            };
             assert_close(
                 &actual,
                 &expected,
@@ -160,7 +168,7 @@ fn a_row_gets_the_same_bits_in_every_chunk_on_any_number_of_threads() {
         for isa in Isa::available().into_iter().filter(|isa| *isa != Isa::scalar()) {
             let alone: Vec<f32> =
                 (0..POSITIONS).flat_map(|row| sequence.attend(&pool(isa, 1), row, 1)).collect();
-            for threads in [1, 2, 3] {
+            for threads in [1, 2, 3, 5] {
                 let pool = pool(isa, threads);
                 for chunk in [POSITIONS, 1 + random.below(40), 100 + random.below(100)] {
                     for first in (0..POSITIONS).step_by(chunk) {
@@ -199,12 +207,13 @@ fn spans_of_several_sequences_do_not_touch_each_other() {
     let q = random.floats(rows * width);
     for pool in every_pool() {
         let mut together = vec![f32::MIN; q.len()];
-        attend(&pool, &pages, 0, &q, &spans, &mut together);
+        let mut workspace = Workspace::new(pool.threads(), 40 * BLOCK_TOKENS);
+        attend(&pool, pages.layer(0), &q, &spans, &mut workspace, &mut together);
         let mut first_row = 0;
         for span in &spans {
             let range = first_row * width..(first_row + span.rows) * width;
             let mut alone = vec![f32::MIN; range.len()];
-            attend(&pool, &pages, 0, &q[range.clone()], &[*span], &mut alone);
+            attend(&pool, pages.layer(0), &q[range.clone()], &[*span], &mut workspace, &mut alone);
             assert_same(&together[range], &alone, &format!("{span:?} on {}", pool.isa().name()));
             first_row += span.rows;
         }
@@ -239,7 +248,8 @@ fn scores_as_large_as_published_key_biases_make_stay_finite_and_exact_in_the_max
         for pool in every_pool() {
             let mut out = [0.0; HEAD_DIM];
             let span = Attend { blocks: &blocks, first_position: POSITIONS - 1, rows: 1 };
-            attend(&pool, &pages, 0, &[10.0; HEAD_DIM], &[span], &mut out);
+            let mut workspace = Workspace::new(pool.threads(), POSITIONS);
+            attend(&pool, pages.layer(0), &[10.0; HEAD_DIM], &[span], &mut workspace, &mut out);
             let what = format!("{standout} on {}", pool.isa().name());
             assert_close(&out, &values[standout], 1e-6, &what);
         }
@@ -253,5 +263,6 @@ fn too_few_blocks_are_a_bug() {
         KvShape { layers: 1, kv_heads: 1, head_dim: 2, block_count: 1, kv_type: KvType::F32 };
     let pages = KvPages::new(shape).expect("memory for a block");
     let span = Attend { blocks: &[0], first_position: 16, rows: 1 };
-    attend(&scalar_pool(), &pages, 0, &[0.0; 2], &[span], &mut [0.0; 2]);
+    let mut workspace = Workspace::new(1, 17);
+    attend(&scalar_pool(), pages.layer(0), &[0.0; 2], &[span], &mut workspace, &mut [0.0; 2]);
 }

@@ -119,7 +119,7 @@ fn every_instruction_set_gives_the_bits_of_scalar() {
 fn a_token_gets_the_same_bits_in_every_batch_on_any_number_of_threads() {
     const ROWS: usize = 50;
     const DEPTH: usize = 256;
-    const TOKENS: usize = 40;
+    const TOKENS: usize = 64;
     let mut random = Random(3);
     for kind in KINDS {
         let bytes = random_weights(&mut random, kind, ROWS, DEPTH);
@@ -129,7 +129,7 @@ fn a_token_gets_the_same_bits_in_every_batch_on_any_number_of_threads() {
             let weights = load(&alone, kind, ROWS, DEPTH, &bytes);
             let each: Vec<f32> =
                 x.chunks_exact(DEPTH).flat_map(|x| product(&alone, &weights, x, 1)).collect();
-            for threads in [1, 2, 3] {
+            for threads in [1, 2, 3, 5] {
                 let pool = pool(isa, threads);
                 for batch in 1..=TOKENS {
                     let actual = product(&pool, &weights, &x[..batch * DEPTH], batch);
@@ -163,7 +163,7 @@ fn a_product_of_many_pieces_is_that_of_its_tokens() {
             let weights = load(&alone, kind, ROWS, DEPTH, &bytes);
             let each: Vec<f32> =
                 x.chunks_exact(DEPTH).flat_map(|x| product(&alone, &weights, x, 1)).collect();
-            for threads in [1, 2, 3] {
+            for threads in [1, 2, 3, 5] {
                 let pool = pool(isa, threads);
                 let case = Case { kind, rows: ROWS, depth: DEPTH, batch: TOKENS };
                 assert_same(&product(&pool, &weights, &x, TOKENS), &each, &case.name(&pool));

@@ -1,26 +1,78 @@
 //! `banter bench`: measuring the engine, and models of random weights to measure on.
 //!
-//! - [`speed`]: `banter bench -m FILE`, prompt and generation speed.
+//! Reading order:
 //! - [`make_model`]: `banter bench make-model`, a file of a real shape in any type.
+//! - [`options`]: what `banter bench -m FILE` is asked.
+//! - [`task`]: the words between the bench and the processes that compute.
+//! - [`side`]: such a process. Each engine has one of its own: ours, and with `--against` another.
+//! - [`child`]: that process as the bench sees it.
+//! - [`figures`]: which tasks make which figure, the sides taking turns.
+//! - [`fairness`]: whether the other engine was built to be compared with.
+//! - [`report`], [`csv`], [`plot`]: what is printed and written.
+//! - `llama_cpp` (feature `llama-cpp`): llama.cpp as a side.
 
+mod child;
+mod csv;
+mod fairness;
+mod figures;
+#[cfg(feature = "llama-cpp")]
+mod llama_cpp;
 mod make_model;
-mod speed;
+mod options;
+mod plot;
+mod report;
+mod side;
+mod task;
 
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use banter_engine::measure::limits;
 use clap::{ArgMatches, Command};
+
+use self::options::BenchOptions;
+use self::report::Report;
 
 /// The subcommand and its own subcommands.
 pub fn command() -> Command {
-    speed::arguments(Command::new("bench"))
+    options::arguments(Command::new("bench"))
         .about("Measures the engine on this machine")
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .subcommand(make_model::command())
+        .subcommand(side::command())
 }
 
 /// Runs what the command line asks for.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("make-model", matches)) => make_model::run(matches),
-        _ => speed::run(matches),
+        Some((side::NAME, matches)) => side::run(matches),
+        _ => measure(&BenchOptions::from_matches(matches)?),
     }
+}
+
+fn measure(options: &BenchOptions) -> anyhow::Result<()> {
+    // Nothing else computes while the machine's limits are measured, before and after.
+    let before = limits(options.isa, options.threads)?;
+    let measured = figures::measure(options)?;
+    let after = limits(options.isa, options.threads)?;
+    let report = Report::new(options, measured, [before, after]);
+    if options.json {
+        println!("{:#}", report.json());
+    } else {
+        print!("{}", report.text());
+    }
+    if let Some(path) = &options.csv {
+        csv::append(path, &report).with_context(|| path.display().to_string())?;
+    }
+    if let Some(path) = &options.plot {
+        write(path, &plot::svg(&report)).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::File::create(path)?.write_all(text.as_bytes())
 }

@@ -1,5 +1,6 @@
 //! The real binary, started as a person starts it.
 
+mod bench;
 mod engine;
 mod models;
 mod picker;

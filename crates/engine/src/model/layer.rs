@@ -7,6 +7,7 @@ use banter_kernels::{
     rms_norm, rope, swiglu,
 };
 
+use super::profile::{Profile, Work};
 use super::scratch::Scratch;
 
 /// A layer of the model.
@@ -76,13 +77,17 @@ impl DecoderLayer {
         let (pool, count) = (rows.pool, rows.positions.len());
 
         self.input_layernorm.forward(pool, scratch.x.rows(count), scratch.h.rows_mut(count));
+        scratch.profile.spend(Work::Norm);
         self.self_attn.forward(rows, pages, scratch);
         add(pool, scratch.x.rows_mut(count), scratch.h.rows(count));
+        scratch.profile.spend(Work::Add);
 
         let norm = &self.post_attention_layernorm;
         norm.forward(pool, scratch.x.rows(count), scratch.h.rows_mut(count));
+        scratch.profile.spend(Work::Norm);
         self.mlp.forward(pool, count, scratch);
         add(pool, scratch.x.rows_mut(count), scratch.h.rows(count));
+        scratch.profile.spend(Work::Add);
     }
 }
 
@@ -90,38 +95,44 @@ impl SelfAttention {
     /// Replaces the normed rows in `scratch.h` by what attention makes of them.
     fn forward(&self, rows: &Rows<'_>, pages: &mut LayerPages<'_>, scratch: &mut Scratch) {
         let (pool, count) = (rows.pool, rows.positions.len());
-        let Scratch { h, q, k, v, attended, input, .. } = scratch;
+        let Scratch { h, q, k, v, attended, input, attention, profile, .. } = scratch;
         let q = q.rows_mut(count); // [rows, heads * head_dim]
         let k = k.rows_mut(count); // [rows, kv_heads * head_dim]
         let v = v.rows_mut(count); // [rows, kv_heads * head_dim]
         let attended = attended.rows_mut(count); // [rows, heads * head_dim]
 
-        let mut shared = SharedInput::new(pool, h.rows(count), input);
+        let mut shared = SharedInput::new(pool, h.rows(count), input, profile);
         self.q_proj.forward(&mut shared, q);
         self.k_proj.forward(&mut shared, k);
         self.v_proj.forward(&mut shared, v);
         rope(pool, rows.rope, q, rows.positions);
         rope(pool, rows.rope, k, rows.positions);
+        profile.spend(Work::Rope);
         pages.write(rows, k, v);
-        attend(pool, pages.pages, pages.layer, q, rows.attends, attended);
+        profile.spend(Work::WriteKv);
+        attend(pool, pages.pages.layer(pages.layer), q, rows.attends, attention, attended);
+        profile.spend(Work::Attention);
 
-        SharedInput::new(pool, attended, input).multiply(&self.o_proj, h.rows_mut(count));
+        let mut shared = SharedInput::new(pool, attended, input, profile);
+        shared.multiply(&self.o_proj, h.rows_mut(count));
     }
 }
 
 impl Mlp {
     /// Replaces the normed rows in `scratch.h` by what the network makes of them.
     fn forward(&self, pool: &Pool, count: usize, scratch: &mut Scratch) {
-        let Scratch { h, gate, up, input, .. } = scratch;
+        let Scratch { h, gate, up, input, profile, .. } = scratch;
         let gate = gate.rows_mut(count); // [rows, feed_forward]
         let up = up.rows_mut(count); // [rows, feed_forward]
 
-        let mut shared = SharedInput::new(pool, h.rows(count), input);
+        let mut shared = SharedInput::new(pool, h.rows(count), input, profile);
         shared.multiply(&self.gate_proj, gate);
         shared.multiply(&self.up_proj, up);
         swiglu(pool, gate, up);
+        profile.spend(Work::Gate);
 
-        SharedInput::new(pool, gate, input).multiply(&self.down_proj, h.rows_mut(count));
+        let mut shared = SharedInput::new(pool, gate, input, profile);
+        shared.multiply(&self.down_proj, h.rows_mut(count));
     }
 }
 
@@ -137,6 +148,7 @@ impl Linear {
     fn forward(&self, input: &mut SharedInput<'_>, output: &mut [f32]) {
         input.multiply(&self.weight, output);
         add_bias(input.pool, output, &self.bias);
+        input.profile.spend(Work::Bias);
     }
 }
 
@@ -148,11 +160,17 @@ struct SharedInput<'a> {
     x: &'a [f32],
     prepared: &'a mut Input,
     is_prepared: bool,
+    profile: &'a mut Profile,
 }
 
 impl<'a> SharedInput<'a> {
-    fn new(pool: &'a Pool, x: &'a [f32], prepared: &'a mut Input) -> SharedInput<'a> {
-        SharedInput { pool, x, prepared, is_prepared: false }
+    fn new(
+        pool: &'a Pool,
+        x: &'a [f32],
+        prepared: &'a mut Input,
+        profile: &'a mut Profile,
+    ) -> SharedInput<'a> {
+        SharedInput { pool, x, prepared, is_prepared: false, profile }
     }
 
     /// Shapes: `output` [rows, outputs].
@@ -161,8 +179,10 @@ impl<'a> SharedInput<'a> {
             let rows = self.x.len() / weights.depth();
             self.prepared.set_for(self.pool, self.x, rows, &[weights]);
             self.is_prepared = true;
+            self.profile.spend(Work::Prepare);
         }
         matmul(self.pool, weights, self.prepared, output);
+        self.profile.spend(Work::Matmul);
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `scratch.rs`: the activations of a step, allocated once.
 //! - `plan.rs`: what a step computes, and what became of it.
 //! - `step.rs`: which rows of the activations belong to whom, and how stopped ones leave.
+//! - `profile.rs`: what the time of a step goes to.
 //! - [`Runner`]: a plan goes in, logits come out.
 //!
 //! A row is one token of one sequence at one position. What a row computes depends on the tokens
@@ -17,6 +18,7 @@
 
 mod layer;
 mod plan;
+mod profile;
 mod runner;
 mod scratch;
 mod step;
@@ -25,6 +27,7 @@ mod weights;
 pub use crate::kv_cache::BlockId;
 pub use banter_kernels::KvType;
 pub use plan::{Forward, Plan, Span, SpanOutcome};
+pub use profile::{Profile, Work};
 pub use runner::{Runner, RunnerConfig};
 pub use weights::{Model, ModelError};
 

@@ -1,9 +1,11 @@
 //! The one seam between scheduling and computing: a plan goes in, logits come out.
 
-use banter_kernels::{KvPages, KvShape, KvType, Pool, Rope};
+use banter_kernels::{BLOCK_TOKENS, KvPages, KvShape, KvType, Pool, Rope, Workspace};
 
+use super::BlockId;
 use super::layer::{LayerPages, Rows};
 use super::plan::{Forward, Plan};
+use super::profile::{Profile, Work};
 use super::scratch::Scratch;
 use super::step::{SampledRow, Step};
 use super::weights::{Model, ModelError};
@@ -47,7 +49,9 @@ impl Runner {
         let shape = kv_shape(model.config(), config.kv_type, config.block_count);
         let pages = KvPages::new(shape).map_err(ModelError::Cache)?;
         let rope = Rope::new(shape.head_dim, model.config().rope_base, config.context_tokens);
-        let scratch = Scratch::new(model.config(), config.max_rows, config.max_spans);
+        let RunnerConfig { max_rows, max_spans, context_tokens, .. } = config;
+        let attention = Workspace::new(pool.threads(), context_tokens);
+        let scratch = Scratch::new(model.config(), max_rows, max_spans, attention);
         let blocks = Vec::with_capacity(config.block_count);
         let sampled_spans = Vec::with_capacity(config.max_spans);
         Ok(Runner { model, pool, config, pages, rope, scratch, blocks, sampled_spans })
@@ -72,6 +76,30 @@ impl Runner {
     /// What there is room for.
     pub fn config(&self) -> &RunnerConfig {
         &self.config
+    }
+
+    /// What the steps since the runner was made, or since the last call, spent their time on.
+    pub fn take_profile(&mut self) -> Profile {
+        std::mem::replace(&mut self.scratch.profile, Profile::new())
+    }
+
+    /// Fills the cache at positions below `positions` with arbitrary keys and values, so that what
+    /// comes behind a long history can be measured without computing one.
+    ///
+    /// Panics if there are too few blocks.
+    pub fn fill_cache(&mut self, blocks: &[BlockId], positions: usize) {
+        let KvShape { layers, kv_heads, head_dim, .. } = self.pages.shape();
+        let mut values = vec![0.0; 2 * kv_heads * head_dim];
+        let mut state = 1_u32;
+        for (layer, position) in (0..layers).flat_map(|l| (0..positions).map(move |p| (l, p))) {
+            for value in &mut values {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *value = (state >> 8) as f32 / (1 << 23) as f32 - 1.0;
+            }
+            let (k, v) = values.split_at(kv_heads * head_dim);
+            let block = blocks[position / BLOCK_TOKENS].0;
+            self.pages.write(layer, block, position % BLOCK_TOKENS, k, v);
+        }
     }
 
     /// Runs one step.
@@ -104,9 +132,11 @@ impl Runner {
         blocks.extend(plan.spans.iter().flat_map(|span| span.blocks).map(|block| block.0));
         let mut step = Step::new(plan, blocks);
 
+        scratch.profile.begin();
         for (row, token) in step.tokens().enumerate() {
             model.embed_tokens.row(token.0 as usize, scratch.x.row_mut(row));
         }
+        scratch.profile.spend(Work::Embed);
         for (index, layer) in model.layers.iter().enumerate() {
             step.begin_layer(&mut scratch.x);
             if step.positions().is_empty() {

@@ -1,7 +1,8 @@
 //! The activations of a step: allocated once, for the largest step there can be.
 
-use banter_kernels::Input;
+use banter_kernels::{Input, Workspace};
 
+use super::profile::Profile;
 use crate::model_file::ModelConfig;
 
 /// Buffers of a forward pass; what a step does not use keeps what an earlier one left.
@@ -26,11 +27,20 @@ pub(super) struct Scratch {
     pub logits: Buffer,
     /// What the next matmul reads.
     pub input: Input,
+    /// What attention works on.
+    pub attention: Workspace,
+    /// What the time goes to.
+    pub profile: Profile,
 }
 
 impl Scratch {
     /// Room for steps of `max_rows` rows, in at most `max_spans` spans.
-    pub fn new(config: &ModelConfig, max_rows: usize, max_spans: usize) -> Scratch {
+    pub fn new(
+        config: &ModelConfig,
+        max_rows: usize,
+        max_spans: usize,
+        attention: Workspace,
+    ) -> Scratch {
         let Widths { hidden, q, kv, feed_forward } = Widths::of(config);
         Scratch {
             x: Buffer::new(max_rows, hidden),
@@ -43,6 +53,8 @@ impl Scratch {
             up: Buffer::new(max_rows, feed_forward),
             logits: Buffer::new(max_spans, config.vocabulary_rows),
             input: Input::new(max_rows, hidden.max(q).max(feed_forward)),
+            attention,
+            profile: Profile::new(),
         }
     }
 
@@ -51,7 +63,9 @@ impl Scratch {
         let Widths { hidden, q, kv, feed_forward } = Widths::of(config);
         let row_values = 2 * (hidden + q + kv + feed_forward);
         let values = max_rows * row_values + max_spans * config.vocabulary_rows;
-        values * size_of::<f32>() + Input::bytes(max_rows, hidden.max(q).max(feed_forward))
+        Workspace::most_bytes()
+            + values * size_of::<f32>()
+            + Input::bytes(max_rows, hidden.max(q).max(feed_forward))
     }
 }
 

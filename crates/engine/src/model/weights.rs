@@ -3,6 +3,7 @@
 use banter_kernels::{AllocError, LoadError, Matrix, Pool, dequantise, matmul};
 
 use super::layer::{DecoderLayer, Linear, Mlp, RmsNorm, SelfAttention};
+use super::profile::Work;
 use super::scratch::Scratch;
 use crate::model_file::{
     LayerTensor, ModelConfig, ModelFile, ModelFileError, TensorInfo, TensorName,
@@ -83,11 +84,14 @@ impl Model {
 
     /// Turns the first `count` rows of the residual stream into rows of logits.
     pub(super) fn logits(&self, pool: &Pool, count: usize, scratch: &mut Scratch) {
-        let Scratch { x, h, logits, input, .. } = scratch;
+        let Scratch { x, h, logits, input, profile, .. } = scratch;
         self.norm.forward(pool, x.rows(count), h.rows_mut(count));
+        profile.spend(Work::Norm);
         let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
         input.set_for(pool, h.rows(count), count, &[head]);
+        profile.spend(Work::Prepare);
         matmul(pool, head, input, logits.rows_mut(count));
+        profile.spend(Work::Head);
     }
 }
 

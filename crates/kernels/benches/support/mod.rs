@@ -5,12 +5,11 @@
 
 #![allow(dead_code, reason = "every benchmark uses a part of it")]
 
-pub mod ceilings;
-
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use banter_kernels::ceilings::{PageSize, read_bytes_per_second};
 use banter_kernels::{BlockType, Isa, Matrix, Pool};
 
 /// The pools to measure: the best instruction set on 1, 2, 4 … threads, up to all.
@@ -48,6 +47,11 @@ pub fn seconds(mut work: impl FnMut()) -> f64 {
         runs += 1;
     }
     shortest
+}
+
+/// GB/s of reading memory like that of the weights.
+pub fn read_ceiling(pool: &Pool) -> f64 {
+    read_bytes_per_second(pool, PageSize::Huge).expect("memory for the benchmark") / 1e9
 }
 
 /// Prints one figure beside its ceiling.

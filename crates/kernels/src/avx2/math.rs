@@ -19,7 +19,7 @@ pub(super) fn load(half: &[f32; HALF]) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn store(half: &mut [f32; HALF], values: __m256) {
+pub(crate) fn store(half: &mut [f32; HALF], values: __m256) {
     // SAFETY: eight floats are writable; the store wants no alignment.
     unsafe { _mm256_storeu_ps(half.as_mut_ptr(), values) }
 }
@@ -29,6 +29,13 @@ pub(super) fn store(half: &mut [f32; HALF], values: __m256) {
 pub(super) fn load_bytes(bytes: &[u8; 32]) -> __m256i {
     // SAFETY: 32 bytes are readable; the load wants no alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn store_bytes(place: &mut [u8; 32], bytes: __m256i) {
+    // SAFETY: 32 bytes are writable; the store wants no alignment.
+    unsafe { _mm256_storeu_si256(place.as_mut_ptr().cast(), bytes) }
 }
 
 /// Loads eight bytes as integers.
@@ -103,6 +110,7 @@ pub(super) fn load_half<const SECOND: usize, T: Number>(numbers: &[T; LANES]) ->
             let bits = _mm256_cvtepu16_epi32(load_bits(&halves(lanes)[SECOND]));
             _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
         }
+        NumberLanes::I8(lanes) => _mm256_cvtepi32_ps(load_signed_integers(&halves(lanes)[SECOND])),
     }
 }
 
@@ -114,7 +122,7 @@ pub(super) fn halves<T>(lanes: &[T; LANES]) -> &[[T; HALF]; 2] {
 
 /// Sixteen as two times eight.
 #[inline(always)]
-pub(super) fn halves_mut<T>(lanes: &mut [T; LANES]) -> &mut [[T; HALF]; 2] {
+pub(crate) fn halves_mut<T>(lanes: &mut [T; LANES]) -> &mut [[T; HALF]; 2] {
     lanes.as_chunks_mut().0.try_into().expect("sixteen are twice eight")
 }
 

@@ -7,11 +7,12 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::math::{
-    halves, halves_mut, load_bytes, load_half, load_integers, load_signed_integers, store,
+    halves, halves_mut, load, load_bytes, load_half, load_integers, load_signed_integers, store,
+    store_bytes,
 };
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{Bits, Format, Quantised, Scale};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideCodes, WideScales};
 use crate::{LANES, Lanes};
 
 /// The most tokens or queries that go together.
@@ -73,6 +74,8 @@ macro_rules! block_kernels {
             with_widths!(sums.len(), blocks_of(weights, input, sums));
         }
 
+        /// One half of the rows after the other: the sums of both and their products do not fit in
+        /// sixteen registers.
         #[inline]
         #[target_feature(enable = $features)]
         fn blocks_of<const TOKENS: usize, F: Format>(
@@ -81,17 +84,30 @@ macro_rules! block_kernels {
             sums: &mut [Lanes],
             first: usize,
         ) {
-            let mut totals = [[_mm256_setzero_ps(); 2]; TOKENS];
+            half_of::<TOKENS, 0, F>(weights, input, sums, first);
+            half_of::<TOKENS, 1, F>(weights, input, sums, first);
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn half_of<const TOKENS: usize, const HALF: usize, F: Format>(
+            weights: Quantised<'_, F>,
+            input: &[InputBlock],
+            sums: &mut [Lanes],
+            first: usize,
+        ) {
+            let mut totals = load_all::<TOKENS, HALF>(&sums[first..]);
             let units = weights.codes.iter().zip(weights.scales);
             for ((codes, scales), inputs) in units.zip(input.chunks_exact(F::BLOCKS * sums.len())) {
                 for (block, input) in inputs.chunks_exact(sums.len()).enumerate() {
                     let input = input[first..].first_chunk().expect("so many tokens are left");
                     let block = Block::<F> { codes, scales, block };
-                    add_products::<TOKENS, 0, F>(&block, input, &mut totals);
-                    add_products::<TOKENS, 1, F>(&block, input, &mut totals);
+                    totals = add_products::<TOKENS, HALF, F>(&block, input, totals);
                 }
             }
-            store_all(&mut sums[first..], totals);
+            for (sums, total) in sums[first..].iter_mut().zip(totals) {
+                store(&mut halves_mut(sums)[HALF], total);
+            }
         }
 
         /// Adds the products of eight rows with some tokens' activations.
@@ -100,12 +116,12 @@ macro_rules! block_kernels {
         fn add_products<const TOKENS: usize, const HALF: usize, F: Format>(
             block: &Block<'_, F>,
             input: &[InputBlock; TOKENS],
-            totals: &mut [[__m256; 2]; TOKENS],
-        ) {
+            mut totals: [__m256; TOKENS],
+        ) -> [__m256; TOKENS] {
             let mut scaled = [_mm256_setzero_ps(); TOKENS];
             for group in 0..F::GROUPS {
-                let scale = block.scale::<HALF>(group);
                 let sums = $group_sums::<TOKENS, HALF, F>(block, group, input);
+                let scale = block.scale::<HALF>(group);
                 for token in 0..TOKENS {
                     let sum = _mm256_cvtepi32_ps(sums[token]);
                     scaled[token] = match group {
@@ -116,15 +132,16 @@ macro_rules! block_kernels {
             }
             for token in 0..TOKENS {
                 let scale = _mm256_set1_ps(input[token].scale);
-                totals[token][HALF] = _mm256_fmadd_ps(scaled[token], scale, totals[token][HALF]);
+                totals[token] = _mm256_fmadd_ps(scaled[token], scale, totals[token]);
             }
             for group in 0..F::GROUPS {
                 let Some(minimum) = block.minimum::<HALF>(group) else { break };
                 for token in 0..TOKENS {
                     let sum = _mm256_set1_ps(input[token].sum_of(F::GROUPS, group));
-                    totals[token][HALF] = _mm256_fnmadd_ps(minimum, sum, totals[token][HALF]);
+                    totals[token] = _mm256_fnmadd_ps(minimum, sum, totals[token]);
                 }
             }
+            totals
         }
     };
 }
@@ -137,6 +154,18 @@ pub(crate) struct Block<'a, F: Format> {
     pub(crate) codes: &'a F::Codes,
     pub(crate) scales: &'a F::Scales,
     pub(crate) block: usize,
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
+    let mut places = wide.codes.iter_mut().zip(&mut wide.scales);
+    for (codes, scales) in weights.codes.iter().zip(weights.scales) {
+        for (block, (wide_codes, wide_scales)) in (0..F::BLOCKS).zip(&mut places) {
+            let block = Block::<F> { codes, scales, block };
+            block.store::<0>(wide_codes, wide_scales);
+            block.store::<1>(wide_codes, wide_scales);
+        }
+    }
 }
 
 /// The quads of a group.
@@ -190,6 +219,21 @@ fn pair_sums<const TOKENS: usize, const HALF: usize, F: Format>(
 }
 
 impl<F: Format> Block<'_, F> {
+    /// Writes eight rows where they are found as `Wide` weights.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn store<const HALF: usize>(&self, codes: &mut WideCodes, scales: &mut WideScales) {
+        for (quad, line) in codes.iter_mut().enumerate() {
+            store_bytes(&mut line.as_chunks_mut().0[HALF], self.quad::<HALF>(quad));
+        }
+        for group in 0..F::GROUPS {
+            store(&mut halves_mut(&mut scales.scales[group])[HALF], self.scale::<HALF>(group));
+            if let Some(minimum) = self.minimum::<HALF>(group) {
+                store(&mut halves_mut(&mut scales.minimums[group])[HALF], minimum);
+            }
+        }
+    }
+
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(crate) fn scale<const HALF: usize>(&self, group: usize) -> __m256 {
@@ -220,13 +264,13 @@ impl<F: Format> Block<'_, F> {
 /// Then the size of a weight is multiplied, and its sign given to the activation: 2 × 128 × 127 is
 /// below 32,768, because activations are held to ±127.
 const fn is_signed<F: Format>() -> bool {
-    F::LOW_BITS == 8
+    F::MOST == 255
 }
 
 /// How many quads' pairs of products can be added up in 16 bits.
 const fn safe_quads<F: Format>() -> usize {
-    let largest = if is_signed::<F>() { 128 } else { (1 << (F::LOW_BITS + F::HIGH_BITS)) - 1 };
-    i16::MAX as usize / (2 * largest * 127)
+    let largest = if is_signed::<F>() { 128 } else { F::MOST };
+    i16::MAX as usize / (2 * largest as usize * 127)
 }
 
 /// Some bits of eight rows of a line, moved to where the lowest of them has value 2 to the `place`.
@@ -249,6 +293,7 @@ fn load_scale<const HALF: usize>(scale: Scale<'_>) -> __m256 {
     let low = _mm256_set1_epi32(0x0f);
     let (scales, by) = match scale {
         Scale::Plain(scales) => return load_half::<HALF, _>(scales),
+        Scale::Float(scales) => return load(&halves(scales)[HALF]),
         Scale::Unsigned(scales, by) => (scales, load_integers(&halves(by)[HALF])),
         Scale::Signed(scales, by) => (scales, load_signed_integers(&halves(by)[HALF])),
         Scale::LowNibble(scales, by) => {
@@ -263,7 +308,17 @@ fn load_scale<const HALF: usize>(scale: Scale<'_>) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [[__m256; 2]; TOKENS]) {
+pub(crate) fn load_all<const TOKENS: usize, const HALF: usize>(sums: &[Lanes]) -> [__m256; TOKENS] {
+    let mut totals = [_mm256_setzero_ps(); TOKENS];
+    for (total, sums) in totals.iter_mut().zip(sums) {
+        *total = load(&halves(sums)[HALF]);
+    }
+    totals
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [[__m256; 2]; TOKENS]) {
     for (sums, totals) in sums.iter_mut().zip(totals) {
         for (place, total) in halves_mut(sums).iter_mut().zip(totals) {
             store(place, total);

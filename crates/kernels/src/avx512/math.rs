@@ -28,6 +28,13 @@ pub(super) fn load_line(line: &[u8; 64]) -> __m512i {
     unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
 }
 
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn store_line(line: &mut [u8; 64], bytes: __m512i) {
+    // SAFETY: 64 bytes are writable; the store wants no alignment.
+    unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), bytes) }
+}
+
 /// Loads sixteen bytes as integers.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -81,6 +88,7 @@ pub(super) fn load_numbers<T: Number>(numbers: &[T; LANES]) -> __m512 {
             let bits = unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) };
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
         }
+        NumberLanes::I8(lanes) => _mm512_cvtepi32_ps(load_signed_bytes(lanes)),
     }
 }
 

@@ -6,10 +6,12 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use super::math::{load_bytes, load_line, load_numbers, load_signed_bytes, store};
+use super::math::{
+    load, load_bytes, load_line, load_numbers, load_signed_bytes, store, store_line,
+};
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{Bits, Format, Quantised, Scale};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideCodes, WideScales};
 use crate::{LANES, Lanes};
 
 /// Calls the kernel whose constant is `$width`.
@@ -78,11 +80,17 @@ fn blocks_of<const TOKENS: usize, F: Format>(
     input: &[InputBlock],
     sums: &mut [Lanes],
 ) {
+    let sums: &mut [Lanes; TOKENS] = sums.try_into().expect("sums for every token");
     let mut totals = [_mm512_setzero_ps(); TOKENS];
+    for token in 0..TOKENS {
+        totals[token] = load(&sums[token]);
+    }
     let units = weights.codes.iter().zip(weights.scales);
     let inputs = input.as_chunks::<TOKENS>().0.chunks_exact(F::BLOCKS);
     for ((codes, scales), inputs) in units.zip(inputs) {
-        prefetch_after(codes);
+        if F::STREAMS {
+            prefetch_after(codes);
+        }
         for (block, input) in inputs.iter().enumerate() {
             let weights = Block::<F>::load(codes, scales, block);
             // Two loops, because the compiler unrolls only one that is this short, and only in an
@@ -96,6 +104,17 @@ fn blocks_of<const TOKENS: usize, F: Format>(
         }
     }
     store_all(sums, totals);
+}
+
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
+    let mut places = wide.codes.iter_mut().zip(&mut wide.scales);
+    for (codes, scales) in weights.codes.iter().zip(weights.scales) {
+        prefetch_after(codes);
+        for (block, (wide_codes, wide_scales)) in (0..F::BLOCKS).zip(&mut places) {
+            Block::<F>::load(codes, scales, block).store(wide_codes, wide_scales);
+        }
+    }
 }
 
 /// How many tokens of a block the compiler can be trusted to unroll.
@@ -133,6 +152,23 @@ impl<F: Format> Block<F> {
                 _ => None,
             },
             format: PhantomData,
+        }
+    }
+
+    /// Writes the block where it is found as `Wide` weights.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn store(&self, codes: &mut WideCodes, scales: &mut WideScales) {
+        for (line, quad) in codes.iter_mut().zip(self.quads) {
+            store_line(line, quad);
+        }
+        for (place, scale) in scales.scales[..F::GROUPS].iter_mut().zip(self.scales) {
+            store(place, scale);
+        }
+        if let Some(minimums) = self.minimums {
+            for (place, minimum) in scales.minimums[..F::GROUPS].iter_mut().zip(minimums) {
+                store(place, minimum);
+            }
         }
     }
 
@@ -197,6 +233,7 @@ fn load_scale(scale: Scale<'_>) -> __m512 {
     let low = _mm512_set1_epi32(0x0f);
     let (scales, by) = match scale {
         Scale::Plain(scales) => return load_numbers(scales),
+        Scale::Float(scales) => return load(scales),
         Scale::Unsigned(scales, by) => (scales, load_bytes(by)),
         Scale::Signed(scales, by) => (scales, load_signed_bytes(by)),
         Scale::LowNibble(scales, by) => (scales, _mm512_and_si512(load_bytes(by), low)),

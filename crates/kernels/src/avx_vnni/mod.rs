@@ -7,14 +7,34 @@ macro_rules! vnni_tiles {
     ($features:literal, $dot_product:ident) => {
         pub(crate) use crate::avx2::{activations, attention, elementwise};
 
+        pub(crate) mod ceilings {
+            use std::arch::x86_64::*;
+            use std::hint::black_box;
+
+            pub(crate) use crate::avx2::ceilings::{float_products, read};
+            use crate::ceilings::CHAINS;
+
+            #[target_feature(enable = $features)]
+            pub(crate) fn int8_products(steps: usize) -> usize {
+                let mut sums = [_mm256_setzero_si256(); CHAINS];
+                let (x, y) = (black_box(_mm256_set1_epi8(3)), black_box(_mm256_set1_epi8(1)));
+                for _ in 0..steps {
+                    for sum in &mut sums {
+                        *sum = $dot_product(*sum, x, y);
+                    }
+                }
+                black_box(sums);
+                steps * CHAINS * 32
+            }
+        }
+
         pub(crate) mod tiles {
             use std::arch::x86_64::*;
 
             use crate::Lanes;
-            pub(crate) use crate::avx2::tiles::floats;
-            use crate::avx2::tiles::{
-                Block, MOST, block_kernels, quads_of, store_all, with_widths,
-            };
+            use crate::avx2::math::{halves_mut, store};
+            use crate::avx2::tiles::{Block, MOST, block_kernels, load_all, quads_of, with_widths};
+            pub(crate) use crate::avx2::tiles::{floats, widen};
             use crate::input_block::InputBlock;
             use crate::packing::{Format, Quantised};
 

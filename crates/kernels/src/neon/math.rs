@@ -34,6 +34,13 @@ pub(super) fn load_bytes(bytes: &[u8; 16]) -> uint8x16_t {
     unsafe { vld1q_u8(bytes.as_ptr()) }
 }
 
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(super) fn store_bytes(place: &mut [u8; 16], bytes: uint8x16_t) {
+    // SAFETY: sixteen bytes are writable; the store wants no alignment.
+    unsafe { vst1q_u8(place.as_mut_ptr(), bytes) }
+}
+
 /// Loads four bytes as integers.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
@@ -115,6 +122,7 @@ pub(super) fn load_part<const INDEX: usize, T: Number>(numbers: &[T; LANES]) -> 
             let bits = unsafe { vld1_u16(bits.as_ptr()) };
             vreinterpretq_f32_u32(vshll_n_u16::<16>(bits))
         }
+        NumberLanes::I8(lanes) => vcvtq_f32_s32(load_signed_integers(&parts(lanes)[INDEX])),
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod activations;
 pub(crate) mod attention;
+pub(crate) mod ceilings;
 pub(crate) mod elementwise;
 mod math;
 pub(crate) mod tiles;

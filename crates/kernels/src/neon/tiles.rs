@@ -7,11 +7,11 @@ use std::arch::aarch64::*;
 
 use super::math::{
     PARTS, add_dot_products, load_bytes, load_integers, load_part, load_signed_integers, parts,
-    parts_mut, store,
+    parts_mut, store, store_bytes,
 };
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{Bits, Format, Quantised, Scale};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideCodes, WideScales};
 use crate::{LANES, Lanes};
 
 /// The most tokens or queries that go together.
@@ -83,7 +83,7 @@ fn blocks_of<const TOKENS: usize, F: Format>(
     sums: &mut [Lanes],
     first: usize,
 ) {
-    let mut totals = [[vdupq_n_f32(0.0); PARTS]; TOKENS];
+    let mut totals = load_all::<TOKENS>(&sums[first..]);
     let units = weights.codes.iter().zip(weights.scales);
     for ((codes, scales), inputs) in units.zip(input.chunks_exact(F::BLOCKS * sums.len())) {
         for (block, input) in inputs.chunks_exact(sums.len()).enumerate() {
@@ -96,6 +96,20 @@ fn blocks_of<const TOKENS: usize, F: Format>(
         }
     }
     store_all(&mut sums[first..], totals);
+}
+
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
+    let mut places = wide.codes.iter_mut().zip(&mut wide.scales);
+    for (codes, scales) in weights.codes.iter().zip(weights.scales) {
+        for (block, (wide_codes, wide_scales)) in (0..F::BLOCKS).zip(&mut places) {
+            let block = Block::<F> { codes, scales, block };
+            block.store::<0>(wide_codes, wide_scales);
+            block.store::<1>(wide_codes, wide_scales);
+            block.store::<2>(wide_codes, wide_scales);
+            block.store::<3>(wide_codes, wide_scales);
+        }
+    }
 }
 
 /// A block of 32 inputs of sixteen rows.
@@ -170,22 +184,44 @@ impl<F: Format> Block<'_, F> {
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
     fn quad<const PART: usize>(&self, quad: usize) -> int8x16_t {
+        let codes = self.codes::<PART>(quad);
+        let bytes = if is_signed::<F>() { veorq_u8(codes, vdupq_n_u8(0x80)) } else { codes };
+        vreinterpretq_s8_u8(bytes)
+    }
+
+    /// The codes of four inputs of four rows.
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    fn codes<const PART: usize>(&self, quad: usize) -> uint8x16_t {
         let low = load_bits::<PART>(F::low(self.codes, self.block, quad), F::LOW_BITS, 0);
-        if is_signed::<F>() {
-            return vreinterpretq_s8_u8(veorq_u8(low, vdupq_n_u8(0x80)));
-        }
         if F::HIGH_BITS == 0 {
-            return vreinterpretq_s8_u8(low);
+            return low;
         }
         let high = F::high(self.codes, self.block, quad);
-        let high = load_bits::<PART>(high, F::HIGH_BITS, F::LOW_BITS);
-        vreinterpretq_s8_u8(vorrq_u8(low, high))
+        vorrq_u8(low, load_bits::<PART>(high, F::HIGH_BITS, F::LOW_BITS))
+    }
+
+    /// Writes four rows where they are found as `Wide` weights.
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    fn store<const PART: usize>(&self, codes: &mut WideCodes, scales: &mut WideScales) {
+        for (quad, line) in codes.iter_mut().enumerate() {
+            store_bytes(&mut line.as_chunks_mut().0[PART], self.codes::<PART>(quad));
+        }
+        for group in 0..F::GROUPS {
+            let scale = load_scale::<PART>(F::scale(self.scales, self.block, group));
+            store(&mut parts_mut(&mut scales.scales[group])[PART], scale);
+            if let Some(minimum) = F::minimum(self.scales, self.block, group) {
+                let minimum = load_scale::<PART>(minimum);
+                store(&mut parts_mut(&mut scales.minimums[group])[PART], minimum);
+            }
+        }
     }
 }
 
 /// Whether codes are too large for signed bytes.
 const fn is_signed<F: Format>() -> bool {
-    F::LOW_BITS == 8
+    F::MOST == 255
 }
 
 /// Some bits of four rows of a line, moved to where the lowest of them has value 2 to the `place`.
@@ -207,6 +243,7 @@ fn load_bits<const PART: usize>(bits: Bits<'_>, count: u32, place: u32) -> uint8
 fn load_scale<const PART: usize>(scale: Scale<'_>) -> float32x4_t {
     let (scales, by) = match scale {
         Scale::Plain(scales) => return load_part::<PART, _>(scales),
+        Scale::Float(scales) => return load_part::<PART, _>(scales),
         Scale::Unsigned(scales, by) => (scales, load_integers(parts(by)[PART])),
         Scale::Signed(scales, by) => (scales, load_signed_integers(parts(by)[PART])),
         Scale::LowNibble(scales, by) => {
@@ -217,6 +254,21 @@ fn load_scale<const PART: usize>(scale: Scale<'_>) -> float32x4_t {
         }
     };
     vmulq_f32(load_part::<PART, _>(scales), vcvtq_f32_s32(by))
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn load_all<const TOKENS: usize>(sums: &[Lanes]) -> [[float32x4_t; PARTS]; TOKENS] {
+    let mut totals = [[vdupq_n_f32(0.0); PARTS]; TOKENS];
+    for (totals, sums) in totals.iter_mut().zip(sums) {
+        *totals = [
+            load_part::<0, _>(sums),
+            load_part::<1, _>(sums),
+            load_part::<2, _>(sums),
+            load_part::<3, _>(sums),
+        ];
+    }
+    totals
 }
 
 #[inline]

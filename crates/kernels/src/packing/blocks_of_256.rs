@@ -13,8 +13,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::blocks_of_32::{Q4_1, Q5_1};
 use super::format::{Bits, Format, Scale, put_words, scale_at};
-use super::{Line, Scales};
+use super::{Line, Scales, Wide};
 use crate::LANES;
 use crate::blocks::{BlockType, q3_k_scale, scale_and_minimum};
 use crate::input_block::InputBlock;
@@ -108,9 +109,11 @@ pub(crate) struct Q2K;
 impl Format for Q2K {
     type Codes = [Line; 2 * RUN];
     type Scales = NibbleScales;
+    type Wide = Wide<Q2K>;
     const KIND: BlockType = BlockType::Q2K;
     const GROUPS: usize = 2;
     const LOW_BITS: u32 = 2;
+    const HAS_MINIMUMS: bool = true;
 
     #[inline(always)]
     fn low(codes: &[Line; 2 * RUN], block: usize, quad: usize) -> Bits<'_> {
@@ -150,6 +153,7 @@ pub(crate) struct Q3K;
 impl Format for Q3K {
     type Codes = Threes;
     type Scales = SignedScales;
+    type Wide = Wide<Q3K>;
     const KIND: BlockType = BlockType::Q3K;
     const GROUPS: usize = 2;
     const LOW_BITS: u32 = 2;
@@ -194,8 +198,10 @@ pub(crate) struct Q4K;
 impl Format for Q4K {
     type Codes = [Line; 4 * RUN];
     type Scales = BlockScales;
+    type Wide = Wide<Q4_1>;
     const KIND: BlockType = BlockType::Q4K;
     const LOW_BITS: u32 = 4;
+    const HAS_MINIMUMS: bool = true;
 
     #[inline(always)]
     fn low(codes: &[Line; 4 * RUN], block: usize, quad: usize) -> Bits<'_> {
@@ -233,8 +239,10 @@ pub(crate) struct Q5K;
 impl Format for Q5K {
     type Codes = Fives;
     type Scales = BlockScales;
+    type Wide = Wide<Q5_1>;
     const KIND: BlockType = BlockType::Q5K;
     const LOW_BITS: u32 = 4;
+    const HAS_MINIMUMS: bool = true;
     const HIGH_BITS: u32 = 1;
 
     #[inline(always)]
@@ -279,6 +287,7 @@ pub(crate) struct Q6K;
 impl Format for Q6K {
     type Codes = Sixes;
     type Scales = SignedScales;
+    type Wide = Wide<Q6K>;
     const KIND: BlockType = BlockType::Q6K;
     const GROUPS: usize = 2;
     const LOW_BITS: u32 = 4;

@@ -5,7 +5,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::format::{Bits, Format, Scale, put_words, scale_at};
-use super::{Line, Scales};
+use super::{Line, Scales, Wide};
 use crate::blocks::BlockType;
 use crate::input_block::InputBlock;
 
@@ -16,6 +16,7 @@ pub(crate) struct Q8_0;
 impl Format for Q8_0 {
     type Codes = [Line; 8];
     type Scales = Scales;
+    type Wide = Wide<Q8_0>;
     const KIND: BlockType = BlockType::Q8_0;
     const LOW_BITS: u32 = 8;
     const ZERO: i32 = 128;
@@ -60,6 +61,7 @@ pub(crate) struct Q4_0;
 impl Format for Q4_0 {
     type Codes = [Line; 4];
     type Scales = Scales;
+    type Wide = Wide<Q4_0>;
     const KIND: BlockType = BlockType::Q4_0;
     const LOW_BITS: u32 = 4;
     const ZERO: i32 = 8;
@@ -93,8 +95,10 @@ impl Format for Q4_1 {
     type Codes = [Line; 4];
     /// Scales, then minimums.
     type Scales = [Scales; 2];
+    type Wide = Wide<Q4_1>;
     const KIND: BlockType = BlockType::Q4_1;
     const LOW_BITS: u32 = 4;
+    const HAS_MINIMUMS: bool = true;
 
     #[inline(always)]
     fn low(codes: &[Line; 4], _block: usize, quad: usize) -> Bits<'_> {
@@ -159,6 +163,7 @@ pub(crate) struct Q5_0;
 impl Format for Q5_0 {
     type Codes = Fives;
     type Scales = Scales;
+    type Wide = Wide<Q5_0>;
     const KIND: BlockType = BlockType::Q5_0;
     const LOW_BITS: u32 = 4;
     const HIGH_BITS: u32 = 1;
@@ -198,8 +203,10 @@ impl Format for Q5_1 {
     type Codes = Fives;
     /// Scales, then minimums.
     type Scales = [Scales; 2];
+    type Wide = Wide<Q5_1>;
     const KIND: BlockType = BlockType::Q5_1;
     const LOW_BITS: u32 = 4;
+    const HAS_MINIMUMS: bool = true;
     const HIGH_BITS: u32 = 1;
 
     #[inline(always)]

@@ -3,10 +3,12 @@
 use bytemuck::Pod;
 use half::f16;
 
-use super::{Line, QUAD, Scales};
-use crate::LANES;
+#[cfg(doc)]
+use super::wide::Wide;
+use super::{Line, QUAD, Scales, WideCodes, WideScales};
 use crate::blocks::BlockType;
 use crate::input_block::{BLOCK_LEN, InputBlock};
+use crate::{LANES, Lanes};
 
 /// A quantised format, as sixteen rows of it lie in memory.
 ///
@@ -18,6 +20,9 @@ pub(crate) trait Format: Copy {
     type Codes: Pod;
     /// The scales of a unit.
     type Scales: Pod;
+    /// Its blocks unpacked: [`Wide`] of itself, or of another format that is the same by then, which
+    /// spares the compiler a kernel.
+    type Wide: Format<Codes = WideCodes, Scales = WideScales>;
     /// What the file calls a row's part of a unit: a block of its own format.
     const KIND: BlockType;
     /// How many blocks of 32 a unit has.
@@ -28,8 +33,14 @@ pub(crate) trait Format: Copy {
     const LOW_BITS: u32;
     /// How many upper bits a code has.
     const HIGH_BITS: u32 = 0;
+    /// The largest code.
+    const MOST: i32 = (1 << (Self::LOW_BITS + Self::HIGH_BITS)) - 1;
     /// The code of a weight 0.
     const ZERO: i32 = 0;
+    /// Whether [`Format::minimum`] says anything.
+    const HAS_MINIMUMS: bool = false;
+    /// Whether weights come from memory, and not from a cache that they were unpacked into.
+    const STREAMS: bool = true;
 
     /// The lower bits of four inputs of all rows.
     fn low(codes: &Self::Codes, block: usize, quad: usize) -> Bits<'_>;
@@ -69,6 +80,8 @@ pub(crate) struct Bits<'a> {
 pub(crate) enum Scale<'a> {
     /// As they are.
     Plain(&'a Scales),
+    /// As they are.
+    Float(&'a Lanes),
     /// Each times an integer.
     Unsigned(&'a Scales, &'a [u8; LANES]),
     /// Each times an integer.
@@ -84,6 +97,7 @@ impl Scale<'_> {
     pub(crate) fn of(self, lane: usize) -> f32 {
         match self {
             Scale::Plain(scales) => scales[lane].to_f32(),
+            Scale::Float(scales) => scales[lane],
             Scale::Unsigned(scales, by) => scales[lane].to_f32() * f32::from(by[lane]),
             Scale::Signed(scales, by) => scales[lane].to_f32() * f32::from(by[lane]),
             Scale::LowNibble(scales, by) => scales[lane].to_f32() * f32::from(by[lane] & 0x0f),

@@ -6,7 +6,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::format::{Bits, Format, Scale, put_words, scale_at};
-use super::{Line, Scales};
+use super::{Line, Scales, Wide};
 use crate::LANES;
 use crate::blocks::BlockType;
 use crate::input_block::InputBlock;
@@ -40,12 +40,14 @@ pub(crate) struct Int4<const LINES: usize>;
 impl<const LINES: usize> Format for Int4<LINES> {
     type Codes = [Line; LINES];
     type Scales = ScaleAndZero;
+    type Wide = Wide<Int4<4>>;
     const KIND: BlockType = match LINES {
         4 => BlockType::Int4By32,
         8 => BlockType::Int4By64,
         16 => BlockType::Int4By128,
         _ => panic!("a block has 32, 64 or 128 inputs"),
     };
+    const HAS_MINIMUMS: bool = true;
     const LOW_BITS: u32 = 4;
     const ZERO: i32 = 8;
 
@@ -82,12 +84,14 @@ pub(crate) struct Int8<const LINES: usize>;
 impl<const LINES: usize> Format for Int8<LINES> {
     type Codes = [Line; LINES];
     type Scales = ScaleAndZero;
+    type Wide = Wide<Int8<8>>;
     const KIND: BlockType = match LINES {
         8 => BlockType::Int8By32,
         16 => BlockType::Int8By64,
         32 => BlockType::Int8By128,
         _ => panic!("a block has 32, 64 or 128 inputs"),
     };
+    const HAS_MINIMUMS: bool = true;
     const LOW_BITS: u32 = 8;
     const ZERO: i32 = 128;
 

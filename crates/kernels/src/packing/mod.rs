@@ -14,6 +14,7 @@
 //! Reading order:
 //! - `format`: what a kernel wants to know of a quantised format.
 //! - `blocks_of_32`, `blocks_of_256`, `integers`: the formats.
+//! - `wide`: a part of a group unpacked, for many tokens.
 //! - [`Group`] below: sixteen rows in any format.
 //!
 //! A new format: its [`Format`] in one of the three files, its lines in this one, its row in the
@@ -23,10 +24,12 @@ pub(crate) mod blocks_of_256;
 pub(crate) mod blocks_of_32;
 mod format;
 pub(crate) mod integers;
+mod wide;
 
 use half::{bf16, f16};
 
 pub(crate) use self::format::{Bits, Format, Quantised, Scale, weight};
+pub(crate) use self::wide::{WIDE_BLOCKS, Wide, WideBuffer, WideCodes, WideScales};
 use crate::blocks::BlockType;
 use crate::input_block::BLOCK_LEN;
 use crate::numbers::Number;

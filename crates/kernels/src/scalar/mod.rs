@@ -7,6 +7,7 @@
 
 pub(crate) mod activations;
 pub(crate) mod attention;
+pub(crate) mod ceilings;
 pub(crate) mod elementwise;
 pub(crate) mod math;
 pub(crate) mod tiles;

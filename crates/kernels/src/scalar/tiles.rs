@@ -4,7 +4,7 @@
 
 use crate::input_block::{BLOCK_LEN, InputBlock};
 use crate::numbers::Number;
-use crate::packing::{Format, Quantised, weight};
+use crate::packing::{Format, QUAD, Quantised, WideBuffer, weight};
 use crate::{LANES, Lanes};
 
 /// Float weights: products are added first to last.
@@ -20,14 +20,34 @@ pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mu
     }
 }
 
-/// Quantised weights: sums are exact within a group of inputs that share a scale. The groups of a
+/// Unpacks blocks: a byte for every code, a float for every scale.
+pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
+    let units = weights.codes.iter().zip(weights.scales);
+    let blocks = units.flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
+    let places = wide.codes.iter_mut().zip(&mut wide.scales);
+    for (((codes, scales), block), (wide_codes, wide_scales)) in blocks.zip(places) {
+        for (input, lane) in (0..BLOCK_LEN).flat_map(|i| (0..LANES).map(move |lane| (i, lane))) {
+            let code = weight::<F>(codes, block, lane, input) + F::ZERO;
+            wide_codes[input / QUAD][lane * QUAD + input % QUAD] = code as u8;
+        }
+        for (group, lane) in (0..F::GROUPS).flat_map(|g| (0..LANES).map(move |lane| (g, lane))) {
+            wide_scales.scales[group][lane] = F::scale(scales, block, group).of(lane);
+            let minimum = F::minimum(scales, block, group);
+            assert_eq!(minimum.is_some(), F::HAS_MINIMUMS, "a format says whether it has minimums");
+            if let Some(minimum) = minimum {
+                wide_scales.minimums[group][lane] = minimum.of(lane);
+            }
+        }
+    }
+}
+
+/// Quantised weights, added to what is in `sums`: sums are exact within a group of inputs that share a scale. The groups of a
 /// block are added first to last, then the blocks.
 pub(crate) fn blocks<F: Format>(
     weights: Quantised<'_, F>,
     input: &[InputBlock],
     sums: &mut [Lanes],
 ) {
-    sums.fill([0.0; LANES]);
     let units = weights.codes.iter().zip(weights.scales);
     let blocks = units.flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
     for (((codes, scales), block), input) in blocks.zip(input.chunks_exact(sums.len())) {

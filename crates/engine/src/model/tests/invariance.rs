@@ -9,7 +9,7 @@ const LENGTHS: [usize; 13] =
 
 #[test]
 fn a_prompt_is_the_same_in_one_step_and_in_many() {
-    for kv_type in [KvType::F16, KvType::F32] {
+    for kv_type in KvType::ALL {
         let mut runner = runner(Setting { kv_type, ..Setting::usual() });
         for len in LENGTHS {
             let sequence = Sequence::new(0, len);
@@ -63,13 +63,31 @@ fn a_sequence_is_the_same_alone_and_among_others() {
 }
 
 #[test]
+fn a_token_is_the_same_in_every_batch() {
+    for weights in ["q4_0", "q4_k_m", "q6_k"] {
+        let mut runner = runner(Setting { weights, threads: 3, ..Setting::usual() });
+        let sequences: Vec<_> = (0..MAX_SPANS).map(|index| Sequence::new(index, 3)).collect();
+        let expected: Vec<_> =
+            sequences.iter().map(|sequence| alone(&mut runner, sequence)).collect();
+        for batch in 1..=MAX_SPANS {
+            let last_tokens: Vec<_> =
+                sequences[..batch].iter().map(|sequence| sequence.span(2, 3)).collect();
+            let together = run(&mut runner, &last_tokens);
+            for (index, logits) in together.into_iter().enumerate() {
+                assert!(logits.as_ref() == Some(&expected[index]), "{weights}: {index} of {batch}");
+            }
+        }
+    }
+}
+
+#[test]
 fn threads_and_instruction_sets_give_the_same_bits() {
     for weights in ["f32", "q8_0", "q4_0"] {
         let sequence = Sequence::new(0, 50);
         let base = Setting { weights, isa: Isa::scalar(), threads: 1, ..Setting::usual() };
         let expected = alone(&mut runner(base), &sequence);
         for isa in Isa::available() {
-            for threads in [1, 2, 3] {
+            for threads in [1, 2, 3, 5] {
                 let setting = Setting { isa, threads, ..base };
                 assert!(alone(&mut runner(setting), &sequence) == expected, "{setting:?}");
             }

@@ -20,7 +20,7 @@ use crate::text::TokenId;
 /// Positions a sequence can have: whole blocks, and more than a piece of softmax.
 const CONTEXT_TOKENS: usize = 288;
 /// Sequences that can be in a step.
-const MAX_SPANS: usize = 8;
+const MAX_SPANS: usize = 64;
 
 /// How a runner is made.
 #[derive(Clone, Copy, Debug)]

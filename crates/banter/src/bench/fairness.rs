@@ -1,0 +1,85 @@
+//! Whether the other engine was built to be compared with.
+//!
+//! A llama.cpp built for any processor is a third as fast as one built for this one; ratios against
+//! it would say nothing.
+
+use super::figures::{Figure, Measured};
+use super::task::{Engine, Task};
+
+/// What a llama.cpp must say it has on a processor whose best instruction set for us is the first.
+const NEEDED: [(&str, &[&str]); 5] = [
+    ("avx512-vnni", &["AVX512", "AVX512_VNNI", "REPACK"]),
+    ("avx512-vnni-256", &["AVX512_VNNI", "REPACK"]),
+    ("avx-vnni", &["AVX2", "AVX_VNNI", "REPACK"]),
+    ("avx2", &["AVX2", "FMA", "F16C", "REPACK"]),
+    ("neon-dotprod", &["NEON", "DOTPROD", "REPACK"]),
+];
+
+/// llama.cpp of August 2026, built natively, on two cores of a Zen 4 with AVX-512-VNNI: the
+/// qwen2.5-1.5b shape in Q4_0, two threads, tokens a second.
+const REFERENCE: [(Task, f64); 4] = [
+    (Task::Prompt { cached: 0, tokens: 512 }, 91.5),
+    (Task::Generate { sequences: 1, cached: 512, tokens: 64 }, 26.0),
+    (Task::Generate { sequences: 8, cached: 128, tokens: 64 }, 47.0),
+    (Task::Generate { sequences: 16, cached: 128, tokens: 64 }, 63.0),
+];
+const REFERENCE_MODEL: (&str, &str) = ("qwen2.5-1.5b of random weights", "Q4_0");
+const REFERENCE_ISA: &str = "avx512-vnni";
+
+/// What keeps the other side from being compared with, or nothing.
+///
+/// `best_isa` is the best instruction set of this processor, whichever ours was told to use.
+pub fn objection(measured: &Measured, best_isa: &str) -> Option<String> {
+    let other = measured.sides.get(1)?;
+    match other.engine {
+        Engine::Banter => None,
+        Engine::LlamaCpp => missing(&other.ready.about, best_isa),
+    }
+}
+
+/// Which features a llama.cpp's line about itself lacks.
+fn missing(about: &str, best_isa: &str) -> Option<String> {
+    let Some((_, needed)) = NEEDED.iter().find(|(isa, _)| *isa == best_isa) else {
+        return Some(format!("what llama.cpp needs on {best_isa} is not known"));
+    };
+    let has = |feature: &str| {
+        let mut words = about.split(['|', ':']).map(str::trim);
+        words.any(|word| word.strip_suffix("= 1").map(str::trim) == Some(feature))
+    };
+    let missing: Vec<&str> = needed.iter().copied().filter(|feature| !has(feature)).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let missing = missing.join(", ");
+    Some(format!(
+        "expected a llama.cpp with {missing}, found one without (RUSTFLAGS=\"-C target-cpu=native\")"
+    ))
+}
+
+/// How many times as fast the other side is as it was where it was measured with care, if that is
+/// known for this figure.
+pub fn other_by_reference(measured: &Measured, figure: &Figure, best_isa: &str) -> Option<f64> {
+    let other = measured.sides.get(1)?;
+    let model =
+        (measured.sides[0].ready.model.as_str(), measured.sides[0].ready.weight_types.as_str());
+    if other.engine != Engine::LlamaCpp || model != REFERENCE_MODEL || best_isa != REFERENCE_ISA {
+        return None;
+    }
+    let (task, reference) = REFERENCE.iter().find(|(task, _)| *task == figure.task)?;
+    Some(task.tokens() as f64 / figure.done[1].seconds / reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_llama_cpp_without_this_processors_instructions_is_named_as_such() {
+        let about = "CPU : SSE3 = 1 | AVX = 1 | AVX2 = 1 | F16C = 1 | FMA = 1 | REPACK = 1 | ";
+        assert_eq!(missing(about, "avx2"), None);
+        let objection = missing(about, "avx512-vnni").expect("it has no AVX-512");
+        assert!(objection.contains("with AVX512, AVX512_VNNI, found"), "{objection}");
+        let objection = missing("CPU : AVX2 = 0 | REPACK = 1", "avx2").expect("it has no AVX2");
+        assert!(objection.contains("AVX2, FMA, F16C"), "{objection}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Which tasks make which figure, and the sides taking turns at them.
+
+use banter_engine::model_file::{ModelFile, ModelSource};
+
+use super::child::SideProcess;
+use super::options::BenchOptions;
+use super::task::{Done, Engine, Ready, Task};
+
+/// A conversation's next message: so many tokens behind so many cached ones.
+const TURN: Task = Task::Prompt { cached: 2000, tokens: 32 };
+/// What each of several streams has behind it.
+const STREAM_CACHED: usize = 128;
+
+/// Everything that was measured.
+pub struct Measured {
+    /// Ours first, then the other's if there is one.
+    pub sides: Vec<SideFacts>,
+    pub figures: Vec<Figure>,
+}
+
+/// What is said of a side as a whole.
+pub struct SideFacts {
+    pub engine: Engine,
+    pub ready: Ready,
+    pub load_seconds: f64,
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// One task, done several times by each side.
+pub struct Figure {
+    pub task: Task,
+    /// Medians, in the order of the sides.
+    pub done: Vec<Done>,
+}
+
+/// Tasks that the same processes can do one after another.
+struct Group {
+    sequences: usize,
+    context_tokens: usize,
+    tasks: Vec<Task>,
+}
+
+/// Measures everything that `options` ask for.
+///
+/// Errors: a side could not be started, or failed.
+pub fn measure(options: &BenchOptions) -> anyhow::Result<Measured> {
+    let file = ModelFile::open(&ModelSource::Path(options.model.clone()))?;
+    let mut measured = Measured { sides: Vec::new(), figures: Vec::new() };
+    for group in groups(options, file.config().trained_context) {
+        let engines = [Engine::Banter].into_iter().chain(options.against);
+        let start =
+            |engine| SideProcess::start(engine, options, group.sequences, group.context_tokens);
+        let mut sides = engines.map(start).collect::<anyhow::Result<Vec<_>>>()?;
+        for &task in &group.tasks {
+            measured.figures.push(run(&mut sides, task, options.repetitions)?);
+        }
+        // The first group is one conversation: what a side takes in memory is what it takes there.
+        if measured.sides.is_empty() {
+            let figures = &measured.figures;
+            measured.sides = sides.iter().enumerate().map(|(i, s)| facts(s, i, figures)).collect();
+        }
+    }
+    Ok(measured)
+}
+
+/// The turn is left out for models that were not trained on so long a history.
+fn groups(options: &BenchOptions, trained_context: usize) -> Vec<Group> {
+    let (prompt, generate) = (options.prompt_tokens, options.generate_tokens);
+    let turn = (TURN.end() <= trained_context).then_some(TURN);
+    let conversation = [
+        Task::Prompt { cached: 0, tokens: prompt },
+        Task::Generate { sequences: 1, cached: prompt, tokens: generate },
+    ];
+    let tasks: Vec<Task> = conversation.into_iter().chain(turn).collect();
+    let context_tokens = tasks.iter().map(|task| task.end()).max().expect("there are tasks");
+    let one = Group { sequences: 1, context_tokens, tasks };
+    let stream =
+        |&sequences: &usize| Task::Generate { sequences, cached: STREAM_CACHED, tokens: generate };
+    let streams = options.streams.iter().max().map(|&most| Group {
+        sequences: most,
+        context_tokens: STREAM_CACHED + generate,
+        tasks: options.streams.iter().map(stream).collect(),
+    });
+    let depths = options.depths.iter().map(|&cached| Group {
+        sequences: 1,
+        context_tokens: cached + generate,
+        tasks: vec![Task::Generate { sequences: 1, cached, tokens: generate }],
+    });
+    [one].into_iter().chain(streams).chain(depths).collect()
+}
+
+/// Lets the sides do a task in turns, so that what disturbs the machine disturbs them alike.
+fn run(sides: &mut [SideProcess], task: Task, repetitions: usize) -> anyhow::Result<Figure> {
+    let mut runs: Vec<Vec<Done>> = sides.iter().map(|_| Vec::new()).collect();
+    for _ in 0..repetitions {
+        for (side, runs) in sides.iter_mut().zip(&mut runs) {
+            runs.push(side.run(task)?);
+        }
+    }
+    Ok(Figure { task, done: runs.into_iter().map(median).collect() })
+}
+
+fn median(mut runs: Vec<Done>) -> Done {
+    runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let middle = runs.len() / 2;
+    runs.swap_remove(middle)
+}
+
+fn facts(side: &SideProcess, index: usize, figures: &[Figure]) -> SideFacts {
+    let peaks = figures.iter().filter_map(|figure| figure.done[index].peak_memory_bytes);
+    SideFacts {
+        engine: side.engine(),
+        ready: side.ready().clone(),
+        load_seconds: side.ready().load_seconds,
+        peak_memory_bytes: peaks.max(),
+    }
+}
+
+impl Task {
+    /// The positions that must be there.
+    fn end(self) -> usize {
+        let (Task::Prompt { cached, tokens } | Task::Generate { cached, tokens, .. }) = self;
+        cached + tokens
+    }
+
+    /// How many tokens are computed, of all sequences.
+    pub fn tokens(self) -> usize {
+        match self {
+            Task::Prompt { tokens, .. } => tokens,
+            Task::Generate { sequences, tokens, .. } => sequences * tokens,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_run_is_kept_whole() {
+        let done = |seconds| Done {
+            seconds,
+            peak_memory_bytes: Some(seconds as u64),
+            profile: Vec::new(),
+        };
+        let median = median([5.0, 1.0, 3.0, 9.0, 2.0].map(done).to_vec());
+        assert_eq!((median.seconds, median.peak_memory_bytes), (3.0, Some(3)));
+    }
+
+    #[test]
+    fn tokens_of_all_streams_count() {
+        assert_eq!(Task::Generate { sequences: 8, cached: 128, tokens: 64 }.tokens(), 512);
+        assert_eq!(TURN.end(), 2032);
+    }
+}

@@ -1,0 +1,165 @@
+//! What `banter bench -m FILE` is asked.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use banter_engine::{Isa, KvType};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::task::Engine;
+
+/// The checked options.
+#[derive(Clone, Debug)]
+pub struct BenchOptions {
+    pub model: PathBuf,
+    pub threads: NonZeroUsize,
+    pub isa: Isa,
+    pub kv_type: KvType,
+    pub prompt_tokens: usize,
+    pub generate_tokens: usize,
+    pub repetitions: usize,
+    /// How many answers at once, each measured.
+    pub streams: Vec<usize>,
+    /// Behind how many cached tokens generation is measured, each by itself.
+    pub depths: Vec<usize>,
+    pub against: Option<Engine>,
+    pub json: bool,
+    pub csv: Option<PathBuf>,
+    pub plot: Option<PathBuf>,
+}
+
+/// Adds the options of `banter bench -m FILE`.
+pub fn arguments(command: Command) -> Command {
+    let number = |name: &'static str, short: char, default: &'static str, help: &'static str| {
+        Arg::new(name)
+            .short(short)
+            .long(name)
+            .default_value(default)
+            .value_name("COUNT")
+            .value_parser(value_parser!(u16).range(1..))
+            .help(help)
+    };
+    let path = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("FILE").value_parser(value_parser!(PathBuf)).help(help)
+    };
+    let list = |name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(name).long(name).default_value(default).value_name("LIST").help(help)
+    };
+    model_arguments(command)
+        .arg(number("prompt", 'p', "512", "Tokens of the prompt"))
+        .arg(number("generate", 'n', "64", "Tokens to generate after it"))
+        .arg(number("repeat", 'r', "5", "Repetitions; medians are printed"))
+        .arg(list("streams", "1,2,4,8,16", "Answers at once, each measured"))
+        .arg(list("depths", "", "Cached tokens before generation, each measured, such as 8192,32768"))
+        .arg(Arg::new("against").long("against").value_name("ENGINE").help(
+            "Another engine on the same file, taking turns: llama.cpp (built with --features llama-cpp)",
+        ))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print one JSON object"))
+        .arg(path("csv", "Append the figures to a file"))
+        .arg(path("plot", "Draw speed by streams and by cached tokens as SVG"))
+}
+
+/// The options that a side is started with too.
+pub fn model_arguments(command: Command) -> Command {
+    command
+        .arg(
+            Arg::new("model")
+                .short('m')
+                .long("model")
+                .required(true)
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("GGUF file or Hugging Face folder"),
+        )
+        .arg(
+            Arg::new("threads")
+                .short('t')
+                .long("threads")
+                .value_name("COUNT")
+                .value_parser(value_parser!(NonZeroUsize))
+                .help("Threads that compute [default: one for each core]"),
+        )
+        .arg(
+            Arg::new("isa")
+                .long("isa")
+                .value_name("NAME")
+                .help("Instruction set of banter [default: the best here]"),
+        )
+        .arg(
+            Arg::new("kv-type")
+                .long("kv-type")
+                .default_value("f16")
+                .value_name("TYPE")
+                .help(format!("Cached keys and values: {}", kv_types())),
+        )
+}
+
+impl BenchOptions {
+    /// Checks what the command line says.
+    ///
+    /// Errors: a value that means nothing, named.
+    pub fn from_matches(matches: &ArgMatches) -> anyhow::Result<BenchOptions> {
+        let count = |name| usize::from(*matches.get_one::<u16>(name).expect("it has a default"));
+        let path = |name| matches.get_one::<PathBuf>(name).cloned();
+        let against = matches.get_one::<String>("against").map(|name| Engine::other(name));
+        let options = BenchOptions {
+            model: path("model").expect("a required option"),
+            threads: threads(matches)?,
+            isa: isa(matches)?,
+            kv_type: kv_type(matches)?,
+            prompt_tokens: count("prompt"),
+            generate_tokens: count("generate"),
+            repetitions: count("repeat"),
+            streams: counts(matches, "streams", 256)?,
+            depths: counts(matches, "depths", 1 << 20)?,
+            against: against.transpose()?,
+            json: matches.get_flag("json"),
+            csv: path("csv"),
+            plot: path("plot"),
+        };
+        if options.against.is_some() && options.model.is_dir() {
+            bail!("--against: expected a GGUF file that both read, found a folder");
+        }
+        Ok(options)
+    }
+}
+
+/// Threads that compute: as asked, or one for each core.
+pub fn threads(matches: &ArgMatches) -> anyhow::Result<NonZeroUsize> {
+    match matches.get_one::<NonZeroUsize>("threads") {
+        Some(&threads) => Ok(threads),
+        None => std::thread::available_parallelism().context("count the cores"),
+    }
+}
+
+/// The instruction set: as asked, or the best.
+pub fn isa(matches: &ArgMatches) -> anyhow::Result<Isa> {
+    match matches.get_one::<String>("isa") {
+        Some(name) => Isa::named(name).context("--isa"),
+        None => Ok(Isa::best()),
+    }
+}
+
+/// What keys and values are rounded to.
+pub fn kv_type(matches: &ArgMatches) -> anyhow::Result<KvType> {
+    let name = matches.get_one::<String>("kv-type").expect("it has a default");
+    KvType::named(name)
+        .with_context(|| format!("--kv-type: expected one of {}, found {name:?}", kv_types()))
+}
+
+fn kv_types() -> String {
+    KvType::ALL.map(KvType::name).join(", ")
+}
+
+/// A list of numbers with commas between them.
+fn counts(matches: &ArgMatches, name: &str, most: usize) -> anyhow::Result<Vec<usize>> {
+    let text = matches.get_one::<String>(name).expect("it has a default");
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let count = |item: &str| {
+        let count = item.parse().ok().filter(|count| (1..=most).contains(count));
+        count
+            .with_context(|| format!("--{name}: expected numbers from 1 to {most}, found {item:?}"))
+    };
+    items.map(count).collect()
+}

@@ -1,0 +1,160 @@
+//! A process that loads a model with one engine, then computes what it is told to on its standard
+//! input.
+//!
+//! Two engines in one process would share its memory figures and keep each other's threads awake.
+
+use std::io::{BufRead, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use banter_engine::measure::{Bench, Setup};
+use banter_engine::model::Work;
+use banter_engine::{Isa, KvType};
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::options::{isa, kv_type, model_arguments, threads};
+use super::task::{Counts, Done, Engine, Ready, Task};
+
+/// The subcommand's name.
+pub const NAME: &str = "side";
+
+/// An engine with a model loaded.
+pub trait Side {
+    /// What there is to say about it.
+    fn ready(&self) -> Ready;
+    /// Computes and returns how long it took, getting ready for it not included.
+    fn run(&mut self, task: Task) -> anyhow::Result<Duration>;
+    /// Seconds by kind of work since the last call.
+    fn profile(&mut self) -> Vec<(String, f64)>;
+}
+
+/// What a side is started with.
+pub struct SideOptions {
+    pub model: PathBuf,
+    pub threads: NonZeroUsize,
+    pub isa: Isa,
+    pub kv_type: KvType,
+    pub sequences: usize,
+    pub context_tokens: usize,
+}
+
+/// The subcommand, which only the bench itself calls.
+pub fn command() -> Command {
+    let number =
+        |name: &'static str| Arg::new(name).required(true).value_parser(value_parser!(usize));
+    model_arguments(Command::new(NAME).hide(true))
+        .arg(Arg::new("engine").required(true))
+        .arg(number("sequences"))
+        .arg(number("context"))
+}
+
+/// Loads, says so, and serves tasks until there are no more.
+pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let count = |name| *matches.get_one::<usize>(name).expect("a required argument");
+    let options = SideOptions {
+        model: matches.get_one::<PathBuf>("model").expect("a required option").clone(),
+        threads: threads(matches)?,
+        isa: isa(matches)?,
+        kv_type: kv_type(matches)?,
+        sequences: count("sequences"),
+        context_tokens: count("context"),
+    };
+    let engine = matches.get_one::<String>("engine").expect("a required argument");
+    match Engine::named(engine)? {
+        Engine::Banter => serve(Own::open(&options)?),
+        #[cfg(feature = "llama-cpp")]
+        Engine::LlamaCpp => super::llama_cpp::with_side(&options, &mut |side| serve(side)),
+        #[cfg(not(feature = "llama-cpp"))]
+        Engine::LlamaCpp => unreachable!("no engine of that name without the feature"),
+    }
+}
+
+/// Answers tasks on standard input one after another.
+pub fn serve(mut side: impl Side) -> anyhow::Result<()> {
+    say(&side.ready())?;
+    for line in std::io::stdin().lock().lines() {
+        let task: Task = serde_json::from_str(&line?).context("a task")?;
+        side.profile();
+        let seconds = side.run(task)?.as_secs_f64();
+        let (profile, peak_memory_bytes) = (side.profile(), peak_memory_bytes());
+        say(&Done { seconds, peak_memory_bytes, profile })?;
+    }
+    Ok(())
+}
+
+fn say(words: &impl serde::Serialize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(words)?)?;
+    Ok(out.flush()?)
+}
+
+/// The most memory this process ever held, as the kernel counts it.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// Our own engine.
+struct Own {
+    bench: Bench,
+    about: String,
+    context_tokens: usize,
+    is_filled: bool,
+}
+
+impl Own {
+    fn open(options: &SideOptions) -> anyhow::Result<Own> {
+        let setup = Setup {
+            isa: options.isa,
+            threads: options.threads,
+            kv_type: options.kv_type,
+            sequences: options.sequences,
+            context_tokens: options.context_tokens,
+        };
+        let bench = Bench::open(&options.model, &setup)?;
+        let about = format!("banter {} {}", env!("CARGO_PKG_VERSION"), options.isa.name());
+        Ok(Own { bench, about, context_tokens: options.context_tokens, is_filled: false })
+    }
+}
+
+impl Side for Own {
+    fn ready(&self) -> Ready {
+        let workload = self.bench.workload();
+        Ready {
+            model: self.bench.model().to_string(),
+            weight_types: self.bench.weight_types().to_string(),
+            load_seconds: self.bench.load_time().as_secs_f64(),
+            about: self.about.clone(),
+            workload: Some(Counts {
+                token_products: workload.token_products,
+                head_products: workload.head_products,
+                weight_bytes: workload.weight_bytes,
+                position_bytes: workload.position_bytes,
+            }),
+        }
+    }
+
+    fn run(&mut self, task: Task) -> anyhow::Result<Duration> {
+        let (Task::Prompt { cached, .. } | Task::Generate { cached, .. }) = task;
+        if cached > 0 && !self.is_filled {
+            self.bench.fill(self.context_tokens);
+            self.is_filled = true;
+        }
+        Ok(match task {
+            Task::Prompt { cached, tokens } => self.bench.prompt(cached, tokens),
+            Task::Generate { sequences, cached, tokens } => {
+                self.bench.generate(sequences, cached, tokens)
+            }
+        })
+    }
+
+    fn profile(&mut self) -> Vec<(String, f64)> {
+        let profile = self.bench.take_profile();
+        let seconds = |work: Work| (work.name().to_string(), profile.spent(work).as_secs_f64());
+        Work::ALL.map(seconds).to_vec()
+    }
+}

@@ -1,0 +1,86 @@
+//! The words between the bench and the processes that compute: one JSON object a line.
+
+use anyhow::bail;
+use serde::{Deserialize, Serialize};
+
+/// An engine that can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Banter,
+    LlamaCpp,
+}
+
+impl Engine {
+    /// The engine called `name`.
+    ///
+    /// Errors: there is none, or this binary was built without it.
+    pub fn named(name: &str) -> anyhow::Result<Engine> {
+        match name {
+            "banter" => Ok(Engine::Banter),
+            "llama.cpp" if cfg!(feature = "llama-cpp") => Ok(Engine::LlamaCpp),
+            "llama.cpp" => bail!(
+                "--against llama.cpp: this banter was built without it; build it as docs/PERFORMANCE.md says"
+            ),
+            _ => bail!("--against: expected llama.cpp, found {name:?}"),
+        }
+    }
+
+    /// An engine to measure beside ours.
+    pub fn other(name: &str) -> anyhow::Result<Engine> {
+        match name {
+            "banter" => bail!("--against: expected llama.cpp, found {name:?}"),
+            _ => Engine::named(name),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Banter => "banter",
+            Engine::LlamaCpp => "llama.cpp",
+        }
+    }
+}
+
+/// Something to compute and time; tokens are arbitrary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Task {
+    /// `tokens` behind `cached` ones, and the logits of the last.
+    Prompt { cached: usize, tokens: usize },
+    /// `tokens` steps in which each of `sequences` goes one on behind `cached`, with logits.
+    Generate { sequences: usize, cached: usize, tokens: usize },
+}
+
+/// What a side says when it has loaded its model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// The model's own name.
+    pub model: String,
+    /// How its weights are stored.
+    pub weight_types: String,
+    /// From nothing to a model that computes.
+    pub load_seconds: f64,
+    /// What the engine says about itself: version, instruction sets.
+    pub about: String,
+    /// Where this side knows it.
+    pub workload: Option<Counts>,
+}
+
+/// What a token costs; see [`banter_engine::measure::Workload`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Counts {
+    pub token_products: u64,
+    pub head_products: u64,
+    pub weight_bytes: u64,
+    pub position_bytes: u64,
+}
+
+/// What a side says when a task is done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    pub seconds: f64,
+    /// The most memory the process ever held, as the kernel counts it.
+    pub peak_memory_bytes: Option<u64>,
+    /// Seconds by kind of work, where the side knows them.
+    pub profile: Vec<(String, f64)>,
+}

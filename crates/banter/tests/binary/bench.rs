@@ -1,0 +1,77 @@
+//! `banter bench`, on a model small enough to be measured in passing.
+
+use std::path::Path;
+
+use super::support::banter;
+
+fn small_model(folder: &Path) -> String {
+    let path = folder.join("random.gguf").to_str().expect("a plain path").to_string();
+    let arguments = ["bench", "make-model", "--shape", "tiny", "--type", "q4_k_m", "-o", &path];
+    let output = banter(&arguments).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    path
+}
+
+#[test]
+fn figures_are_printed_beside_the_limits_and_written_to_files() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = small_model(folder.path());
+    let file = |name: &str| folder.path().join(name).to_str().expect("a plain path").to_string();
+    let (csv, plot) = (file("figures.csv"), file("plot.svg"));
+    let small =
+        ["-t", "2", "-p", "20", "-n", "3", "-r", "1", "--streams", "1,3", "--depths", "300"];
+    let mut command = banter(&["bench", "-m", &model, "--json", "--csv", &csv, "--plot", &plot]);
+    let output = command.args(small).args(["--kv-type", "q8_0"]).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    let figures = report["figures"].as_array().expect("a list");
+    let names: Vec<_> = figures.iter().map(|figure| figure["name"].as_str()).collect();
+    let expected = [
+        "prompt 20",
+        "generate 3 behind 20",
+        "prompt 32 behind 2000",
+        "generate 3 behind 128",
+        "3 streams, 3 each behind 128",
+        "generate 3 behind 300",
+    ];
+    assert_eq!(names, expected.map(Some));
+    for figure in figures {
+        let share = figure["limit_share"].as_f64().expect("a number");
+        assert!(share > 0.0 && share < 1.5, "{figure}");
+        assert!(figure["ratio"].is_null(), "nothing to compare with: {figure}");
+    }
+    assert!(report["limits"]["int8_products_per_second"].as_f64().expect("a number") > 1e8);
+
+    let csv = std::fs::read_to_string(csv).expect("it was written");
+    let rows = csv.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(rows.count(), 1 + expected.len(), "{csv}");
+    let plot = std::fs::read_to_string(plot).expect("it was written");
+    assert!(plot.starts_with("<svg") && plot.trim_end().ends_with("</svg>"), "{plot}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = small_model(folder.path());
+    for (arguments, said) in [
+        (["--against", "ollama"], "--against: expected llama.cpp, found \"ollama\""),
+        (["--streams", "1,many"], "--streams: expected numbers from 1 to 256, found \"many\""),
+        (["--kv-type", "f8"], "--kv-type: expected one of f16, f32, q8_0, found \"f8\""),
+        (["--isa", "sse9"], "instruction set sse9: expected one of"),
+        (["--prompt", "40000"], "at most the 32768 tokens of training, found 40064"),
+    ] {
+        let output = banter(&["bench", "-m", &model]).args(arguments).output().expect("it runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains(said), "{arguments:?}: {error}");
+    }
+}
+
+#[cfg(not(feature = "llama-cpp"))]
+#[test]
+fn a_binary_without_llama_cpp_says_how_to_get_one() {
+    let output =
+        banter(&["bench", "-m", "any.gguf", "--against", "llama.cpp"]).output().expect("it runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains("docs/PERFORMANCE.md"), "{error}");
+}

@@ -1,0 +1,39 @@
+//! What the machine can do at most, measured in the same minute as what it is compared with.
+
+use std::num::NonZeroUsize;
+
+use banter_kernels::ceilings::{
+    PageSize, float_products_per_second, int8_products_per_second, read_bytes_per_second,
+};
+use banter_kernels::{AllocError, Isa, Pool};
+
+/// What the machine can do at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Multiply-adds of 8-bit integers a second.
+    pub int8_products: f64,
+    /// Multiply-adds of floats a second.
+    pub float_products: f64,
+    /// Bytes read a second from small pages.
+    pub read_bytes: f64,
+    /// Bytes read a second from huge pages.
+    pub read_bytes_huge: f64,
+}
+
+/// No memory to measure reading on.
+#[derive(Debug, thiserror::Error)]
+#[error("measure reading: {0}")]
+pub struct LimitError(#[from] AllocError);
+
+/// Measures the limits of an instruction set on some threads; takes about three seconds.
+///
+/// Errors: half a gigabyte is not there.
+pub fn limits(isa: Isa, threads: NonZeroUsize) -> Result<Limits, LimitError> {
+    let pool = Pool::new(isa, threads);
+    Ok(Limits {
+        int8_products: int8_products_per_second(&pool),
+        float_products: float_products_per_second(&pool),
+        read_bytes: read_bytes_per_second(&pool, PageSize::Small)?,
+        read_bytes_huge: read_bytes_per_second(&pool, PageSize::Huge)?,
+    })
+}

@@ -1,0 +1,170 @@
+//! How fast a model is here, and how fast it could be.
+//!
+//! - [`Bench`] below: drives the runner directly, without sampler or thread, so the figures are the
+//!   forward pass's own. Tokens are arbitrary: a dense model computes the same whatever they are.
+//! - [`Workload`]: how many products and bytes that is.
+//! - [`limits`]: what the machine can do at most.
+
+mod limits;
+mod workload;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use banter_kernels::{Isa, KvType, Pool};
+
+pub use self::limits::{LimitError, Limits, limits};
+pub use self::workload::Workload;
+use crate::StopFlag;
+use crate::engine::OpenError;
+use crate::kv_cache::{BLOCK_TOKENS, BlockId};
+use crate::model::{Model, Plan, Profile, Runner, RunnerConfig, Span};
+use crate::model_file::{ModelFile, ModelSource};
+use crate::text::TokenId;
+
+/// Tokens of a prompt computed in one step, as the engine does by default.
+const STEP_TOKENS: usize = 512;
+
+/// What to compute with, and what there must be room for.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Instruction set to compute with.
+    pub isa: Isa,
+    /// Threads to compute with.
+    pub threads: NonZeroUsize,
+    /// What cached keys and values are rounded to.
+    pub kv_type: KvType,
+    /// How many sequences there can be at once.
+    pub sequences: usize,
+    /// Positions of a sequence are below this.
+    pub context_tokens: usize,
+}
+
+/// A loaded model, driven by hand.
+pub struct Bench {
+    runner: Runner,
+    /// Blocks of each sequence.
+    sequences: Vec<Vec<BlockId>>,
+    vocabulary: u32,
+    workload: Workload,
+    model: String,
+    weight_types: String,
+    load_time: Duration,
+}
+
+impl Bench {
+    /// Loads the model at `path`.
+    ///
+    /// Errors: the model cannot be opened, or was trained on shorter contexts.
+    pub fn open(path: &Path, setup: &Setup) -> Result<Bench, OpenError> {
+        let started = Instant::now();
+        let file = ModelFile::open(&ModelSource::Path(path.to_path_buf()))?;
+        let trained_context = file.config().trained_context;
+        if setup.context_tokens > trained_context {
+            return Err(OpenError::ContextTooLong { trained_context, asked: setup.context_tokens });
+        }
+        let pool = Pool::new(setup.isa, setup.threads);
+        let model = Model::load(&file, &pool, &mut |_| {})?;
+        let sequence_blocks = setup.context_tokens.div_ceil(BLOCK_TOKENS);
+        let config = RunnerConfig {
+            kv_type: setup.kv_type,
+            block_count: sequence_blocks * setup.sequences,
+            max_rows: STEP_TOKENS.max(setup.sequences),
+            max_spans: setup.sequences,
+            context_tokens: setup.context_tokens,
+        };
+        let blocks = |sequence: usize| {
+            let first = sequence * sequence_blocks;
+            (first..first + sequence_blocks).map(|block| BlockId(block as u32)).collect()
+        };
+        let runner = Runner::new(model, pool, config)?;
+        Ok(Bench {
+            runner,
+            sequences: (0..setup.sequences).map(blocks).collect(),
+            vocabulary: file.config().vocabulary_rows as u32,
+            workload: Workload::of(&file, setup.kv_type),
+            model: file.description().name.clone(),
+            weight_types: file.description().weight_types.clone(),
+            load_time: started.elapsed(),
+        })
+    }
+
+    /// Name of the model.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// How its weights are stored.
+    pub fn weight_types(&self) -> &str {
+        &self.weight_types
+    }
+
+    /// From nothing to a model that computes.
+    pub fn load_time(&self) -> Duration {
+        self.load_time
+    }
+
+    /// What a token costs.
+    pub fn workload(&self) -> Workload {
+        self.workload
+    }
+
+    /// Fills the cache of every sequence with arbitrary values below `positions`.
+    pub fn fill(&mut self, positions: usize) {
+        for blocks in &self.sequences {
+            self.runner.fill_cache(blocks, positions);
+        }
+    }
+
+    /// How long it takes to compute `tokens` behind `cached` ones, the last one's logits included.
+    pub fn prompt(&mut self, cached: usize, tokens: usize) -> Duration {
+        let started = Instant::now();
+        let mut position = cached;
+        while position < cached + tokens {
+            let count = STEP_TOKENS.min(cached + tokens - position);
+            self.step(1, position, count, position + count == cached + tokens);
+            position += count;
+        }
+        started.elapsed()
+    }
+
+    /// How long `tokens` steps take in which each of `sequences` goes one token on behind `cached`.
+    pub fn generate(&mut self, sequences: usize, cached: usize, tokens: usize) -> Duration {
+        let started = Instant::now();
+        for position in cached..cached + tokens {
+            self.step(sequences, position, 1, true);
+        }
+        started.elapsed()
+    }
+
+    /// What the work since the last call spent its time on.
+    pub fn take_profile(&mut self) -> Profile {
+        self.runner.take_profile()
+    }
+
+    /// The logits after each of `tokens`, which follow each other from position 0 on.
+    ///
+    /// Panics if there are more tokens than positions, or one that the vocabulary lacks.
+    pub fn logits(&mut self, tokens: &[TokenId], mut each: impl FnMut(&[f32])) {
+        let stop = StopFlag::new();
+        for (first_position, token) in tokens.iter().enumerate() {
+            let tokens = std::slice::from_ref(token);
+            let blocks = &self.sequences[0];
+            let span = Span { blocks, first_position, tokens, sample: true, stop: &stop };
+            self.runner.forward(&Plan { spans: &[span] });
+            each(self.runner.logits(0).expect("its logits were asked for"));
+        }
+    }
+
+    fn step(&mut self, sequences: usize, first_position: usize, count: usize, sample: bool) {
+        let tokens: Vec<TokenId> = (first_position..first_position + count)
+            .map(|position| TokenId((position as u32).wrapping_mul(7919) % self.vocabulary))
+            .collect();
+        let stop = StopFlag::new();
+        let span = |blocks| Span { blocks, first_position, tokens: &tokens, sample, stop: &stop };
+        let spans: Vec<Span<'_>> =
+            self.sequences[..sequences].iter().map(|blocks| span(blocks.as_slice())).collect();
+        self.runner.forward(&Plan { spans: &spans });
+    }
+}

@@ -1,0 +1,51 @@
+//! How much there is to compute and to read.
+
+use banter_kernels::KvType;
+
+use crate::kv_cache::BLOCK_TOKENS;
+use crate::model::Runner;
+use crate::model_file::{ModelFile, TensorName};
+
+/// What a step costs at least, whatever computes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Products of weights and activations for every token.
+    pub token_products: u64,
+    /// More of them for a token that is sampled.
+    pub head_products: u64,
+    /// Bytes of weights that a step reads, as the file stores them.
+    pub weight_bytes: u64,
+    /// Bytes of keys and values that a token reads for each position before it.
+    pub position_bytes: u64,
+}
+
+impl Workload {
+    /// The workload of a model with its cache in `kv_type`.
+    pub(super) fn of(file: &ModelFile, kv_type: KvType) -> Workload {
+        let config = file.config();
+        let head = if config.tied_embeddings { TensorName::Embedding } else { TensorName::Head };
+        let tensor = |name| file.tensor(name).expect("an opened file has all tensors");
+        let products = |name| tensor(name).rows as u64 * tensor(name).depth as u64;
+        let layers = || {
+            let names = TensorName::all(config).into_iter();
+            names.filter(|name| matches!(name, TensorName::Layer(..)) && !name.is_vector())
+        };
+        Workload {
+            token_products: layers().map(products).sum(),
+            head_products: products(head),
+            weight_bytes: layers().chain([head]).map(|name| tensor(name).bytes()).sum(),
+            position_bytes: (Runner::block_bytes(config, kv_type) / BLOCK_TOKENS) as u64,
+        }
+    }
+
+    /// The products of a prompt of which only the last token is sampled.
+    pub fn prompt_products(&self, tokens: usize) -> u64 {
+        self.token_products * tokens as u64 + self.head_products
+    }
+
+    /// The bytes that `tokens` steps read in which each of `sequences` goes one on behind `cached`.
+    pub fn generate_bytes(&self, sequences: usize, cached: usize, tokens: usize) -> u64 {
+        let positions: u64 = (cached..cached + tokens).map(|position| position as u64 + 1).sum();
+        self.weight_bytes * tokens as u64 + self.position_bytes * positions * sequences as u64
+    }
+}

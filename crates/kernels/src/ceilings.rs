@@ -1,0 +1,122 @@
+//! What the machine can do at most, measured: products of an instruction set on registers alone,
+//! and reading memory.
+//!
+//! A speed beside its ceiling, both from the same minute, says more than a speed: machines are shared
+//! and differ.
+
+use std::time::{Duration, Instant};
+
+use crate::isa::dispatch;
+use crate::memory::{AllocError, Memory};
+use crate::pool::Pool;
+
+/// In what pages memory lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageSize {
+    /// The processor's own, 4 KiB on x86-64: what a program gets that asks for nothing.
+    Small,
+    /// 2 MiB where the system grants them: what weights lie in.
+    Huge,
+}
+
+/// How many independent sums run side by side: more than latency × throughput of any instruction
+/// here, and few enough for sixteen registers.
+pub(crate) const CHAINS: usize = 12;
+/// How often each sum is added to in one piece: some tens of microseconds.
+const STEPS: usize = 10_000;
+/// How many pieces one measurement has for each thread, so that one that wakes late costs little.
+const PIECES_PER_THREAD: usize = 16;
+
+/// Memory far beyond the caches.
+const MEMORY_BYTES: usize = 512 << 20;
+/// What one measurement reads: little enough to go undisturbed, each another part of the whole.
+const WINDOW_BYTES: usize = 64 << 20;
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Multiply-adds of 8-bit integers a second, on all threads of a pool.
+///
+/// What the pool's instruction set has for them, as the kernels use it, without loads and scales.
+pub fn int8_products_per_second(pool: &Pool) -> f64 {
+    products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::int8_products(STEPS)))
+}
+
+/// Multiply-adds of 32-bit floats a second, on all threads of a pool.
+pub fn float_products_per_second(pool: &Pool) -> f64 {
+    products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::float_products(STEPS)))
+}
+
+/// Bytes a second of reading memory far larger than the caches, on all threads of a pool.
+///
+/// Errors: half a gigabyte is not there.
+pub fn read_bytes_per_second(pool: &Pool, pages: PageSize) -> Result<f64, AllocError> {
+    let mut memory = match pages {
+        PageSize::Small => Memory::zeroed_in_small_pages(MEMORY_BYTES)?,
+        PageSize::Huge => Memory::zeroed(MEMORY_BYTES)?,
+    };
+    memory.fill(1);
+    let mut windows = memory.chunks_exact(WINDOW_BYTES).cycle();
+    let seconds = shortest_seconds(|| {
+        let window = windows.next().expect("the windows go round");
+        pool.run(WINDOW_BYTES / PIECE_BYTES, &|piece| {
+            let bytes = &window[piece * PIECE_BYTES..][..PIECE_BYTES];
+            dispatch!(pool.isa(), ceilings::read(bytes));
+        });
+    });
+    Ok(WINDOW_BYTES as f64 / seconds)
+}
+
+fn products_per_second(pool: &Pool, work: &(dyn Fn() -> usize + Sync)) -> f64 {
+    let pieces = pool.threads() * PIECES_PER_THREAD;
+    let products = work() * pieces;
+    let seconds = shortest_seconds(|| {
+        pool.run(pieces, &|_| {
+            work();
+        });
+    });
+    products as f64 / seconds
+}
+
+/// The shortest of many runs: what the machine can do when nobody disturbs it.
+fn shortest_seconds(mut work: impl FnMut()) -> f64 {
+    const LEAST_RUNS: usize = 5;
+    const AT_LEAST: Duration = Duration::from_millis(400);
+    work();
+    let begun = Instant::now();
+    let mut shortest = f64::INFINITY;
+    let mut runs = 0;
+    while runs < LEAST_RUNS || begun.elapsed() < AT_LEAST {
+        let start = Instant::now();
+        work();
+        shortest = shortest.min(start.elapsed().as_secs_f64());
+        runs += 1;
+    }
+    shortest
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::isa::Isa;
+
+    #[test]
+    fn every_instruction_set_says_how_many_products_it_made() {
+        for isa in Isa::available() {
+            for products in [
+                dispatch!(isa, ceilings::int8_products(3)),
+                dispatch!(isa, ceilings::float_products(3)),
+            ] {
+                assert!(products.is_multiple_of(3 * CHAINS) && products > 0, "{isa:?}");
+            }
+            dispatch!(isa, ceilings::read(&[1; 5000]));
+        }
+    }
+
+    #[test]
+    fn ceilings_are_measured_on_all_threads() {
+        let pool = Pool::new(Isa::best(), NonZeroUsize::new(2).expect("two"));
+        let products = products_per_second(&pool, &|| 7);
+        assert!(products.is_finite() && products > 0.0);
+    }
+}
