@@ -1,4 +1,4 @@
-//! A [side](super::side) as the bench sees it: a process that is told what to compute.
+//! A side as the bench sees it: a process that is told what to compute.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
