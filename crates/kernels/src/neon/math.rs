@@ -122,7 +122,7 @@ pub(super) fn load_part<const INDEX: usize, T: Number>(numbers: &[T; LANES]) -> 
             let bits = unsafe { vld1_u16(bits.as_ptr()) };
             vreinterpretq_f32_u32(vshll_n_u16::<16>(bits))
         }
-        NumberLanes::I8(lanes) => vcvtq_f32_s32(load_signed_integers(&parts(lanes)[INDEX])),
+        NumberLanes::I8(lanes) => vcvtq_f32_s32(load_signed_integers(parts(lanes)[INDEX])),
     }
 }
 
