@@ -41,8 +41,9 @@ export default defineConfig({
           name: 'browser',
           include: ['tests-browser/**/*.test.ts'],
           globalSetup: 'tests-browser/setup/build.ts',
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          // As above. Every wait within a test has a shorter limit of its own.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           maxWorkers: 2,
         },
       },
