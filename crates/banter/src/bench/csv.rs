@@ -30,7 +30,7 @@ fn write_run(text: &mut String, report: &Report, is_new: bool) -> std::fmt::Resu
         let peak = side
             .peak_memory_bytes
             .map_or(String::new(), |bytes| format!(", peak memory {bytes} B"));
-        let (about, load) = (&side.ready.about, side.load_seconds);
+        let (about, load) = (&side.ready.about, side.ready.load_seconds);
         writeln!(text, "# {}: {about}, loaded in {load:.2} s{peak}", side.engine.name())?;
     }
     let limits = &report.limits;

@@ -23,7 +23,7 @@ const REFERENCE: [(Task, f64); 4] = [
     (Task::Generate { sequences: 8, cached: 128, tokens: 64 }, 47.0),
     (Task::Generate { sequences: 16, cached: 128, tokens: 64 }, 63.0),
 ];
-const REFERENCE_MODEL: (&str, &str) = ("qwen2.5-1.5b of random weights", "Q4_0");
+const REFERENCE_MODEL: (&str, &str) = ("qwen2.5-1.5b of random weights", "Q4_0 + Q6_K");
 const REFERENCE_ISA: &str = "avx512-vnni";
 
 /// What keeps the other side from being compared with, or nothing.

@@ -9,7 +9,7 @@ use super::task::{Done, Engine, Ready, Task};
 /// A conversation's next message: so many tokens behind so many cached ones.
 const TURN: Task = Task::Prompt { cached: 2000, tokens: 32 };
 /// What each of several streams has behind it.
-const STREAM_CACHED: usize = 128;
+pub const STREAM_CACHED: usize = 128;
 
 /// Everything that was measured.
 pub struct Measured {
@@ -22,7 +22,6 @@ pub struct Measured {
 pub struct SideFacts {
     pub engine: Engine,
     pub ready: Ready,
-    pub load_seconds: f64,
     pub peak_memory_bytes: Option<u64>,
 }
 
@@ -108,12 +107,7 @@ fn median(mut runs: Vec<Done>) -> Done {
 
 fn facts(side: &SideProcess, index: usize, figures: &[Figure]) -> SideFacts {
     let peaks = figures.iter().filter_map(|figure| figure.done[index].peak_memory_bytes);
-    SideFacts {
-        engine: side.engine(),
-        ready: side.ready().clone(),
-        load_seconds: side.ready().load_seconds,
-        peak_memory_bytes: peaks.max(),
-    }
+    SideFacts { engine: side.engine(), ready: side.ready().clone(), peak_memory_bytes: peaks.max() }
 }
 
 impl Task {

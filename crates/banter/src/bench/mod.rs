@@ -24,9 +24,6 @@ mod report;
 mod side;
 mod task;
 
-use std::io::Write;
-use std::path::Path;
-
 use anyhow::Context;
 use banter_engine::measure::limits;
 use clap::{ArgMatches, Command};
@@ -68,11 +65,7 @@ fn measure(options: &BenchOptions) -> anyhow::Result<()> {
         csv::append(path, &report).with_context(|| path.display().to_string())?;
     }
     if let Some(path) = &options.plot {
-        write(path, &plot::svg(&report)).with_context(|| path.display().to_string())?;
+        std::fs::write(path, plot::svg(&report)).with_context(|| path.display().to_string())?;
     }
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    std::fs::File::create(path)?.write_all(text.as_bytes())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::figures::STREAM_CACHED;
 use super::report::{Report, Row};
 use super::task::Task;
 
@@ -21,7 +22,7 @@ struct Line {
 pub fn svg(report: &Report) -> String {
     let streams = |row: &Row| match row.task {
         Task::Generate { sequences, cached, .. } if report.options.streams.contains(&sequences) => {
-            (cached == 128).then_some(sequences)
+            (cached == STREAM_CACHED).then_some(sequences)
         }
         _ => None,
     };

@@ -75,7 +75,7 @@ impl Report {
         let objection = objection(&measured, best_isa);
         let ours = &measured.sides[0].ready;
         let counts = ours.workload.expect("our engine knows its workload");
-        let products = match ours.weight_types.contains('Q') {
+        let products = match counts.is_quantised {
             true => limits.int8_products,
             false => limits.float_products,
         };
@@ -122,7 +122,7 @@ impl Report {
         )?;
         for side in &self.sides {
             let peak = side.peak_memory_bytes.map_or("?".to_string(), show_bytes);
-            let (about, load) = (&side.ready.about, side.load_seconds);
+            let (about, load) = (&side.ready.about, side.ready.load_seconds);
             writeln!(
                 text,
                 "{:<10} loaded in {load:.2} s, peak memory {peak} · {about}",
@@ -145,7 +145,7 @@ impl Report {
             json!({
                 "engine": side.engine.name(),
                 "about": side.ready.about,
-                "load_seconds": side.load_seconds,
+                "load_seconds": side.ready.load_seconds,
                 "peak_memory_bytes": side.peak_memory_bytes,
             })
         };
@@ -231,7 +231,7 @@ impl Row {
 /// The least time a task could take, with so many products and bytes a second, and what it would
 /// wait for.
 fn least_seconds(task: Task, counts: &Counts, products: f64, bytes: f64) -> (f64, Limit) {
-    let Counts { token_products, head_products, weight_bytes, position_bytes } = *counts;
+    let Counts { token_products, head_products, weight_bytes, position_bytes, .. } = *counts;
     let tokens = task.tokens() as u64;
     let (heads, steps, positions) = match task {
         // Keys and values of a prompt are read many times from caches, or once.
@@ -254,6 +254,7 @@ mod tests {
     const COUNTS: Counts = Counts {
         token_products: 1_000_000,
         head_products: 500_000,
+        is_quantised: true,
         weight_bytes: 1_000_000,
         position_bytes: 1_000,
     };

@@ -71,6 +71,7 @@ pub struct Ready {
 pub struct Counts {
     pub token_products: u64,
     pub head_products: u64,
+    pub is_quantised: bool,
     pub weight_bytes: u64,
     pub position_bytes: u64,
 }

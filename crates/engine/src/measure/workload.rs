@@ -13,6 +13,8 @@ pub struct Workload {
     pub token_products: u64,
     /// More of them for a token that is sampled.
     pub head_products: u64,
+    /// Whether the layers' products are made of 8-bit integers.
+    pub is_quantised: bool,
     /// Bytes of weights that a step reads, as the file stores them.
     pub weight_bytes: u64,
     /// Bytes of keys and values that a token reads for each position before it.
@@ -33,6 +35,7 @@ impl Workload {
         Workload {
             token_products: layers().map(products).sum(),
             head_products: products(head),
+            is_quantised: layers().any(|name| tensor(name).kind.is_quantised()),
             weight_bytes: layers().chain([head]).map(|name| tensor(name).bytes()).sum(),
             position_bytes: (Runner::block_bytes(config, kv_type) / BLOCK_TOKENS) as u64,
         }
