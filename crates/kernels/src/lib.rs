@@ -11,6 +11,7 @@
 //! - [`elementwise`] and [`mod@rope`]: everything that works on one row of activations.
 //! - [`kv`] and [`attention`]: pages of keys and values, and attention over them.
 //! - [`ceilings`]: what the machine can do at most, to measure by.
+//! - `strips`: a tile cut into strips, where registers are few.
 //! - `scalar`, then `avx2`, `avx_vnni`, `avx512` and `neon`: the inner loops, the same file names in each.
 //!
 //! Two rules hold everywhere. Every output element is summed in one fixed order, so no result
@@ -46,6 +47,8 @@ mod neon;
 mod numbers;
 mod packing;
 mod scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod strips;
 
 pub use attention::{Attend, Workspace, attend};
 pub use blocks::{BlockType, dequantise, quantise};

@@ -6,10 +6,10 @@ use std::ops::Range;
 use super::math::{
     HALF, exp, halves, halves_mut, load, load_half, load_some, mask, store, store_some, sum_lanes,
 };
-use super::tiles::{MOST, with_widths};
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
 use crate::numbers::Number;
+use crate::strips::with_widths;
 use crate::{LANES, Lanes};
 
 #[target_feature(enable = "avx2,fma,f16c")]

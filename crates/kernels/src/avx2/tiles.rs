@@ -13,27 +13,8 @@ use super::math::{
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
 use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideCodes, WideScales};
+use crate::strips::with_widths;
 use crate::{LANES, Lanes};
-
-/// The most tokens or queries that go together.
-pub(crate) const MOST: usize = 4;
-
-/// Calls the kernel once for every strip of up to [`MOST`], with the strip's width as its constant
-/// and the strip's start as its last argument.
-macro_rules! with_widths {
-    ($width:expr, $kernel:ident ( $($argument:expr),* )) => {
-        let width = $width;
-        for start in (0..width).step_by(MOST) {
-            match MOST.min(width - start) {
-                1 => $kernel::<1, _>($($argument),*, start),
-                2 => $kernel::<2, _>($($argument),*, start),
-                3 => $kernel::<3, _>($($argument),*, start),
-                _ => $kernel::<4, _>($($argument),*, start),
-            }
-        }
-    };
-}
-pub(crate) use with_widths;
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {

@@ -33,10 +33,11 @@ macro_rules! vnni_tiles {
 
             use crate::Lanes;
             use crate::avx2::math::{halves_mut, store};
-            use crate::avx2::tiles::{Block, MOST, block_kernels, load_all, quads_of, with_widths};
+            use crate::avx2::tiles::{Block, block_kernels, load_all, quads_of};
             pub(crate) use crate::avx2::tiles::{floats, widen};
             use crate::input_block::InputBlock;
             use crate::packing::{Format, Quantised};
+            use crate::strips::with_widths;
 
             block_kernels!($features, group_sums);
 

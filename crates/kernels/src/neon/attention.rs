@@ -7,10 +7,10 @@ use super::math::{
     PART, PARTS, exp, greater, load, load_part, load_some, mask, parts, parts_mut, store,
     store_some, sum_lanes,
 };
-use super::tiles::{MOST, with_widths};
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
 use crate::numbers::Number;
+use crate::strips::with_widths;
 use crate::{LANES, Lanes};
 
 #[target_feature(enable = "neon,dotprod")]

@@ -1,0 +1,21 @@
+//! Strips of a tile, for instruction sets on which four tokens' sums fill the registers.
+
+/// The most tokens or queries that go together.
+pub(crate) const MOST: usize = 4;
+
+/// Calls the kernel once for every strip of up to [`MOST`], with the strip's width as its constant
+/// and the strip's start as its last argument.
+macro_rules! with_widths {
+    ($width:expr, $kernel:ident ( $($argument:expr),* )) => {
+        let width = $width;
+        for start in (0..width).step_by($crate::strips::MOST) {
+            match $crate::strips::MOST.min(width - start) {
+                1 => $kernel::<1, _>($($argument),*, start),
+                2 => $kernel::<2, _>($($argument),*, start),
+                3 => $kernel::<3, _>($($argument),*, start),
+                _ => $kernel::<4, _>($($argument),*, start),
+            }
+        }
+    };
+}
+pub(crate) use with_widths;
