@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use banter_engine::model_file::Quant;
 use banter_engine::{Isa, KvType};
 use banter_remote::Address;
 use banter_remote::engine::{KINDS, Kind};
@@ -94,6 +95,8 @@ pub struct EngineOptions {
     pub context_tokens: Option<usize>,
     /// Memory for cached keys and values in bytes.
     pub kv_memory_bytes: Option<u64>,
+    /// What float weights become as they are loaded.
+    pub quant: Option<Quant>,
     /// How keys and values are kept.
     pub kv_type: KvType,
     /// Threads that compute.
@@ -187,12 +190,13 @@ fn model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
 }
 
 /// What has no meaning where another engine computes.
-const OF_OUR_ENGINE: [&str; 10] = [
+const OF_OUR_ENGINE: [&str; 11] = [
     "model",
     "yes",
     "max-models-disk",
     "ctx",
     "kv-memory",
+    "quant",
     "kv-type",
     "threads",
     "isa",
@@ -255,12 +259,14 @@ pub fn models_dir(options: &Options) -> Result<PathBuf, OptionError> {
 fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
     let kv_types = KvType::ALL.map(KvType::name).join(", ");
     let kv_type = optional(options, "kv-type", &format!("one of {kv_types}"), KvType::named)?;
+    let quants = Quant::ALL.map(Quant::name).join(", ");
     let seconds = optional(options, "queue-timeout", "seconds from 1 to 86400", |text| {
         text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
     })?;
     Ok(EngineOptions {
         context_tokens: number(options, "ctx", 32, 1 << 24)?.map(|tokens| tokens as usize),
         kv_memory_bytes: bytes(options, "kv-memory", 1 << 20, 1 << 46)?,
+        quant: optional(options, "quant", &format!("one of {quants}"), Quant::named)?,
         kv_type: kv_type.unwrap_or(KvType::F16),
         threads: number(options, "threads", 1, 1024)?
             .and_then(|threads| NonZeroUsize::new(threads as usize)),

@@ -12,6 +12,7 @@ pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<Eng
     let options = &config.engine;
     Ok(EngineConfig {
         context_tokens: options.context_tokens,
+        quant: options.quant,
         kv_type: options.kv_type,
         kv_memory_bytes: options.kv_memory_bytes,
         threads: options.threads,

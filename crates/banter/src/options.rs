@@ -91,6 +91,11 @@ pub const SERVE: &[OptionRow] = &[
         "Memory for cached keys and values, as 4GiB or 512MiB [default: a quarter of what is free]",
     ),
     row(
+        "quant",
+        Takes::One("TYPE"),
+        "What float weights become as they are loaded: q8_0 or q4_0; f32 makes floats of all [default: as stored]",
+    ),
+    row(
         "kv-type",
         Takes::One("TYPE"),
         "How keys and values are kept: f16, f32 or q8_0 [default: f16]",

@@ -8,7 +8,6 @@
 //! Reading order:
 //! - [`ModelSpec`] and [`make_model`] below.
 //! - `shapes`: the hyper-parameters of the published models.
-//! - `type_choice`: which tensor gets which type.
 //! - `weights`: random blocks.
 //! - `tokens`: the vocabulary.
 //! - `gguf_writer`: the file itself.
@@ -16,7 +15,6 @@
 mod gguf_writer;
 mod shapes;
 mod tokens;
-mod type_choice;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -26,13 +24,14 @@ use std::path::{Path, PathBuf};
 
 use banter_kernels::blocks::BlockType;
 
-use crate::model_file::{LayerTensor, ModelConfig, TensorName};
+use crate::model_file::gguf::type_id;
+use crate::model_file::{LayerTensor, ModelConfig, TensorName, choose_type};
 use gguf_writer::{GgufWriter, TensorEntry};
 use tokens::MadeVocabulary;
 use weights::Weights;
 
+pub use crate::model_file::WeightMix;
 pub use shapes::{SHAPE_NAMES, named_shape};
-pub use type_choice::WeightMix;
 
 /// What model to make.
 #[derive(Clone, Debug)]
@@ -135,9 +134,19 @@ struct ChosenTensor {
 }
 
 fn choose_types(spec: &ModelSpec) -> Result<Vec<ChosenTensor>, MakeModelError> {
+    let kind = spec.weights.base();
+    if type_id(kind).is_none() {
+        return Err(MakeModelError::NoGgufType { kind });
+    }
     let choose = |name: TensorName| {
-        let choice = type_choice::choose(name, &spec.shape, spec.weights)?;
         let shape = name.shape(&spec.shape);
+        let choice = choose_type(name, &spec.shape, spec.weights).ok_or_else(|| {
+            MakeModelError::RowsNotWholeBlocks {
+                tensor: name.gguf_name(),
+                kind: spec.weights.base(),
+                depth: shape.depth,
+            }
+        })?;
         let entry = TensorEntry {
             name: name.gguf_name(),
             kind: choice.kind,

@@ -1,20 +1,20 @@
 //! A side as the bench sees it: a process that is told what to compute.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 
-use super::options::BenchOptions;
+use super::options::ModelOptions;
 use super::side;
-use super::task::{Done, Engine, Ready, Task};
+use super::task::{Done, Engine, LogitsRows, Ready, Request, Task};
 
 /// A process with a model loaded. Dropping it ends it.
 pub struct SideProcess {
     engine: Engine,
     ready: Ready,
     child: Child,
-    tasks: Option<ChildStdin>,
+    requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
@@ -25,25 +25,27 @@ impl SideProcess {
     /// Errors: it could not be started, or ended without a word; it has said why on standard error.
     pub fn start(
         engine: Engine,
-        options: &BenchOptions,
+        model: &ModelOptions,
         sequences: usize,
         context_tokens: usize,
     ) -> anyhow::Result<SideProcess> {
         let program = std::env::current_exe().context("find this program")?;
         let mut child = Command::new(program)
             .args(["bench", side::NAME, "--model"])
-            .arg(&options.model)
-            .args(["--threads", &options.threads.to_string(), "--isa", options.isa.name()])
-            .args(["--kv-type", options.kv_type.name(), engine.name()])
+            .arg(&model.path)
+            .args(["--threads", &model.threads.to_string(), "--isa", model.isa.name()])
+            .args(["--kv-type", model.kv_type.name()])
+            .args(model.quant.iter().flat_map(|quant| ["--quant", quant.name()]))
+            .arg(engine.name())
             .args([sequences.to_string(), context_tokens.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("start a process to measure in")?;
-        let tasks = child.stdin.take();
+        let requests = child.stdin.take();
         let mut answers = BufReader::new(child.stdout.take().expect("its output was piped"));
         let ready = answer(&mut answers, engine)?;
-        Ok(SideProcess { engine, ready, child, tasks, answers })
+        Ok(SideProcess { engine, ready, child, requests, answers })
     }
 
     pub fn engine(&self) -> Engine {
@@ -56,17 +58,41 @@ impl SideProcess {
 
     /// Computes something and says how long it took.
     pub fn run(&mut self, task: Task) -> anyhow::Result<Done> {
-        let tasks = self.tasks.as_mut().expect("taken only by drop");
-        writeln!(tasks, "{}", serde_json::to_string(&task)?)?;
-        tasks.flush()?;
+        self.ask(&Request::Time(task))?;
         answer(&mut self.answers, self.engine)
+    }
+
+    /// Computes tokens from position 0 on, and hands out the logits after each.
+    pub fn logits(
+        &mut self,
+        tokens: &[u32],
+        mut each: impl FnMut(usize, &[f32]),
+    ) -> anyhow::Result<()> {
+        self.ask(&Request::Logits { tokens: tokens.to_vec() })?;
+        let LogitsRows { width } = answer(&mut self.answers, self.engine)?;
+        let mut bytes = vec![0; width * size_of::<f32>()];
+        let mut logits = vec![0.0; width];
+        for position in 0..tokens.len() {
+            self.answers.read_exact(&mut bytes).context(self.engine.name())?;
+            for (logit, bytes) in logits.iter_mut().zip(bytes.as_chunks().0) {
+                *logit = f32::from_le_bytes(*bytes);
+            }
+            each(position, &logits);
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, request: &Request) -> anyhow::Result<()> {
+        let requests = self.requests.as_mut().expect("taken only by drop");
+        writeln!(requests, "{}", serde_json::to_string(request)?)?;
+        Ok(requests.flush()?)
     }
 }
 
 impl Drop for SideProcess {
     fn drop(&mut self) {
         // It ends by itself when there are no more tasks; nothing is owed to it if it does not.
-        self.tasks = None;
+        self.requests = None;
         let _ = self.child.wait();
     }
 }

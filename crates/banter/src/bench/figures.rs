@@ -43,12 +43,13 @@ struct Group {
 ///
 /// Errors: a side could not be started, or failed.
 pub fn measure(options: &BenchOptions) -> anyhow::Result<Measured> {
-    let file = ModelFile::open(&ModelSource::Path(options.model.clone()))?;
+    let file = ModelFile::open(&ModelSource::Path(options.model.path.clone()))?;
     let mut measured = Measured { sides: Vec::new(), figures: Vec::new() };
     for group in groups(options, file.config().trained_context) {
         let engines = [Engine::Banter].into_iter().chain(options.against);
-        let start =
-            |engine| SideProcess::start(engine, options, group.sequences, group.context_tokens);
+        let start = |engine| {
+            SideProcess::start(engine, &options.model, group.sequences, group.context_tokens)
+        };
         let mut sides = engines.map(start).collect::<anyhow::Result<Vec<_>>>()?;
         for &task in &group.tasks {
             measured.figures.push(run(&mut sides, task, options.repetitions)?);

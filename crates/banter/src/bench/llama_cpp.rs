@@ -28,10 +28,11 @@ pub fn with_side(
     let started = Instant::now();
     let mut backend = LlamaBackend::init()?;
     backend.void_logs();
-    let model = LlamaModel::load_from_file(&backend, &options.model, &LlamaModelParams::default())
-        .with_context(|| format!("llama.cpp: {}", options.model.display()))?;
-    let threads = i32::try_from(options.threads.get())?;
-    let kv_type = match options.kv_type {
+    let model =
+        LlamaModel::load_from_file(&backend, &options.model.path, &LlamaModelParams::default())
+            .with_context(|| format!("llama.cpp: {}", options.model.path.display()))?;
+    let threads = i32::try_from(options.model.threads.get())?;
+    let kv_type = match options.model.kv_type {
         KvType::F16 => KvCacheType::F16,
         KvType::F32 => KvCacheType::F32,
         KvType::Q8_0 => KvCacheType::Q8_0,
@@ -97,6 +98,31 @@ impl Side for LlamaCpp<'_> {
                 Ok(started.elapsed())
             }
         }
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.vocabulary as usize
+    }
+
+    fn logits(
+        &mut self,
+        tokens: &[u32],
+        each: &mut dyn FnMut(&[f32]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.hold(0, 0)?;
+        for (index, tokens) in tokens.chunks(STEP_TOKENS).enumerate() {
+            self.batch.clear();
+            for (position, &token) in (index * STEP_TOKENS..).zip(tokens) {
+                let token = LlamaToken(i32::try_from(token)?);
+                self.batch.add(token, i32::try_from(position)?, &[0], true)?;
+            }
+            self.context.decode(&mut self.batch)?;
+            for token in 0..tokens.len() {
+                each(self.context.get_logits_ith(i32::try_from(token)?))?;
+            }
+            self.held[0] += tokens.len();
+        }
+        Ok(())
     }
 
     fn profile(&mut self) -> Vec<(String, f64)> {

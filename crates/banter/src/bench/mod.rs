@@ -1,6 +1,7 @@
 //! `banter bench`: measuring the engine, and models of random weights to measure on.
 //!
 //! Reading order:
+//! - [`accuracy`]: `banter bench accuracy`, how far logits are from those of floats.
 //! - [`make_model`]: `banter bench make-model`, a file of a real shape in any type.
 //! - [`options`]: what `banter bench -m FILE` is asked.
 //! - [`task`]: the words between the bench and the processes that compute.
@@ -11,6 +12,7 @@
 //! - [`report`], [`csv`], [`plot`]: what is printed and written.
 //! - `llama_cpp` (feature `llama-cpp`): llama.cpp as a side.
 
+mod accuracy;
 mod child;
 mod csv;
 mod fairness;
@@ -37,6 +39,7 @@ pub fn command() -> Command {
         .about("Measures the engine on this machine")
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
+        .subcommand(accuracy::command())
         .subcommand(make_model::command())
         .subcommand(side::command())
 }
@@ -44,6 +47,7 @@ pub fn command() -> Command {
 /// Runs what the command line asks for.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
+        Some(("accuracy", matches)) => accuracy::run(matches),
         Some(("make-model", matches)) => make_model::run(matches),
         Some((side::NAME, matches)) => side::run(matches),
         _ => measure(&BenchOptions::from_matches(matches)?),
@@ -52,9 +56,9 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 
 fn measure(options: &BenchOptions) -> anyhow::Result<()> {
     // Nothing else computes while the machine's limits are measured, before and after.
-    let before = limits(options.isa, options.threads)?;
+    let before = limits(options.model.isa, options.model.threads)?;
     let measured = figures::measure(options)?;
-    let after = limits(options.isa, options.threads)?;
+    let after = limits(options.model.isa, options.model.threads)?;
     let report = Report::new(options, measured, [before, after]);
     if options.json {
         println!("{:#}", report.json());

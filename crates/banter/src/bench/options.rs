@@ -4,18 +4,27 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use banter_engine::model_file::Quant;
 use banter_engine::{Isa, KvType};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::task::Engine;
 
+/// Which model is loaded, and how.
+#[derive(Clone, Debug)]
+pub struct ModelOptions {
+    pub path: PathBuf,
+    pub threads: NonZeroUsize,
+    pub isa: Isa,
+    /// Types that our engine gives matrices.
+    pub quant: Option<Quant>,
+    pub kv_type: KvType,
+}
+
 /// The checked options.
 #[derive(Clone, Debug)]
 pub struct BenchOptions {
-    pub model: PathBuf,
-    pub threads: NonZeroUsize,
-    pub isa: Isa,
-    pub kv_type: KvType,
+    pub model: ModelOptions,
     pub prompt_tokens: usize,
     pub generate_tokens: usize,
     pub repetitions: usize,
@@ -51,10 +60,12 @@ pub fn arguments(command: Command) -> Command {
         .arg(number("generate", 'n', "64", "Tokens to generate after it"))
         .arg(number("repeat", 'r', "5", "Repetitions; medians are printed"))
         .arg(list("streams", "1,2,4,8,16", "Answers at once, each measured"))
-        .arg(list("depths", "", "Cached tokens before generation, each measured, such as 8192,32768"))
-        .arg(Arg::new("against").long("against").value_name("ENGINE").help(
-            "Another engine on the same file, taking turns: llama.cpp (built with --features llama-cpp)",
+        .arg(list(
+            "depths",
+            "",
+            "Cached tokens before generation, each measured, such as 8192,32768",
         ))
+        .arg(against_argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print one JSON object"))
         .arg(path("csv", "Append the figures to a file"))
         .arg(path("plot", "Draw speed by streams and by cached tokens as SVG"))
@@ -87,6 +98,12 @@ pub fn model_arguments(command: Command) -> Command {
                 .help("Instruction set of banter [default: the best here]"),
         )
         .arg(
+            Arg::new("quant")
+                .long("quant")
+                .value_name("TYPE")
+                .help(format!("What weights become as banter loads them: {}", quants())),
+        )
+        .arg(
             Arg::new("kv-type")
                 .long("kv-type")
                 .default_value("f16")
@@ -102,31 +119,61 @@ impl BenchOptions {
     pub fn from_matches(matches: &ArgMatches) -> anyhow::Result<BenchOptions> {
         let count = |name| usize::from(*matches.get_one::<u16>(name).expect("it has a default"));
         let path = |name| matches.get_one::<PathBuf>(name).cloned();
-        let against = matches.get_one::<String>("against").map(|name| Engine::other(name));
-        let options = BenchOptions {
-            model: path("model").expect("a required option"),
-            threads: threads(matches)?,
-            isa: isa(matches)?,
-            kv_type: kv_type(matches)?,
+        let model = ModelOptions::from_matches(matches)?;
+        Ok(BenchOptions {
+            against: against(matches, &model)?,
+            model,
             prompt_tokens: count("prompt"),
             generate_tokens: count("generate"),
             repetitions: count("repeat"),
             streams: counts(matches, "streams", 256)?,
             depths: counts(matches, "depths", 1 << 20)?,
-            against: against.transpose()?,
             json: matches.get_flag("json"),
             csv: path("csv"),
             plot: path("plot"),
-        };
-        if options.against.is_some() && options.model.is_dir() {
-            bail!("--against: expected a GGUF file that both read, found a folder");
-        }
-        Ok(options)
+        })
     }
 }
 
+impl ModelOptions {
+    /// Checks what the command line says.
+    ///
+    /// Errors: a value that means nothing, named.
+    pub fn from_matches(matches: &ArgMatches) -> anyhow::Result<ModelOptions> {
+        Ok(ModelOptions {
+            path: matches.get_one::<PathBuf>("model").expect("a required option").clone(),
+            threads: threads(matches)?,
+            isa: isa(matches)?,
+            quant: quant(matches)?,
+            kv_type: kv_type(matches)?,
+        })
+    }
+}
+
+/// The engine to compare with, if one was asked for.
+///
+/// Errors: it is not known, or cannot read the same weights.
+pub fn against(matches: &ArgMatches, model: &ModelOptions) -> anyhow::Result<Option<Engine>> {
+    let Some(name) = matches.get_one::<String>("against") else { return Ok(None) };
+    let engine = Engine::other(name)?;
+    if model.path.is_dir() {
+        bail!("--against: expected a GGUF file that both read, found a folder");
+    }
+    if model.quant.is_some() {
+        bail!("--against: expected weights as they are stored, which both read, found --quant");
+    }
+    Ok(Some(engine))
+}
+
+/// The option that [`against`] reads.
+pub fn against_argument() -> Arg {
+    Arg::new("against").long("against").value_name("ENGINE").help(
+        "Another engine on the same file, taking turns: llama.cpp (built with --features llama-cpp)",
+    )
+}
+
 /// Threads that compute: as asked, or one for each core.
-pub fn threads(matches: &ArgMatches) -> anyhow::Result<NonZeroUsize> {
+fn threads(matches: &ArgMatches) -> anyhow::Result<NonZeroUsize> {
     match matches.get_one::<NonZeroUsize>("threads") {
         Some(&threads) => Ok(threads),
         None => std::thread::available_parallelism().context("count the cores"),
@@ -134,7 +181,7 @@ pub fn threads(matches: &ArgMatches) -> anyhow::Result<NonZeroUsize> {
 }
 
 /// The instruction set: as asked, or the best.
-pub fn isa(matches: &ArgMatches) -> anyhow::Result<Isa> {
+fn isa(matches: &ArgMatches) -> anyhow::Result<Isa> {
     match matches.get_one::<String>("isa") {
         Some(name) => Isa::named(name).context("--isa"),
         None => Ok(Isa::best()),
@@ -142,10 +189,23 @@ pub fn isa(matches: &ArgMatches) -> anyhow::Result<Isa> {
 }
 
 /// What keys and values are rounded to.
-pub fn kv_type(matches: &ArgMatches) -> anyhow::Result<KvType> {
+fn kv_type(matches: &ArgMatches) -> anyhow::Result<KvType> {
     let name = matches.get_one::<String>("kv-type").expect("it has a default");
     KvType::named(name)
         .with_context(|| format!("--kv-type: expected one of {}, found {name:?}", kv_types()))
+}
+
+/// Types that matrices are given.
+fn quant(matches: &ArgMatches) -> anyhow::Result<Option<Quant>> {
+    let Some(name) = matches.get_one::<String>("quant") else { return Ok(None) };
+    let quant = Quant::named(name);
+    quant
+        .map(Some)
+        .with_context(|| format!("--quant: expected one of {}, found {name:?}", quants()))
+}
+
+fn quants() -> String {
+    Quant::ALL.map(Quant::name).join(", ")
 }
 
 fn kv_types() -> String {

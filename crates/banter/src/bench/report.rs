@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::fairness::{objection, other_by_reference};
 use super::figures::{Figure, Measured, SideFacts};
-use super::options::BenchOptions;
+use super::options::{BenchOptions, ModelOptions};
 use super::task::{Counts, Task};
 
 /// Everything that is reported.
@@ -105,7 +105,7 @@ impl Report {
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
         let (ours, Limits { int8_products, float_products, read_bytes, read_bytes_huge }) =
             (&self.sides[0].ready, self.limits);
-        let BenchOptions { threads, isa, kv_type, .. } = &self.options;
+        let ModelOptions { threads, isa, kv_type, .. } = &self.options.model;
         let (isa, kv_type) = (isa.name(), kv_type.name());
         writeln!(
             text,
@@ -152,9 +152,9 @@ impl Report {
         json!({
             "model": self.sides[0].ready.model,
             "weight_types": self.sides[0].ready.weight_types,
-            "isa": self.options.isa.name(),
-            "threads": self.options.threads,
-            "kv_type": self.options.kv_type.name(),
+            "isa": self.options.model.isa.name(),
+            "threads": self.options.model.threads,
+            "kv_type": self.options.model.kv_type.name(),
             "limits": {
                 "int8_products_per_second": self.limits.int8_products,
                 "float_products_per_second": self.limits.float_products,

@@ -3,19 +3,17 @@
 //!
 //! Two engines in one process would share its memory figures and keep each other's threads awake.
 
-use std::io::{BufRead, Write};
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::io::{BufRead, BufWriter, Write};
 use std::time::Duration;
 
 use anyhow::Context;
 use banter_engine::measure::{Bench, Setup};
 use banter_engine::model::Work;
-use banter_engine::{Isa, KvType};
+use banter_engine::text::TokenId;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::options::{isa, kv_type, model_arguments, threads};
-use super::task::{Counts, Done, Engine, Ready, Task};
+use super::options::{ModelOptions, model_arguments};
+use super::task::{Counts, Done, Engine, LogitsRows, Ready, Request, Task};
 
 /// The subcommand's name.
 pub const NAME: &str = "side";
@@ -26,16 +24,21 @@ pub trait Side {
     fn ready(&self) -> Ready;
     /// Computes and returns how long it took, getting ready for it not included.
     fn run(&mut self, task: Task) -> anyhow::Result<Duration>;
+    /// How many logits a token has.
+    fn vocabulary(&self) -> usize;
+    /// Computes tokens from position 0 on, and hands out the logits after each.
+    fn logits(
+        &mut self,
+        tokens: &[u32],
+        each: &mut dyn FnMut(&[f32]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()>;
     /// Seconds by kind of work since the last call.
     fn profile(&mut self) -> Vec<(String, f64)>;
 }
 
 /// What a side is started with.
 pub struct SideOptions {
-    pub model: PathBuf,
-    pub threads: NonZeroUsize,
-    pub isa: Isa,
-    pub kv_type: KvType,
+    pub model: ModelOptions,
     pub sequences: usize,
     pub context_tokens: usize,
 }
@@ -54,10 +57,7 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let count = |name| *matches.get_one::<usize>(name).expect("a required argument");
     let options = SideOptions {
-        model: matches.get_one::<PathBuf>("model").expect("a required option").clone(),
-        threads: threads(matches)?,
-        isa: isa(matches)?,
-        kv_type: kv_type(matches)?,
+        model: ModelOptions::from_matches(matches)?,
         sequences: count("sequences"),
         context_tokens: count("context"),
     };
@@ -71,15 +71,27 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     }
 }
 
-/// Answers tasks on standard input one after another.
+/// Answers requests on standard input one after another.
 pub fn serve(mut side: impl Side) -> anyhow::Result<()> {
     say(&side.ready())?;
     for line in std::io::stdin().lock().lines() {
-        let task: Task = serde_json::from_str(&line?).context("a task")?;
-        side.profile();
-        let seconds = side.run(task)?.as_secs_f64();
-        let (profile, peak_memory_bytes) = (side.profile(), peak_memory_bytes());
-        say(&Done { seconds, peak_memory_bytes, profile })?;
+        match serde_json::from_str(&line?).context("a request")? {
+            Request::Time(task) => {
+                side.profile();
+                let seconds = side.run(task)?.as_secs_f64();
+                let (profile, peak_memory_bytes) = (side.profile(), peak_memory_bytes());
+                say(&Done { seconds, peak_memory_bytes, profile })?;
+            }
+            Request::Logits { tokens } => {
+                say(&LogitsRows { width: side.vocabulary() })?;
+                let mut out = BufWriter::new(std::io::stdout().lock());
+                side.logits(&tokens, &mut |logits| {
+                    let mut values = logits.iter();
+                    Ok(values.try_for_each(|logit| out.write_all(&logit.to_le_bytes()))?)
+                })?;
+                out.flush()?;
+            }
+        }
     }
     Ok(())
 }
@@ -108,15 +120,17 @@ struct Own {
 
 impl Own {
     fn open(options: &SideOptions) -> anyhow::Result<Own> {
+        let ModelOptions { path, threads, isa, quant, kv_type } = &options.model;
         let setup = Setup {
-            isa: options.isa,
-            threads: options.threads,
-            kv_type: options.kv_type,
+            isa: *isa,
+            threads: *threads,
+            quant: *quant,
+            kv_type: *kv_type,
             sequences: options.sequences,
             context_tokens: options.context_tokens,
         };
-        let bench = Bench::open(&options.model, &setup)?;
-        let about = format!("banter {} {}", env!("CARGO_PKG_VERSION"), options.isa.name());
+        let bench = Bench::open(path, &setup)?;
+        let about = format!("banter {} {}", env!("CARGO_PKG_VERSION"), isa.name());
         Ok(Own { bench, about, context_tokens: options.context_tokens, is_filled: false })
     }
 }
@@ -151,6 +165,19 @@ impl Side for Own {
                 self.bench.generate(sequences, cached, tokens)
             }
         })
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.bench.vocabulary()
+    }
+
+    fn logits(
+        &mut self,
+        tokens: &[u32],
+        each: &mut dyn FnMut(&[f32]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let tokens: Vec<TokenId> = tokens.iter().map(|&token| TokenId(token)).collect();
+        self.bench.logits(&tokens, each)
     }
 
     fn profile(&mut self) -> Vec<(String, f64)> {

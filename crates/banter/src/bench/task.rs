@@ -43,12 +43,30 @@ impl Engine {
 
 /// Something to compute and time; tokens are arbitrary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "task", rename_all = "snake_case")]
 pub enum Task {
     /// `tokens` behind `cached` ones, and the logits of the last.
     Prompt { cached: usize, tokens: usize },
     /// `tokens` steps in which each of `sequences` goes one on behind `cached`, with logits.
     Generate { sequences: usize, cached: usize, tokens: usize },
+}
+
+/// What a side is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// To do a task; it answers [`Done`].
+    Time(Task),
+    /// To compute these tokens from position 0 on; it answers [`LogitsRows`], and then the logits
+    /// after each, as 32-bit floats, little-endian.
+    Logits { tokens: Vec<u32> },
+}
+
+/// What a side says before the logits themselves.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LogitsRows {
+    /// How many logits each token has.
+    pub width: usize,
 }
 
 /// What a side says when it has loaded its model.

@@ -51,6 +51,33 @@ fn figures_are_printed_beside_the_limits_and_written_to_files() {
 }
 
 #[test]
+fn accuracy_is_measured_against_floats() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = small_model(folder.path());
+    let measure = |arguments: &[&str]| -> serde_json::Value {
+        let command = ["bench", "accuracy", "-m", &model, "--positions", "40", "--json"];
+        let output = banter(&command).args(arguments).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("one object")
+    };
+    let mean = |report: &serde_json::Value| report["sides"][0]["mean_kld"].as_f64().expect("one");
+    let stored = measure(&[]);
+    assert_eq!(stored["positions"], 40);
+    assert!(stored["weight_types"].as_str().expect("types").contains("Q4_K"), "{stored}");
+    assert!(
+        mean(&stored) > 1e-7 && mean(&stored) < 0.1,
+        "8-bit activations cost a little: {stored}"
+    );
+    let floats = measure(&["--quant", "f32", "--kv-type", "f32"]);
+    assert_eq!(floats["weight_types"], "F32");
+    assert!(mean(&floats) < 1e-9 && floats["sides"][0]["same_first"] == 1.0, "{floats}");
+    let text = folder.path().join("text.txt");
+    std::fs::write(&text, "Hello, hello, hello.").expect("a text");
+    let read = measure(&["--text", text.to_str().expect("a plain path")]);
+    assert!((1..40).contains(&read["positions"].as_u64().expect("a number")), "{read}");
+}
+
+#[test]
 fn what_cannot_be_measured_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = small_model(folder.path());
@@ -58,6 +85,7 @@ fn what_cannot_be_measured_is_named() {
         (["--against", "ollama"], "--against: expected llama.cpp, found \"ollama\""),
         (["--streams", "1,many"], "--streams: expected numbers from 1 to 256, found \"many\""),
         (["--kv-type", "f8"], "--kv-type: expected one of f16, f32, q8_0, found \"f8\""),
+        (["--quant", "q4_k"], "--quant: expected one of q8_0, q4_0, f32, found \"q4_k\""),
         (["--isa", "sse9"], "instruction set sse9: expected one of"),
         (["--prompt", "40000"], "at most the 32768 tokens of training, found 40064"),
     ] {

@@ -7,7 +7,7 @@ use banter_kernels::{Isa, KvType};
 
 use super::memory::MemoryError;
 use crate::model::ModelError;
-use crate::model_file::{MIN_CONTEXT_TOKENS, ModelFileError, ModelSource, SamplingDefaults};
+use crate::model_file::{MIN_CONTEXT_TOKENS, ModelFileError, ModelSource, Quant, SamplingDefaults};
 use crate::scheduler::MIN_PROMPT_ROWS;
 
 /// What an engine is opened with; start from [`EngineConfig::new`].
@@ -18,6 +18,8 @@ pub struct EngineConfig {
     /// Tokens of prompt and answer together; a longer history loses its oldest turns, a longer
     /// message is refused. Without it the model's, at most [`DEFAULT_CONTEXT_TOKENS`].
     pub context_tokens: Option<usize>,
+    /// Types that matrices are given as they are loaded; without it they stay as they are stored.
+    pub quant: Option<Quant>,
     /// What keys and values are rounded to.
     pub kv_type: KvType,
     /// Memory of the cache; at the limit later requests wait. Without it a quarter of the memory
@@ -56,6 +58,7 @@ impl EngineConfig {
         EngineConfig {
             source,
             context_tokens: None,
+            quant: None,
             kv_type: KvType::F16,
             kv_memory_bytes: None,
             threads: None,
@@ -156,7 +159,7 @@ pub struct EngineInfo {
     pub description: Option<String>,
     /// How many parameters it has.
     pub parameters: u64,
-    /// Types of its weight matrices in the file.
+    /// Types of its weight matrices.
     pub weight_types: String,
     /// Memory of the weights.
     pub weight_bytes: u64,

@@ -64,7 +64,7 @@ impl Engine {
     /// Errors: a wrong option or model file.
     pub fn forecast(config: &EngineConfig) -> Result<Forecast, OpenError> {
         config.check()?;
-        let file = ModelFile::open(&config.source)?;
+        let file = ModelFile::open(&config.source)?.with_quant(config.quant);
         let context_tokens = config.context_for(file.config().trained_context)?;
         let runner = super::runner_config(config, context_tokens);
         let description = file.description();

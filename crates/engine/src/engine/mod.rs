@@ -96,7 +96,7 @@ impl Engine {
     ) -> Result<Engine, OpenError> {
         let began = Instant::now();
         config.check()?;
-        let file = ModelFile::open(&config.source)?;
+        let file = ModelFile::open(&config.source)?.with_quant(config.quant);
         let trained_context = file.config().trained_context;
         let context_tokens = config.context_for(trained_context)?;
         let text = Arc::new(file.text()?);

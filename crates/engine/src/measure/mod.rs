@@ -20,11 +20,14 @@ use crate::StopFlag;
 use crate::engine::OpenError;
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};
 use crate::model::{Model, Plan, Profile, Runner, RunnerConfig, Span};
-use crate::model_file::{ModelFile, ModelSource};
+use crate::model_file::{ModelFile, ModelSource, Quant};
 use crate::text::TokenId;
 
 /// Tokens of a prompt computed in one step, as the engine does by default.
 const STEP_TOKENS: usize = 512;
+
+/// Logits of so many tokens are computed in one step: 40 MB with Qwen2.5's vocabulary.
+pub const LOGITS_SPANS: usize = 64;
 
 /// What to compute with, and what there must be room for.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,8 @@ pub struct Setup {
     pub isa: Isa,
     /// Threads to compute with.
     pub threads: NonZeroUsize,
+    /// Types that matrices are given as they are loaded.
+    pub quant: Option<Quant>,
     /// What cached keys and values are rounded to.
     pub kv_type: KvType,
     /// How many sequences there can be at once.
@@ -59,7 +64,8 @@ impl Bench {
     /// Errors: the model cannot be opened, or was trained on shorter contexts.
     pub fn open(path: &Path, setup: &Setup) -> Result<Bench, OpenError> {
         let started = Instant::now();
-        let file = ModelFile::open(&ModelSource::Path(path.to_path_buf()))?;
+        let source = ModelSource::Path(path.to_path_buf());
+        let file = ModelFile::open(&source)?.with_quant(setup.quant);
         let trained_context = file.config().trained_context;
         if setup.context_tokens > trained_context {
             return Err(OpenError::ContextTooLong { trained_context, asked: setup.context_tokens });
@@ -71,7 +77,7 @@ impl Bench {
             kv_type: setup.kv_type,
             block_count: sequence_blocks * setup.sequences,
             max_rows: STEP_TOKENS.max(setup.sequences),
-            max_spans: setup.sequences,
+            max_spans: LOGITS_SPANS.max(setup.sequences),
             context_tokens: setup.context_tokens,
         };
         let blocks = |sequence: usize| {
@@ -143,18 +149,37 @@ impl Bench {
         self.runner.take_profile()
     }
 
+    /// How many logits a token has.
+    pub fn vocabulary(&self) -> usize {
+        self.vocabulary as usize
+    }
+
     /// The logits after each of `tokens`, which follow each other from position 0 on.
     ///
+    /// A step computes up to [`LOGITS_SPANS`] of them, each a span of one token, because spans give
+    /// the logits of their last token only.
+    ///
+    /// Errors: the first of `each`.
     /// Panics if there are more tokens than positions, or one that the vocabulary lacks.
-    pub fn logits(&mut self, tokens: &[TokenId], mut each: impl FnMut(&[f32])) {
+    pub fn logits<E>(
+        &mut self,
+        tokens: &[TokenId],
+        mut each: impl FnMut(&[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let stop = StopFlag::new();
-        for (first_position, token) in tokens.iter().enumerate() {
-            let tokens = std::slice::from_ref(token);
+        for (step, tokens) in tokens.chunks(LOGITS_SPANS).enumerate() {
             let blocks = &self.sequences[0];
-            let span = Span { blocks, first_position, tokens, sample: true, stop: &stop };
-            self.runner.forward(&Plan { spans: &[span] });
-            each(self.runner.logits(0).expect("its logits were asked for"));
+            let span = |(first_position, token)| {
+                let tokens = std::slice::from_ref(token);
+                Span { blocks, first_position, tokens, sample: true, stop: &stop }
+            };
+            let spans: Vec<Span<'_>> = (step * LOGITS_SPANS..).zip(tokens).map(span).collect();
+            self.runner.forward(&Plan { spans: &spans });
+            for span in 0..spans.len() {
+                each(self.runner.logits(span).expect("its logits were asked for"))?;
+            }
         }
+        Ok(())
     }
 
     fn step(&mut self, sequences: usize, first_position: usize, count: usize, sample: bool) {

@@ -16,6 +16,7 @@
 //! - `bytes`: where bytes come from.
 //! - `gguf`: single and split GGUF files.
 //! - `packed`: matrices that GPTQ or AWQ packed into words.
+//! - `type_choice`, `quant`: types that weights are given when they are loaded or made.
 //! - `rows`: reading weights.
 //! - `hugging_face`: folders of `config.json`, safetensors and `tokenizer.json`.
 //! - `parsers`: the parsers by themselves, for fuzzing.
@@ -30,9 +31,11 @@ mod hugging_face;
 mod packed;
 #[doc(hidden)]
 pub mod parsers;
+mod quant;
 mod rows;
 mod sampling;
 mod tensors;
+mod type_choice;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -45,8 +48,11 @@ use bytes::Bytes;
 
 pub use config::{MIN_CONTEXT_TOKENS, ModelConfig};
 pub use error::{Fault, ModelFileError};
+pub use quant::Quant;
 pub use rows::TensorRows;
 pub use tensors::{LayerTensor, TensorInfo, TensorName};
+pub use type_choice::WeightMix;
+pub(crate) use type_choice::choose as choose_type;
 
 /// Where a model is read from.
 #[derive(Clone, Debug)]
@@ -71,11 +77,11 @@ pub struct Description {
     pub licence: Option<String>,
     /// A sentence about the model.
     pub text: Option<String>,
-    /// Types of the weight matrices, most bytes first: `Q4_0 + Q6_K`.
+    /// Types of the weight matrices as they are loaded, most bytes first: `Q4_0 + Q6_K`.
     pub weight_types: String,
     /// How many parameters there are.
     pub parameters: u64,
-    /// How many bytes they take in the file.
+    /// How many bytes they take: in the file, or, where [`Quant`] gave them another type, in that.
     pub weight_bytes: u64,
 }
 
@@ -191,15 +197,15 @@ impl ModelFile {
 
     fn from_checked(checked: Checked) -> ModelFile {
         let tensors = checked.tensors;
-        let infos = tensors.values();
-        let description = Description {
+        let mut description = Description {
             name: checked.about.name,
             licence: checked.about.licence,
             text: checked.about.text,
-            weight_types: weight_types(&tensors),
-            parameters: infos.clone().map(|info| info.rows as u64 * info.depth as u64).sum(),
-            weight_bytes: infos.map(TensorInfo::bytes).sum(),
+            weight_types: String::new(),
+            parameters: tensors.values().map(|info| info.rows as u64 * info.depth as u64).sum(),
+            weight_bytes: 0,
         };
+        description.count_weights(&tensors);
         ModelFile {
             config: checked.config,
             description,
@@ -210,6 +216,13 @@ impl ModelFile {
             tensors,
             parts: checked.parts,
         }
+    }
+}
+
+impl Description {
+    fn count_weights(&mut self, tensors: &HashMap<TensorName, TensorInfo>) {
+        self.weight_types = weight_types(tensors);
+        self.weight_bytes = tensors.values().map(TensorInfo::bytes).sum();
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use banter_kernels::{InputOrder, Pool};
+use banter_kernels::blocks::quantise;
+use banter_kernels::{InputOrder, Pool, dequantise};
 
 use super::packed::Unpacker;
 use super::tensors::{Place, TensorInfo};
@@ -45,9 +46,10 @@ impl ModelFile {
         rows: Range<usize>,
         bytes: &mut [u8],
     ) -> Result<(), ModelFileError> {
-        assert_within(tensor, &rows, bytes);
+        let row_bytes = tensor.stored_row_bytes();
+        assert_within(tensor, &rows, row_bytes, bytes);
         let Place::Rows(region) = &tensor.place else { panic!("{tensor:?} is packed") };
-        let offset = region.offset + (rows.start * tensor.row_bytes()) as u64;
+        let offset = region.offset + (rows.start * row_bytes) as u64;
         let part = &self.parts[region.part];
         part.read_exact_at(offset, bytes).map_err(|fault| fault.in_file(part.name()))
     }
@@ -61,10 +63,28 @@ impl TensorRows<'_> {
     /// Errors: the file became unreadable or shorter since it was opened.
     /// Panics if `rows` reaches past the tensor or `bytes` is not the size of those rows.
     pub fn read(&self, rows: Range<usize>, bytes: &mut [u8]) -> Result<(), ModelFileError> {
+        let TensorInfo { kind, stored, depth, .. } = *self.tensor;
+        if kind == stored {
+            return self.read_stored(rows, bytes);
+        }
+        assert_within(self.tensor, &rows, self.tensor.row_bytes(), bytes);
+        let stored_bytes = self.tensor.stored_row_bytes();
+        let mut stored_rows = vec![0; rows.len() * stored_bytes];
+        self.read_stored(rows, &mut stored_rows)?;
+        let mut values = vec![0.0; depth];
+        let places = bytes.chunks_exact_mut(self.tensor.row_bytes());
+        for (row, place) in stored_rows.chunks_exact(stored_bytes).zip(places) {
+            dequantise(stored, row, &mut values);
+            quantise(kind, &values, place);
+        }
+        Ok(())
+    }
+
+    fn read_stored(&self, rows: Range<usize>, bytes: &mut [u8]) -> Result<(), ModelFileError> {
         let Some(unpacker) = &self.unpacker else {
             return self.file.read_rows(self.tensor, rows, bytes);
         };
-        assert_within(self.tensor, &rows, bytes);
+        assert_within(self.tensor, &rows, self.tensor.stored_row_bytes(), bytes);
         unpacker.write_rows(rows, bytes);
         Ok(())
     }
@@ -75,7 +95,7 @@ impl TensorRows<'_> {
     }
 }
 
-fn assert_within(tensor: &TensorInfo, rows: &Range<usize>, bytes: &[u8]) {
+fn assert_within(tensor: &TensorInfo, rows: &Range<usize>, row_bytes: usize, bytes: &[u8]) {
     assert!(rows.start <= rows.end && rows.end <= tensor.rows, "{rows:?} of {tensor:?}");
-    assert_eq!(bytes.len(), rows.len() * tensor.row_bytes(), "{rows:?} of {tensor:?}");
+    assert_eq!(bytes.len(), rows.len() * row_bytes, "{rows:?} of {tensor:?}");
 }

@@ -187,6 +187,8 @@ impl TensorName {
 pub struct TensorInfo {
     /// The block format its rows are read in; F32, F16 or BF16 for vectors.
     pub kind: BlockType,
+    /// The block format they are stored in: the same, unless [`Quant`](super::Quant) gave another.
+    pub stored: BlockType,
     /// How many rows there are; one for vectors.
     pub rows: usize,
     /// How many values a row has; whole blocks of `kind`.
@@ -226,11 +228,16 @@ impl TensorInfo {
         }
     }
 
-    /// The size of the stored tensor.
+    /// The size of a row as it is stored.
+    pub(super) fn stored_row_bytes(&self) -> usize {
+        self.stored.row_bytes(self.depth).expect("depth was checked when the file was opened")
+    }
+
+    /// The size of the tensor: of the stored one, or of one of the type it is given.
     pub fn bytes(&self) -> u64 {
         match &self.place {
-            Place::Rows(_) => self.rows as u64 * self.row_bytes() as u64,
-            Place::Packed(packed) => packed.bytes,
+            Place::Packed(packed) if self.kind == self.stored => packed.bytes,
+            Place::Packed(_) | Place::Rows(_) => self.rows as u64 * self.row_bytes() as u64,
         }
     }
 }
@@ -391,5 +398,5 @@ fn check_tensor(
         }
         StoredType::Blocks(kind) => kind,
     };
-    Ok(TensorInfo { kind, rows, depth, place: Place::Rows(tensor.region.clone()) })
+    Ok(TensorInfo { kind, stored: kind, rows, depth, place: Place::Rows(tensor.region.clone()) })
 }

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use banter_engine::make_model::{ModelSpec, WeightMix, make_model, named_shape};
+use banter_engine::make_model::{MakeModelError, ModelSpec, WeightMix, make_model, named_shape};
 use banter_engine::model_file::{LayerTensor, ModelConfig, ModelFile, TensorName};
 use banter_kernels::blocks::{BlockType, dequantise};
 
 use super::{TempModel, open_path};
 
-fn small_shape() -> ModelConfig {
+pub(super) fn small_shape() -> ModelConfig {
     ModelConfig {
         layers: 3,
         hidden: 256,
@@ -24,12 +24,12 @@ fn small_shape() -> ModelConfig {
     }
 }
 
-fn spec(shape: ModelConfig, weights: &str) -> ModelSpec {
+pub(super) fn spec(shape: ModelConfig, weights: &str) -> ModelSpec {
     let weights = WeightMix::named(weights).expect("a known mix");
     ModelSpec { name: "Made".to_string(), shape, weights, outliers: false, seed: 7 }
 }
 
-fn make(spec: &ModelSpec) -> (TempModel, ModelFile) {
+pub(super) fn make(spec: &ModelSpec) -> (TempModel, ModelFile) {
     let model = TempModel::new(&[]);
     make_model(spec, &model.path, &mut |_| {}).unwrap_or_else(|error| panic!("{spec:?}: {error}"));
     let file = open_path(&model.path).unwrap_or_else(|error| panic!("{spec:?}: {error}"));
@@ -169,4 +169,14 @@ fn shapes_have_the_parameters_of_the_published_models() {
         let found = shape.layers as u64 * layer + embeddings * rows * hidden + hidden;
         assert_eq!(found, expected, "{name}");
     }
+}
+
+#[test]
+fn a_type_that_no_file_holds_is_refused() {
+    let spec =
+        ModelSpec { weights: WeightMix::Type(BlockType::Int4By128), ..spec(small_shape(), "f16") };
+    let model = TempModel::new(&[]);
+    let error = make_model(&spec, &model.path, &mut |_| {}).expect_err("no GGUF type");
+    assert!(matches!(error, MakeModelError::NoGgufType { .. }));
+    assert_eq!(error.to_string(), "type: expected one of a GGUF file, found Int4_128");
 }

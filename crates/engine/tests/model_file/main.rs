@@ -7,6 +7,7 @@ mod gguf;
 mod hyper_parameters;
 mod made_models;
 mod paths;
+mod quant;
 mod split;
 
 use std::fs;

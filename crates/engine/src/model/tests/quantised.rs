@@ -4,6 +4,7 @@
 //! logits depends on the random model more than on the type.
 
 use super::*;
+use crate::model_file::Quant;
 
 const TOKENS: usize = 24;
 
@@ -47,6 +48,22 @@ fn every_weight_type_is_near_its_dequantised_weights() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// The same weights as floats leave only rounding in `f32`: what accuracy is measured against.
+#[test]
+fn every_weight_type_made_floats_is_its_dequantised_weights() {
+    let sequence = Sequence::new(0, TOKENS);
+    for case in CASES {
+        let stored = model_file(case.weights);
+        let expected = reference::logits(&stored, &sequence.tokens);
+        let file = stored.with_quant(Some(Quant::F32));
+        let mut runner = runner_of(&file, Setting { kv_type: KvType::F32, ..Setting::usual() });
+        run(&mut runner, &[sequence.whole()]);
+        let logits = runner.logits(0).expect("the span was sampled");
+        let error = relative_error(logits, &expected);
+        assert!(error < 5e-6, "{}: {error:.2e}", case.weights);
+    }
 }
 
 pub(super) fn relative_error(logits: &[f32], expected: &[f64]) -> f64 {

@@ -103,7 +103,7 @@ impl Parts<'_, '_> {
             bytes,
         };
         let kind = block_type(packing.bits(), group_len);
-        Ok(TensorInfo { kind, rows, depth, place: Place::Packed(Box::new(packed)) })
+        Ok(TensorInfo { kind, stored: kind, rows, depth, place: Place::Packed(Box::new(packed)) })
     }
 
     /// Whole groups along the inputs, whole words along the outputs.

@@ -52,7 +52,7 @@ impl Unpacker {
         parts: &[Bytes],
         pool: &Pool,
     ) -> Result<Unpacker, ModelFileError> {
-        let TensorInfo { kind, rows, depth, .. } = *info;
+        let TensorInfo { stored: kind, rows, depth, .. } = *info;
         let PackedTensor { packing, group_len, .. } = *packed;
         let groups = depth / group_len;
         let read = |region: &Region, bytes: usize| read(&parts[region.part], region, bytes, pool);

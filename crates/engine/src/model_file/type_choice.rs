@@ -1,14 +1,13 @@
-//! Which tensor gets which type: the rules of llama.cpp's quantiser, so that what is measured here
-//! is what people download.
+//! Which tensor gets which type: the rules of llama.cpp's quantiser, so that what is made or quantised
+//! here is what people download.
 //!
 //! Source: `llama-quant.cpp` of llama.cpp, November 2026, for dense models of fewer than 80 layers
 //! and without an importance matrix.
 
 use banter_kernels::blocks::BlockType;
 
-use super::MakeModelError;
-use crate::model_file::gguf::{known_types, type_id};
-use crate::model_file::{LayerTensor, ModelConfig, TensorName};
+use super::gguf::known_types;
+use super::{LayerTensor, ModelConfig, TensorName};
 
 /// How the weights of a model are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ impl WeightMix {
     }
 
     /// The type of most tensors.
-    fn base(self) -> BlockType {
+    pub(crate) fn base(self) -> BlockType {
         match self {
             WeightMix::Type(kind) => kind,
             WeightMix::Q4KM => BlockType::Q4K,
@@ -51,48 +50,37 @@ impl WeightMix {
 
 /// The type of one tensor.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(crate) struct Choice {
     pub kind: BlockType,
     /// The type its rows are too short for.
     pub instead_of: Option<BlockType>,
 }
 
-/// Chooses the type of a tensor.
-pub(super) fn choose(
-    name: TensorName,
-    shape: &ModelConfig,
-    mix: WeightMix,
-) -> Result<Choice, MakeModelError> {
+/// Chooses the type of a tensor; none where its rows are not whole blocks of the type that it should
+/// have, and no other takes its place.
+pub(crate) fn choose(name: TensorName, config: &ModelConfig, mix: WeightMix) -> Option<Choice> {
     if name.is_vector() {
-        return Ok(Choice { kind: BlockType::F32, instead_of: None });
+        return Some(Choice { kind: BlockType::F32, instead_of: None });
     }
     let base = mix.base();
-    if type_id(base).is_none() {
-        return Err(MakeModelError::NoGgufType { kind: base });
-    }
     if !base.is_quantised() {
-        return Ok(Choice { kind: base, instead_of: None });
+        return Some(Choice { kind: base, instead_of: None });
     }
-    let depth = name.shape(shape).depth;
+    let depth = name.shape(config).depth;
     let wanted = match name {
         TensorName::Head => head_type(base, depth),
-        TensorName::Embedding if shape.tied_embeddings => head_type(base, depth),
+        TensorName::Embedding if config.tied_embeddings => head_type(base, depth),
         TensorName::Layer(layer, LayerTensor::V | LayerTensor::Down)
-            if mix != WeightMix::Type(base) && uses_more_bits(layer, shape.layers) =>
+            if mix != WeightMix::Type(base) && uses_more_bits(layer, config.layers) =>
         {
             BlockType::Q6K
         }
         _ => base,
     };
     if depth.is_multiple_of(wanted.block_len()) {
-        return Ok(Choice { kind: wanted, instead_of: None });
+        return Some(Choice { kind: wanted, instead_of: None });
     }
-    let kind = fallback(wanted, depth).ok_or_else(|| MakeModelError::RowsNotWholeBlocks {
-        tensor: name.gguf_name(),
-        kind: wanted,
-        depth,
-    })?;
-    Ok(Choice { kind, instead_of: Some(wanted) })
+    Some(Choice { kind: fallback(wanted, depth)?, instead_of: Some(wanted) })
 }
 
 fn head_type(base: BlockType, depth: usize) -> BlockType {
@@ -123,8 +111,8 @@ fn fallback(wanted: BlockType, depth: usize) -> Option<BlockType> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::named_shape;
     use super::*;
+    use crate::make_model::named_shape;
 
     fn type_of(shape: &str, mix: WeightMix, name: TensorName) -> Choice {
         choose(name, &named_shape(shape).expect("a known shape"), mix).expect("a type")
@@ -187,9 +175,5 @@ mod tests {
         }
         assert_eq!(WeightMix::named("q4_k_s"), None);
         assert_eq!(WeightMix::named("int4_128"), None);
-        let shape = named_shape("qwen2.5-7b").expect("a known shape");
-        let packed = WeightMix::Type(BlockType::Int4By128);
-        let error = choose(TensorName::Embedding, &shape, packed).expect_err("no GGUF type");
-        assert_eq!(error.to_string(), "type: expected one of a GGUF file, found Int4_128");
     }
 }
