@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::prefetch::prefetch;
+
 /// A borrowed slice whose parts can be written from several threads.
 ///
 /// The borrow checker cannot see that the pieces of a job touch different parts; the caller of
@@ -24,16 +26,7 @@ impl<'a, T> Disjoint<'a, T> {
 
     /// Asks the processor to have the memory at `index` at hand soon.
     pub(crate) fn prefetch(&self, index: usize) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let address = self.start.wrapping_add(index).cast::<i8>();
-            // SAFETY: a prefetch reads nothing and cannot fault, whatever the address; SSE is part
-            // of x86-64.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = index;
+        prefetch(self.start.wrapping_add(index).cast_const());
     }
 
     /// The elements in `range`, to be written.

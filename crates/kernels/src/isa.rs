@@ -5,6 +5,9 @@
 
 use thiserror::Error;
 
+use crate::input::TILE_TOKENS;
+use crate::strips;
+
 /// An instruction set this processor was found to have.
 ///
 /// A value is the proof: there is no way to name a set that was not detected.
@@ -165,6 +168,19 @@ impl Isa {
             Kind::Avx512(_) => Isa::NAMES[4],
             #[cfg(target_arch = "aarch64")]
             Kind::Neon(_) => Isa::NAMES[5],
+        }
+    }
+
+    /// How many tokens its kernels multiply by weights that they have unpacked once.
+    pub(crate) fn strip_tokens(self) -> usize {
+        match self.0 {
+            Kind::Scalar => TILE_TOKENS,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => TILE_TOKENS,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(_) | Kind::Avx512Vnni256(_) | Kind::AvxVnni(_) => strips::MOST,
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(_) => strips::MOST,
         }
     }
 

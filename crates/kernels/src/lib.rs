@@ -46,6 +46,7 @@ mod memory;
 mod neon;
 mod numbers;
 mod packing;
+mod prefetch;
 mod scalar;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod strips;

@@ -4,9 +4,9 @@
 //! groups of rows by some tiles of tokens; the same tile kernels run whatever the batch is, so an
 //! output does not depend on it.
 //!
-//! One tile reads its weights packed, as they come from memory. For several tiles a part of a group's
-//! depth is unpacked into the first cache once, and each tile multiplied by it; then comes the next
-//! part. That is the order of the sums in either way.
+//! Few tokens read their weights packed, as they come from memory. For more than the kernel multiplies
+//! at once, a part of a group's depth is unpacked into the first cache, and every token multiplied by
+//! it; then comes the next part. That is the order of the sums in either way.
 
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ pub fn matmul(pool: &Pool, weights: &Matrix, input: &Input, output: &mut [f32]) 
     assert_eq!(weights.depth(), input.depth(), "weights and input have one depth");
     assert!(weights.order() == input.order(), "weights and input have one order");
     assert_eq!(output.len(), input.batch() * weights.rows(), "output is [batch, rows]");
-    let split = Split::of(weights, input);
+    let split = Split::of(pool.isa(), weights, input);
     let output = Disjoint::new(output);
     pool.run(split.pieces(), &|piece| {
         let (groups, tiles) = (split.groups_of(piece), split.tiles_of(piece));
@@ -52,7 +52,8 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn run(&self) {
-        if self.weights.is_quantised() && self.tiles.len() > 1 {
+        let is_one_strip = self.input.tile_width(self.tiles.start) <= self.isa.strip_tokens();
+        if self.weights.is_quantised() && !(is_one_strip && self.tiles.len() == 1) {
             self.run_unpacked();
         } else {
             self.run_packed();
@@ -167,14 +168,15 @@ const MOST_GROUPS: usize = 4;
 const UNPACKED_PRODUCTS: usize = 16 << 20;
 
 impl Split {
-    fn of(weights: &Matrix, input: &Input) -> Split {
+    fn of(isa: Isa, weights: &Matrix, input: &Input) -> Split {
         let tile_count = input.batch().div_ceil(TILE_TOKENS);
         let group_count = weights.group_count();
         let depth = weights.depth().max(1);
-        let (piece_groups, piece_tiles) = match weights.is_quantised() && tile_count > 1 {
-            true => Split::unpacked(depth, tile_count),
-            false => Split::packed(weights, input, tile_count),
-        };
+        let (piece_groups, piece_tiles) =
+            match weights.is_quantised() && input.batch() > isa.strip_tokens() {
+                true => Split::unpacked(depth, tile_count),
+                false => Split::packed(weights, input, tile_count),
+            };
         Split { group_count, tile_count, piece_groups, piece_tiles }
     }
 
@@ -240,7 +242,7 @@ mod tests {
             for batch in [0, 1, 16, 17, 100, 333] {
                 let mut input = Input::new(batch, depth);
                 input.set(&pool, &vec![0.0; batch * depth], batch, depth);
-                let split = Split::of(&weights, &input);
+                let split = Split::of(Isa::best(), &weights, &input);
                 let mut counts = vec![0; split.group_count * split.tile_count];
                 for piece in 0..split.pieces() {
                     let (tiles, groups) = (split.tiles_of(piece), split.groups_of(piece));

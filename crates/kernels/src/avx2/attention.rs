@@ -34,7 +34,7 @@ fn scores_of<const QUERIES: usize, T: Number>(
     for (index, block) in blocks.iter().enumerate() {
         let mut scores = [[_mm256_setzero_ps(); 2]; QUERIES];
         for (keys, queries) in block.keys.iter().zip(queries.chunks_exact(count)) {
-            let keys = [load_half::<0, T>(keys), load_half::<1, T>(keys)];
+            let keys = [load_half(keys, 0), load_half(keys, 1)];
             let queries: &[f32; QUERIES] =
                 queries[first..].first_chunk().expect("so many queries are left");
             for query in 0..QUERIES {
@@ -114,7 +114,7 @@ fn weigh_of<const QUERIES: usize, T: Number>(
         for position in positions.clone() {
             let block = &blocks[position / BLOCK_TOKENS];
             let values = &block.values[position % BLOCK_TOKENS * strips + strip];
-            let values = [load_half::<0, T>(values), load_half::<1, T>(values)];
+            let values = [load_half(values, 0), load_half(values, 1)];
             for query in 0..QUERIES {
                 let weight = _mm256_set1_ps(weights[query][position]);
                 totals[query][0] = _mm256_fmadd_ps(weight, values[0], totals[query][0]);

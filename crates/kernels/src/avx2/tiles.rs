@@ -1,18 +1,19 @@
 //! Sixteen rows by up to sixteen tokens, over the whole depth.
 //!
-//! A tile goes through in strips of four tokens, because two registers a token for sixteen rows
-//! make eight sums, which leaves half of the sixteen registers for everything else.
+//! A tile goes through in strips of four tokens: two registers a token for sixteen rows make eight
+//! sums, which leaves half of the sixteen registers for everything else.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::math::{
-    halves, halves_mut, load, load_bytes, load_half, load_integers, load_signed_integers, store,
-    store_bytes,
+    halves, halves_mut, here, load, load_bytes, load_half, load_integers, load_signed_integers,
+    store, store_bytes,
 };
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideCodes, WideScales};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit};
+use crate::prefetch::ask_ahead;
 use crate::strips::with_widths;
 use crate::{LANES, Lanes};
 
@@ -32,7 +33,10 @@ fn floats_of<const TOKENS: usize, T: Number>(
     let mut totals = [[_mm256_setzero_ps(); 2]; TOKENS];
     for (weights, input) in weights.iter().zip(input.chunks_exact(sums.len())) {
         let input: &[f32; TOKENS] = input[first..].first_chunk().expect("so many tokens are left");
-        let weights = [load_half::<0, T>(weights), load_half::<1, T>(weights)];
+        if first == 0 {
+            ask_ahead(weights, size_of_val(weights));
+        }
+        let weights = [load_half(weights, 0), load_half(weights, 1)];
         for token in 0..TOKENS {
             let value = _mm256_set1_ps(input[token]);
             totals[token][0] = _mm256_fmadd_ps(weights[0], value, totals[token][0]);
@@ -43,7 +47,7 @@ fn floats_of<const TOKENS: usize, T: Number>(
 }
 
 /// The kernel of quantised weights, for features that are at least AVX2's, from a function that sums
-/// the products of eight rows of a group with some tokens.
+/// the products of a group with some tokens.
 macro_rules! block_kernels {
     ($features:literal, $group_sums:ident) => {
         #[target_feature(enable = $features)]
@@ -55,8 +59,6 @@ macro_rules! block_kernels {
             with_widths!(sums.len(), blocks_of(weights, input, sums));
         }
 
-        /// One half of the rows after the other: the sums of both and their products do not fit in
-        /// sixteen registers.
         #[inline]
         #[target_feature(enable = $features)]
         fn blocks_of<const TOKENS: usize, F: Format>(
@@ -65,70 +67,70 @@ macro_rules! block_kernels {
             sums: &mut [Lanes],
             first: usize,
         ) {
-            half_of::<TOKENS, 0, F>(weights, input, sums, first);
-            half_of::<TOKENS, 1, F>(weights, input, sums, first);
-        }
-
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn half_of<const TOKENS: usize, const HALF: usize, F: Format>(
-            weights: Quantised<'_, F>,
-            input: &[InputBlock],
-            sums: &mut [Lanes],
-            first: usize,
-        ) {
-            let mut totals = load_all::<TOKENS, HALF>(&sums[first..]);
-            let units = weights.codes.iter().zip(weights.scales);
-            for ((codes, scales), inputs) in units.zip(input.chunks_exact(F::BLOCKS * sums.len())) {
+            let mut totals = load_all::<TOKENS>(&sums[first..]);
+            for ((codes, scales), inputs) in
+                weights.units().zip(input.chunks_exact(F::BLOCKS * sums.len()))
+            {
                 for (block, input) in inputs.chunks_exact(sums.len()).enumerate() {
                     let input = input[first..].first_chunk().expect("so many tokens are left");
+                    if F::STREAMS && first == 0 {
+                        Quantised::<F>::ask_ahead(codes, block);
+                    }
                     let block = Block::<F> { codes, scales, block };
-                    totals = add_products::<TOKENS, HALF, F>(&block, input, totals);
+                    add_products(&block, input, &mut totals);
                 }
             }
-            for (sums, total) in sums[first..].iter_mut().zip(totals) {
-                store(&mut halves_mut(sums)[HALF], total);
-            }
+            store_all(&mut sums[first..], totals);
         }
 
-        /// Adds the products of eight rows with some tokens' activations.
+        /// Adds the products of a block with some tokens' activations.
         #[inline]
         #[target_feature(enable = $features)]
-        fn add_products<const TOKENS: usize, const HALF: usize, F: Format>(
+        fn add_products<const TOKENS: usize, F: Format>(
             block: &Block<'_, F>,
             input: &[InputBlock; TOKENS],
-            mut totals: [__m256; TOKENS],
-        ) -> [__m256; TOKENS] {
-            let mut scaled = [_mm256_setzero_ps(); TOKENS];
+            totals: &mut [Halves; TOKENS],
+        ) {
+            let mut scaled = [[_mm256_setzero_ps(); 2]; TOKENS];
             for group in 0..F::GROUPS {
-                let sums = $group_sums::<TOKENS, HALF, F>(block, group, input);
-                let scale = block.scale::<HALF>(group);
-                for token in 0..TOKENS {
-                    let sum = _mm256_cvtepi32_ps(sums[token]);
-                    scaled[token] = match group {
-                        0 => _mm256_mul_ps(sum, scale),
-                        _ => _mm256_fmadd_ps(sum, scale, scaled[token]),
-                    };
+                let sums = $group_sums::<TOKENS, F>(block, group, input);
+                for half in 0..2 {
+                    let scale = block.scale(group, half);
+                    for token in 0..TOKENS {
+                        let sum = _mm256_cvtepi32_ps(sums[token][half]);
+                        scaled[token][half] = match group {
+                            0 => _mm256_mul_ps(sum, scale),
+                            _ => _mm256_fmadd_ps(sum, scale, scaled[token][half]),
+                        };
+                    }
                 }
             }
             for token in 0..TOKENS {
                 let scale = _mm256_set1_ps(input[token].scale);
-                totals[token] = _mm256_fmadd_ps(scaled[token], scale, totals[token]);
-            }
-            for group in 0..F::GROUPS {
-                let Some(minimum) = block.minimum::<HALF>(group) else { break };
-                for token in 0..TOKENS {
-                    let sum = _mm256_set1_ps(input[token].sum_of(F::GROUPS, group));
-                    totals[token] = _mm256_fnmadd_ps(minimum, sum, totals[token]);
+                for half in 0..2 {
+                    let total = totals[token][half];
+                    totals[token][half] = _mm256_fmadd_ps(scaled[token][half], scale, total);
                 }
             }
-            totals
+            for group in 0..F::GROUPS {
+                for half in 0..2 {
+                    let Some(minimum) = block.minimum(group, half) else { return };
+                    for token in 0..TOKENS {
+                        let sum = _mm256_set1_ps(input[token].sum_of(F::GROUPS, group));
+                        let total = totals[token][half];
+                        totals[token][half] = _mm256_fnmadd_ps(minimum, sum, total);
+                    }
+                }
+            }
         }
     };
 }
 pub(crate) use block_kernels;
 
 block_kernels!("avx2,fma,f16c", pair_sums);
+
+/// One token's sixteen sums.
+pub(crate) type Halves = [__m256; 2];
 
 /// A block of 32 inputs of sixteen rows.
 pub(crate) struct Block<'a, F: Format> {
@@ -139,12 +141,13 @@ pub(crate) struct Block<'a, F: Format> {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
-    let mut places = wide.codes.iter_mut().zip(&mut wide.scales);
-    for (codes, scales) in weights.codes.iter().zip(weights.scales) {
-        for (block, (wide_codes, wide_scales)) in (0..F::BLOCKS).zip(&mut places) {
+    let mut places = wide.units.iter_mut();
+    for (codes, scales) in weights.units() {
+        for (block, place) in (0..F::BLOCKS).zip(&mut places) {
+            Quantised::<F>::ask_ahead(codes, block);
             let block = Block::<F> { codes, scales, block };
-            block.store::<0>(wide_codes, wide_scales);
-            block.store::<1>(wide_codes, wide_scales);
+            block.store(0, place);
+            block.store(1, place);
         }
     }
 }
@@ -155,45 +158,50 @@ pub(crate) fn quads_of<F: Format>(group: usize) -> Range<usize> {
     group * count..(group + 1) * count
 }
 
-/// Exact sums of eight rows of a group, without their scale, times activations.
+/// Exact sums of a group, without its scale, times activations.
 ///
 /// The instruction multiplies unsigned by signed bytes and saturates pairs of products at 16 bits.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn pair_sums<const TOKENS: usize, const HALF: usize, F: Format>(
+fn pair_sums<const TOKENS: usize, F: Format>(
     block: &Block<'_, F>,
     group: usize,
     input: &[InputBlock; TOKENS],
-) -> [__m256i; TOKENS] {
+) -> [[__m256i; 2]; TOKENS] {
     let ones = _mm256_set1_epi16(1);
-    let mut sums = [_mm256_setzero_si256(); TOKENS];
-    let mut pairs = [_mm256_setzero_si256(); TOKENS];
+    let mut sums = [[_mm256_setzero_si256(); 2]; TOKENS];
+    let mut pairs = [[_mm256_setzero_si256(); 2]; TOKENS];
     for (index, quad) in quads_of::<F>(group).enumerate() {
-        let codes = block.quad::<HALF>(quad);
-        let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN));
-        for token in 0..TOKENS {
-            let four = _mm256_set1_epi32(input[token].quads[quad]);
-            let products = match is_signed::<F>() {
-                true => {
-                    let sizes = _mm256_abs_epi8(weights);
-                    _mm256_maddubs_epi16(sizes, _mm256_sign_epi8(four, weights))
-                }
-                false => _mm256_maddubs_epi16(codes, four),
-            };
-            pairs[token] = _mm256_add_epi16(pairs[token], products);
-        }
-        if (index + 1) % safe_quads::<F>() == 0 || index + 1 == quads_of::<F>(group).len() {
+        let ends_pairs = (index + 1) % safe_quads::<F>() == 0 || index + 1 == 8 / F::GROUPS;
+        for half in 0..2 {
+            let codes = block.quad(quad, half);
+            let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN));
             for token in 0..TOKENS {
-                let wide = _mm256_madd_epi16(pairs[token], ones);
-                sums[token] = _mm256_add_epi32(sums[token], wide);
-                pairs[token] = _mm256_setzero_si256();
+                let four = _mm256_set1_epi32(input[token].quads[quad]);
+                let products = match is_signed::<F>() {
+                    true => {
+                        let sizes = _mm256_abs_epi8(weights);
+                        _mm256_maddubs_epi16(sizes, _mm256_sign_epi8(four, weights))
+                    }
+                    false => _mm256_maddubs_epi16(codes, four),
+                };
+                let pair = _mm256_add_epi16(pairs[token][half], products);
+                if ends_pairs {
+                    let sum = sums[token][half];
+                    sums[token][half] = here(_mm256_add_epi32(sum, _mm256_madd_epi16(pair, ones)));
+                    pairs[token][half] = _mm256_setzero_si256();
+                } else {
+                    pairs[token][half] = here(pair);
+                }
             }
         }
     }
     if !is_signed::<F>() {
         for token in 0..TOKENS {
             let start = _mm256_set1_epi32(F::start(&input[token], group));
-            sums[token] = _mm256_add_epi32(sums[token], start);
+            for sum in &mut sums[token] {
+                *sum = _mm256_add_epi32(*sum, start);
+            }
         }
     }
     sums
@@ -203,40 +211,40 @@ impl<F: Format> Block<'_, F> {
     /// Writes eight rows where they are found as `Wide` weights.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn store<const HALF: usize>(&self, codes: &mut WideCodes, scales: &mut WideScales) {
-        for (quad, line) in codes.iter_mut().enumerate() {
-            store_bytes(&mut line.as_chunks_mut().0[HALF], self.quad::<HALF>(quad));
+    fn store(&self, half: usize, place: &mut WideUnit) {
+        for (quad, line) in place.codes.iter_mut().enumerate() {
+            store_bytes(&mut line.as_chunks_mut().0[half], self.quad(quad, half));
         }
         for group in 0..F::GROUPS {
-            store(&mut halves_mut(&mut scales.scales[group])[HALF], self.scale::<HALF>(group));
-            if let Some(minimum) = self.minimum::<HALF>(group) {
-                store(&mut halves_mut(&mut scales.minimums[group])[HALF], minimum);
+            store(&mut halves_mut(&mut place.scales.scales[group])[half], self.scale(group, half));
+            if let Some(minimum) = self.minimum(group, half) {
+                store(&mut halves_mut(&mut place.scales.minimums[group])[half], minimum);
             }
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(crate) fn scale<const HALF: usize>(&self, group: usize) -> __m256 {
-        load_scale::<HALF>(F::scale(self.scales, self.block, group))
+    pub(crate) fn scale(&self, group: usize, half: usize) -> __m256 {
+        load_scale(F::scale(self.scales, self.block, group), half)
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(crate) fn minimum<const HALF: usize>(&self, group: usize) -> Option<__m256> {
-        F::minimum(self.scales, self.block, group).map(|minimum| load_scale::<HALF>(minimum))
+    pub(crate) fn minimum(&self, group: usize, half: usize) -> Option<__m256> {
+        F::minimum(self.scales, self.block, group).map(|minimum| load_scale(minimum, half))
     }
 
     /// The codes of four inputs of eight rows.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(crate) fn quad<const HALF: usize>(&self, quad: usize) -> __m256i {
-        let low = load_bits::<HALF>(F::low(self.codes, self.block, quad), F::LOW_BITS, 0);
+    pub(crate) fn quad(&self, quad: usize, half: usize) -> __m256i {
+        let low = load_bits(F::low(self.codes, self.block, quad), half, F::LOW_BITS, 0);
         if F::HIGH_BITS == 0 {
             return low;
         }
         let high = F::high(self.codes, self.block, quad);
-        _mm256_or_si256(low, load_bits::<HALF>(high, F::HIGH_BITS, F::LOW_BITS))
+        _mm256_or_si256(low, load_bits(high, half, F::HIGH_BITS, F::LOW_BITS))
     }
 }
 
@@ -257,8 +265,8 @@ const fn safe_quads<F: Format>() -> usize {
 /// Some bits of eight rows of a line, moved to where the lowest of them has value 2 to the `place`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn load_bits<const HALF: usize>(bits: Bits<'_>, count: u32, place: u32) -> __m256i {
-    let line = load_bytes(&bits.line.as_chunks().0[HALF]);
+fn load_bits(bits: Bits<'_>, half: usize, count: u32, place: u32) -> __m256i {
+    let line = load_bytes(&bits.line.as_chunks().0[half]);
     if count == 8 {
         return line;
     }
@@ -270,36 +278,38 @@ fn load_bits<const HALF: usize>(bits: Bits<'_>, count: u32, place: u32) -> __m25
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn load_scale<const HALF: usize>(scale: Scale<'_>) -> __m256 {
+fn load_scale(scale: Scale<'_>, half: usize) -> __m256 {
     let low = _mm256_set1_epi32(0x0f);
     let (scales, by) = match scale {
-        Scale::Plain(scales) => return load_half::<HALF, _>(scales),
-        Scale::Float(scales) => return load(&halves(scales)[HALF]),
-        Scale::Unsigned(scales, by) => (scales, load_integers(&halves(by)[HALF])),
-        Scale::Signed(scales, by) => (scales, load_signed_integers(&halves(by)[HALF])),
+        Scale::Plain(scales) => return load_half(scales, half),
+        Scale::Float(scales) => return load(&halves(scales)[half]),
+        Scale::Unsigned(scales, by) => (scales, load_integers(&halves(by)[half])),
+        Scale::Signed(scales, by) => (scales, load_signed_integers(&halves(by)[half])),
         Scale::LowNibble(scales, by) => {
-            (scales, _mm256_and_si256(load_integers(&halves(by)[HALF]), low))
+            (scales, _mm256_and_si256(load_integers(&halves(by)[half]), low))
         }
         Scale::HighNibble(scales, by) => {
-            (scales, _mm256_srli_epi32::<4>(load_integers(&halves(by)[HALF])))
+            (scales, _mm256_srli_epi32::<4>(load_integers(&halves(by)[half])))
         }
     };
-    _mm256_mul_ps(load_half::<HALF, _>(scales), _mm256_cvtepi32_ps(by))
+    _mm256_mul_ps(load_half(scales, half), _mm256_cvtepi32_ps(by))
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn load_all<const TOKENS: usize, const HALF: usize>(sums: &[Lanes]) -> [__m256; TOKENS] {
-    let mut totals = [_mm256_setzero_ps(); TOKENS];
-    for (total, sums) in totals.iter_mut().zip(sums) {
-        *total = load(&halves(sums)[HALF]);
+pub(crate) fn load_all<const TOKENS: usize>(sums: &[Lanes]) -> [Halves; TOKENS] {
+    let mut totals = [[_mm256_setzero_ps(); 2]; TOKENS];
+    for (totals, sums) in totals.iter_mut().zip(sums) {
+        for (total, sums) in totals.iter_mut().zip(halves(sums)) {
+            *total = load(sums);
+        }
     }
     totals
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [[__m256; 2]; TOKENS]) {
+pub(crate) fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [Halves; TOKENS]) {
     for (sums, totals) in sums.iter_mut().zip(totals) {
         for (place, total) in halves_mut(sums).iter_mut().zip(totals) {
             store(place, total);

@@ -11,7 +11,8 @@ use super::math::{
 };
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideCodes, WideScales};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit};
+use crate::prefetch::ask_ahead;
 use crate::{LANES, Lanes};
 
 /// Calls the kernel whose constant is `$width`.
@@ -54,7 +55,7 @@ fn floats_of<const TOKENS: usize, T: Number>(
 ) {
     let mut totals = [_mm512_setzero_ps(); TOKENS];
     for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
-        prefetch_after(weights);
+        ask_ahead(weights, size_of_val(weights));
         let weights = load_numbers(weights);
         for token in 0..TOKENS {
             let value = _mm512_set1_ps(input[token]);
@@ -85,13 +86,12 @@ fn blocks_of<const TOKENS: usize, F: Format>(
     for token in 0..TOKENS {
         totals[token] = load(&sums[token]);
     }
-    let units = weights.codes.iter().zip(weights.scales);
     let inputs = input.as_chunks::<TOKENS>().0.chunks_exact(F::BLOCKS);
-    for ((codes, scales), inputs) in units.zip(inputs) {
-        if F::STREAMS {
-            prefetch_after(codes);
-        }
+    for ((codes, scales), inputs) in weights.units().zip(inputs) {
         for (block, input) in inputs.iter().enumerate() {
+            if F::STREAMS {
+                Quantised::<F>::ask_ahead(codes, block);
+            }
             let weights = Block::<F>::load(codes, scales, block);
             // Two loops, because the compiler unrolls only one that is this short, and only in an
             // unrolled one the sums stay in registers.
@@ -108,11 +108,11 @@ fn blocks_of<const TOKENS: usize, F: Format>(
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
-    let mut places = wide.codes.iter_mut().zip(&mut wide.scales);
-    for (codes, scales) in weights.codes.iter().zip(weights.scales) {
-        prefetch_after(codes);
-        for (block, (wide_codes, wide_scales)) in (0..F::BLOCKS).zip(&mut places) {
-            Block::<F>::load(codes, scales, block).store(wide_codes, wide_scales);
+    let mut places = wide.units.iter_mut();
+    for (codes, scales) in weights.units() {
+        for (block, place) in (0..F::BLOCKS).zip(&mut places) {
+            Quantised::<F>::ask_ahead(codes, block);
+            Block::<F>::load(codes, scales, block).store(place);
         }
     }
 }
@@ -158,7 +158,8 @@ impl<F: Format> Block<F> {
     /// Writes the block where it is found as `Wide` weights.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn store(&self, codes: &mut WideCodes, scales: &mut WideScales) {
+    fn store(&self, place: &mut WideUnit) {
+        let WideUnit { codes, scales } = place;
         for (line, quad) in codes.iter_mut().zip(self.quads) {
             store_line(line, quad);
         }
@@ -197,19 +198,6 @@ impl<F: Format> Block<F> {
             }
         }
         total
-    }
-}
-
-/// How far ahead weights are asked for: at a page's end the processor's own prefetching stops.
-const PREFETCH_BYTES: usize = 8192;
-
-/// Asks for the memory that lies [`PREFETCH_BYTES`] after these weights, whatever it is.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn prefetch_after<T>(weights: &T) {
-    let address = std::ptr::from_ref(weights).cast::<i8>().wrapping_add(PREFETCH_BYTES);
-    for line in 0..size_of::<T>().div_ceil(64) {
-        _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(line * 64));
     }
 }
 

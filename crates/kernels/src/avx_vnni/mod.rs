@@ -32,8 +32,8 @@ macro_rules! vnni_tiles {
             use std::arch::x86_64::*;
 
             use crate::Lanes;
-            use crate::avx2::math::{halves_mut, store};
-            use crate::avx2::tiles::{Block, block_kernels, load_all, quads_of};
+            use crate::avx2::math::here;
+            use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, quads_of, store_all};
             pub(crate) use crate::avx2::tiles::{floats, widen};
             use crate::input_block::InputBlock;
             use crate::packing::{Format, Quantised};
@@ -41,23 +41,26 @@ macro_rules! vnni_tiles {
 
             block_kernels!($features, group_sums);
 
-            /// Exact sums of eight rows of a group, without their scale, times activations.
+            /// Exact sums of a group, without its scale, times activations.
             #[inline]
             #[target_feature(enable = $features)]
-            fn group_sums<const TOKENS: usize, const HALF: usize, F: Format>(
+            fn group_sums<const TOKENS: usize, F: Format>(
                 block: &Block<'_, F>,
                 group: usize,
                 input: &[InputBlock; TOKENS],
-            ) -> [__m256i; TOKENS] {
-                let mut sums = [_mm256_setzero_si256(); TOKENS];
+            ) -> [[__m256i; 2]; TOKENS] {
+                let mut sums = [[_mm256_setzero_si256(); 2]; TOKENS];
                 for token in 0..TOKENS {
-                    sums[token] = _mm256_set1_epi32(F::start(&input[token], group));
+                    sums[token] = [_mm256_set1_epi32(F::start(&input[token], group)); 2];
                 }
                 for quad in quads_of::<F>(group) {
-                    let codes = block.quad::<HALF>(quad);
-                    for token in 0..TOKENS {
-                        let four = _mm256_set1_epi32(input[token].quads[quad]);
-                        sums[token] = $dot_product(sums[token], codes, four);
+                    for half in 0..2 {
+                        let codes = block.quad(quad, half);
+                        for token in 0..TOKENS {
+                            let four = _mm256_set1_epi32(input[token].quads[quad]);
+                            let sum = $dot_product(sums[token][half], codes, four);
+                            sums[token][half] = here(sum);
+                        }
                     }
                 }
                 sums

@@ -11,7 +11,7 @@ use super::math::{
 };
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideCodes, WideScales};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit};
 use crate::strips::with_widths;
 use crate::{LANES, Lanes};
 
@@ -65,8 +65,8 @@ fn blocks_of<const TOKENS: usize, F: Format>(
     first: usize,
 ) {
     let mut totals = load_all::<TOKENS>(&sums[first..]);
-    let units = weights.codes.iter().zip(weights.scales);
-    for ((codes, scales), inputs) in units.zip(input.chunks_exact(F::BLOCKS * sums.len())) {
+    for ((codes, scales), inputs) in weights.units().zip(input.chunks_exact(F::BLOCKS * sums.len()))
+    {
         for (block, input) in inputs.chunks_exact(sums.len()).enumerate() {
             let input = input[first..].first_chunk().expect("so many tokens are left");
             let block = Block::<F> { codes, scales, block };
@@ -81,14 +81,14 @@ fn blocks_of<const TOKENS: usize, F: Format>(
 
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
-    let mut places = wide.codes.iter_mut().zip(&mut wide.scales);
-    for (codes, scales) in weights.codes.iter().zip(weights.scales) {
-        for (block, (wide_codes, wide_scales)) in (0..F::BLOCKS).zip(&mut places) {
+    let mut places = wide.units.iter_mut();
+    for (codes, scales) in weights.units() {
+        for (block, place) in (0..F::BLOCKS).zip(&mut places) {
             let block = Block::<F> { codes, scales, block };
-            block.store::<0>(wide_codes, wide_scales);
-            block.store::<1>(wide_codes, wide_scales);
-            block.store::<2>(wide_codes, wide_scales);
-            block.store::<3>(wide_codes, wide_scales);
+            block.store::<0>(place);
+            block.store::<1>(place);
+            block.store::<2>(place);
+            block.store::<3>(place);
         }
     }
 }
@@ -185,7 +185,8 @@ impl<F: Format> Block<'_, F> {
     /// Writes four rows where they are found as `Wide` weights.
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    fn store<const PART: usize>(&self, codes: &mut WideCodes, scales: &mut WideScales) {
+    fn store<const PART: usize>(&self, place: &mut WideUnit) {
+        let WideUnit { codes, scales } = place;
         for (quad, line) in codes.iter_mut().enumerate() {
             store_bytes(&mut line.as_chunks_mut().0[PART], self.codes::<PART>(quad));
         }

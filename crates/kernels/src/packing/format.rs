@@ -1,5 +1,8 @@
 //! What kernels know of a quantised format: where the codes and scales of a block are.
 
+use std::marker::PhantomData;
+use std::ops::Range;
+
 use bytemuck::Pod;
 use half::f16;
 
@@ -8,6 +11,7 @@ use super::wide::Wide;
 use super::{Line, QUAD, Scales, WideCodes, WideScales};
 use crate::blocks::BlockType;
 use crate::input_block::{BLOCK_LEN, InputBlock};
+use crate::prefetch::ask_ahead;
 use crate::{LANES, Lanes};
 
 /// A quantised format, as sixteen rows of it lie in memory.
@@ -40,7 +44,7 @@ pub(crate) trait Format: Copy {
     /// Whether [`Format::minimum`] says anything.
     const HAS_MINIMUMS: bool = false;
     /// Whether weights come from memory, and not from a cache that they were unpacked into.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "AVX-512 alone asks ahead"))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "x86-64 alone asks ahead"))]
     const STREAMS: bool = true;
 
     /// The lower bits of four inputs of all rows.
@@ -110,25 +114,51 @@ impl Scale<'_> {
 /// Sixteen rows of a quantised format.
 #[derive(Clone, Copy)]
 pub(crate) struct Quantised<'a, F: Format> {
-    /// [unit]
-    pub(crate) codes: &'a [F::Codes],
-    /// [unit]
-    pub(crate) scales: &'a [F::Scales],
+    /// Whole units.
+    bytes: &'a [u8],
+    format: PhantomData<F>,
 }
 
 impl<'a, F: Format> Quantised<'a, F> {
+    /// The bytes of a unit: codes, then scales.
+    pub(super) const UNIT_BYTES: usize = size_of::<F::Codes>() + size_of::<F::Scales>();
+
     /// Sees the bytes of a group of rows as what they are.
     pub(super) fn of(bytes: &'a [u8], depth: usize) -> Quantised<'a, F> {
-        let units = depth / (F::BLOCKS * BLOCK_LEN);
-        let (codes, rest) = bytes.split_at(units * size_of::<F::Codes>());
-        let scales = &rest[..units * size_of::<F::Scales>()];
-        Quantised { codes: bytemuck::cast_slice(codes), scales: bytemuck::cast_slice(scales) }
+        Quantised::of_units(&bytes[..depth / (F::BLOCKS * BLOCK_LEN) * Self::UNIT_BYTES])
+    }
+
+    /// Sees bytes as units.
+    pub(super) fn of_units(bytes: &'a [u8]) -> Quantised<'a, F> {
+        Quantised { bytes, format: PhantomData }
+    }
+
+    /// Codes and scales of each unit.
+    #[inline(always)]
+    pub(crate) fn units(&self) -> impl Iterator<Item = (&'a F::Codes, &'a F::Scales)> + use<'a, F> {
+        self.bytes.chunks_exact(Self::UNIT_BYTES).map(|unit| {
+            let (codes, scales) = unit.split_at(size_of::<F::Codes>());
+            (bytemuck::from_bytes(codes), bytemuck::from_bytes(scales))
+        })
+    }
+
+    /// Some of the blocks, which are whole units.
+    pub(crate) fn part(&self, blocks: Range<usize>) -> Quantised<'a, F> {
+        let start = |block: usize| block / F::BLOCKS * Self::UNIT_BYTES;
+        Quantised::of_units(&self.bytes[start(blocks.start)..start(blocks.end)])
+    }
+
+    /// Asks for what will be wanted after a unit: a block's share of it.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "x86-64 alone asks ahead"))]
+    #[inline(always)]
+    pub(crate) fn ask_ahead(codes: &F::Codes, block: usize) {
+        let share = Self::UNIT_BYTES / F::BLOCKS;
+        ask_ahead(std::ptr::from_ref(codes).wrapping_byte_add(block * share), share);
     }
 
     /// Reads one row back as numbers.
     pub(super) fn row(&self, lane: usize, values: &mut [f32]) {
-        let units = self.codes.iter().zip(self.scales);
-        let blocks = units.flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
+        let blocks = self.units().flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
         for (((codes, scales), block), values) in blocks.zip(values.chunks_exact_mut(BLOCK_LEN)) {
             let group_len = BLOCK_LEN / F::GROUPS;
             for (index, value) in values.iter_mut().enumerate() {
@@ -160,12 +190,11 @@ pub(crate) fn weight<F: Format>(codes: &F::Codes, block: usize, lane: usize, inp
 /// Packs up to sixteen whole rows of a file into one zeroed group.
 pub(super) fn pack_rows<F: Format>(rows: &[u8], group: &mut [u8], row_bytes: usize) {
     let block_bytes = F::KIND.block_bytes();
-    let units = row_bytes / block_bytes;
-    let (codes, scales) = group.split_at_mut(units * size_of::<F::Codes>());
-    let codes: &mut [F::Codes] = bytemuck::cast_slice_mut(codes);
-    let scales = &mut scales[..units * size_of::<F::Scales>()];
-    let scales: &mut [F::Scales] = bytemuck::cast_slice_mut(scales);
-    for (unit, (codes, scales)) in codes.iter_mut().zip(scales).enumerate() {
+    let units = group.chunks_exact_mut(Quantised::<F>::UNIT_BYTES);
+    for (unit, bytes) in units.take(row_bytes / block_bytes).enumerate() {
+        let (codes, scales) = bytes.split_at_mut(size_of::<F::Codes>());
+        let codes: &mut F::Codes = bytemuck::from_bytes_mut(codes);
+        let scales: &mut F::Scales = bytemuck::from_bytes_mut(scales);
         for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
             F::pack(&row[unit * block_bytes..][..block_bytes], lane, codes, scales);
         }

@@ -3,8 +3,9 @@
 //! A group holds the whole depth of its 16 rows. A quantised group is made of *lines*: 64 bytes,
 //! four for each row. The codes of four inputs, a *quad*, are some bits of every byte of a line (or
 //! of two lines), so that a shift and a mask make what one instruction multiplies by four
-//! activations. A block of 32 inputs has eight quads. The scales follow all codes of the group, so
-//! that lines begin at multiples of 64.
+//! activations. A block of 32 inputs has eight quads. Each unit's scales follow its codes, so that
+//! memory is read as one stream: when a group's scales stood behind all its codes, one token waited
+//! for them half of the time.
 //!
 //! Codes are unsigned because the instruction wants one unsigned factor; the excess is taken off as
 //! a start value that each block of activations carries. Rows beyond the last are zeroes.
@@ -29,7 +30,7 @@ mod wide;
 use half::{bf16, f16};
 
 pub(crate) use self::format::{Bits, Format, Quantised, Scale, weight};
-pub(crate) use self::wide::{WIDE_BLOCKS, Wide, WideBuffer, WideCodes, WideScales};
+pub(crate) use self::wide::{WIDE_BLOCKS, Wide, WideBuffer, WideCodes, WideScales, WideUnit};
 use crate::blocks::BlockType;
 use crate::input_block::BLOCK_LEN;
 use crate::numbers::Number;
@@ -181,7 +182,7 @@ impl Layout {
     fn quantised<F: Format>() -> Layout {
         Layout {
             unit_len: F::BLOCKS * BLOCK_LEN,
-            unit_bytes: size_of::<F::Codes>() + size_of::<F::Scales>(),
+            unit_bytes: Quantised::<F>::UNIT_BYTES,
             pack: format::pack_rows::<F>,
         }
     }

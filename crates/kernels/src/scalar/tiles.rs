@@ -22,20 +22,18 @@ pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mu
 
 /// Unpacks blocks: a byte for every code, a float for every scale.
 pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
-    let units = weights.codes.iter().zip(weights.scales);
-    let blocks = units.flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
-    let places = wide.codes.iter_mut().zip(&mut wide.scales);
-    for (((codes, scales), block), (wide_codes, wide_scales)) in blocks.zip(places) {
+    let blocks = weights.units().flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
+    for (((codes, scales), block), wide) in blocks.zip(&mut wide.units) {
         for (input, lane) in (0..BLOCK_LEN).flat_map(|i| (0..LANES).map(move |lane| (i, lane))) {
             let code = weight::<F>(codes, block, lane, input) + F::ZERO;
-            wide_codes[input / QUAD][lane * QUAD + input % QUAD] = code as u8;
+            wide.codes[input / QUAD][lane * QUAD + input % QUAD] = code as u8;
         }
         for (group, lane) in (0..F::GROUPS).flat_map(|g| (0..LANES).map(move |lane| (g, lane))) {
-            wide_scales.scales[group][lane] = F::scale(scales, block, group).of(lane);
+            wide.scales.scales[group][lane] = F::scale(scales, block, group).of(lane);
             let minimum = F::minimum(scales, block, group);
             assert_eq!(minimum.is_some(), F::HAS_MINIMUMS, "a format says whether it has minimums");
             if let Some(minimum) = minimum {
-                wide_scales.minimums[group][lane] = minimum.of(lane);
+                wide.scales.minimums[group][lane] = minimum.of(lane);
             }
         }
     }
@@ -48,8 +46,7 @@ pub(crate) fn blocks<F: Format>(
     input: &[InputBlock],
     sums: &mut [Lanes],
 ) {
-    let units = weights.codes.iter().zip(weights.scales);
-    let blocks = units.flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
+    let blocks = weights.units().flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
     for (((codes, scales), block), input) in blocks.zip(input.chunks_exact(sums.len())) {
         for lane in 0..LANES {
             let weights = std::array::from_fn(|index| weight::<F>(codes, block, lane, index));
