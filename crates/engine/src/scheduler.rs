@@ -10,16 +10,17 @@
 //!
 //! Invariants, checked after every step of the tests:
 //! - Sequences run and wait in order of arrival, and whoever runs came before whoever waits.
-//! - Every running sequence gets a row in every step, and the oldest is never sent back to wait.
-//!   Lengths are finite, so nobody starves.
-//! - A block is owned by one running sequence or free. Only `Running::release` frees.
+//! - Every running sequence gets a row in every step, unless an older one computes the very tokens
+//!   it needs next; the oldest is never sent back to wait. Lengths are finite, so nobody starves.
+//! - A block is free, kept, or leased by running sequences; those that several lease are computed.
+//!   Only `Running::release` gives back.
 //! - A step has at most [`SchedulerLimits::step_tokens`] rows.
 //!
-//! Absent on purpose: fairness between people, shared prefixes, drafts.
+//! Absent on purpose: fairness between people, drafts.
 
 use std::collections::VecDeque;
 
-use crate::kv_cache::{BlockId, BlockList, BlockPool, blocks_for};
+use crate::kv_cache::{BLOCK_TOKENS, BlockCache, BlockId, Lease, Tenant, blocks_for};
 use crate::text::TokenId;
 
 /// The number of a sequence; a later arrival has a higher one.
@@ -46,6 +47,10 @@ pub struct NewSequence {
     pub prompt: Vec<TokenId>,
     /// Tokens that may be added, at least one.
     pub max_tokens: usize,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// Tokens from the first on that the operator shares with every tenant.
+    pub shared_tokens: usize,
 }
 
 /// A sequence whose prompt and answer need more blocks than there are.
@@ -93,7 +98,7 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Scheduler {
     limits: SchedulerLimits,
-    pool: BlockPool,
+    cache: BlockCache,
     waiting: VecDeque<Sequence>,
     running: Vec<Running>,
 }
@@ -105,13 +110,17 @@ struct Sequence {
     tokens: Vec<TokenId>,
     /// Prompt and the longest answer together.
     longest: usize,
+    tenant: Tenant,
+    shared_tokens: usize,
+    /// Tokens that were found in the cache before any was computed for it; none before it ran.
+    cached_tokens: Option<usize>,
 }
 
 /// A sequence with blocks, of which some tokens are computed.
 #[derive(Debug)]
 struct Running {
     sequence: Sequence,
-    blocks: BlockList,
+    lease: Lease,
     computed: usize,
 }
 
@@ -148,7 +157,7 @@ impl Scheduler {
         );
         Scheduler {
             limits,
-            pool: BlockPool::new(limits.total_blocks),
+            cache: BlockCache::new(limits.total_blocks),
             waiting: VecDeque::new(),
             running: Vec::with_capacity(limits.max_sequences),
         }
@@ -169,42 +178,54 @@ impl Scheduler {
         let longest = new.prompt.len() + new.max_tokens;
         let mut tokens = new.prompt;
         tokens.reserve_exact(new.max_tokens);
-        self.waiting.push_back(Sequence { id: new.id, tokens, longest });
+        let (tenant, shared_tokens) = (new.tenant, new.shared_tokens);
+        let sequence =
+            Sequence { id: new.id, tokens, longest, tenant, shared_tokens, cached_tokens: None };
+        self.waiting.push_back(sequence);
         Ok(())
     }
 
     /// Gives blocks to those who wait, in order of arrival, while there are enough, and adds them
-    /// to `admitted`; a sequence that had to give up its blocks is admitted again.
+    /// to `admitted`; a sequence that had to give up its blocks is admitted again. What the cache keeps
+    /// of their tokens they do not compute.
     pub fn admit(&mut self, admitted: &mut Vec<SequenceId>) {
         while self.running.len() < self.limits.max_sequences
             && let Some(first) = self.waiting.front()
         {
             let reserved = (first.tokens.len() + RESERVED_ANSWER_TOKENS).min(first.longest);
-            let mut blocks = BlockList::new();
-            if self.pool.grow(&mut blocks, blocks_for(reserved)).is_err() {
+            let mut lease = Lease::new(first.tenant, first.shared_tokens);
+            let computed = self.cache.adopt(&mut lease, &first.tokens, 0);
+            if self.cache.grow(&mut lease, blocks_for(reserved)).is_err() {
+                self.cache.release(lease, &first.tokens, computed);
                 return;
             }
-            let sequence = self.waiting.pop_front().expect("the front was just looked at");
+            let mut sequence = self.waiting.pop_front().expect("the front was just looked at");
+            sequence.cached_tokens.get_or_insert(computed);
             admitted.push(sequence.id);
-            self.running.push(Running { sequence, blocks, computed: 0 });
+            self.running.push(Running { sequence, lease, computed });
         }
     }
 
     /// Fills `plan` with the rows of the next step: the one missing row of each sequence that is
     /// otherwise computed, and up to `prompt_rows` rows of the others in equal shares; what a short
-    /// one leaves goes to the oldest.
+    /// one leaves goes to the oldest. Whoever needs tokens next that an older one computes gets none,
+    /// and has them when they are there.
     ///
     /// When blocks run out, the youngest sequences give up theirs and wait.
     pub fn plan(&mut self, prompt_rows: usize, plan: &mut Vec<PlannedSpan>) {
         plan.clear();
+        self.catch_up();
         self.grow_or_give_up();
-        let single_rows = self.running.iter().filter(|running| running.missing() == 1).count();
-        let prompts = self.running.len() - single_rows;
+        let planned: Vec<usize> =
+            (0..self.running.len()).filter(|index| !self.waits_for_older(*index)).collect();
+        let is_single = |index: &&usize| self.running[**index].missing() == 1;
+        let single_rows = planned.iter().filter(is_single).count();
+        let prompts = planned.len() - single_rows;
         let room = self.limits.step_tokens - single_rows;
         let mut left = prompt_rows.max(MIN_PROMPT_ROWS).max(prompts).min(room);
         // A long prompt must not keep a short one that came later from its first word.
         let share = left / prompts.max(1);
-        for running in &self.running {
+        for running in planned.iter().map(|index| &self.running[*index]) {
             let rows = match running.missing() {
                 1 => 1,
                 missing => missing.min(share).min(left),
@@ -220,7 +241,7 @@ impl Scheduler {
         let running = &self.running[self.index_of(span.id)];
         let last = span.first_position + span.rows;
         SpanInput {
-            blocks: running.blocks.blocks(),
+            blocks: running.lease.blocks(),
             tokens: &running.sequence.tokens[span.first_position..last],
         }
     }
@@ -233,6 +254,7 @@ impl Scheduler {
         let running = &mut self.running[index];
         assert_eq!(running.computed, span.first_position, "{:?} settles in order", span.id);
         running.computed += span.rows;
+        self.cache.settle(&mut running.lease, &running.sequence.tokens, running.computed);
         if let Some(token) = token {
             assert!(span.samples, "only the logits of the last token yield a token");
             assert!(
@@ -243,7 +265,8 @@ impl Scheduler {
         }
     }
 
-    /// Ends a sequence, wherever it is, and frees its blocks.
+    /// Ends a sequence, wherever it is, and gives back its blocks; what was computed is kept for others
+    /// as long as there is room.
     ///
     /// Panics if there is no such sequence: each ends once.
     pub fn finish(&mut self, id: SequenceId) -> Ended {
@@ -252,7 +275,7 @@ impl Scheduler {
             return Ended { tokens: sequence.tokens, blocks_freed: 0 };
         }
         let index = self.index_of(id);
-        let released = self.running.remove(index).release(&mut self.pool);
+        let released = self.running.remove(index).release(&mut self.cache);
         Ended { tokens: released.sequence.tokens, blocks_freed: released.blocks }
     }
 
@@ -266,19 +289,48 @@ impl Scheduler {
         self.running.iter().map(|running| running.sequence.id)
     }
 
+    /// Tokens of a running sequence that it did not have to compute.
+    pub fn cached_tokens(&self, id: SequenceId) -> usize {
+        self.running[self.index_of(id)].sequence.cached_tokens.unwrap_or_default()
+    }
+
     /// Whether a running sequence lacks just one token: someone waits for the next word.
     pub fn has_single_rows(&self) -> bool {
         self.running.iter().any(|running| running.missing() == 1)
     }
 
-    /// Blocks that nobody owns.
+    /// Blocks that no sequence leases.
     pub fn free_blocks(&self) -> usize {
-        self.pool.free_blocks()
+        self.cache.available_blocks()
     }
 
     /// What this scheduler may use.
     pub fn limits(&self) -> &SchedulerLimits {
         &self.limits
+    }
+
+    /// Gives every running sequence what others have computed of its next tokens meanwhile.
+    fn catch_up(&mut self) {
+        for Running { sequence, lease, computed } in &mut self.running {
+            let before = *computed;
+            *computed = self.cache.adopt(lease, &sequence.tokens, before);
+            if let Some(cached) = &mut sequence.cached_tokens
+                && *cached == before
+            {
+                *cached = *computed;
+            }
+        }
+    }
+
+    /// Whether an older sequence computes the very tokens that this one needs next.
+    fn waits_for_older(&self, index: usize) -> bool {
+        let behind = &self.running[index];
+        behind.missing() > 1
+            && behind.computed.is_multiple_of(BLOCK_TOKENS)
+            && self.running[..index].iter().any(|ahead| {
+                let tokens = &ahead.sequence.tokens;
+                ahead.lease.is_ahead(tokens, &behind.lease, &behind.sequence.tokens)
+            })
     }
 
     /// Makes sure that every running sequence has blocks for all its tokens, the oldest first.
@@ -287,13 +339,13 @@ impl Scheduler {
         while index < self.running.len() {
             let running = &mut self.running[index];
             let needed = blocks_for(running.sequence.tokens.len());
-            if self.pool.grow(&mut running.blocks, needed).is_ok() {
+            if self.cache.grow(&mut running.lease, needed).is_ok() {
                 index += 1;
                 continue;
             }
             assert!(self.running.len() > 1, "a sequence that was admitted fits alone");
             let youngest = self.running.pop().expect("the list is not empty");
-            self.waiting.push_front(youngest.release(&mut self.pool).sequence);
+            self.waiting.push_front(youngest.release(&mut self.cache).sequence);
         }
     }
 
@@ -323,9 +375,10 @@ struct Released {
 }
 
 impl Running {
-    /// The one way by which blocks go back. Whatever was computed is forgotten.
-    fn release(self, pool: &mut BlockPool) -> Released {
-        Released { sequence: self.sequence, blocks: pool.give_back(self.blocks) }
+    /// The one way by which blocks go back.
+    fn release(self, cache: &mut BlockCache) -> Released {
+        let blocks = cache.release(self.lease, &self.sequence.tokens, self.computed);
+        Released { sequence: self.sequence, blocks }
     }
 
     /// Tokens still to compute: at least one, as every settled last token adds one or ends it.

@@ -9,6 +9,7 @@ use banter_engine::engine::{
     Counters, Engine, EngineConfig, Event, FinishReason, Finished, GenerateRequest, Generation,
     OpenError, Refusal, Submit,
 };
+use banter_engine::kv_cache::Tenant;
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
 use banter_engine::model_file::{LayerTensor, ModelConfig, ModelFile, ModelSource, TensorName};
 use banter_engine::sampler::SamplingParams;
@@ -99,6 +100,7 @@ fn ask(words: usize, max_tokens: usize) -> GenerateRequest {
         sampling,
         max_tokens: Some(max_tokens),
         stop_strings: Vec::new(),
+        tenant: Tenant::default(),
     }
 }
 
@@ -197,8 +199,10 @@ fn a_stop_inside_a_long_prompt_runs_at_most_one_more_layer_and_frees_its_blocks(
     let engine = slow_engine(|_| ());
     let before = engine.counters().free_blocks;
     let stops = 5;
-    for _ in 0..stops {
-        let mut generation = accepted(engine.submit(ask(LONG_PROMPT_WORDS, 10)));
+    for stop in 0..stops {
+        // Another tenant each time, so that nothing is computed already.
+        let request = GenerateRequest { tenant: Tenant(stop), ..ask(LONG_PROMPT_WORDS, 10) };
+        let mut generation = accepted(engine.submit(request));
         assert!(generation.prompt_tokens() > 16_000, "{} tokens", generation.prompt_tokens());
         wait_until_inside_the_prompt(&mut generation);
         let layers_before = engine.counters().layers_after_stop;
@@ -211,6 +215,28 @@ fn a_stop_inside_a_long_prompt_runs_at_most_one_more_layer_and_frees_its_blocks(
         assert!(counters.layers_after_stop - layers_before <= 1, "{counters:?}");
         assert_eq!(counters.free_blocks, before);
     }
+}
+
+#[test]
+fn the_next_turn_computes_only_what_is_new_and_says_what_it_would_have_said() {
+    let engine = quick_engine();
+    let first = seeded(40, 30, 3);
+    let reply = answer(&engine, first.clone());
+    let spoken = reply.finished.usage.prompt_tokens + reply.finished.usage.completion_tokens;
+    let mut messages = first.messages.clone();
+    messages.push(message(Role::Assistant, &reply.text));
+    messages.push(message(Role::User, "and then"));
+    let second = GenerateRequest { messages, ..first };
+    let reply = answer(&engine, second.clone());
+    let cached = reply.finished.usage.cached_tokens;
+    // The answer's last token was not computed; without its end token half of a character may be lost.
+    assert!((spoken - 3..spoken).contains(&cached), "{cached} of {spoken} tokens");
+    let alone = answer(&quick_engine(), second.clone());
+    assert_eq!(alone.finished.usage.cached_tokens, 0);
+    assert_eq!(alone.text, reply.text);
+    let other = GenerateRequest { tenant: Tenant(1), ..second };
+    let reply = answer(&engine, other);
+    assert_eq!((reply.finished.usage.cached_tokens, reply.text), (0, alone.text));
 }
 
 #[test]

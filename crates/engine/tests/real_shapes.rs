@@ -12,6 +12,7 @@ use std::time::Duration;
 use banter_engine::engine::{
     Engine, EngineConfig, Event, FinishReason, GenerateRequest, Generation, Submit,
 };
+use banter_engine::kv_cache::Tenant;
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model, named_shape};
 use banter_engine::model_file::{LayerTensor, ModelFile, ModelSource, TensorName};
 use banter_engine::sampler::SamplingParams;
@@ -46,6 +47,7 @@ fn submit(engine: &Engine, words: usize, max_tokens: usize) -> Generation {
         sampling: SamplingParams { temperature: 1.0, seed: Some(1), ..SamplingParams::default() },
         max_tokens: Some(max_tokens),
         stop_strings: Vec::new(),
+        tenant: Tenant::default(),
     };
     match engine.submit(request) {
         Submit::Accepted(generation) => generation,

@@ -5,6 +5,7 @@ mod support;
 use banter_protocol::Fault;
 use banter_protocol::http::TokenizedConversation;
 use banter_protocol::plain::{Ask, Turn};
+use banter_server::access::Owner;
 use banter_server::access::Right;
 use banter_server::backend::{Backend, BackendInfo, Generation, Health, ScriptedBackend};
 use banter_server::{KeyHash, Origin, PublicUrl, ServerConfig};
@@ -58,8 +59,12 @@ impl Backend for Stuck {
         Health::Stalled
     }
 
-    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        self.0.generate(ask)
+    fn generate(
+        &self,
+        ask: Box<Ask>,
+        owner: Owner,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+        self.0.generate(ask, owner)
     }
 
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {

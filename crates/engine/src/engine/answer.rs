@@ -6,6 +6,7 @@ use super::generation::{Delivery, Event, FinishReason, Finished, Timings, Usage}
 use super::pace::milliseconds;
 use super::status::QueuePlace;
 use crate::StopFlag;
+use crate::kv_cache::Tenant;
 use crate::sampler::Sampler;
 use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
 
@@ -14,6 +15,7 @@ use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
 pub struct NewAnswer {
     pub prompt: Vec<TokenId>,
     pub max_tokens: usize,
+    pub tenant: Tenant,
     pub sampler: Sampler,
     pub decoder: TextDecoder,
     pub stop_strings: StopStrings,
@@ -36,6 +38,7 @@ pub struct Answer {
     text: String,
     prompt_tokens: usize,
     prompt_done: usize,
+    cached_tokens: usize,
     max_tokens: usize,
     completion_tokens: usize,
     position: usize,
@@ -67,6 +70,7 @@ impl Answer {
             text: String::new(),
             prompt_tokens: new.prompt.len(),
             prompt_done: 0,
+            cached_tokens: 0,
             max_tokens: new.max_tokens,
             completion_tokens: 0,
             position: usize::MAX,
@@ -119,18 +123,22 @@ impl Answer {
         }
     }
 
-    /// It has blocks now; a sequence that gave them up comes here again.
-    pub fn admit(&mut self, now: Instant) {
+    /// It has blocks now, of which `cached` tokens are computed; a sequence that gave up its blocks
+    /// comes here again.
+    pub fn admit(&mut self, cached: usize, now: Instant) {
         if self.admitted_at.is_none() {
             self.admitted_at = Some(now);
             self.place = None;
+            (self.cached_tokens, self.prompt_done) = (cached, cached);
             self.tell_prefill();
         }
     }
 
-    /// A step has computed its tokens up to `computed`.
-    pub fn stepped(&mut self, computed: usize, now: Instant) {
+    /// A step has computed its tokens up to `computed`; those of the prompt it did not have to compute
+    /// are `cached`.
+    pub fn stepped(&mut self, computed: usize, cached: usize, now: Instant) {
         self.last_step_at = Some(now);
+        self.cached_tokens = cached.min(self.prompt_tokens);
         let done = computed.min(self.prompt_tokens);
         if done > self.prompt_done && self.completion_tokens == 0 {
             self.prompt_done = done;
@@ -173,7 +181,7 @@ impl Answer {
         };
         let usage = Usage {
             prompt_tokens: self.prompt_tokens,
-            cached_tokens: 0,
+            cached_tokens: self.cached_tokens,
             completion_tokens: self.completion_tokens,
         };
         let timings = self.timings(&reason, now);
@@ -184,7 +192,7 @@ impl Answer {
 
     fn tell_prefill(&mut self) {
         let (done, total) = (self.prompt_done, self.prompt_tokens);
-        self.delivery.progress(Event::Prefill { done, total, cached: 0 });
+        self.delivery.progress(Event::Prefill { done, total, cached: self.cached_tokens });
     }
 
     fn deliver(&mut self, delta: String) {

@@ -43,6 +43,9 @@ pub struct EngineConfig {
     /// its memory; at the limit it ends with
     /// [`FinishReason::StepTimeout`](super::FinishReason::StepTimeout).
     pub step_timeout: Duration,
+    /// How long an answer may stand still because of others' prompts: they take as many rows of a step
+    /// as fit into this, and into the time that the answers take themselves, but never fewer than 16.
+    pub max_gap: Duration,
 }
 
 /// The longest context without being asked for a longer one: a conversation's worth, and a cache
@@ -68,6 +71,7 @@ impl EngineConfig {
             step_tokens: 512,
             queue_timeout: Duration::from_secs(120),
             step_timeout: Duration::from_secs(60),
+            max_gap: Duration::from_millis(200),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Answer, NewAnswer, WholeText};
 use super::generation::FinishReason;
-use super::pace::{Company, Pace, milliseconds};
+use super::pace::{Company, Pace, StepRows, milliseconds};
 use super::status::Status;
 use crate::model::{Span, SpanOutcome};
 use crate::sampler::{SampleScratch, TokenRows};
@@ -24,6 +24,8 @@ pub struct Patience {
     pub queue: Duration,
     /// After giving up its blocks, until it has them again and is computed.
     pub step: Duration,
+    /// Between two words, because of others' prompts.
+    pub gap: Duration,
 }
 
 /// Sequences, their answers, and the order of a step.
@@ -58,7 +60,7 @@ impl Core {
             ids: Vec::new(),
             rows,
             scratch: SampleScratch::default(),
-            pace: Pace::default(),
+            pace: Pace::new(patience.gap),
             patience,
             text,
             status,
@@ -69,9 +71,10 @@ impl Core {
     pub fn submit(&mut self, new: NewAnswer, now: Instant) {
         let id = SequenceId(self.next_id);
         self.next_id += 1;
-        let max_tokens = new.max_tokens;
+        let (max_tokens, tenant) = (new.max_tokens, new.tenant);
         let (answer, prompt) = Answer::new(new);
-        match self.scheduler.submit(NewSequence { id, prompt, max_tokens }) {
+        let new = NewSequence { id, prompt, max_tokens, tenant, shared_tokens: 0 };
+        match self.scheduler.submit(new) {
             Ok(()) => {
                 self.answers.insert(id, answer);
             }
@@ -93,7 +96,7 @@ impl Core {
         self.scheduler.admit(&mut self.ids);
         for id in &self.ids {
             let answer = self.answers.get_mut(id).expect("every sequence has an answer");
-            answer.admit(now);
+            answer.admit(self.scheduler.cached_tokens(*id), now);
         }
         self.tell_positions();
         let answers_wait = self.scheduler.has_single_rows();
@@ -137,7 +140,7 @@ impl Core {
             return;
         }
         let computed = span.first_position + span.rows;
-        answer.stepped(computed, now);
+        answer.stepped(computed, self.scheduler.cached_tokens(span.id), now);
         if !span.samples {
             self.scheduler.settle(&span, None);
             return;
@@ -157,7 +160,13 @@ impl Core {
 
     /// Takes the time of a step that was computed to its end.
     pub fn measure_step(&mut self, took: Duration) {
-        let rows = self.plan.iter().map(|span| span.rows).sum();
+        let mut rows = StepRows::default();
+        for span in &self.plan {
+            match span.rows {
+                1 => rows.answers += 1,
+                prompt => rows.prompts += prompt,
+            }
+        }
         self.pace.stepped(rows, took);
     }
 

@@ -3,6 +3,7 @@
 use flume::{Receiver, Sender, TrySendError};
 
 use crate::StopFlag;
+use crate::kv_cache::Tenant;
 use crate::sampler::{ParameterError, SamplingParams};
 use crate::text::Message;
 
@@ -19,6 +20,8 @@ pub struct GenerateRequest {
     /// The answer ends before the first of these that it would contain; at most
     /// [`MAX_STOP_STRINGS`] of at most [`MAX_STOP_STRING_BYTES`] each.
     pub stop_strings: Vec<String>,
+    /// Whose conversation it is: of what was computed before, others' is not used for it.
+    pub tenant: Tenant,
 }
 
 /// How many stop strings a request may have; one with more is refused.

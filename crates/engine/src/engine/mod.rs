@@ -55,7 +55,7 @@ use self::memory::MemoryNeeds;
 use self::status::{QueueFull, Status};
 use self::thread::{Compute, StepLoop};
 use crate::StopFlag;
-use crate::kv_cache::BLOCK_TOKENS;
+use crate::kv_cache::{BLOCK_TOKENS, Tenant};
 use crate::model::{Model, Runner, RunnerConfig};
 use crate::model_file::ModelFile;
 use crate::sampler::{ParameterError, Sampler, TokenRows};
@@ -77,6 +77,7 @@ pub struct Engine {
 /// A request that can run.
 struct Prepared {
     facts: GenerationFacts,
+    tenant: Tenant,
     prompt: Vec<TokenId>,
     sampler: Sampler,
     stop_strings: StopStrings,
@@ -158,6 +159,7 @@ impl Engine {
         let new = NewAnswer {
             prompt: prepared.prompt,
             max_tokens: prepared.facts.max_tokens,
+            tenant: prepared.tenant,
             sampler: prepared.sampler,
             decoder: TextDecoder::default(),
             stop_strings: prepared.stop_strings,
@@ -198,7 +200,11 @@ impl Engine {
             step_tokens: config.step_tokens,
         };
         let status = Arc::new(Status::new(config.queue_limit, limits.total_blocks, Instant::now()));
-        let patience = Patience { queue: config.queue_timeout, step: config.step_timeout };
+        let patience = Patience {
+            queue: config.queue_timeout,
+            step: config.step_timeout,
+            gap: config.max_gap,
+        };
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
         let (sender, inbox) = sync_channel(config.queue_limit);
         let step_loop = StepLoop {
@@ -233,7 +239,7 @@ impl Engine {
         };
         let sampler = Sampler::new(sampling, &prompt.ids);
         let stop_strings = StopStrings::new(request.stop_strings);
-        Ok(Prepared { facts, prompt: prompt.ids, sampler, stop_strings })
+        Ok(Prepared { facts, tenant: request.tenant, prompt: prompt.ids, sampler, stop_strings })
     }
 
     /// The prompt of a conversation: its newest part that leaves room for an answer of `max_tokens`,

@@ -6,10 +6,23 @@
 use std::time::Duration;
 
 /// Measures steps and answers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Pace {
+    max_gap_ms: f64,
+    /// What a row of a prompt costs.
     row_ms: Option<f64>,
+    /// What a step takes that has only answers in it.
+    answers_ms: Option<f64>,
     turn_ms: Option<f64>,
+}
+
+/// How many rows a step had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepRows {
+    /// Of prompts.
+    pub prompts: usize,
+    /// One for each answer.
+    pub answers: usize,
 }
 
 /// Who else is in a step with a prompt.
@@ -21,8 +34,8 @@ pub enum Company {
     Answers,
 }
 
-/// How long a step takes that an answer waits for: short enough that the words still flow.
-const SHARED_STEP_MS: f64 = 200.0;
+/// A step that an answer waits for takes at most so many times as long as it would without prompts.
+const MOST_SLOWDOWN: f64 = 2.0;
 
 /// How long a step of prompts alone takes: whoever arrives meanwhile waits for its end.
 const PROMPT_STEP_MS: f64 = 500.0;
@@ -41,10 +54,20 @@ const NEWEST_WEIGHT: f64 = 0.3;
 const FIRST_TURN_MS: f64 = 10_000.0;
 
 impl Pace {
+    /// A pace at which an answer stands still for at most `max_gap` because of others' prompts.
+    pub fn new(max_gap: Duration) -> Pace {
+        let max_gap_ms = milliseconds(max_gap);
+        Pace { max_gap_ms, row_ms: None, answers_ms: None, turn_ms: None }
+    }
+
     /// Takes note of a step.
-    pub fn stepped(&mut self, rows: usize, took: Duration) {
-        if rows >= LEAST_MEASURED_ROWS {
-            blend(&mut self.row_ms, milliseconds(took) / rows as f64);
+    pub fn stepped(&mut self, rows: StepRows, took: Duration) {
+        let took_ms = milliseconds(took);
+        if rows.prompts == 0 {
+            blend(&mut self.answers_ms, took_ms);
+        } else if rows.prompts >= LEAST_MEASURED_ROWS {
+            let of_answers = if rows.answers > 0 { self.answers_ms.unwrap_or(0.0) } else { 0.0 };
+            blend(&mut self.row_ms, (took_ms - of_answers).max(0.0) / rows.prompts as f64);
         }
     }
 
@@ -54,10 +77,17 @@ impl Pace {
     }
 
     /// How many rows of prompts a step should take.
+    ///
+    /// Beside answers, those for which there is time until they would stand still for longer than the
+    /// gap they may have, or than twice what they take alone; the scheduler takes some even if there
+    /// is none, for a prompt must end too.
     pub fn prompt_rows(&self, company: Company) -> usize {
-        let goal_ms = match company {
-            Company::Prompts => PROMPT_STEP_MS,
-            Company::Answers => SHARED_STEP_MS,
+        let goal_ms = match (company, self.answers_ms) {
+            (Company::Prompts, _) => PROMPT_STEP_MS,
+            (Company::Answers, None) => self.max_gap_ms,
+            (Company::Answers, Some(alone)) => {
+                (self.max_gap_ms.min(MOST_SLOWDOWN * alone) - alone).max(0.0)
+            }
         };
         // A float too large for the type becomes its largest value: as many as there are.
         self.row_ms.map_or(FIRST_ROWS, |row_ms| (goal_ms / row_ms) as usize)
@@ -83,25 +113,49 @@ pub fn milliseconds(duration: Duration) -> f64 {
 mod tests {
     use super::*;
 
+    fn pace() -> Pace {
+        Pace::new(Duration::from_millis(200))
+    }
+
+    fn prompt(prompts: usize) -> StepRows {
+        StepRows { prompts, answers: 0 }
+    }
+
     #[test]
     fn a_slow_machine_takes_prompts_in_small_pieces() {
-        let mut pace = Pace::default();
+        let mut pace = pace();
         assert_eq!(pace.prompt_rows(Company::Answers), FIRST_ROWS);
-        pace.stepped(100, Duration::from_millis(1_000));
+        pace.stepped(prompt(100), Duration::from_millis(1_000));
         assert_eq!(pace.prompt_rows(Company::Answers), 20);
         assert_eq!(pace.prompt_rows(Company::Prompts), 50);
-        pace.stepped(1, Duration::from_millis(1_000));
+        pace.stepped(prompt(1), Duration::from_millis(1_000));
         assert_eq!(pace.prompt_rows(Company::Prompts), 50, "one row says nothing about many");
-        pace.stepped(100, Duration::ZERO);
+        pace.stepped(prompt(100), Duration::ZERO);
         assert!(pace.prompt_rows(Company::Prompts) > 50);
-        let mut fast = Pace::default();
-        fast.stepped(100, Duration::ZERO);
+        let mut fast = Pace::new(Duration::from_millis(200));
+        fast.stepped(prompt(100), Duration::ZERO);
         assert_eq!(fast.prompt_rows(Company::Answers), usize::MAX);
     }
 
     #[test]
+    fn answers_wait_for_prompts_no_longer_than_for_themselves() {
+        let mut pace = pace();
+        pace.stepped(prompt(100), Duration::from_millis(100));
+        pace.stepped(StepRows { prompts: 0, answers: 4 }, Duration::from_millis(30));
+        assert_eq!(pace.prompt_rows(Company::Answers), 30, "twice a step of their own");
+        pace.stepped(StepRows { prompts: 30, answers: 4 }, Duration::from_millis(60));
+        assert_eq!(pace.prompt_rows(Company::Answers), 30, "their own part is not the prompt's");
+        let mut slow = Pace::new(Duration::from_millis(200));
+        slow.stepped(prompt(100), Duration::from_millis(1_000));
+        slow.stepped(StepRows { prompts: 0, answers: 4 }, Duration::from_millis(150));
+        assert_eq!(slow.prompt_rows(Company::Answers), 5, "the gap they may have comes first");
+        slow.stepped(StepRows { prompts: 0, answers: 4 }, Duration::from_millis(900));
+        assert_eq!(slow.prompt_rows(Company::Answers), 0, "they are late already");
+    }
+
+    #[test]
     fn the_wait_grows_with_the_queue_and_shrinks_with_company() {
-        let mut pace = Pace::default();
+        let mut pace = pace();
         assert_eq!(pace.wait_ms(1, 1), 10_000);
         pace.answered(Duration::from_secs(4));
         assert_eq!(pace.wait_ms(1, 1), 4_000);

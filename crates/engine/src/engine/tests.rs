@@ -15,6 +15,7 @@ use super::{
     Refusal, Submit,
 };
 use crate::StopFlag;
+use crate::kv_cache::Tenant;
 use crate::make_model::{ModelSpec, WeightMix, make_model};
 use crate::model_file::{ModelConfig, ModelFile, ModelSource, SamplingDefaults};
 use crate::sampler::random::uniform;
@@ -24,6 +25,7 @@ use crate::text::{Message, Role, StopStrings, Text, TextDecoder, TokenId};
 
 const QUEUE_PATIENCE: Duration = Duration::from_secs(120);
 const STEP_PATIENCE: Duration = Duration::from_secs(60);
+const GAP: Duration = Duration::from_millis(200);
 const QUEUE_LIMIT: usize = 100;
 
 /// The text side of a model of 256 byte tokens and the control tokens of ChatML.
@@ -62,6 +64,7 @@ struct Ask {
     max_tokens: usize,
     sampling: SamplingParams,
     stop_strings: Vec<String>,
+    tenant: Tenant,
 }
 
 impl Ask {
@@ -73,7 +76,15 @@ impl Ask {
             max_tokens,
             sampling: SamplingParams { seed: Some(seed), ..SamplingParams::default() },
             stop_strings: Vec::new(),
+            tenant: Tenant(0),
         }
+    }
+
+    /// The same, behind so many tokens with which others begin too.
+    fn behind(mut self, common: usize) -> Ask {
+        let story = (0..common).map(|index| TokenId((index * 37 % 251) as u32));
+        self.prompt.splice(0..0, story);
+        self
     }
 }
 
@@ -89,7 +100,10 @@ struct Stage {
 
 impl Stage {
     fn new(limits: SchedulerLimits) -> Stage {
-        Stage::with_patience(limits, Patience { queue: QUEUE_PATIENCE, step: STEP_PATIENCE })
+        Stage::with_patience(
+            limits,
+            Patience { queue: QUEUE_PATIENCE, step: STEP_PATIENCE, gap: GAP },
+        )
     }
 
     fn with_patience(limits: SchedulerLimits, patience: Patience) -> Stage {
@@ -127,6 +141,7 @@ impl Stage {
         let new = NewAnswer {
             prompt: ask.prompt.clone(),
             max_tokens: ask.max_tokens,
+            tenant: ask.tenant,
             sampler: Sampler::new(sampling, &ask.prompt),
             decoder: TextDecoder::default(),
             stop_strings: StopStrings::new(ask.stop_strings.clone()),
@@ -137,6 +152,12 @@ impl Stage {
         let sender = self.sender.as_ref().expect("the inbox is open");
         sender.try_send(new).expect("the inbox has a place for everyone in the queue");
         generation
+    }
+
+    fn answer(&mut self, ask: &Ask) -> Reply {
+        let generation = self.submit(ask);
+        self.run_until_idle();
+        read(generation)
     }
 
     fn pass(&self, time: Duration) {
@@ -226,19 +247,23 @@ fn byte(stage: &Stage, letter: &str) -> TokenId {
 
 #[test]
 fn an_answer_is_the_same_whatever_runs_beside_it() {
+    let mut cached = 0;
     for seed in 0..40 {
         let dice = |index: u64, end: usize| (uniform(seed, index) * end as f64) as usize;
         let asks: Vec<Ask> = (0..8)
             .map(|index| {
-                Ask::new(100 * seed + index, 1 + dice(index, 150), 1 + dice(50 + index, 90))
+                let ask =
+                    Ask::new(100 * seed + index, 1 + dice(index, 90), 1 + dice(50 + index, 90));
+                let tenant = Tenant(dice(80 + index, 2) as u64);
+                Ask { tenant, ..ask.behind(dice(70 + index, 60)) }
             })
             .collect();
         let limits = SchedulerLimits {
-            total_blocks: 16 + dice(99, 20),
+            total_blocks: 16 + dice(99, 30),
             max_sequences: 1 + dice(98, 8),
             step_tokens: 24 + dice(97, 80),
         };
-        let endless = Patience { queue: Duration::MAX, step: Duration::MAX };
+        let endless = Patience { queue: Duration::MAX, step: Duration::MAX, gap: GAP };
         let mut stage = Stage::with_patience(limits, endless);
         let time = stage.time.clone();
         // The measured speed decides how prompts are cut.
@@ -259,8 +284,64 @@ fn an_answer_is_the_same_whatever_runs_beside_it() {
             let alone = alone(ask);
             assert_eq!(together.text, alone.text, "seed {seed}");
             assert_eq!(together.reason(), alone.reason(), "seed {seed}");
-            assert_eq!(together.finished.usage, alone.finished.usage, "seed {seed}");
+            let tokens = |reply: &Reply| {
+                let usage = &reply.finished.usage;
+                (usage.prompt_tokens, usage.completion_tokens)
+            };
+            assert_eq!(tokens(&together), tokens(&alone), "seed {seed}");
+            cached += together.finished.usage.cached_tokens;
         }
+    }
+    assert!(cached > 1_000, "{cached} tokens were not computed again");
+}
+
+#[test]
+fn a_conversation_computes_only_what_is_new() {
+    let mut stage = Stage::with_room();
+    let letter = byte(&stage, "a");
+    stage.step_loop.compute.says = Box::new(only(letter));
+    let first = Ask::new(1, 90, 40);
+    let cached = |stage: &mut Stage, ask: &Ask| {
+        let reply = stage.answer(ask);
+        assert_eq!(reply.text, "a".repeat(40));
+        reply.finished.usage.cached_tokens
+    };
+    assert_eq!(cached(&mut stage, &first), 0);
+    let mut next = first.clone();
+    next.prompt.extend([vec![letter; 40], vec![TokenId(5); 30]].concat());
+    assert_eq!(cached(&mut stage, &next), 90 + 39, "the answer's last token was not computed");
+    let mut edited = next.clone();
+    edited.prompt[50] = TokenId(5);
+    assert_eq!(cached(&mut stage, &edited), 48, "whole blocks before the edit");
+    let other = Ask { tenant: Tenant(1), ..next };
+    assert_eq!(cached(&mut stage, &other), 0, "another's conversation");
+    stage.assert_all_free();
+}
+
+#[test]
+fn a_stopped_prompt_is_not_computed_again() {
+    let mut stage = Stage::with_room();
+    let ask = Ask::new(1, 150, 10);
+    let stopped = stage.submit(&ask);
+    stage.turns(2);
+    stopped.stop();
+    stage.turns(1);
+    assert_eq!(read(stopped).finished.usage.completion_tokens, 0);
+    let reply = stage.answer(&ask);
+    assert_eq!(reply.finished.usage.cached_tokens, 16 + 64, "what two steps had computed");
+    assert_eq!(reply.text, alone(&ask).text);
+}
+
+#[test]
+fn who_comes_while_the_same_prompt_is_computed_waits_for_it() {
+    let mut stage = Stage::with_room();
+    let asks: Vec<Ask> = (0..3).map(|seed| Ask::new(seed, 20, 10).behind(96)).collect();
+    let generations: Vec<Generation> = asks.iter().map(|ask| stage.submit(ask)).collect();
+    stage.run_until_idle();
+    for ((generation, ask), cached) in generations.into_iter().zip(&asks).zip([0, 96, 96]) {
+        let reply = read(generation);
+        assert_eq!(reply.finished.usage.cached_tokens, cached);
+        assert_eq!(reply.text, alone(ask).text);
     }
 }
 
@@ -621,6 +702,7 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
         sampling: SamplingParams::default(),
         max_tokens: Some(5),
         stop_strings: Vec::new(),
+        tenant: Tenant::default(),
     };
     let mut failures = 0;
     loop {

@@ -15,6 +15,12 @@ impl KeyHash {
     pub fn of(key: &str) -> KeyHash {
         KeyHash(Sha256::digest(key.as_bytes()).into())
     }
+
+    /// A part of it.
+    pub(super) fn number(self) -> u64 {
+        let (first, _) = self.0.split_first_chunk().expect("a hash is longer");
+        u64::from_le_bytes(*first)
+    }
 }
 
 /// Whether a presented key is one of ours. Takes the same time wherever they differ.

@@ -7,6 +7,7 @@
 mod host;
 mod keys;
 mod origin;
+mod owner;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,9 @@ mod tries;
 pub use host::PublicUrl;
 pub use keys::{KeyHash, make_key};
 pub use origin::Origin;
+pub use owner::Owner;
 pub(crate) use sessions::COOKIE;
+use sessions::Pass;
 pub use sessions::{Right, Sessions};
 pub(crate) use tries::Caller;
 
@@ -127,6 +130,20 @@ impl Access {
         Ok(guest)
     }
 
+    /// Whose conversations those of an admitted visitor are: of the key they show, or of the session
+    /// they have.
+    pub(crate) fn owner(&self, visit: &Visit<'_>, door: Door) -> Owner {
+        let is_ours = |key: &&String| {
+            keys::is_one_of(&self.keys, key) || keys::is_one_of(&self.admin_keys, key)
+        };
+        if let Some(key) = keys::presented(visit, door).iter().find(is_ours) {
+            return Owner::of_key(key);
+        }
+        let cookies = keys::session_cookie(visit.headers);
+        let passes = cookies.filter_map(|token| self.sessions.pass_of(token));
+        passes.max_by_key(|pass| pass.right).map_or(Owner::KEYLESS, |pass| pass.owner)
+    }
+
     fn host(&self, visit: &Visit<'_>) -> Result<NamedHost, Refusal> {
         let mut hosts = visit.headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -175,7 +192,8 @@ impl Access {
 
     fn check_credentials(&self, visit: &Visit<'_>, door: Door) -> Result<(), Refusal> {
         let cookies = keys::session_cookie(visit.headers);
-        let of_session = cookies.filter_map(|token| self.sessions.right_of(token)).max();
+        let passes = cookies.filter_map(|token| self.sessions.pass_of(token));
+        let of_session = passes.map(|pass| pass.right).max();
         if of_session >= Some(door.needed()) {
             return Ok(());
         }
@@ -196,8 +214,10 @@ impl Access {
         caller: Caller,
         secret: Secret<'_>,
     ) -> Result<String, Refusal> {
-        let right = match secret {
-            Secret::Key(key) => self.try_keys(caller, &[key.to_owned()])?,
+        let pass = match secret {
+            Secret::Key(key) => {
+                Pass { right: self.try_keys(caller, &[key.to_owned()])?, owner: Owner::of_key(key) }
+            }
             Secret::Code(code) => {
                 if self.tries.is_exhausted(caller) {
                     return Err(Refusal::TooManyTries);
@@ -208,7 +228,7 @@ impl Access {
                 })?
             }
         };
-        Ok(self.sessions.open(right))
+        Ok(self.sessions.open(pass))
     }
 
     /// The highest right that one of these keys gives.

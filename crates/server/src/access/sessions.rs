@@ -1,5 +1,6 @@
 //! One-time codes of printed links, and the sessions that browsers get for them.
 
+use super::Owner;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -25,6 +26,13 @@ pub enum Right {
     Administer,
 }
 
+/// What a session lets someone do, and whose conversations theirs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pass {
+    pub(super) right: Right,
+    pub(super) owner: Owner,
+}
+
 /// Codes and sessions that are valid now. Only hashes are kept, so looking one up tells nothing
 /// through its time.
 #[derive(Default)]
@@ -35,37 +43,38 @@ pub struct Sessions {
 
 #[derive(Default)]
 struct Expiring {
-    until: HashMap<Hash, (Instant, Right)>,
+    until: HashMap<Hash, (Instant, Pass)>,
 }
 
 impl Sessions {
     /// Makes a code for a link that gives this right: valid for ten minutes, once.
     pub fn make_code(&self, right: Right) -> String {
         let code = random_token();
-        lock(&self.codes).add(hash(&code), right, CODE_LIFETIME, MAX_CODES);
+        let pass = Pass { right, owner: Owner::KEYLESS };
+        lock(&self.codes).add(hash(&code), pass, CODE_LIFETIME, MAX_CODES);
         code
     }
 
-    /// The right that a code gives, if it is valid; it is not afterwards.
-    pub(super) fn redeem(&self, code: &str) -> Option<Right> {
+    /// What a code gives, if it is valid; it is not afterwards.
+    pub(super) fn redeem(&self, code: &str) -> Option<Pass> {
         still_valid(lock(&self.codes).until.remove(&hash(code)))
     }
 
-    /// Opens a session with this right and returns its token.
-    pub(super) fn open(&self, right: Right) -> String {
+    /// Opens a session and returns its token.
+    pub(super) fn open(&self, pass: Pass) -> String {
         let token = random_token();
-        lock(&self.sessions).add(hash(&token), right, SESSION_LIFETIME, MAX_SESSIONS);
+        lock(&self.sessions).add(hash(&token), pass, SESSION_LIFETIME, MAX_SESSIONS);
         token
     }
 
-    /// The right of a session, if it is one.
-    pub(super) fn right_of(&self, token: &str) -> Option<Right> {
+    /// What a session gives, if it is one.
+    pub(super) fn pass_of(&self, token: &str) -> Option<Pass> {
         still_valid(lock(&self.sessions).until.get(&hash(token)).copied())
     }
 }
 
 impl Expiring {
-    fn add(&mut self, hash: Hash, right: Right, lifetime: Duration, limit: usize) {
+    fn add(&mut self, hash: Hash, pass: Pass, lifetime: Duration, limit: usize) {
         let now = Instant::now();
         self.until.retain(|_, (until, _)| now < *until);
         if self.until.len() >= limit
@@ -74,12 +83,12 @@ impl Expiring {
             let oldest = *oldest.0;
             self.until.remove(&oldest);
         }
-        self.until.insert(hash, (now + lifetime, right));
+        self.until.insert(hash, (now + lifetime, pass));
     }
 }
 
-fn still_valid(found: Option<(Instant, Right)>) -> Option<Right> {
-    found.filter(|(until, _)| Instant::now() < *until).map(|(_, right)| right)
+fn still_valid(found: Option<(Instant, Pass)>) -> Option<Pass> {
+    found.filter(|(until, _)| Instant::now() < *until).map(|(_, pass)| pass)
 }
 
 fn lock(expiring: &Mutex<Expiring>) -> std::sync::MutexGuard<'_, Expiring> {
@@ -105,7 +114,8 @@ mod tests {
     async fn a_code_is_valid_once_and_for_ten_minutes() {
         let sessions = Sessions::default();
         let code = sessions.make_code(Right::Administer);
-        assert_eq!(sessions.redeem(&code), Some(Right::Administer));
+        let pass = Pass { right: Right::Administer, owner: Owner::KEYLESS };
+        assert_eq!(sessions.redeem(&code), Some(pass));
         assert_eq!(sessions.redeem(&code), None);
         let late = sessions.make_code(Right::Talk);
         tokio::time::advance(CODE_LIFETIME).await;
@@ -115,10 +125,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn at_the_limit_the_oldest_session_goes() {
         let sessions = Sessions::default();
-        let first = sessions.open(Right::Talk);
+        let pass = Pass { right: Right::Talk, owner: Owner::KEYLESS };
+        let first = sessions.open(pass);
         tokio::time::advance(Duration::from_secs(1)).await;
-        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.open(Right::Talk)).collect();
-        assert_eq!(sessions.right_of(&first), None);
-        assert!(others.iter().all(|token| sessions.right_of(token) == Some(Right::Talk)));
+        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.open(pass)).collect();
+        assert_eq!(sessions.pass_of(&first), None);
+        assert!(others.iter().all(|token| sessions.pass_of(token) == Some(pass)));
     }
 }

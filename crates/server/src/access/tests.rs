@@ -21,6 +21,14 @@ fn access(config: &ServerConfig) -> Access {
     Access::new(config, vec![PORT], Arc::default())
 }
 
+fn pass(right: Right) -> Pass {
+    Pass { right, owner: Owner::KEYLESS }
+}
+
+fn right_of(access: &Access, token: &str) -> Option<Right> {
+    access.sessions.pass_of(token).map(|pass| pass.right)
+}
+
 /// A request; what is not said is what a browser on this machine sends.
 #[derive(Clone, Debug)]
 struct Case {
@@ -57,6 +65,10 @@ impl Case {
 }
 
 fn decide(access: &Access, case: &Case) -> Result<Guest, Refusal> {
+    with_visit(case, |visit| access.admit(visit, case.door))
+}
+
+fn with_visit<T>(case: &Case, look: impl FnOnce(&Visit<'_>) -> T) -> T {
     let mut headers = HeaderMap::new();
     for (name, value) in &case.headers {
         let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
@@ -65,7 +77,7 @@ fn decide(access: &Access, case: &Case) -> Result<Guest, Refusal> {
     let uri: Uri = case.uri.parse().expect("a uri");
     let visit =
         Visit { peer: case.peer.parse().expect("an address"), uri: &uri, headers: &headers };
-    access.admit(&visit, case.door)
+    look(&visit)
 }
 
 fn check(access: &Access, case: Case, expected: Result<Guest, Refusal>) {
@@ -136,7 +148,7 @@ fn a_public_host_needs_the_key_from_everywhere() {
 #[test]
 fn all_carriers_of_a_key_give_the_same_rights() {
     let access = access(&config());
-    let cookie = format!("a=b; {COOKIE}={}", access.sessions.open(Right::Talk));
+    let cookie = format!("a=b; {COOKIE}={}", access.sessions.open(pass(Right::Talk)));
     let cookie: &'static str = Box::leak(cookie.into_boxed_str());
     let carriers = [
         ("authorization", "Bearer the-key"),
@@ -258,13 +270,35 @@ fn a_code_is_exchanged_for_a_session() {
     let code = access.sessions.make_code(Right::Administer);
     assert_eq!(access.open_session(caller, Secret::Code("wrong")), Err(Refusal::KeyNeeded));
     let token = access.open_session(caller, Secret::Code(&code)).expect("a valid code");
-    assert_eq!(access.sessions.right_of(&token), Some(Right::Administer));
+    assert_eq!(right_of(&access, &token), Some(Right::Administer));
     assert_eq!(access.open_session(caller, Secret::Code(&code)), Err(Refusal::KeyNeeded));
     assert_eq!(access.open_session(caller, Secret::Key("wrong")), Err(Refusal::KeyNeeded));
     let token = access.open_session(caller, Secret::Key(KEY)).expect("the key");
-    assert_eq!(access.sessions.right_of(&token), Some(Right::Talk));
+    assert_eq!(right_of(&access, &token), Some(Right::Talk));
     let token = access.open_session(caller, Secret::Key(ADMIN_KEY)).expect("the other key");
-    assert_eq!(access.sessions.right_of(&token), Some(Right::Administer));
+    assert_eq!(right_of(&access, &token), Some(Right::Administer));
+}
+
+#[test]
+fn who_has_the_same_key_has_the_same_conversations() {
+    let access = access(&config());
+    let owner = |case: Case| with_visit(&case, |visit| access.owner(visit, case.door));
+    let elsewhere = || case("chat.example").from("203.0.113.5").at(Door::Socket);
+    let of_key = owner(elsewhere().with("x-api-key", KEY));
+    assert_eq!(owner(elsewhere().to("/ws?key=the-key")), of_key);
+    assert_eq!(owner(case(LOCAL).with("x-api-key", KEY)), of_key, "from here too");
+    let of_other = owner(elsewhere().with("x-api-key", ADMIN_KEY));
+    assert!(of_key != of_other && of_key != Owner::KEYLESS && of_other != Owner::KEYLESS);
+    assert_eq!(owner(case(LOCAL)), Owner::KEYLESS);
+    assert_eq!(owner(case(LOCAL).with("x-api-key", "wrong")), Owner::KEYLESS);
+    let caller = Caller::of("203.0.113.5".parse().expect("address"), &HeaderMap::new());
+    let of_session = |secret| -> Owner {
+        let token = access.open_session(caller, secret).expect("it is valid");
+        owner(elsewhere().with("cookie", Box::leak(format!("{COOKIE}={token}").into_boxed_str())))
+    };
+    assert_eq!(of_session(Secret::Key(KEY)), of_key);
+    let code = access.sessions.make_code(Right::Talk);
+    assert_eq!(of_session(Secret::Code(&code)), Owner::KEYLESS, "the operator's own link");
 }
 
 #[test]
@@ -272,7 +306,7 @@ fn the_server_is_changed_from_here_or_with_an_admin_key_only() {
     let access = access(&config());
     let admin = |host| case(host).at(Door::Admin);
     let session = |right| -> &'static str {
-        let cookie = format!("{COOKIE}={}", access.sessions.open(right));
+        let cookie = format!("{COOKIE}={}", access.sessions.open(pass(right)));
         Box::leak(cookie.into_boxed_str())
     };
     check(&access, admin(LOCAL), Ok(Guest::Ordinary));

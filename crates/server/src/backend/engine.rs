@@ -1,7 +1,9 @@
 //! The engine in this process.
 
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
+use crate::access::Owner;
 use banter_engine::engine::{self, Engine, GenerateRequest, Refusal, Submit};
+use banter_engine::kv_cache::Tenant;
 use banter_engine::model_file::SamplingDefaults;
 use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{Message, Role};
@@ -85,8 +87,12 @@ impl Backend for EngineBackend {
         if self.engine.heartbeat().is_alive { Health::Ready } else { Health::Stalled }
     }
 
-    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        let request = request(*ask, &self.sampling);
+    fn generate(
+        &self,
+        ask: Box<Ask>,
+        owner: Owner,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+        let request = request(*ask, owner, &self.sampling);
         self.encode(move |engine| match engine.submit(request) {
             Submit::Accepted(generation) => {
                 let moved = Instant::now();
@@ -253,7 +259,7 @@ fn defaults_of(model: &SamplingDefaults) -> SamplingParams {
     }
 }
 
-fn request(ask: Ask, defaults: &SamplingParams) -> GenerateRequest {
+fn request(ask: Ask, owner: Owner, defaults: &SamplingParams) -> GenerateRequest {
     let Parameters {
         max_tokens,
         temperature,
@@ -281,6 +287,7 @@ fn request(ask: Ask, defaults: &SamplingParams) -> GenerateRequest {
         sampling,
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
+        tenant: Tenant(owner.number()),
     }
 }
 

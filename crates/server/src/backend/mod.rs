@@ -13,6 +13,7 @@ pub use remote::{Probing, RemoteBackend};
 pub use scripted::{ScriptedBackend, ScriptedCounters};
 pub use slot::{BackendSlot, Readiness};
 
+use crate::access::Owner;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{Ask, Turn};
@@ -29,8 +30,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Starts an answer.
     ///
+    /// Nothing of what was computed for another owner is used for it.
     /// Dropping the future or the generation it yields stops the computation.
-    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
+    fn generate(
+        &self,
+        ask: Box<Ask>,
+        owner: Owner,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
 
     /// The ids of a text; `None` if this backend cannot tell.
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>>;

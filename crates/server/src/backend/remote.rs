@@ -1,6 +1,7 @@
 //! An engine that someone else runs, at an address.
 
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
+use crate::access::Owner;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{Ask, DEFAULT_MAX_TOKENS, Turn};
@@ -123,7 +124,11 @@ impl Backend for RemoteBackend {
         self.health.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+    fn generate(
+        &self,
+        ask: Box<Ask>,
+        _owner: Owner,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
         let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
         async move {
             let answer = engine.ask(&ask).await.map_err(|error| {

@@ -4,6 +4,7 @@
 //! seam as the engine's, with the same rules: a stop is followed by `Finished`, dropping stops.
 
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
+use crate::access::Owner;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{Ask, PARAMETERS, Role, Turn};
@@ -84,7 +85,11 @@ impl Backend for ScriptedBackend {
         Health::Ready
     }
 
-    fn generate(&self, ask: Box<Ask>) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+    fn generate(
+        &self,
+        ask: Box<Ask>,
+        _owner: Owner,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
         let script = script(&ask.turns);
         let counters = self.counters.clone();
         async move {

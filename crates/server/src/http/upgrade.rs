@@ -2,8 +2,8 @@
 
 use super::error::ApiError;
 use super::{Admission, Connection, empty};
-use crate::access::Guest;
-use crate::plain::{Speaker, speak};
+use crate::access::{Door, Guest, Visit};
+use crate::plain::{PageKind, Speaker, speak};
 use crate::shared::Shared;
 use crate::socket::{Close, Socket};
 use axum::body::Body;
@@ -22,10 +22,13 @@ pub(super) async fn websocket(
     let accept = check_handshake(&request)?;
     let extensions = request.extensions();
     let connection = extensions.get::<Connection>().expect("set by Routes").clone();
-    let speaker = match extensions.get::<Guest>().expect("set by Routes") {
-        Guest::FilePage => Speaker::FilePage,
-        Guest::Ordinary | Guest::AllowedOrigin(_) => Speaker::Ordinary,
+    let page = match extensions.get::<Guest>().expect("set by Routes") {
+        Guest::FilePage => PageKind::File,
+        Guest::Ordinary | Guest::AllowedOrigin(_) => PageKind::Ordinary,
     };
+    let visit = Visit { peer: connection.peer, uri: request.uri(), headers: request.headers() };
+    let owner = shared.access.owner(&visit, Door::Socket);
+    let speaker = Speaker { page, owner };
     let upgrade = hyper::upgrade::on(&mut request);
     let tasks = shared.clone();
     tasks.tasks.tracker.spawn(async move {

@@ -8,6 +8,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 
+use crate::access::Owner;
 use crate::shared::Shared;
 use crate::socket::{Close, Incoming, Reading, Socket};
 use conversation::{Conversation, Reaction, WaitingLimits};
@@ -19,11 +20,19 @@ use tokio_util::sync::CancellationToken;
 
 /// Who speaks on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaker {
+pub(crate) struct Speaker {
+    pub(crate) page: PageKind,
+    /// Whose conversation it is.
+    pub(crate) owner: Owner,
+}
+
+/// Where who speaks has its page from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageKind {
     /// A page of ours or of a named origin, or a program.
     Ordinary,
     /// A page opened from disk: any website can pretend to be one.
-    FilePage,
+    File,
 }
 
 /// Answers one socket until it closes. Dropping what it leaves behind stops its answer.

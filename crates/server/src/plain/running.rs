@@ -1,7 +1,7 @@
 //! One answer being made for one socket: waiting for its start, then for its events.
 
-use super::Speaker;
 use super::conversation::Next;
+use super::{PageKind, Speaker};
 use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
 use crate::shared::Shared;
 use banter_protocol::Fault;
@@ -189,14 +189,14 @@ async fn start(shared: Arc<Shared>, speaker: Speaker, next: Waited) -> Result<St
             return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
         }
     };
-    let place = match speaker {
-        Speaker::Ordinary => None,
-        Speaker::FilePage => {
+    let place = match speaker.page {
+        PageKind::Ordinary => None,
+        PageKind::File => {
             let places = shared.file_page_places.clone();
             Some(places.acquire_owned().await.expect("the places are never closed"))
         }
     };
-    let generation = backend.generate(next.ask).await?;
+    let generation = backend.generate(next.ask, speaker.owner).await?;
     drop(next.room);
     Ok(Started { generation, _place: place })
 }

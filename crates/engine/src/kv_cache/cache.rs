@@ -1,0 +1,373 @@
+//! The blocks there are: free, in use, or kept for whoever begins with the same tokens.
+//!
+//! What is kept is a tree. A node is a block whose tokens are computed in all layers; its parent
+//! holds the tokens before them. A sequence that begins as an earlier one did finds the nodes on its
+//! way and leases them; several lease one node at once, and nobody writes into it. Tokens themselves
+//! are compared, so a hit is never a mistake. What nobody leases is let go when blocks are needed,
+//! least recently used first, and a node's children before it.
+//!
+//! The end of a sequence seldom fills a block. It is kept too, and whoever goes on from there takes the
+//! block out of the tree and fills it up.
+//!
+//! Absent on purpose: hashes of prefixes. They would save comparing what is compared anyway.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::BLOCK_TOKENS;
+use crate::text::TokenId;
+
+/// The number of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId(pub u32);
+
+/// Whose tokens they are. Tenants share nothing but what the operator shares with everyone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tenant(pub u64);
+
+/// The cache has fewer blocks to give than were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfBlocks;
+
+/// Hands out blocks, keeps what was computed, and takes blocks back.
+#[derive(Debug)]
+pub struct BlockCache {
+    total_blocks: usize,
+    free: Vec<BlockId>,
+    nodes: HashMap<NodeId, Node>,
+    /// Nodes of whole blocks, by what they are found by.
+    by_tokens: HashMap<Key, NodeId>,
+    /// Nodes of less than a block, by what they follow. Nobody leases them.
+    ends: HashMap<(Option<NodeId>, Tenant), Vec<NodeId>>,
+    /// Nodes that nobody leases, least recently used first.
+    idle: BTreeMap<u64, NodeId>,
+    next_node: u64,
+    next_turn: u64,
+}
+
+/// The blocks of one sequence, in order of position: first nodes, then blocks of its own.
+///
+/// They go back through [`BlockCache::release`] only; dropping a lease that still has blocks would
+/// lose them, and panics.
+#[derive(Debug)]
+pub struct Lease {
+    tenant: Tenant,
+    /// Tokens from the first on that the operator shares with everyone.
+    shared_tokens: usize,
+    nodes: Vec<NodeId>,
+    blocks: Vec<BlockId>,
+}
+
+/// The number of a node, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct NodeId(u64);
+
+/// What a node of a whole block is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    /// None at the beginning of a conversation.
+    parent: Option<NodeId>,
+    /// None where the operator shares the tokens.
+    tenant: Option<Tenant>,
+    tokens: [TokenId; BLOCK_TOKENS],
+}
+
+#[derive(Debug)]
+struct Node {
+    place: Place,
+    block: BlockId,
+    /// Sequences that lease it.
+    leases: usize,
+    /// Its place in `idle` while there are none.
+    turn: u64,
+}
+
+/// Where a node is in the tree.
+#[derive(Debug)]
+enum Place {
+    Whole(Key),
+    End { parent: Option<NodeId>, tenant: Tenant, tokens: Vec<TokenId> },
+}
+
+impl BlockCache {
+    /// A cache of `total_blocks` free blocks.
+    ///
+    /// Panics if their numbers do not fit 32 bits.
+    pub fn new(total_blocks: usize) -> BlockCache {
+        let count = u32::try_from(total_blocks).expect("a cache has fewer blocks than 2³²");
+        BlockCache {
+            total_blocks,
+            // Blocks are handed out from the end, so the lowest numbers go first.
+            free: (0..count).rev().map(BlockId).collect(),
+            nodes: HashMap::new(),
+            by_tokens: HashMap::new(),
+            ends: HashMap::new(),
+            idle: BTreeMap::new(),
+            next_node: 0,
+            next_turn: 0,
+        }
+    }
+
+    /// Blocks that no sequence leases: those that are free, and those that can be let go.
+    pub fn available_blocks(&self) -> usize {
+        self.free.len() + self.idle.len()
+    }
+
+    /// All blocks.
+    pub fn total_blocks(&self) -> usize {
+        self.total_blocks
+    }
+
+    /// Leases what is kept of `tokens` behind the first `computed`, and says how many are computed
+    /// then: never all of them.
+    ///
+    /// Whole blocks are looked for only where `computed` ends one.
+    pub fn adopt(&mut self, lease: &mut Lease, tokens: &[TokenId], computed: usize) -> usize {
+        let mut computed = computed;
+        if !lease.has_nodes_only(computed) {
+            return computed;
+        }
+        let useful = useful(tokens);
+        while let Some(node) =
+            lease.key(useful, computed).and_then(|key| self.by_tokens.get(&key).copied())
+        {
+            let block = self.take(node);
+            self.put(lease, block);
+            lease.nodes.push(node);
+            computed += BLOCK_TOKENS;
+        }
+        let rest = useful.get(computed..).unwrap_or_default();
+        if let Some((end, common)) = self.longest_end(lease, rest) {
+            let block = self.remove(end);
+            self.put(lease, block);
+            computed += common;
+        }
+        computed
+    }
+
+    /// Lengthens a lease to at least `blocks` blocks, letting go of what nobody leases if need be, or
+    /// changes nothing if there are too few.
+    ///
+    /// Errors: there are too few.
+    pub fn grow(&mut self, lease: &mut Lease, blocks: usize) -> Result<(), OutOfBlocks> {
+        let missing = blocks.saturating_sub(lease.blocks.len());
+        if missing > self.available_blocks() {
+            return Err(OutOfBlocks);
+        }
+        for _ in 0..missing {
+            let block = self.free.pop().unwrap_or_else(|| self.let_go());
+            lease.blocks.push(block);
+        }
+        Ok(())
+    }
+
+    /// Lets others find the whole blocks of the first `computed` tokens. Only now may anyone rely on
+    /// what a step wrote.
+    ///
+    /// Where another sequence has computed the same meanwhile, its block takes the place of this
+    /// one's, which holds the same bits.
+    pub fn settle(&mut self, lease: &mut Lease, tokens: &[TokenId], computed: usize) {
+        while let Some(key) = lease.key(&tokens[..computed], lease.nodes.len() * BLOCK_TOKENS) {
+            let index = lease.nodes.len();
+            let node = match self.by_tokens.get(&key).copied() {
+                Some(node) => {
+                    let block = self.take(node);
+                    self.put(lease, block);
+                    node
+                }
+                None => {
+                    let node = self.insert(Place::Whole(key), lease.blocks[index]);
+                    self.by_tokens.insert(key, node);
+                    self.take(node);
+                    node
+                }
+            };
+            lease.nodes.push(node);
+        }
+    }
+
+    /// Takes back a lease. What is computed of its tokens is kept for others; says how many of its
+    /// blocks nobody leases any longer.
+    pub fn release(&mut self, mut lease: Lease, tokens: &[TokenId], computed: usize) -> usize {
+        self.settle(&mut lease, tokens, computed);
+        let before = self.available_blocks();
+        let mut own = lease.blocks.split_off(lease.nodes.len());
+        let rest = &tokens[lease.nodes.len() * BLOCK_TOKENS..computed];
+        if !rest.is_empty() {
+            let block = own.remove(0);
+            self.keep_end(&lease, rest, block);
+        }
+        // From the last to the first, so that the next owner gets them in the same order.
+        self.free.extend(own.into_iter().rev());
+        // A parent comes after its children, so that it is let go after them.
+        for node in lease.nodes.drain(..).rev() {
+            self.give_back(node);
+        }
+        lease.blocks.clear();
+        self.available_blocks() - before
+    }
+
+    /// Puts a block of the tree where a lease has its next own one, or has none yet.
+    fn put(&mut self, lease: &mut Lease, block: BlockId) {
+        match lease.blocks.get_mut(lease.nodes.len()) {
+            Some(place) => self.free.push(std::mem::replace(place, block)),
+            None => lease.blocks.push(block),
+        }
+    }
+
+    /// One more sequence leases a node.
+    fn take(&mut self, id: NodeId) -> BlockId {
+        let node = self.nodes.get_mut(&id).expect("a node that is found exists");
+        if node.leases == 0 {
+            self.idle.remove(&node.turn);
+        }
+        node.leases += 1;
+        node.block
+    }
+
+    /// One sequence less does.
+    fn give_back(&mut self, id: NodeId) {
+        let turn = self.turn();
+        let node = self.nodes.get_mut(&id).expect("a leased node exists");
+        node.leases -= 1;
+        if node.leases == 0 {
+            node.turn = turn;
+            self.idle.insert(turn, id);
+        }
+    }
+
+    /// A node that nobody leases yet.
+    fn insert(&mut self, place: Place, block: BlockId) -> NodeId {
+        let id = NodeId(self.next_node);
+        self.next_node += 1;
+        let turn = self.turn();
+        self.nodes.insert(id, Node { place, block, leases: 0, turn });
+        self.idle.insert(turn, id);
+        id
+    }
+
+    /// Takes a node that nobody leases out of the tree.
+    fn remove(&mut self, id: NodeId) -> BlockId {
+        let node = self.nodes.remove(&id).expect("a node that is found exists");
+        assert_eq!(node.leases, 0, "a leased node is in use");
+        self.idle.remove(&node.turn);
+        match node.place {
+            Place::Whole(key) => {
+                self.by_tokens.remove(&key);
+            }
+            Place::End { parent, tenant, .. } => {
+                let siblings = self.ends.get_mut(&(parent, tenant)).expect("an end is listed");
+                siblings.retain(|sibling| *sibling != id);
+                if siblings.is_empty() {
+                    self.ends.remove(&(parent, tenant));
+                }
+            }
+        }
+        node.block
+    }
+
+    /// Lets go of what was used least recently.
+    fn let_go(&mut self) -> BlockId {
+        let (_, &id) = self.idle.first_key_value().expect("the blocks were counted");
+        self.remove(id)
+    }
+
+    /// The end that has the most tokens in common with `tokens`, and how many.
+    fn longest_end(&self, lease: &Lease, tokens: &[TokenId]) -> Option<(NodeId, usize)> {
+        let ends = self.ends.get(&(lease.nodes.last().copied(), lease.tenant))?;
+        let common = |id: &NodeId| {
+            let end = self.end_tokens(*id);
+            end.iter().zip(tokens).take_while(|(a, b)| a == b).count()
+        };
+        let longest = ends.iter().map(|id| (*id, common(id))).max_by_key(|(_, common)| *common);
+        longest.filter(|(_, common)| *common > 0)
+    }
+
+    fn end_tokens(&self, id: NodeId) -> &[TokenId] {
+        match &self.nodes[&id].place {
+            Place::End { tokens, .. } => tokens,
+            Place::Whole(key) => &key.tokens,
+        }
+    }
+
+    /// Keeps the end of a sequence, unless a longer one that begins so is kept; one that this begins
+    /// with is let go.
+    fn keep_end(&mut self, lease: &Lease, tokens: &[TokenId], block: BlockId) {
+        let (parent, tenant) = (lease.nodes.last().copied(), lease.tenant);
+        let ends = self.ends.get(&(parent, tenant)).cloned().unwrap_or_default();
+        if ends.iter().any(|id| self.end_tokens(*id).starts_with(tokens)) {
+            self.free.push(block);
+            return;
+        }
+        for id in ends {
+            if tokens.starts_with(self.end_tokens(id)) {
+                let block = self.remove(id);
+                self.free.push(block);
+            }
+        }
+        let id = self.insert(Place::End { parent, tenant, tokens: tokens.to_vec() }, block);
+        self.ends.entry((parent, tenant)).or_default().push(id);
+    }
+
+    fn turn(&mut self) -> u64 {
+        self.next_turn += 1;
+        self.next_turn
+    }
+}
+
+impl Lease {
+    /// A lease of nothing yet. Of its tokens, the first `shared_tokens` are the operator's, who shares
+    /// them with everyone.
+    pub fn new(tenant: Tenant, shared_tokens: usize) -> Lease {
+        Lease { tenant, shared_tokens, nodes: Vec::new(), blocks: Vec::new() }
+    }
+
+    /// The blocks, in order of position.
+    pub fn blocks(&self) -> &[BlockId] {
+        &self.blocks
+    }
+
+    /// Whether the sequence of this lease and these tokens computes the block that `behind` can adopt
+    /// next: all before that is the same, and so are the block's tokens.
+    pub fn is_ahead(&self, tokens: &[TokenId], behind: &Lease, behind_tokens: &[TokenId]) -> bool {
+        let done = behind.nodes.len();
+        let has_the_same = self.nodes.get(..done) == Some(&behind.nodes);
+        let wanted = behind.key(useful(behind_tokens), done * BLOCK_TOKENS);
+        has_the_same
+            && wanted.is_some()
+            && self.key_after(behind.nodes.last().copied(), tokens, done * BLOCK_TOKENS) == wanted
+    }
+
+    /// Whether the first `computed` tokens are whole blocks that are in the tree.
+    fn has_nodes_only(&self, computed: usize) -> bool {
+        computed == self.nodes.len() * BLOCK_TOKENS
+    }
+
+    /// What the block of the tokens from `start` on is found by, if it is whole.
+    fn key(&self, tokens: &[TokenId], start: usize) -> Option<Key> {
+        self.key_after(self.nodes.last().copied(), tokens, start)
+    }
+
+    fn key_after(&self, parent: Option<NodeId>, tokens: &[TokenId], start: usize) -> Option<Key> {
+        let tokens = *tokens.get(start..)?.first_chunk()?;
+        let is_shared = start + BLOCK_TOKENS <= self.shared_tokens;
+        let tenant = (!is_shared).then_some(self.tenant);
+        Some(Key { parent, tenant, tokens })
+    }
+}
+
+/// What may be adopted of a sequence's tokens: logits come from computing the last one.
+fn useful(tokens: &[TokenId]) -> &[TokenId] {
+    &tokens[..tokens.len().saturating_sub(1)]
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // While another panic unwinds, a second one would end the process and hide the first.
+        if !std::thread::panicking() {
+            assert!(self.blocks.is_empty(), "a lease was dropped with its blocks");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
