@@ -109,6 +109,8 @@ pub struct EngineOptions {
     pub queue_limit: usize,
     /// Longest wait in the queue.
     pub queue_timeout: Duration,
+    /// Longest pause of an answer because of others' prompts.
+    pub max_gap: Duration,
 }
 
 /// Who may come in, and how many.
@@ -190,7 +192,7 @@ fn model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
 }
 
 /// What has no meaning where another engine computes.
-const OF_OUR_ENGINE: [&str; 11] = [
+const OF_OUR_ENGINE: [&str; 12] = [
     "model",
     "yes",
     "max-models-disk",
@@ -202,6 +204,7 @@ const OF_OUR_ENGINE: [&str; 11] = [
     "isa",
     "max-sequences",
     "queue-limit",
+    "max-gap-ms",
 ];
 
 fn remote(options: &Options) -> Result<Option<RemoteOptions>, OptionError> {
@@ -276,6 +279,7 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
         max_sequences: number(options, "max-sequences", 1, 256)?.unwrap_or(16) as usize,
         queue_limit: number(options, "queue-limit", 1, 100_000)?.unwrap_or(64) as usize,
         queue_timeout: Duration::from_secs(seconds.unwrap_or(120)),
+        max_gap: Duration::from_millis(number(options, "max-gap-ms", 1, 60_000)?.unwrap_or(200)),
     })
 }
 

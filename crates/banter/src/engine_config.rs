@@ -23,6 +23,7 @@ pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<Eng
         queue_limit: options.queue_limit,
         max_sequences: options.max_sequences,
         queue_timeout: options.queue_timeout,
+        max_gap: options.max_gap,
         ..EngineConfig::new(source)
     })
 }

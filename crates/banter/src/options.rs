@@ -121,6 +121,11 @@ pub const SERVE: &[OptionRow] = &[
         "Requests that may wait; one more is answered busy [default: 64]",
     ),
     row(
+        "max-gap-ms",
+        Takes::One("MS"),
+        "Longest pause between two words because of others' prompts [default: 200]",
+    ),
+    row(
         "queue-timeout",
         Takes::One("SECONDS"),
         "Longest wait in the queue, then the request ends with timeout [default: 120]",
