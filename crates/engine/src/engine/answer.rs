@@ -49,15 +49,6 @@ pub struct Answer {
     last_step_at: Option<Instant>,
 }
 
-/// What became of the text when an answer ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WholeText {
-    /// The text is exactly what the tokens spell.
-    Spelled(String),
-    /// The text leaves out something that the tokens spell: a stop string, half a character.
-    Cut,
-}
-
 impl Answer {
     /// An answer that waits, and its prompt.
     pub fn new(new: NewAnswer) -> (Answer, Vec<TokenId>) {
@@ -169,7 +160,10 @@ impl Answer {
     }
 
     /// Ends the answer: what was held back is delivered if nothing was cut short, then the end.
-    pub fn end(mut self, reason: FinishReason, now: Instant) -> WholeText {
+    ///
+    /// Before the end is told, `remember` is given the whole text if it is exactly what the tokens
+    /// spell, and leaves out neither a stop string nor half a character: the next turn may come at once.
+    pub fn end(mut self, reason: FinishReason, now: Instant, remember: impl FnOnce(&str)) {
         let is_spelled = match reason {
             FinishReason::EndToken | FinishReason::Length => {
                 let held_back = self.held_back();
@@ -185,9 +179,11 @@ impl Answer {
             completion_tokens: self.completion_tokens,
         };
         let timings = self.timings(&reason, now);
+        if is_spelled {
+            remember(&self.text);
+        }
         self.place = None;
         self.delivery.finish(Finished { reason, usage, timings });
-        if is_spelled { WholeText::Spelled(self.text) } else { WholeText::Cut }
     }
 
     fn tell_prefill(&mut self) {

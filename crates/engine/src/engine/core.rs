@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, NewAnswer, WholeText};
+use super::answer::{Answer, NewAnswer};
 use super::generation::FinishReason;
 use super::pace::{Company, Pace, StepRows, milliseconds};
 use super::status::Status;
@@ -79,7 +79,7 @@ impl Core {
                 self.answers.insert(id, answer);
             }
             Err(refused) => {
-                answer.end(FinishReason::Failed(refused.to_string()), now);
+                answer.end(FinishReason::Failed(refused.to_string()), now, |_| ());
             }
         }
     }
@@ -251,9 +251,7 @@ impl Core {
             halt_ms,
             "generation finished"
         );
-        if let WholeText::Spelled(text) = answer.end(reason, now) {
-            self.text.remember_answer(&text, answer_ids);
-        }
+        answer.end(reason, now, |text| self.text.remember_answer(text, answer_ids));
     }
 
     fn publish(&self) {
