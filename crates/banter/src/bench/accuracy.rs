@@ -10,11 +10,11 @@ use banter_engine::KvType;
 use banter_engine::model_file::{ModelFile, ModelSource, Quant};
 use banter_engine::text::{Message, Role};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::child::SideProcess;
 use super::options::{ModelOptions, against, against_argument, model_arguments};
-use super::task::Engine;
+use super::task::{Engine, Ready};
 
 /// What is read, if nothing else is named: a talk in both languages.
 const CONVERSATION: [&str; 12] = [
@@ -32,6 +32,9 @@ const CONVERSATION: [&str; 12] = [
     "1. Put away what you do not use today.\n2. One cup, not four.\n3. Wipe it before you leave.",
 ];
 
+/// What floats said is kept in memory: 1.2 GB with so many positions and Qwen2.5's vocabulary.
+const MOST_POSITIONS: i64 = 2048;
+
 /// The subcommand.
 pub fn command() -> Command {
     model_arguments(Command::new("accuracy"))
@@ -41,8 +44,8 @@ pub fn command() -> Command {
                 .long("positions")
                 .default_value("256")
                 .value_name("COUNT")
-                .value_parser(value_parser!(u16).range(1..))
-                .help("Tokens to read at most"),
+                .value_parser(value_parser!(u16).range(1..=MOST_POSITIONS))
+                .help("Tokens to read at most, up to 2048"),
         )
         .arg(
             Arg::new("text")
@@ -61,27 +64,44 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let other = against(matches, &model)?;
     let most = usize::from(*matches.get_one::<u16>("positions").expect("it has a default"));
     let tokens = tokens(&model, matches.get_one::<PathBuf>("text"), most)?;
+    let report = measure(model, other, &tokens)?;
+    if matches.get_flag("json") {
+        println!("{:#}", report.json());
+    } else {
+        print!("{}", report.text());
+    }
+    Ok(())
+}
 
+/// Reads tokens with floats, then with each engine as it is.
+fn measure(model: ModelOptions, other: Option<Engine>, tokens: &[u32]) -> anyhow::Result<Report> {
     let reference = ModelOptions { quant: Some(Quant::F32), kv_type: KvType::F32, ..model.clone() };
     let mut expected = Vec::with_capacity(tokens.len());
-    let described = each_logits(Engine::Banter, &reference, &tokens, |_, logits| {
+    each_logits(Engine::Banter, &reference, tokens, |_, logits| {
         expected.push(Distribution::of(logits));
     })?;
-    let mut distances = Vec::new();
-    let mut weight_types = described.weight_types;
-    for engine in [Engine::Banter].into_iter().chain(other) {
+    let sides = [Engine::Banter].into_iter().chain(other).map(|engine| {
         let mut distance = Distance::default();
-        let ready = each_logits(engine, &model, &tokens, |position, logits| {
+        let ready = each_logits(engine, &model, tokens, |position, logits| {
             distance.add(&expected[position], &Distribution::of(logits));
         })?;
-        if engine == Engine::Banter {
-            weight_types = ready.weight_types;
-        }
-        distances.push((engine, distance));
-    }
+        Ok((engine, ready, distance))
+    });
+    let sides = sides.collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(Report { model, positions: tokens.len(), sides })
+}
 
-    if matches.get_flag("json") {
-        let side = |(engine, distance): &(Engine, Distance)| {
+/// What was measured, as people and programs read it.
+struct Report {
+    model: ModelOptions,
+    positions: usize,
+    /// Ours first.
+    sides: Vec<(Engine, Ready, Distance)>,
+}
+
+impl Report {
+    fn json(&self) -> Value {
+        let side = |(engine, _, distance): &(Engine, Ready, Distance)| {
             json!({
                 "engine": engine.name(),
                 "mean_kld": distance.mean(),
@@ -89,33 +109,41 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
                 "same_first": distance.same_first(),
             })
         };
-        let report = json!({
-            "model": described.model,
-            "weight_types": weight_types,
-            "isa": model.isa.name(),
-            "kv_type": model.kv_type.name(),
-            "positions": tokens.len(),
-            "sides": distances.iter().map(side).collect::<Vec<_>>(),
-        });
-        println!("{report:#}");
-        return Ok(());
+        let (_, ours, _) = &self.sides[0];
+        json!({
+            "model": ours.model,
+            "weight_types": ours.weight_types,
+            "isa": self.model.isa.name(),
+            "kv_type": self.model.kv_type.name(),
+            "positions": self.positions,
+            "sides": self.sides.iter().map(side).collect::<Vec<_>>(),
+        })
     }
-    println!(
-        "{} · {weight_types} · {} · cache in {} · {} positions, against floats",
-        described.model,
-        model.isa.name(),
-        model.kv_type.name(),
-        tokens.len()
-    );
-    println!("{:<10} {:>12} {:>12} {:>12}", "", "mean KLD", "largest", "same first");
-    for (engine, distance) in &distances {
-        let (mean, most, same) = (distance.mean(), distance.most, distance.same_first());
-        println!("{:<10} {mean:>12.3e} {most:>12.3e} {:>10.1} %", engine.name(), same * 100.0);
+
+    fn text(&self) -> String {
+        let (_, ours, _) = &self.sides[0];
+        let mut lines = vec![
+            format!(
+                "{} · {} · {} · cache in {} · {} positions, against floats",
+                ours.model,
+                ours.weight_types,
+                self.model.isa.name(),
+                self.model.kv_type.name(),
+                self.positions
+            ),
+            format!("{:<10} {:>12} {:>12} {:>12}", "", "mean KLD", "largest", "same first"),
+        ];
+        for (engine, _, distance) in &self.sides {
+            let (mean, most, same) = (distance.mean(), distance.most, distance.same_first());
+            let (name, same) = (engine.name(), same * 100.0);
+            lines.push(format!("{name:<10} {mean:>12.3e} {most:>12.3e} {same:>10.1} %"));
+        }
+        if let [(_, _, ours), (other, _, theirs)] = self.sides.as_slice() {
+            let ratio = ours.mean() / theirs.mean();
+            lines.push(format!("mean KLD is {ratio:.2} × that of {}", other.name()));
+        }
+        lines.join("\n") + "\n"
     }
-    if let [(_, ours), (other, theirs)] = distances.as_slice() {
-        println!("mean KLD is {:.2} × that of {}", ours.mean() / theirs.mean(), other.name());
-    }
-    Ok(())
 }
 
 /// What is read: a file's text, or the talk as the model's own template writes it.
@@ -149,7 +177,7 @@ fn each_logits(
     model: &ModelOptions,
     tokens: &[u32],
     each: impl FnMut(usize, &[f32]),
-) -> anyhow::Result<super::task::Ready> {
+) -> anyhow::Result<Ready> {
     let mut side = SideProcess::start(engine, model, 1, tokens.len())?;
     side.logits(tokens, each)?;
     Ok(side.ready().clone())

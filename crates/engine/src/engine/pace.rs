@@ -67,7 +67,10 @@ impl Pace {
             blend(&mut self.answers_ms, took_ms);
         } else if rows.prompts >= LEAST_MEASURED_ROWS {
             let of_answers = if rows.answers > 0 { self.answers_ms.unwrap_or(0.0) } else { 0.0 };
-            blend(&mut self.row_ms, (took_ms - of_answers).max(0.0) / rows.prompts as f64);
+            // What answers take was measured beside others, perhaps many more: without a bound a row
+            // would seem to cost nothing, and the next step would take all there are.
+            let of_prompts = (took_ms - of_answers).max(took_ms / 2.0);
+            blend(&mut self.row_ms, of_prompts / rows.prompts as f64);
         }
     }
 
@@ -145,6 +148,9 @@ mod tests {
         assert_eq!(pace.prompt_rows(Company::Answers), 30, "twice a step of their own");
         pace.stepped(StepRows { prompts: 30, answers: 4 }, Duration::from_millis(60));
         assert_eq!(pace.prompt_rows(Company::Answers), 30, "their own part is not the prompt's");
+        pace.stepped(StepRows { prompts: 30, answers: 1 }, Duration::from_millis(20));
+        let rows = pace.prompt_rows(Company::Answers);
+        assert!(rows < 60, "{rows}: a row costs something even if the answers took longer before");
         let mut slow = Pace::new(Duration::from_millis(200));
         slow.stepped(prompt(100), Duration::from_millis(1_000));
         slow.stepped(StepRows { prompts: 0, answers: 4 }, Duration::from_millis(150));
