@@ -61,7 +61,7 @@ pub use kv::{BLOCK_TOKENS, KvLayer, KvPages, KvShape, KvType};
 pub use matmul::matmul;
 pub use matrix::{LoadError, Matrix};
 pub use memory::AllocError;
-pub use pool::Pool;
+pub use pool::{Leave, Pool};
 pub use rope::{Rope, rope};
 
 /// How many rows, positions or values lie side by side: the 32-bit lanes of 512 bits. The layouts

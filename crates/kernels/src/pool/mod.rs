@@ -33,9 +33,14 @@ struct Shared {
     busy: AtomicBool,
     /// The next piece that nobody has claimed.
     next_piece: AtomicUsize,
+    /// Whether jobs are to be left before their end.
+    leave: Mutex<Option<Leave>>,
     /// The first panic of the running job.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
+
+/// Asked before every piece of a job; once it says yes, the pieces left are left out.
+pub type Leave = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How much nicer than the rest of the process workers are, so that sockets and the page stay
 /// quick when every core computes.
@@ -50,6 +55,7 @@ impl Pool {
             gate: Gate::new(),
             busy: AtomicBool::new(false),
             next_piece: AtomicUsize::new(0),
+            leave: Mutex::new(None),
             panic: Mutex::new(None),
         });
         let workers = (1..threads.get()).map_while(|index| start_worker(index, &shared).ok());
@@ -66,7 +72,14 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Runs `work(piece)` once for every piece in `0..pieces`; returns when all are done.
+    /// From now on jobs are left in the middle when `leave` says so, or never if there is none. What a
+    /// job that was left computed is worthless, and so is what follows from it.
+    pub fn leave_when(&self, leave: Option<Leave>) {
+        *self.shared.leave.lock().unwrap_or_else(PoisonError::into_inner) = leave;
+    }
+
+    /// Runs `work(piece)` once for every piece in `0..pieces`; returns when all are done, or left out
+    /// as [`Pool::leave_when`] says.
     ///
     /// Pieces run in any order, on the caller and the workers. A job that is started while another
     /// one runs on the same pool (from inside a piece, or from another thread) runs on its caller
@@ -74,13 +87,15 @@ impl Pool {
     ///
     /// Panics if a piece panicked, with the first panic; pieces not yet begun are then left out.
     pub fn run(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+        let leave = self.shared.leave.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_left = || leave.as_ref().is_some_and(|leave| leave());
         let alone = pieces <= 1 || self.workers.is_empty();
         if alone || self.shared.busy.swap(true, Ordering::Acquire) {
-            (0..pieces).for_each(work);
+            (0..pieces).take_while(|_| !is_left()).for_each(work);
             return;
         }
         self.shared.next_piece.store(0, Ordering::Relaxed);
-        let piece_loop = || self.shared.run_pieces(pieces, work);
+        let piece_loop = || self.shared.run_pieces(pieces, work, &is_left);
         self.shared.gate.run(&piece_loop);
         let panic = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.shared.busy.store(false, Ordering::Release);
@@ -100,15 +115,32 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// Claims and runs pieces until none is left. Never unwinds: a panic is kept for the caller.
-    fn run_pieces(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+    /// Claims and runs pieces until none is left, or the job is. Never unwinds: a panic is kept for the
+    /// caller.
+    fn run_pieces(
+        &self,
+        pieces: usize,
+        work: &(dyn Fn(usize) + Sync),
+        is_left: &(dyn Fn() -> bool + Sync),
+    ) {
         loop {
             let piece = self.next_piece.fetch_add(1, Ordering::Relaxed);
             if piece >= pieces {
                 return;
             }
+            let run_piece = || {
+                let go_on = !is_left();
+                if go_on {
+                    work(piece);
+                }
+                go_on
+            };
             // What a panicking piece left half done is the caller's, who unwinds as well.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(piece))) {
+            let outcome = catch_unwind(AssertUnwindSafe(run_piece));
+            if matches!(outcome, Ok(false)) {
+                self.next_piece.store(pieces, Ordering::Relaxed);
+            }
+            if let Err(panic) = outcome {
                 self.next_piece.store(pieces, Ordering::Relaxed);
                 self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
             }
