@@ -38,6 +38,8 @@ pub struct Config {
     pub models_dir: PathBuf,
     /// What they may take on disk, when the page asks for another.
     pub max_models_disk_bytes: Option<u64>,
+    /// System message of conversations that bring none.
+    pub system_prompt: Option<String>,
     /// Where to listen.
     pub listen: Listen,
     /// What the engine may use.
@@ -111,6 +113,8 @@ pub struct EngineOptions {
     pub queue_timeout: Duration,
     /// Longest pause of an answer because of others' prompts.
     pub max_gap: Duration,
+    /// Whether several tokens of an answer are guessed and tried at once.
+    pub speculation: bool,
 }
 
 /// Who may come in, and how many.
@@ -154,6 +158,9 @@ impl Config {
             yes: switch(options, "yes")?,
             models_dir: models_dir(options)?,
             max_models_disk_bytes: bytes(options, "max-models-disk", 1 << 20, 1 << 50)?,
+            system_prompt: optional(options, "system-prompt", "a text", |text| {
+                (!text.trim().is_empty()).then(|| text.to_string())
+            })?,
             listen: Listen {
                 host: optional(options, "host", "an IP address, as 127.0.0.1 or ::", |text| {
                     text.parse().ok()
@@ -192,7 +199,7 @@ fn model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
 }
 
 /// What has no meaning where another engine computes.
-const OF_OUR_ENGINE: [&str; 12] = [
+const OF_OUR_ENGINE: [&str; 13] = [
     "model",
     "yes",
     "max-models-disk",
@@ -205,6 +212,7 @@ const OF_OUR_ENGINE: [&str; 12] = [
     "max-sequences",
     "queue-limit",
     "max-gap-ms",
+    "no-speculation",
 ];
 
 fn remote(options: &Options) -> Result<Option<RemoteOptions>, OptionError> {
@@ -280,6 +288,7 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
         queue_limit: number(options, "queue-limit", 1, 100_000)?.unwrap_or(64) as usize,
         queue_timeout: Duration::from_secs(seconds.unwrap_or(120)),
         max_gap: Duration::from_millis(number(options, "max-gap-ms", 1, 60_000)?.unwrap_or(200)),
+        speculation: !switch(options, "no-speculation")?,
     })
 }
 

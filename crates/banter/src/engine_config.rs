@@ -24,6 +24,8 @@ pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<Eng
         max_sequences: options.max_sequences,
         queue_timeout: options.queue_timeout,
         max_gap: options.max_gap,
+        speculation: options.speculation,
+        system_prompt: config.system_prompt.clone(),
         ..EngineConfig::new(source)
     })
 }

@@ -75,6 +75,11 @@ pub const SERVE: &[OptionRow] = &[
         "Key that engine asks for; better in BANTER_ENGINE_KEY or the file",
     ),
     row(
+        "system-prompt",
+        Takes::One("TEXT"),
+        "System message of conversations that bring none of their own [default: the model's]",
+    ),
+    row(
         "host",
         Takes::One("ADDRESS"),
         "Address to listen on [default: 127.0.0.1 and, where present, ::1]",
@@ -124,6 +129,11 @@ pub const SERVE: &[OptionRow] = &[
         "max-gap-ms",
         Takes::One("MS"),
         "Longest pause between two words because of others' prompts [default: 200]",
+    ),
+    row(
+        "no-speculation",
+        Takes::Nothing,
+        "Compute one token of an answer at a time, never guess several",
     ),
     row(
         "queue-timeout",

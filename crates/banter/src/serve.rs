@@ -240,6 +240,7 @@ impl Access {
             max_connections: options.max_connections,
             max_message_bytes: options.max_message_bytes,
             queue_timeout: config.engine.queue_timeout,
+            system_prompt: config.system_prompt.clone(),
             real_model_command: format!("{} --model qwen2.5:7b", invocation::serve_command()),
             ..ServerConfig::default()
         }

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         kv_type: KvType::F16,
         block_count: blocks_for(most_tokens),
         max_rows: tokens.len(),
-        max_spans: 1,
+        max_sampled: 1,
         context_tokens: most_tokens,
     };
     let mut runner = Runner::new(model, pool, config)?;
@@ -45,8 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     while tokens.len() < most_tokens {
         let rows = &tokens[computed..];
-        let (first_position, sample) = (computed, true);
-        let span = Span { blocks: &blocks, first_position, tokens: rows, sample, stop: &stop };
+        let (first_position, sampled) = (computed, 1);
+        let span = Span { blocks: &blocks, first_position, tokens: rows, sampled, stop: &stop };
         runner.forward(&Plan { spans: &[span] });
         computed = tokens.len();
         let next = most_likely(runner.logits(0).expect("the span was sampled"));

@@ -8,6 +8,7 @@
 //! - [`kv_cache`]: who owns which block of cached keys and values.
 //! - [`sampler`]: from logits to one token.
 //! - [`scheduler`]: which tokens the next step computes.
+//! - [`speculation`]: guesses of the next tokens, tried several in one step.
 //! - [`engine`]: the thread that owns all of it, and the handle the outside talks to.
 //! - [`make_model`]: writes models of random weights, for measurements and tests.
 //! - [`measure`]: how fast a model is here.
@@ -22,6 +23,7 @@ pub mod model;
 pub mod model_file;
 pub mod sampler;
 pub mod scheduler;
+pub mod speculation;
 pub mod text;
 
 mod printable;

@@ -5,20 +5,23 @@
 //! computed; a step computes some of the others. The step that computes the last one yields logits,
 //! from which one token more is chosen, and so on.
 //!
-//! Order of a step: [`Scheduler::admit`], [`Scheduler::plan`], compute, [`Scheduler::settle`] for
-//! each span that was computed, [`Scheduler::finish`] for each sequence that ended.
+//! Order of a step: [`Scheduler::admit`], [`Scheduler::make_room`], perhaps [`Scheduler::try_guesses`],
+//! [`Scheduler::plan`], compute, [`Scheduler::settle`] for each span that was computed,
+//! [`Scheduler::finish`] for each sequence that ended.
 //!
 //! Invariants, checked after every step of the tests:
-//! - Sequences run and wait in order of arrival, and whoever runs came before whoever waits.
+//! - Who waits is admitted in turns: whose tenant has the fewest before it, and of those who came
+//!   first. Sequences run in order of admission; those that gave up their blocks are the next to run.
 //! - Every running sequence gets a row in every step, unless an older one computes the very tokens
 //!   it needs next; the oldest is never sent back to wait. Lengths are finite, so nobody starves.
 //! - A block is free, kept, or leased by running sequences; those that several lease are computed.
 //!   Only `Running::release` gives back.
 //! - A step has at most [`SchedulerLimits::step_tokens`] rows.
+//! - Guesses take nothing from anyone: no row that a sequence would have, no block of another's.
 //!
-//! Absent on purpose: fairness between people, drafts.
+//! Absent on purpose: fairness in anything but turns: whoever runs gets as much as others.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::kv_cache::{BLOCK_TOKENS, BlockCache, BlockId, Lease, Tenant, blocks_for};
 use crate::text::TokenId;
@@ -36,6 +39,8 @@ pub struct SchedulerLimits {
     pub max_sequences: usize,
     /// Rows of a step. At the limit prompts go on in the next step.
     pub step_tokens: usize,
+    /// Rows of a step that compute guesses. At the limit others are not tried.
+    pub guessed_rows: usize,
 }
 
 /// A sequence to be computed.
@@ -72,8 +77,16 @@ pub struct PlannedSpan {
     pub first_position: usize,
     /// How many rows.
     pub rows: usize,
-    /// Whether the last row is the sequence's last token, so that the next one can be chosen.
-    pub samples: bool,
+    /// After how many of the rows, the last ones, a token is chosen: none in the middle of a prompt, one
+    /// at its end, and all rows of an answer, of which those behind the first are guesses.
+    pub sampled: usize,
+}
+
+impl PlannedSpan {
+    /// Whether it is one token of an answer, and guesses of those behind it.
+    pub fn is_of_answer(&self) -> bool {
+        self.sampled == self.rows
+    }
 }
 
 /// What the runner needs to compute a span.
@@ -99,8 +112,13 @@ pub struct Ended {
 pub struct Scheduler {
     limits: SchedulerLimits,
     cache: BlockCache,
-    waiting: VecDeque<Sequence>,
+    /// Those never admitted, in order of arrival.
+    waiting: Vec<Sequence>,
+    /// Those that gave up their blocks, in order of admission.
+    returned: VecDeque<Sequence>,
+    /// In order of admission.
     running: Vec<Running>,
+    last_id: Option<SequenceId>,
 }
 
 /// A sequence without blocks.
@@ -122,6 +140,8 @@ struct Running {
     sequence: Sequence,
     lease: Lease,
     computed: usize,
+    /// The last token and guesses of those after it, while a step tries some.
+    tried: Vec<TokenId>,
 }
 
 /// Answer tokens that an admission reserves blocks for, so that a sequence just admitted is not
@@ -158,8 +178,10 @@ impl Scheduler {
         Scheduler {
             limits,
             cache: BlockCache::new(limits.total_blocks),
-            waiting: VecDeque::new(),
+            waiting: Vec::new(),
+            returned: VecDeque::new(),
             running: Vec::with_capacity(limits.max_sequences),
+            last_id: None,
         }
     }
 
@@ -172,8 +194,8 @@ impl Scheduler {
             !new.prompt.is_empty() && new.max_tokens > 0,
             "a sequence has something to compute"
         );
-        let last = self.waiting.back().or(self.running.last().map(|running| &running.sequence));
-        assert!(last.is_none_or(|last| last.id < new.id), "{:?} is numbered out of turn", new.id);
+        assert!(Some(new.id) > self.last_id, "{:?} is numbered out of turn", new.id);
+        self.last_id = Some(new.id);
         self.limits.check_fits(new.prompt.len(), new.max_tokens)?;
         let longest = new.prompt.len() + new.max_tokens;
         let mut tokens = new.prompt;
@@ -181,17 +203,19 @@ impl Scheduler {
         let (tenant, shared_tokens) = (new.tenant, new.shared_tokens);
         let sequence =
             Sequence { id: new.id, tokens, longest, tenant, shared_tokens, cached_tokens: None };
-        self.waiting.push_back(sequence);
+        self.waiting.push(sequence);
         Ok(())
     }
 
-    /// Gives blocks to those who wait, in order of arrival, while there are enough, and adds them
-    /// to `admitted`; a sequence that had to give up its blocks is admitted again. What the cache keeps
-    /// of their tokens they do not compute.
+    /// Gives blocks to those who wait, in their order, while there are enough, and adds them to
+    /// `admitted`; a sequence that had to give up its blocks is admitted again. What the cache keeps of
+    /// their tokens they do not compute.
     pub fn admit(&mut self, admitted: &mut Vec<SequenceId>) {
-        while self.running.len() < self.limits.max_sequences
-            && let Some(first) = self.waiting.front()
-        {
+        while self.running.len() < self.limits.max_sequences {
+            let next = self.order_of_waiting().first().copied();
+            let Some(first) = self.returned.front().or(next.map(|next| &self.waiting[next])) else {
+                return;
+            };
             let reserved = (first.tokens.len() + RESERVED_ANSWER_TOKENS).min(first.longest);
             let mut lease = Lease::new(first.tenant, first.shared_tokens);
             let computed = self.cache.adopt(&mut lease, &first.tokens, 0);
@@ -199,39 +223,91 @@ impl Scheduler {
                 self.cache.release(lease, &first.tokens, computed);
                 return;
             }
-            let mut sequence = self.waiting.pop_front().expect("the front was just looked at");
+            let returned = self.returned.pop_front();
+            let mut sequence = match (returned, next) {
+                (Some(returned), _) => returned,
+                (None, Some(next)) => self.waiting.remove(next),
+                (None, None) => unreachable!("somebody was found to wait"),
+            };
             sequence.cached_tokens.get_or_insert(computed);
             admitted.push(sequence.id);
-            self.running.push(Running { sequence, lease, computed });
+            self.running.push(Running { sequence, lease, computed, tried: Vec::new() });
         }
     }
 
-    /// Fills `plan` with the rows of the next step: the one missing row of each sequence that is
-    /// otherwise computed, and up to `prompt_rows` rows of the others in equal shares; what a short
-    /// one leaves goes to the oldest. Whoever needs tokens next that an older one computes gets none,
-    /// and has them when they are there.
+    /// Indices of those never admitted, in order: first whose tenant has fewest sequences before it, that
+    /// run, ran, or wait since longer; of equals who came first. Admitting the first changes nothing for
+    /// the others.
+    fn order_of_waiting(&self) -> Vec<usize> {
+        let mut before: HashMap<Tenant, usize> = HashMap::new();
+        let ran = self.running.iter().map(|running| &running.sequence).chain(&self.returned);
+        ran.for_each(|sequence| *before.entry(sequence.tenant).or_default() += 1);
+        let key = |(index, sequence): (usize, &Sequence)| {
+            let of_tenant = before.entry(sequence.tenant).or_default();
+            *of_tenant += 1;
+            (*of_tenant, index)
+        };
+        let mut order: Vec<(usize, usize)> = self.waiting.iter().enumerate().map(key).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, index)| index).collect()
+    }
+
+    /// Gives every running sequence what others have computed of its next tokens meanwhile, and blocks
+    /// for the rest.
     ///
     /// When blocks run out, the youngest sequences give up theirs and wait.
-    pub fn plan(&mut self, prompt_rows: usize, plan: &mut Vec<PlannedSpan>) {
-        plan.clear();
+    pub fn make_room(&mut self) {
         self.catch_up();
         self.grow_or_give_up();
+    }
+
+    /// Lets the next step compute guesses of the tokens behind a sequence's last one, which must be all
+    /// that is missing of it; says how many, which may be fewer than there are.
+    pub fn try_guesses(&mut self, id: SequenceId, guesses: &[TokenId]) -> usize {
+        let tried: usize = self.running.iter().map(Running::guesses).sum();
+        let rows = self.running.len() + MIN_PROMPT_ROWS;
+        let room = self.limits.guessed_rows.min(self.limits.step_tokens - rows) - tried;
+        let index = self.index_of(id);
+        let running = &mut self.running[index];
+        assert!(running.missing() == 1 && running.tried.is_empty(), "{id:?} is guessed once");
+        let tokens = &running.sequence.tokens;
+        // Each guess that holds is a token, and one more is chosen behind the last.
+        let useful = running.sequence.longest - tokens.len() - 1;
+        let mut count = guesses.len().min(room).min(useful);
+        if self.cache.grow(&mut running.lease, blocks_for(tokens.len() + count)).is_err() {
+            count = count.min(running.lease.blocks().len() * BLOCK_TOKENS - tokens.len());
+        }
+        if count > 0 {
+            running.tried.extend(tokens.last());
+            running.tried.extend_from_slice(&guesses[..count]);
+        }
+        count
+    }
+
+    /// Fills `plan` with the rows of the next step: the one missing row of each sequence that is
+    /// otherwise computed, its guesses, and up to `prompt_rows` rows of the others in equal shares; what
+    /// a short one leaves goes to the oldest. Whoever needs tokens next that an older one computes gets
+    /// none, and has them when they are there.
+    pub fn plan(&mut self, prompt_rows: usize, plan: &mut Vec<PlannedSpan>) {
+        plan.clear();
         let planned: Vec<usize> =
             (0..self.running.len()).filter(|index| !self.waits_for_older(*index)).collect();
         let is_single = |index: &&usize| self.running[**index].missing() == 1;
-        let single_rows = planned.iter().filter(is_single).count();
-        let prompts = planned.len() - single_rows;
-        let room = self.limits.step_tokens - single_rows;
+        let singles = planned.iter().filter(is_single).count();
+        let prompts = planned.len() - singles;
+        let guesses: usize = self.running.iter().map(Running::guesses).sum();
+        let room = self.limits.step_tokens - singles - guesses;
         let mut left = prompt_rows.max(MIN_PROMPT_ROWS).max(prompts).min(room);
         // A long prompt must not keep a short one that came later from its first word.
         let share = left / prompts.max(1);
         for running in planned.iter().map(|index| &self.running[*index]) {
-            let rows = match running.missing() {
-                1 => 1,
-                missing => missing.min(share).min(left),
-            };
-            left -= if running.missing() == 1 { 0 } else { rows };
-            plan.push(running.span(rows));
+            if running.missing() == 1 {
+                plan.push(running.answer_span());
+                continue;
+            }
+            let rows = running.missing().min(share).min(left);
+            left -= rows;
+            plan.push(running.prompt_span(rows));
         }
         self.hand_out_rest(left, plan);
     }
@@ -239,30 +315,56 @@ impl Scheduler {
     /// What the runner needs to compute `span` of the current plan.
     pub fn input(&self, span: &PlannedSpan) -> SpanInput<'_> {
         let running = &self.running[self.index_of(span.id)];
-        let last = span.first_position + span.rows;
-        SpanInput {
-            blocks: running.lease.blocks(),
-            tokens: &running.sequence.tokens[span.first_position..last],
-        }
+        let tokens = match running.tried.as_slice() {
+            [] => &running.sequence.tokens[span.first_position..],
+            tried => tried,
+        };
+        SpanInput { blocks: running.lease.blocks(), tokens: &tokens[..span.rows] }
     }
 
-    /// Takes note that `span` is computed in all layers, and of the token chosen after it.
+    /// Plans a step that computes up to `rows` tokens of a draft, which is nobody's sequence: it is
+    /// finished when the step is, whatever came of it. None if all is computed or there are no blocks.
+    ///
+    /// Panics if anybody runs or waits: a draft takes nothing from anyone.
+    pub fn plan_draft(
+        &mut self,
+        new: NewSequence,
+        rows: usize,
+        plan: &mut Vec<PlannedSpan>,
+    ) -> Option<()> {
+        plan.clear();
+        assert!(self.running.is_empty() && self.waiting_count() == 0, "somebody has work to do");
+        self.submit(new).ok()?;
+        let sequence = self.waiting.pop().expect("it was just submitted");
+        let mut lease = Lease::new(sequence.tenant, sequence.shared_tokens);
+        let computed = self.cache.adopt(&mut lease, &sequence.tokens, 0);
+        let rows = rows.max(MIN_PROMPT_ROWS).min(sequence.tokens.len() - computed);
+        if self.cache.grow(&mut lease, blocks_for(computed + rows)).is_err() {
+            self.cache.release(lease, &sequence.tokens, computed);
+            return None;
+        }
+        let (id, first_position) = (sequence.id, computed);
+        self.running.push(Running { sequence, lease, computed, tried: Vec::new() });
+        plan.push(PlannedSpan { id, first_position, rows, sampled: 0 });
+        Some(())
+    }
+
+    /// Takes note that `span` is computed in all layers, and of the tokens chosen after it: none, one,
+    /// or where guesses were tried, those that held and one more.
     ///
     /// Only from here on may anyone rely on what the step wrote into the blocks.
-    pub fn settle(&mut self, span: &PlannedSpan, token: Option<TokenId>) {
+    pub fn settle(&mut self, span: &PlannedSpan, chosen: &[TokenId]) {
         let index = self.index_of(span.id);
-        let running = &mut self.running[index];
-        assert_eq!(running.computed, span.first_position, "{:?} settles in order", span.id);
-        running.computed += span.rows;
-        self.cache.settle(&mut running.lease, &running.sequence.tokens, running.computed);
-        if let Some(token) = token {
-            assert!(span.samples, "only the logits of the last token yield a token");
-            assert!(
-                running.sequence.tokens.len() < running.sequence.longest,
-                "no room was planned"
-            );
-            running.sequence.tokens.push(token);
-        }
+        let Running { sequence, lease, computed, tried } = &mut self.running[index];
+        assert_eq!(*computed, span.first_position, "{:?} settles in order", span.id);
+        assert!(chosen.len() <= span.sampled, "tokens are chosen where logits are");
+        assert!(sequence.tokens.len() + chosen.len() <= sequence.longest, "no room was planned");
+        let held = &chosen[..chosen.len().saturating_sub(1)];
+        assert!(tried.get(1..).unwrap_or_default().starts_with(held), "a guess did not hold");
+        *computed += if span.is_of_answer() { 1 + held.len() } else { span.rows };
+        tried.clear();
+        sequence.tokens.extend_from_slice(chosen);
+        self.cache.settle(lease, &sequence.tokens, *computed);
     }
 
     /// Ends a sequence, wherever it is, and gives back its blocks; what was computed is kept for others
@@ -270,8 +372,12 @@ impl Scheduler {
     ///
     /// Panics if there is no such sequence: each ends once.
     pub fn finish(&mut self, id: SequenceId) -> Ended {
-        if let Some(index) = self.waiting.iter().position(|sequence| sequence.id == id) {
-            let sequence = self.waiting.remove(index).expect("the index was just found");
+        let is_it = |sequence: &Sequence| sequence.id == id;
+        if let Some(index) = self.waiting.iter().position(is_it) {
+            return Ended { tokens: self.waiting.remove(index).tokens, blocks_freed: 0 };
+        }
+        if let Some(index) = self.returned.iter().position(is_it) {
+            let sequence = self.returned.remove(index).expect("the index was just found");
             return Ended { tokens: sequence.tokens, blocks_freed: 0 };
         }
         let index = self.index_of(id);
@@ -279,12 +385,18 @@ impl Scheduler {
         Ended { tokens: released.sequence.tokens, blocks_freed: released.blocks }
     }
 
-    /// Those who wait, in order.
-    pub fn waiting(&self) -> impl ExactSizeIterator<Item = SequenceId> {
-        self.waiting.iter().map(|sequence| sequence.id)
+    /// Those who wait, in the order in which they will be admitted if nobody else comes.
+    pub fn waiting(&self) -> impl Iterator<Item = SequenceId> {
+        let never_ran = self.order_of_waiting().into_iter().map(|index| &self.waiting[index]);
+        self.returned.iter().chain(never_ran).map(|sequence| sequence.id)
     }
 
-    /// Those who run, in order of arrival.
+    /// How many wait.
+    pub fn waiting_count(&self) -> usize {
+        self.returned.len() + self.waiting.len()
+    }
+
+    /// Those who run, in order of admission.
     pub fn running(&self) -> impl ExactSizeIterator<Item = SequenceId> {
         self.running.iter().map(|running| running.sequence.id)
     }
@@ -294,9 +406,15 @@ impl Scheduler {
         self.running[self.index_of(id)].sequence.cached_tokens.unwrap_or_default()
     }
 
-    /// Whether a running sequence lacks just one token: someone waits for the next word.
-    pub fn has_single_rows(&self) -> bool {
-        self.running.iter().any(|running| running.missing() == 1)
+    /// Those who lack just one token, in order of admission: someone waits for the next word.
+    pub fn answering(&self) -> impl Iterator<Item = SequenceId> {
+        let answering = self.running.iter().filter(|running| running.missing() == 1);
+        answering.map(|running| running.sequence.id)
+    }
+
+    /// The tokens of a running sequence, prompt and answer so far.
+    pub fn tokens(&self, id: SequenceId) -> &[TokenId] {
+        &self.running[self.index_of(id)].sequence.tokens
     }
 
     /// Blocks that no sequence leases.
@@ -311,7 +429,7 @@ impl Scheduler {
 
     /// Gives every running sequence what others have computed of its next tokens meanwhile.
     fn catch_up(&mut self) {
-        for Running { sequence, lease, computed } in &mut self.running {
+        for Running { sequence, lease, computed, .. } in &mut self.running {
             let before = *computed;
             *computed = self.cache.adopt(lease, &sequence.tokens, before);
             if let Some(cached) = &mut sequence.cached_tokens
@@ -345,7 +463,7 @@ impl Scheduler {
             }
             assert!(self.running.len() > 1, "a sequence that was admitted fits alone");
             let youngest = self.running.pop().expect("the list is not empty");
-            self.waiting.push_front(youngest.release(&mut self.cache).sequence);
+            self.returned.push_front(youngest.release(&mut self.cache).sequence);
         }
     }
 
@@ -356,9 +474,12 @@ impl Scheduler {
                 return;
             }
             let running = &self.running[self.index_of(span.id)];
+            if span.is_of_answer() {
+                continue;
+            }
             let more = (running.missing() - span.rows).min(left);
             left -= more;
-            *span = running.span(span.rows + more);
+            *span = running.prompt_span(span.rows + more);
         }
     }
 
@@ -386,13 +507,21 @@ impl Running {
         self.sequence.tokens.len() - self.computed
     }
 
-    fn span(&self, rows: usize) -> PlannedSpan {
-        PlannedSpan {
-            id: self.sequence.id,
-            first_position: self.computed,
-            rows,
-            samples: rows == self.missing(),
-        }
+    /// Guesses that the next step tries.
+    fn guesses(&self) -> usize {
+        self.tried.len().saturating_sub(1)
+    }
+
+    /// Rows of a prompt.
+    fn prompt_span(&self, rows: usize) -> PlannedSpan {
+        let sampled = usize::from(rows == self.missing());
+        PlannedSpan { id: self.sequence.id, first_position: self.computed, rows, sampled }
+    }
+
+    /// The last token, and the guesses behind it.
+    fn answer_span(&self) -> PlannedSpan {
+        let rows = 1 + self.guesses();
+        PlannedSpan { id: self.sequence.id, first_position: self.computed, rows, sampled: rows }
     }
 }
 

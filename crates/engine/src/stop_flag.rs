@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// Asks one generation to stop; looked at between two layers of the forward pass.
+/// Asks one generation to stop; looked at between two layers of the forward pass, and
+/// inside them while nobody else's rows are computed.
 ///
 /// Clones share the flag. Once raised it stays raised, and it knows since when, so that the end of
 /// the generation can say how long the stop took.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use banter_engine::engine::{
-    Counters, Engine, EngineConfig, Event, FinishReason, Finished, GenerateRequest, Generation,
-    OpenError, Refusal, Submit,
+    Counters, Draft, Engine, EngineConfig, Event, FinishReason, Finished, GenerateRequest,
+    Generation, OpenError, Refusal, Submit,
 };
 use banter_engine::kv_cache::Tenant;
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
@@ -505,4 +505,94 @@ fn an_open_engine_says_what_it_is() {
     assert_eq!(info.cache_tokens, counters.total_blocks * 16);
     assert!(info.cache_tokens >= info.context_tokens);
     assert!(info.weight_bytes > 0 && info.cache_bytes > 0);
+}
+
+const SYSTEM_PROMPT: &str =
+    "You answer in one word, whatever is asked, and never say why it is so.";
+
+#[test]
+fn every_tenant_finds_the_operators_system_prompt_and_nothing_else() {
+    let engine = open(quick_shape(), |config| {
+        config.system_prompt = Some(SYSTEM_PROMPT.to_owned());
+    });
+    let engine = engine.expect("the model opens");
+    let cached = |tenant, question: &str| {
+        let mut request = ask(1, 4);
+        request.messages =
+            vec![message(Role::System, SYSTEM_PROMPT), message(Role::User, question)];
+        request.tenant = Tenant(tenant);
+        answer(&engine, request).finished.usage.cached_tokens
+    };
+    let question = "which of these words is the longest of all of them, and which comes first?";
+    assert_eq!(cached(1, question), 0);
+    let shared = cached(2, question);
+    let system_tokens = engine.text().encode(SYSTEM_PROMPT).len();
+    assert!(shared + 15 >= system_tokens, "{shared} of {system_tokens} tokens");
+    assert!(shared <= system_tokens + 15, "{shared} tokens are more than the system prompt");
+    assert!(cached(1, question) > shared, "their own conversation they find whole");
+}
+
+#[test]
+fn a_system_prompt_that_leaves_no_room_is_refused() {
+    let refused = open(quick_shape(), |config| {
+        config.context_tokens = Some(100);
+        config.system_prompt = Some(SYSTEM_PROMPT.repeat(10));
+    });
+    let error = refused.expect_err("it takes more than half of the context");
+    let OpenError::SystemPromptTooLong { tokens, limit: 50 } = error else { panic!("{error}") };
+    assert!(tokens > 100, "{tokens}");
+}
+
+#[test]
+fn answers_are_the_same_with_and_without_guesses() {
+    let model = made(quick_shape());
+    let answers = |speculation| {
+        let engine = open_made(&model, |config| config.speculation = speculation);
+        let engine = engine.expect("the model opens");
+        // A random model that is asked for its likeliest token ends in a circle.
+        let requests = (0..6).map(|seed| match seed {
+            0..3 => ask(20 + seed, 300),
+            _ => seeded(20, 100, seed as u64),
+        });
+        let generations: Vec<Generation> =
+            requests.map(|request| accepted(engine.submit(request))).collect();
+        let texts: Vec<String> =
+            generations.into_iter().map(|generation| read(generation).text).collect();
+        (texts, engine.counters())
+    };
+    let (plain, counters) = answers(false);
+    assert_eq!(counters.guesses, 0);
+    let (guessed, counters) = answers(true);
+    assert!(counters.guesses_held > 0, "{counters:?}");
+    assert!(plain == guessed);
+}
+
+#[test]
+fn a_question_is_computed_while_it_is_typed() {
+    let engine = quick_engine();
+    let whole = ask(60, 4);
+    let mut messages = whole.messages.clone();
+    let typed = messages[0].content.len() * 9 / 10;
+    messages[0].content.truncate(typed);
+    let (tenant, key) = (whole.tenant, 1);
+    let draft = Draft { messages, max_tokens: whole.max_tokens, tenant, key };
+    engine.draft(draft).expect("it fits");
+    while engine.counters().drafted == 0 {
+        std::thread::yield_now();
+    }
+    let reply = answer(&engine, whole.clone());
+    let usage = reply.finished.usage;
+    let counters = engine.counters();
+    assert!(usage.cached_tokens >= 16, "{usage:?}");
+    assert_eq!(counters.drafts_wasted, 0, "all of it was typed for good: {counters:?}");
+    assert_eq!(counters.drafts_used, counters.drafted, "{counters:?}");
+    assert_eq!(reply.text, answer(&quick_engine(), whole).text);
+}
+
+#[test]
+fn a_draft_that_cannot_fit_is_refused() {
+    let engine = open(quick_shape(), |config| config.context_tokens = Some(64));
+    let GenerateRequest { messages, max_tokens, tenant, .. } = ask(200, 4);
+    let refused = engine.expect("it opens").draft(Draft { messages, max_tokens, tenant, key: 0 });
+    assert!(matches!(refused, Err(Refusal::TooLong { limit: 63, .. })), "{refused:?}");
 }

@@ -1,6 +1,7 @@
 //! Every limit of the server, and what happens at it.
 
 use crate::access::{KeyHash, Origin, PublicUrl};
+use banter_protocol::plain::{Role, Turn};
 use std::time::Duration;
 
 /// How a server behaves. [`ServerConfig::default`] is safe on any machine.
@@ -75,6 +76,8 @@ pub struct ServerConfig {
     /// Time that sockets have to say goodbye at the end; then they are cut.
     pub shutdown_grace: Duration,
 
+    /// The system message of conversations that bring none of their own.
+    pub system_prompt: Option<String>,
     /// The command that starts a real model, shown by the page next to the demo model.
     pub real_model_command: String,
 }
@@ -111,7 +114,20 @@ impl Default for ServerConfig {
             max_tokenizing: 16,
             max_wrong_keys_per_minute: 20,
             shutdown_grace: Duration::from_secs(5),
+            system_prompt: None,
             real_model_command: "banter serve --model qwen2.5:7b".into(),
         }
+    }
+}
+
+impl ServerConfig {
+    /// The conversation that a model is given: with the operator's system message, unless it brings one
+    /// of its own.
+    pub(crate) fn conversation(&self, mut turns: Vec<Turn>) -> Vec<Turn> {
+        let brings_one = turns.first().is_some_and(|turn| turn.role == Role::System);
+        if let Some(content) = self.system_prompt.clone().filter(|_| !brings_one) {
+            turns.insert(0, Turn { role: Role::System, content });
+        }
+        turns
     }
 }

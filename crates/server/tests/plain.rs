@@ -201,6 +201,25 @@ async fn a_current_message_in_the_history_counts_once() {
 }
 
 #[tokio::test]
+async fn the_operators_system_prompt_opens_conversations_that_bring_none() {
+    let system_prompt = Some("answer in verse".to_owned());
+    let config = ServerConfig { system_prompt, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut client = server.client().await;
+    let system = |content: &str| serde_json::json!({ "role": "system", "content": content });
+    let question = serde_json::json!({ "role": "user", "content": "history" });
+    for (history, opening) in [(vec![], "answer in verse"), (vec![system("be brief")], "be brief")]
+    {
+        let request = serde_json::json!({ "message": "history", "history": history });
+        client.send(request.to_string()).await;
+        let seen: serde_json::Value =
+            serde_json::from_str(&client.answer().await.concat()).expect("JSON");
+        assert_eq!(seen, serde_json::json!([system(opening), question]));
+    }
+    server.end().await;
+}
+
+#[tokio::test]
 async fn an_answer_that_looks_like_an_error_comes_in_two_frames() {
     let server = TestServer::start(ServerConfig::default()).await;
     let mut client = server.client().await;

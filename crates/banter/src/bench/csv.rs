@@ -24,8 +24,7 @@ pub fn append(path: &Path, report: &Report) -> std::io::Result<()> {
 
 fn write_run(text: &mut String, report: &Report, is_new: bool) -> std::fmt::Result {
     writeln!(text, "# {}", std::env::args().collect::<Vec<_>>().join(" "))?;
-    let date = httpdate::fmt_http_date(SystemTime::now());
-    writeln!(text, "# {date}, {}, commit {}", processor(), commit())?;
+    writeln!(text, "{}", run_line())?;
     for side in &report.sides {
         let peak = side
             .peak_memory_bytes
@@ -70,6 +69,12 @@ fn write_row(text: &mut String, report: &Report, row: &Row) -> std::fmt::Result 
         row.limit.name(),
         row.limit_share,
     )
+}
+
+/// When, on what and from which commit a run was.
+pub fn run_line() -> String {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    format!("# {date}, {}, commit {}", processor(), commit())
 }
 
 /// The processor's name as Linux knows it.

@@ -3,6 +3,7 @@
 //! Reading order:
 //! - [`accuracy`]: `banter bench accuracy`, how far logits are from those of floats.
 //! - [`make_model`]: `banter bench make-model`, a file of a real shape in any type.
+//! - [`turns`]: `banter bench turns`, the engine with many conversations.
 //! - [`options`]: what `banter bench -m FILE` is asked.
 //! - [`task`]: the words between the bench and the processes that compute.
 //! - [`side`]: such a process. Each engine has one of its own: ours, and with `--against` another.
@@ -25,6 +26,7 @@ mod plot;
 mod report;
 mod side;
 mod task;
+mod turns;
 
 use anyhow::Context;
 use banter_engine::measure::limits;
@@ -41,6 +43,7 @@ pub fn command() -> Command {
         .subcommand_negates_reqs(true)
         .subcommand(accuracy::command())
         .subcommand(make_model::command())
+        .subcommand(turns::command())
         .subcommand(side::command())
 }
 
@@ -49,6 +52,7 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("accuracy", matches)) => accuracy::run(matches),
         Some(("make-model", matches)) => make_model::run(matches),
+        Some(("turns", matches)) => turns::run(matches),
         Some((side::NAME, matches)) => side::run(matches),
         _ => measure(&BenchOptions::from_matches(matches)?),
     }

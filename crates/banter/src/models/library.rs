@@ -77,6 +77,7 @@ impl LocalLibrary {
     fn named(&self, error: OpenError) -> anyhow::Error {
         let name = match &error {
             OpenError::ContextTooLong { .. } => "ctx",
+            OpenError::SystemPromptTooLong { .. } => "system-prompt",
             OpenError::Memory(MemoryError::CacheTooSmall { .. }) => "kv-memory",
             _ => return error.into(),
         };

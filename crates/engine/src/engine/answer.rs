@@ -8,6 +8,7 @@ use super::status::QueuePlace;
 use crate::StopFlag;
 use crate::kv_cache::Tenant;
 use crate::sampler::Sampler;
+use crate::speculation::Guesser;
 use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
 
 /// A request on its way to the engine's thread.
@@ -16,6 +17,7 @@ pub struct NewAnswer {
     pub prompt: Vec<TokenId>,
     pub max_tokens: usize,
     pub tenant: Tenant,
+    pub shared_tokens: usize,
     pub sampler: Sampler,
     pub decoder: TextDecoder,
     pub stop_strings: StopStrings,
@@ -29,6 +31,7 @@ pub struct NewAnswer {
 #[derive(Debug)]
 pub struct Answer {
     sampler: Sampler,
+    guesser: Guesser,
     decoder: TextDecoder,
     stop_strings: StopStrings,
     /// Until the first admission. Dropped before `delivery`, as above.
@@ -54,6 +57,7 @@ impl Answer {
     pub fn new(new: NewAnswer) -> (Answer, Vec<TokenId>) {
         let answer = Answer {
             sampler: new.sampler,
+            guesser: Guesser::default(),
             decoder: new.decoder,
             stop_strings: new.stop_strings,
             delivery: new.delivery,
@@ -82,6 +86,11 @@ impl Answer {
     /// Chooses the tokens.
     pub fn sampler(&self) -> &Sampler {
         &self.sampler
+    }
+
+    /// Guesses the tokens.
+    pub fn guesser(&mut self) -> &mut Guesser {
+        &mut self.guesser
     }
 
     /// Whether it has waited for its admission and no longer does.

@@ -9,6 +9,7 @@ use super::memory::MemoryError;
 use crate::model::ModelError;
 use crate::model_file::{MIN_CONTEXT_TOKENS, ModelFileError, ModelSource, Quant, SamplingDefaults};
 use crate::scheduler::MIN_PROMPT_ROWS;
+use crate::speculation::MAX_GUESSES;
 
 /// What an engine is opened with; start from [`EngineConfig::new`].
 #[derive(Clone, Debug)]
@@ -18,6 +19,9 @@ pub struct EngineConfig {
     /// Tokens of prompt and answer together; a longer history loses its oldest turns, a longer
     /// message is refused. Without it the model's, at most [`DEFAULT_CONTEXT_TOKENS`].
     pub context_tokens: Option<usize>,
+    /// The system message that conversations of every tenant begin with: what is computed of it for one
+    /// is found by all. Without it, the one that the template writes by itself.
+    pub system_prompt: Option<String>,
     /// Types that matrices are given as they are loaded; without it they stay as they are stored.
     pub quant: Option<Quant>,
     /// What keys and values are rounded to.
@@ -36,6 +40,9 @@ pub struct EngineConfig {
     pub max_sequences: usize,
     /// Rows of one step; at the limit prompts go on in the next step.
     pub step_tokens: usize,
+    /// Whether guesses of the next tokens are tried. They change how fast answers come, never what they
+    /// say.
+    pub speculation: bool,
     /// How long a request waits; at the limit it ends with
     /// [`FinishReason::QueueTimeout`](super::FinishReason::QueueTimeout).
     pub queue_timeout: Duration,
@@ -52,6 +59,10 @@ pub struct EngineConfig {
 /// that fits beside the weights on a usual machine.
 pub const DEFAULT_CONTEXT_TOKENS: usize = 8_192;
 
+/// Rows of guesses in a step: two answers with all they may have. Their logits take 20 MB with Qwen2.5's
+/// vocabulary.
+const GUESSED_ROWS: usize = 2 * (MAX_GUESSES + 1);
+
 /// Each thread more is worth its coordination only with this many parameters to share.
 const PARAMETERS_PER_THREAD: u64 = 10_000_000;
 
@@ -61,6 +72,7 @@ impl EngineConfig {
         EngineConfig {
             source,
             context_tokens: None,
+            system_prompt: None,
             quant: None,
             kv_type: KvType::F16,
             kv_memory_bytes: None,
@@ -69,10 +81,16 @@ impl EngineConfig {
             queue_limit: 64,
             max_sequences: 16,
             step_tokens: 512,
+            speculation: true,
             queue_timeout: Duration::from_secs(120),
             step_timeout: Duration::from_secs(60),
             max_gap: Duration::from_millis(200),
         }
+    }
+
+    /// Rows of a step that compute guesses.
+    pub(super) fn guessed_rows(&self) -> usize {
+        if self.speculation { GUESSED_ROWS } else { 0 }
     }
 
     /// Checks the limits that do not depend on the model.
@@ -130,6 +148,14 @@ pub enum OpenError {
         trained_context: usize,
         /// Tokens that were asked for.
         asked: usize,
+    },
+    /// The system message leaves less than half of the context to the conversation.
+    #[error("system prompt: expected at most {limit} tokens, found {tokens}")]
+    SystemPromptTooLong {
+        /// Its tokens.
+        tokens: usize,
+        /// Half of the context.
+        limit: usize,
     },
     /// The model file is wrong.
     #[error(transparent)]

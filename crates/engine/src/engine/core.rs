@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, NewAnswer};
+use super::drafts::{Drafts, NewDraft};
 use super::generation::FinishReason;
 use super::pace::{Company, Pace, StepRows, milliseconds};
 use super::status::Status;
+use crate::StopFlag;
 use crate::model::{Span, SpanOutcome};
-use crate::sampler::{SampleScratch, TokenRows};
+use crate::sampler::{SampleError, SampleScratch, TokenRows};
 use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
-use crate::text::Text;
+use crate::speculation::most_worthwhile;
+use crate::text::{Text, TokenId};
 
 /// How long an answer may stand still before it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +38,14 @@ pub struct Core {
     next_id: u64,
     plan: Vec<PlannedSpan>,
     ids: Vec<SequenceId>,
+    chosen: Vec<TokenId>,
     rows: TokenRows,
     scratch: SampleScratch,
     pace: Pace,
     patience: Patience,
+    drafts: Drafts,
+    /// Ends the step of a draft.
+    draft_stop: StopFlag,
     text: Arc<Text>,
     status: Arc<Status>,
 }
@@ -58,10 +65,13 @@ impl Core {
             next_id: 0,
             plan: Vec::new(),
             ids: Vec::new(),
+            chosen: Vec::new(),
             rows,
             scratch: SampleScratch::default(),
             pace: Pace::new(patience.gap),
             patience,
+            drafts: Drafts::default(),
+            draft_stop: StopFlag::new(),
             text,
             status,
         }
@@ -71,9 +81,11 @@ impl Core {
     pub fn submit(&mut self, new: NewAnswer, now: Instant) {
         let id = SequenceId(self.next_id);
         self.next_id += 1;
-        let (max_tokens, tenant) = (new.max_tokens, new.tenant);
+        let (max_tokens, tenant, shared_tokens) = (new.max_tokens, new.tenant, new.shared_tokens);
         let (answer, prompt) = Answer::new(new);
-        let new = NewSequence { id, prompt, max_tokens, tenant, shared_tokens: 0 };
+        let (used, wasted) = self.drafts.serve(tenant, &prompt);
+        self.status.add_drafted(0, used, wasted);
+        let new = NewSequence { id, prompt, max_tokens, tenant, shared_tokens };
         match self.scheduler.submit(new) {
             Ok(()) => {
                 self.answers.insert(id, answer);
@@ -84,22 +96,45 @@ impl Core {
         }
     }
 
+    /// Takes in what somebody is typing.
+    pub fn put_draft(&mut self, new: NewDraft) {
+        let wasted = self.drafts.put(new);
+        self.status.add_drafted(0, 0, wasted);
+    }
+
+    /// The flag that ends the next step if a draft is computed in it.
+    pub fn set_draft_stop(&mut self, stop: StopFlag) {
+        self.draft_stop = stop;
+    }
+
     /// Whether there is nothing to compute.
     pub fn is_idle(&self) -> bool {
-        self.answers.is_empty()
+        self.answers.is_empty() && self.drafts.next().is_none()
     }
 
     /// Ends what must end, admits what can begin, and decides what the step computes.
+    ///
+    /// Drafts are computed only where there are no answers.
     pub fn begin_step(&mut self, now: Instant) {
         self.end_what_is_due(now);
+        if self.answers.is_empty() {
+            self.begin_draft();
+            return;
+        }
         self.ids.clear();
         self.scheduler.admit(&mut self.ids);
         for id in &self.ids {
             let answer = self.answers.get_mut(id).expect("every sequence has an answer");
+            if !answer.was_admitted() {
+                let cached = self.scheduler.cached_tokens(*id);
+                self.status.add_prompt(answer.prompt_tokens(), cached.min(answer.prompt_tokens()));
+            }
             answer.admit(self.scheduler.cached_tokens(*id), now);
         }
         self.tell_positions();
-        let answers_wait = self.scheduler.has_single_rows();
+        self.scheduler.make_room();
+        let answers_wait = self.scheduler.answering().next().is_some();
+        self.guess();
         let company = if answers_wait { Company::Answers } else { Company::Prompts };
         self.scheduler.plan(self.pace.prompt_rows(company), &mut self.plan);
         self.publish();
@@ -113,8 +148,8 @@ impl Core {
                 blocks: input.blocks,
                 first_position: planned.first_position,
                 tokens: input.tokens,
-                sample: planned.samples,
-                stop: self.answers[&planned.id].stop_flag(),
+                sampled: planned.sampled,
+                stop: self.answers.get(&planned.id).map_or(&self.draft_stop, Answer::stop_flag),
             }
         };
         self.plan.iter().map(span).collect()
@@ -122,7 +157,7 @@ impl Core {
 
     /// Takes what became of a span: a token of it, the end of it, or nothing but progress.
     ///
-    /// `logits` are those of its last row, if that was sampled.
+    /// `logits` are those of its sampled rows: `[sampled, vocabulary_rows]`.
     pub fn take(
         &mut self,
         index: usize,
@@ -131,7 +166,10 @@ impl Core {
         now: Instant,
     ) {
         let span = self.plan[index];
-        let answer = self.answers.get_mut(&span.id).expect("every sequence has an answer");
+        let Some(answer) = self.answers.get_mut(&span.id) else {
+            self.end_draft(&span, outcome);
+            return;
+        };
         if let SpanOutcome::Stopped { layers_after_stop, .. } = outcome {
             self.status.add_layers_after_stop(layers_after_stop);
         }
@@ -141,15 +179,14 @@ impl Core {
         }
         let computed = span.first_position + span.rows;
         answer.stepped(computed, self.scheduler.cached_tokens(span.id), now);
-        if !span.samples {
-            self.scheduler.settle(&span, None);
+        if span.sampled == 0 {
+            self.scheduler.settle(&span, &[]);
             return;
         }
         let logits = logits.expect("the runner keeps the logits of every sampled row");
-        match answer.sampler().sample(logits, computed, &self.rows, &mut self.scratch) {
-            Ok(token) => {
-                let end = answer.take(token, &self.text, now);
-                self.scheduler.settle(&span, Some(token));
+        match self.choose(&span, logits, now) {
+            Ok(end) => {
+                self.scheduler.settle(&span, &self.chosen);
                 if let Some(reason) = end {
                     self.end(span.id, reason, now);
                 }
@@ -158,13 +195,102 @@ impl Core {
         }
     }
 
+    /// Chooses a token after each sampled row, until one is not the one that was guessed; leaves them in
+    /// `chosen`. Says whether the answer ends with the last of them, and why.
+    fn choose(
+        &mut self,
+        span: &PlannedSpan,
+        logits: &mut [f32],
+        now: Instant,
+    ) -> Result<Option<FinishReason>, SampleError> {
+        let answer = self.answers.get_mut(&span.id).expect("every sequence has an answer");
+        let guesses = &self.scheduler.input(span).tokens[span.rows - span.sampled + 1..];
+        let first_position = span.first_position + span.rows - guesses.len();
+        let vocabulary_rows = logits.len() / span.sampled;
+        self.chosen.clear();
+        let mut end = None;
+        for (index, logits) in logits.chunks_exact_mut(vocabulary_rows).enumerate() {
+            let position = first_position + index;
+            let token = answer.sampler().sample(logits, position, &self.rows, &mut self.scratch)?;
+            self.chosen.push(token);
+            end = answer.take(token, &self.text, now);
+            if end.is_some() || guesses.get(index) != Some(&token) {
+                break;
+            }
+        }
+        let held = self.chosen.len() - 1;
+        answer.guesser().learn(guesses.len(), held);
+        self.status.add_guesses(guesses.len(), held);
+        Ok(end)
+    }
+
+    /// Tries guesses if that seems to be faster: where everyone who runs waits for the next word, for a
+    /// step with prompts is long enough already.
+    fn guess(&mut self) {
+        let most = self.scheduler.limits().guessed_rows;
+        self.ids.clear();
+        self.ids.extend(self.scheduler.answering());
+        let singles = self.ids.len();
+        let costs = self.pace.costs();
+        if most == 0 || singles < self.scheduler.running().len() || costs.step_ms(1).is_none() {
+            return;
+        }
+        let guess = |id: &SequenceId| {
+            let answer = self.answers.get_mut(id).expect("every sequence has an answer");
+            let tokens = answer.guesser().guess(self.scheduler.tokens(*id));
+            (answer.guesser().chance(), tokens)
+        };
+        let guesses: Vec<(f64, Vec<TokenId>)> = self.ids.iter().map(guess).collect();
+        let chances: Vec<(f64, usize)> =
+            guesses.iter().map(|(chance, tokens)| (*chance, tokens.len())).collect();
+        let step_ms = |rows| costs.step_ms(rows).expect("something was measured");
+        let counts = most_worthwhile(&chances, singles, most, step_ms);
+        for ((id, (_, tokens)), count) in self.ids.iter().zip(guesses).zip(counts) {
+            if count > 0 {
+                self.scheduler.try_guesses(*id, &tokens[..count]);
+            }
+        }
+    }
+
+    /// Plans a step of the next draft, if there is one.
+    fn begin_draft(&mut self) {
+        self.plan.clear();
+        let Some(draft) = self.drafts.next() else { return };
+        let new = NewSequence {
+            id: SequenceId(self.next_id),
+            prompt: draft.tokens.clone(),
+            max_tokens: 1,
+            tenant: draft.tenant,
+            shared_tokens: draft.shared_tokens,
+        };
+        self.next_id += 1;
+        let rows = self.pace.prompt_rows(Company::Prompts).min(self.scheduler.limits().step_tokens);
+        if self.scheduler.plan_draft(new, rows, &mut self.plan).is_none() {
+            self.drafts.give_up();
+        }
+    }
+
+    /// What a step computed of a draft stays in the cache, if it was computed to the end of all layers.
+    fn end_draft(&mut self, span: &PlannedSpan, outcome: SpanOutcome) {
+        if outcome == SpanOutcome::Done {
+            self.scheduler.settle(span, &[]);
+            let done = span.first_position + span.rows;
+            self.drafts.computed(span.first_position, done);
+            self.status.add_drafted(span.rows, 0, 0);
+        }
+        self.scheduler.finish(span.id);
+        self.publish();
+    }
+
     /// Takes the time of a step that was computed to its end.
     pub fn measure_step(&mut self, took: Duration) {
         let mut rows = StepRows::default();
         for span in &self.plan {
-            match span.rows {
-                1 => rows.answers += 1,
-                prompt => rows.prompts += prompt,
+            if span.is_of_answer() {
+                rows.answers += 1;
+                rows.guesses += span.rows - 1;
+            } else {
+                rows.prompts += span.rows;
             }
         }
         self.pace.stepped(rows, took);
@@ -180,6 +306,11 @@ impl Core {
     /// Ends the sequence of a span because taking it broke.
     pub fn fail_span(&mut self, index: usize, now: Instant) {
         let id = self.plan[index].id;
+        if !self.answers.contains_key(&id) && self.scheduler.running().any(|running| running == id)
+        {
+            self.scheduler.finish(id);
+            self.drafts.give_up();
+        }
         if self.answers.contains_key(&id) {
             let reason = "the step that computed this answer broke";
             self.end(id, FinishReason::Failed(reason.to_owned()), now);
@@ -256,7 +387,7 @@ impl Core {
 
     fn publish(&self) {
         let running = self.scheduler.running().len();
-        let next_position = self.scheduler.waiting().len() + 1;
+        let next_position = self.scheduler.waiting_count() + 1;
         let estimate_ms = self.pace.wait_ms(next_position, running);
         self.status.publish(running, self.scheduler.free_blocks(), estimate_ms);
     }

@@ -24,6 +24,19 @@ pub struct GenerateRequest {
     pub tenant: Tenant,
 }
 
+/// A question that is still being typed.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The conversation, oldest message first; the last is the one being typed, as far as it is.
+    pub messages: Vec<Message>,
+    /// As in the request that will follow: it decides how much of a long history fits.
+    pub max_tokens: Option<usize>,
+    /// Whose conversation it is.
+    pub tenant: Tenant,
+    /// Tells drafts of one tenant apart: a newer one takes the place of the older of the same key.
+    pub key: u64,
+}
+
 /// How many stop strings a request may have; one with more is refused.
 pub const MAX_STOP_STRINGS: usize = 16;
 

@@ -6,7 +6,8 @@
 //! - `forecast`: what a model will need, before anything of it is loaded.
 //! - `generation`: what is asked, what comes back.
 //! - `thread`: the loop; `core`: what happens around each forward pass; `answer`: tokens of one
-//!   sequence becoming text; `pace`: how much one step takes.
+//!   sequence becoming text; `pace`: how much one step takes; `step_costs`: how long.
+//! - `drafts`: messages that are still being typed.
 //! - `status`: what the outside may know without asking the thread.
 //!
 //! Limits: requests that wait ([`EngineConfig::queue_limit`]), sequences that run, rows of a step,
@@ -17,12 +18,14 @@
 mod answer;
 mod config;
 mod core;
+mod drafts;
 mod forecast;
 mod generation;
 mod machine;
 mod memory;
 mod pace;
 mod status;
+mod step_costs;
 mod thread;
 
 #[cfg(test)]
@@ -40,7 +43,7 @@ use banter_kernels::{Isa, Pool};
 pub use config::{DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, OpenError};
 pub use forecast::Forecast;
 pub use generation::{
-    Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
+    Draft, Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
     MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
 };
 pub use machine::available_memory_bytes;
@@ -49,18 +52,21 @@ pub use status::{Counters, Heartbeat, LONGEST_SILENCE};
 
 use self::answer::NewAnswer;
 use self::core::{Core, Patience};
+use self::drafts::{NewDraft, common_beginning};
 use self::generation::{Delivery, GenerationFacts};
 use self::machine::Machine;
 use self::memory::MemoryNeeds;
-use self::status::{QueueFull, Status};
-use self::thread::{Compute, StepLoop};
+use self::status::{DRAFTS_UNDER_WAY, QueueFull, Status};
+use self::thread::{Arrival, Compute, StepLoop};
 use crate::StopFlag;
 use crate::kv_cache::{BLOCK_TOKENS, Tenant};
 use crate::model::{Model, Runner, RunnerConfig};
 use crate::model_file::ModelFile;
 use crate::sampler::{ParameterError, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
-use crate::text::{Message, Prompt, StopStrings, Text, TextDecoder, TextError, TokenId};
+use crate::text::{
+    Message, Prompt, Role, StopStrings, Text, TextDecoder, TextError, TokenId, typed_for_good,
+};
 
 /// A loaded model and the thread that computes with it.
 ///
@@ -68,9 +74,11 @@ use crate::text::{Message, Prompt, StopStrings, Text, TextDecoder, TextError, To
 pub struct Engine {
     info: EngineInfo,
     text: Arc<Text>,
+    /// What conversations of every tenant begin with.
+    opening: Vec<TokenId>,
     status: Arc<Status>,
     stop_all: StopFlag,
-    inbox: Option<SyncSender<NewAnswer>>,
+    inbox: Option<SyncSender<Arrival>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -78,6 +86,7 @@ pub struct Engine {
 struct Prepared {
     facts: GenerationFacts,
     tenant: Tenant,
+    shared_tokens: usize,
     prompt: Vec<TokenId>,
     sampler: Sampler,
     stop_strings: StopStrings,
@@ -101,6 +110,11 @@ impl Engine {
         let trained_context = file.config().trained_context;
         let context_tokens = config.context_for(trained_context)?;
         let text = Arc::new(file.text()?);
+        let opening = opening(&text, config.system_prompt.as_deref());
+        if opening.len() > context_tokens / 2 {
+            let limit = context_tokens / 2;
+            return Err(OpenError::SystemPromptTooLong { tokens: opening.len(), limit });
+        }
         let machine = Machine::here();
         let mut runner_config = runner_config(&config, context_tokens);
         let needs = memory_needs(&config, &file, &runner_config, &machine);
@@ -127,7 +141,7 @@ impl Engine {
             threads: threads.get(),
             opened_in: began.elapsed(),
         };
-        Engine::start(&config, info, text, runner).map_err(OpenError::Thread)
+        Engine::start(&config, info, text, opening, runner).map_err(OpenError::Thread)
     }
 
     /// What is loaded.
@@ -160,6 +174,7 @@ impl Engine {
             prompt: prepared.prompt,
             max_tokens: prepared.facts.max_tokens,
             tenant: prepared.tenant,
+            shared_tokens: prepared.shared_tokens,
             sampler: prepared.sampler,
             decoder: TextDecoder::default(),
             stop_strings: prepared.stop_strings,
@@ -167,13 +182,46 @@ impl Engine {
             place,
             submitted_at,
         };
-        match inbox.try_send(new) {
-            Ok(()) => Submit::Accepted(generation),
+        match inbox.try_send(Arrival::Answer(Box::new(new))) {
+            Ok(()) => {
+                self.status.interrupt_draft();
+                Submit::Accepted(generation)
+            }
             Err(TrySendError::Disconnected(_)) => Submit::Refused(Refusal::Closed),
             Err(TrySendError::Full(_)) => {
                 unreachable!("the inbox has a place for everyone in the queue")
             }
         }
+    }
+
+    /// Computes what an answer will need while its question is still being typed, as far as nobody waits
+    /// for anything else. Never waits.
+    ///
+    /// Errors: the conversation does not fit, or the template cannot be written out.
+    pub fn draft(&self, draft: Draft) -> Result<(), Refusal> {
+        let tokens = self.draft_tokens(&draft)?;
+        let Some(inbox) = &self.inbox else { return Err(Refusal::Closed) };
+        let Some(place) = self.status.join_drafts() else { return Ok(()) };
+        let shared_tokens = common_beginning(&self.opening, &tokens);
+        let (tenant, key) = (draft.tenant, draft.key);
+        let new = NewDraft { tenant, key, shared_tokens, tokens, place };
+        inbox.try_send(Arrival::Draft(new)).map_err(|_| Refusal::Closed)
+    }
+
+    /// What a conversation begins with whose last message goes on in a way that is not known yet: what two
+    /// of its continuations have in common.
+    fn draft_tokens(&self, draft: &Draft) -> Result<Vec<TokenId>, Refusal> {
+        let typed = draft.messages.last().map_or("", |message| typed_for_good(&message.content));
+        let going_on = |more: &str| {
+            let mut messages = draft.messages.clone();
+            if let Some(last) = messages.last_mut() {
+                last.content = [typed, more].concat();
+            }
+            self.fit(&messages, draft.max_tokens)
+        };
+        let (mut tokens, other) = (going_on(" a")?.ids, going_on(" 1")?.ids);
+        tokens.truncate(common_beginning(&tokens, &other));
+        Ok(tokens)
     }
 
     /// Whether the thread moves.
@@ -192,12 +240,14 @@ impl Engine {
         config: &EngineConfig,
         info: EngineInfo,
         text: Arc<Text>,
+        opening: Vec<TokenId>,
         compute: impl Compute + Send + 'static,
     ) -> std::io::Result<Engine> {
         let limits = SchedulerLimits {
             total_blocks: info.cache_tokens / BLOCK_TOKENS,
             max_sequences: config.max_sequences,
             step_tokens: config.step_tokens,
+            guessed_rows: config.guessed_rows(),
         };
         let status = Arc::new(Status::new(config.queue_limit, limits.total_blocks, Instant::now()));
         let patience = Patience {
@@ -206,20 +256,21 @@ impl Engine {
             gap: config.max_gap,
         };
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
-        let (sender, inbox) = sync_channel(config.queue_limit);
+        let (sender, inbox) = sync_channel(config.queue_limit + DRAFTS_UNDER_WAY);
+        let stop_all = StopFlag::new();
         let step_loop = StepLoop {
             core: Core::new(limits, patience, text.clone(), rows, status.clone()),
             compute,
             inbox,
             status: status.clone(),
             clock: Box::new(Instant::now),
+            stop_all: stop_all.clone(),
             broken_steps: 0,
         };
         let thread =
             std::thread::Builder::new().name("engine".to_owned()).spawn(move || step_loop.run())?;
-        let stop_all = StopFlag::new();
         let (inbox, thread) = (Some(sender), Some(thread));
-        Ok(Engine { info, text, status, stop_all, inbox, thread })
+        Ok(Engine { info, text, opening, status, stop_all, inbox, thread })
     }
 
     /// Everything that can be done for a request before the thread sees it.
@@ -239,7 +290,9 @@ impl Engine {
         };
         let sampler = Sampler::new(sampling, &prompt.ids);
         let stop_strings = StopStrings::new(request.stop_strings);
-        Ok(Prepared { facts, tenant: request.tenant, prompt: prompt.ids, sampler, stop_strings })
+        let (tenant, prompt) = (request.tenant, prompt.ids);
+        let shared_tokens = common_beginning(&self.opening, &prompt);
+        Ok(Prepared { facts, tenant, shared_tokens, prompt, sampler, stop_strings })
     }
 
     /// The prompt of a conversation: its newest part that leaves room for an answer of `max_tokens`,
@@ -288,6 +341,21 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// The tokens that all conversations with this system message begin with: those of two that have nothing
+/// else in common. None if the template writes none out.
+fn opening(text: &Text, system_prompt: Option<&str>) -> Vec<TokenId> {
+    let conversation = |content: &str| {
+        let message = |role, content: &str| Message { role, content: content.to_owned() };
+        let system = system_prompt.map(|prompt| message(Role::System, prompt));
+        let messages: Vec<Message> =
+            system.into_iter().chain([message(Role::User, content)]).collect();
+        text.prompt(&messages).unwrap_or_default()
+    };
+    let (mut opening, other) = (conversation("a"), conversation("1"));
+    opening.truncate(common_beginning(&opening, &other));
+    opening
+}
+
 fn check_lengths(request: &GenerateRequest) -> Result<(), ParameterError> {
     let wrong =
         |field, range, found: usize| Err(ParameterError { field, range, value: found.to_string() });
@@ -310,7 +378,7 @@ fn runner_config(config: &EngineConfig, context_tokens: usize) -> RunnerConfig {
         kv_type: config.kv_type,
         block_count: 0,
         max_rows: config.step_tokens,
-        max_spans: config.max_sequences,
+        max_sampled: config.max_sequences + config.guessed_rows(),
         context_tokens,
     }
 }

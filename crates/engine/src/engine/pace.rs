@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::step_costs::StepCosts;
+
 /// Measures steps and answers.
 #[derive(Clone, Debug)]
 pub struct Pace {
@@ -13,6 +15,8 @@ pub struct Pace {
     row_ms: Option<f64>,
     /// What a step takes that has only answers in it.
     answers_ms: Option<f64>,
+    /// The same with guesses, by rows.
+    costs: StepCosts,
     turn_ms: Option<f64>,
 }
 
@@ -23,6 +27,8 @@ pub struct StepRows {
     pub prompts: usize,
     /// One for each answer.
     pub answers: usize,
+    /// Of guesses.
+    pub guesses: usize,
 }
 
 /// Who else is in a step with a prompt.
@@ -47,6 +53,9 @@ const FIRST_ROWS: usize = 16;
 /// Steps with fewer rows measure how long the weights take to read, not what a row costs.
 const LEAST_MEASURED_ROWS: usize = 8;
 
+/// Steps of answers with more rows than these are not told apart.
+const MOST_MEASURED_ROWS: usize = 64;
+
 /// How much the newest measurement counts.
 const NEWEST_WEIGHT: f64 = 0.3;
 
@@ -57,14 +66,18 @@ impl Pace {
     /// A pace at which an answer stands still for at most `max_gap` because of others' prompts.
     pub fn new(max_gap: Duration) -> Pace {
         let max_gap_ms = milliseconds(max_gap);
-        Pace { max_gap_ms, row_ms: None, answers_ms: None, turn_ms: None }
+        let costs = StepCosts::new(MOST_MEASURED_ROWS);
+        Pace { max_gap_ms, row_ms: None, answers_ms: None, costs, turn_ms: None }
     }
 
     /// Takes note of a step.
     pub fn stepped(&mut self, rows: StepRows, took: Duration) {
         let took_ms = milliseconds(took);
         if rows.prompts == 0 {
-            blend(&mut self.answers_ms, took_ms);
+            self.costs.stepped(rows.answers + rows.guesses, took_ms);
+            if rows.guesses == 0 {
+                blend(&mut self.answers_ms, took_ms);
+            }
         } else if rows.prompts >= LEAST_MEASURED_ROWS {
             let of_answers = if rows.answers > 0 { self.answers_ms.unwrap_or(0.0) } else { 0.0 };
             // What answers take was measured beside others, perhaps many more: without a bound a row
@@ -96,6 +109,11 @@ impl Pace {
         self.row_ms.map_or(FIRST_ROWS, |row_ms| (goal_ms / row_ms) as usize)
     }
 
+    /// What a step takes by its rows, if it has no prompts in it.
+    pub fn costs(&self) -> &StepCosts {
+        &self.costs
+    }
+
     /// How long someone waits until `turns` answers, of `at_once` that run side by side, have ended.
     pub fn wait_ms(&self, turns: usize, at_once: usize) -> u64 {
         let turn_ms = self.turn_ms.unwrap_or(FIRST_TURN_MS);
@@ -121,7 +139,11 @@ mod tests {
     }
 
     fn prompt(prompts: usize) -> StepRows {
-        StepRows { prompts, answers: 0 }
+        StepRows { prompts, answers: 0, guesses: 0 }
+    }
+
+    fn answers(answers: usize) -> StepRows {
+        StepRows { prompts: 0, answers, guesses: 0 }
     }
 
     #[test]
@@ -144,18 +166,18 @@ mod tests {
     fn answers_wait_for_prompts_no_longer_than_for_themselves() {
         let mut pace = pace();
         pace.stepped(prompt(100), Duration::from_millis(100));
-        pace.stepped(StepRows { prompts: 0, answers: 4 }, Duration::from_millis(30));
+        pace.stepped(answers(4), Duration::from_millis(30));
         assert_eq!(pace.prompt_rows(Company::Answers), 30, "twice a step of their own");
-        pace.stepped(StepRows { prompts: 30, answers: 4 }, Duration::from_millis(60));
+        pace.stepped(StepRows { answers: 4, ..prompt(30) }, Duration::from_millis(60));
         assert_eq!(pace.prompt_rows(Company::Answers), 30, "their own part is not the prompt's");
-        pace.stepped(StepRows { prompts: 30, answers: 1 }, Duration::from_millis(20));
+        pace.stepped(StepRows { answers: 1, ..prompt(30) }, Duration::from_millis(20));
         let rows = pace.prompt_rows(Company::Answers);
         assert!(rows < 60, "{rows}: a row costs something even if the answers took longer before");
         let mut slow = Pace::new(Duration::from_millis(200));
         slow.stepped(prompt(100), Duration::from_millis(1_000));
-        slow.stepped(StepRows { prompts: 0, answers: 4 }, Duration::from_millis(150));
+        slow.stepped(answers(4), Duration::from_millis(150));
         assert_eq!(slow.prompt_rows(Company::Answers), 5, "the gap they may have comes first");
-        slow.stepped(StepRows { prompts: 0, answers: 4 }, Duration::from_millis(900));
+        slow.stepped(answers(4), Duration::from_millis(900));
         assert_eq!(slow.prompt_rows(Company::Answers), 0, "they are late already");
     }
 

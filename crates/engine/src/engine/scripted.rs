@@ -27,6 +27,7 @@ pub type Says = Box<dyn FnMut(&[TokenId], &mut [f32]) + Send>;
 
 pub struct Scripted {
     cells: Vec<Option<TokenId>>,
+    /// Of each span: [sampled, vocabulary_rows].
     logits: Vec<Option<Vec<f32>>>,
     vocabulary_rows: usize,
     steps: usize,
@@ -63,6 +64,16 @@ pub fn noise(tokens: &[TokenId], logits: &mut [f32]) {
     }
 }
 
+/// Logits that depend on the last two tokens alone, and leave few to choose from: answers that go in
+/// circles, now and then in another.
+pub fn refrain(tokens: &[TokenId], logits: &mut [f32]) {
+    noise(&tokens[tokens.len().saturating_sub(2)..], logits);
+    let few = usize::from(b'a')..usize::from(b'g');
+    for (id, logit) in logits.iter_mut().enumerate() {
+        *logit = if few.contains(&id) { *logit * 0.5 } else { f32::NEG_INFINITY };
+    }
+}
+
 impl Compute for Scripted {
     fn forward(&mut self, plan: &Plan<'_>) -> Forward {
         let mut outcomes = vec![SpanOutcome::Done; plan.spans.len()];
@@ -83,18 +94,20 @@ impl Compute for Scripted {
         self.steps += 1;
         self.logits.clear();
         for (span, outcome) in plan.spans.iter().zip(&outcomes) {
-            let is_sampled = span.sample && *outcome == SpanOutcome::Done;
-            let logits = is_sampled.then(|| {
+            let is_sampled = span.sampled > 0 && *outcome == SpanOutcome::Done;
+            self.logits.push(is_sampled.then(|| {
                 let length = span.first_position + span.tokens.len();
                 let read = |position| self.cells[Self::cell(span.blocks, position)];
                 let tokens: Vec<TokenId> = (0..length)
                     .map(|position| read(position).expect("every token before was computed"))
                     .collect();
-                let mut logits = vec![0.0; self.vocabulary_rows];
-                (self.says)(&tokens, &mut logits);
+                let mut logits = vec![0.0; span.sampled * self.vocabulary_rows];
+                let ends = length + 1 - span.sampled..=length;
+                for (end, logits) in ends.zip(logits.chunks_exact_mut(self.vocabulary_rows)) {
+                    (self.says)(&tokens[..end], logits);
+                }
                 logits
-            });
-            self.logits.push(logits);
+            }));
         }
         Forward { spans: outcomes }
     }

@@ -1,11 +1,14 @@
 //! What the outside may know of the thread without asking it.
 //!
 //! The thread writes, everybody reads; only the number of those who wait is written by both sides,
-//! because a request must be refused before it reaches the thread.
+//! because a request must be refused before it reaches the thread, and the flag that ends a draft's
+//! step is raised by whoever asks for an answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::StopFlag;
 
 /// Whether the engine's thread moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,39 @@ pub struct Counters {
     pub waiting: usize,
     /// Layers that began for a sequence after its stop flag was raised, in all.
     pub layers_after_stop: u64,
+    /// Tokens that were guessed and computed, in all.
+    pub guesses: u64,
+    /// Those of them that the answers went on with.
+    pub guesses_held: u64,
+    /// Tokens of prompts that were computed for answers, in all.
+    pub prompt_tokens: u64,
+    /// Tokens of prompts that were found computed already.
+    pub cached_tokens: u64,
+    /// Tokens computed for drafts, in all.
+    pub drafted: u64,
+    /// Those of them that a request then began with.
+    pub drafts_used: u64,
+    /// Those of them that no longer fit what was typed.
+    pub drafts_wasted: u64,
+    /// Steps that were computed, in all.
+    pub steps: u64,
+    /// Time they took to end, admit and plan.
+    pub planning: Duration,
+    /// Time of their forward passes.
+    pub computing: Duration,
+    /// Time they took to sample, to turn tokens into text and to tell.
+    pub delivering: Duration,
+}
+
+/// Where the time of a step went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepTimes {
+    /// Ending, admitting, planning.
+    pub planning: Duration,
+    /// The forward pass.
+    pub computing: Duration,
+    /// Sampling, turning tokens into text, telling.
+    pub delivering: Duration,
 }
 
 /// Shared by the thread and the handle.
@@ -45,6 +81,21 @@ pub struct Status {
     running: AtomicUsize,
     free_blocks: AtomicUsize,
     layers_after_stop: AtomicU64,
+    guesses: AtomicU64,
+    guesses_held: AtomicU64,
+    prompt_tokens: AtomicU64,
+    cached_tokens: AtomicU64,
+    drafted: AtomicU64,
+    drafts_used: AtomicU64,
+    drafts_wasted: AtomicU64,
+    /// Drafts on their way to the thread.
+    drafts: AtomicUsize,
+    /// Raised to end the step of a draft.
+    draft_stop: Mutex<StopFlag>,
+    steps: AtomicU64,
+    planning_ns: AtomicU64,
+    computing_ns: AtomicU64,
+    delivering_ns: AtomicU64,
     estimate_ms: AtomicU64,
     last_beat_ms: AtomicU64,
 }
@@ -59,6 +110,20 @@ impl Drop for QueuePlace {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+/// A draft on its way to the thread; dropping it makes room for another.
+#[derive(Debug)]
+pub struct DraftPlace(Arc<Status>);
+
+impl Drop for DraftPlace {
+    fn drop(&mut self) {
+        self.0.drafts.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Drafts that may be on their way to the thread; another is left out, as the next key press brings a
+/// better one.
+pub const DRAFTS_UNDER_WAY: usize = 16;
 
 /// The queue has no place left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +145,19 @@ impl Status {
             running: AtomicUsize::new(0),
             free_blocks: AtomicUsize::new(total_blocks),
             layers_after_stop: AtomicU64::new(0),
+            guesses: AtomicU64::new(0),
+            guesses_held: AtomicU64::new(0),
+            prompt_tokens: AtomicU64::new(0),
+            cached_tokens: AtomicU64::new(0),
+            drafted: AtomicU64::new(0),
+            drafts_used: AtomicU64::new(0),
+            drafts_wasted: AtomicU64::new(0),
+            drafts: AtomicUsize::new(0),
+            draft_stop: Mutex::new(StopFlag::new()),
+            steps: AtomicU64::new(0),
+            planning_ns: AtomicU64::new(0),
+            computing_ns: AtomicU64::new(0),
+            delivering_ns: AtomicU64::new(0),
             estimate_ms: AtomicU64::new(0),
             last_beat_ms: AtomicU64::new(0),
         }
@@ -109,6 +187,54 @@ impl Status {
         self.layers_after_stop.fetch_add(layers as u64, Ordering::Relaxed);
     }
 
+    /// Adds guesses that were computed, and how many of them held.
+    pub fn add_guesses(&self, guesses: usize, held: usize) {
+        self.guesses.fetch_add(guesses as u64, Ordering::Relaxed);
+        self.guesses_held.fetch_add(held as u64, Ordering::Relaxed);
+    }
+
+    /// Takes a place for a draft on its way to the thread; none if there are many already.
+    pub fn join_drafts(self: &Arc<Status>) -> Option<DraftPlace> {
+        let join = |drafts: usize| (drafts < DRAFTS_UNDER_WAY).then_some(drafts + 1);
+        self.drafts.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).ok()?;
+        Some(DraftPlace(self.clone()))
+    }
+
+    /// Lets [`Status::interrupt_draft`] raise this flag from now on.
+    pub fn set_draft_stop(&self, stop: StopFlag) {
+        *self.draft_stop.lock().unwrap_or_else(PoisonError::into_inner) = stop;
+    }
+
+    /// Ends the step of a draft, if one is computed: somebody has asked for an answer.
+    pub fn interrupt_draft(&self) {
+        self.draft_stop.lock().unwrap_or_else(PoisonError::into_inner).raise();
+    }
+
+    /// Adds an answer that began: tokens of its prompt, and those of them that were there.
+    pub fn add_prompt(&self, tokens: usize, cached: usize) {
+        self.prompt_tokens.fetch_add((tokens - cached) as u64, Ordering::Relaxed);
+        self.cached_tokens.fetch_add(cached as u64, Ordering::Relaxed);
+    }
+
+    /// Adds tokens computed for drafts, those that a request began with, and those that served nobody.
+    pub fn add_drafted(&self, computed: usize, used: usize, wasted: usize) {
+        self.drafted.fetch_add(computed as u64, Ordering::Relaxed);
+        self.drafts_used.fetch_add(used as u64, Ordering::Relaxed);
+        self.drafts_wasted.fetch_add(wasted as u64, Ordering::Relaxed);
+    }
+
+    /// Adds a step.
+    pub fn add_step(&self, times: StepTimes) {
+        let add = |sum: &AtomicU64, time: Duration| {
+            let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            sum.fetch_add(nanoseconds, Ordering::Relaxed);
+        };
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        add(&self.planning_ns, times.planning);
+        add(&self.computing_ns, times.computing);
+        add(&self.delivering_ns, times.delivering);
+    }
+
     /// The thread moves.
     pub fn beat(&self, now: Instant) {
         self.last_beat_ms.store(self.since_start_ms(now), Ordering::Release);
@@ -130,6 +256,17 @@ impl Status {
             running: self.running.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed),
             layers_after_stop: self.layers_after_stop.load(Ordering::Relaxed),
+            guesses: self.guesses.load(Ordering::Relaxed),
+            guesses_held: self.guesses_held.load(Ordering::Relaxed),
+            prompt_tokens: self.prompt_tokens.load(Ordering::Relaxed),
+            cached_tokens: self.cached_tokens.load(Ordering::Relaxed),
+            drafted: self.drafted.load(Ordering::Relaxed),
+            drafts_used: self.drafts_used.load(Ordering::Relaxed),
+            drafts_wasted: self.drafts_wasted.load(Ordering::Relaxed),
+            steps: self.steps.load(Ordering::Relaxed),
+            planning: Duration::from_nanos(self.planning_ns.load(Ordering::Relaxed)),
+            computing: Duration::from_nanos(self.computing_ns.load(Ordering::Relaxed)),
+            delivering: Duration::from_nanos(self.delivering_ns.load(Ordering::Relaxed)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The loop with a scripted runner and a clock of its own.
 
+mod drafted;
+mod guessed;
 mod kept;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -9,9 +11,9 @@ use std::time::{Duration, Instant};
 use super::answer::NewAnswer;
 use super::core::{Core, Patience};
 use super::generation::{Delivery, GenerationFacts};
-use super::scripted::{LAYERS, Moment, Scripted, noise};
+use super::scripted::{LAYERS, Moment, Scripted, noise, refrain};
 use super::status::Status;
-use super::thread::{Next, StepLoop};
+use super::thread::{Arrival, Next, StepLoop};
 use super::{
     Engine, EngineConfig, EngineInfo, Event, FinishReason, Finished, GenerateRequest, Generation,
     Refusal, Submit,
@@ -91,10 +93,15 @@ impl Ask {
     }
 }
 
+/// Room for a few short answers, and no guesses.
+fn limits(total_blocks: usize, max_sequences: usize) -> SchedulerLimits {
+    SchedulerLimits { total_blocks, max_sequences, step_tokens: 64, guessed_rows: 0 }
+}
+
 /// A loop whose every turn the test takes itself.
 struct Stage {
     step_loop: StepLoop<Scripted>,
-    sender: Option<SyncSender<NewAnswer>>,
+    sender: Option<SyncSender<Arrival>>,
     status: Arc<Status>,
     time: Arc<Mutex<Instant>>,
     text: Arc<Text>,
@@ -112,6 +119,7 @@ impl Stage {
     fn with_patience(limits: SchedulerLimits, patience: Patience) -> Stage {
         let text = byte_text();
         let time = Arc::new(Mutex::new(Instant::now()));
+        let all = StopFlag::new();
         let clock = time.clone();
         let status = Arc::new(Status::new(QUEUE_LIMIT, limits.total_blocks, now(&time)));
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
@@ -122,14 +130,15 @@ impl Stage {
             inbox,
             status: status.clone(),
             clock: Box::new(move || now(&clock)),
+            stop_all: all.clone(),
             broken_steps: 0,
         };
-        let (sender, all) = (Some(sender), StopFlag::new());
+        let sender = Some(sender);
         Stage { step_loop, sender, status, time, text, all }
     }
 
     fn with_room() -> Stage {
-        Stage::new(SchedulerLimits { total_blocks: 200, max_sequences: 8, step_tokens: 64 })
+        Stage::new(limits(200, 8))
     }
 
     fn submit(&self, ask: &Ask) -> Generation {
@@ -145,6 +154,7 @@ impl Stage {
             prompt: ask.prompt.clone(),
             max_tokens: ask.max_tokens,
             tenant: ask.tenant,
+            shared_tokens: 0,
             sampler: Sampler::new(sampling, &ask.prompt),
             decoder: TextDecoder::default(),
             stop_strings: StopStrings::new(ask.stop_strings.clone()),
@@ -153,7 +163,8 @@ impl Stage {
             submitted_at: now(&self.time),
         };
         let sender = self.sender.as_ref().expect("the inbox is open");
-        sender.try_send(new).expect("the inbox has a place for everyone in the queue");
+        let arrival = Arrival::Answer(Box::new(new));
+        sender.try_send(arrival).expect("the inbox has a place for everyone in the queue");
         generation
     }
 
@@ -229,7 +240,12 @@ fn read(mut generation: Generation) -> Reply {
 }
 
 fn alone(ask: &Ask) -> Reply {
+    alone_where(ask, noise)
+}
+
+fn alone_where(ask: &Ask, says: fn(&[TokenId], &mut [f32])) -> Reply {
     let mut stage = Stage::with_room();
+    stage.step_loop.compute.says = Box::new(says);
     let generation = stage.submit(ask);
     stage.run_until_idle();
     stage.assert_all_free();
@@ -250,8 +266,10 @@ fn byte(stage: &Stage, letter: &str) -> TokenId {
 
 #[test]
 fn an_answer_is_the_same_whatever_runs_beside_it() {
-    let mut cached = 0;
+    let (mut cached, mut guesses, mut guesses_held) = (0, 0, 0);
     for seed in seeds(40) {
+        // Every other time the answers repeat themselves, so that guesses hold.
+        let says = if seed.is_multiple_of(2) { noise } else { refrain };
         let dice = |index: u64, end: usize| (uniform(seed, index) * end as f64) as usize;
         let asks: Vec<Ask> = (0..8)
             .map(|index| {
@@ -265,9 +283,11 @@ fn an_answer_is_the_same_whatever_runs_beside_it() {
             total_blocks: 16 + dice(99, 30),
             max_sequences: 1 + dice(98, 8),
             step_tokens: 24 + dice(97, 80),
+            guessed_rows: dice(96, 3) * 8,
         };
         let endless = Patience { queue: Duration::MAX, step: Duration::MAX, gap: GAP };
         let mut stage = Stage::with_patience(limits, endless);
+        stage.step_loop.compute.says = Box::new(says);
         let time = stage.time.clone();
         // The measured speed decides how prompts are cut.
         stage.step_loop.compute.at_layer = Box::new(move |moment| {
@@ -284,7 +304,7 @@ fn an_answer_is_the_same_whatever_runs_beside_it() {
         stage.assert_all_free();
         for (ask, generation) in asks.iter().zip(generations) {
             let together = read(generation);
-            let alone = alone(ask);
+            let alone = alone_where(ask, says);
             assert_eq!(together.text, alone.text, "seed {seed}");
             assert_eq!(together.reason(), alone.reason(), "seed {seed}");
             let tokens = |reply: &Reply| {
@@ -294,9 +314,15 @@ fn an_answer_is_the_same_whatever_runs_beside_it() {
             assert_eq!(tokens(&together), tokens(&alone), "seed {seed}");
             cached += together.finished.usage.cached_tokens;
         }
+        let counters = stage.status.counters();
+        guesses += counters.guesses;
+        guesses_held += counters.guesses_held;
     }
     let least = 25 * seeds(40).count();
     assert!(cached > least, "{cached} tokens were not computed again");
+    let least = 5 * seeds(40).count() as u64;
+    assert!(guesses_held > least, "{guesses_held} guesses held");
+    assert!(guesses - guesses_held > least, "{} guesses did not hold", guesses - guesses_held);
 }
 
 #[test]
@@ -331,8 +357,7 @@ fn a_stop_at_any_moment_frees_everything_and_leaves_the_neighbour_alone() {
 
 #[test]
 fn a_stop_in_the_queue_ends_without_a_step() {
-    let mut stage =
-        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let mut stage = Stage::new(limits(20, 1));
     let running = stage.submit(&Ask::new(1, 5, 30));
     let waiting = stage.submit(&Ask::new(2, 5, 30));
     stage.turns(1);
@@ -436,8 +461,7 @@ fn text_held_back_for_a_stop_string_is_shown_when_the_answer_ends_otherwise() {
 
 #[test]
 fn whoever_waits_too_long_is_told() {
-    let mut stage =
-        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let mut stage = Stage::new(limits(20, 1));
     let running = stage.submit(&Ask::new(1, 5, 200));
     let waiting = stage.submit(&Ask::new(2, 5, 30));
     stage.turns(1);
@@ -457,8 +481,7 @@ fn whoever_waits_too_long_is_told() {
 
 #[test]
 fn an_answer_that_gave_up_its_blocks_for_too_long_is_told() {
-    let mut stage =
-        Stage::new(SchedulerLimits { total_blocks: 11, max_sequences: 2, step_tokens: 64 });
+    let mut stage = Stage::new(limits(11, 2));
     stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
     let older = stage.submit(&Ask::new(1, 16, 100));
     let younger = stage.submit(&Ask::new(2, 16, 90));
@@ -481,8 +504,7 @@ fn an_answer_that_gave_up_its_blocks_for_too_long_is_told() {
 
 #[test]
 fn the_place_in_the_queue_is_told_and_never_rises() {
-    let mut stage =
-        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let mut stage = Stage::new(limits(20, 1));
     stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
     let mut generations: Vec<Generation> =
         (0..4).map(|seed| stage.submit(&Ask::new(seed, 5, 3))).collect();
@@ -521,8 +543,7 @@ fn a_long_prompt_tells_how_far_it_is() {
 
 #[test]
 fn a_step_that_breaks_ends_its_answers_and_nothing_else() {
-    let mut stage =
-        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let mut stage = Stage::new(limits(20, 1));
     let later = Ask::new(2, 5, 30);
     let broken = stage.submit(&Ask::new(1, 5, 30));
     let waiting = stage.submit(&later);
@@ -540,8 +561,7 @@ fn a_step_that_breaks_ends_its_answers_and_nothing_else() {
 
 #[test]
 fn a_thread_whose_steps_all_break_ends_and_tells_everyone() {
-    let mut stage =
-        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let mut stage = Stage::new(limits(20, 1));
     let generations: Vec<Generation> =
         (0..5).map(|seed| stage.submit(&Ask::new(seed, 5, 30))).collect();
     stage.step_loop.compute.at_layer = Box::new(|_| panic!("every step breaks on purpose"));
@@ -577,8 +597,7 @@ fn logits_without_a_choice_fail_one_answer_and_not_its_neighbour() {
 
 #[test]
 fn a_closed_inbox_stops_everyone_and_ends_the_loop() {
-    let mut stage =
-        Stage::new(SchedulerLimits { total_blocks: 20, max_sequences: 1, step_tokens: 64 });
+    let mut stage = Stage::new(limits(20, 1));
     let running = stage.submit(&Ask::new(1, 5, 100));
     stage.turns(2);
     let waiting = stage.submit(&Ask::new(2, 5, 100));
@@ -650,7 +669,8 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
         opened_in: Duration::ZERO,
     };
     let config = EngineConfig::new(ModelSource::Embedded { name: "none", bytes: &[] });
-    let engine = Engine::start(&config, info, text, compute).expect("a thread can be started");
+    let engine =
+        Engine::start(&config, info, text, Vec::new(), compute).expect("a thread can be started");
     let request = GenerateRequest {
         messages: vec![Message { role: Role::User, content: "hello".to_owned() }],
         sampling: SamplingParams::default(),

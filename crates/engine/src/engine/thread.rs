@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::answer::NewAnswer;
 use super::core::Core;
+use super::drafts::NewDraft;
 use super::generation::FinishReason;
-use super::status::Status;
+use super::status::{Status, StepTimes};
+use crate::StopFlag;
 use crate::model::{Forward, Plan, Runner, SpanOutcome};
 
 /// What the loop asks of whatever computes: the runner, or a script in tests.
@@ -16,7 +18,7 @@ pub trait Compute {
     /// Computes one step.
     fn forward(&mut self, plan: &Plan<'_>) -> Forward;
 
-    /// The logits of a span's last row, if it was sampled.
+    /// The logits of a span's sampled rows, if it has any: `[sampled, vocabulary_rows]`.
     fn logits(&mut self, span: usize) -> Option<&mut [f32]>;
 }
 
@@ -30,6 +32,15 @@ impl Compute for Runner {
     }
 }
 
+/// What is sent to the thread.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Somebody asks for an answer.
+    Answer(Box<NewAnswer>),
+    /// Somebody is typing.
+    Draft(NewDraft),
+}
+
 /// Tells the time; tests tell their own.
 pub type Clock = Box<dyn Fn() -> Instant + Send>;
 
@@ -39,9 +50,11 @@ pub struct StepLoop<C> {
     pub compute: C,
     /// Of the standard library, because that drops what is left in it with its receiver: whoever
     /// sent while the thread ended is told so.
-    pub inbox: Receiver<NewAnswer>,
+    pub inbox: Receiver<Arrival>,
     pub status: Arc<Status>,
     pub clock: Clock,
+    /// Raised when all is to end.
+    pub stop_all: StopFlag,
     /// Steps that broke since the last one that did not.
     pub broken_steps: usize,
 }
@@ -70,6 +83,10 @@ impl<C: Compute> StepLoop<C> {
     /// Takes what arrived and steps, or waits a little for an arrival.
     pub fn turn(&mut self) -> Next {
         self.status.beat((self.clock)());
+        // Before the inbox is looked at: whoever sends after that finds the flag and raises it.
+        let draft_stop = self.stop_all.below();
+        self.status.set_draft_stop(draft_stop.clone());
+        self.core.set_draft_stop(draft_stop);
         if self.take_arrivals() == Next::End {
             self.core.end_all(&FinishReason::Stopped, (self.clock)());
             return Next::End;
@@ -90,17 +107,24 @@ impl<C: Compute> StepLoop<C> {
     fn take_arrivals(&mut self) -> Next {
         if self.core.is_idle() {
             match self.inbox.recv_timeout(IDLE_BEAT) {
-                Ok(new) => self.core.submit(new, (self.clock)()),
+                Ok(arrival) => self.take_in(arrival),
                 Err(RecvTimeoutError::Timeout) => return Next::GoOn,
                 Err(RecvTimeoutError::Disconnected) => return Next::End,
             }
         }
         loop {
             match self.inbox.try_recv() {
-                Ok(new) => self.core.submit(new, (self.clock)()),
+                Ok(arrival) => self.take_in(arrival),
                 Err(TryRecvError::Empty) => return Next::GoOn,
                 Err(TryRecvError::Disconnected) => return Next::End,
             }
+        }
+    }
+
+    fn take_in(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Answer(new) => self.core.submit(*new, (self.clock)()),
+            Arrival::Draft(new) => self.core.put_draft(new),
         }
     }
 
@@ -113,6 +137,7 @@ impl<C: Compute> StepLoop<C> {
             return;
         }
         let plan = Plan { spans: &spans };
+        let planned = (self.clock)();
         let computed = catch_unwind(AssertUnwindSafe(|| self.compute.forward(&plan)));
         drop(spans);
         let now = (self.clock)();
@@ -123,6 +148,11 @@ impl<C: Compute> StepLoop<C> {
                     self.core.measure_step(now.saturating_duration_since(began));
                 }
                 self.take_all(forward, now);
+                self.status.add_step(StepTimes {
+                    planning: planned.saturating_duration_since(began),
+                    computing: now.saturating_duration_since(planned),
+                    delivering: (self.clock)().saturating_duration_since(now),
+                });
             }
             Err(_) => {
                 self.broken_steps += 1;

@@ -27,7 +27,7 @@ use crate::text::TokenId;
 const STEP_TOKENS: usize = 512;
 
 /// Logits of so many tokens are computed in one step: 40 MB with Qwen2.5's vocabulary.
-pub const LOGITS_SPANS: usize = 64;
+pub const LOGITS_ROWS: usize = 64;
 
 /// What to compute with, and what there must be room for.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl Bench {
             kv_type: setup.kv_type,
             block_count: sequence_blocks * setup.sequences,
             max_rows: STEP_TOKENS.max(setup.sequences),
-            max_spans: LOGITS_SPANS.max(setup.sequences),
+            max_sampled: LOGITS_ROWS.max(setup.sequences),
             context_tokens: setup.context_tokens,
         };
         let blocks = |sequence: usize| {
@@ -129,7 +129,7 @@ impl Bench {
         let mut position = cached;
         while position < cached + tokens {
             let count = STEP_TOKENS.min(cached + tokens - position);
-            self.step(1, position, count, position + count == cached + tokens);
+            self.step(1, position, count, usize::from(position + count == cached + tokens));
             position += count;
         }
         started.elapsed()
@@ -139,7 +139,7 @@ impl Bench {
     pub fn generate(&mut self, sequences: usize, cached: usize, tokens: usize) -> Duration {
         let started = Instant::now();
         for position in cached..cached + tokens {
-            self.step(sequences, position, 1, true);
+            self.step(sequences, position, 1, 1);
         }
         started.elapsed()
     }
@@ -156,9 +156,6 @@ impl Bench {
 
     /// The logits after each of `tokens`, which follow each other from position 0 on.
     ///
-    /// A step computes up to [`LOGITS_SPANS`] of them, each a span of one token, because spans give
-    /// the logits of their last token only.
-    ///
     /// Errors: the first of `each`.
     /// Panics if there are more tokens than positions, or one that the vocabulary lacks.
     pub fn logits<E>(
@@ -167,27 +164,22 @@ impl Bench {
         mut each: impl FnMut(&[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
         let stop = StopFlag::new();
-        for (step, tokens) in tokens.chunks(LOGITS_SPANS).enumerate() {
-            let blocks = &self.sequences[0];
-            let span = |(first_position, token)| {
-                let tokens = std::slice::from_ref(token);
-                Span { blocks, first_position, tokens, sample: true, stop: &stop }
-            };
-            let spans: Vec<Span<'_>> = (step * LOGITS_SPANS..).zip(tokens).map(span).collect();
-            self.runner.forward(&Plan { spans: &spans });
-            for span in 0..spans.len() {
-                each(self.runner.logits(span).expect("its logits were asked for"))?;
-            }
+        for (step, tokens) in tokens.chunks(LOGITS_ROWS).enumerate() {
+            let (blocks, first_position) = (&self.sequences[0], step * LOGITS_ROWS);
+            let span = Span { blocks, first_position, tokens, sampled: tokens.len(), stop: &stop };
+            self.runner.forward(&Plan { spans: &[span] });
+            let logits = self.runner.logits(0).expect("they were asked for");
+            logits.chunks_exact(self.vocabulary as usize).try_for_each(&mut each)?;
         }
         Ok(())
     }
 
-    fn step(&mut self, sequences: usize, first_position: usize, count: usize, sample: bool) {
+    fn step(&mut self, sequences: usize, first_position: usize, count: usize, sampled: usize) {
         let tokens: Vec<TokenId> = (first_position..first_position + count)
             .map(|position| TokenId((position as u32).wrapping_mul(7919) % self.vocabulary))
             .collect();
         let stop = StopFlag::new();
-        let span = |blocks| Span { blocks, first_position, tokens: &tokens, sample, stop: &stop };
+        let span = |blocks| Span { blocks, first_position, tokens: &tokens, sampled, stop: &stop };
         let spans: Vec<Span<'_>> =
             self.sequences[..sequences].iter().map(|blocks| span(blocks.as_slice())).collect();
         self.runner.forward(&Plan { spans: &spans });

@@ -27,8 +27,8 @@ pub struct Span<'a> {
     pub first_position: usize,
     /// At least one.
     pub tokens: &'a [TokenId],
-    /// Whether logits are wanted after the last token.
-    pub sample: bool,
+    /// After how many of the tokens, the last ones, logits are wanted.
+    pub sampled: usize,
     /// Looked at before every layer and before the logits.
     pub stop: &'a StopFlag,
 }
@@ -43,7 +43,7 @@ pub struct Forward {
 /// What became of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanOutcome {
-    /// Its keys and values are in its blocks, and its logits are there if they were wanted.
+    /// Its keys and values are in its blocks, and the logits that were wanted are there.
     Done,
     /// It was left; what its blocks hold at its positions is worthless.
     Stopped {

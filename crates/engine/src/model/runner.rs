@@ -1,13 +1,15 @@
 //! The one seam between scheduling and computing: a plan goes in, logits come out.
 
-use banter_kernels::{BLOCK_TOKENS, KvPages, KvShape, KvType, Pool, Rope, Workspace};
+use std::sync::Arc;
+
+use banter_kernels::{BLOCK_TOKENS, KvPages, KvShape, KvType, Leave, Pool, Rope, Workspace};
 
 use super::BlockId;
 use super::layer::{LayerPages, Rows};
 use super::plan::{Forward, Plan};
 use super::profile::{Profile, Work};
 use super::scratch::Scratch;
-use super::step::{SampledRow, Step};
+use super::step::{SampledRows, Step};
 use super::weights::{Model, ModelError};
 use crate::model_file::ModelConfig;
 use crate::text::TokenId;
@@ -21,8 +23,8 @@ pub struct RunnerConfig {
     pub block_count: usize,
     /// The most rows of a step, all spans together.
     pub max_rows: usize,
-    /// The most spans of a step.
-    pub max_spans: usize,
+    /// The most rows of a step that logits are wanted after.
+    pub max_sampled: usize,
     /// Positions of a sequence are below this.
     pub context_tokens: usize,
 }
@@ -37,8 +39,8 @@ pub struct Runner {
     scratch: Scratch,
     /// Blocks of all spans of the step, one span after another, as the kernels take them.
     blocks: Vec<u32>,
-    /// Whose logits the last step left, in the order of their rows.
-    sampled_spans: Vec<usize>,
+    /// Whose logits the last step left, each with its rows among them.
+    sampled: Vec<SampledRows>,
 }
 
 impl Runner {
@@ -49,12 +51,12 @@ impl Runner {
         let shape = kv_shape(model.config(), config.kv_type, config.block_count);
         let pages = KvPages::new(shape).map_err(ModelError::Cache)?;
         let rope = Rope::new(shape.head_dim, model.config().rope_base, config.context_tokens);
-        let RunnerConfig { max_rows, max_spans, context_tokens, .. } = config;
+        let RunnerConfig { max_rows, max_sampled, context_tokens, .. } = config;
         let attention = Workspace::new(pool.threads(), context_tokens);
-        let scratch = Scratch::new(model.config(), max_rows, max_spans, attention);
+        let scratch = Scratch::new(model.config(), max_rows, max_sampled, attention);
         let blocks = Vec::with_capacity(config.block_count);
-        let sampled_spans = Vec::with_capacity(config.max_spans);
-        Ok(Runner { model, pool, config, pages, rope, scratch, blocks, sampled_spans })
+        let sampled = Vec::with_capacity(max_sampled);
+        Ok(Runner { model, pool, config, pages, rope, scratch, blocks, sampled })
     }
 
     /// How many bytes one block of the KV cache takes, over all layers.
@@ -65,7 +67,7 @@ impl Runner {
     /// How many bytes a runner takes beside the weights and the KV cache.
     pub fn scratch_bytes(model: &ModelConfig, config: &RunnerConfig) -> usize {
         let angles = config.context_tokens * model.head_dim * size_of::<f32>();
-        Scratch::bytes(model, config.max_rows, config.max_spans) + angles
+        Scratch::bytes(model, config.max_rows, config.max_sampled) + angles
     }
 
     /// The model.
@@ -105,18 +107,19 @@ impl Runner {
     /// Runs one step.
     ///
     /// Between two layers every span's stop flag is read; the rows of stopped spans are taken out
-    /// and the others go on, bit for bit as they would have.
+    /// and the others go on, bit for bit as they would have. The last span left is stopped in the
+    /// middle of a layer too.
     /// Panics if the plan breaks a rule of [`Plan`], its spans or [`RunnerConfig`].
     pub fn forward(&mut self, plan: &Plan<'_>) -> Forward {
         self.forward_observed(plan, &mut |_| {})
     }
 
-    /// The logits after the last token of a span of the last step: `[vocabulary_rows]`.
+    /// The logits after the sampled tokens of a span of the last step: `[sampled, vocabulary_rows]`.
     ///
     /// None if they were not asked for, or the span was stopped.
     pub fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
-        let row = self.sampled_spans.iter().position(|sampled| *sampled == span)?;
-        Some(self.scratch.logits.row_mut(row))
+        let sampled = self.sampled.iter().find(|sampled| sampled.span == span)?;
+        Some(self.scratch.logits.some_rows_mut(sampled.first_row, sampled.rows))
     }
 
     /// Runs one step and calls `begun` inside each layer, after the flags were read: what a stop
@@ -127,7 +130,7 @@ impl Runner {
         begun: &mut dyn FnMut(usize),
     ) -> Forward {
         self.check(plan);
-        let Runner { model, pool, pages, rope, scratch, blocks, sampled_spans, .. } = self;
+        let Runner { model, pool, pages, rope, scratch, blocks, sampled, .. } = self;
         blocks.clear();
         blocks.extend(plan.spans.iter().flat_map(|span| span.blocks).map(|block| block.0));
         let mut step = Step::new(plan, blocks);
@@ -142,6 +145,7 @@ impl Runner {
             if step.positions().is_empty() {
                 break;
             }
+            leave_when_stopped(pool, &step);
             begun(index);
             let (positions, attends) = (step.positions(), step.attends());
             let rows = Rows { pool, rope, positions, attends };
@@ -149,19 +153,26 @@ impl Runner {
         }
         step.remove_stopped(&mut scratch.x);
 
-        sampled_spans.clear();
-        for (place, SampledRow { span, row }) in step.sampled_rows().enumerate() {
-            scratch.x.move_rows(row, place, 1);
-            sampled_spans.push(span);
+        sampled.clear();
+        let mut count = 0;
+        for SampledRows { span, first_row, rows } in step.sampled_rows() {
+            scratch.x.move_rows(first_row, count, rows);
+            sampled.push(SampledRows { span, first_row: count, rows });
+            count += rows;
         }
-        model.logits(pool, sampled_spans.len(), scratch);
+        leave_when_stopped(pool, &step);
+        model.logits(pool, count, scratch);
+        pool.leave_when(None);
+        step.remove_stopped(&mut scratch.x);
+        sampled.retain(|sampled| step.is_running(sampled.span));
         Forward { spans: step.into_outcomes() }
     }
 
     fn check(&self, plan: &Plan<'_>) {
-        let RunnerConfig { max_rows, max_spans, context_tokens, .. } = self.config;
+        let RunnerConfig { max_rows, max_sampled, context_tokens, .. } = self.config;
         assert!(plan.rows() <= max_rows, "{} rows in a step of {max_rows}", plan.rows());
-        assert!(plan.spans.len() <= max_spans, "{} spans in {max_spans}", plan.spans.len());
+        let sampled: usize = plan.spans.iter().map(|span| span.sampled).sum();
+        assert!(sampled <= max_sampled, "{sampled} sampled rows in a step of {max_sampled}");
         let vocabulary_rows = self.model.config().vocabulary_rows;
         for span in plan.spans {
             let end = span.first_position + span.tokens.len();
@@ -170,6 +181,16 @@ impl Runner {
             assert!(span.tokens.iter().all(is_token), "tokens below {vocabulary_rows}");
         }
     }
+}
+
+/// Lets a step that is computed for one sequence be left in the middle of a kernel when that sequence
+/// is stopped.
+fn leave_when_stopped(pool: &Pool, step: &Step<'_>) {
+    let leave = step.lone_span().map(|span| {
+        let stop = span.stop.clone();
+        Arc::new(move || stop.is_raised()) as Leave
+    });
+    pool.leave_when(leave);
 }
 
 fn kv_shape(config: &ModelConfig, kv_type: KvType, block_count: usize) -> KvShape {

@@ -23,7 +23,7 @@ pub(super) struct Scratch {
     pub gate: Buffer,
     /// [rows, feed_forward]
     pub up: Buffer,
-    /// One row for each span that is sampled: [spans, vocabulary_rows].
+    /// One row for each that is sampled: [sampled, vocabulary_rows].
     pub logits: Buffer,
     /// What the next matmul reads.
     pub input: Input,
@@ -34,11 +34,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Room for steps of `max_rows` rows, in at most `max_spans` spans.
+    /// Room for steps of `max_rows` rows, of which at most `max_sampled` are sampled.
     pub fn new(
         config: &ModelConfig,
         max_rows: usize,
-        max_spans: usize,
+        max_sampled: usize,
         attention: Workspace,
     ) -> Scratch {
         let Widths { hidden, q, kv, feed_forward } = Widths::of(config);
@@ -51,7 +51,7 @@ impl Scratch {
             attended: Buffer::new(max_rows, q),
             gate: Buffer::new(max_rows, feed_forward),
             up: Buffer::new(max_rows, feed_forward),
-            logits: Buffer::new(max_spans, config.vocabulary_rows),
+            logits: Buffer::new(max_sampled, config.vocabulary_rows),
             input: Input::new(max_rows, hidden.max(q).max(feed_forward)),
             attention,
             profile: Profile::new(),
@@ -59,10 +59,10 @@ impl Scratch {
     }
 
     /// How many bytes [`Scratch::new`] allocates.
-    pub fn bytes(config: &ModelConfig, max_rows: usize, max_spans: usize) -> usize {
+    pub fn bytes(config: &ModelConfig, max_rows: usize, max_sampled: usize) -> usize {
         let Widths { hidden, q, kv, feed_forward } = Widths::of(config);
         let row_values = 2 * (hidden + q + kv + feed_forward);
-        let values = max_rows * row_values + max_spans * config.vocabulary_rows;
+        let values = max_rows * row_values + max_sampled * config.vocabulary_rows;
         Workspace::most_bytes()
             + values * size_of::<f32>()
             + Input::bytes(max_rows, hidden.max(q).max(feed_forward))
@@ -107,6 +107,11 @@ impl Buffer {
     /// The first `count` rows.
     pub fn rows_mut(&mut self, count: usize) -> &mut [f32] {
         &mut self.values[..count * self.width]
+    }
+
+    /// `count` rows from `first` on.
+    pub fn some_rows_mut(&mut self, first: usize, count: usize) -> &mut [f32] {
+        &mut self.values[first * self.width..][..count * self.width]
     }
 
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use banter_kernels::{Attend, BLOCK_TOKENS};
 
-use super::plan::{Plan, SpanOutcome};
+use super::plan::{Plan, Span, SpanOutcome};
 use super::scratch::Buffer;
 use crate::text::TokenId;
 
@@ -28,11 +28,12 @@ pub(super) struct Step<'a> {
     layer_starts: Vec<Instant>,
 }
 
-/// A row that yields logits, and the span of the plan it ends.
+/// Rows that yield logits, the last ones of a span of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SampledRow {
+pub(super) struct SampledRows {
     pub span: usize,
-    pub row: usize,
+    pub first_row: usize,
+    pub rows: usize,
 }
 
 impl<'a> Step<'a> {
@@ -44,7 +45,7 @@ impl<'a> Step<'a> {
             let (own, rest) = blocks.split_at(span.blocks.len());
             blocks = rest;
             let (first_position, rows) = (span.first_position, span.tokens.len());
-            assert!(rows > 0, "a span has rows");
+            assert!(rows > 0 && span.sampled <= rows, "a span has rows, and more than are sampled");
             assert!(own.len() * BLOCK_TOKENS >= first_position + rows, "blocks for every row");
             Attend { blocks: own, first_position, rows }
         });
@@ -77,14 +78,15 @@ impl<'a> Step<'a> {
         self.running.iter().flat_map(|span| self.plan.spans[*span].tokens.iter().copied())
     }
 
-    /// The last row of each span still running that is sampled.
-    pub fn sampled_rows(&self) -> impl Iterator<Item = SampledRow> {
+    /// The rows of each span still running that are sampled; spans without any are left out.
+    pub fn sampled_rows(&self) -> impl Iterator<Item = SampledRows> {
         let mut end = 0;
         let last_rows = self.running.iter().map(move |&span| {
             end += self.spans[span].rows;
-            SampledRow { span, row: end - 1 }
+            let rows = self.plan.spans[span].sampled;
+            SampledRows { span, first_row: end - rows, rows }
         });
-        last_rows.filter(|last| self.plan.spans[last.span].sample)
+        last_rows.filter(|sampled| sampled.rows > 0)
     }
 
     /// Notes that another layer begins, and looks at the stop flags: spans that were stopped leave
@@ -96,6 +98,19 @@ impl<'a> Step<'a> {
         let now = Instant::now();
         self.remove_stopped(x);
         self.layer_starts.push(now);
+    }
+
+    /// Whether a span of the plan was not stopped.
+    pub fn is_running(&self, span: usize) -> bool {
+        self.running.contains(&span)
+    }
+
+    /// The one span still running, if there is just one: nobody else needs what is being computed.
+    pub fn lone_span(&self) -> Option<&Span<'a>> {
+        match self.running.as_slice() {
+            [span] => Some(&self.plan.spans[*span]),
+            _ => None,
+        }
     }
 
     /// Takes spans that were stopped out of the books and their rows out of `x`.

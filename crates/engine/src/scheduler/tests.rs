@@ -38,7 +38,7 @@ impl Dice {
 }
 
 fn limits(total_blocks: usize) -> SchedulerLimits {
-    SchedulerLimits { total_blocks, max_sequences: 4, step_tokens: 64 }
+    SchedulerLimits { total_blocks, max_sequences: 4, step_tokens: 64, guessed_rows: 8 }
 }
 
 /// A sequence with a prompt of its own.
@@ -62,26 +62,41 @@ fn check_invariants(scheduler: &Scheduler) {
         assert!(running.computed < running.sequence.tokens.len(), "nothing is left to compute");
         assert!(running.sequence.tokens.len() <= running.sequence.longest);
     }
-    let order: Vec<SequenceId> = scheduler.running().chain(scheduler.waiting()).collect();
-    assert!(order.is_sorted_by(|a, b| a < b), "out of order of arrival: {order:?}");
+    let waiting: Vec<SequenceId> = scheduler.waiting().collect();
+    assert_eq!(waiting.len(), scheduler.waiting_count());
+    assert!(scheduler.waiting.is_sorted_by(|a, b| a.id < b.id), "out of order of arrival");
+    let mut of_tenants: BTreeMap<u64, SequenceId> = BTreeMap::new();
+    for id in waiting.into_iter().skip(scheduler.returned.len()) {
+        let sequence = scheduler.waiting.iter().find(|sequence| sequence.id == id);
+        let tenant = sequence.expect("it waits").tenant.0;
+        assert!(of_tenants.insert(tenant, id).is_none_or(|before| before < id), "{id:?} overtook");
+    }
     assert!(scheduler.running().len() <= scheduler.limits.max_sequences);
 }
 
 fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], prompt_rows: usize) {
     let rows: usize = plan.iter().map(|span| span.rows).sum();
     assert!(rows <= scheduler.limits.step_tokens);
-    let long_rows: usize = plan.iter().filter(|span| span.rows > 1).map(|span| span.rows).sum();
+    let prompts = plan.iter().filter(|span| !span.is_of_answer());
+    let long_rows: usize = prompts.map(|span| span.rows).sum();
     assert!(long_rows <= prompt_rows.max(MIN_PROMPT_ROWS));
     let moves = |index: &usize| !scheduler.waits_for_older(*index);
     let moving = (0..scheduler.running.len()).filter(moves);
     let moving = moving.map(|index| scheduler.running[index].sequence.id);
     assert!(plan.iter().map(|span| span.id).eq(moving), "somebody who runs stands still");
     assert!(plan.iter().all(|span| span.rows > 0), "somebody who runs stands still");
+    let guesses = plan.iter().filter(|span| span.is_of_answer()).map(|span| span.rows - 1);
+    assert!(guesses.sum::<usize>() <= scheduler.limits.guessed_rows);
     for span in plan {
         let input = scheduler.input(span);
         assert_eq!(input.tokens.len(), span.rows);
         assert!(input.blocks.len() >= blocks_for(span.first_position + span.rows));
     }
+}
+
+/// What every answer consists of, or something else.
+fn answer_token(is_right: bool) -> TokenId {
+    TokenId(if is_right { 9 } else { 8 })
 }
 
 /// One request as the simulation sees it.
@@ -99,6 +114,7 @@ struct Simulation {
     arrived: u64,
     ended: u64,
     preempted: usize,
+    guesses_held: usize,
 }
 
 impl Simulation {
@@ -108,9 +124,19 @@ impl Simulation {
             total_blocks: dice.between(8, 60),
             max_sequences: dice.between(1, 8),
             step_tokens: dice.between(8 + MIN_PROMPT_ROWS, 100),
+            guessed_rows: dice.between(0, 20),
         });
         let open = BTreeMap::new();
-        Simulation { seed, dice, scheduler, open, arrived: 0, ended: 0, preempted: 0 }
+        Simulation {
+            seed,
+            dice,
+            scheduler,
+            open,
+            arrived: 0,
+            ended: 0,
+            preempted: 0,
+            guesses_held: 0,
+        }
     }
 
     fn arrive(&mut self) {
@@ -167,10 +193,34 @@ impl Simulation {
         }
     }
 
+    /// Computes some of a draft, which others may begin with.
+    fn draft(&mut self) {
+        let mut new = new_sequence(self.arrived, self.dice.between(1, 100), 1);
+        self.retell(&mut new.prompt);
+        self.arrived += 1;
+        self.ended += 1;
+        let (id, mut plan) = (new.id, Vec::new());
+        let rows = self.dice.between(0, 100);
+        if self.scheduler.plan_draft(new, rows, &mut plan).is_none() {
+            assert_eq!(self.scheduler.free_blocks(), self.scheduler.limits.total_blocks);
+            return;
+        }
+        if !self.dice.one_in(3) {
+            self.scheduler.settle(&plan[0], &[]);
+        }
+        self.scheduler.finish(id);
+        check_invariants(&self.scheduler);
+    }
+
     fn step(&mut self) {
+        if self.open.is_empty() && self.dice.one_in(2) {
+            self.draft();
+        }
         let mut admitted = Vec::new();
         self.scheduler.admit(&mut admitted);
         let running_before = self.scheduler.running().len();
+        self.scheduler.make_room();
+        self.guess();
         let prompt_rows = self.dice.between(0, 120);
         let mut plan = Vec::new();
         self.scheduler.plan(prompt_rows, &mut plan);
@@ -185,6 +235,21 @@ impl Simulation {
         check_invariants(&self.scheduler);
     }
 
+    fn guess(&mut self) {
+        for id in self.scheduler.answering().collect::<Vec<_>>() {
+            if self.dice.one_in(2) {
+                let free = self.scheduler.cache.available_blocks();
+                let wrong = self.dice.below(12);
+                let guesses: Vec<TokenId> = (0..self.dice.between(0, 15))
+                    .map(|index| answer_token(index != wrong))
+                    .collect();
+                let tried = self.scheduler.try_guesses(id, &guesses);
+                assert!(tried <= guesses.len());
+                assert!(self.scheduler.cache.available_blocks() <= free);
+            }
+        }
+    }
+
     fn complete(&mut self, span: &PlannedSpan) {
         if self.dice.one_in(300) {
             // Stopped between two layers: the step is not settled for this one.
@@ -192,9 +257,14 @@ impl Simulation {
             return;
         }
         let request = self.open.get_mut(&span.id).expect("only open requests are planned");
-        request.answered += usize::from(span.samples);
+        let guesses = &self.scheduler.input(span).tokens[span.rows - span.sampled.max(1) + 1..];
+        let held = guesses.iter().take_while(|guess| **guess == answer_token(true)).count();
+        let left = request.answer_tokens - request.answered;
+        let chosen = (held + 1).min(left).min(span.sampled);
+        request.answered += chosen;
+        self.guesses_held += chosen.saturating_sub(1);
         let is_last = request.answered == request.answer_tokens;
-        self.scheduler.settle(span, span.samples.then_some(TokenId(9)));
+        self.scheduler.settle(span, &vec![answer_token(true); chosen]);
         if is_last {
             self.finish(span.id);
         }
@@ -223,7 +293,7 @@ impl Simulation {
 
 #[test]
 fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
-    let (mut arrived, mut preempted) = (0, 0);
+    let (mut arrived, mut preempted, mut guesses_held) = (0, 0, 0);
     for seed in seeds(200) {
         let outcome = std::panic::catch_unwind(|| {
             let mut simulation = Simulation::new(seed);
@@ -238,18 +308,21 @@ fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
         assert_eq!(scheduler.free_blocks(), scheduler.limits.total_blocks, "seed {seed}");
         arrived += simulation.arrived;
         preempted += simulation.preempted;
+        guesses_held += simulation.guesses_held;
     }
     let count = seeds(200).count() as u64;
     assert!(arrived > 25 * count, "{arrived} arrivals");
     assert!(preempted as u64 > 2 * count, "{preempted} sequences gave up their blocks");
+    assert!(guesses_held as u64 > 100 * count, "{guesses_held} guesses held");
 }
 
 fn step(scheduler: &mut Scheduler, prompt_rows: usize) -> Vec<PlannedSpan> {
     let mut plan = Vec::new();
     scheduler.admit(&mut Vec::new());
+    scheduler.make_room();
     scheduler.plan(prompt_rows, &mut plan);
     for span in &plan {
-        scheduler.settle(span, span.samples.then_some(TokenId(9)));
+        scheduler.settle(span, &vec![answer_token(true); span.sampled]);
     }
     plan
 }
@@ -308,7 +381,7 @@ fn a_short_prompt_does_not_wait_for_a_long_one() {
     scheduler.submit(new_sequence(1, 20, 5)).expect("it fits");
     let plan = step(&mut scheduler, 60);
     assert_eq!(rows(&plan), [(0, 40), (1, 20)], "what the short one leaves goes to the long one");
-    assert!(plan[1].samples && !plan[0].samples);
+    assert_eq!((plan[0].sampled, plan[1].sampled), (0, 1));
     finish_all(&mut scheduler);
 }
 
@@ -338,4 +411,94 @@ fn ending_a_sequence_twice_is_a_bug() {
     scheduler.submit(new_sequence(0, 1, 1)).expect("it fits");
     scheduler.finish(SequenceId(0));
     scheduler.finish(SequenceId(0));
+}
+
+/// A sequence whose prompt is computed, with one token of its answer.
+fn answering(limits: SchedulerLimits, max_tokens: usize) -> Scheduler {
+    let mut scheduler = Scheduler::new(limits);
+    scheduler.submit(new_sequence(0, 15, max_tokens)).expect("it fits");
+    step(&mut scheduler, 64);
+    scheduler.make_room();
+    scheduler
+}
+
+fn guess(scheduler: &mut Scheduler, count: usize) -> PlannedSpan {
+    scheduler.try_guesses(SequenceId(0), &vec![answer_token(true); count]);
+    let mut plan = Vec::new();
+    scheduler.plan(64, &mut plan);
+    plan[0]
+}
+
+#[test]
+fn guesses_that_hold_are_tokens_and_one_more_comes_behind_them() {
+    let mut scheduler = answering(limits(20), 50);
+    let span = guess(&mut scheduler, 3);
+    assert_eq!((span.first_position, span.rows, span.sampled), (15, 4, 4));
+    assert_eq!(scheduler.input(&span).tokens, [answer_token(true); 4]);
+    let chosen = [answer_token(true), answer_token(true), answer_token(false)];
+    scheduler.settle(&span, &chosen);
+    assert_eq!(scheduler.tokens(SequenceId(0))[16..], chosen);
+    let next = step(&mut scheduler, 64);
+    assert_eq!(
+        (next[0].first_position, next[0].rows),
+        (18, 1),
+        "behind what was computed and held"
+    );
+    finish_all(&mut scheduler);
+}
+
+#[test]
+fn guesses_stay_within_every_limit() {
+    let rows = |limits, max_tokens| {
+        let mut scheduler = answering(limits, max_tokens);
+        let rows = guess(&mut scheduler, 15).rows;
+        finish_all(&mut scheduler);
+        rows
+    };
+    assert_eq!(rows(limits(20), 50), 1 + 8, "eight rows of guesses a step");
+    assert_eq!(rows(limits(20), 4), 1 + 2, "a third token more is chosen behind two guesses");
+    assert_eq!(rows(limits(20), 1 + 1), 1, "only one token may be added");
+    let roomy = SchedulerLimits { guessed_rows: 40, ..limits(20) };
+    assert_eq!(rows(roomy, 50), 1 + 15);
+    let narrow = SchedulerLimits { step_tokens: 20, max_sequences: 1, ..roomy };
+    assert_eq!(rows(narrow, 50), 1 + 3, "16 rows are kept for prompts");
+}
+
+#[test]
+fn guesses_take_no_block_that_another_has() {
+    let mut scheduler = Scheduler::new(SchedulerLimits { guessed_rows: 40, ..limits(2) });
+    scheduler.submit(new_sequence(0, 10, 6)).expect("it fits");
+    scheduler.submit(new_sequence(1, 10, 6)).expect("it fits");
+    step(&mut scheduler, 64);
+    scheduler.make_room();
+    assert_eq!(scheduler.try_guesses(SequenceId(0), &[answer_token(true); 15]), 4);
+    finish_all(&mut scheduler);
+}
+
+#[test]
+#[should_panic(expected = "a guess did not hold")]
+fn a_token_that_was_not_guessed_ends_what_may_be_settled() {
+    let mut scheduler = answering(limits(20), 50);
+    let span = guess(&mut scheduler, 3);
+    scheduler.settle(&span, &[answer_token(false), answer_token(true)]);
+}
+
+#[test]
+fn turns_go_round_between_tenants() {
+    let mut scheduler = Scheduler::new(SchedulerLimits { max_sequences: 2, ..limits(20) });
+    for (id, tenant) in [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2), (5, 3), (6, 2)] {
+        let new = NewSequence { tenant: Tenant(tenant), ..new_sequence(id, 5, 5) };
+        scheduler.submit(new).expect("it fits");
+    }
+    let waiting = |scheduler: &Scheduler| scheduler.waiting().map(|id| id.0).collect::<Vec<_>>();
+    assert_eq!(waiting(&scheduler), [0, 4, 5, 1, 6, 2, 3]);
+    step(&mut scheduler, 64);
+    assert_eq!(
+        waiting(&scheduler),
+        [5, 1, 6, 2, 3],
+        "admitting some changes nothing for the others"
+    );
+    scheduler.finish(SequenceId(4));
+    assert_eq!(waiting(&scheduler), [5, 6, 1, 2, 3], "the second tenant has none that runs");
+    finish_all(&mut scheduler);
 }

@@ -25,6 +25,7 @@ mod vocabulary;
 pub use decoder::TextDecoder;
 pub use error::TextError;
 pub use message::{Message, Role};
+pub use pre_tokenizer::typed_for_good;
 pub use prompt::{Prompt, Text};
 pub use stop_strings::{StopOutcome, StopStrings};
 pub(crate) use template::CHATML;

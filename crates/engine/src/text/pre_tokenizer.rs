@@ -44,6 +44,17 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
+/// The part of a text that no more typing behind it can cut otherwise: without the white space at its end,
+/// and without the piece before that, which may go on.
+pub fn typed_for_good(text: &str) -> &str {
+    let ends = pieces(text).scan(0, |end, piece| {
+        *end += piece.len();
+        Some((*end - piece.len(), piece))
+    });
+    let spoken = ends.filter(|(_, piece)| !piece.trim().is_empty());
+    &text[..spoken.last().map_or(0, |(start, _)| start)]
+}
+
 /// Bytes of the piece at the start of `text`, which is not empty.
 fn piece_bytes(text: &str) -> usize {
     if let Some(length) = contraction_bytes(text) {

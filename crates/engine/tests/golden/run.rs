@@ -49,7 +49,7 @@ impl Model {
                 blocks: &blocks,
                 first_position: computed,
                 tokens: &tokens[computed..],
-                sample: true,
+                sampled: 1,
                 stop: &stop,
             };
             self.runner.forward(&Plan { spans: &[span] });
@@ -66,20 +66,18 @@ pub fn run_positions(runner: &mut Runner, tokens: &[TokenId], look: &mut dyn FnM
     let stop = StopFlag::new();
     for first in (0..tokens.len()).step_by(STEP_POSITIONS) {
         let positions = first..tokens.len().min(first + STEP_POSITIONS);
-        // Logits are given for the last row of a span, so every position is a span.
-        let spans: Vec<Span<'_>> = positions
-            .clone()
-            .map(|position| Span {
-                blocks: &blocks,
-                first_position: position,
-                tokens: &tokens[position..position + 1],
-                sample: true,
-                stop: &stop,
-            })
-            .collect();
-        runner.forward(&Plan { spans: &spans });
-        for (span, position) in positions.enumerate() {
-            look(position, runner.logits(span).expect("every span was sampled"));
+        let span = Span {
+            blocks: &blocks,
+            first_position: first,
+            tokens: &tokens[positions.clone()],
+            sampled: positions.len(),
+            stop: &stop,
+        };
+        runner.forward(&Plan { spans: &[span] });
+        let logits = runner.logits(0).expect("every position is sampled");
+        let vocabulary_rows = logits.len() / positions.len();
+        for (position, logits) in positions.zip(logits.chunks_exact(vocabulary_rows)) {
+            look(position, logits);
         }
     }
 }
@@ -101,7 +99,7 @@ fn load(spec: &Spec, tensors: &[Tensor], kv_type: KvType, isa: Isa) -> Model {
         kv_type,
         block_count: blocks_for(spec.max_position_embeddings),
         max_rows: STEP_POSITIONS,
-        max_spans: STEP_POSITIONS,
+        max_sampled: STEP_POSITIONS,
         context_tokens: spec.max_position_embeddings,
     };
     Model { runner: Runner::new(model, pool, config).expect("there is memory") }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use banter_protocol::Fault;
 use banter_protocol::http::{
-    Info, Limits, ModelInfo, SessionRequest, Status, TokenizeRequest, TokenizedText,
+    HttpTurn, Info, Limits, ModelInfo, SessionRequest, Status, TokenizeRequest, TokenizedText,
 };
 use banter_protocol::plain::{DEFAULT_MAX_TOKENS, Turn};
 use serde::Serialize;
@@ -72,11 +72,10 @@ pub(super) async fn tokenize(
             Ok(json(StatusCode::OK, &TokenizedText { tokens: ids.len(), ids }))
         }
         TokenizeRequest::Conversation { messages, max_tokens } => {
-            let turns = messages
-                .into_iter()
-                .map(|turn| Turn { role: turn.role.into(), content: turn.content });
+            let turn = |turn: HttpTurn| Turn { role: turn.role.into(), content: turn.content };
+            let turns = messages.into_iter().map(turn).collect();
             let max_tokens = max_tokens.unwrap_or(DEFAULT_MAX_TOKENS as usize);
-            let fit = backend.fit(turns.collect(), max_tokens).await?;
+            let fit = backend.fit(shared.config.conversation(turns), max_tokens).await?;
             let fit = fit.ok_or(ApiError::NoTokenizer)?;
             Ok(json(StatusCode::OK, &fit))
         }

@@ -196,7 +196,9 @@ async fn start(shared: Arc<Shared>, speaker: Speaker, next: Waited) -> Result<St
             Some(places.acquire_owned().await.expect("the places are never closed"))
         }
     };
-    let generation = backend.generate(next.ask, speaker.owner).await?;
+    let mut ask = next.ask;
+    ask.turns = shared.config.conversation(ask.turns);
+    let generation = backend.generate(ask, speaker.owner).await?;
     drop(next.room);
     Ok(Started { generation, _place: place })
 }

@@ -99,7 +99,7 @@ fn threads_and_instruction_sets_give_the_same_bits() {
 fn logits_are_there_for_sampled_spans_only() {
     let mut runner = runner(Setting::usual());
     let (first, second) = (Sequence::new(0, 20), Sequence::new(1, 30));
-    let unsampled = Span { sample: false, ..first.whole() };
+    let unsampled = Span { sampled: 0, ..first.whole() };
     let logits = run(&mut runner, &[unsampled, second.whole()]);
     assert!(logits[0].is_none());
     assert!(logits[1].as_ref() == Some(&alone(&mut runner, &second)));

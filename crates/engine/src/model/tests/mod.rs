@@ -81,7 +81,7 @@ fn runner_of(file: &ModelFile, setting: Setting) -> Runner {
         kv_type: setting.kv_type,
         block_count: MAX_SPANS * blocks_for(CONTEXT_TOKENS),
         max_rows: CONTEXT_TOKENS,
-        max_spans: MAX_SPANS,
+        max_sampled: MAX_SPANS,
         context_tokens: CONTEXT_TOKENS,
     };
     Runner::new(model, pool, config).expect("there is memory")
@@ -114,7 +114,7 @@ impl Sequence {
             blocks: &self.blocks,
             first_position: from,
             tokens: &self.tokens[from..to],
-            sample: true,
+            sampled: 1,
             stop: &self.stop,
         }
     }

@@ -115,3 +115,15 @@ fn a_neighbours_next_step_reads_what_this_step_wrote() {
     let rest = run(&mut runner, &[goes_on.span(45, 60)]).remove(0);
     assert!(rest == Some(expected));
 }
+
+#[test]
+fn a_stop_while_nobody_else_computes_leaves_the_layer_and_not_the_next_step() {
+    let mut runner = runner(Setting::usual());
+    let (long, other) = (Sequence::new(0, CONTEXT_TOKENS), Sequence::new(1, 40));
+    let expected = alone(&mut runner, &other);
+    let plan = Plan { spans: &[long.whole()] };
+    let forward = runner.forward_observed(&plan, &mut |_| long.stop.raise());
+    assert_eq!(forward.spans, [Stopped { layers_run: 1, layers_after_stop: 0 }]);
+    assert!(runner.logits(0).is_none());
+    assert!(alone(&mut runner, &other) == expected, "the next step is computed to its end");
+}

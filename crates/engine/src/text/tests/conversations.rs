@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::text::template::{Template, TemplateMessage, TextEnds};
-use crate::text::{TextError, parse_tokenizer_json};
+use crate::text::{TextError, parse_tokenizer_json, typed_for_good};
 
 fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/golden/text")
@@ -128,5 +128,23 @@ fn the_longest_conversations_are_within_the_limits_of_templates() {
         let content: usize = messages.iter().map(|message| message.content.len()).sum();
         let ids = text.prompt(&messages).expect("it renders");
         assert!(ids.len() > content / 2);
+    }
+}
+
+#[test]
+fn what_is_typed_for_good_keeps_its_tokens_whatever_follows() {
+    for (text, kept) in [
+        ("", ""),
+        ("hel", ""),
+        ("hello wor", "hello"),
+        ("hello world ", "hello"),
+        ("one, two", "one,"),
+        ("a line\n\n  and", "a line\n\n "),
+        ("don't", "don"),
+        ("17 23", "17 2"),
+        ("你好，世界", "你好"),
+        ("   ", ""),
+    ] {
+        assert_eq!(typed_for_good(text), kept, "{text:?}");
     }
 }

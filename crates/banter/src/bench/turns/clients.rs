@@ -1,0 +1,141 @@
+//! Who asks: conversations of a wanted length, and threads that read answers.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use banter_engine::engine::{Engine, Event, Finished, GenerateRequest, Generation, Submit};
+use banter_engine::kv_cache::Tenant;
+use banter_engine::sampler::SamplingParams;
+use banter_engine::text::{Message, Role, TokenId};
+
+/// Asks an engine, never the same twice.
+pub struct Clients<'a> {
+    engine: &'a Engine,
+    /// Makes texts differ from their first word on.
+    next: Cell<u64>,
+}
+
+/// An answer, and when its words came.
+pub struct Heard {
+    /// All of it.
+    pub text: String,
+    /// How it ended.
+    pub finished: Finished,
+    /// When each piece came.
+    pub at: Vec<Instant>,
+}
+
+impl<'a> Clients<'a> {
+    /// Clients of an engine.
+    pub fn new(engine: &'a Engine) -> Clients<'a> {
+        Clients { engine, next: Cell::new(1) }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &'a Engine {
+        self.engine
+    }
+
+    /// A conversation of one message that together with `before` takes `tokens` more than that alone,
+    /// within a few.
+    ///
+    /// Errors: it does not fit.
+    pub fn conversation(&self, before: &[Message], tokens: usize) -> anyhow::Result<Vec<Message>> {
+        let seed = self.next.replace(self.next.get() + 1);
+        let of_words = |words: usize| {
+            let message = message(Role::User, words_of(seed, words));
+            [before, &[message]].concat()
+        };
+        let length = |words| Ok::<_, anyhow::Error>(self.ids(&of_words(words))?.len());
+        let wanted = tokens + if before.is_empty() { 0 } else { self.ids(before)?.len() };
+        // A word is at least one token, and words are alike.
+        let few = 8;
+        let per_word = (length(2 * few)? - length(few)?) as f64 / few as f64;
+        let rest = wanted.saturating_sub(length(few)?) as f64 / per_word;
+        Ok(of_words(few + rest as usize))
+    }
+
+    /// Tokens of a conversation.
+    ///
+    /// Errors: it does not fit.
+    pub fn ids(&self, messages: &[Message]) -> anyhow::Result<Vec<TokenId>> {
+        let prompt = self.engine.fit(messages, Some(1)).context("a conversation")?;
+        anyhow::ensure!(prompt.dropped_messages == 0, "the conversation does not fit");
+        Ok(prompt.ids)
+    }
+
+    /// Asks for an answer of exactly `tokens` tokens, unless the model ends it.
+    ///
+    /// Errors: the engine refuses.
+    pub fn ask(&self, messages: Vec<Message>, tokens: usize) -> anyhow::Result<Generation> {
+        let seed = self.next.replace(self.next.get() + 1);
+        let request = GenerateRequest {
+            messages,
+            sampling: SamplingParams { seed: Some(seed), ..SamplingParams::default() },
+            max_tokens: Some(tokens),
+            stop_strings: Vec::new(),
+            tenant: Tenant::default(),
+        };
+        match self.engine.submit(request) {
+            Submit::Accepted(generation) => Ok(generation),
+            other => bail!("expected an answer, found {other:?}"),
+        }
+    }
+
+    /// Asks and reads to the end.
+    pub fn answer(&self, messages: Vec<Message>, tokens: usize) -> anyhow::Result<Heard> {
+        Ok(hear(self.ask(messages, tokens)?))
+    }
+
+    /// A message of another and the answer to it, for what is asked next.
+    pub fn answered(&self, messages: Vec<Message>, tokens: usize) -> anyhow::Result<Vec<Message>> {
+        let heard = self.answer(messages.clone(), tokens)?;
+        Ok([messages, vec![message(Role::Assistant, heard.text)]].concat())
+    }
+}
+
+impl Heard {
+    /// From the request to the first word, in milliseconds.
+    pub fn first_word_ms(&self) -> anyhow::Result<f64> {
+        let first = self.finished.timings.first_token_ms;
+        first.map(f64::from).with_context(|| format!("no word came: {:?}", self.finished))
+    }
+}
+
+/// Reads an answer to its end.
+pub fn hear(mut generation: Generation) -> Heard {
+    let (mut text, mut at) = (String::new(), Vec::new());
+    loop {
+        match generation.next_blocking().expect("an answer is told its end") {
+            Event::Delta(delta) => {
+                at.push(Instant::now());
+                text.push_str(&delta);
+            }
+            Event::Finished(finished) => return Heard { text, finished, at },
+            Event::Queued { .. } | Event::Prefill { .. } => {}
+        }
+    }
+}
+
+/// A duration in the unit of the figures.
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// A message.
+pub fn message(role: Role, content: String) -> Message {
+    Message { role, content }
+}
+
+/// Words that no other seed has.
+fn words_of(seed: u64, words: usize) -> String {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut letter = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + (state >> 59) as u8 % 26)
+    };
+    let mut word = || (0..5).map(|_| letter()).collect::<String>();
+    (0..words).map(|_| word()).collect::<Vec<String>>().join(" ")
+}

@@ -1,0 +1,220 @@
+//! What is measured of many conversations.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use banter_engine::engine::{Event, FinishReason, Generation};
+use banter_engine::text::Role;
+
+use super::SEQUENCES;
+use super::clients::{Clients, Heard, hear, milliseconds};
+
+/// Measures something with these clients, in so many repetitions.
+type Measure = fn(&Clients<'_>, usize) -> anyhow::Result<Vec<Value>>;
+
+/// A group of figures that are measured together.
+pub struct Figure {
+    pub name: &'static str,
+    pub measure: Measure,
+}
+
+/// One number.
+pub struct Value {
+    pub what: String,
+    pub value: f64,
+    pub unit: &'static str,
+}
+
+/// Everything that can be measured.
+pub const FIGURES: [Figure; 5] = [
+    Figure { name: "turn", measure: turn },
+    Figure { name: "system-prompt", measure: system_prompt },
+    Figure { name: "stop", measure: stop },
+    Figure { name: "neighbours", measure: neighbours },
+    Figure { name: "scheduler", measure: scheduler },
+];
+
+/// Tokens of a short message.
+const MESSAGE: usize = 32;
+/// Tokens of a conversation that goes on.
+const HISTORY: usize = 2_000;
+/// Tokens of an operator's system prompt.
+const SYSTEM_PROMPT: usize = 1_000;
+/// Tokens of a prompt that is stopped.
+const STOPPED_PROMPT: usize = 4_000;
+/// Tokens of a prompt that others should not feel.
+const LONG_PROMPT: usize = 8_000;
+/// Conversations beside it.
+const CHATS: usize = 8;
+/// Stops for each repetition.
+const STOPS: usize = 10;
+
+/// The first word of a turn, with and without a history that was computed before.
+fn turn(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+    let history = clients.conversation(&[], HISTORY)?;
+    let history = clients.answered(history, 4)?;
+    let (mut alone, mut behind, mut step) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..repetitions {
+        alone.push(clients.answer(clients.conversation(&[], MESSAGE)?, 2)?.first_word_ms()?);
+        let heard = clients.answer(clients.conversation(&history, MESSAGE)?, 12)?;
+        anyhow::ensure!(
+            heard.finished.usage.cached_tokens + 16 > HISTORY,
+            "the history was computed again: {:?}",
+            heard.finished.usage
+        );
+        behind.push(heard.first_word_ms()?);
+        let speed = heard.finished.timings.tokens_per_second.context("an answer of 12 tokens")?;
+        step.push(1e3 / f64::from(speed));
+    }
+    let (alone, behind, step) = (median(alone), median(behind), median(step));
+    Ok(vec![
+        value("first word, 32 tokens without history", alone, "ms"),
+        value("first word, 32 tokens behind 2000 computed before", behind, "ms"),
+        value("one token behind them", step, "ms"),
+        value("with history / (without + one token)", behind / (alone + step), "×"),
+    ])
+}
+
+/// How much of what two conversations begin with is computed for the second.
+fn system_prompt(clients: &Clients<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
+    let mut opening = clients.conversation(&[], SYSTEM_PROMPT)?;
+    opening[0].role = Role::System;
+    let (first, second) =
+        (clients.conversation(&opening, MESSAGE)?, clients.conversation(&opening, MESSAGE)?);
+    let (first_ids, second_ids) = (clients.ids(&first)?, clients.ids(&second)?);
+    let common = first_ids.iter().zip(&second_ids).take_while(|(a, b)| a == b).count();
+    clients.answer(first, 1)?;
+    let usage = clients.answer(second, 1)?.finished.usage;
+    let again = common.saturating_sub(usage.cached_tokens);
+    Ok(vec![
+        value("tokens that two conversations begin with", common as f64, "tokens"),
+        value("of them computed for the second", again as f64, "tokens"),
+    ])
+}
+
+/// From a stop in the middle of a prompt to the halt.
+fn stop(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+    let mut halts = Vec::new();
+    for stop in 0..repetitions * STOPS {
+        let mut generation = clients.ask(clients.conversation(&[], STOPPED_PROMPT)?, 4)?;
+        wait_for_prompt(&mut generation)?;
+        // Anywhere in a step, not only where one has just ended.
+        std::thread::sleep(Duration::from_millis(37 * (stop as u64 % 23)));
+        generation.stop();
+        let finished = hear(generation).finished;
+        anyhow::ensure!(finished.reason == FinishReason::Stopped, "{finished:?}");
+        halts.push(f64::from(finished.timings.halt_ms.context("a stopped answer")?));
+    }
+    Ok(vec![
+        value("from stop to halt, median", median(halts.clone()), "ms"),
+        value("from stop to halt, p99", quantile(halts, 0.99), "ms"),
+    ])
+}
+
+/// The pause between two words of short conversations, alone and beside a long prompt.
+fn neighbours(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+    let tokens = 16 * repetitions;
+    let alone = quantile(gaps(&chat(clients, tokens, None)?), 0.99);
+    let long = clients.ask(clients.conversation(&[], LONG_PROMPT)?, 1)?;
+    let beside = quantile(gaps(&chat(clients, tokens, Some(long))?), 0.99);
+    Ok(vec![
+        value("pause between two words of 8 chats, p99", alone, "ms"),
+        value("the same beside a prompt of 8000", beside, "ms"),
+        value("beside it / alone", beside / alone, "×"),
+    ])
+}
+
+/// Chats that all answer at once; `long` ends with them.
+fn chat(
+    clients: &Clients<'_>,
+    tokens: usize,
+    long: Option<Generation>,
+) -> anyhow::Result<Vec<Heard>> {
+    let asked = (0..CHATS).map(|_| clients.ask(clients.conversation(&[], MESSAGE)?, tokens));
+    let asked = asked.collect::<anyhow::Result<Vec<Generation>>>()?;
+    let heard = std::thread::scope(|scope| {
+        let readers: Vec<_> =
+            asked.into_iter().map(|generation| scope.spawn(|| hear(generation))).collect();
+        readers.into_iter().map(|reader| reader.join().expect("a reader")).collect::<Vec<Heard>>()
+    });
+    if let Some(long) = long {
+        long.stop();
+        let finished = hear(long).finished;
+        anyhow::ensure!(finished.usage.completion_tokens == 0, "the long prompt ended too soon");
+    }
+    Ok(heard)
+}
+
+/// Pauses once every chat has its first word.
+fn gaps(heard: &[Heard]) -> Vec<f64> {
+    let all_speak = heard.iter().filter_map(|heard| heard.at.first()).max().copied();
+    let pauses = |heard: &Heard| {
+        let pairs = heard.at.windows(2).filter(|pair| Some(pair[0]) >= all_speak);
+        pairs.map(|pair| milliseconds(pair[1] - pair[0])).collect::<Vec<f64>>()
+    };
+    heard.iter().flat_map(pauses).collect()
+}
+
+/// The scheduler's part of a step with many answers.
+fn scheduler(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+    let tokens = 4 + 2 * repetitions;
+    let asked = (0..SEQUENCES).map(|_| clients.ask(clients.conversation(&[], MESSAGE)?, tokens));
+    let mut asked = asked.collect::<anyhow::Result<Vec<Generation>>>()?;
+    for generation in &mut asked {
+        while !matches!(generation.next_blocking().context("an answer")?, Event::Delta(_)) {}
+    }
+    let before = clients.engine().counters();
+    asked.into_iter().for_each(|generation| drop(hear(generation)));
+    let after = clients.engine().counters();
+    let steps = (after.steps - before.steps).max(1) as f64;
+    let per_step = |after: Duration, before: Duration| milliseconds(after - before) / steps;
+    let planning = per_step(after.planning, before.planning);
+    let delivering = per_step(after.delivering, before.delivering);
+    let step = planning + delivering + per_step(after.computing, before.computing);
+    Ok(vec![
+        value("a step with 64 answers", step, "ms"),
+        value("of it planning", planning, "ms"),
+        value("of it sampling and telling", delivering, "ms"),
+        value("planning / step", 100.0 * planning / step, "%"),
+    ])
+}
+
+/// Waits until some of a prompt is computed.
+fn wait_for_prompt(generation: &mut Generation) -> anyhow::Result<()> {
+    loop {
+        match generation.next_blocking().context("an answer")? {
+            Event::Prefill { done, cached, .. } if done > cached => return Ok(()),
+            Event::Queued { .. } | Event::Prefill { .. } => {}
+            other => anyhow::bail!("expected progress of a prompt, found {other:?}"),
+        }
+    }
+}
+
+fn value(what: &str, value: f64, unit: &'static str) -> Value {
+    Value { what: what.to_owned(), value, unit }
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value that a part `part` of all does not exceed; NaN if there are none.
+fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = (part * values.len() as f64).ceil() as usize;
+    values.get(index.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(quantile(values.clone(), 0.5), 50.0);
+        assert_eq!(quantile(values.clone(), 0.99), 99.0);
+        assert_eq!(quantile(values, 1.0), 100.0);
+        assert!(quantile(Vec::new(), 0.5).is_nan());
+    }
+}

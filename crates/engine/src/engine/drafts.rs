@@ -1,0 +1,194 @@
+//! Messages that are still being typed: computed while nobody waits for anything.
+//!
+//! A draft is the beginning of a conversation that someone may ask for soon. A step computes some of
+//! it, and only the cache remembers that: whoever asks for a conversation that begins so finds it
+//! there, and a wrong guess has cost nothing but time that nobody wanted.
+//!
+//! Limits: [`DRAFTS_PER_TENANT`]; another one takes the place of the tenant's oldest.
+
+use std::collections::VecDeque;
+
+use super::status::DraftPlace;
+use crate::kv_cache::Tenant;
+use crate::text::TokenId;
+
+/// Drafts of a tenant that are remembered at once.
+pub const DRAFTS_PER_TENANT: usize = 4;
+
+/// A draft on its way to the engine's thread.
+#[derive(Debug)]
+pub struct NewDraft {
+    pub tenant: Tenant,
+    /// Which of the tenant's drafts this one takes the place of.
+    pub key: u64,
+    pub shared_tokens: usize,
+    /// What the conversation begins with, as far as later typing cannot change it.
+    pub tokens: Vec<TokenId>,
+    /// Given back when it arrives.
+    pub place: DraftPlace,
+}
+
+/// A draft that is remembered.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub tenant: Tenant,
+    pub key: u64,
+    pub shared_tokens: usize,
+    pub tokens: Vec<TokenId>,
+    /// Tokens that are computed, here or before.
+    done: usize,
+    /// Of those, the ones computed for drafts.
+    drafted: Vec<usize>,
+}
+
+/// All drafts, those first that wait longest.
+#[derive(Debug, Default)]
+pub struct Drafts(VecDeque<Draft>);
+
+impl Drafts {
+    /// Takes in a draft in place of an older one; says how many tokens were computed in vain for those
+    /// that are given up.
+    pub fn put(&mut self, new: NewDraft) -> usize {
+        drop(new.place);
+        let same = |draft: &Draft| draft.tenant == new.tenant && draft.key == new.key;
+        let mut draft = Draft {
+            tenant: new.tenant,
+            key: new.key,
+            shared_tokens: new.shared_tokens,
+            tokens: new.tokens,
+            done: 0,
+            drafted: Vec::new(),
+        };
+        let mut wasted = 0;
+        if let Some(index) = self.0.iter().position(same) {
+            let older = self.0.remove(index).expect("the index was just found");
+            let common = common_beginning(&older.tokens, &draft.tokens);
+            draft.drafted = older.drafted;
+            wasted += draft.forget_behind(common);
+        }
+        let of_tenant = self.0.iter().filter(|draft| draft.tenant == new.tenant).count();
+        if of_tenant == DRAFTS_PER_TENANT {
+            let index = self.0.iter().position(|draft| draft.tenant == new.tenant);
+            let oldest = index.and_then(|index| self.0.remove(index)).expect("there are some");
+            wasted += oldest.drafted.len();
+        }
+        self.0.push_back(draft);
+        wasted
+    }
+
+    /// The draft to go on with: the oldest that is not computed to its end.
+    pub fn next(&self) -> Option<&Draft> {
+        self.0.iter().find(|draft| draft.done < draft.tokens.len())
+    }
+
+    /// The next draft is computed up to `done` tokens, of which a step has just computed those from
+    /// `first` on.
+    pub fn computed(&mut self, first: usize, done: usize) {
+        if let Some(draft) = self.0.iter_mut().find(|draft| draft.done < draft.tokens.len()) {
+            draft.done = done;
+            draft.forget_behind(first);
+            draft.drafted.extend(first..done);
+        }
+    }
+
+    /// The next draft is as far as it will get.
+    pub fn give_up(&mut self) {
+        if let Some(draft) = self.0.iter_mut().find(|draft| draft.done < draft.tokens.len()) {
+            draft.done = draft.tokens.len();
+        }
+    }
+
+    /// Someone asks for a conversation: drafts that it begins with have served. Says how many of the
+    /// tokens computed for them it finds, and how many were computed in vain.
+    pub fn serve(&mut self, tenant: Tenant, prompt: &[TokenId]) -> (usize, usize) {
+        let (mut used, mut wasted) = (0, 0);
+        self.0.retain_mut(|draft| {
+            let common = common_beginning(&draft.tokens, prompt);
+            // A draft of another conversation has little more in common with it than the system prompt.
+            if draft.tenant != tenant || common <= draft.tokens.len() / 2 {
+                return true;
+            }
+            wasted += draft.forget_behind(common);
+            used += draft.drafted.len();
+            false
+        });
+        (used, wasted)
+    }
+}
+
+impl Draft {
+    /// Forgets positions from `end` on, and says how many had been computed for drafts.
+    fn forget_behind(&mut self, end: usize) -> usize {
+        let before = self.drafted.len();
+        self.drafted.retain(|position| *position < end);
+        before - self.drafted.len()
+    }
+}
+
+/// How many tokens two sequences begin with together.
+pub fn common_beginning(a: &[TokenId], b: &[TokenId]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use super::super::status::Status;
+    use super::*;
+
+    fn new(tenant: u64, key: u64, text: &str) -> NewDraft {
+        let status = Arc::new(Status::new(1, 1, Instant::now()));
+        NewDraft {
+            tenant: Tenant(tenant),
+            key,
+            shared_tokens: 0,
+            tokens: tokens(text),
+            place: status.join_drafts().expect("there is room"),
+        }
+    }
+
+    fn tokens(text: &str) -> Vec<TokenId> {
+        text.bytes().map(|byte| TokenId(byte.into())).collect()
+    }
+
+    fn next_key(drafts: &Drafts) -> Option<u64> {
+        drafts.next().map(|draft| draft.key)
+    }
+
+    #[test]
+    fn a_newer_draft_takes_the_place_of_the_older_and_keeps_what_it_computed() {
+        let mut drafts = Drafts::default();
+        assert_eq!(drafts.put(new(1, 1, "hello wor")), 0);
+        drafts.computed(2, 9);
+        assert_eq!(drafts.put(new(1, 1, "hello you")), 3, "of seven tokens, three fit no more");
+        assert_eq!(drafts.serve(Tenant(1), &tokens("hello you there")), (4, 0));
+        assert!(drafts.next().is_none());
+    }
+
+    #[test]
+    fn drafts_wait_in_order_and_have_a_limit_for_each_tenant() {
+        let mut drafts = Drafts::default();
+        for key in 0..=DRAFTS_PER_TENANT as u64 {
+            drafts.put(new(1, key, "abc"));
+        }
+        drafts.put(new(2, 0, "abc"));
+        assert_eq!(next_key(&drafts), Some(1), "the oldest had to go");
+        drafts.computed(0, 3);
+        assert_eq!(next_key(&drafts), Some(2));
+        drafts.give_up();
+        assert_eq!(next_key(&drafts), Some(3));
+        assert_eq!(drafts.put(new(1, 9, "x")), 3, "what was computed of the oldest was in vain");
+    }
+
+    #[test]
+    fn a_conversation_that_begins_otherwise_leaves_a_draft_alone() {
+        let mut drafts = Drafts::default();
+        drafts.put(new(1, 1, "system: one"));
+        drafts.computed(0, 11);
+        assert_eq!(drafts.serve(Tenant(2), &tokens("system: one and more")), (0, 0), "another's");
+        assert_eq!(drafts.serve(Tenant(1), &tokens("sys")), (0, 0));
+        assert_eq!(drafts.serve(Tenant(1), &tokens("system: onto")), (10, 1));
+    }
+}

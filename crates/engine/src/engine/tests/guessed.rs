@@ -1,0 +1,96 @@
+//! Guesses make answers come sooner and change nothing else.
+
+use super::*;
+
+fn guessing() -> Stage {
+    Stage::new(SchedulerLimits { guessed_rows: 32, ..limits(200, 8) })
+}
+
+/// A machine for which a step takes a second, however many rows it has.
+fn takes_a_second_a_step(stage: &mut Stage) {
+    let time = stage.time.clone();
+    stage.step_loop.compute.at_layer = Box::new(move |moment| {
+        let passed = Duration::from_secs(u64::from(moment.layer == 0));
+        *time.lock().expect("no test panics with the clock") += passed;
+    });
+}
+
+fn steps(stage: &mut Stage) -> usize {
+    let mut steps = 0;
+    stage.turns(1);
+    while !stage.step_loop.core.is_idle() {
+        stage.turns(1);
+        steps += 1;
+    }
+    steps
+}
+
+#[test]
+fn an_answer_that_repeats_itself_takes_fewer_steps() {
+    let ask = Ask::new(1, 20, 200);
+    let mut stage = guessing();
+    takes_a_second_a_step(&mut stage);
+    stage.step_loop.compute.says = Box::new(|tokens, logits| {
+        only(TokenId(97 + (tokens.len() % 10) as u32))(tokens, logits);
+    });
+    let generation = stage.submit(&ask);
+    let steps = steps(&mut stage);
+    let reply = read(generation);
+    assert_eq!(reply.finished.usage.completion_tokens, 200);
+    assert!(steps < 50, "{steps} steps for 200 tokens");
+    stage.assert_all_free();
+}
+
+#[test]
+fn guesses_that_never_hold_are_given_up() {
+    let mut stage = guessing();
+    takes_a_second_a_step(&mut stage);
+    // The prompt says the same over and over, and the answer something else each time.
+    stage.step_loop.compute.says = Box::new(|tokens, logits| {
+        let next = if tokens.len().is_multiple_of(2) { 97 } else { tokens.len() as u32 % 256 };
+        only(TokenId(next))(tokens, logits);
+    });
+    let mut ask = Ask::new(1, 1, 300);
+    ask.prompt = [97, 98].into_iter().cycle().take(40).map(TokenId).collect();
+    stage.answer(&ask);
+    let counters = stage.status.counters();
+    assert!(counters.guesses > 0, "{counters:?}");
+    assert!(counters.guesses < 100, "{counters:?}");
+}
+
+#[test]
+fn an_answer_ends_at_its_end_even_if_more_was_guessed() {
+    let mut stage = guessing();
+    takes_a_second_a_step(&mut stage);
+    let (letter, end) = (byte(&stage, "a"), end_token(&stage));
+    stage.step_loop.compute.says = Box::new(move |tokens, logits| {
+        only(if tokens.len() < 50 { letter } else { end })(tokens, logits);
+    });
+    let reply = stage.answer(&Ask::new(1, 10, 200));
+    assert_eq!(reply.text, "a".repeat(40));
+    assert_eq!(reply.reason(), &FinishReason::EndToken);
+    assert_eq!(reply.finished.usage.completion_tokens, 41);
+    let stops = Ask { stop_strings: vec!["aaaaaaaaaaaaaaaaa".to_owned()], ..Ask::new(1, 10, 200) };
+    let reply = stage.answer(&stops);
+    assert_eq!((reply.text.as_str(), reply.reason()), ("", &FinishReason::StopString));
+    stage.assert_all_free();
+}
+
+#[test]
+fn the_next_turn_finds_only_what_held() {
+    let mut stage = guessing();
+    takes_a_second_a_step(&mut stage);
+    let letters = stage.text.encode("abcdefg");
+    assert_eq!(letters.len(), 7);
+    stage.step_loop.compute.says = Box::new(move |tokens, logits| {
+        let circle = if tokens.len() < 60 { 5 } else { 7 };
+        only(letters[tokens.len() % circle])(tokens, logits);
+    });
+    let first = stage.answer(&Ask::new(1, 20, 90));
+    assert!(stage.status.counters().guesses > stage.status.counters().guesses_held);
+    let mut next = Ask::new(1, 20, 40);
+    next.prompt.extend(stage.text.encode(&first.text));
+    let reply = stage.answer(&next);
+    assert_eq!(reply.finished.usage.cached_tokens, 20 + 89);
+    assert_eq!(reply.text, "fgabcde".repeat(6)[..40]);
+}

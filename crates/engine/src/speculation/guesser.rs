@@ -1,0 +1,50 @@
+//! The guesses of one answer.
+
+use super::{Lookup, MAX_GUESSES, Odds};
+use crate::text::TokenId;
+
+/// Guesses the next tokens of one answer, and learns how often it is right.
+#[derive(Clone, Debug)]
+pub struct Guesser {
+    lookup: Lookup,
+    /// Of guesses behind few tokens that match, and behind many.
+    odds: [Odds; 2],
+    /// Which of them the guesses at hand belong to.
+    kind: usize,
+}
+
+/// From so many matching tokens on a match is no accident.
+const LONG_MATCH: usize = 5;
+
+/// How likely guesses behind a short and a long match hold, before any was tried.
+const PRIORS: [f64; 2] = [0.3, 0.8];
+
+impl Default for Guesser {
+    fn default() -> Guesser {
+        Guesser { lookup: Lookup::default(), odds: PRIORS.map(Odds::new), kind: 0 }
+    }
+}
+
+impl Guesser {
+    /// Guesses of what follows `tokens`, prompt and answer so far; at most [`MAX_GUESSES`].
+    pub fn guess(&mut self, tokens: &[TokenId]) -> Vec<TokenId> {
+        let found = self.lookup.find(tokens, MAX_GUESSES);
+        self.kind = usize::from(found.matched >= LONG_MATCH);
+        found.tokens
+    }
+
+    /// How likely the next of the guesses at hand holds if those before it did.
+    pub fn chance(&self) -> f64 {
+        self.odds[self.kind].chance()
+    }
+
+    /// A step tried so many of the guesses at hand, and the first `held` of them held.
+    pub fn learn(&mut self, tried: usize, held: usize) {
+        for (kind, odds) in self.odds.iter_mut().enumerate() {
+            match tried {
+                1.. if kind == self.kind => odds.tried(tried, held),
+                _ => odds.idle(),
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Prompt lookup: what followed the last tokens where they stood before.
+//!
+//! Whoever rewrites a text or edits code repeats most of it.
+//!
+//! Source: Saxena, Prompt Lookup Decoding, 2023.
+
+use std::collections::HashMap;
+
+use crate::text::TokenId;
+
+/// Where pairs of tokens stand in a sequence's tokens.
+#[derive(Clone, Debug, Default)]
+pub struct Lookup {
+    /// The position behind the newest occurrence of each pair.
+    newest: HashMap<[TokenId; 2], u32>,
+    /// For each position that follows a pair, the position behind that pair's occurrence before,
+    /// or 0: no pair ends there.
+    before: Vec<u32>,
+}
+
+/// Guesses, and what speaks for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The next tokens, as it seems.
+    pub tokens: Vec<TokenId>,
+    /// How many tokens before them are the same in both places.
+    pub matched: usize,
+}
+
+/// Occurrences of a pair that are compared; the newest ones.
+const MOST_COMPARED: usize = 16;
+
+/// Tokens that are compared of each.
+const LONGEST_MATCH: usize = 32;
+
+impl Lookup {
+    /// Up to `most` tokens that followed the longest earlier occurrence of the last tokens of
+    /// `tokens`; of equally long ones the newest. Only called with more tokens than before.
+    pub fn find(&mut self, tokens: &[TokenId], most: usize) -> Found {
+        let older = self.take_in(tokens);
+        let candidates = std::iter::successors(older, |position| self.older(*position));
+        let matches = candidates.take(MOST_COMPARED).map(|position| {
+            let earlier = tokens[..position].iter().rev();
+            let same = earlier.zip(tokens.iter().rev()).take(LONGEST_MATCH);
+            (same.take_while(|(a, b)| a == b).count(), position)
+        });
+        match matches.max() {
+            Some((matched, position)) => Found { tokens: follow(tokens, position, most), matched },
+            None => Found::default(),
+        }
+    }
+
+    /// Takes note of all pairs; says where the last one stood before.
+    fn take_in(&mut self, tokens: &[TokenId]) -> Option<usize> {
+        for position in self.before.len()..=tokens.len() {
+            let pair = tokens[..position].last_chunk().copied();
+            let place = u32::try_from(position).expect("contexts are far below 2³² tokens");
+            let older = pair.and_then(|pair: [TokenId; 2]| self.newest.insert(pair, place));
+            self.before.push(older.unwrap_or_default());
+        }
+        self.older(tokens.len())
+    }
+
+    fn older(&self, position: usize) -> Option<usize> {
+        let older = self.before[position] as usize;
+        (older > 0).then_some(older)
+    }
+}
+
+/// `most` tokens from `position` on; where they reach the end, what they would repeat by then.
+fn follow(tokens: &[TokenId], position: usize, most: usize) -> Vec<TokenId> {
+    let mut found: Vec<TokenId> = tokens[position..].iter().copied().take(most).collect();
+    let period = tokens.len() - position;
+    while found.len() < most {
+        found.push(found[found.len() - period]);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(text: &str) -> Vec<TokenId> {
+        text.bytes().map(|byte| TokenId(byte.into())).collect()
+    }
+
+    fn find(text: &str, most: usize) -> (String, usize) {
+        let Found { tokens, matched } = Lookup::default().find(&tokens(text), most);
+        (tokens.iter().map(|token| char::from(token.0 as u8)).collect(), matched)
+    }
+
+    #[test]
+    fn the_longest_match_is_followed_and_of_equals_the_newest() {
+        assert_eq!(find("ab", 3), (String::new(), 0));
+        assert_eq!(find("xab1 yab2 zab", 2), ("2 ".to_owned(), 2));
+        assert_eq!(find("xab1 yab2 xab", 2), ("1 ".to_owned(), 3));
+        assert_eq!(find("xab1 yab2 xaq", 2), (String::new(), 0), "one token is no match");
+    }
+
+    #[test]
+    fn a_text_that_repeats_itself_goes_on_repeating() {
+        assert_eq!(find("aaa", 5), ("aaaaa".to_owned(), 2));
+        assert_eq!(find("abcabc", 7), ("abcabca".to_owned(), 3));
+    }
+
+    #[test]
+    fn it_takes_in_what_came_since() {
+        let text = tokens("one two three one two three one two");
+        let mut lookup = Lookup::default();
+        for end in 2..=text.len() {
+            let grown = lookup.find(&text[..end], 4);
+            assert_eq!(grown, Lookup::default().find(&text[..end], 4), "{end}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_too_short() {
+        for length in 0..3 {
+            let text = vec![TokenId(7); length];
+            assert!(Lookup::default().find(&text, 4).tokens.is_empty(), "{length}");
+        }
+    }
+}

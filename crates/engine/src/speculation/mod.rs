@@ -1,0 +1,93 @@
+//! Guesses of the next tokens, tried several in one step.
+//!
+//! With few rows a step takes as long as reading the weights, so a few rows more cost little. A
+//! guess is computed as if it were the answer's next token; it holds if the token then sampled is
+//! that very one. Tokens are therefore those that would have been sampled without guesses, bit for
+//! bit; only how many come out of a step changes.
+//!
+//! - [`Guesser`]: the guesses of one answer.
+//! - [`Lookup`]: what followed the last tokens where they stood before.
+//! - [`Odds`]: how often guesses held lately.
+//! - [`most_worthwhile`]: which of all sequences' guesses are worth their rows.
+//!
+//! Absent on purpose: any way of taking a guess for an answer without its logits.
+
+mod guesser;
+mod lookup;
+mod odds;
+
+pub use guesser::Guesser;
+pub use lookup::{Found, Lookup};
+pub use odds::Odds;
+
+/// Guesses of one sequence in one step, at most; with the token before them they fill the tile of a kernel.
+pub const MAX_GUESSES: usize = 15;
+
+/// Guesses must promise to make steps faster by this factor: what is measured is not exact.
+const LEAST_GAIN: f64 = 1.05;
+
+/// How many of each sequence's guesses to try in a step of `singles` rows besides.
+///
+/// `chances[s]` is how likely one more guess of sequence `s` holds if those before it did, and of
+/// how many there are; `step_ms(rows)` is what a step of so many rows takes. Of all guesses, the
+/// likeliest are tried, as many as give the most tokens per time: none if that is not more than
+/// without.
+pub fn most_worthwhile(
+    chances: &[(f64, usize)],
+    singles: usize,
+    most: usize,
+    step_ms: impl Fn(usize) -> f64,
+) -> Vec<usize> {
+    let mut guesses: Vec<(f64, usize)> = Vec::new();
+    for (sequence, &(chance, count)) in chances.iter().enumerate() {
+        let holds = (1..=count as i32).map(|length| chance.powi(length));
+        guesses.extend(holds.map(|all_hold| (all_hold, sequence)));
+    }
+    // Of equals the first sequence's come first, in their order: sorting is stable.
+    guesses.sort_by(|a, b| b.0.total_cmp(&a.0));
+    guesses.truncate(most);
+    let mut tokens = singles as f64;
+    let mut best = (LEAST_GAIN * tokens / step_ms(singles), 0);
+    for (index, (all_hold, _)) in guesses.iter().enumerate() {
+        tokens += all_hold;
+        let speed = tokens / step_ms(singles + index + 1);
+        if speed > best.0 {
+            best = (speed, index + 1);
+        }
+    }
+    let mut counts = vec![0; chances.len()];
+    guesses[..best.1].iter().for_each(|(_, sequence)| counts[*sequence] += 1);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine that takes as long for up to four rows as for one.
+    fn flat(rows: usize) -> f64 {
+        rows.max(4) as f64
+    }
+
+    #[test]
+    fn guesses_that_cost_nothing_are_tried() {
+        assert_eq!(most_worthwhile(&[(0.5, 15)], 1, 32, flat), [3]);
+        assert_eq!(most_worthwhile(&[(0.5, 2)], 1, 32, flat), [2], "there are no more");
+        assert_eq!(most_worthwhile(&[(0.5, 15)], 1, 1, flat), [1], "no more may be");
+    }
+
+    #[test]
+    fn guesses_that_cost_as_much_as_they_promise_are_not() {
+        let linear = |rows: usize| rows as f64;
+        assert_eq!(most_worthwhile(&[(0.9, 15)], 1, 32, linear), [0]);
+        assert_eq!(most_worthwhile(&[(0.01, 15)], 1, 32, flat), [0], "too little to be sure of");
+        assert_eq!(most_worthwhile(&[(0.9, 15)], 8, 32, linear), [0], "others need the time");
+    }
+
+    #[test]
+    fn the_likeliest_of_all_sequences_come_first() {
+        let counts =
+            most_worthwhile(&[(0.1, 15), (0.95, 15), (0.0, 0)], 1, 32, |rows| (rows.max(8)) as f64);
+        assert_eq!(counts, [0, 7, 0]);
+    }
+}
