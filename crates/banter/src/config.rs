@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use banter_engine::kv_cache::DiskConfig;
 use banter_engine::model_file::Quant;
 use banter_engine::{Isa, KvType};
 use banter_remote::Address;
@@ -97,6 +98,8 @@ pub struct EngineOptions {
     pub context_tokens: Option<usize>,
     /// Memory for cached keys and values in bytes.
     pub kv_memory_bytes: Option<u64>,
+    /// Where keys and values are kept on disk.
+    pub kv_disk: Option<DiskConfig>,
     /// What float weights become as they are loaded.
     pub quant: Option<Quant>,
     /// How keys and values are kept.
@@ -199,12 +202,14 @@ fn model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
 }
 
 /// What has no meaning where another engine computes.
-const OF_OUR_ENGINE: [&str; 13] = [
+const OF_OUR_ENGINE: [&str; 15] = [
     "model",
     "yes",
     "max-models-disk",
     "ctx",
     "kv-memory",
+    "kv-disk",
+    "kv-disk-size",
     "quant",
     "kv-type",
     "threads",
@@ -277,6 +282,7 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
     Ok(EngineOptions {
         context_tokens: number(options, "ctx", 32, 1 << 24)?.map(|tokens| tokens as usize),
         kv_memory_bytes: bytes(options, "kv-memory", 1 << 20, 1 << 46)?,
+        kv_disk: kv_disk(options)?,
         quant: optional(options, "quant", &format!("one of {quants}"), Quant::named)?,
         kv_type: kv_type.unwrap_or(KvType::F16),
         threads: number(options, "threads", 1, 1024)?
@@ -290,6 +296,23 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
         max_gap: Duration::from_millis(number(options, "max-gap-ms", 1, 60_000)?.unwrap_or(200)),
         speculation: !switch(options, "no-speculation")?,
     })
+}
+
+/// What the disk cache may take, unless it is said.
+const DEFAULT_DISK_BYTES: u64 = 8 << 30;
+
+fn kv_disk(options: &Options) -> Result<Option<DiskConfig>, OptionError> {
+    let max_bytes = bytes(options, "kv-disk-size", 1 << 20, 1 << 46)?;
+    match (path(options, "kv-disk")?, options.get("kv-disk-size")) {
+        (Some(folder), _) => {
+            Ok(Some(DiskConfig { folder, max_bytes: max_bytes.unwrap_or(DEFAULT_DISK_BYTES) }))
+        }
+        (None, Some(size)) => {
+            let place = size.place();
+            Err(OptionError(format!("{place}: expected --kv-disk beside it, found none")))
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 fn access(options: &Options) -> Result<AccessOptions, OptionError> {

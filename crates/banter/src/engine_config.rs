@@ -15,6 +15,7 @@ pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<Eng
         quant: options.quant,
         kv_type: options.kv_type,
         kv_memory_bytes: options.kv_memory_bytes,
+        kv_disk: options.kv_disk.clone(),
         threads: options.threads,
         isa: options.isa.as_deref().map(Isa::named).transpose().map_err(|error| {
             let place = config.places.get("isa").map_or("--isa", String::as_str);

@@ -96,6 +96,16 @@ pub const SERVE: &[OptionRow] = &[
         "Memory for cached keys and values, as 4GiB or 512MiB [default: a quarter of what is free]",
     ),
     row(
+        "kv-disk",
+        Takes::One("PATH"),
+        "Folder that keeps conversations' keys and values, so that they go on at once after a restart [default: none]",
+    ),
+    row(
+        "kv-disk-size",
+        Takes::One("SIZE"),
+        "What that folder may take, as 10GiB; the least recently used go first [default: 8GiB]",
+    ),
+    row(
         "quant",
         Takes::One("TYPE"),
         "What float weights become as they are loaded: q8_0 or q4_0; f32 makes floats of all [default: as stored]",

@@ -23,6 +23,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::kv_cache::chain::{BlockName, Chain};
 use crate::kv_cache::{BLOCK_TOKENS, BlockCache, BlockId, Lease, Tenant, blocks_for};
 use crate::text::TokenId;
 
@@ -132,6 +133,8 @@ struct Sequence {
     shared_tokens: usize,
     /// Tokens that were found in the cache before any was computed for it; none before it ran.
     cached_tokens: Option<usize>,
+    /// What has come from disk of its tokens so far, while more is awaited.
+    fetched: Option<Lease>,
 }
 
 /// A sequence with blocks, of which some tokens are computed.
@@ -201,8 +204,9 @@ impl Scheduler {
         let mut tokens = new.prompt;
         tokens.reserve_exact(new.max_tokens);
         let (tenant, shared_tokens) = (new.tenant, new.shared_tokens);
+        let (cached_tokens, fetched) = (None, None);
         let sequence =
-            Sequence { id: new.id, tokens, longest, tenant, shared_tokens, cached_tokens: None };
+            Sequence { id: new.id, tokens, longest, tenant, shared_tokens, cached_tokens, fetched };
         self.waiting.push(sequence);
         Ok(())
     }
@@ -212,7 +216,8 @@ impl Scheduler {
     /// their tokens they do not compute.
     pub fn admit(&mut self, admitted: &mut Vec<SequenceId>) {
         while self.running.len() < self.limits.max_sequences {
-            let next = self.order_of_waiting().first().copied();
+            let ready = |index: &usize| self.waiting[*index].fetched.is_none();
+            let next = self.order_of_waiting().into_iter().find(ready);
             let Some(first) = self.returned.front().or(next.map(|next| &self.waiting[next])) else {
                 return;
             };
@@ -284,6 +289,71 @@ impl Scheduler {
         count
     }
 
+    /// Lets a sequence that waits for its admission wait for blocks from disk too: says which are missing
+    /// in memory, by name, in order. None if memory has all or part of the next block.
+    pub fn begin_fetch(&mut self, id: SequenceId, chain: &Chain) -> Vec<BlockName> {
+        let sequence = self.waiting.iter_mut().find(|sequence| sequence.id == id);
+        let sequence = sequence.expect("it waits");
+        let mut lease = Lease::new(sequence.tenant, sequence.shared_tokens);
+        let computed = self.cache.adopt(&mut lease, &sequence.tokens, 0);
+        let names = self.cache.missing_names(&lease, &sequence.tokens, chain);
+        if computed.is_multiple_of(BLOCK_TOKENS) && !names.is_empty() {
+            sequence.fetched = Some(lease);
+            return names;
+        }
+        self.cache.release(lease, &sequence.tokens, computed);
+        Vec::new()
+    }
+
+    /// A block for what has come from disk next, if these are the tokens that were asked for, the
+    /// sequence still waits for them, and there is a block.
+    pub fn fetched_block(&mut self, id: SequenceId, tokens: &[TokenId]) -> Option<BlockId> {
+        let sequence = self.waiting.iter_mut().find(|sequence| sequence.id == id)?;
+        let lease = sequence.fetched.as_mut()?;
+        let start = lease.blocks().len() * BLOCK_TOKENS;
+        if sequence.tokens.get(start..start + BLOCK_TOKENS) != Some(tokens) {
+            return None;
+        }
+        self.cache.grow(lease, lease.blocks().len() + 1).ok()?;
+        lease.blocks().last().copied()
+    }
+
+    /// What was put into the block of [`Scheduler::fetched_block`] may be relied on.
+    pub fn settle_fetched(&mut self, id: SequenceId) {
+        let sequence = self.waiting.iter_mut().find(|sequence| sequence.id == id);
+        let Some(Sequence { tokens, fetched: Some(lease), .. }) = sequence else { return };
+        self.cache.settle(lease, tokens, lease.blocks().len() * BLOCK_TOKENS);
+        self.cache.mark_saved(lease);
+    }
+
+    /// Nothing more comes from disk for a sequence: from now on it can be admitted, and finds what has
+    /// come.
+    pub fn end_fetch(&mut self, id: SequenceId) {
+        let Some(sequence) = self.waiting.iter_mut().find(|sequence| sequence.id == id) else {
+            return;
+        };
+        if let Some(lease) = sequence.fetched.take() {
+            let computed = lease.settled_tokens();
+            self.cache.release(lease, &sequence.tokens, computed);
+        }
+    }
+
+    /// Nothing comes from disk any more, for anybody.
+    pub fn end_fetches(&mut self) {
+        let ids: Vec<SequenceId> = self.waiting.iter().map(|sequence| sequence.id).collect();
+        ids.into_iter().for_each(|id| self.end_fetch(id));
+    }
+
+    /// Whether somebody waits for nothing but blocks from disk.
+    pub fn is_fetching(&self) -> bool {
+        self.waiting.iter().any(|sequence| sequence.fetched.is_some())
+    }
+
+    /// What is known of cached blocks, for whoever keeps them elsewhere.
+    pub fn cache(&mut self) -> &mut BlockCache {
+        &mut self.cache
+    }
+
     /// Fills `plan` with the rows of the next step: the one missing row of each sequence that is
     /// otherwise computed, its guesses, and up to `prompt_rows` rows of the others in equal shares; what
     /// a short one leaves goes to the oldest. Whoever needs tokens next that an older one computes gets
@@ -336,7 +406,7 @@ impl Scheduler {
         assert!(self.running.is_empty() && self.waiting_count() == 0, "somebody has work to do");
         self.submit(new).ok()?;
         let sequence = self.waiting.pop().expect("it was just submitted");
-        let mut lease = Lease::new(sequence.tenant, sequence.shared_tokens);
+        let mut lease = Lease::of_draft(sequence.tenant, sequence.shared_tokens);
         let computed = self.cache.adopt(&mut lease, &sequence.tokens, 0);
         let rows = rows.max(MIN_PROMPT_ROWS).min(sequence.tokens.len() - computed);
         if self.cache.grow(&mut lease, blocks_for(computed + rows)).is_err() {
@@ -374,6 +444,7 @@ impl Scheduler {
     pub fn finish(&mut self, id: SequenceId) -> Ended {
         let is_it = |sequence: &Sequence| sequence.id == id;
         if let Some(index) = self.waiting.iter().position(is_it) {
+            self.end_fetch(id);
             return Ended { tokens: self.waiting.remove(index).tokens, blocks_freed: 0 };
         }
         if let Some(index) = self.returned.iter().position(is_it) {

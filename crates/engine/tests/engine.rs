@@ -9,7 +9,7 @@ use banter_engine::engine::{
     Counters, Draft, Engine, EngineConfig, Event, FinishReason, Finished, GenerateRequest,
     Generation, OpenError, Refusal, Submit,
 };
-use banter_engine::kv_cache::Tenant;
+use banter_engine::kv_cache::{DiskConfig, Tenant};
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
 use banter_engine::model_file::{LayerTensor, ModelConfig, ModelFile, ModelSource, TensorName};
 use banter_engine::sampler::SamplingParams;
@@ -595,4 +595,37 @@ fn a_draft_that_cannot_fit_is_refused() {
     let GenerateRequest { messages, max_tokens, tenant, .. } = ask(200, 4);
     let refused = engine.expect("it opens").draft(Draft { messages, max_tokens, tenant, key: 0 });
     assert!(matches!(refused, Err(Refusal::TooLong { limit: 63, .. })), "{refused:?}");
+}
+
+#[test]
+fn a_conversation_goes_on_after_the_engine_was_closed() {
+    let (model, home) = (made(quick_shape()), tempfile::tempdir().expect("a temporary folder"));
+    let kept = |config: &mut EngineConfig| {
+        let folder = home.path().join("kv");
+        config.kv_disk = Some(DiskConfig { folder, max_bytes: 64 << 20 });
+    };
+    let engine = open_made(&model, kept).expect("the model opens");
+    let first = answer(&engine, seeded(100, 20, 3));
+    drop(engine);
+    let engine = open_made(&model, kept).expect("the model opens again");
+    while engine.counters().disk_blocks == 0 {
+        std::thread::yield_now();
+    }
+    let again = answer(&engine, seeded(100, 20, 3));
+    assert_eq!(again.text, first.text);
+    let usage = again.finished.usage;
+    assert!(usage.cached_tokens + 16 >= usage.prompt_tokens, "{usage:?}");
+    let request = seeded(100, 20, 3);
+    let conversation =
+        [request.messages.clone(), vec![message(Role::Assistant, &again.text)]].concat();
+    engine.forget(&conversation, request.tenant).expect("it can be written out");
+    let forgotten = answer(&engine, request);
+    assert!(forgotten.finished.usage.cached_tokens < 32, "{:?}", forgotten.finished.usage);
+    drop(engine);
+    let other = made(ModelConfig { rope_base: 20_000.0, ..quick_shape() });
+    let engine = open_made(&other, kept).expect("another model opens");
+    while engine.counters().disk_blocks == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(answer(&engine, seeded(100, 20, 3)).finished.usage.cached_tokens, 0);
 }

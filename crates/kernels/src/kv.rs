@@ -197,6 +197,37 @@ impl KvPages {
         }
     }
 
+    /// Copies a block's keys and values of all layers out.
+    ///
+    /// Shapes: `bytes` [`KvPages::block_bytes`].
+    /// Panics if its length is another or there is no such block.
+    pub fn read_block(&self, block: u32, bytes: &mut [u8]) {
+        assert_eq!(bytes.len(), KvPages::block_bytes(self.shape), "the bytes of a block");
+        let layer_bytes = bytes.len() / self.shape.layers;
+        for (layer, bytes) in bytes.chunks_exact_mut(layer_bytes).enumerate() {
+            bytes.copy_from_slice(&self.runs[self.layer_range(layer, block)]);
+        }
+    }
+
+    /// Copies a block's keys and values of all layers in, as [`KvPages::read_block`] left them.
+    ///
+    /// Shapes: `bytes` [`KvPages::block_bytes`].
+    /// Panics if its length is another or there is no such block.
+    pub fn write_block(&mut self, block: u32, bytes: &[u8]) {
+        assert_eq!(bytes.len(), KvPages::block_bytes(self.shape), "the bytes of a block");
+        let layer_bytes = bytes.len() / self.shape.layers;
+        for (layer, bytes) in bytes.chunks_exact(layer_bytes).enumerate() {
+            let range = self.layer_range(layer, block);
+            self.runs[range].copy_from_slice(bytes);
+        }
+    }
+
+    /// The runs of all heads of one layer and block.
+    fn layer_range(&self, layer: usize, block: u32) -> std::ops::Range<usize> {
+        let start = self.run_range(layer, block, 0).start;
+        start..start + self.shape.kv_heads * self.shape.run_bytes()
+    }
+
     /// The run of one layer, block and head, whose numbers are `T`.
     pub(crate) fn block<T: AnyBitPattern>(
         &self,

@@ -3,6 +3,7 @@
 //! Reading order:
 //! - [`accuracy`]: `banter bench accuracy`, how far logits are from those of floats.
 //! - [`make_model`]: `banter bench make-model`, a file of a real shape in any type.
+//! - [`rewriting`]: `banter bench rewriting`, guesses along real answers.
 //! - [`turns`]: `banter bench turns`, the engine with many conversations.
 //! - [`options`]: what `banter bench -m FILE` is asked.
 //! - [`task`]: the words between the bench and the processes that compute.
@@ -24,6 +25,7 @@ mod make_model;
 mod options;
 mod plot;
 mod report;
+mod rewriting;
 mod side;
 mod task;
 mod turns;
@@ -43,6 +45,7 @@ pub fn command() -> Command {
         .subcommand_negates_reqs(true)
         .subcommand(accuracy::command())
         .subcommand(make_model::command())
+        .subcommand(rewriting::command())
         .subcommand(turns::command())
         .subcommand(side::command())
 }
@@ -52,6 +55,7 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("accuracy", matches)) => accuracy::run(matches),
         Some(("make-model", matches)) => make_model::run(matches),
+        Some(("rewriting", matches)) => rewriting::run(matches),
         Some(("turns", matches)) => turns::run(matches),
         Some((side::NAME, matches)) => side::run(matches),
         _ => measure(&BenchOptions::from_matches(matches)?),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use banter_kernels::{Isa, KvType};
 
 use super::memory::MemoryError;
+use crate::kv_cache::DiskConfig;
 use crate::model::ModelError;
 use crate::model_file::{MIN_CONTEXT_TOKENS, ModelFileError, ModelSource, Quant, SamplingDefaults};
 use crate::scheduler::MIN_PROMPT_ROWS;
@@ -29,6 +30,9 @@ pub struct EngineConfig {
     /// Memory of the cache; at the limit later requests wait. Without it a quarter of the memory
     /// that is available at start, at least one whole context.
     pub kv_memory_bytes: Option<u64>,
+    /// Where conversations are kept on disk, so that they go on quickly after a restart; nowhere without
+    /// it.
+    pub kv_disk: Option<DiskConfig>,
     /// Threads that compute; without it, by cores and model size.
     pub threads: Option<NonZeroUsize>,
     /// The instruction set; without it, the best there is.
@@ -76,6 +80,7 @@ impl EngineConfig {
             quant: None,
             kv_type: KvType::F16,
             kv_memory_bytes: None,
+            kv_disk: None,
             threads: None,
             isa: None,
             queue_limit: 64,
@@ -168,7 +173,7 @@ pub enum OpenError {
     Model(#[from] ModelError),
     /// The engine's thread could not be started.
     #[error("engine thread: {0}")]
-    Thread(std::io::Error),
+    Thread(#[from] std::io::Error),
 }
 
 /// How far loading is.

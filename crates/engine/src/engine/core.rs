@@ -14,6 +14,7 @@ use super::generation::FinishReason;
 use super::pace::{Company, Pace, StepRows, milliseconds};
 use super::status::Status;
 use crate::StopFlag;
+use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
 use crate::sampler::{SampleError, SampleScratch, TokenRows};
 use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
@@ -33,7 +34,7 @@ pub struct Patience {
 
 /// Sequences, their answers, and the order of a step.
 pub struct Core {
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     answers: HashMap<SequenceId, Answer>,
     next_id: u64,
     plan: Vec<PlannedSpan>,
@@ -44,10 +45,11 @@ pub struct Core {
     pace: Pace,
     patience: Patience,
     drafts: Drafts,
+    pub(super) disk: Option<Disk>,
     /// Ends the step of a draft.
     draft_stop: StopFlag,
     text: Arc<Text>,
-    status: Arc<Status>,
+    pub(super) status: Arc<Status>,
 }
 
 impl Core {
@@ -71,6 +73,7 @@ impl Core {
             pace: Pace::new(patience.gap),
             patience,
             drafts: Drafts::default(),
+            disk: None,
             draft_stop: StopFlag::new(),
             text,
             status,
@@ -88,12 +91,19 @@ impl Core {
         let new = NewSequence { id, prompt, max_tokens, tenant, shared_tokens };
         match self.scheduler.submit(new) {
             Ok(()) => {
+                self.fetch(id, answer.stop_flag());
                 self.answers.insert(id, answer);
             }
             Err(refused) => {
                 answer.end(FinishReason::Failed(refused.to_string()), now, |_| ());
             }
         }
+    }
+
+    /// Keeps blocks on disk from now on.
+    pub fn set_disk(&mut self, disk: Disk) {
+        self.scheduler.cache().set_disk(true);
+        self.disk = Some(disk);
     }
 
     /// Takes in what somebody is typing.

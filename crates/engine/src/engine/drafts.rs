@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::status::DraftPlace;
+use super::status::ErrandPlace;
 use crate::kv_cache::Tenant;
 use crate::text::TokenId;
 
@@ -25,7 +25,7 @@ pub struct NewDraft {
     /// What the conversation begins with, as far as later typing cannot change it.
     pub tokens: Vec<TokenId>,
     /// Given back when it arrives.
-    pub place: DraftPlace,
+    pub place: ErrandPlace,
 }
 
 /// A draft that is remembered.
@@ -145,7 +145,7 @@ mod tests {
             key,
             shared_tokens: 0,
             tokens: tokens(text),
-            place: status.join_drafts().expect("there is room"),
+            place: status.join_errands().expect("there is room"),
         }
     }
 

@@ -7,7 +7,7 @@
 //! - `generation`: what is asked, what comes back.
 //! - `thread`: the loop; `core`: what happens around each forward pass; `answer`: tokens of one
 //!   sequence becoming text; `pace`: how much one step takes; `step_costs`: how long.
-//! - `drafts`: messages that are still being typed.
+//! - `drafts`: messages that are still being typed; `keeping`: what is kept on disk.
 //! - `status`: what the outside may know without asking the thread.
 //!
 //! Limits: requests that wait ([`EngineConfig::queue_limit`]), sequences that run, rows of a step,
@@ -21,6 +21,7 @@ mod core;
 mod drafts;
 mod forecast;
 mod generation;
+mod keeping;
 mod machine;
 mod memory;
 mod pace;
@@ -36,7 +37,7 @@ mod tests;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use banter_kernels::{Isa, Pool};
 
@@ -49,6 +50,7 @@ pub use generation::{
 pub use machine::available_memory_bytes;
 pub use memory::MemoryError;
 pub use status::{Counters, Heartbeat, LONGEST_SILENCE};
+pub(crate) use step_costs::StepCosts;
 
 use self::answer::NewAnswer;
 use self::core::{Core, Patience};
@@ -56,12 +58,13 @@ use self::drafts::{NewDraft, common_beginning};
 use self::generation::{Delivery, GenerationFacts};
 use self::machine::Machine;
 use self::memory::MemoryNeeds;
-use self::status::{DRAFTS_UNDER_WAY, QueueFull, Status};
+use self::status::{ERRANDS, QueueFull, Status};
 use self::thread::{Arrival, Compute, StepLoop};
 use crate::StopFlag;
+use crate::kv_cache::disk::{Disk, Identity};
 use crate::kv_cache::{BLOCK_TOKENS, Tenant};
 use crate::model::{Model, Runner, RunnerConfig};
-use crate::model_file::ModelFile;
+use crate::model_file::{ModelFile, Quant};
 use crate::sampler::{ParameterError, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::text::{
@@ -81,6 +84,17 @@ pub struct Engine {
     inbox: Option<SyncSender<Arrival>>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// What an engine has beside what computes.
+struct Beside {
+    text: Arc<Text>,
+    /// As [`Engine::opening`].
+    opening: Vec<TokenId>,
+    disk: Option<Disk>,
+}
+
+/// How often is looked whether the thread has taken some of what it was told.
+const ERRANDS_PAUSE: Duration = Duration::from_millis(5);
 
 /// A request that can run.
 struct Prepared {
@@ -141,7 +155,12 @@ impl Engine {
             threads: threads.get(),
             opened_in: began.elapsed(),
         };
-        Engine::start(&config, info, text, opening, runner).map_err(OpenError::Thread)
+        let disk = match config.kv_disk.clone() {
+            Some(disk) => Some(Disk::start(disk, identity(&config, file, isa))?),
+            None => None,
+        };
+        let beside = Beside { text, opening, disk };
+        Engine::start(&config, info, beside, runner).map_err(OpenError::Thread)
     }
 
     /// What is loaded.
@@ -201,7 +220,7 @@ impl Engine {
     pub fn draft(&self, draft: Draft) -> Result<(), Refusal> {
         let tokens = self.draft_tokens(&draft)?;
         let Some(inbox) = &self.inbox else { return Err(Refusal::Closed) };
-        let Some(place) = self.status.join_drafts() else { return Ok(()) };
+        let Some(place) = self.status.join_errands() else { return Ok(()) };
         let shared_tokens = common_beginning(&self.opening, &tokens);
         let (tenant, key) = (draft.tenant, draft.key);
         let new = NewDraft { tenant, key, shared_tokens, tokens, place };
@@ -224,6 +243,26 @@ impl Engine {
         Ok(tokens)
     }
 
+    /// Forgets what is kept of a tenant's conversation, in memory and on disk, but for what other
+    /// conversations begin with too. Waits for a step at most; an answer of it that is being written
+    /// stays until its end.
+    ///
+    /// Errors: the template cannot be written out, or the engine is closing.
+    pub fn forget(&self, messages: &[Message], tenant: Tenant) -> Result<(), Refusal> {
+        let tokens =
+            self.text.prompt(messages).map_err(|error| Refusal::Template(error.to_string()))?;
+        let shared_tokens = common_beginning(&self.opening, &tokens);
+        let Some(inbox) = &self.inbox else { return Err(Refusal::Closed) };
+        let place = loop {
+            match self.status.join_errands() {
+                Some(place) => break place,
+                None => std::thread::sleep(ERRANDS_PAUSE),
+            }
+        };
+        let forget = Arrival::Forget { tenant, shared_tokens, tokens, place };
+        inbox.try_send(forget).map_err(|_| Refusal::Closed)
+    }
+
     /// Whether the thread moves.
     pub fn heartbeat(&self) -> Heartbeat {
         let heartbeat = self.status.heartbeat(Instant::now());
@@ -239,8 +278,7 @@ impl Engine {
     fn start(
         config: &EngineConfig,
         info: EngineInfo,
-        text: Arc<Text>,
-        opening: Vec<TokenId>,
+        beside: Beside,
         compute: impl Compute + Send + 'static,
     ) -> std::io::Result<Engine> {
         let limits = SchedulerLimits {
@@ -255,11 +293,16 @@ impl Engine {
             step: config.step_timeout,
             gap: config.max_gap,
         };
+        let Beside { text, opening, disk } = beside;
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
-        let (sender, inbox) = sync_channel(config.queue_limit + DRAFTS_UNDER_WAY);
+        let (sender, inbox) = sync_channel(config.queue_limit + ERRANDS);
         let stop_all = StopFlag::new();
+        let mut core = Core::new(limits, patience, text.clone(), rows, status.clone());
+        if let Some(disk) = disk {
+            core.set_disk(disk);
+        }
         let step_loop = StepLoop {
-            core: Core::new(limits, patience, text.clone(), rows, status.clone()),
+            core,
             compute,
             inbox,
             status: status.clone(),
@@ -370,6 +413,12 @@ fn check_lengths(request: &GenerateRequest) -> Result<(), ParameterError> {
         return wrong("stop", "strings of at most 256 bytes", string.len());
     }
     Ok(())
+}
+
+/// What cached keys and values depend on, for those that are kept on disk.
+fn identity(config: &EngineConfig, model: ModelFile, isa: &str) -> Identity {
+    let quant = config.quant.map_or("as stored", Quant::name);
+    Identity { model, computed: format!("{} {quant} {isa}", config.kv_type.name()) }
 }
 
 /// A runner's configuration, but for the size of its cache.

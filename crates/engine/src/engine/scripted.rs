@@ -112,6 +112,24 @@ impl Compute for Scripted {
         Forward { spans: outcomes }
     }
 
+    fn read_block(&self, block: BlockId) -> Vec<u8> {
+        let first = block.0 as usize * BLOCK_TOKENS;
+        let number = |cell: &Option<TokenId>| cell.map_or(u32::MAX, |token| token.0).to_le_bytes();
+        self.cells[first..first + BLOCK_TOKENS].iter().flat_map(number).collect()
+    }
+
+    fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool {
+        let first = block.0 as usize * BLOCK_TOKENS;
+        let numbers = bytes.as_chunks::<4>().0;
+        if numbers.len() != BLOCK_TOKENS {
+            return false;
+        }
+        for (cell, number) in self.cells[first..].iter_mut().zip(numbers) {
+            *cell = Some(TokenId(u32::from_le_bytes(*number)));
+        }
+        true
+    }
+
     fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
         self.logits[span].as_deref_mut()
     }

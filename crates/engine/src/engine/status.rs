@@ -50,6 +50,10 @@ pub struct Counters {
     pub drafts_used: u64,
     /// Those of them that no longer fit what was typed.
     pub drafts_wasted: u64,
+    /// Blocks that are on disk.
+    pub disk_blocks: usize,
+    /// Blocks that came from there, in all.
+    pub fetched_blocks: u64,
     /// Steps that were computed, in all.
     pub steps: u64,
     /// Time they took to end, admit and plan.
@@ -88,10 +92,12 @@ pub struct Status {
     drafted: AtomicU64,
     drafts_used: AtomicU64,
     drafts_wasted: AtomicU64,
-    /// Drafts on their way to the thread.
-    drafts: AtomicUsize,
+    /// Errands on their way to the thread.
+    errands: AtomicUsize,
     /// Raised to end the step of a draft.
     draft_stop: Mutex<StopFlag>,
+    disk_blocks: AtomicUsize,
+    fetched_blocks: AtomicU64,
     steps: AtomicU64,
     planning_ns: AtomicU64,
     computing_ns: AtomicU64,
@@ -111,19 +117,19 @@ impl Drop for QueuePlace {
     }
 }
 
-/// A draft on its way to the thread; dropping it makes room for another.
+/// Something on its way to the thread; dropping it makes room for another.
 #[derive(Debug)]
-pub struct DraftPlace(Arc<Status>);
+pub struct ErrandPlace(Arc<Status>);
 
-impl Drop for DraftPlace {
+impl Drop for ErrandPlace {
     fn drop(&mut self) {
-        self.0.drafts.fetch_sub(1, Ordering::AcqRel);
+        self.0.errands.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// Drafts that may be on their way to the thread; another is left out, as the next key press brings a
-/// better one.
-pub const DRAFTS_UNDER_WAY: usize = 16;
+/// What the thread may be told at once beside requests: drafts, of which another is left out as the next
+/// key press brings a better one, and what is to be forgotten, which waits.
+pub const ERRANDS: usize = 16;
 
 /// The queue has no place left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,8 +158,10 @@ impl Status {
             drafted: AtomicU64::new(0),
             drafts_used: AtomicU64::new(0),
             drafts_wasted: AtomicU64::new(0),
-            drafts: AtomicUsize::new(0),
+            errands: AtomicUsize::new(0),
             draft_stop: Mutex::new(StopFlag::new()),
+            disk_blocks: AtomicUsize::new(0),
+            fetched_blocks: AtomicU64::new(0),
             steps: AtomicU64::new(0),
             planning_ns: AtomicU64::new(0),
             computing_ns: AtomicU64::new(0),
@@ -193,11 +201,11 @@ impl Status {
         self.guesses_held.fetch_add(held as u64, Ordering::Relaxed);
     }
 
-    /// Takes a place for a draft on its way to the thread; none if there are many already.
-    pub fn join_drafts(self: &Arc<Status>) -> Option<DraftPlace> {
-        let join = |drafts: usize| (drafts < DRAFTS_UNDER_WAY).then_some(drafts + 1);
-        self.drafts.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).ok()?;
-        Some(DraftPlace(self.clone()))
+    /// Takes a place for something the thread is told beside requests; none if there is much already.
+    pub fn join_errands(self: &Arc<Status>) -> Option<ErrandPlace> {
+        let join = |errands: usize| (errands < ERRANDS).then_some(errands + 1);
+        self.errands.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).ok()?;
+        Some(ErrandPlace(self.clone()))
     }
 
     /// Lets [`Status::interrupt_draft`] raise this flag from now on.
@@ -214,6 +222,16 @@ impl Status {
     pub fn add_prompt(&self, tokens: usize, cached: usize) {
         self.prompt_tokens.fetch_add((tokens - cached) as u64, Ordering::Relaxed);
         self.cached_tokens.fetch_add(cached as u64, Ordering::Relaxed);
+    }
+
+    /// Says how many blocks are on disk.
+    pub fn set_disk_blocks(&self, blocks: usize) {
+        self.disk_blocks.store(blocks, Ordering::Relaxed);
+    }
+
+    /// Adds a block that came from disk.
+    pub fn add_fetched_block(&self) {
+        self.fetched_blocks.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Adds tokens computed for drafts, those that a request began with, and those that served nobody.
@@ -263,6 +281,8 @@ impl Status {
             drafted: self.drafted.load(Ordering::Relaxed),
             drafts_used: self.drafts_used.load(Ordering::Relaxed),
             drafts_wasted: self.drafts_wasted.load(Ordering::Relaxed),
+            disk_blocks: self.disk_blocks.load(Ordering::Relaxed),
+            fetched_blocks: self.fetched_blocks.load(Ordering::Relaxed),
             steps: self.steps.load(Ordering::Relaxed),
             planning: Duration::from_nanos(self.planning_ns.load(Ordering::Relaxed)),
             computing: Duration::from_nanos(self.computing_ns.load(Ordering::Relaxed)),

@@ -3,6 +3,7 @@
 mod drafted;
 mod guessed;
 mod kept;
+mod on_disk;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,8 +16,8 @@ use super::scripted::{LAYERS, Moment, Scripted, noise, refrain};
 use super::status::Status;
 use super::thread::{Arrival, Next, StepLoop};
 use super::{
-    Engine, EngineConfig, EngineInfo, Event, FinishReason, Finished, GenerateRequest, Generation,
-    Refusal, Submit,
+    Beside, Engine, EngineConfig, EngineInfo, Event, FinishReason, Finished, GenerateRequest,
+    Generation, Refusal, Submit,
 };
 use crate::StopFlag;
 use crate::kv_cache::Tenant;
@@ -36,6 +37,14 @@ const QUEUE_LIMIT: usize = 100;
 /// The text side of a model of 256 byte tokens and the control tokens of ChatML.
 fn byte_text() -> Arc<Text> {
     static TEXT: OnceLock<Arc<Text>> = OnceLock::new();
+    let make =
+        || Arc::new(Text::new(byte_model().vocabulary(), None).expect("the vocabulary is whole"));
+    TEXT.get_or_init(make).clone()
+}
+
+/// A model of 256 byte tokens and the control tokens of ChatML.
+fn byte_model() -> ModelFile {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     let make = || {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("bytes.gguf");
@@ -56,10 +65,10 @@ fn byte_text() -> Arc<Text> {
         let name = "bytes".to_owned();
         let spec = ModelSpec { name, shape, weights, outliers: false, seed: 1 };
         make_model(&spec, &path, &mut |_| ()).expect("the model can be written");
-        let file = ModelFile::open(&ModelSource::Path(path)).expect("what we write we can read");
-        Arc::new(Text::new(file.vocabulary(), None).expect("the vocabulary is whole"))
+        std::fs::read(path).expect("the file was just written")
     };
-    TEXT.get_or_init(make).clone()
+    let source = ModelSource::Embedded { name: "bytes", bytes: BYTES.get_or_init(make) };
+    ModelFile::open(&source).expect("what we write we can read")
 }
 
 /// What a test asks for.
@@ -670,7 +679,8 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
     };
     let config = EngineConfig::new(ModelSource::Embedded { name: "none", bytes: &[] });
     let engine =
-        Engine::start(&config, info, text, Vec::new(), compute).expect("a thread can be started");
+        Engine::start(&config, info, Beside { text, opening: Vec::new(), disk: None }, compute)
+            .expect("a thread can be started");
     let request = GenerateRequest {
         messages: vec![Message { role: Role::User, content: "hello".to_owned() }],
         sampling: SamplingParams::default(),

@@ -9,14 +9,22 @@ use super::answer::NewAnswer;
 use super::core::Core;
 use super::drafts::NewDraft;
 use super::generation::FinishReason;
-use super::status::{Status, StepTimes};
+use super::status::{ErrandPlace, Status, StepTimes};
 use crate::StopFlag;
+use crate::kv_cache::{BlockId, Tenant};
 use crate::model::{Forward, Plan, Runner, SpanOutcome};
+use crate::text::TokenId;
 
 /// What the loop asks of whatever computes: the runner, or a script in tests.
 pub trait Compute {
     /// Computes one step.
     fn forward(&mut self, plan: &Plan<'_>) -> Forward;
+
+    /// Keys and values of a block, as bytes.
+    fn read_block(&self, block: BlockId) -> Vec<u8>;
+
+    /// Puts them back; false if they are not those of a block.
+    fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool;
 
     /// The logits of a span's sampled rows, if it has any: `[sampled, vocabulary_rows]`.
     fn logits(&mut self, span: usize) -> Option<&mut [f32]>;
@@ -25,6 +33,14 @@ pub trait Compute {
 impl Compute for Runner {
     fn forward(&mut self, plan: &Plan<'_>) -> Forward {
         Runner::forward(self, plan)
+    }
+
+    fn read_block(&self, block: BlockId) -> Vec<u8> {
+        Runner::read_block(self, block)
+    }
+
+    fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool {
+        Runner::write_block(self, block, bytes)
     }
 
     fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
@@ -39,6 +55,8 @@ pub enum Arrival {
     Answer(Box<NewAnswer>),
     /// Somebody is typing.
     Draft(NewDraft),
+    /// Somebody has deleted a conversation.
+    Forget { tenant: Tenant, shared_tokens: usize, tokens: Vec<TokenId>, place: ErrandPlace },
 }
 
 /// Tells the time; tests tell their own.
@@ -71,6 +89,12 @@ pub enum Next {
 /// How often an idle thread shows that it is alive.
 const IDLE_BEAT: Duration = Duration::from_secs(1);
 
+/// The same while blocks are on their way to the disk: the next go when there is room.
+const SAVING_BEAT: Duration = Duration::from_millis(5);
+
+/// How long the end of an engine waits for the disk.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
+
 /// After so many broken steps in a row it is not the requests that are broken.
 const MAX_BROKEN_STEPS: usize = 3;
 
@@ -89,8 +113,10 @@ impl<C: Compute> StepLoop<C> {
         self.core.set_draft_stop(draft_stop);
         if self.take_arrivals() == Next::End {
             self.core.end_all(&FinishReason::Stopped, (self.clock)());
+            self.save_the_rest();
             return Next::End;
         }
+        self.core.keep(&mut self.compute);
         if self.core.is_idle() {
             return Next::GoOn;
         }
@@ -106,7 +132,8 @@ impl<C: Compute> StepLoop<C> {
 
     fn take_arrivals(&mut self) -> Next {
         if self.core.is_idle() {
-            match self.inbox.recv_timeout(IDLE_BEAT) {
+            let beat = if self.core.is_saving() { SAVING_BEAT } else { IDLE_BEAT };
+            match self.inbox.recv_timeout(beat) {
                 Ok(arrival) => self.take_in(arrival),
                 Err(RecvTimeoutError::Timeout) => return Next::GoOn,
                 Err(RecvTimeoutError::Disconnected) => return Next::End,
@@ -121,10 +148,25 @@ impl<C: Compute> StepLoop<C> {
         }
     }
 
+    /// What was said last is there after the next start too, unless that takes too long.
+    fn save_the_rest(&mut self) {
+        let begun = (self.clock)();
+        while self.core.is_saving()
+            && (self.clock)().saturating_duration_since(begun) < LONGEST_GOODBYE
+        {
+            self.core.keep(&mut self.compute);
+            self.core.wait_for_disk();
+        }
+    }
+
     fn take_in(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Answer(new) => self.core.submit(*new, (self.clock)()),
             Arrival::Draft(new) => self.core.put_draft(new),
+            Arrival::Forget { tenant, shared_tokens, tokens, place } => {
+                drop(place);
+                self.core.forget(tenant, shared_tokens, &tokens);
+            }
         }
     }
 
@@ -134,6 +176,10 @@ impl<C: Compute> StepLoop<C> {
         self.core.begin_step(began);
         let spans = self.core.spans();
         if spans.is_empty() {
+            drop(spans);
+            if self.core.waits_for_disk() {
+                self.core.wait_for_disk();
+            }
             return;
         }
         let plan = Plan { spans: &spans };

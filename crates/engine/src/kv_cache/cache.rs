@@ -11,9 +11,11 @@
 //!
 //! Absent on purpose: hashes of prefixes. They would save comparing what is compared anyway.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::BLOCK_TOKENS;
+use super::chain::{BlockName, Chain};
+use super::disk::Unsaved;
 use crate::text::TokenId;
 
 /// The number of a block.
@@ -40,6 +42,10 @@ pub struct BlockCache {
     ends: HashMap<(Option<NodeId>, Tenant), Vec<NodeId>>,
     /// Nodes that nobody leases, least recently used first.
     idle: BTreeMap<u64, NodeId>,
+    /// Nodes that somebody has given back and that may be kept on disk. Some may be gone.
+    given_back: VecDeque<NodeId>,
+    /// Whether anybody takes from `given_back`.
+    has_disk: bool,
     next_node: u64,
     next_turn: u64,
 }
@@ -53,8 +59,19 @@ pub struct Lease {
     tenant: Tenant,
     /// Tokens from the first on that the operator shares with everyone.
     shared_tokens: usize,
+    /// Nobody has sent it yet: it must leave nothing on disk.
+    is_draft: bool,
     nodes: Vec<NodeId>,
     blocks: Vec<BlockId>,
+}
+
+/// A whole block that somebody has given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GivenBack {
+    /// It is on disk already, as far as is known.
+    Saved(BlockName),
+    /// It is not.
+    Unsaved(Unsaved),
 }
 
 /// The number of a node, never used twice.
@@ -79,6 +96,10 @@ struct Node {
     leases: usize,
     /// Its place in `idle` while there are none.
     turn: u64,
+    /// What it is called on disk, once somebody asked.
+    name: Option<BlockName>,
+    /// Whether it has been written, or read from there.
+    is_saved: bool,
 }
 
 /// Where a node is in the tree.
@@ -102,6 +123,8 @@ impl BlockCache {
             by_tokens: HashMap::new(),
             ends: HashMap::new(),
             idle: BTreeMap::new(),
+            given_back: VecDeque::new(),
+            has_disk: false,
             next_node: 0,
             next_turn: 0,
         }
@@ -199,11 +222,130 @@ impl BlockCache {
         // From the last to the first, so that the next owner gets them in the same order.
         self.free.extend(own.into_iter().rev());
         // A parent comes after its children, so that it is let go after them.
+        let first_given_back = self.given_back.len();
         for node in lease.nodes.drain(..).rev() {
-            self.give_back(node);
+            self.give_back(node, lease.is_draft);
         }
+        // Parents are kept before their children, which are found behind them only.
+        self.given_back.make_contiguous()[first_given_back..].reverse();
         lease.blocks.clear();
         self.available_blocks() - before
+    }
+
+    /// Whether [`BlockCache::next_given_back`] is asked from now on.
+    pub fn set_disk(&mut self, has_disk: bool) {
+        self.has_disk = has_disk;
+        self.given_back.clear();
+    }
+
+    /// Whether anything was given back since it was asked last.
+    pub fn has_given_back(&self) -> bool {
+        !self.given_back.is_empty()
+    }
+
+    /// The next whole block that somebody has given back.
+    pub fn next_given_back(&mut self, chain: &Chain) -> Option<GivenBack> {
+        loop {
+            let id = self.given_back.pop_front()?;
+            if !self.nodes.contains_key(&id) {
+                continue;
+            }
+            let name = self.name(id, chain);
+            let parent = self.parent(id).map(|parent| self.name(parent, chain));
+            let node = self.nodes.get_mut(&id).expect("it was just found");
+            let Place::Whole(Key { tokens, .. }) = node.place else { continue };
+            if std::mem::replace(&mut node.is_saved, true) {
+                return Some(GivenBack::Saved(name));
+            }
+            let block = node.block;
+            return Some(GivenBack::Unsaved(Unsaved { name, parent, tokens, block }));
+        }
+    }
+
+    /// Takes note that the last block of a lease came from disk.
+    pub fn mark_saved(&mut self, lease: &Lease) {
+        if let Some(node) = lease.nodes.last().and_then(|id| self.nodes.get_mut(id)) {
+            node.is_saved = true;
+        }
+    }
+
+    /// Names of the whole blocks of `tokens` that follow those a lease has, as far as they could be
+    /// adopted.
+    pub fn missing_names(
+        &mut self,
+        lease: &Lease,
+        tokens: &[TokenId],
+        chain: &Chain,
+    ) -> Vec<BlockName> {
+        let mut parent = lease.nodes.last().copied().map(|last| self.name(last, chain));
+        let start = lease.nodes.len() * BLOCK_TOKENS;
+        let blocks = useful(tokens).get(start..).unwrap_or_default().as_chunks().0;
+        let names = blocks.iter().enumerate().map(|(index, tokens)| {
+            let tenant = lease.tenant_at(start + index * BLOCK_TOKENS);
+            let name = chain.name(parent, tenant, tokens);
+            parent = Some(name);
+            name
+        });
+        names.collect()
+    }
+
+    /// Forgets a conversation: what is kept of `tokens` behind what others share with it. A part that
+    /// somebody leases stays.
+    pub fn forget(&mut self, tenant: Tenant, shared_tokens: usize, tokens: &[TokenId]) {
+        let mut lease = Lease::new(tenant, shared_tokens);
+        while let Some(node) = lease
+            .key(tokens, lease.nodes.len() * BLOCK_TOKENS)
+            .and_then(|key| self.by_tokens.get(&key).copied())
+        {
+            lease.nodes.push(node);
+        }
+        let rest = &tokens[lease.nodes.len() * BLOCK_TOKENS..];
+        let parent = lease.nodes.last().copied();
+        for end in self.ends.get(&(parent, tenant)).cloned().unwrap_or_default() {
+            if rest.starts_with(self.end_tokens(end)) || self.end_tokens(end).starts_with(rest) {
+                let block = self.remove(end);
+                self.free.push(block);
+            }
+        }
+        while let Some(node) = lease.nodes.pop() {
+            let has_children = self.nodes.keys().any(|id| self.parent(*id) == Some(node));
+            if self.nodes[&node].leases > 0 || has_children {
+                break;
+            }
+            let block = self.remove(node);
+            self.free.push(block);
+        }
+        lease.nodes.clear();
+    }
+
+    /// What a whole block is called outside of memory.
+    fn name(&mut self, id: NodeId, chain: &Chain) -> BlockName {
+        // From the first ancestor that has a name on, so that a long conversation needs no deep stack.
+        let mut nameless = vec![id];
+        while let Some(parent) = self.parent(nameless[nameless.len() - 1])
+            && self.nodes[&parent].name.is_none()
+        {
+            nameless.push(parent);
+        }
+        for id in nameless.into_iter().rev() {
+            if self.nodes[&id].name.is_some() {
+                continue;
+            }
+            let parent = self.parent(id).and_then(|parent| self.nodes[&parent].name);
+            let Place::Whole(key) = &self.nodes[&id].place else {
+                unreachable!("the end of a conversation has no name");
+            };
+            let name = chain.name(parent, key.tenant, &key.tokens);
+            self.nodes.get_mut(&id).expect("it was just found").name = Some(name);
+        }
+        self.nodes[&id].name.expect("it was just given one")
+    }
+
+    fn parent(&self, id: NodeId) -> Option<NodeId> {
+        match &self.nodes[&id].place {
+            Place::Whole(key) => key.parent,
+            Place::End { parent, .. } => *parent,
+        }
     }
 
     /// Puts a block of the tree where a lease has its next own one, or has none yet.
@@ -225,13 +367,17 @@ impl BlockCache {
     }
 
     /// One sequence less does.
-    fn give_back(&mut self, id: NodeId) {
+    fn give_back(&mut self, id: NodeId, is_draft: bool) {
         let turn = self.turn();
         let node = self.nodes.get_mut(&id).expect("a leased node exists");
         node.leases -= 1;
         if node.leases == 0 {
             node.turn = turn;
             self.idle.insert(turn, id);
+        }
+        // While the disk does not come along, what is given back next is left out.
+        if self.has_disk && !is_draft && self.given_back.len() < self.total_blocks {
+            self.given_back.push_back(id);
         }
     }
 
@@ -240,7 +386,8 @@ impl BlockCache {
         let id = NodeId(self.next_node);
         self.next_node += 1;
         let turn = self.turn();
-        self.nodes.insert(id, Node { place, block, leases: 0, turn });
+        let (name, is_saved) = (None, false);
+        self.nodes.insert(id, Node { place, block, leases: 0, turn, name, is_saved });
         self.idle.insert(turn, id);
         id
     }
@@ -318,12 +465,25 @@ impl Lease {
     /// A lease of nothing yet. Of its tokens, the first `shared_tokens` are the operator's, who shares
     /// them with everyone.
     pub fn new(tenant: Tenant, shared_tokens: usize) -> Lease {
-        Lease { tenant, shared_tokens, nodes: Vec::new(), blocks: Vec::new() }
+        let is_draft = false;
+        Lease { tenant, shared_tokens, is_draft, nodes: Vec::new(), blocks: Vec::new() }
+    }
+
+    /// The same for what nobody has sent yet: what it computes is kept in memory only.
+    pub fn of_draft(tenant: Tenant, shared_tokens: usize) -> Lease {
+        let mut lease = Lease::new(tenant, shared_tokens);
+        lease.is_draft = true;
+        lease
     }
 
     /// The blocks, in order of position.
     pub fn blocks(&self) -> &[BlockId] {
         &self.blocks
+    }
+
+    /// Tokens of its blocks that others can find.
+    pub fn settled_tokens(&self) -> usize {
+        self.nodes.len() * BLOCK_TOKENS
     }
 
     /// Whether the sequence of this lease and these tokens computes the block that `behind` can adopt
@@ -349,9 +509,13 @@ impl Lease {
 
     fn key_after(&self, parent: Option<NodeId>, tokens: &[TokenId], start: usize) -> Option<Key> {
         let tokens = *tokens.get(start..)?.first_chunk()?;
+        Some(Key { parent, tenant: self.tenant_at(start), tokens })
+    }
+
+    /// Whose the block of the tokens from `start` on is: nobody's if the operator shares it.
+    fn tenant_at(&self, start: usize) -> Option<Tenant> {
         let is_shared = start + BLOCK_TOKENS <= self.shared_tokens;
-        let tenant = (!is_shared).then_some(self.tenant);
-        Some(Key { parent, tenant, tokens })
+        (!is_shared).then_some(self.tenant)
     }
 }
 

@@ -4,9 +4,13 @@
 //! the bookkeeping: where the bytes lie, the runner knows. What a step writes into a block may be
 //! relied on once the step is settled; then whoever begins with the same tokens finds it.
 
+pub mod chain;
+pub mod disk;
+
 mod cache;
 
-pub use cache::{BlockCache, BlockId, Lease, OutOfBlocks, Tenant};
+pub use cache::{BlockCache, BlockId, GivenBack, Lease, OutOfBlocks, Tenant};
+pub use disk::DiskConfig;
 
 /// Tokens of one block.
 pub const BLOCK_TOKENS: usize = 16;

@@ -17,10 +17,11 @@ use banter_kernels::{Isa, KvType, Pool};
 pub use self::limits::{LimitError, Limits, limits};
 pub use self::workload::Workload;
 use crate::StopFlag;
-use crate::engine::OpenError;
+use crate::engine::{OpenError, StepCosts};
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};
 use crate::model::{Model, Plan, Profile, Runner, RunnerConfig, Span};
 use crate::model_file::{ModelFile, ModelSource, Quant};
+use crate::speculation::{Guesser, MAX_GUESSES, most_worthwhile};
 use crate::text::TokenId;
 
 /// Tokens of a prompt computed in one step, as the engine does by default.
@@ -44,6 +45,19 @@ pub struct Setup {
     pub sequences: usize,
     /// Positions of a sequence are below this.
     pub context_tokens: usize,
+}
+
+/// An answer that was gone along.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Followed {
+    /// How long it took.
+    pub time: Duration,
+    /// In how many steps.
+    pub steps: usize,
+    /// Tokens that were guessed and computed.
+    pub guesses: usize,
+    /// Those of them that the answer went on with.
+    pub held: usize,
 }
 
 /// A loaded model, driven by hand.
@@ -144,6 +158,42 @@ impl Bench {
         started.elapsed()
     }
 
+    /// Computes a prompt that [`Bench::follow`] goes on from.
+    pub fn prompt_of(&mut self, prompt: &[TokenId]) {
+        for (step, tokens) in prompt.chunks(STEP_TOKENS).enumerate() {
+            self.compute(step * STEP_TOKENS, tokens, 0);
+        }
+    }
+
+    /// Goes from `prompt`, which is computed, along `answer` as the engine would if the model chose these
+    /// very tokens; with guesses of the tokens ahead, or one token a step.
+    pub fn follow(&mut self, prompt: &[TokenId], answer: &[TokenId], guess: bool) -> Followed {
+        let mut tokens = prompt.to_vec();
+        let (mut guesser, mut costs) = (Guesser::default(), StepCosts::new(2 * MAX_GUESSES));
+        let mut followed = Followed::default();
+        let mut ahead = answer;
+        while !ahead.is_empty() {
+            let began = Instant::now();
+            let guesses =
+                if guess { worthwhile(&mut guesser, &costs, &tokens) } else { Vec::new() };
+            let tried = guesses.len().min(ahead.len() - 1);
+            let rows = [&tokens[tokens.len() - 1..], &guesses[..tried]].concat();
+            self.compute(tokens.len() - 1, &rows, rows.len());
+            let held = guesses[..tried].iter().zip(ahead).take_while(|(a, b)| a == b).count();
+            guesser.learn(tried, held);
+            let (chosen, rest) = ahead.split_at(held + 1);
+            tokens.extend_from_slice(chosen);
+            ahead = rest;
+            let took = began.elapsed();
+            costs.stepped(rows.len(), took.as_secs_f64() * 1e3);
+            followed.time += took;
+            followed.steps += 1;
+            followed.guesses += tried;
+            followed.held += held;
+        }
+        followed
+    }
+
     /// What the work since the last call spent its time on.
     pub fn take_profile(&mut self) -> Profile {
         self.runner.take_profile()
@@ -174,6 +224,14 @@ impl Bench {
         Ok(())
     }
 
+    /// Computes tokens of the first sequence, with the logits of the last `sampled`.
+    fn compute(&mut self, first_position: usize, tokens: &[TokenId], sampled: usize) {
+        let stop = StopFlag::new();
+        let blocks = &self.sequences[0];
+        let span = Span { blocks, first_position, tokens, sampled, stop: &stop };
+        self.runner.forward(&Plan { spans: &[span] });
+    }
+
     fn step(&mut self, sequences: usize, first_position: usize, count: usize, sampled: usize) {
         let tokens: Vec<TokenId> = (first_position..first_position + count)
             .map(|position| TokenId((position as u32).wrapping_mul(7919) % self.vocabulary))
@@ -184,4 +242,19 @@ impl Bench {
             self.sequences[..sequences].iter().map(|blocks| span(blocks.as_slice())).collect();
         self.runner.forward(&Plan { spans: &spans });
     }
+}
+
+/// Guesses of what follows `tokens`, as many as seem to be worth their rows in a step of this sequence
+/// alone.
+fn worthwhile(guesser: &mut Guesser, costs: &StepCosts, tokens: &[TokenId]) -> Vec<TokenId> {
+    let mut guesses = guesser.guess(tokens);
+    let count = match costs.step_ms(1) {
+        None => 0,
+        Some(_) => {
+            let step_ms = |rows| costs.step_ms(rows).expect("something was measured");
+            most_worthwhile(&[(guesser.chance(), guesses.len())], 1, MAX_GUESSES, step_ms)[0]
+        }
+    };
+    guesses.truncate(count);
+    guesses
 }

@@ -104,6 +104,23 @@ impl Runner {
         }
     }
 
+    /// Keys and values of a block, as bytes.
+    pub fn read_block(&self, block: BlockId) -> Vec<u8> {
+        let mut bytes = vec![0; KvPages::block_bytes(self.pages.shape())];
+        self.pages.read_block(block.0, &mut bytes);
+        bytes
+    }
+
+    /// Puts back what [`Runner::read_block`] read, of this model and type of cache; says whether it has
+    /// the length of a block, and does nothing otherwise.
+    pub fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool {
+        let is_whole = bytes.len() == KvPages::block_bytes(self.pages.shape());
+        if is_whole {
+            self.pages.write_block(block.0, bytes);
+        }
+        is_whole
+    }
+
     /// Runs one step.
     ///
     /// Between two layers every span's stop flag is read; the rows of stopped spans are taken out

@@ -1,7 +1,7 @@
 //! Where the bytes of a model come from: a file read at positions, or memory.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{File, Metadata, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::{Fault, ModelFileError};
@@ -16,7 +16,12 @@ pub(super) struct Bytes {
 
 #[derive(Debug)]
 enum Place {
-    File { file: File, path: PathBuf },
+    /// With what the system said of the file when it was opened.
+    File {
+        file: File,
+        path: PathBuf,
+        stamp: String,
+    },
     Memory(&'static [u8]),
 }
 
@@ -47,8 +52,8 @@ impl Bytes {
         if metadata.len() == 0 {
             return refuse("an empty file (0 bytes)");
         }
-        let path = path.to_path_buf();
-        Ok(Bytes { len: metadata.len(), place: Place::File { file, path }, name })
+        let (path, stamp) = (path.to_path_buf(), stamp(&metadata));
+        Ok(Bytes { len: metadata.len(), place: Place::File { file, path, stamp }, name })
     }
 
     /// Bytes that are part of the program.
@@ -66,6 +71,24 @@ impl Bytes {
         match &self.place {
             Place::File { path, .. } => Some(path),
             Place::Memory(_) => None,
+        }
+    }
+
+    /// What the system said of the file when it was opened; `None` for bytes in memory.
+    pub fn stamp(&self) -> Option<&str> {
+        match &self.place {
+            Place::File { stamp, .. } => Some(stamp),
+            Place::Memory(_) => None,
+        }
+    }
+
+    /// Whether the system says something else of the file than when it was opened.
+    pub fn has_changed(&self) -> bool {
+        match &self.place {
+            Place::File { file, stamp: before, .. } => {
+                file.metadata().map_or(true, |metadata| stamp(&metadata) != *before)
+            }
+            Place::Memory(_) => false,
         }
     }
 
@@ -108,4 +131,18 @@ impl Bytes {
         self.read_exact_at(0, &mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// Device, number, length and times of a file: one that was written to since has another stamp.
+fn stamp(metadata: &Metadata) -> String {
+    format!(
+        "{}:{} {} {}.{} {}.{}",
+        metadata.dev(),
+        metadata.ino(),
+        metadata.len(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec()
+    )
 }

@@ -28,6 +28,7 @@ mod config;
 mod error;
 pub(crate) mod gguf;
 mod hugging_face;
+mod identity;
 mod packed;
 #[doc(hidden)]
 pub mod parsers;

@@ -53,7 +53,10 @@ impl<'a> Clients<'a> {
         let few = 8;
         let per_word = (length(2 * few)? - length(few)?) as f64 / few as f64;
         let rest = wanted.saturating_sub(length(few)?) as f64 / per_word;
-        Ok(of_words(few + rest as usize))
+        let words = few + rest as usize;
+        // Longer words than those measured come too.
+        let off = (wanted as f64 - length(words)? as f64) / per_word;
+        Ok(of_words((words as f64 + off).max(1.0) as usize))
     }
 
     /// Tokens of a conversation.

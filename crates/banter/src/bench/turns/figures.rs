@@ -57,11 +57,9 @@ fn turn(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>>
     for _ in 0..repetitions {
         alone.push(clients.answer(clients.conversation(&[], MESSAGE)?, 2)?.first_word_ms()?);
         let heard = clients.answer(clients.conversation(&history, MESSAGE)?, 12)?;
-        anyhow::ensure!(
-            heard.finished.usage.cached_tokens + 16 > HISTORY,
-            "the history was computed again: {:?}",
-            heard.finished.usage
-        );
+        let usage = heard.finished.usage;
+        let computed = usage.prompt_tokens - usage.cached_tokens;
+        anyhow::ensure!(computed < 2 * MESSAGE, "the history was computed again: {usage:?}");
         behind.push(heard.first_word_ms()?);
         let speed = heard.finished.timings.tokens_per_second.context("an answer of 12 tokens")?;
         step.push(1e3 / f64::from(speed));

@@ -5,7 +5,7 @@ use crate::engine::drafts::NewDraft;
 
 impl Stage {
     fn draft(&self, tenant: u64, key: u64, tokens: &[TokenId]) {
-        let place = self.status.join_drafts().expect("few drafts are under way");
+        let place = self.status.join_errands().expect("few drafts are under way");
         let tenant = Tenant(tenant);
         let draft = NewDraft { tenant, key, shared_tokens: 0, tokens: tokens.to_vec(), place };
         let sender = self.sender.as_ref().expect("the inbox is open");

@@ -1,0 +1,124 @@
+//! `banter bench rewriting`: how much faster an answer comes that repeats what was said.
+//!
+//! A model of random weights repeats nothing, so its answer is forced along a real one: a letter made
+//! more polite, a program with two methods made one. Every step computes what it would compute then,
+//! guesses included; only the token chosen is the real answer's.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use banter_engine::measure::{Bench, Followed, Setup};
+use banter_engine::model_file::{ModelFile, ModelSource};
+use banter_engine::text::{Message, Role, Text, TokenId, parse_tokenizer_json};
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::options::{ModelOptions, model_arguments};
+
+/// A text, what is asked to be done with it, and what comes of it.
+struct Task {
+    name: &'static str,
+    text: &'static str,
+    wish: &'static str,
+    answer: &'static str,
+}
+
+const TASKS: [Task; 2] = [
+    Task {
+        name: "letter",
+        text: include_str!("letter.txt"),
+        wish: "Please make this letter a little more polite, and change nothing else:",
+        answer: include_str!("letter_rewritten.txt"),
+    },
+    Task {
+        name: "program",
+        text: include_str!("program.txt"),
+        wish: "Both sums are the same code. Write it once, and let best_shop cope with no rows:",
+        answer: include_str!("program_rewritten.txt"),
+    },
+];
+
+/// The subcommand.
+pub fn command() -> Command {
+    model_arguments(Command::new("rewriting"))
+        .about("Measures guesses of the next tokens, along real answers that repeat their question")
+        .arg(
+            Arg::new("repeat")
+                .short('r')
+                .long("repeat")
+                .default_value("5")
+                .value_name("COUNT")
+                .value_parser(value_parser!(u16).range(1..))
+                .help("Repetitions; medians are printed"),
+        )
+        .arg(
+            Arg::new("tokenizer")
+                .long("tokenizer")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A tokenizer.json to cut the texts with [default: the model's own]"),
+        )
+}
+
+/// Runs what the command line asks for.
+pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let model = ModelOptions::from_matches(matches)?;
+    let repetitions = usize::from(*matches.get_one::<u16>("repeat").expect("it has a default"));
+    let text = text(&model, matches.get_one::<PathBuf>("tokenizer"))?;
+    let tasks = TASKS.iter().map(|task| Ok((task.name, task.prompt(&text)?, task.ids(&text))));
+    let tasks: Vec<(&str, Vec<TokenId>, Vec<TokenId>)> = tasks.collect::<anyhow::Result<_>>()?;
+    let longest = tasks.iter().map(|(_, prompt, answer)| prompt.len() + answer.len()).max();
+    let setup = Setup {
+        isa: model.isa,
+        threads: model.threads,
+        quant: model.quant,
+        kv_type: model.kv_type,
+        sequences: 1,
+        context_tokens: longest.expect("there are tasks"),
+    };
+    let mut bench = Bench::open(&model.path, &setup)?;
+    println!("{} · {} · {}", bench.model(), bench.weight_types(), model.isa.name());
+    for (name, prompt, answer) in tasks {
+        bench.prompt_of(&prompt);
+        let mut follow = |guess| {
+            let runs = (0..repetitions).map(|_| bench.follow(&prompt, &answer, guess));
+            let mut runs: Vec<Followed> = runs.collect();
+            runs.sort_by_key(|followed| followed.time);
+            runs.swap_remove(repetitions / 2)
+        };
+        let (plain, guessed) = (follow(false), follow(true));
+        let speed = |followed: &Followed| answer.len() as f64 / followed.time.as_secs_f64();
+        println!(
+            "{name:<8} {} tokens behind {}: {:.1} tokens/s, with guesses {:.1} · {:.2} × · {} steps, {} of {} guesses held",
+            answer.len(),
+            prompt.len(),
+            speed(&plain),
+            speed(&guessed),
+            speed(&guessed) / speed(&plain),
+            guessed.steps,
+            guessed.held,
+            guessed.guesses,
+        );
+    }
+    Ok(())
+}
+
+fn text(model: &ModelOptions, tokenizer: Option<&PathBuf>) -> anyhow::Result<Text> {
+    let Some(path) = tokenizer else {
+        return Ok(ModelFile::open(&ModelSource::Path(model.path.clone()))?.text()?);
+    };
+    let name = || path.display().to_string();
+    let bytes = std::fs::read(path).with_context(name)?;
+    let vocabulary = parse_tokenizer_json(&bytes).with_context(name)?;
+    Text::new(&vocabulary, None).with_context(name)
+}
+
+impl Task {
+    fn prompt(&self, text: &Text) -> anyhow::Result<Vec<TokenId>> {
+        let content = format!("{}\n\n{}", self.wish, self.text);
+        Ok(text.prompt(&[Message { role: Role::User, content }])?)
+    }
+
+    fn ids(&self, text: &Text) -> Vec<TokenId> {
+        text.encode(self.answer)
+    }
+}

@@ -1,0 +1,166 @@
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::*;
+
+fn block(number: u8, parent: Option<u8>) -> Stored {
+    let name = |number: u8| BlockName([number; 16]);
+    Stored {
+        name: name(number),
+        parent: parent.map(name),
+        tokens: [TokenId(u32::from(number)); TOKENS],
+        payload: (0..100).map(|byte| byte ^ number).collect(),
+    }
+}
+
+const FILE_BYTES: u64 = (HEADER_BYTES + 100 + CHECKSUM_BYTES) as u64;
+
+fn open(folder: &Path, blocks: u64) -> Files {
+    Files::open(folder, blocks * FILE_BYTES).expect("the folder can be used")
+}
+
+fn save(files: &mut Files, block: &Stored) -> Vec<BlockName> {
+    let mut removed = Vec::new();
+    files.save(block, &mut removed).expect("it can be written");
+    removed
+}
+
+/// All files below a folder.
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("entry").path());
+    let files = entries.flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] });
+    files.collect()
+}
+
+#[test]
+fn what_is_saved_is_there_after_another_start_and_only_for_its_owner() {
+    let home = tempfile::tempdir().expect("a temporary folder can be made");
+    let folder = home.path().join("kv");
+    let mut files = open(&folder, 10);
+    save(&mut files, &block(1, None));
+    save(&mut files, &block(2, Some(1)));
+    let secret = files.secret().expect("it is made");
+    drop(files);
+    for path in all_files(&folder) {
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+    }
+    assert_eq!(fs::metadata(&folder).expect("a folder").permissions().mode() & 0o777, 0o700);
+    let mut files = open(&folder, 10);
+    assert_eq!(files.secret().expect("it is there"), secret);
+    for number in [1, 2] {
+        let expected = block(number, (number == 2).then_some(1));
+        assert_eq!(files.load(expected.name), Some(expected));
+    }
+    assert_eq!(files.load(block(3, None).name), None);
+}
+
+#[test]
+fn a_flipped_bit_anywhere_makes_a_block_that_was_never_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let expected = block(1, Some(7));
+    let mut files = open(folder.path(), 10);
+    save(&mut files, &expected);
+    let path = files.path(expected.name);
+    let whole = fs::read(&path).expect("the file");
+    for index in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[index] ^= 1 << (index % 8);
+        fs::write(&path, damaged).expect("it can be written");
+        assert_eq!(files.load(expected.name), None, "byte {index}");
+        assert!(!path.exists(), "byte {index}");
+        save(&mut files, &expected);
+    }
+    for length in 0..whole.len() {
+        fs::write(&path, &whole[..length]).expect("it can be written");
+        assert_eq!(files.load(expected.name), None, "{length} bytes");
+        save(&mut files, &expected);
+    }
+    fs::remove_file(&path).expect("it is there");
+    assert_eq!(files.load(expected.name), None, "somebody has removed it");
+}
+
+#[test]
+fn what_is_not_a_blocks_file_is_not_listed() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut files = open(folder.path(), 10);
+    let (first, second) = (block(1, None), block(2, None));
+    save(&mut files, &first);
+    save(&mut files, &second);
+    let (path, other) = (files.path(first.name), files.path(second.name));
+    drop(files);
+    fs::rename(&path, &other).expect("one can take the other's name");
+    fs::write(path.with_extension("tmp"), b"half").expect("it can be written");
+    fs::write(path.with_extension("kv"), b"short").expect("it can be written");
+    fs::write(folder.path().join("note.txt"), b"somebody's").expect("it can be written");
+    let files = open(folder.path(), 10);
+    assert!(files.names().is_empty(), "{:?}", files.names());
+    assert_eq!((files.bytes, files.by_turn.len()), (0, 0));
+    assert!(folder.path().join("note.txt").exists(), "what is not ours stays");
+    assert!(!path.with_extension("tmp").exists());
+}
+
+#[test]
+fn the_least_recently_used_go_when_others_need_their_room() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut files = open(folder.path(), 3);
+    for number in 1..=3 {
+        assert!(save(&mut files, &block(number, None)).is_empty());
+    }
+    files.touch(BlockName([1; 16]));
+    assert_eq!(save(&mut files, &block(4, None)), [BlockName([2; 16])]);
+    assert!(files.load(BlockName([3; 16])).is_some());
+    assert_eq!(save(&mut files, &block(5, None)), [BlockName([1; 16])]);
+    assert_eq!(files.bytes, 3 * FILE_BYTES);
+    // Times that differ even where the clock of files is coarse.
+    for (age, number) in [(50, 4), (20, 3), (90, 5)] {
+        let file = File::options().append(true).open(files.path(BlockName([number; 16])));
+        let before = SystemTime::now() - Duration::from_secs(age);
+        file.and_then(|file| file.set_modified(before)).expect("it can be touched");
+    }
+    drop(files);
+    let mut files = open(folder.path(), 2);
+    assert_eq!(files.load(BlockName([5; 16])), None, "the oldest went when the size shrank");
+    assert_eq!(save(&mut files, &block(6, None)), [BlockName([4; 16])]);
+    drop(files);
+    assert!(open(folder.path(), 0).names().is_empty());
+}
+
+#[test]
+fn a_block_larger_than_all_room_is_left_out() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut files = Files::open(folder.path(), FILE_BYTES - 1).expect("the folder can be used");
+    assert!(save(&mut files, &block(1, None)).is_empty());
+    assert!(files.names().is_empty());
+}
+
+#[test]
+fn a_folder_has_one_user() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let files = open(folder.path(), 1);
+    let error = Files::open(folder.path(), 1).expect_err("it is used");
+    assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+    drop(files);
+    open(folder.path(), 1);
+}
+
+#[test]
+fn forgetting_a_conversation_leaves_what_others_begin_with() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut files = open(folder.path(), 10);
+    for (number, parent) in [(1, None), (2, Some(1)), (3, Some(2)), (4, Some(3)), (5, Some(2))] {
+        save(&mut files, &block(number, parent));
+    }
+    let names = |numbers: &[u8]| numbers.iter().map(|n| BlockName([*n; 16])).collect::<Vec<_>>();
+    assert_eq!(files.forget(&names(&[9, 4, 3, 2, 1])), names(&[4, 3]));
+    assert_eq!(files.forget(&names(&[5, 2, 1])), names(&[5, 2, 1]));
+    assert!(files.names().is_empty() && files.children.is_empty());
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_an_error() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("file");
+    fs::write(&file, b"in the way").expect("it can be written");
+    Files::open(&file, 1).expect_err("it is a file");
+}

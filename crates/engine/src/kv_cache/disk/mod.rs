@@ -1,0 +1,277 @@
+//! Blocks on disk: conversations that are found again after a restart, or after others needed their
+//! memory.
+//!
+//! A thread of its own reads and writes; the engine's thread sends to it and never waits. What is on
+//! disk is found by names ([`chain`](super::chain)) that stand for the model, the way it is computed,
+//! the tenant and all tokens; the tokens themselves are compared besides. Whatever goes wrong on disk is
+//! a block that is not there.
+//!
+//! - [`Disk`] below: the engine's end.
+//! - `files`: the folder, its size, what a file looks like.
+//! - `thread`: the other end.
+//!
+//! Limits: [`DiskConfig::max_bytes`], then the least recently used blocks go; [`SAVING_BLOCKS`] on their
+//! way to the disk, then others stay unsaved until there is room; a block read ahead for each waiting
+//! sequence's next ones, [`LOADED_BLOCKS`] in all.
+
+mod files;
+mod thread;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use flume::{Receiver, RecvTimeoutError, Sender};
+
+use super::chain::{BlockName, Chain};
+use super::{BLOCK_TOKENS, BlockId};
+use crate::StopFlag;
+use crate::model_file::ModelFile;
+use crate::text::TokenId;
+
+/// Where blocks are kept, and how much of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskConfig {
+    /// A folder of its own.
+    pub folder: PathBuf,
+    /// At the limit the least recently used blocks go.
+    pub max_bytes: u64,
+}
+
+/// What blocks depend on beside their tokens.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its bytes are hashed.
+    pub model: ModelFile,
+    /// How it is computed with: type of the cache, weights' types, instruction set.
+    pub computed: String,
+}
+
+/// A block with its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name.
+    pub name: BlockName,
+    /// The block before it.
+    pub parent: Option<BlockName>,
+    /// Its tokens.
+    pub tokens: [TokenId; BLOCK_TOKENS],
+    /// Keys and values in all layers.
+    pub payload: Vec<u8>,
+}
+
+/// A block in memory that is not on disk yet, as far as memory knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsaved {
+    /// Its name.
+    pub name: BlockName,
+    /// The block before it.
+    pub parent: Option<BlockName>,
+    /// Its tokens.
+    pub tokens: [TokenId; BLOCK_TOKENS],
+    /// Where its keys and values are.
+    pub block: BlockId,
+}
+
+/// What the engine tells the thread.
+enum Command {
+    Save(Stored),
+    Touch(BlockName),
+    Load { fetch: u64, names: Vec<BlockName>, stop: StopFlag },
+    Forget(Vec<BlockName>),
+}
+
+/// What the thread tells the engine.
+#[derive(Debug)]
+pub enum Reply {
+    /// The folder is open: these blocks are there, and this is how names are made.
+    Opened {
+        /// Makes names.
+        chain: Chain,
+        /// Blocks that are there.
+        names: Vec<BlockName>,
+    },
+    /// A block was written, or could not be.
+    Saved {
+        /// Its name, if it was.
+        name: Option<BlockName>,
+        /// Blocks that went for it.
+        removed: Vec<BlockName>,
+    },
+    /// Blocks are gone.
+    Removed(Vec<BlockName>),
+    /// The next block of a fetch.
+    Loaded {
+        /// Which fetch.
+        fetch: u64,
+        /// The block.
+        block: Stored,
+    },
+    /// There are no more blocks of a fetch.
+    FetchEnded {
+        /// Which.
+        fetch: u64,
+    },
+}
+
+/// The engine's end.
+pub struct Disk {
+    commands: Option<Sender<Command>>,
+    replies: Option<Receiver<Reply>>,
+    /// None until the folder is open.
+    chain: Option<Chain>,
+    names: HashSet<BlockName>,
+    /// Blocks on their way to the disk.
+    saving: usize,
+    /// A reply that was waited for.
+    next: Option<Reply>,
+    thread: Option<JoinHandle<()>>,
+    /// Raised when the thread is to end.
+    end: StopFlag,
+}
+
+/// Blocks on their way to the disk.
+const SAVING_BLOCKS: usize = 64;
+
+/// Blocks read from disk that the engine has not taken yet.
+const LOADED_BLOCKS: usize = 8;
+
+impl Disk {
+    /// Starts the thread, which opens the folder by and by.
+    ///
+    /// Errors: no thread.
+    pub fn start(config: DiskConfig, identity: Identity) -> std::io::Result<Disk> {
+        // Loads are bounded by the queue, saves by `saving`; touches and forgets are small.
+        let (commands, received) = flume::unbounded();
+        let (sender, replies) = flume::bounded(LOADED_BLOCKS);
+        let end = StopFlag::new();
+        let work = thread::Work { config, commands: received, replies: sender, end: end.clone() };
+        let name = "kv-disk".to_owned();
+        let thread = std::thread::Builder::new().name(name).spawn(move || work.run(identity))?;
+        Ok(Disk {
+            commands: Some(commands),
+            replies: Some(replies),
+            chain: None,
+            names: HashSet::new(),
+            saving: 0,
+            next: None,
+            thread: Some(thread),
+            end,
+        })
+    }
+
+    /// Makes names, once the folder is open.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.chain.as_ref()
+    }
+
+    /// Whether a block is there, as far as is known.
+    pub fn has(&self, name: BlockName) -> bool {
+        self.names.contains(&name)
+    }
+
+    /// How many blocks are there, as far as is known.
+    pub fn blocks(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether another block may be sent to the disk.
+    pub fn has_room(&self) -> bool {
+        self.chain.is_some() && self.saving < SAVING_BLOCKS
+    }
+
+    /// Blocks on their way to the disk.
+    pub fn saving(&self) -> usize {
+        self.saving
+    }
+
+    /// Sends a block to the disk.
+    pub fn save(&mut self, block: Stored) {
+        self.saving += 1;
+        self.send(Command::Save(block));
+    }
+
+    /// Takes note that a block that is there was used.
+    pub fn touch(&self, name: BlockName) {
+        self.send(Command::Touch(name));
+    }
+
+    /// Asks for blocks that follow each other; they come as [`Reply::Loaded`], then
+    /// [`Reply::FetchEnded`].
+    pub fn load(&self, fetch: u64, names: Vec<BlockName>, stop: StopFlag) {
+        self.send(Command::Load { fetch, names, stop });
+    }
+
+    /// Removes a conversation's blocks, given from the last on.
+    pub fn forget(&self, names: Vec<BlockName>) {
+        self.send(Command::Forget(names));
+    }
+
+    /// The next reply that is there.
+    pub fn reply(&mut self) -> Option<Reply> {
+        let received = |replies: &Receiver<Reply>| replies.try_recv().ok();
+        let reply = self.next.take().or_else(|| self.replies.as_ref().and_then(received))?;
+        match &reply {
+            Reply::Opened { chain, names } => {
+                self.chain = Some(chain.clone());
+                self.names.extend(names);
+            }
+            Reply::Saved { name, removed } => {
+                self.saving -= 1;
+                self.names.extend(name);
+                self.forget_names(removed);
+            }
+            Reply::Removed(removed) => self.forget_names(removed),
+            Reply::Loaded { .. } | Reply::FetchEnded { .. } => {}
+        }
+        Some(reply)
+    }
+
+    /// Waits until there is a reply, but no longer than that.
+    pub fn wait(&mut self, longest: Duration) {
+        if self.next.is_some() {
+            return;
+        }
+        let Some(replies) = &self.replies else { return };
+        match replies.recv_timeout(longest) {
+            Ok(reply) => self.next = Some(reply),
+            Err(RecvTimeoutError::Timeout) => {}
+            // The thread has given up; everybody else goes on.
+            Err(RecvTimeoutError::Disconnected) => self.replies = None,
+        }
+    }
+
+    /// Whether the thread can still answer.
+    pub fn is_alive(&self) -> bool {
+        self.replies
+            .as_ref()
+            .is_some_and(|replies| !replies.is_disconnected() || !replies.is_empty())
+    }
+
+    fn forget_names(&mut self, names: &[BlockName]) {
+        for name in names {
+            self.names.remove(name);
+        }
+    }
+
+    fn send(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            // A thread that has given up takes nothing; whoever waits for a reply finds out.
+            drop(commands.send(command));
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.end.raise();
+        self.replies = None;
+        self.commands = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the disk cache's thread had panicked");
+        }
+    }
+}
