@@ -9,6 +9,7 @@
 //! - [`sampler`]: from logits to one token.
 //! - [`scheduler`]: which tokens the next step computes.
 //! - [`speculation`]: guesses of the next tokens, tried several in one step.
+//! - [`structure`]: answers of a given form.
 //! - [`engine`]: the thread that owns all of it, and the handle the outside talks to.
 //! - [`make_model`]: writes models of random weights, for measurements and tests.
 //! - [`measure`]: how fast a model is here.
@@ -24,6 +25,7 @@ pub mod model_file;
 pub mod sampler;
 pub mod scheduler;
 pub mod speculation;
+pub mod structure;
 pub mod text;
 
 mod printable;

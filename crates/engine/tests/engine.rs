@@ -100,6 +100,7 @@ fn ask(words: usize, max_tokens: usize) -> GenerateRequest {
         sampling,
         max_tokens: Some(max_tokens),
         stop_strings: Vec::new(),
+        structure: None,
         tenant: Tenant::default(),
     }
 }

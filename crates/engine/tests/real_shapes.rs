@@ -47,6 +47,7 @@ fn submit(engine: &Engine, words: usize, max_tokens: usize) -> Generation {
         sampling: SamplingParams { temperature: 1.0, seed: Some(1), ..SamplingParams::default() },
         max_tokens: Some(max_tokens),
         stop_strings: Vec::new(),
+        structure: None,
         tenant: Tenant::default(),
     };
     match engine.submit(request) {

@@ -7,8 +7,9 @@ use super::pace::milliseconds;
 use super::status::QueuePlace;
 use crate::StopFlag;
 use crate::kv_cache::Tenant;
-use crate::sampler::Sampler;
-use crate::speculation::Guesser;
+use crate::sampler::{SampleError, SampleScratch, Sampler, TokenRows};
+use crate::speculation::{Guesser, MAX_GUESSES};
+use crate::structure::{Guide, StructureError, TokenMask};
 use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
 
 /// A request on its way to the engine's thread.
@@ -21,10 +22,25 @@ pub struct NewAnswer {
     pub sampler: Sampler,
     pub decoder: TextDecoder,
     pub stop_strings: StopStrings,
+    pub guide: Option<Guide>,
     /// Dropped before `delivery`, so that whoever is told the end finds the place free.
     pub place: QueuePlace,
     pub delivery: Delivery,
     pub submitted_at: Instant,
+}
+
+/// Why no token was chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum ChooseError {
+    /// Logits that allow no choice.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// A form that took too much.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
+    /// Whatever was to find it has broken.
+    #[error("structure: what may come next was not found")]
+    NoMask,
 }
 
 /// A sequence's tokens becoming text, and everything that is told about them.
@@ -32,6 +48,10 @@ pub struct NewAnswer {
 pub struct Answer {
     sampler: Sampler,
     guesser: Guesser,
+    /// Away while a step's masks are found.
+    guide: Option<Guide>,
+    /// After each row of the step that a token is chosen after, if the answer has a form.
+    masks: Option<Result<Vec<TokenMask>, StructureError>>,
     decoder: TextDecoder,
     stop_strings: StopStrings,
     /// Until the first admission. Dropped before `delivery`, as above.
@@ -58,6 +78,8 @@ impl Answer {
         let answer = Answer {
             sampler: new.sampler,
             guesser: Guesser::default(),
+            guide: new.guide,
+            masks: None,
             decoder: new.decoder,
             stop_strings: new.stop_strings,
             delivery: new.delivery,
@@ -83,14 +105,52 @@ impl Answer {
         self.delivery.stop_flag()
     }
 
-    /// Chooses the tokens.
-    pub fn sampler(&self) -> &Sampler {
-        &self.sampler
+    /// Guesses what follows `tokens`, prompt and answer so far: what the form demands, or what the text
+    /// repeats. Says how likely each holds if those before it did.
+    pub fn guess(&mut self, tokens: &[TokenId]) -> (f64, Vec<TokenId>) {
+        let forced = self.guide.as_mut().map(|guide| guide.forced(MAX_GUESSES)).unwrap_or_default();
+        if !forced.is_empty() {
+            return (self.guesser.chance_of_forced(), forced);
+        }
+        let guesses = self.guesser.guess(tokens);
+        (self.guesser.chance(), guesses)
     }
 
-    /// Guesses the tokens.
-    pub fn guesser(&mut self) -> &mut Guesser {
-        &mut self.guesser
+    /// Learns what became of guesses.
+    pub fn learn(&mut self, tried: usize, held: usize) {
+        self.guesser.learn(tried, held);
+    }
+
+    /// The guide, if the answer has a form; it must come back with [`Answer::set_masks`].
+    pub fn take_guide(&mut self) -> Option<Guide> {
+        self.masks = None;
+        self.guide.take()
+    }
+
+    /// What may come after the rows of the step.
+    pub fn set_masks(&mut self, guide: Guide, masks: Result<Vec<TokenMask>, StructureError>) {
+        self.guide = Some(guide);
+        self.masks = Some(masks);
+    }
+
+    /// Chooses the token after a row of the step, at `position` of the sequence.
+    ///
+    /// Errors: logits that allow no choice, or a form that took too much.
+    pub fn choose(
+        &self,
+        row: usize,
+        logits: &mut [f32],
+        position: usize,
+        rows: &TokenRows,
+        scratch: &mut SampleScratch,
+    ) -> Result<TokenId, ChooseError> {
+        let mask = match &self.masks {
+            None if self.guide.is_some() => return Err(ChooseError::NoMask),
+            None => None,
+            Some(Err(error)) => return Err(error.clone().into()),
+            Some(Ok(masks)) => Some(masks.get(row).ok_or(ChooseError::NoMask)?),
+        };
+        Ok(self.sampler.sample(logits, position, rows, mask, scratch)?)
     }
 
     /// Whether it has waited for its admission and no longer does.
@@ -164,6 +224,11 @@ impl Answer {
                 self.deliver(delta);
                 return Some(FinishReason::StopString);
             }
+        }
+        match self.guide.as_mut().map(|guide| guide.take(token)) {
+            Some(Ok(true)) => return Some(FinishReason::EndToken),
+            Some(Err(error)) => return Some(FinishReason::Failed(error.to_string())),
+            Some(Ok(false)) | None => {}
         }
         (self.completion_tokens == self.max_tokens).then_some(FinishReason::Length)
     }

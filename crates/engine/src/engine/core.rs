@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, NewAnswer};
+use super::answer::{Answer, ChooseError, NewAnswer};
 use super::drafts::{Drafts, NewDraft};
 use super::generation::FinishReason;
 use super::pace::{Company, Pace, StepRows, milliseconds};
@@ -16,10 +16,26 @@ use super::status::Status;
 use crate::StopFlag;
 use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
-use crate::sampler::{SampleError, SampleScratch, TokenRows};
+use crate::sampler::{SampleScratch, TokenRows};
 use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
 use crate::speculation::most_worthwhile;
+use crate::structure::{Guide, StructureError, TokenMask};
 use crate::text::{Text, TokenId};
+
+/// What may come next in an answer with a form, to be found while the step is computed.
+pub struct Masking {
+    id: SequenceId,
+    guide: Guide,
+    guesses: Vec<TokenId>,
+    found: Option<Result<Vec<TokenMask>, StructureError>>,
+}
+
+impl Masking {
+    /// Finds it.
+    pub fn run(&mut self) {
+        self.found = Some(self.guide.masks(&self.guesses));
+    }
+}
 
 /// How long an answer may stand still before it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +181,24 @@ impl Core {
         self.plan.iter().map(span).collect()
     }
 
+    /// What has to be found before tokens of forms can be chosen; see [`Core::end_masks`].
+    pub fn begin_masks(&mut self) -> Vec<Masking> {
+        let masking = |span: &PlannedSpan| {
+            let guide = self.answers.get_mut(&span.id)?.take_guide()?;
+            let guesses = &self.scheduler.input(span).tokens[span.rows + 1 - span.sampled..];
+            Some(Masking { id: span.id, guide, guesses: guesses.to_vec(), found: None })
+        };
+        self.plan.iter().filter(|span| span.sampled > 0).filter_map(masking).collect()
+    }
+
+    /// Takes what was found.
+    pub fn end_masks(&mut self, masking: Vec<Masking>) {
+        for Masking { id, guide, found, .. } in masking {
+            let answer = self.answers.get_mut(&id).expect("every sequence has an answer");
+            answer.set_masks(guide, found.unwrap_or_else(|| Ok(Vec::new())));
+        }
+    }
+
     /// Takes what became of a span: a token of it, the end of it, or nothing but progress.
     ///
     /// `logits` are those of its sampled rows: `[sampled, vocabulary_rows]`.
@@ -212,7 +246,7 @@ impl Core {
         span: &PlannedSpan,
         logits: &mut [f32],
         now: Instant,
-    ) -> Result<Option<FinishReason>, SampleError> {
+    ) -> Result<Option<FinishReason>, ChooseError> {
         let answer = self.answers.get_mut(&span.id).expect("every sequence has an answer");
         let guesses = &self.scheduler.input(span).tokens[span.rows - span.sampled + 1..];
         let first_position = span.first_position + span.rows - guesses.len();
@@ -221,7 +255,7 @@ impl Core {
         let mut end = None;
         for (index, logits) in logits.chunks_exact_mut(vocabulary_rows).enumerate() {
             let position = first_position + index;
-            let token = answer.sampler().sample(logits, position, &self.rows, &mut self.scratch)?;
+            let token = answer.choose(index, logits, position, &self.rows, &mut self.scratch)?;
             self.chosen.push(token);
             end = answer.take(token, &self.text, now);
             if end.is_some() || guesses.get(index) != Some(&token) {
@@ -229,7 +263,7 @@ impl Core {
             }
         }
         let held = self.chosen.len() - 1;
-        answer.guesser().learn(guesses.len(), held);
+        answer.learn(guesses.len(), held);
         self.status.add_guesses(guesses.len(), held);
         Ok(end)
     }
@@ -247,8 +281,7 @@ impl Core {
         }
         let guess = |id: &SequenceId| {
             let answer = self.answers.get_mut(id).expect("every sequence has an answer");
-            let tokens = answer.guesser().guess(self.scheduler.tokens(*id));
-            (answer.guesser().chance(), tokens)
+            answer.guess(self.scheduler.tokens(*id))
         };
         let guesses: Vec<(f64, Vec<TokenId>)> = self.ids.iter().map(guess).collect();
         let chances: Vec<(f64, usize)> =

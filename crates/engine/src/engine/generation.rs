@@ -5,6 +5,7 @@ use flume::{Receiver, Sender, TrySendError};
 use crate::StopFlag;
 use crate::kv_cache::Tenant;
 use crate::sampler::{ParameterError, SamplingParams};
+use crate::structure::{Structure, StructureError};
 use crate::text::Message;
 
 /// What one answer is asked for.
@@ -20,6 +21,8 @@ pub struct GenerateRequest {
     /// The answer ends before the first of these that it would contain; at most
     /// [`MAX_STOP_STRINGS`] of at most [`MAX_STOP_STRING_BYTES`] each.
     pub stop_strings: Vec<String>,
+    /// The form the answer must have.
+    pub structure: Option<Structure>,
     /// Whose conversation it is: of what was computed before, others' is not used for it.
     pub tenant: Tenant,
 }
@@ -73,6 +76,9 @@ pub enum Refusal {
     /// A parameter is outside its range.
     #[error(transparent)]
     InvalidParameter(#[from] ParameterError),
+    /// The form of the answer cannot be used.
+    #[error(transparent)]
+    Structure(#[from] StructureError),
     /// The chat template could not be written out for these messages.
     #[error("chat template: {0}")]
     Template(String),

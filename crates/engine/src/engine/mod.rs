@@ -34,8 +34,8 @@ mod scripted;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,7 @@ use crate::model::{Model, Runner, RunnerConfig};
 use crate::model_file::{ModelFile, Quant};
 use crate::sampler::{ParameterError, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
+use crate::structure::{Guide, StructureError, Structures};
 use crate::text::{
     Message, Prompt, Role, StopStrings, Text, TextDecoder, TextError, TokenId, typed_for_good,
 };
@@ -79,6 +80,8 @@ pub struct Engine {
     text: Arc<Text>,
     /// What conversations of every tenant begin with.
     opening: Vec<TokenId>,
+    /// Made when it is first asked for.
+    structures: OnceLock<Result<Structures, StructureError>>,
     status: Arc<Status>,
     stop_all: StopFlag,
     inbox: Option<SyncSender<Arrival>>,
@@ -104,6 +107,7 @@ struct Prepared {
     prompt: Vec<TokenId>,
     sampler: Sampler,
     stop_strings: StopStrings,
+    guide: Option<Guide>,
 }
 
 /// Of the room for a request, the part that history leaves free for the answer unless less was asked for: with
@@ -197,6 +201,7 @@ impl Engine {
             sampler: prepared.sampler,
             decoder: TextDecoder::default(),
             stop_strings: prepared.stop_strings,
+            guide: prepared.guide,
             delivery,
             place,
             submitted_at,
@@ -313,13 +318,18 @@ impl Engine {
         let thread =
             std::thread::Builder::new().name("engine".to_owned()).spawn(move || step_loop.run())?;
         let (inbox, thread) = (Some(sender), Some(thread));
-        Ok(Engine { info, text, opening, status, stop_all, inbox, thread })
+        let structures = OnceLock::new();
+        Ok(Engine { info, text, opening, structures, status, stop_all, inbox, thread })
     }
 
     /// Everything that can be done for a request before the thread sees it.
     fn prepare(&self, request: GenerateRequest) -> Result<Prepared, Refusal> {
         check_lengths(&request)?;
         let sampling = request.sampling.checked()?;
+        let guide = match &request.structure {
+            Some(structure) => Some(self.structures()?.guide(structure)?),
+            None => None,
+        };
         let prompt = self.fit(&request.messages, request.max_tokens)?;
         let prompt_tokens = prompt.ids.len();
         let facts = GenerationFacts {
@@ -335,7 +345,14 @@ impl Engine {
         let stop_strings = StopStrings::new(request.stop_strings);
         let (tenant, prompt) = (request.tenant, prompt.ids);
         let shared_tokens = common_beginning(&self.opening, &prompt);
-        Ok(Prepared { facts, tenant, shared_tokens, prompt, sampler, stop_strings })
+        Ok(Prepared { facts, tenant, shared_tokens, prompt, sampler, stop_strings, guide })
+    }
+
+    fn structures(&self) -> Result<&Structures, StructureError> {
+        self.structures
+            .get_or_init(|| Structures::new(self.text.clone()))
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
     /// The prompt of a conversation: its newest part that leaves room for an answer of `max_tokens`,

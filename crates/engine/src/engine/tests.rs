@@ -4,6 +4,7 @@ mod drafted;
 mod guessed;
 mod kept;
 mod on_disk;
+mod structured;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -27,6 +28,7 @@ use crate::sampler::random::uniform;
 use crate::sampler::{Sampler, SamplingParams, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::scheduler::tests::seeds;
+use crate::structure::{Structure, Structures};
 use crate::text::{Message, Role, StopStrings, Text, TextDecoder, TokenId};
 
 const QUEUE_PATIENCE: Duration = Duration::from_secs(120);
@@ -40,6 +42,11 @@ fn byte_text() -> Arc<Text> {
     let make =
         || Arc::new(Text::new(byte_model().vocabulary(), None).expect("the vocabulary is whole"));
     TEXT.get_or_init(make).clone()
+}
+
+fn byte_structures() -> &'static Structures {
+    static STRUCTURES: OnceLock<Structures> = OnceLock::new();
+    STRUCTURES.get_or_init(|| Structures::new(byte_text()).expect("bytes can be used"))
 }
 
 /// A model of 256 byte tokens and the control tokens of ChatML.
@@ -78,6 +85,7 @@ struct Ask {
     max_tokens: usize,
     sampling: SamplingParams,
     stop_strings: Vec<String>,
+    structure: Option<Structure>,
     tenant: Tenant,
 }
 
@@ -90,6 +98,7 @@ impl Ask {
             max_tokens,
             sampling: SamplingParams { seed: Some(seed), ..SamplingParams::default() },
             stop_strings: Vec::new(),
+            structure: None,
             tenant: Tenant(0),
         }
     }
@@ -167,6 +176,9 @@ impl Stage {
             sampler: Sampler::new(sampling, &ask.prompt),
             decoder: TextDecoder::default(),
             stop_strings: StopStrings::new(ask.stop_strings.clone()),
+            guide: ask.structure.as_ref().map(|structure| {
+                byte_structures().guide(structure).expect("the test asks for a form")
+            }),
             delivery,
             place,
             submitted_at: now(&self.time),
@@ -285,7 +297,9 @@ fn an_answer_is_the_same_whatever_runs_beside_it() {
                 let ask =
                     Ask::new(100 * seed + index, 1 + dice(index, 90), 1 + dice(50 + index, 90));
                 let tenant = Tenant(dice(80 + index, 2) as u64);
-                Ask { tenant, ..ask.behind(dice(70 + index, 60)) }
+                let structure = (dice(60 + index, 4) == 0)
+                    .then(|| Structure::Regex("([a-c] [d-f]{3}\n){2,9}the end".to_owned()));
+                Ask { tenant, structure, ..ask.behind(dice(70 + index, 60)) }
             })
             .collect();
         let limits = SchedulerLimits {
@@ -686,6 +700,7 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
         sampling: SamplingParams::default(),
         max_tokens: Some(5),
         stop_strings: Vec::new(),
+        structure: None,
         tenant: Tenant::default(),
     };
     let mut failures = 0;

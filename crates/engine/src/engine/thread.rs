@@ -3,10 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use super::answer::NewAnswer;
-use super::core::Core;
+use super::core::{Core, Masking};
 use super::drafts::NewDraft;
 use super::generation::FinishReason;
 use super::status::{ErrandPlace, Status, StepTimes};
@@ -174,6 +175,7 @@ impl<C: Compute> StepLoop<C> {
     fn step(&mut self) {
         let began = (self.clock)();
         self.core.begin_step(began);
+        let mut masking = self.core.begin_masks();
         let spans = self.core.spans();
         if spans.is_empty() {
             drop(spans);
@@ -184,8 +186,16 @@ impl<C: Compute> StepLoop<C> {
         }
         let plan = Plan { spans: &spans };
         let planned = (self.clock)();
-        let computed = catch_unwind(AssertUnwindSafe(|| self.compute.forward(&plan)));
+        let computed = std::thread::scope(|scope| {
+            let masks = (!masking.is_empty())
+                .then(|| scope.spawn(|| masking.iter_mut().for_each(Masking::run)));
+            let computed = catch_unwind(AssertUnwindSafe(|| self.compute.forward(&plan)));
+            // One that broke has found nothing, which its answer is told.
+            drop(masks.map(ScopedJoinHandle::join));
+            computed
+        });
         drop(spans);
+        self.core.end_masks(masking);
         let now = (self.clock)();
         match computed {
             Ok(forward) => {

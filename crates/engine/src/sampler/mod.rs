@@ -1,6 +1,6 @@
 //! From logits to one token.
 //!
-//! Order: penalties, temperature, top_k, top_p, min_p, as in transformers. Each filter keeps a
+//! Order: what a form allows, penalties, temperature, top_k, top_p, min_p, as in transformers. Each filter keeps a
 //! prefix of the tokens in order of likelihood, of equals the lower id first. One uniform number,
 //! made from seed and position alone, then picks from what is kept by walking it in order of id.
 //! So a token depends on its logits, the seed, its position and the tokens before it, on nothing
@@ -19,6 +19,7 @@ pub use params::{CheckedSampling, ParameterError, SamplingParams};
 
 use self::penalties::Penalties;
 use self::ranking::{Candidate, Ranking};
+use crate::structure::TokenMask;
 use crate::text::TokenId;
 
 /// Chooses the tokens of one answer.
@@ -83,7 +84,8 @@ impl Sampler {
         Sampler { seed: sampling.seed(), params: sampling.params, penalties }
     }
 
-    /// Chooses the token at `position` of the sequence. Changes `logits`.
+    /// Chooses the token at `position` of the sequence, of those that `allowed` names if it is there.
+    /// Changes `logits`.
     ///
     /// Shapes: `logits` [vocabulary rows].
     /// Errors: logits that allow no choice.
@@ -92,9 +94,13 @@ impl Sampler {
         logits: &mut [f32],
         position: usize,
         rows: &TokenRows,
+        allowed: Option<&TokenMask>,
         scratch: &mut SampleScratch,
     ) -> Result<TokenId, SampleError> {
         let logits = rows.mask(logits);
+        if let Some(allowed) = allowed {
+            allowed.apply(logits);
+        }
         self.penalties.apply(logits);
         let best = scratch.ranking.survey(logits)?;
         if self.params.temperature == 0.0 {

@@ -109,7 +109,7 @@ fn assert_exact_distributions(draws: u32) {
         for position in 0..draws as usize {
             let mut logits = logits.clone();
             let token = sampler
-                .sample(&mut logits, position, &EVERY_ROW, &mut scratch)
+                .sample(&mut logits, position, &EVERY_ROW, None, &mut scratch)
                 .expect("the logits allow a choice");
             counts[token.0 as usize] += 1;
         }
@@ -132,7 +132,7 @@ fn the_chi_square_test_sees_a_small_error() {
     let draws = 20_000;
     for position in 0..draws as usize {
         let mut logits = logits.clone();
-        let token = sampler.sample(&mut logits, position, &EVERY_ROW, &mut scratch);
+        let token = sampler.sample(&mut logits, position, &EVERY_ROW, None, &mut scratch);
         counts[token.expect("the logits allow a choice").0 as usize] += 1;
     }
     let deviation =
@@ -147,7 +147,7 @@ fn greedy_takes_the_best_and_of_equals_the_lowest_id() {
     let mut logits = vec![1.0; 600];
     logits[400] = 2.0;
     logits[90] = 2.0;
-    let token = greedy.sample(&mut logits, 0, &EVERY_ROW, &mut scratch);
+    let token = greedy.sample(&mut logits, 0, &EVERY_ROW, None, &mut scratch);
     assert_eq!(token, Ok(TokenId(90)));
 }
 
@@ -159,7 +159,7 @@ fn rows_without_a_token_are_never_chosen() {
         let sampler = sampler(SamplingParams { temperature, ..seeded() });
         for position in 0..200 {
             let mut logits = [0.0, 9.0, 0.1, 9.0, f32::NAN];
-            let token = sampler.sample(&mut logits, position, &rows, &mut scratch);
+            let token = sampler.sample(&mut logits, position, &rows, None, &mut scratch);
             assert!(matches!(token, Ok(TokenId(0 | 2))), "{token:?}");
         }
     }
@@ -169,7 +169,13 @@ fn rows_without_a_token_are_never_chosen() {
 fn the_same_seed_and_position_give_the_same_token_whatever_was_drawn_before() {
     let params = SamplingParams { temperature: 1.5, ..seeded() };
     let draw = |sampler: &Sampler, position| {
-        sampler.sample(&mut test_logits(), position, &EVERY_ROW, &mut SampleScratch::default())
+        sampler.sample(
+            &mut test_logits(),
+            position,
+            &EVERY_ROW,
+            None,
+            &mut SampleScratch::default(),
+        )
     };
     let forwards: Vec<_> =
         (0..50).map(|position| draw(&sampler(params.clone()), position)).collect();
@@ -188,7 +194,7 @@ fn accepted_tokens_count_for_the_penalties() {
     let mut scratch = SampleScratch::default();
     let mut next = |sampler: &Sampler, position| {
         let mut logits = [0.0, 3.0, 2.0];
-        sampler.sample(&mut logits, position, &EVERY_ROW, &mut scratch).expect("a choice")
+        sampler.sample(&mut logits, position, &EVERY_ROW, None, &mut scratch).expect("a choice")
     };
     let first = next(&sampler, 0);
     sampler.accept(first);
@@ -200,7 +206,7 @@ fn logits_without_a_choice_are_an_outcome_not_a_panic() {
     let sampler = sampler(seeded());
     let mut scratch = SampleScratch::default();
     let mut sample =
-        |mut logits: Vec<f32>| sampler.sample(&mut logits, 0, &EVERY_ROW, &mut scratch);
+        |mut logits: Vec<f32>| sampler.sample(&mut logits, 0, &EVERY_ROW, None, &mut scratch);
     assert_eq!(sample(vec![]), Err(SampleError::NothingPossible));
     assert_eq!(sample(vec![f32::NEG_INFINITY; 2]), Err(SampleError::NothingPossible));
     assert_eq!(sample(vec![0.0, f32::NAN]), Err(SampleError::NotFinite { token: TokenId(1) }));
@@ -209,6 +215,7 @@ fn logits_without_a_choice_are_an_outcome_not_a_panic() {
 #[test]
 fn the_smallest_temperature_still_gives_the_best_token() {
     let sampler = sampler(SamplingParams { temperature: f32::MIN_POSITIVE, ..seeded() });
-    let token = sampler.sample(&mut test_logits(), 0, &EVERY_ROW, &mut SampleScratch::default());
+    let token =
+        sampler.sample(&mut test_logits(), 0, &EVERY_ROW, None, &mut SampleScratch::default());
     assert_eq!(token, Ok(TokenId(500)));
 }

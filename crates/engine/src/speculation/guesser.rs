@@ -7,8 +7,8 @@ use crate::text::TokenId;
 #[derive(Clone, Debug)]
 pub struct Guesser {
     lookup: Lookup,
-    /// Of guesses behind few tokens that match, and behind many.
-    odds: [Odds; 2],
+    /// Of guesses behind few tokens that match, behind many, and of what a form demands.
+    odds: [Odds; 3],
     /// Which of them the guesses at hand belong to.
     kind: usize,
 }
@@ -16,8 +16,11 @@ pub struct Guesser {
 /// From so many matching tokens on a match is no accident.
 const LONG_MATCH: usize = 5;
 
-/// How likely guesses behind a short and a long match hold, before any was tried.
-const PRIORS: [f64; 2] = [0.3, 0.8];
+/// How likely guesses of each kind hold before any was tried.
+const PRIORS: [f64; 3] = [0.3, 0.8, 0.9];
+
+/// What a form demands; only how it is cut into tokens is open.
+const FORCED: usize = 2;
 
 impl Default for Guesser {
     fn default() -> Guesser {
@@ -36,6 +39,12 @@ impl Guesser {
     /// How likely the next of the guesses at hand holds if those before it did.
     pub fn chance(&self) -> f64 {
         self.odds[self.kind].chance()
+    }
+
+    /// The same if the guesses at hand are not these but what a form demands.
+    pub fn chance_of_forced(&mut self) -> f64 {
+        self.kind = FORCED;
+        self.chance()
     }
 
     /// A step tried so many of the guesses at hand, and the first `held` of them held.

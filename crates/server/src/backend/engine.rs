@@ -231,6 +231,12 @@ fn fault_of(refusal: Refusal) -> Fault {
             expected: error.range.into(),
             found: error.value,
         },
+        // No language here has such a parameter yet.
+        Refusal::Structure(error) => Fault::InvalidParameter {
+            field: "structure".into(),
+            expected: "a form that can be used".into(),
+            found: error.to_string(),
+        },
         Refusal::Template(reason) => Fault::Internal { reason: format!("chat template: {reason}") },
         Refusal::Closed => Fault::Internal { reason: "the engine has ended".into() },
     }
@@ -287,6 +293,7 @@ fn request(ask: Ask, owner: Owner, defaults: &SamplingParams) -> GenerateRequest
         sampling,
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
+        structure: None,
         tenant: Tenant(owner.number()),
     }
 }

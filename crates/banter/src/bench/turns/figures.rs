@@ -3,14 +3,22 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use banter_engine::engine::{Event, FinishReason, Generation};
+use banter_engine::engine::{Draft, Engine, EngineConfig, Event, FinishReason, Generation};
+use banter_engine::kv_cache::{DiskConfig, Tenant};
 use banter_engine::text::Role;
 
 use super::SEQUENCES;
 use super::clients::{Clients, Heard, hear, milliseconds};
 
-/// Measures something with these clients, in so many repetitions.
-type Measure = fn(&Clients<'_>, usize) -> anyhow::Result<Vec<Value>>;
+/// Measures something here, in so many repetitions.
+type Measure = fn(&Ground<'_>, usize) -> anyhow::Result<Vec<Value>>;
+
+/// What there is to measure with.
+pub struct Ground<'a> {
+    pub clients: Clients<'a>,
+    /// How their engine was opened, for whoever needs another.
+    pub config: &'a EngineConfig,
+}
 
 /// A group of figures that are measured together.
 pub struct Figure {
@@ -26,9 +34,11 @@ pub struct Value {
 }
 
 /// Everything that can be measured.
-pub const FIGURES: [Figure; 5] = [
+pub const FIGURES: [Figure; 7] = [
     Figure { name: "turn", measure: turn },
     Figure { name: "system-prompt", measure: system_prompt },
+    Figure { name: "typing", measure: typing },
+    Figure { name: "restart", measure: restart },
     Figure { name: "stop", measure: stop },
     Figure { name: "neighbours", measure: neighbours },
     Figure { name: "scheduler", measure: scheduler },
@@ -40,6 +50,12 @@ const MESSAGE: usize = 32;
 const HISTORY: usize = 2_000;
 /// Tokens of an operator's system prompt.
 const SYSTEM_PROMPT: usize = 1_000;
+/// Tokens of a conversation in which somebody types.
+const TYPED_HISTORY: usize = 1_000;
+/// What is typed.
+const TYPED_WORDS: usize = 60;
+/// How fast.
+const TYPED_WORDS_A_MINUTE: f64 = 40.0;
 /// Tokens of a prompt that is stopped.
 const STOPPED_PROMPT: usize = 4_000;
 /// Tokens of a prompt that others should not feel.
@@ -50,7 +66,8 @@ const CHATS: usize = 8;
 const STOPS: usize = 10;
 
 /// The first word of a turn, with and without a history that was computed before.
-fn turn(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+fn turn(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+    let clients = &ground.clients;
     let history = clients.conversation(&[], HISTORY)?;
     let history = clients.answered(history, 4)?;
     let (mut alone, mut behind, mut step) = (Vec::new(), Vec::new(), Vec::new());
@@ -74,7 +91,8 @@ fn turn(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>>
 }
 
 /// How much of what two conversations begin with is computed for the second.
-fn system_prompt(clients: &Clients<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
+fn system_prompt(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
+    let clients = &ground.clients;
     let mut opening = clients.conversation(&[], SYSTEM_PROMPT)?;
     opening[0].role = Role::System;
     let (first, second) =
@@ -90,8 +108,64 @@ fn system_prompt(clients: &Clients<'_>, _: usize) -> anyhow::Result<Vec<Value>> 
     ])
 }
 
+/// The first word of an answer whose question was computed while it was typed, and of one that was not.
+fn typing(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
+    let clients = &ground.clients;
+    let history = clients.answered(clients.conversation(&[], TYPED_HISTORY)?, 4)?;
+    let typed = clients.words(&history, TYPED_WORDS);
+    let plain = clients.answer(clients.words(&history, TYPED_WORDS), 12)?;
+    let question = typed.last().context("a question")?.content.clone();
+    let begun = clients.engine().counters();
+    let ends = question.match_indices(' ').map(|(end, _)| end).chain([question.len()]);
+    for end in ends {
+        let mut messages = typed.clone();
+        messages.last_mut().context("a question")?.content.truncate(end);
+        let draft = Draft { messages, max_tokens: Some(12), tenant: Tenant::default(), key: 1 };
+        clients.engine().draft(draft)?;
+        std::thread::sleep(Duration::from_secs_f64(60.0 / TYPED_WORDS_A_MINUTE));
+    }
+    let drafted = clients.answer(typed, 12)?;
+    let ended = clients.engine().counters();
+    let speed = plain.finished.timings.tokens_per_second.context("an answer of 12 tokens")?;
+    let (plain, drafted) = (plain.first_word_ms()?, drafted.first_word_ms()?);
+    let step = 1e3 / f64::from(speed);
+    Ok(vec![
+        value("first word of 60 words behind 1000 tokens", plain, "ms"),
+        value("the same, computed while it was typed", drafted, "ms"),
+        value("one token behind them", step, "ms"),
+        value("drafted / one token", drafted / step, "×"),
+        value("tokens computed for drafts", (ended.drafted - begun.drafted) as f64, "tokens"),
+        value("in vain", (ended.drafts_wasted - begun.drafts_wasted) as f64, "tokens"),
+    ])
+}
+
+/// The first word of a conversation that went on before a restart, and of one that was never computed.
+fn restart(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
+    let folder = tempfile::tempdir()?;
+    let kv_disk = DiskConfig { folder: folder.path().to_owned(), max_bytes: 4 << 30 };
+    let config = EngineConfig { kv_disk: Some(kv_disk), ..ground.config.clone() };
+    let question = ground.clients.conversation(&[], HISTORY)?;
+    let engine = Engine::open(config.clone(), &mut |_| ())?;
+    let computed = Clients::new(&engine).answer(question.clone(), 2)?.first_word_ms()?;
+    drop(engine);
+    let engine = Engine::open(config, &mut |_| ())?;
+    while engine.counters().disk_blocks == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let heard = Clients::new(&engine).answer(question, 2)?;
+    let usage = heard.finished.usage;
+    anyhow::ensure!(usage.prompt_tokens - usage.cached_tokens < MESSAGE, "{usage:?}");
+    let found = heard.first_word_ms()?;
+    Ok(vec![
+        value("first word of 2000 tokens, computed", computed, "ms"),
+        value("the same after a restart, from disk", found, "ms"),
+        value("computed / from disk", computed / found, "×"),
+    ])
+}
+
 /// From a stop in the middle of a prompt to the halt.
-fn stop(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+fn stop(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+    let clients = &ground.clients;
     let mut halts = Vec::new();
     for stop in 0..repetitions * STOPS {
         let mut generation = clients.ask(clients.conversation(&[], STOPPED_PROMPT)?, 4)?;
@@ -110,7 +184,8 @@ fn stop(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>>
 }
 
 /// The pause between two words of short conversations, alone and beside a long prompt.
-fn neighbours(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+fn neighbours(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+    let clients = &ground.clients;
     let tokens = 16 * repetitions;
     let alone = quantile(gaps(&chat(clients, tokens, None)?), 0.99);
     let long = clients.ask(clients.conversation(&[], LONG_PROMPT)?, 1)?;
@@ -154,7 +229,8 @@ fn gaps(heard: &[Heard]) -> Vec<f64> {
 }
 
 /// The scheduler's part of a step with many answers.
-fn scheduler(clients: &Clients<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+fn scheduler(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
+    let clients = &ground.clients;
     let tokens = 4 + 2 * repetitions;
     let asked = (0..SEQUENCES).map(|_| clients.ask(clients.conversation(&[], MESSAGE)?, tokens));
     let mut asked = asked.collect::<anyhow::Result<Vec<Generation>>>()?;

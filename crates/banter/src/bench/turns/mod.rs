@@ -20,7 +20,7 @@ use banter_engine::model_file::ModelSource;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use self::clients::Clients;
-use self::figures::{FIGURES, Figure};
+use self::figures::{FIGURES, Figure, Ground};
 use super::csv;
 use super::options::{ModelOptions, model_arguments};
 
@@ -75,11 +75,12 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             only.expect("it excludes all")
         );
     }
-    let engine = open(&model)?;
+    let config = config(&model)?;
+    let engine = Engine::open(config.clone(), &mut |_| ())?;
     let mut lines = Vec::new();
-    let clients = Clients::new(&engine);
+    let ground = Ground { clients: Clients::new(&engine), config: &config };
     for figure in chosen {
-        for value in (figure.measure)(&clients, repetitions)? {
+        for value in (figure.measure)(&ground, repetitions)? {
             println!("{:<58} {:>12.3} {}", value.what, value.value, value.unit);
             lines.push(format!("{},{},{:.4},{}", figure.name, value.what, value.value, value.unit));
         }
@@ -90,7 +91,7 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(model: &ModelOptions) -> anyhow::Result<Engine> {
+fn config(model: &ModelOptions) -> anyhow::Result<EngineConfig> {
     let mut config = EngineConfig {
         context_tokens: Some(CONTEXT_TOKENS),
         quant: model.quant,
@@ -102,7 +103,7 @@ fn open(model: &ModelOptions) -> anyhow::Result<Engine> {
     };
     let context_bytes = Engine::forecast(&config)?.context_bytes();
     config.kv_memory_bytes = Some(CACHE_CONTEXTS * context_bytes);
-    Ok(Engine::open(config, &mut |_| ())?)
+    Ok(config)
 }
 
 fn append(path: &PathBuf, engine: &Engine, lines: &[String]) -> std::io::Result<()> {

@@ -1,0 +1,169 @@
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::model_file::{ModelFile, ModelSource};
+use crate::sampler::random::uniform;
+use crate::text::TokenId;
+
+/// The demo model's tokens: real ones, of several bytes.
+fn structures() -> (Arc<Text>, Structures) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../banter/assets/banter-demo.gguf");
+    let file = ModelFile::open(&ModelSource::Path(path.into())).expect("the demo model");
+    let text = Arc::new(file.text().expect("its text"));
+    (text.clone(), Structures::new(text).expect("its tokens can be used"))
+}
+
+/// What comes of a form if each token is drawn from those that may come, and the end whenever it may.
+fn wander(text: &Text, guide: &mut Guide, seed: u64) -> String {
+    let mut bytes = Vec::new();
+    for step in 0..400 {
+        let mask = guide.masks(&[]).expect("a small form").remove(0);
+        let ids = (0..text.token_count() as u32).map(TokenId);
+        let allowed: Vec<TokenId> = ids.filter(|id| mask.allows(*id)).collect();
+        assert!(!allowed.is_empty(), "nothing may come after {bytes:?}");
+        if allowed.iter().any(|id| text.is_end(*id)) {
+            break;
+        }
+        // Short tokens first, so that it comes to an end.
+        let shortest = allowed.iter().map(|id| text.token_bytes(*id).len()).min();
+        let short: Vec<&TokenId> = allowed
+            .iter()
+            .filter(|id| Some(text.token_bytes(**id).len()) == shortest || seed.is_multiple_of(2))
+            .collect();
+        let token = *short[(uniform(seed, step) * short.len() as f64) as usize];
+        bytes.extend_from_slice(text.token_bytes(token));
+        if guide.take(token).expect("it was allowed") {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn what_comes_of_a_form_has_the_form() {
+    let (text, structures) = structures();
+    let schema = r#"{"type": "object", "properties": {
+        "name": {"type": "string", "maxLength": 5}, "age": {"type": "integer", "minimum": 0, "maximum": 99},
+        "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 2}
+    }, "required": ["name", "age"], "additionalProperties": false}"#;
+    for seed in 0..6 {
+        let structure = Structure::JsonSchema(schema.to_owned());
+        let mut guide = structures.guide(&structure).expect("a schema");
+        let answer = wander(&text, &mut guide, seed);
+        let value: serde_json::Value = serde_json::from_str(&answer).expect(&answer);
+        assert!(value["name"].is_string() && value["age"].is_u64(), "{answer}");
+
+        let structure = Structure::Regex("(yes|no), [0-9]{2,3}".to_owned());
+        let mut guide = structures.guide(&structure).expect("an expression");
+        let answer = wander(&text, &mut guide, seed);
+        let (word, number) = answer.split_once(", ").expect(&answer);
+        assert!(["yes", "no"].contains(&word), "{answer}");
+        assert!(
+            (10..1000).contains(&number.parse().unwrap_or(0)) || number.starts_with('0'),
+            "{answer}"
+        );
+
+        let grammar = "start: \"(\" start \")\" | \"x\"".to_owned();
+        let mut guide = structures.guide(&Structure::Grammar(grammar)).expect("a grammar");
+        let answer = wander(&text, &mut guide, 2 * seed + 1);
+        let depth = answer.find('x').expect(&answer);
+        assert_eq!(answer, "(".repeat(depth) + "x" + &")".repeat(depth));
+    }
+}
+
+#[test]
+fn masks_along_guesses_are_those_that_come_when_they_are_taken() {
+    let (text, structures) = structures();
+    let structure = Structure::Regex("one two three four".to_owned());
+    let guesses = text.encode("one two five");
+    let mut along = structures.guide(&structure).expect("an expression");
+    let masks = along.masks(&guesses).expect("a small form");
+    assert!(masks.len() > 1 && masks.len() <= guesses.len(), "it ends where a guess may not come");
+    let mut taken = structures.guide(&structure).expect("an expression");
+    let every = || (0..text.token_count() as u32).map(TokenId);
+    for (mask, guess) in masks.iter().zip(&guesses) {
+        let then = taken.masks(&[]).expect("a small form").remove(0);
+        assert!(every().all(|id| then.allows(id) == mask.allows(id)));
+        if mask.allows(*guess) {
+            assert!(!taken.take(*guess).expect("it may come"));
+        }
+    }
+    let again = along.masks(&guesses).expect("nothing was taken");
+    assert_eq!(again.len(), masks.len());
+}
+
+#[test]
+fn what_a_form_demands_is_known_ahead() {
+    let (text, structures) = structures();
+    let structure = Structure::Regex("the answer is (yes|no)".to_owned());
+    let mut guide = structures.guide(&structure).expect("an expression");
+    let forced = guide.forced(15);
+    let bytes: Vec<u8> = forced.iter().flat_map(|id| text.token_bytes(*id).to_vec()).collect();
+    let forced_text = String::from_utf8(bytes).expect("ASCII");
+    assert!("the answer is ".starts_with(&forced_text) && forced_text.len() > 5, "{forced_text:?}");
+    assert_eq!(guide.forced(2), forced[..2]);
+}
+
+#[test]
+fn hostile_forms_are_refused_or_made_ready_in_no_time() {
+    let (_, structures) = structures();
+    let nested =
+        |open: &str, close: &str, depth: usize| open.repeat(depth) + "a" + &close.repeat(depth);
+    let chain = |rules: usize| {
+        let rule = |index: usize| format!("r{index}: r{}\n", index + 1);
+        format!("start: r0\n{}r{rules}: \"a\"\n", (0..rules).map(rule).collect::<String>())
+    };
+    let schemas =
+        |depth: usize| r#"{"type":"array","items":"#.repeat(depth) + "{}" + &"}".repeat(depth);
+    let referring = |count: usize| {
+        let schema =
+            |index: usize| format!("\"d{index}\":{{\"$ref\":\"#/$defs/d{}\"}},", index + 1);
+        let schemas: String = (0..count).map(schema).collect();
+        format!("{{\"$ref\":\"#/$defs/d0\",\"$defs\":{{{schemas}\"d{count}\":{{}}}}}}")
+    };
+    let forms = [
+        Structure::Regex(nested("(", ")", 60_000)),
+        Structure::Regex(nested("(", ")", 100)),
+        Structure::Regex("a{1,1000000000}".to_owned()),
+        Structure::Regex("(a{1,1000}){1,1000}".to_owned()),
+        Structure::Regex("(".to_owned()),
+        Structure::Regex("(a|aa)*b".repeat(50)),
+        Structure::Grammar(chain(5_000)),
+        Structure::Grammar(chain(900)),
+        Structure::Grammar("start: start".to_owned()),
+        Structure::Grammar("start: nothing_of_the_kind".to_owned()),
+        Structure::Grammar(format!("start: {}", nested("(", ")", 20_000))),
+        Structure::Grammar(String::new()),
+        Structure::JsonSchema(referring(1_500)),
+        Structure::JsonSchema(schemas(100)),
+        Structure::JsonSchema(nested("[", "]", 30_000)),
+        Structure::JsonSchema(r##"{"$ref": "#"}"##.to_owned()),
+        Structure::JsonSchema(r#"{"minLength": 1000000000, "type": "string"}"#.to_owned()),
+        Structure::JsonSchema("no JSON".to_owned()),
+        Structure::JsonSchema("x".repeat(MAX_STRUCTURE_BYTES + 1)),
+    ];
+    for form in forms {
+        let begun = Instant::now();
+        // What passes goes on where stacks are of the usual size.
+        let outcome = structures.guide(&form).map(|mut guide| {
+            drop(guide.masks(&[TokenId(70)]));
+        });
+        let shown: String = format!("{form:?}").chars().take(60).collect();
+        let took = begun.elapsed();
+        println!("{took:?} {shown} {outcome:?}");
+        // Not a figure: whatever takes this long has no limit.
+        assert!(took < Duration::from_secs(20), "{shown}: {took:?}");
+    }
+}
+
+#[test]
+fn an_error_says_what_is_wrong() {
+    let (_, structures) = structures();
+    let message =
+        |form: Structure| structures.guide(&form).map(drop).expect_err("wrong").to_string();
+    let long = message(Structure::Regex("x".repeat(MAX_STRUCTURE_BYTES + 1)));
+    assert_eq!(long, "structure: expected at most 65536 bytes, found 65537");
+    let deep = message(Structure::Regex("(".repeat(200)));
+    assert_eq!(deep, "structure: expected at most 128 brackets inside each other, found 200");
+    assert!(message(Structure::JsonSchema("{".to_owned())).starts_with("structure: EOF"));
+}
