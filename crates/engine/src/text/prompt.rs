@@ -85,6 +85,9 @@ impl Text {
     /// The newest part of a conversation that leaves `reserve_tokens` of `context_tokens` free:
     /// whole turns go from the oldest, a system message at the start stays.
     ///
+    /// Some more turns go than must, up to a place that stays the same for a while: the next turns lose the
+    /// same ones, and what was computed for this one is found.
+    ///
     /// Errors: [`TextError::TooLong`] if the newest turn alone does not fit.
     pub fn fit(
         &self,
@@ -111,6 +114,14 @@ impl Text {
         let (ids, dropped) = kept(1)?;
         let mut best = fitting(ids, dropped, limit)?;
         let (mut enough, mut too_many) = (1, turns + 1);
+        let most = |best: Prompt, dropped: usize| {
+            let further = history.next_cut(dropped);
+            if further == dropped {
+                return Ok(best);
+            }
+            let ids = self.prompt(&history.without(further))?;
+            Ok(Prompt { ids, dropped_messages: history.dropped_messages(further) })
+        };
         while too_many - enough > 1 {
             let tried = (enough * 2).min(usize::midpoint(enough, too_many));
             let (ids, dropped) = kept(tried)?;
@@ -121,7 +132,7 @@ impl Text {
                 too_many = tried;
             }
         }
-        Ok(best)
+        most(best, turns - enough)
     }
 
     /// Remembers the tokens that made an answer, for when its text comes back in a history.
@@ -199,6 +210,27 @@ impl<'a> History<'a> {
             *first = system_messages;
         }
         History { messages, system_messages, turn_starts }
+    }
+
+    /// Of the places where a history may be cut, the first at which at least `turns` turns are dropped.
+    ///
+    /// They are where turns begin behind a whole number of pieces of the conversation, which are a quarter to
+    /// half of what would be kept; a power of two, so that they stay where they are while that
+    /// changes a little. The newest turn stays.
+    fn next_cut(&self, turns: usize) -> usize {
+        let mut before = 0;
+        let mut bytes_before = vec![0; self.messages.len() + 1];
+        for (index, message) in self.messages.iter().enumerate().skip(self.system_messages) {
+            before += message.content.len();
+            bytes_before[index + 1] = before;
+        }
+        let begins_at = |turn: usize| bytes_before[self.turn_starts[turn]];
+        let kept_bytes = before - begins_at(turns);
+        let piece_bits = (kept_bytes / 2).checked_ilog2().unwrap_or(0);
+        let is_cut =
+            |turn: &usize| begins_at(*turn) >> piece_bits > begins_at(*turn - 1) >> piece_bits;
+        let last = self.turn_starts.len() - 1;
+        (turns..last).find(is_cut).unwrap_or(last)
     }
 
     fn dropped_messages(&self, turns: usize) -> usize {
