@@ -10,9 +10,9 @@
 //! - `files`: the folder, its size, what a file looks like.
 //! - `thread`: the other end.
 //!
-//! Limits: [`DiskConfig::max_bytes`], then the least recently used blocks go; [`SAVING_BLOCKS`] on their
-//! way to the disk, then others stay unsaved until there is room; a block read ahead for each waiting
-//! sequence's next ones, [`LOADED_BLOCKS`] in all.
+//! Limits: [`DiskConfig::max_bytes`], then the least recently used blocks go; `SAVING_BLOCKS` on their
+//! way to the disk, then others stay unsaved until there is room; `LOADED_BLOCKS` read that the engine
+//! has not taken yet, then the thread waits.
 
 mod files;
 mod thread;
