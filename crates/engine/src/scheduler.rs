@@ -327,21 +327,22 @@ impl Scheduler {
     }
 
     /// Nothing more comes from disk for a sequence: from now on it can be admitted, and finds what has
-    /// come.
-    pub fn end_fetch(&mut self, id: SequenceId) {
+    /// come. Says how many blocks nobody leases any longer.
+    pub fn end_fetch(&mut self, id: SequenceId) -> usize {
         let Some(sequence) = self.waiting.iter_mut().find(|sequence| sequence.id == id) else {
-            return;
+            return 0;
         };
-        if let Some(lease) = sequence.fetched.take() {
-            let computed = lease.settled_tokens();
-            self.cache.release(lease, &sequence.tokens, computed);
-        }
+        let Some(lease) = sequence.fetched.take() else { return 0 };
+        let computed = lease.settled_tokens();
+        self.cache.release(lease, &sequence.tokens, computed)
     }
 
     /// Nothing comes from disk any more, for anybody.
     pub fn end_fetches(&mut self) {
         let ids: Vec<SequenceId> = self.waiting.iter().map(|sequence| sequence.id).collect();
-        ids.into_iter().for_each(|id| self.end_fetch(id));
+        for id in ids {
+            self.end_fetch(id);
+        }
     }
 
     /// Whether somebody waits for nothing but blocks from disk.
@@ -444,8 +445,8 @@ impl Scheduler {
     pub fn finish(&mut self, id: SequenceId) -> Ended {
         let is_it = |sequence: &Sequence| sequence.id == id;
         if let Some(index) = self.waiting.iter().position(is_it) {
-            self.end_fetch(id);
-            return Ended { tokens: self.waiting.remove(index).tokens, blocks_freed: 0 };
+            let blocks_freed = self.end_fetch(id);
+            return Ended { tokens: self.waiting.remove(index).tokens, blocks_freed };
         }
         if let Some(index) = self.returned.iter().position(is_it) {
             let sequence = self.returned.remove(index).expect("the index was just found");

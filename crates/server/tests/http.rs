@@ -180,6 +180,7 @@ async fn a_code_or_key_is_exchanged_for_a_cookie_that_opens_every_route() {
     let host = "Host: chat.example\r\n";
     let address = server.address;
     assert_eq!(get(address, "/api/info", host).await.status, 401);
+    assert_eq!(get(address, "/metrics", host).await.status, 401);
     let code = json!({ "code": server.sessions.make_code(Right::Administer) }).to_string();
     for secret in [code.as_str(), r#"{"key": "the-key"}"#] {
         let opened = post(address, "/talk/api/session", host, secret).await;

@@ -20,6 +20,67 @@ fn the_embedded_model_answers() {
 }
 
 #[test]
+fn a_conversation_is_found_again_after_a_restart_and_metrics_tell() {
+    let home = tempfile::tempdir().expect("a temporary folder can be made");
+    let folder = home.path().join("kv");
+    let folder = folder.to_str().expect("the path is text");
+    let prompt =
+        "You are banter, a small model that talks about itself, about numbers and about code.";
+    let arguments = ["--kv-disk", folder, "--kv-disk-size", "64MiB", "--system-prompt", prompt];
+    let question = r#"{"message": "What is 17 times 23?", "temperature": 0, "max_tokens": 40}"#;
+    let answer = |server: &Server| {
+        let mut socket = server.connect();
+        send(&mut socket, question);
+        read_answer(&mut socket).concat()
+    };
+    let mut server = Server::start(&arguments);
+    let first = answer(&server);
+    assert_eq!(server.metric("banter_prompt_tokens_total{source=\"reused\"}"), 0.0);
+    let computed = server.metric("banter_prompt_tokens_total{source=\"computed\"}");
+    assert!(computed > 20.0, "{computed}");
+    assert_eq!(answer(&server), first);
+    let reused = server.metric("banter_prompt_tokens_total{source=\"reused\"}");
+    assert!(
+        reused + 16.0 >= computed,
+        "{reused} of {computed}: the last block holds an answer too"
+    );
+    assert!(server.metric("banter_steps_total") > 2.0);
+    assert!(server.metric("banter_gap_seconds_count") > 0.0);
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().code(), Some(0));
+
+    let server = Server::start(&arguments);
+    while server.metric("banter_cache_blocks{state=\"disk\"}") == 0.0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(answer(&server), first);
+    assert!(server.metric("banter_fetched_blocks_total") > 1.0);
+    assert!(server.metric("banter_prompt_tokens_total{source=\"reused\"}") >= 16.0);
+}
+
+#[test]
+fn a_disk_size_without_a_disk_is_refused() {
+    let (status, message) = run_to_end(&mut banter(&["serve", "--kv-disk-size", "1GiB"]));
+    assert_eq!(status, 2);
+    assert!(
+        message.contains("--kv-disk-size (command line): expected --kv-disk beside it"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_system_prompt_that_leaves_no_room_is_refused_with_the_numbers() {
+    let prompt = "word ".repeat(3_000);
+    let arguments = ["serve", "--port", "0", "--system-prompt", &prompt];
+    let (status, message) = run_to_end(&mut banter(&arguments));
+    assert_eq!(status, 2);
+    assert!(
+        message.contains("--system-prompt (command line): system prompt: expected at most"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_low_limit_of_descriptors_is_raised() {
     let binary = env!("CARGO_BIN_EXE_banter");
     let mut command = without_settings(Command::new("sh"));

@@ -54,6 +54,20 @@ impl Server {
 
     /// One HTTP request from this machine: its status and its JSON, if it has one.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
+        let (status, body) = self.request(method, path, body);
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
+    /// A number of `/metrics`, by its name and labels.
+    pub fn metric(&self, series: &str) -> f64 {
+        let (status, text) = self.request("GET", "/metrics", "");
+        assert_eq!(status, 200, "{text}");
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let number = line.and_then(|number| number.parse().ok());
+        number.unwrap_or_else(|| panic!("no {series} in {text}"))
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
         stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
         let (port, length) = (self.port, body.len());
@@ -67,7 +81,7 @@ impl Server {
         stream.read_to_string(&mut response).expect("it answers");
         let (head, body) = response.split_once("\r\n\r\n").expect("a response");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        (status.expect("a status"), serde_json::from_str(body).unwrap_or_default())
+        (status.expect("a status"), body.to_owned())
     }
 
     pub fn signal(&self, signal: libc::c_int) {

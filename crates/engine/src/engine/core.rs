@@ -17,7 +17,9 @@ use crate::StopFlag;
 use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
 use crate::sampler::{SampleScratch, TokenRows};
-use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
+use crate::scheduler::{
+    MIN_PROMPT_ROWS, NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId,
+};
 use crate::speculation::most_worthwhile;
 use crate::structure::{Guide, StructureError, TokenMask};
 use crate::text::{Text, TokenId};
@@ -162,7 +164,12 @@ impl Core {
         let answers_wait = self.scheduler.answering().next().is_some();
         self.guess();
         let company = if answers_wait { Company::Answers } else { Company::Prompts };
-        self.scheduler.plan(self.pace.prompt_rows(company), &mut self.plan);
+        let prompt_rows = self.pace.prompt_rows(company);
+        self.scheduler.plan(prompt_rows, &mut self.plan);
+        let has_prompts = self.plan.iter().any(|span| !span.is_of_answer());
+        if company == Company::Answers && has_prompts && prompt_rows < MIN_PROMPT_ROWS {
+            self.status.add_slow_step();
+        }
         self.publish();
     }
 
@@ -251,6 +258,9 @@ impl Core {
         let guesses = &self.scheduler.input(span).tokens[span.rows - span.sampled + 1..];
         let first_position = span.first_position + span.rows - guesses.len();
         let vocabulary_rows = logits.len() / span.sampled;
+        if let Some(before) = answer.last_token_at() {
+            self.status.add_gap(now.saturating_duration_since(before));
+        }
         self.chosen.clear();
         let mut end = None;
         for (index, logits) in logits.chunks_exact_mut(vocabulary_rows).enumerate() {

@@ -82,7 +82,9 @@ impl Core {
                     copied += 1;
                     self.take_loaded(SequenceId(fetch), &block, compute);
                 }
-                Reply::FetchEnded { fetch } => self.scheduler.end_fetch(SequenceId(fetch)),
+                Reply::FetchEnded { fetch } => {
+                    self.scheduler.end_fetch(SequenceId(fetch));
+                }
                 Reply::Opened { .. } | Reply::Saved { .. } | Reply::Removed(_) => {
                     let blocks = self.disk.as_ref().map_or(0, Disk::blocks);
                     self.status.set_disk_blocks(blocks);
@@ -99,7 +101,9 @@ impl Core {
                 self.status.add_fetched_block();
             }
             // Blocks after this one would have no beginning.
-            _ => self.scheduler.end_fetch(id),
+            _ => {
+                self.scheduler.end_fetch(id);
+            }
         }
     }
 

@@ -49,7 +49,7 @@ pub use generation::{
 };
 pub use machine::available_memory_bytes;
 pub use memory::MemoryError;
-pub use status::{Counters, Heartbeat, LONGEST_SILENCE};
+pub use status::{Counters, GAP_BOUNDS, Heartbeat, LONGEST_SILENCE};
 pub(crate) use step_costs::StepCosts;
 
 use self::answer::NewAnswer;

@@ -50,6 +50,12 @@ pub struct Counters {
     pub drafts_used: u64,
     /// Those of them that no longer fit what was typed.
     pub drafts_wasted: u64,
+    /// Pauses between two words of an answer, in all: up to each of [`GAP_BOUNDS`], and longer ones.
+    pub gaps: [u64; GAP_BOUNDS.len() + 1],
+    /// How long they were together.
+    pub gap_sum: Duration,
+    /// Steps in which the rows that a prompt always has took longer than answers may stand still.
+    pub slow_steps: u64,
     /// Blocks that are on disk.
     pub disk_blocks: usize,
     /// Blocks that came from there, in all.
@@ -63,6 +69,17 @@ pub struct Counters {
     /// Time they took to sample, to turn tokens into text and to tell.
     pub delivering: Duration,
 }
+
+/// How pauses between two words are told apart.
+pub const GAP_BOUNDS: [Duration; 7] = [
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1_600),
+];
 
 /// Where the time of a step went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +113,9 @@ pub struct Status {
     errands: AtomicUsize,
     /// Raised to end the step of a draft.
     draft_stop: Mutex<StopFlag>,
+    gaps: [AtomicU64; GAP_BOUNDS.len() + 1],
+    gap_sum_ns: AtomicU64,
+    slow_steps: AtomicU64,
     disk_blocks: AtomicUsize,
     fetched_blocks: AtomicU64,
     steps: AtomicU64,
@@ -160,6 +180,9 @@ impl Status {
             drafts_wasted: AtomicU64::new(0),
             errands: AtomicUsize::new(0),
             draft_stop: Mutex::new(StopFlag::new()),
+            gaps: Default::default(),
+            gap_sum_ns: AtomicU64::new(0),
+            slow_steps: AtomicU64::new(0),
             disk_blocks: AtomicUsize::new(0),
             fetched_blocks: AtomicU64::new(0),
             steps: AtomicU64::new(0),
@@ -241,16 +264,24 @@ impl Status {
         self.drafts_wasted.fetch_add(wasted as u64, Ordering::Relaxed);
     }
 
+    /// Adds a pause between two words.
+    pub fn add_gap(&self, gap: Duration) {
+        let place = GAP_BOUNDS.partition_point(|bound| *bound < gap);
+        self.gaps[place].fetch_add(1, Ordering::Relaxed);
+        add_time(&self.gap_sum_ns, gap);
+    }
+
+    /// Adds a step in which a prompt's least share was too much.
+    pub fn add_slow_step(&self) {
+        self.slow_steps.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Adds a step.
     pub fn add_step(&self, times: StepTimes) {
-        let add = |sum: &AtomicU64, time: Duration| {
-            let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-            sum.fetch_add(nanoseconds, Ordering::Relaxed);
-        };
         self.steps.fetch_add(1, Ordering::Relaxed);
-        add(&self.planning_ns, times.planning);
-        add(&self.computing_ns, times.computing);
-        add(&self.delivering_ns, times.delivering);
+        add_time(&self.planning_ns, times.planning);
+        add_time(&self.computing_ns, times.computing);
+        add_time(&self.delivering_ns, times.delivering);
     }
 
     /// The thread moves.
@@ -281,6 +312,9 @@ impl Status {
             drafted: self.drafted.load(Ordering::Relaxed),
             drafts_used: self.drafts_used.load(Ordering::Relaxed),
             drafts_wasted: self.drafts_wasted.load(Ordering::Relaxed),
+            gaps: self.gaps.each_ref().map(|gaps| gaps.load(Ordering::Relaxed)),
+            gap_sum: Duration::from_nanos(self.gap_sum_ns.load(Ordering::Relaxed)),
+            slow_steps: self.slow_steps.load(Ordering::Relaxed),
             disk_blocks: self.disk_blocks.load(Ordering::Relaxed),
             fetched_blocks: self.fetched_blocks.load(Ordering::Relaxed),
             steps: self.steps.load(Ordering::Relaxed),
@@ -294,6 +328,11 @@ impl Status {
         let elapsed = now.saturating_duration_since(self.started_at);
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+fn add_time(sum: &AtomicU64, time: Duration) {
+    let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    sum.fetch_add(nanoseconds, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::*;
+use crate::kv_cache::GivenBack;
 use crate::sampler::random::uniform;
 
 /// The seeds of a simulation: as many as usual, or those that `BANTER_SEEDS` names, as `1000..2000`.
@@ -54,7 +55,9 @@ fn new_sequence(id: u64, prompt_tokens: usize, max_tokens: usize) -> NewSequence
 }
 
 fn check_invariants(scheduler: &Scheduler) {
-    let leases: Vec<&Lease> = scheduler.running.iter().map(|running| &running.lease).collect();
+    let running = scheduler.running.iter().map(|running| &running.lease);
+    let fetched = scheduler.waiting.iter().filter_map(|sequence| sequence.fetched.as_ref());
+    let leases: Vec<&Lease> = running.chain(fetched).collect();
     scheduler.cache.check(&leases);
     for running in &scheduler.running {
         let blocks = running.lease.blocks();
@@ -105,7 +108,16 @@ struct Request {
     answered: usize,
 }
 
-/// Random arrivals, answers, stops between and within steps, and pressure on the cache.
+/// A disk that is as slow and as faulty as the dice say.
+#[derive(Default)]
+struct FakeDisk {
+    blocks: BTreeMap<BlockName, [TokenId; BLOCK_TOKENS]>,
+    /// Sequences that wait for blocks, and which.
+    fetches: Vec<(SequenceId, Vec<BlockName>)>,
+}
+
+/// Random arrivals, answers, guesses, drafts, stops between and within steps, pressure on the cache, and a
+/// disk with faults.
 struct Simulation {
     seed: u64,
     dice: Dice,
@@ -115,17 +127,21 @@ struct Simulation {
     ended: u64,
     preempted: usize,
     guesses_held: usize,
+    disk: FakeDisk,
+    chain: Chain,
+    fetched: usize,
 }
 
 impl Simulation {
     fn new(seed: u64) -> Simulation {
         let mut dice = Dice::new(seed);
-        let scheduler = Scheduler::new(SchedulerLimits {
+        let mut scheduler = Scheduler::new(SchedulerLimits {
             total_blocks: dice.between(8, 60),
             max_sequences: dice.between(1, 8),
             step_tokens: dice.between(8 + MIN_PROMPT_ROWS, 100),
             guessed_rows: dice.between(0, 20),
         });
+        scheduler.cache().set_disk(true);
         let open = BTreeMap::new();
         Simulation {
             seed,
@@ -136,6 +152,9 @@ impl Simulation {
             ended: 0,
             preempted: 0,
             guesses_held: 0,
+            disk: FakeDisk::default(),
+            chain: Chain::new([7; 32]),
+            fetched: 0,
         }
     }
 
@@ -156,6 +175,7 @@ impl Simulation {
             Ok(()) => {
                 let answer_tokens = self.dice.between(1, max_tokens);
                 self.open.insert(id, Request { answer_tokens, answered: 0 });
+                self.fetch(id);
             }
             Err(refused) => {
                 assert_eq!(refused.needed_blocks, needed);
@@ -193,6 +213,61 @@ impl Simulation {
         }
     }
 
+    /// Asks the disk for what it has of a sequence.
+    fn fetch(&mut self, id: SequenceId) {
+        let mut names = self.scheduler.begin_fetch(id, &self.chain);
+        let there = names.iter().take_while(|name| self.disk.blocks.contains_key(*name)).count();
+        names.truncate(there);
+        if names.is_empty() {
+            self.scheduler.end_fetch(id);
+        } else {
+            names.reverse();
+            self.disk.fetches.push((id, names));
+        }
+    }
+
+    /// Lets the disk bring some of what is awaited, or not, and keep some of what was given back.
+    fn use_disk(&mut self) {
+        let mut fetches = std::mem::take(&mut self.disk.fetches);
+        fetches.retain_mut(|(id, names)| {
+            for _ in 0..self.dice.between(0, 3) {
+                let name = names.pop().filter(|_| !self.dice.one_in(20));
+                let Some(mut tokens) = name.and_then(|name| self.disk.blocks.get(&name).copied())
+                else {
+                    self.scheduler.end_fetch(*id);
+                    return false;
+                };
+                if self.dice.one_in(30) {
+                    tokens[3] = TokenId(77);
+                }
+                match self.scheduler.fetched_block(*id, &tokens) {
+                    Some(_) => {
+                        self.scheduler.settle_fetched(*id);
+                        self.fetched += 1;
+                    }
+                    None => {
+                        self.scheduler.end_fetch(*id);
+                    }
+                }
+            }
+            true
+        });
+        self.disk.fetches = fetches;
+        for _ in 0..self.dice.between(0, 4) {
+            match self.scheduler.cache().next_given_back(&self.chain) {
+                Some(GivenBack::Unsaved(block)) => {
+                    self.disk.blocks.insert(block.name, block.tokens);
+                }
+                Some(GivenBack::Saved(_)) | None => {}
+            }
+        }
+        if self.dice.one_in(10) {
+            let lost = self.dice.below(self.disk.blocks.len().max(1));
+            let lost = self.disk.blocks.keys().nth(lost).copied();
+            lost.and_then(|name| self.disk.blocks.remove(&name));
+        }
+    }
+
     /// Computes some of a draft, which others may begin with.
     fn draft(&mut self) {
         let mut new = new_sequence(self.arrived, self.dice.between(1, 100), 1);
@@ -216,6 +291,7 @@ impl Simulation {
         if self.open.is_empty() && self.dice.one_in(2) {
             self.draft();
         }
+        self.use_disk();
         let mut admitted = Vec::new();
         self.scheduler.admit(&mut admitted);
         let running_before = self.scheduler.running().len();
@@ -225,7 +301,9 @@ impl Simulation {
         let mut plan = Vec::new();
         self.scheduler.plan(prompt_rows, &mut plan);
         self.preempted += running_before - self.scheduler.running().len();
-        assert_eq!(plan.is_empty(), self.open.is_empty(), "work stands still");
+        let waits = self.scheduler.is_fetching();
+        assert!(plan.is_empty() <= (self.open.is_empty() || waits), "work stands still");
+        assert!(!plan.is_empty() || self.scheduler.running().len() == 0, "work stands still");
         if !plan.is_empty() {
             check_plan(&self.scheduler, &plan, prompt_rows);
         }
@@ -281,7 +359,7 @@ impl Simulation {
             self.step();
         }
         // The oldest gets at least one row in each step and at most 600 tokens, so the work ends.
-        let enough_steps = self.open.len() * 600;
+        let enough_steps = self.open.len() * 700;
         for _ in 0..enough_steps {
             if self.open.is_empty() {
                 break;
@@ -293,7 +371,7 @@ impl Simulation {
 
 #[test]
 fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
-    let (mut arrived, mut preempted, mut guesses_held) = (0, 0, 0);
+    let (mut arrived, mut preempted, mut guesses_held, mut fetched) = (0, 0, 0, 0);
     for seed in seeds(200) {
         let outcome = std::panic::catch_unwind(|| {
             let mut simulation = Simulation::new(seed);
@@ -309,11 +387,13 @@ fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
         arrived += simulation.arrived;
         preempted += simulation.preempted;
         guesses_held += simulation.guesses_held;
+        fetched += simulation.fetched;
     }
     let count = seeds(200).count() as u64;
     assert!(arrived > 25 * count, "{arrived} arrivals");
     assert!(preempted as u64 > 2 * count, "{preempted} sequences gave up their blocks");
     assert!(guesses_held as u64 > 100 * count, "{guesses_held} guesses held");
+    assert!(fetched as u64 > 2 * count, "{fetched} blocks came from disk");
 }
 
 fn step(scheduler: &mut Scheduler, prompt_rows: usize) -> Vec<PlannedSpan> {

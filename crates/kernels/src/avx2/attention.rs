@@ -9,8 +9,34 @@ use super::math::{
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
 use crate::numbers::Number;
-use crate::strips::with_widths;
 use crate::{LANES, Lanes};
+
+/// The most queries whose sums fit into registers beside what they are multiplied by.
+const MOST: usize = 6;
+
+/// Positions whose values are in the first cache together: 16 KiB of 128 dims.
+const NEAR_POSITIONS: usize = 4 * BLOCK_TOKENS;
+
+/// Calls the kernel for strips of up to [`MOST`] queries, of widths as equal as can be, with the strip's
+/// width as its constant and its start as its last argument.
+macro_rules! with_even_widths {
+    ($width:expr, $kernel:ident ( $($argument:expr),* )) => {
+        let width = $width;
+        let (mut start, mut strips) = (0, width.div_ceil(MOST));
+        while start < width {
+            let strip = (width - start).div_ceil(strips);
+            match strip {
+                1 => $kernel::<1, _>($($argument),*, start),
+                2 => $kernel::<2, _>($($argument),*, start),
+                3 => $kernel::<3, _>($($argument),*, start),
+                4 => $kernel::<4, _>($($argument),*, start),
+                5 => $kernel::<5, _>($($argument),*, start),
+                _ => $kernel::<6, _>($($argument),*, start),
+            }
+            (start, strips) = (start + strip, strips - 1);
+        }
+    };
+}
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn scores<T: Number>(
@@ -18,7 +44,7 @@ pub(crate) fn scores<T: Number>(
     queries: &[f32],
     weights: &mut [PieceWeights],
 ) {
-    with_widths!(weights.len(), scores_of(blocks, queries, weights));
+    with_even_widths!(weights.len(), scores_of(blocks, queries, weights));
 }
 
 /// Scores of `QUERIES` queries, the first of which is `first`.
@@ -33,6 +59,16 @@ fn scores_of<const QUERIES: usize, T: Number>(
     let count = weights.len();
     for (index, block) in blocks.iter().enumerate() {
         let mut scores = [[_mm256_setzero_ps(); 2]; QUERIES];
+        // Blocks lie anywhere, so only we know what is read next: the keys of the block after this one, and
+        // when all scores are done the values of them all. Rows of a prompt, which are several strips, find
+        // them in a cache.
+        if count == QUERIES {
+            let next = blocks.get(index + 1).unwrap_or(block);
+            for (next_keys, values) in next.keys.iter().zip(block.values) {
+                _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(next_keys).cast());
+                _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(values).cast());
+            }
+        }
         for (keys, queries) in block.keys.iter().zip(queries.chunks_exact(count)) {
             let keys = [load_half(keys, 0), load_half(keys, 1)];
             let queries: &[f32; QUERIES] =
@@ -86,7 +122,7 @@ pub(crate) fn weigh<T: Number>(
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
 ) {
-    with_widths!(weights.len(), weigh_of(blocks, &positions, weights, sums));
+    with_even_widths!(weights.len(), weigh_of(blocks, &positions, weights, sums));
 }
 
 /// Sums of `QUERIES` queries, the first of which is `first`.
@@ -104,29 +140,36 @@ fn weigh_of<const QUERIES: usize, T: Number>(
     let sums: &mut [HeadValues; QUERIES] =
         sums[first..].first_chunk_mut().expect("sums for every query");
     let strips = blocks.first().map_or(0, |block| block.values.len() / BLOCK_TOKENS);
-    for strip in 0..strips {
-        let mut totals = [[_mm256_setzero_ps(); 2]; QUERIES];
-        for query in 0..QUERIES {
-            let lanes: &[Lanes] = sums[query].as_chunks().0;
-            let [low, high] = halves(&lanes[strip]);
-            totals[query] = [load(low), load(high)];
-        }
-        for position in positions.clone() {
-            let block = &blocks[position / BLOCK_TOKENS];
-            let values = &block.values[position % BLOCK_TOKENS * strips + strip];
-            let values = [load_half(values, 0), load_half(values, 1)];
+    // A few blocks after another: their values stay in the first cache for all strips of dims, while a strip
+    // of all positions, 256 bytes apart, would not fit into the quarter of its sets that it falls into.
+    let mut start = positions.start;
+    while start < positions.end {
+        let end = positions.end.min((start / NEAR_POSITIONS + 1) * NEAR_POSITIONS);
+        for strip in 0..strips {
+            let mut totals = [[_mm256_setzero_ps(); 2]; QUERIES];
             for query in 0..QUERIES {
-                let weight = _mm256_set1_ps(weights[query][position]);
-                totals[query][0] = _mm256_fmadd_ps(weight, values[0], totals[query][0]);
-                totals[query][1] = _mm256_fmadd_ps(weight, values[1], totals[query][1]);
+                let lanes: &[Lanes] = sums[query].as_chunks().0;
+                let [low, high] = halves(&lanes[strip]);
+                totals[query] = [load(low), load(high)];
+            }
+            for position in start..end {
+                let block = &blocks[position / BLOCK_TOKENS];
+                let values = &block.values[position % BLOCK_TOKENS * strips + strip];
+                let values = [load_half(values, 0), load_half(values, 1)];
+                for query in 0..QUERIES {
+                    let weight = _mm256_set1_ps(weights[query][position]);
+                    totals[query][0] = _mm256_fmadd_ps(weight, values[0], totals[query][0]);
+                    totals[query][1] = _mm256_fmadd_ps(weight, values[1], totals[query][1]);
+                }
+            }
+            for query in 0..QUERIES {
+                let lanes: &mut [Lanes] = sums[query].as_chunks_mut().0;
+                let [low, high] = halves_mut(&mut lanes[strip]);
+                store(low, totals[query][0]);
+                store(high, totals[query][1]);
             }
         }
-        for query in 0..QUERIES {
-            let lanes: &mut [Lanes] = sums[query].as_chunks_mut().0;
-            let [low, high] = halves_mut(&mut lanes[strip]);
-            store(low, totals[query][0]);
-            store(high, totals[query][1]);
-        }
+        start = end;
     }
 }
 

@@ -1,6 +1,9 @@
 //! The engine in this process.
 
-use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
+use super::{
+    Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health, Metric,
+    metrics,
+};
 use crate::access::Owner;
 use banter_engine::engine::{self, Engine, GenerateRequest, Refusal, Submit};
 use banter_engine::kv_cache::Tenant;
@@ -85,6 +88,10 @@ impl Backend for EngineBackend {
 
     fn health(&self) -> Health {
         if self.engine.heartbeat().is_alive { Health::Ready } else { Health::Stalled }
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics::of_engine(&self.engine.counters())
     }
 
     fn generate(

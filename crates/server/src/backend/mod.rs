@@ -4,11 +4,13 @@
 //! that someone else runs, [`ScriptedBackend`] plays a script for tests and for work on the page.
 
 mod engine;
+mod metrics;
 mod remote;
 mod scripted;
 mod slot;
 
 pub use engine::EngineBackend;
+pub use metrics::{Metric, MetricKind};
 pub use remote::{Probing, RemoteBackend};
 pub use scripted::{ScriptedBackend, ScriptedCounters};
 pub use slot::{BackendSlot, Readiness};
@@ -27,6 +29,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether answers are being made, or could be.
     fn health(&self) -> Health;
+
+    /// What it counts; nothing if somebody else counts it.
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
 
     /// Starts an answer.
     ///

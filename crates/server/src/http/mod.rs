@@ -6,6 +6,7 @@ mod api;
 mod assets;
 mod error;
 mod headers;
+mod metrics;
 mod models;
 mod upgrade;
 
@@ -57,6 +58,7 @@ impl Routes {
             .route("/ws", get(upgrade::websocket))
             .route("/health", get(api::health))
             .route("/ready", get(api::ready))
+            .route("/metrics", get(metrics::metrics))
             .route("/tokenize", post(api::tokenize))
             .route("/api/info", get(api::info))
             .route("/api/session", post(api::session))
@@ -173,7 +175,7 @@ fn door(method: &Method, path: &str) -> Door {
         "/ws" => Door::Socket,
         // Browsers ask for permission without credentials.
         _ if method == Method::OPTIONS => Door::Open,
-        "/tokenize" | "/api/info" | "/api/models" => Door::Keyed,
+        "/tokenize" | "/metrics" | "/api/info" | "/api/models" => Door::Keyed,
         _ if path.starts_with("/api/models/") => Door::Admin,
         _ => Door::Open,
     }

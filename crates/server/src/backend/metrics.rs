@@ -1,0 +1,101 @@
+//! What a backend counts, and what our engine's counters are called.
+
+use banter_engine::engine::{Counters, GAP_BOUNDS};
+
+/// One number of a backend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// What it is called; those of one name follow each other.
+    pub name: &'static str,
+    /// A sentence about all of that name.
+    pub help: &'static str,
+    /// How it moves.
+    pub kind: MetricKind,
+    /// What tells it from others of its name, as `{part="planning"}` and with a suffix before it where a
+    /// histogram needs one; empty if it is alone.
+    pub labels: String,
+    /// The number.
+    pub value: f64,
+}
+
+/// How a number moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Up.
+    Counter,
+    /// Up and down.
+    Gauge,
+    /// How many there were of each size.
+    Histogram,
+}
+
+/// The counters of our engine.
+pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
+    use MetricKind::{Counter, Gauge};
+    let one = |kind, name, help, value: f64| {
+        vec![Metric { name, help, kind, labels: String::new(), value }]
+    };
+    let several = |kind, name, help, label: &str, values: &[(&str, f64)]| {
+        let metric = |&(is, value): &(&str, f64)| {
+            let labels = format!("{{{label}=\"{is}\"}}");
+            Metric { name, help, kind, labels, value }
+        };
+        values.iter().map(metric).collect::<Vec<Metric>>()
+    };
+    let count = |number: u64| number as f64;
+    let blocks = [
+        ("free", counters.free_blocks as f64),
+        ("used", (counters.total_blocks - counters.free_blocks) as f64),
+        ("disk", counters.disk_blocks as f64),
+    ];
+    let sequences = [("running", counters.running as f64), ("waiting", counters.waiting as f64)];
+    let prompt_tokens =
+        [("computed", count(counters.prompt_tokens)), ("reused", count(counters.cached_tokens))];
+    let guesses = [
+        ("held", count(counters.guesses_held)),
+        ("wrong", count(counters.guesses - counters.guesses_held)),
+    ];
+    let drafted = [
+        ("computed", count(counters.drafted)),
+        ("used", count(counters.drafts_used)),
+        ("wasted", count(counters.drafts_wasted)),
+    ];
+    let seconds = [
+        ("planning", counters.planning.as_secs_f64()),
+        ("computing", counters.computing.as_secs_f64()),
+        ("delivering", counters.delivering.as_secs_f64()),
+    ];
+    [
+        several(Gauge, "banter_sequences", "Answers being computed, and requests not admitted yet.", "state", &sequences),
+        several(Gauge, "banter_cache_blocks", "Blocks of 16 tokens' keys and values: leased by nobody, leased, and on disk.", "state", &blocks),
+        several(Counter, "banter_prompt_tokens_total", "Tokens of prompts that were computed, and that were found computed.", "source", &prompt_tokens),
+        one(Counter, "banter_fetched_blocks_total", "Blocks that came from disk.", count(counters.fetched_blocks)),
+        several(Counter, "banter_guesses_total", "Tokens guessed and computed, by what became of them.", "outcome", &guesses),
+        several(Counter, "banter_drafted_tokens_total", "Tokens computed while somebody typed, those a request then began with, and those that no longer fit.", "outcome", &drafted),
+        one(Counter, "banter_steps_total", "Steps of the engine.", count(counters.steps)),
+        several(Counter, "banter_step_seconds_total", "Time of steps.", "part", &seconds),
+        one(Counter, "banter_slow_steps_total", "Steps in which a prompt's least share took longer than --max-gap-ms allows.", count(counters.slow_steps)),
+        gaps(counters),
+    ]
+    .concat()
+}
+
+/// Pauses between two words of an answer.
+fn gaps(counters: &Counters) -> Vec<Metric> {
+    let help = "Pauses between two words of an answer.";
+    let metric =
+        |name, labels, value| Metric { name, help, kind: MetricKind::Histogram, labels, value };
+    let name = "banter_gap_seconds";
+    let mut below = 0;
+    let mut metrics = Vec::new();
+    for (bound, gaps) in GAP_BOUNDS.iter().zip(counters.gaps) {
+        below += gaps;
+        let labels = format!("_bucket{{le=\"{}\"}}", bound.as_secs_f64());
+        metrics.push(metric(name, labels, below as f64));
+    }
+    let all: u64 = counters.gaps.iter().sum();
+    metrics.push(metric(name, "_bucket{le=\"+Inf\"}".to_owned(), all as f64));
+    metrics.push(metric(name, "_sum".to_owned(), counters.gap_sum.as_secs_f64()));
+    metrics.push(metric(name, "_count".to_owned(), all as f64));
+    metrics
+}

@@ -1,0 +1,64 @@
+//! `GET /metrics`: figures of the backend, in the text format of Prometheus.
+
+use super::error::ApiError;
+use crate::backend::{Metric, MetricKind, Readiness};
+use crate::shared::Shared;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, Response, header};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Version 0.0.4 of the format, which every collector reads.
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
+
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, ApiError> {
+    let metrics = match shared.slot.readiness() {
+        Readiness::Loaded(backend) => backend.metrics(),
+        Readiness::Loading(_) | Readiness::Unreachable(_) => Vec::new(),
+    };
+    let mut response = Response::new(Body::from(text(&metrics)));
+    response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    Ok(response)
+}
+
+/// Series of one name follow each other, below their one description.
+fn text(metrics: &[Metric]) -> String {
+    let mut text = String::new();
+    let mut described = "";
+    for metric in metrics {
+        let Metric { name, help, kind, labels, value } = metric;
+        if described != *name {
+            described = name;
+            let kind = match kind {
+                MetricKind::Counter => "counter",
+                MetricKind::Gauge => "gauge",
+                MetricKind::Histogram => "histogram",
+            };
+            writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a string");
+        }
+        writeln!(text, "{name}{labels} {value}").expect("a string");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_described_once() {
+        let metric = |name, labels: &str, value| Metric {
+            name,
+            help: "What it is.",
+            kind: MetricKind::Counter,
+            labels: labels.to_owned(),
+            value,
+        };
+        let metrics =
+            [metric("a", "{is=\"x\"}", 1.0), metric("a", "{is=\"y\"}", 2.5), metric("b", "", 0.0)];
+        let expected = "# HELP a What it is.\n# TYPE a counter\na{is=\"x\"} 1\na{is=\"y\"} 2.5\n\
+            # HELP b What it is.\n# TYPE b counter\nb 0\n";
+        assert_eq!(text(&metrics), expected);
+    }
+}
