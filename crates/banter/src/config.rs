@@ -31,6 +31,8 @@ pub const DEFAULT_PORT: u16 = 7860;
 pub struct Config {
     /// What to load; `None` is the demo model inside the binary.
     pub model: Option<ModelChoice>,
+    /// What guesses for it.
+    pub draft_model: Option<ModelChoice>,
     /// The engine that is to compute in place of our own.
     pub remote: Option<RemoteOptions>,
     /// Whether a model that is not here yet is pulled without asking.
@@ -156,7 +158,8 @@ impl Config {
     /// Errors: the first option whose value is wrong, with its source, what was expected and found.
     pub fn check(options: &Options) -> Result<Config, OptionError> {
         let config = Config {
-            model: model(options)?,
+            model: model(options, "model")?,
+            draft_model: draft_model(options)?,
             remote: remote(options)?,
             yes: switch(options, "yes")?,
             models_dir: models_dir(options)?,
@@ -190,19 +193,29 @@ impl Config {
 }
 
 /// A name, unless something of that name lies on the disk.
-fn model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
-    let Some(path) = path(options, "model")? else { return Ok(None) };
+/// A model: what is there is a path, anything else may be a name.
+fn model(options: &Options, option: &str) -> Result<Option<ModelChoice>, OptionError> {
+    let Some(path) = path(options, option)? else { return Ok(None) };
     let text = path.to_string_lossy();
     if !ModelName::is_meant_by(&text) || path.exists() {
         return Ok(Some(ModelChoice::Path(path)));
     }
-    let place = options.get("model").map(Given::place).unwrap_or_default();
+    let place = options.get(option).map(Given::place).unwrap_or_default();
     let name = ModelName::parse(&text);
     name.map(ModelChoice::Name).map(Some).map_err(|error| OptionError(format!("{place}: {error}")))
 }
 
+fn draft_model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
+    let chosen = model(options, "draft-model")?;
+    if let (Some(_), true) = (&chosen, switch(options, "no-speculation")?) {
+        let place = options.get("draft-model").map(Given::place).unwrap_or_default();
+        return Err(OptionError(format!("{place}: has no meaning beside --no-speculation")));
+    }
+    Ok(chosen)
+}
+
 /// What has no meaning where another engine computes.
-const OF_OUR_ENGINE: [&str; 15] = [
+const OF_OUR_ENGINE: [&str; 16] = [
     "model",
     "yes",
     "max-models-disk",
@@ -217,6 +230,7 @@ const OF_OUR_ENGINE: [&str; 15] = [
     "max-sequences",
     "queue-limit",
     "max-gap-ms",
+    "draft-model",
     "no-speculation",
 ];
 

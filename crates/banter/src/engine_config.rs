@@ -3,8 +3,10 @@
 use banter_engine::Isa;
 use banter_engine::engine::EngineConfig;
 use banter_engine::model_file::ModelSource;
+use banter_remote::store::Store;
 
-use crate::config::Config;
+use crate::config::{Config, ModelChoice};
+use crate::invocation;
 use crate::options::OptionError;
 
 /// What the options mean to the engine, for a model at `source`.
@@ -25,8 +27,29 @@ pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<Eng
         max_sequences: options.max_sequences,
         queue_timeout: options.queue_timeout,
         max_gap: options.max_gap,
+        draft_model: draft_model(config)?,
         speculation: options.speculation,
         system_prompt: config.system_prompt.clone(),
         ..EngineConfig::new(source)
     })
+}
+
+/// Where the draft model is.
+///
+/// Errors: it has a name under which nothing was pulled.
+fn draft_model(config: &Config) -> anyhow::Result<Option<ModelSource>> {
+    let name = match &config.draft_model {
+        None => return Ok(None),
+        Some(ModelChoice::Path(path)) => return Ok(Some(ModelSource::Path(path.clone()))),
+        Some(ModelChoice::Name(name)) => name,
+    };
+    match Store::new(config.models_dir.clone()).find(name)? {
+        Some(installed) => Ok(Some(ModelSource::Path(installed.path))),
+        None => {
+            let place = config.places.get("draft-model").map_or("--draft-model", String::as_str);
+            let command = invocation::pull_command(&name.to_string());
+            let message = format!("{place}: {name} is not here yet; pull it with `{command}`");
+            Err(OptionError(message).into())
+        }
+    }
 }

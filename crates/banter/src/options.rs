@@ -141,6 +141,11 @@ pub const SERVE: &[OptionRow] = &[
         "Longest pause between two words because of others' prompts [default: 200]",
     ),
     row(
+        "draft-model",
+        Takes::One("MODEL"),
+        "Smaller model of the same family that guesses what the model will say; answers are the same [default: none]",
+    ),
+    row(
         "no-speculation",
         Takes::Nothing,
         "Compute one token of an answer at a time, never guess several",

@@ -99,6 +99,17 @@ pub struct SpanInput<'a> {
     pub tokens: &'a [TokenId],
 }
 
+/// What a draft model needs to guess what follows a sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct DraftInput<'a> {
+    /// Blocks of the sequence, from position 0, with room for guesses.
+    pub blocks: &'a [BlockId],
+    /// All its tokens.
+    pub tokens: &'a [TokenId],
+    /// How many of them the model has computed, from the first on; never all.
+    pub known: usize,
+}
+
 /// What a finished sequence leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -266,24 +277,45 @@ impl Scheduler {
         self.grow_or_give_up();
     }
 
-    /// Lets the next step compute guesses of the tokens behind a sequence's last one, which must be all
-    /// that is missing of it; says how many, which may be fewer than there are.
-    pub fn try_guesses(&mut self, id: SequenceId, guesses: &[TokenId]) -> usize {
+    /// What a draft model needs to guess what follows a sequence that lacks just one token.
+    pub fn draft_input(&self, id: SequenceId) -> DraftInput<'_> {
+        let Running { sequence, lease, .. } = &self.running[self.index_of(id)];
+        let (blocks, known) = (lease.blocks(), lease.known_to_model());
+        DraftInput { blocks, tokens: &sequence.tokens, known }
+    }
+
+    /// Takes note that a draft model has computed the first `tokens` tokens of a sequence and of guesses
+    /// behind it.
+    pub fn set_known_to_model(&mut self, id: SequenceId, tokens: usize) {
+        let index = self.index_of(id);
+        self.cache.know_to_model(&mut self.running[index].lease, tokens);
+    }
+
+    /// How many of `wanted` guesses behind a sequence's last token may be tried, with blocks for them.
+    pub fn room_for_guesses(&mut self, id: SequenceId, wanted: usize) -> usize {
         let tried: usize = self.running.iter().map(Running::guesses).sum();
         let rows = self.running.len() + MIN_PROMPT_ROWS;
         let room = self.limits.guessed_rows.min(self.limits.step_tokens - rows) - tried;
         let index = self.index_of(id);
+        let Running { sequence, lease, .. } = &mut self.running[index];
+        // Each guess that holds is a token, and one more is chosen behind the last.
+        let useful = sequence.longest - sequence.tokens.len() - 1;
+        let count = wanted.min(room).min(useful);
+        match self.cache.grow(lease, blocks_for(sequence.tokens.len() + count)) {
+            Ok(()) => count,
+            Err(_) => count.min(lease.blocks().len() * BLOCK_TOKENS - sequence.tokens.len()),
+        }
+    }
+
+    /// Lets the next step compute guesses of the tokens behind a sequence's last one, which must be all
+    /// that is missing of it; says how many, which may be fewer than there are.
+    pub fn try_guesses(&mut self, id: SequenceId, guesses: &[TokenId]) -> usize {
+        let count = self.room_for_guesses(id, guesses.len());
+        let index = self.index_of(id);
         let running = &mut self.running[index];
         assert!(running.missing() == 1 && running.tried.is_empty(), "{id:?} is guessed once");
-        let tokens = &running.sequence.tokens;
-        // Each guess that holds is a token, and one more is chosen behind the last.
-        let useful = running.sequence.longest - tokens.len() - 1;
-        let mut count = guesses.len().min(room).min(useful);
-        if self.cache.grow(&mut running.lease, blocks_for(tokens.len() + count)).is_err() {
-            count = count.min(running.lease.blocks().len() * BLOCK_TOKENS - tokens.len());
-        }
         if count > 0 {
-            running.tried.extend(tokens.last());
+            running.tried.extend(running.sequence.tokens.last());
             running.tried.extend_from_slice(&guesses[..count]);
         }
         count
@@ -435,6 +467,7 @@ impl Scheduler {
         *computed += if span.is_of_answer() { 1 + held.len() } else { span.rows };
         tried.clear();
         sequence.tokens.extend_from_slice(chosen);
+        lease.forget_of_model(*computed);
         self.cache.settle(lease, &sequence.tokens, *computed);
     }
 

@@ -630,3 +630,48 @@ fn a_conversation_goes_on_after_the_engine_was_closed() {
     }
     assert_eq!(answer(&engine, seeded(100, 20, 3)).finished.usage.cached_tokens, 0);
 }
+
+#[test]
+fn answers_are_the_same_with_and_without_a_draft_model() {
+    let model = made(quick_shape());
+    let small = made(ModelConfig { layers: 1, ..quick_shape() });
+    let answers = |draft: Option<&MadeModel>| {
+        let engine = open_made(&model, |config| {
+            config.draft_model = draft.map(|draft| ModelSource::Path(draft.path.clone()));
+        });
+        let engine = engine.expect("the model opens");
+        let requests = (0..6).map(|seed| match seed {
+            0..3 => ask(20 + seed, 100),
+            _ => seeded(20, 60, seed as u64),
+        });
+        let generations: Vec<Generation> =
+            requests.map(|request| accepted(engine.submit(request))).collect();
+        let texts: Vec<String> =
+            generations.into_iter().map(|generation| read(generation).text).collect();
+        assert_all_free(engine.counters());
+        (texts, engine.counters())
+    };
+    let (plain, _) = answers(None);
+    let (itself, counters) = answers(Some(&model));
+    assert!(counters.guesses_held > 20, "it knows what it will say: {counters:?}");
+    assert!(plain == itself);
+    let (guessed, counters) = answers(Some(&small));
+    assert!(counters.guesses > 0, "{counters:?}");
+    assert!(plain == guessed);
+}
+
+#[test]
+fn a_draft_model_of_other_tokens_or_a_shorter_context_is_refused() {
+    let model = made(quick_shape());
+    let refused = |draft: ModelConfig| {
+        let draft = made(draft);
+        let opened = open_made(&model, |config| {
+            config.draft_model = Some(ModelSource::Path(draft.path.clone()));
+        });
+        opened.expect_err("it does not fit").to_string()
+    };
+    let fewer = refused(ModelConfig { vocabulary_rows: 590, ..quick_shape() });
+    assert!(fewer.starts_with("draft model: expected the tokens of the model"), "{fewer}");
+    let shorter = refused(ModelConfig { trained_context: 1_024, ..quick_shape() });
+    assert_eq!(shorter, "draft model: expected one trained on 2048 tokens, found 1024");
+}

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
-use banter_engine::engine::{Engine, Forecast, MemoryError, OpenError, available_memory_bytes};
+use banter_engine::engine::{
+    Engine, EngineConfig, Forecast, MemoryError, OpenError, available_memory_bytes,
+};
 use banter_engine::model_file::ModelSource;
 use banter_protocol::http::{ModelEntry, ModelPlace};
 use banter_remote::PullError;
@@ -14,7 +16,7 @@ use banter_remote::hub::{KNOWN, KnownModel, is_open_licence};
 use banter_remote::store::{HalfThere, Installed, Store};
 use banter_server::backend::{Backend, EngineBackend};
 use banter_server::models::{Library, PullFailure, Wanted};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Chosen;
 use super::pull::{Found, Prepared, prepare};
@@ -59,8 +61,15 @@ impl LocalLibrary {
     ) -> anyhow::Result<(Engine, bool)> {
         let is_demo = matches!(chosen.source, ModelSource::Embedded { .. });
         let engine_config = engine_config(&self.config, chosen.source.clone())?;
-        let open = Engine::open(engine_config, &mut |loading| progress(loading.fraction));
-        let engine = open.map_err(|error| self.named(error))?;
+        let mut open = |config| Engine::open(config, &mut |loading| progress(loading.fraction));
+        let engine = match open(engine_config.clone()) {
+            Err(OpenError::DraftTokens { .. }) if chosen.name != self.start.name => {
+                warn!(model = chosen.name, "the draft model has other tokens and does not guess");
+                open(EngineConfig { draft_model: None, ..engine_config })
+            }
+            opened => opened,
+        };
+        let engine = engine.map_err(|error| self.named(error))?;
         let loaded = engine.info();
         info!(
             model = chosen.name,
@@ -78,6 +87,7 @@ impl LocalLibrary {
         let name = match &error {
             OpenError::ContextTooLong { .. } => "ctx",
             OpenError::SystemPromptTooLong { .. } => "system-prompt",
+            OpenError::DraftTokens { .. } | OpenError::DraftContext { .. } => "draft-model",
             OpenError::Memory(MemoryError::CacheTooSmall { .. }) => "kv-memory",
             _ => return error.into(),
         };

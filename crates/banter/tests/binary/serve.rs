@@ -59,6 +59,33 @@ fn a_conversation_is_found_again_after_a_restart_and_metrics_tell() {
 }
 
 #[test]
+fn a_draft_model_guesses_and_changes_no_word() {
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/banter-demo.gguf");
+    let question = r#"{"message": "How do I read a file in Python?", "seed": 7, "max_tokens": 80}"#;
+    let answer = |arguments: &[&str]| {
+        let server = Server::start(&[&["--model", demo], arguments].concat());
+        let mut socket = server.connect();
+        send(&mut socket, question);
+        let text = read_answer(&mut socket).concat();
+        (text, server.metric("banter_guesses_total{outcome=\"held\"}"))
+    };
+    let (plain, held) = answer(&["--no-speculation"]);
+    assert_eq!(held, 0.0);
+    // It draws as the model itself does, so every guess that is tried holds.
+    let (guessed, _) = answer(&["--draft-model", demo]);
+    assert_eq!(guessed, plain);
+    assert_eq!(answer(&[]).0, plain);
+
+    let arguments = ["serve", "--port", "0", "--draft-model", "qwen2.5:0.5b"];
+    let (status, message) = run_to_end(&mut banter(&arguments));
+    assert_eq!(status, 2);
+    assert!(
+        message.contains("--draft-model (command line): qwen2.5:0.5b is not here yet"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_disk_size_without_a_disk_is_refused() {
     let (status, message) = run_to_end(&mut banter(&["serve", "--kv-disk-size", "1GiB"]));
     assert_eq!(status, 2);

@@ -116,6 +116,33 @@ impl Answer {
         (self.guesser.chance(), guesses)
     }
 
+    /// Whether a draft model should guess: nothing better is at hand, and any token may come.
+    pub fn wants_model(&self) -> bool {
+        self.guide.is_none() && self.guesser.is_unsure()
+    }
+
+    /// How likely a guess of the draft model holds if those before it did.
+    pub fn chance_of_drafted(&self) -> f64 {
+        self.guesser.chance_of_drafted()
+    }
+
+    /// The guesses at hand are the draft model's.
+    pub fn take_drafted(&mut self) {
+        self.guesser.take_drafted();
+    }
+
+    /// Draws a token from a draft model's logits as it would from the model's own; none if they allow no
+    /// choice.
+    pub fn draw(
+        &self,
+        logits: &mut [f32],
+        position: usize,
+        rows: &TokenRows,
+        scratch: &mut SampleScratch,
+    ) -> Option<TokenId> {
+        self.sampler.sample(logits, position, rows, None, scratch).ok()
+    }
+
     /// Learns what became of guesses.
     pub fn learn(&mut self, tried: usize, held: usize) {
         self.guesser.learn(tried, held);

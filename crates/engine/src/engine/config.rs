@@ -44,6 +44,8 @@ pub struct EngineConfig {
     pub max_sequences: usize,
     /// Rows of one step; at the limit prompts go on in the next step.
     pub step_tokens: usize,
+    /// A small model of the same tokens that guesses what this one will say; none without it.
+    pub draft_model: Option<ModelSource>,
     /// Whether guesses of the next tokens are tried. They change how fast answers come, never what they
     /// say.
     pub speculation: bool,
@@ -86,6 +88,7 @@ impl EngineConfig {
             queue_limit: 64,
             max_sequences: 16,
             step_tokens: 512,
+            draft_model: None,
             speculation: true,
             queue_timeout: Duration::from_secs(120),
             step_timeout: Duration::from_secs(60),
@@ -153,6 +156,22 @@ pub enum OpenError {
         trained_context: usize,
         /// Tokens that were asked for.
         asked: usize,
+    },
+    /// The draft model has other tokens.
+    #[error("draft model: expected the tokens of the model, found another at id {id}")]
+    DraftTokens {
+        /// The first token that differs.
+        id: usize,
+    },
+    /// The draft model was trained on shorter contexts.
+    #[error(
+        "draft model: expected one trained on {context_tokens} tokens, found {trained_context}"
+    )]
+    DraftContext {
+        /// Tokens it was trained on.
+        trained_context: usize,
+        /// Tokens of the context.
+        context_tokens: usize,
     },
     /// The system message leaves less than half of the context to the conversation.
     #[error("system prompt: expected at most {limit} tokens, found {tokens}")]

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, ChooseError, NewAnswer};
+use super::draft_model::DraftModel;
 use super::drafts::{Drafts, NewDraft};
 use super::generation::FinishReason;
 use super::pace::{Company, Pace, StepRows, milliseconds};
 use super::status::Status;
+use super::thread::Compute;
 use crate::StopFlag;
 use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
@@ -53,14 +55,14 @@ pub struct Patience {
 /// Sequences, their answers, and the order of a step.
 pub struct Core {
     pub(super) scheduler: Scheduler,
-    answers: HashMap<SequenceId, Answer>,
+    pub(super) answers: HashMap<SequenceId, Answer>,
     next_id: u64,
     plan: Vec<PlannedSpan>,
-    ids: Vec<SequenceId>,
+    pub(super) ids: Vec<SequenceId>,
     chosen: Vec<TokenId>,
-    rows: TokenRows,
-    scratch: SampleScratch,
-    pace: Pace,
+    pub(super) rows: TokenRows,
+    pub(super) scratch: SampleScratch,
+    pub(super) pace: Pace,
     patience: Patience,
     drafts: Drafts,
     pub(super) disk: Option<Disk>,
@@ -143,7 +145,12 @@ impl Core {
     /// Ends what must end, admits what can begin, and decides what the step computes.
     ///
     /// Drafts are computed only where there are no answers.
-    pub fn begin_step(&mut self, now: Instant) {
+    pub fn begin_step<C: Compute>(
+        &mut self,
+        now: Instant,
+        model: Option<&mut DraftModel<C>>,
+        clock: &dyn Fn() -> Instant,
+    ) {
         self.end_what_is_due(now);
         if self.answers.is_empty() {
             self.begin_draft();
@@ -162,7 +169,7 @@ impl Core {
         self.tell_positions();
         self.scheduler.make_room();
         let answers_wait = self.scheduler.answering().next().is_some();
-        self.guess();
+        self.guess(model, clock);
         let company = if answers_wait { Company::Answers } else { Company::Prompts };
         let prompt_rows = self.pace.prompt_rows(company);
         self.scheduler.plan(prompt_rows, &mut self.plan);
@@ -280,7 +287,11 @@ impl Core {
 
     /// Tries guesses if that seems to be faster: where everyone who runs waits for the next word, for a
     /// step with prompts is long enough already.
-    fn guess(&mut self) {
+    fn guess<C: Compute>(
+        &mut self,
+        model: Option<&mut DraftModel<C>>,
+        clock: &dyn Fn() -> Instant,
+    ) {
         let most = self.scheduler.limits().guessed_rows;
         self.ids.clear();
         self.ids.extend(self.scheduler.answering());
@@ -293,7 +304,11 @@ impl Core {
             let answer = self.answers.get_mut(id).expect("every sequence has an answer");
             answer.guess(self.scheduler.tokens(*id))
         };
-        let guesses: Vec<(f64, Vec<TokenId>)> = self.ids.iter().map(guess).collect();
+        let mut guesses: Vec<(f64, Vec<TokenId>)> = self.ids.iter().map(guess).collect();
+        if let Some(model) = model {
+            self.ask_model(model, &mut guesses, clock);
+        }
+        let costs = self.pace.costs();
         let chances: Vec<(f64, usize)> =
             guesses.iter().map(|(chance, tokens)| (*chance, tokens.len())).collect();
         let step_ms = |rows| costs.step_ms(rows).expect("something was measured");

@@ -67,13 +67,18 @@ impl Engine {
         let file = ModelFile::open(&config.source)?.with_quant(config.quant);
         let context_tokens = config.context_for(file.config().trained_context)?;
         let runner = super::runner_config(config, context_tokens);
+        let mut needs = super::memory_needs(config, &file, &runner, &Machine::here());
+        if let Some(source) = &config.draft_model {
+            let draft = super::open_draft_model(source, &file, context_tokens)?;
+            needs.add(&super::memory_needs(config, &draft, &runner, &Machine::here()));
+        }
         let description = file.description();
         Ok(Forecast {
             name: description.name.clone(),
             licence: description.licence.clone(),
             parameters: description.parameters,
             weight_types: description.weight_types.clone(),
-            needs: super::memory_needs(config, &file, &runner, &Machine::here()),
+            needs,
         })
     }
 }

@@ -75,6 +75,13 @@ struct Size(u64);
 struct SmallerContext(usize);
 
 impl MemoryNeeds {
+    /// Adds what another model beside this one needs, whose blocks go with this one's.
+    pub fn add(&mut self, other: &MemoryNeeds) {
+        self.weight_bytes = self.weight_bytes.saturating_add(other.weight_bytes);
+        self.step_bytes = self.step_bytes.saturating_add(other.step_bytes);
+        self.block_bytes = self.block_bytes.saturating_add(other.block_bytes);
+    }
+
     /// How many blocks the cache gets.
     ///
     /// By default a quarter of the available memory, at least one whole context, at most one for

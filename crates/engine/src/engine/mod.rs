@@ -7,6 +7,7 @@
 //! - `generation`: what is asked, what comes back.
 //! - `thread`: the loop; `core`: what happens around each forward pass; `answer`: tokens of one
 //!   sequence becoming text; `pace`: how much one step takes; `step_costs`: how long.
+//! - `draft_model`: a small model that guesses what the large one will say.
 //! - `drafts`: messages that are still being typed; `keeping`: what is kept on disk.
 //! - `status`: what the outside may know without asking the thread.
 //!
@@ -18,6 +19,7 @@
 mod answer;
 mod config;
 mod core;
+mod draft_model;
 mod drafts;
 mod forecast;
 mod generation;
@@ -54,6 +56,7 @@ pub(crate) use step_costs::StepCosts;
 
 use self::answer::NewAnswer;
 use self::core::{Core, Patience};
+use self::draft_model::DraftModel;
 use self::drafts::{NewDraft, common_beginning};
 use self::generation::{Delivery, GenerationFacts};
 use self::machine::Machine;
@@ -64,12 +67,13 @@ use crate::StopFlag;
 use crate::kv_cache::disk::{Disk, Identity};
 use crate::kv_cache::{BLOCK_TOKENS, Tenant};
 use crate::model::{Model, Runner, RunnerConfig};
-use crate::model_file::{ModelFile, Quant};
+use crate::model_file::{ModelFile, ModelSource, Quant};
 use crate::sampler::{ParameterError, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::structure::{Guide, StructureError, Structures};
 use crate::text::{
-    Message, Prompt, Role, StopStrings, Text, TextDecoder, TextError, TokenId, typed_for_good,
+    Message, Prompt, Role, StopStrings, Text, TextDecoder, TextError, TokenId, VocabularyToken,
+    typed_for_good,
 };
 
 /// A loaded model and the thread that computes with it.
@@ -133,9 +137,16 @@ impl Engine {
             let limit = context_tokens / 2;
             return Err(OpenError::SystemPromptTooLong { tokens: opening.len(), limit });
         }
+        let draft_file = match &config.draft_model {
+            Some(source) => Some(open_draft_model(source, &file, context_tokens)?),
+            None => None,
+        };
         let machine = Machine::here();
         let mut runner_config = runner_config(&config, context_tokens);
-        let needs = memory_needs(&config, &file, &runner_config, &machine);
+        let mut needs = memory_needs(&config, &file, &runner_config, &machine);
+        if let Some(draft_file) = &draft_file {
+            needs.add(&memory_needs(&config, draft_file, &runner_config, &machine));
+        }
         runner_config.block_count = needs.cache_blocks()?;
         let description = file.description();
         let threads = config.threads_for(machine.cores(), description.parameters);
@@ -143,6 +154,10 @@ impl Engine {
         let isa = pool.isa().name();
         let model = Model::load(&file, &pool, &mut |fraction| progress(LoadProgress { fraction }))?;
         let runner = Runner::new(model, pool, runner_config)?;
+        let draft_runner = match &draft_file {
+            Some(file) => Some(load_draft_model(file, &config, &runner_config, &machine)?),
+            None => None,
+        };
         let info = EngineInfo {
             name: description.name.clone(),
             licence: description.licence.clone(),
@@ -164,7 +179,7 @@ impl Engine {
             None => None,
         };
         let beside = Beside { text, opening, disk };
-        Engine::start(&config, info, beside, runner).map_err(OpenError::Thread)
+        Engine::start(&config, info, beside, runner, draft_runner).map_err(OpenError::Thread)
     }
 
     /// What is loaded.
@@ -280,11 +295,12 @@ impl Engine {
         self.status.counters()
     }
 
-    fn start(
+    fn start<C: Compute + Send + 'static>(
         config: &EngineConfig,
         info: EngineInfo,
         beside: Beside,
-        compute: impl Compute + Send + 'static,
+        compute: C,
+        draft_model: Option<C>,
     ) -> std::io::Result<Engine> {
         let limits = SchedulerLimits {
             total_blocks: info.cache_tokens / BLOCK_TOKENS,
@@ -309,6 +325,7 @@ impl Engine {
         let step_loop = StepLoop {
             core,
             compute,
+            draft_model: draft_model.map(DraftModel::new),
             inbox,
             status: status.clone(),
             clock: Box::new(Instant::now),
@@ -430,6 +447,47 @@ fn check_lengths(request: &GenerateRequest) -> Result<(), ParameterError> {
         return wrong("stop", "strings of at most 256 bytes", string.len());
     }
     Ok(())
+}
+
+/// Opens a draft model for a model.
+///
+/// Errors: it cannot be opened, has other tokens, or was trained on shorter contexts.
+fn open_draft_model(
+    source: &ModelSource,
+    model: &ModelFile,
+    context_tokens: usize,
+) -> Result<ModelFile, OpenError> {
+    let draft = ModelFile::open(source)?;
+    let (ours, theirs) = (&model.vocabulary().tokens, &draft.vocabulary().tokens);
+    // Published files fill the vocabulary up with different numbers of unused tokens.
+    let used = |tokens: &[VocabularyToken]| {
+        tokens.iter().rposition(|token| token.kind.is_sampled()).map_or(0, |last| last + 1)
+    };
+    let differs = ours.iter().zip(theirs).position(|(a, b)| a.text != b.text);
+    let differs = differs.filter(|id| *id < used(ours) || *id < used(theirs));
+    if let Some(id) = differs {
+        return Err(OpenError::DraftTokens { id });
+    }
+    if used(ours) != used(theirs) {
+        return Err(OpenError::DraftTokens { id: used(ours).min(used(theirs)) });
+    }
+    let trained_context = draft.config().trained_context;
+    if trained_context < context_tokens {
+        return Err(OpenError::DraftContext { trained_context, context_tokens });
+    }
+    Ok(draft)
+}
+
+fn load_draft_model(
+    file: &ModelFile,
+    config: &EngineConfig,
+    runner: &RunnerConfig,
+    machine: &Machine,
+) -> Result<Runner, OpenError> {
+    let threads = config.threads_for(machine.cores(), file.description().parameters);
+    let pool = Pool::new(config.isa.unwrap_or_else(Isa::best), threads);
+    let model = Model::load(file, &pool, &mut |_| ())?;
+    Ok(Runner::new(model, pool, RunnerConfig { max_sampled: config.max_sequences, ..*runner })?)
 }
 
 /// What cached keys and values depend on, for those that are kept on disk.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::NewAnswer;
 use super::core::{Core, Patience};
+use super::draft_model::DraftModel;
 use super::generation::{Delivery, GenerationFacts};
 use super::scripted::{LAYERS, Moment, Scripted, noise, refrain};
 use super::status::Status;
@@ -145,6 +146,7 @@ impl Stage {
         let step_loop = StepLoop {
             core: Core::new(limits, patience, text.clone(), rows, status.clone()),
             compute: Scripted::new(limits.total_blocks, text.token_count()),
+            draft_model: None,
             inbox,
             status: status.clone(),
             clock: Box::new(move || now(&clock)),
@@ -311,6 +313,16 @@ fn an_answer_is_the_same_whatever_runs_beside_it() {
         let endless = Patience { queue: Duration::MAX, step: Duration::MAX, gap: GAP };
         let mut stage = Stage::with_patience(limits, endless);
         stage.step_loop.compute.says = Box::new(says);
+        if seed % 3 == 0 {
+            // A model that is often right.
+            let vocabulary = stage.text.token_count();
+            let mut model = Scripted::new(limits.total_blocks, vocabulary);
+            model.says = Box::new(move |tokens, logits| match tokens.len() % 5 {
+                0 => noise(tokens, logits),
+                _ => says(tokens, logits),
+            });
+            stage.step_loop.draft_model = Some(DraftModel::new(model));
+        }
         let time = stage.time.clone();
         // The measured speed decides how prompts are cut.
         stage.step_loop.compute.at_layer = Box::new(move |moment| {
@@ -692,9 +704,14 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
         opened_in: Duration::ZERO,
     };
     let config = EngineConfig::new(ModelSource::Embedded { name: "none", bytes: &[] });
-    let engine =
-        Engine::start(&config, info, Beside { text, opening: Vec::new(), disk: None }, compute)
-            .expect("a thread can be started");
+    let engine = Engine::start(
+        &config,
+        info,
+        Beside { text, opening: Vec::new(), disk: None },
+        compute,
+        None,
+    )
+    .expect("a thread can be started");
     let request = GenerateRequest {
         messages: vec![Message { role: Role::User, content: "hello".to_owned() }],
         sampling: SamplingParams::default(),

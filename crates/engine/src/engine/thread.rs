@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::NewAnswer;
 use super::core::{Core, Masking};
+use super::draft_model::DraftModel;
 use super::drafts::NewDraft;
 use super::generation::FinishReason;
 use super::status::{ErrandPlace, Status, StepTimes};
@@ -67,6 +68,8 @@ pub type Clock = Box<dyn Fn() -> Instant + Send>;
 pub struct StepLoop<C> {
     pub core: Core,
     pub compute: C,
+    /// Guesses what `compute` will say.
+    pub draft_model: Option<DraftModel<C>>,
     /// Of the standard library, because that drops what is left in it with its receiver: whoever
     /// sent while the thread ended is told so.
     pub inbox: Receiver<Arrival>,
@@ -174,7 +177,7 @@ impl<C: Compute> StepLoop<C> {
     /// One step. What breaks in it ends the answers it was for, and nothing else.
     fn step(&mut self) {
         let began = (self.clock)();
-        self.core.begin_step(began);
+        self.core.begin_step(began, self.draft_model.as_mut(), &*self.clock);
         let mut masking = self.core.begin_masks();
         let spans = self.core.spans();
         if spans.is_empty() {

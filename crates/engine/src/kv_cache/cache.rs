@@ -61,6 +61,8 @@ pub struct Lease {
     shared_tokens: usize,
     /// Nobody has sent it yet: it must leave nothing on disk.
     is_draft: bool,
+    /// Tokens from the first on whose keys and values a draft model has in these blocks.
+    known_to_model: usize,
     nodes: Vec<NodeId>,
     blocks: Vec<BlockId>,
 }
@@ -100,6 +102,8 @@ struct Node {
     name: Option<BlockName>,
     /// Whether it has been written, or read from there.
     is_saved: bool,
+    /// Whether its block holds a draft model's keys and values too.
+    is_known_to_model: bool,
 }
 
 /// Where a node is in the tree.
@@ -156,10 +160,16 @@ impl BlockCache {
             let block = self.take(node);
             self.put(lease, block);
             lease.nodes.push(node);
+            if lease.known_to_model == computed && self.nodes[&node].is_known_to_model {
+                lease.known_to_model += BLOCK_TOKENS;
+            }
             computed += BLOCK_TOKENS;
         }
         let rest = useful.get(computed..).unwrap_or_default();
         if let Some((end, common)) = self.longest_end(lease, rest) {
+            if lease.known_to_model == computed && self.nodes[&end].is_known_to_model {
+                lease.known_to_model += common;
+            }
             let block = self.remove(end);
             self.put(lease, block);
             computed += common;
@@ -195,16 +205,29 @@ impl BlockCache {
                 Some(node) => {
                     let block = self.take(node);
                     self.put(lease, block);
+                    if !self.nodes[&node].is_known_to_model {
+                        lease.known_to_model = lease.known_to_model.min(index * BLOCK_TOKENS);
+                    }
                     node
                 }
                 None => {
                     let node = self.insert(Place::Whole(key), lease.blocks[index]);
                     self.by_tokens.insert(key, node);
                     self.take(node);
+                    let is_known = lease.known_to_model >= (index + 1) * BLOCK_TOKENS;
+                    self.set_known_to_model(node, is_known);
                     node
                 }
             };
             lease.nodes.push(node);
+        }
+    }
+
+    /// Takes note that a draft model's keys and values of the first `tokens` tokens are in a lease's blocks.
+    pub fn know_to_model(&mut self, lease: &mut Lease, tokens: usize) {
+        lease.known_to_model = tokens;
+        for node in lease.nodes.iter().take(tokens / BLOCK_TOKENS) {
+            self.set_known_to_model(*node, true);
         }
     }
 
@@ -386,8 +409,9 @@ impl BlockCache {
         let id = NodeId(self.next_node);
         self.next_node += 1;
         let turn = self.turn();
-        let (name, is_saved) = (None, false);
-        self.nodes.insert(id, Node { place, block, leases: 0, turn, name, is_saved });
+        let (name, is_saved, is_known_to_model) = (None, false, false);
+        let node = Node { place, block, leases: 0, turn, name, is_saved, is_known_to_model };
+        self.nodes.insert(id, node);
         self.idle.insert(turn, id);
         id
     }
@@ -452,7 +476,13 @@ impl BlockCache {
             }
         }
         let id = self.insert(Place::End { parent, tenant, tokens: tokens.to_vec() }, block);
+        let end = lease.nodes.len() * BLOCK_TOKENS + tokens.len();
+        self.set_known_to_model(id, lease.known_to_model >= end);
         self.ends.entry((parent, tenant)).or_default().push(id);
+    }
+
+    fn set_known_to_model(&mut self, id: NodeId, is_known: bool) {
+        self.nodes.get_mut(&id).expect("it was just found").is_known_to_model = is_known;
     }
 
     fn turn(&mut self) -> u64 {
@@ -465,8 +495,9 @@ impl Lease {
     /// A lease of nothing yet. Of its tokens, the first `shared_tokens` are the operator's, who shares
     /// them with everyone.
     pub fn new(tenant: Tenant, shared_tokens: usize) -> Lease {
-        let is_draft = false;
-        Lease { tenant, shared_tokens, is_draft, nodes: Vec::new(), blocks: Vec::new() }
+        let (nodes, blocks) = (Vec::new(), Vec::new());
+        let (is_draft, known_to_model) = (false, 0);
+        Lease { tenant, shared_tokens, is_draft, known_to_model, nodes, blocks }
     }
 
     /// The same for what nobody has sent yet: what it computes is kept in memory only.
@@ -479,6 +510,16 @@ impl Lease {
     /// The blocks, in order of position.
     pub fn blocks(&self) -> &[BlockId] {
         &self.blocks
+    }
+
+    /// Tokens from the first on that a draft model knows.
+    pub fn known_to_model(&self) -> usize {
+        self.known_to_model
+    }
+
+    /// What a draft model knows behind the first `tokens` tokens is no longer true.
+    pub fn forget_of_model(&mut self, tokens: usize) {
+        self.known_to_model = self.known_to_model.min(tokens);
     }
 
     /// Tokens of its blocks that others can find.

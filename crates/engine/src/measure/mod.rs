@@ -21,7 +21,8 @@ use crate::engine::{OpenError, StepCosts};
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};
 use crate::model::{Model, Plan, Profile, Runner, RunnerConfig, Span};
 use crate::model_file::{ModelFile, ModelSource, Quant};
-use crate::speculation::{Guesser, MAX_GUESSES, most_worthwhile};
+use crate::sampler::random::uniform;
+use crate::speculation::{Guesser, MAX_GUESSES, Odds, most_worthwhile, worthwhile_length};
 use crate::text::TokenId;
 
 /// Tokens of a prompt computed in one step, as the engine does by default.
@@ -189,6 +190,64 @@ impl Bench {
             followed.time += took;
             followed.steps += 1;
             followed.guesses += tried;
+            followed.held += held;
+        }
+        followed
+    }
+
+    /// As [`Bench::follow`], with guesses of a draft model, which computed `prompt` too. What it says is
+    /// arbitrary, so each guess holds with the probability `acceptance` instead.
+    pub fn follow_with_model(
+        &mut self,
+        model: &mut Bench,
+        prompt: &[TokenId],
+        answer: &[TokenId],
+        acceptance: f64,
+    ) -> Followed {
+        let mut tokens = prompt.to_vec();
+        let (mut odds, mut pass_ms) = (Odds::new(acceptance), None);
+        let mut costs = StepCosts::new(2 * MAX_GUESSES);
+        let mut followed = Followed::default();
+        let (mut ahead, mut thrown, mut known) = (answer, 0, prompt.len() - 1);
+        while !ahead.is_empty() {
+            let began = Instant::now();
+            let most = MAX_GUESSES.min(ahead.len() - 1);
+            let length = match costs.step_ms(1) {
+                None => 0,
+                Some(_) => {
+                    let step_ms = |rows| costs.step_ms(rows).expect("something was measured");
+                    worthwhile_length(&[odds.chance()], 1, most, pass_ms, step_ms)
+                }
+            };
+            let mut guesses = Vec::new();
+            for right_one in &ahead[..length] {
+                let pass = Instant::now();
+                let all = [tokens.as_slice(), &guesses].concat();
+                model.compute(known, &all[known..], 1);
+                known = all.len();
+                thrown += 1;
+                let holds = uniform(0, thrown) < acceptance;
+                let wrong = TokenId((right_one.0 + 1) % self.vocabulary);
+                guesses.push(if holds { *right_one } else { wrong });
+                pass_ms = Some(pass.elapsed().as_secs_f64() * 1e3);
+            }
+            let rows = [&tokens[tokens.len() - 1..], &guesses].concat();
+            self.compute(tokens.len() - 1, &rows, rows.len());
+            let held = guesses.iter().zip(ahead).take_while(|(a, b)| a == b).count();
+            match length {
+                0 => odds.idle(),
+                _ => odds.tried(length, held),
+            }
+            let (chosen, rest) = ahead.split_at(held + 1);
+            known = known.min(tokens.len() + held);
+            tokens.extend_from_slice(chosen);
+            ahead = rest;
+            let took = began.elapsed();
+            let drafting = pass_ms.unwrap_or(0.0) * length as f64;
+            costs.stepped(rows.len(), took.as_secs_f64() * 1e3 - drafting);
+            followed.time += took;
+            followed.steps += 1;
+            followed.guesses += length;
             followed.held += held;
         }
         followed

@@ -321,6 +321,16 @@ impl Simulation {
                 let guesses: Vec<TokenId> = (0..self.dice.between(0, 15))
                     .map(|index| answer_token(index != wrong))
                     .collect();
+                if self.dice.one_in(2) {
+                    self.scheduler.room_for_guesses(id, guesses.len());
+                    let input = self.scheduler.draft_input(id);
+                    assert!(
+                        input.known < input.tokens.len()
+                            && input.blocks.len() >= blocks_for(input.known)
+                    );
+                    let known = self.dice.between(input.known, input.tokens.len());
+                    self.scheduler.set_known_to_model(id, known);
+                }
                 let tried = self.scheduler.try_guesses(id, &guesses);
                 assert!(tried <= guesses.len());
                 assert!(self.scheduler.cache.available_blocks() <= free);

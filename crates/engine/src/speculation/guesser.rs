@@ -7,8 +7,8 @@ use crate::text::TokenId;
 #[derive(Clone, Debug)]
 pub struct Guesser {
     lookup: Lookup,
-    /// Of guesses behind few tokens that match, behind many, and of what a form demands.
-    odds: [Odds; 3],
+    /// Of guesses behind few tokens that match, behind many, of what a form demands, and of a draft model.
+    odds: [Odds; 4],
     /// Which of them the guesses at hand belong to.
     kind: usize,
 }
@@ -17,10 +17,13 @@ pub struct Guesser {
 const LONG_MATCH: usize = 5;
 
 /// How likely guesses of each kind hold before any was tried.
-const PRIORS: [f64; 3] = [0.3, 0.8, 0.9];
+const PRIORS: [f64; 4] = [0.3, 0.8, 0.9, 0.6];
 
 /// What a form demands; only how it is cut into tokens is open.
 const FORCED: usize = 2;
+
+/// What a draft model says.
+const DRAFTED: usize = 3;
 
 impl Default for Guesser {
     fn default() -> Guesser {
@@ -45,6 +48,21 @@ impl Guesser {
     pub fn chance_of_forced(&mut self) -> f64 {
         self.kind = FORCED;
         self.chance()
+    }
+
+    /// How likely a guess of a draft model would hold.
+    pub fn chance_of_drafted(&self) -> f64 {
+        self.odds[DRAFTED].chance()
+    }
+
+    /// The guesses at hand are a draft model's now.
+    pub fn take_drafted(&mut self) {
+        self.kind = DRAFTED;
+    }
+
+    /// Whether a draft model may know better: nothing that was said before matches well.
+    pub fn is_unsure(&self) -> bool {
+        self.kind == 0
     }
 
     /// A step tried so many of the guesses at hand, and the first `held` of them held.

@@ -60,6 +60,32 @@ pub fn most_worthwhile(
     counts
 }
 
+/// How many guesses each sequence should have from a draft model, which takes `pass_ms` for one of all of them:
+/// as many as give the most tokens per time, in a step of `singles` rows besides.
+///
+/// `chances[s]` is how likely one more guess of sequence `s` holds if those before it did. Before the
+/// model was ever asked it is asked for one.
+pub fn worthwhile_length(
+    chances: &[f64],
+    singles: usize,
+    most: usize,
+    pass_ms: Option<f64>,
+    step_ms: impl Fn(usize) -> f64,
+) -> usize {
+    let Some(pass_ms) = pass_ms else { return most.min(1) };
+    let mut tokens = singles as f64;
+    let mut best = (LEAST_GAIN * tokens / step_ms(singles), 0);
+    for length in 1..=most {
+        tokens += chances.iter().map(|chance| chance.powi(length as i32)).sum::<f64>();
+        let rows = singles + chances.len() * length;
+        let speed = tokens / (step_ms(rows) + length as f64 * pass_ms);
+        if speed > best.0 {
+            best = (speed, length);
+        }
+    }
+    best.1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +93,17 @@ mod tests {
     /// A machine that takes as long for up to four rows as for one.
     fn flat(rows: usize) -> f64 {
         rows.max(4) as f64
+    }
+
+    #[test]
+    fn a_draft_model_is_asked_while_it_is_fast_enough_for_what_it_knows() {
+        let length = |chance, pass_ms| worthwhile_length(&[chance], 1, 15, Some(pass_ms), flat);
+        assert_eq!(worthwhile_length(&[0.5], 1, 15, None, flat), 1, "to know how fast it is");
+        assert_eq!(worthwhile_length(&[0.5], 1, 0, None, flat), 0);
+        assert_eq!(length(0.9, 0.1), 3, "as many as cost the large model nothing");
+        assert_eq!(length(0.3, 1.5), 0);
+        assert_eq!(length(0.95, 100.0), 0);
+        assert!(worthwhile_length(&[0.9; 4], 4, 15, Some(0.1), |rows| rows as f64) == 0);
     }
 
     #[test]

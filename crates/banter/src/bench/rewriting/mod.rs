@@ -37,6 +37,9 @@ const TASKS: [Task; 2] = [
     },
 ];
 
+/// How many of a draft model's guesses are made to hold.
+const ACCEPTANCES: [f64; 3] = [0.4, 0.6, 0.8];
+
 /// The subcommand.
 pub fn command() -> Command {
     model_arguments(Command::new("rewriting"))
@@ -57,6 +60,13 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("A tokenizer.json to cut the texts with [default: the model's own]"),
         )
+        .arg(
+            Arg::new("draft-model")
+                .long("draft-model")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("Guess with this model too, as if 40, 60 and 80 % of what it says held"),
+        )
 }
 
 /// Runs what the command line asks for.
@@ -76,6 +86,8 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         context_tokens: longest.expect("there are tasks"),
     };
     let mut bench = Bench::open(&model.path, &setup)?;
+    let draft = matches.get_one::<PathBuf>("draft-model");
+    let mut draft = draft.map(|path| Bench::open(path, &setup)).transpose()?;
     println!("{} · {} · {}", bench.model(), bench.weight_types(), model.isa.name());
     for (name, prompt, answer) in tasks {
         bench.prompt_of(&prompt);
@@ -98,6 +110,24 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             guessed.held,
             guessed.guesses,
         );
+        if let Some(draft) = &mut draft {
+            draft.prompt_of(&prompt);
+            for acceptance in ACCEPTANCES {
+                let follow = |_| bench.follow_with_model(draft, &prompt, &answer, acceptance);
+                let mut runs: Vec<Followed> = (0..repetitions).map(follow).collect();
+                runs.sort_by_key(|followed| followed.time);
+                let median = runs.swap_remove(repetitions / 2);
+                println!(
+                    "{name:<8} draft model, {:.0} %: {:.1} tokens/s · {:.2} × · {} steps, {} of {} guesses held",
+                    acceptance * 100.0,
+                    speed(&median),
+                    speed(&median) / speed(&plain),
+                    median.steps,
+                    median.held,
+                    median.guesses,
+                );
+            }
+        }
     }
     Ok(())
 }

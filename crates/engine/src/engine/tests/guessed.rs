@@ -94,3 +94,70 @@ fn the_next_turn_finds_only_what_held() {
     assert_eq!(reply.finished.usage.cached_tokens, 20 + 89);
     assert_eq!(reply.text, "fgabcde".repeat(6)[..40]);
 }
+
+/// A stage whose answers are noise, and a draft model that is wrong at every position of a multiple.
+fn with_model(wrong_every: usize) -> Stage {
+    let mut stage = guessing();
+    takes_a_second_a_step(&mut stage);
+    let mut model = Scripted::new(200, stage.text.token_count());
+    model.says = Box::new(move |tokens, logits| match tokens.len() % wrong_every {
+        0 => noise(&tokens[1..], logits),
+        _ => noise(tokens, logits),
+    });
+    stage.step_loop.draft_model = Some(DraftModel::new(model));
+    stage
+}
+
+#[test]
+fn a_draft_model_makes_answers_come_in_fewer_steps() {
+    let ask = Ask::new(1, 100, 120);
+    let mut stage = with_model(10);
+    let generation = stage.submit(&ask);
+    let steps = steps(&mut stage);
+    let reply = read(generation);
+    assert_eq!(reply.text, alone(&ask).text);
+    assert!(steps < 60, "{steps} steps for 120 tokens");
+    stage.assert_all_free();
+    let again = stage.answer(&ask);
+    assert_eq!(again.text, reply.text, "behind what was found in the cache");
+}
+
+#[test]
+fn a_draft_model_that_is_always_wrong_is_left_alone() {
+    let mut stage = with_model(1);
+    let ask = Ask::new(1, 20, 300);
+    assert_eq!(stage.answer(&ask).text, alone(&ask).text);
+    let counters = stage.status.counters();
+    assert!((1..150).contains(&counters.guesses), "{counters:?}");
+}
+
+#[test]
+fn a_draft_model_that_breaks_is_done_without() {
+    let mut stage = with_model(10);
+    let mut model = Scripted::new(200, stage.text.token_count());
+    model.at_layer = Box::new(|moment| assert!(moment.step < 3, "broken on purpose"));
+    stage.step_loop.draft_model = Some(DraftModel::new(model));
+    let ask = Ask::new(1, 20, 60);
+    assert_eq!(stage.answer(&ask).text, alone(&ask).text);
+    stage.assert_all_free();
+}
+
+#[test]
+fn a_stop_while_a_draft_model_guesses_ends_the_answer() {
+    let mut stage = with_model(10);
+    let stopped = stage.submit(&Ask::new(1, 20, 300));
+    let kept = Ask::new(2, 20, 40);
+    let beside = stage.submit(&kept);
+    let flag = stopped.stopper();
+    let mut model = Scripted::new(200, stage.text.token_count());
+    model.at_layer = Box::new(move |moment| {
+        if moment.step == 5 {
+            flag.raise();
+        }
+    });
+    stage.step_loop.draft_model = Some(DraftModel::new(model));
+    stage.run_until_idle();
+    assert_eq!(read(stopped).reason(), &FinishReason::Stopped);
+    assert_eq!(read(beside).text, alone(&kept).text);
+    stage.assert_all_free();
+}
