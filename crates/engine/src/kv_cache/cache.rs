@@ -330,13 +330,20 @@ impl BlockCache {
                 self.free.push(block);
             }
         }
+        let mut children: HashMap<NodeId, usize> = HashMap::new();
+        for parent in self.nodes.keys().filter_map(|id| self.parent(*id)) {
+            *children.entry(parent).or_default() += 1;
+        }
+        // From the last one up, to the first that others need; the one above has a child less then.
+        let mut gone = 0;
         while let Some(node) = lease.nodes.pop() {
-            let has_children = self.nodes.keys().any(|id| self.parent(*id) == Some(node));
-            if self.nodes[&node].leases > 0 || has_children {
+            let others = children.get(&node).copied().unwrap_or_default() - gone;
+            if self.nodes[&node].leases > 0 || others > 0 {
                 break;
             }
             let block = self.remove(node);
             self.free.push(block);
+            gone = 1;
         }
         lease.nodes.clear();
     }

@@ -4,11 +4,12 @@
 //! workers that went in have come out. A worker that never went in is not waited for. All of this
 //! is one word: the job's number, whether the gate is open, and how many workers are inside.
 
-use std::cell::UnsafeCell;
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+#[cfg(not(loom))]
 use std::time::{Duration, Instant};
+
+use super::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Slot, in_one_order};
 
 /// A job: called by the leader and by every worker that goes in. It must not unwind.
 type Job<'a> = &'a (dyn Fn() + Sync);
@@ -16,7 +17,7 @@ type Job<'a> = &'a (dyn Fn() + Sync);
 pub(super) struct Gate {
     state: AtomicU64,
     /// The job behind the open gate.
-    job: UnsafeCell<Option<Job<'static>>>,
+    job: Slot<Option<Job<'static>>>,
     /// How many threads wait on `changed`; asked before taking the lock to wake them.
     sleepers: AtomicUsize,
     lock: Mutex<()>,
@@ -39,13 +40,14 @@ const NUMBER_SHIFT: u32 = 18;
 /// How long a thread spins before it parks. Two kernels of a step are a few microseconds apart and
 /// waking a parked thread takes about fifty, so spinning as long as a wake-up costs is never more
 /// than twice the best choice.
+#[cfg(not(loom))]
 const SPIN: Duration = Duration::from_micros(50);
 
 impl Gate {
     pub(super) fn new() -> Gate {
         Gate {
             state: AtomicU64::new(0),
-            job: UnsafeCell::new(None),
+            job: Slot::new(None),
             sleepers: AtomicUsize::new(0),
             lock: Mutex::new(()),
             changed: Condvar::new(),
@@ -61,7 +63,7 @@ impl Gate {
         let before = self.state.load(Ordering::Relaxed);
         assert_eq!(before & (OPEN | CLOSED | INSIDE), 0, "one job at a time");
         // SAFETY: the gate is shut and nobody is inside, so nobody reads the slot.
-        unsafe { *self.job.get() = Some(job) };
+        self.job.with_mut(|slot| unsafe { *slot = Some(job) });
         let number = (before >> NUMBER_SHIFT) + 1;
         self.state.store((number << NUMBER_SHIFT) | OPEN, Ordering::SeqCst);
         self.wake();
@@ -91,7 +93,7 @@ impl Gate {
             }
             last_number = state >> NUMBER_SHIFT;
             // SAFETY: this worker is inside, so the leader neither writes the slot nor returns.
-            let job = unsafe { *self.job.get() };
+            let job = self.job.with(|slot| unsafe { *slot });
             job.expect("an open gate has a job")();
             let left = self.state.fetch_sub(1, Ordering::SeqCst) - 1;
             if left & OPEN == 0 && left & INSIDE == 0 {
@@ -108,18 +110,13 @@ impl Gate {
 
     /// Waits until `accept` holds of the state, which it returns: spins, then sleeps.
     fn wait_until(&self, accept: &dyn Fn(u64) -> bool) -> u64 {
-        let begun = Instant::now();
-        while begun.elapsed() < SPIN {
-            for _ in 0..32 {
-                let state = self.state.load(Ordering::Acquire);
-                if accept(state) {
-                    return state;
-                }
-                spin_loop();
-            }
+        #[cfg(not(loom))]
+        if let Some(state) = self.spin_until(accept) {
+            return state;
         }
         let mut guard = self.locked();
         self.sleepers.fetch_add(1, Ordering::SeqCst);
+        in_one_order();
         let state = loop {
             // After announcing the sleeper: whoever changes the state later sees the announcement,
             // and takes the lock to wake, which this thread holds until it really waits.
@@ -133,7 +130,24 @@ impl Gate {
         state
     }
 
+    /// Spins for a while.
+    #[cfg(not(loom))]
+    fn spin_until(&self, accept: &dyn Fn(u64) -> bool) -> Option<u64> {
+        let begun = Instant::now();
+        while begun.elapsed() < SPIN {
+            for _ in 0..32 {
+                let state = self.state.load(Ordering::Acquire);
+                if accept(state) {
+                    return Some(state);
+                }
+                std::hint::spin_loop();
+            }
+        }
+        None
+    }
+
     fn wake(&self) {
+        in_one_order();
         if self.sleepers.load(Ordering::SeqCst) > 0 {
             let _guard = self.locked();
             self.changed.notify_all();
@@ -141,7 +155,7 @@ impl Gate {
     }
 
     /// How many threads sleep at the gate.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn sleeper_count(&self) -> usize {
         self.sleepers.load(Ordering::SeqCst)
     }
@@ -161,6 +175,6 @@ impl Drop for LeaveLast<'_> {
         gate.state.fetch_and(!OPEN, Ordering::SeqCst);
         gate.wait_until(&|state| state & INSIDE == 0);
         // SAFETY: the gate is shut and nobody is inside, so nobody reads the slot.
-        unsafe { *gate.job.get() = None };
+        gate.job.with_mut(|slot| unsafe { *slot = None });
     }
 }

@@ -8,6 +8,7 @@
 //! Which thread runs a piece decides no result: kernels split rows, heads and tokens, never a sum.
 
 mod gate;
+mod sync;
 
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -170,5 +171,8 @@ fn be_nicer() {
     let _ = WORKER_NICENESS;
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, loom))]
+mod interleavings;

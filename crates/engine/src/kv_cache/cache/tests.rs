@@ -274,3 +274,48 @@ fn one_that_will_compute_the_next_block_is_ahead() {
     cache.release(first, &tokens, 2 * LEN);
     cache.release(later, &tokens, 2 * LEN);
 }
+
+#[test]
+fn a_forgotten_conversation_is_gone_but_for_what_others_need() {
+    let mut cache = BlockCache::new(20);
+    let first = story(1, 4 * LEN + 5);
+    let second = [&first[..2 * LEN], &story(2, LEN + 3)].concat();
+    read(&mut cache, 0, &first);
+    read(&mut cache, 0, &second);
+    cache.forget(Tenant(1), 0, &first);
+    assert_eq!(cache.nodes.len(), 5 + 2, "another's conversation of the same words");
+    let mut leased = lease(0);
+    cache.adopt(&mut leased, &first[..3 * LEN + 1], 0);
+    cache.forget(Tenant(0), 0, &first);
+    cache.check(&[&leased]);
+    assert_eq!(cache.nodes.len(), 3 + 2, "what somebody leases stays");
+    cache.release(leased, &first, 3 * LEN);
+    cache.forget(Tenant(0), 0, &first);
+    assert_eq!(cache.nodes.len(), 2 + 2, "and what another conversation begins with");
+    cache.forget(Tenant(0), 0, &second);
+    assert_eq!(cache.nodes.len(), 0);
+    cache.check(&[]);
+}
+
+#[test]
+fn what_a_draft_model_knows_goes_with_the_blocks() {
+    let mut cache = BlockCache::new(20);
+    let tokens = story(1, 3 * LEN + 5);
+    let mut first = lease(0);
+    cache.grow(&mut first, 4).expect("there is room");
+    cache.know_to_model(&mut first, 2 * LEN + 1);
+    cache.settle(&mut first, &tokens, tokens.len());
+    cache.release(first, &tokens, tokens.len());
+    let longer = [&tokens[..], &story(2, LEN)].concat();
+    let mut second = lease(0);
+    assert_eq!(cache.adopt(&mut second, &longer, 0), tokens.len());
+    assert_eq!(second.known_to_model(), 2 * LEN, "whole blocks of what it knew");
+    cache.know_to_model(&mut second, tokens.len());
+    cache.release(second, &longer, tokens.len());
+    let mut third = lease(0);
+    cache.adopt(&mut third, &longer, 0);
+    assert_eq!(third.known_to_model(), tokens.len(), "the half-filled block too");
+    third.forget_of_model(LEN);
+    assert_eq!(third.known_to_model(), LEN);
+    cache.release(third, &longer, tokens.len());
+}
