@@ -556,7 +556,8 @@ impl Scheduler {
             })
     }
 
-    /// Makes sure that every running sequence has blocks for all its tokens, the oldest first.
+    /// Makes sure that every running sequence has blocks for all its tokens, the oldest first: what others
+    /// have fetched from disk goes for it, and then the youngest that run.
     fn grow_or_give_up(&mut self) {
         let mut index = 0;
         while index < self.running.len() {
@@ -564,6 +565,12 @@ impl Scheduler {
             let needed = blocks_for(running.sequence.tokens.len());
             if self.cache.grow(&mut running.lease, needed).is_ok() {
                 index += 1;
+                continue;
+            }
+            // Who only waits for blocks from disk gives them up before anyone who runs.
+            let fetching = self.waiting.iter().rfind(|sequence| sequence.fetched.is_some());
+            if let Some(id) = fetching.map(|sequence| sequence.id) {
+                self.end_fetch(id);
                 continue;
             }
             assert!(self.running.len() > 1, "a sequence that was admitted fits alone");

@@ -592,3 +592,25 @@ fn turns_go_round_between_tenants() {
     assert_eq!(waiting(&scheduler), [5, 6, 1, 2, 3], "the second tenant has none that runs");
     finish_all(&mut scheduler);
 }
+
+#[test]
+fn blocks_that_wait_for_the_rest_from_disk_go_before_a_running_sequence_does() {
+    let mut scheduler = Scheduler::new(limits(6));
+    let chain = Chain::new([0; 32]);
+    scheduler.submit(new_sequence(0, 15, 80)).expect("it fits");
+    step(&mut scheduler, 64);
+    let waiting = new_sequence(1, 70, 10);
+    let tokens = waiting.prompt.clone();
+    scheduler.submit(waiting).expect("it fits");
+    assert_eq!(scheduler.begin_fetch(SequenceId(1), &chain).len(), 4);
+    let fetched = scheduler.fetched_block(SequenceId(1), &tokens[..16]);
+    assert!(fetched.is_some());
+    scheduler.settle_fetched(SequenceId(1));
+    while scheduler.tokens(SequenceId(0)).len() < 15 + 80 {
+        step(&mut scheduler, 64);
+    }
+    assert!(!scheduler.is_fetching());
+    assert_eq!(scheduler.waiting().collect::<Vec<_>>(), [SequenceId(1)]);
+    finish_all(&mut scheduler);
+    assert_eq!(scheduler.free_blocks(), 6);
+}
