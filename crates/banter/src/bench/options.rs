@@ -58,7 +58,7 @@ pub fn arguments(command: Command) -> Command {
     model_arguments(command)
         .arg(number("prompt", 'p', "512", "Tokens of the prompt"))
         .arg(number("generate", 'n', "64", "Tokens to generate after it"))
-        .arg(number("repeat", 'r', "5", "Repetitions; medians are printed"))
+        .arg(repeat_argument())
         .arg(list("streams", "1,2,4,8,16", "Answers at once, each measured"))
         .arg(list(
             "depths",
@@ -69,6 +69,22 @@ pub fn arguments(command: Command) -> Command {
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print one JSON object"))
         .arg(path("csv", "Append the figures to a file"))
         .arg(path("plot", "Draw speed by streams and by cached tokens as SVG"))
+}
+
+/// The option that [`repetitions`] reads.
+pub fn repeat_argument() -> Arg {
+    Arg::new("repeat")
+        .short('r')
+        .long("repeat")
+        .default_value("5")
+        .value_name("COUNT")
+        .value_parser(value_parser!(u16).range(1..))
+        .help("Repetitions; medians are printed")
+}
+
+/// How often everything is measured.
+pub fn repetitions(matches: &ArgMatches) -> usize {
+    usize::from(*matches.get_one::<u16>("repeat").expect("it has a default"))
 }
 
 /// The options that a side is started with too.
@@ -125,7 +141,7 @@ impl BenchOptions {
             model,
             prompt_tokens: count("prompt"),
             generate_tokens: count("generate"),
-            repetitions: count("repeat"),
+            repetitions: repetitions(matches),
             streams: counts(matches, "streams", 256)?,
             depths: counts(matches, "depths", 1 << 20)?,
             json: matches.get_flag("json"),

@@ -14,7 +14,8 @@
 //! Limits: requests that wait ([`EngineConfig::queue_limit`]), sequences that run, rows of a step,
 //! blocks of the cache, times; each documented at its field with what happens there.
 //!
-//! Absent on purpose: locks, async runtimes, anything about who asks.
+//! Absent on purpose: locks (but for the flag that ends a draft's step), async runtimes, anything about who
+//! asks.
 
 mod answer;
 mod config;

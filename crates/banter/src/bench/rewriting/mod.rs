@@ -12,7 +12,7 @@ use banter_engine::model_file::{ModelFile, ModelSource};
 use banter_engine::text::{Message, Role, Text, TokenId, parse_tokenizer_json};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::options::{ModelOptions, model_arguments};
+use super::options::{ModelOptions, model_arguments, repeat_argument, repetitions};
 
 /// A text, what is asked to be done with it, and what comes of it.
 struct Task {
@@ -44,15 +44,7 @@ const ACCEPTANCES: [f64; 3] = [0.4, 0.6, 0.8];
 pub fn command() -> Command {
     model_arguments(Command::new("rewriting"))
         .about("Measures guesses of the next tokens, along real answers that repeat their question")
-        .arg(
-            Arg::new("repeat")
-                .short('r')
-                .long("repeat")
-                .default_value("5")
-                .value_name("COUNT")
-                .value_parser(value_parser!(u16).range(1..))
-                .help("Repetitions; medians are printed"),
-        )
+        .arg(repeat_argument())
         .arg(
             Arg::new("tokenizer")
                 .long("tokenizer")
@@ -72,7 +64,7 @@ pub fn command() -> Command {
 /// Runs what the command line asks for.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let model = ModelOptions::from_matches(matches)?;
-    let repetitions = usize::from(*matches.get_one::<u16>("repeat").expect("it has a default"));
+    let repetitions = repetitions(matches);
     let text = text(&model, matches.get_one::<PathBuf>("tokenizer"))?;
     let tasks = TASKS.iter().map(|task| Ok((task.name, task.prompt(&text)?, task.ids(&text))));
     let tasks: Vec<(&str, Vec<TokenId>, Vec<TokenId>)> = tasks.collect::<anyhow::Result<_>>()?;

@@ -22,7 +22,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use self::clients::Clients;
 use self::figures::{FIGURES, Figure, Ground};
 use super::csv;
-use super::options::{ModelOptions, model_arguments};
+use super::options::{ModelOptions, model_arguments, repeat_argument, repetitions};
 
 /// Sequences at once: as many as the scheduler's own time is measured with.
 const SEQUENCES: usize = 64;
@@ -37,15 +37,7 @@ const CACHE_CONTEXTS: u64 = 3;
 pub fn command() -> Command {
     model_arguments(Command::new("turns"))
         .about("Measures the engine with many conversations: first words, pauses, stops")
-        .arg(
-            Arg::new("repeat")
-                .short('r')
-                .long("repeat")
-                .default_value("5")
-                .value_name("COUNT")
-                .value_parser(value_parser!(u16).range(1..))
-                .help("Repetitions; medians are printed"),
-        )
+        .arg(repeat_argument())
         .arg(
             Arg::new("only")
                 .long("only")
@@ -64,7 +56,7 @@ pub fn command() -> Command {
 /// Runs what the command line asks for.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let model = ModelOptions::from_matches(matches)?;
-    let repetitions = usize::from(*matches.get_one::<u16>("repeat").expect("it has a default"));
+    let repetitions = repetitions(matches);
     let only = matches.get_one::<String>("only");
     let chosen: Vec<&Figure> =
         FIGURES.iter().filter(|figure| only.is_none_or(|only| figure.name == only)).collect();
