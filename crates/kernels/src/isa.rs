@@ -5,9 +5,6 @@
 
 use thiserror::Error;
 
-use crate::input::TILE_TOKENS;
-use crate::strips;
-
 /// An instruction set this processor was found to have.
 ///
 /// A value is the proof: there is no way to name a set that was not detected.
@@ -171,16 +168,19 @@ impl Isa {
         }
     }
 
-    /// How many tokens its kernels multiply by weights that they have unpacked once.
-    pub(crate) fn strip_tokens(self) -> usize {
+    /// Whether its kernels multiply a tile in strips of [`strips::MOST`] tokens, and unpack weights for
+    /// each of them.
+    ///
+    /// [`strips::MOST`]: crate::strips::MOST
+    pub(crate) fn goes_in_strips(self) -> bool {
         match self.0 {
-            Kind::Scalar => TILE_TOKENS,
+            Kind::Scalar => false,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => TILE_TOKENS,
+            Kind::Avx512(_) => false,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(_) | Kind::Avx512Vnni256(_) | Kind::AvxVnni(_) => strips::MOST,
+            Kind::Avx2(_) | Kind::Avx512Vnni256(_) | Kind::AvxVnni(_) => true,
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon(_) => strips::MOST,
+            Kind::Neon(_) => true,
         }
     }
 

@@ -50,6 +50,7 @@ mod prefetch;
 mod scalar;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod strips;
+mod unrolled;
 
 pub use attention::{Attend, Workspace, attend};
 pub use blocks::{BlockType, dequantise, quantise};

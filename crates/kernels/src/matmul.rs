@@ -4,9 +4,9 @@
 //! groups of rows by some tiles of tokens; the same tile kernels run whatever the batch is, so an
 //! output does not depend on it.
 //!
-//! Few tokens read their weights packed, as they come from memory. For more than the kernel multiplies
-//! at once, a part of a group's depth is unpacked into the first cache, and every token multiplied by
-//! it; then comes the next part. That is the order of the sums in either way.
+//! Few tokens read their weights packed, as they come from memory. For more, a part of a group's depth
+//! is unpacked into the first cache, and every token multiplied by it; then comes the next part. That
+//! is the order of the sums in either way.
 
 use std::ops::Range;
 
@@ -17,6 +17,7 @@ use crate::isa::{Isa, dispatch};
 use crate::matrix::Matrix;
 use crate::packing::{Format, Quantised, WIDE_BLOCKS, WideBuffer, with_group};
 use crate::pool::Pool;
+use crate::strips;
 use crate::{LANES, Lanes};
 
 /// The sums of one tile: [token][row].
@@ -36,7 +37,8 @@ pub fn matmul(pool: &Pool, weights: &Matrix, input: &Input, output: &mut [f32]) 
     let output = Disjoint::new(output);
     pool.run(split.pieces(), &|piece| {
         let (groups, tiles) = (split.groups_of(piece), split.tiles_of(piece));
-        Piece { isa: pool.isa(), weights, input, output: &output, groups, tiles }.run();
+        let (isa, output, unpacks) = (pool.isa(), &output, split.unpacks);
+        Piece { isa, weights, input, output, groups, tiles, unpacks }.run();
     });
 }
 
@@ -48,12 +50,12 @@ struct Piece<'a> {
     output: &'a Disjoint<'a, f32>,
     groups: Range<usize>,
     tiles: Range<usize>,
+    unpacks: bool,
 }
 
 impl Piece<'_> {
     fn run(&self) {
-        let is_one_strip = self.input.tile_width(self.tiles.start) <= self.isa.strip_tokens();
-        if self.weights.is_quantised() && !(is_one_strip && self.tiles.len() == 1) {
+        if self.unpacks {
             self.run_unpacked();
         } else {
             self.run_packed();
@@ -150,6 +152,8 @@ struct Split {
     tile_count: usize,
     piece_groups: usize,
     piece_tiles: usize,
+    /// Whether pieces unpack weights before they multiply by them.
+    unpacks: bool,
 }
 
 /// How much of the activations a piece of float weights walks again for each group of rows: a small
@@ -167,17 +171,29 @@ const MOST_GROUPS: usize = 4;
 /// The same for pieces of unpacked weights.
 const UNPACKED_PRODUCTS: usize = 16 << 20;
 
+/// The most tokens that are multiplied by weights as they come from memory.
+///
+/// While weights are unpacked for several tiles nothing is multiplied, and while they are multiplied
+/// nothing is read; so a single tile is faster without, unless it goes in strips and unpacking takes
+/// long: then from its third strip on.
+fn few_tokens(isa: Isa, weights: &Matrix) -> usize {
+    match isa.goes_in_strips() && !weights.unpacks_quickly() {
+        true => 2 * strips::MOST,
+        false => TILE_TOKENS,
+    }
+}
+
 impl Split {
     fn of(isa: Isa, weights: &Matrix, input: &Input) -> Split {
         let tile_count = input.batch().div_ceil(TILE_TOKENS);
         let group_count = weights.group_count();
         let depth = weights.depth().max(1);
-        let (piece_groups, piece_tiles) =
-            match weights.is_quantised() && input.batch() > isa.strip_tokens() {
-                true => Split::unpacked(depth, tile_count),
-                false => Split::packed(weights, input, tile_count),
-            };
-        Split { group_count, tile_count, piece_groups, piece_tiles }
+        let unpacks = weights.is_quantised() && input.batch() > few_tokens(isa, weights);
+        let (piece_groups, piece_tiles) = match unpacks {
+            true => Split::unpacked(depth, tile_count),
+            false => Split::packed(weights, input, tile_count),
+        };
+        Split { group_count, tile_count, piece_groups, piece_tiles, unpacks }
     }
 
     /// Groups and tiles of a piece whose weights are unpacked: fewer tiles where rows are deep, so

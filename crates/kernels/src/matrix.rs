@@ -165,6 +165,11 @@ impl Matrix {
         self.kind.is_quantised()
     }
 
+    /// Whether codes and scales become bytes and floats in a few instructions.
+    pub(crate) fn unpacks_quickly(&self) -> bool {
+        Layout::of(self.kind).unpacks_quickly
+    }
+
     pub(crate) fn group(&self, index: usize) -> Group<'_> {
         let start = index * self.group_bytes;
         Group::of(self.kind, &self.groups[start..start + self.group_bytes], self.depth)

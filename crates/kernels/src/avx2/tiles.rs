@@ -4,7 +4,6 @@
 //! sums, which leaves half of the sixteen registers for everything else.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use super::math::{
     halves, halves_mut, here, load, load_bytes, load_half, load_integers, load_signed_integers,
@@ -12,9 +11,10 @@ use super::math::{
 };
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
 use crate::prefetch::ask_ahead;
 use crate::strips::with_widths;
+use crate::unrolled::unrolled;
 use crate::{LANES, Lanes};
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -92,19 +92,19 @@ macro_rules! block_kernels {
             totals: &mut [Halves; TOKENS],
         ) {
             let mut scaled = [[_mm256_setzero_ps(); 2]; TOKENS];
-            for group in 0..F::GROUPS {
-                let sums = $group_sums::<TOKENS, F>(block, group, input);
+            unrolled!(GROUP in 0..2 => if GROUP < F::GROUPS {
+                let sums = $group_sums::<TOKENS, GROUP, F>(block, input);
                 for half in 0..2 {
-                    let scale = block.scale(group, half);
+                    let scale = block.scale(GROUP, half);
                     for token in 0..TOKENS {
                         let sum = _mm256_cvtepi32_ps(sums[token][half]);
-                        scaled[token][half] = match group {
+                        scaled[token][half] = match GROUP {
                             0 => _mm256_mul_ps(sum, scale),
                             _ => _mm256_fmadd_ps(sum, scale, scaled[token][half]),
                         };
                     }
                 }
-            }
+            });
             for token in 0..TOKENS {
                 let scale = _mm256_set1_ps(input[token].scale);
                 for half in 0..2 {
@@ -152,32 +152,26 @@ pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer)
     }
 }
 
-/// The quads of a group.
-pub(crate) fn quads_of<F: Format>(group: usize) -> Range<usize> {
-    let count = 8 / F::GROUPS;
-    group * count..(group + 1) * count
-}
-
 /// Exact sums of a group, without its scale, times activations.
 ///
 /// The instruction multiplies unsigned by signed bytes and saturates pairs of products at 16 bits.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn pair_sums<const TOKENS: usize, F: Format>(
+fn pair_sums<const TOKENS: usize, const GROUP: usize, F: Format>(
     block: &Block<'_, F>,
-    group: usize,
     input: &[InputBlock; TOKENS],
 ) -> [[__m256i; 2]; TOKENS] {
     let ones = _mm256_set1_epi16(1);
     let mut sums = [[_mm256_setzero_si256(); 2]; TOKENS];
     let mut pairs = [[_mm256_setzero_si256(); 2]; TOKENS];
-    for (index, quad) in quads_of::<F>(group).enumerate() {
-        let ends_pairs = (index + 1) % safe_quads::<F>() == 0 || index + 1 == 8 / F::GROUPS;
+    unrolled!(QUAD in 0..8 => if has_quad::<F>(GROUP, QUAD) {
+        let count = QUAD % (8 / F::GROUPS) + 1;
+        let ends_pairs = count.is_multiple_of(safe_quads::<F>()) || count == 8 / F::GROUPS;
         for half in 0..2 {
-            let codes = block.quad(quad, half);
+            let codes = block.quad(QUAD, half);
             let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN));
             for token in 0..TOKENS {
-                let four = _mm256_set1_epi32(input[token].quads[quad]);
+                let four = _mm256_set1_epi32(input[token].quads[QUAD]);
                 let products = match is_signed::<F>() {
                     true => {
                         let sizes = _mm256_abs_epi8(weights);
@@ -195,10 +189,10 @@ fn pair_sums<const TOKENS: usize, F: Format>(
                 }
             }
         }
-    }
+    });
     if !is_signed::<F>() {
         for token in 0..TOKENS {
-            let start = _mm256_set1_epi32(F::start(&input[token], group));
+            let start = _mm256_set1_epi32(F::start(&input[token], GROUP));
             for sum in &mut sums[token] {
                 *sum = _mm256_add_epi32(*sum, start);
             }
@@ -212,9 +206,9 @@ impl<F: Format> Block<'_, F> {
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     fn store(&self, half: usize, place: &mut WideUnit) {
-        for (quad, line) in place.codes.iter_mut().enumerate() {
-            store_bytes(&mut line.as_chunks_mut().0[half], self.quad(quad, half));
-        }
+        unrolled!(QUAD in 0..8 => {
+            store_bytes(&mut place.codes[QUAD].as_chunks_mut().0[half], self.quad(QUAD, half));
+        });
         for group in 0..F::GROUPS {
             store(&mut halves_mut(&mut place.scales.scales[group])[half], self.scale(group, half));
             if let Some(minimum) = self.minimum(group, half) {

@@ -33,36 +33,36 @@ macro_rules! vnni_tiles {
 
             use crate::Lanes;
             use crate::avx2::math::here;
-            use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, quads_of, store_all};
+            use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, store_all};
             pub(crate) use crate::avx2::tiles::{floats, widen};
             use crate::input_block::InputBlock;
-            use crate::packing::{Format, Quantised};
+            use crate::packing::{Format, Quantised, has_quad};
             use crate::strips::with_widths;
+            use crate::unrolled::unrolled;
 
             block_kernels!($features, group_sums);
 
             /// Exact sums of a group, without its scale, times activations.
             #[inline]
             #[target_feature(enable = $features)]
-            fn group_sums<const TOKENS: usize, F: Format>(
+            fn group_sums<const TOKENS: usize, const GROUP: usize, F: Format>(
                 block: &Block<'_, F>,
-                group: usize,
                 input: &[InputBlock; TOKENS],
             ) -> [[__m256i; 2]; TOKENS] {
                 let mut sums = [[_mm256_setzero_si256(); 2]; TOKENS];
                 for token in 0..TOKENS {
-                    sums[token] = [_mm256_set1_epi32(F::start(&input[token], group)); 2];
+                    sums[token] = [_mm256_set1_epi32(F::start(&input[token], GROUP)); 2];
                 }
-                for quad in quads_of::<F>(group) {
+                unrolled!(QUAD in 0..8 => if has_quad::<F>(GROUP, QUAD) {
                     for half in 0..2 {
-                        let codes = block.quad(quad, half);
+                        let codes = block.quad(QUAD, half);
                         for token in 0..TOKENS {
-                            let four = _mm256_set1_epi32(input[token].quads[quad]);
+                            let four = _mm256_set1_epi32(input[token].quads[QUAD]);
                             let sum = $dot_product(sums[token][half], codes, four);
                             sums[token][half] = here(sum);
                         }
                     }
-                }
+                });
                 sums
             }
         }

@@ -11,8 +11,9 @@ use super::math::{
 };
 use crate::input_block::InputBlock;
 use crate::numbers::Number;
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
 use crate::strips::with_widths;
+use crate::unrolled::unrolled;
 use crate::{LANES, Lanes};
 
 #[target_feature(enable = "neon,dotprod")]
@@ -110,17 +111,17 @@ impl<F: Format> Block<'_, F> {
         totals: &mut [[float32x4_t; PARTS]; TOKENS],
     ) {
         let mut scaled = [vdupq_n_f32(0.0); TOKENS];
-        for group in 0..F::GROUPS {
-            let scale = load_scale::<PART>(F::scale(self.scales, self.block, group));
-            let sums = self.group_sums::<TOKENS, PART>(group, input);
+        unrolled!(GROUP in 0..2 => if GROUP < F::GROUPS {
+            let scale = load_scale::<PART>(F::scale(self.scales, self.block, GROUP));
+            let sums = self.group_sums::<TOKENS, PART, GROUP>(input);
             for token in 0..TOKENS {
                 let sum = vcvtq_f32_s32(sums[token]);
-                scaled[token] = match group {
+                scaled[token] = match GROUP {
                     0 => vmulq_f32(sum, scale),
                     _ => vfmaq_f32(scaled[token], sum, scale),
                 };
             }
-        }
+        });
         for token in 0..TOKENS {
             let scale = vdupq_n_f32(input[token].scale);
             totals[token][PART] = vfmaq_f32(totals[token][PART], scaled[token], scale);
@@ -138,25 +139,23 @@ impl<F: Format> Block<'_, F> {
     /// Exact sums of four rows of a group, without their scale, times activations.
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    fn group_sums<const TOKENS: usize, const PART: usize>(
+    fn group_sums<const TOKENS: usize, const PART: usize, const GROUP: usize>(
         &self,
-        group: usize,
         input: &[InputBlock; TOKENS],
     ) -> [int32x4_t; TOKENS] {
         let mut sums = [vdupq_n_s32(0); TOKENS];
         if !is_signed::<F>() {
             for token in 0..TOKENS {
-                sums[token] = vdupq_n_s32(F::start(&input[token], group));
+                sums[token] = vdupq_n_s32(F::start(&input[token], GROUP));
             }
         }
-        let count = 8 / F::GROUPS;
-        for quad in group * count..(group + 1) * count {
-            let codes = self.quad::<PART>(quad);
+        unrolled!(QUAD in 0..8 => if has_quad::<F>(GROUP, QUAD) {
+            let codes = self.quad::<PART>(QUAD);
             for token in 0..TOKENS {
-                let four = vreinterpretq_s8_s32(vdupq_n_s32(input[token].quads[quad]));
+                let four = vreinterpretq_s8_s32(vdupq_n_s32(input[token].quads[QUAD]));
                 sums[token] = add_dot_products(sums[token], codes, four);
             }
-        }
+        });
         sums
     }
 
@@ -187,9 +186,9 @@ impl<F: Format> Block<'_, F> {
     #[target_feature(enable = "neon,dotprod")]
     fn store<const PART: usize>(&self, place: &mut WideUnit) {
         let WideUnit { codes, scales } = place;
-        for (quad, line) in codes.iter_mut().enumerate() {
-            store_bytes(&mut line.as_chunks_mut().0[PART], self.codes::<PART>(quad));
-        }
+        unrolled!(QUAD in 0..8 => {
+            store_bytes(&mut codes[QUAD].as_chunks_mut().0[PART], self.codes::<PART>(QUAD));
+        });
         for group in 0..F::GROUPS {
             let scale = load_scale::<PART>(F::scale(self.scales, self.block, group));
             store(&mut parts_mut(&mut scales.scales[group])[PART], scale);

@@ -173,6 +173,11 @@ impl<'a, F: Format> Quantised<'a, F> {
     }
 }
 
+/// Whether a group has this quad.
+pub(crate) const fn has_quad<F: Format>(group: usize, quad: usize) -> bool {
+    quad * F::GROUPS / 8 == group
+}
+
 /// One weight without scale and minimum.
 pub(crate) fn weight<F: Format>(codes: &F::Codes, block: usize, lane: usize, input: usize) -> i32 {
     let read = |bits: Bits<'_>, count: u32| {

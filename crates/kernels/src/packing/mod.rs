@@ -29,7 +29,7 @@ mod wide;
 
 use half::{bf16, f16};
 
-pub(crate) use self::format::{Bits, Format, Quantised, Scale, weight};
+pub(crate) use self::format::{Bits, Format, Quantised, Scale, has_quad, weight};
 pub(crate) use self::wide::{WIDE_BLOCKS, Wide, WideBuffer, WideCodes, WideScales, WideUnit};
 use crate::blocks::BlockType;
 use crate::input_block::BLOCK_LEN;
@@ -147,6 +147,8 @@ pub(crate) struct Layout {
     unit_len: usize,
     /// Bytes of a unit of all rows, codes and scales.
     unit_bytes: usize,
+    /// Whether a code is in one place and its scale alone in a block.
+    pub(crate) unpacks_quickly: bool,
     pack: fn(&[u8], &mut [u8], usize),
 }
 
@@ -176,13 +178,19 @@ impl Layout {
     }
 
     fn floats<const BYTES: usize>() -> Layout {
-        Layout { unit_len: 1, unit_bytes: LANES * BYTES, pack: pack_floats::<BYTES> }
+        Layout {
+            unit_len: 1,
+            unit_bytes: LANES * BYTES,
+            unpacks_quickly: true,
+            pack: pack_floats::<BYTES>,
+        }
     }
 
     fn quantised<F: Format>() -> Layout {
         Layout {
             unit_len: F::BLOCKS * BLOCK_LEN,
             unit_bytes: Quantised::<F>::UNIT_BYTES,
+            unpacks_quickly: F::HIGH_BITS == 0 && F::GROUPS == 1,
             pack: format::pack_rows::<F>,
         }
     }
