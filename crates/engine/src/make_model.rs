@@ -26,6 +26,7 @@ use banter_kernels::blocks::BlockType;
 
 use crate::model_file::gguf::type_id;
 use crate::model_file::{LayerTensor, ModelConfig, TensorName, choose_type};
+use crate::text::Vocabulary;
 use gguf_writer::{GgufWriter, TensorEntry};
 use tokens::MadeVocabulary;
 use weights::Weights;
@@ -45,6 +46,9 @@ pub struct ModelSpec {
     /// Whether the model carries the outliers of real ones: k biases of norm 650 and 900 in the
     /// first and the last layer, and residual channels 1,000 times the rest.
     pub outliers: bool,
+    /// A published vocabulary, in which texts have as many tokens as they have there; a made one if
+    /// none.
+    pub vocabulary: Option<Vocabulary>,
     /// The same seed makes the same file.
     pub seed: u64,
 }
@@ -75,13 +79,19 @@ pub enum MakeModelError {
         /// What the system said.
         error: io::Error,
     },
-    /// There is no room for the bytes and control tokens.
+    /// There is no room for the tokens, or for the bytes and control tokens of a made vocabulary.
     #[error("vocabulary: expected at least {needed} rows, found {found}")]
     VocabularyTooSmall {
         /// The least that works.
         needed: usize,
         /// What the shape has.
         found: usize,
+    },
+    /// A published vocabulary lacks a token that ends answers or texts.
+    #[error("vocabulary: expected a token {token}, found none")]
+    TokenMissing {
+        /// The token.
+        token: &'static str,
     },
     /// No GGUF file holds this type.
     #[error("type: expected one of a GGUF file, found {kind}")]
@@ -111,7 +121,11 @@ pub fn make_model(
     path: &Path,
     progress: &mut dyn FnMut(f32),
 ) -> Result<Vec<TableRow>, MakeModelError> {
-    let vocabulary = MadeVocabulary::new(spec.shape.vocabulary_rows)?;
+    let rows = spec.shape.vocabulary_rows;
+    let vocabulary = match &spec.vocabulary {
+        Some(vocabulary) => MadeVocabulary::published(vocabulary, rows)?,
+        None => MadeVocabulary::new(rows)?,
+    };
     let tensors = choose_types(spec)?;
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");

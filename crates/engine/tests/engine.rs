@@ -54,7 +54,14 @@ fn made(shape: ModelConfig) -> MadeModel {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("model.gguf");
     let weights = WeightMix::named("q8_0").expect("q8_0 is a type");
-    let spec = ModelSpec { name: "random".to_owned(), shape, weights, outliers: false, seed: 7 };
+    let spec = ModelSpec {
+        name: "random".to_owned(),
+        shape,
+        weights,
+        outliers: false,
+        vocabulary: None,
+        seed: 7,
+    };
     make_model(&spec, &path, &mut |_| ()).expect("the model can be written");
     MadeModel { _folder: folder, path }
 }

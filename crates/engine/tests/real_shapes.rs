@@ -28,6 +28,7 @@ fn make(shape: &str, weights: &str, path: &Path) {
         shape: named_shape(shape).expect("a known shape"),
         weights: WeightMix::named(weights).expect("a known mix"),
         outliers: false,
+        vocabulary: None,
         seed: 7,
     };
     make_model(&spec, path, &mut |_| ()).unwrap_or_else(|error| panic!("{weights}: {error}"));

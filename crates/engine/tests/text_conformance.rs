@@ -179,8 +179,14 @@ mod gguf {
             tied_embeddings: true,
         };
         let weights = WeightMix::named("q4_0").expect("a type");
-        let spec =
-            ModelSpec { name: "padded".to_owned(), shape, weights, outliers: false, seed: 1 };
+        let spec = ModelSpec {
+            name: "padded".to_owned(),
+            shape,
+            weights,
+            outliers: false,
+            vocabulary: None,
+            seed: 1,
+        };
         make_model(&spec, path, &mut |_| {}).expect("it is written");
         let mut bytes = std::fs::read(path).expect("it is there");
         let made = bytes.len();

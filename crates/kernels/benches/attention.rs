@@ -21,7 +21,7 @@ fn main() {
         return;
     }
     for pool in pools() {
-        let float = ceilings::float_products_per_second(&pool) / 1e9;
+        let float = ceilings::float_products_per_second(&pool).best / 1e9;
         let memory = read_ceiling(&pool);
         for kv_type in [KvType::F16, KvType::F32, KvType::Q8_0] {
             for context in CONTEXTS {

@@ -19,8 +19,8 @@ fn main() {
         return;
     }
     for pool in pools() {
-        let int8 = ceilings::int8_products_per_second(&pool) / 1e9;
-        let float = ceilings::float_products_per_second(&pool) / 1e9;
+        let int8 = ceilings::int8_products_per_second(&pool).best / 1e9;
+        let float = ceilings::float_products_per_second(&pool).best / 1e9;
         let memory = read_ceiling(&pool);
         for kind in kinds() {
             let products = if kind.is_quantised() { int8 } else { float };

@@ -19,6 +19,15 @@ pub enum PageSize {
     Huge,
 }
 
+/// How often a second something was done, in many runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// Of the median run: what a median of other work is to stand beside.
+    pub median: f64,
+    /// Of the shortest run: what the machine can do when nobody disturbs it.
+    pub best: f64,
+}
+
 /// How many independent sums run side by side: more than latency × throughput of any instruction
 /// here, and few enough for sixteen registers.
 pub(crate) const CHAINS: usize = 12;
@@ -36,61 +45,60 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Multiply-adds of 8-bit integers a second, on all threads of a pool.
 ///
 /// What the pool's instruction set has for them, as the kernels use it, without loads and scales.
-pub fn int8_products_per_second(pool: &Pool) -> f64 {
+pub fn int8_products_per_second(pool: &Pool) -> Rate {
     products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::int8_products(STEPS)))
 }
 
 /// Multiply-adds of 32-bit floats a second, on all threads of a pool.
-pub fn float_products_per_second(pool: &Pool) -> f64 {
+pub fn float_products_per_second(pool: &Pool) -> Rate {
     products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::float_products(STEPS)))
 }
 
 /// Bytes a second of reading memory far larger than the caches, on all threads of a pool.
 ///
 /// Errors: half a gigabyte is not there.
-pub fn read_bytes_per_second(pool: &Pool, pages: PageSize) -> Result<f64, AllocError> {
+pub fn read_bytes_per_second(pool: &Pool, pages: PageSize) -> Result<Rate, AllocError> {
     let mut memory = match pages {
         PageSize::Small => Memory::zeroed_in_small_pages(MEMORY_BYTES)?,
         PageSize::Huge => Memory::zeroed(MEMORY_BYTES)?,
     };
     memory.fill(1);
     let mut windows = memory.chunks_exact(WINDOW_BYTES).cycle();
-    let seconds = shortest_seconds(|| {
+    let rate = rate(WINDOW_BYTES, || {
         let window = windows.next().expect("the windows go round");
         pool.run(WINDOW_BYTES / PIECE_BYTES, &|piece| {
             let bytes = &window[piece * PIECE_BYTES..][..PIECE_BYTES];
             dispatch!(pool.isa(), ceilings::read(bytes));
         });
     });
-    Ok(WINDOW_BYTES as f64 / seconds)
+    Ok(rate)
 }
 
-fn products_per_second(pool: &Pool, work: &(dyn Fn() -> usize + Sync)) -> f64 {
+fn products_per_second(pool: &Pool, work: &(dyn Fn() -> usize + Sync)) -> Rate {
     let pieces = pool.threads() * PIECES_PER_THREAD;
     let products = work() * pieces;
-    let seconds = shortest_seconds(|| {
+    rate(products, || {
         pool.run(pieces, &|_| {
             work();
         });
-    });
-    products as f64 / seconds
+    })
 }
 
-/// The shortest of many runs: what the machine can do when nobody disturbs it.
-fn shortest_seconds(mut work: impl FnMut()) -> f64 {
+/// How often a second something is done that a run does `count` times.
+fn rate(count: usize, mut run: impl FnMut()) -> Rate {
     const LEAST_RUNS: usize = 5;
     const AT_LEAST: Duration = Duration::from_millis(400);
-    work();
+    run();
     let begun = Instant::now();
-    let mut shortest = f64::INFINITY;
-    let mut runs = 0;
-    while runs < LEAST_RUNS || begun.elapsed() < AT_LEAST {
+    let mut times = Vec::new();
+    while times.len() < LEAST_RUNS || begun.elapsed() < AT_LEAST {
         let start = Instant::now();
-        work();
-        shortest = shortest.min(start.elapsed().as_secs_f64());
-        runs += 1;
+        run();
+        times.push(start.elapsed());
     }
-    shortest
+    times.sort();
+    let rate = |time: Duration| count as f64 / time.as_secs_f64();
+    Rate { median: rate(times[times.len() / 2]), best: rate(times[0]) }
 }
 
 #[cfg(test)]
@@ -117,6 +125,8 @@ mod tests {
     fn ceilings_are_measured_on_all_threads() {
         let pool = Pool::new(Isa::best(), NonZeroUsize::new(2).expect("two"));
         let products = products_per_second(&pool, &|| 7);
-        assert!(products.is_finite() && products > 0.0);
+        assert!(
+            products.median > 0.0 && products.best >= products.median && products.best.is_finite()
+        );
     }
 }

@@ -36,6 +36,7 @@ async fn server() -> TestServer {
         shape,
         weights: WeightMix::named("q8_0").expect("a known type"),
         outliers: false,
+        vocabulary: None,
         seed: 1,
     };
     make_model(&spec, &path, &mut |_| {}).expect("a model");

@@ -9,6 +9,7 @@ use anyhow::Context;
 use banter_engine::make_model::{
     ModelSpec, SHAPE_NAMES, TableRow, WeightMix, make_model, named_shape,
 };
+use banter_engine::text::{Vocabulary, parse_tokenizer_json};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use banter_remote::size::show_bytes;
@@ -40,6 +41,13 @@ pub fn command() -> Command {
             "Add Qwen's outliers: large key biases, and residual channels 1,000 times the rest",
         ))
         .arg(
+            Arg::new("tokenizer")
+                .long("tokenizer")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A published tokenizer.json, for texts of as many tokens [default: made up]"),
+        )
+        .arg(
             Arg::new("seed")
                 .long("seed")
                 .default_value("1")
@@ -65,6 +73,7 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         shape,
         weights,
         outliers: matches.get_flag("outliers"),
+        vocabulary: vocabulary(matches)?,
         seed: *matches.get_one::<u64>("seed").expect("it has a default"),
     };
 
@@ -79,6 +88,14 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     }
     print_table(&table);
     Ok(())
+}
+
+/// A published vocabulary, if one was asked for.
+fn vocabulary(matches: &ArgMatches) -> anyhow::Result<Option<Vocabulary>> {
+    let Some(path) = matches.get_one::<PathBuf>("tokenizer") else { return Ok(None) };
+    let name = || format!("--tokenizer {}", path.display());
+    let bytes = std::fs::read(path).with_context(name)?;
+    Ok(Some(parse_tokenizer_json(&bytes).with_context(name)?))
 }
 
 fn print_table(table: &[TableRow]) {

@@ -178,7 +178,7 @@ fn a_model_that_does_not_fit_in_memory_is_told_before_the_download() {
         ..named_shape("qwen2.5-0.5b").expect("a shape")
     };
     let (name, weights) = ("of long memory".to_owned(), WeightMix::named("F16").expect("a type"));
-    let spec = ModelSpec { name, shape, weights, outliers: false, seed: 1 };
+    let spec = ModelSpec { name, shape, weights, outliers: false, vocabulary: None, seed: 1 };
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     make_model(&spec, file.path(), &mut |_| {}).expect("made");
     let world = World::new();

@@ -72,7 +72,7 @@ fn byte_model() -> ModelFile {
         };
         let weights = WeightMix::named("f32").expect("f32 is a type");
         let name = "bytes".to_owned();
-        let spec = ModelSpec { name, shape, weights, outliers: false, seed: 1 };
+        let spec = ModelSpec { name, shape, weights, outliers: false, vocabulary: None, seed: 1 };
         make_model(&spec, &path, &mut |_| ()).expect("the model can be written");
         std::fs::read(path).expect("the file was just written")
     };

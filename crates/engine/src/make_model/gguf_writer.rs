@@ -64,10 +64,10 @@ impl GgufWriter {
         push_string(&mut self.keys, value);
     }
 
-    pub fn strings(&mut self, key: &str, values: &[String]) {
+    pub fn strings<S: AsRef<str>>(&mut self, key: &str, values: &[S]) {
         self.array(key, 8, values.len());
         for value in values {
-            push_string(&mut self.keys, value);
+            push_string(&mut self.keys, value.as_ref());
         }
     }
 

@@ -2,60 +2,52 @@
 
 use super::MakeModelError;
 use super::gguf_writer::GgufWriter;
-use crate::text::CHATML;
+use crate::text::{CHATML, TokenKind, Vocabulary, VocabularyToken};
 
 /// How many normal tokens Qwen2.5 has; its added ones follow from this id on.
 const QWEN_NORMAL_TOKENS: usize = 151_643;
 const BYTE_TOKENS: usize = 256;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Added {
-    Control,
-    UserDefined,
-}
-
 /// The added tokens of Qwen2.5, in order of id.
-const ADDED: [(&str, Added); 22] = [
-    ("<|endoftext|>", Added::Control),
-    ("<|im_start|>", Added::Control),
-    ("<|im_end|>", Added::Control),
-    ("<|object_ref_start|>", Added::Control),
-    ("<|object_ref_end|>", Added::Control),
-    ("<|box_start|>", Added::Control),
-    ("<|box_end|>", Added::Control),
-    ("<|quad_start|>", Added::Control),
-    ("<|quad_end|>", Added::Control),
-    ("<|vision_start|>", Added::Control),
-    ("<|vision_end|>", Added::Control),
-    ("<|vision_pad|>", Added::Control),
-    ("<|image_pad|>", Added::Control),
-    ("<|video_pad|>", Added::Control),
-    ("<tool_call>", Added::UserDefined),
-    ("</tool_call>", Added::UserDefined),
-    ("<|fim_prefix|>", Added::Control),
-    ("<|fim_middle|>", Added::Control),
-    ("<|fim_suffix|>", Added::Control),
-    ("<|fim_pad|>", Added::Control),
-    ("<|repo_name|>", Added::Control),
-    ("<|file_sep|>", Added::Control),
+const ADDED: [(&str, TokenKind); 22] = [
+    ("<|endoftext|>", TokenKind::Control),
+    ("<|im_start|>", TokenKind::Control),
+    ("<|im_end|>", TokenKind::Control),
+    ("<|object_ref_start|>", TokenKind::Control),
+    ("<|object_ref_end|>", TokenKind::Control),
+    ("<|box_start|>", TokenKind::Control),
+    ("<|box_end|>", TokenKind::Control),
+    ("<|quad_start|>", TokenKind::Control),
+    ("<|quad_end|>", TokenKind::Control),
+    ("<|vision_start|>", TokenKind::Control),
+    ("<|vision_end|>", TokenKind::Control),
+    ("<|vision_pad|>", TokenKind::Control),
+    ("<|image_pad|>", TokenKind::Control),
+    ("<|video_pad|>", TokenKind::Control),
+    ("<tool_call>", TokenKind::UserDefined),
+    ("</tool_call>", TokenKind::UserDefined),
+    ("<|fim_prefix|>", TokenKind::Control),
+    ("<|fim_middle|>", TokenKind::Control),
+    ("<|fim_suffix|>", TokenKind::Control),
+    ("<|fim_pad|>", TokenKind::Control),
+    ("<|repo_name|>", TokenKind::Control),
+    ("<|file_sep|>", TokenKind::Control),
 ];
 /// The least a conversation needs: the first three.
 const MIN_ADDED: usize = 3;
-const END_OF_TEXT: usize = 0;
-const IM_END: usize = 2;
 
-/// Tokens: 256 bytes, then made-up words in order of length, then the added tokens, then a padding
-/// token for each row that is left.
+/// What a made model says about its tokens.
 pub(super) struct MadeVocabulary {
-    texts: Vec<String>,
+    tokens: Vec<VocabularyToken>,
+    /// Both sides, with a space between.
     merges: Vec<String>,
-    normal: usize,
-    added: usize,
+    end_of_text: u32,
+    im_end: u32,
 }
 
 impl MadeVocabulary {
-    /// A vocabulary for an embedding of `rows` rows. Qwen2.5 has more rows than tokens; its published
-    /// files fill them up with tokens that are marked as unused, and some programs insist on that.
+    /// A vocabulary for an embedding of `rows` rows: 256 bytes, then made-up words in order of length,
+    /// then the added tokens.
     pub fn new(rows: usize) -> Result<MadeVocabulary, MakeModelError> {
         let needed = BYTE_TOKENS + MIN_ADDED;
         if rows < needed {
@@ -65,29 +57,62 @@ impl MadeVocabulary {
         let normal = (rows - added).min(QWEN_NORMAL_TOKENS);
         let mut texts: Vec<String> = byte_letters().into_iter().map(String::from).collect();
         let merges = add_words(&mut texts, normal);
-        texts.extend(ADDED[..added].iter().map(|(text, _)| (*text).to_string()));
-        texts.extend((texts.len()..rows).map(|id| format!("[PAD{id}]")));
-        Ok(MadeVocabulary { texts, merges, normal, added })
+        let words = texts.into_iter().map(|text| VocabularyToken { text, kind: TokenKind::Normal });
+        let added = ADDED[..added].iter().map(|&(text, kind)| (text.to_string(), kind));
+        let added = added.map(|(text, kind)| VocabularyToken { text, kind });
+        MadeVocabulary::of(words.chain(added).collect(), merges, rows)
+    }
+
+    /// A published vocabulary for an embedding of `rows` rows.
+    pub fn published(
+        vocabulary: &Vocabulary,
+        rows: usize,
+    ) -> Result<MadeVocabulary, MakeModelError> {
+        let needed = vocabulary.tokens.len();
+        if rows < needed {
+            return Err(MakeModelError::VocabularyTooSmall { needed, found: rows });
+        }
+        let merges = vocabulary.merges.iter().map(|(left, right)| format!("{left} {right}"));
+        MadeVocabulary::of(vocabulary.tokens.clone(), merges.collect(), rows)
+    }
+
+    /// Fills up the rows. Qwen2.5 has more of them than tokens; its published files fill them up with
+    /// tokens that are marked as unused, and some programs insist on that.
+    fn of(
+        mut tokens: Vec<VocabularyToken>,
+        merges: Vec<String>,
+        rows: usize,
+    ) -> Result<MadeVocabulary, MakeModelError> {
+        let find = |text: &'static str| {
+            let id = tokens.iter().position(|token| token.text == text);
+            let id = id.ok_or(MakeModelError::TokenMissing { token: text })?;
+            Ok(u32::try_from(id).expect("vocabularies fit in 32 bits"))
+        };
+        let (end_of_text, im_end) = (find("<|endoftext|>")?, find("<|im_end|>")?);
+        tokens.extend(
+            (tokens.len()..rows)
+                .map(|id| VocabularyToken { text: format!("[PAD{id}]"), kind: TokenKind::Unused }),
+        );
+        Ok(MadeVocabulary { tokens, merges, end_of_text, im_end })
     }
 
     /// Writes the keys of the tokenizer.
     pub fn describe(&self, writer: &mut GgufWriter) {
-        let kinds = (0..self.texts.len()).map(|id| match id.checked_sub(self.normal) {
-            None => 1,
-            Some(added) if added >= self.added => 5,
-            Some(added) if ADDED[added].1 == Added::Control => 3,
-            Some(_) => 4,
+        let kinds = self.tokens.iter().map(|token| match token.kind {
+            TokenKind::Normal => 1,
+            TokenKind::Control => 3,
+            TokenKind::UserDefined => 4,
+            TokenKind::Unused => 5,
         });
-        let id =
-            |added: usize| u32::try_from(self.normal + added).expect("vocabularies fit in 32 bits");
+        let texts: Vec<&str> = self.tokens.iter().map(|token| token.text.as_str()).collect();
         writer.string("tokenizer.ggml.model", "gpt2");
         writer.string("tokenizer.ggml.pre", "qwen2");
-        writer.strings("tokenizer.ggml.tokens", &self.texts);
+        writer.strings("tokenizer.ggml.tokens", &texts);
         writer.i32s("tokenizer.ggml.token_type", &kinds.collect::<Vec<i32>>());
         writer.strings("tokenizer.ggml.merges", &self.merges);
-        writer.u32("tokenizer.ggml.eos_token_id", id(IM_END));
-        writer.u32("tokenizer.ggml.bos_token_id", id(END_OF_TEXT));
-        writer.u32("tokenizer.ggml.padding_token_id", id(END_OF_TEXT));
+        writer.u32("tokenizer.ggml.eos_token_id", self.im_end);
+        writer.u32("tokenizer.ggml.bos_token_id", self.end_of_text);
+        writer.u32("tokenizer.ggml.padding_token_id", self.end_of_text);
         writer.bool("tokenizer.ggml.add_bos_token", false);
         writer.string("tokenizer.chat_template", CHATML);
     }
@@ -132,23 +157,26 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::text::PreTokenizerKind;
 
     #[test]
     fn control_tokens_have_the_ids_of_qwen() {
         let vocabulary = MadeVocabulary::new(151_936).expect("enough rows");
-        assert_eq!(vocabulary.texts.len(), 151_936);
-        assert_eq!(vocabulary.texts[151_665], "[PAD151665]");
-        assert_eq!(vocabulary.texts[151_643], "<|endoftext|>");
-        assert_eq!(vocabulary.texts[151_645], "<|im_end|>");
-        assert_eq!(vocabulary.texts[151_657], "<tool_call>");
+        let text = |id: usize| vocabulary.tokens[id].text.as_str();
+        assert_eq!(vocabulary.tokens.len(), 151_936);
+        assert_eq!(text(151_665), "[PAD151665]");
+        assert_eq!(text(151_643), "<|endoftext|>");
+        assert_eq!(text(151_645), "<|im_end|>");
+        assert_eq!(text(151_657), "<tool_call>");
+        assert_eq!((vocabulary.end_of_text, vocabulary.im_end), (151_643, 151_645));
         assert_eq!(vocabulary.merges.len(), 151_643 - 256);
     }
 
     #[test]
     fn every_token_is_spelled_once_and_every_merge_makes_one() {
         let vocabulary = MadeVocabulary::new(30_000).expect("enough rows");
-        let known: HashSet<&str> = vocabulary.texts.iter().map(String::as_str).collect();
-        assert_eq!(known.len(), vocabulary.texts.len());
+        let known: HashSet<&str> = vocabulary.tokens.iter().map(|token| &*token.text).collect();
+        assert_eq!(known.len(), vocabulary.tokens.len());
         for merge in &vocabulary.merges {
             let (left, right) = merge.split_once(' ').expect("two pieces");
             assert!(known.contains(left) && known.contains(right), "{merge}");
@@ -170,6 +198,44 @@ mod tests {
             MadeVocabulary::new(258),
             Err(MakeModelError::VocabularyTooSmall { needed: 259, found: 258 })
         ));
-        assert_eq!(MadeVocabulary::new(259).expect("enough rows").texts.len(), 259);
+        assert_eq!(MadeVocabulary::new(259).expect("enough rows").tokens.len(), 259);
+    }
+
+    fn published(texts: &[&str]) -> Vocabulary {
+        let token = |text: &&str| VocabularyToken {
+            text: (*text).to_string(),
+            kind: if text.len() > 1 { TokenKind::Control } else { TokenKind::Normal },
+        };
+        Vocabulary {
+            tokens: texts.iter().map(token).collect(),
+            merges: vec![("a".to_string(), "b".to_string())],
+            pre_tokenizer: PreTokenizerKind::Qwen2,
+            add_bos: false,
+            bos: None,
+            end_tokens: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_published_vocabulary_keeps_its_ids_and_is_filled_up() {
+        let vocabulary = published(&["a", "b", "<|im_end|>", "<|endoftext|>"]);
+        let made = MadeVocabulary::published(&vocabulary, 6).expect("enough rows");
+        assert_eq!(made.tokens[..4], vocabulary.tokens);
+        assert_eq!(made.tokens[5].text, "[PAD5]");
+        assert_eq!(made.merges, ["a b"]);
+        assert_eq!((made.end_of_text, made.im_end), (3, 2));
+    }
+
+    #[test]
+    fn a_published_vocabulary_that_does_not_fit_or_ends_no_answer_is_refused() {
+        let vocabulary = published(&["a", "b", "<|im_end|>"]);
+        assert!(matches!(
+            MadeVocabulary::published(&vocabulary, 2),
+            Err(MakeModelError::VocabularyTooSmall { needed: 3, found: 2 })
+        ));
+        assert!(matches!(
+            MadeVocabulary::published(&vocabulary, 3),
+            Err(MakeModelError::TokenMissing { token: "<|endoftext|>" })
+        ));
     }
 }

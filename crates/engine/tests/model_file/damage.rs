@@ -42,6 +42,7 @@ fn realistic_model() -> (TempModel, u64) {
         },
         weights: WeightMix::Type(BlockType::Q8_0),
         outliers: false,
+        vocabulary: None,
         seed: 1,
     };
     make_model(&spec, &model.path, &mut |_| {}).expect("a model");

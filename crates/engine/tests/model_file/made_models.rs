@@ -26,7 +26,14 @@ pub(super) fn small_shape() -> ModelConfig {
 
 pub(super) fn spec(shape: ModelConfig, weights: &str) -> ModelSpec {
     let weights = WeightMix::named(weights).expect("a known mix");
-    ModelSpec { name: "Made".to_string(), shape, weights, outliers: false, seed: 7 }
+    ModelSpec {
+        name: "Made".to_string(),
+        shape,
+        weights,
+        outliers: false,
+        vocabulary: None,
+        seed: 7,
+    }
 }
 
 pub(super) fn make(spec: &ModelSpec) -> (TempModel, ModelFile) {

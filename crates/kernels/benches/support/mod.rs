@@ -51,7 +51,7 @@ pub fn seconds(mut work: impl FnMut()) -> f64 {
 
 /// GB/s of reading memory like that of the weights.
 pub fn read_ceiling(pool: &Pool) -> f64 {
-    read_bytes_per_second(pool, PageSize::Huge).expect("memory for the benchmark") / 1e9
+    read_bytes_per_second(pool, PageSize::Huge).expect("memory for the benchmark").best / 1e9
 }
 
 /// Prints one figure beside its ceiling.

@@ -6,10 +6,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use banter_engine::measure::{Bench, Followed, Setup};
 use banter_engine::model_file::{ModelFile, ModelSource};
-use banter_engine::text::{Message, Role, Text, TokenId, parse_tokenizer_json};
+use banter_engine::text::{Message, Role, Text, TokenId};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::options::{ModelOptions, model_arguments, repeat_argument, repetitions};
@@ -46,13 +45,6 @@ pub fn command() -> Command {
         .about("Measures guesses of the next tokens, along real answers that repeat their question")
         .arg(repeat_argument())
         .arg(
-            Arg::new("tokenizer")
-                .long("tokenizer")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("A tokenizer.json to cut the texts with [default: the model's own]"),
-        )
-        .arg(
             Arg::new("draft-model")
                 .long("draft-model")
                 .value_name("PATH")
@@ -65,7 +57,7 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let model = ModelOptions::from_matches(matches)?;
     let repetitions = repetitions(matches);
-    let text = text(&model, matches.get_one::<PathBuf>("tokenizer"))?;
+    let text = ModelFile::open(&ModelSource::Path(model.path.clone()))?.text()?;
     let tasks = TASKS.iter().map(|task| Ok((task.name, task.prompt(&text)?, task.ids(&text))));
     let tasks: Vec<(&str, Vec<TokenId>, Vec<TokenId>)> = tasks.collect::<anyhow::Result<_>>()?;
     let longest = tasks.iter().map(|(_, prompt, answer)| prompt.len() + answer.len()).max();
@@ -122,16 +114,6 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn text(model: &ModelOptions, tokenizer: Option<&PathBuf>) -> anyhow::Result<Text> {
-    let Some(path) = tokenizer else {
-        return Ok(ModelFile::open(&ModelSource::Path(model.path.clone()))?.text()?);
-    };
-    let name = || path.display().to_string();
-    let bytes = std::fs::read(path).with_context(name)?;
-    let vocabulary = parse_tokenizer_json(&bytes).with_context(name)?;
-    Text::new(&vocabulary, None).with_context(name)
 }
 
 impl Task {

@@ -59,12 +59,6 @@ impl<'a> Clients<'a> {
         Ok(of_words((words as f64 + off).max(1.0) as usize))
     }
 
-    /// A conversation that goes on with a message of so many words.
-    pub fn words(&self, before: &[Message], words: usize) -> Vec<Message> {
-        let seed = self.next.replace(self.next.get() + 1);
-        [before, &[message(Role::User, words_of(seed, words))]].concat()
-    }
-
     /// Tokens of a conversation.
     ///
     /// Errors: it does not fit.

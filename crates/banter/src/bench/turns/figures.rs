@@ -8,7 +8,7 @@ use banter_engine::kv_cache::{DiskConfig, Tenant};
 use banter_engine::text::Role;
 
 use super::SEQUENCES;
-use super::clients::{Clients, Heard, hear, milliseconds};
+use super::clients::{Clients, Heard, hear, message, milliseconds};
 
 /// Measures something here, in so many repetitions.
 type Measure = fn(&Ground<'_>, usize) -> anyhow::Result<Vec<Value>>;
@@ -52,7 +52,9 @@ const HISTORY: usize = 2_000;
 const SYSTEM_PROMPT: usize = 1_000;
 /// Tokens of a conversation in which somebody types.
 const TYPED_HISTORY: usize = 1_000;
-/// What is typed.
+/// A text that people might type.
+const LETTER: &str = include_str!("../rewriting/letter.txt");
+/// How much of it is typed.
 const TYPED_WORDS: usize = 60;
 /// How fast.
 const TYPED_WORDS_A_MINUTE: f64 = 40.0;
@@ -112,19 +114,22 @@ fn system_prompt(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
 fn typing(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     let clients = &ground.clients;
     let history = clients.answered(clients.conversation(&[], TYPED_HISTORY)?, 4)?;
-    let typed = clients.words(&history, TYPED_WORDS);
-    let plain = clients.answer(clients.words(&history, TYPED_WORDS), 12)?;
-    let question = typed.last().context("a question")?.content.clone();
+    let mut words = LETTER.split_whitespace();
+    let mut question = || words.by_ref().take(TYPED_WORDS).collect::<Vec<&str>>().join(" ");
+    let asked =
+        |question: &str| [&history[..], &[message(Role::User, question.to_owned())]].concat();
+    let plain = clients.answer(asked(&question()), 12)?;
+    let question = question();
     let begun = clients.engine().counters();
     let ends = question.match_indices(' ').map(|(end, _)| end).chain([question.len()]);
     for end in ends {
-        let mut messages = typed.clone();
-        messages.last_mut().context("a question")?.content.truncate(end);
+        let messages = asked(&question[..end]);
         let draft = Draft { messages, max_tokens: Some(12), tenant: Tenant::default(), key: 1 };
         clients.engine().draft(draft)?;
         std::thread::sleep(Duration::from_secs_f64(60.0 / TYPED_WORDS_A_MINUTE));
     }
-    let drafted = clients.answer(typed, 12)?;
+    let drafted = clients.answer(asked(&question), 12)?;
+    let left = drafted.finished.usage.prompt_tokens - drafted.finished.usage.cached_tokens;
     let ended = clients.engine().counters();
     let speed = plain.finished.timings.tokens_per_second.context("an answer of 12 tokens")?;
     let (plain, drafted) = (plain.first_word_ms()?, drafted.first_word_ms()?);
@@ -132,6 +137,7 @@ fn typing(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     Ok(vec![
         value("first word of 60 words behind 1000 tokens", plain, "ms"),
         value("the same, computed while it was typed", drafted, "ms"),
+        value("tokens that were left to compute", left as f64, "tokens"),
         value("one token behind them", step, "ms"),
         value("drafted / one token", drafted / step, "×"),
         value("tokens computed for drafts", (ended.drafted - begun.drafted) as f64, "tokens"),

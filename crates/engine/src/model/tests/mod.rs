@@ -62,6 +62,7 @@ fn model_file(weights: &str) -> ModelFile {
         shape: shape(),
         weights: WeightMix::named(weights).expect("a type that can be made"),
         outliers: false,
+        vocabulary: None,
         seed: 7,
     };
     make_model(&spec, &path, &mut |_| {}).expect("the model is written");
