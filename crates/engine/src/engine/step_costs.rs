@@ -10,6 +10,10 @@ pub struct StepCosts {
 /// How much the newest measurement counts.
 const NEWEST_WEIGHT: f64 = 0.3;
 
+/// A step that takes longer than this many times what was expected was disturbed, and counts as if it had
+/// taken that long: rows that once seemed slow would not be tried again, and so never be found fast.
+const MOST_SURPRISE: f64 = 1.5;
+
 /// Steps of more rows than were measured are thought to cost this part of what as many rows more cost
 /// alone: little enough that they are tried once, which measures them.
 const UNTRIED_SHARE: f64 = 0.25;
@@ -22,6 +26,10 @@ impl StepCosts {
 
     /// Takes note of a step.
     pub fn stepped(&mut self, rows: usize, took_ms: f64) {
+        let took_ms = match self.step_ms(rows) {
+            Some(expected) => took_ms.min(MOST_SURPRISE * expected),
+            None => took_ms,
+        };
         let Some(mean) = self.measured.get_mut(rows) else { return };
         *mean = Some(mean.map_or(took_ms, |mean| mean + NEWEST_WEIGHT * (took_ms - mean)));
     }
@@ -58,9 +66,19 @@ mod tests {
         assert_eq!(costs.step_ms(4), Some(50.0));
         costs.stepped(6, 80.0);
         assert_eq!(costs.step_ms(4), Some(60.0));
-        costs.stepped(6, 180.0);
-        assert_eq!(costs.step_ms(6), Some(110.0));
+        costs.stepped(6, 100.0);
+        assert_eq!(costs.step_ms(6), Some(86.0));
         costs.stepped(17, 1.0);
-        assert_eq!(costs.step_ms(20), Some(110.0 + 0.25 * 110.0 * 14.0 / 6.0), "beyond the table");
+        assert_eq!(costs.step_ms(20), Some(86.0 + 0.25 * 86.0 * 14.0 / 6.0), "beyond the table");
+    }
+
+    #[test]
+    fn a_disturbed_step_is_soon_forgotten() {
+        let mut costs = StepCosts::new(16);
+        (0..10).for_each(|_| costs.stepped(4, 60.0));
+        costs.stepped(4, 6_000.0);
+        assert!(costs.step_ms(4) < Some(70.0), "{costs:?}");
+        (0..30).for_each(|_| costs.stepped(4, 240.0));
+        assert!(costs.step_ms(4) > Some(235.0), "what lasts is believed: {costs:?}");
     }
 }

@@ -71,6 +71,8 @@ pub struct Bench {
     model: String,
     weight_types: String,
     load_time: Duration,
+    /// What steps take: like the engine, it remembers from one answer to the next.
+    costs: StepCosts,
 }
 
 impl Bench {
@@ -108,6 +110,7 @@ impl Bench {
             model: file.description().name.clone(),
             weight_types: file.description().weight_types.clone(),
             load_time: started.elapsed(),
+            costs: StepCosts::new(2 * MAX_GUESSES),
         })
     }
 
@@ -170,13 +173,13 @@ impl Bench {
     /// very tokens; with guesses of the tokens ahead, or one token a step.
     pub fn follow(&mut self, prompt: &[TokenId], answer: &[TokenId], guess: bool) -> Followed {
         let mut tokens = prompt.to_vec();
-        let (mut guesser, mut costs) = (Guesser::default(), StepCosts::new(2 * MAX_GUESSES));
+        let mut guesser = Guesser::default();
         let mut followed = Followed::default();
         let mut ahead = answer;
         while !ahead.is_empty() {
             let began = Instant::now();
             let guesses =
-                if guess { worthwhile(&mut guesser, &costs, &tokens) } else { Vec::new() };
+                if guess { worthwhile(&mut guesser, &self.costs, &tokens) } else { Vec::new() };
             let tried = guesses.len().min(ahead.len() - 1);
             let rows = [&tokens[tokens.len() - 1..], &guesses[..tried]].concat();
             self.compute(tokens.len() - 1, &rows, rows.len());
@@ -186,7 +189,7 @@ impl Bench {
             tokens.extend_from_slice(chosen);
             ahead = rest;
             let took = began.elapsed();
-            costs.stepped(rows.len(), took.as_secs_f64() * 1e3);
+            self.costs.stepped(rows.len(), took.as_secs_f64() * 1e3);
             followed.time += took;
             followed.steps += 1;
             followed.guesses += tried;
@@ -206,16 +209,15 @@ impl Bench {
     ) -> Followed {
         let mut tokens = prompt.to_vec();
         let (mut odds, mut pass_ms) = (Odds::new(acceptance), None);
-        let mut costs = StepCosts::new(2 * MAX_GUESSES);
         let mut followed = Followed::default();
         let (mut ahead, mut thrown, mut known) = (answer, 0, prompt.len() - 1);
         while !ahead.is_empty() {
             let began = Instant::now();
             let most = MAX_GUESSES.min(ahead.len() - 1);
-            let length = match costs.step_ms(1) {
+            let length = match self.costs.step_ms(1) {
                 None => 0,
                 Some(_) => {
-                    let step_ms = |rows| costs.step_ms(rows).expect("something was measured");
+                    let step_ms = |rows| self.costs.step_ms(rows).expect("something was measured");
                     worthwhile_length(&[odds.chance()], 1, most, pass_ms, step_ms)
                 }
             };
@@ -244,7 +246,7 @@ impl Bench {
             ahead = rest;
             let took = began.elapsed();
             let drafting = pass_ms.unwrap_or(0.0) * length as f64;
-            costs.stepped(rows.len(), took.as_secs_f64() * 1e3 - drafting);
+            self.costs.stepped(rows.len(), took.as_secs_f64() * 1e3 - drafting);
             followed.time += took;
             followed.steps += 1;
             followed.guesses += length;

@@ -1,6 +1,7 @@
 //! Prompt lookup: what followed the last tokens where they stood before.
 //!
-//! Whoever rewrites a text or edits code repeats most of it.
+//! Whoever rewrites a text or edits code repeats most of it. Where a word was changed, the text goes on
+//! behind the old one, and that is guessed until something matches again.
 //!
 //! Source: Saxena, Prompt Lookup Decoding, 2023.
 
@@ -16,6 +17,8 @@ pub struct Lookup {
     /// For each position that follows a pair, the position behind that pair's occurrence before,
     /// or 0: no pair ends there.
     before: Vec<u32>,
+    /// What was last followed, and how many tokens there were then.
+    followed: Option<(usize, usize)>,
 }
 
 /// Guesses, and what speaks for them.
@@ -23,7 +26,7 @@ pub struct Lookup {
 pub struct Found {
     /// The next tokens, as it seems.
     pub tokens: Vec<TokenId>,
-    /// How many tokens before them are the same in both places.
+    /// How many tokens before them are the same in both places; none where one was just changed.
     pub matched: usize,
 }
 
@@ -35,7 +38,9 @@ const LONGEST_MATCH: usize = 32;
 
 impl Lookup {
     /// Up to `most` tokens that followed the longest earlier occurrence of the last tokens of
-    /// `tokens`; of equally long ones the newest. Only called with more tokens than before.
+    /// `tokens`; of equally long ones the newest. If there is none, those that follow what was followed
+    /// before, as if each token since had taken the place of one there. Only called with more tokens
+    /// than before.
     pub fn find(&mut self, tokens: &[TokenId], most: usize) -> Found {
         let older = self.take_in(tokens);
         let candidates = std::iter::successors(older, |position| self.older(*position));
@@ -44,10 +49,21 @@ impl Lookup {
             let same = earlier.zip(tokens.iter().rev()).take(LONGEST_MATCH);
             (same.take_while(|(a, b)| a == b).count(), position)
         });
-        match matches.max() {
-            Some((matched, position)) => Found { tokens: follow(tokens, position, most), matched },
-            None => Found::default(),
-        }
+        let (matched, position) = match matches.max() {
+            Some((matched, position)) => (matched, Some(position)),
+            None => (0, self.beside(tokens.len())),
+        };
+        self.followed = position.map(|position| (position, tokens.len()));
+        let tokens = position.map(|position| follow(tokens, position, most)).unwrap_or_default();
+        Found { tokens, matched }
+    }
+
+    /// Where what was last followed has got to by now.
+    fn beside(&self, length: usize) -> Option<usize> {
+        let (position, length_then) = self.followed?;
+        let now = position + (length - length_then);
+        // Behind that come the tokens that took the place of others, and never more of those.
+        (now < length_then).then_some(now)
     }
 
     /// Takes note of all pairs; says where the last one stood before.
@@ -109,9 +125,23 @@ mod tests {
         let text = tokens("one two three one two three one two");
         let mut lookup = Lookup::default();
         for end in 2..=text.len() {
-            let grown = lookup.find(&text[..end], 4);
-            assert_eq!(grown, Lookup::default().find(&text[..end], 4), "{end}");
+            let (grown, fresh) =
+                (lookup.find(&text[..end], 4), Lookup::default().find(&text[..end], 4));
+            // Only what grew knows what was followed before.
+            assert!(grown == fresh || (grown.matched, fresh.matched) == (0, 0), "{end}");
         }
+    }
+
+    #[test]
+    fn behind_a_changed_token_the_old_text_goes_on() {
+        let text = "some words are changed. some words have";
+        let mut lookup = Lookup::default();
+        let mut next = |end: usize| {
+            let Found { tokens, matched } = lookup.find(&tokens(&text[..end]), 4);
+            (tokens.iter().map(|token| char::from(token.0 as u8)).collect::<String>(), matched)
+        };
+        assert_eq!(next(35), ("are ".to_owned(), 11));
+        assert_eq!(next(36), ("re c".to_owned(), 0), "h instead of a");
     }
 
     #[test]

@@ -16,7 +16,7 @@ const KEPT_TRIED: f64 = 0.85;
 const KEPT_IDLE: f64 = 0.99;
 
 /// How many guesses the prior counts for.
-const PRIOR_WEIGHT: f64 = 1.0;
+const PRIOR_WEIGHT: f64 = 2.0;
 
 impl Odds {
     /// The odds before anything was tried.
