@@ -2,7 +2,8 @@
 # What takes too long for every run:
 # - a million strings beside `tokenizers`, a million draws from each filter
 # - ten thousand seeds of the simulations of scheduler and cache
-# - every order in which threads can come through the worker pool's gate (loom)
+# - every order in which threads can come through the worker pool's gate, the queue, the inbox and the
+#   flags (loom)
 # - models of random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens
 # - the kernels on aarch64, in qemu (tools/aarch64.sh)
 # - a tab of the tutorial page in real time, and the page in front of real engines (tools/engines/setup.sh)
@@ -15,9 +16,10 @@ cargo test --release --workspace -- --ignored --nocapture --test-threads 1
 
 BANTER_SEEDS=1000..11000 cargo test --release -p banter-engine --lib -- \
   thousands_of_random_arrivals an_answer_is_the_same_whatever
+BANTER_SEEDS=1000..3000 cargo test --release -p banter-engine --lib -- everything_switched_on
 
 RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
-  cargo test --release -p banter-kernels --lib interleavings
+  cargo test --release -p banter-kernels -p banter-engine --lib interleavings
 
 tools/aarch64.sh
 

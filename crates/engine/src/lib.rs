@@ -30,6 +30,7 @@ pub mod text;
 
 mod printable;
 mod stop_flag;
+mod sync;
 
 pub use banter_kernels::{Isa, IsaError, KvType};
 pub use stop_flag::StopFlag;

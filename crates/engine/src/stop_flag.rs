@@ -1,7 +1,10 @@
 //! A flag that asks a running generation to stop.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use crate::sync::AtomicU64;
 
 /// Asks one generation to stop; looked at between two layers of the forward pass, and
 /// inside them while nobody else's rows are computed.
@@ -10,8 +13,31 @@ use std::time::Instant;
 /// the generation can say how long the stop took.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag {
-    own: Arc<OnceLock<Instant>>,
-    above: Option<Arc<OnceLock<Instant>>>,
+    own: Arc<RaisedAt>,
+    above: Option<Arc<RaisedAt>>,
+}
+
+/// Nanoseconds since [`BEGINNING`]; 0 until it is raised.
+#[derive(Debug, Default)]
+struct RaisedAt(AtomicU64);
+
+/// Before any flag was raised.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl RaisedAt {
+    fn raise(&self) {
+        let beginning = *BEGINNING;
+        let now = u64::try_from(beginning.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // It fails for all but the first.
+        let _ = self.0.compare_exchange(0, now.max(1), Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn get(&self) -> Option<Instant> {
+        match self.0.load(Ordering::Acquire) {
+            0 => None,
+            nanoseconds => Some(*BEGINNING + Duration::from_nanos(nanoseconds)),
+        }
+    }
 }
 
 impl StopFlag {
@@ -30,7 +56,7 @@ impl StopFlag {
 
     /// Asks the generation to stop; only the first call counts.
     pub fn raise(&self) {
-        self.own.get_or_init(Instant::now);
+        self.own.raise();
     }
 
     /// Whether anyone asked.
@@ -41,7 +67,7 @@ impl StopFlag {
     /// When it was first asked, if it was.
     pub fn raised_at(&self) -> Option<Instant> {
         let above = self.above.as_ref().and_then(|above| above.get());
-        self.own.get().into_iter().chain(above).min().copied()
+        self.own.get().into_iter().chain(above).min()
     }
 }
 

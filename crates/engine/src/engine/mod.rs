@@ -32,6 +32,8 @@ mod status;
 mod step_costs;
 mod thread;
 
+#[cfg(all(test, loom))]
+mod interleavings;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]

@@ -4,11 +4,12 @@
 //! because a request must be refused before it reaches the thread, and the flag that ends a draft's
 //! step is raised by whoever asks for an answer.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::StopFlag;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 
 /// Whether the engine's thread moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ mod drafted;
 mod guessed;
 mod kept;
 mod on_disk;
+mod real_company;
 mod structured;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
