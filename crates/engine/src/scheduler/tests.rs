@@ -382,7 +382,7 @@ impl Simulation {
 #[test]
 fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
     let (mut arrived, mut preempted, mut guesses_held, mut fetched) = (0, 0, 0, 0);
-    for seed in seeds(200) {
+    for seed in seeds(1_000) {
         let outcome = std::panic::catch_unwind(|| {
             let mut simulation = Simulation::new(seed);
             simulation.run(200);
@@ -399,7 +399,7 @@ fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
         guesses_held += simulation.guesses_held;
         fetched += simulation.fetched;
     }
-    let count = seeds(200).count() as u64;
+    let count = seeds(1_000).count() as u64;
     assert!(arrived > 25 * count, "{arrived} arrivals");
     assert!(preempted as u64 > 2 * count, "{preempted} sequences gave up their blocks");
     assert!(guesses_held as u64 > 100 * count, "{guesses_held} guesses held");
