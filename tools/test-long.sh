@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes too long for every run:
 # - a million strings beside `tokenizers`, a million draws from each filter
-# - ten thousand seeds of the simulations of scheduler and cache
+# - ten thousand seeds of the simulations of scheduler and cache, two thousand schedules of the demo model
 # - every order in which threads can come through the worker pool's gate, the queue, the inbox and the
 #   flags (loom)
 # - models of random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens

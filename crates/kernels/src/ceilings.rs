@@ -64,14 +64,13 @@ pub fn read_bytes_per_second(pool: &Pool, pages: PageSize) -> Result<Rate, Alloc
     };
     memory.fill(1);
     let mut windows = memory.chunks_exact(WINDOW_BYTES).cycle();
-    let rate = rate(WINDOW_BYTES, || {
+    Ok(rate(WINDOW_BYTES, || {
         let window = windows.next().expect("the windows go round");
         pool.run(WINDOW_BYTES / PIECE_BYTES, &|piece| {
             let bytes = &window[piece * PIECE_BYTES..][..PIECE_BYTES];
             dispatch!(pool.isa(), ceilings::read(bytes));
         });
-    });
-    Ok(rate)
+    }))
 }
 
 fn products_per_second(pool: &Pool, work: &(dyn Fn() -> usize + Sync)) -> Rate {

@@ -48,8 +48,8 @@ mod numbers;
 mod packing;
 mod prefetch;
 mod scalar;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod strips;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod unrolled;
 
 pub use attention::{Attend, Workspace, attend};

@@ -5,6 +5,7 @@ pub(crate) const MOST: usize = 4;
 
 /// Calls the kernel once for every strip of up to [`MOST`], with the strip's width as its constant
 /// and the strip's start as its last argument.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! with_widths {
     ($width:expr, $kernel:ident ( $($argument:expr),* )) => {
         let width = $width;
@@ -18,4 +19,5 @@ macro_rules! with_widths {
         }
     };
 }
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) use with_widths;

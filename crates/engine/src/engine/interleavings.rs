@@ -28,8 +28,7 @@ fn status(queue_limit: usize) -> Arc<Status> {
 /// Someone asks, as [`Engine::submit`](super::Engine::submit) does.
 fn ask(status: &Arc<Status>, inbox: &SyncSender<QueuePlace>) -> bool {
     let Ok(place) = status.join_queue() else { return false };
-    inbox.try_send(place).expect("the inbox has a place for everyone in the queue");
-    status.interrupt_draft();
+    status.hand_in(inbox, place).expect("the inbox has a place for everyone in the queue");
     true
 }
 

@@ -224,11 +224,8 @@ impl Engine {
             place,
             submitted_at,
         };
-        match inbox.try_send(Arrival::Answer(Box::new(new))) {
-            Ok(()) => {
-                self.status.interrupt_draft();
-                Submit::Accepted(generation)
-            }
+        match self.status.hand_in(inbox, Arrival::Answer(Box::new(new))) {
+            Ok(()) => Submit::Accepted(generation),
             Err(TrySendError::Disconnected(_)) => Submit::Refused(Refusal::Closed),
             Err(TrySendError::Full(_)) => {
                 unreachable!("the inbox has a place for everyone in the queue")

@@ -5,6 +5,7 @@
 //! step is raised by whoever asks for an answer.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -237,7 +238,15 @@ impl Status {
         *self.draft_stop.lock().unwrap_or_else(PoisonError::into_inner) = stop;
     }
 
-    /// Ends the step of a draft, if one is computed: somebody has asked for an answer.
+    /// Puts what somebody asks for into the thread's inbox, and then ends the step of a draft, if one is
+    /// computed. Whoever looks into the inbox after [`Status::set_draft_stop`] misses nothing.
+    pub fn hand_in<T>(&self, inbox: &SyncSender<T>, asked: T) -> Result<(), TrySendError<T>> {
+        inbox.try_send(asked)?;
+        self.interrupt_draft();
+        Ok(())
+    }
+
+    /// Ends the step of a draft, if one is computed.
     pub fn interrupt_draft(&self) {
         self.draft_stop.lock().unwrap_or_else(PoisonError::into_inner).raise();
     }

@@ -32,8 +32,11 @@ impl StepCosts {
         StepCosts { level: 1.0, measured: vec![None; most + 1] }
     }
 
-    /// Takes note of a step.
+    /// Takes note of a step; one that took no time says nothing.
     pub fn stepped(&mut self, rows: usize, took_ms: f64) {
+        if took_ms <= 0.0 {
+            return;
+        }
         let expected = self.step_ms(rows);
         let took_ms = expected.map_or(took_ms, |expected| took_ms.min(MOST_SURPRISE * expected));
         match self.measured.get_mut(rows) {
@@ -84,6 +87,15 @@ mod tests {
         assert_eq!(costs.step_ms(4), Some(60.0));
         costs.stepped(17, 1.0);
         assert_eq!(costs.step_ms(20), Some(80.0 + 0.25 * 80.0 * 14.0 / 6.0), "beyond the table");
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_says_nothing() {
+        let mut costs = StepCosts::new(4);
+        (0..3).for_each(|_| costs.stepped(1, 0.0));
+        assert_eq!(costs.step_ms(1), None);
+        (0..3).for_each(|_| costs.stepped(1, 5.0));
+        assert_eq!(costs.step_ms(1), Some(5.0));
     }
 
     #[test]

@@ -81,6 +81,11 @@ fn byte_model() -> ModelFile {
     ModelFile::open(&source).expect("what we write we can read")
 }
 
+/// A number below `end`, always the same for a seed and an index.
+fn dice(seed: u64, index: u64, end: usize) -> usize {
+    (uniform(seed, index) * end as f64) as usize
+}
+
 /// What a test asks for.
 #[derive(Clone)]
 struct Ask {

@@ -62,7 +62,7 @@ impl Lookup {
     fn beside(&self, length: usize) -> Option<usize> {
         let (position, length_then) = self.followed?;
         let now = position + (length - length_then);
-        // Behind that come the tokens that took the place of others, and never more of those.
+        // What came since took the place of what is followed; it is not followed itself.
         (now < length_then).then_some(now)
     }
 

@@ -174,6 +174,7 @@ impl<'a, F: Format> Quantised<'a, F> {
 }
 
 /// Whether a group has this quad.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) const fn has_quad<F: Format>(group: usize, quad: usize) -> bool {
     quad * F::GROUPS / 8 == group
 }

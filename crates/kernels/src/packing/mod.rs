@@ -29,7 +29,9 @@ mod wide;
 
 use half::{bf16, f16};
 
-pub(crate) use self::format::{Bits, Format, Quantised, Scale, has_quad, weight};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) use self::format::has_quad;
+pub(crate) use self::format::{Bits, Format, Quantised, Scale, weight};
 pub(crate) use self::wide::{WIDE_BLOCKS, Wide, WideBuffer, WideCodes, WideScales, WideUnit};
 use crate::blocks::BlockType;
 use crate::input_block::BLOCK_LEN;

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn dice(seed: u64, index: u64, end: usize) -> usize {
-    (uniform(seed, index) * end as f64) as usize
-}
-
 /// One of several that begin alike, some of another tenant, some with a form.
 fn random_ask(seed: u64, index: u64) -> Ask {
     let dice = |index, end| dice(seed, index, end);

@@ -27,10 +27,6 @@ fn config() -> EngineConfig {
     }
 }
 
-fn dice(seed: u64, index: u64, end: usize) -> usize {
-    (uniform(seed, index) * end as f64) as usize
-}
-
 /// Words that repeat, so that guesses hold now and then.
 fn words(seed: u64, count: usize) -> String {
     const WORDS: [&str; 10] =
