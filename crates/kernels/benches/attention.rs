@@ -14,7 +14,7 @@ const HEAD_DIM: usize = 128;
 /// How much of the context is before the rows that are computed.
 const CONTEXTS: [usize; 2] = [512, 4096];
 /// One new token, and a chunk of a prompt.
-const ROWS: [usize; 2] = [1, 512];
+const ROWS: [usize; 3] = [1, 16, 512];
 
 fn main() {
     if !is_asked_to_measure() {

@@ -10,7 +10,7 @@ use support::{is_asked_to_measure, numbers, pools, read_ceiling, report, seconds
 /// The widest matrix of the 1.5B shape, and its way back.
 const SHAPES: [(usize, usize); 2] = [(8960, 1536), (1536, 8960)];
 /// One stream, several, and a prompt.
-const BATCHES: [usize; 8] = [1, 2, 4, 6, 8, 12, 16, 512];
+const BATCHES: [usize; 10] = [1, 2, 4, 6, 8, 12, 16, 24, 32, 512];
 /// So many different matrices go round that the caches hold none of them.
 const CACHE_BYTES: usize = 512 << 20;
 
@@ -54,7 +54,7 @@ fn measure(pool: &Pool, kind: BlockType, rows: usize, depth: usize, products: f6
             matmul(pool, turn.next().expect("it never ends"), &input, &mut output);
         });
         let what = format!("{} [{rows}, {depth}] x {batch}", kind.name());
-        if batch <= 16 {
+        if batch <= 32 {
             report(&what, pool, matrices[0].bytes() as f64 / time / 1e9, "GB/s    ", memory);
         }
         if batch > 1 {

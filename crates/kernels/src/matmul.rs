@@ -4,9 +4,9 @@
 //! groups of rows by some tiles of tokens; the same tile kernels run whatever the batch is, so an
 //! output does not depend on it.
 //!
-//! Few tokens read their weights packed, as they come from memory. For more, a part of a group's depth
-//! is unpacked into the first cache, and every token multiplied by it; then comes the next part. That
-//! is the order of the sums in either way.
+//! Few tokens read their weights packed, as they come from memory. For more, where that is faster, a
+//! part of a group's depth is unpacked into the first cache, and every token multiplied by it; then
+//! comes the next part. That is the order of the sums in either way.
 
 use std::ops::Range;
 
@@ -64,8 +64,8 @@ impl Piece<'_> {
 
     fn run_packed(&self) {
         let mut sums: TileSums = [[0.0; LANES]; TILE_TOKENS];
-        for tile in self.tiles.clone() {
-            for group in self.groups.clone() {
+        for group in self.groups.clone() {
+            for tile in self.tiles.clone() {
                 self.prefetch(group, tile);
                 let sums = &mut sums[..self.input.tile_width(tile)];
                 sums.fill([0.0; LANES]);
@@ -156,9 +156,8 @@ struct Split {
     unpacks: bool,
 }
 
-/// How much of the activations a piece of float weights walks again for each group of rows: a small
-/// part of the 2 MiB second-level cache of the machines this is tuned on, so that weights streaming by
-/// leave it there. With 512 KiB wide outputs took twice the time.
+/// How much of the activations a piece of packed weights walks again for each group of rows: a small
+/// part of second-level caches of 512 KiB and more, so that weights streaming by leave it there.
 const PIECE_INPUT_BYTES: usize = 128 << 10;
 /// How many products a piece has at most, unless one group has more: 50 µs at 160 a nanosecond.
 const PIECE_PRODUCTS: usize = 8 << 20;
@@ -171,16 +170,19 @@ const MOST_GROUPS: usize = 4;
 /// The same for pieces of unpacked weights.
 const UNPACKED_PRODUCTS: usize = 16 << 20;
 
-/// The most tokens that are multiplied by weights as they come from memory.
+/// Whether weights are unpacked for so many tokens, rather than multiplied as they come from memory.
 ///
 /// While weights are unpacked for several tiles nothing is multiplied, and while they are multiplied
-/// nothing is read; so a single tile is faster without, unless it goes in strips and unpacking takes
-/// long: then from its third strip on.
-fn few_tokens(isa: Isa, weights: &Matrix) -> usize {
-    match isa.goes_in_strips() && !weights.unpacks_quickly() {
-        true => 2 * strips::MOST,
-        false => TILE_TOKENS,
-    }
+/// nothing is read; so a single tile is faster without. In strips every strip unpacks for itself, in
+/// as much time as reading unpacked weights takes: any number is faster without. Only where unpacking
+/// takes long it pays, from the third strip on.
+fn unpacks(isa: Isa, weights: &Matrix, tokens: usize) -> bool {
+    let most_packed = match (isa.goes_in_strips(), weights.unpacks_quickly()) {
+        (true, true) => return false,
+        (true, false) => 2 * strips::MOST,
+        (false, _) => TILE_TOKENS,
+    };
+    weights.is_quantised() && tokens > most_packed
 }
 
 impl Split {
@@ -188,7 +190,7 @@ impl Split {
         let tile_count = input.batch().div_ceil(TILE_TOKENS);
         let group_count = weights.group_count();
         let depth = weights.depth().max(1);
-        let unpacks = weights.is_quantised() && input.batch() > few_tokens(isa, weights);
+        let unpacks = unpacks(isa, weights, input.batch());
         let (piece_groups, piece_tiles) = match unpacks {
             true => Split::unpacked(depth, tile_count),
             false => Split::packed(weights, input, tile_count),
