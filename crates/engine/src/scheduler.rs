@@ -90,6 +90,24 @@ impl PlannedSpan {
     }
 }
 
+/// How many rows of prompts a step takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PromptRows {
+    /// Where prompts go on in later steps.
+    pub most: usize,
+    /// Where all of them end.
+    pub to_the_end: usize,
+}
+
+impl PromptRows {
+    /// How many of the rows that `prompts` prompts miss, where a step has room for so many.
+    fn of(self, missing: usize, prompts: usize, room: usize) -> usize {
+        let ends = missing <= self.to_the_end.min(room);
+        let wanted = if ends { missing } else { self.most };
+        wanted.max(MIN_PROMPT_ROWS).max(prompts).min(room)
+    }
+}
+
 /// What the runner needs to compute a span.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanInput<'a> {
@@ -163,8 +181,11 @@ struct Running {
 const RESERVED_ANSWER_TOKENS: usize = 64;
 
 /// The fewest rows of prompts in a step: fewer cost nearly the same, because the weights are read
-/// for one row as for sixteen.
-pub const MIN_PROMPT_ROWS: usize = 16;
+/// for one row as for four.
+pub const MIN_PROMPT_ROWS: usize = 4;
+
+/// Rows of a step that answers and their guesses leave to prompts.
+pub const ROWS_FOR_PROMPTS: usize = 16;
 
 impl SchedulerLimits {
     /// Whether a sequence can ever be computed.
@@ -186,7 +207,7 @@ impl Scheduler {
     pub fn new(limits: SchedulerLimits) -> Scheduler {
         assert!(limits.max_sequences > 0, "at least one sequence can run");
         assert!(
-            limits.step_tokens >= limits.max_sequences + MIN_PROMPT_ROWS,
+            limits.step_tokens >= limits.max_sequences + ROWS_FOR_PROMPTS,
             "{limits:?} leaves no room for a prompt beside the answers"
         );
         Scheduler {
@@ -294,7 +315,7 @@ impl Scheduler {
     /// How many of `wanted` guesses behind a sequence's last token may be tried, with blocks for them.
     pub fn room_for_guesses(&mut self, id: SequenceId, wanted: usize) -> usize {
         let tried: usize = self.running.iter().map(Running::guesses).sum();
-        let rows = self.running.len() + MIN_PROMPT_ROWS;
+        let rows = self.running.len() + ROWS_FOR_PROMPTS;
         let room = self.limits.guessed_rows.min(self.limits.step_tokens - rows) - tried;
         let index = self.index_of(id);
         let Running { sequence, lease, .. } = &mut self.running[index];
@@ -388,19 +409,18 @@ impl Scheduler {
     }
 
     /// Fills `plan` with the rows of the next step: the one missing row of each sequence that is
-    /// otherwise computed, its guesses, and up to `prompt_rows` rows of the others in equal shares; what
-    /// a short one leaves goes to the oldest. Whoever needs tokens next that an older one computes gets
-    /// none, and has them when they are there.
-    pub fn plan(&mut self, prompt_rows: usize, plan: &mut Vec<PlannedSpan>) {
+    /// otherwise computed, its guesses, and `prompt_rows` of the others in equal shares; what a short one
+    /// leaves goes to the oldest. Whoever needs tokens next that an older one computes gets none, and
+    /// has them when they are there.
+    pub fn plan(&mut self, prompt_rows: PromptRows, plan: &mut Vec<PlannedSpan>) {
         plan.clear();
         let planned: Vec<usize> =
             (0..self.running.len()).filter(|index| !self.waits_for_older(*index)).collect();
-        let is_single = |index: &&usize| self.running[**index].missing() == 1;
-        let singles = planned.iter().filter(is_single).count();
-        let prompts = planned.len() - singles;
-        let guesses: usize = self.running.iter().map(Running::guesses).sum();
-        let room = self.limits.step_tokens - singles - guesses;
-        let mut left = prompt_rows.max(MIN_PROMPT_ROWS).max(prompts).min(room);
+        let missing = planned.iter().map(|index| self.running[*index].missing());
+        let of_prompts: Vec<usize> = missing.filter(|missing| *missing > 1).collect();
+        let prompts = of_prompts.len();
+        let room = self.limits.step_tokens - self.answer_rows();
+        let mut left = prompt_rows.of(of_prompts.into_iter().sum(), prompts, room);
         // A long prompt must not keep a short one that came later from its first word.
         let share = left / prompts.max(1);
         for running in planned.iter().map(|index| &self.running[*index]) {
@@ -425,14 +445,14 @@ impl Scheduler {
         SpanInput { blocks: running.lease.blocks(), tokens: &tokens[..span.rows] }
     }
 
-    /// Plans a step that computes up to `rows` tokens of a draft, which is nobody's sequence: it is
+    /// Plans a step that computes `rows` tokens of a draft, which is nobody's sequence: it is
     /// finished when the step is, whatever came of it. None if all is computed or there are no blocks.
     ///
     /// Panics if anybody runs or waits: a draft takes nothing from anyone.
     pub fn plan_draft(
         &mut self,
         new: NewSequence,
-        rows: usize,
+        rows: PromptRows,
         plan: &mut Vec<PlannedSpan>,
     ) -> Option<()> {
         plan.clear();
@@ -441,7 +461,8 @@ impl Scheduler {
         let sequence = self.waiting.pop().expect("it was just submitted");
         let mut lease = Lease::of_draft(sequence.tenant, sequence.shared_tokens);
         let computed = self.cache.adopt(&mut lease, &sequence.tokens, 0);
-        let rows = rows.max(MIN_PROMPT_ROWS).min(sequence.tokens.len() - computed);
+        let missing = sequence.tokens.len() - computed;
+        let rows = rows.of(missing, 1, self.limits.step_tokens).min(missing);
         if self.cache.grow(&mut lease, blocks_for(computed + rows)).is_err() {
             self.cache.release(lease, &sequence.tokens, computed);
             return None;
@@ -515,6 +536,11 @@ impl Scheduler {
     pub fn answering(&self) -> impl Iterator<Item = SequenceId> {
         let answering = self.running.iter().filter(|running| running.missing() == 1);
         answering.map(|running| running.sequence.id)
+    }
+
+    /// Rows of the next step that are theirs, guesses too.
+    pub fn answer_rows(&self) -> usize {
+        self.answering().count() + self.running.iter().map(Running::guesses).sum::<usize>()
     }
 
     /// The tokens of a running sequence, prompt and answer so far.

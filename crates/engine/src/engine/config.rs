@@ -9,7 +9,7 @@ use super::memory::MemoryError;
 use crate::kv_cache::DiskConfig;
 use crate::model::ModelError;
 use crate::model_file::{MIN_CONTEXT_TOKENS, ModelFileError, ModelSource, Quant, SamplingDefaults};
-use crate::scheduler::MIN_PROMPT_ROWS;
+use crate::scheduler::ROWS_FOR_PROMPTS;
 use crate::speculation::MAX_GUESSES;
 
 /// What an engine is opened with; start from [`EngineConfig::new`].
@@ -103,7 +103,7 @@ impl EngineConfig {
 
     /// Checks the limits that do not depend on the model.
     pub(super) fn check(&self) -> Result<(), OpenError> {
-        let least_step_tokens = self.max_sequences.saturating_add(MIN_PROMPT_ROWS);
+        let least_step_tokens = self.max_sequences.saturating_add(ROWS_FOR_PROMPTS);
         at_least("queue_limit", self.queue_limit, 1)?;
         at_least("max_sequences", self.max_sequences, 1)?;
         at_least("step_tokens", self.step_tokens, least_step_tokens)

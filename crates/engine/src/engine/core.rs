@@ -19,9 +19,7 @@ use crate::StopFlag;
 use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
 use crate::sampler::{SampleScratch, TokenRows};
-use crate::scheduler::{
-    MIN_PROMPT_ROWS, NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId,
-};
+use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
 use crate::speculation::most_worthwhile;
 use crate::structure::{Guide, StructureError, TokenMask};
 use crate::text::{Text, TokenId};
@@ -168,16 +166,21 @@ impl Core {
         }
         self.tell_positions();
         self.scheduler.make_room();
-        let answers_wait = self.scheduler.answering().next().is_some();
         self.guess(model, clock);
-        let company = if answers_wait { Company::Answers } else { Company::Prompts };
-        let prompt_rows = self.pace.prompt_rows(company);
-        self.scheduler.plan(prompt_rows, &mut self.plan);
-        let has_prompts = self.plan.iter().any(|span| !span.is_of_answer());
-        if company == Company::Answers && has_prompts && prompt_rows < MIN_PROMPT_ROWS {
+        self.plan_step();
+        self.publish();
+    }
+
+    /// Decides how many rows of whom the step has.
+    fn plan_step(&mut self) {
+        let answers = self.scheduler.answer_rows();
+        let company = if answers > 0 { Company::Answers(answers) } else { Company::Prompts };
+        self.scheduler.plan(self.pace.prompt_rows(company), &mut self.plan);
+        let of_prompts = self.plan.iter().filter(|span| !span.is_of_answer());
+        let prompts: usize = of_prompts.map(|span| span.rows).sum();
+        if answers > 0 && prompts > self.pace.bearable_rows(answers) {
             self.status.add_slow_step();
         }
-        self.publish();
     }
 
     /// What the step computes, for the runner.
@@ -332,7 +335,7 @@ impl Core {
             shared_tokens: draft.shared_tokens,
         };
         self.next_id += 1;
-        let rows = self.pace.prompt_rows(Company::Prompts).min(self.scheduler.limits().step_tokens);
+        let rows = self.pace.prompt_rows(Company::Prompts);
         if self.scheduler.plan_draft(new, rows, &mut self.plan).is_none() {
             self.drafts.give_up();
         }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::step_costs::StepCosts;
+use crate::scheduler::{MIN_PROMPT_ROWS, PromptRows};
 
 /// Measures steps and answers.
 #[derive(Clone, Debug)]
@@ -13,9 +14,7 @@ pub struct Pace {
     max_gap_ms: f64,
     /// What a row of a prompt costs.
     row_ms: Option<f64>,
-    /// What a step takes that has only answers in it.
-    answers_ms: Option<f64>,
-    /// The same with guesses, by rows.
+    /// What a step takes that has only answers and guesses in it, by rows.
     costs: StepCosts,
     turn_ms: Option<f64>,
 }
@@ -36,8 +35,8 @@ pub struct StepRows {
 pub enum Company {
     /// Only prompts.
     Prompts,
-    /// An answer that is being read, which waits for the step.
-    Answers,
+    /// So many rows of answers that are being read, and of guesses: someone waits for the step.
+    Answers(usize),
 }
 
 /// A step that an answer waits for takes at most so many times as long as it would without prompts.
@@ -46,11 +45,19 @@ const MOST_SLOWDOWN: f64 = 2.0;
 /// How long a step of prompts alone takes: whoever arrives meanwhile waits for its end.
 const PROMPT_STEP_MS: f64 = 500.0;
 
+/// A prompt that would end after so many times the rows of a step of prompts is not cut: the rest would
+/// read all weights again.
+const LONGEST_STEP: f64 = 1.5;
+
+/// Prompts have as much of a step's time as answers, even where that is more than the gap that those may
+/// have; but for this no more rows than these.
+const MOST_FAIR_ROWS: usize = 16;
+
 /// Rows of a prompt before anything was measured; the slowest machine with the largest model is
 /// through with them in some seconds.
 const FIRST_ROWS: usize = 16;
 
-/// Steps with fewer rows measure how long the weights take to read, not what a row costs.
+/// Steps of prompts with fewer rows measure how long the weights take to read, not what a row costs.
 const LEAST_MEASURED_ROWS: usize = 8;
 
 /// Steps of answers with more rows than these are not told apart.
@@ -67,22 +74,22 @@ impl Pace {
     pub fn new(max_gap: Duration) -> Pace {
         let max_gap_ms = milliseconds(max_gap);
         let costs = StepCosts::new(MOST_MEASURED_ROWS);
-        Pace { max_gap_ms, row_ms: None, answers_ms: None, costs, turn_ms: None }
+        Pace { max_gap_ms, row_ms: None, costs, turn_ms: None }
     }
 
     /// Takes note of a step.
     pub fn stepped(&mut self, rows: StepRows, took: Duration) {
         let took_ms = milliseconds(took);
+        let others = rows.answers + rows.guesses;
+        let least = if others > 0 { MIN_PROMPT_ROWS } else { LEAST_MEASURED_ROWS };
         if rows.prompts == 0 {
-            self.costs.stepped(rows.answers + rows.guesses, took_ms);
-            if rows.guesses == 0 {
-                blend(&mut self.answers_ms, took_ms);
-            }
-        } else if rows.prompts >= LEAST_MEASURED_ROWS {
-            let of_answers = if rows.answers > 0 { self.answers_ms.unwrap_or(0.0) } else { 0.0 };
-            // What answers take was measured beside others, perhaps many more: without a bound a row
-            // would seem to cost nothing, and the next step would take all there are.
-            let of_prompts = (took_ms - of_answers).max(took_ms / 2.0);
+            self.costs.stepped(others, took_ms);
+        } else if rows.prompts >= least {
+            let of_others = self.alone_ms(others).unwrap_or(0.0);
+            // What others take was measured in another second, which may have been slower: without a
+            // bound a row would seem to cost nothing, and the next step would take all there are.
+            let share = rows.prompts as f64 / (rows.prompts + others) as f64;
+            let of_prompts = (took_ms - of_others).max(took_ms * share / 2.0);
             blend(&mut self.row_ms, of_prompts / rows.prompts as f64);
         }
     }
@@ -94,19 +101,41 @@ impl Pace {
 
     /// How many rows of prompts a step should take.
     ///
-    /// Beside answers, those for which there is time until they would stand still for longer than the
-    /// gap they may have, or than twice what they take alone; the scheduler takes some even if there
-    /// is none, for a prompt must end too.
-    pub fn prompt_rows(&self, company: Company) -> usize {
-        let goal_ms = match (company, self.answers_ms) {
-            (Company::Prompts, _) => PROMPT_STEP_MS,
-            (Company::Answers, None) => self.max_gap_ms,
-            (Company::Answers, Some(alone)) => {
-                (self.max_gap_ms.min(MOST_SLOWDOWN * alone) - alone).max(0.0)
+    /// Beside answers, those that are bearable, or if that is more, those that take as long as the
+    /// answers; the scheduler takes some even if there are none, for a prompt must end too.
+    pub fn prompt_rows(&self, company: Company) -> PromptRows {
+        match company {
+            Company::Prompts => PromptRows {
+                most: self.rows_in(PROMPT_STEP_MS),
+                to_the_end: self.rows_in(LONGEST_STEP * PROMPT_STEP_MS),
+            },
+            Company::Answers(answers) => {
+                let alone = self.alone_ms(answers);
+                let fair = alone.map_or(0, |alone| self.rows_in(alone).min(MOST_FAIR_ROWS));
+                let most = self.bearable_rows(answers).max(fair);
+                PromptRows { most, to_the_end: most }
             }
-        };
+        }
+    }
+
+    /// For how many rows of prompts there is time until so many rows of answers would stand still for
+    /// longer than the gap they may have, or than twice what they take alone.
+    pub fn bearable_rows(&self, answers: usize) -> usize {
+        self.rows_in(match self.alone_ms(answers) {
+            Some(alone) => (self.max_gap_ms.min(MOST_SLOWDOWN * alone) - alone).max(0.0),
+            None => self.max_gap_ms,
+        })
+    }
+
+    /// How many rows of prompts are computed in this time.
+    fn rows_in(&self, ms: f64) -> usize {
         // A float too large for the type becomes its largest value: as many as there are.
-        self.row_ms.map_or(FIRST_ROWS, |row_ms| (goal_ms / row_ms) as usize)
+        self.row_ms.map_or(FIRST_ROWS, |row_ms| (ms / row_ms) as usize)
+    }
+
+    /// What a step of so many rows of answers takes without prompts, if it was measured.
+    fn alone_ms(&self, answers: usize) -> Option<f64> {
+        if answers == 0 { None } else { self.costs.step_ms(answers) }
     }
 
     /// What a step takes by its rows, if it has no prompts in it.
@@ -149,17 +178,17 @@ mod tests {
     #[test]
     fn a_slow_machine_takes_prompts_in_small_pieces() {
         let mut pace = pace();
-        assert_eq!(pace.prompt_rows(Company::Answers), FIRST_ROWS);
+        assert_eq!(pace.prompt_rows(Company::Answers(1)).most, FIRST_ROWS);
         pace.stepped(prompt(100), Duration::from_millis(1_000));
-        assert_eq!(pace.prompt_rows(Company::Answers), 20);
-        assert_eq!(pace.prompt_rows(Company::Prompts), 50);
+        assert_eq!(pace.prompt_rows(Company::Answers(1)), PromptRows { most: 20, to_the_end: 20 });
+        assert_eq!(pace.prompt_rows(Company::Prompts), PromptRows { most: 50, to_the_end: 75 });
         pace.stepped(prompt(1), Duration::from_millis(1_000));
-        assert_eq!(pace.prompt_rows(Company::Prompts), 50, "one row says nothing about many");
+        assert_eq!(pace.prompt_rows(Company::Prompts).most, 50, "one row says nothing about many");
         pace.stepped(prompt(100), Duration::ZERO);
-        assert!(pace.prompt_rows(Company::Prompts) > 50);
+        assert!(pace.prompt_rows(Company::Prompts).most > 50);
         let mut fast = Pace::new(Duration::from_millis(200));
         fast.stepped(prompt(100), Duration::ZERO);
-        assert_eq!(fast.prompt_rows(Company::Answers), usize::MAX);
+        assert_eq!(fast.prompt_rows(Company::Answers(1)).most, usize::MAX);
     }
 
     #[test]
@@ -167,18 +196,39 @@ mod tests {
         let mut pace = pace();
         pace.stepped(prompt(100), Duration::from_millis(100));
         pace.stepped(answers(4), Duration::from_millis(30));
-        assert_eq!(pace.prompt_rows(Company::Answers), 30, "twice a step of their own");
+        assert_eq!(pace.bearable_rows(4), 30, "twice a step of their own");
         pace.stepped(StepRows { answers: 4, ..prompt(30) }, Duration::from_millis(60));
-        assert_eq!(pace.prompt_rows(Company::Answers), 30, "their own part is not the prompt's");
-        pace.stepped(StepRows { answers: 1, ..prompt(30) }, Duration::from_millis(20));
-        let rows = pace.prompt_rows(Company::Answers);
-        assert!(rows < 60, "{rows}: a row costs something even if the answers took longer before");
+        assert_eq!(pace.bearable_rows(4), 30, "their own part is not the prompt's");
+        pace.stepped(StepRows { answers: 4, ..prompt(30) }, Duration::from_millis(20));
+        let rows = pace.bearable_rows(4);
+        assert!(rows < 50, "{rows}: a row costs something even if the answers took longer before");
+        assert_eq!(pace.prompt_rows(Company::Answers(4)).most, rows);
+    }
+
+    #[test]
+    fn prompts_go_on_in_half_of_the_time_where_answers_are_late_anyway() {
         let mut slow = Pace::new(Duration::from_millis(200));
-        slow.stepped(prompt(100), Duration::from_millis(1_000));
+        slow.stepped(prompt(100), Duration::from_millis(2_000));
         slow.stepped(answers(4), Duration::from_millis(150));
-        assert_eq!(slow.prompt_rows(Company::Answers), 5, "the gap they may have comes first");
-        slow.stepped(answers(4), Duration::from_millis(900));
-        assert_eq!(slow.prompt_rows(Company::Answers), 0, "they are late already");
+        assert_eq!(slow.bearable_rows(4), 2, "the gap they may have comes first");
+        assert_eq!(slow.prompt_rows(Company::Answers(4)).most, 7, "half of the time");
+        slow.stepped(answers(8), Duration::from_millis(900));
+        slow.stepped(prompt(100), Duration::from_millis(1_000));
+        assert_eq!(slow.bearable_rows(8), 0, "they are late already");
+        assert_eq!(slow.prompt_rows(Company::Answers(8)).most, MOST_FAIR_ROWS);
+    }
+
+    #[test]
+    fn a_row_of_a_prompt_is_measured_beside_answers_however_few_there_is_time_for() {
+        let mut pace = pace();
+        pace.stepped(answers(8), Duration::from_millis(100));
+        pace.stepped(prompt(100), Duration::from_millis(4_000));
+        for _ in 0..20 {
+            let rows = pace.prompt_rows(Company::Answers(8)).most.max(MIN_PROMPT_ROWS);
+            let took = Duration::from_millis(100 + 10 * rows as u64);
+            pace.stepped(StepRows { answers: 8, ..prompt(rows) }, took);
+        }
+        assert!(pace.bearable_rows(8).abs_diff(10) <= 1, "{pace:?}");
     }
 
     #[test]

@@ -77,12 +77,15 @@ fn check_invariants(scheduler: &Scheduler) {
     assert!(scheduler.running().len() <= scheduler.limits.max_sequences);
 }
 
-fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], prompt_rows: usize) {
+fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], prompt_rows: PromptRows) {
     let rows: usize = plan.iter().map(|span| span.rows).sum();
     assert!(rows <= scheduler.limits.step_tokens);
-    let prompts = plan.iter().filter(|span| !span.is_of_answer());
-    let long_rows: usize = prompts.map(|span| span.rows).sum();
-    assert!(long_rows <= prompt_rows.max(MIN_PROMPT_ROWS));
+    let prompts: Vec<&PlannedSpan> = plan.iter().filter(|span| !span.is_of_answer()).collect();
+    let long_rows: usize = prompts.iter().map(|span| span.rows).sum();
+    let all_end = prompts.iter().all(|span| span.sampled > 0);
+    let most =
+        if all_end { prompt_rows.to_the_end.max(prompt_rows.most) } else { prompt_rows.most };
+    assert!(long_rows <= most.max(MIN_PROMPT_ROWS).max(prompts.len()));
     let moves = |index: &usize| !scheduler.waits_for_older(*index);
     let moving = (0..scheduler.running.len()).filter(moves);
     let moving = moving.map(|index| scheduler.running[index].sequence.id);
@@ -138,7 +141,7 @@ impl Simulation {
         let mut scheduler = Scheduler::new(SchedulerLimits {
             total_blocks: dice.between(8, 60),
             max_sequences: dice.between(1, 8),
-            step_tokens: dice.between(8 + MIN_PROMPT_ROWS, 100),
+            step_tokens: dice.between(8 + ROWS_FOR_PROMPTS, 100),
             guessed_rows: dice.between(0, 20),
         });
         scheduler.cache().set_disk(true);
@@ -268,6 +271,11 @@ impl Simulation {
         }
     }
 
+    fn prompt_rows(&mut self) -> PromptRows {
+        let most = self.dice.between(0, 120);
+        PromptRows { most, to_the_end: self.dice.between(most, 150) }
+    }
+
     /// Computes some of a draft, which others may begin with.
     fn draft(&mut self) {
         let mut new = new_sequence(self.arrived, self.dice.between(1, 100), 1);
@@ -275,7 +283,7 @@ impl Simulation {
         self.arrived += 1;
         self.ended += 1;
         let (id, mut plan) = (new.id, Vec::new());
-        let rows = self.dice.between(0, 100);
+        let rows = self.prompt_rows();
         if self.scheduler.plan_draft(new, rows, &mut plan).is_none() {
             assert_eq!(self.scheduler.free_blocks(), self.scheduler.limits.total_blocks);
             return;
@@ -297,7 +305,7 @@ impl Simulation {
         let running_before = self.scheduler.running().len();
         self.scheduler.make_room();
         self.guess();
-        let prompt_rows = self.dice.between(0, 120);
+        let prompt_rows = self.prompt_rows();
         let mut plan = Vec::new();
         self.scheduler.plan(prompt_rows, &mut plan);
         self.preempted += running_before - self.scheduler.running().len();
@@ -406,11 +414,15 @@ fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
     assert!(fetched as u64 > 2 * count, "{fetched} blocks came from disk");
 }
 
+fn up_to(rows: usize) -> PromptRows {
+    PromptRows { most: rows, to_the_end: rows }
+}
+
 fn step(scheduler: &mut Scheduler, prompt_rows: usize) -> Vec<PlannedSpan> {
     let mut plan = Vec::new();
     scheduler.admit(&mut Vec::new());
     scheduler.make_room();
-    scheduler.plan(prompt_rows, &mut plan);
+    scheduler.plan(up_to(prompt_rows), &mut plan);
     for span in &plan {
         scheduler.settle(span, &vec![answer_token(true); span.sampled]);
     }
@@ -504,6 +516,21 @@ fn ending_a_sequence_twice_is_a_bug() {
 }
 
 /// A sequence whose prompt is computed, with one token of its answer.
+#[test]
+fn prompts_are_not_cut_where_little_would_be_left() {
+    let mut scheduler = Scheduler::new(limits(20));
+    scheduler.submit(new_sequence(0, 75, 10)).expect("it fits");
+    let mut plan = Vec::new();
+    scheduler.admit(&mut Vec::new());
+    scheduler.plan(PromptRows { most: 30, to_the_end: 45 }, &mut plan);
+    assert_eq!(plan[0].rows, 30);
+    scheduler.settle(&plan[0], &[]);
+    scheduler.plan(PromptRows { most: 30, to_the_end: 45 }, &mut plan);
+    assert_eq!((plan[0].rows, plan[0].sampled), (45, 1));
+    scheduler.settle(&plan[0], &[answer_token(true)]);
+    finish_all(&mut scheduler);
+}
+
 fn answering(limits: SchedulerLimits, max_tokens: usize) -> Scheduler {
     let mut scheduler = Scheduler::new(limits);
     scheduler.submit(new_sequence(0, 15, max_tokens)).expect("it fits");
@@ -515,7 +542,7 @@ fn answering(limits: SchedulerLimits, max_tokens: usize) -> Scheduler {
 fn guess(scheduler: &mut Scheduler, count: usize) -> PlannedSpan {
     scheduler.try_guesses(SequenceId(0), &vec![answer_token(true); count]);
     let mut plan = Vec::new();
-    scheduler.plan(64, &mut plan);
+    scheduler.plan(up_to(64), &mut plan);
     plan[0]
 }
 
