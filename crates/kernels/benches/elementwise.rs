@@ -2,7 +2,7 @@
 
 mod support;
 
-use banter_kernels::{BlockType, Input, Pool, Rope, add, add_bias, rms_norm, rope, swiglu};
+use banter_kernels::{BlockType, Input, Pool, Rope, add, add_bias, rms_norm, rope, swiglu, weigh};
 use support::{is_asked_to_measure, numbers, pools, read_ceiling, report, seconds, weights};
 
 /// A prompt's chunk of the 1.5B shape.
@@ -10,6 +10,7 @@ const BATCH: usize = 512;
 const HIDDEN: usize = 1536;
 const FEED_FORWARD: usize = 8960;
 const HEAD_DIM: usize = 128;
+const VOCABULARY: usize = 151_936;
 
 fn main() {
     if !is_asked_to_measure() {
@@ -42,6 +43,10 @@ fn measure(pool: &Pool, memory: f64) {
     let (mut gate, up) = (numbers(BATCH * FEED_FORWARD), numbers(BATCH * FEED_FORWARD));
     let time = seconds(|| swiglu(pool, &mut gate, &up));
     show("swiglu", 3 * gate.len(), time);
+
+    let (logits, mut of_tokens) = (numbers(VOCABULARY), vec![0.0; VOCABULARY]);
+    let time = seconds(|| weigh(pool.isa(), &logits, 1.0, 0.7, &mut of_tokens));
+    show("weigh", 2 * VOCABULARY, time);
 
     let quantised = weights(pool, BlockType::Q8_0, 16, FEED_FORWARD);
     let mut input = Input::new(BATCH, FEED_FORWARD);

@@ -54,7 +54,7 @@ mod unrolled;
 
 pub use attention::{Attend, Workspace, attend};
 pub use blocks::{BlockType, dequantise, quantise};
-pub use elementwise::{add, add_bias, rms_norm, swiglu};
+pub use elementwise::{add, add_bias, rms_norm, swiglu, weigh};
 pub use input::Input;
 pub use input_order::InputOrder;
 pub use isa::{Isa, IsaError};

@@ -4,7 +4,7 @@ mod support;
 
 use std::num::NonZeroUsize;
 
-use banter_kernels::{Isa, Pool, Rope, add, add_bias, rms_norm, rope, swiglu};
+use banter_kernels::{Isa, Pool, Rope, add, add_bias, rms_norm, rope, swiglu, weigh};
 use support::{Random, assert_close, assert_same, every_pool, scalar_pool};
 
 /// Widths around every register size, and a real one.
@@ -33,7 +33,7 @@ struct Case {
     run: fn(&Pool, width: usize, x: &[f32], y: &[f32]) -> Vec<f32>,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case {
         name: "rms_norm",
         run: |pool, width, x, y| {
@@ -64,6 +64,15 @@ const CASES: [Case; 5] = [
         run: |pool, _, x, y| {
             let mut out = x.to_vec();
             swiglu(pool, &mut out, y);
+            out
+        },
+    },
+    Case {
+        name: "weigh",
+        run: |pool, _, x, y| {
+            let mut out = vec![f32::MIN; x.len()];
+            let best = x.first().copied().unwrap_or(0.0);
+            weigh(pool.isa(), x, best, y.last().map_or(1.0, |y| y.abs()), &mut out);
             out
         },
     },
@@ -152,6 +161,24 @@ fn swiglu_is_close_to_plain_arithmetic() {
         let mut out = gate.clone();
         swiglu(&pool, &mut out, &up);
         assert_close(&out, &expected, 1e-4, pool.isa().name());
+    }
+}
+
+#[test]
+fn weights_are_powers_of_e_and_impossible_tokens_have_none() {
+    let (best, temperature) = (3.5, 0.7);
+    let mut logits: Vec<f32> = (0..2000).map(|step| best - step as f32 * 0.05).collect();
+    logits[30] = f32::NEG_INFINITY;
+    let exact = |logit: f32| (f64::from(logit - best) / f64::from(temperature)).exp();
+    let expected: Vec<f64> = logits.iter().map(|logit| exact(*logit)).collect();
+    for pool in every_pool() {
+        let mut weights = vec![f32::NAN; logits.len()];
+        weigh(pool.isa(), &logits, best, temperature, &mut weights);
+        assert_eq!((weights[0], weights[30]), (1.0, 0.0));
+        for (weight, expected) in weights.iter().zip(&expected) {
+            let error = (f64::from(*weight) - expected).abs();
+            assert!(error < 2e-5 * expected || (*weight == 0.0 && *expected < 2e-38));
+        }
     }
 }
 

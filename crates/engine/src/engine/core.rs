@@ -77,6 +77,7 @@ impl Core {
         patience: Patience,
         text: Arc<Text>,
         rows: TokenRows,
+        scratch: SampleScratch,
         status: Arc<Status>,
     ) -> Core {
         Core {
@@ -87,7 +88,7 @@ impl Core {
             ids: Vec::new(),
             chosen: Vec::new(),
             rows,
-            scratch: SampleScratch::default(),
+            scratch,
             pace: Pace::new(patience.gap),
             patience,
             drafts: Drafts::default(),

@@ -71,7 +71,7 @@ use crate::kv_cache::disk::{Disk, Identity};
 use crate::kv_cache::{BLOCK_TOKENS, Tenant};
 use crate::model::{Model, Runner, RunnerConfig};
 use crate::model_file::{ModelFile, ModelSource, Quant};
-use crate::sampler::{ParameterError, Sampler, TokenRows};
+use crate::sampler::{ParameterError, SampleScratch, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::structure::{Guide, StructureError, Structures};
 use crate::text::{
@@ -318,7 +318,8 @@ impl Engine {
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
         let (sender, inbox) = sync_channel(config.queue_limit + ERRANDS);
         let stop_all = StopFlag::new();
-        let mut core = Core::new(limits, patience, text.clone(), rows, status.clone());
+        let scratch = SampleScratch::new(config.isa.unwrap_or_else(Isa::best));
+        let mut core = Core::new(limits, patience, text.clone(), rows, scratch, status.clone());
         if let Some(disk) = disk {
             core.set_disk(disk);
         }

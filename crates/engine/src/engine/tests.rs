@@ -12,6 +12,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use banter_kernels::Isa;
+
 use super::answer::NewAnswer;
 use super::core::{Core, Patience};
 use super::draft_model::DraftModel;
@@ -28,7 +30,7 @@ use crate::kv_cache::Tenant;
 use crate::make_model::{ModelSpec, WeightMix, make_model};
 use crate::model_file::{ModelConfig, ModelFile, ModelSource, SamplingDefaults};
 use crate::sampler::random::uniform;
-use crate::sampler::{Sampler, SamplingParams, TokenRows};
+use crate::sampler::{SampleScratch, Sampler, SamplingParams, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::scheduler::tests::seeds;
 use crate::structure::{Structure, Structures};
@@ -149,9 +151,10 @@ impl Stage {
         let clock = time.clone();
         let status = Arc::new(Status::new(QUEUE_LIMIT, limits.total_blocks, now(&time)));
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
+        let scratch = SampleScratch::new(Isa::best());
         let (sender, inbox) = sync_channel(QUEUE_LIMIT);
         let step_loop = StepLoop {
-            core: Core::new(limits, patience, text.clone(), rows, status.clone()),
+            core: Core::new(limits, patience, text.clone(), rows, scratch, status.clone()),
             compute: Scripted::new(limits.total_blocks, text.token_count()),
             draft_model: None,
             inbox,

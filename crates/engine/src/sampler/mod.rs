@@ -15,6 +15,8 @@ mod penalties;
 pub(crate) mod random;
 mod ranking;
 
+use banter_kernels::Isa;
+
 pub use params::{CheckedSampling, ParameterError, SamplingParams};
 
 use self::penalties::Penalties;
@@ -38,10 +40,14 @@ pub struct TokenRows {
 }
 
 /// Working memory of the sampler, shared by all sequences of a thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SampleScratch {
+    isa: Isa,
     ranking: Ranking,
-    kept: Vec<Weighted>,
+    /// What the filters keep, in order of id, where they do not keep nearly all.
+    kept: Vec<TokenId>,
+    /// Of what is kept, or of all tokens.
+    weights: Vec<f32>,
 }
 
 /// Why logits gave no token.
@@ -56,6 +62,13 @@ pub enum SampleError {
     /// Every logit is −∞.
     #[error("logits: expected at least one possible token, found none")]
     NothingPossible,
+}
+
+impl SampleScratch {
+    /// Working memory for a thread that computes with these instructions; tokens do not depend on them.
+    pub fn new(isa: Isa) -> SampleScratch {
+        SampleScratch { isa, ranking: Ranking::default(), kept: Vec::new(), weights: Vec::new() }
+    }
 }
 
 impl TokenRows {
@@ -106,14 +119,17 @@ impl Sampler {
         if self.params.temperature == 0.0 {
             return Ok(best.token);
         }
-        let weigh = Weigh { best: best.logit, temperature: self.params.temperature };
+        let weigh =
+            Weigh { isa: scratch.isa, best: best.logit, temperature: self.params.temperature };
+        let uniform = random::uniform(self.seed, position as u64);
         if self.params.top_k > 0 || self.params.top_p < 1.0 {
             self.keep_head(logits, weigh, scratch);
-        } else {
-            self.keep_from_all(logits, weigh, scratch);
+            return Ok(scratch.kept[pick(&scratch.weights, uniform)]);
         }
-        let uniform = random::uniform(self.seed, position as u64);
-        Ok(pick(&scratch.kept, uniform))
+        weigh.all(logits, &mut scratch.weights);
+        self.cut(&mut scratch.weights);
+        let index = pick(&scratch.weights, uniform);
+        Ok(TokenId(u32::try_from(index).expect("a vocabulary has fewer rows than 2³²")))
     }
 
     /// Takes a token into the answer, for the penalties of those after it.
@@ -121,32 +137,37 @@ impl Sampler {
         self.penalties.count(token);
     }
 
-    /// Leaves in `scratch.kept` what min_p keeps of all tokens.
-    fn keep_from_all(&self, logits: &[f32], weigh: Weigh, scratch: &mut SampleScratch) {
-        let all = (0u32..).zip(logits);
-        let all = all.map(|(id, &logit)| Weighted { token: TokenId(id), weight: weigh.of(logit) });
-        scratch.kept.clear();
-        scratch.kept.extend(all.filter(|token| token.weight >= self.params.min_p));
-    }
-
-    /// Leaves in `scratch.kept` what all filters keep, when top_k or top_p is among them.
+    /// Leaves in `scratch.kept` what top_k and top_p keep, and in `scratch.weights` what min_p keeps of it.
     fn keep_head(&self, logits: &[f32], weigh: Weigh, scratch: &mut SampleScratch) {
+        let SampleScratch { ranking, kept, weights, .. } = scratch;
         let head = match (self.params.top_k as usize, f64::from(self.params.top_p)) {
             (0, top_p) => {
-                let goal = top_p * weigh.sum(logits.iter().copied());
-                first_reaching(goal, logits, weigh, &mut scratch.ranking)
+                weigh.all(logits, weights);
+                first_reaching(top_p * sum(weights), logits, weigh, ranking)
             }
             (top_k, top_p) => {
-                let head = scratch.ranking.first(logits, top_k);
-                let goal = top_p * weigh.sum(head.iter().map(|candidate| candidate.logit));
-                let count = if top_p < 1.0 { count_reaching(goal, head, weigh) } else { None };
+                let head = ranking.first(logits, top_k);
+                let all: f64 = head.iter().map(|c| f64::from(weigh.one(c.logit))).sum();
+                let reaching = |head| count_reaching(top_p * all, head, weigh);
+                let count = if top_p < 1.0 { reaching(head) } else { None };
                 &head[..count.unwrap_or(head.len())]
             }
         };
-        let weighted = head.iter().map(|c| Weighted { token: c.token, weight: weigh.of(c.logit) });
-        scratch.kept.clear();
-        scratch.kept.extend(weighted.filter(|token| token.weight >= self.params.min_p));
-        scratch.kept.sort_unstable_by_key(|kept| kept.token);
+        kept.clear();
+        kept.extend(head.iter().map(|candidate| candidate.token));
+        kept.sort_unstable();
+        weights.clear();
+        weights.extend(kept.iter().map(|token| weigh.one(logits[token.0 as usize])));
+        self.cut(weights);
+    }
+
+    /// Takes away what min_p does not keep.
+    fn cut(&self, weights: &mut [f32]) {
+        if self.params.min_p > 0.0 {
+            for weight in weights {
+                *weight = if *weight < self.params.min_p { 0.0 } else { *weight };
+            }
+        }
     }
 }
 
@@ -180,7 +201,7 @@ const SEARCH_GROWTH: usize = 8;
 fn count_reaching(goal: f64, head: &[Candidate], weigh: Weigh) -> Option<usize> {
     let mut sum = 0.0;
     for (index, candidate) in head.iter().enumerate() {
-        sum += f64::from(weigh.of(candidate.logit));
+        sum += f64::from(weigh.one(candidate.logit));
         if sum >= goal {
             return Some(index + 1);
         }
@@ -191,43 +212,74 @@ fn count_reaching(goal: f64, head: &[Candidate], weigh: Weigh) -> Option<usize> 
 /// Probabilities up to a common factor: the most likely token weighs 1.
 #[derive(Clone, Copy, Debug)]
 struct Weigh {
+    isa: Isa,
     best: f32,
     temperature: f32,
 }
 
 impl Weigh {
-    fn of(self, logit: f32) -> f32 {
-        ((logit - self.best) / self.temperature).exp()
+    fn all(self, logits: &[f32], weights: &mut Vec<f32>) {
+        weights.resize(logits.len(), 0.0);
+        banter_kernels::weigh(self.isa, logits, self.best, self.temperature, weights);
     }
 
-    fn sum(self, logits: impl Iterator<Item = f32>) -> f64 {
-        logits.map(|logit| f64::from(self.of(logit))).sum()
+    fn one(self, logit: f32) -> f32 {
+        let mut weight = [0.0];
+        banter_kernels::weigh(self.isa, &[logit], self.best, self.temperature, &mut weight);
+        weight[0]
     }
 }
 
-/// A kept token.
-#[derive(Clone, Copy, Debug)]
-struct Weighted {
-    token: TokenId,
-    weight: f32,
+/// How many weights are added up before their sum is looked at.
+const SUMMED: usize = 256;
+
+/// So many at a time, because a sum in sequence waits for every addition in turn.
+const SUM_LANES: usize = 8;
+
+/// The sum of all weights, in the order in which [`pick`] walks them.
+fn sum(weights: &[f32]) -> f64 {
+    weights.chunks(SUMMED).map(sum_of_some).sum()
 }
 
-/// The token at `uniform` of the way through the weights, in order of id.
-fn pick(kept: &[Weighted], uniform: f64) -> TokenId {
-    let total: f64 = kept.iter().map(|token| f64::from(token.weight)).sum();
-    let goal = uniform * total;
-    let mut sum = 0.0;
+fn sum_of_some(weights: &[f32]) -> f64 {
+    let mut lanes = [0.0; SUM_LANES];
+    let (whole, rest) = weights.as_chunks::<SUM_LANES>();
+    for weights in whole {
+        for (lane, weight) in lanes.iter_mut().zip(weights) {
+            *lane += f64::from(*weight);
+        }
+    }
+    lanes.into_iter().chain(rest.iter().copied().map(f64::from)).sum()
+}
+
+/// The index at `uniform` of the way through the weights, of which one at least is not 0.
+fn pick(weights: &[f32], uniform: f64) -> usize {
+    let goal = uniform * sum(weights);
+    let mut before = 0.0;
     let mut last_possible = None;
-    for token in kept {
-        sum += f64::from(token.weight);
-        if token.weight > 0.0 {
-            last_possible = Some(token.token);
+    for (group, weights) in weights.chunks(SUMMED).enumerate() {
+        let behind = before + sum_of_some(weights);
+        if behind > before {
+            last_possible = Some((group, before));
+        }
+        if behind > goal {
+            break;
+        }
+        before = behind;
+    }
+    let (group, mut sum) = last_possible.expect("some token weighs something");
+    let start = group * SUMMED;
+    let mut last_possible = None;
+    for (index, weight) in weights.iter().enumerate().skip(start).take(SUMMED) {
+        sum += f64::from(*weight);
+        if *weight > 0.0 {
+            last_possible = Some(index);
         }
         if sum > goal {
             break;
         }
     }
-    last_possible.expect("the most likely token weighs 1 and every filter keeps it")
+    last_possible.expect("some token of the group weighs something")
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ fn assert_exact_distributions(draws: u32) {
         let logits = test_logits();
         let probabilities = exact_probabilities(&logits, &params);
         let sampler = sampler(params.clone());
-        let mut scratch = SampleScratch::default();
+        let mut scratch = SampleScratch::new(Isa::best());
         let mut counts = vec![0; logits.len()];
         for position in 0..draws as usize {
             let mut logits = logits.clone();
@@ -127,7 +127,7 @@ fn the_chi_square_test_sees_a_small_error() {
     let drawn_with = SamplingParams { temperature: 1.0, ..seeded() };
     let judged_with = SamplingParams { temperature: 1.1, ..seeded() };
     let sampler = sampler(drawn_with);
-    let mut scratch = SampleScratch::default();
+    let mut scratch = SampleScratch::new(Isa::best());
     let mut counts = vec![0; logits.len()];
     let draws = 20_000;
     for position in 0..draws as usize {
@@ -143,7 +143,7 @@ fn the_chi_square_test_sees_a_small_error() {
 #[test]
 fn greedy_takes_the_best_and_of_equals_the_lowest_id() {
     let greedy = sampler(SamplingParams { temperature: 0.0, top_k: 5, ..seeded() });
-    let mut scratch = SampleScratch::default();
+    let mut scratch = SampleScratch::new(Isa::best());
     let mut logits = vec![1.0; 600];
     logits[400] = 2.0;
     logits[90] = 2.0;
@@ -154,7 +154,7 @@ fn greedy_takes_the_best_and_of_equals_the_lowest_id() {
 #[test]
 fn rows_without_a_token_are_never_chosen() {
     let rows = TokenRows { count: 3, unused: vec![TokenId(1)] };
-    let mut scratch = SampleScratch::default();
+    let mut scratch = SampleScratch::new(Isa::best());
     for temperature in [0.0, 2.0] {
         let sampler = sampler(SamplingParams { temperature, ..seeded() });
         for position in 0..200 {
@@ -174,7 +174,7 @@ fn the_same_seed_and_position_give_the_same_token_whatever_was_drawn_before() {
             position,
             &EVERY_ROW,
             None,
-            &mut SampleScratch::default(),
+            &mut SampleScratch::new(Isa::best()),
         )
     };
     let forwards: Vec<_> =
@@ -191,7 +191,7 @@ fn the_same_seed_and_position_give_the_same_token_whatever_was_drawn_before() {
 fn accepted_tokens_count_for_the_penalties() {
     let params = SamplingParams { temperature: 0.0, presence_penalty: 2.0, ..seeded() };
     let mut sampler = sampler(params);
-    let mut scratch = SampleScratch::default();
+    let mut scratch = SampleScratch::new(Isa::best());
     let mut next = |sampler: &Sampler, position| {
         let mut logits = [0.0, 3.0, 2.0];
         sampler.sample(&mut logits, position, &EVERY_ROW, None, &mut scratch).expect("a choice")
@@ -204,7 +204,7 @@ fn accepted_tokens_count_for_the_penalties() {
 #[test]
 fn logits_without_a_choice_are_an_outcome_not_a_panic() {
     let sampler = sampler(seeded());
-    let mut scratch = SampleScratch::default();
+    let mut scratch = SampleScratch::new(Isa::best());
     let mut sample =
         |mut logits: Vec<f32>| sampler.sample(&mut logits, 0, &EVERY_ROW, None, &mut scratch);
     assert_eq!(sample(vec![]), Err(SampleError::NothingPossible));
@@ -215,7 +215,12 @@ fn logits_without_a_choice_are_an_outcome_not_a_panic() {
 #[test]
 fn the_smallest_temperature_still_gives_the_best_token() {
     let sampler = sampler(SamplingParams { temperature: f32::MIN_POSITIVE, ..seeded() });
-    let token =
-        sampler.sample(&mut test_logits(), 0, &EVERY_ROW, None, &mut SampleScratch::default());
+    let token = sampler.sample(
+        &mut test_logits(),
+        0,
+        &EVERY_ROW,
+        None,
+        &mut SampleScratch::new(Isa::best()),
+    );
     assert_eq!(token, Ok(TokenId(500)));
 }

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use super::math::{HALF, exp, load_some, store_some, sum_lanes};
 use crate::LANES;
 use crate::scalar::elementwise::rms_factor;
+use crate::scalar::math::EXP_LEAST;
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
@@ -35,6 +36,17 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
         let x = load_some(gate);
         let divisor = _mm256_add_ps(one, exp(_mm256_xor_ps(x, minus_zero)));
         store_some(gate, _mm256_mul_ps(_mm256_div_ps(x, divisor), load_some(up)));
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn weigh(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
+    let (best, temperature) = (_mm256_set1_ps(best), _mm256_set1_ps(temperature));
+    let least = _mm256_set1_ps(EXP_LEAST);
+    for (weights, logits) in weights.chunks_mut(HALF).zip(logits.chunks(HALF)) {
+        let x = _mm256_div_ps(_mm256_sub_ps(load_some(logits), best), temperature);
+        let is_small = _mm256_cmp_ps::<_CMP_LT_OQ>(x, least);
+        store_some(weights, _mm256_andnot_ps(is_small, exp(x)));
     }
 }
 

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 use super::math::{exp, load_some, store_some, sum_lanes};
 use crate::LANES;
 use crate::scalar::elementwise::rms_factor;
+use crate::scalar::math::EXP_LEAST;
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
@@ -33,6 +34,17 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
         let x = load_some(gate);
         let divisor = _mm512_add_ps(one, exp(_mm512_xor_ps(x, minus_zero)));
         store_some(gate, _mm512_mul_ps(_mm512_div_ps(x, divisor), load_some(up)));
+    }
+}
+
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) fn weigh(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
+    let (best, temperature) = (_mm512_set1_ps(best), _mm512_set1_ps(temperature));
+    let least = _mm512_set1_ps(EXP_LEAST);
+    for (weights, logits) in weights.chunks_mut(LANES).zip(logits.chunks(LANES)) {
+        let x = _mm512_div_ps(_mm512_sub_ps(load_some(logits), best), temperature);
+        let is_small = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, least);
+        store_some(weights, _mm512_maskz_mov_ps(!is_small, exp(x)));
     }
 }
 

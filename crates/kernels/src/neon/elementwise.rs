@@ -5,6 +5,7 @@ use std::arch::aarch64::*;
 use super::math::{PART, PARTS, exp, load_some, store_some, sum_lanes};
 use crate::LANES;
 use crate::scalar::elementwise::rms_factor;
+use crate::scalar::math::EXP_LEAST;
 
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
@@ -35,6 +36,17 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
         let x = load_some(gate);
         let divisor = vaddq_f32(one, exp(vnegq_f32(x)));
         store_some(gate, vmulq_f32(vdivq_f32(x, divisor), load_some(up)));
+    }
+}
+
+#[target_feature(enable = "neon,dotprod")]
+pub(crate) fn weigh(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
+    let (best, temperature) = (vdupq_n_f32(best), vdupq_n_f32(temperature));
+    for (weights, logits) in weights.chunks_mut(PART).zip(logits.chunks(PART)) {
+        let x = vdivq_f32(vsubq_f32(load_some(logits), best), temperature);
+        let is_small = vcltq_f32(x, vdupq_n_f32(EXP_LEAST));
+        let weight = vbicq_u32(vreinterpretq_u32_f32(exp(x)), is_small);
+        store_some(weights, vreinterpretq_f32_u32(weight));
     }
 }
 
