@@ -2,13 +2,12 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p banter-engine --lib interleavings`
 //!
-//! The inbox is the standard library's. Nobody here waits for it, so for `loom` each look into it happens
-//! together with the access before it.
+//! The inbox here is a list, as `loom` has no bounded channel; nobody waits for it.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
+use loom::sync::Mutex;
 use loom::thread;
 
 use super::status::{QueuePlace, Status};
@@ -25,28 +24,55 @@ fn status(queue_limit: usize) -> Arc<Status> {
     Arc::new(Status::new(queue_limit, 1, Instant::now()))
 }
 
+/// What arrived and was not taken yet.
+#[derive(Clone)]
+struct Inbox {
+    arrived: Arc<Mutex<Vec<QueuePlace>>>,
+    size: usize,
+}
+
+impl Inbox {
+    fn new(size: usize) -> Inbox {
+        Inbox { arrived: Arc::new(Mutex::new(Vec::new())), size }
+    }
+
+    fn send(&self, place: QueuePlace) -> Result<(), QueuePlace> {
+        let mut arrived = self.arrived.lock().expect("nobody breaks");
+        if arrived.len() == self.size {
+            return Err(place);
+        }
+        arrived.push(place);
+        Ok(())
+    }
+
+    fn take(&self) -> Option<QueuePlace> {
+        self.arrived.lock().expect("nobody breaks").pop()
+    }
+}
+
 /// Someone asks, as [`Engine::submit`](super::Engine::submit) does.
-fn ask(status: &Arc<Status>, inbox: &SyncSender<QueuePlace>) -> bool {
+fn ask(status: &Arc<Status>, inbox: &Inbox) -> bool {
     let Ok(place) = status.join_queue() else { return false };
-    status.hand_in(inbox, place).expect("the inbox has a place for everyone in the queue");
+    let handed_in = status.hand_in(|| inbox.send(place));
+    assert!(handed_in.is_ok(), "the inbox has a place for everyone in the queue");
     true
 }
 
 /// The thread begins a turn, as `StepLoop::turn` does; says what arrived, and by which flag a draft's step
 /// would end.
-fn turn(status: &Status, inbox: &Receiver<QueuePlace>) -> (Option<QueuePlace>, StopFlag) {
+fn turn(status: &Status, inbox: &Inbox) -> (Option<QueuePlace>, StopFlag) {
     let draft_stop = StopFlag::new().below();
     status.set_draft_stop(draft_stop.clone());
-    (inbox.try_recv().ok(), draft_stop)
+    (inbox.take(), draft_stop)
 }
 
 #[test]
 fn who_asks_is_seen_before_a_draft_is_computed_or_ends_that() {
     model(|| {
         let status = status(1);
-        let (sender, inbox) = sync_channel(1);
-        let asking = status.clone();
-        let asks = thread::spawn(move || assert!(ask(&asking, &sender)));
+        let inbox = Inbox::new(1);
+        let (asking, filled) = (status.clone(), inbox.clone());
+        let asks = thread::spawn(move || assert!(ask(&asking, &filled)));
         let (arrived, draft_stop) = turn(&status, &inbox);
         asks.join().expect("it asked");
         assert!(arrived.is_some() || draft_stop.is_raised());
@@ -57,16 +83,16 @@ fn who_asks_is_seen_before_a_draft_is_computed_or_ends_that() {
 fn the_inbox_holds_everyone_in_the_queue_and_nobody_else_comes_in() {
     model(|| {
         let status = status(2);
-        let (sender, inbox) = sync_channel(2);
+        let inbox = Inbox::new(2);
         let asks: Vec<_> = (0..2)
             .map(|_| {
-                let (status, sender) = (status.clone(), sender.clone());
-                thread::spawn(move || (0..2).filter(|_| ask(&status, &sender)).count())
+                let (status, inbox) = (status.clone(), inbox.clone());
+                thread::spawn(move || (0..2).filter(|_| ask(&status, &inbox)).count())
             })
             .collect();
         let mut taken = turn(&status, &inbox).0.iter().count();
         let asked: usize = asks.into_iter().map(|asks| asks.join().expect("it asked")).sum();
-        taken += inbox.try_iter().count();
+        taken += std::iter::from_fn(|| inbox.take()).count();
         assert!((2..=3).contains(&asked), "two places, and perhaps one given back: {asked}");
         assert_eq!(taken, asked);
         assert_eq!(status.counters().waiting, 0, "all places are given back");
@@ -78,7 +104,8 @@ fn a_stop_comes_once_and_is_seen_by_all() {
     model(|| {
         let all = StopFlag::new();
         let (one, other) = (all.below(), all.below());
-        let raises = [one.clone(), all.clone()].map(|flag| thread::spawn(move || flag.raise()));
+        let raises = [one.clone(), one.clone(), all.clone()];
+        let raises = raises.map(|flag| thread::spawn(move || flag.raise()));
         // Once seen it is never unseen, and its time stays.
         let seen = one.raised_at();
         if seen.is_some() {

@@ -224,7 +224,7 @@ impl Engine {
             place,
             submitted_at,
         };
-        match self.status.hand_in(inbox, Arrival::Answer(Box::new(new))) {
+        match self.status.hand_in(|| inbox.try_send(Arrival::Answer(Box::new(new)))) {
             Ok(()) => Submit::Accepted(generation),
             Err(TrySendError::Disconnected(_)) => Submit::Refused(Refusal::Closed),
             Err(TrySendError::Full(_)) => {

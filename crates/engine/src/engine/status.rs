@@ -5,7 +5,6 @@
 //! step is raised by whoever asks for an answer.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -238,10 +237,10 @@ impl Status {
         *self.draft_stop.lock().unwrap_or_else(PoisonError::into_inner) = stop;
     }
 
-    /// Puts what somebody asks for into the thread's inbox, and then ends the step of a draft, if one is
-    /// computed. Whoever looks into the inbox after [`Status::set_draft_stop`] misses nothing.
-    pub fn hand_in<T>(&self, inbox: &SyncSender<T>, asked: T) -> Result<(), TrySendError<T>> {
-        inbox.try_send(asked)?;
+    /// Puts what somebody asks for into the thread's inbox, as `send` does, and then ends the step of a draft,
+    /// if one is computed. Whoever looks into the inbox after [`Status::set_draft_stop`] misses nothing.
+    pub fn hand_in<E>(&self, send: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        send()?;
         self.interrupt_draft();
         Ok(())
     }
