@@ -35,8 +35,9 @@ struct Forms {
     floats: bool,
 }
 
-/// How many values one piece of [`Input::set`] prepares: some ten microseconds.
-const PIECE_VALUES: usize = 1 << 15;
+/// How many values one piece of [`Input::set`] prepares: a few microseconds, so that a few rows are
+/// shared out too.
+const PIECE_VALUES: usize = 1 << 13;
 
 impl Input {
     /// Room for batches of up to `max_batch` tokens of up to `max_depth` activations.

@@ -15,24 +15,46 @@ pub(crate) fn quantise(values: &[[f32; BLOCK_LEN]], blocks: &mut [InputBlock], s
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn quantise_block(values: &[f32; BLOCK_LEN]) -> InputBlock {
-    let (eights, _) = values.as_chunks::<8>();
+    let [first, second, third, last] = values.as_chunks().0 else {
+        unreachable!("32 values are four times eight")
+    };
+    let values = [load(first), load(second), load(third), load(last)];
     let without_sign = _mm256_set1_epi32(i32::MAX);
     let mut most = _mm256_setzero_si256();
-    for eight in eights {
-        let bits = _mm256_and_si256(_mm256_castps_si256(load(eight)), without_sign);
-        most = _mm256_max_epi32(most, bits);
+    for eight in values {
+        most = _mm256_max_epi32(most, _mm256_and_si256(_mm256_castps_si256(eight), without_sign));
     }
-    let maximum_bits = integers(most).into_iter().max().expect("eight integers");
-    let maximum = f32::from_bits(maximum_bits.cast_unsigned());
+    let maximum = f32::from_bits(largest(most).cast_unsigned());
     if maximum < SMALLEST_MAXIMUM {
         return InputBlock::default();
     }
     let factor = _mm256_set1_ps(127.0 / maximum);
-    let mut bytes = [0; BLOCK_LEN];
-    for (bytes, eight) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(eights) {
-        *bytes = integers(round(load(eight), factor)).map(|integer| integer as i8);
-    }
-    InputBlock::new(&bytes, maximum / 127.0)
+    let [a, b, c, d] = values.map(|eight| round(eight, factor));
+    let sums = two_sums(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
+    // Packing goes on within 128 bits: four integers of each, twice.
+    let bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    let in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    let quads = integers(_mm256_permutevar8x32_epi32(bytes, in_order));
+    InputBlock::with_sums(quads, maximum / 127.0, sums)
+}
+
+/// The largest of eight integers.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn largest(lanes: __m256i) -> i32 {
+    let four = _mm_max_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256::<1>(lanes));
+    let two = _mm_max_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
+}
+
+/// Eight integers added up, twice.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn two_sums(first: __m256i, last: __m256i) -> [i32; 2] {
+    let pairs = _mm256_hadd_epi32(first, last);
+    let fours = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs));
+    let both = _mm_hadd_epi32(fours, fours);
+    [_mm_cvtsi128_si32(both), _mm_extract_epi32::<1>(both)]
 }
 
 #[inline]
