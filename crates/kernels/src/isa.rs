@@ -184,6 +184,15 @@ impl Isa {
         }
     }
 
+    /// Whether multiplying bytes takes it several instructions, beside which unpacking them is little.
+    pub(crate) fn multiplies_in_pairs(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2(_) => true,
+            _ => false,
+        }
+    }
+
     /// Plain Rust: there on every processor, slow, and the definition of correct.
     pub fn scalar() -> Isa {
         Isa(Kind::Scalar)

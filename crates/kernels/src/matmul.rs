@@ -173,14 +173,14 @@ const UNPACKED_PRODUCTS: usize = 16 << 20;
 /// Whether weights are unpacked for so many tokens, rather than multiplied as they come from memory.
 ///
 /// While weights are unpacked for several tiles nothing is multiplied, and while they are multiplied
-/// nothing is read; so a single tile is faster without. In strips every strip unpacks for itself, in
-/// as much time as reading unpacked weights takes: any number is faster without. Only where unpacking
-/// takes long it pays, from the third strip on.
+/// nothing is read; so a single tile is faster without. Strips unpack each for itself. Where that is
+/// little beside their products, any number of them is faster without; where it takes long, more than
+/// two are faster with.
 fn unpacks(isa: Isa, weights: &Matrix, tokens: usize) -> bool {
     let most_packed = match (isa.goes_in_strips(), weights.unpacks_quickly()) {
-        (true, true) => return false,
+        (true, true) if isa.multiplies_in_pairs() => return false,
         (true, false) => 2 * strips::MOST,
-        (false, _) => TILE_TOKENS,
+        _ => TILE_TOKENS,
     };
     weights.is_quantised() && tokens > most_packed
 }

@@ -64,6 +64,8 @@ const STOPPED_PROMPT: usize = 4_000;
 const LONG_PROMPT: usize = 8_000;
 /// Conversations beside it.
 const CHATS: usize = 8;
+/// Tokens of each answer in them.
+const CHAT_ANSWER: usize = 64;
 /// Stops for each repetition.
 const STOPS: usize = 10;
 
@@ -85,8 +87,8 @@ fn turn(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
     }
     let (alone, behind, step) = (median(alone), median(behind), median(step));
     Ok(vec![
-        value("first word, 32 tokens without history", alone, "ms"),
-        value("first word, 32 tokens behind 2000 computed before", behind, "ms"),
+        value("first word of 32 tokens without history", alone, "ms"),
+        value("first word of 32 tokens behind 2000 computed before", behind, "ms"),
         value("one token behind them", step, "ms"),
         value("with history / (without + one token)", behind / (alone + step), "×"),
     ])
@@ -136,7 +138,7 @@ fn typing(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     let step = 1e3 / f64::from(speed);
     Ok(vec![
         value("first word of 60 words behind 1000 tokens", plain, "ms"),
-        value("the same, computed while it was typed", drafted, "ms"),
+        value("the same computed while it was typed", drafted, "ms"),
         value("tokens that were left to compute", left as f64, "tokens"),
         value("one token behind them", step, "ms"),
         value("drafted / one token", drafted / step, "×"),
@@ -163,8 +165,8 @@ fn restart(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     anyhow::ensure!(usage.prompt_tokens - usage.cached_tokens < MESSAGE, "{usage:?}");
     let found = heard.first_word_ms()?;
     Ok(vec![
-        value("first word of 2000 tokens, computed", computed, "ms"),
-        value("the same after a restart, from disk", found, "ms"),
+        value("first word of 2000 tokens computed", computed, "ms"),
+        value("the same after a restart from disk", found, "ms"),
         value("computed / from disk", computed / found, "×"),
     ])
 }
@@ -184,32 +186,32 @@ fn stop(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
         halts.push(f64::from(finished.timings.halt_ms.context("a stopped answer")?));
     }
     Ok(vec![
-        value("from stop to halt, median", median(halts.clone()), "ms"),
-        value("from stop to halt, p99", quantile(halts, 0.99), "ms"),
+        value("from stop to halt median", median(halts.clone()), "ms"),
+        value("from stop to halt p99", quantile(halts, 0.99), "ms"),
     ])
 }
 
 /// The pause between two words of short conversations, alone and beside a long prompt.
 fn neighbours(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
     let clients = &ground.clients;
-    let tokens = 16 * repetitions;
-    let alone = quantile(gaps(&chat(clients, tokens, None)?), 0.99);
-    let long = clients.ask(clients.conversation(&[], LONG_PROMPT)?, 1)?;
-    let beside = quantile(gaps(&chat(clients, tokens, Some(long))?), 0.99);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    // In turns, because what else the machine has to do changes within a minute.
+    for _ in 0..repetitions {
+        alone.extend(gaps(&chat(clients, None)?));
+        let long = clients.ask(clients.conversation(&[], LONG_PROMPT)?, 1)?;
+        beside.extend(gaps(&chat(clients, Some(long))?));
+    }
+    let (alone, beside) = (quantile(alone, 0.99), quantile(beside, 0.99));
     Ok(vec![
-        value("pause between two words of 8 chats, p99", alone, "ms"),
+        value("pause between two words of 8 chats p99", alone, "ms"),
         value("the same beside a prompt of 8000", beside, "ms"),
         value("beside it / alone", beside / alone, "×"),
     ])
 }
 
 /// Chats that all answer at once; `long` ends with them.
-fn chat(
-    clients: &Clients<'_>,
-    tokens: usize,
-    long: Option<Generation>,
-) -> anyhow::Result<Vec<Heard>> {
-    let asked = (0..CHATS).map(|_| clients.ask(clients.conversation(&[], MESSAGE)?, tokens));
+fn chat(clients: &Clients<'_>, long: Option<Generation>) -> anyhow::Result<Vec<Heard>> {
+    let asked = (0..CHATS).map(|_| clients.ask(clients.conversation(&[], MESSAGE)?, CHAT_ANSWER));
     let asked = asked.collect::<anyhow::Result<Vec<Generation>>>()?;
     let heard = std::thread::scope(|scope| {
         let readers: Vec<_> =

@@ -100,10 +100,13 @@ fn config(model: &ModelOptions) -> anyhow::Result<EngineConfig> {
 
 fn append(path: &PathBuf, engine: &Engine, lines: &[String]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let is_new = file.metadata()?.len() == 0;
     let info = engine.info();
     let (model, types) = (info.name.replace(',', " "), info.weight_types.replace(',', ""));
     writeln!(file, "{}", csv::run_line())?;
     writeln!(file, "# {model}, {types}, {}, {} threads", info.isa, info.threads)?;
-    writeln!(file, "figure,what,value,unit")?;
+    if is_new {
+        writeln!(file, "figure,what,value,unit")?;
+    }
     lines.iter().try_for_each(|line| writeln!(file, "{line}"))
 }
