@@ -55,7 +55,7 @@ pub struct Counters {
     pub gaps: [u64; GAP_BOUNDS.len() + 1],
     /// How long they were together.
     pub gap_sum: Duration,
-    /// Steps in which the rows that a prompt always has took longer than answers may stand still.
+    /// Steps with more rows of prompts than their answers can bear.
     pub slow_steps: u64,
     /// Blocks that are on disk.
     pub disk_blocks: usize,
@@ -280,7 +280,7 @@ impl Status {
         add_time(&self.gap_sum_ns, gap);
     }
 
-    /// Adds a step in which a prompt's least share was too much.
+    /// Adds a step with more rows of prompts than its answers can bear.
     pub fn add_slow_step(&self) {
         self.slow_steps.fetch_add(1, Ordering::Relaxed);
     }

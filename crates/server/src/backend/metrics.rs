@@ -74,7 +74,7 @@ pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
         several(Counter, "banter_drafted_tokens_total", "Tokens computed while somebody typed, those a request then began with, and those that no longer fit.", "outcome", &drafted),
         one(Counter, "banter_steps_total", "Steps of the engine.", count(counters.steps)),
         several(Counter, "banter_step_seconds_total", "Time of steps.", "part", &seconds),
-        one(Counter, "banter_slow_steps_total", "Steps in which a prompt's least share took longer than --max-gap-ms allows.", count(counters.slow_steps)),
+        one(Counter, "banter_slow_steps_total", "Steps with more of prompts than --max-gap-ms or the answers' own time allow.", count(counters.slow_steps)),
         gaps(counters),
     ]
     .concat()
