@@ -83,8 +83,7 @@ fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], prompt_rows: PromptRo
     let prompts: Vec<&PlannedSpan> = plan.iter().filter(|span| !span.is_of_answer()).collect();
     let long_rows: usize = prompts.iter().map(|span| span.rows).sum();
     let all_end = prompts.iter().all(|span| span.sampled > 0);
-    let most =
-        if all_end { prompt_rows.to_the_end.max(prompt_rows.most) } else { prompt_rows.most };
+    let most = if all_end { prompt_rows.to_the_end } else { prompt_rows.most };
     assert!(long_rows <= most.max(MIN_PROMPT_ROWS).max(prompts.len()));
     let moves = |index: &usize| !scheduler.waits_for_older(*index);
     let moving = (0..scheduler.running.len()).filter(moves);
