@@ -12,11 +12,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo test --release --workspace -- --ignored --nocapture --test-threads 1
+cargo test --profile long-test --workspace -- --ignored --nocapture --test-threads 1
 
-BANTER_SEEDS=1000..11000 cargo test --release -p banter-engine --lib -- \
+BANTER_SEEDS=1000..11000 cargo test --profile long-test -p banter-engine --lib -- \
   thousands_of_random_arrivals an_answer_is_the_same_whatever
-BANTER_SEEDS=1000..3000 cargo test --release -p banter-engine --lib -- everything_switched_on
+BANTER_SEEDS=1000..3000 cargo test --profile long-test -p banter-engine --lib -- everything_switched_on
 
 RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
   cargo test --release -p banter-kernels -p banter-engine --lib interleavings

@@ -21,9 +21,14 @@ fn main() {
     for pool in pools() {
         let int8 = ceilings::int8_products_per_second(&pool).best / 1e9;
         let float = ceilings::float_products_per_second(&pool).best / 1e9;
+        let pairs = ceilings::pair_products_per_second(&pool).best / 1e9;
         let memory = read_ceiling(&pool);
         for kind in kinds() {
-            let products = if kind.is_quantised() { int8 } else { float };
+            let products = match kind {
+                BlockType::Bf16Dot => pairs,
+                kind if kind.is_quantised() => int8,
+                _ => float,
+            };
             for (rows, depth) in SHAPES {
                 measure(&pool, kind, rows, depth, products, memory);
             }

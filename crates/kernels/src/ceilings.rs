@@ -54,6 +54,12 @@ pub fn float_products_per_second(pool: &Pool) -> Rate {
     products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::float_products(STEPS)))
 }
 
+/// Multiply-adds of BF16 pairs, of which two are counted for each pair, a second, on all threads of a
+/// pool: those of floats where the instruction set has none for pairs.
+pub fn pair_products_per_second(pool: &Pool) -> Rate {
+    products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::pair_products(STEPS)))
+}
+
 /// Bytes a second of reading memory far larger than the caches, on all threads of a pool.
 ///
 /// Errors: half a gigabyte is not there.
@@ -113,6 +119,7 @@ mod tests {
             for products in [
                 dispatch!(isa, ceilings::int8_products(3)),
                 dispatch!(isa, ceilings::float_products(3)),
+                dispatch!(isa, ceilings::pair_products(3)),
             ] {
                 assert!(products.is_multiple_of(3 * CHAINS) && products > 0, "{isa:?}");
             }

@@ -1,14 +1,15 @@
 //! Activations prepared for matmul: once per batch, for all matrices that read it.
 //!
 //! Tokens go in tiles of 16. Within a tile the numbers lie in the order in which the kernel walks:
-//! by depth, then by token. There are two forms of the same activations: 8-bit blocks of 32 for
-//! quantised weights, and 32-bit floats for float weights.
+//! by depth, then by token. There are three forms of the same activations: 8-bit blocks of 32 for
+//! quantised weights, 32-bit floats for float weights, and pairs of BF16 for weights in such pairs.
 
 use crate::disjoint::Disjoint;
 use crate::input_block::{BLOCK_LEN, InputBlock};
 use crate::input_order::InputOrder;
 use crate::isa::dispatch;
 use crate::matrix::Matrix;
+use crate::numbers::Bf16Pair;
 use crate::pool::Pool;
 
 /// The most tokens a tile has.
@@ -26,6 +27,16 @@ pub struct Input {
     blocks: Vec<InputBlock>,
     /// [tile][depth][token of the tile]
     floats: Vec<f32>,
+    /// [tile][depth / 2][token of the tile]
+    pairs: Vec<Bf16Pair>,
+}
+
+/// A form of activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Blocks,
+    Floats,
+    Pairs,
 }
 
 /// Which forms of the activations are prepared.
@@ -33,6 +44,19 @@ pub struct Input {
 struct Forms {
     blocks: bool,
     floats: bool,
+    pairs: bool,
+}
+
+impl Forms {
+    const NONE: Forms = Forms { blocks: false, floats: false, pairs: false };
+
+    fn has(self, form: Form) -> bool {
+        match form {
+            Form::Blocks => self.blocks,
+            Form::Floats => self.floats,
+            Form::Pairs => self.pairs,
+        }
+    }
 }
 
 /// How many values one piece of [`Input::set`] prepares: a few microseconds, so that a few rows are
@@ -44,14 +68,17 @@ impl Input {
     pub fn new(max_batch: usize, max_depth: usize) -> Input {
         let blocks = vec![InputBlock::default(); max_batch * (max_depth / BLOCK_LEN)];
         let floats = vec![0.0; max_batch * max_depth];
-        let forms = Forms { blocks: false, floats: false };
-        Input { max_batch, max_depth, batch: 0, depth: 0, forms, order: None, blocks, floats }
+        // Few models have weights in pairs: untouched, this takes no memory.
+        let pairs = bytemuck::zeroed_vec(max_batch * (max_depth / 2));
+        let (forms, order) = (Forms::NONE, None);
+        Input { max_batch, max_depth, batch: 0, depth: 0, forms, order, blocks, floats, pairs }
     }
 
     /// How many bytes [`Input::new`] allocates.
     pub fn bytes(max_batch: usize, max_depth: usize) -> usize {
         let blocks = max_batch * (max_depth / BLOCK_LEN) * size_of::<InputBlock>();
-        blocks + max_batch * max_depth * size_of::<f32>()
+        let pairs = max_batch * (max_depth / 2) * size_of::<Bf16Pair>();
+        blocks + max_batch * max_depth * size_of::<f32>() + pairs
     }
 
     /// Prepares `x` for any weights that take inputs as they come, replacing what was there.
@@ -60,7 +87,11 @@ impl Input {
     /// Panics if `x` has another length, or if the batch or the depth is beyond what
     /// [`Input::new`] made room for.
     pub fn set(&mut self, pool: &Pool, x: &[f32], batch: usize, depth: usize) {
-        let forms = Forms { blocks: depth.is_multiple_of(BLOCK_LEN), floats: true };
+        let forms = Forms {
+            blocks: depth.is_multiple_of(BLOCK_LEN),
+            floats: true,
+            pairs: depth.is_multiple_of(2),
+        };
         self.order = None;
         (self.depth, self.forms) = (depth, forms);
         self.prepare(pool, x, batch);
@@ -79,17 +110,17 @@ impl Input {
         assert!(weights.iter().all(in_order), "weights of one order");
         self.order = first.order().cloned();
         self.depth = depth;
-        self.forms = Forms {
-            blocks: weights.iter().any(|weights| weights.is_quantised()),
-            floats: weights.iter().any(|weights| !weights.is_quantised()),
-        };
+        let any = |form: Form| weights.iter().any(|weights| weights.form() == form);
+        self.forms =
+            Forms { blocks: any(Form::Blocks), floats: any(Form::Floats), pairs: any(Form::Pairs) };
         self.prepare(pool, x, batch);
     }
 
     /// Whether what is prepared is what these weights read.
     pub fn suits(&self, weights: &Matrix) -> bool {
-        let has_form = if weights.is_quantised() { self.forms.blocks } else { self.forms.floats };
-        has_form && self.depth == weights.depth() && self.order() == weights.order()
+        self.forms.has(weights.form())
+            && self.depth == weights.depth()
+            && self.order() == weights.order()
     }
 
     /// Prepares `x` as `depth`, `forms` and `order` say.
@@ -103,6 +134,7 @@ impl Input {
         let pieces_per_tile = depth.div_ceil(piece_depth);
         let blocks = Disjoint::new(&mut self.blocks);
         let floats = Disjoint::new(&mut self.floats);
+        let pairs = Disjoint::new(&mut self.pairs);
         pool.run(batch.div_ceil(TILE_TOKENS) * pieces_per_tile, &|piece| {
             let first_token = piece / pieces_per_tile * TILE_TOKENS;
             let start = piece % pieces_per_tile * piece_depth;
@@ -118,6 +150,10 @@ impl Input {
             if forms.floats {
                 // SAFETY: pieces are different depths of different tiles.
                 part.lay_out(unsafe { floats.part(from..to) });
+            }
+            if forms.pairs {
+                // SAFETY: as above; pieces begin and end at even depths.
+                part.lay_out_pairs(unsafe { pairs.part(from / 2..to / 2) });
             }
             if forms.blocks {
                 // SAFETY: as above; pieces begin and end where blocks do.
@@ -158,6 +194,13 @@ impl Input {
         assert!(self.forms.floats, "the input was prepared for float weights");
         &self.floats[tile * TILE_TOKENS * self.depth..][..self.tile_width(tile) * self.depth]
     }
+
+    /// A tile's pairs: [depth / 2][width].
+    pub(crate) fn tile_pairs(&self, tile: usize) -> &[Bf16Pair] {
+        assert!(self.forms.pairs, "the input was prepared for weights in pairs");
+        let tile_depth = self.depth / 2;
+        &self.pairs[tile * TILE_TOKENS * tile_depth..][..self.tile_width(tile) * tile_depth]
+    }
 }
 
 /// Some depth of one tile, still as the caller gave it.
@@ -183,11 +226,27 @@ impl Part<'_> {
         &self.x[token * self.depth..][..self.depth]
     }
 
+    /// The input that stands at a place.
+    fn input_at(&self, place: usize) -> usize {
+        self.places.map_or(place, |places| places[place] as usize)
+    }
+
     fn lay_out(&self, floats: &mut [f32]) {
         for (place, values) in (self.start..).zip(floats.chunks_exact_mut(self.width())) {
-            let input = self.places.map_or(place, |places| places[place] as usize);
+            let input = self.input_at(place);
             for (token, value) in values.iter_mut().enumerate() {
                 *value = self.x[token * self.depth + input];
+            }
+        }
+    }
+
+    fn lay_out_pairs(&self, pairs: &mut [Bf16Pair]) {
+        let places = (self.start..self.end).step_by(2);
+        for (place, pairs) in places.zip(pairs.chunks_exact_mut(self.width())) {
+            let (first, second) = (self.input_at(place), self.input_at(place + 1));
+            for (token, pair) in pairs.iter_mut().enumerate() {
+                let x = self.token(token);
+                *pair = Bf16Pair::rounded(x[first], x[second]);
             }
         }
     }

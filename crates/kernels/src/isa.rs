@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     AvxVnni(AvxVnni),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16(Avx512Bf16),
     #[cfg(target_arch = "aarch64")]
     Neon(Neon),
 }
@@ -75,6 +77,20 @@ impl Avx512 {
     }
 }
 
+/// Proof that every feature named in `avx512/`'s `target_feature` attributes is there, those of `bf16`
+/// too.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Avx512Bf16(());
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512Bf16 {
+    fn detect() -> Option<Avx512Bf16> {
+        let present = Avx512::detect().is_some() && is_x86_feature_detected!("avx512bf16");
+        present.then_some(Avx512Bf16(()))
+    }
+}
+
 /// Proof that every feature named in `neon/`'s `target_feature` attributes is there.
 #[cfg(target_arch = "aarch64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,8 +130,15 @@ fn list(sets: &[Isa]) -> String {
 
 impl Isa {
     /// Every name there is, on whatever processor.
-    pub const NAMES: [&'static str; 6] =
-        ["scalar", "avx2", "avx512-vnni-256", "avx-vnni", "avx512-vnni", "neon-dotprod"];
+    pub const NAMES: [&'static str; 7] = [
+        "scalar",
+        "avx2",
+        "avx512-vnni-256",
+        "avx-vnni",
+        "avx512-vnni",
+        "avx512-bf16",
+        "neon-dotprod",
+    ];
 
     /// The fastest set this processor has.
     pub fn best() -> Isa {
@@ -131,6 +154,7 @@ impl Isa {
             sets.extend(Avx512::detect().map(|proof| Isa(Kind::Avx512Vnni256(proof))));
             sets.extend(AvxVnni::detect().map(|proof| Isa(Kind::AvxVnni(proof))));
             sets.extend(Avx512::detect().map(|proof| Isa(Kind::Avx512(proof))));
+            sets.extend(Avx512Bf16::detect().map(|proof| Isa(Kind::Avx512Bf16(proof))));
         }
         #[cfg(target_arch = "aarch64")]
         sets.extend(Neon::detect().map(|proof| Isa(Kind::Neon(proof))));
@@ -163,8 +187,10 @@ impl Isa {
             Kind::AvxVnni(_) => Isa::NAMES[3],
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(_) => Isa::NAMES[4],
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16(_) => Isa::NAMES[5],
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon(_) => Isa::NAMES[5],
+            Kind::Neon(_) => Isa::NAMES[6],
         }
     }
 
@@ -176,7 +202,7 @@ impl Isa {
         match self.0 {
             Kind::Scalar => false,
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(_) => false,
+            Kind::Avx512(_) | Kind::Avx512Bf16(_) => false,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(_) | Kind::Avx512Vnni256(_) | Kind::AvxVnni(_) => true,
             #[cfg(target_arch = "aarch64")]
@@ -230,6 +256,11 @@ macro_rules! dispatch {
             $crate::isa::Kind::Avx512(_) => unsafe {
                 $crate::avx512::$module::$function($($argument),*)
             },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            $crate::isa::Kind::Avx512Bf16(_) => unsafe {
+                $crate::avx512::bf16::$module::$function($($argument),*)
+            },
             #[cfg(target_arch = "aarch64")]
             // SAFETY: as above.
             $crate::isa::Kind::Neon(_) => unsafe {
@@ -264,7 +295,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "instruction set sse9: expected one of scalar, avx2, avx512-vnni-256, avx-vnni, \
-             avx512-vnni, neon-dotprod"
+             avx512-vnni, avx512-bf16, neon-dotprod"
         );
     }
 

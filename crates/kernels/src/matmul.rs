@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::disjoint::Disjoint;
-use crate::input::{Input, TILE_TOKENS};
+use crate::input::{Form, Input, TILE_TOKENS};
 use crate::input_block::BLOCK_LEN;
 use crate::isa::{Isa, dispatch};
 use crate::matrix::Matrix;
@@ -27,7 +27,9 @@ pub(crate) type TileSums = [Lanes; TILE_TOKENS];
 ///
 /// Shapes: `weights` [rows, depth], `input` [batch, depth], `output` [batch, rows].
 /// With quantised weights, products are exact integers as long as their weights share a scale, and
-/// those sums are added in `f32`, first to last; with float weights, products are added in `f32`, first to last.
+/// those sums are added in `f32`, first to last; with float weights, products are added in `f32`, first
+/// to last. Weights of [`BlockType::Bf16Dot`](crate::BlockType::Bf16Dot) are multiplied by activations
+/// rounded to BF16 in the same order.
 /// Panics if a length disagrees with its shape, or the input is in another order than the weights'.
 pub fn matmul(pool: &Pool, weights: &Matrix, input: &Input, output: &mut [f32]) {
     assert_eq!(weights.depth(), input.depth(), "weights and input have one depth");
@@ -74,6 +76,9 @@ impl Piece<'_> {
                     floats(weights) => {
                         dispatch!(self.isa, tiles::floats(weights, self.input.tile_floats(tile), sums));
                     },
+                    pairs(weights) => {
+                        dispatch!(self.isa, tiles::pairs(weights, self.input.tile_pairs(tile), sums));
+                    },
                     quantised(weights) => {
                         dispatch!(self.isa, tiles::blocks(weights, self.input.tile_blocks(tile), sums));
                     },
@@ -93,6 +98,7 @@ impl Piece<'_> {
                 with_group!(
                     self.weights.group(group),
                     floats(_weights) => unreachable!("float weights have nothing to unpack"),
+                    pairs(_weights) => unreachable!("nor have those in pairs"),
                     quantised(weights) => self.add_part(weights, &part, &mut buffer, sums),
                 );
             }
@@ -213,7 +219,11 @@ impl Split {
 
     fn packed(weights: &Matrix, input: &Input, tile_count: usize) -> (usize, usize) {
         let depth = weights.depth().max(1);
-        let value_bytes = if weights.is_quantised() { 1 } else { 4 };
+        let value_bytes = match weights.form() {
+            Form::Blocks => 1,
+            Form::Pairs => 2,
+            Form::Floats => 4,
+        };
         let fitting_tiles = PIECE_INPUT_BYTES / (depth * value_bytes * TILE_TOKENS);
         let piece_tiles = fitting_tiles.clamp(1, tile_count.max(1));
         let piece_tokens = (piece_tiles * TILE_TOKENS).min(input.batch().max(1));

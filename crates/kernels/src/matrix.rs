@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::LANES;
 use crate::blocks::BlockType;
 use crate::disjoint::Disjoint;
+use crate::input::Form;
 use crate::input_order::InputOrder;
 use crate::memory::{AllocError, Memory};
 use crate::packing::{Group, Layout};
@@ -48,7 +49,7 @@ pub type ReadRows<'a, E> = dyn Fn(Range<usize>, &mut [u8]) -> Result<(), E> + Sy
 
 /// How many bytes of the file one piece of loading reads, if a group of rows is not longer: large
 /// enough for a disk, small enough that every worker's buffer together is nothing beside a model.
-const READ_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 1 << 18;
 
 impl Matrix {
     /// How many bytes a matrix of this shape takes in memory.
@@ -80,14 +81,17 @@ impl Matrix {
 
         let piece_rows = (READ_BYTES / row_bytes.max(1) / LANES).max(1) * LANES;
         let failure = Mutex::new(None);
+        let spare_buffers = Mutex::new(Vec::new());
         let places = Disjoint::new(&mut groups);
         pool.run(rows.div_ceil(piece_rows), &|piece| {
             if locked(&failure).is_some() {
                 return;
             }
             let range = piece * piece_rows..rows.min((piece + 1) * piece_rows);
-            let mut file_bytes = vec![0; range.len() * row_bytes];
-            if let Err(error) = read(range.clone(), &mut file_bytes) {
+            let mut buffer: Vec<u8> = locked(&spare_buffers).pop().unwrap_or_default();
+            buffer.resize(piece_rows * row_bytes, 0);
+            let file_bytes = &mut buffer[..range.len() * row_bytes];
+            if let Err(error) = read(range.clone(), file_bytes) {
                 locked(&failure).get_or_insert(error);
                 return;
             }
@@ -100,6 +104,7 @@ impl Matrix {
                 let bytes = &file_bytes[index * LANES * row_bytes..][..lanes * row_bytes];
                 layout.pack(bytes, row_bytes, group);
             }
+            locked(&spare_buffers).push(buffer);
         });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(LoadError::Read(error)),
@@ -163,6 +168,15 @@ impl Matrix {
     /// Whether the kernels multiply this matrix by 8-bit activations.
     pub(crate) fn is_quantised(&self) -> bool {
         self.kind.is_quantised()
+    }
+
+    /// In which form the kernels want the activations.
+    pub(crate) fn form(&self) -> Form {
+        match self.kind {
+            BlockType::F32 | BlockType::F16 | BlockType::Bf16 => Form::Floats,
+            BlockType::Bf16Dot => Form::Pairs,
+            _ => Form::Blocks,
+        }
     }
 
     /// Whether codes and scales become bytes and floats in a few instructions.

@@ -7,14 +7,14 @@ pub(crate) const MOST: usize = 4;
 /// and the strip's start as its last argument.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! with_widths {
-    ($width:expr, $kernel:ident ( $($argument:expr),* )) => {
+    ($width:expr, $kernel:ident $(::<$type:ty>)? ( $($argument:expr),* )) => {
         let width = $width;
         for start in (0..width).step_by($crate::strips::MOST) {
             match $crate::strips::MOST.min(width - start) {
-                1 => $kernel::<1, _>($($argument),*, start),
-                2 => $kernel::<2, _>($($argument),*, start),
-                3 => $kernel::<3, _>($($argument),*, start),
-                _ => $kernel::<4, _>($($argument),*, start),
+                1 => $kernel::<1 $(, $type)?>($($argument),*, start),
+                2 => $kernel::<2 $(, $type)?>($($argument),*, start),
+                3 => $kernel::<3 $(, $type)?>($($argument),*, start),
+                _ => $kernel::<4 $(, $type)?>($($argument),*, start),
             }
         }
     };

@@ -9,7 +9,7 @@ use support::{
 };
 
 /// Every format has kernels of its own.
-const KINDS: [BlockType; 19] = BlockType::ALL;
+const KINDS: [BlockType; 20] = BlockType::ALL;
 
 struct Case {
     kind: BlockType,
@@ -108,7 +108,13 @@ fn every_instruction_set_gives_the_bits_of_scalar() {
                 for pool in every_pool() {
                     let case = Case { kind, rows, depth, batch };
                     let actual = product(&pool, &weights, &x, batch);
-                    assert_same(&actual, &expected, &case.name(&pool));
+                    let name = case.name(&pool);
+                    // How the instruction for pairs rounds between its two products is its own.
+                    if kind == BlockType::Bf16Dot && pool.isa().name() == "avx512-bf16" {
+                        assert_close(&actual, &expected, 1e-5 * depth as f32, &name);
+                    } else {
+                        assert_same(&actual, &expected, &name);
+                    }
                 }
             }
         }

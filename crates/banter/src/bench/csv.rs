@@ -35,9 +35,10 @@ fn write_run(text: &mut String, report: &Report, is_new: bool) -> std::fmt::Resu
     let limits = &report.limits;
     writeln!(
         text,
-        "# limits: {:.1} G int8 products/s, {:.1} G float products/s, reads {:.1} GB/s, from huge pages {:.1} GB/s",
+        "# limits: {:.1} G int8 products/s, {:.1} G of floats, {:.1} G of bf16 pairs, reads {:.1} GB/s, from huge pages {:.1} GB/s",
         limits.int8_products / 1e9,
         limits.float_products / 1e9,
+        limits.pair_products / 1e9,
         limits.read_bytes / 1e9,
         limits.read_bytes_huge / 1e9
     )?;

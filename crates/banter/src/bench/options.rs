@@ -175,8 +175,12 @@ pub fn against(matches: &ArgMatches, model: &ModelOptions) -> anyhow::Result<Opt
     if model.path.is_dir() {
         bail!("--against: expected a GGUF file that both read, found a folder");
     }
-    if model.quant.is_some() {
-        bail!("--against: expected weights as they are stored, which both read, found --quant");
+    // Products in pairs are made of the weights as they are stored.
+    if let Some(quant) = model.quant.filter(|quant| *quant != Quant::Bf16Dot) {
+        let quant = quant.name();
+        bail!(
+            "--against: expected weights as they are stored, which both read, found --quant {quant}"
+        );
     }
     Ok(Some(engine))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use banter_engine::Isa;
-use banter_engine::measure::Limits;
+use banter_engine::measure::{Limits, Products};
 use banter_remote::size::show_bytes;
 use serde_json::{Value, json};
 
@@ -68,6 +68,7 @@ impl Report {
         let limits = Limits {
             int8_products: a.int8_products.max(b.int8_products),
             float_products: a.float_products.max(b.float_products),
+            pair_products: a.pair_products.max(b.pair_products),
             read_bytes: a.read_bytes.max(b.read_bytes),
             read_bytes_huge: a.read_bytes_huge.max(b.read_bytes_huge),
         };
@@ -75,9 +76,10 @@ impl Report {
         let objection = objection(&measured, best_isa);
         let ours = &measured.sides[0].ready;
         let counts = ours.workload.expect("our engine knows its workload");
-        let products = match counts.is_quantised {
-            true => limits.int8_products,
-            false => limits.float_products,
+        let products = match counts.products {
+            Products::Int8 => limits.int8_products,
+            Products::Pairs => limits.pair_products,
+            Products::Floats => limits.float_products,
         };
         let row = |figure: &Figure| {
             let seconds = figure.done[0].seconds;
@@ -103,8 +105,7 @@ impl Report {
     }
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
-        let (ours, Limits { int8_products, float_products, read_bytes, read_bytes_huge }) =
-            (&self.sides[0].ready, self.limits);
+        let (ours, limits) = (&self.sides[0].ready, self.limits);
         let ModelOptions { threads, isa, kv_type, .. } = &self.options.model;
         let (isa, kv_type) = (isa.name(), kv_type.name());
         writeln!(
@@ -114,11 +115,12 @@ impl Report {
         )?;
         writeln!(
             text,
-            "limits: {:.0} G int8 products/s, {:.0} G float products/s; reading {:.1} GB/s, from huge pages {:.1} GB/s",
-            int8_products / 1e9,
-            float_products / 1e9,
-            read_bytes / 1e9,
-            read_bytes_huge / 1e9
+            "limits: {:.0} G int8 products/s, {:.0} G of floats, {:.0} G of bf16 pairs; reading {:.1} GB/s, from huge pages {:.1} GB/s",
+            limits.int8_products / 1e9,
+            limits.float_products / 1e9,
+            limits.pair_products / 1e9,
+            limits.read_bytes / 1e9,
+            limits.read_bytes_huge / 1e9
         )?;
         for side in &self.sides {
             let peak = side.peak_memory_bytes.map_or("?".to_string(), show_bytes);
@@ -158,6 +160,7 @@ impl Report {
             "limits": {
                 "int8_products_per_second": self.limits.int8_products,
                 "float_products_per_second": self.limits.float_products,
+                "pair_products_per_second": self.limits.pair_products,
                 "read_bytes_per_second": self.limits.read_bytes,
                 "read_bytes_per_second_huge_pages": self.limits.read_bytes_huge,
             },
@@ -254,7 +257,7 @@ mod tests {
     const COUNTS: Counts = Counts {
         token_products: 1_000_000,
         head_products: 500_000,
-        is_quantised: true,
+        products: Products::Int8,
         weight_bytes: 1_000_000,
         position_bytes: 1_000,
     };

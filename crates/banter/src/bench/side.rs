@@ -146,7 +146,7 @@ impl Side for Own {
             workload: Some(Counts {
                 token_products: workload.token_products,
                 head_products: workload.head_products,
-                is_quantised: workload.is_quantised,
+                products: workload.products,
                 weight_bytes: workload.weight_bytes,
                 position_bytes: workload.position_bytes,
             }),

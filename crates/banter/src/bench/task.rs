@@ -1,6 +1,7 @@
 //! The words between the bench and the processes that compute: one JSON object a line.
 
 use anyhow::bail;
+use banter_engine::measure::Products;
 use serde::{Deserialize, Serialize};
 
 /// An engine that can be measured.
@@ -89,7 +90,7 @@ pub struct Ready {
 pub struct Counts {
     pub token_products: u64,
     pub head_products: u64,
-    pub is_quantised: bool,
+    pub products: Products,
     pub weight_bytes: u64,
     pub position_bytes: u64,
 }

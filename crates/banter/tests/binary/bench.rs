@@ -85,7 +85,7 @@ fn what_cannot_be_measured_is_named() {
         (["--against", "ollama"], "--against: expected llama.cpp, found \"ollama\""),
         (["--streams", "1,many"], "--streams: expected numbers from 1 to 256, found \"many\""),
         (["--kv-type", "f8"], "--kv-type: expected one of f16, f32, q8_0, found \"f8\""),
-        (["--quant", "q4_k"], "--quant: expected one of q8_0, q4_0, f32, found \"q4_k\""),
+        (["--quant", "q4_k"], "--quant: expected one of q8_0, q4_0, bf16-dot, f32, found \"q4_k\""),
         (["--isa", "sse9"], "instruction set sse9: expected one of"),
         (["--prompt", "40000"], "at most the 32768 tokens of training, found 40064"),
     ] {

@@ -185,7 +185,8 @@ impl BlockFiller {
             | BlockType::Int4By128
             | BlockType::Int8By32
             | BlockType::Int8By64
-            | BlockType::Int8By128 => unreachable!("types of no GGUF file are not chosen"),
+            | BlockType::Int8By128
+            | BlockType::Bf16Dot => unreachable!("types of no GGUF file are not chosen"),
         }
     }
 }

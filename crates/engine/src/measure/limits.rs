@@ -4,7 +4,8 @@
 use std::num::NonZeroUsize;
 
 use banter_kernels::ceilings::{
-    PageSize, float_products_per_second, int8_products_per_second, read_bytes_per_second,
+    PageSize, float_products_per_second, int8_products_per_second, pair_products_per_second,
+    read_bytes_per_second,
 };
 use banter_kernels::{AllocError, Isa, Pool};
 
@@ -15,6 +16,8 @@ pub struct Limits {
     pub int8_products: f64,
     /// Multiply-adds of floats a second.
     pub float_products: f64,
+    /// Multiply-adds of BF16 in pairs a second.
+    pub pair_products: f64,
     /// Bytes read a second from small pages.
     pub read_bytes: f64,
     /// Bytes read a second from huge pages.
@@ -34,6 +37,7 @@ pub fn limits(isa: Isa, threads: NonZeroUsize) -> Result<Limits, LimitError> {
     Ok(Limits {
         int8_products: int8_products_per_second(&pool).median,
         float_products: float_products_per_second(&pool).median,
+        pair_products: pair_products_per_second(&pool).median,
         read_bytes: read_bytes_per_second(&pool, PageSize::Small)?.median,
         read_bytes_huge: read_bytes_per_second(&pool, PageSize::Huge)?.median,
     })

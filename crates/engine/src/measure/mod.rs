@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use banter_kernels::{Isa, KvType, Pool};
 
 pub use self::limits::{LimitError, Limits, limits};
-pub use self::workload::Workload;
+pub use self::workload::{Products, Workload};
 use crate::StopFlag;
 use crate::engine::{OpenError, StepCosts};
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};

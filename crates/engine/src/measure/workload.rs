@@ -1,10 +1,35 @@
 //! How much there is to compute and to read.
 
-use banter_kernels::KvType;
+use banter_kernels::{BlockType, KvType};
+use serde::{Deserialize, Serialize};
 
 use crate::kv_cache::BLOCK_TOKENS;
 use crate::model::Runner;
 use crate::model_file::{ModelFile, TensorName};
+
+/// What the products of weights and activations are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Products {
+    /// 8-bit integers.
+    Int8,
+    /// BF16 numbers, two at a time.
+    Pairs,
+    /// 32-bit floats.
+    Floats,
+}
+
+impl Products {
+    /// Those of weights of some types; integers, where there are any.
+    fn of(mut kinds: impl Iterator<Item = BlockType> + Clone) -> Products {
+        if kinds.clone().any(BlockType::is_quantised) {
+            return Products::Int8;
+        }
+        match kinds.any(|kind| kind == BlockType::Bf16Dot) {
+            true => Products::Pairs,
+            false => Products::Floats,
+        }
+    }
+}
 
 /// What a step costs at least, whatever computes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +38,8 @@ pub struct Workload {
     pub token_products: u64,
     /// More of them for a token that is sampled.
     pub head_products: u64,
-    /// Whether the layers' products are made of 8-bit integers.
-    pub is_quantised: bool,
+    /// What the layers' products are made of.
+    pub products: Products,
     /// Bytes of weights that a step reads, as the file stores them.
     pub weight_bytes: u64,
     /// Bytes of keys and values that a token reads for each position before it.
@@ -35,7 +60,7 @@ impl Workload {
         Workload {
             token_products: layers().map(products).sum(),
             head_products: products(head),
-            is_quantised: layers().any(|name| tensor(name).kind.is_quantised()),
+            products: Products::of(layers().map(|name| tensor(name).kind)),
             weight_bytes: layers().chain([head]).map(|name| tensor(name).bytes()).sum(),
             position_bytes: (Runner::block_bytes(config, kv_type) / BLOCK_TOKENS) as u64,
         }

@@ -12,19 +12,22 @@ pub enum Quant {
     Q8_0,
     /// Float matrices become Q4_0, and where logits are made of them, Q6_K.
     Q4_0,
+    /// Float matrices become BF16, and are multiplied by activations that are rounded to BF16 too.
+    Bf16Dot,
     /// Every matrix becomes F32: what the accuracy of a type is measured against.
     F32,
 }
 
 impl Quant {
     /// Every one there is.
-    pub const ALL: [Quant; 3] = [Quant::Q8_0, Quant::Q4_0, Quant::F32];
+    pub const ALL: [Quant; 4] = [Quant::Q8_0, Quant::Q4_0, Quant::Bf16Dot, Quant::F32];
 
     /// The name on command lines.
     pub const fn name(self) -> &'static str {
         match self {
             Quant::Q8_0 => "q8_0",
             Quant::Q4_0 => "q4_0",
+            Quant::Bf16Dot => "bf16-dot",
             Quant::F32 => "f32",
         }
     }
@@ -38,12 +41,20 @@ impl Quant {
     fn kind(self, name: TensorName, stored: BlockType, config: &ModelConfig) -> BlockType {
         let base = match self {
             Quant::F32 => return BlockType::F32,
-            Quant::Q8_0 | Quant::Q4_0 if stored.is_quantised() => return stored,
+            _ if stored.is_quantised() => return stored,
+            Quant::Bf16Dot => return Quant::pairs(name, stored, config),
             Quant::Q8_0 => BlockType::Q8_0,
             Quant::Q4_0 => BlockType::Q4_0,
         };
         let choice = choose(name, config, WeightMix::Type(base));
         choice.map(|choice| choice.kind).filter(|kind| kind.is_quantised()).unwrap_or(stored)
+    }
+
+    /// Pairs, unless one number of a row is left over.
+    fn pairs(name: TensorName, stored: BlockType, config: &ModelConfig) -> BlockType {
+        let pairs = BlockType::Bf16Dot;
+        let fits = name.shape(config).depth.is_multiple_of(pairs.block_len());
+        if fits { pairs } else { stored }
     }
 }
 

@@ -38,7 +38,7 @@ fn converted(file: &ModelFile, name: TensorName, to: BlockType) -> Vec<u8> {
 
 #[test]
 fn matrices_are_read_in_the_type_they_are_given() {
-    use BlockType::{F32, Q4_0, Q4K, Q6K, Q8_0};
+    use BlockType::{Bf16Dot, F32, Q4_0, Q4K, Q6K, Q8_0};
     struct Case {
         weights: &'static str,
         quant: Option<Quant>,
@@ -52,6 +52,9 @@ fn matrices_are_read_in_the_type_they_are_given() {
         case("bf16", Some(Quant::Q4_0), "Q4_0 + Q6_K", Q4_0, Q6K),
         case("f32", Some(Quant::Q4_0), "Q4_0 + Q6_K", Q4_0, Q6K),
         case("q4_k", Some(Quant::Q8_0), "Q4_K + Q6_K", Q4K, Q6K),
+        case("f16", Some(Quant::Bf16Dot), "BF16_DOT", Bf16Dot, Bf16Dot),
+        case("bf16", Some(Quant::Bf16Dot), "BF16_DOT", Bf16Dot, Bf16Dot),
+        case("q4_k", Some(Quant::Bf16Dot), "Q4_K + Q6_K", Q4K, Q6K),
         case("q4_k", Some(Quant::F32), "F32", F32, F32),
         case("q4_k", None, "Q4_K + Q6_K", Q4K, Q6K),
     ];

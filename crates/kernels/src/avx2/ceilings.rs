@@ -6,6 +6,9 @@ use std::hint::black_box;
 use super::math::load_bytes;
 use crate::ceilings::CHAINS;
 
+/// Pairs are multiplied as floats.
+pub(crate) use self::float_products as pair_products;
+
 /// Pairs of products are added in 16 bits, as for weights of 4 bits.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn int8_products(steps: usize) -> usize {

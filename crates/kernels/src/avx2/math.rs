@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::numbers::{Number, NumberLanes};
+use crate::numbers::{Bf16Pair, Number, NumberLanes};
 use crate::scalar::math as scalar;
 use crate::scalar::math::{EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW};
 use crate::{LANES, Lanes};
@@ -74,6 +74,18 @@ fn load_bits<T: Number>(numbers: &[T; HALF]) -> __m128i {
     const { assert!(size_of::<T>() == 2) };
     // SAFETY: eight 16-bit numbers are readable; the load wants no alignment.
     unsafe { _mm_loadu_si128(numbers.as_ptr().cast()) }
+}
+
+/// Loads eight of sixteen pairs as floats: the first of each, and the second.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn load_pairs(pairs: &[Bf16Pair; LANES], half: usize) -> [__m256; 2] {
+    let pairs: &[Bf16Pair; HALF] = &pairs.as_chunks().0[half];
+    // SAFETY: eight pairs are 32 readable bytes; the load wants no alignment.
+    let bits = unsafe { _mm256_loadu_si256(pairs.as_ptr().cast()) };
+    let first = _mm256_and_si256(bits, _mm256_set1_epi32(0xffff_0000_u32.cast_signed()));
+    let second = _mm256_slli_epi32::<16>(bits);
+    [_mm256_castsi256_ps(first), _mm256_castsi256_ps(second)]
 }
 
 /// Loads up to eight values; the other lanes are zero.

@@ -6,11 +6,11 @@
 use std::arch::x86_64::*;
 
 use super::math::{
-    halves, halves_mut, here, load, load_bytes, load_half, load_integers, load_signed_integers,
-    store, store_bytes,
+    halves, halves_mut, here, load, load_bytes, load_half, load_integers, load_pairs,
+    load_signed_integers, store, store_bytes,
 };
 use crate::input_block::InputBlock;
-use crate::numbers::Number;
+use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
 use crate::prefetch::ask_ahead;
 use crate::strips::with_widths;
@@ -19,7 +19,7 @@ use crate::{LANES, Lanes};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {
-    with_widths!(sums.len(), floats_of(weights, input, sums));
+    with_widths!(sums.len(), floats_of::<_>(weights, input, sums));
 }
 
 #[inline]
@@ -46,6 +46,41 @@ fn floats_of<const TOKENS: usize, T: Number>(
     store_all(&mut sums[first..], totals);
 }
 
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn pairs(weights: &[[Bf16Pair; LANES]], input: &[Bf16Pair], sums: &mut [Lanes]) {
+    with_widths!(sums.len(), pairs_of(weights, input, sums));
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn pairs_of<const TOKENS: usize>(
+    weights: &[[Bf16Pair; LANES]],
+    input: &[Bf16Pair],
+    sums: &mut [Lanes],
+    first: usize,
+) {
+    let mut totals = [[_mm256_setzero_ps(); 2]; TOKENS];
+    for (weights, input) in weights.iter().zip(input.chunks_exact(sums.len())) {
+        let input: &[Bf16Pair; TOKENS] =
+            input[first..].first_chunk().expect("so many tokens are left");
+        if first == 0 {
+            ask_ahead(weights, size_of_val(weights));
+        }
+        let weights = [load_pairs(weights, 0), load_pairs(weights, 1)];
+        for token in 0..TOKENS {
+            let values = input[token].numbers();
+            for number in 0..2 {
+                let value = _mm256_set1_ps(values[number]);
+                for half in 0..2 {
+                    let total = totals[token][half];
+                    totals[token][half] = _mm256_fmadd_ps(weights[half][number], value, total);
+                }
+            }
+        }
+    }
+    store_all(&mut sums[first..], totals);
+}
+
 /// The kernel of quantised weights, for features that are at least AVX2's, from a function that sums
 /// the products of a group with some tokens.
 macro_rules! block_kernels {
@@ -56,7 +91,7 @@ macro_rules! block_kernels {
             input: &[InputBlock],
             sums: &mut [Lanes],
         ) {
-            with_widths!(sums.len(), blocks_of(weights, input, sums));
+            with_widths!(sums.len(), blocks_of::<_>(weights, input, sums));
         }
 
         #[inline]

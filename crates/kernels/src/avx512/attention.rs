@@ -16,7 +16,7 @@ pub(crate) fn scores<T: Number>(
     queries: &[f32],
     weights: &mut [PieceWeights],
 ) {
-    with_width!(weights.len(), scores_of(blocks, queries, weights));
+    with_width!(weights.len(), scores_of::<_>(blocks, queries, weights));
 }
 
 #[inline]
@@ -78,7 +78,7 @@ pub(crate) fn weigh<T: Number>(
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
 ) {
-    with_width!(weights.len(), weigh_of(blocks, &positions, weights, sums));
+    with_width!(weights.len(), weigh_of::<_>(blocks, &positions, weights, sums));
 }
 
 #[inline]

@@ -6,6 +6,9 @@ use std::hint::black_box;
 use super::math::load_line;
 use crate::ceilings::CHAINS;
 
+/// Pairs are multiplied as floats.
+pub(crate) use self::float_products as pair_products;
+
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn int8_products(steps: usize) -> usize {
     let mut sums = [_mm512_setzero_si512(); CHAINS];

@@ -7,34 +7,34 @@ use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
 use super::math::{
-    load, load_bytes, load_line, load_numbers, load_signed_bytes, store, store_line,
+    load, load_bytes, load_line, load_numbers, load_pairs, load_signed_bytes, store, store_line,
 };
 use crate::input_block::InputBlock;
-use crate::numbers::Number;
+use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit};
 use crate::prefetch::ask_ahead;
 use crate::{LANES, Lanes};
 
 /// Calls the kernel whose constant is `$width`.
 macro_rules! with_width {
-    ($width:expr, $kernel:ident ( $($argument:expr),* )) => {
+    ($width:expr, $kernel:ident $(::<$type:ty>)? ( $($argument:expr),* )) => {
         match $width {
-            1 => $kernel::<1, _>($($argument),*),
-            2 => $kernel::<2, _>($($argument),*),
-            3 => $kernel::<3, _>($($argument),*),
-            4 => $kernel::<4, _>($($argument),*),
-            5 => $kernel::<5, _>($($argument),*),
-            6 => $kernel::<6, _>($($argument),*),
-            7 => $kernel::<7, _>($($argument),*),
-            8 => $kernel::<8, _>($($argument),*),
-            9 => $kernel::<9, _>($($argument),*),
-            10 => $kernel::<10, _>($($argument),*),
-            11 => $kernel::<11, _>($($argument),*),
-            12 => $kernel::<12, _>($($argument),*),
-            13 => $kernel::<13, _>($($argument),*),
-            14 => $kernel::<14, _>($($argument),*),
-            15 => $kernel::<15, _>($($argument),*),
-            16 => $kernel::<16, _>($($argument),*),
+            1 => $kernel::<1 $(, $type)?>($($argument),*),
+            2 => $kernel::<2 $(, $type)?>($($argument),*),
+            3 => $kernel::<3 $(, $type)?>($($argument),*),
+            4 => $kernel::<4 $(, $type)?>($($argument),*),
+            5 => $kernel::<5 $(, $type)?>($($argument),*),
+            6 => $kernel::<6 $(, $type)?>($($argument),*),
+            7 => $kernel::<7 $(, $type)?>($($argument),*),
+            8 => $kernel::<8 $(, $type)?>($($argument),*),
+            9 => $kernel::<9 $(, $type)?>($($argument),*),
+            10 => $kernel::<10 $(, $type)?>($($argument),*),
+            11 => $kernel::<11 $(, $type)?>($($argument),*),
+            12 => $kernel::<12 $(, $type)?>($($argument),*),
+            13 => $kernel::<13 $(, $type)?>($($argument),*),
+            14 => $kernel::<14 $(, $type)?>($($argument),*),
+            15 => $kernel::<15 $(, $type)?>($($argument),*),
+            16 => $kernel::<16 $(, $type)?>($($argument),*),
             width => unreachable!("tiles are 1 to 16 wide, not {width}"),
         }
     };
@@ -43,7 +43,7 @@ pub(super) use with_width;
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {
-    with_width!(sums.len(), floats_of(weights, input, sums));
+    with_width!(sums.len(), floats_of::<_>(weights, input, sums));
 }
 
 #[inline]
@@ -66,12 +66,37 @@ fn floats_of<const TOKENS: usize, T: Number>(
 }
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(crate) fn pairs(weights: &[[Bf16Pair; LANES]], input: &[Bf16Pair], sums: &mut [Lanes]) {
+    with_width!(sums.len(), pairs_of(weights, input, sums));
+}
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn pairs_of<const TOKENS: usize>(
+    weights: &[[Bf16Pair; LANES]],
+    input: &[Bf16Pair],
+    sums: &mut [Lanes],
+) {
+    let mut totals = [_mm512_setzero_ps(); TOKENS];
+    for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
+        ask_ahead(weights, size_of_val(weights));
+        let weights = load_pairs(weights);
+        for token in 0..TOKENS {
+            for (weights, value) in weights.into_iter().zip(input[token].numbers()) {
+                totals[token] = _mm512_fmadd_ps(weights, _mm512_set1_ps(value), totals[token]);
+            }
+        }
+    }
+    store_all(sums, totals);
+}
+
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn blocks<F: Format>(
     weights: Quantised<'_, F>,
     input: &[InputBlock],
     sums: &mut [Lanes],
 ) {
-    with_width!(sums.len(), blocks_of(weights, input, sums));
+    with_width!(sums.len(), blocks_of::<_>(weights, input, sums));
 }
 
 #[inline]
@@ -232,7 +257,7 @@ fn load_scale(scale: Scale<'_>) -> __m512 {
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [__m512; TOKENS]) {
+pub(super) fn store_all<const TOKENS: usize>(sums: &mut [Lanes], totals: [__m512; TOKENS]) {
     for (sums, total) in sums.iter_mut().zip(totals) {
         store(sums, total);
     }

@@ -11,7 +11,7 @@ macro_rules! vnni_tiles {
             use std::arch::x86_64::*;
             use std::hint::black_box;
 
-            pub(crate) use crate::avx2::ceilings::{float_products, read};
+            pub(crate) use crate::avx2::ceilings::{float_products, pair_products, read};
             use crate::ceilings::CHAINS;
 
             #[target_feature(enable = $features)]
@@ -34,7 +34,7 @@ macro_rules! vnni_tiles {
             use crate::Lanes;
             use crate::avx2::math::here;
             use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, store_all};
-            pub(crate) use crate::avx2::tiles::{floats, widen};
+            pub(crate) use crate::avx2::tiles::{floats, pairs, widen};
             use crate::input_block::InputBlock;
             use crate::packing::{Format, Quantised, has_quad};
             use crate::strips::with_widths;

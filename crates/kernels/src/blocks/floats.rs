@@ -1,4 +1,4 @@
-//! F32, F16 and BF16: one value per block.
+//! F32, F16 and BF16: one value per block, or two.
 
 use half::{bf16, f16};
 
@@ -19,9 +19,13 @@ pub(super) fn quantise_f16(values: &[f32], block: &mut [u8]) {
 }
 
 pub(super) fn dequantise_bf16(block: &[u8], values: &mut [f32]) {
-    values[0] = bf16::from_le_bytes([block[0], block[1]]).to_f32();
+    for (value, bytes) in values.iter_mut().zip(block.as_chunks().0) {
+        *value = bf16::from_le_bytes(*bytes).to_f32();
+    }
 }
 
 pub(super) fn quantise_bf16(values: &[f32], block: &mut [u8]) {
-    block.copy_from_slice(&bf16::from_f32(values[0]).to_le_bytes());
+    for (value, bytes) in values.iter().zip(block.as_chunks_mut().0) {
+        *bytes = bf16::from_f32(*value).to_le_bytes();
+    }
 }

@@ -6,7 +6,7 @@
 //!
 //! Reading order:
 //! - [`BlockType`] below: names and sizes.
-//! - `floats`: F32, F16, BF16.
+//! - `floats`: F32, F16, BF16, and BF16 in pairs.
 //! - `blocks_of_32`: Q8_0, Q4_0, Q4_1, Q5_0, Q5_1.
 //! - `blocks_of_256`: Q2_K to Q6_K.
 //! - `integers`: Int4 and Int8, what the engine makes of packed folders (GPTQ, AWQ).
@@ -15,7 +15,7 @@
 //! length, its random blocks in `tools/golden/blocks/`.
 //!
 //! Source: GGUF specification; the `gguf` Python package decodes the same bytes in the tests. Blocks
-//! of `integers` are in no file: they are how rows of packed folders are handed to the kernels.
+//! of `integers` and pairs of BF16 are in no file: they are how rows are handed to the kernels.
 
 mod blocks_of_256;
 mod blocks_of_32;
@@ -68,11 +68,13 @@ pub enum BlockType {
     Int8By64,
     /// 8-bit integers with one scale and one integer zero per 128.
     Int8By128,
+    /// BF16 in pairs, to be multiplied by activations that are rounded to BF16 too.
+    Bf16Dot,
 }
 
 impl BlockType {
     /// Every type there is.
-    pub const ALL: [BlockType; 19] = [
+    pub const ALL: [BlockType; 20] = [
         BlockType::F32,
         BlockType::F16,
         BlockType::Bf16,
@@ -92,12 +94,14 @@ impl BlockType {
         BlockType::Int8By32,
         BlockType::Int8By64,
         BlockType::Int8By128,
+        BlockType::Bf16Dot,
     ];
 
     /// How many values one block holds.
     pub const fn block_len(self) -> usize {
         match self {
             BlockType::F32 | BlockType::F16 | BlockType::Bf16 => 1,
+            BlockType::Bf16Dot => 2,
             BlockType::Q8_0
             | BlockType::Q4_0
             | BlockType::Q4_1
@@ -115,7 +119,7 @@ impl BlockType {
     /// How many bytes one block takes.
     pub const fn block_bytes(self) -> usize {
         match self {
-            BlockType::F32 => 4,
+            BlockType::F32 | BlockType::Bf16Dot => 4,
             BlockType::F16 | BlockType::Bf16 => 2,
             BlockType::Q8_0 => 34,
             BlockType::Q4_0 => 18,
@@ -147,11 +151,10 @@ impl BlockType {
 
     /// Whether values share scales, so that a stored value is an integer times something.
     pub const fn is_quantised(self) -> bool {
-        self.block_len() > 1
+        !matches!(self, BlockType::F32 | BlockType::F16 | BlockType::Bf16 | BlockType::Bf16Dot)
     }
 
-    /// The name model files and their makers use; of packed integers, their bits and how many share
-    /// a scale.
+    /// The name model files and their makers use; of what is in no file, one like them.
     pub const fn name(self) -> &'static str {
         match self {
             BlockType::F32 => "F32",
@@ -173,6 +176,7 @@ impl BlockType {
             BlockType::Int8By32 => "Int8_32",
             BlockType::Int8By64 => "Int8_64",
             BlockType::Int8By128 => "Int8_128",
+            BlockType::Bf16Dot => "BF16_DOT",
         }
     }
 }
@@ -210,6 +214,7 @@ pub fn dequantise(kind: BlockType, bytes: &[u8], values: &mut [f32]) {
         BlockType::Int8By32 | BlockType::Int8By64 | BlockType::Int8By128 => {
             integers::dequantise_int8
         }
+        BlockType::Bf16Dot => floats::dequantise_bf16,
     };
     let blocks = bytes.chunks_exact(kind.block_bytes());
     for (block, values) in blocks.zip(values.chunks_exact_mut(kind.block_len())) {
@@ -240,6 +245,7 @@ pub fn quantise(kind: BlockType, values: &[f32], bytes: &mut [u8]) {
         BlockType::Q6K => blocks_of_256::quantise_q6_k,
         BlockType::Int4By32 | BlockType::Int4By64 | BlockType::Int4By128 => integers::quantise_int4,
         BlockType::Int8By32 | BlockType::Int8By64 | BlockType::Int8By128 => integers::quantise_int8,
+        BlockType::Bf16Dot => floats::quantise_bf16,
     };
     let blocks = bytes.chunks_exact_mut(kind.block_bytes());
     for (block, values) in blocks.zip(values.chunks_exact(kind.block_len())) {

@@ -19,7 +19,7 @@ pub(crate) fn scores<T: Number>(
     queries: &[f32],
     weights: &mut [PieceWeights],
 ) {
-    with_widths!(weights.len(), scores_of(blocks, queries, weights));
+    with_widths!(weights.len(), scores_of::<_>(blocks, queries, weights));
 }
 
 /// Scores of `QUERIES` queries, the first of which is `first`.
@@ -89,7 +89,7 @@ pub(crate) fn weigh<T: Number>(
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
 ) {
-    with_widths!(weights.len(), weigh_of(blocks, &positions, weights, sums));
+    with_widths!(weights.len(), weigh_of::<_>(blocks, &positions, weights, sums));
 }
 
 /// Sums of `QUERIES` queries, the first of which is `first`.

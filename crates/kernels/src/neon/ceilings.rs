@@ -6,6 +6,9 @@ use std::hint::black_box;
 use super::math::{add_dot_products, load_bytes};
 use crate::ceilings::CHAINS;
 
+/// Pairs are multiplied as floats.
+pub(crate) use self::float_products as pair_products;
+
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) fn int8_products(steps: usize) -> usize {
     let mut sums = [vdupq_n_s32(0); CHAINS];

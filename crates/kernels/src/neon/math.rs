@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use crate::numbers::{Number, NumberLanes};
+use crate::numbers::{Bf16Pair, Number, NumberLanes};
 use crate::scalar::math as scalar;
 use crate::scalar::math::{EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW};
 use crate::{LANES, Lanes};
@@ -124,6 +124,16 @@ pub(super) fn load_part<const INDEX: usize, T: Number>(numbers: &[T; LANES]) -> 
         }
         NumberLanes::I8(lanes) => vcvtq_f32_s32(load_signed_integers(parts(lanes)[INDEX])),
     }
+}
+
+/// Loads four pairs as floats: the first of each, and the second.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(super) fn load_pairs(pairs: &[Bf16Pair; PART]) -> [float32x4_t; 2] {
+    // SAFETY: four pairs are sixteen readable bytes.
+    let bits = unsafe { vld1q_u32(pairs.as_ptr().cast()) };
+    let first = vandq_u32(bits, vdupq_n_u32(0xffff_0000));
+    [vreinterpretq_f32_u32(first), vreinterpretq_f32_u32(vshlq_n_u32::<16>(bits))]
 }
 
 /// 16-bit floats as 32-bit ones.

@@ -6,11 +6,11 @@
 use std::arch::aarch64::*;
 
 use super::math::{
-    PARTS, add_dot_products, load_bytes, load_integers, load_part, load_signed_integers, parts,
-    parts_mut, store, store_bytes,
+    PARTS, add_dot_products, load_bytes, load_integers, load_pairs, load_part,
+    load_signed_integers, parts, parts_mut, store, store_bytes,
 };
 use crate::input_block::InputBlock;
-use crate::numbers::Number;
+use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
 use crate::strips::with_widths;
 use crate::unrolled::unrolled;
@@ -18,7 +18,7 @@ use crate::{LANES, Lanes};
 
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {
-    with_widths!(sums.len(), floats_of(weights, input, sums));
+    with_widths!(sums.len(), floats_of::<_>(weights, input, sums));
 }
 
 #[inline]
@@ -49,12 +49,43 @@ fn floats_of<const TOKENS: usize, T: Number>(
 }
 
 #[target_feature(enable = "neon,dotprod")]
+pub(crate) fn pairs(weights: &[[Bf16Pair; LANES]], input: &[Bf16Pair], sums: &mut [Lanes]) {
+    with_widths!(sums.len(), pairs_of(weights, input, sums));
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn pairs_of<const TOKENS: usize>(
+    weights: &[[Bf16Pair; LANES]],
+    input: &[Bf16Pair],
+    sums: &mut [Lanes],
+    first: usize,
+) {
+    let mut totals = [[vdupq_n_f32(0.0); PARTS]; TOKENS];
+    for (weights, input) in weights.iter().zip(input.chunks_exact(sums.len())) {
+        let input: &[Bf16Pair; TOKENS] =
+            input[first..].first_chunk().expect("so many tokens are left");
+        let weights = weights.as_chunks().0;
+        for (part, weights) in weights.iter().enumerate() {
+            let weights = load_pairs(weights);
+            for token in 0..TOKENS {
+                for (weights, value) in weights.into_iter().zip(input[token].numbers()) {
+                    let total = totals[token][part];
+                    totals[token][part] = vfmaq_f32(total, weights, vdupq_n_f32(value));
+                }
+            }
+        }
+    }
+    store_all(&mut sums[first..], totals);
+}
+
+#[target_feature(enable = "neon,dotprod")]
 pub(crate) fn blocks<F: Format>(
     weights: Quantised<'_, F>,
     input: &[InputBlock],
     sums: &mut [Lanes],
 ) {
-    with_widths!(sums.len(), blocks_of(weights, input, sums));
+    with_widths!(sums.len(), blocks_of::<_>(weights, input, sums));
 }
 
 #[inline]

@@ -35,7 +35,7 @@ pub(crate) use self::format::{Bits, Format, Quantised, Scale, weight};
 pub(crate) use self::wide::{WIDE_BLOCKS, Wide, WideBuffer, WideCodes, WideScales, WideUnit};
 use crate::blocks::BlockType;
 use crate::input_block::BLOCK_LEN;
-use crate::numbers::Number;
+use crate::numbers::{Bf16Pair, Number};
 use crate::{LANES, Lanes};
 
 /// How many inputs one lane holds as bytes.
@@ -70,11 +70,18 @@ pub(crate) enum Group<'a> {
     Int8By32(Quantised<'a, integers::Int8<8>>),
     Int8By64(Quantised<'a, integers::Int8<16>>),
     Int8By128(Quantised<'a, integers::Int8<32>>),
+    /// [depth / 2]
+    Bf16Dot(&'a [[Bf16Pair; LANES]]),
 }
 
-/// Does one of two things with a [`Group`]'s weights, whatever their type is.
+/// Does one of three things with a [`Group`]'s weights, whatever their type is.
 macro_rules! with_group {
-    ($group:expr, floats($floats:ident) => $do_floats:expr, quantised($quantised:ident) => $do_quantised:expr $(,)?) => {
+    (
+        $group:expr,
+        floats($floats:ident) => $do_floats:expr,
+        pairs($pairs:ident) => $do_pairs:expr,
+        quantised($quantised:ident) => $do_quantised:expr $(,)?
+    ) => {
         match $group {
             $crate::packing::Group::F32($floats) => $do_floats,
             $crate::packing::Group::F16($floats) => $do_floats,
@@ -95,6 +102,7 @@ macro_rules! with_group {
             $crate::packing::Group::Int8By32($quantised) => $do_quantised,
             $crate::packing::Group::Int8By64($quantised) => $do_quantised,
             $crate::packing::Group::Int8By128($quantised) => $do_quantised,
+            $crate::packing::Group::Bf16Dot($pairs) => $do_pairs,
         }
     };
 }
@@ -123,6 +131,7 @@ impl<'a> Group<'a> {
             BlockType::Int8By32 => Group::Int8By32(Quantised::of(bytes, depth)),
             BlockType::Int8By64 => Group::Int8By64(Quantised::of(bytes, depth)),
             BlockType::Int8By128 => Group::Int8By128(Quantised::of(bytes, depth)),
+            BlockType::Bf16Dot => Group::Bf16Dot(bytemuck::cast_slice(&bytes[..depth * LANES * 2])),
         }
     }
 
@@ -131,6 +140,7 @@ impl<'a> Group<'a> {
         with_group!(
             self,
             floats(weights) => read(weights, lane, values),
+            pairs(weights) => read_pairs(weights, lane, values),
             quantised(weights) => weights.row(lane, values),
         );
     }
@@ -139,6 +149,12 @@ impl<'a> Group<'a> {
 fn read<T: Number>(weights: &[[T; LANES]], lane: usize, values: &mut [f32]) {
     for (value, weights) in values.iter_mut().zip(weights) {
         *value = weights[lane].to_f32();
+    }
+}
+
+fn read_pairs(weights: &[[Bf16Pair; LANES]], lane: usize, values: &mut [f32]) {
+    for (values, weights) in values.as_chunks_mut().0.iter_mut().zip(weights) {
+        *values = weights[lane].numbers();
     }
 }
 
@@ -176,6 +192,12 @@ impl Layout {
             BlockType::Int8By32 => Layout::quantised::<integers::Int8<8>>(),
             BlockType::Int8By64 => Layout::quantised::<integers::Int8<16>>(),
             BlockType::Int8By128 => Layout::quantised::<integers::Int8<32>>(),
+            BlockType::Bf16Dot => Layout {
+                unit_len: 2,
+                unit_bytes: LANES * size_of::<Bf16Pair>(),
+                unpacks_quickly: true,
+                pack: pack_pairs,
+            },
         }
     }
 
@@ -221,6 +243,17 @@ fn pack_floats<const BYTES: usize>(rows: &[u8], group: &mut [u8], row_bytes: usi
             if cfg!(target_endian = "big") {
                 place.reverse();
             }
+        }
+    }
+}
+
+/// Puts rows of little-endian BF16 side by side, two of a row in each lane.
+fn pack_pairs(rows: &[u8], group: &mut [u8], row_bytes: usize) {
+    let lines: &mut [[Bf16Pair; LANES]] = bytemuck::cast_slice_mut(group);
+    for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
+        for ([a, b, c, d], line) in row.as_chunks().0.iter().zip(lines.iter_mut()) {
+            line[lane] =
+                Bf16Pair::new(bf16::from_le_bytes([*a, *b]), bf16::from_le_bytes([*c, *d]));
         }
     }
 }

@@ -4,6 +4,9 @@ use std::hint::black_box;
 
 use crate::ceilings::CHAINS;
 
+/// Pairs are multiplied as floats.
+pub(crate) use self::float_products as pair_products;
+
 /// Adds products of integers to some sums, `steps` times each; returns how many there were.
 pub(crate) fn int8_products(steps: usize) -> usize {
     let mut sums = [0_i32; CHAINS];

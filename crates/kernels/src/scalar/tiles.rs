@@ -3,7 +3,7 @@
 //! Shapes: float inputs [depth][tokens], block inputs [depth / 32][tokens], `sums` [tokens][16].
 
 use crate::input_block::{BLOCK_LEN, InputBlock};
-use crate::numbers::Number;
+use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Format, QUAD, Quantised, WideBuffer, weight};
 use crate::{LANES, Lanes};
 
@@ -15,6 +15,20 @@ pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mu
             let weight = weights[lane].to_f32();
             for (sums, value) in sums.iter_mut().zip(input) {
                 sums[lane] = weight.mul_add(*value, sums[lane]);
+            }
+        }
+    }
+}
+
+/// Weights in pairs: products are added first to last.
+pub(crate) fn pairs(weights: &[[Bf16Pair; LANES]], input: &[Bf16Pair], sums: &mut [Lanes]) {
+    sums.fill([0.0; LANES]);
+    for (weights, input) in weights.iter().zip(input.chunks_exact(sums.len())) {
+        for lane in 0..LANES {
+            for (sums, values) in sums.iter_mut().zip(input) {
+                for (weight, value) in weights[lane].numbers().into_iter().zip(values.numbers()) {
+                    sums[lane] = weight.mul_add(value, sums[lane]);
+                }
             }
         }
     }

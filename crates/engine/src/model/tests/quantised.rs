@@ -66,6 +66,20 @@ fn every_weight_type_made_floats_is_its_dequantised_weights() {
     }
 }
 
+/// Products in pairs round activations to eight bits and a sign, each for itself.
+#[test]
+fn bf16_in_pairs_is_near_its_weights() {
+    let sequence = Sequence::new(0, TOKENS);
+    let stored = model_file("bf16");
+    let expected = reference::logits(&stored, &sequence.tokens);
+    let file = stored.with_quant(Some(Quant::Bf16Dot));
+    let mut runner = runner_of(&file, Setting { kv_type: KvType::F32, ..Setting::usual() });
+    run(&mut runner, &[sequence.whole()]);
+    let error = relative_error(runner.logits(0).expect("the span was sampled"), &expected);
+    println!("{error:.2e}");
+    assert!(error > 1e-5 && error < 0.01, "{error:.2e}");
+}
+
 pub(super) fn relative_error(logits: &[f32], expected: &[f64]) -> f64 {
     let count = expected.len() as f64;
     let mean = expected.iter().sum::<f64>() / count;

@@ -31,7 +31,8 @@ pub(crate) fn type_id(kind: BlockType) -> Option<u32> {
         | BlockType::Int4By128
         | BlockType::Int8By32
         | BlockType::Int8By64
-        | BlockType::Int8By128 => return None,
+        | BlockType::Int8By128
+        | BlockType::Bf16Dot => return None,
     };
     Some(id)
 }
