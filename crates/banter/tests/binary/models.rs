@@ -16,7 +16,7 @@ use crate::support::*;
 pub const SMALL: &str = "Qwen/Qwen2.5-0.5B-Instruct-GGUF";
 const RESEARCH: &str = "Qwen/Qwen2.5-3B-Instruct-GGUF";
 /// A model that runs, whatever the hub calls it.
-const MODEL: &[u8] = include_bytes!("../../assets/banter-demo.gguf");
+pub const MODEL: &[u8] = include_bytes!("../../assets/banter-demo.gguf");
 
 pub struct World {
     pub hub: FakeHub,

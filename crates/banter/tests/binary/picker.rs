@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use banter_remote::fakes::{Target, Trick};
 use serde_json::{Value, json};
 
-use crate::models::{SMALL, World};
+use crate::models::{MODEL, SMALL, World};
 use crate::support::*;
 
 const NAME: &str = "qwen2.5:0.5b-q8_0";
@@ -153,8 +153,12 @@ fn what_goes_wrong_with_a_pull_is_said_and_leaves_nothing() {
 #[test]
 fn a_stopped_pull_goes_on_where_it_was() {
     let world = World::new();
+    // Two pieces of 4 MiB, so that either may be the one that comes.
+    let mut model = MODEL.to_vec();
+    model.resize(8 << 20, 0);
+    world.hub.add(SMALL, "qwen2.5-0.5b-instruct-q8_0.gguf", model);
     let server = world.serve(&[]);
-    // The probe and the first piece come; the second piece never does.
+    // The probe and one piece come; the other never does.
     let at_once = Trick::Slow(Duration::ZERO, 1 << 20);
     world.hub.play(Target::Bytes, [at_once.clone(), at_once]);
     world.hub.always(Target::Bytes, Trick::Silence);
