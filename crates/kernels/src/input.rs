@@ -34,8 +34,11 @@ pub struct Input {
 /// A form of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
+    /// 8-bit integers in blocks of 32.
     Blocks,
+    /// 32-bit floats.
     Floats,
+    /// BF16, two at a time.
     Pairs,
 }
 
@@ -48,7 +51,14 @@ struct Forms {
 }
 
 impl Forms {
-    const NONE: Forms = Forms { blocks: false, floats: false, pairs: false };
+    /// The forms of which `is_there` says so.
+    fn which(is_there: impl Fn(Form) -> bool) -> Forms {
+        Forms {
+            blocks: is_there(Form::Blocks),
+            floats: is_there(Form::Floats),
+            pairs: is_there(Form::Pairs),
+        }
+    }
 
     fn has(self, form: Form) -> bool {
         match form {
@@ -70,7 +80,7 @@ impl Input {
         let floats = vec![0.0; max_batch * max_depth];
         // Few models have weights in pairs: untouched, this takes no memory.
         let pairs = bytemuck::zeroed_vec(max_batch * (max_depth / 2));
-        let (forms, order) = (Forms::NONE, None);
+        let (forms, order) = (Forms::which(|_| false), None);
         Input { max_batch, max_depth, batch: 0, depth: 0, forms, order, blocks, floats, pairs }
     }
 
@@ -87,13 +97,13 @@ impl Input {
     /// Panics if `x` has another length, or if the batch or the depth is beyond what
     /// [`Input::new`] made room for.
     pub fn set(&mut self, pool: &Pool, x: &[f32], batch: usize, depth: usize) {
-        let forms = Forms {
-            blocks: depth.is_multiple_of(BLOCK_LEN),
-            floats: true,
-            pairs: depth.is_multiple_of(2),
-        };
         self.order = None;
-        (self.depth, self.forms) = (depth, forms);
+        self.depth = depth;
+        self.forms = Forms::which(|form| match form {
+            Form::Blocks => depth.is_multiple_of(BLOCK_LEN),
+            Form::Floats => true,
+            Form::Pairs => depth.is_multiple_of(2),
+        });
         self.prepare(pool, x, batch);
     }
 
@@ -110,9 +120,7 @@ impl Input {
         assert!(weights.iter().all(in_order), "weights of one order");
         self.order = first.order().cloned();
         self.depth = depth;
-        let any = |form: Form| weights.iter().any(|weights| weights.form() == form);
-        self.forms =
-            Forms { blocks: any(Form::Blocks), floats: any(Form::Floats), pairs: any(Form::Pairs) };
+        self.forms = Forms::which(|form| weights.iter().any(|weights| weights.form() == form));
         self.prepare(pool, x, batch);
     }
 

@@ -188,7 +188,7 @@ fn unpacks(isa: Isa, weights: &Matrix, tokens: usize) -> bool {
         (true, false) => 2 * strips::MOST,
         _ => TILE_TOKENS,
     };
-    weights.is_quantised() && tokens > most_packed
+    weights.form() == Form::Blocks && tokens > most_packed
 }
 
 impl Split {

@@ -48,7 +48,7 @@ pub enum LoadError<E> {
 pub type ReadRows<'a, E> = dyn Fn(Range<usize>, &mut [u8]) -> Result<(), E> + Sync + 'a;
 
 /// How many bytes of the file one piece of loading reads, if a group of rows is not longer: large
-/// enough for a disk, small enough that every worker's buffer together is nothing beside a model.
+/// enough for a disk, small enough to stay in the second cache until it is packed.
 const READ_BYTES: usize = 1 << 18;
 
 impl Matrix {
@@ -165,17 +165,12 @@ impl Matrix {
         self.group_bytes
     }
 
-    /// Whether the kernels multiply this matrix by 8-bit activations.
-    pub(crate) fn is_quantised(&self) -> bool {
-        self.kind.is_quantised()
-    }
-
     /// In which form the kernels want the activations.
     pub(crate) fn form(&self) -> Form {
         match self.kind {
-            BlockType::F32 | BlockType::F16 | BlockType::Bf16 => Form::Floats,
             BlockType::Bf16Dot => Form::Pairs,
-            _ => Form::Blocks,
+            kind if kind.is_quantised() => Form::Blocks,
+            _ => Form::Floats,
         }
     }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use banter_engine::model_file::Quant;
+use banter_engine::model_file::{ModelFile, ModelSource, Quant};
 use banter_engine::{Isa, KvType};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -175,14 +175,22 @@ pub fn against(matches: &ArgMatches, model: &ModelOptions) -> anyhow::Result<Opt
     if model.path.is_dir() {
         bail!("--against: expected a GGUF file that both read, found a folder");
     }
-    // Products in pairs are made of the weights as they are stored.
-    if let Some(quant) = model.quant.filter(|quant| *quant != Quant::Bf16Dot) {
-        let quant = quant.name();
-        bail!(
-            "--against: expected weights as they are stored, which both read, found --quant {quant}"
-        );
+    match model.quant {
+        None => {}
+        Some(Quant::Bf16Dot) if stored_types(model)? == "BF16" => {}
+        Some(quant) => bail!(
+            "--against: expected weights as they are stored, which both read, found --quant {} \
+             (bf16-dot is possible with a BF16 file)",
+            quant.name()
+        ),
     }
     Ok(Some(engine))
+}
+
+/// The types that a file's matrices are stored in.
+fn stored_types(model: &ModelOptions) -> anyhow::Result<String> {
+    let file = ModelFile::open(&ModelSource::Path(model.path.clone()))?;
+    Ok(file.description().weight_types.clone())
 }
 
 /// The option that [`against`] reads.

@@ -11,14 +11,15 @@ pub(crate) mod ceilings {
 
     pub(crate) use crate::avx512::ceilings::{float_products, int8_products, read};
     use crate::ceilings::CHAINS;
+    use crate::numbers::Bf16Pair;
 
     #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
     pub(crate) fn pair_products(steps: usize) -> usize {
         let mut sums = [_mm512_setzero_ps(); CHAINS];
-        let (x, y) = (black_box(_mm512_set1_epi32(0x3f00_3f00)), black_box(_mm512_set1_epi32(0)));
+        let (x, y) = (black_box(_mm512_set1_epi32(0x3f00_3f00)), black_box(Bf16Pair::default()));
         for _ in 0..steps {
             for sum in &mut sums {
-                *sum = super::tiles::add_products(*sum, x, y);
+                *sum = super::tiles::add_pairs(*sum, x, y);
             }
         }
         black_box(sums);
@@ -28,46 +29,27 @@ pub(crate) mod ceilings {
 
 pub(crate) mod tiles {
     use std::arch::x86_64::*;
-    use std::mem::transmute;
 
-    use crate::avx512::math::load_pair_bits;
+    use crate::avx512::math::load_pairs;
     pub(crate) use crate::avx512::tiles::{blocks, floats, widen};
-    use crate::avx512::tiles::{store_all, with_width};
+    use crate::avx512::tiles::{pair_kernel, store_all, with_width};
     use crate::numbers::Bf16Pair;
     use crate::prefetch::ask_ahead;
     use crate::{LANES, Lanes};
 
+    pair_kernel!("avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16", add_pairs);
+
+    #[inline]
     #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
-    pub(crate) fn pairs(weights: &[[Bf16Pair; LANES]], input: &[Bf16Pair], sums: &mut [Lanes]) {
-        with_width!(sums.len(), pairs_of(weights, input, sums));
+    pub(super) fn add_pairs(sum: __m512, weights: __m512i, values: Bf16Pair) -> __m512 {
+        let values = _mm512_set1_epi32(values.bits());
+        _mm512_dpbf16_ps(sum, as_pairs(weights), as_pairs(values))
     }
 
     #[inline]
     #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
-    fn pairs_of<const TOKENS: usize>(
-        weights: &[[Bf16Pair; LANES]],
-        input: &[Bf16Pair],
-        sums: &mut [Lanes],
-    ) {
-        let mut totals = [_mm512_setzero_ps(); TOKENS];
-        for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
-            ask_ahead(weights, size_of_val(weights));
-            let weights = load_pair_bits(weights);
-            for token in 0..TOKENS {
-                let pair = _mm512_set1_epi32(input[token].bits());
-                totals[token] = add_products(totals[token], weights, pair);
-            }
-        }
-        store_all(sums, totals);
-    }
-
-    /// Adds both products of each lane's pairs.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
-    pub(super) fn add_products(sum: __m512, x: __m512i, y: __m512i) -> __m512 {
+    fn as_pairs(bits: __m512i) -> __m512bh {
         // SAFETY: both types are 512 bits, any of which are numbers.
-        let (x, y) =
-            unsafe { (transmute::<__m512i, __m512bh>(x), transmute::<__m512i, __m512bh>(y)) };
-        _mm512_dpbf16_ps(sum, x, y)
+        unsafe { std::mem::transmute::<__m512i, __m512bh>(bits) }
     }
 }

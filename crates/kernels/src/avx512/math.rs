@@ -95,19 +95,9 @@ pub(super) fn load_numbers<T: Number>(numbers: &[T; LANES]) -> __m512 {
 /// Loads sixteen pairs as they are.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) fn load_pair_bits(pairs: &[Bf16Pair; LANES]) -> __m512i {
+pub(super) fn load_pairs(pairs: &[Bf16Pair; LANES]) -> __m512i {
     // SAFETY: sixteen pairs are 64 readable bytes; the load wants no alignment.
     unsafe { _mm512_loadu_si512(pairs.as_ptr().cast()) }
-}
-
-/// Loads sixteen pairs as floats: the first of each, and the second.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(super) fn load_pairs(pairs: &[Bf16Pair; LANES]) -> [__m512; 2] {
-    let bits = load_pair_bits(pairs);
-    let first = _mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000_u32.cast_signed()));
-    let second = _mm512_slli_epi32::<16>(bits);
-    [_mm512_castsi512_ps(first), _mm512_castsi512_ps(second)]
 }
 
 /// `exp` of `scalar/math.rs`, sixteen at once.

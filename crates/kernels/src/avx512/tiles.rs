@@ -65,29 +65,45 @@ fn floats_of<const TOKENS: usize, T: Number>(
     store_all(sums, totals);
 }
 
-#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(crate) fn pairs(weights: &[[Bf16Pair; LANES]], input: &[Bf16Pair], sums: &mut [Lanes]) {
-    with_width!(sums.len(), pairs_of(weights, input, sums));
+/// The kernel of weights in pairs, from a function that adds the products of sixteen pairs.
+macro_rules! pair_kernel {
+    ($features:literal, $add_products:ident) => {
+        #[target_feature(enable = $features)]
+        pub(crate) fn pairs(weights: &[[Bf16Pair; LANES]], input: &[Bf16Pair], sums: &mut [Lanes]) {
+            with_width!(sums.len(), pairs_of(weights, input, sums));
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn pairs_of<const TOKENS: usize>(
+            weights: &[[Bf16Pair; LANES]],
+            input: &[Bf16Pair],
+            sums: &mut [Lanes],
+        ) {
+            let mut totals = [_mm512_setzero_ps(); TOKENS];
+            for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
+                ask_ahead(weights, size_of_val(weights));
+                let weights = load_pairs(weights);
+                for token in 0..TOKENS {
+                    totals[token] = $add_products(totals[token], weights, input[token]);
+                }
+            }
+            store_all(sums, totals);
+        }
+    };
 }
+pub(super) use pair_kernel;
+
+pair_kernel!("avx512bw,avx512dq,avx512vl,avx512vnni", add_pairs_as_floats);
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn pairs_of<const TOKENS: usize>(
-    weights: &[[Bf16Pair; LANES]],
-    input: &[Bf16Pair],
-    sums: &mut [Lanes],
-) {
-    let mut totals = [_mm512_setzero_ps(); TOKENS];
-    for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
-        ask_ahead(weights, size_of_val(weights));
-        let weights = load_pairs(weights);
-        for token in 0..TOKENS {
-            for (weights, value) in weights.into_iter().zip(input[token].numbers()) {
-                totals[token] = _mm512_fmadd_ps(weights, _mm512_set1_ps(value), totals[token]);
-            }
-        }
-    }
-    store_all(sums, totals);
+fn add_pairs_as_floats(sum: __m512, weights: __m512i, values: Bf16Pair) -> __m512 {
+    let [first, second] = values.numbers().map(|value| _mm512_set1_ps(value));
+    let upper = _mm512_and_si512(weights, _mm512_set1_epi32(0xffff_0000_u32.cast_signed()));
+    let sum = _mm512_fmadd_ps(_mm512_castsi512_ps(upper), first, sum);
+    let lower = _mm512_slli_epi32::<16>(weights);
+    _mm512_fmadd_ps(_mm512_castsi512_ps(lower), second, sum)
 }
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]

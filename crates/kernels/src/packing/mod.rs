@@ -192,12 +192,7 @@ impl Layout {
             BlockType::Int8By32 => Layout::quantised::<integers::Int8<8>>(),
             BlockType::Int8By64 => Layout::quantised::<integers::Int8<16>>(),
             BlockType::Int8By128 => Layout::quantised::<integers::Int8<32>>(),
-            BlockType::Bf16Dot => Layout {
-                unit_len: 2,
-                unit_bytes: LANES * size_of::<Bf16Pair>(),
-                unpacks_quickly: true,
-                pack: pack_pairs,
-            },
+            BlockType::Bf16Dot => Layout { unit_len: 2, pack: pack_pairs, ..Layout::floats::<4>() },
         }
     }
 
