@@ -10,6 +10,7 @@
 //! - [`side`]: such a process. Each engine has one of its own: ours, and with `--against` another.
 //! - [`child`]: that process as the bench sees it.
 //! - [`figures`]: which tasks make which figure, the sides taking turns.
+//! - [`quantile`]: medians and the like.
 //! - [`fairness`]: whether the other engine was built to be compared with.
 //! - [`report`], [`csv`], [`plot`]: what is printed and written.
 //! - `llama_cpp` (feature `llama-cpp`): llama.cpp as a side.
@@ -24,6 +25,7 @@ mod llama_cpp;
 mod make_model;
 mod options;
 mod plot;
+mod quantile;
 mod report;
 mod rewriting;
 mod side;
