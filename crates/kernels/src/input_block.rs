@@ -11,24 +11,44 @@ pub(crate) const BLOCK_LEN: usize = 32;
 /// 127 / this is still a finite number; activations this small are no signal.
 pub(crate) const SMALLEST_MAXIMUM: f32 = 1e-36;
 
+/// Where sums of products start: with this number, or rather with its bits. Floats from 2²³ on are
+/// integers up to 2²⁴, so what is added to the bits is added to the number, and a sum of integers is
+/// read as a float without a conversion. Sums stay below 2²².
+///
+/// That much more is taken off while the sum is scaled: `sum × scale − SUM_START × scale` is rounded
+/// once where products and sums are fused, and `SUM_START × scale` not at all, because a scale has at
+/// most 19 bits.
+pub(crate) const SUM_START: f32 = 12_582_912.0;
+/// The bits of [`SUM_START`].
+pub(crate) const SUM_START_BITS: i32 = SUM_START.to_bits().cast_signed();
+
 /// 32 activations of one token, and their sums in the forms that kernels want to read at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 pub(crate) struct InputBlock {
     /// Four signed bytes each, the first in the lowest bits.
     pub(crate) quads: [i32; BLOCK_LEN / 4],
     /// What one step of the integers is worth.
     pub(crate) scale: f32,
-    /// −128 × the sum of the integers: where a sum over weights that are 128 too large starts.
+    /// [`SUM_START_BITS`] − 128 × the sum of the integers: where a sum over weights that are 128 too
+    /// large starts.
     pub(crate) byte_start: i32,
-    /// −8 × the sum of the integers: where a sum over weights that are 8 too large starts.
+    /// The same for weights that are 8 too large.
     pub(crate) nibble_start: i32,
-    /// −32 × the sums of the first and of the last sixteen integers.
+    /// The same for weights that are 32 too large, over the first and the last sixteen integers.
     pub(crate) half_starts: [i32; 2],
     /// The sum of the integers, in units of the activations.
     pub(crate) sum: f32,
     /// The same of the first and of the last sixteen.
     pub(crate) half_sums: [f32; 2],
+}
+
+impl Default for InputBlock {
+    /// A block of zeroes.
+    #[inline(always)]
+    fn default() -> InputBlock {
+        InputBlock::with_sums([0; BLOCK_LEN / 4], 0.0, [0, 0])
+    }
 }
 
 impl InputBlock {
@@ -54,9 +74,9 @@ impl InputBlock {
         InputBlock {
             quads,
             scale,
-            byte_start: -128 * sum,
-            nibble_start: -8 * sum,
-            half_starts: [-32 * first, -32 * last],
+            byte_start: SUM_START_BITS - 128 * sum,
+            nibble_start: SUM_START_BITS - 8 * sum,
+            half_starts: [SUM_START_BITS - 32 * first, SUM_START_BITS - 32 * last],
             sum: scale * sum as f32,
             half_sums: [scale * first as f32, scale * last as f32],
         }
@@ -71,5 +91,26 @@ impl InputBlock {
     /// One of the 32 integers.
     pub(crate) fn integer(&self, index: usize) -> i32 {
         i32::from(self.quads[index / 4].to_le_bytes()[index % 4].cast_signed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+
+    #[test]
+    fn a_sum_that_starts_with_its_own_number_is_scaled_as_one_that_starts_with_nothing() {
+        let scales = (0..=u16::MAX).map(f16::from_bits).filter(|scale| scale.is_finite());
+        for (scale, by) in scales.zip((-128..=255).cycle()) {
+            let scale = scale.to_f32() * by as f32;
+            // The largest product of 32 codes and activations, one in the middle, one that is none.
+            for sum in [32 * 128 * 127, -31_337, 0] {
+                let started = f32::from_bits((SUM_START_BITS + sum).cast_unsigned());
+                let scaled = started.mul_add(scale, -SUM_START * scale);
+                assert_eq!(scaled, sum as f32 * scale, "{sum} × {scale:e}");
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::math::{
     halves, halves_mut, here, load, load_bytes, load_half, load_integers, load_pairs,
     load_signed_integers, store, store_bytes,
 };
-use crate::input_block::InputBlock;
+use crate::input_block::{InputBlock, SUM_START};
 use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
 use crate::prefetch::ask_ahead;
@@ -82,9 +82,10 @@ fn pairs_of<const TOKENS: usize>(
 }
 
 /// The kernel of quantised weights, for features that are at least AVX2's, from a function that sums
-/// the products of a group with some tokens.
+/// the products of a group with some tokens, and one that says whether those sums start with
+/// [`SUM_START`] or with nothing.
 macro_rules! block_kernels {
-    ($features:literal, $group_sums:ident) => {
+    ($features:literal, $group_sums:ident, $has_start:ident) => {
         #[target_feature(enable = $features)]
         pub(crate) fn blocks<F: Format>(
             weights: Quantised<'_, F>,
@@ -131,11 +132,16 @@ macro_rules! block_kernels {
                 let sums = $group_sums::<TOKENS, GROUP, F>(block, input);
                 for half in 0..2 {
                     let scale = block.scale(GROUP, half);
+                    let offset = _mm256_mul_ps(scale, _mm256_set1_ps(-SUM_START));
                     for token in 0..TOKENS {
-                        let sum = _mm256_cvtepi32_ps(sums[token][half]);
+                        let sum = sums[token][half];
+                        let float = to_float(sum, $has_start::<F>());
                         scaled[token][half] = match GROUP {
-                            0 => _mm256_mul_ps(sum, scale),
-                            _ => _mm256_fmadd_ps(sum, scale, scaled[token][half]),
+                            0 if F::GROUPS == 1 && $has_start::<F>() => {
+                                _mm256_fmadd_ps(_mm256_castsi256_ps(sum), scale, offset)
+                            }
+                            0 => _mm256_mul_ps(float, scale),
+                            _ => _mm256_fmadd_ps(float, scale, scaled[token][half]),
                         };
                     }
                 }
@@ -162,7 +168,7 @@ macro_rules! block_kernels {
 }
 pub(crate) use block_kernels;
 
-block_kernels!("avx2,fma,f16c", pair_sums);
+block_kernels!("avx2,fma,f16c", pair_sums, has_start);
 
 /// One token's sixteen sums.
 pub(crate) type Halves = [__m256; 2];
@@ -225,7 +231,7 @@ fn pair_sums<const TOKENS: usize, const GROUP: usize, F: Format>(
             }
         }
     });
-    if !is_signed::<F>() {
+    if has_start::<F>() {
         for token in 0..TOKENS {
             let start = _mm256_set1_epi32(F::start(&input[token], GROUP));
             for sum in &mut sums[token] {
@@ -283,6 +289,22 @@ impl<F: Format> Block<'_, F> {
 /// below 32,768, because activations are held to ±127.
 const fn is_signed<F: Format>() -> bool {
     F::MOST == 255
+}
+
+/// Whether anything is added to the sums of codes. [`SUM_START`] comes with it, and spares the
+/// conversion; alone it would be an addition for a conversion.
+const fn has_start<F: Format>() -> bool {
+    F::ZERO != 0 && !is_signed::<F>()
+}
+
+/// A sum as a number, whichever way it started.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn to_float(sum: __m256i, has_start: bool) -> __m256 {
+    match has_start {
+        true => _mm256_sub_ps(_mm256_castsi256_ps(sum), _mm256_set1_ps(SUM_START)),
+        false => _mm256_cvtepi32_ps(sum),
+    }
 }
 
 /// How many quads' pairs of products can be added up in 16 bits.

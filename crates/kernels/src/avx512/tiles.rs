@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use super::math::{
     load, load_bytes, load_line, load_numbers, load_pairs, load_signed_bytes, store, store_line,
 };
-use crate::input_block::InputBlock;
+use crate::input_block::{InputBlock, SUM_START};
 use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit};
 use crate::prefetch::ask_ahead;
@@ -166,6 +166,8 @@ struct Block<F> {
     quads: [__m512i; 8],
     /// One for each group; the second is not used if there is one.
     scales: [__m512; 2],
+    /// What makes a scaled sum that started with [`SUM_START`] one that started with nothing.
+    offset: __m512,
     minimums: Option<[__m512; 2]>,
     format: PhantomData<F>,
 }
@@ -185,9 +187,11 @@ impl<F: Format> Block<F> {
         let last = F::GROUPS - 1;
         let scale = |group| F::scale(scales, block, group);
         let minimum = |group| F::minimum(scales, block, group);
+        let scales = [load_scale(scale(0)), load_scale(scale(last))];
         Block {
             quads,
-            scales: [load_scale(scale(0)), load_scale(scale(last))],
+            scales,
+            offset: _mm512_mul_ps(scales[0], _mm512_set1_ps(-SUM_START)),
             minimums: match (minimum(0), minimum(last)) {
                 (Some(first), Some(last)) => Some([load_scale(first), load_scale(last)]),
                 _ => None,
@@ -225,10 +229,13 @@ impl<F: Format> Block<F> {
             for (quad, four) in self.quads[quads.clone()].iter().zip(&input.quads[quads]) {
                 sum = _mm512_dpbusd_epi32(sum, *quad, _mm512_set1_epi32(*four));
             }
-            let sum = _mm512_cvtepi32_ps(sum);
+            let sum = _mm512_castsi512_ps(sum);
             scaled = match group {
-                0 => _mm512_mul_ps(sum, self.scales[0]),
-                _ => _mm512_fmadd_ps(sum, self.scales[1], scaled),
+                0 => _mm512_fmadd_ps(sum, self.scales[0], self.offset),
+                _ => {
+                    let sum = _mm512_sub_ps(sum, _mm512_set1_ps(SUM_START));
+                    _mm512_fmadd_ps(sum, self.scales[1], scaled)
+                }
             };
         }
         let mut total = _mm512_fmadd_ps(scaled, _mm512_set1_ps(input.scale), total);

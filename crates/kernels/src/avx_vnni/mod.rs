@@ -33,14 +33,19 @@ macro_rules! vnni_tiles {
 
             use crate::Lanes;
             use crate::avx2::math::here;
-            use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, store_all};
+            use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, store_all, to_float};
             pub(crate) use crate::avx2::tiles::{floats, pairs, widen};
-            use crate::input_block::InputBlock;
+            use crate::input_block::{InputBlock, SUM_START};
             use crate::packing::{Format, Quantised, has_quad};
             use crate::strips::with_widths;
             use crate::unrolled::unrolled;
 
-            block_kernels!($features, group_sums);
+            block_kernels!($features, group_sums, has_start);
+
+            /// Sums are started for nothing: the instruction adds to them.
+            const fn has_start<F: Format>() -> bool {
+                true
+            }
 
             /// Exact sums of a group, without its scale, times activations.
             #[inline]

@@ -9,7 +9,7 @@ use super::math::{
     PARTS, add_dot_products, load_bytes, load_integers, load_pairs, load_part,
     load_signed_integers, parts, parts_mut, store, store_bytes,
 };
-use crate::input_block::InputBlock;
+use crate::input_block::{InputBlock, SUM_START, SUM_START_BITS};
 use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
 use crate::strips::with_widths;
@@ -144,12 +144,16 @@ impl<F: Format> Block<'_, F> {
         let mut scaled = [vdupq_n_f32(0.0); TOKENS];
         unrolled!(GROUP in 0..2 => if GROUP < F::GROUPS {
             let scale = load_scale::<PART>(F::scale(self.scales, self.block, GROUP));
+            let offset = vmulq_f32(scale, vdupq_n_f32(-SUM_START));
             let sums = self.group_sums::<TOKENS, PART, GROUP>(input);
             for token in 0..TOKENS {
-                let sum = vcvtq_f32_s32(sums[token]);
+                let sum = vreinterpretq_f32_s32(sums[token]);
                 scaled[token] = match GROUP {
-                    0 => vmulq_f32(sum, scale),
-                    _ => vfmaq_f32(scaled[token], sum, scale),
+                    0 => vfmaq_f32(offset, sum, scale),
+                    _ => {
+                        let sum = vsubq_f32(sum, vdupq_n_f32(SUM_START));
+                        vfmaq_f32(scaled[token], sum, scale)
+                    }
                 };
             }
         });
@@ -167,14 +171,15 @@ impl<F: Format> Block<'_, F> {
         }
     }
 
-    /// Exact sums of four rows of a group, without their scale, times activations.
+    /// Exact sums of four rows of a group, without their scale, times activations, and the bits of
+    /// [`SUM_START`].
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
     fn group_sums<const TOKENS: usize, const PART: usize, const GROUP: usize>(
         &self,
         input: &[InputBlock; TOKENS],
     ) -> [int32x4_t; TOKENS] {
-        let mut sums = [vdupq_n_s32(0); TOKENS];
+        let mut sums = [vdupq_n_s32(SUM_START_BITS); TOKENS];
         if !is_signed::<F>() {
             for token in 0..TOKENS {
                 sums[token] = vdupq_n_s32(F::start(&input[token], GROUP));

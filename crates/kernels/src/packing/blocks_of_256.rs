@@ -18,7 +18,7 @@ use super::format::{Bits, Format, Scale, put_words, scale_at};
 use super::{Line, Scales, Wide};
 use crate::LANES;
 use crate::blocks::{BlockType, q3_k_scale, scale_and_minimum};
-use crate::input_block::InputBlock;
+use crate::input_block::{InputBlock, SUM_START_BITS};
 
 /// Lines that a run of 32 bytes of each row takes.
 const RUN: usize = 8;
@@ -178,7 +178,7 @@ impl Format for Q3K {
     #[inline(always)]
     fn start(input: &InputBlock, group: usize) -> i32 {
         // A multiple of 32, so that the shift is exact.
-        input.half_starts[group] >> 3
+        SUM_START_BITS + ((input.half_starts[group] - SUM_START_BITS) >> 3)
     }
 
     fn pack(block: &[u8], lane: usize, codes: &mut Threes, scales: &mut SignedScales) {

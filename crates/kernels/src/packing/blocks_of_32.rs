@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use super::format::{Bits, Format, Scale, put_words, scale_at};
 use super::{Line, Scales, Wide};
 use crate::blocks::BlockType;
-use crate::input_block::InputBlock;
+use crate::input_block::{InputBlock, SUM_START_BITS};
 
 /// Bytes, each weight + 128.
 #[derive(Clone, Copy)]
@@ -186,7 +186,7 @@ impl Format for Q5_0 {
 
     #[inline(always)]
     fn start(input: &InputBlock, _group: usize) -> i32 {
-        2 * input.nibble_start
+        SUM_START_BITS + 2 * (input.nibble_start - SUM_START_BITS)
     }
 
     fn pack(block: &[u8], lane: usize, codes: &mut Fives, scales: &mut Scales) {

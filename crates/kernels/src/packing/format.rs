@@ -10,7 +10,9 @@ use half::f16;
 use super::wide::Wide;
 use super::{Line, QUAD, Scales, WideCodes, WideScales};
 use crate::blocks::BlockType;
-use crate::input_block::{BLOCK_LEN, InputBlock};
+#[cfg(doc)]
+use crate::input_block::SUM_START;
+use crate::input_block::{BLOCK_LEN, InputBlock, SUM_START_BITS};
 use crate::prefetch::ask_ahead;
 use crate::{LANES, Lanes};
 
@@ -55,7 +57,7 @@ pub(crate) trait Format: Copy {
         unreachable!("a format with upper bits says where they are")
     }
 
-    /// What the codes of a group are multiplied by.
+    /// What the codes of a group are multiplied by: of at most 19 bits, as [`SUM_START`] wants.
     fn scale(scales: &Self::Scales, block: usize, group: usize) -> Scale<'_>;
 
     /// What is subtracted from the weights of a group.
@@ -63,10 +65,10 @@ pub(crate) trait Format: Copy {
         None
     }
 
-    /// Where the sum of a group's codes times these activations starts: −[`Format::ZERO`] times
-    /// the sum of the activations.
+    /// Where the sum of a group's codes times these activations starts: [`SUM_START_BITS`], less
+    /// [`Format::ZERO`] times the sum of the activations.
     fn start(_input: &InputBlock, _group: usize) -> i32 {
-        0
+        SUM_START_BITS
     }
 
     /// Puts a block of a file's row into one lane.

@@ -84,7 +84,7 @@ fn add_block<F: Format>(
     for (group, weights) in weights.chunks_exact(group_len).enumerate() {
         let products = weights.iter().zip(group * group_len..).map(|(w, i)| w * input.integer(i));
         let (sum, scale) = (products.sum::<i32>() as f32, F::scale(scales, block, group).of(lane));
-        scaled = if group == 0 { sum * scale } else { sum.mul_add(scale, scaled) };
+        scaled = sum.mul_add(scale, scaled);
     }
     *total = scaled.mul_add(input.scale, *total);
     for group in 0..F::GROUPS {
