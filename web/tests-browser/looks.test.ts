@@ -97,6 +97,8 @@ describe('layout', () => {
     const { chat, visited } = await open();
     await chat.ask('echo $x$ and\n\n```python\nimport this\n```');
     await visited.page.locator('.katex').waitFor();
+    // Not used yet: what comes when it is would move what is drawn.
+    expect(await visited.page.evaluate(() => document.fonts.check('1em KaTeX_Size2'))).toBe(true);
     await press(chat, `echo-chars ${RICH}`);
     await watchShifts(visited.page);
     await chat.answered();

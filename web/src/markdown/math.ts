@@ -5,11 +5,10 @@
  * allows; its error display would write a style attribute, so errors are caught and the source stays.
  */
 
+import type katex from 'katex';
 import type { KatexOptions } from 'katex';
 
-type Render = typeof import('./math_katex').render;
-
-let loaded: Render | null = null;
+let render: typeof katex.render | null = null;
 const drawn = new Map<string, Node>();
 /** Enough for the formulas of one answer: its open block is drawn again in every frame. */
 const MOST_KEPT = 200;
@@ -18,11 +17,13 @@ const MOST_KEPT = 200;
 export function drawMath(root: HTMLElement): void {
   const places = [...root.querySelectorAll<HTMLElement>('[data-math]')];
   if (places.length === 0) return;
-  if (loaded) return places.forEach(draw);
-  void import('./math_katex').then(({ render }) => {
-    loaded = render;
-    places.filter((place) => place.isConnected).forEach(draw);
-  });
+  if (render) return places.forEach(draw);
+  void import('./math_katex')
+    .then(({ load }) => load())
+    .then((loaded) => {
+      render = loaded;
+      places.filter((place) => place.isConnected).forEach(draw);
+    });
 }
 
 function draw(place: HTMLElement): void {
@@ -47,7 +48,7 @@ function build(tex: string, displayMode: boolean): Node | null {
   };
   const place = document.createElement('span');
   try {
-    loaded?.(tex, place, options);
+    render?.(tex, place, options);
     return place;
   } catch {
     return null;

@@ -1,4 +1,24 @@
 import 'katex/dist/katex.min.css';
 import katex from 'katex';
 
-export const { render } = katex;
+/** What nearly every formula is set in. */
+const FONTS = [
+  '1em KaTeX_Main',
+  'italic 1em KaTeX_Math',
+  '1em KaTeX_AMS',
+  '1em KaTeX_Size1',
+  '1em KaTeX_Size2',
+  '1em KaTeX_Size3',
+  '1em KaTeX_Size4',
+];
+
+const fonts = Promise.allSettled(FONTS.map((font) => document.fonts.load(font)));
+
+/**
+ * What draws formulas, once its fonts are here: coming later, they would move what is drawn. Without
+ * them, if they cannot be had.
+ */
+export async function load(): Promise<typeof katex.render> {
+  await fonts;
+  return katex.render;
+}
