@@ -108,7 +108,7 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "quant",
         Takes::One("TYPE"),
-        "What float weights become as they are loaded: q8_0 or q4_0; f32 makes floats of all [default: as stored]",
+        "What float weights become as they are loaded: q8_0, q4_0 or bf16-dot; f32 makes floats of all [default: as stored]",
     ),
     row(
         "kv-type",

@@ -219,6 +219,16 @@ impl Isa {
         }
     }
 
+    /// Whether it has an instruction for pairs of BF16 numbers. Without one, weights in
+    /// [`BlockType::Bf16Dot`](crate::BlockType::Bf16Dot) are slower than in BF16.
+    pub fn multiplies_bf16(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16(_) => true,
+            _ => false,
+        }
+    }
+
     /// Plain Rust: there on every processor, slow, and the definition of correct.
     pub fn scalar() -> Isa {
         Isa(Kind::Scalar)

@@ -44,7 +44,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use banter_kernels::{Isa, Pool};
+use banter_kernels::{BlockType, Isa, Pool};
 
 pub use config::{DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, OpenError};
 pub use forecast::Forecast;
@@ -155,6 +155,12 @@ impl Engine {
         let threads = config.threads_for(machine.cores(), description.parameters);
         let pool = Pool::new(config.isa.unwrap_or_else(Isa::best), threads);
         let isa = pool.isa().name();
+        if file.holds(BlockType::Bf16Dot) && !pool.isa().multiplies_bf16() {
+            tracing::warn!(
+                isa,
+                "weights in BF16 pairs (bf16-dot) are slower than BF16 here: no instruction multiplies them"
+            );
+        }
         let model = Model::load(&file, &pool, &mut |fraction| progress(LoadProgress { fraction }))?;
         let runner = Runner::new(model, pool, runner_config)?;
         let draft_runner = match &draft_file {

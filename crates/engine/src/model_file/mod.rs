@@ -196,6 +196,11 @@ impl ModelFile {
         self.tensors.get(&tensor)
     }
 
+    /// Whether a matrix or a vector is held in this type.
+    pub(crate) fn holds(&self, kind: BlockType) -> bool {
+        self.tensors.values().any(|info| info.kind == kind)
+    }
+
     fn from_checked(checked: Checked) -> ModelFile {
         let tensors = checked.tensors;
         let mut description = Description {
