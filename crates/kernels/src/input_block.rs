@@ -17,8 +17,7 @@ pub(crate) const SMALLEST_MAXIMUM: f32 = 1e-36;
 ///
 /// That much more is taken off while the sum is scaled: `sum × scale − SUM_START × scale` is rounded
 /// once where products and sums are fused, and `SUM_START × scale` not at all, because a scale has at
-/// most 19 bits. (Where a scale is infinite, the scaled sum is infinite one way and NaN the other,
-/// and nothing finite comes of either.)
+/// most 19 bits. It is never infinite either: packing makes NaN of that.
 pub(crate) const SUM_START: f32 = 12_582_912.0;
 /// The bits of [`SUM_START`].
 pub(crate) const SUM_START_BITS: i32 = SUM_START.to_bits().cast_signed();

@@ -17,8 +17,8 @@
 //! Two rules hold everywhere. Every output element is summed in one fixed order, so no result
 //! depends on batch size, chunking or thread count. And every instruction set does the same
 //! operations in that order, fused multiply-adds included, or others that round to the same, so their
-//! finite results are equal bit for bit, and none is finite on one and not on another; but for
-//! weights in BF16 pairs, where the instruction of `avx512-bf16` has a rounding of its own.
+//! results are equal bit for bit; but for weights in BF16 pairs, where the instruction of
+//! `avx512-bf16` has a rounding of its own.
 //!
 //! Absent on purpose: models, tokens, files.
 

@@ -145,8 +145,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     /// Whatever bytes a file holds and whatever the activations are, scales that are infinite or
-    /// not a number included: no crash, and every instruction set computes the same bits. Where
-    /// the sum is no finite number it is none on any, but an infinity on one may be a NaN on another.
+    /// not a number included: no crash, and every instruction set computes the same bits.
     #[test]
     fn hostile_weights_and_activations_give_the_same_bits_everywhere(
         kind_index in 0..BlockType::ALL.len(),
@@ -179,7 +178,7 @@ proptest! {
             input.set(pool, &x, batch, depth);
             let mut output = vec![0.0; batch * rows];
             matmul(pool, &weights, &input, &mut output);
-            output.iter().map(|&sum| if sum.is_finite() { sum } else { f32::NAN }).collect::<Vec<_>>()
+            output
         };
         let expected = product(&scalar_pool());
         for pool in every_pool() {

@@ -216,7 +216,9 @@ pub(super) fn put_words(bytes: &[u8], lane: usize, lines: &mut [Line]) {
     }
 }
 
-/// The little-endian 16-bit float at the start of `bytes`.
+/// The little-endian 16-bit float at the start of `bytes`; NaN for an infinity, of which kernels would
+/// make an infinity or NaN by how they come to a sum (see [`SUM_START`]).
 pub(super) fn scale_at(bytes: &[u8]) -> f16 {
-    f16::from_le_bytes([bytes[0], bytes[1]])
+    let scale = f16::from_le_bytes([bytes[0], bytes[1]]);
+    if scale.is_infinite() { f16::NAN } else { scale }
 }
