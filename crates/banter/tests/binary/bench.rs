@@ -1,21 +1,11 @@
 //! `banter bench`, on a model small enough to be measured in passing.
 
-use std::path::Path;
-
-use super::support::banter;
-
-fn small_model(folder: &Path) -> String {
-    let path = folder.join("random.gguf").to_str().expect("a plain path").to_string();
-    let arguments = ["bench", "make-model", "--shape", "tiny", "--type", "q4_k_m", "-o", &path];
-    let output = banter(&arguments).output().expect("the binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    path
-}
+use super::support::{banter, small_model};
 
 #[test]
 fn figures_are_printed_beside_the_limits_and_written_to_files() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let model = small_model(folder.path());
+    let model = small_model(folder.path(), "q4_k_m");
     let file = |name: &str| folder.path().join(name).to_str().expect("a plain path").to_string();
     let (csv, plot) = (file("figures.csv"), file("plot.svg"));
     let small =
@@ -53,7 +43,7 @@ fn figures_are_printed_beside_the_limits_and_written_to_files() {
 #[test]
 fn accuracy_is_measured_against_floats() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let model = small_model(folder.path());
+    let model = small_model(folder.path(), "q4_k_m");
     let measure = |arguments: &[&str]| -> serde_json::Value {
         let command = ["bench", "accuracy", "-m", &model, "--positions", "40", "--json"];
         let output = banter(&command).args(arguments).output().expect("it runs");
@@ -80,7 +70,7 @@ fn accuracy_is_measured_against_floats() {
 #[test]
 fn what_cannot_be_measured_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let model = small_model(folder.path());
+    let model = small_model(folder.path(), "q4_k_m");
     for (arguments, said) in [
         (["--against", "ollama"], "--against: expected llama.cpp, found \"ollama\""),
         (["--streams", "1,many"], "--streams: expected numbers from 1 to 256, found \"many\""),

@@ -216,12 +216,11 @@ fn a_second_server_on_the_same_port_is_told_who_is_there() {
 #[test]
 fn the_log_says_that_pairs_are_slow_where_no_instruction_multiplies_them() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = |name| folder.path().join(name).to_str().expect("a plain path").to_owned();
-    let (model, log) = (path("random.gguf"), path("server.log"));
-    let arguments = ["bench", "make-model", "--shape", "tiny", "--type", "bf16", "-o", &model];
-    assert_eq!(run_to_end(&mut banter(&arguments)).0, 0);
+    let model = small_model(folder.path(), "bf16");
+    let log = folder.path().join("server.log");
+    let log_text = log.to_str().expect("a plain path");
     let told = |arguments: &[&str]| {
-        let always = ["--model", &model, "--isa", "scalar", "--log-file", &log];
+        let always = ["--model", &model, "--isa", "scalar", "--log-file", log_text];
         drop(Server::start(&[&always, arguments].concat()));
         let lines = std::fs::read_to_string(&log).expect("the log exists");
         std::fs::remove_file(&log).expect("it is a file");

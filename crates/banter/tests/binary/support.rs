@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -142,4 +143,13 @@ pub fn run_to_end(command: &mut Command) -> (i32, String) {
     let output = command.output().expect("the binary runs");
     let status = output.status.code().expect("it ends by itself");
     (status, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A file of random weights in this type, in a folder; its path.
+pub fn small_model(folder: &Path, kind: &str) -> String {
+    let path = folder.join("random.gguf").to_str().expect("a plain path").to_owned();
+    let arguments = ["bench", "make-model", "--shape", "tiny", "--type", kind, "-o", &path];
+    let (status, errors) = run_to_end(&mut banter(&arguments));
+    assert_eq!(status, 0, "{errors}");
+    path
 }
