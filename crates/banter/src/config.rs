@@ -18,6 +18,7 @@ use banter_remote::Address;
 use banter_remote::engine::{KINDS, Kind};
 use banter_remote::hub::ModelName;
 use banter_server::{Origin, PublicUrl};
+use ipnet::IpNet;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::options::{Given, OptionError, Options};
@@ -139,8 +140,16 @@ pub struct AccessOptions {
     pub insecure: bool,
     /// Longest WebSocket message in bytes.
     pub max_message_bytes: usize,
+    /// Proxies whose word about their clients is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Open connections.
     pub max_connections: usize,
+    /// Open connections from one address.
+    pub max_connections_per_address: usize,
+    /// Longest time for the head of a request.
+    pub header_timeout: Duration,
+    /// How long a connection is kept on which no further request comes.
+    pub idle_timeout: Duration,
 }
 
 /// What is logged, and where to besides stderr.
@@ -290,9 +299,6 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
     let kv_types = KvType::ALL.map(KvType::name).join(", ");
     let kv_type = optional(options, "kv-type", &format!("one of {kv_types}"), KvType::named)?;
     let quants = Quant::ALL.map(Quant::name).join(", ");
-    let seconds = optional(options, "queue-timeout", "seconds from 1 to 86400", |text| {
-        text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
-    })?;
     Ok(EngineOptions {
         context_tokens: number(options, "ctx", 32, 1 << 24)?.map(|tokens| tokens as usize),
         kv_memory_bytes: bytes(options, "kv-memory", 1 << 20, 1 << 46)?,
@@ -306,7 +312,7 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
         })?,
         max_sequences: number(options, "max-sequences", 1, 256)?.unwrap_or(16) as usize,
         queue_limit: number(options, "queue-limit", 1, 100_000)?.unwrap_or(64) as usize,
-        queue_timeout: Duration::from_secs(seconds.unwrap_or(120)),
+        queue_timeout: seconds(options, "queue-timeout", 120)?,
         max_gap: Duration::from_millis(number(options, "max-gap-ms", 1, 60_000)?.unwrap_or(200)),
         speculation: !switch(options, "no-speculation")?,
     })
@@ -330,6 +336,8 @@ fn kv_disk(options: &Options) -> Result<Option<DiskConfig>, OptionError> {
 }
 
 fn access(options: &Options) -> Result<AccessOptions, OptionError> {
+    let max_connections = number(options, "max-connections", 1, 1_000_000)?.unwrap_or(896) as usize;
+    let per_address = number(options, "max-connections-per-address", 1, 1_000_000)?;
     let keys = |name| {
         many(options, name, "a key of at least 8 visible ASCII characters", |text| {
             is_key(text).then(|| text.to_string())
@@ -347,14 +355,24 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
         allow_origins: many(
             options,
             "allow-origin",
-            "an origin without path, as https://wiki.example.com",
+            "an origin without path, as https://wiki.example.com or app://obsidian.md",
             |text| Origin::parse(text).ok(),
         )?,
         allow_file_pages: switch(options, "allow-file-pages")?,
         insecure: switch(options, "insecure")?,
         max_message_bytes: bytes(options, "max-message", 1024, 64 << 20)?
             .map_or(1 << 20, |bytes| bytes as usize),
-        max_connections: number(options, "max-connections", 1, 1_000_000)?.unwrap_or(896) as usize,
+        trusted_proxies: many(
+            options,
+            "trusted-proxy",
+            "an IP address or network, as 10.0.0.7 or 10.0.0.0/8",
+            |text| text.parse().ok().or_else(|| Some(text.parse::<IpAddr>().ok()?.into())),
+        )?,
+        max_connections,
+        max_connections_per_address: per_address
+            .map_or_else(|| (max_connections / 4).max(32), |count| count as usize),
+        header_timeout: seconds(options, "header-timeout", 5)?,
+        idle_timeout: seconds(options, "idle-timeout", 75)?,
     };
     if access.insecure && !access.keys.is_empty() {
         let place = options.get("insecure").map(Given::place).unwrap_or_default();
@@ -363,6 +381,13 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
         )));
     }
     Ok(access)
+}
+
+fn seconds(options: &Options, name: &str, default: u64) -> Result<Duration, OptionError> {
+    let seconds = optional(options, name, "seconds from 1 to 86400", |text| {
+        text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
+    })?;
+    Ok(Duration::from_secs(seconds.unwrap_or(default)))
 }
 
 fn is_key(text: &str) -> bool {
@@ -507,6 +532,20 @@ mod tests {
     }
 
     #[test]
+    fn shares_and_times_of_connections_are_read() {
+        let access = |flags| check(&Case { flags, ..NOTHING }).expect("all right").access;
+        let default = access(&[]);
+        assert_eq!((default.max_connections, default.max_connections_per_address), (896, 224));
+        assert_eq!(default.header_timeout, Duration::from_secs(5));
+        assert_eq!(default.idle_timeout, Duration::from_secs(75));
+        assert_eq!(access(&["--max-connections", "8000"]).max_connections_per_address, 2_000);
+        assert_eq!(access(&["--max-connections", "40"]).max_connections_per_address, 32);
+        let proxies = access(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "2001:db8::7"]);
+        let nets = ["10.0.0.0/8", "2001:db8::7/128"].map(|net| net.parse().expect("a network"));
+        assert_eq!(proxies.trusted_proxies, nets);
+    }
+
+    #[test]
     fn a_wrong_value_names_the_option_and_its_source() {
         let cases: &[(Case, &[&str])] = &[
             (
@@ -530,6 +569,15 @@ mod tests {
                 Case { environment: &[("BANTER_ALLOW_ORIGIN", "https://a.example/")], ..NOTHING },
                 &["BANTER_ALLOW_ORIGIN (environment)", "\"https://a.example/\""],
             ),
+            (
+                Case { flags: &["--allow-origin", "file://"], ..NOTHING },
+                &["--allow-origin", "app://obsidian.md"],
+            ),
+            (
+                Case { flags: &["--trusted-proxy", "proxy.example"], ..NOTHING },
+                &["--trusted-proxy", "10.0.0.0/8", "\"proxy.example\""],
+            ),
+            (Case { flags: &["--idle-timeout", "0"], ..NOTHING }, &["--idle-timeout", "86400"]),
             (Case { flags: &["--log", "verbose"], ..NOTHING }, &["--log", "\"verbose\""]),
             (Case { flags: &["--log", "a=b=c"], ..NOTHING }, &["--log", "\"a=b=c\""]),
             (

@@ -1,7 +1,7 @@
 //! Listening sockets, and what to say when the port is taken.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -126,6 +126,29 @@ fn free_port(after: u16, host: Option<IpAddr>) -> Option<u16> {
         .find(|&port| port > after && matches!(try_bind(host, port), Ok(Bound::All(_))))
 }
 
+/// The addresses by which other machines reach a server that listens on all of this one's: for
+/// each family the one that connections to elsewhere come from.
+pub fn addresses_in_the_network(bound: SocketAddr) -> Vec<SocketAddr> {
+    // Of documentation: nothing is sent, the system only says which way it would take.
+    let elsewhere: [SocketAddr; 2] = [
+        (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
+        (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
+    ];
+    // What listens on all addresses of IPv6 is reached by those of IPv4 too.
+    let families = elsewhere.into_iter().filter(|elsewhere| elsewhere.is_ipv4() || bound.is_ipv6());
+    let addresses = families.filter_map(|elsewhere| {
+        let any: IpAddr = match elsewhere {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(elsewhere).ok()?;
+        let ip = socket.local_addr().ok()?.ip();
+        (!ip.is_loopback() && !ip.is_unspecified()).then(|| SocketAddr::new(ip, bound.port()))
+    });
+    addresses.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,5 +197,16 @@ mod tests {
         let message =
             bind(&Listen { host: Some(host), port: 0 }).expect_err("not ours").to_string();
         assert!(message.contains("--host 192.0.2.1"), "{message}");
+    }
+
+    #[test]
+    fn addresses_that_are_named_for_others_are_of_this_machine() {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
+        let bound = listener.local_addr().expect("its address");
+        for address in addresses_in_the_network(bound) {
+            assert!(address.is_ipv4() && address.port() == bound.port(), "{address}");
+            let stream = TcpStream::connect(address).expect("it leads here");
+            assert_eq!(stream.peer_addr().expect("connected"), address);
+        }
     }
 }

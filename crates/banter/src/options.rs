@@ -166,6 +166,26 @@ pub const SERVE: &[OptionRow] = &[
         "Open connections; over it a socket is accepted and closed with 1013 [default: 896]",
     ),
     row(
+        "max-connections-per-address",
+        Takes::One("COUNT"),
+        "Open connections from one address, or sockets of one client of a trusted proxy [default: a quarter of max-connections, at least 32]",
+    ),
+    row(
+        "header-timeout",
+        Takes::One("SECONDS"),
+        "Longest time for the head of a request, then the connection is closed [default: 5]",
+    ),
+    row(
+        "idle-timeout",
+        Takes::One("SECONDS"),
+        "How long a connection is kept on which no further request comes [default: 75]",
+    ),
+    row(
+        "trusted-proxy",
+        Takes::Many("ADDRESS"),
+        "Address or network, as 10.0.0.0/8, of proxies whose X-Forwarded-For is believed [default: this machine only]",
+    ),
+    row(
         "key",
         Takes::Many("KEY"),
         "Key that opens the server to other machines; better in BANTER_KEY or the file",
@@ -180,7 +200,11 @@ pub const SERVE: &[OptionRow] = &[
         Takes::Many("URL"),
         "Address people use through a proxy or tunnel, with its path; needs a key",
     ),
-    row("allow-origin", Takes::Many("ORIGIN"), "Web site whose pages may connect; exact"),
+    row(
+        "allow-origin",
+        Takes::Many("ORIGIN"),
+        "Web site whose pages may connect, or program made of pages, as app://obsidian.md; exact",
+    ),
     row(
         "allow-file-pages",
         Takes::Nothing,

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use banter_server::access::{Right, make_key};
+use banter_server::access::{Scope, make_key};
 use banter_server::backend::{BackendSlot, EngineBackend};
 use banter_server::{KeyHash, PublicUrl, Server, ServerConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::config::{AccessOptions, Config};
 use crate::models::Chosen;
@@ -57,7 +57,8 @@ async fn serve(
     raise_descriptor_limit(&server_config);
     let config = Arc::new(config);
     let mut server = Server::new(server_config);
-    let greeting = access.greeting(&url, &server.sessions().make_code(access.right_of_link()));
+    let code = server.sessions().make_code(access.scope_of_link());
+    let greeting = access.greeting(&access.addresses_elsewhere(&listeners, &url)?, &code);
     let model =
         model.map(|start| (Arc::new(LocalLibrary::new(config.clone(), start.clone())), start));
     if let Some((library, start)) = &model {
@@ -74,7 +75,7 @@ async fn serve(
     let mut outcome = Ok(());
     let ended = async {
         tokio::select! {
-            () = signalled() => {}
+            () = signalled() => info!("shutting down"),
             error = failure => outcome = Err(error),
         }
         tokio::spawn(force_on_second_signal());
@@ -202,17 +203,39 @@ impl Access {
         }
     }
 
+    /// The addresses for people elsewhere: the public one, else those by which the machine is
+    /// found, where it listens on all of them.
+    fn addresses_elsewhere(
+        &self,
+        listeners: &[TcpListener],
+        url: &str,
+    ) -> anyhow::Result<Vec<String>> {
+        let bound = listeners[0].local_addr().context("read the address")?;
+        let of_network = if self.public_urls.is_empty() && bound.ip().is_unspecified() {
+            listen::addresses_in_the_network(bound)
+        } else {
+            Vec::new()
+        };
+        if of_network.is_empty() {
+            return Ok(vec![url.trim_end_matches('/').to_owned()]);
+        }
+        Ok(of_network.iter().map(|address| format!("http://{address}")).collect())
+    }
+
     /// What is said below the ready line, about keys and the lack of them.
-    fn greeting(&self, url: &str, code: &str) -> Vec<String> {
+    fn greeting(&self, urls: &[String], code: &str) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(key) = &self.made_key {
             lines.push(format!("key    {key}   (made for this start; set BANTER_KEY to keep one)"));
         }
-        if !self.keys.is_empty() || !self.admin_keys.is_empty() {
-            let url = url.trim_end_matches('/');
+        let has_keys = !self.keys.is_empty() || !self.admin_keys.is_empty();
+        if let Some((url, others)) = urls.split_first().filter(|_| has_keys) {
             lines.push(format!(
                 "open   {url}/#code={code}   (signs one browser in, for 10 minutes)"
             ));
+            lines.extend(others.iter().map(|other| format!("or     {other}")));
+        } else if self.is_reachable {
+            lines.extend(urls.iter().map(|url| format!("open   {url}")));
         }
         if self.insecure {
             lines.push("insecure: whoever reaches this server may use it without a key".to_owned());
@@ -220,15 +243,12 @@ impl Access {
         lines
     }
 
-    /// A printed link gives the highest right that a key gives.
-    fn right_of_link(&self) -> Right {
-        if self.admin_keys.is_empty() { Right::Talk } else { Right::Administer }
+    /// A printed link gives the highest scope that a key gives.
+    fn scope_of_link(&self) -> Scope {
+        if self.admin_keys.is_empty() { Scope::Talk } else { Scope::Administer }
     }
 
     fn server_config(&self, config: &Config) -> ServerConfig {
-        if self.is_reachable && self.public_urls.is_empty() {
-            warn!("no --public-url: other machines are refused until their address is named");
-        }
         let options = &config.access;
         ServerConfig {
             public_urls: self.public_urls.clone(),
@@ -237,7 +257,11 @@ impl Access {
             admin_keys: hashes(&self.admin_keys),
             allow_file_pages: options.allow_file_pages,
             insecure: options.insecure,
+            trusted_proxies: options.trusted_proxies.clone(),
             max_connections: options.max_connections,
+            max_connections_per_address: options.max_connections_per_address,
+            header_timeout: options.header_timeout,
+            idle_timeout: options.idle_timeout,
             max_message_bytes: options.max_message_bytes,
             queue_timeout: config.engine.queue_timeout,
             system_prompt: config.system_prompt.clone(),
@@ -268,17 +292,52 @@ fn in_runtime(listeners: Vec<TcpListener>) -> anyhow::Result<Vec<tokio::net::Tcp
     listeners.into_iter().map(convert).collect::<std::io::Result<_>>().context("listen")
 }
 
-/// Ready when someone asks for the end: Ctrl-C or SIGTERM.
+/// Ready when someone asks for the end: Ctrl-C, SIGTERM, or SIGHUP of a terminal that is closed.
 async fn signalled() {
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
     tokio::select! {
         _ = terminate.recv() => {}
+        () = hung_up() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
+}
+
+/// Ready on SIGHUP; never for a process that is to ignore it, as `nohup` starts one.
+async fn hung_up() {
+    if ignores_hangup(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) {
+        return std::future::pending().await;
+    }
+    let mut hangup = signal(SignalKind::hangup()).expect("SIGHUP can be handled");
+    let _ = hangup.recv().await;
+}
+
+/// Whether SIGHUP is among the ignored signals of a process, as Linux lists them.
+fn ignores_hangup(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let signals = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    let hangup = 1 << (SignalKind::hangup().as_raw_value() - 1);
+    signals.is_some_and(|signals| signals & hangup != 0)
 }
 
 /// Someone who asks twice does not want to wait.
 async fn force_on_second_signal() {
     signalled().await;
     std::process::exit(130);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_ignores_hangups_is_known() {
+        let status =
+            |set: &str| format!("Name:\tbanter\nSigBlk:\t0000000000000001\nSigIgn:\t{set}\n");
+        assert!(ignores_hangup(&status("0000000000000001")));
+        assert!(ignores_hangup(&status("0000000000001001")));
+        for not in ["0000000000001000", "0000000000000002", "x", ""] {
+            assert!(!ignores_hangup(&status(not)), "{not}");
+        }
+        assert!(!ignores_hangup(""));
+    }
 }

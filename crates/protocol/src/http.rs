@@ -288,8 +288,9 @@ pub enum Status {
     Stalled,
     /// The engine is elsewhere and cannot be reached, or says that it is not well.
     Unreachable {
-        /// Why.
-        reason: String,
+        /// Why; told to requests from this machine only, as it may name addresses.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 

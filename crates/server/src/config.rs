@@ -2,7 +2,11 @@
 
 use crate::access::{KeyHash, Origin, PublicUrl};
 use banter_protocol::plain::{Role, Turn};
+use ipnet::IpNet;
 use std::time::Duration;
+
+/// The command that starts a real model, wherever the program lies.
+pub(crate) const REAL_MODEL_COMMAND: &str = "banter serve --model qwen2.5:7b";
 
 /// How a server behaves. [`ServerConfig::default`] is safe on any machine.
 #[derive(Clone, Debug)]
@@ -23,15 +27,27 @@ pub struct ServerConfig {
     /// No key is asked for, whoever comes. The host must still be a known one.
     pub insecure: bool,
 
-    /// Connections at the same time. Beyond it a WebSocket is accepted and closed with 1013, other
-    /// requests are answered with 503; beyond that by [`ServerConfig::max_refusals`] connections
-    /// are dropped unanswered.
+    /// Proxies whose `X-Forwarded-For` is believed, and which are not held to the share of one
+    /// address; this machine always is one.
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// Connections at the same time. At the limit a newcomer takes the place of the connection that
+    /// has waited longest for a request. If none waits, a WebSocket is accepted and closed with
+    /// 1013, other requests but probes are answered with 503; beyond that by
+    /// [`ServerConfig::max_refusals`] connections are dropped unanswered.
     pub max_connections: usize,
+    /// Connections from one address (IPv6: one network of 64 bits), or for one client of a trusted
+    /// proxy those that have become WebSockets. At the limit as above, among its own. A trusted
+    /// proxy may hold seven eighths of all.
+    pub max_connections_per_address: usize,
     /// Connections that are told at the same time that the server is full.
     pub max_refusals: usize,
-    /// A request's head must be complete within this time, counted from the connection or the
-    /// previous response; otherwise the connection is closed.
+    /// A request's head must be complete within this time, counted from the connection or, on a
+    /// kept one, from its first byte; otherwise the connection is closed.
     pub header_timeout: Duration,
+    /// A kept connection on which no further request comes is closed after this time. Clients and
+    /// proxies that keep connections for less, 60 seconds usually, never meet a closed one.
+    pub idle_timeout: Duration,
     /// A request's body must be complete within this time; otherwise 408.
     pub body_timeout: Duration,
     /// Header lines of a request; more are refused with 431.
@@ -41,6 +57,12 @@ pub struct ServerConfig {
     /// Bytes of one message or body. A longer message closes the socket with 1009, a longer
     /// body is refused with 413.
     pub max_message_bytes: usize,
+    /// Bytes of the body of an order, such as a sign-in or the name of a model; a longer one is
+    /// refused with 413.
+    pub max_order_bytes: usize,
+    /// Bytes of all bodies together that are being received over HTTP; a body that finds no room
+    /// is refused with 503.
+    pub max_total_body_bytes: usize,
     /// Bytes of all messages together that are being received, and of all that wait their turn.
     /// A message that finds no room is refused as `busy`, a socket whose unfinished one finds
     /// none is closed with 1013.
@@ -71,14 +93,24 @@ pub struct ServerConfig {
     /// Bodies being read and tokenised at the same time over HTTP; more wait, and are refused with
     /// 503 after [`ServerConfig::body_timeout`].
     pub max_tokenizing: usize,
-    /// Wrong keys per minute from one address; after that its keys are refused with 429.
+    /// Looks at the list of models at the same time; more wait, and are refused with 503 after
+    /// [`ServerConfig::body_timeout`].
+    pub max_model_looks: usize,
+    /// Wrong keys per minute from one address; after that its keys are refused with 429 until
+    /// tries have come back, one by one. A network of 48 bits of IPv6 has eight times as many, all
+    /// clients of one trusted proxy together have fifty times.
     pub max_wrong_keys_per_minute: u32,
+    /// Sessions of browsers at the same time; at the limit the oldest of the key with most ends.
+    pub max_sessions: usize,
+    /// Sessions of one key; at the limit its oldest ends.
+    pub max_sessions_per_key: usize,
     /// Time that sockets have to say goodbye at the end; then they are cut.
     pub shutdown_grace: Duration,
 
     /// The system message of conversations that bring none of their own.
     pub system_prompt: Option<String>,
-    /// The command that starts a real model, shown by the page next to the demo model.
+    /// The command that starts a real model, shown by the page next to the demo model on this
+    /// machine; elsewhere it is shown without the program's folder.
     pub real_model_command: String,
 }
 
@@ -91,14 +123,19 @@ impl Default for ServerConfig {
             admin_keys: Vec::new(),
             allow_file_pages: false,
             insecure: false,
+            trusted_proxies: Vec::new(),
             // Below the 1,024 descriptors that a process may usually have.
             max_connections: 896,
+            max_connections_per_address: 224,
             max_refusals: 32,
             header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(15),
             max_headers: 64,
             max_head_bytes: 16 * 1024,
             max_message_bytes: 1024 * 1024,
+            max_order_bytes: 4 * 1024,
+            max_total_body_bytes: 64 * 1024 * 1024,
             max_total_message_bytes: 64 * 1024 * 1024,
             message_timeout: Duration::from_secs(60),
             max_control_frames_per_second: 50,
@@ -112,10 +149,13 @@ impl Default for ServerConfig {
             step_timeout: Duration::from_secs(60),
             max_file_page_answers: 2,
             max_tokenizing: 16,
+            max_model_looks: 4,
             max_wrong_keys_per_minute: 20,
+            max_sessions: 4_096,
+            max_sessions_per_key: 64,
             shutdown_grace: Duration::from_secs(5),
             system_prompt: None,
-            real_model_command: "banter serve --model qwen2.5:7b".into(),
+            real_model_command: REAL_MODEL_COMMAND.into(),
         }
     }
 }

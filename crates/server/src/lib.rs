@@ -4,7 +4,7 @@
 //! - [`config`]: every limit, and what happens at it.
 //! - [`server`]: [`Server`] and [`run`], the whole public server.
 //! - `shared`: what all connections have in common.
-//! - `accept`: connections, at most so many, each with a header timer.
+//! - `accept`: connections, each with its time for a request; how many one address may hold.
 //! - `access`: who may come in, decided from Host, peer, forwarding headers, Origin and key.
 //! - `http`: the routes, the page, errors as responses, the headers of every response.
 //! - `socket`: a WebSocket with small buffers, liveness and limits on what a client may send.
@@ -20,7 +20,7 @@ pub mod access;
 pub mod backend;
 pub mod config;
 mod http;
-mod log_gate;
+mod log_throttle;
 pub mod models;
 mod plain;
 pub mod server;

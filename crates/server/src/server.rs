@@ -1,7 +1,7 @@
 //! The whole public server: [`run`] serves listeners until it is told to end.
 
 use crate::accept;
-use crate::access::{Access, Sessions};
+use crate::access::{Access, SessionLimits, Sessions};
 use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::http::Routes;
@@ -10,7 +10,8 @@ use crate::shared::Shared;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tracing::{info, warn};
+use tokio::task::{JoinError, JoinSet};
+use tracing::warn;
 
 /// A server before it runs.
 pub struct Server {
@@ -23,7 +24,10 @@ pub struct Server {
 impl Server {
     /// Makes a server whose backend is still to come.
     pub fn new(config: ServerConfig) -> Server {
-        Server { config, slot: BackendSlot::default(), models: None, sessions: Arc::default() }
+        let limits =
+            SessionLimits { total: config.max_sessions, per_key: config.max_sessions_per_key };
+        let sessions = Arc::new(Sessions::new(limits));
+        Server { config, slot: BackendSlot::default(), models: None, sessions }
     }
 
     /// Lets administrators pull models and switch between them; `current` is the name of the one
@@ -61,7 +65,7 @@ fn warn_of_open_doors(config: &ServerConfig) {
 
 /// Serves until `shutdown` is ready, then says goodbye to every socket and returns.
 ///
-/// Errors: a listener has no address of its own.
+/// Errors: a listener has no address of its own, or nobody accepts its connections any more.
 pub async fn run(
     listeners: Vec<TcpListener>,
     server: Server,
@@ -75,13 +79,18 @@ pub async fn run(
     let shared = Arc::new(Shared::new(server.config, server.slot, server.models, access));
     warn_of_open_doors(&shared.config);
     let routes = Routes::new(shared.clone());
+    let mut accepting = JoinSet::new();
     for listener in listeners {
-        let accepting = accept::serve(listener, shared.clone(), routes.clone());
-        shared.tasks.tracker.spawn(accepting);
+        accepting.spawn(accept::serve(listener, shared.clone(), routes.clone()));
     }
-    shutdown.await;
-    info!("shutting down");
+    let outcome = tokio::select! {
+        () = shutdown => Ok(()),
+        // A server that nobody can reach must not look like one that is well.
+        Some(ended) = accepting.join_next() => Err(deaf(ended)),
+    };
     shared.tasks.going_away.cancel();
+    // Whatever one of these has to say, the server ends already.
+    while accepting.join_next().await.is_some() {}
     shared.tasks.tracker.close();
     if tokio::time::timeout(shared.config.shutdown_grace, shared.tasks.tracker.wait())
         .await
@@ -90,5 +99,10 @@ pub async fn run(
         shared.tasks.cut.cancel();
         shared.tasks.tracker.wait().await;
     }
-    Ok(())
+    outcome
+}
+
+fn deaf(ended: Result<(), JoinError>) -> io::Error {
+    let how = ended.err().map_or("it returned".into(), |error| error.to_string());
+    io::Error::other(format!("nobody accepts connections any more: {how}"))
 }

@@ -1,9 +1,10 @@
 //! What all connections of a running server share: limits, places and the way to the backend.
 
-use crate::access::Access;
+use crate::accept::{ConnectionLimits, ConnectionPermits};
+use crate::access::{Access, TrustedProxies};
 use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
-use crate::log_gate::LogGate;
+use crate::log_throttle::{LogOnce, LogThrottle};
 use crate::models::Models;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,8 +21,11 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) gates: Gates,
     /// Connections that may still be opened, and those that may be told that there are none.
-    pub(crate) connections: Arc<Semaphore>,
-    pub(crate) refusals: Arc<Semaphore>,
+    pub(crate) connections: Arc<ConnectionPermits>,
+    /// Memory for the bodies of requests, in bytes.
+    pub(crate) body_budget: Arc<Semaphore>,
+    /// Looks at the models, which wait for the disk.
+    pub(crate) model_looks: Arc<Semaphore>,
     /// Memory for messages that are being received, and for those that wait, in bytes.
     pub(crate) receiving_room: Arc<Semaphore>,
     pub(crate) waiting_room: Arc<Semaphore>,
@@ -32,13 +36,14 @@ pub(crate) struct Shared {
     generations: AtomicU64,
 }
 
-/// One gate per kind of line that strangers can cause.
+/// One throttle for each kind of log line that a client can trigger.
 pub(crate) struct Gates {
-    pub(crate) refused: LogGate,
-    pub(crate) refused_answer: LogGate,
-    pub(crate) file_page: LogGate,
-    pub(crate) full: LogGate,
-    pub(crate) accept: LogGate,
+    pub(crate) refused: LogThrottle,
+    pub(crate) refused_answer: LogThrottle,
+    pub(crate) file_page: LogThrottle,
+    pub(crate) full: LogThrottle,
+    pub(crate) accept: LogThrottle,
+    pub(crate) unnamed_proxy: LogOnce,
 }
 
 /// The connections and sockets of a server, which end with it.
@@ -63,14 +68,21 @@ impl Shared {
             models,
             access,
             gates: Gates {
-                refused: LogGate::new(),
-                refused_answer: LogGate::new(),
-                file_page: LogGate::new(),
-                full: LogGate::new(),
-                accept: LogGate::new(),
+                refused: LogThrottle::new(),
+                refused_answer: LogThrottle::new(),
+                file_page: LogThrottle::new(),
+                full: LogThrottle::new(),
+                accept: LogThrottle::new(),
+                unnamed_proxy: LogOnce::default(),
             },
-            connections: semaphore(config.max_connections),
-            refusals: semaphore(config.max_refusals),
+            connections: ConnectionPermits::new(ConnectionLimits {
+                total: config.max_connections,
+                per_address: config.max_connections_per_address,
+                refusals: config.max_refusals,
+                proxies: TrustedProxies::new(&config.trusted_proxies),
+            }),
+            body_budget: semaphore(config.max_total_body_bytes),
+            model_looks: semaphore(config.max_model_looks),
             receiving_room: semaphore(config.max_total_message_bytes),
             waiting_room: semaphore(config.max_total_message_bytes),
             file_page_places: semaphore(config.max_file_page_answers),

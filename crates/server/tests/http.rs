@@ -6,15 +6,15 @@ use banter_protocol::Fault;
 use banter_protocol::http::TokenizedConversation;
 use banter_protocol::plain::{Ask, Turn};
 use banter_server::access::Owner;
-use banter_server::access::Right;
+use banter_server::access::Scope;
 use banter_server::backend::{Backend, BackendInfo, Generation, Health, ScriptedBackend};
 use banter_server::{KeyHash, Origin, PublicUrl, ServerConfig};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::time::Duration;
 use support::raw::{Raw, Response, get, post, send};
 use support::{Log, TestServer, refused_status};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 fn public(url: &str) -> ServerConfig {
     ServerConfig {
@@ -146,6 +146,20 @@ async fn bodies_have_limits() {
     let server = TestServer::start(config).await;
     let long = format!(r#"{{"text": "{}"}}"#, "a".repeat(100));
     assert_eq!(post(server.address, "/tokenize", "", &long).await.status, 413);
+    let chunked = "Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n";
+    let chunk = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
+    let status = async |body: &str| {
+        let mut raw = Raw::connect(server.address).await;
+        let host = server.host();
+        let request = format!("POST /tokenize HTTP/1.1\r\nHost: {host}\r\n{chunked}\r\n{body}");
+        raw.send(request.as_bytes()).await;
+        raw.head().await.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok())
+    };
+    assert_eq!(status(&chunk).await, Some(413));
+    for broken in ["zz\r\n{}\r\n0\r\n\r\n", "2\r\n{}xx0\r\n\r\n", "-2\r\n{}"] {
+        assert_eq!(status(broken).await, Some(400), "{broken}");
+    }
+    assert_eq!(status("d\r\n{\"text\": \"\"}\n\r\n0\r\n\r\n").await, Some(200));
     let mut slow = Raw::connect(server.address).await;
     let host = server.host();
     let head = format!(
@@ -157,11 +171,46 @@ async fn bodies_have_limits() {
     server.end().await;
 }
 
+#[tokio::test]
+async fn a_body_that_is_announced_too_long_or_compressed_is_refused_before_it_comes() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let cases = [
+        ("/tokenize", "Content-Length: 1048577\r\n", "413"),
+        ("/api/session", "Content-Length: 4097\r\n", "413"),
+        ("/api/models/stop", "Content-Length: 4097\r\n", "413"),
+        ("/tokenize", "Content-Encoding: gzip\r\nContent-Length: 20\r\n", "415"),
+        ("/tokenize", "Content-Encoding: identity, br\r\nContent-Length: 20\r\n", "415"),
+        ("/api/session", "Content-Encoding: x-unknown\r\nContent-Length: 20\r\n", "415"),
+    ];
+    for (path, lines, status) in cases {
+        let mut raw = Raw::connect(server.address).await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{lines}\r\n",
+            server.host()
+        );
+        raw.send(head.as_bytes()).await;
+        let answer = raw.head().await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{path} {lines}{answer}");
+    }
+    let plain = "Content-Encoding: identity\r\n";
+    assert_eq!(post(server.address, "/tokenize", plain, r#"{"text": "hi"}"#).await.status, 200);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_long_body_anyway_reads_why_it_is_refused() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let long = format!(r#"{{"key": "{}"}}"#, "a".repeat(2 * 1024 * 1024));
+    let refused = post(server.address, "/api/session", "", &long).await;
+    assert_eq!((refused.status, &body(&refused)["error"]["code"]), (413, &json!("too_large")));
+    server.end().await;
+}
+
 /// A page of another origin can send such a POST without asking first.
 #[tokio::test]
 async fn a_simple_post_has_no_effect() {
     let server = TestServer::start(ServerConfig::default()).await;
-    let code = json!({ "code": server.sessions.make_code(Right::Administer) }).to_string();
+    let code = json!({ "code": server.sessions.make_code(Scope::Administer) }).to_string();
     for path in ["/tokenize", "/api/session"] {
         let plain = "Content-Type: text/plain\r\n";
         assert_eq!(send(server.address, "POST", path, plain, &code).await.status, 415, "{path}");
@@ -181,14 +230,17 @@ async fn a_code_or_key_is_exchanged_for_a_cookie_that_opens_every_route() {
     let address = server.address;
     assert_eq!(get(address, "/api/info", host).await.status, 401);
     assert_eq!(get(address, "/metrics", host).await.status, 401);
-    let code = json!({ "code": server.sessions.make_code(Right::Administer) }).to_string();
+    let code = json!({ "code": server.sessions.make_code(Scope::Administer) }).to_string();
     for secret in [code.as_str(), r#"{"key": "the-key"}"#] {
         let opened = post(address, "/talk/api/session", host, secret).await;
         assert_eq!(opened.status, 204);
         let cookie = opened.header("set-cookie").expect("a cookie");
-        for attribute in ["httponly", "samesite=strict", "secure"] {
+        assert!(cookie.starts_with("__secure-banter_session="), "{cookie}");
+        for attribute in ["httponly", "samesite=strict", "secure", "path=/talk", "max-age=2592000"]
+        {
             assert!(cookie.contains(attribute), "{cookie}");
         }
+        let cookie = opened.header_as_sent("set-cookie").expect("a cookie");
         let pair = cookie.split(';').next().expect("a pair");
         let lines = format!("{host}Cookie: {pair}\r\n");
         assert_eq!(get(address, "/talk/api/info", &lines).await.status, 200);
@@ -360,20 +412,127 @@ async fn only_named_origins_may_read_answers() {
 }
 
 #[tokio::test]
-async fn another_name_for_this_machine_is_refused_on_every_route() {
-    async fn refused(address: SocketAddr, host: &str, path: &str) -> u16 {
-        get(address, path, &format!("Host: {host}\r\n")).await.status
-    }
+async fn names_that_lead_elsewhere_are_refused_and_those_of_this_machine_are_not() {
     let server = TestServer::start(ServerConfig::default()).await;
-    let port = server.address.port();
-    for path in ["/", "/chat.html", "/ws", "/health", "/ready", "/api/info", "/nothing"] {
-        for host in ["attacker.example", &format!("0.0.0.0:{port}"), &format!("[::]:{port}")] {
-            assert_eq!(refused(server.address, host, path).await, 421, "{host} {path}");
+    let (address, port) = (server.address, server.address.port());
+    let status = async |host: &str, path: &str| {
+        get(address, path, &format!("Host: {host}\r\n")).await.status
+    };
+    for path in ["/", "/chat.html", "/ws", "/api/info", "/nothing"] {
+        for host in ["attacker.example", &format!("192.0.2.1:{port}"), "localhost.evil"] {
+            assert_eq!(status(host, path).await, 421, "{host} {path}");
         }
         let two = format!("Host: localhost:{port}\r\nHost: attacker.example\r\n");
-        assert_eq!(get(server.address, path, &two).await.status, 400, "{path}");
+        assert_eq!(get(address, path, &two).await.status, 400, "{path}");
+    }
+    // A tunnel or a container publishes another port.
+    for host in ["localhost:9000", "localhost", "127.0.0.1:8080", "[::1]:1", "0.0.0.0:7860"] {
+        assert_eq!(status(host, "/").await, 200, "{host}");
+        assert_eq!(status(host, "/api/info").await, 200, "{host}");
+    }
+    for host in ["attacker.example", "10.1.2.3:7860", ""] {
+        assert_eq!(status(host, "/health").await, 200, "{host}");
+        assert_eq!(status(host, "/ready").await, 200, "{host}");
     }
     server.end().await;
+}
+
+#[tokio::test]
+async fn a_probe_without_a_host_is_answered() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    for (path, status) in [("/health", "200"), ("/ready", "200"), ("/", "400")] {
+        let mut raw = Raw::connect(server.address).await;
+        raw.send(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await;
+        let head = raw.head().await;
+        assert_eq!(head.split(' ').nth(1), Some(status), "{path}: {head}");
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn whoever_signs_out_is_out_on_every_route_and_open_socket() {
+    let server = TestServer::start(public("https://chat.example")).await;
+    let address = server.address;
+    let host = "Host: chat.example\r\n";
+    let sign_in = async || {
+        let opened = post(address, "/api/session", host, r#"{"key": "the-key"}"#).await;
+        let cookie = opened.header_as_sent("set-cookie").expect("a cookie");
+        cookie.split(';').next().expect("a pair").to_owned()
+    };
+    let (mine, other) = (sign_in().await, sign_in().await);
+    let socket = async |pair: &str| {
+        let headers = [("host", "chat.example"), ("cookie", pair)];
+        server.client_with(&headers).await.expect("a socket")
+    };
+    let (mut my_socket, mut other_socket) = (socket(&mine).await, socket(&other).await);
+    my_socket.expect_works().await;
+    let lines = |pair: &str| format!("{host}Cookie: {pair}\r\n");
+    let foreign = format!("{}Origin: https://evil.example\r\n", lines(&mine));
+    assert_eq!(send(address, "DELETE", "/api/session", &foreign, "").await.status, 403);
+    my_socket.expect_works().await;
+    let out = send(address, "DELETE", "/api/session", &lines(&mine), "").await;
+    assert_eq!(out.status, 204);
+    let forgetting = out.header("set-cookie").expect("a cookie");
+    assert!(forgetting.contains("max-age=0") && forgetting.contains("path=/;"), "{forgetting}");
+    assert_eq!(my_socket.close_code().await, Some(CloseCode::Away));
+    assert_eq!(get(address, "/api/info", &lines(&mine)).await.status, 401);
+    assert_eq!(get(address, "/api/info", &lines(&other)).await.status, 200);
+    other_socket.expect_works().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn files_come_compressed_to_those_who_take_them_so() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let address = server.address;
+    let plain = get(address, "/chat.html", "").await;
+    assert_eq!(plain.header("content-encoding"), None);
+    let mut tags = vec![plain.header("etag").expect("a tag").to_owned()];
+    for (accepted, coding) in [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip")] {
+        let lines = format!("Accept-Encoding: {accepted}\r\n");
+        let (response, bytes) = support::raw::get_bytes(address, "/chat.html", &lines).await;
+        assert_eq!((response.status, response.header("content-encoding")), (200, Some(coding)));
+        assert_eq!(response.header("content-length"), Some(bytes.len().to_string().as_str()));
+        assert!(bytes.len() < plain.body.len(), "{coding}");
+        let mut text = String::new();
+        use std::io::Read;
+        match coding {
+            "br" => brotli::Decompressor::new(&bytes[..], 4_096).read_to_string(&mut text),
+            _ => flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text),
+        }
+        .expect("a whole file");
+        assert_eq!(text, plain.body, "{coding}");
+        for header in ["content-type", "content-security-policy", "cache-control"] {
+            assert_eq!(response.header(header), plain.header(header), "{coding}");
+        }
+        let tag = response.header("etag").expect("a tag").to_owned();
+        assert!(!tags.contains(&tag), "other bytes have another tag");
+        let again = get(address, "/chat.html", &format!("{lines}If-None-Match: {tag}\r\n")).await;
+        assert_eq!((again.status, again.header("etag")), (304, Some(tag.as_str())));
+        assert_eq!((again.header("content-encoding"), again.body.as_str()), (None, ""));
+        let other = get(address, "/chat.html", &format!("If-None-Match: {tag}\r\n")).await;
+        assert_eq!(other.status, 200, "the file itself is not what the client has");
+        tags.push(tag);
+    }
+    for lines in ["", "Accept-Encoding: br\r\n"] {
+        let response = get(address, "/chat.html", lines).await;
+        assert!(response.head.contains("vary: accept-encoding"), "{}", response.head);
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_named_is_told_of_once() {
+    let log = Log::collect();
+    let server = TestServer::start(ServerConfig::default()).await;
+    get(server.address, "/", "").await;
+    assert!(!log.text().contains("--public-url"), "{}", log.text());
+    for _ in 0..3 {
+        get(server.address, "/", "X-Forwarded-For: 203.0.113.5\r\n").await;
+    }
+    server.end().await;
+    let told = log.text().matches("come through a proxy").count();
+    assert_eq!(told, 1, "{}", log.text());
 }
 
 #[tokio::test]

@@ -2,10 +2,11 @@
 
 mod support;
 
-use banter_server::ServerConfig;
+use banter_server::{KeyHash, PublicUrl, ServerConfig};
+use futures_util::StreamExt;
 use std::time::Duration;
-use support::raw::{FINAL, PING, Raw, TEXT, frame, get, header, text};
-use support::{Log, PATIENCE, TestServer, patiently};
+use support::raw::{FINAL, PING, Raw, TEXT, frame, get, header, post, text};
+use support::{Log, PATIENCE, TestServer, patiently, resident_bytes};
 use tokio::io::AsyncReadExt;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -16,8 +17,11 @@ async fn over_the_connection_limit_a_socket_is_told_to_come_back_and_a_request_5
     let mut first = server.client().await;
     let second = server.client().await;
     assert_eq!(server.client().await.close_code().await, Some(CloseCode::Again));
-    let refused = get(server.address, "/health", "").await;
+    let refused = get(server.address, "/", "").await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("2")));
+    for path in ["/health", "/ready"] {
+        assert_eq!(get(server.address, path, "").await.status, 200, "{path}: it lives");
+    }
     first.expect_works().await;
     drop(second);
     // The place is free when the server has noticed; until then newcomers are told 1013.
@@ -25,7 +29,7 @@ async fn over_the_connection_limit_a_socket_is_told_to_come_back_and_a_request_5
         loop {
             let mut newcomer = server.client().await;
             let message = serde_json::json!({ "message": "echo in" }).to_string();
-            use futures_util::{SinkExt, StreamExt};
+            use futures_util::SinkExt;
             use tokio_tungstenite::tungstenite::Message;
             let sent = newcomer.stream.send(Message::text(message)).await;
             if sent.is_ok() && matches!(newcomer.stream.next().await, Some(Ok(Message::Text(_)))) {
@@ -204,17 +208,127 @@ async fn refusals_do_not_fill_the_log() {
     assert!(!text.contains('\u{1b}') && !text.contains('\u{7f}'), "{text}");
 }
 
-#[tokio::test]
-async fn an_idle_kept_connection_is_closed() {
-    let header_timeout = Duration::from_millis(100);
-    let server =
-        TestServer::start(ServerConfig { header_timeout, ..ServerConfig::default() }).await;
+/// A kept connection on which one request was answered.
+async fn kept_connection(server: &TestServer) -> Raw {
     let mut raw = Raw::connect(server.address).await;
+    ask_health(&mut raw, server).await;
+    raw
+}
+
+async fn ask_health(raw: &mut Raw, server: &TestServer) {
     let request = format!("GET /health HTTP/1.1\r\nHost: {}\r\n\r\n", server.host());
     raw.send(request.as_bytes()).await;
     assert!(raw.head().await.starts_with("HTTP/1.1 200 "));
+    let mut body = [0; r#"{"status":"alive"}"#.len()];
+    patiently(raw.stream.read_exact(&mut body)).await.expect("the body");
+}
+
+#[tokio::test]
+async fn an_idle_kept_connection_is_closed_in_its_own_time() {
+    let idle_timeout = Duration::from_millis(100);
+    let header_timeout = 10 * PATIENCE;
+    let config = ServerConfig { idle_timeout, header_timeout, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut kept = kept_connection(&server).await;
     let mut rest = Vec::new();
-    patiently(raw.stream.read_to_end(&mut rest)).await.expect("an orderly end");
+    patiently(kept.stream.read_to_end(&mut rest)).await.expect("an orderly end");
+    assert!(rest.is_empty());
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_outlives_the_time_of_a_head_and_a_slow_head_on_it_does_not() {
+    let header_timeout = Duration::from_millis(100);
+    let config = ServerConfig { header_timeout, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut kept = kept_connection(&server).await;
+    // A silent newcomer lives exactly that long.
+    let mut silent = Raw::connect(server.address).await;
+    assert_eq!(silent.rest().await, "");
+    ask_health(&mut kept, &server).await;
+    kept.send(b"GET /health HT").await;
+    assert_eq!(kept.rest().await, "", "cut off in the middle of its head");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_for_newcomers() {
+    let config = ServerConfig { max_connections: 3, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut socket = server.client().await;
+    let mut kept = kept_connection(&server).await;
+    let mut silent = Raw::connect(server.address).await;
+    // More than there is room for: each is answered, and the longest waiting one goes.
+    for _ in 0..10 {
+        assert_eq!(get(server.address, "/", "").await.status, 200);
+        let mut newcomer = server.client().await;
+        newcomer.expect_works().await;
+        patiently(newcomer.stream.close(None)).await.expect("it is open");
+        while patiently(newcomer.stream.next()).await.is_some() {}
+    }
+    assert_eq!((kept.rest().await, silent.rest().await), (String::new(), String::new()));
+    socket.expect_works().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn one_client_of_a_proxy_has_its_share_of_sockets_and_leaves_the_others_theirs() {
+    let config = ServerConfig {
+        max_connections_per_address: 2,
+        keys: vec![KeyHash::of("the-key")],
+        public_urls: vec![PublicUrl::parse("https://chat.example").expect("url")],
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start(config).await;
+    let of = async |client: &str| {
+        let headers =
+            [("host", "chat.example"), ("x-api-key", "the-key"), ("x-forwarded-for", client)];
+        server.client_with(&headers).await.expect("a handshake")
+    };
+    let mut held = vec![of("203.0.113.5").await, of("203.0.113.5").await];
+    assert_eq!(of("203.0.113.5").await.close_code().await, Some(CloseCode::Again));
+    held.push(of("203.0.113.6").await);
+    held.push(server.client().await);
+    for socket in &mut held {
+        socket.expect_works().await;
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn unfinished_bodies_of_strangers_hold_next_to_nothing() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut held = Vec::new();
+    let before = resident_bytes();
+    const STRANGERS: usize = 200;
+    for _ in 0..STRANGERS {
+        let mut raw = Raw::connect(server.address).await;
+        let head = format!(
+            "POST /api/session HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Transfer-Encoding: chunked\r\n\r\n1000\r\n",
+            server.host()
+        );
+        raw.send(head.as_bytes()).await;
+        raw.send(&[b'a'; 4_095]).await;
+        held.push(raw);
+    }
+    server.client().await.expect_works().await;
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < STRANGERS * 64 * 1024, "{grown} bytes for {STRANGERS} bodies");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn bodies_share_their_memory() {
+    let config = ServerConfig { max_total_body_bytes: 50, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let long = format!(r#"{{"text": "{}"}}"#, "a".repeat(50));
+    let refused = post(server.address, "/tokenize", "", &long).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("2")));
+    for _ in 0..10 {
+        let short = post(server.address, "/tokenize", "", r#"{"text": "hi"}"#).await;
+        assert_eq!(short.status, 200, "what was held is given back");
+    }
     server.end().await;
 }
 

@@ -210,7 +210,7 @@ async fn a_pull_is_reported_and_can_be_stopped() {
 async fn no_request_leads_to_a_path_or_an_address() {
     let (shelf, _hand) = shelf();
     let server = start(&shelf).await;
-    let long = "x".repeat(64 * 1024);
+    let long = "x".repeat(3_000);
     let names = [
         "",
         "..",
@@ -245,6 +245,9 @@ async fn no_request_leads_to_a_path_or_an_address() {
         assert!(message.contains("first, second") && message.len() < 1_000, "{message:.100}");
     }
     assert_eq!(order(&server, "switch", &json!({"name": "qwen2.5:7b"})).await.0, 404);
+    let too_long = json!({"name": "x".repeat(64 * 1024)});
+    assert_eq!(order(&server, "pull", &too_long).await.0, 413);
+    assert_eq!(order(&server, "switch", &too_long).await.0, 413);
     for body in [json!({}), json!({"name": 1}), json!({"name": "first", "path": "/etc"}), json!([])]
     {
         assert_eq!(order(&server, "pull", &body).await.0, 400, "{body}");

@@ -1,6 +1,6 @@
 //! `banter serve`.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
@@ -133,7 +133,7 @@ fn the_ready_line_has_its_form() {
 
 #[test]
 fn a_signal_ends_the_server_in_the_middle_of_an_answer() {
-    for signal in [libc::SIGTERM, libc::SIGINT] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
         let mut server = Server::start(&[]);
         let mut socket = server.connect();
         send(&mut socket, r#"{"message": "Tell me a long story", "temperature": 0}"#);
@@ -141,6 +141,69 @@ fn a_signal_ends_the_server_in_the_middle_of_an_answer() {
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(0), "signal {signal}");
     }
+}
+
+#[test]
+fn a_closed_terminal_ends_the_server_with_a_goodbye() {
+    let mut server = Server::start(&[]);
+    let mut socket = server.connect();
+    send(&mut socket, r#"{"message": "hello", "max_tokens": 2}"#);
+    read_answer(&mut socket);
+    server.signal(libc::SIGHUP);
+    let goodbye = loop {
+        match socket.read().expect("a frame") {
+            Message::Close(frame) => break frame.expect("a code").code,
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("unexpected frame {other:?}"),
+        }
+    };
+    assert_eq!(u16::from(goodbye), 1001);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_server_that_is_to_ignore_hangups_goes_on() {
+    let binary = env!("CARGO_BIN_EXE_banter");
+    let mut command = without_settings(Command::new("sh"));
+    let start = "trap '' HUP && exec \"$0\" serve --port 0 --kv-memory 64MiB";
+    command.args(["-c", start, binary]);
+    let mut server = Server::spawn(command);
+    server.signal(libc::SIGHUP);
+    assert_eq!(server.ask("GET", "/health", "").0, 200);
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn what_fails_a_start_is_not_told_as_an_end() {
+    let arguments = ["serve", "--port", "0", "--ctx", "1000000"];
+    let (status, message) = run_to_end(&mut banter(&arguments));
+    assert_eq!(status, 2);
+    assert!(!message.contains("shutting down"), "{message}");
+}
+
+#[test]
+fn a_server_on_all_addresses_is_reached_by_each_of_them_with_the_key() {
+    let key = "long-enough-key";
+    let server = Server::start(&["--host", "0.0.0.0", "--key", key]);
+    let status = |lines: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("it listens");
+        stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
+        let request = format!("GET /api/info HTTP/1.1\r\n{lines}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("it answers");
+        response.split(' ').nth(1).map(str::to_owned)
+    };
+    // What was connected to is 127.0.0.1: another address is another machine's, or a trick.
+    let port = server.port;
+    let with_key = format!("x-api-key: {key}\r\n");
+    assert_eq!(status(&format!("Host: 127.0.0.1:{port}\r\n")).as_deref(), Some("200"));
+    for other in ["192.0.2.7", "evil.example"] {
+        let lines = format!("Host: {other}:{port}\r\n{with_key}");
+        assert_eq!(status(&lines).as_deref(), Some("421"), "{other}");
+    }
+    assert!(server.ready_line.contains(&format!(" http://localhost:{port} ")));
 }
 
 #[test]

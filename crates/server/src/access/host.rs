@@ -1,6 +1,7 @@
 //! The names by which the server answers.
 
 use super::Origin;
+use std::net::IpAddr;
 
 /// An address by which the server is reached from elsewhere, such as
 /// `https://chat.example.org/banter/`.
@@ -41,6 +42,9 @@ impl PublicUrl {
         let path_start =
             url[after_scheme..].find('/').map_or(url.len(), |position| after_scheme + position);
         let origin = Origin::parse(&url[..path_start])?;
+        if !origin.is_web() {
+            return Err(UrlError::Scheme { found: url.to_owned() });
+        }
         let base_path = url[path_start..].trim_end_matches('/');
         let is_plain = |part: &str| {
             let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
@@ -111,34 +115,71 @@ impl Authority {
     }
 }
 
-/// A host that is one of ours.
+impl Authority {
+    /// Whether a browser that opens this name on a machine reaches that machine itself. Any port:
+    /// tunnels and containers publish a server under another one.
+    fn is_this_machine(&self) -> bool {
+        let name = self.host.strip_suffix('.').unwrap_or(&self.host);
+        let is_loopback = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+        name == "localhost" || self.ip().is_some_and(is_loopback)
+    }
+
+    /// The address, if the host is one in its usual form. What only looks like one is a name.
+    fn ip(&self) -> Option<IpAddr> {
+        let bare = self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let ip = match bare {
+            Some(bare) => IpAddr::V6(bare.parse().ok()?),
+            None => IpAddr::V4(self.host.parse().ok()?),
+        };
+        Some(ip.to_canonical())
+    }
+}
+
+/// Who we are to those who named a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamedHost {
-    /// This machine by its own names, with our port.
+    /// This machine, by a name that leads nowhere else.
     Local,
-    /// Named by `--public-url`.
-    Public { https: bool },
+    /// The address of this machine that the connection was made to. It needs no trust: a website
+    /// whose name leads here is asked for by that name, never by the address.
+    OwnAddress,
+    /// Named by `--public-url`: its place in the list.
+    Public(usize),
+    /// Nobody we know; only what everybody may know is answered.
+    Unknown,
 }
 
 impl NamedHost {
+    /// Finds out what a host is that was asked for on a connection to `local`.
     pub(super) fn find(
         host: &Authority,
+        local: IpAddr,
         ports: &[u16],
         public_urls: &[PublicUrl],
-    ) -> Option<NamedHost> {
-        let is_this_machine = matches!(host.host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
-        if is_this_machine && ports.contains(&host.port.unwrap_or(80)) {
-            return Some(NamedHost::Local);
+    ) -> NamedHost {
+        let is_usual = matches!(host.host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
+        if is_usual && ports.contains(&host.port.unwrap_or(80)) {
+            return NamedHost::Local;
         }
-        let named = public_urls.iter().find(|url| url.origin.serves(host))?;
-        Some(NamedHost::Public { https: named.origin.is_https() })
+        // Before other local names: whoever names one as public wants a key to be asked for there.
+        if let Some(index) = public_urls.iter().position(|url| url.origin.serves(host)) {
+            return NamedHost::Public(index);
+        }
+        if host.is_this_machine() {
+            return NamedHost::Local;
+        }
+        if host.ip() == Some(local) { NamedHost::OwnAddress } else { NamedHost::Unknown }
     }
+}
 
-    pub(super) fn is_local(self) -> bool {
-        self == NamedHost::Local
-    }
-
-    pub(super) fn is_https(self) -> bool {
-        self == NamedHost::Public { https: true }
-    }
+/// Whether a page of this origin was served by the host that it now asks: the same port, and the
+/// same host or both this machine.
+pub(super) fn is_same_page(host: &Authority, origin: &str) -> bool {
+    let Some(page) = origin.strip_prefix("http://").and_then(Authority::parse) else {
+        return false;
+    };
+    let is_as_browsers_write_it = Origin::parse(origin).is_ok_and(|parsed| parsed.is(origin));
+    let is_same_host = page.host == host.host || page.is_this_machine() && host.is_this_machine();
+    let port = |authority: &Authority| authority.port.unwrap_or(80);
+    is_as_browsers_write_it && is_same_host && port(&page) == port(host)
 }

@@ -1,8 +1,8 @@
 //! Keys, and the places of a request where one can stand.
 
-use super::sessions::{COOKIE, random_token};
-use super::{Door, Visit};
-use axum::http::{HeaderMap, header};
+use super::sessions::random_token;
+use super::{AccessLevel, Visit};
+use axum::http::header;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -41,29 +41,34 @@ pub fn make_key() -> String {
     random_token()
 }
 
-/// Every key a request presents, wherever it stands.
-pub(super) fn presented(visit: &Visit<'_>, door: Door) -> Vec<String> {
+/// What a request has in the places where a key can stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Presented {
+    Nothing,
+    Key(String),
+    /// More than one, equal or not. Each would be a guess, and nobody needs two.
+    Several,
+}
+
+/// The key that a request presents, wherever it stands.
+pub(super) fn presented(visit: &Visit<'_>, level: AccessLevel) -> Presented {
     let bearer = visit.headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
         let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
     });
     let named = visit.headers.get_all("x-api-key").iter();
     let named = named.filter_map(|value| Some(value.to_str().ok()?.to_owned()));
-    let mut keys: Vec<String> = bearer.chain(named).collect();
     // Browsers cannot set headers on a WebSocket. Elsewhere a key in the address would end up in
     // logs and histories for nothing.
-    if door == Door::Socket {
-        let pairs = visit.uri.query().unwrap_or("").split('&');
-        keys.extend(pairs.filter_map(|pair| percent_decoded(pair.strip_prefix("key=")?)));
+    let query = visit.uri.query().filter(|_| level == AccessLevel::Socket).unwrap_or("");
+    let of_address =
+        query.split('&').filter_map(|pair| percent_decoded(pair.strip_prefix("key=")?));
+    let mut keys = bearer.chain(named).chain(of_address);
+    match (keys.next(), keys.next()) {
+        (None, _) => Presented::Nothing,
+        (Some(key), None) => Presented::Key(key),
+        (Some(_), Some(_)) => Presented::Several,
     }
-    keys
-}
-
-/// Every session cookie of a request.
-pub(super) fn session_cookie(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';'));
-    pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
 fn percent_decoded(text: &str) -> Option<String> {

@@ -4,8 +4,10 @@
 //! could point its own name at this machine), is the page it comes from one of ours, and does the
 //! request need a key and have one. `Access::admit` answers them all.
 
+mod cookie;
 mod host;
 mod keys;
+mod network;
 mod origin;
 mod owner;
 mod sessions;
@@ -13,20 +15,24 @@ mod sessions;
 mod tests;
 mod tries;
 
+pub(crate) use cookie::SessionCookie;
 pub use host::PublicUrl;
 pub use keys::{KeyHash, make_key};
+pub(crate) use network::{TrustedProxies, network_of};
 pub use origin::Origin;
 pub use owner::Owner;
-pub(crate) use sessions::COOKIE;
 use sessions::Pass;
-pub use sessions::{Right, Sessions};
-pub(crate) use tries::Caller;
+pub(crate) use sessions::SessionLimits;
+pub use sessions::{Scope, Sessions};
+pub(crate) use tries::RateKey;
 
 use crate::config::ServerConfig;
 use axum::http::{HeaderMap, Uri, header};
-use host::{Authority, NamedHost};
+use host::{Authority, NamedHost, is_same_page};
+use keys::Presented;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tries::Tries;
 
 /// The access rules of a server, with the ports it listens on.
@@ -38,47 +44,56 @@ pub(crate) struct Access {
     admin_keys: Vec<KeyHash>,
     allow_file_pages: bool,
     insecure: bool,
+    proxies: TrustedProxies,
     sessions: Arc<Sessions>,
     tries: Tries,
 }
 
-/// What a route asks of those who use it.
+/// The access level that a route requires of those who use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// The page and what it is made of, liveness, and the exchange of a code for a cookie.
-    Open,
-    /// Everything that tells or does something.
-    Keyed,
-    /// The socket: keyed, takes the key from the query too, and is where pages opened from disk
-    /// may be admitted.
+pub(crate) enum AccessLevel {
+    /// Liveness: everybody, by whatever host. Probes know an address, not a name.
+    Probe,
+    /// The page and what it is made of, and signing in and out: everybody, by a known host.
+    Public,
+    /// Everything that tells or does something: this machine and those with a key.
+    User,
+    /// The socket: as [`AccessLevel::User`], takes the key from the query too, and is where pages
+    /// opened from disk may be admitted.
     Socket,
-    /// What changes the server for everybody: open to this machine and to those with an admin key,
-    /// from our own page or a program.
+    /// What changes the server for everybody: this machine and those with an admin key, from our
+    /// own page or a program.
     Admin,
 }
 
-impl Door {
-    fn needed(self) -> Right {
-        if self == Door::Admin { Right::Administer } else { Right::Talk }
+impl AccessLevel {
+    fn needed(self) -> Scope {
+        if self == AccessLevel::Admin { Scope::Administer } else { Scope::Talk }
+    }
+
+    fn is_for_everybody(self) -> bool {
+        matches!(self, AccessLevel::Probe | AccessLevel::Public)
     }
 }
 
 /// A request as far as the rules look at it.
 pub(crate) struct Visit<'a> {
     pub(crate) peer: IpAddr,
+    /// The address of this machine that the peer has connected to.
+    pub(crate) local: IpAddr,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// Someone who may come in.
+/// Where a request that may come in comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Guest {
+pub(crate) enum PageOrigin {
     /// A page of ours, or a program.
-    Ordinary,
+    Own,
     /// A page of an origin named by `--allow-origin`; its browser must be told so.
-    AllowedOrigin(String),
+    Allowed(String),
     /// A page opened from disk.
-    FilePage,
+    File,
 }
 
 /// Why someone may not come in.
@@ -92,6 +107,8 @@ pub(crate) enum Refusal {
     ForeignOrigin,
     /// 403: a page opened from disk, which has not been allowed.
     FilePage,
+    /// 400: more than one key.
+    SeveralKeys,
     /// 401: a key is needed.
     KeyNeeded,
     /// 403: this is for administrators, or not for pages of other origins.
@@ -110,120 +127,158 @@ impl Access {
             admin_keys: config.admin_keys.clone(),
             allow_file_pages: config.allow_file_pages,
             insecure: config.insecure,
+            proxies: TrustedProxies::new(&config.trusted_proxies),
             sessions,
             tries: Tries::new(config.max_wrong_keys_per_minute),
         }
     }
 
     /// Decides one request.
-    pub(crate) fn admit(&self, visit: &Visit<'_>, door: Door) -> Result<Guest, Refusal> {
-        let host = self.host(visit)?;
-        let guest = self.origin(visit, &host, door)?;
-        let is_here = host.is_local() && visit.peer.is_loopback() && !came_through_a_proxy(visit);
-        if door == Door::Admin && guest != Guest::Ordinary {
+    pub(crate) fn admit(
+        &self,
+        visit: &Visit<'_>,
+        level: AccessLevel,
+    ) -> Result<PageOrigin, Refusal> {
+        let host = match self.host(visit) {
+            Err(_) if level == AccessLevel::Probe => NamedHost::Unknown,
+            host => host?,
+        };
+        let page = self.origin(visit, host, level)?;
+        if level.is_for_everybody() {
+            return Ok(page);
+        }
+        if is_embedded_elsewhere(visit) {
+            return Err(Refusal::ForeignOrigin);
+        }
+        if level == AccessLevel::Admin && page != PageOrigin::Own {
             return Err(Refusal::AdminOnly);
         }
-        if door == Door::Open || is_here || (self.insecure && door != Door::Admin) {
-            return Ok(guest);
+        let presented = self.presented(visit, level)?;
+        let is_open_to_all = self.insecure && level != AccessLevel::Admin;
+        if !is_open_to_all && !is_on_this_machine(visit, host) {
+            self.check_credentials(visit, level, presented)?;
         }
-        self.check_credentials(visit, door)?;
-        Ok(guest)
+        Ok(page)
     }
 
     /// Whose conversations those of an admitted visitor are: of the key they show, or of the session
     /// they have.
-    pub(crate) fn owner(&self, visit: &Visit<'_>, door: Door) -> Owner {
-        let is_ours = |key: &&String| {
+    pub(crate) fn owner(&self, visit: &Visit<'_>, level: AccessLevel) -> Owner {
+        let is_ours = |key: &String| {
             keys::is_one_of(&self.keys, key) || keys::is_one_of(&self.admin_keys, key)
         };
-        if let Some(key) = keys::presented(visit, door).iter().find(is_ours) {
-            return Owner::of_key(key);
+        if let Some(key) = self.presented(visit, level).ok().flatten().filter(is_ours) {
+            return Owner::of_key(&key);
         }
-        let cookies = keys::session_cookie(visit.headers);
-        let passes = cookies.filter_map(|token| self.sessions.pass_of(token));
-        passes.max_by_key(|pass| pass.right).map_or(Owner::KEYLESS, |pass| pass.owner)
+        self.session(visit).map_or(Owner::KEYLESS, |session| session.pass.owner)
+    }
+
+    /// Whether a request is plainly of this machine's own: nobody else learns where its files are.
+    pub(crate) fn is_local(&self, visit: &Visit<'_>, page: &PageOrigin) -> bool {
+        let is_here = |host| is_on_this_machine(visit, host);
+        *page == PageOrigin::Own && self.host(visit).is_ok_and(is_here)
+    }
+
+    /// Whether a request came through a proxy although nobody named the address that it serves:
+    /// the proxy says so, or the browser takes the page for ours and we do not.
+    pub(crate) fn came_through_an_unnamed_proxy(&self, visit: &Visit<'_>) -> bool {
+        let is_foreign =
+            |host| self.origin(visit, host, AccessLevel::Public) == Err(Refusal::ForeignOrigin);
+        let takes_it_for_ours = || fetch_site(visit) == Some("same-origin");
+        let is_local = || self.host(visit).is_ok_and(|host| host == NamedHost::Local);
+        self.public_urls.is_empty()
+            && is_local()
+            && (came_through_a_proxy(visit) || takes_it_for_ours() && is_foreign(NamedHost::Local))
     }
 
     fn host(&self, visit: &Visit<'_>) -> Result<NamedHost, Refusal> {
-        let mut hosts = visit.headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return Err(Refusal::BadHost);
-        };
-        let host = host.to_str().ok().and_then(Authority::parse).ok_or(Refusal::BadHost)?;
-        if let Some(target) = visit.uri.authority()
-            && Authority::parse(target.as_str()).as_ref() != Some(&host)
-        {
-            return Err(Refusal::BadHost);
+        let host = authority(visit)?;
+        match NamedHost::find(&host, visit.local, &self.ports, &self.public_urls) {
+            NamedHost::Unknown => Err(Refusal::UnknownHost),
+            host => Ok(host),
         }
-        NamedHost::find(&host, &self.ports, &self.public_urls).ok_or(Refusal::UnknownHost)
     }
 
-    fn origin(&self, visit: &Visit<'_>, host: &NamedHost, door: Door) -> Result<Guest, Refusal> {
+    fn origin(
+        &self,
+        visit: &Visit<'_>,
+        host: NamedHost,
+        level: AccessLevel,
+    ) -> Result<PageOrigin, Refusal> {
         let mut origins = visit.headers.get_all(header::ORIGIN).iter();
         let origin = match (origins.next(), origins.next()) {
-            (None, _) => return Ok(Guest::Ordinary),
+            (None, _) => return Ok(PageOrigin::Own),
             (Some(origin), None) => origin.to_str().map_err(|_| Refusal::ForeignOrigin)?,
             (Some(_), Some(_)) => return Err(Refusal::ForeignOrigin),
         };
         if origin == "null" {
-            let admitted = self.allow_file_pages && door == Door::Socket;
-            return if admitted { Ok(Guest::FilePage) } else { Err(Refusal::FilePage) };
+            let admitted = self.allow_file_pages && level == AccessLevel::Socket;
+            return if admitted { Ok(PageOrigin::File) } else { Err(Refusal::FilePage) };
         }
+        let is_of_machine = matches!(host, NamedHost::Local | NamedHost::OwnAddress);
         let is_own = self.public_urls.iter().any(|url| url.origin().is(origin))
-            || (host.is_local() && self.local_origins().any(|own| own == origin));
+            || is_of_machine && is_same_page(&authority(visit)?, origin);
         if is_own {
-            return Ok(Guest::Ordinary);
+            return Ok(PageOrigin::Own);
         }
         match self.allow_origins.iter().find(|allowed| allowed.is(origin)) {
-            Some(_) => Ok(Guest::AllowedOrigin(origin.to_owned())),
+            Some(_) => Ok(PageOrigin::Allowed(origin.to_owned())),
             None => Err(Refusal::ForeignOrigin),
         }
     }
 
-    fn local_origins(&self) -> impl Iterator<Item = String> + '_ {
-        let names = ["localhost", "127.0.0.1", "[::1]"];
-        self.ports.iter().flat_map(move |port| {
-            names.map(|name| match port {
-                80 => format!("http://{name}"),
-                _ => format!("http://{name}:{port}"),
-            })
-        })
+    /// The key that a request presents. Where none is configured a key means nothing: SDKs send one
+    /// always.
+    fn presented(&self, visit: &Visit<'_>, level: AccessLevel) -> Result<Option<String>, Refusal> {
+        match keys::presented(visit, level) {
+            Presented::Nothing => Ok(None),
+            Presented::Key(key) => Ok(Some(key)),
+            Presented::Several if self.keys.is_empty() && self.admin_keys.is_empty() => Ok(None),
+            Presented::Several => Err(Refusal::SeveralKeys),
+        }
     }
 
-    fn check_credentials(&self, visit: &Visit<'_>, door: Door) -> Result<(), Refusal> {
-        let cookies = keys::session_cookie(visit.headers);
-        let passes = cookies.filter_map(|token| self.sessions.pass_of(token));
-        let of_session = passes.map(|pass| pass.right).max();
-        if of_session >= Some(door.needed()) {
+    fn check_credentials(
+        &self,
+        visit: &Visit<'_>,
+        level: AccessLevel,
+        presented: Option<String>,
+    ) -> Result<(), Refusal> {
+        let of_session = self.session(visit).map(|session| session.pass.scope);
+        if of_session >= Some(level.needed()) {
             return Ok(());
         }
-        let presented = keys::presented(visit, door);
-        let right = match (presented.is_empty(), of_session) {
-            (true, Some(right)) => right,
+        let scope = match (presented, of_session) {
+            (Some(key), _) => self.try_key(self.rate_key(visit), &key)?,
+            (None, Some(scope)) => scope,
             // Where no key is asked for there is none to be given.
-            (true, None) if self.insecure => return Err(Refusal::AdminOnly),
-            (true, None) => return Err(Refusal::KeyNeeded),
-            (false, _) => self.try_keys(Caller::of(visit.peer, visit.headers), &presented)?,
+            (None, None) if self.insecure => return Err(Refusal::AdminOnly),
+            (None, None) => return Err(Refusal::KeyNeeded),
         };
-        if right >= door.needed() { Ok(()) } else { Err(Refusal::AdminOnly) }
+        if scope >= level.needed() { Ok(()) } else { Err(Refusal::AdminOnly) }
+    }
+
+    /// Whom a wrong key of this request is put down to.
+    pub(crate) fn rate_key(&self, visit: &Visit<'_>) -> RateKey {
+        RateKey::of(visit.peer, visit.headers, &self.proxies)
     }
 
     /// Exchanges a one-time code or a key for a session; the token goes into the cookie.
     pub(crate) fn open_session(
         &self,
-        caller: Caller,
+        rate_key: RateKey,
         secret: Secret<'_>,
     ) -> Result<String, Refusal> {
         let pass = match secret {
             Secret::Key(key) => {
-                Pass { right: self.try_keys(caller, &[key.to_owned()])?, owner: Owner::of_key(key) }
+                Pass { scope: self.try_key(rate_key, key)?, owner: Owner::of_key(key) }
             }
             Secret::Code(code) => {
-                if self.tries.is_exhausted(caller) {
+                if self.tries.is_exhausted(rate_key) {
                     return Err(Refusal::TooManyTries);
                 }
                 self.sessions.redeem(code).ok_or_else(|| {
-                    self.tries.count_wrong(caller);
+                    self.tries.count_wrong(rate_key);
                     Refusal::KeyNeeded
                 })?
             }
@@ -231,30 +286,62 @@ impl Access {
         Ok(self.sessions.open(pass))
     }
 
-    /// The highest right that one of these keys gives.
-    fn try_keys(&self, caller: Caller, presented: &[String]) -> Result<Right, Refusal> {
-        if self.tries.is_exhausted(caller) {
+    /// Ends the sessions of a browser, and the sockets that were opened with them.
+    pub(crate) fn close_sessions(&self, visit: &Visit<'_>) {
+        for token in self.cookie(visit).tokens(visit.headers) {
+            self.sessions.end(token);
+        }
+    }
+
+    /// Cancelled when the session of this request is ended; `None` if it has none.
+    pub(crate) fn end_of_session(&self, visit: &Visit<'_>) -> Option<CancellationToken> {
+        self.sessions.end_of(&self.session(visit)?.token)
+    }
+
+    /// How the session of whoever sends this request is kept by the browser.
+    pub(crate) fn cookie(&self, visit: &Visit<'_>) -> SessionCookie {
+        let port = authority(visit).ok().and_then(|host| host.port);
+        let Ok(NamedHost::Public(index)) = self.host(visit) else {
+            return SessionCookie::new(false, port, "");
+        };
+        let url = &self.public_urls[index];
+        // One cookie for all base paths of one host: each of them leads here.
+        let mut of_host = self.public_urls.iter().filter(|other| other.origin() == url.origin());
+        let is_only_path = of_host.all(|other| other.base_path() == url.base_path());
+        let base_path = if is_only_path { url.base_path() } else { "" };
+        SessionCookie::new(url.origin().is_https(), port, base_path)
+    }
+
+    /// The session of a request; of several the one with the highest scope.
+    fn session(&self, visit: &Visit<'_>) -> Option<Session> {
+        let cookie = self.cookie(visit);
+        let session = |token: &str| {
+            Some(Session { token: token.to_owned(), pass: self.sessions.pass_of(token)? })
+        };
+        let sessions = cookie.tokens(visit.headers).filter_map(session);
+        sessions.max_by_key(|session| session.pass.scope)
+    }
+
+    /// What a key gives.
+    fn try_key(&self, rate_key: RateKey, key: &str) -> Result<Scope, Refusal> {
+        if self.tries.is_exhausted(rate_key) {
             return Err(Refusal::TooManyTries);
         }
-        let is_one_of = |keys: &[KeyHash]| presented.iter().any(|key| keys::is_one_of(keys, key));
-        if is_one_of(&self.admin_keys) {
-            return Ok(Right::Administer);
-        }
-        if is_one_of(&self.keys) {
-            return Ok(Right::Talk);
-        }
-        self.tries.count_wrong(caller);
-        Err(Refusal::KeyNeeded)
+        let scope = if keys::is_one_of(&self.admin_keys, key) {
+            Scope::Administer
+        } else if keys::is_one_of(&self.keys, key) {
+            Scope::Talk
+        } else {
+            self.tries.count_wrong(rate_key);
+            return Err(Refusal::KeyNeeded);
+        };
+        self.tries.count_right(rate_key);
+        Ok(scope)
     }
 
     /// Base paths under which the server answers besides the root: `/chat`, without the last slash.
     pub(crate) fn base_paths(&self) -> impl Iterator<Item = &str> {
         self.public_urls.iter().map(PublicUrl::base_path).filter(|path| !path.is_empty())
-    }
-
-    /// Whether a cookie for this request can be kept to encrypted connections.
-    pub(crate) fn is_https(&self, visit: &Visit<'_>) -> bool {
-        self.host(visit).is_ok_and(|host| host.is_https())
     }
 }
 
@@ -266,13 +353,48 @@ pub(crate) enum Secret<'a> {
     Key(&'a str),
 }
 
+/// A session that a request brings.
+struct Session {
+    token: String,
+    pass: Pass,
+}
+
+/// The host that a request names, in its `Host` header and in its target if it is absolute.
+fn authority(visit: &Visit<'_>) -> Result<Authority, Refusal> {
+    let mut hosts = visit.headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Refusal::BadHost);
+    };
+    let host = host.to_str().ok().and_then(Authority::parse).ok_or(Refusal::BadHost)?;
+    match visit.uri.authority() {
+        Some(target) if Authority::parse(target.as_str()).as_ref() != Some(&host) => {
+            Err(Refusal::BadHost)
+        }
+        _ => Ok(host),
+    }
+}
+
+/// Whether nobody but this machine can have sent a request.
+fn is_on_this_machine(visit: &Visit<'_>, host: NamedHost) -> bool {
+    host == NamedHost::Local && visit.peer.is_loopback() && !came_through_a_proxy(visit)
+}
+
 /// A proxy or tunnel on this machine connects from loopback too, but it says whom it serves.
 fn came_through_a_proxy(visit: &Visit<'_>) -> bool {
-    visit.headers.keys().any(|name| {
-        let name = name.as_str();
-        name == "forwarded"
-            || name == "via"
-            || name == "x-real-ip"
-            || name.starts_with("x-forwarded-")
-    })
+    const OTHERS: [&str; 6] =
+        ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
+    let names = &mut visit.headers.keys();
+    names.any(|name| OTHERS.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded"))
+}
+
+/// Whether a page of another site sends a request without saying which it is, as for a picture. It
+/// could not read the answer, but it could make work.
+fn is_embedded_elsewhere(visit: &Visit<'_>) -> bool {
+    let is_elsewhere = matches!(fetch_site(visit), Some("cross-site" | "same-site"));
+    is_elsewhere && !visit.headers.contains_key(header::ORIGIN)
+}
+
+/// How the page that sends a request is related to this server, as its browser sees it.
+fn fetch_site<'a>(visit: &Visit<'a>) -> Option<&'a str> {
+    visit.headers.get("sec-fetch-site").and_then(|site| site.to_str().ok())
 }

@@ -2,34 +2,48 @@
 
 use super::host::{Authority, UrlError};
 
-/// Scheme, host and port of a page, such as `https://wiki.example.org`.
+/// Scheme, host and port of a page, such as `https://wiki.example.org`, or `app://obsidian.md` of a
+/// program that is made of pages.
 ///
 /// Kept in the one form in which browsers send it, so that comparing is comparing bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     serialised: String,
+    scheme: Scheme,
     authority: Authority,
-    default_port: u16,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+    /// Of a desktop program or a browser's extension.
+    Other,
+}
+
+/// Schemes whose pages browsers give the origin `null`, or that have no pages.
+const WITHOUT_ORIGIN: [&str; 8] =
+    ["about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"];
 
 impl Origin {
     /// Reads an origin. Upper case and a default port are brought into the browsers' form.
     pub fn parse(text: &str) -> Result<Origin, UrlError> {
-        let (scheme, default_port, rest) = if let Some(rest) = text.strip_prefix("https://") {
-            ("https", 443, rest)
-        } else if let Some(rest) = text.strip_prefix("http://") {
-            ("http", 80, rest)
-        } else {
-            return Err(UrlError::Scheme { found: text.to_owned() });
+        let wrong_scheme = || UrlError::Scheme { found: text.to_owned() };
+        let (name, rest) = text.split_once("://").ok_or_else(wrong_scheme)?;
+        let scheme = match name {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other if is_scheme(other) && !WITHOUT_ORIGIN.contains(&other) => Scheme::Other,
+            _ => return Err(wrong_scheme()),
         };
         let mut authority =
             Authority::parse(rest).ok_or_else(|| UrlError::Host { found: text.to_owned() })?;
-        authority.port = authority.port.filter(|port| *port != default_port);
+        authority.port = authority.port.filter(|port| Some(*port) != scheme.default_port());
         let serialised = match authority.port {
-            None => format!("{scheme}://{}", authority.host),
-            Some(port) => format!("{scheme}://{}:{port}", authority.host),
+            None => format!("{name}://{}", authority.host),
+            Some(port) => format!("{name}://{}:{port}", authority.host),
         };
-        Ok(Origin { serialised, authority, default_port })
+        Ok(Origin { serialised, scheme, authority })
     }
 
     /// Whether an `Origin` header names exactly this one.
@@ -40,12 +54,36 @@ impl Origin {
     /// Whether a `Host` header names this one's host and port.
     pub(super) fn serves(&self, host: &Authority) -> bool {
         self.authority.host == host.host
-            && self.authority.port == host.port.filter(|port| *port != self.default_port)
+            && self.authority.port
+                == host.port.filter(|port| Some(*port) != self.scheme.default_port())
+    }
+
+    /// Whether it is one of the web: `http` or `https`.
+    pub(super) fn is_web(&self) -> bool {
+        self.scheme != Scheme::Other
     }
 
     pub(super) fn is_https(&self) -> bool {
-        self.default_port == 443
+        self.scheme == Scheme::Https
     }
+}
+
+impl Scheme {
+    fn default_port(self) -> Option<u16> {
+        match self {
+            Scheme::Http => Some(80),
+            Scheme::Https => Some(443),
+            Scheme::Other => None,
+        }
+    }
+}
+
+/// Whether this is a scheme in the form in which browsers write it.
+fn is_scheme(text: &str) -> bool {
+    let legal = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || [b'+', b'-', b'.'].contains(&byte)
+    };
+    text.starts_with(|first: char| first.is_ascii_lowercase()) && text.bytes().all(legal)
 }
 
 impl std::fmt::Display for Origin {

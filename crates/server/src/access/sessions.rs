@@ -3,23 +3,21 @@
 use super::Owner;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-/// Name of the session cookie.
-pub(crate) const COOKIE: &str = "banter_session";
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
-const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// At these limits the oldest goes.
+pub(super) const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// At this limit the oldest code goes.
 const MAX_CODES: usize = 64;
-const MAX_SESSIONS: usize = 4_096;
 
 type Hash = [u8; 32];
 
-/// What someone may do. The higher right includes the lower.
+/// What someone may do. The higher scope includes the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Right {
+pub enum Scope {
     /// Have conversations.
     Talk,
     /// Change the server for everybody.
@@ -29,70 +27,128 @@ pub enum Right {
 /// What a session lets someone do, and whose conversations theirs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pass {
-    pub(super) right: Right,
+    pub(super) scope: Scope,
     pub(super) owner: Owner,
+}
+
+/// How many sessions there may be at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionLimits {
+    /// In all; at the limit the oldest goes of the key that has most.
+    pub(crate) total: usize,
+    /// Of one key; at the limit its oldest goes.
+    pub(crate) per_key: usize,
 }
 
 /// Codes and sessions that are valid now. Only hashes are kept, so looking one up tells nothing
 /// through its time.
-#[derive(Default)]
 pub struct Sessions {
-    codes: Mutex<Expiring>,
-    sessions: Mutex<Expiring>,
+    limits: SessionLimits,
+    codes: Mutex<HashMap<Hash, Entry>>,
+    sessions: Mutex<HashMap<Hash, Entry>>,
 }
 
-#[derive(Default)]
-struct Expiring {
-    until: HashMap<Hash, (Instant, Pass)>,
+struct Entry {
+    until: Instant,
+    pass: Pass,
+    /// Cancelled when it is no longer valid before its time.
+    ended: CancellationToken,
 }
 
 impl Sessions {
-    /// Makes a code for a link that gives this right: valid for ten minutes, once.
-    pub fn make_code(&self, right: Right) -> String {
+    pub(crate) fn new(limits: SessionLimits) -> Sessions {
+        Sessions { limits, codes: Mutex::default(), sessions: Mutex::default() }
+    }
+
+    /// Makes a code for a link that gives this scope: valid for ten minutes, once.
+    pub fn make_code(&self, scope: Scope) -> String {
         let code = random_token();
-        let pass = Pass { right, owner: Owner::KEYLESS };
-        lock(&self.codes).add(hash(&code), pass, CODE_LIFETIME, MAX_CODES);
+        let mut codes = lock(&self.codes);
+        forget_expired(&mut codes);
+        if codes.len() >= MAX_CODES {
+            end_oldest(&mut codes, |_| true);
+        }
+        codes.insert(hash(&code), Entry::new(Pass { scope, owner: Owner::KEYLESS }, CODE_LIFETIME));
         code
     }
 
     /// What a code gives, if it is valid; it is not afterwards.
     pub(super) fn redeem(&self, code: &str) -> Option<Pass> {
-        still_valid(lock(&self.codes).until.remove(&hash(code)))
+        let entry = lock(&self.codes).remove(&hash(code))?;
+        entry.is_valid().then_some(entry.pass)
     }
 
     /// Opens a session and returns its token.
+    ///
+    /// Whoever has a key can open any number, and ends only sessions of the same key by it.
     pub(super) fn open(&self, pass: Pass) -> String {
         let token = random_token();
-        lock(&self.sessions).add(hash(&token), pass, SESSION_LIFETIME, MAX_SESSIONS);
+        let mut sessions = lock(&self.sessions);
+        forget_expired(&mut sessions);
+        let counts = counts(&sessions);
+        if counts.get(&pass.owner).is_some_and(|count| *count >= self.limits.per_key) {
+            end_oldest(&mut sessions, |entry| entry.pass.owner == pass.owner);
+        } else if sessions.len() >= self.limits.total
+            && let Some((owner, _)) = counts.into_iter().max_by_key(|(_, count)| *count)
+        {
+            end_oldest(&mut sessions, |entry| entry.pass.owner == owner);
+        }
+        sessions.insert(hash(&token), Entry::new(pass, SESSION_LIFETIME));
         token
+    }
+
+    /// Ends a session, and what was begun with it.
+    pub(super) fn end(&self, token: &str) {
+        if let Some(entry) = lock(&self.sessions).remove(&hash(token)) {
+            entry.ended.cancel();
+        }
     }
 
     /// What a session gives, if it is one.
     pub(super) fn pass_of(&self, token: &str) -> Option<Pass> {
-        still_valid(lock(&self.sessions).until.get(&hash(token)).copied())
+        let sessions = lock(&self.sessions);
+        sessions.get(&hash(token)).filter(|entry| entry.is_valid()).map(|entry| entry.pass)
+    }
+
+    /// Cancelled when a valid session is ended before its time.
+    pub(super) fn end_of(&self, token: &str) -> Option<CancellationToken> {
+        let sessions = lock(&self.sessions);
+        sessions.get(&hash(token)).filter(|entry| entry.is_valid()).map(|entry| entry.ended.clone())
     }
 }
 
-impl Expiring {
-    fn add(&mut self, hash: Hash, pass: Pass, lifetime: Duration, limit: usize) {
-        let now = Instant::now();
-        self.until.retain(|_, (until, _)| now < *until);
-        if self.until.len() >= limit
-            && let Some(oldest) = self.until.iter().min_by_key(|(_, (until, _))| *until)
-        {
-            let oldest = *oldest.0;
-            self.until.remove(&oldest);
-        }
-        self.until.insert(hash, (now + lifetime, pass));
+impl Entry {
+    fn new(pass: Pass, lifetime: Duration) -> Entry {
+        Entry { until: Instant::now() + lifetime, pass, ended: CancellationToken::new() }
+    }
+
+    fn is_valid(&self) -> bool {
+        Instant::now() < self.until
     }
 }
 
-fn still_valid(found: Option<(Instant, Pass)>) -> Option<Pass> {
-    found.filter(|(until, _)| Instant::now() < *until).map(|(_, pass)| pass)
+fn forget_expired(entries: &mut HashMap<Hash, Entry>) {
+    entries.retain(|_, entry| entry.is_valid());
 }
 
-fn lock(expiring: &Mutex<Expiring>) -> std::sync::MutexGuard<'_, Expiring> {
-    expiring.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+fn counts(entries: &HashMap<Hash, Entry>) -> HashMap<Owner, usize> {
+    let mut counts = HashMap::new();
+    for entry in entries.values() {
+        *counts.entry(entry.pass.owner).or_insert(0) += 1;
+    }
+    counts
+}
+
+fn end_oldest(entries: &mut HashMap<Hash, Entry>, may_go: impl Fn(&Entry) -> bool) {
+    let candidates = entries.iter().filter(|(_, entry)| may_go(entry));
+    let oldest = candidates.min_by_key(|(_, entry)| entry.until).map(|(hash, _)| *hash);
+    if let Some(entry) = oldest.and_then(|hash| entries.remove(&hash)) {
+        entry.ended.cancel();
+    }
+}
+
+fn lock(entries: &Mutex<HashMap<Hash, Entry>>) -> MutexGuard<'_, HashMap<Hash, Entry>> {
+    entries.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn hash(secret: &str) -> Hash {
@@ -110,26 +166,73 @@ pub(super) fn random_token() -> String {
 mod tests {
     use super::*;
 
+    const LIMITS: SessionLimits = SessionLimits { total: 6, per_key: 3 };
+
+    fn sessions() -> Sessions {
+        Sessions::new(LIMITS)
+    }
+
+    fn pass_of(key: &str) -> Pass {
+        Pass { scope: Scope::Talk, owner: Owner::of_key(key) }
+    }
+
+    /// Sessions of one key, a second after each other.
+    async fn open(sessions: &Sessions, key: &str, count: usize) -> Vec<String> {
+        let mut tokens = Vec::new();
+        for _ in 0..count {
+            tokens.push(sessions.open(pass_of(key)));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        tokens
+    }
+
+    fn valid(sessions: &Sessions, tokens: &[String]) -> Vec<bool> {
+        tokens.iter().map(|token| sessions.pass_of(token).is_some()).collect()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_code_is_valid_once_and_for_ten_minutes() {
-        let sessions = Sessions::default();
-        let code = sessions.make_code(Right::Administer);
-        let pass = Pass { right: Right::Administer, owner: Owner::KEYLESS };
+        let sessions = sessions();
+        let code = sessions.make_code(Scope::Administer);
+        let pass = Pass { scope: Scope::Administer, owner: Owner::KEYLESS };
         assert_eq!(sessions.redeem(&code), Some(pass));
         assert_eq!(sessions.redeem(&code), None);
-        let late = sessions.make_code(Right::Talk);
+        let late = sessions.make_code(Scope::Talk);
         tokio::time::advance(CODE_LIFETIME).await;
         assert_eq!(sessions.redeem(&late), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_the_limit_the_oldest_session_goes() {
-        let sessions = Sessions::default();
-        let pass = Pass { right: Right::Talk, owner: Owner::KEYLESS };
-        let first = sessions.open(pass);
-        tokio::time::advance(Duration::from_secs(1)).await;
-        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.open(pass)).collect();
-        assert_eq!(sessions.pass_of(&first), None);
-        assert!(others.iter().all(|token| sessions.pass_of(token) == Some(pass)));
+    async fn whoever_opens_many_sessions_ends_only_those_of_the_same_key() {
+        let sessions = sessions();
+        let others = open(&sessions, "friend", 2).await;
+        let of_hog = open(&sessions, "hog", 5).await;
+        assert_eq!(valid(&sessions, &of_hog), [false, false, true, true, true]);
+        assert_eq!(valid(&sessions, &others), [true, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_limit_the_oldest_goes_of_the_key_that_has_most() {
+        let sessions = sessions();
+        let first = open(&sessions, "first", 2).await;
+        let most = open(&sessions, "most", 3).await;
+        let newest = open(&sessions, "third", 2).await;
+        assert_eq!(valid(&sessions, &first), [true, true]);
+        assert_eq!(valid(&sessions, &most), [false, true, true]);
+        assert_eq!(valid(&sessions, &newest), [true, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ended_session_ends_what_was_begun_with_it() {
+        let sessions = sessions();
+        let tokens = open(&sessions, "key", 4).await;
+        assert!(sessions.end_of(&tokens[0]).is_none(), "it made room for the fourth");
+        let ended = sessions.end_of(&tokens[1]).expect("it is valid");
+        assert!(!ended.is_cancelled());
+        sessions.end(&tokens[1]);
+        assert!(ended.is_cancelled());
+        assert_eq!(valid(&sessions, &tokens), [false, false, true, true]);
+        tokio::time::advance(SESSION_LIFETIME).await;
+        assert_eq!(valid(&sessions, &tokens), [false; 4]);
     }
 }

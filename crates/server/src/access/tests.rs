@@ -18,15 +18,16 @@ fn config() -> ServerConfig {
 }
 
 fn access(config: &ServerConfig) -> Access {
-    Access::new(config, vec![PORT], Arc::default())
+    let limits = SessionLimits { total: 64, per_key: 16 };
+    Access::new(config, vec![PORT], Arc::new(Sessions::new(limits)))
 }
 
-fn pass(right: Right) -> Pass {
-    Pass { right, owner: Owner::KEYLESS }
+fn pass(scope: Scope) -> Pass {
+    Pass { scope, owner: Owner::KEYLESS }
 }
 
-fn right_of(access: &Access, token: &str) -> Option<Right> {
-    access.sessions.pass_of(token).map(|pass| pass.right)
+fn scope_of(access: &Access, token: &str) -> Option<Scope> {
+    access.sessions.pass_of(token).map(|pass| pass.scope)
 }
 
 /// A request; what is not said is what a browser on this machine sends.
@@ -34,15 +35,26 @@ fn right_of(access: &Access, token: &str) -> Option<Right> {
 struct Case {
     headers: Vec<(&'static str, &'static str)>,
     peer: &'static str,
+    local: &'static str,
     uri: &'static str,
-    door: Door,
+    level: AccessLevel,
 }
 
 const LOCAL: &str = "localhost:7860";
+/// The address of this machine in its network.
+const OWN: &str = "192.168.1.5";
+/// The name of the cookie under the public address.
+const COOKIE: &str = "__Secure-banter_session";
+
+fn stranger() -> RateKey {
+    let peer = "203.0.113.5".parse().expect("address");
+    RateKey::of(peer, &HeaderMap::new(), &TrustedProxies::default())
+}
 
 fn case(host: &'static str) -> Case {
     let headers = vec![("host", host)];
-    Case { headers, peer: "127.0.0.1", uri: "/", door: Door::Keyed }
+    let (peer, local) = ("127.0.0.1", "127.0.0.1");
+    Case { headers, peer, local, uri: "/", level: AccessLevel::User }
 }
 
 impl Case {
@@ -55,8 +67,13 @@ impl Case {
         Case { peer, ..self }
     }
 
-    fn at(self, door: Door) -> Case {
-        Case { door, ..self }
+    /// On a connection to this address of ours.
+    fn on(self, local: &'static str) -> Case {
+        Case { local, ..self }
+    }
+
+    fn at(self, level: AccessLevel) -> Case {
+        Case { level, ..self }
     }
 
     fn to(self, uri: &'static str) -> Case {
@@ -64,8 +81,8 @@ impl Case {
     }
 }
 
-fn decide(access: &Access, case: &Case) -> Result<Guest, Refusal> {
-    with_visit(case, |visit| access.admit(visit, case.door))
+fn decide(access: &Access, case: &Case) -> Result<PageOrigin, Refusal> {
+    with_visit(case, |visit| access.admit(visit, case.level))
 }
 
 fn with_visit<T>(case: &Case, look: impl FnOnce(&Visit<'_>) -> T) -> T {
@@ -75,30 +92,64 @@ fn with_visit<T>(case: &Case, look: impl FnOnce(&Visit<'_>) -> T) -> T {
         headers.append(HeaderName::from_static(name), value);
     }
     let uri: Uri = case.uri.parse().expect("a uri");
-    let visit =
-        Visit { peer: case.peer.parse().expect("an address"), uri: &uri, headers: &headers };
-    look(&visit)
+    let address = |text: &str| text.parse().expect("an address");
+    let (peer, local) = (address(case.peer), address(case.local));
+    look(&Visit { peer, local, uri: &uri, headers: &headers })
 }
 
-fn check(access: &Access, case: Case, expected: Result<Guest, Refusal>) {
+fn check(access: &Access, case: Case, expected: Result<PageOrigin, Refusal>) {
     assert_eq!(decide(access, &case), expected, "{case:?}");
 }
 
 #[test]
 fn no_key_is_needed_by_who_is_plainly_on_this_machine() {
     let access = access(&config());
-    for host in [LOCAL, "127.0.0.1:7860", "[::1]:7860", "LocalHost:7860"] {
+    for host in LOCAL_HOSTS {
         for peer in ["127.0.0.1", "127.0.0.7", "::1"] {
-            check(&access, case(host).from(peer), Ok(Guest::Ordinary));
+            check(&access, case(host).from(peer), Ok(PageOrigin::Own));
         }
         check(&access, case(host).from("192.168.1.9"), Err(Refusal::KeyNeeded));
+        let with_key = case(host).from("192.168.1.9").with("x-api-key", KEY);
+        check(&access, with_key, Ok(PageOrigin::Own));
     }
-    for header in ["forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"] {
-        check(&access, case(LOCAL).with(header, ""), Err(Refusal::KeyNeeded));
-        let with_key = case(LOCAL).with(header, "").with("x-api-key", KEY);
-        check(&access, with_key, Ok(Guest::Ordinary));
+    let forwarding = [
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded",
+        "x-real-ip",
+        "cf-connecting-ip",
+    ];
+    for header in forwarding {
+        for host in [LOCAL, "localhost:9000"] {
+            check(&access, case(host).with(header, ""), Err(Refusal::KeyNeeded));
+            let with_key = case(host).with(header, "").with("x-api-key", KEY);
+            check(&access, with_key, Ok(PageOrigin::Own));
+        }
     }
 }
+
+/// Names that lead to the machine that opens them; tunnels and containers publish other ports.
+const LOCAL_HOSTS: [&str; 17] = [
+    LOCAL,
+    "127.0.0.1:7860",
+    "[::1]:7860",
+    "LocalHost:7860",
+    "localhost:9000",
+    "localhost",
+    "localhost.",
+    "localhost.:7860",
+    "127.0.0.1",
+    "127.0.0.1:8080",
+    "127.1.2.3:7860",
+    "[::1]",
+    "[::1]:8080",
+    "[::ffff:127.0.0.1]:7860",
+    "0.0.0.0:7860",
+    "0.0.0.0",
+    "[::]:7860",
+];
 
 #[test]
 fn other_hosts_are_refused_whatever_comes_with_them() {
@@ -106,30 +157,83 @@ fn other_hosts_are_refused_whatever_comes_with_them() {
     let hosts = [
         "attacker.example",
         "attacker.example:7860",
-        "0.0.0.0:7860",
-        "[::]:7860",
-        "[::ffff:127.0.0.1]:7860",
         "2130706433:7860",
-        "localhost.:7860",
+        "127.1:7860",
+        "0x7f.0.0.1:7860",
+        "0:7860",
+        "localhost..:7860",
         "localhost.evil:7860",
         "127.0.0.1.evil:7860",
-        "localhost:7861",
-        "localhost",
+        "xlocalhost",
+        "127.0.0.1.",
+        "192.168.1.6:7860",
+        "[fe80::6]:7860",
+        "192.168.1.5.evil:7860",
         "chat.example:7860",
         "chat.example.evil",
     ];
     for host in hosts {
-        for door in [Door::Open, Door::Keyed, Door::Socket] {
-            let with_key = case(host).with("x-api-key", KEY).at(door);
-            check(&access, with_key, Err(Refusal::UnknownHost));
+        for level in [AccessLevel::Public, AccessLevel::User, AccessLevel::Socket] {
+            let with_key = case(host).with("x-api-key", KEY).at(level);
+            check(&access, with_key.clone(), Err(Refusal::UnknownHost));
+            check(&access, with_key.on(OWN), Err(Refusal::UnknownHost));
         }
     }
     for host in ["", " ", "a b", "user@localhost:7860", "localhost:", "localhost:x", "[::1", "ü"] {
-        check(&access, case(host).at(Door::Open), Err(Refusal::BadHost));
+        check(&access, case(host).at(AccessLevel::Public), Err(Refusal::BadHost));
     }
     check(&access, case(LOCAL).with("host", LOCAL), Err(Refusal::BadHost));
     check(&access, case(LOCAL).to("http://attacker.example/"), Err(Refusal::BadHost));
-    check(&access, case(LOCAL).to("http://localhost:7860/"), Ok(Guest::Ordinary));
+    check(&access, case(LOCAL).to("http://localhost:7860/"), Ok(PageOrigin::Own));
+}
+
+#[test]
+fn the_address_that_was_connected_to_is_a_host_with_a_key() {
+    let access = access(&config());
+    let hosts = [
+        ("192.168.1.5:7860", OWN),
+        ("192.168.1.5", OWN),
+        ("192.168.1.5:8080", OWN),
+        ("[fe80::5]:7860", "fe80::5"),
+        ("[2001:DB8:0:0::5]:7860", "2001:db8::5"),
+    ];
+    for (host, local) in hosts {
+        let visit = || case(host).on(local).from("192.168.1.9");
+        check(&access, visit(), Err(Refusal::KeyNeeded));
+        check(&access, visit().at(AccessLevel::Public), Ok(PageOrigin::Own));
+        check(&access, visit().with("x-api-key", KEY), Ok(PageOrigin::Own));
+        // Neither is this machine itself free of it by that address.
+        check(&access, visit().from(local), Err(Refusal::KeyNeeded));
+        check(&access, visit().from("127.0.0.1"), Err(Refusal::KeyNeeded));
+    }
+    let page = || case("192.168.1.5:7860").on(OWN).with("x-api-key", KEY);
+    check(&access, page().with("origin", "http://192.168.1.5:7860"), Ok(PageOrigin::Own));
+    for foreign in ["http://192.168.1.5", "http://192.168.1.5:3000", "http://localhost:7860"] {
+        check(&access, page().with("origin", foreign), Err(Refusal::ForeignOrigin));
+    }
+    let insecure = ServerConfig { insecure: true, keys: Vec::new(), ..config() };
+    let insecure = super::tests::access(&insecure);
+    check(&insecure, case("192.168.1.5:7860").on(OWN).from("192.168.1.9"), Ok(PageOrigin::Own));
+}
+
+#[test]
+fn a_local_name_that_is_public_needs_a_key() {
+    let url = PublicUrl::parse("http://localhost:9000/").expect("url");
+    let access = access(&ServerConfig { public_urls: vec![url], ..config() });
+    check(&access, case("localhost:9000"), Err(Refusal::KeyNeeded));
+    check(&access, case(LOCAL), Ok(PageOrigin::Own));
+    check(&access, case("localhost:9001"), Ok(PageOrigin::Own));
+}
+
+#[test]
+fn probes_are_let_in_by_any_host_and_pages_are_not() {
+    let access = access(&config());
+    for host in ["10.1.2.3:7860", "evil.example", "", "a b", LOCAL] {
+        let probe = case(host).from("203.0.113.5").at(AccessLevel::Probe);
+        check(&access, probe.clone(), Ok(PageOrigin::Own));
+        let page = probe.with("origin", "https://evil.example");
+        check(&access, page, Err(Refusal::ForeignOrigin));
+    }
 }
 
 #[test]
@@ -138,9 +242,9 @@ fn a_public_host_needs_the_key_from_everywhere() {
     for host in ["chat.example", "CHAT.example:443"] {
         for peer in ["127.0.0.1", "203.0.113.5"] {
             check(&access, case(host).from(peer), Err(Refusal::KeyNeeded));
-            check(&access, case(host).from(peer).at(Door::Open), Ok(Guest::Ordinary));
+            check(&access, case(host).from(peer).at(AccessLevel::Public), Ok(PageOrigin::Own));
             let with_key = case(host).from(peer).with("authorization", "Bearer the-key");
-            check(&access, with_key, Ok(Guest::Ordinary));
+            check(&access, with_key, Ok(PageOrigin::Own));
         }
     }
 }
@@ -148,7 +252,7 @@ fn a_public_host_needs_the_key_from_everywhere() {
 #[test]
 fn all_carriers_of_a_key_give_the_same_rights() {
     let access = access(&config());
-    let cookie = format!("a=b; {COOKIE}={}", access.sessions.open(pass(Right::Talk)));
+    let cookie = format!("a=b; {COOKIE}={}", access.sessions.open(pass(Scope::Talk)));
     let cookie: &'static str = Box::leak(cookie.into_boxed_str());
     let carriers = [
         ("authorization", "Bearer the-key"),
@@ -156,11 +260,10 @@ fn all_carriers_of_a_key_give_the_same_rights() {
         ("x-api-key", KEY),
         ("cookie", cookie),
     ];
-    for door in [Door::Keyed, Door::Socket] {
+    for level in [AccessLevel::User, AccessLevel::Socket] {
         for (name, value) in carriers {
-            let visit = case("chat.example").with(name, value).at(door);
-            check(&access, visit.clone(), Ok(Guest::Ordinary));
-            check(&access, visit.with("x-api-key", "junk"), Ok(Guest::Ordinary));
+            let visit = case("chat.example").with(name, value).at(level);
+            check(&access, visit, Ok(PageOrigin::Own));
         }
         let wrong = [
             ("authorization", "Bearer the-ke"),
@@ -169,32 +272,59 @@ fn all_carriers_of_a_key_give_the_same_rights() {
             ("cookie", "banter_session=the-key"),
         ];
         for (name, value) in wrong {
-            let visit = case("chat.example").with(name, value).at(door);
+            let visit = case("chat.example").with(name, value).at(level);
             check(&access, visit, Err(Refusal::KeyNeeded));
         }
     }
 }
 
 #[test]
+fn a_request_has_one_key_and_two_are_not_looked_at() {
+    let access = access(&ServerConfig { max_wrong_keys_per_minute: 3, ..config() });
+    let elsewhere = || case("chat.example").from("203.0.113.5").at(AccessLevel::Socket);
+    let several = [
+        elsewhere().with("x-api-key", "junk").with("x-api-key", KEY),
+        elsewhere().with("x-api-key", KEY).with("x-api-key", KEY),
+        elsewhere().with("authorization", "Bearer junk").with("x-api-key", KEY),
+        elsewhere().with("authorization", "Bearer the-key").with("authorization", "Bearer x"),
+        elsewhere().to("/ws?key=junk&key=the-key"),
+        elsewhere().to("/ws?key=the-key&a=b&key=the-key"),
+        elsewhere().to("/ws?key=").with("x-api-key", KEY),
+        case(LOCAL).with("x-api-key", "a").with("x-api-key", "b"),
+    ];
+    for case in several {
+        for _ in 0..4 {
+            check(&access, case.clone(), Err(Refusal::SeveralKeys));
+        }
+    }
+    // What is no key is not counted as one, and nothing of the above was a try.
+    let one = elsewhere().with("authorization", "Basic YTpi").to("/ws?akey=x");
+    check(&access, one.with("x-api-key", KEY), Ok(PageOrigin::Own));
+}
+
+#[test]
 fn a_key_in_the_address_counts_on_the_socket_only() {
     let access = access(&config());
     let visit = case("chat.example").to("/ws?a=b&key=the%2Dkey");
-    check(&access, visit.clone().at(Door::Socket), Ok(Guest::Ordinary));
-    check(&access, visit.at(Door::Keyed), Err(Refusal::KeyNeeded));
+    check(&access, visit.clone().at(AccessLevel::Socket), Ok(PageOrigin::Own));
+    check(&access, visit.at(AccessLevel::User), Err(Refusal::KeyNeeded));
 }
 
 #[test]
 fn without_a_configured_key_an_authorization_header_is_ignored() {
     let access = access(&ServerConfig { keys: Vec::new(), ..config() });
     let with_junk = case(LOCAL).with("authorization", "Bearer sk-anything");
-    check(&access, with_junk, Ok(Guest::Ordinary));
+    check(&access, with_junk, Ok(PageOrigin::Own));
     check(&access, case("chat.example").with("x-api-key", ""), Err(Refusal::KeyNeeded));
+    let keyless = super::tests::access(&ServerConfig::default());
+    let two = case(LOCAL).with("authorization", "Bearer sk-anything").with("x-api-key", "other");
+    check(&keyless, two, Ok(PageOrigin::Own));
 }
 
 #[test]
 fn insecure_asks_for_no_key_but_still_for_a_known_host_and_page() {
     let access = access(&ServerConfig { insecure: true, keys: Vec::new(), ..config() });
-    check(&access, case("chat.example").from("203.0.113.5"), Ok(Guest::Ordinary));
+    check(&access, case("chat.example").from("203.0.113.5"), Ok(PageOrigin::Own));
     check(&access, case("evil.example"), Err(Refusal::UnknownHost));
     let foreign = case("chat.example").with("origin", "https://evil.example");
     check(&access, foreign, Err(Refusal::ForeignOrigin));
@@ -207,13 +337,28 @@ fn only_exact_origins_come_in() {
         "http://localhost:7860",
         "http://127.0.0.1:7860",
         "http://[::1]:7860",
+        "http://127.9.9.9:7860",
+        "http://0.0.0.0:7860",
+        "http://localhost.:7860",
         "https://chat.example",
     ];
     for origin in own {
-        check(&access, case(LOCAL).with("origin", origin), Ok(Guest::Ordinary));
+        check(&access, case(LOCAL).with("origin", origin), Ok(PageOrigin::Own));
     }
+    for port in ["9000", "80"] {
+        let host: &'static str = Box::leak(format!("localhost:{port}").into_boxed_str());
+        check(
+            &access,
+            case(host).with("origin", "http://localhost:9000"),
+            match port {
+                "9000" => Ok(PageOrigin::Own),
+                _ => Err(Refusal::ForeignOrigin),
+            },
+        );
+    }
+    check(&access, case("localhost").with("origin", "http://localhost"), Ok(PageOrigin::Own));
     let wiki = "https://wiki.example";
-    let allowed = Ok(Guest::AllowedOrigin(wiki.into()));
+    let allowed = Ok(PageOrigin::Allowed(wiki.into()));
     check(&access, case(LOCAL).with("origin", wiki), allowed);
     let foreign = [
         "https://evil.example",
@@ -225,7 +370,8 @@ fn only_exact_origins_come_in() {
         "http://localhost",
         "HTTP://LOCALHOST:7860",
         "http://localhost:7860/",
-        "http://localhost.:7860",
+        "http://localhost..:7860",
+        "http://localhost:07860",
         "https://wiki.example:443",
         "https://wiki.example.",
         "http://wiki.example",
@@ -236,15 +382,59 @@ fn only_exact_origins_come_in() {
         "ü",
     ];
     for origin in foreign {
-        for door in [Door::Open, Door::Keyed, Door::Socket] {
-            let visit = case(LOCAL).with("origin", origin).at(door);
+        for level in [AccessLevel::Public, AccessLevel::User, AccessLevel::Socket] {
+            let visit = case(LOCAL).with("origin", origin).at(level);
             check(&access, visit, Err(Refusal::ForeignOrigin));
         }
     }
     let twice = case(LOCAL).with("origin", wiki).with("origin", wiki);
     check(&access, twice, Err(Refusal::ForeignOrigin));
     let local_page_elsewhere = case("chat.example").with("origin", "http://localhost:7860");
-    check(&access, local_page_elsewhere.at(Door::Open), Err(Refusal::ForeignOrigin));
+    check(&access, local_page_elsewhere.at(AccessLevel::Public), Err(Refusal::ForeignOrigin));
+}
+
+#[test]
+fn pages_of_desktop_programs_and_extensions_are_let_in_by_their_exact_origin() {
+    let origins = [
+        "app://obsidian.md",
+        "app://.",
+        "tauri://localhost",
+        "capacitor://localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "moz-extension://0f8fad5b-d9cb-469f-a165-70867728950e",
+        "vscode-webview://1ab2c3d4",
+    ];
+    for origin in origins {
+        let parsed = Origin::parse(origin).expect(origin);
+        assert_eq!(parsed.to_string(), origin);
+        let access = access(&ServerConfig { allow_origins: vec![parsed], ..config() });
+        let visit = |origin: &'static str| case(LOCAL).with("origin", origin);
+        check(&access, visit(origin), Ok(PageOrigin::Allowed(origin.into())));
+        check(&access, visit(origin).at(AccessLevel::Admin), Err(Refusal::AdminOnly));
+        for other in ["app://obsidian.mdx", "app://obsidian", "tauri://localhost:1", "app://"] {
+            check(&access, visit(other), Err(Refusal::ForeignOrigin));
+        }
+        assert!(PublicUrl::parse(origin).is_err(), "{origin} is no address of a server");
+    }
+    let wrong = [
+        "app:obsidian.md",
+        "app://",
+        "app://a/b",
+        "app://u@a",
+        "App://a",
+        "1app://a",
+        "file://",
+        "file://a",
+        "data://a",
+        "ws://a",
+        "wss://a",
+        "://a",
+        "null",
+        "",
+    ];
+    for wrong in wrong {
+        assert!(Origin::parse(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -252,38 +442,38 @@ fn pages_opened_from_disk_are_admitted_to_the_socket_only_and_only_if_allowed() 
     let visit = case(LOCAL).with("origin", "null");
     let refusing = access(&config());
     let admitting = access(&ServerConfig { allow_file_pages: true, ..config() });
-    for door in [Door::Open, Door::Keyed] {
-        check(&refusing, visit.clone().at(door), Err(Refusal::FilePage));
-        check(&admitting, visit.clone().at(door), Err(Refusal::FilePage));
+    for level in [AccessLevel::Public, AccessLevel::User] {
+        check(&refusing, visit.clone().at(level), Err(Refusal::FilePage));
+        check(&admitting, visit.clone().at(level), Err(Refusal::FilePage));
     }
-    check(&refusing, visit.clone().at(Door::Socket), Err(Refusal::FilePage));
-    check(&admitting, visit.at(Door::Socket), Ok(Guest::FilePage));
-    let from_elsewhere = case("chat.example").with("origin", "null").at(Door::Socket);
+    check(&refusing, visit.clone().at(AccessLevel::Socket), Err(Refusal::FilePage));
+    check(&admitting, visit.at(AccessLevel::Socket), Ok(PageOrigin::File));
+    let from_elsewhere = case("chat.example").with("origin", "null").at(AccessLevel::Socket);
     check(&admitting, from_elsewhere.clone(), Err(Refusal::KeyNeeded));
-    check(&admitting, from_elsewhere.to("/ws?key=the-key"), Ok(Guest::FilePage));
+    check(&admitting, from_elsewhere.to("/ws?key=the-key"), Ok(PageOrigin::File));
 }
 
 #[test]
 fn a_code_is_exchanged_for_a_session() {
     let access = access(&config());
-    let caller = Caller::of("203.0.113.5".parse().expect("address"), &HeaderMap::new());
-    let code = access.sessions.make_code(Right::Administer);
-    assert_eq!(access.open_session(caller, Secret::Code("wrong")), Err(Refusal::KeyNeeded));
-    let token = access.open_session(caller, Secret::Code(&code)).expect("a valid code");
-    assert_eq!(right_of(&access, &token), Some(Right::Administer));
-    assert_eq!(access.open_session(caller, Secret::Code(&code)), Err(Refusal::KeyNeeded));
-    assert_eq!(access.open_session(caller, Secret::Key("wrong")), Err(Refusal::KeyNeeded));
-    let token = access.open_session(caller, Secret::Key(KEY)).expect("the key");
-    assert_eq!(right_of(&access, &token), Some(Right::Talk));
-    let token = access.open_session(caller, Secret::Key(ADMIN_KEY)).expect("the other key");
-    assert_eq!(right_of(&access, &token), Some(Right::Administer));
+    let rate_key = stranger();
+    let code = access.sessions.make_code(Scope::Administer);
+    assert_eq!(access.open_session(rate_key, Secret::Code("wrong")), Err(Refusal::KeyNeeded));
+    let token = access.open_session(rate_key, Secret::Code(&code)).expect("a valid code");
+    assert_eq!(scope_of(&access, &token), Some(Scope::Administer));
+    assert_eq!(access.open_session(rate_key, Secret::Code(&code)), Err(Refusal::KeyNeeded));
+    assert_eq!(access.open_session(rate_key, Secret::Key("wrong")), Err(Refusal::KeyNeeded));
+    let token = access.open_session(rate_key, Secret::Key(KEY)).expect("the key");
+    assert_eq!(scope_of(&access, &token), Some(Scope::Talk));
+    let token = access.open_session(rate_key, Secret::Key(ADMIN_KEY)).expect("the other key");
+    assert_eq!(scope_of(&access, &token), Some(Scope::Administer));
 }
 
 #[test]
 fn who_has_the_same_key_has_the_same_conversations() {
     let access = access(&config());
-    let owner = |case: Case| with_visit(&case, |visit| access.owner(visit, case.door));
-    let elsewhere = || case("chat.example").from("203.0.113.5").at(Door::Socket);
+    let owner = |case: Case| with_visit(&case, |visit| access.owner(visit, case.level));
+    let elsewhere = || case("chat.example").from("203.0.113.5").at(AccessLevel::Socket);
     let of_key = owner(elsewhere().with("x-api-key", KEY));
     assert_eq!(owner(elsewhere().to("/ws?key=the-key")), of_key);
     assert_eq!(owner(case(LOCAL).with("x-api-key", KEY)), of_key, "from here too");
@@ -291,45 +481,45 @@ fn who_has_the_same_key_has_the_same_conversations() {
     assert!(of_key != of_other && of_key != Owner::KEYLESS && of_other != Owner::KEYLESS);
     assert_eq!(owner(case(LOCAL)), Owner::KEYLESS);
     assert_eq!(owner(case(LOCAL).with("x-api-key", "wrong")), Owner::KEYLESS);
-    let caller = Caller::of("203.0.113.5".parse().expect("address"), &HeaderMap::new());
+    let rate_key = stranger();
     let of_session = |secret| -> Owner {
-        let token = access.open_session(caller, secret).expect("it is valid");
+        let token = access.open_session(rate_key, secret).expect("it is valid");
         owner(elsewhere().with("cookie", Box::leak(format!("{COOKIE}={token}").into_boxed_str())))
     };
     assert_eq!(of_session(Secret::Key(KEY)), of_key);
-    let code = access.sessions.make_code(Right::Talk);
+    let code = access.sessions.make_code(Scope::Talk);
     assert_eq!(of_session(Secret::Code(&code)), Owner::KEYLESS, "the operator's own link");
 }
 
 #[test]
 fn the_server_is_changed_from_here_or_with_an_admin_key_only() {
     let access = access(&config());
-    let admin = |host| case(host).at(Door::Admin);
-    let session = |right| -> &'static str {
-        let cookie = format!("{COOKIE}={}", access.sessions.open(pass(right)));
+    let admin = |host| case(host).at(AccessLevel::Admin);
+    let session = |scope| -> &'static str {
+        let cookie = format!("{COOKIE}={}", access.sessions.open(pass(scope)));
         Box::leak(cookie.into_boxed_str())
     };
-    check(&access, admin(LOCAL), Ok(Guest::Ordinary));
-    check(&access, admin(LOCAL).with("origin", "http://localhost:7860"), Ok(Guest::Ordinary));
+    check(&access, admin(LOCAL), Ok(PageOrigin::Own));
+    check(&access, admin(LOCAL).with("origin", "http://localhost:7860"), Ok(PageOrigin::Own));
     check(&access, admin(LOCAL).with("x-forwarded-for", "10.0.0.1"), Err(Refusal::KeyNeeded));
     let elsewhere = || admin("chat.example").from("203.0.113.5");
     check(&access, elsewhere(), Err(Refusal::KeyNeeded));
     check(&access, elsewhere().with("x-api-key", "wrong"), Err(Refusal::KeyNeeded));
     check(&access, elsewhere().with("x-api-key", KEY), Err(Refusal::AdminOnly));
-    check(&access, elsewhere().with("x-api-key", ADMIN_KEY), Ok(Guest::Ordinary));
-    check(&access, elsewhere().with("cookie", session(Right::Talk)), Err(Refusal::AdminOnly));
-    check(&access, elsewhere().with("cookie", session(Right::Administer)), Ok(Guest::Ordinary));
-    let both = elsewhere().with("cookie", session(Right::Talk)).with("x-api-key", ADMIN_KEY);
-    check(&access, both, Ok(Guest::Ordinary));
+    check(&access, elsewhere().with("x-api-key", ADMIN_KEY), Ok(PageOrigin::Own));
+    check(&access, elsewhere().with("cookie", session(Scope::Talk)), Err(Refusal::AdminOnly));
+    check(&access, elsewhere().with("cookie", session(Scope::Administer)), Ok(PageOrigin::Own));
+    let both = elsewhere().with("cookie", session(Scope::Talk)).with("x-api-key", ADMIN_KEY);
+    check(&access, both, Ok(PageOrigin::Own));
     // An admin key opens everything else, too.
     let talking = case("chat.example").with("x-api-key", ADMIN_KEY);
-    check(&access, talking.at(Door::Socket), Ok(Guest::Ordinary));
+    check(&access, talking.at(AccessLevel::Socket), Ok(PageOrigin::Own));
 }
 
 #[test]
 fn pages_of_others_never_change_the_server() {
     let access = access(&ServerConfig { allow_file_pages: true, ..config() });
-    let here = || case(LOCAL).at(Door::Admin).with("x-api-key", ADMIN_KEY);
+    let here = || case(LOCAL).at(AccessLevel::Admin).with("x-api-key", ADMIN_KEY);
     check(&access, here().with("origin", "https://wiki.example"), Err(Refusal::AdminOnly));
     check(&access, here().with("origin", "null"), Err(Refusal::FilePage));
     check(&access, here().with("origin", "https://evil.example"), Err(Refusal::ForeignOrigin));
@@ -339,10 +529,14 @@ fn pages_of_others_never_change_the_server() {
 fn strangers_of_an_insecure_server_do_not_change_it() {
     let access = access(&ServerConfig { insecure: true, ..config() });
     let elsewhere = || case("chat.example").from("203.0.113.5");
-    check(&access, elsewhere(), Ok(Guest::Ordinary));
-    check(&access, elsewhere().at(Door::Admin), Err(Refusal::AdminOnly));
-    check(&access, elsewhere().at(Door::Admin).with("x-api-key", ADMIN_KEY), Ok(Guest::Ordinary));
-    check(&access, case(LOCAL).at(Door::Admin), Ok(Guest::Ordinary));
+    check(&access, elsewhere(), Ok(PageOrigin::Own));
+    check(&access, elsewhere().at(AccessLevel::Admin), Err(Refusal::AdminOnly));
+    check(
+        &access,
+        elsewhere().at(AccessLevel::Admin).with("x-api-key", ADMIN_KEY),
+        Ok(PageOrigin::Own),
+    );
+    check(&access, case(LOCAL).at(AccessLevel::Admin), Ok(PageOrigin::Own));
 }
 
 #[test]
@@ -357,7 +551,7 @@ fn guessing_is_cut_off_and_others_are_not_affected() {
     let lucky = case("chat.example").with("x-api-key", KEY).from("203.0.113.5");
     check(&access, lucky, Err(Refusal::TooManyTries));
     let other = case("chat.example").with("x-api-key", KEY).from("203.0.113.6");
-    check(&access, other, Ok(Guest::Ordinary));
+    check(&access, other, Ok(PageOrigin::Own));
 }
 
 #[test]
@@ -381,4 +575,97 @@ fn addresses_are_read_strictly() {
     ] {
         assert!(PublicUrl::parse(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_session_is_kept_by_a_cookie_of_its_server() {
+    let two_paths = |second: &str| ServerConfig {
+        public_urls: ["https://chat.example/talk/", second, "http://10.0.0.1:7860"]
+            .map(|url| PublicUrl::parse(url).expect("url"))
+            .to_vec(),
+        ..config()
+    };
+    let cases = [
+        (config(), case("chat.example"), "__Secure-banter_session=t;", "Path=/talk;"),
+        (config(), case(LOCAL), "banter_session_7860=t;", "Path=/;"),
+        (config(), case("192.168.1.5:7860").on(OWN), "banter_session_7860=t;", "Path=/;"),
+        (
+            two_paths("https://other.example"),
+            case("other.example"),
+            "__Host-banter_session=t;",
+            "Path=/;",
+        ),
+        (
+            two_paths("https://chat.example/other/"),
+            case("chat.example"),
+            "__Host-banter_session=t;",
+            "Path=/;",
+        ),
+        (
+            two_paths("https://other.example"),
+            case("10.0.0.1:7860"),
+            "banter_session_7860=t;",
+            "Path=/;",
+        ),
+    ];
+    for (config, case, pair, path) in cases {
+        let access = access(&config);
+        let cookie = with_visit(&case, |visit| access.cookie(visit).keeping("t"));
+        assert!(cookie.starts_with(pair) && cookie.contains(path), "{case:?}: {cookie}");
+    }
+}
+
+#[test]
+fn whoever_signs_out_is_out() {
+    let access = access(&config());
+    let token = access.sessions.open(pass(Scope::Administer));
+    let other = access.sessions.open(pass(Scope::Talk));
+    let cookie: &'static str = Box::leak(format!("{COOKIE}={token}").into_boxed_str());
+    let visit = case("chat.example").from("203.0.113.5").with("cookie", cookie);
+    let end = with_visit(&visit, |visit| access.end_of_session(visit)).expect("it has one");
+    check(&access, visit.clone(), Ok(PageOrigin::Own));
+    with_visit(&visit, |visit| access.close_sessions(visit));
+    check(&access, visit, Err(Refusal::KeyNeeded));
+    assert!(end.is_cancelled());
+    assert_eq!(scope_of(&access, &other), Some(Scope::Talk), "others are not signed out");
+}
+
+#[test]
+fn a_proxy_that_nobody_named_is_noticed() {
+    let unnamed = access(&ServerConfig { public_urls: Vec::new(), ..config() });
+    let named = access(&config());
+    let foreign_but_ours = case(LOCAL)
+        .with("origin", "https://chat.example.org")
+        .with("sec-fetch-site", "same-origin");
+    for proxied in [case(LOCAL).with("x-forwarded-for", "203.0.113.5"), foreign_but_ours] {
+        assert!(with_visit(&proxied, |visit| unnamed.came_through_an_unnamed_proxy(visit)));
+        assert!(!with_visit(&proxied, |visit| named.came_through_an_unnamed_proxy(visit)));
+    }
+    let direct = [
+        case(LOCAL),
+        case(LOCAL).with("origin", "http://localhost:7860").with("sec-fetch-site", "same-origin"),
+        case(LOCAL).with("origin", "https://evil.example").with("sec-fetch-site", "cross-site"),
+        case("evil.example").with("x-forwarded-for", "203.0.113.5"),
+    ];
+    for direct in direct {
+        assert!(!with_visit(&direct, |visit| unnamed.came_through_an_unnamed_proxy(visit)));
+    }
+}
+
+#[test]
+fn made_up_clients_lock_nobody_else_out() {
+    let access = access(&ServerConfig { max_wrong_keys_per_minute: 20, ..config() });
+    let proxied = |client: String| {
+        let client: &'static str = Box::leak(client.into_boxed_str());
+        case("chat.example").with("x-forwarded-for", client)
+    };
+    let friend = || proxied("192.0.2.77".into()).with("x-api-key", KEY);
+    check(&access, friend(), Ok(PageOrigin::Own));
+    for number in 0..1_500 {
+        let made_up = format!("10.0.{}.{}", number / 250, number % 250);
+        let _ = decide(&access, &proxied(made_up).with("x-api-key", "guess"));
+    }
+    check(&access, friend(), Ok(PageOrigin::Own));
+    let direct = case("chat.example").from("203.0.113.9").with("x-api-key", KEY);
+    check(&access, direct, Ok(PageOrigin::Own));
 }

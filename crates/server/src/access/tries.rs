@@ -1,94 +1,162 @@
 //! Counts wrong keys, so that guessing is slow.
+//!
+//! Tries come back one by one, so that an attack that has ended locks nobody out any more. Three
+//! counts are kept, and a key is not looked at when one of them is used up:
+//!
+//! ```text
+//! the address that asks       20 a minute    IPv6: its network of 64 bits
+//! its site (IPv6 only)       160 a minute    its network of 48 bits
+//! the proxy it comes through 1,000 a minute  not for clients that had a right key lately
+//! ```
 
+use super::network::{TrustedProxies, network_of, site_of};
 use axum::http::HeaderMap;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Mutex;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// Addresses remembered; at the limit all are forgotten, which costs a guesser more addresses than
-/// it gains tries.
-const MAX_ADDRESSES: usize = 4_096;
+/// A site of IPv6 has this many times the tries of one address: few enough that it cannot use up
+/// those of a proxy.
+const NETWORKS_OF_A_SITE: u32 = 8;
 /// What a proxy says of its clients may be made up, if it is a tunnel that passes on what it gets:
-/// all of one proxy's clients together have so many times the tries of one.
+/// all of one proxy's clients together have this many times the tries of one.
 const CLIENTS_OF_A_PROXY: u32 = 50;
+/// Counts kept; at the limit all are forgotten, which costs a guesser more addresses than it gains
+/// tries.
+const MAX_COUNTS: usize = 4_096;
+/// Clients remembered for a right key; at the limit all are forgotten.
+const MAX_KNOWN: usize = 4_096;
+/// How long a client is remembered.
+const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// Whom a wrong key is put down to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Caller {
+pub(crate) struct RateKey {
     peer: IpAddr,
-    /// For whom a proxy on this machine says it asks.
+    /// For whom a proxy says that it asks.
     client: Option<IpAddr>,
 }
 
-impl Caller {
-    /// The caller of a request; of `X-Forwarded-For` only what the nearest proxy added counts.
-    pub(crate) fn of(peer: IpAddr, headers: &HeaderMap) -> Caller {
+impl RateKey {
+    /// The sender of a request; of `X-Forwarded-For` only what the nearest proxy added counts, and
+    /// only if it is one that is trusted.
+    pub(crate) fn of(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> RateKey {
         let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
-        let nearest = forwarded.and_then(|list| list.to_str().ok()?.rsplit(',').next());
-        let client = nearest.and_then(|address| address.trim().parse().ok());
-        Caller { peer, client: client.filter(|_| peer.is_loopback()) }
+        let client = forwarded.filter(|_| proxies.contains(peer)).map(|list| {
+            let nearest = list.to_str().ok().and_then(|list| list.rsplit(',').next());
+            // What cannot be read must not be put down to the proxy itself.
+            nearest.and_then(address_in).unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+        });
+        RateKey { peer, client }
+    }
+
+    /// The address that asks, as far as it is known.
+    pub(crate) fn address(self) -> IpAddr {
+        self.client.unwrap_or(self.peer)
+    }
+
+    /// The counts that a wrong key goes to, each with how many times the tries of one address it
+    /// has.
+    fn counts(self) -> impl Iterator<Item = (Count, u32)> {
+        let address = self.address();
+        let site = site_of(address).map(|site| (Count::Site(site), NETWORKS_OF_A_SITE));
+        let proxy = self.client.map(|_| (Count::Proxy(self.peer), CLIENTS_OF_A_PROXY));
+        [Some((Count::Address(network_of(address)), 1)), site, proxy].into_iter().flatten()
     }
 }
 
-/// Wrong keys per address in the current minute.
-pub(super) struct Tries {
-    limit: u32,
-    wrong: Mutex<HashMap<IpAddr, Count>>,
+/// Reads `192.0.2.7`, `192.0.2.7:1234`, `2001:db8::7` and `[2001:db8::7]:1234`.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
+    address.map(|address: IpAddr| address.to_canonical())
 }
 
-struct Count {
-    since: Instant,
-    tries: u32,
+/// What wrong keys are counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Count {
+    Address(IpAddr),
+    Site(IpAddr),
+    /// All clients of one proxy.
+    Proxy(IpAddr),
+}
+
+/// The wrong keys of the last minute.
+pub(super) struct Tries {
+    limit: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// When all of a count's tries will be there again.
+    whole_at: HashMap<Count, Instant>,
+    /// Clients of proxies that had a right key, and until when they are remembered.
+    known_until: HashMap<IpAddr, Instant>,
 }
 
 impl Tries {
     pub(super) fn new(limit: u32) -> Tries {
-        Tries { limit, wrong: Mutex::default() }
+        Tries { limit, state: Mutex::default() }
     }
 
-    pub(super) fn is_exhausted(&self, caller: Caller) -> bool {
-        let wrong = self.wrong.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let reaches = |address, limit| {
-            wrong
-                .get(&network(address))
-                .is_some_and(|count| count.since.elapsed() < WINDOW && count.tries >= limit)
-        };
-        match caller.client {
-            None => reaches(caller.peer, self.limit),
-            Some(client) => {
-                reaches(client, self.limit)
-                    || reaches(caller.peer, self.limit.saturating_mul(CLIENTS_OF_A_PROXY))
-            }
-        }
-    }
-
-    pub(super) fn count_wrong(&self, caller: Caller) {
-        let mut wrong = self.wrong.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if wrong.len() >= MAX_ADDRESSES {
-            wrong.clear();
-        }
+    pub(super) fn is_exhausted(&self, rate_key: RateKey) -> bool {
+        let state = self.lock();
         let now = Instant::now();
-        for address in [Some(caller.peer), caller.client].into_iter().flatten() {
-            let count = wrong.entry(network(address)).or_insert(Count { since: now, tries: 0 });
-            if now - count.since >= WINDOW {
-                *count = Count { since: now, tries: 0 };
+        let known_until = state.known_until.get(&network_of(rate_key.address()));
+        let is_known = known_until.is_some_and(|until| now < *until);
+        rate_key.counts().any(|(count, times)| {
+            if is_known && matches!(count, Count::Proxy(_)) {
+                return false;
             }
-            count.tries += 1;
+            let missing = state.whole_at.get(&count).map_or(Duration::ZERO, |at| *at - now);
+            missing + self.interval(times) > WINDOW
+        })
+    }
+
+    pub(super) fn count_wrong(&self, rate_key: RateKey) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.whole_at.len() >= MAX_COUNTS {
+            state.whole_at.retain(|_, at| now < *at);
+        }
+        if state.whole_at.len() >= MAX_COUNTS {
+            state.whole_at.clear();
+        }
+        for (count, times) in rate_key.counts() {
+            let whole_at = state.whole_at.entry(count).or_insert(now);
+            *whole_at = (*whole_at).max(now) + self.interval(times);
         }
     }
-}
 
-/// One subscriber of IPv6 has a whole /64 to guess from.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let high = address.to_bits() >> 64 << 64;
-            IpAddr::V6(Ipv6Addr::from_bits(high))
+    /// Remembers a client of a proxy: what others do there does not lock it out.
+    pub(super) fn count_right(&self, rate_key: RateKey) {
+        let Some(client) = rate_key.client else { return };
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.known_until.len() >= MAX_KNOWN {
+            state.known_until.retain(|_, until| now < *until);
         }
+        if state.known_until.len() >= MAX_KNOWN {
+            state.known_until.clear();
+        }
+        state.known_until.insert(network_of(client), now + KNOWN_FOR);
+    }
+
+    /// How long it takes until one try comes back.
+    fn interval(&self, times: u32) -> Duration {
+        match self.limit.saturating_mul(times) {
+            0 => WINDOW + Duration::from_secs(1),
+            tries => WINDOW / tries,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -96,52 +164,118 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn guessing_is_cut_off_per_address_and_minute() {
-        let tries = Tries::new(3);
-        let caller =
-            |address: &str| Caller::of(address.parse().expect("address"), &HeaderMap::new());
-        let guesser = caller("2001:db8::1");
-        let neighbour = caller("2001:db8::2");
-        let other = caller("2001:db8:0:1::1");
-        for _ in 0..3 {
-            assert!(!tries.is_exhausted(guesser));
-            tries.count_wrong(guesser);
-        }
-        assert!(tries.is_exhausted(guesser) && tries.is_exhausted(neighbour));
-        assert!(!tries.is_exhausted(other));
-        tokio::time::advance(WINDOW).await;
-        assert!(!tries.is_exhausted(guesser));
+    const LIMIT: u32 = 3;
+
+    fn direct(address: &str) -> RateKey {
+        let peer = address.parse().expect("an address");
+        RateKey::of(peer, &HeaderMap::new(), &TrustedProxies::default())
     }
 
-    fn forwarded(peer: &str, list: &str) -> Caller {
+    fn forwarded(peer: &str, list: &str) -> RateKey {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", list.parse().expect("a header"));
-        Caller::of(peer.parse().expect("address"), &headers)
+        let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().expect("a network")]);
+        RateKey::of(peer.parse().expect("an address"), &headers, &proxies)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn clients_of_a_proxy_on_this_machine_are_told_apart() {
-        let tries = Tries::new(3);
-        for made_up in ["198.51.100.1", "198.51.100.2", "nonsense"] {
-            let guesser = forwarded("127.0.0.1", &format!("{made_up}, 203.0.113.5"));
-            assert!(!tries.is_exhausted(guesser));
-            tries.count_wrong(guesser);
+    /// Tries wrong keys until they are refused, and says how many were looked at.
+    fn guess(tries: &Tries, rate_key: RateKey, at_most: u32) -> u32 {
+        for tried in 0..at_most {
+            if tries.is_exhausted(rate_key) {
+                return tried;
+            }
+            tries.count_wrong(rate_key);
         }
-        assert!(tries.is_exhausted(forwarded("127.0.0.1", "203.0.113.5")));
-        assert!(!tries.is_exhausted(forwarded("127.0.0.1", "203.0.113.6")));
-        // Nobody else is believed.
-        assert!(!tries.is_exhausted(forwarded("203.0.113.9", "203.0.113.5")));
+        at_most
     }
 
     #[tokio::test(start_paused = true)]
-    async fn made_up_clients_are_cut_off_together() {
-        let tries = Tries::new(3);
-        for number in 0..150 {
+    async fn guessing_is_cut_off_per_address_and_tries_come_back_one_by_one() {
+        let tries = Tries::new(LIMIT);
+        let guesser = direct("2001:db8::1");
+        assert_eq!(guess(&tries, guesser, 100), LIMIT);
+        assert!(tries.is_exhausted(direct("2001:db8::2")), "of the same network");
+        assert!(!tries.is_exhausted(direct("2001:db8:0:1::1")));
+        tokio::time::advance(WINDOW / LIMIT).await;
+        assert_eq!(guess(&tries, guesser, 100), 1);
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(guess(&tries, guesser, 100), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_of_a_proxy_are_told_apart() {
+        for proxy in ["127.0.0.1", "::1", "10.1.2.3"] {
+            let tries = Tries::new(LIMIT);
+            for made_up in ["198.51.100.1", "198.51.100.2", "nonsense"] {
+                let guesser = forwarded(proxy, &format!("{made_up}, 203.0.113.5"));
+                assert_eq!(guess(&tries, guesser, 1), 1, "{proxy} {made_up}");
+            }
+            for same in ["203.0.113.5", "203.0.113.5:4711", "[::ffff:203.0.113.5]:4711"] {
+                assert!(tries.is_exhausted(forwarded(proxy, same)), "{proxy} {same}");
+            }
+            assert!(!tries.is_exhausted(forwarded(proxy, "203.0.113.6")));
+            assert!(!tries.is_exhausted(direct(proxy)), "nor what comes without a name");
+            // Nobody else is believed.
+            assert!(!tries.is_exhausted(forwarded("203.0.113.9", "203.0.113.5")));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_clients_are_cut_off_together_and_let_others_in_again_soon() {
+        let tries = Tries::new(LIMIT);
+        let of_all = LIMIT * CLIENTS_OF_A_PROXY;
+        for number in 0..of_all {
             let guesser = forwarded("127.0.0.1", &format!("10.0.0.{number}"));
-            assert!(!tries.is_exhausted(guesser), "{number}");
-            tries.count_wrong(guesser);
+            assert_eq!(guess(&tries, guesser, 1), 1, "{number}");
         }
-        assert!(tries.is_exhausted(forwarded("127.0.0.1", "10.0.1.1")));
+        let other = forwarded("127.0.0.1", "203.0.113.7");
+        assert!(tries.is_exhausted(other));
+        assert!(!tries.is_exhausted(forwarded("10.9.9.9", "203.0.113.7")), "by another proxy");
+        tokio::time::advance(WINDOW / of_all).await;
+        assert!(!tries.is_exhausted(other));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_with_a_right_key_is_not_locked_out_by_other_clients_of_its_proxy() {
+        let tries = Tries::new(LIMIT);
+        let friend = forwarded("127.0.0.1", "203.0.113.7");
+        tries.count_right(friend);
+        for number in 0..1_000 {
+            let made_up = format!("10.0.{}.{}", number / 250, number % 250);
+            tries.count_wrong(forwarded("127.0.0.1", &made_up));
+        }
+        assert!(tries.is_exhausted(forwarded("127.0.0.1", "203.0.113.8")));
+        assert!(!tries.is_exhausted(friend));
+        // Its own tries are counted as everybody's are.
+        assert_eq!(guess(&tries, friend, 100), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_proxy_says_cannot_be_read_has_the_tries_of_one_client() {
+        let tries = Tries::new(LIMIT);
+        let looked_at: u32 = ["", "nonsense", "10.0.0.300", "unknown", "a, b", "_hidden"]
+            .iter()
+            .map(|list| guess(&tries, forwarded("127.0.0.1", list), 100))
+            .sum();
+        assert_eq!(looked_at, LIMIT);
+        assert!(!tries.is_exhausted(direct("127.0.0.1")));
+        assert!(!tries.is_exhausted(forwarded("127.0.0.1", "203.0.113.7")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_site_of_ipv6_cannot_use_up_what_others_have_behind_its_proxy() {
+        let tries = Tries::new(LIMIT);
+        let mut looked_at = 0;
+        for number in 0..1_000 {
+            let guesser = forwarded("127.0.0.1", &format!("2001:db8:0:{number:x}::1"));
+            looked_at += guess(&tries, guesser, LIMIT);
+        }
+        assert_eq!(looked_at, LIMIT * NETWORKS_OF_A_SITE);
+        assert!(!tries.is_exhausted(forwarded("127.0.0.1", "203.0.113.7")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_tries_no_key_is_looked_at() {
+        assert!(Tries::new(0).is_exhausted(direct("203.0.113.7")));
     }
 }

@@ -85,11 +85,11 @@ impl BackendSlot {
     pub fn status(&self) -> Status {
         match self.readiness() {
             Readiness::Loading(progress) => Status::Loading { progress },
-            Readiness::Unreachable(reason) => Status::Unreachable { reason },
+            Readiness::Unreachable(reason) => Status::Unreachable { reason: Some(reason) },
             Readiness::Loaded(backend) => match backend.health() {
                 Health::Ready => Status::Ready,
                 Health::Stalled => Status::Stalled,
-                Health::Unreachable(reason) => Status::Unreachable { reason },
+                Health::Unreachable(reason) => Status::Unreachable { reason: Some(reason) },
             },
         }
     }

@@ -1,29 +1,38 @@
 //! The routes that programs use.
 
+use super::body::{BodyLimit, read_json};
 use super::error::ApiError;
-use super::{Connection, empty};
-use crate::access::{COOKIE, Caller, Secret, Visit};
+use super::{Connection, no_store};
+use crate::access::PageOrigin;
 use crate::backend::{Backend, Readiness};
+use crate::config::REAL_MODEL_COMMAND;
 use crate::shared::Shared;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use banter_protocol::Fault;
 use banter_protocol::http::{
-    HttpTurn, Info, Limits, ModelInfo, SessionRequest, Status, TokenizeRequest, TokenizedText,
+    HttpTurn, Info, Limits, ModelInfo, Status, TokenizeRequest, TokenizedText,
 };
 use banter_protocol::plain::{DEFAULT_MAX_TOKENS, Turn};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 pub(super) async fn health() -> Response<Body> {
     json(StatusCode::OK, &Status::Alive)
 }
 
-pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    let status = shared.slot.status();
+pub(super) async fn ready(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let mut status = shared.slot.status();
+    if let Status::Unreachable { reason } = &mut status
+        && !is_local(&shared, &request)
+    {
+        *reason = None;
+    }
     let code = match status {
         Status::Ready | Status::Alive => StatusCode::OK,
         Status::Loading { .. } | Status::Stalled | Status::Unreachable { .. } => {
@@ -33,7 +42,10 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response<Body> {
     json(code, &status)
 }
 
-pub(super) async fn info(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, ApiError> {
+pub(super) async fn info(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
     let backend = loaded(&shared)?;
     let loaded = backend.info();
     let config = &shared.config;
@@ -52,10 +64,28 @@ pub(super) async fn info(State(shared): State<Arc<Shared>>) -> Result<Response<B
         engine: loaded.engine,
         parameters: loaded.known_parameters.clone(),
         has_models: shared.models.is_some(),
-        real_model_command: config.real_model_command.clone(),
+        real_model_command: real_model_command(&shared, &request),
         insecure: config.insecure,
     };
     Ok(json(StatusCode::OK, &info))
+}
+
+/// The command as this server was started, for those who sit before it. Where its program lies is
+/// nobody else's business: a folder may name a person.
+fn real_model_command(shared: &Shared, request: &Request<Body>) -> String {
+    if is_local(shared, request) {
+        shared.config.real_model_command.clone()
+    } else {
+        REAL_MODEL_COMMAND.to_owned()
+    }
+}
+
+/// Whether whoever asks sits before this machine.
+fn is_local(shared: &Shared, request: &Request<Body>) -> bool {
+    let connection = Connection::of(request);
+    let visit = connection.visit(request.uri(), request.headers());
+    let page = request.extensions().get::<PageOrigin>().expect("set by Routes");
+    shared.access.is_local(&visit, page)
 }
 
 pub(super) async fn tokenize(
@@ -64,7 +94,7 @@ pub(super) async fn tokenize(
 ) -> Result<Response<Body>, ApiError> {
     let waiting = tokio::time::timeout(shared.config.body_timeout, shared.tokenizing.acquire());
     let _place = waiting.await.map_err(|_| busy_tokenizing())?;
-    let body: TokenizeRequest = read_json(&shared, request).await?;
+    let body: TokenizeRequest = read_json(&shared, request, BodyLimit::Message).await?;
     let backend = loaded(&shared)?;
     match body {
         TokenizeRequest::Text { text } => {
@@ -82,28 +112,6 @@ pub(super) async fn tokenize(
     }
 }
 
-pub(super) async fn session(
-    State(shared): State<Arc<Shared>>,
-    request: Request<Body>,
-) -> Result<Response<Body>, ApiError> {
-    let connection = request.extensions().get::<Connection>().expect("set by Routes").clone();
-    let visit = Visit { peer: connection.peer, uri: request.uri(), headers: request.headers() };
-    let caller = Caller::of(connection.peer, request.headers());
-    let secure = if shared.access.is_https(&visit) { "; Secure" } else { "" };
-    let body: SessionRequest = read_json(&shared, request).await?;
-    let secret = match &body {
-        SessionRequest::Code(code) => Secret::Code(code),
-        SessionRequest::Key(key) => Secret::Key(key),
-    };
-    let token = shared.access.open_session(caller, secret)?;
-    let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/{secure}");
-    let mut response = empty(StatusCode::NO_CONTENT);
-    let cookie = HeaderValue::from_str(&cookie).expect("a token is ASCII");
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
-    no_store(response.headers_mut());
-    Ok(response)
-}
-
 fn loaded(shared: &Shared) -> Result<Arc<dyn Backend>, ApiError> {
     match shared.slot.readiness() {
         Readiness::Loaded(backend) => Ok(backend),
@@ -117,27 +125,6 @@ fn busy_tokenizing() -> ApiError {
     ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
 }
 
-/// Reads a body that must be declared as JSON: that is what keeps pages of other origins from
-/// sending it without the browser asking first.
-pub(super) async fn read_json<T: DeserializeOwned>(
-    shared: &Shared,
-    request: Request<Body>,
-) -> Result<T, ApiError> {
-    let declared = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = declared.and_then(|kind| kind.split(';').next()).unwrap_or("").trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        return Err(ApiError::NotJson);
-    }
-    let limit = shared.config.max_message_bytes;
-    let reading = to_bytes(request.into_body(), limit);
-    let bytes = tokio::time::timeout(shared.config.body_timeout, reading)
-        .await
-        .map_err(|_| ApiError::TooSlow)?
-        .map_err(|_| ApiError::TooLarge)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| ApiError::Fault(Fault::BadJson { reason: error.to_string() }))
-}
-
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     let body = serde_json::to_string(body).expect("bodies are plain data");
     let mut response = (status, body).into_response();
@@ -145,8 +132,4 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> 
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     no_store(response.headers_mut());
     response
-}
-
-fn no_store(headers: &mut HeaderMap) {
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

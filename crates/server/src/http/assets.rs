@@ -1,5 +1,6 @@
 //! The page and what it is made of, carried in the binary.
 
+use super::encoding::Encoding;
 use super::error::ApiError;
 use super::headers::policy_for_inline;
 use axum::body::Body;
@@ -9,8 +10,16 @@ use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// Name and content, as the build script found them.
-static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
+/// A file as the build script found it.
+struct File {
+    name: &'static str,
+    content: &'static [u8],
+    /// Missing where compressing it gains little.
+    brotli: Option<&'static [u8]>,
+    gzip: Option<&'static [u8]>,
+}
+
+static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
 /// The example page; the only one whose script and style stand inside it.
 const EXAMPLE: &str = "chat.html";
@@ -21,59 +30,92 @@ pub(super) struct Assets {
 }
 
 struct Asset {
-    content: &'static [u8],
+    file: &'static File,
+    /// Of the file itself; its compressed forms have others, as they are other bytes.
+    digest: String,
     headers: HeaderMap,
 }
 
 impl Assets {
     /// The files that were built in.
     pub(super) fn embedded() -> Assets {
-        let files = FILES.iter().map(|(name, content)| (*name, Asset::new(name, content)));
-        Assets { files: files.collect() }
+        Assets { files: FILES.iter().map(|file| (file.name, Asset::new(file))).collect() }
+    }
+
+    /// Whether a path leads to a file.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.files.contains_key(name_of(path))
     }
 
     /// Answers every path that is no API.
     pub(super) fn answer(&self, uri: &Uri, request: &HeaderMap) -> Response<Body> {
-        let name = match uri.path().trim_start_matches('/') {
-            "" => "index.html",
-            name => name,
-        };
-        let Some(asset) = self.files.get(name) else {
+        let Some(asset) = self.files.get(name_of(uri.path())) else {
             return ApiError::NotFound.into_response();
         };
-        let etag = &asset.headers[header::ETAG];
-        let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-        let is_known = known.is_some_and(|known| {
-            known
-                .split(',')
-                .any(|tag| tag.trim().trim_start_matches("W/").as_bytes() == etag.as_bytes())
-        });
-        let mut response = if is_known {
+        let encoding = Encoding::choose(request, |form| asset.form(form).is_some());
+        let etag = asset.etag(encoding);
+        let mut response = if is_known(request, &etag) {
             super::empty(StatusCode::NOT_MODIFIED)
         } else {
-            asset.content.into_response()
+            asset.form(encoding).expect("only forms that exist are chosen").into_response()
         };
-        response.headers_mut().extend(asset.headers.clone());
+        let is_sent = response.status() == StatusCode::OK;
+        let headers = response.headers_mut();
+        headers.extend(asset.headers.clone());
+        headers.insert(header::ETAG, HeaderValue::from_str(&etag).expect("hexadecimal"));
+        headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+        if let Some(name) = encoding.name().filter(|_| is_sent) {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
         response
     }
 }
 
+fn name_of(path: &str) -> &str {
+    match path.trim_start_matches('/') {
+        "" => "index.html",
+        name => name,
+    }
+}
+
+/// Whether the client has this form already.
+fn is_known(request: &HeaderMap, etag: &str) -> bool {
+    let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    known.is_some_and(|known| {
+        known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)
+    })
+}
+
 impl Asset {
-    fn new(name: &str, content: &'static [u8]) -> Asset {
+    fn new(file: &'static File) -> Asset {
+        let File { name, content, .. } = *file;
         let digest = HEXLOWER.encode(&Sha256::digest(content)[..16]);
-        let etag = format!("\"{digest}\"");
         let caching =
             if is_named_by_hash(name) { "public, max-age=31536000, immutable" } else { "no-cache" };
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-        headers.insert(header::ETAG, HeaderValue::from_str(&etag).expect("hexadecimal"));
         if name == EXAMPLE {
             let page = std::str::from_utf8(content).expect("the example is text");
             let policy = policy_for_inline(&hashes(page, "script"), &hashes(page, "style"));
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
-        Asset { content, headers }
+        Asset { file, digest, headers }
+    }
+
+    fn form(&self, encoding: Encoding) -> Option<&'static [u8]> {
+        match encoding {
+            Encoding::Brotli => self.file.brotli,
+            Encoding::Gzip => self.file.gzip,
+            Encoding::Identity => Some(self.file.content),
+        }
+    }
+
+    fn etag(&self, encoding: Encoding) -> String {
+        match encoding.name() {
+            Some(name) => format!("\"{}-{name}\"", self.digest),
+            None => format!("\"{}\"", self.digest),
+        }
     }
 }
 

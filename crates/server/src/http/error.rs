@@ -3,7 +3,7 @@
 use crate::access::Refusal;
 use crate::models::Refused;
 use axum::body::Body;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use banter_protocol::Fault;
 use banter_protocol::http::HttpError;
@@ -11,34 +11,26 @@ use banter_protocol::http::HttpError;
 /// What can be wrong with an HTTP request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ApiError {
-    /// 400: the Host header is missing or unreadable.
-    BadHost,
+    /// Whoever sends it may not come in.
+    Refused(Refusal),
     /// 400: a WebSocket handshake that is none.
     BadHandshake(&'static str),
-    /// 401: a key is needed.
-    Unauthorized,
-    /// 403: a page that may not come in.
-    Forbidden,
-    /// 403: a page opened from disk.
-    FilePage,
-    /// 403: something for administrators only.
-    AdminOnly,
+    /// 400: the body ends in the middle, or its chunks cannot be read.
+    BrokenBody,
     /// 404.
     NotFound,
-    /// 405.
-    MethodNotAllowed,
+    /// 405; with the methods that there are.
+    MethodNotAllowed(String),
     /// 408: the body takes too long.
     TooSlow,
     /// 413: the body is too long.
     TooLarge,
     /// 415: the body is not declared as JSON. A page of another origin can only send it so.
     NotJson,
-    /// 421: a host that is not ours.
-    UnknownHost,
+    /// 415: the body is compressed.
+    EncodedBody,
     /// 426: the socket's address without a handshake, or with one of another version.
     UpgradeRequired,
-    /// 429: too many wrong keys.
-    TooManyTries,
     /// 501: the engine behind this server does not count tokens.
     NoTokenizer,
     /// 501: this server has no models of its own.
@@ -47,6 +39,8 @@ pub(super) enum ApiError {
     Models(Refused),
     /// 503: no room for another connection.
     Full,
+    /// 503: no room for another connection from this address.
+    AddressFull,
     /// 503: the model is still loading.
     Loading,
     /// 503: the engine behind this server cannot be reached.
@@ -55,29 +49,20 @@ pub(super) enum ApiError {
     Fault(Fault),
 }
 
+/// The word that programs decide by, kept with a response for the page that people may get instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ErrorCode(pub(super) &'static str);
+
 impl ApiError {
-    fn parts(&self) -> (StatusCode, HttpError) {
+    fn words(&self) -> (StatusCode, HttpError) {
         let (status, code, message) = match self {
-            ApiError::BadHost => {
-                (StatusCode::BAD_REQUEST, "bad_host", "the Host header is missing or unreadable")
-            }
+            ApiError::Refused(refusal) => return refusal.words(),
             ApiError::BadHandshake(reason) => (StatusCode::BAD_REQUEST, "bad_handshake", *reason),
-            ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "a key is needed"),
-            ApiError::Forbidden => {
-                (StatusCode::FORBIDDEN, "forbidden_origin", "pages of this origin may not connect")
+            ApiError::BrokenBody => {
+                (StatusCode::BAD_REQUEST, "broken_body", "the body cannot be read to its end")
             }
-            ApiError::FilePage => (
-                StatusCode::FORBIDDEN,
-                "file_page",
-                "pages opened from disk may not connect; --allow-file-pages admits them",
-            ),
-            ApiError::AdminOnly => (
-                StatusCode::FORBIDDEN,
-                "admin_only",
-                "this is for administrators: from this machine, or with --admin-key",
-            ),
             ApiError::NotFound => (StatusCode::NOT_FOUND, "not_found", "there is nothing here"),
-            ApiError::MethodNotAllowed => {
+            ApiError::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not with this method")
             }
             ApiError::TooSlow => {
@@ -91,53 +76,103 @@ impl ApiError {
                 "not_json",
                 "the body must be application/json",
             ),
-            ApiError::UnknownHost => {
-                (StatusCode::MISDIRECTED_REQUEST, "unknown_host", "this host is not served here")
-            }
+            ApiError::EncodedBody => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "encoded_body",
+                "expected a body without Content-Encoding",
+            ),
             ApiError::UpgradeRequired => (
                 StatusCode::UPGRADE_REQUIRED,
                 "upgrade_required",
                 "this is a WebSocket, version 13",
             ),
-            ApiError::TooManyTries => {
-                (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", "too many wrong keys")
-            }
-            ApiError::Full => (StatusCode::SERVICE_UNAVAILABLE, "full", "too many connections"),
-            ApiError::Loading => {
-                (StatusCode::SERVICE_UNAVAILABLE, "loading", "the model is loading")
-            }
+            _ => return self.words_of_server(),
+        };
+        (status, HttpError { code, message })
+    }
+
+    /// What a request cannot help.
+    fn words_of_server(&self) -> (StatusCode, HttpError) {
+        let (status, code, message) = match self {
             ApiError::NoTokenizer => (
                 StatusCode::NOT_IMPLEMENTED,
                 "no_tokenizer",
                 "the engine behind this server does not count tokens",
             ),
-            ApiError::Unreachable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unreachable", "the engine cannot be reached yet")
-            }
             ApiError::NoModels => (
                 StatusCode::NOT_IMPLEMENTED,
                 "no_models",
                 "another engine computes here, with models of its own",
             ),
-            ApiError::Fault(_) | ApiError::Models(_) => {
-                unreachable!("these are written by themselves")
+            ApiError::Full => (StatusCode::SERVICE_UNAVAILABLE, "full", "too many connections"),
+            ApiError::AddressFull => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "address_full",
+                "too many connections from this address",
+            ),
+            ApiError::Loading => {
+                (StatusCode::SERVICE_UNAVAILABLE, "loading", "the model is loading")
             }
+            ApiError::Unreachable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unreachable", "the engine cannot be reached yet")
+            }
+            _ => unreachable!("written by itself, or by what the request is"),
         };
         (status, HttpError { code, message })
     }
+
+    /// Status, code and JSON.
+    fn parts(&self) -> (StatusCode, &'static str, String) {
+        match self {
+            ApiError::Fault(fault) => (status_of(fault), fault.code(), fault.to_json()),
+            ApiError::Models(refused) => (refused.status(), "models", refused.to_json()),
+            other => {
+                let (status, words) = other.words();
+                (status, words.code, words.to_json())
+            }
+        }
+    }
+
+    /// What the client needs to know beside the status.
+    fn add_headers(self, headers: &mut HeaderMap) {
+        let mut add = |name, value: &'static str| {
+            headers.insert(name, HeaderValue::from_static(value));
+        };
+        match self {
+            ApiError::Refused(Refusal::KeyNeeded) => add(header::WWW_AUTHENTICATE, "Bearer"),
+            ApiError::Refused(Refusal::TooManyTries) => add(header::RETRY_AFTER, "60"),
+            ApiError::UpgradeRequired => {
+                add(header::CONNECTION, "upgrade");
+                add(header::SEC_WEBSOCKET_VERSION, "13");
+                add(header::UPGRADE, "websocket");
+            }
+            ApiError::Full | ApiError::AddressFull => {
+                add(header::CONNECTION, "close");
+                add(header::RETRY_AFTER, "2");
+            }
+            ApiError::Loading | ApiError::Unreachable => add(header::RETRY_AFTER, "2"),
+            ApiError::Fault(Fault::Busy { estimate_ms, .. }) => {
+                headers.insert(header::RETRY_AFTER, seconds(estimate_ms).into());
+            }
+            ApiError::MethodNotAllowed(methods) => {
+                let methods = HeaderValue::from_str(&methods).expect("methods are ASCII");
+                headers.insert(header::ALLOW, methods);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How long a client should wait who is told that there is too much to do.
+fn seconds(estimate_ms: Option<u64>) -> u64 {
+    const UNKNOWN: u64 = 2;
+    const LONGEST: u64 = 600;
+    estimate_ms.map_or(UNKNOWN, |estimate| estimate.div_ceil(1000).clamp(1, LONGEST))
 }
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> ApiError {
-        match refusal {
-            Refusal::BadHost => ApiError::BadHost,
-            Refusal::UnknownHost => ApiError::UnknownHost,
-            Refusal::ForeignOrigin => ApiError::Forbidden,
-            Refusal::FilePage => ApiError::FilePage,
-            Refusal::KeyNeeded => ApiError::Unauthorized,
-            Refusal::AdminOnly => ApiError::AdminOnly,
-            Refusal::TooManyTries => ApiError::TooManyTries,
-        }
+        ApiError::Refused(refusal)
     }
 }
 
@@ -155,36 +190,13 @@ impl From<Fault> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
-        let (status, json) = match &self {
-            ApiError::Fault(fault) => (status_of(fault), fault.to_json()),
-            ApiError::Models(refused) => (refused.status(), refused.to_json()),
-            other => {
-                let (status, words) = other.parts();
-                (status, words.to_json())
-            }
-        };
+        let (status, code, json) = self.parts();
         let mut response = (status, json).into_response();
+        response.extensions_mut().insert(ErrorCode(code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let extra = match (self, status) {
-            (ApiError::Unauthorized, _) => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            (ApiError::UpgradeRequired, _) => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-                Some((header::UPGRADE, "websocket"))
-            }
-            (ApiError::Full, _) => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-                Some((header::RETRY_AFTER, "2"))
-            }
-            (ApiError::TooManyTries, _) => Some((header::RETRY_AFTER, "60")),
-            (_, StatusCode::SERVICE_UNAVAILABLE) => Some((header::RETRY_AFTER, "2")),
-            _ => None,
-        };
-        if let Some((name, value)) = extra {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
+        self.add_headers(headers);
         response
     }
 }
@@ -200,32 +212,26 @@ fn status_of(fault: &Fault) -> StatusCode {
     }
 }
 
-/// Whether a person is looking: a browser that goes to an address which is no API.
-pub(super) fn wants_html(request: &Request<Body>) -> bool {
-    let path = request.uri().path();
-    let is_api =
-        path.starts_with("/api/") || ["/ws", "/tokenize", "/health", "/ready"].contains(&path);
-    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    request.method() == Method::GET
-        && !is_api
-        && accepts.is_some_and(|accepts| accepts.contains("text/html"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A small page instead of JSON, when the response is an error.
-pub(super) fn as_html(response: Response<Body>) -> Response<Body> {
-    let status = response.status();
-    if !(status.is_client_error() || status.is_server_error()) {
-        return response;
+    #[test]
+    fn who_is_told_that_there_is_too_much_to_do_is_told_for_how_long() {
+        let cases = [
+            (None, "2"),
+            (Some(0), "1"),
+            (Some(1), "1"),
+            (Some(1_000), "1"),
+            (Some(1_001), "2"),
+            (Some(41_300), "42"),
+            (Some(u64::MAX), "600"),
+        ];
+        for (estimate_ms, expected) in cases {
+            let fault = Fault::Busy { reason: "busy".into(), position: 3, estimate_ms };
+            let response = ApiError::from(fault).into_response();
+            assert_eq!(response.status(), 503);
+            assert_eq!(response.headers()[header::RETRY_AFTER], expected, "{estimate_ms:?}");
+        }
     }
-    let (mut parts, _) = response.into_parts();
-    parts.headers.remove(header::CONTENT_LENGTH);
-    parts
-        .headers
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    let reason = status.canonical_reason().unwrap_or("Error");
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{status}</title>\
-         <h1>{reason}</h1></html>\n"
-    );
-    Response::from_parts(parts, Body::from(page))
 }

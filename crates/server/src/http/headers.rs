@@ -1,9 +1,9 @@
 //! Headers of every response.
 
 use super::empty;
-use crate::access::Guest;
+use crate::access::PageOrigin;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
 /// Nothing from elsewhere, nothing inline, no frames around it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -43,8 +43,8 @@ pub(super) fn policy_for_inline(scripts: &str, styles: &str) -> HeaderValue {
 
 /// Tells the browser of an allowed origin that its page may read the answer. Without credentials:
 /// such pages send a key themselves.
-pub(super) fn allow_origin(headers: &mut HeaderMap, guest: &Guest) {
-    if let Guest::AllowedOrigin(origin) = guest
+pub(super) fn allow_origin(headers: &mut HeaderMap, page: &PageOrigin) {
+    if let PageOrigin::Allowed(origin) = page
         && let Ok(origin) = HeaderValue::from_str(origin)
     {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -54,27 +54,28 @@ pub(super) fn allow_origin(headers: &mut HeaderMap, guest: &Guest) {
 }
 
 /// The answer to a browser that asks whether its page may send a request.
-pub(super) fn preflight(guest: &Guest) -> Response<Body> {
+pub(super) fn preflight(page: &PageOrigin) -> Response<Body> {
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
-    if matches!(guest, Guest::AllowedOrigin(_)) {
+    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
+    if matches!(page, PageOrigin::Allowed(_)) {
         let methods = HeaderValue::from_static("GET, POST");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         let names = HeaderValue::from_static("authorization, content-type, x-api-key");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
-    allow_origin(headers, guest);
+    allow_origin(headers, page);
     response
 }
 
-/// `/chat` to `/chat/`, so that the page's relative addresses lead below it.
-pub(super) fn redirect_to_folder(path: &str) -> Response<Body> {
+/// `/chat` to `/chat/`, so that the page's relative addresses lead below it; the query goes along.
+pub(super) fn redirect_to_folder(uri: &Uri) -> Response<Body> {
     let mut response = empty(StatusCode::PERMANENT_REDIRECT);
-    let last = path.rsplit('/').next().unwrap_or_default();
+    let last = uri.path().rsplit('/').next().unwrap_or_default();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     // Relative, because a proxy may have taken a part of the path away.
-    if let Ok(location) = HeaderValue::from_str(&format!("./{last}/")) {
+    if let Ok(location) = HeaderValue::from_str(&format!("./{last}/{query}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response

@@ -1,28 +1,41 @@
 //! The routes, and what every request and response has in common.
 //!
-//! A new route: one line in [`Routes::new`], its [`Door`] in [`door`], its handler in `api.rs`.
+//! - `routes`: the table of routes, each with its access level.
+//! - `api`, `session`, `models`, `metrics`, `upgrade`: their handlers.
+//! - `body`: the bodies of requests, and what they may hold of memory.
+//! - `assets`, `encoding`: the files of the page.
+//! - `error`, `refusal`, `error_page`: what is wrong, for programs and for people.
+//! - `headers`: what every response carries.
 
 mod api;
 mod assets;
+mod body;
+mod encoding;
 mod error;
+mod error_page;
 mod headers;
 mod metrics;
 mod models;
+mod refusal;
+mod routes;
+mod session;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
-use crate::access::{Access, Door, Guest, Refusal, Visit};
+use crate::accept::{Admission, ConnectionPermit};
+use crate::access::{Access, AccessLevel, PageOrigin, Refusal, Visit};
 use crate::shared::Shared;
 use assets::Assets;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use error::ApiError;
-use hyper::body::Incoming;
+use error_page::Reader;
+use routes::Target;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 use tracing::warn;
 
@@ -30,102 +43,144 @@ use tracing::warn;
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) peer: IpAddr,
+    /// The address of this machine that the peer has connected to.
+    pub(crate) local: IpAddr,
     pub(crate) admission: Admission,
-    /// The connection's place, held as long as its socket lives.
-    pub(crate) permit: Arc<OwnedSemaphorePermit>,
+    /// Held as long as the connection or its socket lives.
+    pub(crate) permit: Arc<ConnectionPermit>,
 }
 
-/// Whether there is room for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
-    Welcome,
-    /// Only to be told so.
-    Full,
+impl Connection {
+    /// The one that this request came by.
+    fn of(request: &Request<Body>) -> Connection {
+        request.extensions().get::<Connection>().expect("set by Routes").clone()
+    }
+
+    /// A request on it, for the access rules.
+    fn visit<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap) -> Visit<'a> {
+        Visit { peer: self.peer, local: self.local, uri, headers }
+    }
 }
 
 /// All routes of a server.
 #[derive(Clone)]
 pub(crate) struct Routes {
     shared: Arc<Shared>,
+    assets: Arc<Assets>,
     router: Router,
+}
+
+/// What is known of a request before its handler.
+struct Prepared {
+    page: PageOrigin,
+    level: AccessLevel,
 }
 
 impl Routes {
     pub(crate) fn new(shared: Arc<Shared>) -> Routes {
         let assets = Arc::new(Assets::embedded());
-        let asset = async move |uri: Uri, headers: HeaderMap| assets.answer(&uri, &headers);
-        let router = Router::new()
-            .route("/ws", get(upgrade::websocket))
-            .route("/health", get(api::health))
-            .route("/ready", get(api::ready))
-            .route("/metrics", get(metrics::metrics))
-            .route("/tokenize", post(api::tokenize))
-            .route("/api/info", get(api::info))
-            .route("/api/session", post(api::session))
-            .route("/api/models", get(models::list))
-            .route("/api/models/pull", post(models::pull))
-            .route("/api/models/stop", post(models::stop))
-            .route("/api/models/switch", post(models::switch))
-            .fallback(get(asset))
-            .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-            .with_state(shared.clone());
-        Routes { shared, router }
+        let files = assets.clone();
+        let file = async move |uri: Uri, headers: HeaderMap| files.answer(&uri, &headers);
+        let router = routes::router().fallback(file).with_state(shared.clone());
+        Routes { shared, assets, router }
     }
 
     /// Answers one request.
     pub(crate) async fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Body>,
         connection: Connection,
     ) -> Response<Body> {
-        let mut request = request.map(Body::new);
-        let wants_html = error::wants_html(&request);
-        let mut response = match self.prepare(&mut request, &connection) {
-            Ok(guest) => {
-                request.extensions_mut().insert(connection);
-                request.extensions_mut().insert(guest.clone());
-                let router = self.router.clone();
-                let mut response =
-                    router.oneshot(request).await.unwrap_or_else(|never| match never {});
-                headers::allow_origin(response.headers_mut(), &guest);
-                response
-            }
+        let place = Place::find(&self.shared.access, request.uri());
+        if let Place::Below(path) = &place {
+            *request.uri_mut() = with_path(request.uri(), path);
+        }
+        let reader = Reader::of(request.method(), request.uri().path(), request.headers());
+        let mut response = match self.prepare(&request, &place, &connection) {
+            Ok(prepared) => self.handle(request, prepared, connection).await,
             Err(response) => *response,
         };
-        if wants_html {
-            response = error::as_html(response);
-        }
+        response = error_page::for_reader(response, reader);
         headers::secure(response.headers_mut());
+        response
+    }
+
+    async fn handle(
+        &self,
+        mut request: Request<Body>,
+        prepared: Prepared,
+        connection: Connection,
+    ) -> Response<Body> {
+        let is_told_only = connection.admission != Admission::Welcome;
+        let Prepared { page, level } = prepared;
+        request.extensions_mut().insert(connection);
+        request.extensions_mut().insert(page.clone());
+        let router = self.router.clone();
+        let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        headers::allow_origin(response.headers_mut(), &page);
+        if is_told_only && level == AccessLevel::Probe {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         response
     }
 
     /// Finds out who comes and what for; answers at once what never reaches a route.
     fn prepare(
         &self,
-        request: &mut Request<Body>,
+        request: &Request<Body>,
+        place: &Place,
         connection: &Connection,
-    ) -> Result<Guest, Box<Response<Body>>> {
+    ) -> Result<Prepared, Box<Response<Body>>> {
         let answer = |error: ApiError| Box::new(error.into_response());
-        let place = Place::find(&self.shared.access, request.uri());
-        if let Place::Below(path) = &place {
-            *request.uri_mut() = with_path(request.uri(), path);
-        }
-        let door = door(request.method(), request.uri().path());
-        let visit = Visit { peer: connection.peer, uri: request.uri(), headers: request.headers() };
-        let guest = self.shared.access.admit(&visit, door).map_err(|refusal| {
+        let (method, path) = (request.method(), request.uri().path());
+        let target = Target::find(method, path, |path| self.assets.has(path));
+        let level = level_of(target, method);
+        let visit = connection.visit(request.uri(), request.headers());
+        let admitted = self.shared.access.admit(&visit, level);
+        self.log_proxy(&visit);
+        let page = admitted.map_err(|refusal| {
             self.log_refusal(refusal, request.headers());
             answer(refusal.into())
         })?;
-        if place == Place::WithoutSlash {
-            return Err(Box::new(headers::redirect_to_folder(request.uri().path())));
+        if *place == Place::WithoutSlash {
+            return Err(Box::new(headers::redirect_to_folder(request.uri())));
         }
-        if request.method() == Method::OPTIONS {
-            return Err(Box::new(headers::preflight(&guest)));
+        if method == Method::OPTIONS {
+            return Err(Box::new(headers::preflight(&page)));
         }
-        if connection.admission == Admission::Full && request.uri().path() != "/ws" {
-            return Err(answer(ApiError::Full));
+        match connection.admission {
+            Admission::Welcome => {}
+            // Probes ask whether the process lives; a socket is told by its close code.
+            _ if level == AccessLevel::Probe || path == "/ws" => {}
+            Admission::Full => return Err(answer(ApiError::Full)),
+            Admission::AddressFull => return Err(answer(ApiError::AddressFull)),
         }
-        Ok(guest)
+        match target {
+            Target::Route(_) => Ok(Prepared { page, level }),
+            Target::OtherMethod(_) => {
+                Err(answer(ApiError::MethodNotAllowed(routes::methods_of(path))))
+            }
+            Target::Unknown => Err(self.not_found(&page)),
+        }
+    }
+
+    fn not_found(&self, page: &PageOrigin) -> Box<Response<Body>> {
+        let mut response = ApiError::NotFound.into_response();
+        headers::allow_origin(response.headers_mut(), page);
+        Box::new(response)
+    }
+
+    /// Says once that a proxy is in front that nobody has named.
+    fn log_proxy(&self, visit: &Visit<'_>) {
+        if self.shared.access.came_through_an_unnamed_proxy(visit)
+            && self.shared.gates.unnamed_proxy.is_first()
+        {
+            warn!(
+                "requests come through a proxy or tunnel, and no --public-url names the address \
+                 that people open; until one does, their pages may be refused"
+            );
+        }
     }
 
     fn log_refusal(&self, refusal: Refusal, headers: &HeaderMap) {
@@ -148,36 +203,13 @@ fn shorten(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).chars().take(SHOWN).collect()
 }
 
-impl Refusal {
-    /// What the operator can do about it.
-    fn hint(self) -> &'static str {
-        match self {
-            Refusal::BadHost => "the Host header is missing or cannot be read",
-            Refusal::UnknownHost => "this host is not served; --public-url names further ones",
-            Refusal::ForeignOrigin => {
-                "pages of this origin may not connect; --allow-origin names \
-                                       those that may"
-            }
-            Refusal::FilePage => {
-                "a page opened from disk (origin null) may not connect; \
-                                  --allow-file-pages admits it"
-            }
-            Refusal::KeyNeeded => "a key is needed",
-            Refusal::AdminOnly => "an administrator is needed; --admin-key makes one",
-            Refusal::TooManyTries => "too many wrong keys from one address",
-        }
-    }
-}
-
-/// What a path asks of those who use it. A path that does not exist tells nothing.
-fn door(method: &Method, path: &str) -> Door {
-    match path {
-        "/ws" => Door::Socket,
+/// The access level that a request needs.
+fn level_of(target: Target, method: &Method) -> AccessLevel {
+    match target.level() {
+        AccessLevel::Socket => AccessLevel::Socket,
         // Browsers ask for permission without credentials.
-        _ if method == Method::OPTIONS => Door::Open,
-        "/tokenize" | "/metrics" | "/api/info" | "/api/models" => Door::Keyed,
-        _ if path.starts_with("/api/models/") => Door::Admin,
-        _ => Door::Open,
+        _ if method == Method::OPTIONS => AccessLevel::Public,
+        level => level,
     }
 }
 
@@ -218,4 +250,8 @@ fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
+}
+
+fn no_store(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::{Admission, Connection, empty};
-use crate::access::{Door, Guest, Visit};
+use crate::access::{AccessLevel, PageOrigin};
 use crate::plain::{PageKind, Speaker, speak};
 use crate::shared::Shared;
 use crate::socket::{Close, Socket};
@@ -10,8 +10,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use data_encoding::BASE64;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 /// Answers a handshake and leaves the socket to a task of its own.
@@ -20,15 +22,18 @@ pub(super) async fn websocket(
     mut request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accept = check_handshake(&request)?;
-    let extensions = request.extensions();
-    let connection = extensions.get::<Connection>().expect("set by Routes").clone();
-    let page = match extensions.get::<Guest>().expect("set by Routes") {
-        Guest::FilePage => PageKind::File,
-        Guest::Ordinary | Guest::AllowedOrigin(_) => PageKind::Ordinary,
+    let connection = Connection::of(&request);
+    let page = match request.extensions().get::<PageOrigin>().expect("set by Routes") {
+        PageOrigin::File => PageKind::File,
+        PageOrigin::Own | PageOrigin::Allowed(_) => PageKind::Ordinary,
     };
-    let visit = Visit { peer: connection.peer, uri: request.uri(), headers: request.headers() };
-    let owner = shared.access.owner(&visit, Door::Socket);
+    let visit = connection.visit(request.uri(), request.headers());
+    let owner = shared.access.owner(&visit, AccessLevel::Socket);
     let speaker = Speaker { page, owner };
+    let session_end = shared.access.end_of_session(&visit);
+    let client = shared.access.rate_key(&visit).address();
+    let has_room =
+        connection.admission == Admission::Welcome && connection.permit.assign_to(client);
     let upgrade = hyper::upgrade::on(&mut request);
     let tasks = shared.clone();
     tasks.tasks.tracker.spawn(async move {
@@ -42,19 +47,35 @@ pub(super) async fn websocket(
         };
         let receiving_room = shared.receiving_room.clone();
         let socket = Socket::new(upgraded, &shared.config, receiving_room);
-        if connection.admission == Admission::Full {
+        if !has_room {
             return socket.close(Close::TryAgainLater).await;
         }
-        let going_away = shared.tasks.going_away.clone();
         let cut = shared.tasks.cut.clone();
+        let leaving = shared.tasks.going_away.child_token();
+        let mut speaking = pin!(speak(socket, shared, speaker, leaving.clone()));
+        let speaks_to_its_end = async {
+            tokio::select! {
+                () = &mut speaking => return,
+                () = end_of(session_end) => leaving.cancel(),
+            }
+            speaking.await;
+        };
         tokio::select! {
-            () = speak(socket, shared, speaker, going_away) => {}
+            () = speaks_to_its_end => {}
             () = cut.cancelled() => {}
         }
-        // The place of the connection is free when its socket is gone.
+        // The permit of the connection is free when its socket is gone.
         drop(connection.permit);
     });
     Ok(switch_protocols(&accept))
+}
+
+/// Ready when someone has signed out; never for a socket without a session.
+async fn end_of(session: Option<CancellationToken>) {
+    match session {
+        Some(session) => session.cancelled().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A subprotocol is never confirmed: the plain language has none, and a client that insists on
@@ -77,7 +98,7 @@ fn check_handshake(request: &Request<Body>) -> Result<String, ApiError> {
         return Err(ApiError::UpgradeRequired);
     }
     if request.method() != Method::GET {
-        return Err(ApiError::MethodNotAllowed);
+        return Err(ApiError::MethodNotAllowed("GET".into()));
     }
     if request.version() != Version::HTTP_11 {
         return bad("expected HTTP/1.1");

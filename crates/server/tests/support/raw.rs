@@ -125,6 +125,7 @@ pub struct Response {
     pub status: u16,
     /// The head in lower case.
     pub head: String,
+    head_as_sent: String,
     pub body: String,
 }
 
@@ -134,13 +135,26 @@ impl Response {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.unwrap_or_else(|| panic!("expected a response, found {text:?}"));
-        Response { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+        Response {
+            status,
+            head: head.to_ascii_lowercase(),
+            head_as_sent: head.to_owned(),
+            body: body.to_owned(),
+        }
     }
 
     /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         let body = &self.body;
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {body:?}"))
+    }
+
+    /// The value of a header as it was sent.
+    pub fn header_as_sent(&self, name: &str) -> Option<&str> {
+        self.head_as_sent.lines().find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
     }
 
     /// The value of a header in lower case.
@@ -157,6 +171,13 @@ pub async fn get(address: SocketAddr, path: &str, lines: &str) -> Response {
     send(address, "GET", path, lines, "").await
 }
 
+/// The same, with the bytes of the body.
+pub async fn get_bytes(address: SocketAddr, path: &str, lines: &str) -> (Response, Vec<u8>) {
+    let bytes = exchange(address, "GET", path, lines, "").await;
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    (Response::parse(&bytes[..end]), bytes[end..].to_vec())
+}
+
 /// A request with a JSON body.
 pub async fn post(address: SocketAddr, path: &str, lines: &str, body: &str) -> Response {
     let lines = format!("{lines}Content-Type: application/json\r\n");
@@ -170,6 +191,16 @@ pub async fn send(
     lines: &str,
     body: &str,
 ) -> Response {
+    Response::parse(&exchange(address, method, path, lines, body).await)
+}
+
+async fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    lines: &str,
+    body: &str,
+) -> Vec<u8> {
     let host = if lines.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
     let length = match body.len() {
         0 => String::new(),
@@ -181,5 +212,5 @@ pub async fn send(
     raw.send(request.as_bytes()).await;
     let mut response = Vec::new();
     let _ = patiently(raw.stream.read_to_end(&mut response)).await;
-    Response::parse(&response)
+    response
 }

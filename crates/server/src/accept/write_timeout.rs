@@ -1,4 +1,4 @@
-//! A connection whose patience with a peer that takes nothing is limited.
+//! Fails a write that has made no progress for a while.
 
 use std::io;
 use std::pin::Pin;
@@ -9,16 +9,16 @@ use tokio::time::{Instant, Sleep};
 
 /// Fails a write with `TimedOut` when the network has taken nothing for the whole timeout. Any
 /// progress starts the time anew, so a slow reader is not cut off.
-pub(super) struct PatientIo<IO> {
+pub(super) struct WriteTimeout<IO> {
     io: IO,
     timeout: Duration,
     /// Set while a write is blocked.
     blocked: Option<Pin<Box<Sleep>>>,
 }
 
-impl<IO> PatientIo<IO> {
+impl<IO> WriteTimeout<IO> {
     pub(super) fn new(io: IO, timeout: Duration) -> Self {
-        PatientIo { io, timeout, blocked: None }
+        WriteTimeout { io, timeout, blocked: None }
     }
 
     fn watch<T>(
@@ -40,7 +40,7 @@ impl<IO> PatientIo<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for PatientIo<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for WriteTimeout<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -50,7 +50,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for PatientIo<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for PatientIo<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -91,7 +91,7 @@ mod tests {
     async fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
         let timeout = Duration::from_secs(40);
         let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut io = PatientIo::new(ours, timeout);
+        let mut io = WriteTimeout::new(ours, timeout);
         io.write_all(&[0; 64]).await.expect("fits the buffer");
         let slow = async {
             tokio::time::sleep(timeout - Duration::from_secs(1)).await;

@@ -1,6 +1,7 @@
-//! Keeps what strangers cause from filling the log.
+//! Throttles log lines that a client can trigger.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -9,7 +10,7 @@ const LINES: u32 = 4;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// Lets a few lines of one kind through per minute and counts the rest.
-pub(crate) struct LogGate {
+pub(crate) struct LogThrottle {
     state: Mutex<State>,
 }
 
@@ -19,9 +20,9 @@ struct State {
     suppressed: u64,
 }
 
-impl LogGate {
-    pub(crate) const fn new() -> LogGate {
-        LogGate { state: Mutex::new(State { window_start: None, lines: 0, suppressed: 0 }) }
+impl LogThrottle {
+    pub(crate) const fn new() -> LogThrottle {
+        LogThrottle { state: Mutex::new(State { window_start: None, lines: 0, suppressed: 0 }) }
     }
 
     /// Whether a line may be written now; if so, how many were held back before it.
@@ -41,13 +42,26 @@ impl LogGate {
     }
 }
 
+/// Lets one line through for as long as the process lives.
+#[derive(Default)]
+pub(crate) struct LogOnce {
+    is_written: AtomicBool,
+}
+
+impl LogOnce {
+    /// Whether the line is to be written now.
+    pub(crate) fn is_first(&self) -> bool {
+        !self.is_written.swap(true, Ordering::Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_a_few_lines_per_window_and_a_count() {
-        let gate = LogGate::new();
+        let gate = LogThrottle::new();
         let admitted = (0..1_000).filter(|_| gate.admit().is_some()).count();
         assert_eq!(admitted, LINES as usize);
         tokio::time::advance(WINDOW).await;

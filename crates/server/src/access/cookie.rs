@@ -1,0 +1,98 @@
+//! The cookie of a browser's session.
+
+use super::sessions::SESSION_LIFETIME;
+use axum::http::{HeaderMap, header};
+
+const NAME: &str = "banter_session";
+
+/// How the cookie of a session is called, and where a browser sends it.
+///
+/// Cookies know neither ports nor paths of the servers that set them: two servers on one host would
+/// sign each other's people out. So the name has the port, and the path is the base path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionCookie {
+    name: String,
+    path: String,
+    is_https: bool,
+}
+
+impl SessionCookie {
+    /// For people who open the server at this port, if the address names one, and below this base
+    /// path, which is empty for the root.
+    pub(super) fn new(is_https: bool, port: Option<u16>, base_path: &str) -> SessionCookie {
+        // Browsers take names that begin so from encrypted connections only, the first of them only
+        // with the path `/`: no other site of the domain can set them.
+        let prefix = match (is_https, base_path.is_empty()) {
+            (true, true) => "__Host-",
+            (true, false) => "__Secure-",
+            (false, _) => "",
+        };
+        let suffix = port.map(|port| format!("_{port}")).unwrap_or_default();
+        let path = if base_path.is_empty() { "/" } else { base_path }.to_owned();
+        SessionCookie { name: format!("{prefix}{NAME}{suffix}"), path, is_https }
+    }
+
+    /// The value of `Set-Cookie` that keeps a session.
+    pub(crate) fn keeping(&self, token: &str) -> String {
+        self.with_value(token, SESSION_LIFETIME.as_secs())
+    }
+
+    /// The value of `Set-Cookie` that makes a browser forget its session.
+    pub(crate) fn forgetting(&self) -> String {
+        self.with_value("", 0)
+    }
+
+    fn with_value(&self, value: &str, max_age_seconds: u64) -> String {
+        let SessionCookie { name, path, .. } = self;
+        let secure = if self.is_https { "; Secure" } else { "" };
+        format!(
+            "{name}={value}; HttpOnly; SameSite=Strict; Path={path}; \
+             Max-Age={max_age_seconds}{secure}"
+        )
+    }
+
+    /// The tokens that a request brings under this name.
+    pub(super) fn tokens<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let pairs = lines.flat_map(|line| line.split(';'));
+        pairs.filter_map(|pair| pair.trim().strip_prefix(self.name.as_str())?.strip_prefix('='))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_bound_to_its_server() {
+        let month = "Max-Age=2592000";
+        let cases = [
+            (SessionCookie::new(false, None, ""), "banter_session=t", "Path=/;", false),
+            (SessionCookie::new(false, Some(7860), ""), "banter_session_7860=t", "Path=/;", false),
+            (SessionCookie::new(true, None, ""), "__Host-banter_session=t", "Path=/;", true),
+            (
+                SessionCookie::new(true, Some(8443), "/chat"),
+                "__Secure-banter_session_8443=t",
+                "Path=/chat;",
+                true,
+            ),
+        ];
+        for (cookie, pair, path, is_secure) in cases {
+            let text = cookie.keeping("t");
+            assert!(text.starts_with(&format!("{pair}; HttpOnly; SameSite=Strict; ")), "{text}");
+            assert!(text.contains(path) && text.contains(month), "{text}");
+            assert_eq!(text.ends_with("; Secure"), is_secure, "{text}");
+            assert!(cookie.forgetting().contains("Max-Age=0"));
+        }
+    }
+
+    #[test]
+    fn only_the_cookie_of_this_server_is_read() {
+        let cookie = SessionCookie::new(false, Some(7860), "");
+        let mut headers = HeaderMap::new();
+        let others = "a=b; banter_session=x; banter_session_78601=y; banter_session_7860=mine";
+        headers.append(header::COOKIE, others.parse().expect("a header"));
+        headers.append(header::COOKIE, "banter_session_7860=too".parse().expect("a header"));
+        assert_eq!(cookie.tokens(&headers).collect::<Vec<_>>(), ["mine", "too"]);
+    }
+}

@@ -1,0 +1,153 @@
+//! The bodies of requests: how long they may be, and what they may hold of memory.
+
+use super::error::ApiError;
+use crate::shared::Shared;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, Request, header};
+use banter_protocol::Fault;
+use serde::de::DeserializeOwned;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long a body may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyLimit {
+    /// An order of a few words, which strangers may send too.
+    Order,
+    /// A message or a conversation.
+    Message,
+}
+
+impl BodyLimit {
+    fn bytes(self, shared: &Shared) -> usize {
+        match self {
+            BodyLimit::Order => shared.config.max_order_bytes,
+            BodyLimit::Message => shared.config.max_message_bytes,
+        }
+    }
+}
+
+/// Reads a body that must be declared as JSON: that is what keeps pages of other origins from
+/// sending it without the browser asking first.
+pub(super) async fn read_json<T: DeserializeOwned>(
+    shared: &Shared,
+    request: Request<Body>,
+    limit: BodyLimit,
+) -> Result<T, ApiError> {
+    let (parts, body) = request.into_parts();
+    let outcome = match check_headers(&parts.headers) {
+        Ok(()) => read(shared, body, limit.bytes(shared)).await,
+        Err(error) => Err((error, body)),
+    };
+    let bytes = outcome.map_err(|(error, rest)| {
+        read_on(shared, rest);
+        error
+    })?;
+    serde_json::from_slice(&bytes.joined)
+        .map_err(|error| ApiError::Fault(Fault::BadJson { reason: error.to_string() }))
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = declared.and_then(|kind| kind.split(';').next()).unwrap_or("").trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(ApiError::NotJson);
+    }
+    let is_plain = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = codings.map(|line| line.to_str().unwrap_or("unreadable"));
+    if codings.any(|line| !line.split(',').map(str::trim).all(is_plain)) {
+        return Err(ApiError::EncodedBody);
+    }
+    Ok(())
+}
+
+/// A body that has been read, with its share of the memory for bodies.
+struct ReadBody {
+    joined: Bytes,
+    _share: Vec<OwnedSemaphorePermit>,
+}
+
+/// Reads a body to its end. On an error the rest of it comes back.
+async fn read(shared: &Shared, mut body: Body, limit: usize) -> Result<ReadBody, (ApiError, Body)> {
+    // What a client announces is refused before it comes.
+    if body.size_hint().lower() > limit as u64 {
+        return Err((ApiError::TooLarge, body));
+    }
+    let reading = collect(&mut body, limit, &shared.body_budget);
+    match tokio::time::timeout(shared.config.body_timeout, reading).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err((error, body)),
+        Err(_) => Err((ApiError::TooSlow, body)),
+    }
+}
+
+async fn collect(
+    body: &mut Body,
+    limit: usize,
+    budget: &Arc<Semaphore>,
+) -> Result<ReadBody, ApiError> {
+    let mut joined = Vec::new();
+    let mut share = Vec::new();
+    while let Some(bytes) = next_bytes(body).await? {
+        if joined.len() + bytes.len() > limit {
+            return Err(ApiError::TooLarge);
+        }
+        share.push(share_of(budget, bytes.len())?);
+        joined.extend_from_slice(&bytes);
+    }
+    Ok(ReadBody { joined: joined.into(), _share: share })
+}
+
+/// The next bytes of a body; `None` at its end.
+async fn next_bytes(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
+    let mut body = pin!(body);
+    loop {
+        let frame = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await;
+        match frame {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(ApiError::BrokenBody),
+            Some(Ok(frame)) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Ok(Some(bytes));
+                }
+            }
+        }
+    }
+}
+
+fn share_of(budget: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+    let permits = u32::try_from(bytes).map_err(|_| ApiError::TooLarge)?;
+    budget.clone().try_acquire_many_owned(permits).map_err(|_| {
+        let reason = "too many bodies are being received".into();
+        ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
+    })
+}
+
+/// Reads a part of what is still coming and forgets it: a connection that is closed with unread
+/// bytes is reset, and the reset can overtake the response that says why.
+fn read_on(shared: &Shared, mut rest: Body) {
+    const FORGOTTEN_BYTES: usize = 16 * 1024 * 1024;
+    const FORGETTING: Duration = Duration::from_secs(1);
+    if rest.is_end_stream() {
+        return;
+    }
+    let cut = shared.tasks.cut.clone();
+    shared.tasks.tracker.spawn(async move {
+        let forgetting = async {
+            let mut forgotten = 0;
+            while let Ok(Some(bytes)) = next_bytes(&mut rest).await {
+                forgotten += bytes.len();
+                if forgotten > FORGOTTEN_BYTES {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(FORGETTING, forgetting) => {}
+            () = cut.cancelled() => {}
+        }
+    });
+}

@@ -1,0 +1,105 @@
+//! The table of routes: what is not in it does not exist, and nothing is in it without a level.
+//!
+//! A new route: one row in [`ROUTES`], and its handler.
+
+use super::{api, metrics, models, session, upgrade};
+use crate::access::AccessLevel;
+use crate::shared::Shared;
+use axum::Router;
+use axum::http::Method;
+use axum::routing::{MethodRouter, delete, get, post};
+use std::sync::Arc;
+
+/// One row of the table.
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    /// What is required of those who use it.
+    pub(super) level: AccessLevel,
+    handler: fn() -> MethodRouter<Arc<Shared>>,
+}
+
+const fn row(
+    method: Method,
+    path: &'static str,
+    level: AccessLevel,
+    handler: fn() -> MethodRouter<Arc<Shared>>,
+) -> Route {
+    Route { method, path, level, handler }
+}
+
+use AccessLevel::{Admin, Probe, Public, Socket, User};
+
+/// Every route but the files of the page, which are public.
+pub(super) const ROUTES: &[Route] = &[
+    row(Method::GET, "/ws", Socket, || get(upgrade::websocket)),
+    row(Method::GET, "/health", Probe, || get(api::health)),
+    row(Method::GET, "/ready", Probe, || get(api::ready)),
+    row(Method::GET, "/metrics", User, || get(metrics::metrics)),
+    row(Method::POST, "/tokenize", User, || post(api::tokenize)),
+    row(Method::GET, "/api/info", User, || get(api::info)),
+    row(Method::POST, "/api/session", Public, || post(session::open)),
+    row(Method::DELETE, "/api/session", Public, || delete(session::close)),
+    row(Method::GET, "/api/models", User, || get(models::list)),
+    row(Method::POST, "/api/models/pull", Admin, || post(models::pull)),
+    row(Method::POST, "/api/models/stop", Admin, || post(models::stop)),
+    row(Method::POST, "/api/models/switch", Admin, || post(models::switch)),
+];
+
+/// What a method and a path lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A row of the table, or a file of the page.
+    Route(AccessLevel),
+    /// The path is one, with other methods; it is as guarded as these are.
+    OtherMethod(AccessLevel),
+    /// Nothing.
+    Unknown,
+}
+
+impl Target {
+    /// Finds the row; `is_file` says whether a path is a file of the page.
+    pub(super) fn find(method: &Method, path: &str, is_file: impl Fn(&str) -> bool) -> Target {
+        // Whoever may get something may ask for its head.
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let mut of_path = ROUTES.iter().filter(|route| route.path == path).peekable();
+        let Some(first) = of_path.peek().map(|route| route.level) else {
+            return match (is_file(path), method == Method::GET) {
+                (true, true) => Target::Route(Public),
+                (true, false) => Target::OtherMethod(Public),
+                (false, _) => Target::Unknown,
+            };
+        };
+        match of_path.find(|route| route.method == *method) {
+            Some(route) => Target::Route(route.level),
+            None => Target::OtherMethod(first),
+        }
+    }
+
+    /// What is required of those who come here; whoever finds nothing needs nothing.
+    pub(super) fn level(self) -> AccessLevel {
+        match self {
+            Target::Route(level) | Target::OtherMethod(level) => level,
+            Target::Unknown => Public,
+        }
+    }
+}
+
+/// The methods that a path has, as in an `Allow` header.
+pub(super) fn methods_of(path: &str) -> String {
+    let of_path = ROUTES.iter().filter(|route| route.path == path);
+    let mut methods: Vec<&str> = of_path.map(|route| route.method.as_str()).collect();
+    if methods.is_empty() {
+        methods.push("GET");
+    }
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.join(", ")
+}
+
+/// A router with every row of the table.
+pub(super) fn router() -> Router<Arc<Shared>> {
+    let add = |router: Router<_>, route: &Route| router.route(route.path, (route.handler)());
+    ROUTES.iter().fold(Router::new(), add)
+}

@@ -1,0 +1,53 @@
+//! Signing in and out.
+
+use super::body::{BodyLimit, read_json};
+use super::error::ApiError;
+use super::{Connection, empty, no_store};
+use crate::access::{RateKey, Secret, SessionCookie};
+use crate::shared::Shared;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use banter_protocol::http::SessionRequest;
+use std::sync::Arc;
+
+/// Exchanges a one-time code or a key for a cookie.
+pub(super) async fn open(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let (cookie, rate_key) = with_visit(&shared, &request);
+    let body: SessionRequest = read_json(&shared, request, BodyLimit::Order).await?;
+    let secret = match &body {
+        SessionRequest::Code(code) => Secret::Code(code),
+        SessionRequest::Key(key) => Secret::Key(key),
+    };
+    let token = shared.access.open_session(rate_key, secret)?;
+    Ok(with_cookie(&cookie.keeping(&token)))
+}
+
+/// Ends the session and what was begun with it, and makes the browser forget it. Whoever has none
+/// is told the same.
+pub(super) async fn close(
+    State(shared): State<Arc<Shared>>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let connection = Connection::of(&request);
+    let visit = connection.visit(request.uri(), request.headers());
+    shared.access.close_sessions(&visit);
+    with_cookie(&shared.access.cookie(&visit).forgetting())
+}
+
+fn with_visit(shared: &Shared, request: &Request<Body>) -> (SessionCookie, RateKey) {
+    let connection = Connection::of(request);
+    let visit = connection.visit(request.uri(), request.headers());
+    (shared.access.cookie(&visit), shared.access.rate_key(&visit))
+}
+
+fn with_cookie(cookie: &str) -> Response<Body> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let cookie = HeaderValue::from_str(cookie).expect("a token and a base path are ASCII");
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    no_store(response.headers_mut());
+    response
+}
