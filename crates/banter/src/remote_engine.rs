@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use banter_remote::engine::{EngineError, EnginePatience, EngineSettings, RemoteEngine};
-use banter_server::backend::{BackendSlot, Probing, RemoteBackend};
+use banter_server::backend::{BackendSlot, HealthChecks, RemoteBackend};
 use tracing::{info, warn};
 
 use crate::config::{Config, RemoteOptions};
@@ -30,8 +30,7 @@ pub async fn connect(
         kind: options.kind,
         model: options.model.clone(),
         patience: EnginePatience {
-            // A little before the request is given up here, so that it counts against the engine.
-            headers: config.engine.queue_timeout * 9 / 10,
+            headers: config.engine.queue_timeout,
             ..EnginePatience::default()
         },
     };
@@ -45,7 +44,7 @@ pub async fn connect(
         "engine found"
     );
     let (model, kind) = (about.model.clone(), about.kind.name());
-    slot.fill(RemoteBackend::new(engine, Probing::default()));
+    slot.fill(RemoteBackend::new(engine, HealthChecks::default()));
     let loaded = Loaded::Elsewhere { engine: kind };
     ready_line::print(&ReadyLine { url, model: &model, loaded, after: started.elapsed() });
     Ok(())
@@ -62,14 +61,17 @@ async fn find(
             Ok(engine) => return Ok(engine),
             Err(error) => error,
         };
+        let words = error.words().map_or_else(String::new, |words| format!(" ({words})"));
         if !may_pass(&error) {
             let place = config.places.get("engine").map_or("--engine", String::as_str);
-            let message = format!("{place}: {}: {error}", settings.address);
+            let advice = advice(&error, settings);
+            let message = format!("{place}: {}: {error}{words}{advice}", settings.address);
             return Err(anyhow!(OptionError(message)));
         }
-        slot.set_unreachable(format!("the engine: {error}"));
+        // Strangers may read it: no addresses, no words.
+        slot.set_unreachable(format!("the engine: {}", error.summary()));
         if told.as_ref() != Some(&error) {
-            warn!(engine = %settings.address, %error, "waiting for the engine");
+            warn!(engine = %settings.address, "waiting for the engine: {error}{words}");
             told = Some(error);
         }
         tokio::time::sleep(PAUSE).await;
@@ -79,8 +81,20 @@ async fn find(
 /// Whether the engine may still be starting.
 fn may_pass(error: &EngineError) -> bool {
     match error {
-        EngineError::Connection(_) | EngineError::Silent(_) | EngineError::Busy { .. } => true,
-        EngineError::Status { status, .. } => *status >= 500,
+        EngineError::Connection(_)
+        | EngineError::Broken(_)
+        | EngineError::Silent(_)
+        | EngineError::Busy { .. } => true,
+        EngineError::Status { status, .. } => *status >= 500 && *status != 501,
         _ => false,
+    }
+}
+
+/// What helps where an engine does not list its models.
+fn advice(error: &EngineError, settings: &EngineSettings) -> &'static str {
+    let has_no_list = matches!(error, EngineError::Status { .. } | EngineError::Unexpected(_));
+    match has_no_list && settings.model.is_none() {
+        true => "; an engine that lists no models needs --engine-model, another address --engine",
+        false => "",
     }
 }

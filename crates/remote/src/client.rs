@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, ClientBuilder};
 use url::Url;
@@ -69,6 +70,22 @@ pub(crate) fn for_engine(address: &Address, connect: Duration) -> Result<Client,
     build(builder.redirect(Policy::none()).tcp_nodelay(true))
 }
 
+/// The proxy that the environment puts before an engine, as it may be shown: without a password.
+pub(crate) fn proxy_of(address: &Address) -> Option<String> {
+    if address.is_private() {
+        return None;
+    }
+    let uri: http::Uri = address.url().as_str().parse().ok()?;
+    shown_proxy(&Matcher::from_system(), &uri)
+}
+
+fn shown_proxy(proxies: &Matcher, to: &http::Uri) -> Option<String> {
+    let proxy = proxies.intercept(to)?;
+    let (scheme, host) = (proxy.uri().scheme_str()?, proxy.uri().host()?);
+    let port = proxy.uri().port().map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("{scheme}://{host}{port}"))
+}
+
 /// Why a redirect was not followed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -131,5 +148,18 @@ mod tests {
         let from = Url::parse("https://hub.example/").expect("a URL");
         assert!(refusal(&vec![from.clone(); 10], &from, false).is_none());
         assert!(refusal(&vec![from.clone(); 11], &from, false).is_some());
+    }
+
+    #[test]
+    fn a_proxy_is_shown_without_its_password() {
+        let proxies = Matcher::builder()
+            .all("http://name:secret@proxy.example:3128")
+            .no("inside.example")
+            .build();
+        let shown = |to: &'static str| shown_proxy(&proxies, &http::Uri::from_static(to));
+        let expected = Some("http://proxy.example:3128".to_owned());
+        assert_eq!(shown("http://engine.example/v1"), expected);
+        assert_eq!(shown("https://engine.example/v1"), expected);
+        assert_eq!(shown("http://inside.example/v1"), None);
     }
 }

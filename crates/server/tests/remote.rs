@@ -7,11 +7,11 @@ use banter_remote::Address;
 use banter_remote::engine::{EnginePatience, EngineSettings, Kind, RemoteEngine};
 use banter_remote::fakes::{EngineTrick, FakeEngine};
 use banter_server::ServerConfig;
-use banter_server::backend::{Probing, RemoteBackend};
+use banter_server::backend::{HealthChecks, RemoteBackend};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::raw::{get, post};
-use support::{TestServer, patiently};
+use support::{Log, TestServer, patiently};
 
 async fn server_in_front_of(fake: &FakeEngine) -> TestServer {
     server_with(fake, ServerConfig::default(), EnginePatience::default()).await
@@ -31,8 +31,8 @@ async fn server_with(
     };
     let engine = RemoteEngine::find(&settings).await.expect("the engine is found");
     let often = Duration::from_millis(10);
-    let probing = Probing { when_well: often, when_ill: often };
-    TestServer::start_with(config, RemoteBackend::new(engine, probing)).await
+    let checks = HealthChecks { interval: often, interval_while_down: often };
+    TestServer::start_with(config, RemoteBackend::new(engine, checks)).await
 }
 
 /// Waits for what the fake engine sees without holding up the server.
@@ -117,14 +117,18 @@ async fn a_stop_and_a_closed_socket_close_the_connection_to_the_engine() {
 async fn every_failure_is_one_error_and_one_end() {
     let fake = FakeEngine::start(Kind::Vllm);
     let part = EngineTrick::piece("part");
-    let cases: [(EngineTrick, &str, &str); 9] = [
-        (EngineTrick::Status(500, "", "secret"), "", "internal"),
-        (EngineTrick::Status(429, "Retry-After: 3\r\n", ""), "", "busy"),
+    let cases: [(EngineTrick, &str, &str); 13] = [
+        (EngineTrick::Status(500, "", "because"), "", "internal"),
+        (EngineTrick::Status(409, "", "{\"error\": {\"message\": \"because\"}}"), "", "internal"),
+        (EngineTrick::Status(429, "Retry-After: 3\r\n", "because"), "", "busy"),
+        (EngineTrick::Status(401, "", "secret"), "", "internal"),
+        (EngineTrick::body(Some("application/json"), "{\"detail\": \"because\"}"), "", "internal"),
+        (EngineTrick::body(None, "<html>secret</html>"), "", "internal"),
         (EngineTrick::Status(302, "Location: http://169.254.169.254/\r\n", ""), "", "internal"),
         (EngineTrick::Status(302, "Location: file:///etc/passwd\r\n", ""), "", "internal"),
         (EngineTrick::stream([&part]), "part", "internal"),
         (EngineTrick::stream([&part, "data: {\"choices\": [\n\n"]), "part", "internal"),
-        (EngineTrick::stream([&part, "data: {\"error\": \"secret\"}\n\n"]), "part", "internal"),
+        (EngineTrick::stream([&part, "data: {\"error\": \"because\"}\n\n"]), "part", "internal"),
         (EngineTrick::stream([part.as_bytes(), b"data: \xc3\x28\n\n"]), "part", "internal"),
         (EngineTrick::Endless(100 << 20), "", "internal"),
     ];
@@ -138,13 +142,111 @@ async fn every_failure_is_one_error_and_one_end() {
         assert_eq!(frames.concat(), said, "{trick:?}");
         let error: Value = serde_json::from_str(&error).expect("the error is JSON");
         assert_eq!(error["error"]["code"], code, "{trick:?}: {error}");
-        assert!(!error.to_string().contains("secret"), "{error}");
+        let shown = error.to_string();
+        assert!(!shown.contains("secret"), "{error}");
+        assert_eq!(
+            shown.contains("because"),
+            written(&trick).contains("because"),
+            "{error} of {trick:?}"
+        );
         if code == "busy" {
             assert_eq!(error["error"]["estimate_ms"], 3_000);
         }
         client.ask("still here").await;
         assert_eq!(client.answer().await.concat(), "still here", "after {trick:?}");
     }
+}
+
+/// What a trick writes.
+fn written(trick: &EngineTrick) -> String {
+    match trick {
+        EngineTrick::Status(_, _, text) => (*text).to_owned(),
+        EngineTrick::Stream(pieces) | EngineTrick::Body(_, pieces) => {
+            String::from_utf8_lossy(&pieces.concat()).into_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+#[tokio::test]
+async fn every_end_that_is_no_end_is_told() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let server = server_in_front_of(&fake).await;
+    let mut client = server.client().await;
+    for reason in ["content_filter", "insufficient_system_resource", "tool_calls", "sparkle"] {
+        let end = json!({"choices": [{"delta": {}, "finish_reason": reason}]});
+        for text in ["", "part"] {
+            let piece = EngineTrick::piece(text);
+            fake.play([EngineTrick::stream([piece, format!("data: {end}\n\n")])]);
+            client.ask("hello").await;
+            let mut frames = client.answer().await;
+            let error: Value =
+                serde_json::from_str(&frames.pop().expect("an error")).expect("it is JSON");
+            assert!(error["error"]["message"].is_string(), "{reason}: {error}");
+            assert_eq!(frames.concat(), text, "{reason}");
+        }
+    }
+    let thinking = json!({"choices": [{"delta": {"reasoning_content": "hm"}}]});
+    let end = json!({"choices": [{"delta": {}, "finish_reason": "length"}]});
+    fake.play([EngineTrick::stream([format!("data: {thinking}\n\ndata: {end}\n\n")])]);
+    client.ask("hello").await;
+    let error = client.expect_error("internal").await;
+    assert!(error["message"].as_str().expect("words").contains("max_tokens"), "{error}");
+}
+
+#[tokio::test]
+async fn the_operators_log_has_the_engines_words_on_one_clean_line() {
+    let log = Log::collect();
+    let fake = FakeEngine::start(Kind::Ollama);
+    let server = server_in_front_of(&fake).await;
+    let mut client = server.client().await;
+    let words = r#"{"error": {"message": "because\n\u001b[31mof reasons"}}"#;
+    let usage = json!({"prompt_tokens": 40, "completion_tokens": 1});
+    let end = json!({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage});
+    fake.play([
+        EngineTrick::Status(404, "", words),
+        EngineTrick::stream([format!("data: {words}\n\n")]),
+        EngineTrick::stream([EngineTrick::piece("part"), format!("data: {end}\n\n")]),
+    ]);
+    for _ in 0..2 {
+        client.ask("hello").await;
+        client.expect_error("internal").await;
+    }
+    let old = json!([{"role": "user", "content": "many words ".repeat(100)}]);
+    client.send(json!({"message": "and now?", "history": old}).to_string()).await;
+    assert_eq!(client.answer().await, ["part"]);
+    server.end().await;
+    let text = log.text();
+    let lines = text.lines().filter(|line| line.contains("the engine failed"));
+    let lines: Vec<&str> = lines.filter(|line| line.contains("of reasons")).collect();
+    assert!(lines.len() >= 2, "{text}");
+    assert!(lines[0].contains("POST /v1/chat/completions") && lines[0].contains("404"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("read_tokens=40 least_tokens=202"), "{text}");
+}
+
+#[tokio::test]
+async fn one_clients_requests_close_the_engine_to_nobody_else() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let server = server_in_front_of(&fake).await;
+    let (mut one, mut other) = (server.client().await, server.client().await);
+    for _ in 0..5 {
+        fake.play([EngineTrick::Status(500, "", "poison")]);
+        one.ask("poison").await;
+        one.expect_error("internal").await;
+    }
+    other.ask("hello").await;
+    assert_eq!(other.answer().await.concat(), "hello");
+}
+
+#[tokio::test]
+async fn keys_have_caches_of_their_own_at_the_engine() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let server = server_in_front_of(&fake).await;
+    let mut client = server.client().await;
+    client.ask("hello").await;
+    client.answer().await;
+    assert!(fake.wait_for("/v1/chat/completions").body["cache_salt"].is_string());
 }
 
 #[tokio::test]
@@ -174,7 +276,7 @@ async fn an_engine_that_hangs_or_drips_is_given_up() {
 }
 
 #[tokio::test]
-async fn comments_do_not_keep_an_answer_alive() {
+async fn comments_keep_an_answer_alive_until_they_end() {
     let fake = FakeEngine::start(Kind::Vllm);
     let short = Duration::from_millis(100);
     let config =
@@ -192,6 +294,10 @@ async fn unknown_parameters_are_refused_by_name() {
     let fake = FakeEngine::start(Kind::Ollama);
     let server = server_in_front_of(&fake).await;
     let mut client = server.client().await;
+    client
+        .send(json!({"message": "neutral", "repetition_penalty": 1, "top_k": 0}).to_string())
+        .await;
+    assert_eq!(client.answer().await.concat(), "neutral");
     client.send(json!({"message": "x", "repetition_penalty": 1.1}).to_string()).await;
     let error = client.expect_error("invalid_parameter").await;
     assert_eq!(error["field"], "repetition_penalty");

@@ -72,8 +72,48 @@ fn what_is_wrong_with_the_engine_ends_the_start_with_its_name() {
     for part in ["--engine (command line)", "\"qwen2.5:7b\"", "fakes/Fake-1B"] {
         assert!(message.contains(part), "{message}");
     }
-    fake.break_page("/v1/models", 404);
+    fake.set_page("/v1/models", 404, r#"{"error": "no such page"}"#);
     let (status, message) = run_to_end(&mut in_front_of(&fake.url(), &[]));
     assert_eq!(status, 2, "{message}");
-    assert!(message.contains("404"), "{message}");
+    for part in ["GET /v1/models", "404", "no such page", "--engine-model"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn an_engine_without_a_list_starts_with_its_model_named() {
+    let fake = FakeEngine::start(Kind::OpenAi);
+    for status in [404, 405, 501] {
+        fake.break_page("/v1/models", status);
+        let options = ["--engine-kind", "openai", "--engine-model", "m"];
+        let server = Server::spawn(in_front_of(&fake.url(), &options));
+        let mut socket = server.connect();
+        send(&mut socket, r#"{"message": "hello from elsewhere"}"#);
+        assert_eq!(read_answer(&mut socket).concat(), "hello from elsewhere");
+    }
+}
+
+/// Starts the binary and returns its log up to the first line with `part`, and ends it.
+fn log_up_to(command: &mut std::process::Command, part: &str) -> String {
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary starts");
+    let log = BufReader::new(child.stderr.take().expect("stderr is a pipe")).lines();
+    let mut log = log.map_while(Result::ok);
+    let found = log.find(|line| line.contains(part));
+    child.kill().expect("it still runs");
+    child.wait().expect("it ends");
+    found.unwrap_or_else(|| panic!("it never says {part:?}"))
+}
+
+#[test]
+fn a_proxy_that_refuses_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let proxy = listener.local_addr().expect("an address");
+    drop(listener);
+    let mut command = in_front_of("http://engine.example:8000", &[]);
+    command.env("http_proxy", format!("http://name:secret@{proxy}"));
+    command.env_remove("no_proxy").env_remove("NO_PROXY");
+    let line = log_up_to(&mut command, "waiting for the engine");
+    assert!(line.contains(&format!("the proxy http://{proxy}")), "{line}");
+    assert!(!line.contains("secret"), "{line}");
 }

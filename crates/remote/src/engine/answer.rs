@@ -7,23 +7,35 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::Response;
+use reqwest::header::CONTENT_TYPE;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
-use super::breaker::{Breaker, Failure};
-use super::chunk::{Chunk, Timings, Usage};
+use super::body::BodyReader;
+use super::breaker::Breaker;
+use super::chunk::{Chunk, Said, TextField, Timings, Usage};
 use super::error::EngineError;
-use super::sse::EventReader;
+use super::finish::Finish;
+use super::history::LeastTokens;
+use super::sse::EventError;
+use super::words::{Words, printable};
 
 /// An engine that has said why the answer has ended may say this long what it has taken.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A longer answer is no answer: engines are told how many tokens it may have.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// An engine that counts fewer tokens of a prompt than this counts something else: what it had to
+/// compute of it.
+const FEWEST_PROMPT_TOKENS: usize = 32;
 
 /// What happens to an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// A piece of its text, never empty.
+    /// Bytes came that say nothing: the engine lives.
+    Alive,
+    /// A piece of what the model thinks before it answers, never empty.
+    Thinking(String),
+    /// A piece of the answer's text, never empty.
     Piece(String),
     /// The end; nothing follows.
     End(End),
@@ -36,6 +48,17 @@ pub struct End {
     pub reason: EndReason,
     /// What it took.
     pub usage: AnswerUsage,
+    /// The engine has read only a part of the conversation and did not say so.
+    pub silent_cut: Option<SilentCut>,
+}
+
+/// A conversation that an engine has cut without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SilentCut {
+    /// The tokens that it has read.
+    pub read_tokens: usize,
+    /// The conversation has this many, and probably more.
+    pub least_tokens: usize,
 }
 
 /// Why an answer ended.
@@ -45,6 +68,10 @@ pub enum EndReason {
     Done,
     /// It has as many tokens as it may have.
     Length,
+    /// A filter for contents cut it off.
+    Filtered,
+    /// The engine cut it off because it lacked resources.
+    Unavailable,
     /// It was stopped.
     Stopped,
     /// The engine or the way to it failed.
@@ -60,7 +87,7 @@ pub struct AnswerUsage {
     pub cached_tokens: usize,
     /// Tokens of the answer; where the engine does not count them, its pieces.
     pub completion_tokens: usize,
-    /// From the request to the first piece.
+    /// From the request to the first piece, of thinking or of text.
     pub first_token_ms: Option<f32>,
     /// Speed after the first piece.
     pub tokens_per_second: Option<f32>,
@@ -72,15 +99,29 @@ pub struct AnswerUsage {
 pub struct Answer {
     /// Gone once the answer has ended or was stopped.
     body: Mutex<Option<BoxStream<'static, reqwest::Result<Vec<u8>>>>>,
-    reader: EventReader,
+    content_type: String,
+    reader: BodyReader,
     ready: VecDeque<Step>,
     phase: Phase,
+    /// The field that the first piece of text came from. Text in others repeats it.
+    field: Option<TextField>,
+    has_thought: bool,
     tally: Tally,
     halt_ms: Mutex<Option<f32>>,
     breaker: Arc<Breaker>,
-    dropped_messages: usize,
-    /// The turn at an engine that breaks off one answer for another; held until the end.
-    turn: Option<OwnedSemaphorePermit>,
+    asked: Asked,
+}
+
+/// What was asked for.
+pub(super) struct Asked {
+    /// When.
+    pub(super) at: Instant,
+    /// How many of the oldest messages were left out.
+    pub(super) dropped_messages: usize,
+    /// What the prompt has at least.
+    pub(super) least: LeastTokens,
+    /// The slot at an engine that serves one request at a time; held until the end.
+    pub(super) slot: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -106,23 +147,23 @@ struct Tally {
 }
 
 impl Answer {
-    pub(super) fn new(
-        response: Response,
-        asked: Instant,
-        dropped_messages: usize,
-        breaker: Arc<Breaker>,
-        turn: Option<OwnedSemaphorePermit>,
-    ) -> Answer {
+    pub(super) fn new(response: Response, asked: Asked, breaker: Arc<Breaker>) -> Answer {
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.map(|kind| String::from_utf8_lossy(kind.as_bytes()));
+        let content_type = printable(&content_type.unwrap_or_default());
         let body = response.bytes_stream().map(|piece| piece.map(Vec::from)).boxed();
         Answer {
             body: Mutex::new(Some(body)),
-            reader: EventReader::default(),
+            content_type,
+            reader: BodyReader::default(),
             ready: VecDeque::new(),
             phase: Phase::Writing,
+            field: None,
+            has_thought: false,
             tally: Tally {
-                asked,
+                asked: asked.at,
                 first: None,
-                last: asked,
+                last: asked.at,
                 pieces: 0,
                 bytes: 0,
                 usage: None,
@@ -130,14 +171,13 @@ impl Answer {
             },
             halt_ms: Mutex::new(None),
             breaker,
-            dropped_messages,
-            turn,
+            asked,
         }
     }
 
     /// How many of the oldest messages the engine was not told because they do not fit.
     pub fn dropped_messages(&self) -> usize {
-        self.dropped_messages
+        self.asked.dropped_messages
     }
 
     /// Closes the connection now. [`Step::End`] still follows, and no other piece before it.
@@ -153,38 +193,26 @@ impl Answer {
 
     /// The next step; `None` after [`Step::End`]. The future may be dropped without losing one.
     pub async fn next(&mut self) -> Option<Step> {
-        loop {
-            if self.was_stopped() {
-                self.ready.clear();
-                self.end(EndReason::Stopped);
-            }
-            if let Some(step) = self.ready.pop_front() {
-                return Some(step);
-            }
-            let until = match &self.phase {
-                Phase::Over => return None,
-                Phase::Ending { until, .. } => Some(*until),
-                Phase::Writing => None,
-            };
-            let body = self.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let body = body.as_mut().expect("an answer that has not ended has a body");
-            let read = match until {
-                Some(until) => timeout_at(until, body.next()).await.unwrap_or(None),
-                None => body.next().await,
-            };
-            let is_over = !matches!(read, Some(Ok(_)));
-            let taken = match read {
-                Some(Ok(bytes)) => self.reader.push(&bytes).map_err(EngineError::from),
-                Some(Err(error)) => Err(EngineError::of_connection(&error)),
-                None => self.reader.end().map_err(EngineError::from),
-            };
-            self.take_events();
-            match taken {
-                Err(error) => self.fail(error),
-                Ok(()) if is_over => self.close(),
-                Ok(()) => {}
-            }
+        if self.was_stopped() {
+            self.ready.clear();
+            self.end(EndReason::Stopped);
         }
+        if let Some(step) = self.ready.pop_front() {
+            return Some(step);
+        }
+        let until = match &self.phase {
+            Phase::Over => return None,
+            Phase::Ending { until, .. } => Some(*until),
+            Phase::Writing => None,
+        };
+        let body = self.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let body = body.as_mut().expect("an answer that has not ended has a body");
+        let read = match until {
+            Some(until) => timeout_at(until, body.next()).await.unwrap_or(None),
+            None => body.next().await,
+        };
+        self.take_bytes(read);
+        Some(self.ready.pop_front().unwrap_or(Step::Alive))
     }
 
     fn was_stopped(&self) -> bool {
@@ -192,58 +220,116 @@ impl Answer {
         body.is_none() && self.phase != Phase::Over
     }
 
+    /// Takes what was read of the body: bytes, an error, or its end.
+    fn take_bytes(&mut self, read: Option<reqwest::Result<Vec<u8>>>) {
+        let is_over = !matches!(read, Some(Ok(_)));
+        let taken = match read {
+            Some(Ok(bytes)) => {
+                self.breaker.succeeded();
+                self.reader.push(&bytes).map_err(|error| self.unreadable(error))
+            }
+            Some(Err(error)) => Err(EngineError::of_connection(&error)),
+            None => self.reader.end().map_err(|error| self.unreadable(error)),
+        };
+        self.take_events();
+        match taken {
+            Err(error) => self.fail(error),
+            Ok(()) if is_over => self.close(),
+            Ok(()) => {}
+        }
+    }
+
+    /// What it means that a body cannot be read on.
+    fn unreadable(&self, error: EventError) -> EngineError {
+        if error != EventError::NoEvents {
+            return error.into();
+        }
+        let found = Words::read(self.reader.beginning()).text;
+        let kind = &self.content_type;
+        let found = if found.is_empty() { "nothing".to_owned() } else { format!("{found:?}") };
+        EngineError::Unexpected(format!(
+            "expected a stream of events or JSON, found {found} (content type {kind:?})"
+        ))
+    }
+
     fn take_events(&mut self) {
         while self.phase != Phase::Over {
-            let Some(event) = self.reader.pop() else { return };
-            match event.trim() {
-                "" => {}
-                "[DONE]" if self.turn.is_some() => self.close_with(broken_off()),
-                "[DONE]" => self.close_with(EndReason::Done),
-                json => match serde_json::from_str::<Chunk>(json) {
-                    Ok(chunk) => self.take(chunk),
-                    Err(error) => {
-                        // The kind of error only: the rest may repeat the answer.
-                        let kind = error.classify();
-                        let what = format!("an event that is no chunk of an answer ({kind:?})");
-                        self.fail(EngineError::Strange(what));
-                    }
-                },
+            let event = match self.reader.pop() {
+                Ok(Some(event)) => event,
+                Ok(None) => return,
+                Err(error) => return self.fail(error.into()),
+            };
+            match Said::read(&event) {
+                Said::Nothing => {}
+                Said::Chunk(chunk) => self.take(*chunk),
+                Said::Over if self.asked.slot.is_some() => self.close_with(broken_off()),
+                Said::Over => self.close_with(EndReason::Done),
+                Said::Unreadable => {
+                    // Not what it is: it may repeat the answer.
+                    let what = "an event that is no chunk of an answer".to_owned();
+                    self.fail(EngineError::Unexpected(what));
+                }
             }
         }
     }
 
     fn take(&mut self, chunk: Chunk) {
-        if let Some(error) = &chunk.error {
-            return self.fail(EngineError::of_stream(error));
+        if let Some(words) = chunk.error {
+            return self.fail(EngineError::of_stream(words));
         }
         self.tally.usage = chunk.usage.or(self.tally.usage);
         self.tally.timings = chunk.timings.or(self.tally.timings);
-        let (text, finish_reason) = chunk.into_first();
-        if !text.is_empty() && self.phase == Phase::Writing {
-            self.tally.piece(text.len());
-            if self.tally.bytes > MAX_ANSWER_BYTES {
-                let what = format!("an answer of more than {MAX_ANSWER_BYTES} bytes");
-                return self.fail(EngineError::Strange(what));
-            }
-            self.ready.push_back(Step::Piece(text));
+        if self.phase != Phase::Writing {
+            return;
         }
-        if let Some(reason) = finish_reason.filter(|_| self.phase == Phase::Writing) {
-            let reason = match reason.as_str() {
-                "length" => EndReason::Length,
-                "abort" | "error" => {
-                    let failed = EngineError::Failed(format!("it says {reason}"));
-                    return self.fail(failed);
-                }
-                _ => EndReason::Done,
-            };
+        if !chunk.thinking.is_empty() {
+            self.has_thought = true;
+            self.tally.piece(chunk.thinking.len());
+            self.ready.push_back(Step::Thinking(chunk.thinking));
+        }
+        if let Some(field) = chunk.field
+            && *self.field.get_or_insert(field) == field
+        {
+            self.tally.piece(chunk.text.len());
+            self.ready.push_back(Step::Piece(chunk.text));
+        }
+        if self.tally.bytes > MAX_ANSWER_BYTES {
+            let what = format!("an answer of more than {MAX_ANSWER_BYTES} bytes");
+            return self.fail(EngineError::Unexpected(what));
+        }
+        if let Some(finish) = chunk.finish {
+            let reason = self.reason_of(finish);
             self.phase = Phase::Ending { reason, until: Instant::now() + LAST_WORDS };
         }
     }
 
-    /// The stream has ended.
+    fn reason_of(&self, finish: Finish) -> EndReason {
+        let has_text = self.field.is_some();
+        match finish {
+            Finish::Done if !has_text && self.has_thought => {
+                let words = "it thought, and then ended without an answer".to_owned();
+                EndReason::Failed(EngineError::Failed(words))
+            }
+            Finish::Done => EndReason::Done,
+            Finish::Length if !has_text => EndReason::Failed(EngineError::UsedUp),
+            Finish::Length => EndReason::Length,
+            Finish::Filtered => EndReason::Filtered,
+            Finish::Unavailable => EndReason::Unavailable,
+            Finish::Failed(word) => {
+                let words = format!("it ended the answer with {word:?}");
+                EndReason::Failed(EngineError::Failed(words))
+            }
+        }
+    }
+
+    /// The body has ended.
     fn close(&mut self) {
+        // A whole message needs no word about its end.
+        if self.field == Some(TextField::Message) {
+            return self.close_with(EndReason::Done);
+        }
         let what = "the connection closed in the middle of the answer".to_owned();
-        self.close_with(EndReason::Failed(EngineError::Connection(what)));
+        self.close_with(EndReason::Failed(EngineError::Broken(what)));
     }
 
     /// The answer is over: for the reason that the engine has given, or else for this one.
@@ -262,24 +348,34 @@ impl Answer {
 
     fn end(&mut self, reason: EndReason) {
         self.phase = Phase::Over;
-        self.turn = None;
+        self.asked.slot = None;
         *self.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
-        match &reason {
-            EndReason::Failed(EngineError::Connection(_)) => {
-                self.breaker.failed(Failure::Connection);
-            }
-            EndReason::Failed(_) => self.breaker.failed(Failure::Answer),
-            EndReason::Done | EndReason::Length => self.breaker.succeeded(),
-            // It says nothing about the engine.
-            EndReason::Stopped => {}
-        }
         let halt_ms = *self.halt_ms.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         let usage = AnswerUsage { halt_ms, ..self.tally.usage() };
-        self.ready.push_back(Step::End(End { reason, usage }));
+        let silent_cut = self.silent_cut();
+        let reason = match (reason, silent_cut) {
+            // Not even the newest message was read whole.
+            (EndReason::Done | EndReason::Length, Some(cut))
+                if cut.read_tokens < self.asked.least.newest =>
+            {
+                let (tokens, limit) = (Some(self.asked.least.newest), Some(cut.read_tokens));
+                EndReason::Failed(EngineError::TooLong { tokens, limit })
+            }
+            (reason, _) => reason,
+        };
+        self.ready.push_back(Step::End(End { reason, usage, silent_cut }));
+    }
+
+    /// Whether the engine has counted fewer tokens of the prompt than it can have.
+    fn silent_cut(&self) -> Option<SilentCut> {
+        let read_tokens = self.tally.usage?.prompt_tokens?;
+        let least_tokens = self.asked.least.all;
+        let is_cut = (FEWEST_PROMPT_TOKENS..least_tokens).contains(&read_tokens);
+        is_cut.then_some(SilentCut { read_tokens, least_tokens })
     }
 }
 
-/// An engine that takes one request at a time ended an answer without saying why.
+/// An engine that serves one request at a time ended an answer without saying why.
 fn broken_off() -> EndReason {
     let words = "it broke the answer off, as it does when another client asks it something";
     EndReason::Failed(EngineError::Failed(words.to_owned()))
@@ -308,7 +404,7 @@ impl Tally {
         let stated = timings.and_then(|timings| timings.predicted_per_second);
         AnswerUsage {
             prompt_tokens: self.usage.and_then(|usage| usage.prompt_tokens).or(prompt).unwrap_or(0),
-            cached_tokens: self.usage.and_then(|usage| usage.cached_tokens()).unwrap_or(cached),
+            cached_tokens: self.usage.and_then(|usage| usage.cached_tokens).unwrap_or(cached),
             completion_tokens,
             first_token_ms: self.first.map(milliseconds),
             tokens_per_second: stated.map(|speed| speed as f32).or(measured),

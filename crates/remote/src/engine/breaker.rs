@@ -1,4 +1,8 @@
 //! A circuit breaker: an engine that fails again and again is left alone for a while.
+//!
+//! It counts what says something about the engine: connections that cannot be made, and the answers to
+//! the question how it is. A request that is refused or that fails is its client's affair: if it
+//! counted, one client could close the engine to all others.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -22,20 +26,10 @@ struct State {
     failures: u32,
     rest: Duration,
     open_until: Option<Instant>,
-    last: Option<Failure>,
-}
-
-/// What failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// There was no connection, or it broke.
-    Connection,
-    /// The engine itself said that it has failed, or said nothing.
-    Answer,
 }
 
 impl Breaker {
-    /// Errors: it is open, for so long yet.
+    /// Errors: it is open, for this long yet.
     pub(super) fn admit(&self) -> Result<(), Duration> {
         let mut state = self.state();
         let Some(until) = state.open_until else { return Ok(()) };
@@ -48,24 +42,15 @@ impl Breaker {
         Ok(())
     }
 
-    /// The engine has answered.
+    /// The engine has begun an answer, or says that it is well.
     pub(super) fn succeeded(&self) {
         *self.state() = State::default();
     }
 
-    /// The engine can be reached: what was held against its connection is forgotten.
-    pub(super) fn reached(&self) {
-        let mut state = self.state();
-        if state.last == Some(Failure::Connection) {
-            *state = State::default();
-        }
-    }
-
-    /// The engine has failed.
-    pub(super) fn failed(&self, failure: Failure) {
+    /// The engine cannot be reached, or says that it is not well.
+    pub(super) fn failed(&self) {
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
-        state.last = Some(failure);
         if state.failures >= FAILURES {
             state.rest = (state.rest * 2).clamp(FIRST_REST, LONGEST_REST);
             state.open_until = Some(Instant::now() + state.rest);
@@ -85,7 +70,7 @@ mod tests {
         let breaker = Breaker::default();
         for _ in 0..FAILURES {
             assert_eq!(breaker.admit(), Ok(()));
-            breaker.failed(Failure::Answer);
+            breaker.failed();
         }
         breaker
     }
@@ -97,10 +82,10 @@ mod tests {
         tokio::time::advance(FIRST_REST).await;
         assert_eq!(breaker.admit(), Ok(()));
         assert_eq!(breaker.admit(), Err(FIRST_REST), "one at a time");
-        breaker.failed(Failure::Answer);
+        breaker.failed();
         assert_eq!(breaker.admit(), Err(FIRST_REST * 2));
         for _ in 0..10 {
-            breaker.failed(Failure::Answer);
+            breaker.failed();
         }
         assert_eq!(breaker.admit(), Err(LONGEST_REST));
         tokio::time::advance(LONGEST_REST).await;
@@ -113,20 +98,10 @@ mod tests {
     async fn a_success_between_failures_starts_the_count_anew() {
         let breaker = Breaker::default();
         for _ in 0..10 {
-            breaker.failed(Failure::Connection);
-            breaker.failed(Failure::Answer);
+            breaker.failed();
+            breaker.failed();
             breaker.succeeded();
         }
-        assert_eq!(breaker.admit(), Ok(()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn being_reached_forgives_connections_only() {
-        let breaker = opened().await;
-        breaker.reached();
-        assert!(breaker.admit().is_err());
-        breaker.failed(Failure::Connection);
-        breaker.reached();
         assert_eq!(breaker.admit(), Ok(()));
     }
 }

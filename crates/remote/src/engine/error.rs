@@ -1,19 +1,21 @@
-//! What can go wrong with an engine, and how its words about it are understood.
+//! What can go wrong with an engine.
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::sse::EventError;
+use super::words::{TooLong, Words, printable};
 use crate::client;
 
 /// Why an engine could not be used, or an answer could not be had. `Display` leaves out what the
-/// engine itself has said, as that may repeat what people wrote; [`EngineError::words`] has it.
+/// engine itself has said; [`EngineError::words`] has it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// There is no connection, or it broke.
+    /// There is no connection.
     #[error("{0}")]
     Connection(String),
+    /// The connection broke in the middle of a response.
+    #[error("{0}")]
+    Broken(String),
     /// It has said nothing for too long.
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
@@ -30,6 +32,8 @@ pub enum EngineError {
         status: u16,
         /// When to ask again, as it says.
         retry_after: Option<Duration>,
+        /// What it said, shortened.
+        words: String,
     },
     /// The conversation does not fit.
     #[error("the conversation does not fit its context")]
@@ -50,16 +54,23 @@ pub enum EngineError {
         found: String,
     },
     /// It wants a key, or another one.
-    #[error("it refuses the key (status {0}); --engine-key names one")]
-    NotAllowed(u16),
+    #[error("it refuses the key (status {status}); --engine-key names one")]
+    NotAllowed {
+        /// 401 or 403.
+        status: u16,
+        /// What it said, shortened.
+        words: String,
+    },
     /// It leads elsewhere.
     #[error(
         "it answered with a redirect (status {0}), which is not followed; name its own address"
     )]
     Redirect(u16),
     /// It has refused, or failed.
-    #[error("it answered with status {status}")]
+    #[error("it answered {asked} with status {status}")]
     Status {
+        /// The method and the path that were asked for.
+        asked: String,
         /// The status.
         status: u16,
         /// What it said, shortened.
@@ -68,9 +79,14 @@ pub enum EngineError {
     /// It has begun an answer and then failed.
     #[error("it failed in the middle of the answer")]
     Failed(String),
+    /// The answer has as many tokens as it may have, and none is a word: they went into thinking.
+    #[error(
+        "the answer's tokens were used up before its first word, by thinking; ask for more (max_tokens)"
+    )]
+    UsedUp,
     /// What it sends is no answer.
     #[error("{0}")]
-    Strange(String),
+    Unexpected(String),
     /// It has several models, or not the one that was asked for.
     #[error("{what}; it has {}", list(.there))]
     Model {
@@ -81,117 +97,86 @@ pub enum EngineError {
     },
 }
 
-/// Longest part of an engine's words that is repeated.
-const WORDS: usize = 200;
+/// A response that refuses the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The method and the path that were asked for.
+    pub(super) asked: String,
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) words: Words,
+}
 
 impl EngineError {
     /// What the engine itself has said, one line at most.
     pub fn words(&self) -> Option<&str> {
         match self {
-            EngineError::Status { words, .. } | EngineError::Failed(words) => Some(words),
+            EngineError::Status { words, .. }
+            | EngineError::Busy { words, .. }
+            | EngineError::NotAllowed { words, .. }
+            | EngineError::Failed(words) => Some(words).filter(|words| !words.is_empty()),
             _ => None,
+        }
+        .map(String::as_str)
+    }
+
+    /// What went wrong, without names, addresses and the engine's words: for those who may know no
+    /// more.
+    pub fn summary(&self) -> String {
+        match self {
+            EngineError::Connection(_) => "no connection".to_owned(),
+            EngineError::Broken(_) => "the connection broke".to_owned(),
+            EngineError::Unexpected(_) => "its answer cannot be read".to_owned(),
+            EngineError::Model { .. } => "it has not the model".to_owned(),
+            EngineError::NotAllowed { status, .. } => {
+                format!("it refuses the key (status {status})")
+            }
+            EngineError::Status { status, .. } => format!("it answered with status {status}"),
+            other => other.to_string(),
         }
     }
 
-    /// What a failed connection means.
+    /// What an error on a connection means.
     pub(super) fn of_connection(error: &reqwest::Error) -> EngineError {
-        EngineError::Connection(client::reason(error))
-    }
-
-    /// What a status other than success means.
-    pub(super) fn of_status(
-        status: u16,
-        retry_after: Option<Duration>,
-        body: &[u8],
-    ) -> EngineError {
-        let words = Words::read(body);
-        match status {
-            300..=399 => EngineError::Redirect(status),
-            401 | 403 => EngineError::NotAllowed(status),
-            429 | 503 => EngineError::Busy { status, retry_after },
-            _ => words.too_long().unwrap_or(EngineError::Status { status, words: words.text }),
+        let reason = client::reason(error);
+        match error.is_connect() {
+            true => EngineError::Connection(reason),
+            false => EngineError::Broken(reason),
         }
     }
 
     /// What an error in the middle of a stream means.
-    pub(super) fn of_stream(error: &Value) -> EngineError {
-        let words = Words::of(error);
-        words.too_long().unwrap_or(EngineError::Failed(words.text))
+    pub(super) fn of_stream(words: Words) -> EngineError {
+        words.too_long().map_or(EngineError::Failed(words.text), EngineError::from)
+    }
+}
+
+impl From<Refusal> for EngineError {
+    fn from(refusal: Refusal) -> EngineError {
+        let Refusal { asked, status, retry_after, words } = refusal;
+        match status {
+            300..=399 => EngineError::Redirect(status),
+            401 | 403 => EngineError::NotAllowed { status, words: words.text },
+            429 | 503 => EngineError::Busy { status, retry_after, words: words.text },
+            413 => EngineError::TooLong { tokens: None, limit: None },
+            _ => match words.too_long() {
+                Some(too_long) => too_long.into(),
+                None => EngineError::Status { asked, status, words: words.text },
+            },
+        }
+    }
+}
+
+impl From<TooLong> for EngineError {
+    fn from(TooLong { tokens, limit }: TooLong) -> EngineError {
+        EngineError::TooLong { tokens, limit }
     }
 }
 
 impl From<EventError> for EngineError {
     fn from(error: EventError) -> EngineError {
-        EngineError::Strange(error.to_string())
+        EngineError::Unexpected(error.to_string())
     }
-}
-
-/// What an engine says went wrong.
-struct Words {
-    text: String,
-    code: String,
-    tokens: Option<usize>,
-    limit: Option<usize>,
-}
-
-impl Words {
-    fn read(body: &[u8]) -> Words {
-        match serde_json::from_slice::<Value>(body) {
-            Ok(Value::Object(mut object)) => {
-                let inner = ["error", "detail"].iter().find_map(|name| object.remove(*name));
-                Words::of(&inner.unwrap_or(Value::Object(object)))
-            }
-            Ok(other) => Words::of(&other),
-            Err(_) => Words::of(&Value::String(String::from_utf8_lossy(body).into_owned())),
-        }
-    }
-
-    fn of(error: &Value) -> Words {
-        let text = |name| error.get(name).and_then(Value::as_str);
-        let number = |name| Some(error.get(name)?.as_u64()? as usize);
-        let words = error.as_str().or_else(|| text("message")).map(str::to_owned);
-        let words = words.unwrap_or_else(|| error.to_string());
-        Words {
-            text: printable(&words),
-            code: [text("type"), text("code")].into_iter().flatten().collect::<Vec<_>>().join(" "),
-            tokens: number("n_prompt_tokens"),
-            limit: number("n_ctx"),
-        }
-    }
-
-    /// Whether it is the length of the conversation. Engines say so in words of their own.
-    fn too_long(&self) -> Option<EngineError> {
-        let words = self.text.to_lowercase();
-        let is_said = words.contains("context")
-            && ["length", "size", "window"].iter().any(|word| words.contains(word));
-        let is_coded = ["context_length_exceeded", "exceed_context_size_error"]
-            .iter()
-            .any(|code| self.code.contains(code));
-        if !is_said && !is_coded {
-            return None;
-        }
-        let (mut tokens, mut limit) = (self.tokens, self.limit);
-        if limit.is_none() {
-            // "… maximum context length is LIMIT tokens … TOKENS …"
-            let after = ["context length", "context window"]
-                .iter()
-                .find_map(|words_before| Some(words.find(words_before)? + words_before.len()));
-            limit = after.and_then(|after| numbers(&words[after..]).next());
-            tokens = numbers(&words).filter(|number| Some(*number) > limit).max();
-        }
-        Some(EngineError::TooLong { tokens, limit })
-    }
-}
-
-/// The whole numbers of a text.
-fn numbers(text: &str) -> impl Iterator<Item = usize> + '_ {
-    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok())
-}
-
-/// Without control characters, and not longer than a line.
-fn printable(text: &str) -> String {
-    let text = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    text.take(WORDS).collect::<String>().trim().to_owned()
 }
 
 fn list(models: &[String]) -> String {
@@ -208,12 +193,22 @@ fn list(models: &[String]) -> String {
 mod tests {
     use super::*;
 
+    fn of_status(status: u16, body: &str) -> EngineError {
+        let words = Words::read(body.as_bytes());
+        let asked = "POST /v1/chat/completions".to_owned();
+        Refusal { asked, status, retry_after: None, words }.into()
+    }
+
     #[test]
     fn the_engines_words_about_length_are_understood() {
         let cases = [
             (
                 r#"{"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (2952 in the messages, 2048 in the completion).","type":"BadRequestError","code":400}"#,
                 (Some(5000), Some(4096)),
+            ),
+            (
+                r#"{"error":{"message":"'max_tokens' or 'max_completion_tokens' is too large: 2048. This model's maximum context length is 512 tokens and your request has 30 input tokens.","code":400}}"#,
+                (Some(2048), Some(512)),
             ),
             (
                 r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_prompt_tokens":700,"n_ctx":512}}"#,
@@ -228,26 +223,27 @@ mod tests {
                 (Some(9000), Some(8192)),
             ),
             (r#"{"error":{"message":"no","code":"context_length_exceeded"}}"#, (None, None)),
+            (r#"{"error":"prompt is too long"}"#, (None, None)),
         ];
         for (body, (tokens, limit)) in cases {
-            let found = EngineError::of_status(400, None, body.as_bytes());
-            assert_eq!(found, EngineError::TooLong { tokens, limit }, "{body}");
+            assert_eq!(of_status(400, body), EngineError::TooLong { tokens, limit }, "{body}");
         }
     }
 
     #[test]
-    fn other_statuses_say_what_they_mean() {
-        let of = |status, body: &str| EngineError::of_status(status, None, body.as_bytes());
-        assert_eq!(of(302, ""), EngineError::Redirect(302));
-        assert_eq!(of(401, "{}"), EngineError::NotAllowed(401));
-        assert_eq!(of(429, ""), EngineError::Busy { status: 429, retry_after: None });
-        let words = "a\nb".to_owned() + &"x".repeat(1_000);
-        match of(500, &words) {
-            EngineError::Status { status: 500, words } => {
-                assert_eq!(words.len(), WORDS);
-                assert!(words.starts_with("a b"));
+    fn statuses_say_what_they_mean_with_the_engines_words() {
+        let because = r#"{"error": {"message": "because\nof reasons"}}"#;
+        assert_eq!(of_status(302, ""), EngineError::Redirect(302));
+        assert_eq!(of_status(413, ""), EngineError::TooLong { tokens: None, limit: None });
+        for status in [400, 401, 403, 404, 409, 422, 429, 500, 502, 503] {
+            let error = of_status(status, because);
+            assert_eq!(error.words(), Some("because of reasons"), "{status}");
+            for text in [error.to_string(), error.summary()] {
+                assert!(text.contains(&status.to_string()) && !text.contains("because"), "{text}");
             }
-            other => panic!("{other:?}"),
         }
+        let error = of_status(404, "");
+        assert_eq!(error.to_string(), "it answered POST /v1/chat/completions with status 404");
+        assert_eq!(error.words(), None);
     }
 }

@@ -1,88 +1,199 @@
 //! Which engine and which model answer at an address.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+use tracing::warn;
 
 use super::error::EngineError;
+use super::http::EngineClient;
+use super::interface::Interface;
 use super::kind::Kind;
-use super::{About, EngineSettings, Line};
+use super::{About, EngineSettings};
 
-/// `GET /v1/models`.
-#[derive(Deserialize)]
-struct Models {
-    data: Vec<Model>,
+/// What is at an address.
+pub(super) struct Found {
+    pub(super) client: EngineClient,
+    pub(super) about: About,
+    /// What requests call the model.
+    pub(super) model: Option<String>,
+    /// Whether it lists its models, so that it can be asked for them to see whether it is well.
+    pub(super) has_list: bool,
 }
 
-#[derive(Deserialize)]
+/// A model in `GET /v1/models`, as far as it is described.
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
     id: String,
     owned_by: Option<String>,
-    /// vLLM and SGLang say it.
-    max_model_len: Option<usize>,
+    /// vLLM and SGLang say `max_model_len`, gateways `context_length`, llama-server's list has
+    /// `meta.n_ctx`.
+    context_tokens: Option<usize>,
     /// An adapter names the model it was made for.
-    parent: Option<String>,
-    meta: Option<Meta>,
-}
-
-/// What llama-server tells about a model.
-#[derive(Deserialize)]
-struct Meta {
-    n_params: Option<u64>,
-    size: Option<u64>,
-}
-
-/// `GET /props` of llama-server.
-#[derive(Deserialize)]
-struct Properties {
-    default_generation_settings: Option<GenerationSettings>,
-}
-
-#[derive(Deserialize)]
-struct GenerationSettings {
-    n_ctx: Option<usize>,
+    is_adapter: bool,
+    parameters: Option<u64>,
+    bytes: Option<u64>,
 }
 
 /// What is there, and what requests call the model.
-pub(super) async fn find(
-    line: &Line,
-    settings: &EngineSettings,
-) -> Result<(About, Option<String>), EngineError> {
-    let listed = line.get::<Models>(&["v1", "models"]).await;
+///
+/// Errors: it cannot be reached, wants a key, is no engine, or the model is not to be told.
+pub(super) async fn find(settings: &EngineSettings) -> Result<Found, EngineError> {
+    let (client, listed) = list(settings).await?;
+    let has_list = listed.is_ok();
     let kind = match (settings.kind, &listed) {
         (Some(kind), _) => kind,
-        (None, Ok(models)) => kind_of(line, &models.data).await,
-        (None, Err(EngineError::Status { status: 500.., .. })) => {
-            by_interface(line).await.unwrap_or(Kind::OpenAi)
+        (None, Ok(models)) => kind_of(&client, models).await,
+        (None, Err(error)) if settings.model.is_none() && has_no_list(error) => {
+            return Err(error.clone());
         }
-        (None, Err(_)) => Kind::OpenAi,
+        (None, Err(_)) => by_interface(&client).await.unwrap_or(Kind::OpenAi),
     };
     let mut models = match listed {
+        Ok(models) => models,
         // It lists what it has downloaded, and fails when that is nothing.
-        Err(EngineError::Status { .. }) if kind == Kind::Transformers => {
-            Models { data: Vec::new() }
-        }
-        listed => listed?,
+        Err(_) if kind == Kind::Transformers => Vec::new(),
+        Err(error) => match &settings.model {
+            Some(model) if has_no_list(&error) => {
+                let words = error.words();
+                warn!(engine = %settings.address, %error, words, model, "the engine does not list its models");
+                Vec::new()
+            }
+            _ => return Err(error),
+        },
     };
-    let index = choose(kind, &models.data, settings.model.as_deref())?;
-    let found = index.map(|index| models.data.swap_remove(index));
-    let name = settings.model.clone().or_else(|| Some(found.as_ref()?.id.clone()));
-    let mut context_tokens = found.as_ref().and_then(|model| model.max_model_len);
-    if kind == Kind::LlamaServer {
-        let properties: Properties = line.get(&["props"]).await?;
-        context_tokens = properties.default_generation_settings.and_then(|all| all.n_ctx);
-    }
-    let meta = found.and_then(|model| model.meta);
+    let index = choose(kind, &models, settings.model.as_deref())?;
+    let found = index.map(|index| models.swap_remove(index)).unwrap_or_default();
+    let name = settings.model.clone().or_else(|| index.map(|_| found.id.clone()));
+    let context_tokens = context(&client, kind, name.as_deref()).await;
     let about = About {
         kind,
         model: shown(name.as_deref().unwrap_or(kind.name())),
-        context_tokens: context_tokens.filter(|tokens| *tokens > 0),
-        parameters: meta.as_ref().and_then(|meta| meta.n_params),
-        weights_bytes: meta.and_then(|meta| meta.size),
+        context_tokens: context_tokens.or(found.context_tokens),
+        parameters: found.parameters,
+        weights_bytes: found.bytes,
     };
-    Ok((about, name))
+    Ok(Found { client, about, model: name, has_list })
 }
 
-/// The index of the model to use; none if the engine takes any, or has one without a name.
+/// The engine's list of models, or why there is none, and a client for where it lies.
+///
+/// Errors: what another place of the same address could not mend.
+async fn list(
+    settings: &EngineSettings,
+) -> Result<(EngineClient, Result<Vec<Model>, EngineError>), EngineError> {
+    let mut first = None;
+    for interface in Interface::candidates(&settings.address) {
+        let client = EngineClient::new(settings, interface)?;
+        let url = client.interface.open(&["models"]);
+        let path = url.path().to_owned();
+        let listed = client.get::<Value>(url).await.and_then(|list| models(&list, &path));
+        match listed {
+            Ok(models) => return Ok((client, Ok(models))),
+            Err(error) if has_no_list(&error) => {
+                first.get_or_insert((client, error));
+            }
+            Err(error @ EngineError::Status { .. }) => return Ok((client, Err(error))),
+            Err(error) => return Err(error),
+        }
+    }
+    let (client, error) = first.expect("an address has a candidate");
+    Ok((client, Err(error)))
+}
+
+/// Whether an engine that answers so may work without a list of models. One that has failed may only
+/// be starting.
+fn has_no_list(error: &EngineError) -> bool {
+    match error {
+        EngineError::Unexpected(_) => true,
+        EngineError::Status { status, .. } => matches!(status, 400..=499 | 501),
+        _ => false,
+    }
+}
+
+/// The models of a list, which gateways write in several ways: below `data` or `models`, or bare; as
+/// objects or as names.
+fn models(list: &Value, path: &str) -> Result<Vec<Model>, EngineError> {
+    let entries = match list {
+        Value::Array(entries) => entries,
+        _ => match list.get("data").or_else(|| list.get("models")) {
+            Some(Value::Array(entries)) => entries,
+            Some(Value::Null) => return Ok(Vec::new()),
+            _ => {
+                let what = format!("{path}: expected a list of models, found something else");
+                return Err(EngineError::Unexpected(what));
+            }
+        },
+    };
+    Ok(entries.iter().filter_map(Model::read).collect())
+}
+
+impl Model {
+    fn read(entry: &Value) -> Option<Model> {
+        let object = match entry {
+            Value::String(id) => return Some(Model { id: id.clone(), ..Model::default() }),
+            Value::Object(object) => object,
+            _ => return None,
+        };
+        let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
+        let empty = Map::new();
+        let meta = object.get("meta").and_then(Value::as_object).unwrap_or(&empty);
+        let context = [(object, "max_model_len"), (meta, "n_ctx"), (object, "context_length")];
+        let context = context.iter().find_map(|(object, name)| tokens(object.get(*name)?));
+        Some(Model {
+            id: text("id").or_else(|| text("name")).or_else(|| text("model"))?,
+            owned_by: text("owned_by"),
+            context_tokens: context,
+            is_adapter: object.get("parent").is_some_and(|parent| !parent.is_null()),
+            parameters: meta.get("n_params").and_then(Value::as_u64),
+            bytes: meta.get("size").and_then(Value::as_u64),
+        })
+    }
+}
+
+fn tokens(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_u64()?).ok().filter(|tokens| *tokens > 0)
+}
+
+/// What the engine says elsewhere about the context of a model. It knows best what it has set aside.
+async fn context(client: &EngineClient, kind: Kind, model: Option<&str>) -> Option<usize> {
+    match kind {
+        Kind::LlamaServer => {
+            let settings = "/default_generation_settings/n_ctx";
+            let mut url = client.interface.own(&["props"]);
+            let properties: Option<Value> = client.get(url.clone()).await.ok();
+            let context = properties.and_then(|all| tokens(all.pointer(settings)?));
+            if context.is_some() {
+                return context;
+            }
+            // In front of several it answers for one only if that is named.
+            url.query_pairs_mut().append_pair("model", model?);
+            let properties: Value = client.get(url).await.ok()?;
+            tokens(properties.pointer(settings)?)
+        }
+        Kind::Ollama => {
+            let model = model?;
+            let running: Option<Value> =
+                client.get(client.interface.own(&["api", "ps"])).await.ok();
+            let running = running.as_ref().and_then(|all| all.get("models")?.as_array());
+            let is_it = |entry: &&Value| {
+                ["name", "model"]
+                    .iter()
+                    .any(|name| entry.get(*name).and_then(Value::as_str) == Some(model))
+            };
+            let loaded = running.and_then(|all| all.iter().find(is_it));
+            if let Some(context) = loaded.and_then(|loaded| tokens(loaded.get("context_length")?)) {
+                return Some(context);
+            }
+            let url = client.interface.own(&["api", "show"]);
+            let shown: Value = client.ask(url, &json!({"model": model})).await.ok()?;
+            let parameters = shown.get("parameters")?.as_str()?;
+            let line = parameters.lines().find_map(|line| line.trim().strip_prefix("num_ctx"))?;
+            line.trim().parse().ok().filter(|tokens| *tokens > 0)
+        }
+        _ => None,
+    }
+}
+
+/// The index of the model to use; none if the engine takes any, or does not list it.
 fn choose(
     kind: Kind,
     models: &[Model],
@@ -91,16 +202,17 @@ fn choose(
     let there = || models.iter().map(|model| model.id.clone()).collect();
     if let Some(wanted) = wanted {
         let found = models.iter().position(|model| model.id == wanted);
-        // It loads what it is asked for, and lists what it has loaded once.
+        // `transformers serve` loads what it is asked for, and lists what it has loaded once. A list
+        // without anything says nothing about any model.
         return match found {
-            None if kind != Kind::Transformers => {
+            None if kind != Kind::Transformers && !models.is_empty() => {
                 let what = format!("expected the model {wanted:?} (--engine-model)");
                 Err(EngineError::Model { what, there: there() })
             }
             found => Ok(found),
         };
     }
-    let mut own = (0..models.len()).filter(|&index| models[index].parent.is_none());
+    let mut own = (0..models.len()).filter(|&index| !models[index].is_adapter);
     match (own.next(), own.next()) {
         (Some(only), None) => Ok(Some(only)),
         (None, _) if kind == Kind::Transformers => Ok(None),
@@ -111,18 +223,18 @@ fn choose(
     }
 }
 
-async fn kind_of(line: &Line, models: &[Model]) -> Kind {
+async fn kind_of(client: &EngineClient, models: &[Model]) -> Kind {
     let owners = models.iter().filter_map(|model| model.owned_by.as_deref());
     let by_owner = owners.filter_map(Kind::of_owner).next();
     match by_owner {
         Some(kind) => kind,
-        None => by_interface(line).await.unwrap_or(Kind::OpenAi),
+        None => by_interface(client).await.unwrap_or(Kind::OpenAi),
     }
 }
 
-/// The engines in Python describe themselves. Who does not answer is of no known kind.
-async fn by_interface(line: &Line) -> Option<Kind> {
-    let description: Value = line.get(&["openapi.json"]).await.ok()?;
+/// The engines in Python describe themselves. One that does not answer is of no known kind.
+async fn by_interface(client: &EngineClient) -> Option<Kind> {
+    let description: Value = client.get(client.interface.own(&["openapi.json"])).await.ok()?;
     let title = description.pointer("/info/title").and_then(Value::as_str).unwrap_or_default();
     if title.contains("llama.cpp Python") {
         return Some(Kind::LlamaCppPython);
@@ -143,24 +255,26 @@ fn shown(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn models(json: &str) -> Vec<Model> {
-        serde_json::from_str::<Models>(json).expect("a list of models").data
+    fn listed(json: &str) -> Vec<Model> {
+        let list = serde_json::from_str(json).expect("JSON");
+        models(&list, "/v1/models").expect("a list of models")
     }
 
     #[test]
     fn one_model_needs_no_name() {
-        let one = models(r#"{"data": [{"id": "a", "owned_by": "vllm", "parent": null}]}"#);
+        let one = listed(r#"{"data": [{"id": "a", "owned_by": "vllm", "parent": null}]}"#);
         assert_eq!(choose(Kind::Vllm, &one, None), Ok(Some(0)));
-        let adapter = models(r#"{"data": [{"id": "b", "parent": "a"}, {"id": "a"}]}"#);
+        let adapter = listed(r#"{"data": [{"id": "b", "parent": "a"}, {"id": "a"}]}"#);
         assert_eq!(choose(Kind::Vllm, &adapter, None), Ok(Some(1)));
         assert_eq!(choose(Kind::Vllm, &adapter, Some("b")), Ok(Some(0)));
         assert_eq!(choose(Kind::Transformers, &[], None), Ok(None));
         assert_eq!(choose(Kind::Transformers, &[], Some("/models/a")), Ok(None));
+        assert_eq!(choose(Kind::OpenAi, &[], Some("a")), Ok(None));
     }
 
     #[test]
     fn several_models_need_one_and_are_listed() {
-        let two = models(r#"{"data": [{"id": "a"}, {"id": "b"}]}"#);
+        let two = listed(r#"{"data": [{"id": "a"}, {"id": "b"}]}"#);
         for (wanted, parts) in [(None, ["--engine-model", "a, b"]), (Some("c"), ["\"c\"", "a, b"])]
         {
             let message = choose(Kind::Ollama, &two, wanted).expect_err("none fits").to_string();
@@ -168,6 +282,45 @@ mod tests {
         }
         let message = choose(Kind::OpenAi, &[], None).expect_err("none is there").to_string();
         assert!(message.ends_with("it has none"), "{message}");
+    }
+
+    #[test]
+    fn lists_are_read_in_every_form() {
+        let lists = [
+            r#"{"object": "list", "data": [{"id": "a"}]}"#,
+            r#"{"data": [{"id": "a", "owned_by": 7, "max_model_len": "many", "meta": null}]}"#,
+            r#"{"data": [null, 7, {}, {"id": "a"}]}"#,
+            r#"{"models": [{"name": "a"}]}"#,
+            r#"[{"id": "a"}]"#,
+            r#"["a"]"#,
+        ];
+        for list in lists {
+            let expected = [Model { id: "a".to_owned(), ..Model::default() }];
+            let found = listed(list);
+            let found: Vec<Model> =
+                found.into_iter().map(|model| Model { owned_by: None, ..model }).collect();
+            assert_eq!(found, expected, "{list}");
+        }
+        assert!(listed(r#"{"object": "list", "data": null}"#).is_empty());
+        for list in ["7", "{}", r#"{"data": 7}"#, "\"a\""] {
+            let list = serde_json::from_str(list).expect("JSON");
+            let error = models(&list, "/v1/models").expect_err("no list").to_string();
+            assert!(error.starts_with("/v1/models: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_context_is_read_where_engines_write_it() {
+        let cases = [
+            (r#"[{"id": "a", "max_model_len": 512}]"#, Some(512)),
+            (r#"[{"id": "a", "meta": {"n_ctx": 512, "n_ctx_train": 4096}}]"#, Some(512)),
+            (r#"[{"id": "a", "context_length": 512}]"#, Some(512)),
+            (r#"[{"id": "a", "meta": {"n_ctx": 0}}]"#, None),
+            (r#"[{"id": "a", "meta": {"n_ctx_train": 4096}}]"#, None),
+        ];
+        for (list, expected) in cases {
+            assert_eq!(listed(list)[0].context_tokens, expected, "{list}");
+        }
     }
 
     #[test]

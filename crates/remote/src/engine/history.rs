@@ -1,12 +1,19 @@
-//! A conversation that may have to be cut: a system message and turns, oldest first.
+//! A conversation that may have to be cut: a system message and exchanges, oldest first.
 
 use banter_protocol::plain::{Role, Turn};
 
-/// A conversation seen as a system message and turns that each start with a user's message.
+/// A conversation seen as a system message and exchanges, each a user's message and what followed it.
 pub(super) struct History<'a> {
     messages: &'a [Turn],
     system_messages: usize,
-    turn_starts: Vec<usize>,
+    exchange_starts: Vec<usize>,
+}
+
+/// Fewer tokens than a text has with any tokenizer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LeastTokens {
+    pub(super) all: usize,
+    pub(super) newest: usize,
 }
 
 impl<'a> History<'a> {
@@ -15,28 +22,35 @@ impl<'a> History<'a> {
         let system_messages = messages.iter().take_while(is_system).count();
         let after_system = system_messages..messages.len();
         let is_users = |&index: &usize| messages[index].role == Role::User;
-        let mut turn_starts: Vec<usize> = after_system.filter(is_users).collect();
-        // Messages before the first user's belong to the first turn.
-        if let Some(first) = turn_starts.first_mut() {
+        let mut exchange_starts: Vec<usize> = after_system.filter(is_users).collect();
+        // Messages before the first user's belong to the first exchange.
+        if let Some(first) = exchange_starts.first_mut() {
             *first = system_messages;
         }
-        History { messages, system_messages, turn_starts }
+        History { messages, system_messages, exchange_starts }
     }
 
-    /// How many turns can be left out: all but the newest.
-    pub(super) fn droppable_turns(&self) -> usize {
-        self.turn_starts.len().saturating_sub(1)
+    /// How many exchanges can be left out: all but the newest.
+    pub(super) fn droppable_exchanges(&self) -> usize {
+        self.exchange_starts.len().saturating_sub(1)
     }
 
-    /// How many messages the oldest turns have.
-    pub(super) fn messages_of(&self, turns: usize) -> usize {
-        self.turn_starts.get(turns).map_or(0, |start| start - self.system_messages)
+    /// How many messages the oldest exchanges have.
+    pub(super) fn messages_of(&self, exchanges: usize) -> usize {
+        self.exchange_starts.get(exchanges).map_or(0, |start| start - self.system_messages)
     }
 
-    /// The conversation without its oldest turns.
-    pub(super) fn without(&self, turns: usize) -> impl Iterator<Item = &'a Turn> + Clone {
+    /// The conversation without its oldest exchanges.
+    pub(super) fn without(&self, exchanges: usize) -> impl Iterator<Item = &'a Turn> + Clone {
         let (system, rest) = self.messages.split_at(self.system_messages);
-        system.iter().chain(&rest[self.messages_of(turns)..])
+        system.iter().chain(&rest[self.messages_of(exchanges)..])
+    }
+
+    /// What the conversation without its oldest exchanges has at least.
+    pub(super) fn least_tokens(&self, exchanges: usize) -> LeastTokens {
+        let kept = self.without(exchanges);
+        let newest = self.messages.last().map_or(0, |newest| least_tokens(&newest.content));
+        LeastTokens { all: kept.map(|message| least_tokens(&message.content)).sum(), newest }
     }
 
     /// More tokens than it can have: each has at least a byte, and a template adds a few per message.
@@ -46,6 +60,41 @@ impl<'a> History<'a> {
         let content: usize = self.messages.iter().map(|turn| turn.content.len()).sum();
         content + PER_MESSAGE * self.messages.len() + TEMPLATE
     }
+}
+
+/// Fewer tokens than a text has: tokenizers cut between words and between numbers first, and the
+/// longest tokens within them are no longer than what is taken for one here.
+fn least_tokens(text: &str) -> usize {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Run {
+        Letters,
+        /// Written without blanks between words.
+        Han,
+        Digits,
+        Other,
+    }
+    let run_of = |c: char| match c {
+        '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}' => Run::Han,
+        c if c.is_alphabetic() => Run::Letters,
+        c if c.is_ascii_digit() => Run::Digits,
+        _ => Run::Other,
+    };
+    let longest = |run| match run {
+        Run::Letters => 16,
+        Run::Han => 4,
+        Run::Digits => 3,
+        Run::Other => usize::MAX,
+    };
+    let (mut tokens, mut run, mut length) = (0, Run::Other, 0);
+    for c in text.chars() {
+        let next = run_of(c);
+        if next != run || length == longest(run) {
+            (run, length) = (next, 0);
+            tokens += usize::from(run != Run::Other);
+        }
+        length += 1;
+    }
+    tokens
 }
 
 #[cfg(test)]
@@ -65,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_turns_go_and_the_system_message_stays() {
+    fn the_oldest_exchanges_go_and_the_system_message_stays() {
         let cases = [("suauau", 2, ["012345", "0345", "05"]), ("auuau", 2, ["01234", "234", "4"])];
         for (roles, droppable, expected) in cases {
             let messages = turns(roles);
             let history = History::new(&messages);
-            assert_eq!(history.droppable_turns(), droppable, "{roles}");
+            assert_eq!(history.droppable_exchanges(), droppable, "{roles}");
             for (dropped, expected) in expected.into_iter().enumerate() {
                 let kept: String = history.without(dropped).map(|turn| &*turn.content).collect();
                 assert_eq!(kept, expected, "{roles} without {dropped}");
@@ -82,7 +131,26 @@ mod tests {
     #[test]
     fn a_single_message_cannot_be_dropped() {
         for roles in ["u", "su", "s", ""] {
-            assert_eq!(History::new(&turns(roles)).droppable_turns(), 0, "{roles}");
+            assert_eq!(History::new(&turns(roles)).droppable_exchanges(), 0, "{roles}");
         }
+    }
+
+    #[test]
+    fn the_least_tokens_are_fewer_than_any_tokenizer_makes() {
+        let cases = [
+            ("", 0),
+            ("  \n\n...", 0),
+            ("What color is the sky?", 5),
+            ("don't", 2),
+            ("1234567", 3),
+            ("你好，世界", 2),
+            ("中华人民共和国", 2),
+            ("x2", 2),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(least_tokens(text), expected, "{text}");
+        }
+        // One long word may be few tokens.
+        assert_eq!(least_tokens(&"x".repeat(160)), 10);
     }
 }

@@ -1,7 +1,7 @@
 //! The engines that are known, and what each calls its parameters.
 //!
-//! A parameter that an engine does not know is refused. An engine of no known kind gets only what
-//! OpenAI's own interface has.
+//! A parameter that an engine does not know is refused, unless its value means "off". An engine of no
+//! known kind gets only what OpenAI's own interface has.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ pub struct EngineDefaults {
     pub temperature: f32,
     /// Nucleus size.
     pub top_p: f32,
-    /// So many likeliest tokens.
+    /// Only this many of the likeliest tokens.
     pub top_k: u32,
     /// Repetition penalty.
     pub repetition_penalty: f32,
@@ -98,22 +98,28 @@ impl Kind {
         }
     }
 
-    /// Where it says that it is well.
-    pub(super) fn health_path(self) -> &'static [&'static str] {
+    /// Where it says that it is well, if it has a place for that alone.
+    pub(super) fn health_path(self) -> Option<&'static [&'static str]> {
         match self {
-            Kind::Vllm | Kind::SgLang | Kind::LlamaServer | Kind::Transformers => &["health"],
-            Kind::Ollama => &["api", "version"],
+            Kind::Vllm | Kind::SgLang | Kind::LlamaServer | Kind::Transformers => Some(&["health"]),
+            Kind::Ollama => Some(&["api", "version"]),
             // Asking it for its models breaks off an answer that it is writing.
-            Kind::LlamaCppPython => &["openapi.json"],
-            Kind::OpenAi => &["v1", "models"],
+            Kind::LlamaCppPython => Some(&["openapi.json"]),
+            Kind::OpenAi => None,
         }
     }
 
-    /// Whether a request breaks off the answer to the one before it, without a word why.
-    pub(super) fn breaks_off(self) -> bool {
+    /// Whether a new request silently aborts the one in progress.
+    pub(super) fn serves_one_at_a_time(self) -> bool {
         self == Kind::LlamaCppPython
     }
 
+    /// Whether it keeps what it has computed apart for each `cache_salt`.
+    pub(super) fn takes_cache_salt(self) -> bool {
+        matches!(self, Kind::Vllm | Kind::SgLang)
+    }
+
+    /// How it counts the tokens of a conversation.
     pub(super) fn counting(self) -> Counting {
         match self {
             Kind::Vllm => Counting::Messages,
@@ -133,7 +139,7 @@ impl Kind {
     }
 
     /// What it calls a parameter of ours; `None` if it has no such.
-    fn field(self, ours: &'static str) -> Option<&'static str> {
+    pub(super) fn field(self, ours: &'static str) -> Option<&'static str> {
         let is_llama = matches!(self, Kind::LlamaServer | Kind::LlamaCppPython);
         let samples_richly = is_llama || matches!(self, Kind::Vllm | Kind::SgLang);
         match ours {
@@ -156,9 +162,10 @@ impl Kind {
         }
     }
 
-    /// The parameters of a request in this engine's words.
+    /// The parameters of a request in this engine's words. A value that means "off" is left out where
+    /// the engine does not know the parameter, because leaving it out means the same.
     ///
-    /// Errors: [`EngineError::UnknownParameter`] for the first that it does not have.
+    /// Errors: [`EngineError::Parameter`] for the first that it does not have.
     pub(super) fn translate(self, wanted: &Parameters) -> Result<Map<String, Value>, EngineError> {
         let usual = self.defaults();
         let number = |value: Option<f32>, usual: Option<f32>| value.or(usual).map(shortest);
@@ -191,12 +198,15 @@ impl Kind {
         let mut body = Map::new();
         for (ours, value) in values {
             let Some(value) = value else { continue };
-            let theirs = self.field(ours).ok_or_else(|| EngineError::Parameter {
-                field: ours,
-                expected: format!("nothing: {self} does not know it"),
-                found: value.to_string(),
-            })?;
-            body.insert(theirs.to_owned(), value);
+            match self.field(ours) {
+                Some(theirs) => drop(body.insert(theirs.to_owned(), value)),
+                None if is_off(ours, &value) => {}
+                None => {
+                    let expected = format!("nothing: {self} does not know it");
+                    let found = value.to_string();
+                    return Err(EngineError::Parameter { field: ours, expected, found });
+                }
+            }
         }
         if self == Kind::LlamaServer {
             // Without it the penalty forgets what is 64 tokens back.
@@ -223,6 +233,16 @@ impl Kind {
             _ => Some(json!({"include_usage": true})),
         }
     }
+}
+
+/// Whether a value of a parameter changes nothing.
+fn is_off(ours: &str, value: &Value) -> bool {
+    let off = match ours {
+        "repetition_penalty" => 1.0,
+        "top_k" | "min_p" | "presence_penalty" | "frequency_penalty" => 0.0,
+        _ => return false,
+    };
+    value.as_f64() == Some(off)
 }
 
 /// A single-precision number as people write it: 0.7, not 0.699999988.
@@ -273,7 +293,7 @@ mod tests {
     fn what_an_engine_does_not_know_is_refused() {
         let cases = [
             (Kind::OpenAi, ", \"top_k\": 20", "top_k"),
-            (Kind::OpenAi, ", \"repetition_penalty\": 1.0", "repetition_penalty"),
+            (Kind::OpenAi, ", \"repetition_penalty\": 1.1", "repetition_penalty"),
             (Kind::Ollama, ", \"min_p\": 0.1", "min_p"),
             (Kind::Transformers, ", \"presence_penalty\": 0.5", "presence_penalty"),
             (Kind::Transformers, ", \"frequency_penalty\": 0.5", "frequency_penalty"),
@@ -286,6 +306,22 @@ mod tests {
                 other => panic!("{kind}: {json} gave {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_value_that_means_off_is_as_if_left_out_where_the_engine_does_not_know_it() {
+        let off = parameters(
+            ", \"repetition_penalty\": 1, \"top_k\": 0, \"min_p\": 0.0, \"presence_penalty\": 0, \
+             \"frequency_penalty\": 0.0",
+        );
+        let sent = |kind: Kind| Value::Object(kind.translate(&off).expect("nothing is wrong"));
+        let penalties = json!({"presence_penalty": 0.0, "frequency_penalty": 0.0});
+        assert_eq!(sent(Kind::OpenAi), penalties);
+        assert_eq!(sent(Kind::Ollama), penalties);
+        assert_eq!(sent(Kind::Transformers), json!({}));
+        // An engine that knows it may have another value of its own.
+        assert_eq!(sent(Kind::Vllm)["top_k"], -1);
+        assert_eq!(sent(Kind::LlamaServer)["repeat_penalty"], 1.0);
     }
 
     #[test]

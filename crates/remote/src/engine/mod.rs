@@ -2,57 +2,75 @@
 //!
 //! Reading order:
 //! - [`RemoteEngine`] below: an engine at an address, and one request to it.
-//! - `finding`: which engine and which model answer there.
-//! - [`kind`]: the known engines, and what each calls its parameters.
-//! - `history`: what goes when a conversation does not fit.
-//! - [`answer`]: the pieces of an answer; `sse` and `chunk`: how they are written.
-//! - `breaker`: leaving a failing engine alone; [`error`]: what can go wrong.
+//! - `finding`: which engine and which model answer there; `interface`: where exactly.
+//! - [`kind`]: the known engines, and what each calls its parameters; `learned`: what this one refuses.
+//! - `counting`: tokens, and what goes when a conversation does not fit (`history`).
+//! - `http`: requests and responses.
+//! - [`answer`]: the pieces of an answer. Its bytes become events in `body` (`sse`, `json_values`), the
+//!   events pieces in `chunk` and `finish`.
+//! - `breaker`: leaving a failing engine alone; [`error`] and `words`: what can go wrong.
+//! - [`parsers`]: what reads the bytes of others, for fuzzing.
+//!
+//! What other clients of these engines take is taken here too: what is not needed may have any form.
+//! What is shown must be read surely, or the answer ends in an error.
 //!
 //! The address is the operator's: it comes from the configuration, is read by
 //! [`Address`], and no answer of the engine leads anywhere else.
 
 pub mod answer;
+mod body;
 mod breaker;
 mod chunk;
+mod counting;
 pub mod error;
 mod finding;
+mod finish;
 mod history;
+mod http;
+mod interface;
+mod json_values;
 pub mod kind;
+mod learned;
+pub mod parsers;
 mod sse;
+mod words;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use banter_protocol::plain::{Ask, Role, Turn};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use banter_protocol::plain::{Ask, Parameters, Role, Turn};
+use data_encoding::BASE64URL_NOPAD;
+use reqwest::Response;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
+use tracing::{info, warn};
 
 use crate::address::Address;
-use crate::client;
-use breaker::{Breaker, Failure};
+use answer::Asked;
+use breaker::Breaker;
+use counting::Cut;
+use error::Refusal;
 use history::History;
-use kind::Counting;
+use http::{EngineClient, NoResponse};
+use learned::{Learned, Lesson};
 
-pub use answer::{Answer, AnswerUsage, End, EndReason, Step};
+pub use answer::{Answer, AnswerUsage, End, EndReason, SilentCut, Step};
 pub use error::EngineError;
 pub use kind::{EngineDefaults, KINDS, Kind};
 
-/// Longest response to anything but a conversation.
-const MAX_RESPONSE_BYTES: usize = 8 << 20;
-/// An answer is given this part of the context at least, as far as it asks for it.
-const ANSWER_PART: usize = 4;
 /// The context that an engine is taken to have if it does not say, when a conversation is too long
 /// for it.
 const ASSUMED_CONTEXT: usize = 4_096;
+/// Forms of one request that are tried: each refusal must have taught something new.
+const MAX_FORMS: usize = 12;
 
 /// Which engine to use.
 #[derive(Clone)]
 pub struct EngineSettings {
-    /// Its address, with or without `/v1` at the end.
+    /// Its address: of the server, of its interface (`…/v1`), or of what lies there.
     pub address: Address,
     /// The key it asks for.
     pub key: Option<String>,
@@ -100,33 +118,46 @@ pub struct About {
     pub weights_bytes: Option<u64>,
 }
 
+/// Whose request it is: nothing that was computed for one is used for another, as far as the engine
+/// can be told so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tenant(pub u64);
+
 /// An engine at an address. Cheap to clone.
 #[derive(Clone)]
 pub struct RemoteEngine(Arc<Inner>);
 
 struct Inner {
-    line: Line,
+    client: EngineClient,
     about: About,
     /// What requests call the model; a server with a single one may have no word for it.
     model: Option<String>,
+    has_list: bool,
+    /// It has shown that it cannot count tokens, whatever its kind can.
+    is_uncountable: AtomicBool,
+    learned: Mutex<Learned>,
     breaker: Arc<Breaker>,
-    /// For engines that break off one answer for another: they get one request at a time.
-    turn: Option<Arc<Semaphore>>,
+    /// For engines that serve one request at a time.
+    slot: Option<Arc<Semaphore>>,
+    /// Makes the salts of tenants unguessable.
+    secret: [u8; 32],
 }
 
-/// The way to an engine.
-struct Line {
-    client: Client,
-    address: Address,
-    authorization: Option<HeaderValue>,
-    patience: EnginePatience,
+/// A request for an answer, before it takes the form that the engine takes.
+struct Request<'a> {
+    fields: Map<String, Value>,
+    /// What the client asks for, in the engine's words.
+    wanted: Vec<&'static str>,
+    cut: Cut<'a>,
 }
 
-/// What is sent of a conversation.
-struct Cut<'a> {
-    history: &'a History<'a>,
-    dropped_turns: usize,
-    max_tokens: usize,
+impl Request<'_> {
+    fn form(&self) -> Map<String, Value> {
+        let mut form = self.fields.clone();
+        form.insert("messages".to_owned(), messages(self.cut.kept()));
+        form.insert("max_tokens".to_owned(), json!(self.cut.max_tokens));
+        form
+    }
 }
 
 impl RemoteEngine {
@@ -134,11 +165,21 @@ impl RemoteEngine {
     ///
     /// Errors: it cannot be reached, wants a key, is no engine, or the model is not to be told.
     pub async fn find(settings: &EngineSettings) -> Result<RemoteEngine, EngineError> {
-        let line = Line::to(settings)?;
-        let (about, model) = finding::find(&line, settings).await?;
-        let breaker = Arc::default();
-        let turn = about.kind.breaks_off().then(|| Arc::new(Semaphore::new(1)));
-        Ok(RemoteEngine(Arc::new(Inner { line, about, model, breaker, turn })))
+        let finding::Found { client, about, model, has_list } = finding::find(settings).await?;
+        let slot = about.kind.serves_one_at_a_time().then(|| Arc::new(Semaphore::new(1)));
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).expect("the system has random numbers");
+        Ok(RemoteEngine(Arc::new(Inner {
+            client,
+            about,
+            model,
+            has_list,
+            is_uncountable: AtomicBool::new(false),
+            learned: Mutex::default(),
+            breaker: Arc::default(),
+            slot,
+            secret,
+        })))
     }
 
     /// What it is and has.
@@ -148,305 +189,194 @@ impl RemoteEngine {
 
     /// Where it is.
     pub fn address(&self) -> &Address {
-        &self.0.line.address
+        self.0.client.interface.root()
     }
 
     /// Whether it says that it is well.
     ///
     /// Errors: it cannot be reached, or says that it is not.
     pub async fn probe(&self) -> Result<(), EngineError> {
-        let url = self.0.line.url(self.0.about.kind.health_path());
-        self.0.line.control(self.0.line.client.get(url)).await?;
-        self.0.breaker.reached();
-        Ok(())
+        let probed = self.ask_how_it_is().await;
+        match &probed {
+            Ok(()) => self.0.breaker.succeeded(),
+            Err(_) => self.0.breaker.failed(),
+        }
+        probed
+    }
+
+    async fn ask_how_it_is(&self) -> Result<(), EngineError> {
+        let client = &self.0.client;
+        if let Some(path) = self.0.about.kind.health_path() {
+            match client.reach(client.interface.own(path)).await {
+                // A gateway lets only the interface through. Any answer is a sign of life.
+                Err(error) if is_closed(&error) && self.0.about.kind.serves_one_at_a_time() => {
+                    return Ok(());
+                }
+                Err(error) if is_closed(&error) => {}
+                answer => return answer.map(drop),
+            }
+        }
+        match client.reach(client.interface.open(&["models"])).await {
+            Err(error) if is_closed(&error) && !self.0.has_list => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     /// Starts an answer. Dropping the future, or the answer it yields, closes the connection.
     ///
-    /// The oldest turns go when the conversation does not fit, as far as the engine lets on.
+    /// The oldest exchanges go when the conversation does not fit, as far as the engine lets on.
     ///
     /// Errors: a parameter that it does not have; a message that does not fit alone; whatever else
     /// [`EngineError`] names.
-    pub async fn ask(&self, ask: &Ask) -> Result<Answer, EngineError> {
+    pub async fn ask(&self, ask: &Ask, tenant: Tenant) -> Result<Answer, EngineError> {
         let sampling = self.0.about.kind.translate(&ask.parameters)?;
-        let turn = match self.0.turn.clone() {
-            Some(turn) => Some(turn.acquire_owned().await.expect("it is never closed")),
+        let slot = match self.0.slot.clone() {
+            Some(slot) => Some(slot.acquire_owned().await.expect("it is never closed")),
             None => None,
         };
         self.0.breaker.admit().map_err(|retry_in| EngineError::Resting { retry_in })?;
-        let asked = Instant::now();
-        let wanted = ask.parameters.max_tokens as usize;
+        let at = Instant::now();
         let history = History::new(&ask.turns);
-        let mut cut = self.cut(&history, wanted).await.inspect_err(|error| self.note(error))?;
-        loop {
-            let mut body = sampling.clone();
-            body.insert("messages".to_owned(), messages(history.without(cut.dropped_turns)));
-            body.insert("max_tokens".to_owned(), json!(cut.max_tokens));
-            body.insert("stream".to_owned(), json!(true));
-            if let Some(model) = &self.0.model {
-                body.insert("model".to_owned(), json!(model));
-            }
-            if let Some(options) = self.0.about.kind.stream_options() {
-                body.insert("stream_options".to_owned(), options);
-            }
-            match self.begin(&Value::Object(body)).await {
-                Ok(response) => {
-                    let dropped = history.messages_of(cut.dropped_turns);
-                    return Ok(Answer::new(response, asked, dropped, self.0.breaker.clone(), turn));
-                }
-                Err(error @ EngineError::TooLong { limit, .. }) => {
-                    let context = limit.or(self.0.about.context_tokens);
-                    if !cut.shorten(context.unwrap_or(ASSUMED_CONTEXT)) {
-                        return Err(error);
-                    }
-                }
-                Err(error) => {
-                    self.note(&error);
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// The ids of a text; `None` if the engine cannot say.
-    pub async fn tokenize(&self, text: &str) -> Result<Option<Vec<u32>>, EngineError> {
-        let body = match self.0.about.kind.counting() {
-            Counting::Messages => {
-                json!({"model": self.0.model, "prompt": text, "add_special_tokens": false})
-            }
-            Counting::Prompt => {
-                json!({"content": text, "add_special": false, "parse_special": false})
-            }
-            Counting::None => return Ok(None),
+        let mut request = Request {
+            fields: self.fields(sampling, tenant),
+            wanted: self.wanted(&ask.parameters),
+            cut: self.cut(&history, ask.parameters.max_tokens as usize).await?,
         };
-        Ok(Some(self.0.line.ask::<Tokens>(&["tokenize"], &body).await?.tokens))
-    }
-
-    /// How many tokens of the context a conversation takes beside an answer of `max_tokens`, and how
-    /// many messages would be left out; `None` if the engine cannot say.
-    pub async fn fit(
-        &self,
-        turns: &[Turn],
-        max_tokens: usize,
-    ) -> Result<Option<(usize, usize)>, EngineError> {
-        if self.0.about.kind.counting() == Counting::None || self.0.about.context_tokens.is_none() {
-            return Ok(None);
-        }
-        let history = History::new(turns);
-        let cut = self.cut(&history, max_tokens).await?;
-        let tokens = self.count(&history, cut.dropped_turns).await?;
-        Ok(Some((tokens, history.messages_of(cut.dropped_turns))))
-    }
-
-    /// Cuts a conversation to what fits, if the engine counts tokens. What fits surely is not counted.
-    async fn cut<'a>(
-        &self,
-        history: &'a History<'a>,
-        wanted: usize,
-    ) -> Result<Cut<'a>, EngineError> {
-        let whole = Cut { history, dropped_turns: 0, max_tokens: wanted };
-        let Some(context) = self.0.about.context_tokens else { return Ok(whole) };
-        if self.0.about.kind.counting() == Counting::None
-            || history.most_tokens().saturating_add(wanted) <= context
-        {
-            return Ok(whole);
-        }
-        let reserve = wanted.min(context / ANSWER_PART);
-        // The fewest dropped turns that leave enough room, by halves.
-        let (mut enough, mut too_few) = (history.droppable_turns(), 0);
-        let mut tokens = self.count(history, 0).await?;
-        if tokens + reserve <= context {
-            enough = 0;
-        } else {
-            tokens = self.count(history, enough).await?;
-            while enough > too_few + 1 {
-                let tried = usize::midpoint(enough, too_few);
-                let counted = self.count(history, tried).await?;
-                if counted + reserve <= context {
-                    (enough, tokens) = (tried, counted);
-                } else {
-                    too_few = tried;
+        let mut learned = self.learned().clone();
+        let mut refused = None;
+        for _ in 0..MAX_FORMS {
+            let sent = learned.apply(&request.form());
+            match self.begin(&sent).await {
+                Ok(response) => {
+                    self.keep(learned, &sent, &request.wanted);
+                    let least = request.cut.least_tokens();
+                    let dropped_messages = request.cut.dropped_messages();
+                    let asked = Asked { at, dropped_messages, least, slot };
+                    return Ok(Answer::new(response, asked, self.0.breaker.clone()));
+                }
+                Err(NoResponse::Failed(error)) => return Err(error),
+                Err(NoResponse::Refused(refusal)) => {
+                    self.give_way(&refusal, &sent, &mut request, &mut learned)?;
+                    refused = Some(EngineError::from(*refusal));
                 }
             }
         }
-        if tokens >= context {
-            let (tokens, limit) = (Some(tokens), Some(context - 1));
-            return Err(EngineError::TooLong { tokens, limit });
-        }
-        Ok(Cut { history, dropped_turns: enough, max_tokens: wanted.min(context - tokens) })
-    }
-
-    /// The tokens of a conversation without its oldest turns.
-    async fn count(&self, history: &History<'_>, dropped: usize) -> Result<usize, EngineError> {
-        let messages = messages(history.without(dropped));
-        if self.0.about.kind.counting() == Counting::Messages {
-            let body = json!({
-                "model": self.0.model, "messages": messages, "add_generation_prompt": true,
-            });
-            return Ok(self.0.line.ask::<Tokens>(&["tokenize"], &body).await?.tokens.len());
-        }
-        let body = json!({"messages": messages});
-        let Prompt { prompt } = self.0.line.ask(&["apply-template"], &body).await?;
-        let body = json!({"content": prompt, "add_special": false, "parse_special": true});
-        Ok(self.0.line.ask::<Tokens>(&["tokenize"], &body).await?.tokens.len())
+        Err(refused.expect("every form before the last was refused"))
     }
 
     /// Sends a request for an answer, and waits until it begins.
-    async fn begin(&self, body: &Value) -> Result<Response, EngineError> {
-        let request = self.0.line.client.post(self.0.line.url(&["v1", "chat", "completions"]));
-        let request = self.0.line.signed(with_json(request, body));
-        let patience = self.0.line.patience.headers;
-        let response = timeout(patience, request.send())
-            .await
-            .map_err(|_| EngineError::Silent(patience))?
-            .map_err(|error| EngineError::of_connection(&error))?;
-        let response = self.0.line.checked(response).await?;
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.unwrap_or_default();
-        if !kind.starts_with("text/event-stream") {
-            let what = format!("expected a stream of events, found {kind:?}");
-            return Err(EngineError::Strange(what));
+    async fn begin(&self, sent: &Map<String, Value>) -> Result<Response, NoResponse> {
+        let url = self.0.client.interface.open(&["chat", "completions"]);
+        let begun = self.0.client.begin(url, sent).await;
+        match &begun {
+            Ok(_) => self.0.breaker.succeeded(),
+            Err(NoResponse::Failed(EngineError::Connection(_))) => self.0.breaker.failed(),
+            Err(_) => {}
         }
-        Ok(response)
+        begun
     }
 
-    /// Tells the breaker, if it is the engine's failure and not the request's.
-    fn note(&self, error: &EngineError) {
-        match error {
-            EngineError::Connection(_) => self.0.breaker.failed(Failure::Connection),
-            EngineError::Silent(_) | EngineError::Strange(_) | EngineError::Failed(_) => {
-                self.0.breaker.failed(Failure::Answer);
-            }
-            EngineError::Status { status, .. } if *status >= 500 => {
-                self.0.breaker.failed(Failure::Answer);
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Cut<'_> {
-    /// Asks for less, after the engine has refused: a shorter answer first, then half of the turns.
-    /// Whether there is anything left to go.
-    fn shorten(&mut self, context: usize) -> bool {
-        let reserve = context / ANSWER_PART;
-        if self.max_tokens > reserve {
-            self.max_tokens = reserve.max(1);
-            return true;
-        }
-        let kept = self.history.droppable_turns() - self.dropped_turns;
-        self.dropped_turns += kept.div_ceil(2);
-        kept > 0
-    }
-}
-
-impl Line {
-    fn to(settings: &EngineSettings) -> Result<Line, EngineError> {
-        let patience = settings.patience;
-        let client = client::for_engine(&settings.address, patience.connect);
-        let bearer = |key: &String| HeaderValue::from_str(&format!("Bearer {key}"));
-        let authorization = settings.key.as_ref().map(bearer).transpose();
-        let mut authorization = authorization
-            .map_err(|_| EngineError::Strange("a key that is no header".to_owned()))?;
-        if let Some(authorization) = &mut authorization {
-            authorization.set_sensitive(true);
-        }
-        Ok(Line {
-            client: client.map_err(EngineError::Connection)?,
-            address: settings.address.without_last("v1"),
-            authorization,
-            patience,
-        })
-    }
-
-    fn url(&self, segments: &[&str]) -> url::Url {
-        self.address.below(segments.iter().copied())
-    }
-
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.authorization {
-            Some(authorization) => request.header(AUTHORIZATION, authorization),
-            None => request,
-        }
-    }
-
-    /// Asks something, and reads JSON.
-    async fn ask<T: DeserializeOwned>(
+    /// Changes what the engine has refused in `sent`, or its form.
+    ///
+    /// Errors: there is nothing that could be changed.
+    fn give_way(
         &self,
-        path: &[&str],
-        body: &Value,
-    ) -> Result<T, EngineError> {
-        let request = with_json(self.client.post(self.url(path)), body);
-        self.read(&self.control(request).await?, path)
-    }
-
-    /// Gets something, and reads JSON.
-    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, EngineError> {
-        self.read(&self.control(self.client.get(self.url(path))).await?, path)
-    }
-
-    fn read<T: DeserializeOwned>(&self, body: &[u8], path: &[&str]) -> Result<T, EngineError> {
-        serde_json::from_slice(body).map_err(|error| {
-            let path = path.join("/");
-            let kind = error.classify();
-            EngineError::Strange(format!(
-                "/{path}: expected an engine's JSON, found other ({kind:?})"
-            ))
-        })
-    }
-
-    /// The body of a response that must come soon.
-    async fn control(&self, request: RequestBuilder) -> Result<Vec<u8>, EngineError> {
-        let patience = self.patience.control;
-        let exchange = async {
-            let response = self.signed(request).send().await;
-            let response = response.map_err(|error| EngineError::of_connection(&error))?;
-            read_body(self.checked(response).await?).await
-        };
-        timeout(patience, exchange).await.unwrap_or(Err(EngineError::Silent(patience)))
-    }
-
-    /// The response, if its status is one of success.
-    async fn checked(&self, response: Response) -> Result<Response, EngineError> {
-        let status = response.status();
-        if status == StatusCode::OK {
-            return Ok(response);
+        refusal: &Refusal,
+        sent: &Map<String, Value>,
+        request: &mut Request<'_>,
+        learned: &mut Learned,
+    ) -> Result<(), EngineError> {
+        let error = EngineError::from(refusal.clone());
+        if let EngineError::TooLong { limit, .. } = error {
+            let context = limit.or(self.0.about.context_tokens).unwrap_or(ASSUMED_CONTEXT);
+            return if request.cut.shorten(context) { Ok(()) } else { Err(error) };
         }
-        let retry_after = response.headers().get(RETRY_AFTER);
-        let seconds = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let retry_after = seconds.map(Duration::from_secs);
-        // What it says helps to understand the status; without it the status alone must do.
-        let words = timeout(self.patience.control, read_body(response)).await;
-        let words = words.ok().and_then(Result::ok).unwrap_or_default();
-        Err(EngineError::of_status(status.as_u16(), retry_after, &words))
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Tokens {
-    tokens: Vec<u32>,
-}
-
-#[derive(serde::Deserialize)]
-struct Prompt {
-    prompt: String,
-}
-
-async fn read_body(mut response: Response) -> Result<Vec<u8>, EngineError> {
-    let mut body = Vec::new();
-    loop {
-        let piece = response.chunk().await.map_err(|error| EngineError::of_connection(&error))?;
-        let Some(piece) = piece else { return Ok(body) };
-        if body.len() + piece.len() > MAX_RESPONSE_BYTES {
-            let what = format!("a response of more than {MAX_RESPONSE_BYTES} bytes");
-            return Err(EngineError::Strange(what));
+        match learned.learn(refusal, sent, &request.wanted) {
+            Lesson::SendAgain => Ok(()),
+            Lesson::NotAsWanted(theirs) => Err(self.not_as_wanted(&theirs, sent, error)),
+            Lesson::Nothing => Err(error),
         }
-        body.extend_from_slice(&piece);
+    }
+
+    /// The fields of a request that no refusal of its length changes.
+    fn fields(&self, sampling: Map<String, Value>, tenant: Tenant) -> Map<String, Value> {
+        let mut fields = sampling;
+        fields.insert("stream".to_owned(), json!(true));
+        if let Some(model) = &self.0.model {
+            fields.insert("model".to_owned(), json!(model));
+        }
+        if let Some(options) = self.0.about.kind.stream_options() {
+            fields.insert("stream_options".to_owned(), options);
+        }
+        if self.0.about.kind.takes_cache_salt() {
+            let hash = Sha256::new().chain_update(self.0.secret);
+            let hash = hash.chain_update(tenant.0.to_le_bytes()).finalize();
+            fields.insert("cache_salt".to_owned(), json!(BASE64URL_NOPAD.encode(&hash)));
+        }
+        fields
+    }
+
+    /// What the client asks for beside an answer, in the engine's words.
+    fn wanted(&self, parameters: &Parameters) -> Vec<&'static str> {
+        let given = [
+            ("temperature", parameters.temperature.is_some()),
+            ("top_p", parameters.top_p.is_some()),
+            ("repetition_penalty", parameters.repetition_penalty.is_some()),
+            ("top_k", parameters.top_k.is_some()),
+            ("min_p", parameters.min_p.is_some()),
+            ("presence_penalty", parameters.presence_penalty.is_some()),
+            ("frequency_penalty", parameters.frequency_penalty.is_some()),
+            ("seed", parameters.seed.is_some()),
+            ("stop", !parameters.stop_strings.is_empty()),
+        ];
+        let given = given.into_iter().filter(|(_, is_given)| *is_given);
+        given.filter_map(|(ours, _)| self.0.about.kind.field(ours)).collect()
+    }
+
+    /// The error for a parameter that the engine does not take as the client wants it.
+    fn not_as_wanted(
+        &self,
+        theirs: &str,
+        sent: &Map<String, Value>,
+        error: EngineError,
+    ) -> EngineError {
+        let mut ours = self.0.about.kind.parameters().into_iter();
+        let field = ours.find(|ours| self.0.about.kind.field(ours) == Some(theirs));
+        let Some(field) = field else { return error };
+        let words = error.words().unwrap_or("another value");
+        let expected = format!("what the engine takes ({words})");
+        let found = sent.get(theirs).map_or_else(String::new, Value::to_string);
+        EngineError::Parameter { field, expected, found }
+    }
+
+    fn learned(&self) -> std::sync::MutexGuard<'_, Learned> {
+        self.0.learned.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Keeps what a request that was answered has taught.
+    fn keep(&self, learned: Learned, sent: &Map<String, Value>, wanted: &[&str]) {
+        let news = self.learned().keep(learned, sent, wanted);
+        if news.is_empty() {
+            return;
+        }
+        let (engine, form) = (self.address(), news.join(", "));
+        let is_wanted = |news: &String| wanted.iter().any(|name| news.ends_with(name));
+        // Somebody gets less than was asked for, or than is promised.
+        if news.iter().any(|news| is_wanted(news) || news.ends_with("cache_salt")) {
+            warn!(%engine, form, "the engine refuses a part of the request, and is asked in another form from now on");
+        } else {
+            info!(%engine, form, "the engine refuses a part of the request, and is asked in another form from now on");
+        }
     }
 }
 
-fn with_json(request: RequestBuilder, body: &Value) -> RequestBuilder {
-    request.header(CONTENT_TYPE, "application/json").body(body.to_string())
+/// Whether an engine says that a place is not there, or not for everybody.
+fn is_closed(error: &EngineError) -> bool {
+    match error {
+        EngineError::Status { status, .. } => matches!(status, 400..=499 | 501),
+        EngineError::NotAllowed { .. } | EngineError::Redirect(_) => true,
+        _ => false,
+    }
 }
 
 fn messages<'a>(turns: impl Iterator<Item = &'a Turn>) -> Value {

@@ -1,32 +1,54 @@
-//! Server-sent events: bytes in, the data of events out.
+//! Server-sent events: bytes in, events out.
 
 use std::collections::VecDeque;
+
+use super::json_values::JsonScanner;
 
 /// A longer line or event ends the answer; the pieces of real engines have a few hundred bytes.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 
+/// One event of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// What kind of event it is; most engines do not say.
+    pub name: Option<String>,
+    /// What it says.
+    pub data: String,
+}
+
 /// Reads a stream that comes in pieces cut anywhere, inside a line end or a character too.
+///
+/// Two things are read that the standard does not know: events without the empty line between them,
+/// as long as each is one JSON value, and lines of bare JSON, which proxies write into a stream.
 #[derive(Debug, Default)]
 pub struct EventReader {
     /// The line that has not ended yet.
     line: Vec<u8>,
     /// The data lines of the event that has not ended yet.
     data: Option<Vec<u8>>,
+    /// Whether those lines are one whole JSON value already.
+    is_whole: bool,
+    scanner: JsonScanner,
+    name: Option<String>,
     /// The last byte was a CR: an LF right after it belongs to the same line end.
     after_cr: bool,
     has_begun: bool,
-    ready: VecDeque<String>,
+    has_fields: bool,
+    ready: VecDeque<Event>,
 }
 
 /// Why a stream of events cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// Longer than [`MAX_EVENT_BYTES`].
-    #[error("an event of more than {MAX_EVENT_BYTES} bytes")]
-    TooLong,
+    /// Longer than [`MAX_EVENT_BYTES`], or than an object of JSON may be.
+    #[error("an event of more than {0} bytes")]
+    TooLong(usize),
     /// Not UTF-8.
     #[error("an event that is not UTF-8")]
     NotText,
+    /// The body is something else.
+    #[error("no events")]
+    NoEvents,
 }
 
 impl EventReader {
@@ -58,15 +80,20 @@ impl EventReader {
         self.end_line()
     }
 
-    /// The data of the next event that is complete.
-    pub fn pop(&mut self) -> Option<String> {
+    /// The next event that is complete.
+    pub fn pop(&mut self) -> Option<Event> {
         self.ready.pop_front()
+    }
+
+    /// Whether any line was one that events are made of.
+    pub fn has_fields(&self) -> bool {
+        self.has_fields
     }
 
     fn extend_line(&mut self, bytes: &[u8]) -> Result<(), EventError> {
         let waiting = self.line.len() + self.data.as_ref().map_or(0, Vec::len);
         if waiting + bytes.len() > MAX_EVENT_BYTES {
-            return Err(EventError::TooLong);
+            return Err(EventError::TooLong(MAX_EVENT_BYTES));
         }
         self.line.extend_from_slice(bytes);
         Ok(())
@@ -78,26 +105,51 @@ impl EventReader {
             line.drain(..3);
         }
         if line.is_empty() {
-            let Some(data) = self.data.take() else { return Ok(()) };
-            self.ready.push_back(String::from_utf8(data).map_err(|_| EventError::NotText)?);
-            return Ok(());
+            return self.end_event();
         }
         let colon = line.iter().position(|&byte| byte == b':');
         let (field, value) = match colon {
+            _ if line[0] == b'{' => (&b"data"[..], &line[..]),
             Some(colon) => (&line[..colon], &line[colon + 1..]),
             None => (&line[..], &line[line.len()..]),
         };
-        // `error` is no field of the standard; llama-server has used it as one.
-        if field == b"data" || field == b"error" {
-            let value = value.strip_prefix(b" ").unwrap_or(value);
-            match &mut self.data {
-                Some(data) => {
-                    data.push(b'\n');
-                    data.extend_from_slice(value);
-                }
-                None => self.data = Some(value.to_vec()),
-            }
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        self.has_fields |= matches!(field, b"" | b"data" | b"event" | b"error" | b"id" | b"retry");
+        if self.is_whole && matches!(field, b"data" | b"event" | b"error") {
+            self.end_event()?;
         }
+        match field {
+            b"data" => self.add_data(value),
+            b"event" => self.name = Some(String::from_utf8_lossy(value).into_owned()),
+            // It is no field of the standard; llama-server has used it as one.
+            b"error" => {
+                self.name = Some("error".to_owned());
+                self.add_data(value);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_data(&mut self, value: &[u8]) {
+        for &byte in value.iter().filter(|byte| !byte.is_ascii_whitespace()) {
+            self.is_whole = self.scanner.push(byte);
+        }
+        match &mut self.data {
+            Some(data) => {
+                data.push(b'\n');
+                data.extend_from_slice(value);
+            }
+            None => self.data = Some(value.to_vec()),
+        }
+    }
+
+    fn end_event(&mut self) -> Result<(), EventError> {
+        let name = self.name.take();
+        (self.is_whole, self.scanner) = (false, JsonScanner::default());
+        let Some(data) = self.data.take() else { return Ok(()) };
+        let data = String::from_utf8(data).map_err(|_| EventError::NotText)?;
+        self.ready.push_back(Event { name, data });
         Ok(())
     }
 }
@@ -106,7 +158,7 @@ impl EventReader {
 mod tests {
     use super::*;
 
-    fn read(pieces: &[&[u8]]) -> Result<Vec<String>, EventError> {
+    fn read(pieces: &[&[u8]]) -> Result<Vec<Event>, EventError> {
         let mut reader = EventReader::default();
         for piece in pieces {
             reader.push(piece)?;
@@ -115,14 +167,28 @@ mod tests {
         Ok(std::iter::from_fn(|| reader.pop()).collect())
     }
 
+    fn events(expected: &[(Option<&str>, &str)]) -> Vec<Event> {
+        let event = |(name, data): &(Option<&str>, &str)| Event {
+            name: name.map(str::to_owned),
+            data: (*data).to_owned(),
+        };
+        expected.iter().map(event).collect()
+    }
+
     const STREAM: &str = ": comment\r\ndata: {\"a\":\"你好\"}\r\n\r\ndata:two\ndata: lines\n\n\
                           id: 7\revent: x\rdata: three\r\rnothing\n\n:\n\ndata\n\ndata: last";
-    const EVENTS: [&str; 5] = ["{\"a\":\"你好\"}", "two\nlines", "three", "", "last"];
+    const EVENTS: [(Option<&str>, &str); 5] = [
+        (None, "{\"a\":\"你好\"}"),
+        (None, "two\nlines"),
+        (Some("x"), "three"),
+        (None, ""),
+        (None, "last"),
+    ];
 
     #[test]
     fn every_line_end_comment_and_field_is_read() {
-        assert_eq!(read(&[STREAM.as_bytes()]).expect("well formed"), EVENTS);
-        assert_eq!(read(&[b"\xef\xbb\xbfdata: x\n\n"]).expect("well formed"), ["x"]);
+        assert_eq!(read(&[STREAM.as_bytes()]), Ok(events(&EVENTS)));
+        assert_eq!(read(&[b"\xef\xbb\xbfdata: x\n\n"]), Ok(events(&[(None, "x")])));
     }
 
     #[test]
@@ -130,10 +196,26 @@ mod tests {
         let bytes = STREAM.as_bytes();
         for cut in 0..=bytes.len() {
             let (one, other) = bytes.split_at(cut);
-            assert_eq!(read(&[one, other]).expect("well formed"), EVENTS, "cut at {cut}");
+            assert_eq!(read(&[one, other]), Ok(events(&EVENTS)), "cut at {cut}");
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
-        assert_eq!(read(&single).expect("well formed"), EVENTS);
+        assert_eq!(read(&single), Ok(events(&EVENTS)));
+    }
+
+    #[test]
+    fn events_need_no_empty_line_between_them_where_each_is_one_json_value() {
+        let stream = "data: {\"a\": \"}\"}\ndata: {\"b\":\ndata: 1}\nevent: error\n\
+                      data: {\"c\": 1}\n{\"bare\": 2}\nerror: {\"d\": 1}\ndata: [DONE]\n";
+        let expected = events(&[
+            (None, "{\"a\": \"}\"}"),
+            (None, "{\"b\":\n1}"),
+            (Some("error"), "{\"c\": 1}"),
+            (None, "{\"bare\": 2}"),
+            (Some("error"), "{\"d\": 1}"),
+            (None, "[DONE]"),
+        ]);
+        assert_eq!(read(&[stream.as_bytes()]), Ok(expected.clone()));
+        assert_eq!(read(&stream.as_bytes().chunks(1).collect::<Vec<_>>()), Ok(expected));
     }
 
     #[test]
@@ -141,10 +223,10 @@ mod tests {
         let mut reader = EventReader::default();
         let piece = vec![b'x'; 64 * 1024];
         let read = (0..1_600).try_for_each(|_| reader.push(&piece));
-        assert_eq!(read, Err(EventError::TooLong));
+        assert_eq!(read, Err(EventError::TooLong(MAX_EVENT_BYTES)));
         assert!(reader.line.capacity() <= 2 * MAX_EVENT_BYTES);
         let endless = b"data: 0123456789\n".repeat(1 << 17);
-        assert_eq!(read_whole(&endless), Err(EventError::TooLong));
+        assert_eq!(read_whole(&endless), Err(EventError::TooLong(MAX_EVENT_BYTES)));
     }
 
     fn read_whole(bytes: &[u8]) -> Result<(), EventError> {

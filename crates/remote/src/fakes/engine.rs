@@ -29,7 +29,9 @@ pub enum EngineTrick {
     Stream(Vec<Vec<u8>>),
     /// The same, and then nothing more.
     StreamAndHang(Vec<Vec<u8>>),
-    /// An event of so many bytes without a line end.
+    /// These bytes as the body, with this content type or none.
+    Body(Option<&'static str>, Vec<Vec<u8>>),
+    /// An event of this many bytes without a line end.
     Endless(usize),
     /// An honest answer, at one byte each time this has passed.
     Drip(Duration),
@@ -65,8 +67,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     tricks: VecDeque<EngineTrick>,
-    /// Pages that answer with another status than usual.
-    broken: BTreeMap<String, u16>,
+    /// Pages that answer with another status and body than usual.
+    pages: BTreeMap<String, (u16, String)>,
     requests: Vec<EngineRequest>,
     /// When the other side hung up in the middle of an answer.
     hung_up: Vec<Instant>,
@@ -130,7 +132,15 @@ impl FakeEngine {
 
     /// Answers a page with a status from now on; 200 lets it be as usual.
     pub fn break_page(&self, path: &str, status: u16) {
-        self.shared.state().broken.insert(path.to_owned(), status);
+        match status {
+            200 => drop(self.shared.state().pages.remove(path)),
+            _ => self.set_page(path, status, "{}"),
+        }
+    }
+
+    /// Answers a page with a status and a body from now on.
+    pub fn set_page(&self, path: &str, status: u16, body: &str) {
+        self.shared.state().pages.insert(path.to_owned(), (status, body.to_owned()));
     }
 
     /// The requests since the last call.
@@ -248,9 +258,10 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
             // Answers end with their connection.
             return answer(stream.into_inner(), &shared, &body).await;
         }
-        let broken = shared.state().broken.get(&path).copied().filter(|status| *status != 200);
-        let (status, text) = match (broken, shared.page(&path, &body)) {
-            (Some(status), _) => (status, "{}".to_owned()),
+        let set = shared.state().pages.get(&path).cloned();
+        let page = path.split('?').next().unwrap_or_default();
+        let (status, text) = match (set, shared.page(page, &body)) {
+            (Some(set), _) => set,
             (None, Some(page)) => (200, page.to_string()),
             (None, None) => (404, "{}".to_owned()),
         };
@@ -368,6 +379,12 @@ async fn write_answer(
             write_pieces(writing, &pieces).await?;
             std::future::pending().await
         }
+        Some(EngineTrick::Body(kind, pieces)) => {
+            let kind = kind.map_or_else(String::new, |kind| format!("Content-Type: {kind}\r\n"));
+            let head = format!("HTTP/1.1 200 OK\r\n{kind}Connection: close\r\n\r\n");
+            writing.write_all(head.as_bytes()).await?;
+            write_pieces(writing, &pieces).await
+        }
         Some(EngineTrick::Endless(bytes)) => {
             writing.write_all(HEAD).await?;
             writing.write_all(b"data: ").await?;
@@ -448,6 +465,11 @@ impl EngineTrick {
     /// A stream of these pieces of bytes.
     pub fn stream<T: AsRef<[u8]>>(pieces: impl IntoIterator<Item = T>) -> EngineTrick {
         EngineTrick::Stream(pieces.into_iter().map(|piece| piece.as_ref().to_vec()).collect())
+    }
+
+    /// A body of these bytes in one piece, with a content type or none.
+    pub fn body(kind: Option<&'static str>, body: impl AsRef<[u8]>) -> EngineTrick {
+        EngineTrick::Body(kind, vec![body.as_ref().to_vec()])
     }
 
     /// A stream of these pieces of bytes that does not end.

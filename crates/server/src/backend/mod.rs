@@ -11,7 +11,7 @@ mod slot;
 
 pub use engine::EngineBackend;
 pub use metrics::{Metric, MetricKind};
-pub use remote::{Probing, RemoteBackend};
+pub use remote::{HealthChecks, RemoteBackend};
 pub use scripted::{ScriptedBackend, ScriptedCounters};
 pub use slot::{BackendSlot, Readiness};
 

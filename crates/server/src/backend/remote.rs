@@ -5,30 +5,35 @@ use crate::access::Owner;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{Ask, DEFAULT_MAX_TOKENS, Turn};
-use banter_remote::engine::{Answer, EndReason, EngineError, RemoteEngine, Step};
+use banter_remote::engine::{
+    Answer, End, EndReason, EngineError, RemoteEngine, SilentCut, Step, Tenant,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-/// An engine that is busy may miss a question; it is given up after so many.
-const MISSED_PROBES: u32 = 2;
+/// Consecutive failures before the engine is reported unreachable: a busy one may miss a question.
+const MISSED_CHECKS: u32 = 2;
 
 /// How often an engine is asked whether it is well.
 #[derive(Clone, Copy, Debug)]
-pub struct Probing {
+pub struct HealthChecks {
     /// Between two questions while it is.
-    pub when_well: Duration,
+    pub interval: Duration,
     /// Between two questions while it is not.
-    pub when_ill: Duration,
+    pub interval_while_down: Duration,
 }
 
-impl Default for Probing {
+impl Default for HealthChecks {
     fn default() -> Self {
-        Probing { when_well: Duration::from_secs(5), when_ill: Duration::from_secs(1) }
+        HealthChecks {
+            interval: Duration::from_secs(5),
+            interval_while_down: Duration::from_secs(1),
+        }
     }
 }
 
@@ -39,14 +44,14 @@ pub struct RemoteBackend {
     health: Arc<Mutex<Health>>,
     /// Told when an answer could not begin: then the engine is asked at once how it is.
     doubt: Arc<Notify>,
-    probing: JoinHandle<()>,
+    checking: JoinHandle<()>,
 }
 
 impl RemoteBackend {
     /// Puts an engine at an address behind the seam, and asks it from time to time how it is.
     ///
     /// Panics outside an async runtime.
-    pub fn new(engine: RemoteEngine, probing: Probing) -> RemoteBackend {
+    pub fn new(engine: RemoteEngine, checks: HealthChecks) -> RemoteBackend {
         let about = engine.about();
         let usual = about.kind.defaults();
         let info = BackendInfo {
@@ -67,32 +72,32 @@ impl RemoteBackend {
         };
         let health = Arc::new(Mutex::new(Health::Ready));
         let doubt = Arc::new(Notify::new());
-        let probing = probe(engine.clone(), health.clone(), doubt.clone(), probing);
-        RemoteBackend { engine, info, health, doubt, probing: tokio::spawn(probing) }
+        let checking = check(engine.clone(), health.clone(), doubt.clone(), checks);
+        RemoteBackend { engine, info, health, doubt, checking: tokio::spawn(checking) }
     }
 }
 
 impl Drop for RemoteBackend {
     fn drop(&mut self) {
-        self.probing.abort();
+        self.checking.abort();
     }
 }
 
 /// Asks the engine how it is, for ever.
-async fn probe(
+async fn check(
     engine: RemoteEngine,
     health: Arc<Mutex<Health>>,
     doubt: Arc<Notify>,
-    probing: Probing,
+    checks: HealthChecks,
 ) {
     let mut missed = 0;
     loop {
-        let pause = if missed == 0 { probing.when_well } else { probing.when_ill };
+        let pause = if missed == 0 { checks.interval } else { checks.interval_while_down };
         // Either is a reason to ask.
         drop(tokio::time::timeout(pause, doubt.notified()).await);
         match engine.probe().await {
             Ok(()) => {
-                if missed >= MISSED_PROBES {
+                if missed >= MISSED_CHECKS {
                     info!(engine = %engine.address(), "the engine is well again");
                 }
                 missed = 0;
@@ -100,11 +105,13 @@ async fn probe(
             }
             Err(error) => {
                 missed += 1;
-                if missed == MISSED_PROBES {
-                    warn!(engine = %engine.address(), %error, "the engine is not well");
+                if missed == MISSED_CHECKS {
+                    let words = error.words();
+                    warn!(engine = %engine.address(), %error, words, "the engine is not well");
                 }
-                if missed >= MISSED_PROBES {
-                    set(&health, Health::Unreachable(format!("the engine: {error}")));
+                if missed >= MISSED_CHECKS {
+                    // Strangers may read it: no addresses, no words.
+                    set(&health, Health::Unreachable(format!("the engine: {}", error.summary())));
                 }
             }
         }
@@ -127,18 +134,17 @@ impl Backend for RemoteBackend {
     fn generate(
         &self,
         ask: Box<Ask>,
-        _owner: Owner,
+        owner: Owner,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
         let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
         async move {
-            let answer = engine.ask(&ask).await.map_err(|error| {
-                // A request that is refused for what it asks says nothing about the engine.
-                if matches!(error, EngineError::Connection(_) | EngineError::Silent(_)) {
+            let answer = engine.ask(&ask, Tenant(owner.number())).await.map_err(|error| {
+                if is_doubtful(&error) {
                     doubt.notify_one();
                 }
                 fault_of(&error)
             })?;
-            Ok(Box::new(RemoteGeneration(answer)) as Box<dyn Generation>)
+            Ok(Box::new(RemoteGeneration { answer, doubt }) as Box<dyn Generation>)
         }
         .boxed()
     }
@@ -167,86 +173,141 @@ impl Backend for RemoteBackend {
     }
 }
 
-struct RemoteGeneration(Answer);
+struct RemoteGeneration {
+    answer: Answer,
+    doubt: Arc<Notify>,
+}
 
 impl Generation for RemoteGeneration {
     fn next(&mut self) -> BoxFuture<'_, Option<Event>> {
         async {
-            Some(match self.0.next().await? {
+            Some(match self.answer.next().await? {
+                Step::Alive | Step::Thinking(_) => Event::Progress,
                 Step::Piece(piece) => Event::Delta(piece),
-                Step::End(end) => {
-                    let reason = match end.reason {
-                        EndReason::Done => FinishReason::Done,
-                        EndReason::Length => FinishReason::Length,
-                        EndReason::Stopped => FinishReason::Stopped,
-                        EndReason::Failed(error) => FinishReason::Failed(fault_of(&error)),
-                    };
-                    let usage = end.usage;
-                    let figures = Figures {
-                        prompt_tokens: usage.prompt_tokens,
-                        cached_tokens: usage.cached_tokens,
-                        completion_tokens: usage.completion_tokens,
-                        first_token_ms: usage.first_token_ms,
-                        tokens_per_second: usage.tokens_per_second,
-                        halt_ms: usage.halt_ms,
-                    };
-                    Event::Finished(Finished { reason, figures })
-                }
+                Step::End(end) => Event::Finished(self.finished(end)),
             })
         }
         .boxed()
     }
 
     fn stop(&self) {
-        self.0.stop();
+        self.answer.stop();
     }
 
     fn dropped_messages(&self) -> usize {
-        self.0.dropped_messages()
+        self.answer.dropped_messages()
     }
 }
 
-/// What the client is told. What broke is for the operator, that it broke for the client.
+impl RemoteGeneration {
+    fn finished(&self, end: End) -> Finished {
+        if let Some(SilentCut { read_tokens, least_tokens }) = end.silent_cut {
+            warn!(
+                read_tokens,
+                least_tokens,
+                "the engine has read a part of the conversation only, and did not say so: give it a \
+                 larger context (Ollama: OLLAMA_CONTEXT_LENGTH, or num_ctx of the model)"
+            );
+        }
+        let reason = match end.reason {
+            EndReason::Done => FinishReason::Done,
+            EndReason::Length => FinishReason::Length,
+            EndReason::Filtered => failed("the engine's content filter cut the answer off"),
+            EndReason::Unavailable => {
+                failed("the engine cut the answer off because it lacked resources; ask again later")
+            }
+            EndReason::Stopped => FinishReason::Stopped,
+            EndReason::Failed(error) => {
+                if is_doubtful(&error) {
+                    self.doubt.notify_one();
+                }
+                FinishReason::Failed(fault_of(&error))
+            }
+        };
+        let usage = end.usage;
+        let figures = Figures {
+            prompt_tokens: usage.prompt_tokens,
+            cached_tokens: usage.cached_tokens,
+            completion_tokens: usage.completion_tokens,
+            first_token_ms: usage.first_token_ms,
+            tokens_per_second: usage.tokens_per_second,
+            halt_ms: usage.halt_ms,
+        };
+        Finished { reason, figures }
+    }
+}
+
+fn failed(reason: &str) -> FinishReason {
+    FinishReason::Failed(Fault::Internal { reason: reason.into() })
+}
+
+/// Whether it is worth asking at once how the engine is. A request that is refused for what it asks
+/// says nothing about it.
+fn is_doubtful(error: &EngineError) -> bool {
+    matches!(error, EngineError::Connection(_) | EngineError::Broken(_) | EngineError::Silent(_))
+}
+
+/// What the client is told: what the engine said, cut and cleaned, but nothing about the way to it.
+/// The operator's log has it all.
 fn fault_of(error: &EngineError) -> Fault {
-    let busy = |reason: &str, wait: Option<Duration>| Fault::Busy {
-        reason: reason.into(),
+    let with_words = |reason: &str| match error.words() {
+        Some(words) => format!("{reason}: {words}"),
+        None => reason.to_owned(),
+    };
+    let busy = |reason: String, wait: Option<Duration>| Fault::Busy {
+        reason,
         position: 0,
         estimate_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
     };
-    match error {
-        EngineError::Parameter { field, expected, found } => Fault::InvalidParameter {
-            field: (*field).into(),
-            expected: expected.clone(),
-            found: found.clone(),
-        },
-        EngineError::Busy { retry_after, .. } => busy("the engine is busy", *retry_after),
+    let is_clients = matches!(
+        error,
+        EngineError::Parameter { .. } | EngineError::Resting { .. } | EngineError::TooLong { .. }
+    );
+    if !is_clients {
+        warn!(%error, words = error.words(), "the engine failed");
+    }
+    let reason = match error {
+        EngineError::Parameter { field, expected, found } => {
+            let (expected, found) = (expected.clone(), found.clone());
+            return Fault::InvalidParameter { field: (*field).into(), expected, found };
+        }
+        EngineError::Busy { retry_after, .. } => {
+            return busy(with_words("the engine is busy"), *retry_after);
+        }
         EngineError::Resting { retry_in } => {
-            busy("the engine has failed several times and is left alone", Some(*retry_in))
+            let reason = "the engine has failed several times and is left alone".to_owned();
+            return busy(reason, Some(*retry_in));
         }
         EngineError::Silent(patience) => {
-            Fault::Timeout { seconds: patience.as_secs(), while_doing: "in the queue" }
+            let while_doing = "without a sign of the engine (--queue-timeout)";
+            return Fault::Timeout { seconds: patience.as_secs(), while_doing };
         }
         EngineError::TooLong { tokens: Some(tokens), limit: Some(limit) } => {
-            Fault::TooLong { tokens: *tokens, limit: *limit }
+            return Fault::TooLong { tokens: *tokens, limit: *limit };
         }
-        EngineError::TooLong { .. } => Fault::InvalidParameter {
-            field: "message".into(),
-            expected: "a message that fits the engine's context".into(),
-            found: "a longer one".into(),
-        },
-        other => {
-            warn!(error = %other, "the engine failed");
-            if let Some(words) = other.words() {
-                // They may repeat what someone wrote, so they are not for every log.
-                debug!(words, "what it said");
-            }
-            let reason = match other {
-                EngineError::Connection(_) => "the connection to the engine failed",
-                EngineError::NotAllowed(_) => "the engine refuses the server's key",
-                EngineError::Status { .. } | EngineError::Failed(_) => "the engine failed",
-                _ => "the engine's answer cannot be read",
+        EngineError::TooLong { .. } => {
+            return Fault::InvalidParameter {
+                field: "message".into(),
+                expected: "a message that fits the engine's context".into(),
+                found: "a longer one".into(),
             };
-            Fault::Internal { reason: reason.into() }
         }
-    }
+        EngineError::Connection(_) | EngineError::Broken(_) => {
+            "the connection to the engine failed".to_owned()
+        }
+        // Its words may repeat a part of the key.
+        EngineError::NotAllowed { .. } => "the engine refuses the server's key".to_owned(),
+        EngineError::Status { status: status @ 400..=499, .. } => {
+            with_words(&format!("the engine refused the request (status {status})"))
+        }
+        EngineError::Status { status, .. } => {
+            with_words(&format!("the engine failed (status {status})"))
+        }
+        EngineError::Failed(_) => with_words("the engine failed"),
+        EngineError::UsedUp => error.to_string(),
+        EngineError::Redirect(_) | EngineError::Unexpected(_) | EngineError::Model { .. } => {
+            "the engine's answer cannot be read".to_owned()
+        }
+    };
+    Fault::Internal { reason }
 }

@@ -1,72 +1,16 @@
-//! An engine behind an address, honest and not.
+//! Asking an engine: what is sent, stopped, refused and cut.
 
 use std::net::TcpListener;
 use std::time::Duration;
 
-use banter_protocol::plain::{Ask, ClientMessage, Turn, parse};
-use banter_remote::Address;
+use banter_protocol::plain::{Ask, Turn};
 use banter_remote::engine::{
-    Answer, EndReason, EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step,
+    EndReason, EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step, Tenant,
 };
 use banter_remote::fakes::{EngineTrick, FakeEngine};
 use serde_json::json;
 
-fn settings(url: &str) -> EngineSettings {
-    EngineSettings {
-        address: Address::parse_base(url).expect("an address"),
-        key: None,
-        kind: None,
-        model: None,
-        patience: EnginePatience {
-            connect: Duration::from_secs(5),
-            control: Duration::from_secs(30),
-            headers: Duration::from_secs(30),
-        },
-    }
-}
-
-async fn find(fake: &FakeEngine) -> RemoteEngine {
-    RemoteEngine::find(&settings(&fake.url())).await.expect("the engine is found")
-}
-
-fn ask(json: &serde_json::Value) -> Ask {
-    match parse(&json.to_string()).expect("a request") {
-        ClientMessage::Ask(ask) => *ask,
-        ClientMessage::Stop => panic!("no stop was written"),
-    }
-}
-
-fn say(message: &str) -> Ask {
-    ask(&json!({"message": message}))
-}
-
-/// The text of an answer and how it ended.
-async fn whole(mut answer: Answer) -> (String, EndReason) {
-    let mut text = String::new();
-    loop {
-        match answer.next().await.expect("the end comes before nothing does") {
-            Step::Piece(piece) => {
-                assert!(!piece.is_empty());
-                text.push_str(&piece);
-            }
-            Step::End(end) => {
-                assert_eq!(answer.next().await, None);
-                return (text, end.reason);
-            }
-        }
-    }
-}
-
-async fn answered(engine: &RemoteEngine, message: &str) -> (String, EndReason) {
-    whole(engine.ask(&say(message)).await.expect("an answer begins")).await
-}
-
-async fn refused(engine: &RemoteEngine, ask: &Ask) -> EngineError {
-    match engine.ask(ask).await {
-        Ok(_) => panic!("an answer has begun"),
-        Err(error) => error,
-    }
-}
+use super::{answered, ask, begun, find, next, refused, say, settings, whole};
 
 #[tokio::test]
 async fn every_kind_of_engine_is_known_and_answers() {
@@ -104,11 +48,11 @@ async fn transformers_answers_though_it_cannot_list_its_model() {
 async fn an_engine_that_breaks_answers_off_gets_one_request_at_a_time() {
     let fake = FakeEngine::start(Kind::LlamaCppPython);
     let engine = find(&fake).await;
-    let first = engine.ask(&say("slow 30")).await.expect("an answer begins");
+    let first = begun(&engine, &say("slow 30")).await;
     let asked = say("slow 3");
     let (first, second) = tokio::join!(whole(first), async {
         engine.probe().await.expect("it is well");
-        whole(engine.ask(&asked).await.expect("an answer begins")).await
+        whole(begun(&engine, &asked).await).await
     });
     assert_eq!((first.0.split_whitespace().count(), first.1), (30, EndReason::Done));
     assert_eq!((second.0.as_str(), second.1), ("word0 word1 word2 ", EndReason::Done));
@@ -118,7 +62,7 @@ async fn an_engine_that_breaks_answers_off_gets_one_request_at_a_time() {
 async fn an_answer_broken_off_for_another_client_is_no_whole_one() {
     let fake = FakeEngine::start(Kind::LlamaCppPython);
     let engine = find(&fake).await;
-    let answer = engine.ask(&say("slow 100000")).await.expect("an answer begins");
+    let answer = begun(&engine, &say("slow 100000")).await;
     let (answer, other) = tokio::join!(whole(answer), find(&fake));
     match answer.1 {
         EndReason::Failed(EngineError::Failed(words)) => assert!(words.contains("another client")),
@@ -157,9 +101,9 @@ async fn the_key_goes_with_every_request_and_a_wrong_one_is_named() {
 async fn usage_and_times_are_kept() {
     let fake = FakeEngine::start(Kind::Vllm);
     let engine = find(&fake).await;
-    let mut answer = engine.ask(&say("tokens 5")).await.expect("an answer begins");
+    let mut answer = begun(&engine, &say("tokens 5")).await;
     let end = loop {
-        if let Step::End(end) = answer.next().await.expect("the end comes") {
+        if let Step::End(end) = next(&mut answer).await.expect("the end comes") {
             break end;
         }
     };
@@ -167,13 +111,8 @@ async fn usage_and_times_are_kept() {
     let counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
     assert_eq!(counted, (12, 3, 5));
     assert!(usage.first_token_ms.is_some() && usage.halt_ms.is_none());
-    let length = whole(
-        engine
-            .ask(&ask(&json!({"message": "tokens 9", "max_tokens": 4})))
-            .await
-            .expect("an answer begins"),
-    )
-    .await;
+    let length =
+        whole(begun(&engine, &ask(&json!({"message": "tokens 9", "max_tokens": 4}))).await).await;
     assert_eq!(length, ("word0 word1 word2 word3 ".to_owned(), EndReason::Length));
 }
 
@@ -185,9 +124,9 @@ async fn what_llama_server_measures_is_kept() {
         {"prompt_n": 10, "cache_n": 32, "predicted_n": 2, "predicted_per_second": 12.5}});
     let events = [EngineTrick::piece("a b"), format!("data: {last}\n\ndata: [DONE]\n\n")];
     fake.play([EngineTrick::stream(events)]);
-    let mut answer = engine.ask(&say("x")).await.expect("an answer begins");
-    assert_eq!(answer.next().await, Some(Step::Piece("a b".to_owned())));
-    let Some(Step::End(end)) = answer.next().await else { panic!("no end") };
+    let mut answer = begun(&engine, &say("x")).await;
+    assert_eq!(next(&mut answer).await, Some(Step::Piece("a b".to_owned())));
+    let Some(Step::End(end)) = next(&mut answer).await else { panic!("no end") };
     let usage = end.usage;
     let counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
     assert_eq!((counted, usage.tokens_per_second), ((42, 32, 2), Some(12.5)));
@@ -197,25 +136,25 @@ async fn what_llama_server_measures_is_kept() {
 async fn a_stop_closes_the_connection() {
     let fake = FakeEngine::start(Kind::Vllm);
     let engine = find(&fake).await;
-    let mut answer = engine.ask(&say("slow 100000")).await.expect("an answer begins");
-    assert!(matches!(answer.next().await, Some(Step::Piece(_))));
+    let mut answer = begun(&engine, &say("slow 100000")).await;
+    assert!(matches!(next(&mut answer).await, Some(Step::Piece(_))));
     answer.stop();
     answer.stop();
-    let Some(Step::End(end)) = answer.next().await else { panic!("the end follows a stop") };
+    let Some(Step::End(end)) = next(&mut answer).await else { panic!("the end follows a stop") };
     assert_eq!(end.reason, EndReason::Stopped);
     assert!(end.usage.halt_ms.is_some());
     fake.wait_for_hang_up(1);
 
     // A dropped answer, and one that was dropped before it began, are stopped as well.
-    let mut answer = engine.ask(&say("slow 100000")).await.expect("an answer begins");
-    assert!(matches!(answer.next().await, Some(Step::Piece(_))));
+    let mut answer = begun(&engine, &say("slow 100000")).await;
+    assert!(matches!(next(&mut answer).await, Some(Step::Piece(_))));
     drop(answer);
     fake.wait_for_hang_up(2);
     fake.play([EngineTrick::Silence]);
     fake.take_requests();
     let waiting = tokio::spawn({
         let engine = engine.clone();
-        async move { engine.ask(&say("x")).await.map(drop) }
+        async move { engine.ask(&say("x"), Tenant::default()).await.map(drop) }
     });
     tokio::task::block_in_place(|| fake.wait_for("/v1/chat/completions"));
     waiting.abort();
@@ -224,94 +163,31 @@ async fn a_stop_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn streams_are_read_however_they_are_written() {
-    let fake = FakeEngine::start(Kind::Vllm);
-    let engine = find(&fake).await;
-    let text = "é你🙂";
-    let event = EngineTrick::piece(text);
-    let end = "data: [DONE]\n\n";
-    let finish = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    let usage =
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n";
-    let crlf = event.replace('\n', "\r\n");
-    let cr = event.replace('\n', "\r");
-    let single: Vec<Vec<u8>> = format!("{event}{end}").bytes().map(|byte| vec![byte]).collect();
-    let streams: [Vec<Vec<u8>>; 8] = [
-        vec![format!("{event}{end}").into_bytes()],
-        single,
-        vec![crlf.into_bytes(), end.into()],
-        vec![cr.into_bytes(), end.into()],
-        vec![b": keep-alive\n\n".to_vec(), event.clone().into_bytes(), end.into(), end.into()],
-        vec![event.clone().into_bytes(), finish.into(), usage.into()],
-        vec![usage.into(), event.clone().into_bytes(), finish.into(), usage.into(), end.into()],
-        vec![format!("{event}{finish}data: [DONE]").into_bytes()],
-    ];
-    for (index, stream) in streams.into_iter().enumerate() {
-        fake.play([EngineTrick::Stream(stream)]);
-        let (read, reason) = answered(&engine, "x").await;
-        assert_eq!((read.as_str(), reason), (text, EndReason::Done), "stream {index}");
-    }
-}
-
-#[tokio::test]
-async fn a_stream_that_breaks_ends_the_answer_after_what_was_whole() {
-    let fake = FakeEngine::start(Kind::Vllm);
-    let piece = EngineTrick::piece("so far");
-    let cases: [(EngineTrick, &str); 7] = [
-        (EngineTrick::stream([&piece]), "closed in the middle"),
-        (EngineTrick::stream([&piece, "data: {\"choices\": [{\"del"]), "no chunk"),
-        (EngineTrick::stream([&piece, "data: nonsense\n\n"]), "no chunk"),
-        (EngineTrick::stream([&piece, "data: {\"choices\": 7}\n\n"]), "no chunk"),
-        (EngineTrick::stream([piece.as_bytes(), b"data: \xff\n\n"]), "UTF-8"),
-        (
-            EngineTrick::stream([&piece, "data: {\"error\": {\"message\": \"secret\"}}\n\n"]),
-            "failed",
-        ),
-        (
-            EngineTrick::stream([
-                &piece,
-                "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"abort\"}]}\n\n",
-            ]),
-            "failed",
-        ),
-    ];
-    for (trick, expected) in cases {
-        // A new one each time: the breaker has a test of its own.
-        let engine = find(&fake).await;
-        fake.play([trick.clone()]);
-        let (text, reason) = answered(&engine, "x").await;
-        assert_eq!(text, "so far", "{trick:?}");
-        let EndReason::Failed(error) = reason else { panic!("{trick:?} ended as {reason:?}") };
-        let message = error.to_string();
-        assert!(message.contains(expected) && !message.contains("secret"), "{message}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_of_100_megabytes_is_not_taken() {
-    let fake = FakeEngine::start(Kind::Vllm);
-    let engine = find(&fake).await;
-    fake.play([EngineTrick::Endless(100 << 20)]);
-    let (text, reason) = answered(&engine, "x").await;
-    let EndReason::Failed(error) = reason else { panic!("ended as {reason:?}") };
-    assert!(text.is_empty() && error.to_string().contains("more than"), "{error}");
-    // It was told to stop long before it had written all.
-    fake.wait_for_hang_up(1);
-}
-
-#[tokio::test]
 async fn refusals_say_what_they_mean() {
     let fake = FakeEngine::start(Kind::Vllm);
-    let cases: [(EngineTrick, EngineError); 6] = [
+    let status = |status| EngineError::Status {
+        asked: "POST /v1/chat/completions".to_owned(),
+        status,
+        words: "because of reasons".to_owned(),
+    };
+    let because = r#"{"error": {"message": "because\nof reasons"}}"#;
+    let cases: [(EngineTrick, EngineError); 8] = [
         (
-            EngineTrick::Status(429, "Retry-After: 7\r\n", "{}"),
-            EngineError::Busy { status: 429, retry_after: Some(Duration::from_secs(7)) },
+            EngineTrick::Status(429, "Retry-After: 7\r\n", because),
+            EngineError::Busy {
+                status: 429,
+                retry_after: Some(Duration::from_secs(7)),
+                words: "because of reasons".to_owned(),
+            },
         ),
+        (EngineTrick::Status(404, "", because), status(404)),
+        (EngineTrick::Status(409, "", because), status(409)),
+        (EngineTrick::Status(500, "", "because of reasons"), status(500)),
+        (EngineTrick::Status(502, "", "<h1>because</h1> of reasons"), status(502)),
         (
-            EngineTrick::Status(500, "", "broken"),
-            EngineError::Status { status: 500, words: "broken".to_owned() },
+            EngineTrick::Status(403, "", ""),
+            EngineError::NotAllowed { status: 403, words: String::new() },
         ),
-        (EngineTrick::Status(403, "", ""), EngineError::NotAllowed(403)),
         (
             EngineTrick::Status(302, "Location: http://169.254.169.254/latest/meta-data\r\n", ""),
             EngineError::Redirect(302),
@@ -319,10 +195,6 @@ async fn refusals_say_what_they_mean() {
         (
             EngineTrick::Status(307, "Location: file:///etc/passwd\r\n", ""),
             EngineError::Redirect(307),
-        ),
-        (
-            EngineTrick::Status(200, "Content-Type: text/html\r\n", "<p>hello"),
-            EngineError::Strange("expected a stream of events, found \"text/html\"".to_owned()),
         ),
     ];
     for (trick, expected) in cases {
@@ -356,19 +228,68 @@ async fn silence_has_an_end() {
 }
 
 #[tokio::test]
-async fn an_engine_that_fails_again_and_again_is_left_alone() {
+async fn an_engine_that_says_again_and_again_that_it_is_ill_is_left_alone() {
     let fake = FakeEngine::start(Kind::Vllm);
     let engine = find(&fake).await;
-    let broken = EngineTrick::Status(500, "", "broken");
-    fake.play([broken.clone(), broken.clone(), broken]);
+    fake.break_page("/health", 500);
     for _ in 0..3 {
-        assert!(matches!(refused(&engine, &say("x")).await, EngineError::Status { .. }));
+        engine.probe().await.expect_err("it is ill");
     }
     fake.take_requests();
     for _ in 0..10 {
         assert!(matches!(refused(&engine, &say("x")).await, EngineError::Resting { .. }));
     }
     assert!(fake.take_requests().is_empty(), "it was asked although it rests");
+    fake.break_page("/health", 200);
+    engine.probe().await.expect("it is well");
+    assert_eq!(answered(&engine, "and on").await.0, "and on");
+}
+
+#[tokio::test]
+async fn an_engine_without_connections_is_left_alone() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    let address = fake.address();
+    drop(fake);
+    // Its listener goes with its thread.
+    while std::net::TcpStream::connect(address).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    loop {
+        match refused(&engine, &say("x")).await {
+            // A connection that was kept may be tried first.
+            EngineError::Connection(_) | EngineError::Broken(_) => {}
+            EngineError::Resting { .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_one_clients_requests_meet_closes_the_engine_to_nobody() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    let piece = EngineTrick::piece("part");
+    let error = "data: {\"error\": \"because\"}\n\n";
+    let poison = [
+        EngineTrick::Status(500, "", "broken"),
+        EngineTrick::Status(502, "", ""),
+        EngineTrick::Status(400, "", ""),
+        EngineTrick::stream([&piece]),
+        EngineTrick::stream([piece.as_str(), error]),
+        EngineTrick::stream(["data: nonsense\n\n"]),
+        EngineTrick::body(None, ""),
+    ];
+    for trick in poison {
+        for _ in 0..5 {
+            fake.play([trick.clone()]);
+            if let Ok(answer) = engine.ask(&say("poison"), Tenant(1)).await {
+                let (_, reason) = whole(answer).await;
+                assert!(matches!(reason, EndReason::Failed(_)), "{trick:?}: {reason:?}");
+            }
+        }
+        assert_eq!(answered(&engine, "hello").await.0, "hello", "after {trick:?}");
+    }
 }
 
 #[tokio::test]
@@ -399,12 +320,12 @@ fn long_talk(turns: usize) -> Ask {
 }
 
 #[tokio::test]
-async fn the_oldest_turns_go_when_the_conversation_does_not_fit() {
+async fn the_oldest_exchanges_go_when_the_conversation_does_not_fit() {
     for kind in [Kind::Vllm, Kind::LlamaServer, Kind::SgLang, Kind::OpenAi] {
         let fake = FakeEngine::with_context(kind, 1_000);
         let engine = find(&fake).await;
         let asked = long_talk(20);
-        let answer = engine.ask(&asked).await.expect("it is cut until it fits");
+        let answer = begun(&engine, &asked).await;
         let dropped = answer.dropped_messages();
         assert!(dropped > 0 && dropped % 2 == 0, "{kind}: {dropped}");
         assert_eq!(whole(answer).await.0, "the newest");

@@ -1,0 +1,229 @@
+//! Tokens as the engine counts them, and what goes of a conversation that has too many.
+
+use std::sync::atomic::Ordering;
+
+use banter_protocol::plain::Turn;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::EngineError;
+use super::history::{History, LeastTokens};
+use super::kind::Counting;
+use super::{RemoteEngine, messages};
+
+/// An answer is given this part of the context at least, as far as it asks for it.
+const ANSWER_PART: usize = 4;
+
+/// What is sent of a conversation.
+pub(super) struct Cut<'a> {
+    history: &'a History<'a>,
+    dropped_exchanges: usize,
+    pub(super) max_tokens: usize,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    tokens: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct Prompt {
+    prompt: String,
+}
+
+impl<'a> Cut<'a> {
+    /// The messages that are sent.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &'a Turn> + Clone {
+        self.history.without(self.dropped_exchanges)
+    }
+
+    pub(super) fn dropped_messages(&self) -> usize {
+        self.history.messages_of(self.dropped_exchanges)
+    }
+
+    pub(super) fn least_tokens(&self) -> LeastTokens {
+        self.history.least_tokens(self.dropped_exchanges)
+    }
+
+    /// Asks for less, after the engine has refused: a shorter answer first, then half of the
+    /// exchanges. Whether there is anything left to go.
+    pub(super) fn shorten(&mut self, context: usize) -> bool {
+        let reserve = context / ANSWER_PART;
+        if self.max_tokens > reserve {
+            self.max_tokens = reserve.max(1);
+            return true;
+        }
+        let kept = self.history.droppable_exchanges() - self.dropped_exchanges;
+        self.dropped_exchanges += kept.div_ceil(2);
+        kept > 0
+    }
+}
+
+impl RemoteEngine {
+    /// The ids of a text; `None` if the engine cannot say.
+    pub async fn tokenize(&self, text: &str) -> Result<Option<Vec<u32>>, EngineError> {
+        let model = &self.0.model;
+        let body = match self.counting() {
+            Counting::Messages => {
+                json!({"model": model, "prompt": text, "add_special_tokens": false})
+            }
+            Counting::Prompt => {
+                json!({"model": model, "content": text, "add_special": false, "parse_special": false})
+            }
+            Counting::None => return Ok(None),
+        };
+        match self.ask_own::<Tokens>("tokenize", &body).await {
+            Ok(found) => Ok(Some(found.tokens)),
+            Err(_) if self.counting() == Counting::None => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many tokens of the context a conversation takes beside an answer of `max_tokens`, and how
+    /// many messages would be left out; `None` if the engine cannot say.
+    pub async fn fit(
+        &self,
+        turns: &[Turn],
+        max_tokens: usize,
+    ) -> Result<Option<(usize, usize)>, EngineError> {
+        let Some(context) = self.0.about.context_tokens else { return Ok(None) };
+        if self.counting() == Counting::None {
+            return Ok(None);
+        }
+        let history = History::new(turns);
+        let counted = async {
+            let cut = self.cut_counted(&history, max_tokens, context).await?;
+            let tokens = self.count(&history, cut.dropped_exchanges).await?;
+            Ok(Some((tokens, cut.dropped_messages())))
+        };
+        match counted.await {
+            Err(_) if self.counting() == Counting::None => Ok(None),
+            counted => counted,
+        }
+    }
+
+    /// Cuts a conversation to what fits, as far as that is known. What fits surely is not counted.
+    ///
+    /// Errors: the newest message alone does not fit.
+    pub(super) async fn cut<'a>(
+        &self,
+        history: &'a History<'a>,
+        wanted: usize,
+    ) -> Result<Cut<'a>, EngineError> {
+        let Some(context) = self.0.about.context_tokens else {
+            return Ok(Cut { history, dropped_exchanges: 0, max_tokens: wanted });
+        };
+        if self.counting() != Counting::None {
+            match self.cut_counted(history, wanted, context).await {
+                // The engine itself will say whether it fits.
+                Err(error) if !matches!(error, EngineError::TooLong { .. }) => {}
+                cut => return cut,
+            }
+        }
+        cut_uncounted(history, wanted, context)
+    }
+
+    async fn cut_counted<'a>(
+        &self,
+        history: &'a History<'a>,
+        wanted: usize,
+        context: usize,
+    ) -> Result<Cut<'a>, EngineError> {
+        if history.most_tokens().saturating_add(wanted) <= context {
+            return Ok(Cut { history, dropped_exchanges: 0, max_tokens: wanted });
+        }
+        let reserve = wanted.min(context / ANSWER_PART);
+        // The fewest dropped exchanges that leave enough room, by halves.
+        let (mut enough, mut too_few) = (history.droppable_exchanges(), 0);
+        let mut tokens = self.count(history, 0).await?;
+        if tokens + reserve <= context {
+            enough = 0;
+        } else {
+            tokens = self.count(history, enough).await?;
+            while enough > too_few + 1 {
+                let tried = usize::midpoint(enough, too_few);
+                let counted = self.count(history, tried).await?;
+                if counted + reserve <= context {
+                    (enough, tokens) = (tried, counted);
+                } else {
+                    too_few = tried;
+                }
+            }
+        }
+        if tokens >= context {
+            let (tokens, limit) = (Some(tokens), Some(context - 1));
+            return Err(EngineError::TooLong { tokens, limit });
+        }
+        Ok(Cut { history, dropped_exchanges: enough, max_tokens: wanted.min(context - tokens) })
+    }
+
+    /// The tokens of a conversation without its oldest exchanges.
+    async fn count(&self, history: &History<'_>, dropped: usize) -> Result<usize, EngineError> {
+        let (model, messages) = (&self.0.model, messages(history.without(dropped)));
+        if self.counting() == Counting::Messages {
+            let body = json!({"model": model, "messages": messages, "add_generation_prompt": true});
+            return Ok(self.ask_own::<Tokens>("tokenize", &body).await?.tokens.len());
+        }
+        let body = json!({"model": model, "messages": messages});
+        let Prompt { prompt } = self.ask_own("apply-template", &body).await?;
+        let body =
+            json!({"model": model, "content": prompt, "add_special": false, "parse_special": true});
+        Ok(self.ask_own::<Tokens>("tokenize", &body).await?.tokens.len())
+    }
+
+    /// How the engine counts, as far as it has shown that it does.
+    fn counting(&self) -> Counting {
+        match self.0.is_uncountable.load(Ordering::Relaxed) {
+            true => Counting::None,
+            false => self.0.about.kind.counting(),
+        }
+    }
+
+    /// Asks one of the engine's own places, and remembers if there is no such place: gateways let
+    /// through what is OpenAI's only.
+    async fn ask_own<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &str,
+        body: &Value,
+    ) -> Result<T, EngineError> {
+        let client = &self.0.client;
+        let asked = client.ask(client.interface.own(&[name]), body).await;
+        let is_missing = match &asked {
+            Err(EngineError::Status { status, .. }) => matches!(status, 404 | 405 | 410 | 501),
+            Err(EngineError::NotAllowed { .. } | EngineError::Unexpected(_)) => true,
+            _ => false,
+        };
+        if is_missing {
+            self.0.is_uncountable.store(true, Ordering::Relaxed);
+        }
+        asked
+    }
+}
+
+/// Drops what surely does not fit. Whether the rest does, the engine will say.
+///
+/// Errors: the newest message alone surely does not fit.
+fn cut_uncounted<'a>(
+    history: &'a History<'a>,
+    wanted: usize,
+    context: usize,
+) -> Result<Cut<'a>, EngineError> {
+    let (mut enough, mut too_few) = (history.droppable_exchanges(), 0);
+    let fits = |dropped: usize| history.least_tokens(dropped).all < context;
+    if fits(0) {
+        enough = 0;
+    }
+    while enough > too_few + 1 {
+        let tried = usize::midpoint(enough, too_few);
+        if fits(tried) { enough = tried } else { too_few = tried }
+    }
+    let least = history.least_tokens(enough).all;
+    if least >= context {
+        let (tokens, limit) = (Some(least), Some(context - 1));
+        return Err(EngineError::TooLong { tokens, limit });
+    }
+    // An answer as long as the whole context would be refused.
+    let sure = context.saturating_sub(history.most_tokens()).max(context / ANSWER_PART).max(1);
+    let max_tokens = if wanted < context { wanted } else { sure };
+    Ok(Cut { history, dropped_exchanges: enough, max_tokens })
+}

@@ -1,0 +1,199 @@
+//! Requests to an engine, and what its responses mean.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+use url::Url;
+
+use super::error::{EngineError, Refusal};
+use super::interface::Interface;
+use super::words::Words;
+use super::{EnginePatience, EngineSettings};
+use crate::client;
+
+/// Longest response to anything but a conversation.
+const MAX_RESPONSE_BYTES: usize = 8 << 20;
+/// Longest refusal that is read. Its words stand at the beginning.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
+
+/// Asks an engine, with its key and within its patience.
+#[derive(Clone)]
+pub(super) struct EngineClient {
+    client: Client,
+    pub(super) interface: Interface,
+    key: Option<String>,
+    authorization: Option<HeaderValue>,
+    patience: EnginePatience,
+    /// The proxy that the environment puts before the engine.
+    proxy: Option<String>,
+}
+
+/// Why there is no response to use.
+#[derive(Debug)]
+pub(super) enum NoResponse {
+    /// There is one, and it refuses the request.
+    Refused(Box<Refusal>),
+    Failed(EngineError),
+}
+
+impl EngineClient {
+    /// A client of the engine that lies at `interface`.
+    ///
+    /// Errors: the key cannot be sent, or no client can be made.
+    pub(super) fn new(
+        settings: &EngineSettings,
+        interface: Interface,
+    ) -> Result<EngineClient, EngineError> {
+        let patience = settings.patience;
+        let client = client::for_engine(&settings.address, patience.connect);
+        let bearer = |key: &String| HeaderValue::from_str(&format!("Bearer {key}"));
+        let authorization = settings.key.as_ref().map(bearer).transpose();
+        let mut authorization = authorization.map_err(|_| {
+            EngineError::Unexpected("expected a key of plain characters (--engine-key)".to_owned())
+        })?;
+        if let Some(authorization) = &mut authorization {
+            authorization.set_sensitive(true);
+        }
+        Ok(EngineClient {
+            client: client.map_err(EngineError::Connection)?,
+            interface,
+            key: settings.key.clone(),
+            authorization,
+            patience,
+            proxy: client::proxy_of(&settings.address),
+        })
+    }
+
+    /// Asks something at `url`, and reads JSON.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        body: &Value,
+    ) -> Result<T, EngineError> {
+        let path = url.path().to_owned();
+        read(&self.control(self.post(url, body)).await?, &path)
+    }
+
+    /// Gets something from `url`, and reads JSON.
+    pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, EngineError> {
+        let path = url.path().to_owned();
+        read(&self.reach(url).await?, &path)
+    }
+
+    /// Gets something from `url`, whatever it is.
+    pub(super) async fn reach(&self, url: Url) -> Result<Vec<u8>, EngineError> {
+        self.control(self.client.get(url)).await
+    }
+
+    /// Posts a request for an answer, and waits until it begins.
+    pub(super) async fn begin(
+        &self,
+        url: Url,
+        body: &Map<String, Value>,
+    ) -> Result<Response, NoResponse> {
+        let patience = self.patience.headers;
+        let asking = self.exchange(self.post(url, body));
+        let silent = || NoResponse::Failed(EngineError::Silent(patience));
+        timeout(patience, asking).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    fn post(&self, url: Url, body: &impl Serialize) -> RequestBuilder {
+        let body = serde_json::to_vec(body).expect("JSON is written as JSON");
+        self.client.post(url).header(CONTENT_TYPE, "application/json").body(body)
+    }
+
+    /// The body of a response that must come soon.
+    async fn control(&self, request: RequestBuilder) -> Result<Vec<u8>, EngineError> {
+        let patience = self.patience.control;
+        let exchange = async {
+            let response = self.exchange(request).await?;
+            let (body, is_whole) = read_body(response, MAX_RESPONSE_BYTES).await?;
+            if is_whole {
+                return Ok(body);
+            }
+            let what = format!("a response of more than {MAX_RESPONSE_BYTES} bytes");
+            Err(EngineError::Unexpected(what))
+        };
+        timeout(patience, exchange).await.unwrap_or(Err(EngineError::Silent(patience)))
+    }
+
+    /// The response, if its status is one of success.
+    async fn exchange(&self, request: RequestBuilder) -> Result<Response, NoResponse> {
+        let request = match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        };
+        let request = request.build().map_err(|error| NoResponse::Failed(self.broken(&error)))?;
+        let asked = asked(request.method(), request.url());
+        let response = self.client.execute(request).await;
+        let response = response.map_err(|error| NoResponse::Failed(self.broken(&error)))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(NoResponse::Refused(Box::new(self.refusal(asked, response).await)))
+    }
+
+    async fn refusal(&self, asked: String, response: Response) -> Refusal {
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let seconds = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        // What it says helps to understand the status; without it the status alone must do.
+        let body = timeout(self.patience.control, read_body(response, MAX_REFUSAL_BYTES)).await;
+        let (body, _) = body.ok().and_then(Result::ok).unwrap_or_default();
+        let mut words = Words::read(&body);
+        // Some engines repeat the key that they refuse.
+        if let Some(key) = self.key.as_deref().filter(|key| !key.is_empty()) {
+            words.text = words.text.replace(key, "[key]");
+        }
+        Refusal { asked, status, retry_after: seconds.map(Duration::from_secs), words }
+    }
+
+    /// What a failed exchange means.
+    fn broken(&self, error: &reqwest::Error) -> EngineError {
+        match (EngineError::of_connection(error), &self.proxy) {
+            (EngineError::Connection(reason), Some(proxy)) => EngineError::Connection(format!(
+                "{reason} (through the proxy {proxy} that the environment names; NO_PROXY leaves it out)"
+            )),
+            (error, _) => error,
+        }
+    }
+}
+
+impl From<NoResponse> for EngineError {
+    fn from(reason: NoResponse) -> EngineError {
+        match reason {
+            NoResponse::Refused(refusal) => (*refusal).into(),
+            NoResponse::Failed(error) => error,
+        }
+    }
+}
+
+fn asked(method: &Method, url: &Url) -> String {
+    format!("{method} {}", url.path())
+}
+
+fn read<T: DeserializeOwned>(body: &[u8], path: &str) -> Result<T, EngineError> {
+    serde_json::from_slice(body).map_err(|_| {
+        let found = Words::read(body).text;
+        EngineError::Unexpected(format!("{path}: expected an engine's JSON, found {found:?}"))
+    })
+}
+
+/// At most `limit` bytes of a body, and whether that is all of it.
+async fn read_body(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), EngineError> {
+    let mut body = Vec::new();
+    loop {
+        let piece = response.chunk().await.map_err(|error| EngineError::of_connection(&error))?;
+        let Some(piece) = piece else { return Ok((body, true)) };
+        let room = limit - body.len();
+        body.extend_from_slice(&piece[..piece.len().min(room)]);
+        if piece.len() > room {
+            return Ok((body, false));
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! What an engine has refused once and is not sent again.
+//!
+//! Interfaces differ in what they know, and say so only when they are asked: a gateway refuses
+//! `stream_options`, a newer model wants `max_completion_tokens`, another makes answers of 1,024
+//! tokens at most. What is learned within a request is kept for the next ones only if the engine then
+//! answers: a message that repeats the engine's words teaches nothing.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::error::Refusal;
+
+/// The form in which an engine takes requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Learned {
+    left_out: BTreeSet<String>,
+    limit: LimitField,
+    longest_answer: Option<usize>,
+    /// It has answered a request with fields that nobody asked for, so they are not to blame.
+    takes_extras: bool,
+}
+
+/// What the engine calls the most tokens that an answer may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum LimitField {
+    #[default]
+    MaxTokens,
+    MaxCompletionTokens,
+    /// It takes neither name.
+    None,
+}
+
+/// What a refusal has taught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lesson {
+    /// The request is worth sending again in another form.
+    SendAgain,
+    /// The engine does not take this field as the client wants it.
+    NotAsWanted(String),
+    Nothing,
+}
+
+/// Fields without which there is no request.
+const NEEDED: [&str; 2] = ["messages", "model"];
+const LIMITS: [&str; 4] =
+    ["max_tokens", "max_completion_tokens", "max_new_tokens", "max_output_tokens"];
+
+impl LimitField {
+    fn name(self) -> Option<&'static str> {
+        match self {
+            LimitField::MaxTokens => Some("max_tokens"),
+            LimitField::MaxCompletionTokens => Some("max_completion_tokens"),
+            LimitField::None => None,
+        }
+    }
+
+    fn next(self) -> LimitField {
+        match self {
+            LimitField::MaxTokens => LimitField::MaxCompletionTokens,
+            LimitField::MaxCompletionTokens | LimitField::None => LimitField::None,
+        }
+    }
+}
+
+impl Learned {
+    /// A request as this engine takes it.
+    pub(super) fn apply(&self, request: &Map<String, Value>) -> Map<String, Value> {
+        let mut body = request.clone();
+        body.retain(|name, _| !self.left_out.contains(name));
+        let wanted = body.remove("max_tokens").and_then(|tokens| tokens.as_u64());
+        if let (Some(wanted), Some(name)) = (wanted, self.limit.name()) {
+            let most = self.longest_answer.map_or(u64::MAX, |most| most as u64);
+            body.insert(name.to_owned(), json!(wanted.min(most)));
+        }
+        body
+    }
+
+    /// Looks for what can be changed after a refusal of `sent`, of which the client has asked for
+    /// `wanted`.
+    pub(super) fn learn(
+        &mut self,
+        refusal: &Refusal,
+        sent: &Map<String, Value>,
+        wanted: &[&str],
+    ) -> Lesson {
+        // These are about the key, the address or the moment.
+        if matches!(refusal.status, 300..=399 | 401..=404 | 408 | 429 | 502..=504) {
+            return Lesson::Nothing;
+        }
+        if self.learn_limit(refusal, sent) {
+            return Lesson::SendAgain;
+        }
+        for name in named(refusal, sent) {
+            let words = &refusal.words;
+            if wanted.contains(&&*name) && (words.is_about_value() || name == "stop") {
+                return Lesson::NotAsWanted(name);
+            }
+            if words.is_unknown() || words.blames(&name) {
+                self.left_out.insert(name);
+                return Lesson::SendAgain;
+            }
+        }
+        self.learn_blindly(refusal, sent, wanted)
+    }
+
+    /// Leaves out what nobody has asked for, where a refusal names nothing: first what gateways most
+    /// often do not know.
+    fn learn_blindly(
+        &mut self,
+        refusal: &Refusal,
+        sent: &Map<String, Value>,
+        wanted: &[&str],
+    ) -> Lesson {
+        if self.takes_extras || !matches!(refusal.status, 400 | 422) {
+            return Lesson::Nothing;
+        }
+        let mut extras: Vec<&String> = extras(sent, wanted).collect();
+        if extras.iter().any(|name| *name == "stream_options") {
+            extras.retain(|name| *name == "stream_options");
+        }
+        self.left_out.extend(extras.iter().map(|name| (*name).clone()));
+        if extras.is_empty() { Lesson::Nothing } else { Lesson::SendAgain }
+    }
+
+    /// Whether the refusal is about the length of the answer, and another can be asked for.
+    fn learn_limit(&mut self, refusal: &Refusal, sent: &Map<String, Value>) -> bool {
+        let words = &refusal.words;
+        let Some(name) = self.limit.name() else { return false };
+        let Some(tokens) = sent.get(name).and_then(Value::as_u64) else { return false };
+        if !LIMITS.iter().any(|limit| words.names(limit)) {
+            return false;
+        }
+        let longest = words.longest_answer(usize::try_from(tokens).unwrap_or(usize::MAX));
+        let other = self.limit.next();
+        let names_other = other.name().is_some_and(|other| words.names(other));
+        if words.is_unknown() && (names_other || longest.is_none()) {
+            self.limit = other;
+        } else if let Some(longest) = longest {
+            self.longest_answer = Some(longest);
+        } else if names_other || words.blames(name) {
+            self.limit = other;
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Keeps what a request that was answered has taught, and says what is new in it.
+    pub(super) fn keep(
+        &mut self,
+        learned: Learned,
+        sent: &Map<String, Value>,
+        wanted: &[&str],
+    ) -> Vec<String> {
+        let mut news: Vec<String> =
+            learned.left_out.difference(&self.left_out).map(|name| format!("no {name}")).collect();
+        if learned.limit > self.limit {
+            news.push(format!("{} instead of max_tokens", learned.limit.name().unwrap_or("none")));
+        }
+        if learned.longest_answer != self.longest_answer
+            && let Some(longest) = learned.longest_answer
+        {
+            news.push(format!("answers of {longest} tokens at most"));
+        }
+        let takes_extras = self.takes_extras || extras(sent, wanted).next().is_some();
+        self.left_out.extend(learned.left_out);
+        self.limit = self.limit.max(learned.limit);
+        self.longest_answer = match (self.longest_answer, learned.longest_answer) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.takes_extras = takes_extras;
+        news
+    }
+}
+
+/// The fields of a request that a refusal names.
+fn named(refusal: &Refusal, sent: &Map<String, Value>) -> Vec<String> {
+    let is_fixed =
+        |name: &&String| NEEDED.contains(&name.as_str()) || LIMITS.contains(&name.as_str());
+    let is_named = |name: &&String| parts_of(name).iter().any(|part| refusal.words.names(part));
+    let fields = sent.keys().filter(|name| !is_fixed(name)).filter(is_named);
+    let mut named: Vec<String> = fields.cloned().collect();
+    if named.len() > 1 {
+        // "stream_options is only allowed with stream": the others are the cause.
+        named.retain(|name| name != "stream");
+    }
+    named
+}
+
+/// The names by which a refusal may mean a field.
+fn parts_of(field: &str) -> Vec<&str> {
+    match field {
+        "stream_options" => vec![field, "include_usage", "continuous_usage_stats"],
+        _ => vec![field],
+    }
+}
+
+/// The fields of a request that neither the client wants nor the interface needs.
+fn extras<'a>(
+    sent: &'a Map<String, Value>,
+    wanted: &'a [&str],
+) -> impl Iterator<Item = &'a String> {
+    sent.keys().filter(move |name| {
+        let name = name.as_str();
+        name != "stream"
+            && ![&NEEDED[..], &LIMITS[..], wanted].iter().any(|all| all.contains(&name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Words;
+    use super::*;
+
+    fn request() -> Map<String, Value> {
+        let request = json!({
+            "messages": [], "model": "m", "stream": true, "max_tokens": 2_048, "seed": 7,
+            "stop": ["x"], "temperature": 1.5, "stream_options": {"include_usage": true},
+            "cache_salt": "s",
+        });
+        request.as_object().expect("an object").clone()
+    }
+
+    const WANTED: [&str; 3] = ["seed", "stop", "temperature"];
+
+    fn refusal(status: u16, body: &str) -> Refusal {
+        let words = Words::read(body.as_bytes());
+        Refusal { asked: "POST /v1/chat/completions".to_owned(), status, retry_after: None, words }
+    }
+
+    #[test]
+    fn what_is_refused_goes_and_the_rest_stays() {
+        let cases = [
+            (
+                422,
+                r#"{"detail":[{"loc":["body","stream_options"],"msg":"Extra inputs are not permitted","type":"extra_forbidden"}]}"#,
+                "stream_options",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Unrecognized request argument supplied: cache_salt"}}"#,
+                "cache_salt",
+            ),
+            (400, r#"{"error":{"message":"no","param":"seed"}}"#, "seed"),
+            (500, r#"{"error":"got an unexpected keyword argument 'seed'"}"#, "seed"),
+            (
+                400,
+                r#"{"error":{"message":"Unsupported value: 'temperature' does not support 1.5 with this model. Only the default (1) value is supported.","param":"temperature","code":"unsupported_value"}}"#,
+                "temperature",
+            ),
+            (400, r#"{"error":{"message":"stream is not supported"}}"#, "stream"),
+        ];
+        for (status, body, gone) in cases {
+            let (mut learned, sent) = (Learned::default(), request());
+            let lesson = learned.learn(&refusal(status, body), &sent, &WANTED);
+            assert_eq!(lesson, Lesson::SendAgain, "{body}");
+            let mut expected = request();
+            expected.remove(gone);
+            assert_eq!(learned.apply(&request()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_limit_of_an_answer_is_renamed_or_made_smaller() {
+        let cases = [
+            (
+                r#"{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","param":"max_tokens"}}"#,
+                json!({"max_completion_tokens": 2_048}),
+            ),
+            (
+                r#"{"error":{"message":"Unsupported parameter: use max_completion_tokens"}}"#,
+                json!({"max_completion_tokens": 2_048}),
+            ),
+            (
+                r#"{"detail":[{"loc":["body","max_tokens"],"msg":"Extra inputs are not permitted"}]}"#,
+                json!({"max_completion_tokens": 2_048}),
+            ),
+            (
+                r#"{"error":{"message":"max_tokens is too large: 2048. This model supports at most 1024 completion tokens."}}"#,
+                json!({"max_tokens": 1_024}),
+            ),
+            (
+                r#"{"detail":[{"loc":["body","max_tokens"],"msg":"Input should be less than or equal to 1024"}]}"#,
+                json!({"max_tokens": 1_024}),
+            ),
+        ];
+        for (body, expected) in cases {
+            let mut learned = Learned::default();
+            let lesson = learned.learn(&refusal(400, body), &request(), &WANTED);
+            assert_eq!(lesson, Lesson::SendAgain, "{body}");
+            let limits = learned.apply(&request()).into_iter();
+            let limits: Map<String, Value> =
+                limits.filter(|(name, _)| LIMITS.contains(&name.as_str())).collect();
+            assert_eq!(Value::Object(limits), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_refused_under_both_names_is_left_out() {
+        let mut learned = Learned::default();
+        for name in ["max_tokens", "max_completion_tokens"] {
+            let body = format!("unknown field {name}");
+            let sent = learned.apply(&request());
+            assert_eq!(learned.learn(&refusal(400, &body), &sent, &WANTED), Lesson::SendAgain);
+        }
+        assert!(learned.apply(&request()).keys().all(|name| !LIMITS.contains(&name.as_str())));
+    }
+
+    #[test]
+    fn a_value_that_the_client_wants_and_the_engine_does_not_take_is_told() {
+        let cases = [
+            ("temperature must be between 0 and 1", "temperature"),
+            ("stop is not supported", "stop"),
+        ];
+        for (words, field) in cases {
+            let lesson = Learned::default().learn(&refusal(400, words), &request(), &WANTED);
+            assert_eq!(lesson, Lesson::NotAsWanted(field.to_owned()), "{words}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_named_what_nobody_asked_for_goes_step_by_step() {
+        let (mut learned, sent) = (Learned::default(), request());
+        assert_eq!(learned.learn(&refusal(422, "{}"), &sent, &WANTED), Lesson::SendAgain);
+        let second = learned.apply(&sent);
+        assert!(!second.contains_key("stream_options") && second.contains_key("cache_salt"));
+        assert_eq!(learned.learn(&refusal(422, "{}"), &second, &WANTED), Lesson::SendAgain);
+        let third = learned.apply(&sent);
+        assert!(!third.contains_key("cache_salt"));
+        assert!(third.contains_key("seed") && third.contains_key("stream"));
+        assert_eq!(learned.learn(&refusal(422, "{}"), &third, &WANTED), Lesson::Nothing);
+        // An engine that has taken them refuses something else.
+        let mut proven = Learned::default();
+        assert!(proven.keep(Learned::default(), &sent, &WANTED).is_empty());
+        assert_eq!(proven.learn(&refusal(422, "{}"), &sent, &WANTED), Lesson::Nothing);
+    }
+
+    #[test]
+    fn refusals_about_other_things_teach_nothing() {
+        for status in [302, 401, 403, 404, 408, 429, 500, 502, 503, 504] {
+            let lesson = Learned::default().learn(&refusal(status, "no"), &request(), &WANTED);
+            assert_eq!(lesson, Lesson::Nothing, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_was_learned_is_kept_and_said_once() {
+        let mut kept = Learned::default();
+        let mut learned = Learned::default();
+        for _ in 0..2 {
+            let sent = learned.apply(&request());
+            learned.learn(&refusal(422, "{}"), &sent, &WANTED);
+        }
+        let sent = learned.apply(&request());
+        let news = kept.keep(learned.clone(), &sent, &WANTED);
+        assert_eq!(news, ["no cache_salt", "no stream_options"]);
+        assert!(kept.keep(learned, &sent, &WANTED).is_empty());
+        assert_eq!(kept.apply(&request()), sent);
+    }
+}

@@ -1,0 +1,88 @@
+//! An engine behind an address, honest and not.
+
+mod asking;
+mod dialects;
+mod streams;
+
+use std::time::Duration;
+
+use banter_protocol::plain::{Ask, ClientMessage, parse};
+use banter_remote::Address;
+use banter_remote::engine::{
+    Answer, EndReason, EngineError, EnginePatience, EngineSettings, RemoteEngine, Step, Tenant,
+};
+use banter_remote::fakes::FakeEngine;
+use serde_json::json;
+
+fn settings(url: &str) -> EngineSettings {
+    EngineSettings {
+        address: Address::parse_base(url).expect("an address"),
+        key: None,
+        kind: None,
+        model: None,
+        patience: EnginePatience {
+            connect: Duration::from_secs(5),
+            control: Duration::from_secs(30),
+            headers: Duration::from_secs(30),
+        },
+    }
+}
+
+async fn find(fake: &FakeEngine) -> RemoteEngine {
+    RemoteEngine::find(&settings(&fake.url())).await.expect("the engine is found")
+}
+
+fn ask(json: &serde_json::Value) -> Ask {
+    match parse(&json.to_string()).expect("a request") {
+        ClientMessage::Ask(ask) => *ask,
+        ClientMessage::Stop => panic!("no stop was written"),
+    }
+}
+
+fn say(message: &str) -> Ask {
+    ask(&json!({"message": message}))
+}
+
+/// The text of an answer and how it ended.
+async fn whole(mut answer: Answer) -> (String, EndReason) {
+    let mut text = String::new();
+    loop {
+        match answer.next().await.expect("the end comes before nothing does") {
+            Step::Alive | Step::Thinking(_) => {}
+            Step::Piece(piece) => {
+                assert!(!piece.is_empty());
+                text.push_str(&piece);
+            }
+            Step::End(end) => {
+                assert_eq!(answer.next().await, None);
+                return (text, end.reason);
+            }
+        }
+    }
+}
+
+async fn answered(engine: &RemoteEngine, message: &str) -> (String, EndReason) {
+    whole(engine.ask(&say(message), Tenant::default()).await.expect("an answer begins")).await
+}
+
+async fn refused(engine: &RemoteEngine, ask: &Ask) -> EngineError {
+    match engine.ask(ask, Tenant::default()).await {
+        Ok(_) => panic!("an answer has begun"),
+        Err(error) => error,
+    }
+}
+
+/// An answer that has begun.
+async fn begun(engine: &RemoteEngine, ask: &Ask) -> Answer {
+    engine.ask(ask, Tenant::default()).await.expect("an answer begins")
+}
+
+/// The next step that says something.
+async fn next(answer: &mut Answer) -> Option<Step> {
+    loop {
+        match answer.next().await {
+            Some(Step::Alive) => {}
+            step => return step,
+        }
+    }
+}
