@@ -137,6 +137,32 @@ def main() -> None:
     )
     (HERE / "chat_template/other").write_text(other, encoding="utf-8")
 
+    write_answers()
+
+
+def write_answers() -> None:
+    """Bodies of answers, each behind the length of its pieces."""
+    text = {"choices": [{"index": 0, "delta": {"content": "ab"}, "finish_reason": None}]}
+    thought = {"choices": [{"delta": {"reasoning_content": "hm", "content": [{"type": "text", "text": "c"}]}}]}
+    end = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+    chunks = [json.dumps(chunk) for chunk in (text, thought, end)]
+    events = ": ping\r\n\r\n" + "".join(f"data: {chunk}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    failed = f'data: {chunks[0]}\nevent: error\ndata: {{"message": "out of memory"}}\n\n'
+    whole = {"object": "chat.completion", "choices": [{"message": {"content": "ab \ud83c\udf0d"}, "finish_reason": "length"}]}
+    refused = {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}
+    bodies = {
+        "events": events,
+        "failed": failed,
+        "lines": "\n".join(chunks),
+        "list": f"[{','.join(chunks)}]",
+        "whole": json.dumps(whole, indent=1),
+        "refused": json.dumps(refused),
+        "page": "<html><title>502 Bad Gateway</title></html>",
+    }
+    (HERE / "engine_answer").mkdir(exist_ok=True)
+    for name, body in bodies.items():
+        (HERE / "engine_answer" / name).write_bytes(b"\x03" + body.encode())
+
 
 if __name__ == "__main__":
     main()
