@@ -72,7 +72,8 @@ async function expectHarmless({ page, trouble }: Visit): Promise<void> {
 /** Elements that have no business in an answer, and links that are no web addresses. */
 function suspects(page: Page): Promise<string[]> {
   return page.locator('article').evaluateAll((articles) => {
-    const own = 'button svg, button svg *, .katex svg, .katex svg *';
+    const own =
+      'button svg, button svg *, .katex svg, .katex svg *, li[data-task] input[type=checkbox]:disabled';
     const bad =
       'script, img, iframe, object, embed, video, audio, style, link, meta, base, form, input, svg';
     const elements = articles.flatMap((article) => [...article.querySelectorAll(bad)]);

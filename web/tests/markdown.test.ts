@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Block, BlockCache } from '../src/markdown/blocks';
-import { languageName, lex, toHtml } from '../src/markdown/html';
+import { lex, toHtml } from '../src/markdown/html';
+import { languageName } from '../src/markdown/language_names';
 
 const DOCUMENT = [
   '# Title',
@@ -142,10 +143,16 @@ describe('BlockCache', () => {
 /** The letters a reader sees, without markup. */
 function visible(blocks: readonly Block[]): string {
   const text = blocks.map((block) => {
-    if (block.kind === 'html') return block.html.replace(/<[^>]*>/g, '').replace(/&#?\w+;/g, '');
+    if (block.kind === 'html') return letters(block.html);
+    if (block.kind === 'pieces')
+      return [...block.pieces.finished, ...block.pieces.open].map(letters);
     return block.kind === 'code' ? block.code.text : block.text;
   });
-  return text.join('').replace(/[^aw]/g, '');
+  return text.flat().join('').replace(/[^aw]/g, '');
+}
+
+function letters(html: string): string {
+  return html.replace(/<[^>]*>/g, '').replace(/&#?\w+;/g, '');
 }
 
 describe('toHtml', () => {
@@ -182,6 +189,9 @@ describe('toHtml', () => {
   it('takes only names for names of languages', () => {
     expect(languageName('python title="x"')).toBe('python');
     expect(languageName('c++')).toBe('c++');
+    expect(languageName('{.python .numberLines}')).toBe('python');
+    expect(languageName('js{1,3}')).toBe('js');
+    expect(languageName('Python3')).toBe('Python3');
     expect(languageName('"><script>')).toBe('');
     expect(languageName(undefined)).toBe('');
   });

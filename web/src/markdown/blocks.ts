@@ -1,20 +1,30 @@
 /**
- * Cuts a growing answer into blocks and never parses a finished block again.
+ * Cuts a growing answer into blocks, and never parses what is finished again.
  *
- * Only the last block of a markdown text can still change when more text comes, so everything
- * before it is kept as it was drawn. (The one exception is a reference link whose definition comes
- * later: it stays as it was written.)
+ * Only the last block of a markdown text can change when more text comes, and of a list, a table or
+ * a block of code only the last item, row or line. What is before it is kept as it was drawn:
+ *
+ *     text      # Title⏎⏎words⏎⏎1. one⏎2. two⏎3. thr
+ *               └─ finished blocks ─┘└ pieces ┘└ parsed again when more text comes
+ *
+ * Long texts are parsed in slices, so a caller can draw one per frame. A slice is to the parser what
+ * a piece of a stream is: however an answer arrives, the same blocks come out. (A reference link
+ * whose definition comes later is made a link when the answer has ended.)
  */
 
 import type { Token, Tokens } from 'marked';
-import remend from 'remend';
-import { languageName, lex, toHtml } from './html';
+import { type Container, containerOf } from './containers';
+import type { Links } from './emphasis';
+import { drawable } from './hold_back';
+import { lex, type Shell, toHtml } from './html';
 
 export type Block =
   | { readonly key: number; readonly kind: 'html'; readonly html: string }
+  /** A list or a table. */
+  | { readonly key: number; readonly kind: 'pieces'; readonly pieces: Pieces }
   | { readonly key: number; readonly kind: 'code'; readonly code: Code }
-  /** Too long to be parsed within a frame, or more than the parser bears. */
-  | { readonly key: number; readonly kind: 'text'; readonly text: string };
+  /** Not parsed yet, or more than the parser bears; `from` is its place in the answer. */
+  | { readonly key: number; readonly kind: 'text'; readonly text: string; readonly from: number };
 
 export interface Code {
   readonly language: string;
@@ -23,74 +33,212 @@ export interface Code {
   readonly closed: boolean;
 }
 
-/** A block beyond this is shown as plain text: parsing it would stop the page for a moment. */
-const LONGEST_PARSED = 20_000;
+export interface Pieces {
+  readonly shell: Shell;
+  /** HTML of the finished items or rows. The array only grows: the first `count` of it are meant. */
+  readonly finished: readonly string[];
+  readonly count: number;
+  /** HTML of those that can still change. */
+  readonly open: readonly string[];
+}
+
+/** A paragraph beyond this is cut where a line or a sentence ends: browsers lay a block out whole. */
+const LONGEST_BLOCK = 10_000;
+/** So much is given to the parser at a time. */
+const SLICE = 12_000;
+/** An item beyond this is cut, too. It may hold code, which costs less than words. */
+const LONGEST_ITEM = 128_000;
+/** What can be cut between two lines or sentences; anything else that is so long is no prose. */
+const PROSE = new Set(['paragraph', 'text', 'blockquote', 'footnote', 'list']);
+/** Key of the text that is not parsed yet. */
+const BACKLOG_KEY = -1;
 
 export class BlockCache {
   private finished: Block[] = [];
-  /** How much of the text `finished` covers. */
-  private finishedLength = 0;
+  /** A list, a table or code of which the beginning is finished. */
+  private container: Container | null = null;
+  /** How much of the text `finished` and `container` cover. */
+  private consumed = 0;
+  /** The text as it was given, and with line ends as the parser makes them. */
+  private source = '';
   private text = '';
+  private hasReturns = false;
+  /** Definitions of reference links, and how many were known when the first block was parsed. */
+  private links: Links = {};
+  private linksAtStart = 0;
   /** Characters given to the parser so far; tests hold it against the length of the text. */
   parsedLength = 0;
+  /** Whether text still waits to be parsed, because `most` was less than it takes. */
+  behind = false;
 
-  /** The blocks of a text; `ended` says that nothing will be added to it. */
-  update(whole: string, ended: boolean): readonly Block[] {
-    // As the parser does it: otherwise its lengths are not ours.
-    const text = whole.replaceAll(/\r\n?/g, '\n');
-    if (!text.startsWith(this.text)) this.forget();
-    this.text = text;
-    const tail = text.slice(this.finishedLength);
-    const tokens = this.lexTail(tail);
-    if (!tokens) return [...this.finished, this.plain(tail)];
-    const open = ended ? tokens.length : firstOpenIndex(tokens);
-    tokens.slice(0, open).forEach((token) => this.finish(token));
-    const rest = tokens.slice(open).filter(isContent);
-    const first = this.finished.length;
-    return [
-      ...this.finished,
-      ...rest.map((token, index) => draw(token, first + index, index === rest.length - 1)),
-    ];
+  /**
+   * The blocks of a text; `ended` says that nothing will be added to it. About `most` characters are
+   * parsed; the rest is one block of plain text, until the next call.
+   */
+  update(whole: string, ended: boolean, most = Infinity): readonly Block[] {
+    this.read(whole);
+    const limit = this.parsedLength + most;
+    let open = this.parseSlice(ended);
+    while (!open && this.parsedLength < limit) open = this.parseSlice(ended);
+    const known = Object.keys(this.links).length;
+    if (open && ended && known > this.linksAtStart) {
+      this.forgetBlocks();
+      this.linksAtStart = known;
+      return this.update(whole, ended, most);
+    }
+    this.behind = !open;
+    return [...this.finished, ...(open ?? this.backlog())];
   }
 
-  private lexTail(tail: string): Token[] | null {
-    if (tail.length > LONGEST_PARSED && !isFence(tail)) return null;
-    this.parsedLength += tail.length;
-    try {
-      return lex(tail);
-    } catch {
-      return null;
+  private read(whole: string): void {
+    const before = this.source;
+    const isSame = whole.length >= before.length && whole.slice(0, before.length) === before;
+    if (!isSame) this.forget();
+    const added = isSame ? whole.slice(before.length) : whole;
+    this.hasReturns = (isSame && this.hasReturns) || added.includes('\r');
+    this.source = whole;
+    this.text = this.hasReturns ? whole.replaceAll(/\r\n?/g, '\n') : whole;
+  }
+
+  /** Parses the next slice. Returns the blocks that are still open at the end of the text. */
+  private parseSlice(ended: boolean): Block[] | null {
+    const from = this.consumed;
+    for (let length = SLICE; ; length *= 2) {
+      const slice = this.text.slice(from, from + length);
+      const isLast = from + slice.length === this.text.length;
+      const open = this.parse(slice, isLast && ended);
+      if (isLast && open) return open;
+      if (this.consumed > from) return null;
     }
   }
 
-  private finish(token: Token): void {
-    this.finishedLength += token.raw.length;
-    if (isContent(token)) this.finished.push(draw(token, this.finished.length, false));
+  /** Finishes what it can of `slice`. Returns what is open, or `null` when it has to be parsed anew. */
+  private parse(slice: string, ended: boolean): Block[] | null {
+    this.parsedLength += slice.length;
+    try {
+      const prefix = this.container?.prefix ?? '';
+      return this.take(lex(prefix + slice, { links: this.links, growing: !ended }), ended);
+    } catch {
+      return this.giveUp(ended);
+    }
   }
 
-  private plain(text: string): Block {
-    return { key: this.finished.length, kind: 'text', text };
+  private take(tokens: Token[], ended: boolean): Block[] | null {
+    const open = ended ? tokens.length : firstOpenIndex(tokens);
+    for (const token of tokens.slice(0, open)) {
+      if (this.cut(token)) return null;
+      this.finish(token);
+    }
+    const rest = tokens.slice(open).filter(isContent);
+    if (rest[0] && this.cut(rest[0])) return null;
+    return rest.flatMap((token, index) => {
+      const key = this.finished.length + index;
+      return this.drawOpen(token, key, index === rest.length - 1);
+    });
+  }
+
+  /** What the parser cannot bear is plain text up to the next blank line. */
+  private giveUp(ended: boolean): Block[] | null {
+    this.closeContainer();
+    const blank = this.text.indexOf('\n\n', this.consumed);
+    const end = blank === -1 ? this.text.length : blank;
+    const block = this.plain(this.consumed, end, this.finished.length);
+    if (blank === -1 && !ended) return [block];
+    this.finished.push(block);
+    this.consumed = end;
+    return blank === -1 ? [] : null;
+  }
+
+  private finish(token: Token): void {
+    const container = this.container ?? containerOf(token);
+    if (container) {
+      this.consumed += container.finish(token);
+      this.container = container;
+      this.closeContainer();
+      return;
+    }
+    if (token.type === 'def') {
+      const { tag, href, title = '' } = token as Tokens.Def;
+      this.links[tag] ??= { href, title };
+    }
+    if (isContent(token)) this.finished.push(this.draw([token], token.raw));
+    this.consumed += token.raw.length;
+  }
+
+  private closeContainer(): void {
+    if (this.container) this.finished.push(this.container.block(this.finished.length));
+    this.container = null;
+  }
+
+  /** Cuts a block that is too long for one, and finishes its first part. */
+  private cut(token: Token): boolean {
+    const container = this.container ?? containerOf(token);
+    const isTooLong = container
+      ? container.openLength(token) > LONGEST_ITEM
+      : isContent(token) && token.raw.length > LONGEST_BLOCK;
+    if (!isTooLong || (!container && !PROSE.has(token.type))) return false;
+    if (container) {
+      this.consumed += container.take(token);
+      this.container = container.isEmpty ? null : container;
+    }
+    this.closeContainer();
+    const end =
+      this.consumed + cutIndex(this.text.slice(this.consumed, this.consumed + LONGEST_BLOCK));
+    const part = this.text.slice(this.consumed, end);
+    this.finished.push(this.draw(lex(part, { links: this.links }), part));
+    this.consumed = end;
+    return true;
+  }
+
+  private drawOpen(token: Token, key: number, isLast: boolean): Block[] {
+    const container = key === this.finished.length ? (this.container ?? containerOf(token)) : null;
+    if (container) {
+      const taken = container.take(token);
+      this.consumed += taken;
+      if (taken > 0) this.container = container;
+      return [container.openBlock(token, key)];
+    }
+    if (!isLast || token.type === 'mathBlock') return [{ ...this.draw([token], token.raw), key }];
+    const shown = drawable(token.raw);
+    // Nothing of it can be seen yet: no line of its own for the cursor.
+    return shown === ''
+      ? []
+      : [{ ...this.draw(lex(shown, { links: this.links }), token.raw), key }];
+  }
+
+  private draw(tokens: Token[], raw: string): Block {
+    const key = this.finished.length;
+    const isStrange = raw.length > LONGEST_BLOCK && tokens[0]?.type !== 'details';
+    if (isStrange) return { key, kind: 'text', text: raw, from: this.consumed };
+    try {
+      return { key, kind: 'html', html: toHtml(tokens) };
+    } catch {
+      return { key, kind: 'text', text: raw, from: this.consumed };
+    }
+  }
+
+  /** What is parsed later; before it, what is parsed of a list, a table or code. */
+  private backlog(): Block[] {
+    const open = this.container ? [this.container.block(this.finished.length)] : [];
+    return [...open, this.plain(this.consumed, this.text.length, BACKLOG_KEY)];
+  }
+
+  private plain(from: number, to: number, key: number): Block {
+    return { key, kind: 'text', text: this.text.slice(from, to), from };
   }
 
   private forget(): void {
+    this.forgetBlocks();
+    this.links = {};
+    this.linksAtStart = 0;
+    this.text = '';
+  }
+
+  private forgetBlocks(): void {
     this.finished = [];
-    this.finishedLength = 0;
+    this.container = null;
+    this.consumed = 0;
   }
-}
-
-function draw(token: Token, key: number, growing: boolean): Block {
-  if (token.type === 'code')
-    return { key, kind: 'code', code: asCode(token as Tokens.Code, growing) };
-  try {
-    return { key, kind: 'html', html: toHtml(growing ? lex(mend(token.raw)) : [token]) };
-  } catch {
-    return { key, kind: 'text', text: token.raw };
-  }
-}
-
-/** Closes what is still open, so that half of `**bold` is already bold. */
-function mend(raw: string): string {
-  return remend(raw, { linkMode: 'text-only', images: false, htmlTags: false, katex: false });
 }
 
 /** What may become the next item of the list before it, once more of it has come. */
@@ -109,12 +257,14 @@ function isContent(token: Token): boolean {
   return token.type !== 'space' && token.type !== 'def';
 }
 
-function isFence(text: string): boolean {
-  return /^\s*(?:```|~~~)/.test(text);
-}
-
-function asCode(token: Tokens.Code, growing: boolean): Code {
-  const { lang, raw, text } = token;
-  const closed = !growing || /\n {0,3}(?:`{3,}|~{3,})[ \t]*\n?$/.test(raw);
-  return { language: languageName(lang), text, closed };
+/** Where a text that is too long for one block is cut: after a line, a sentence, a word, or anywhere. */
+function cutIndex(text: string): number {
+  const half = text.length / 2;
+  for (const end of [/\n[ \t]*/g, /[。！？.!?][”"』」）)]*\s*/g, /[，、,;；\s]\s*/g]) {
+    const matches = [...text.matchAll(end)];
+    const match = matches.findLast(({ index }) => index > half);
+    if (match) return match.index + match[0].length;
+  }
+  // Never between the halves of a character.
+  return /[\ud800-\udbff]$/.test(text) ? text.length - 1 : text.length;
 }

@@ -3,13 +3,17 @@
 import DOMPurify, { type Config } from 'dompurify';
 
 /** Their values are never addresses, so the rule for addresses does not apply to them. */
-const INERT_ATTRIBUTES = ['start', 'data-math', 'data-language', 'data-table', 'data-align'];
+const INERT_ATTRIBUTES = [
+  ...['start', 'data-math', 'data-language', 'data-open', 'data-table', 'data-align'],
+  ...['data-task', 'data-footnote'],
+];
 
 const ANSWER: Config = {
   ALLOWED_TAGS: [
     ...['p', 'br', 'hr', 'strong', 'em', 'del', 'code', 'pre', 'blockquote', 'ul', 'ol', 'li'],
     ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'a', 'span', 'div'],
-    ...['table', 'thead', 'tbody', 'tr', 'th', 'td'],
+    ...['table', 'thead', 'tbody', 'tr', 'th', 'td', 'details', 'summary'],
+    ...['sub', 'sup', 'kbd', 'mark', 'u', 's'],
   ],
   ALLOWED_ATTR: ['href', ...INERT_ATTRIBUTES],
   ADD_URI_SAFE_ATTR: INERT_ATTRIBUTES,
@@ -30,6 +34,14 @@ DOMPurify.addHook('afterSanitizeAttributes', (node) => {
 /** HTML of a block of an answer, safe to be set as it is. */
 export function cleanAnswer(html: string): string {
   return DOMPurify.sanitize(html, ANSWER) as string;
+}
+
+/** The same, as nodes. */
+export function cleanNodes(html: string): DocumentFragment {
+  return DOMPurify.sanitize(html, {
+    ...ANSWER,
+    RETURN_DOM_FRAGMENT: true,
+  }) as unknown as DocumentFragment;
 }
 
 /** Highlighted code, as nodes. */

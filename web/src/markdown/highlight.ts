@@ -1,6 +1,7 @@
 /** Colours code; the highlighter is fetched when the first block of code is finished. */
 
 import { cleanCode } from './clean';
+import { highlighterName } from './language_names';
 
 /** Beyond this, colouring would hold up the page. */
 const LONGEST_HIGHLIGHTED = 60_000;
@@ -13,7 +14,8 @@ export async function highlight(
 ): Promise<void> {
   if (language === '' || text.length > LONGEST_HIGHLIGHTED) return;
   const { hljs } = await import('./highlight_languages');
-  if (!element.isConnected || !hljs.getLanguage(language)) return;
-  const { value } = hljs.highlight(text, { language, ignoreIllegals: true });
+  const name = highlighterName(language);
+  if (!element.isConnected || !hljs.getLanguage(name)) return;
+  const { value } = hljs.highlight(text, { language: name, ignoreIllegals: true });
   element.replaceChildren(cleanCode(value));
 }

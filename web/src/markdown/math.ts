@@ -1,5 +1,5 @@
 /**
- * Draws formulas; KaTeX is fetched when the first one appears.
+ * Draws formulas; KaTeX is fetched when the first one appears, and its chemistry with the first `\ce`.
  *
  * `katex.render` builds nodes and sets styles on them one by one, which the content security policy
  * allows; its error display would write a style attribute, so errors are caught and the source stays.
@@ -9,31 +9,61 @@ import type katex from 'katex';
 import type { KatexOptions } from 'katex';
 
 let render: typeof katex.render | null = null;
-const drawn = new Map<string, Node>();
+let hasChemistry = false;
+/** Formulas as they were drawn, by their source; `null` for one that cannot be drawn. */
+const drawn = new Map<string, Node | null>();
 /** Enough for the formulas of one answer: its open block is drawn again in every frame. */
 const MOST_KEPT = 200;
 
-/** Draws every formula below `root`: at once when KaTeX is here, otherwise as soon as it is. */
-export function drawMath(root: HTMLElement): void {
+/** What stands in a place for a formula, until it is drawn and if it cannot be. */
+const sources = new WeakMap<Element, string>();
+
+/** The source of the formula in a place, with its dollars. */
+export function sourceOf(place: Element): string | undefined {
+  return sources.get(place);
+}
+
+/** Puts sources into the places for formulas below `root`, and returns the places. */
+export function findMath(root: ParentNode): HTMLElement[] {
   const places = [...root.querySelectorAll<HTMLElement>('[data-math]')];
-  if (places.length === 0) return;
-  if (render) return places.forEach(draw);
+  for (const place of places) {
+    const dollars = place.dataset.math === 'display' ? '$$' : '$';
+    const source = `${dollars}${place.textContent ?? ''}${dollars}`;
+    sources.set(place, source);
+    place.textContent = source;
+  }
+  return places;
+}
+
+/** Draws formulas in their places: at once when KaTeX is here, otherwise as soon as it is. */
+export function drawMath(places: readonly HTMLElement[]): void {
+  const waiting = places.filter((place) => place.isConnected && !draw(place));
+  if (waiting.length === 0) return;
+  const needsChemistry = waiting.some(isChemistry);
   void import('./math_katex')
-    .then(({ load }) => load())
+    .then(({ load, loadChemistry }) => (needsChemistry ? loadChemistry() : load()))
     .then((loaded) => {
       render = loaded;
-      places.filter((place) => place.isConnected).forEach(draw);
+      hasChemistry ||= needsChemistry;
+      waiting.filter((place) => place.isConnected).forEach(draw);
     });
 }
 
-function draw(place: HTMLElement): void {
-  const tex = place.textContent ?? '';
+/** Returns whether all that a formula needs is here. */
+function draw(place: HTMLElement): boolean {
+  if (!render || (isChemistry(place) && !hasChemistry)) return false;
   const display = place.dataset.math === 'display';
-  const key = `${display} ${tex}`;
-  const node = drawn.get(key) ?? build(tex, display);
-  if (!node) return;
+  const source = sources.get(place) ?? '';
+  const key = `${display} ${source}`;
+  const tex = source.replace(/^\$\$?|\$\$?$/g, '');
+  const node = drawn.has(key) ? drawn.get(key)! : build(tex, display);
   keep(key, node);
-  place.replaceChildren(node.cloneNode(true));
+  if (node) place.replaceChildren(node.cloneNode(true));
+  return true;
+}
+
+function isChemistry(place: Element): boolean {
+  return /\\(?:ce|pu)\b/.test(sources.get(place) ?? '');
 }
 
 function build(tex: string, displayMode: boolean): Node | null {
@@ -55,7 +85,7 @@ function build(tex: string, displayMode: boolean): Node | null {
   }
 }
 
-function keep(key: string, node: Node): void {
+function keep(key: string, node: Node | null): void {
   drawn.delete(key);
   drawn.set(key, node);
   const oldest = drawn.keys().next();

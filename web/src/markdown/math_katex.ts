@@ -1,5 +1,6 @@
 import 'katex/dist/katex.min.css';
 import katex from 'katex';
+import { copyWithSources } from './copy';
 
 /** What nearly every formula is set in. */
 const FONTS = [
@@ -14,6 +15,8 @@ const FONTS = [
 
 const fonts = Promise.allSettled(FONTS.map((font) => document.fonts.load(font)));
 
+document.addEventListener('copy', copyWithSources);
+
 /**
  * What draws formulas, once its fonts are here: coming later, they would move what is drawn. Without
  * them, if they cannot be had.
@@ -21,4 +24,11 @@ const fonts = Promise.allSettled(FONTS.map((font) => document.fonts.load(font)))
 export async function load(): Promise<typeof katex.render> {
   await fonts;
   return katex.render;
+}
+
+/** The same, with the commands of chemistry. */
+export async function loadChemistry(): Promise<typeof katex.render> {
+  // If they cannot be had, the source stays; all other formulas are drawn.
+  await import('katex/contrib/mhchem').catch(() => undefined);
+  return load();
 }

@@ -1,4 +1,9 @@
-/** Formulas in markdown: `$…$` and `\(…\)` in a line, `$$…$$` and `\[…\]` as a block. */
+/**
+ * Formulas in markdown: `$…$` and `\(…\)` in a line, `$$…$$`, `\[…\]` and `\begin{…}` as a block.
+ *
+ * Dollars also stand for money and for variables of a shell, and escaped brackets for brackets:
+ * what is between them must look like a formula, and what is beside them must not say otherwise.
+ */
 
 import type { MarkedExtension, Tokens } from 'marked';
 
@@ -7,37 +12,59 @@ export interface MathToken extends Tokens.Generic {
   readonly display: boolean;
 }
 
-const BLOCK = /^ {0,3}(?:\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\])[ \t]*(?:\n|$)/;
-/** A block formula whose end has not come yet; a blank line ends the hope for it. */
-const OPEN_BLOCK = /^ {0,3}(?:\$\$|\\\[)(?:(?!\n[ \t]*\n)[\s\S])*$/;
-const INLINE_DISPLAY = /^(?:\$\$([^$]+?)\$\$|\\\[([\s\S]+?)\\\])/;
-/** No space inside the dollars and no digit after them: "$5 and $10" are prices. */
-const INLINE = /^(?:\$(?![\s$])((?:\\.|[^$\\\n])+?)(?<!\s)\$(?![\d$])|\\\(([\s\S]+?)\\\))/;
+/** Longer than any formula; also what an opener without an end costs at most. */
+const LONGEST = 4_000;
+/** The environments that stand for themselves, without dollars around them. */
+const ENVIRONMENT =
+  '(?:align|alignat|gather|equation|multline|eqnarray|flalign|aligned|gathered|split|cases|' +
+  'array|matrix|[pbvBV]matrix|smallmatrix|CD)\\*?';
 
+/** What begins a block formula, and what ends it; `\k<name>` is the environment. */
+const PAIRS = [
+  ['\\$\\$', '\\$\\$'],
+  ['\\\\\\[', '\\\\\\]'],
+  [`\\\\begin\\{(?<name>${ENVIRONMENT})\\}`, '\\\\end\\{\\k<name>\\}'],
+] as const;
+
+/** A blank line ends the hope for an end, but for those right inside of the signs. */
+function bodyUntil(end: string): string {
+  return `\\s*(?:(?!${end}|\\n[ \\t]*\\n\\s*(?!${end})\\S)[\\s\\S]){0,${LONGEST}}`;
+}
+
+const BLOCKS = PAIRS.map(
+  ([start, end]) => new RegExp(`^ {0,3}${start}(${bodyUntil(end)})${end}[ \\t]*(?:\\n|$)`),
+);
+const OPEN_BLOCKS = PAIRS.map(([start, end]) => new RegExp(`^ {0,3}${start}${bodyUntil(end)}$`));
+/** Looked for behind the first character of a text: only there a line begins. */
+const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|\\\\begin\\{${ENVIRONMENT}\\})`);
+const DISPLAY_ENVIRONMENT = /\\begin\{(?:align|alignat|gather|equation|multline|flalign|CD)\*?\}/;
+
+const DOLLARS = new RegExp(`^\\$\\$([^$]{1,${LONGEST}}?)\\$\\$(?!\\$)`);
+const DOLLAR = new RegExp(
+  `^\\$(?![\\s$])((?:\\\\.|[^$\\\\\\n]){1,${LONGEST}}?)(?<!\\s)\\$(?!\\$)`,
+  'u',
+);
 export const mathSyntax: MarkedExtension = {
   extensions: [
     {
       name: 'mathBlock',
       level: 'block',
-      start: (text) => text.match(/(?:^|\n) {0,3}(?:\$\$|\\\[)/)?.index,
+      start: (text) => BLOCK_START.exec(text)?.index,
       tokenizer(text) {
-        const match = BLOCK.exec(text);
-        if (match) return math('mathBlock', match, true);
-        const open = OPEN_BLOCK.exec(text);
-        return open ? { type: 'text', raw: open[0], text: open[0], escaped: false } : undefined;
+        const raw = openMath(text);
+        // Kept together until its end comes: what is in it may look like lists and headings.
+        if (raw !== undefined) return { type: 'text', raw, text: raw, escaped: false };
+        return blockMath(text);
       },
-      renderer: (token) =>
-        `<div data-math="display">${escapeHtml((token as MathToken).tex)}</div>\n`,
+      renderer: (token) => displayMath((token as MathToken).tex),
     },
     {
       name: 'mathInline',
       level: 'inline',
-      start: (text) => text.match(/\$|\\[([]/)?.index,
-      tokenizer(text) {
-        const display = INLINE_DISPLAY.exec(text);
-        if (display) return math('mathInline', display, true);
-        const inline = INLINE.exec(text);
-        return inline ? math('mathInline', inline, false) : undefined;
+      // A text ends before a backslash anyway.
+      start: (text) => text.indexOf('$'),
+      tokenizer(text, before) {
+        return text.startsWith('$') ? dollars(text, before) : brackets(text, before);
       },
       renderer(token) {
         const { tex, display } = token as MathToken;
@@ -47,8 +74,90 @@ export const mathSyntax: MarkedExtension = {
   ],
 };
 
-function math(type: string, match: RegExpExecArray, display: boolean): MathToken {
-  return { type, raw: match[0], tex: (match[1] ?? match[2] ?? '').trim(), display };
+/** A block formula at the end of a text that has begun, and whose end has not come. */
+export function openMath(text: string): string | undefined {
+  return OPEN_BLOCKS.map((open) => open.exec(text)?.[0]).find((raw) => raw !== undefined);
+}
+
+function blockMath(text: string): MathToken | undefined {
+  for (const block of BLOCKS) {
+    const match = block.exec(text);
+    if (!match) continue;
+    const raw = match[0];
+    // An environment is handed on whole: KaTeX reads its name.
+    const tex = match.groups?.name === undefined ? match[1]! : raw;
+    return isFormula(tex) ? math('mathBlock', raw, tex, true) : undefined;
+  }
+  return undefined;
+}
+
+export function displayMath(tex: string): string {
+  return `<div data-math="display">${escapeHtml(tex)}</div>\n`;
+}
+
+function dollars(text: string, before: readonly Tokens.Generic[]): MathToken | undefined {
+  const display = DOLLARS.exec(text);
+  if (display)
+    return isFormula(display[1]!) ? math('mathInline', display[0], display[1]!, true) : undefined;
+  const match = DOLLAR.exec(text);
+  if (!match || !mayOpen(before) || !mayClose(match[1]!, text.slice(match[0].length)))
+    return undefined;
+  const [raw, tex] = match as unknown as [string, string];
+  return isFormula(tex) ? math('mathInline', raw, tex, DISPLAY_ENVIRONMENT.test(tex)) : undefined;
+}
+
+function brackets(text: string, before: readonly Tokens.Generic[]): MathToken | undefined {
+  const end = text.indexOf(text.startsWith('\\(') ? '\\)' : '\\]', 2);
+  if (end === -1 || end > LONGEST) return undefined;
+  const [raw, tex] = [text.slice(0, end + 2), text.slice(2, end)];
+  if (!isFormula(tex)) return undefined;
+  if (raw.startsWith('\\(')) return math('mathInline', raw, tex, DISPLAY_ENVIRONMENT.test(tex));
+  // Numbers in brackets are citations; and a formula within a sentence does not break it.
+  if (/^[\d\s,;–-]+$/.test(tex) || /^\(/.test(text.slice(raw.length))) return undefined;
+  const alone =
+    /(?:^|\n)[ \t]*$/.test(textOf(before)) && /^[ \t]*(?:\n|$)/.test(text.slice(raw.length));
+  return math('mathInline', raw, tex, alone || DISPLAY_ENVIRONMENT.test(tex));
+}
+
+/** Beside letters and digits a dollar is money or a variable: `US$5`, `5$`, `a$b`. */
+function mayOpen(before: readonly Tokens.Generic[]): boolean {
+  return !/[A-Za-z\d$]$/.test(textOf(before));
+}
+
+function mayClose(tex: string, after: string): boolean {
+  if (/^[\d{]/.test(after) || (after.startsWith('(') && tex.startsWith('('))) return false;
+  // `$n$th` and `$x$s` are formulas, `$HOME$PATH` is none.
+  return !/^[A-Za-z_]/.test(after) || /^(?:th|st|nd|rd|s)\b/.test(after);
+}
+
+/** The last words before a formula. */
+function textOf(before: readonly Tokens.Generic[]): string {
+  return before.at(-1)?.raw ?? '';
+}
+
+/** Whether what stands between the signs is a formula, and no money, path or sentence. */
+function isFormula(tex: string): boolean {
+  const inner = tex.trim();
+  if (/\\[A-Za-z{|,;! ]/.test(inner)) return true;
+  if (!/[\p{L}\p{N}]/u.test(inner)) return false;
+  if (/[=<([{,:;"&|/]$/.test(inner) || /(?<![\^_{])[+\-*]$/.test(inner)) return false;
+  if (inner.includes('"') || isUnbalanced(inner)) return false;
+  if (/^\d[^]*[，。；、！？：（）]/.test(inner)) return false;
+  if (/[\^_={}<>]/.test(inner)) return true;
+  // Without any sign of a formula: no words, and nothing in Chinese, Japanese or Korean.
+  return (
+    !/[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/u.test(inner) &&
+    !/(?:^|\s)\p{L}{2,}\s|\s\p{L}{2,}(?:\s|$)/u.test(inner)
+  );
+}
+
+function isUnbalanced(text: string): boolean {
+  const count = (signs: RegExp) => text.match(signs)?.length ?? 0;
+  return count(/[([{]/g) !== count(/[)\]}]/g);
+}
+
+function math(type: string, raw: string, tex: string, display: boolean): MathToken {
+  return { type, raw, tex: tex.trim(), display };
 }
 
 export function escapeHtml(text: string): string {

@@ -60,6 +60,11 @@ export const en = {
   copy: 'Copy',
   copied: 'Copied',
   copyMessage: 'Copy this message',
+  thinking: 'Thinking…',
+  thought: (seconds: number | null) =>
+    seconds === null ? 'Thought' : `Thought for ${Math.max(1, Math.round(seconds))} s`,
+  taskDone: 'Done',
+  taskOpen: 'To do',
   copyCode: 'Copy the code',
   regenerate: 'Answer again',
   edit: 'Edit',

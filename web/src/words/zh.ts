@@ -54,6 +54,11 @@ export const zh: Words = {
   copy: '复制',
   copied: '已复制',
   copyMessage: '复制这条消息',
+  thinking: '正在思考…',
+  thought: (seconds) =>
+    seconds === null ? '思考过程' : `思考了 ${Math.max(1, Math.round(seconds))} 秒`,
+  taskDone: '已完成',
+  taskOpen: '未完成',
   copyCode: '复制代码',
   regenerate: '重新生成',
   edit: '编辑',

@@ -1,0 +1,191 @@
+/**
+ * Draws the HTML of a block into its element and changes it while the answer grows: formulas,
+ * checkboxes and blocks of code take their places, what is drawn already stays.
+ */
+
+import { mount, unmount } from 'svelte';
+import CodeBlock from '../parts/CodeBlock.svelte';
+import type { Words } from '../words';
+import type { Code, Pieces } from './blocks';
+import { cleanNodes } from './clean';
+import { drawMath, findMath, sourceOf } from './math';
+import { morphChildren, morphNode } from './morph';
+
+/** What may scroll sideways must be reachable by keys. */
+const SCROLLING = '[data-table], [data-math="display"]';
+/** Their words are not of the language around them, and do not decide in which direction that runs. */
+const LEFT_TO_RIGHT = 'code, pre, kbd, [data-math]';
+const BLOCKS =
+  'p, li, ul, ol, blockquote, h1, h2, h3, h4, h5, h6, td, tr, tbody, table, div, details';
+
+/** A block of code within a list, a quote or the like. */
+class Host {
+  code = $state.raw() as Code;
+  words = $state.raw() as Words;
+  mounted: Record<string, unknown> | null = null;
+
+  constructor(code: Code, words: Words) {
+    [this.code, this.words] = [code, words];
+  }
+}
+
+export interface Look {
+  /** The answer is being written here. */
+  readonly cursor: boolean;
+  readonly words: Words;
+}
+
+export class Drawing {
+  private readonly hosts = new Map<Element, Host>();
+  private readonly cursor = cursorElement();
+  /** Of a list or a table: where its pieces are, and how many of them are finished. */
+  private place: Element | null = null;
+  private shell = '';
+  private lastFinished: Element | null = null;
+  private drawnCount = 0;
+  /** Formulas that came with the newest nodes. */
+  private formulas: HTMLElement[] = [];
+
+  constructor(private readonly root: HTMLElement) {}
+
+  /** Completes what was set into the element. */
+  begin(look: Look): void {
+    this.decorate(this.root, look);
+    this.end(look);
+  }
+
+  showHtml(html: string, look: Look): void {
+    const fresh = cleanNodes(html);
+    this.decorate(fresh, look);
+    this.cursor.remove();
+    morphChildren(this.root, fresh, this.decide);
+    this.end(look);
+  }
+
+  showPieces({ shell, finished, count, open }: Pieces, look: Look): void {
+    if (shell.open !== this.shell) this.drawShell(shell.open, shell.close);
+    const place = this.place!;
+    this.cursor.remove();
+    const first = Math.min(this.drawnCount, count);
+    const pieces = [...finished.slice(first, count), ...open];
+    const fresh = this.nodesOf(pieces, { ...look, cursor: look.cursor && open.length > 0 });
+    let last = this.lastFinished;
+    for (const [index, node] of fresh.entries()) {
+      last = this.putBehind(last, node);
+      if (first + index < count) this.lastFinished = last;
+    }
+    while (place.lastElementChild !== last) place.lastElementChild!.remove();
+    this.drawnCount = count;
+    this.end(look);
+  }
+
+  destroy(): void {
+    for (const { mounted } of this.hosts.values()) if (mounted) void unmount(mounted);
+    this.hosts.clear();
+  }
+
+  /** Puts a piece behind `before`, into the one that is there if that can become it. */
+  private putBehind(before: Element | null, node: Element): Element {
+    const current = before ? before.nextElementSibling : this.place!.firstElementChild;
+    if (!current) this.place!.append(node);
+    else if (morphNode(current, node, this.decide)) return current;
+    else current.replaceWith(node);
+    return node;
+  }
+
+  private drawShell(open: string, close: string): void {
+    this.root.replaceChildren(cleanNodes(open + close));
+    this.root.querySelectorAll<HTMLElement>(SCROLLING).forEach((wide) => (wide.tabIndex = 0));
+    this.place = this.root.querySelector('tbody') ?? this.root.querySelector('ul, ol') ?? this.root;
+    this.shell = open;
+    this.lastFinished = null;
+    this.drawnCount = 0;
+  }
+
+  /** Items or rows; alone they would be no HTML. */
+  private nodesOf(pieces: readonly string[], look: Look): Element[] {
+    if (pieces.length === 0) return [];
+    const isTable = this.place!.nodeName === 'TBODY';
+    const [open, close] = isTable ? ['<table><tbody>', '</tbody></table>'] : ['<ul>', '</ul>'];
+    const nodes = cleanNodes(open + pieces.join('') + close);
+    this.decorate(nodes, look);
+    return [...nodes.querySelector(isTable ? 'tbody' : 'ul')!.children];
+  }
+
+  private decorate(nodes: ParentNode, { cursor, words }: Look): void {
+    nodes.querySelectorAll<HTMLElement>(LEFT_TO_RIGHT).forEach((text) => (text.dir = 'ltr'));
+    this.formulas.push(...findMath(nodes));
+    nodes.querySelectorAll<HTMLElement>(SCROLLING).forEach((wide) => (wide.tabIndex = 0));
+    nodes.querySelectorAll<HTMLElement>('span[data-task]').forEach((task) => {
+      task.replaceWith(checkbox(task.dataset.task === 'done', words));
+    });
+    nodes.querySelectorAll<HTMLElement>('pre').forEach((pre) => {
+      const closed = !cursor || pre.dataset.open === undefined;
+      const code = { language: pre.dataset.language ?? '', text: pre.textContent ?? '', closed };
+      const place = document.createElement('div');
+      place.className = 'code-place';
+      this.hosts.set(place, new Host(code, words));
+      pre.replaceWith(place);
+    });
+  }
+
+  /** What of two elements stays is decided by what is drawn in them. */
+  private readonly decide = (old: Element, fresh: Element) => {
+    if (old.matches('[data-math]')) return sourceOf(old) === sourceOf(fresh) ? 'keep' : 'replace';
+    const [host, next] = [this.hosts.get(old), this.hosts.get(fresh)];
+    if (!host && !next) return 'morph';
+    if (!host || !next) return 'replace';
+    Object.assign(host, { code: next.code, words: next.words });
+    this.hosts.delete(fresh);
+    return 'keep';
+  };
+
+  /** Blocks of code that came are mounted, those that went are unmounted; the cursor is last. */
+  private end({ cursor }: Look): void {
+    for (const [place, host] of this.hosts) {
+      if (!this.root.contains(place)) {
+        if (host.mounted) void unmount(host.mounted);
+        this.hosts.delete(place);
+      } else if (!host.mounted) this.mount(place, host);
+    }
+    drawMath(this.formulas);
+    this.formulas = [];
+    if (cursor) lastTextElement(this.root).append(this.cursor);
+    else this.cursor.remove();
+  }
+
+  private mount(place: Element, host: Host): void {
+    const props = {
+      get code() {
+        return host.code;
+      },
+      get words() {
+        return host.words;
+      },
+      cursor: false,
+    };
+    host.mounted = mount(CodeBlock, { target: place, props });
+  }
+}
+
+function lastTextElement(element: Element): Element {
+  const last = element.lastElementChild;
+  const isLast = last?.matches(BLOCKS) && !last.matches('[data-math], .code-place');
+  return last && isLast ? lastTextElement(last) : element;
+}
+
+function checkbox(checked: boolean, words: Words): HTMLElement {
+  const box = document.createElement('input');
+  box.type = 'checkbox';
+  box.toggleAttribute('checked', checked);
+  box.disabled = true;
+  box.setAttribute('aria-label', checked ? words.taskDone : words.taskOpen);
+  return box;
+}
+
+function cursorElement(): HTMLElement {
+  const element = document.createElement('span');
+  element.className = 'cursor';
+  element.setAttribute('aria-hidden', 'true');
+  return element;
+}

@@ -1,0 +1,112 @@
+/**
+ * What of a growing block is drawn already: marks whose meaning the next words decide wait for them,
+ * and what is open is closed. Otherwise `|`, `$$` and `**` would be seen for some frames, and the
+ * lines below would jump when they go.
+ */
+
+import { openMath } from './math_syntax';
+import { BEGINNING_OF_TAG, closingTags } from './tags';
+import { closed } from './unclosed';
+
+/** A formula in a line is waited for over so many characters. */
+const LONGEST_AWAITED = 400;
+/** One without a command of TeX is waited for no longer than this: it may be money. */
+const LONGEST_PLAIN = 60;
+/** A last line that may become a list, a heading, a fence, a rule, a quote or a footnote. */
+const MARKER_LINE =
+  /(?:^|\n)[ \t>]*(?:[-*+>#=|\\]+|(?<!\$)\$|[`~]{1,2}|\d{1,9}[.)]?|(?:[-*+]|\d{1,9}[.)])[ \t]+\[[ xX]?\]?|\[\^[^\]\n]*\]?:?)[ \t]*$/;
+/** Marks at the end that may open something, or close it. */
+const MARKS = /(?:\*{1,3}|_{1,3}|(?<!~)~{1,2}|(?<!`)`{1,2}|!?\[|&#?\w{0,8}|\\)$/;
+
+const OPEN_MATH_FENCE = /^ {0,3}(?:`{3,}|~{3,})[ \t]*math\b/;
+
+/** The part of a growing block that can be drawn, with everything closed that it opens. */
+export function drawable(raw: string): string {
+  if (hasOpenFence(raw)) return OPEN_MATH_FENCE.test(raw) ? '' : drawableCode(raw);
+  return withClosing(withoutMarks(withoutTableHead(withoutOpenMath(raw))));
+}
+
+/** The same of a row of a table, which begins like the head of one. */
+export function drawableRow(raw: string): string {
+  return withClosing(withoutMarks(withoutOpenMath(raw)));
+}
+
+function withClosing(shown: string): string {
+  const mended = closed(shown);
+  return mended + closingTags(mended);
+}
+
+/** Code without a line that may become its closing fence. */
+export function drawableCode(text: string): string {
+  return text.replace(/(?:^|\n) {0,3}(?:`+|~+)$/, '');
+}
+
+function hasOpenFence(raw: string): boolean {
+  const fences = raw.match(/^[ \t>]*(?:[-*+]|\d{1,9}[.)])?[ \t]*(?:`{3,}|~{3,})/gm);
+  return fences !== null && fences.length % 2 === 1;
+}
+
+function withoutOpenMath(raw: string): string {
+  const block = raw.search(
+    /(?<=^|\n)[ \t]*(?:\$\$|\\\[|\\begin\{)(?![\s\S]*\n[ \t]*(?:\$\$|\\\[|\\begin\{))/,
+  );
+  if (block !== -1 && openMath(raw.slice(block).trimStart()) !== undefined)
+    return raw.slice(0, block);
+  const line = raw.slice(raw.lastIndexOf('\n\n') + 1);
+  const opened = [
+    openDollar(line),
+    openBracket(line, '\\(', '\\)'),
+    openBracket(line, '\\[', '\\]'),
+  ];
+  const at = opened.filter((index) => index !== -1 && line.length - index < LONGEST_AWAITED);
+  return at.length === 0 ? raw : raw.slice(0, raw.length - line.length + Math.min(...at));
+}
+
+/** Where a dollar opens what looks like a formula: not money, of which there is more. */
+function openDollar(line: string): number {
+  const rest = line
+    .replace(/`[^`\n]*`/g, (code) => ' '.repeat(code.length))
+    .replace(/\$(?![\s$])[^$\n]+?(?<!\s)\$/g, (formula) => ' '.repeat(formula.length));
+  const match = /(?<![\\\w$])\$(?![\s$])[^$\n]*$/.exec(rest);
+  if (!match) return -1;
+  const isTex = /\\[a-z]/i.test(match[0]);
+  const isPlain = match[0].length < LONGEST_PLAIN && /[\^_{}=<>]/.test(match[0]);
+  return isTex || isPlain ? match.index : -1;
+}
+
+function openBracket(line: string, open: string, close: string): number {
+  const at = line.lastIndexOf(open);
+  return at !== -1 && at > line.lastIndexOf(close) && line[at - 1] !== '\\' ? at : -1;
+}
+
+/** The first line of a table is one when its second line has come. */
+function withoutTableHead(raw: string): string {
+  const lines = raw.trimEnd().split('\n');
+  let first = lines.length;
+  while (first > 0 && /^\s*\|/.test(lines[first - 1]!)) first -= 1;
+  const [head, delimiter, ...rows] = lines.slice(first);
+  const waits =
+    head !== undefined && rows.length === 0 && (delimiter === undefined || isHalf(delimiter, head));
+  return waits ? lines.slice(0, first).join('\n') : raw;
+}
+
+function isHalf(delimiter: string, head: string): boolean {
+  if (!/^[\s|:-]*$/.test(delimiter)) return false;
+  const cells = (line: string) =>
+    line
+      .trim()
+      .replace(/^\||\|$/g, '')
+      .split('|');
+  const whole = cells(delimiter).every((cell) => /^\s*:?-+:?\s*$/.test(cell));
+  return !whole || cells(delimiter).length < cells(head).length;
+}
+
+function withoutMarks(raw: string): string {
+  const line = MARKER_LINE.exec(raw);
+  let shown = (line ? raw.slice(0, line.index) : raw).trimEnd();
+  for (let before = ''; before !== shown;) {
+    before = shown;
+    shown = shown.replace(BEGINNING_OF_TAG, '').replace(MARKS, '').trimEnd();
+  }
+  return shown;
+}

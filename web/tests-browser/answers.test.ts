@@ -1,0 +1,401 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Locator, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { launchBrowser, NO_TROUBLE, visit, type Visit } from './setup/browser';
+import { ChatPage } from './setup/chat_page';
+import { type Server, startServer } from './setup/server';
+import { Stream } from './setup/stream';
+
+let server: Server;
+let browser: Browser;
+let current: Visit;
+
+beforeAll(async () => {
+  [server, browser] = await Promise.all([startServer(['--demo']), launchBrowser()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+afterEach(async () => {
+  expect(current.trouble).toEqual(NO_TROUBLE);
+  await current.close();
+});
+
+interface Writing {
+  readonly chat: ChatPage;
+  readonly page: Page;
+  readonly stream: Stream;
+  readonly answer: Locator;
+}
+
+/** A page that has asked and waits for the test to answer. */
+async function asked(options = {}): Promise<Writing> {
+  current = await visit(browser, server.url, options);
+  const { page } = current;
+  const stream = await Stream.over(page);
+  await page.reload();
+  const chat = new ChatPage(page);
+  await chat.connected();
+  await chat.say('go on');
+  return { chat, page, stream, answer: chat.answers.last() };
+}
+
+/** A page with an answer that has come to its end. */
+async function answered(text: string, options = {}): Promise<Writing> {
+  const writing = await asked(options);
+  writing.stream.send(text);
+  writing.stream.end();
+  await writing.chat.answered();
+  return writing;
+}
+
+/** Selects a word within an answer, as a double click does. */
+function select(answer: Locator, word: string): Promise<void> {
+  return answer.evaluate((element, wanted) => {
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const at = node.textContent!.indexOf(wanted);
+      if (at !== -1) return getSelection()!.setBaseAndExtent(node, at, node, at + wanted.length);
+    }
+    throw new Error(`no ${wanted}`);
+  }, word);
+}
+
+function selected(page: Page): Promise<string> {
+  return page.evaluate(() => getSelection()!.toString());
+}
+
+describe('while an answer is being written', () => {
+  const places = [
+    { name: 'a paragraph', begin: 'some **bold', more: ' words** and', last: ' others' },
+    { name: 'an item', begin: '1. zero\n2. some bold', more: ' words', last: '\n3. others' },
+    { name: 'a cell', begin: '| a |\n|--|\n| some bold', more: ' words', last: ' |\n| others' },
+    { name: 'code', begin: '```js\nsome bold', more: ' words', last: '\nothers' },
+    { name: 'a quote', begin: '> some bold', more: ' words', last: '\n> others' },
+  ];
+  for (const { name, begin, more, last } of places) {
+    it(`a selection in ${name} stays`, async () => {
+      const { chat, page, stream, answer } = await asked();
+      stream.send(begin);
+      await chat.shows('some bold');
+      await select(answer, 'bold');
+      stream.send(more);
+      await chat.shows('bold words');
+      expect(await selected(page)).toBe('bold');
+      stream.send(last);
+      await chat.shows('others');
+      expect(await selected(page)).toBe('bold');
+    });
+  }
+
+  it('a link opens, although words come between press and release', async () => {
+    const { chat, page, stream, answer } = await asked();
+    await page
+      .context()
+      .route('https://example.org/**', (route) => route.fulfill({ body: 'there' }));
+    stream.send('see [the page](https://example.org/x) and');
+    const link = answer.getByRole('link', { name: 'the page' });
+    await link.hover();
+    await page.mouse.down();
+    stream.send(' more words');
+    await chat.shows('more words');
+    const opened = page.context().waitForEvent('page');
+    await page.mouse.up();
+    expect((await opened).url()).toBe('https://example.org/x');
+  });
+
+  it('finished code in a list is coloured and can be copied', async () => {
+    const permissions = ['clipboard-read', 'clipboard-write'];
+    const { chat, page, stream, answer } = await asked({ permissions });
+    stream.send('1. first:\n\n   ```js\n   let x = 1;\n   ```\n\n2. sec');
+    await answer.locator('.hljs-keyword').waitFor();
+    const copy = answer.getByRole('button', { name: 'Copy the code' });
+    await copy.hover();
+    await page.mouse.down();
+    stream.send('ond\n3. third');
+    await chat.shows('third');
+    await page.mouse.up();
+    await answer.getByRole('button', { name: 'Copied' }).waitFor();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('let x = 1;');
+  });
+
+  it('a wide table stays where it was scrolled to', async () => {
+    const { chat, stream, answer } = await asked();
+    const cells = Array.from({ length: 30 }, (_, i) => `column-${i}`).join(' | ');
+    stream.send(`| ${cells} |\n|${'--|'.repeat(30)}\n| ${cells} |\n| one`);
+    const wide = answer.locator('[data-table]');
+    await wide.evaluate((element) => (element.scrollLeft = 150));
+    stream.send(' | two |\n| three');
+    await chat.shows('three');
+    expect(await wide.evaluate((element) => element.scrollLeft)).toBe(150);
+  });
+
+  it('what has been unfolded stays open', async () => {
+    const { chat, stream, answer } = await asked();
+    stream.send('<details>\n<summary>More</summary>\n\none');
+    await answer.getByText('More').click();
+    stream.send(' two');
+    await chat.shows('one two');
+    expect(
+      await answer.locator('details').evaluate((details) => details.hasAttribute('open')),
+    ).toBe(true);
+    stream.send('\n\n</details>\n\nafter');
+    await chat.shows('after');
+    expect(await answer.getByText('one two').isVisible()).toBe(true);
+  });
+
+  const long = [
+    { name: 'a list', text: Array.from({ length: 400 }, (_, i) => `- item **${i}** of a list`) },
+    { name: 'a table', text: ['| a | b |', '|--|--|', ...Array(400).fill('| one | two |')] },
+    { name: 'code', text: ['```js', ...Array(800).fill('let x = 1;')] },
+    { name: 'paragraphs', text: Array(300).fill('words of a paragraph\n') },
+  ];
+  for (const { name, text } of long) {
+    it(`a piece changes the end of ${name} only`, async () => {
+      const { chat, page, stream, answer } = await asked();
+      stream.send(`${text.join('\n')}\n`);
+      await stream.drawn();
+      await answer.locator('.plain').waitFor({ state: 'detached' });
+      await answer.evaluate((element) => {
+        const records: MutationRecord[] = [];
+        new MutationObserver((more) => records.push(...more)).observe(element, {
+          ...{ subtree: true, childList: true, characterData: true, attributes: true },
+        });
+        Object.assign(window, { records });
+      });
+      const pieces = { '- las': 'las', 't words': 'last words', ' | of |': 'of', ' all': 'all' };
+      for (const [piece, seen] of Object.entries(pieces)) {
+        stream.send(piece);
+        await chat.shows(seen);
+      }
+      const changes = await page.evaluate(
+        () => (window as unknown as { records: MutationRecord[] }).records.length,
+      );
+      expect(changes).toBeGreaterThan(0);
+      expect(changes).toBeLessThan(60);
+    });
+  }
+
+  it('nothing moves when a fence is closed', async () => {
+    const { stream, answer } = await asked();
+    stream.send('before\n\n```text\none\ntwo');
+    const code = answer.locator('pre');
+    await code.filter({ hasText: 'two' }).waitFor();
+    expect(await code.locator('.cursor').count()).toBe(1);
+    const height = () => answer.evaluate((element) => element.getBoundingClientRect().height);
+    const before = await height();
+    stream.send('\n```');
+    await stream.drawn();
+    expect(await height()).toBe(before);
+  });
+
+  it('a table, a formula and bold words are not seen as marks', async () => {
+    const { page, stream, answer } = await asked();
+    await answer.evaluate((element) => {
+      const seen: string[] = [];
+      new MutationObserver(() => seen.push(element.textContent ?? '')).observe(element, {
+        ...{ subtree: true, childList: true, characterData: true },
+      });
+      Object.assign(window, { seen });
+    });
+    const text =
+      'Words **in bold** here:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n$$\nx^2\n$$\n\nthe end';
+    for (const character of text) {
+      stream.send(character);
+      await stream.drawn();
+    }
+    const seen = await page.evaluate(() => (window as unknown as { seen: string[] }).seen);
+    expect(seen.length).toBeGreaterThan(20);
+    expect(seen.filter((state) => /[|]|\*\*|---/.test(state))).toEqual([]);
+  });
+});
+
+describe('a formula', () => {
+  it('that cannot be drawn is its source, with its dollars', async () => {
+    const { answer } = await answered('good $x^2$ and bad $\\frac{1$ and\n\n$$\\nosuch{x}$$');
+    await answer.locator('.katex').first().waitFor();
+    const places = await answer.locator('[data-math]').allInnerTexts();
+    expect(places.slice(1)).toEqual(['$\\frac{1$', '$$\\nosuch{x}$$']);
+  });
+
+  it('of chemistry is drawn, and what draws it comes with the first', async () => {
+    const { chat, page, stream, answer } = await answered('$x^2$');
+    await answer.locator('.katex').waitFor();
+    const loaded = () =>
+      page.evaluate(() =>
+        performance.getEntriesByType('resource').some(({ name }) => /mhchem/.test(name)),
+      );
+    expect(await loaded()).toBe(false);
+    await chat.say('chemistry');
+    stream.send('$\\ce{2H2 + O2 -> 2H2O}$ and $\\pu{5 kg}$');
+    stream.end();
+    await chat.answers.last().locator('.katex').nth(1).waitFor();
+    expect(await loaded()).toBe(true);
+  });
+
+  const environments = ['align', 'align*', 'gather', 'equation', 'aligned', 'cases', 'pmatrix'];
+  for (const name of environments) {
+    it(`may be an environment: ${name}`, async () => {
+      const source = `\\begin{${name}}\na &= b \\\\\nc &= d\n\\end{${name}}`.replaceAll(
+        '&',
+        /equation|gather/.test(name) ? '' : '&',
+      );
+      const plain = name === 'equation' ? source.replace(' \\\\\nc = d', '') : source;
+      const { answer } = await answered(
+        `${plain}\n\nand\n\n$$${plain}$$\n\nin $${plain.replaceAll('\n', ' ')}$`,
+      );
+      await expect.poll(() => answer.locator('.katex').count()).toBe(3);
+    });
+  }
+
+  it('is copied as its source', async () => {
+    const permissions = ['clipboard-read', 'clipboard-write'];
+    const { page, answer } = await answered('so with $t = 30$ it is\n\n$$x^2$$\n\nand **more**', {
+      permissions,
+    });
+    await answer.locator('.katex').nth(1).waitFor();
+    await answer.evaluate((element) => getSelection()!.selectAllChildren(element));
+    await page.keyboard.press('Control+c');
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    expect(copied.trim().split(/\n+/)).toEqual(['so with $t = 30$ it is', '$$x^2$$', 'and more']);
+  });
+});
+
+describe('the direction of words', () => {
+  it('is that of each block, and code always runs to the right', async () => {
+    const { answer } = await answered(
+      'Hello:\n\nمرحبا بالعالم. `x = 1`\n\n- بند\n- آخر\n\n```python\nfor i in range(3): # مثال\n```\n\n`ls` هو أمر',
+    );
+    const directions = await answer
+      .locator('p, ul, pre, p code')
+      .evaluateAll((elements) =>
+        elements.map((e) => `${e.nodeName} ${getComputedStyle(e).direction}`),
+      );
+    expect(directions).toEqual([
+      ...['P ltr', 'P rtl', 'CODE ltr', 'UL rtl', 'PRE ltr', 'P rtl', 'CODE ltr'],
+    ]);
+  });
+});
+
+describe('a list of tasks', () => {
+  it('has checkboxes and no bullets', async () => {
+    const { answer } = await answered('- [x] done\n- [ ] open\n- neither');
+    const boxes = answer.getByRole('checkbox');
+    expect(await boxes.count()).toBe(2);
+    expect(await boxes.nth(0).isChecked()).toBe(true);
+    expect(await boxes.nth(1).isChecked()).toBe(false);
+    const bullets = await answer
+      .locator('li')
+      .evaluateAll((items) => items.map((item) => getComputedStyle(item).listStyleType));
+    expect(bullets).toEqual(['none', 'none', 'disc']);
+    expect((await answer.innerText()).split('\n').map((line) => line.trim())).toEqual([
+      ...['done', 'open', 'neither'],
+    ]);
+  });
+});
+
+describe('code', () => {
+  for (const language of [
+    'Python3',
+    '{.python}',
+    'powershell',
+    'vue',
+    'TypeScript',
+    'c++',
+    'YAML',
+  ]) {
+    it(`is coloured: ${language}`, async () => {
+      const code = '# x\n<a href="x">1</a>\nfunction f { return "text" }\nkey: 1';
+      const { answer } = await answered(`\`\`\`${language}\n${code}\n\`\`\``);
+      await answer.locator('[class^=hljs-]').first().waitFor();
+    });
+  }
+});
+
+describe('thoughts', () => {
+  it('are folded, before the answer and while they are being written', async () => {
+    const { chat, page, stream, answer } = await asked();
+    stream.send('<think>\nLet me **see');
+    await page.getByText('Thinking…').click();
+    await page.locator('.thinking strong').filter({ hasText: 'see' }).waitFor();
+    expect(await answer.innerText()).toBe('');
+    stream.send('**.\n</think>\n\nThe answer');
+    await chat.shows('The answer');
+    await page.getByText(/^Thought for \d+ s$/).waitFor();
+    stream.end();
+    await chat.answered();
+    expect(await chat.lastAnswer()).toBe('The answer');
+    await page.reload();
+    await page.getByText('Thought', { exact: true }).waitFor();
+    expect(await chat.lastAnswer()).toBe('The answer');
+  });
+
+  it('whose beginning stood in the prompt are folded when their end comes', async () => {
+    const { chat, page, stream } = await asked();
+    stream.send('Let me see.');
+    await chat.shows('Let me see.');
+    stream.send('\n</think>\n\nThe answer');
+    await chat.shows('The answer');
+    expect(await chat.lastAnswer()).toBe('The answer');
+    await page.getByText(/^Thought for/).waitFor();
+  });
+});
+
+describe('a large answer', () => {
+  it('never stands as more than 20 kB of text in one node, and is drawn in the end', async () => {
+    const { chat, page, stream, answer } = await asked();
+    await answer.evaluate((element) => {
+      const sizes = [0];
+      new MutationObserver((records) => {
+        for (const { addedNodes } of records)
+          for (const node of addedNodes) sizes.push(largest(node));
+      }).observe(element, { subtree: true, childList: true });
+      const largest = (node: Node): number => {
+        const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+        let most = node instanceof Text ? node.length : 0;
+        while (walker.nextNode()) most = Math.max(most, (walker.currentNode as Text).length);
+        return most;
+      };
+      Object.assign(window, { sizes });
+    });
+    const paragraph = 'Words of **a paragraph** in an answer that is long, 以及中文。\n\n';
+    const oneLine = '没有换行的一段话，'.repeat(4_000);
+    stream.send(`${paragraph.repeat(4_000)}${oneLine}\n\nthe end`);
+    await answer.locator('.plain').first().waitFor();
+    stream.end();
+    await answer.locator('.plain').waitFor({ state: 'detached', timeout: 60_000 });
+    await chat.shows('the end');
+    expect(await answer.locator('strong').count()).toBe(4_000);
+    const sizes = await page.evaluate(() => (window as unknown as { sizes: number[] }).sizes);
+    expect(Math.max(...sizes)).toBeGreaterThan(0);
+    expect(Math.max(...sizes)).toBeLessThan(20_000);
+  });
+});
+
+describe('the table of answers', () => {
+  it('is drawn the same, one character at a time and whole', async () => {
+    const table = readFileSync(join(import.meta.dirname, '../tests/answers.txt'), 'utf8');
+    const inputs = table
+      .split(/^%%\n/m)
+      .map((text) => /^# .*\n([\s\S]*?)\n=>/.exec(text)?.[1] ?? '')
+      .filter((text) => !/<details>|~~~/.test(text));
+    const text = inputs.join('\n\nnext\n\n');
+    const { chat, page, stream, answer } = await asked();
+    for (const piece of text.match(/[\s\S]{1,3}/gu)!) stream.send(piece);
+    stream.end();
+    await chat.answered();
+    const drawn = () =>
+      answer.evaluate((element) => {
+        const copy = element.cloneNode(true) as Element;
+        // Drawn when they have been fetched, which is not what this is about.
+        copy.querySelectorAll('[data-math], pre').forEach((part) => (part.textContent = ''));
+        return copy.innerHTML.replace(/<!--[^>]*-->|/g, '').replace(/\n/g, '');
+      });
+    const streamed = await drawn();
+    await page.reload();
+    await chat.shows('npm i');
+    expect(await drawn()).toBe(streamed);
+  });
+});

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { type Block, BlockCache } from '../src/markdown/blocks';
+import { NO_SECTIONS, sectionsOf } from '../src/markdown/sections';
+import { GrowingSlices, slicesOf } from '../src/markdown/slices';
+
+const PARAGRAPH = 'Words with **bold** ones and 中文。';
+
+function drawn(blocks: readonly Block[]): unknown[] {
+  return blocks.map(({ key: _, ...block }) => block);
+}
+
+/** How much is parsed when an answer that is there grows by a word. */
+function costOfWord(text: string): number {
+  const cache = new BlockCache();
+  cache.update(text, false);
+  const before = cache.parsedLength;
+  cache.update(`${text} word`, false);
+  return cache.parsedLength - before;
+}
+
+describe('a large answer', () => {
+  const kinds: { name: string; text: string; longest: number }[] = [
+    { name: 'paragraphs', text: `${PARAGRAPH}\n\n`.repeat(800) + 'last', longest: 100 },
+    { name: 'a list', text: `- ${PARAGRAPH}\n`.repeat(800) + '- last', longest: 100 },
+    { name: 'a table', text: `| a |\n|--|\n${'| b |\n'.repeat(3_000)}| last`, longest: 100 },
+    { name: 'code', text: `\`\`\`js\n${'let x = 1;\n'.repeat(3_000)}last`, longest: 100 },
+    { name: 'one paragraph', text: PARAGRAPH.repeat(3_000), longest: 12_000 },
+  ];
+  for (const { name, text, longest } of kinds) {
+    it(`costs what its last block costs when a word comes: ${name}`, () => {
+      expect(text.length).toBeGreaterThan(15_000);
+      expect(costOfWord(text)).toBeLessThan(longest);
+    });
+
+    it(`is drawn and not shown as plain text: ${name}`, () => {
+      const blocks = new BlockCache().update(text, true);
+      expect(blocks.filter(({ kind }) => kind === 'text')).toEqual([]);
+    });
+
+    it(`is the same, whole and streamed: ${name}`, () => {
+      const cache = new BlockCache();
+      for (let end = 0; end < text.length; end += 997) cache.update(text.slice(0, end), false);
+      expect(drawn(cache.update(text, true))).toEqual(drawn(new BlockCache().update(text, true)));
+    });
+
+    it(`can be parsed in turns: ${name}`, () => {
+      const cache = new BlockCache();
+      let turns = 0;
+      let blocks = cache.update(text, true, 1_000);
+      for (; cache.behind; turns += 1) {
+        const rest = blocks.at(-1)!;
+        expect(rest.kind === 'text' && text.endsWith(rest.text)).toBe(true);
+        blocks = cache.update(text, true, 1_000);
+      }
+      expect(turns).toBeGreaterThan(0);
+      expect(drawn(blocks)).toEqual(drawn(new BlockCache().update(text, true)));
+    });
+  }
+
+  it('has no paragraph that is too long to be laid out, and loses none of its words', () => {
+    const text = '没有换行的一段话，'.repeat(10_000);
+    const blocks = new BlockCache().update(text, true);
+    const words = blocks.map((block) =>
+      block.kind === 'html' ? block.html.replace(/<\/?p>\n?/g, '') : '',
+    );
+    expect(Math.max(...words.map(({ length }) => length))).toBeLessThanOrEqual(10_000);
+    expect(words.join('')).toBe(text);
+  });
+
+  it('goes on with markdown behind what the parser cannot bear', () => {
+    const deep = `${'> '.repeat(8_000)}x\n\n**after**`;
+    const blocks = new BlockCache().update(deep, true);
+    expect(blocks[0]).toMatchObject({ kind: 'text' });
+    expect(blocks.at(-1)).toMatchObject({ kind: 'html', html: '<p><strong>after</strong></p>\n' });
+  });
+
+  it('does not search to its end for every formula that begins', () => {
+    // A hang is what this would find: 10,000 openers, each with the whole rest to look through.
+    const text = '\\[ \\( $'.repeat(10_000);
+    expect(new BlockCache().update(text, true).length).toBeGreaterThan(0);
+  });
+});
+
+describe('sections', () => {
+  const block = (key: number): Block => ({ key, kind: 'html', html: String(key) });
+  const blocks = Array.from({ length: 200 }, (_, key) => block(key));
+
+  it('hold all blocks in their order', () => {
+    for (const count of [0, 1, 33, 34, 35, 66, 200]) {
+      const { whole, rest } = sectionsOf(blocks.slice(0, count), NO_SECTIONS);
+      expect([...whole.flat(), ...rest]).toEqual(blocks.slice(0, count));
+    }
+  });
+
+  it('stay the same objects while blocks are added behind them', () => {
+    const before = sectionsOf(blocks.slice(0, 100), NO_SECTIONS);
+    const grown = sectionsOf([...blocks.slice(0, 99), block(99), block(100)], before);
+    expect(grown.whole).toBe(before.whole);
+    const more = sectionsOf(blocks, before);
+    expect(more.whole.length).toBeGreaterThan(before.whole.length);
+    expect(more.whole[0]).toBe(before.whole[0]);
+  });
+
+  it('are made anew when the answer is another', () => {
+    const before = sectionsOf(blocks, NO_SECTIONS);
+    const others = blocks.map(({ key }) => block(key));
+    const { whole } = sectionsOf(others, before);
+    expect(whole[0]![0]).toBe(others[0]);
+  });
+});
+
+describe('slices of text', () => {
+  const text = Array.from({ length: 3_000 }, (_, line) => `line ${line}\n`).join('');
+
+  it('lose nothing, and stay in their places when the front of the text is taken', () => {
+    const all = slicesOf(text, 0);
+    expect(all.map((slice) => slice.text).join('')).toBe(text);
+    const rest = slicesOf(text.slice(20_000), 20_000);
+    expect(rest.map((slice) => slice.text).join('')).toBe(text.slice(20_000));
+    expect(rest.at(-1)).toEqual(all.at(-1));
+  });
+
+  it('are short, with lines or without', () => {
+    for (const long of [text, 'x'.repeat(100_000), '😀'.repeat(50_000)]) {
+      const sizes = slicesOf(long, 0).map((slice) => slice.text.length);
+      expect(Math.max(...sizes)).toBeLessThan(20_000);
+    }
+  });
+
+  it('of code that grows are finished one after the other', () => {
+    const slices = new GrowingSlices();
+    let drawn: readonly string[] = [];
+    for (let end = 0; end <= text.length; end += 333) {
+      const before = drawn;
+      drawn = slices.update(text.slice(0, end));
+      expect(drawn.slice(0, Math.max(0, before.length - 1))).toEqual(before.slice(0, -1));
+      expect(drawn.join('\n')).toBe(text.slice(0, end));
+    }
+    expect(drawn.length).toBeGreaterThan(2);
+  });
+});
