@@ -263,7 +263,7 @@ impl Answer {
                 Said::Nothing => {}
                 Said::Chunk(chunk) => self.take(*chunk),
                 Said::Over if self.asked.slot.is_some() => self.close_with(broken_off()),
-                Said::Over => self.close_with(EndReason::Done),
+                Said::Over => self.close_with(self.reason_of(Finish::Done)),
                 Said::Unreadable => {
                     // Not what it is: it may repeat the answer.
                     let what = "an event that is no chunk of an answer".to_owned();
@@ -368,7 +368,12 @@ impl Answer {
 
     /// Whether the engine has counted fewer tokens of the prompt than it can have.
     fn silent_cut(&self) -> Option<SilentCut> {
-        let read_tokens = self.tally.usage?.prompt_tokens?;
+        let usage = self.tally.usage?;
+        // Some gateways leave out what the cache had.
+        if usage.cached_tokens.is_some_and(|cached| cached > 0) {
+            return None;
+        }
+        let read_tokens = usage.prompt_tokens?;
         let least_tokens = self.asked.least.all;
         let is_cut = (FEWEST_PROMPT_TOKENS..least_tokens).contains(&read_tokens);
         is_cut.then_some(SilentCut { read_tokens, least_tokens })

@@ -178,7 +178,7 @@ fn add_part(part: &Value, text: &mut String, thinking: &mut String) {
         let said = names.iter().filter_map(|name| object.get(*name)).map(plain);
         thinking.push_str(&said.into_iter().find(|said| !said.is_empty()).unwrap_or_default());
     } else if kind.contains("text") || kind == "refusal" {
-        let names = ["text", "refusal", "content", "value"];
+        let names = ["text", "refusal", "content", "value", "parts"];
         let said = names.iter().filter_map(|name| object.get(*name)).map(plain);
         text.push_str(&said.into_iter().find(|said| !said.is_empty()).unwrap_or_default());
     }
@@ -310,6 +310,7 @@ mod tests {
             (json!([{"text": "two"}, {"type": "image_url", "image_url": {"url": "u"}}]), "two", ""),
             (json!([{"type": "output_text", "text": {"value": "two"}}]), "two", ""),
             (json!({"text": "two"}), "two", ""),
+            (json!({"parts": [{"text": "t"}, {"text": "wo"}]}), "two", ""),
             (json!({"type": "text", "text": "two"}), "two", ""),
             (
                 json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, "two"]),

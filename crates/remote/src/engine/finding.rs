@@ -7,6 +7,7 @@ use super::error::EngineError;
 use super::http::EngineClient;
 use super::interface::Interface;
 use super::kind::Kind;
+use super::words::Words;
 use super::{About, EngineSettings};
 
 /// What is at an address.
@@ -118,7 +119,8 @@ fn models(list: &Value, path: &str) -> Result<Vec<Model>, EngineError> {
             Some(Value::Array(entries)) => entries,
             Some(Value::Null) => return Ok(Vec::new()),
             _ => {
-                let what = format!("{path}: expected a list of models, found something else");
+                let found = Words::of(list).text;
+                let what = format!("{path}: expected a list of models, found {found:?}");
                 return Err(EngineError::Unexpected(what));
             }
         },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Request, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -129,7 +129,7 @@ impl EngineClient {
             None => request,
         };
         let request = request.build().map_err(|error| NoResponse::Failed(self.broken(&error)))?;
-        let asked = asked(request.method(), request.url());
+        let asked = self.asked(&request);
         let response = self.client.execute(request).await;
         let response = response.map_err(|error| NoResponse::Failed(self.broken(&error)))?;
         if response.status().is_success() {
@@ -153,6 +153,15 @@ impl EngineClient {
         Refusal { asked, status, retry_after: seconds.map(Duration::from_secs), words }
     }
 
+    /// What was asked of whom, for messages. A proxy may be the one that answers.
+    fn asked(&self, request: &Request) -> String {
+        let (method, path) = (request.method(), request.url().path());
+        match &self.proxy {
+            Some(proxy) => format!("{method} {path} (through the proxy {proxy})"),
+            None => format!("{method} {path}"),
+        }
+    }
+
     /// What a failed exchange means.
     fn broken(&self, error: &reqwest::Error) -> EngineError {
         match (EngineError::of_connection(error), &self.proxy) {
@@ -171,10 +180,6 @@ impl From<NoResponse> for EngineError {
             NoResponse::Failed(error) => error,
         }
     }
-}
-
-fn asked(method: &Method, url: &Url) -> String {
-    format!("{method} {}", url.path())
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], path: &str) -> Result<T, EngineError> {

@@ -57,4 +57,39 @@ mod tests {
             assert_eq!(answer([body]), answer(single), "{}", String::from_utf8_lossy(body));
         }
     }
+
+    /// Small random numbers, the same in every run.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (self.0 >> 33) as usize % bound
+        }
+    }
+
+    #[test]
+    fn broken_bodies_say_the_same_however_they_are_cut() {
+        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/engine_answer");
+        let seeds = std::fs::read_dir(seeds).expect("the seeds are there");
+        let seeds: Vec<Vec<u8>> = seeds
+            .map(|seed| std::fs::read(seed.expect("a seed").path()).expect("a file"))
+            .collect();
+        let pieces: [&[u8]; 8] =
+            [b"\n", b"\r", b"\xff", b"\"", b"}", b"data: ", b"\\ud83c", b"event: error\n"];
+        let mut random = Random(7);
+        for _ in 0..3_000 {
+            let mut body = seeds[random.below(seeds.len())][1..].to_vec();
+            for _ in 0..random.below(4) {
+                let at = random.below(body.len());
+                let piece = pieces[random.below(pieces.len())];
+                let until = (at + random.below(3)).min(body.len());
+                body.splice(at..until, piece.iter().copied());
+            }
+            let whole = answer([&body[..]]);
+            let length = 1 + random.below(9);
+            assert_eq!(whole, answer(body.chunks(length)), "{}", String::from_utf8_lossy(&body));
+            assert!(refusal(&body).lines().count() <= 1);
+        }
+    }
 }

@@ -116,6 +116,16 @@ async fn a_refusal_that_no_form_mends_teaches_nothing() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_engine_repeats_is_not_repeated_here() {
+    let fake = FakeEngine::start(Kind::OpenAi);
+    let with_key = EngineSettings { key: Some("sesame".to_owned()), ..settings(&fake.url()) };
+    let engine = RemoteEngine::find(&with_key).await.expect("it is found");
+    fake.play([EngineTrick::Status(401, "", "no such key: sesame")]);
+    let error = refused(&engine, &say("x")).await;
+    assert_eq!(error.words(), Some("no such key: [key]"));
+}
+
+#[tokio::test]
 async fn tenants_have_salts_of_their_own_where_the_engine_knows_them() {
     for kind in [Kind::Vllm, Kind::SgLang] {
         let fake = FakeEngine::start(kind);

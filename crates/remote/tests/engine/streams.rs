@@ -182,9 +182,11 @@ async fn thinking_that_leaves_no_answer_is_told() {
     let came = came_both_ways(None, &(thinking.clone() + &finish("length") + DONE)).await;
     assert_eq!(came.reason, EndReason::Failed(EngineError::UsedUp));
     assert_eq!((&*came.thinking, &*came.text), ("hm hm hm hm ", ""));
-    let came = came_both_ways(None, &(thinking + &finish("stop") + DONE)).await;
-    let EndReason::Failed(EngineError::Failed(words)) = came.reason else { panic!("{came:?}") };
-    assert!(words.contains("without an answer"), "{words}");
+    for end in [finish("stop") + DONE, DONE.to_owned()] {
+        let came = came_both_ways(None, &(thinking.clone() + &end)).await;
+        let EndReason::Failed(EngineError::Failed(words)) = came.reason else { panic!("{came:?}") };
+        assert!(words.contains("without an answer"), "{words}");
+    }
 }
 
 #[tokio::test]
