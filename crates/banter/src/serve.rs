@@ -330,6 +330,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_start_names_every_address_and_gives_the_code_to_one() {
+        let access = |keys: &[&str]| Access {
+            public_urls: Vec::new(),
+            keys: keys.iter().map(|key| key.to_string()).collect(),
+            admin_keys: Vec::new(),
+            made_key: None,
+            insecure: keys.is_empty(),
+            is_reachable: true,
+        };
+        let urls = ["http://192.168.1.5:7860", "http://[2001:db8::5]:7860"].map(str::to_owned);
+        let with_key = access(&["a-key"]).greeting(&urls, "c0de");
+        assert_eq!(with_key.len(), 2, "{with_key:?}");
+        assert!(with_key[0].starts_with("open   http://192.168.1.5:7860/#code=c0de "));
+        assert_eq!(with_key[1], "or     http://[2001:db8::5]:7860");
+        let insecure = access(&[]).greeting(&urls, "c0de");
+        assert_eq!(insecure[0], "open   http://192.168.1.5:7860");
+        assert!(insecure.iter().all(|line| !line.contains("c0de")), "{insecure:?}");
+    }
+
+    #[test]
     fn a_process_that_ignores_hangups_is_known() {
         let status =
             |set: &str| format!("Name:\tbanter\nSigBlk:\t0000000000000001\nSigIgn:\t{set}\n");

@@ -37,8 +37,7 @@ pub struct ServerConfig {
     /// [`ServerConfig::max_refusals`] connections are dropped unanswered.
     pub max_connections: usize,
     /// Connections from one address (IPv6: one network of 64 bits), or for one client of a trusted
-    /// proxy those that have become WebSockets. At the limit as above, among its own. A trusted
-    /// proxy may hold seven eighths of all.
+    /// proxy those that have become WebSockets. At the limit as above, among its own.
     pub max_connections_per_address: usize,
     /// Connections that are told at the same time that the server is full.
     pub max_refusals: usize,

@@ -203,6 +203,11 @@ async fn a_client_that_sends_a_long_body_anyway_reads_why_it_is_refused() {
     let long = format!(r#"{{"key": "{}"}}"#, "a".repeat(2 * 1024 * 1024));
     let refused = post(server.address, "/api/session", "", &long).await;
     assert_eq!((refused.status, &body(&refused)["error"]["code"]), (413, &json!("too_large")));
+    let cases =
+        [("/tokenize", "Host: chat.example\r\n", 421), ("/nothing", "", 404), ("/", "", 405)];
+    for (path, lines, status) in cases {
+        assert_eq!(post(server.address, path, lines, &long).await.status, status, "{path}");
+    }
     server.end().await;
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Three rules keep a few clients from holding all of them:
 //! - One address has a share. At its share a newcomer takes the permit of the connection of the
-//!   same address that has waited longest for a request.
+//!   same address that has waited longest for a request. What a proxy brings counts for its
+//!   clients, from when it becomes a socket.
 //! - At the limit a newcomer takes the permit of whichever connection has waited longest.
 //! - If none waits, the newcomer is told that the server is full; of those who are told, there
 //!   are few, and further ones are dropped unanswered.
@@ -15,9 +16,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
-
-/// Of the connections, this part is never held by one address alone, proxies included.
-const RESERVE: usize = 8;
 
 /// How many connections there may be.
 #[derive(Clone, Debug)]
@@ -34,8 +32,8 @@ pub(crate) struct ConnectionLimits {
 
 impl ConnectionLimits {
     fn share_of(&self, address: IpAddr) -> usize {
-        let most = self.total - self.total / RESERVE;
-        if self.proxies.contains(address) { most } else { self.per_address.min(most) }
+        // What a proxy brings is not its own; its sockets count for those that it brings.
+        if self.proxies.contains(address) { self.total } else { self.per_address }
     }
 }
 
@@ -288,10 +286,10 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_brings_many_but_never_all() {
+    fn a_proxy_is_not_held_to_the_share_of_one_address() {
         let permits = limits(16, 2);
-        let _held = busy(&permits, PROXY, 14);
-        assert_eq!(admission(&permits, PROXY), Some(Admission::AddressFull));
+        let _held = busy(&permits, PROXY, 15);
+        assert_eq!(admission(&permits, PROXY), Some(Admission::Welcome));
         assert_eq!(admission(&permits, OTHER), Some(Admission::Welcome));
     }
 

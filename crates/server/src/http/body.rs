@@ -41,11 +41,11 @@ pub(super) async fn read_json<T: DeserializeOwned>(
         Ok(()) => read(shared, body, limit.bytes(shared)).await,
         Err(error) => Err((error, body)),
     };
-    let bytes = outcome.map_err(|(error, rest)| {
-        read_on(shared, rest);
+    let read = outcome.map_err(|(error, rest)| {
+        forget(shared, Request::from_parts(parts, rest));
         error
     })?;
-    serde_json::from_slice(&bytes.joined)
+    serde_json::from_slice(&read.joined)
         .map_err(|error| ApiError::Fault(Fault::BadJson { reason: error.to_string() }))
 }
 
@@ -126,12 +126,15 @@ fn share_of(budget: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermi
     })
 }
 
-/// Reads a part of what is still coming and forgets it: a connection that is closed with unread
-/// bytes is reset, and the reset can overtake the response that says why.
-fn read_on(shared: &Shared, mut rest: Body) {
+/// Reads a part of what is still coming of a refused request and forgets it: a connection that is
+/// closed with unread bytes is reset, and the reset can overtake the response that says why.
+pub(super) fn forget(shared: &Shared, request: Request<Body>) {
     const FORGOTTEN_BYTES: usize = 16 * 1024 * 1024;
     const FORGETTING: Duration = Duration::from_secs(1);
-    if rest.is_end_stream() {
+    // Whoever waits for a `100 Continue` sends nothing, unless it is asked for it by reading.
+    let waits_to_be_asked = request.headers().contains_key(header::EXPECT);
+    let mut rest = request.into_body();
+    if rest.is_end_stream() || waits_to_be_asked {
         return;
     }
     let cut = shared.tasks.cut.clone();

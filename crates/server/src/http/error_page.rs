@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 /// A language that people are answered in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
+pub(super) enum Language {
     English,
     Chinese,
 }
@@ -22,7 +22,7 @@ pub(super) enum Reader {
     Person {
         /// The address is for programs: only a refusal is told in a page.
         of_api: bool,
-        chinese: bool,
+        language: Language,
     },
 }
 
@@ -39,8 +39,7 @@ impl Reader {
         let of_api =
             path.starts_with("/api/") || ["/ws", "/tokenize", "/health", "/ready"].contains(&path);
         let languages = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        let chinese = preferred(languages.unwrap_or("")) == Language::Chinese;
-        Reader::Person { of_api, chinese }
+        Reader::Person { of_api, language: preferred(languages.unwrap_or("")) }
     }
 }
 
@@ -180,7 +179,7 @@ const REFUSALS: [&str; 8] = [
 
 /// The response as its reader wants it: for a person, an error becomes a small page.
 pub(super) fn for_reader(response: Response<Body>, reader: Reader) -> Response<Body> {
-    let Reader::Person { of_api, chinese } = reader else { return response };
+    let Reader::Person { of_api, language } = reader else { return response };
     let Some(ErrorCode(code)) = response.extensions().get::<ErrorCode>().copied() else {
         return response;
     };
@@ -191,18 +190,21 @@ pub(super) fn for_reader(response: Response<Body>, reader: Reader) -> Response<B
     parts.headers.remove(header::CONTENT_LENGTH);
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
     parts.headers.insert(header::CONTENT_TYPE, kind);
-    let page = page(parts.status, code, chinese);
+    let page = page(parts.status, code, language);
     Response::from_parts(parts, Body::from(page))
 }
 
-fn page(status: StatusCode, code: &str, chinese: bool) -> String {
-    let language = if chinese { "zh-CN" } else { "en" };
+fn page(status: StatusCode, code: &str, language: Language) -> String {
+    let (tag, which) = match language {
+        Language::English => ("en", 0),
+        Language::Chinese => ("zh-CN", 1),
+    };
     let text = TEXTS.iter().find(|text| text.code == code);
     let reason = status.canonical_reason().unwrap_or("Error");
-    let title = text.map_or(reason, |text| text.title[usize::from(chinese)]);
-    let advice = text.map_or("", |text| text.advice[usize::from(chinese)]);
+    let title = text.map_or(reason, |text| text.title[which]);
+    let advice = text.map_or("", |text| text.advice[which]);
     format!(
-        "<!doctype html><html lang=\"{language}\"><head><meta charset=\"utf-8\">\
+        "<!doctype html><html lang=\"{tag}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\">\
          <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title></head>\
          <body><h1>{title}</h1><p>{advice}</p><p><small>{status}</small></p></body></html>\n"

@@ -98,7 +98,10 @@ impl Routes {
         let reader = Reader::of(request.method(), request.uri().path(), request.headers());
         let mut response = match self.prepare(&request, &place, &connection) {
             Ok(prepared) => self.handle(request, prepared, connection).await,
-            Err(response) => *response,
+            Err(response) => {
+                body::forget(&self.shared, request);
+                *response
+            }
         };
         response = error_page::for_reader(response, reader);
         headers::secure(response.headers_mut());
