@@ -5,6 +5,7 @@
 //! - [`model_file`]: GGUF files and Hugging Face folders, checked before anything is believed.
 //! - [`text`]: tokenizer, chat template, streaming decoder, stop strings.
 //! - [`model`]: the forward pass, and the runner, the seam between scheduling and computing.
+//! - `origin`: whose tokens they are; [`Tenant`] and [`ConversationId`].
 //! - [`kv_cache`]: who owns which block of cached keys and values.
 //! - [`sampler`]: from logits to one token.
 //! - [`scheduler`]: which tokens the next step computes.
@@ -28,9 +29,11 @@ pub mod speculation;
 pub mod structure;
 pub mod text;
 
+mod origin;
 mod printable;
 mod stop_flag;
 mod sync;
 
 pub use banter_kernels::{Isa, IsaError, KvType};
+pub use origin::{ConversationId, Origin, Tenant};
 pub use stop_flag::StopFlag;

@@ -24,7 +24,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::kv_cache::chain::{BlockName, Chain};
-use crate::kv_cache::{BLOCK_TOKENS, BlockCache, BlockId, Lease, Tenant, blocks_for};
+use crate::kv_cache::{BLOCK_TOKENS, BlockCache, BlockId, Lease, blocks_for};
+use crate::origin::{Origin, Tenant};
 use crate::text::TokenId;
 
 /// The number of a sequence; a later arrival has a higher one.
@@ -54,7 +55,7 @@ pub struct NewSequence {
     /// Tokens that may be added, at least one.
     pub max_tokens: usize,
     /// Whose it is.
-    pub tenant: Tenant,
+    pub origin: Origin,
     /// Tokens from the first on that the operator shares with every tenant.
     pub shared_tokens: usize,
 }
@@ -158,7 +159,7 @@ struct Sequence {
     tokens: Vec<TokenId>,
     /// Prompt and the longest answer together.
     longest: usize,
-    tenant: Tenant,
+    origin: Origin,
     shared_tokens: usize,
     /// Tokens that were found in the cache before any was computed for it; none before it ran.
     cached_tokens: Option<usize>,
@@ -235,10 +236,10 @@ impl Scheduler {
         let longest = new.prompt.len() + new.max_tokens;
         let mut tokens = new.prompt;
         tokens.reserve_exact(new.max_tokens);
-        let (tenant, shared_tokens) = (new.tenant, new.shared_tokens);
+        let (origin, shared_tokens) = (new.origin, new.shared_tokens);
         let (cached_tokens, fetched) = (None, None);
         let sequence =
-            Sequence { id: new.id, tokens, longest, tenant, shared_tokens, cached_tokens, fetched };
+            Sequence { id: new.id, tokens, longest, origin, shared_tokens, cached_tokens, fetched };
         self.waiting.push(sequence);
         Ok(())
     }
@@ -254,7 +255,7 @@ impl Scheduler {
                 return;
             };
             let reserved = (first.tokens.len() + RESERVED_ANSWER_TOKENS).min(first.longest);
-            let mut lease = Lease::new(first.tenant, first.shared_tokens);
+            let mut lease = Lease::new(first.origin, first.shared_tokens);
             let computed = self.cache.adopt(&mut lease, &first.tokens, 0);
             if self.cache.grow(&mut lease, blocks_for(reserved)).is_err() {
                 self.cache.release(lease, &first.tokens, computed);
@@ -278,9 +279,9 @@ impl Scheduler {
     fn order_of_waiting(&self) -> Vec<usize> {
         let mut before: HashMap<Tenant, usize> = HashMap::new();
         let ran = self.running.iter().map(|running| &running.sequence).chain(&self.returned);
-        ran.for_each(|sequence| *before.entry(sequence.tenant).or_default() += 1);
+        ran.for_each(|sequence| *before.entry(sequence.origin.tenant).or_default() += 1);
         let key = |(index, sequence): (usize, &Sequence)| {
-            let of_tenant = before.entry(sequence.tenant).or_default();
+            let of_tenant = before.entry(sequence.origin.tenant).or_default();
             *of_tenant += 1;
             (*of_tenant, index)
         };
@@ -343,14 +344,17 @@ impl Scheduler {
     }
 
     /// Lets a sequence that waits for its admission wait for blocks from disk too: says which are missing
-    /// in memory, by name, in order. None if memory has all or part of the next block.
+    /// in memory, by name, in order. None if memory has all.
+    ///
+    /// Whole blocks alone count: the half-filled end of a shorter conversation that begins the same
+    /// way must not hide what the disk has.
     pub fn begin_fetch(&mut self, id: SequenceId, chain: &Chain) -> Vec<BlockName> {
         let sequence = self.waiting.iter_mut().find(|sequence| sequence.id == id);
         let sequence = sequence.expect("it waits");
-        let mut lease = Lease::new(sequence.tenant, sequence.shared_tokens);
-        let computed = self.cache.adopt(&mut lease, &sequence.tokens, 0);
+        let mut lease = Lease::new(sequence.origin, sequence.shared_tokens);
+        let computed = self.cache.adopt_blocks(&mut lease, &sequence.tokens);
         let names = self.cache.missing_names(&lease, &sequence.tokens, chain);
-        if computed.is_multiple_of(BLOCK_TOKENS) && !names.is_empty() {
+        if !names.is_empty() {
             sequence.fetched = Some(lease);
             return names;
         }
@@ -376,7 +380,6 @@ impl Scheduler {
         let sequence = self.waiting.iter_mut().find(|sequence| sequence.id == id);
         let Some(Sequence { tokens, fetched: Some(lease), .. }) = sequence else { return };
         self.cache.settle(lease, tokens, lease.blocks().len() * BLOCK_TOKENS);
-        self.cache.mark_saved(lease);
     }
 
     /// Nothing more comes from disk for a sequence: from now on it can be admitted, and finds what has
@@ -459,7 +462,7 @@ impl Scheduler {
         assert!(self.running.is_empty() && self.waiting_count() == 0, "somebody has work to do");
         self.submit(new).ok()?;
         let sequence = self.waiting.pop().expect("it was just submitted");
-        let mut lease = Lease::of_draft(sequence.tenant, sequence.shared_tokens);
+        let mut lease = Lease::of_draft(sequence.origin, sequence.shared_tokens);
         let computed = self.cache.adopt(&mut lease, &sequence.tokens, 0);
         let missing = sequence.tokens.len() - computed;
         let rows = rows.of(missing, 1, self.limits.step_tokens).min(missing);

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use banter_engine::ConversationId;
 use banter_engine::engine::{
     Counters, Draft, Engine, EngineConfig, Event, FinishReason, Finished, GenerateRequest,
     Generation, OpenError, Refusal, Submit,
@@ -109,6 +110,7 @@ fn ask(words: usize, max_tokens: usize) -> GenerateRequest {
         stop_strings: Vec::new(),
         structure: None,
         tenant: Tenant::default(),
+        conversation: None,
     }
 }
 
@@ -243,10 +245,18 @@ fn the_next_turn_computes_only_what_is_new_and_says_what_it_would_have_said() {
     let reply = answer(&engine, second.clone());
     let cached = reply.finished.usage.cached_tokens;
     assert_eq!(cached, prompt + completion - 1, "the answer's last token was not computed");
-    // Another tenant's is computed from the first token on, with the ids that made the answer.
-    let other = GenerateRequest { tenant: Tenant(1), ..second };
-    let alone = answer(&engine, other);
-    assert_eq!((alone.finished.usage.cached_tokens, alone.text), (0, reply.text));
+    // Another tenant's is computed from the first token on, of the tokens that its text is cut
+    // into.
+    let other = GenerateRequest { tenant: Tenant(1), ..second.clone() };
+    let others = answer(&engine, other.clone());
+    assert_eq!(others.finished.usage.cached_tokens, 0);
+    let stranger = answer(&quick_engine(), other);
+    assert_eq!((tokens(&others), others.text), (tokens(&stranger), stranger.text));
+    // What a sequence begins with is computed for this comparison, not found.
+    engine.forget_tenant(Tenant(0)).expect("it is open");
+    let canonical = engine.fit(&second.messages, second.max_tokens).expect("it fits");
+    let forgotten = answer(&engine, second);
+    assert_eq!(tokens(&forgotten).0, canonical.ids.len(), "the answer's own tokens are forgotten");
 }
 
 #[test]
@@ -582,8 +592,8 @@ fn a_question_is_computed_while_it_is_typed() {
     let mut messages = whole.messages.clone();
     let typed = messages[0].content.len() * 9 / 10;
     messages[0].content.truncate(typed);
-    let (tenant, key) = (whole.tenant, 1);
-    let draft = Draft { messages, max_tokens: whole.max_tokens, tenant, key };
+    let GenerateRequest { max_tokens, tenant, conversation, .. } = whole.clone();
+    let draft = Draft { messages, max_tokens, tenant, conversation, key: 1 };
     engine.draft(draft).expect("it fits");
     while engine.counters().drafted == 0 {
         std::thread::yield_now();
@@ -600,8 +610,9 @@ fn a_question_is_computed_while_it_is_typed() {
 #[test]
 fn a_draft_that_cannot_fit_is_refused() {
     let engine = open(quick_shape(), |config| config.context_tokens = Some(64));
-    let GenerateRequest { messages, max_tokens, tenant, .. } = ask(200, 4);
-    let refused = engine.expect("it opens").draft(Draft { messages, max_tokens, tenant, key: 0 });
+    let GenerateRequest { messages, max_tokens, tenant, conversation, .. } = ask(200, 4);
+    let draft = Draft { messages, max_tokens, tenant, conversation, key: 0 };
+    let refused = engine.expect("it opens").draft(draft);
     assert!(matches!(refused, Err(Refusal::TooLong { limit: 63, .. })), "{refused:?}");
 }
 
@@ -616,26 +627,58 @@ fn a_conversation_goes_on_after_the_engine_was_closed() {
     let first = answer(&engine, seeded(100, 20, 3));
     drop(engine);
     let engine = open_made(&model, kept).expect("the model opens again");
-    while engine.counters().disk_blocks == 0 {
-        std::thread::yield_now();
-    }
     let again = answer(&engine, seeded(100, 20, 3));
     assert_eq!(again.text, first.text);
     let usage = again.finished.usage;
     assert!(usage.cached_tokens + 16 >= usage.prompt_tokens, "{usage:?}");
     let request = seeded(100, 20, 3);
-    let conversation =
-        [request.messages.clone(), vec![message(Role::Assistant, &again.text)]].concat();
-    engine.forget(&conversation, request.tenant).expect("it can be written out");
+    engine.forget_tenant(request.tenant).expect("it is open");
     let forgotten = answer(&engine, request);
-    assert!(forgotten.finished.usage.cached_tokens < 32, "{:?}", forgotten.finished.usage);
+    assert_eq!(forgotten.finished.usage.cached_tokens, 0, "{:?}", forgotten.finished.usage);
     drop(engine);
     let other = made(ModelConfig { rope_base: 20_000.0, ..quick_shape() });
     let engine = open_made(&other, kept).expect("another model opens");
-    while engine.counters().disk_blocks == 0 {
-        std::thread::yield_now();
-    }
+    assert!(engine.counters().disk_blocks > 0);
     assert_eq!(answer(&engine, seeded(100, 20, 3)).finished.usage.cached_tokens, 0);
+}
+
+/// Random weights choose tokens that cutting their text would not give.
+#[test]
+fn the_turn_after_a_restart_reads_the_tokens_that_made_the_answer() {
+    let (model, home) = (made(quick_shape()), tempfile::tempdir().expect("a temporary folder"));
+    let kept = |config: &mut EngineConfig| {
+        let folder = home.path().join("kv");
+        config.kv_disk = Some(DiskConfig { folder, max_bytes: 64 << 20 });
+    };
+    let mut differs = false;
+    for seed in 0..4 {
+        let engine = open_made(&model, kept).expect("the model opens");
+        let first = GenerateRequest {
+            conversation: Some(ConversationId(seed)),
+            tenant: Tenant(seed),
+            ..seeded(40, 30, seed)
+        };
+        let reply = answer(&engine, first.clone());
+        let mut messages = first.messages.clone();
+        messages.push(message(Role::Assistant, &reply.text));
+        messages.push(message(Role::User, "and then"));
+        let second = GenerateRequest { messages, ..first };
+        let before = accepted(engine.submit(second.clone())).prompt_tokens();
+        differs |= before != engine.fit(&second.messages, None).expect("it fits").ids.len();
+        drop(engine);
+        let engine = open_made(&model, kept).expect("the model opens again");
+        let usage = answer(&engine, second.clone()).finished.usage;
+        assert_eq!(usage.prompt_tokens, before, "seed {seed}");
+        let known = reply.finished.usage.prompt_tokens + reply.finished.usage.completion_tokens;
+        assert!(usage.cached_tokens + 16 >= known, "seed {seed}: {usage:?}, {known}");
+        engine.forget(second.tenant, ConversationId(seed)).expect("it is open");
+        drop(engine);
+        let engine = open_made(&model, kept).expect("the model opens once more");
+        let usage = answer(&engine, second.clone()).finished.usage;
+        let canonical = engine.fit(&second.messages, None).expect("it fits").ids.len();
+        assert_eq!((usage.prompt_tokens, usage.cached_tokens), (canonical, 0), "seed {seed}");
+    }
+    assert!(differs, "no answer was made of other tokens than its text is cut into");
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn submit(engine: &Engine, words: usize, max_tokens: usize) -> Generation {
         stop_strings: Vec::new(),
         structure: None,
         tenant: Tenant::default(),
+        conversation: None,
     };
     match engine.submit(request) {
         Submit::Accepted(generation) => generation,

@@ -6,7 +6,7 @@ use super::generation::{Delivery, Event, FinishReason, Finished, Timings, Usage}
 use super::pace::milliseconds;
 use super::status::QueuePlace;
 use crate::StopFlag;
-use crate::kv_cache::Tenant;
+use crate::origin::Origin;
 use crate::sampler::{SampleError, SampleScratch, Sampler, TokenRows};
 use crate::speculation::{Guesser, MAX_GUESSES};
 use crate::structure::{Guide, StructureError, TokenMask};
@@ -17,7 +17,7 @@ use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
 pub struct NewAnswer {
     pub prompt: Vec<TokenId>,
     pub max_tokens: usize,
-    pub tenant: Tenant,
+    pub origin: Origin,
     pub shared_tokens: usize,
     pub sampler: Sampler,
     pub decoder: TextDecoder,
@@ -46,6 +46,9 @@ pub enum ChooseError {
 /// A sequence's tokens becoming text, and everything that is told about them.
 #[derive(Debug)]
 pub struct Answer {
+    origin: Origin,
+    /// Whether its conversation was forgotten while it was written.
+    is_forgotten: bool,
     sampler: Sampler,
     guesser: Guesser,
     /// Away while a step's masks are found.
@@ -76,6 +79,8 @@ impl Answer {
     /// An answer that waits, and its prompt.
     pub fn new(new: NewAnswer) -> (Answer, Vec<TokenId>) {
         let answer = Answer {
+            origin: new.origin,
+            is_forgotten: false,
             sampler: new.sampler,
             guesser: Guesser::default(),
             guide: new.guide,
@@ -98,6 +103,21 @@ impl Answer {
             last_step_at: None,
         };
         (answer, new.prompt)
+    }
+
+    /// In which conversation it is.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Takes note that its conversation is forgotten: nothing of it may be kept at its end.
+    pub fn forget(&mut self) {
+        self.is_forgotten = true;
+    }
+
+    /// Whether its conversation was forgotten.
+    pub fn is_forgotten(&self) -> bool {
+        self.is_forgotten
     }
 
     /// Raised when the answer was stopped.
@@ -267,25 +287,20 @@ impl Answer {
 
     /// Ends the answer: what was held back is delivered if nothing was cut short, then the end.
     ///
-    /// Before the end is told, `remember` is given the whole text if it is exactly what the tokens
-    /// spell, and leaves out neither a stop string nor half a character: the next turn may come at once.
+    /// Before the end is told, `remember` is given all that was shown: the next turn may come at
+    /// once.
     pub fn end(mut self, reason: FinishReason, now: Instant, remember: impl FnOnce(&str)) {
-        let is_spelled = match reason {
-            FinishReason::EndToken | FinishReason::Length => {
-                let held_back = self.held_back();
-                self.deliver(held_back);
-                true
-            }
-            FinishReason::Stopped => self.held_back().is_empty(),
-            _ => false,
-        };
+        if matches!(reason, FinishReason::EndToken | FinishReason::Length) {
+            let held_back = self.held_back();
+            self.deliver(held_back);
+        }
         let usage = Usage {
             prompt_tokens: self.prompt_tokens,
             cached_tokens: self.cached_tokens,
             completion_tokens: self.completion_tokens,
         };
         let timings = self.timings(&reason, now);
-        if is_spelled {
+        if !self.text.is_empty() {
             remember(&self.text);
         }
         self.place = None;

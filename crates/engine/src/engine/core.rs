@@ -62,11 +62,11 @@ pub struct Core {
     pub(super) scratch: SampleScratch,
     pub(super) pace: Pace,
     patience: Patience,
-    drafts: Drafts,
+    pub(super) drafts: Drafts,
     pub(super) disk: Option<Disk>,
     /// Ends the step of a draft.
     draft_stop: StopFlag,
-    text: Arc<Text>,
+    pub(super) text: Arc<Text>,
     pub(super) status: Arc<Status>,
 }
 
@@ -103,11 +103,11 @@ impl Core {
     pub fn submit(&mut self, new: NewAnswer, now: Instant) {
         let id = SequenceId(self.next_id);
         self.next_id += 1;
-        let (max_tokens, tenant, shared_tokens) = (new.max_tokens, new.tenant, new.shared_tokens);
+        let (max_tokens, origin, shared_tokens) = (new.max_tokens, new.origin, new.shared_tokens);
         let (answer, prompt) = Answer::new(new);
-        let (used, wasted) = self.drafts.serve(tenant, &prompt);
+        let (used, wasted) = self.drafts.serve(origin.tenant, &prompt);
         self.status.add_drafted(0, used, wasted);
-        let new = NewSequence { id, prompt, max_tokens, tenant, shared_tokens };
+        let new = NewSequence { id, prompt, max_tokens, origin, shared_tokens };
         match self.scheduler.submit(new) {
             Ok(()) => {
                 self.fetch(id, answer.stop_flag());
@@ -332,7 +332,7 @@ impl Core {
             id: SequenceId(self.next_id),
             prompt: draft.tokens.clone(),
             max_tokens: 1,
-            tenant: draft.tenant,
+            origin: draft.origin,
             shared_tokens: draft.shared_tokens,
         };
         self.next_id += 1;
@@ -454,7 +454,15 @@ impl Core {
             halt_ms,
             "generation finished"
         );
-        answer.end(reason, now, |text| self.text.remember_answer(text, answer_ids));
+        let (origin, is_forgotten) = (answer.origin(), answer.is_forgotten());
+        answer.end(reason, now, |text| {
+            if !is_forgotten {
+                self.remember(origin, text, answer_ids);
+            }
+        });
+        if is_forgotten {
+            self.forget(&origin);
+        }
     }
 
     fn publish(&self) {

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::status::ErrandPlace;
-use crate::kv_cache::Tenant;
+use crate::origin::{Origin, Tenant};
 use crate::text::TokenId;
 
 /// Drafts of a tenant that are remembered at once.
@@ -18,7 +18,7 @@ pub const DRAFTS_PER_TENANT: usize = 4;
 /// A draft on its way to the engine's thread.
 #[derive(Debug)]
 pub struct NewDraft {
-    pub tenant: Tenant,
+    pub origin: Origin,
     /// Which of the tenant's drafts this one takes the place of.
     pub key: u64,
     pub shared_tokens: usize,
@@ -31,7 +31,7 @@ pub struct NewDraft {
 /// A draft that is remembered.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    pub tenant: Tenant,
+    pub origin: Origin,
     pub key: u64,
     pub shared_tokens: usize,
     pub tokens: Vec<TokenId>,
@@ -50,9 +50,9 @@ impl Drafts {
     /// that are given up.
     pub fn put(&mut self, new: NewDraft) -> usize {
         drop(new.place);
-        let same = |draft: &Draft| draft.tenant == new.tenant && draft.key == new.key;
+        let same = |draft: &Draft| draft.tenant() == new.origin.tenant && draft.key == new.key;
         let mut draft = Draft {
-            tenant: new.tenant,
+            origin: new.origin,
             key: new.key,
             shared_tokens: new.shared_tokens,
             tokens: new.tokens,
@@ -66,9 +66,9 @@ impl Drafts {
             draft.drafted = older.drafted;
             wasted += draft.forget_behind(common);
         }
-        let of_tenant = self.0.iter().filter(|draft| draft.tenant == new.tenant).count();
-        if of_tenant == DRAFTS_PER_TENANT {
-            let index = self.0.iter().position(|draft| draft.tenant == new.tenant);
+        let is_of_tenant = |draft: &Draft| draft.tenant() == new.origin.tenant;
+        if self.0.iter().filter(|draft| is_of_tenant(draft)).count() == DRAFTS_PER_TENANT {
+            let index = self.0.iter().position(is_of_tenant);
             let oldest = index.and_then(|index| self.0.remove(index)).expect("there are some");
             wasted += oldest.drafted.len();
         }
@@ -105,7 +105,7 @@ impl Drafts {
         self.0.retain_mut(|draft| {
             let common = common_beginning(&draft.tokens, prompt);
             // A draft of another conversation has little more in common with it than the system prompt.
-            if draft.tenant != tenant || common <= draft.tokens.len() / 2 {
+            if draft.tenant() != tenant || common <= draft.tokens.len() / 2 {
                 return true;
             }
             wasted += draft.forget_behind(common);
@@ -114,9 +114,25 @@ impl Drafts {
         });
         (used, wasted)
     }
+
+    /// Forgets the drafts of a conversation, or of a whole tenant; says how many tokens were
+    /// computed in vain for them.
+    pub fn forget(&mut self, meant: &Origin) -> usize {
+        let mut wasted = 0;
+        self.0.retain(|draft| {
+            let stays = !draft.origin.is_within(meant);
+            wasted += if stays { 0 } else { draft.drafted.len() };
+            stays
+        });
+        wasted
+    }
 }
 
 impl Draft {
+    fn tenant(&self) -> Tenant {
+        self.origin.tenant
+    }
+
     /// Forgets positions from `end` on, and says how many had been computed for drafts.
     fn forget_behind(&mut self, end: usize) -> usize {
         let before = self.drafted.len();
@@ -141,7 +157,7 @@ mod tests {
     fn new(tenant: u64, key: u64, text: &str) -> NewDraft {
         let status = Arc::new(Status::new(1, 1, Instant::now()));
         NewDraft {
-            tenant: Tenant(tenant),
+            origin: Tenant(tenant).into(),
             key,
             shared_tokens: 0,
             tokens: tokens(text),

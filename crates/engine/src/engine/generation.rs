@@ -3,7 +3,7 @@
 use flume::{Receiver, Sender, TrySendError};
 
 use crate::StopFlag;
-use crate::kv_cache::Tenant;
+use crate::origin::{ConversationId, Origin, Tenant};
 use crate::sampler::{ParameterError, SamplingParams};
 use crate::structure::{Structure, StructureError};
 use crate::text::Message;
@@ -25,6 +25,8 @@ pub struct GenerateRequest {
     pub structure: Option<Structure>,
     /// Whose conversation it is: of what was computed before, others' is not used for it.
     pub tenant: Tenant,
+    /// Which of the tenant's conversations it is, for whoever may want it forgotten later.
+    pub conversation: Option<ConversationId>,
 }
 
 /// A question that is still being typed.
@@ -36,8 +38,22 @@ pub struct Draft {
     pub max_tokens: Option<usize>,
     /// Whose conversation it is.
     pub tenant: Tenant,
+    /// Which of the tenant's conversations it is, as in the request that will follow.
+    pub conversation: Option<ConversationId>,
     /// Tells drafts of one tenant apart: a newer one takes the place of the older of the same key.
     pub key: u64,
+}
+
+impl GenerateRequest {
+    pub(super) fn origin(&self) -> Origin {
+        Origin { tenant: self.tenant, conversation: self.conversation }
+    }
+}
+
+impl Draft {
+    pub(super) fn origin(&self) -> Origin {
+        Origin { tenant: self.tenant, conversation: self.conversation }
+    }
 }
 
 /// How many stop strings a request may have; one with more is refused.

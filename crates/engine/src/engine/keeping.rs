@@ -5,13 +5,20 @@ use std::time::Duration;
 use super::core::Core;
 use super::thread::Compute;
 use crate::StopFlag;
-use crate::kv_cache::disk::{Disk, Reply, Stored};
-use crate::kv_cache::{GivenBack, Lease, Tenant};
+use crate::kv_cache::disk::{Disk, KeptAnswer, Reply, Stored};
+use crate::origin::Origin;
 use crate::scheduler::SequenceId;
 use crate::text::TokenId;
 
 /// Blocks copied from or to memory between two steps: less than a millisecond's worth.
 const BLOCKS_A_TURN: usize = 8;
+
+/// Blocks of which the disk is told between two steps that they were used.
+const USES_A_TURN: usize = 64;
+
+/// How long an engine that opens waits for its folder, if something is there to be found. To hash
+/// a model that is not known there yet takes a second for one or two GB.
+const LONGEST_OPENING: Duration = Duration::from_secs(10);
 
 /// How long a thread with nothing else to do waits for the disk.
 const DISK_WAIT: Duration = Duration::from_millis(5);
@@ -40,18 +47,44 @@ impl Core {
         }
     }
 
-    /// Forgets a conversation, in memory and on disk.
-    pub fn forget(&mut self, tenant: Tenant, shared_tokens: usize, tokens: &[TokenId]) {
-        if let Some(disk) = &self.disk
-            && let Some(chain) = disk.chain()
-        {
-            let lease = Lease::new(tenant, shared_tokens);
-            let cache = self.scheduler.cache();
-            let mut names = cache.missing_names(&lease, &[tokens, &[TokenId(0)]].concat(), chain);
-            names.reverse();
-            disk.forget(names);
+    /// Waits until the first request would find what is on disk, but not long.
+    pub fn wait_for_folder(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.wait(LONGEST_OPENING);
         }
-        self.scheduler.cache().forget(tenant, shared_tokens, tokens);
+    }
+
+    /// Forgets what callers have asked for.
+    pub fn take_forgets(&mut self) {
+        for meant in self.status.take_forgets() {
+            self.forget(&meant);
+        }
+    }
+
+    /// Forgets a conversation, or a whole tenant, in memory and on disk. An answer that is being
+    /// written goes on; what is in use for it is forgotten at its end.
+    pub fn forget(&mut self, meant: &Origin) {
+        for answer in self.answers.values_mut() {
+            if answer.origin().is_within(meant) {
+                answer.forget();
+            }
+        }
+        let wasted = self.drafts.forget(meant);
+        self.status.add_drafted(0, 0, wasted);
+        self.text.forget_answers(meant);
+        self.scheduler.cache().forget(meant);
+        if let Some(disk) = &self.disk {
+            disk.forget(*meant);
+        }
+    }
+
+    /// Remembers the tokens of an answer, in memory and on disk.
+    pub(super) fn remember(&self, origin: Origin, text: &str, chosen: &[TokenId]) {
+        if let Some(ids) = self.text.remember_answer(origin, text, chosen)
+            && let Some(disk) = &self.disk
+        {
+            disk.keep(KeptAnswer { origin, ids });
+        }
     }
 
     /// Whether there is anything to wait for but the disk.
@@ -85,12 +118,20 @@ impl Core {
                 Reply::FetchEnded { fetch } => {
                     self.scheduler.end_fetch(SequenceId(fetch));
                 }
-                Reply::Opened { .. } | Reply::Saved { .. } | Reply::Removed(_) => {
-                    let blocks = self.disk.as_ref().map_or(0, Disk::blocks);
-                    self.status.set_disk_blocks(blocks);
+                Reply::Opened { answers, .. } => {
+                    for KeptAnswer { origin, ids } in answers {
+                        self.text.restore_answer(origin, &ids);
+                    }
+                    self.count_disk_blocks();
                 }
+                Reply::Saved { .. } | Reply::Removed(_) => self.count_disk_blocks(),
+                Reply::Later => {}
             }
         }
+    }
+
+    fn count_disk_blocks(&self) {
+        self.status.set_disk_blocks(self.disk.as_ref().map_or(0, Disk::blocks));
     }
 
     fn take_loaded<C: Compute>(&mut self, id: SequenceId, block: &Stored, compute: &mut C) {
@@ -110,24 +151,22 @@ impl Core {
     fn save_some<C: Compute>(&mut self, compute: &mut C) {
         let Some(disk) = &mut self.disk else { return };
         let Some(chain) = disk.chain().cloned() else { return };
-        let mut copied = 0;
-        while copied < BLOCKS_A_TURN && disk.has_room() {
-            match self.scheduler.cache().next_given_back(&chain) {
-                None => return,
-                Some(GivenBack::Saved(name)) => disk.touch(name),
-                Some(GivenBack::Unsaved(unsaved)) if disk.has(unsaved.name) => {
-                    disk.touch(unsaved.name);
-                }
-                Some(GivenBack::Unsaved(unsaved)) => {
-                    copied += 1;
-                    disk.save(Stored {
-                        name: unsaved.name,
-                        parent: unsaved.parent,
-                        tokens: unsaved.tokens,
-                        payload: compute.read_block(unsaved.block),
-                    });
-                }
+        let (mut copied, mut used) = (0, 0);
+        while copied < BLOCKS_A_TURN && used < USES_A_TURN && disk.has_room() {
+            let Some(unsaved) = self.scheduler.cache().next_given_back(&chain) else { return };
+            if disk.has(unsaved.name) {
+                used += 1;
+                disk.touch(unsaved.name);
+                continue;
             }
+            copied += 1;
+            disk.save(Stored {
+                name: unsaved.name,
+                parent: unsaved.parent,
+                owner: unsaved.owner,
+                tokens: unsaved.tokens,
+                payload: compute.read_block(unsaved.block),
+            });
         }
     }
 

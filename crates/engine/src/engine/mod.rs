@@ -14,8 +14,8 @@
 //! Limits: requests that wait ([`EngineConfig::queue_limit`]), sequences that run, rows of a step,
 //! blocks of the cache, times; each documented at its field with what happens there.
 //!
-//! Absent on purpose: locks (but for the flag that ends a draft's step), async runtimes, anything about who
-//! asks.
+//! Absent on purpose: locks (but for the flag that ends a draft's step, and for what is to be
+//! forgotten), async runtimes, anything about who asks.
 
 mod answer;
 mod config;
@@ -42,7 +42,7 @@ mod tests;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use banter_kernels::{BlockType, Isa, Pool};
 
@@ -67,10 +67,11 @@ use self::memory::MemoryNeeds;
 use self::status::{ERRANDS, QueueFull, Status};
 use self::thread::{Arrival, Compute, StepLoop};
 use crate::StopFlag;
+use crate::kv_cache::BLOCK_TOKENS;
 use crate::kv_cache::disk::{Disk, Identity};
-use crate::kv_cache::{BLOCK_TOKENS, Tenant};
 use crate::model::{Model, Runner, RunnerConfig};
 use crate::model_file::{ModelFile, ModelSource, Quant};
+use crate::origin::{ConversationId, Origin, Tenant};
 use crate::sampler::{ParameterError, SampleScratch, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::structure::{Guide, StructureError, Structures};
@@ -103,13 +104,10 @@ struct Beside {
     disk: Option<Disk>,
 }
 
-/// How often is looked whether the thread has taken some of what it was told.
-const ERRANDS_PAUSE: Duration = Duration::from_millis(5);
-
 /// A request that can run.
 struct Prepared {
     facts: GenerationFacts,
-    tenant: Tenant,
+    origin: Origin,
     shared_tokens: usize,
     prompt: Vec<TokenId>,
     sampler: Sampler,
@@ -131,7 +129,7 @@ impl Engine {
     ) -> Result<Engine, OpenError> {
         let began = Instant::now();
         config.check()?;
-        let file = ModelFile::open(&config.source)?.with_quant(config.quant);
+        let file = Arc::new(ModelFile::open(&config.source)?.with_quant(config.quant));
         let trained_context = file.config().trained_context;
         let context_tokens = config.context_for(trained_context)?;
         let text = Arc::new(file.text()?);
@@ -161,6 +159,11 @@ impl Engine {
                 "weights in BF16 pairs (bf16-dot) are slower than BF16 here: no instruction multiplies them"
             );
         }
+        // Before the weights are loaded: the folder is likely to be open when they are.
+        let disk = match config.kv_disk.clone() {
+            Some(disk) => Some(Disk::start(disk, identity(&config, file.clone(), isa))?),
+            None => None,
+        };
         let model = Model::load(&file, &pool, &mut |fraction| progress(LoadProgress { fraction }))?;
         let runner = Runner::new(model, pool, runner_config)?;
         let draft_runner = match &draft_file {
@@ -182,10 +185,6 @@ impl Engine {
             isa,
             threads: threads.get(),
             opened_in: began.elapsed(),
-        };
-        let disk = match config.kv_disk.clone() {
-            Some(disk) => Some(Disk::start(disk, identity(&config, file, isa))?),
-            None => None,
         };
         let beside = Beside { text, opening, disk };
         Engine::start(&config, info, beside, runner, draft_runner).map_err(OpenError::Thread)
@@ -220,7 +219,7 @@ impl Engine {
         let new = NewAnswer {
             prompt: prepared.prompt,
             max_tokens: prepared.facts.max_tokens,
-            tenant: prepared.tenant,
+            origin: prepared.origin,
             shared_tokens: prepared.shared_tokens,
             sampler: prepared.sampler,
             decoder: TextDecoder::default(),
@@ -248,8 +247,8 @@ impl Engine {
         let Some(inbox) = &self.inbox else { return Err(Refusal::Closed) };
         let Some(place) = self.status.join_errands() else { return Ok(()) };
         let shared_tokens = common_beginning(&self.opening, &tokens);
-        let (tenant, key) = (draft.tenant, draft.key);
-        let new = NewDraft { tenant, key, shared_tokens, tokens, place };
+        let (origin, key) = (draft.origin(), draft.key);
+        let new = NewDraft { origin, key, shared_tokens, tokens, place };
         inbox.try_send(Arrival::Draft(new)).map_err(|_| Refusal::Closed)
     }
 
@@ -262,31 +261,40 @@ impl Engine {
             if let Some(last) = messages.last_mut() {
                 last.content = [typed, more].concat();
             }
-            self.fit(&messages, draft.max_tokens)
+            self.fit_prompt(&messages, draft.max_tokens, Some(draft.origin()))
         };
         let (mut tokens, other) = (going_on(" a")?.ids, going_on(" 1")?.ids);
         tokens.truncate(common_beginning(&tokens, &other));
         Ok(tokens)
     }
 
-    /// Forgets what is kept of a tenant's conversation, in memory and on disk, but for what other
-    /// conversations begin with too. Waits for a step at most; an answer of it that is being written
-    /// stays until its end.
+    /// Forgets what was computed and remembered for a conversation, in memory and on disk: all that
+    /// requests and drafts with its number have left, whatever history they had. What another
+    /// conversation of the tenant begins with too stays with that one.
     ///
-    /// Errors: the template cannot be written out, or the engine is closing.
-    pub fn forget(&self, messages: &[Message], tenant: Tenant) -> Result<(), Refusal> {
-        let tokens =
-            self.text.prompt(messages).map_err(|error| Refusal::Template(error.to_string()))?;
-        let shared_tokens = common_beginning(&self.opening, &tokens);
+    /// Never waits. It is done before any later request is taken in, and what is on disk goes as
+    /// soon as the folder is open. An answer of it that is being written goes on, and leaves
+    /// nothing.
+    ///
+    /// Errors: the engine is closing.
+    pub fn forget(&self, tenant: Tenant, conversation: ConversationId) -> Result<(), Refusal> {
+        self.forget_within(Origin { tenant, conversation: Some(conversation) })
+    }
+
+    /// Forgets all conversations of a tenant, those without a number too; otherwise as
+    /// [`Engine::forget`].
+    ///
+    /// Errors: the engine is closing.
+    pub fn forget_tenant(&self, tenant: Tenant) -> Result<(), Refusal> {
+        self.forget_within(tenant.into())
+    }
+
+    fn forget_within(&self, meant: Origin) -> Result<(), Refusal> {
         let Some(inbox) = &self.inbox else { return Err(Refusal::Closed) };
-        let place = loop {
-            match self.status.join_errands() {
-                Some(place) => break place,
-                None => std::thread::sleep(ERRANDS_PAUSE),
-            }
-        };
-        let forget = Arrival::Forget { tenant, shared_tokens, tokens, place };
-        inbox.try_send(forget).map_err(|_| Refusal::Closed)
+        self.status.add_forget(meant);
+        // Without a place there is something in the inbox already, and the thread is about to look.
+        let Some(place) = self.status.join_errands() else { return Ok(()) };
+        inbox.try_send(Arrival::Forget(place)).map_err(|_| Refusal::Closed)
     }
 
     /// Whether the thread moves.
@@ -305,7 +313,7 @@ impl Engine {
         config: &EngineConfig,
         info: EngineInfo,
         beside: Beside,
-        compute: C,
+        mut compute: C,
         draft_model: Option<C>,
     ) -> std::io::Result<Engine> {
         let limits = SchedulerLimits {
@@ -328,6 +336,8 @@ impl Engine {
         let mut core = Core::new(limits, patience, text.clone(), rows, scratch, status.clone());
         if let Some(disk) = disk {
             core.set_disk(disk);
+            core.wait_for_folder();
+            core.keep(&mut compute);
         }
         let step_loop = StepLoop {
             core,
@@ -349,12 +359,13 @@ impl Engine {
     /// Everything that can be done for a request before the thread sees it.
     fn prepare(&self, request: GenerateRequest) -> Result<Prepared, Refusal> {
         check_lengths(&request)?;
+        let origin = request.origin();
         let sampling = request.sampling.checked()?;
         let guide = match &request.structure {
             Some(structure) => Some(self.structures()?.guide(structure)?),
             None => None,
         };
-        let prompt = self.fit(&request.messages, request.max_tokens)?;
+        let prompt = self.fit_prompt(&request.messages, request.max_tokens, Some(origin))?;
         let prompt_tokens = prompt.ids.len();
         let facts = GenerationFacts {
             dropped_messages: prompt.dropped_messages,
@@ -367,9 +378,9 @@ impl Engine {
         };
         let sampler = Sampler::new(sampling, &prompt.ids);
         let stop_strings = StopStrings::new(request.stop_strings);
-        let (tenant, prompt) = (request.tenant, prompt.ids);
+        let prompt = prompt.ids;
         let shared_tokens = common_beginning(&self.opening, &prompt);
-        Ok(Prepared { facts, tenant, shared_tokens, prompt, sampler, stop_strings, guide })
+        Ok(Prepared { facts, origin, shared_tokens, prompt, sampler, stop_strings, guide })
     }
 
     fn structures(&self) -> Result<&Structures, StructureError> {
@@ -383,15 +394,30 @@ impl Engine {
     /// or of a quarter of [`EngineInfo::room_tokens`] if that is less. A message that leaves less
     /// room than that is still answered.
     ///
+    /// It depends on the messages alone, so it tells nobody what others were answered. A request
+    /// may have a few tokens more or less: an answer that was given in its conversation keeps its
+    /// own.
+    ///
     /// Errors: the newest message alone does not fit, or the template cannot be written out.
     pub fn fit(&self, messages: &[Message], max_tokens: Option<usize>) -> Result<Prompt, Refusal> {
+        self.fit_prompt(messages, max_tokens, None)
+    }
+
+    fn fit_prompt(
+        &self,
+        messages: &[Message],
+        max_tokens: Option<usize>,
+        origin: Option<Origin>,
+    ) -> Result<Prompt, Refusal> {
         let room = self.info.room_tokens();
         let usual = room / ANSWER_PART;
         let reserve = max_tokens.unwrap_or(usual).min(usual);
-        let fitted = match self.text.fit(messages, room, reserve) {
-            Err(TextError::TooLong { tokens, .. }) if tokens < room => {
-                self.text.fit(messages, room, room - tokens)
-            }
+        let fit = |reserve| match origin {
+            Some(origin) => self.text.fit_for(origin, messages, room, reserve),
+            None => self.text.fit(messages, room, reserve),
+        };
+        let fitted = match fit(reserve) {
+            Err(TextError::TooLong { tokens, .. }) if tokens < room => fit(room - tokens),
             fitted => fitted,
         };
         match fitted {
@@ -498,7 +524,7 @@ fn load_draft_model(
 }
 
 /// What cached keys and values depend on, for those that are kept on disk.
-fn identity(config: &EngineConfig, model: ModelFile, isa: &str) -> Identity {
+fn identity(config: &EngineConfig, model: Arc<ModelFile>, isa: &str) -> Identity {
     let quant = config.quant.map_or("as stored", Quant::name);
     Identity { model, computed: format!("{} {quant} {isa}", config.kv_type.name()) }
 }

@@ -1,14 +1,17 @@
 //! What the outside may know of the thread without asking it.
 //!
 //! The thread writes, everybody reads; only the number of those who wait is written by both sides,
-//! because a request must be refused before it reaches the thread, and the flag that ends a draft's
-//! step is raised by whoever asks for an answer.
+//! because a request must be refused before it reaches the thread, the flag that ends a draft's
+//! step is raised by whoever asks for an answer, and what is to be forgotten must not wait for room
+//! in the inbox.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::StopFlag;
+use crate::origin::Origin;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 
 /// Whether the engine's thread moves.
@@ -114,6 +117,8 @@ pub struct Status {
     errands: AtomicUsize,
     /// Raised to end the step of a draft.
     draft_stop: Mutex<StopFlag>,
+    /// What the thread forgets before it takes in another request.
+    forgets: Mutex<HashSet<Origin>>,
     gaps: [AtomicU64; GAP_BOUNDS.len() + 1],
     gap_sum_ns: AtomicU64,
     slow_steps: AtomicU64,
@@ -148,9 +153,14 @@ impl Drop for ErrandPlace {
     }
 }
 
-/// What the thread may be told at once beside requests: drafts, of which another is left out as the next
-/// key press brings a better one, and what is to be forgotten, which waits.
+/// What the thread may be told at once beside requests: drafts, of which another is left out as the
+/// next key press brings a better one, and that something is to be forgotten, which it sees in any
+/// case when it takes in the next.
 pub const ERRANDS: usize = 16;
+
+/// Conversations that may wait to be forgotten. At the limit their tenants are forgotten as a
+/// whole: too much is computed again, but nothing stays that should not.
+const FORGETS: usize = 1_024;
 
 /// The queue has no place left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +191,7 @@ impl Status {
             drafts_wasted: AtomicU64::new(0),
             errands: AtomicUsize::new(0),
             draft_stop: Mutex::new(StopFlag::new()),
+            forgets: Mutex::new(HashSet::new()),
             gaps: Default::default(),
             gap_sum_ns: AtomicU64::new(0),
             slow_steps: AtomicU64::new(0),
@@ -230,6 +241,21 @@ impl Status {
         let join = |errands: usize| (errands < ERRANDS).then_some(errands + 1);
         self.errands.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).ok()?;
         Some(ErrandPlace(self.clone()))
+    }
+
+    /// Asks the thread to forget a conversation, or a whole tenant, before it takes in another
+    /// request.
+    pub fn add_forget(&self, meant: Origin) {
+        let mut forgets = self.forgets.lock().unwrap_or_else(PoisonError::into_inner);
+        forgets.insert(meant);
+        if forgets.len() > FORGETS {
+            *forgets = forgets.iter().map(|meant| meant.tenant.into()).collect();
+        }
+    }
+
+    /// Takes what is to be forgotten.
+    pub fn take_forgets(&self) -> HashSet<Origin> {
+        std::mem::take(&mut *self.forgets.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Lets [`Status::interrupt_draft`] raise this flag from now on.
@@ -347,6 +373,7 @@ fn add_time(sum: &AtomicU64, time: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::{ConversationId, Tenant};
 
     #[test]
     fn the_queue_has_as_many_places_as_it_may() {
@@ -360,6 +387,21 @@ mod tests {
         drop(first);
         assert_eq!(status.counters().waiting, 1);
         status.join_queue().expect("one place is free again");
+    }
+
+    #[test]
+    fn too_many_conversations_to_forget_become_their_tenants() {
+        let status = Status::new(1, 1, Instant::now());
+        let meant = |conversation| Origin {
+            tenant: Tenant(conversation % 2),
+            conversation: Some(ConversationId(conversation)),
+        };
+        (0..FORGETS as u64).for_each(|conversation| status.add_forget(meant(conversation)));
+        assert_eq!(status.take_forgets().len(), FORGETS);
+        assert!(status.take_forgets().is_empty(), "each is taken once");
+        (0..=FORGETS as u64).for_each(|conversation| status.add_forget(meant(conversation)));
+        let tenants: HashSet<Origin> = [Tenant(0).into(), Tenant(1).into()].into();
+        assert_eq!(status.take_forgets(), tenants);
     }
 
     #[test]

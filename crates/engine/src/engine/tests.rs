@@ -6,6 +6,7 @@ mod guessed;
 mod kept;
 mod on_disk;
 mod real_company;
+mod remembered;
 mod structured;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -26,9 +27,9 @@ use super::{
     Generation, Refusal, Submit,
 };
 use crate::StopFlag;
-use crate::kv_cache::Tenant;
 use crate::make_model::{ModelSpec, WeightMix, make_model};
 use crate::model_file::{ModelConfig, ModelFile, ModelSource, SamplingDefaults};
+use crate::origin::{ConversationId, Origin, Tenant};
 use crate::sampler::random::uniform;
 use crate::sampler::{SampleScratch, Sampler, SamplingParams, TokenRows};
 use crate::scheduler::SchedulerLimits;
@@ -97,6 +98,7 @@ struct Ask {
     stop_strings: Vec<String>,
     structure: Option<Structure>,
     tenant: Tenant,
+    conversation: Option<ConversationId>,
 }
 
 impl Ask {
@@ -110,6 +112,7 @@ impl Ask {
             stop_strings: Vec::new(),
             structure: None,
             tenant: Tenant(0),
+            conversation: None,
         }
     }
 
@@ -183,7 +186,7 @@ impl Stage {
         let new = NewAnswer {
             prompt: ask.prompt.clone(),
             max_tokens: ask.max_tokens,
-            tenant: ask.tenant,
+            origin: Origin { tenant: ask.tenant, conversation: ask.conversation },
             shared_tokens: 0,
             sampler: Sampler::new(sampling, &ask.prompt),
             decoder: TextDecoder::default(),
@@ -667,6 +670,7 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
         stop_strings: Vec::new(),
         structure: None,
         tenant: Tenant::default(),
+        conversation: None,
     };
     let mut failures = 0;
     loop {

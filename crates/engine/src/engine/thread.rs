@@ -13,9 +13,8 @@ use super::drafts::NewDraft;
 use super::generation::FinishReason;
 use super::status::{ErrandPlace, Status, StepTimes};
 use crate::StopFlag;
-use crate::kv_cache::{BlockId, Tenant};
+use crate::kv_cache::BlockId;
 use crate::model::{Forward, Plan, Runner, SpanOutcome};
-use crate::text::TokenId;
 
 /// What the loop asks of whatever computes: the runner, or a script in tests.
 pub trait Compute {
@@ -57,8 +56,8 @@ pub enum Arrival {
     Answer(Box<NewAnswer>),
     /// Somebody is typing.
     Draft(NewDraft),
-    /// Somebody has deleted a conversation.
-    Forget { tenant: Tenant, shared_tokens: usize, tokens: Vec<TokenId>, place: ErrandPlace },
+    /// Something is to be forgotten, as it is before each arrival; an idle thread does it now.
+    Forget(ErrandPlace),
 }
 
 /// Tells the time; tests tell their own.
@@ -117,10 +116,10 @@ impl<C: Compute> StepLoop<C> {
         self.core.set_draft_stop(draft_stop);
         if self.take_arrivals() == Next::End {
             self.core.end_all(&FinishReason::Stopped, (self.clock)());
+            self.core.take_forgets();
             self.save_the_rest();
             return Next::End;
         }
-        self.core.keep(&mut self.compute);
         if self.core.is_idle() {
             return Next::GoOn;
         }
@@ -135,13 +134,19 @@ impl<C: Compute> StepLoop<C> {
     }
 
     fn take_arrivals(&mut self) -> Next {
+        let mut first = None;
         if self.core.is_idle() {
             let beat = if self.core.is_saving() { SAVING_BEAT } else { IDLE_BEAT };
             match self.inbox.recv_timeout(beat) {
-                Ok(arrival) => self.take_in(arrival),
-                Err(RecvTimeoutError::Timeout) => return Next::GoOn,
+                Ok(arrival) => first = Some(arrival),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Next::End,
             }
+        }
+        // Before anybody is taken in, so that a request finds what the disk has said meanwhile.
+        self.core.keep(&mut self.compute);
+        if let Some(arrival) = first {
+            self.take_in(arrival);
         }
         loop {
             match self.inbox.try_recv() {
@@ -164,13 +169,11 @@ impl<C: Compute> StepLoop<C> {
     }
 
     fn take_in(&mut self, arrival: Arrival) {
+        self.core.take_forgets();
         match arrival {
             Arrival::Answer(new) => self.core.submit(*new, (self.clock)()),
             Arrival::Draft(new) => self.core.put_draft(new),
-            Arrival::Forget { tenant, shared_tokens, tokens, place } => {
-                drop(place);
-                self.core.forget(tenant, shared_tokens, &tokens);
-            }
+            Arrival::Forget(place) => drop(place),
         }
     }
 

@@ -9,6 +9,10 @@
 //! The end of a sequence seldom fills a block. It is kept too, and whoever goes on from there takes the
 //! block out of the tree and fills it up.
 //!
+//! A node belongs to the conversation that used it last. Forgetting a conversation removes its
+//! nodes; one that another conversation goes on from becomes the other's, which begins with the
+//! same tokens.
+//!
 //! Absent on purpose: hashes of prefixes. They would save comparing what is compared anyway.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,15 +20,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::BLOCK_TOKENS;
 use super::chain::{BlockName, Chain};
 use super::disk::Unsaved;
+use crate::origin::{ConversationId, Origin, Tenant};
 use crate::text::TokenId;
 
 /// The number of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlockId(pub u32);
-
-/// Whose tokens they are. Tenants share nothing but what the operator shares with everyone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Tenant(pub u64);
 
 /// The cache has fewer blocks to give than were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub struct BlockCache {
 /// lose them, and panics.
 #[derive(Debug)]
 pub struct Lease {
-    tenant: Tenant,
+    origin: Origin,
     /// Tokens from the first on that the operator shares with everyone.
     shared_tokens: usize,
     /// Nobody has sent it yet: it must leave nothing on disk.
@@ -67,17 +68,8 @@ pub struct Lease {
     blocks: Vec<BlockId>,
 }
 
-/// A whole block that somebody has given back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GivenBack {
-    /// It is on disk already, as far as is known.
-    Saved(BlockName),
-    /// It is not.
-    Unsaved(Unsaved),
-}
-
 /// The number of a node, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct NodeId(u64);
 
 /// What a node of a whole block is found by.
@@ -98,10 +90,12 @@ struct Node {
     leases: usize,
     /// Its place in `idle` while there are none.
     turn: u64,
+    /// Nodes that follow it.
+    children: usize,
+    /// The conversation that used it last, if the caller named it.
+    conversation: Option<ConversationId>,
     /// What it is called on disk, once somebody asked.
     name: Option<BlockName>,
-    /// Whether it has been written, or read from there.
-    is_saved: bool,
     /// Whether its block holds a draft model's keys and values too.
     is_known_to_model: bool,
 }
@@ -149,11 +143,24 @@ impl BlockCache {
     ///
     /// Whole blocks are looked for only where `computed` ends one.
     pub fn adopt(&mut self, lease: &mut Lease, tokens: &[TokenId], computed: usize) -> usize {
-        let mut computed = computed;
         if !lease.has_nodes_only(computed) {
             return computed;
         }
+        let computed = self.adopt_blocks(lease, tokens);
+        let rest = useful(tokens).get(computed..).unwrap_or_default();
+        let Some((end, common)) = self.longest_end(lease, rest) else { return computed };
+        if lease.known_to_model == computed && self.nodes[&end].is_known_to_model {
+            lease.known_to_model += common;
+        }
+        let block = self.remove(end);
+        self.put(lease, block);
+        computed + common
+    }
+
+    /// The same with whole blocks alone, for a lease that has nothing else yet.
+    pub fn adopt_blocks(&mut self, lease: &mut Lease, tokens: &[TokenId]) -> usize {
         let useful = useful(tokens);
+        let mut computed = lease.settled_tokens();
         while let Some(node) =
             lease.key(useful, computed).and_then(|key| self.by_tokens.get(&key).copied())
         {
@@ -164,15 +171,6 @@ impl BlockCache {
                 lease.known_to_model += BLOCK_TOKENS;
             }
             computed += BLOCK_TOKENS;
-        }
-        let rest = useful.get(computed..).unwrap_or_default();
-        if let Some((end, common)) = self.longest_end(lease, rest) {
-            if lease.known_to_model == computed && self.nodes[&end].is_known_to_model {
-                lease.known_to_model += common;
-            }
-            let block = self.remove(end);
-            self.put(lease, block);
-            computed += common;
         }
         computed
     }
@@ -211,7 +209,7 @@ impl BlockCache {
                     node
                 }
                 None => {
-                    let node = self.insert(Place::Whole(key), lease.blocks[index]);
+                    let node = self.insert(Place::Whole(key), lease.blocks[index], lease.origin);
                     self.by_tokens.insert(key, node);
                     self.take(node);
                     let is_known = lease.known_to_model >= (index + 1) * BLOCK_TOKENS;
@@ -246,8 +244,8 @@ impl BlockCache {
         self.free.extend(own.into_iter().rev());
         // A parent comes after its children, so that it is let go after them.
         let first_given_back = self.given_back.len();
-        for node in lease.nodes.drain(..).rev() {
-            self.give_back(node, lease.is_draft);
+        for node in std::mem::take(&mut lease.nodes).into_iter().rev() {
+            self.give_back(node, &lease);
         }
         // Parents are kept before their children, which are found behind them only.
         self.given_back.make_contiguous()[first_given_back..].reverse();
@@ -267,7 +265,7 @@ impl BlockCache {
     }
 
     /// The next whole block that somebody has given back.
-    pub fn next_given_back(&mut self, chain: &Chain) -> Option<GivenBack> {
+    pub fn next_given_back(&mut self, chain: &Chain) -> Option<Unsaved> {
         loop {
             let id = self.given_back.pop_front()?;
             if !self.nodes.contains_key(&id) {
@@ -275,20 +273,10 @@ impl BlockCache {
             }
             let name = self.name(id, chain);
             let parent = self.parent(id).map(|parent| self.name(parent, chain));
-            let node = self.nodes.get_mut(&id).expect("it was just found");
+            let node = &self.nodes[&id];
             let Place::Whole(Key { tokens, .. }) = node.place else { continue };
-            if std::mem::replace(&mut node.is_saved, true) {
-                return Some(GivenBack::Saved(name));
-            }
-            let block = node.block;
-            return Some(GivenBack::Unsaved(Unsaved { name, parent, tokens, block }));
-        }
-    }
-
-    /// Takes note that the last block of a lease came from disk.
-    pub fn mark_saved(&mut self, lease: &Lease) {
-        if let Some(node) = lease.nodes.last().and_then(|id| self.nodes.get_mut(id)) {
-            node.is_saved = true;
+            let (owner, block) = (node.owner(), node.block);
+            return Some(Unsaved { name, parent, owner, tokens, block });
         }
     }
 
@@ -312,40 +300,31 @@ impl BlockCache {
         names.collect()
     }
 
-    /// Forgets a conversation: what is kept of `tokens` behind what others share with it. A part that
-    /// somebody leases stays.
-    pub fn forget(&mut self, tenant: Tenant, shared_tokens: usize, tokens: &[TokenId]) {
-        let mut lease = Lease::new(tenant, shared_tokens);
-        while let Some(node) = lease
-            .key(tokens, lease.nodes.len() * BLOCK_TOKENS)
-            .and_then(|key| self.by_tokens.get(&key).copied())
-        {
-            lease.nodes.push(node);
-        }
-        let rest = &tokens[lease.nodes.len() * BLOCK_TOKENS..];
-        let parent = lease.nodes.last().copied();
-        for end in self.ends.get(&(parent, tenant)).cloned().unwrap_or_default() {
-            if rest.starts_with(self.end_tokens(end)) || self.end_tokens(end).starts_with(rest) {
-                let block = self.remove(end);
-                self.free.push(block);
+    /// Forgets what belongs to a conversation, or to a whole tenant. What somebody leases stays,
+    /// and so does what comes before a node that stays: that becomes the property of its
+    /// conversation.
+    pub fn forget(&mut self, meant: &Origin) {
+        let mut ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        // Children have higher numbers than their parents, so they are looked at first.
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        let mut heirs: HashMap<NodeId, Option<ConversationId>> = HashMap::new();
+        for id in ids {
+            let node = self.nodes.get_mut(&id).expect("nobody has removed it");
+            if node.owner().is_some_and(|owner| owner.is_within(meant)) {
+                if node.leases == 0 && node.children == 0 {
+                    let block = self.remove(id);
+                    self.free.push(block);
+                    continue;
+                }
+                if let Some(heir) = heirs.get(&id) {
+                    node.conversation = *heir;
+                }
+            }
+            let conversation = node.conversation;
+            if let Some(parent) = self.parent(id) {
+                heirs.insert(parent, conversation);
             }
         }
-        let mut children: HashMap<NodeId, usize> = HashMap::new();
-        for parent in self.nodes.keys().filter_map(|id| self.parent(*id)) {
-            *children.entry(parent).or_default() += 1;
-        }
-        // From the last one up, to the first that others need; the one above has a child less then.
-        let mut gone = 0;
-        while let Some(node) = lease.nodes.pop() {
-            let others = children.get(&node).copied().unwrap_or_default() - gone;
-            if self.nodes[&node].leases > 0 || others > 0 {
-                break;
-            }
-            let block = self.remove(node);
-            self.free.push(block);
-            gone = 1;
-        }
-        lease.nodes.clear();
     }
 
     /// What a whole block is called outside of memory.
@@ -372,10 +351,7 @@ impl BlockCache {
     }
 
     fn parent(&self, id: NodeId) -> Option<NodeId> {
-        match &self.nodes[&id].place {
-            Place::Whole(key) => key.parent,
-            Place::End { parent, .. } => *parent,
-        }
+        self.nodes[&id].parent()
     }
 
     /// Puts a block of the tree where a lease has its next own one, or has none yet.
@@ -397,27 +373,42 @@ impl BlockCache {
     }
 
     /// One sequence less does.
-    fn give_back(&mut self, id: NodeId, is_draft: bool) {
+    fn give_back(&mut self, id: NodeId, lease: &Lease) {
         let turn = self.turn();
         let node = self.nodes.get_mut(&id).expect("a leased node exists");
         node.leases -= 1;
+        node.conversation = lease.origin.conversation;
         if node.leases == 0 {
             node.turn = turn;
             self.idle.insert(turn, id);
         }
         // While the disk does not come along, what is given back next is left out.
-        if self.has_disk && !is_draft && self.given_back.len() < self.total_blocks {
+        if self.has_disk && !lease.is_draft && self.given_back.len() < self.total_blocks {
             self.given_back.push_back(id);
         }
     }
 
     /// A node that nobody leases yet.
-    fn insert(&mut self, place: Place, block: BlockId) -> NodeId {
+    fn insert(&mut self, place: Place, block: BlockId, origin: Origin) -> NodeId {
         let id = NodeId(self.next_node);
         self.next_node += 1;
         let turn = self.turn();
-        let (name, is_saved, is_known_to_model) = (None, false, false);
-        let node = Node { place, block, leases: 0, turn, name, is_saved, is_known_to_model };
+        let node = Node {
+            place,
+            block,
+            leases: 0,
+            turn,
+            children: 0,
+            conversation: origin.conversation,
+            name: None,
+            is_known_to_model: false,
+        };
+        if let Some(parent) = node.parent() {
+            self.nodes
+                .get_mut(&parent)
+                .expect("a parent stays as long as its children")
+                .children += 1;
+        }
         self.nodes.insert(id, node);
         self.idle.insert(turn, id);
         id
@@ -427,7 +418,14 @@ impl BlockCache {
     fn remove(&mut self, id: NodeId) -> BlockId {
         let node = self.nodes.remove(&id).expect("a node that is found exists");
         assert_eq!(node.leases, 0, "a leased node is in use");
+        assert_eq!(node.children, 0, "a node with children is needed to find them");
         self.idle.remove(&node.turn);
+        if let Some(parent) = node.parent() {
+            self.nodes
+                .get_mut(&parent)
+                .expect("a parent stays as long as its children")
+                .children -= 1;
+        }
         match node.place {
             Place::Whole(key) => {
                 self.by_tokens.remove(&key);
@@ -451,7 +449,7 @@ impl BlockCache {
 
     /// The end that has the most tokens in common with `tokens`, and how many.
     fn longest_end(&self, lease: &Lease, tokens: &[TokenId]) -> Option<(NodeId, usize)> {
-        let ends = self.ends.get(&(lease.nodes.last().copied(), lease.tenant))?;
+        let ends = self.ends.get(&(lease.nodes.last().copied(), lease.origin.tenant))?;
         let common = |id: &NodeId| {
             let end = self.end_tokens(*id);
             end.iter().zip(tokens).take_while(|(a, b)| a == b).count()
@@ -470,7 +468,7 @@ impl BlockCache {
     /// Keeps the end of a sequence, unless a longer one that begins so is kept; one that this begins
     /// with is let go.
     fn keep_end(&mut self, lease: &Lease, tokens: &[TokenId], block: BlockId) {
-        let (parent, tenant) = (lease.nodes.last().copied(), lease.tenant);
+        let (parent, tenant) = (lease.nodes.last().copied(), lease.origin.tenant);
         let ends = self.ends.get(&(parent, tenant)).cloned().unwrap_or_default();
         if ends.iter().any(|id| self.end_tokens(*id).starts_with(tokens)) {
             self.free.push(block);
@@ -482,7 +480,8 @@ impl BlockCache {
                 self.free.push(block);
             }
         }
-        let id = self.insert(Place::End { parent, tenant, tokens: tokens.to_vec() }, block);
+        let place = Place::End { parent, tenant, tokens: tokens.to_vec() };
+        let id = self.insert(place, block, lease.origin);
         let end = lease.nodes.len() * BLOCK_TOKENS + tokens.len();
         self.set_known_to_model(id, lease.known_to_model >= end);
         self.ends.entry((parent, tenant)).or_default().push(id);
@@ -498,18 +497,36 @@ impl BlockCache {
     }
 }
 
+impl Node {
+    fn parent(&self) -> Option<NodeId> {
+        match &self.place {
+            Place::Whole(key) => key.parent,
+            Place::End { parent, .. } => *parent,
+        }
+    }
+
+    /// Whose it is; nobody's if the operator shares it.
+    fn owner(&self) -> Option<Origin> {
+        let tenant = match &self.place {
+            Place::Whole(key) => key.tenant,
+            Place::End { tenant, .. } => Some(*tenant),
+        };
+        tenant.map(|tenant| Origin { tenant, conversation: self.conversation })
+    }
+}
+
 impl Lease {
     /// A lease of nothing yet. Of its tokens, the first `shared_tokens` are the operator's, who shares
     /// them with everyone.
-    pub fn new(tenant: Tenant, shared_tokens: usize) -> Lease {
+    pub fn new(origin: Origin, shared_tokens: usize) -> Lease {
         let (nodes, blocks) = (Vec::new(), Vec::new());
         let (is_draft, known_to_model) = (false, 0);
-        Lease { tenant, shared_tokens, is_draft, known_to_model, nodes, blocks }
+        Lease { origin, shared_tokens, is_draft, known_to_model, nodes, blocks }
     }
 
     /// The same for what nobody has sent yet: what it computes is kept in memory only.
-    pub fn of_draft(tenant: Tenant, shared_tokens: usize) -> Lease {
-        let mut lease = Lease::new(tenant, shared_tokens);
+    pub fn of_draft(origin: Origin, shared_tokens: usize) -> Lease {
+        let mut lease = Lease::new(origin, shared_tokens);
         lease.is_draft = true;
         lease
     }
@@ -563,7 +580,7 @@ impl Lease {
     /// Whose the block of the tokens from `start` on is: nobody's if the operator shares it.
     fn tenant_at(&self, start: usize) -> Option<Tenant> {
         let is_shared = start + BLOCK_TOKENS <= self.shared_tokens;
-        (!is_shared).then_some(self.tenant)
+        (!is_shared).then_some(self.origin.tenant)
     }
 }
 

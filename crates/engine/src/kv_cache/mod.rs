@@ -9,7 +9,8 @@ pub mod disk;
 
 mod cache;
 
-pub use cache::{BlockCache, BlockId, GivenBack, Lease, OutOfBlocks, Tenant};
+pub use crate::origin::Tenant;
+pub use cache::{BlockCache, BlockId, Lease, OutOfBlocks};
 pub use disk::DiskConfig;
 
 /// Tokens of one block.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::*;
-use crate::kv_cache::GivenBack;
+use crate::origin::ConversationId;
 use crate::sampler::random::uniform;
 
 /// The seeds of a simulation: as many as usual, or those that `BANTER_SEEDS` names, as `1000..2000`.
@@ -49,7 +49,7 @@ fn new_sequence(id: u64, prompt_tokens: usize, max_tokens: usize) -> NewSequence
         id: SequenceId(id),
         prompt: (0..prompt_tokens as u32).map(|index| TokenId(first + index)).collect(),
         max_tokens,
-        tenant: Tenant(0),
+        origin: Tenant(0).into(),
         shared_tokens: 0,
     }
 }
@@ -71,7 +71,7 @@ fn check_invariants(scheduler: &Scheduler) {
     let mut of_tenants: BTreeMap<u64, SequenceId> = BTreeMap::new();
     for id in waiting.into_iter().skip(scheduler.returned.len()) {
         let sequence = scheduler.waiting.iter().find(|sequence| sequence.id == id);
-        let tenant = sequence.expect("it waits").tenant.0;
+        let tenant = sequence.expect("it waits").origin.tenant.0;
         assert!(of_tenants.insert(tenant, id).is_none_or(|before| before < id), "{id:?} overtook");
     }
     assert!(scheduler.running().len() <= scheduler.limits.max_sequences);
@@ -167,7 +167,8 @@ impl Simulation {
         let mut new = new_sequence(self.arrived, prompt_tokens, max_tokens);
         if !self.dice.one_in(3) {
             self.retell(&mut new.prompt);
-            new.tenant = Tenant(self.dice.below(2) as u64);
+            new.origin.tenant = Tenant(self.dice.below(2) as u64);
+            new.origin.conversation = Some(ConversationId(self.dice.below(3) as u64));
             new.shared_tokens = if self.dice.one_in(2) { 40 } else { 0 };
         }
         let id = new.id;
@@ -256,12 +257,14 @@ impl Simulation {
         });
         self.disk.fetches = fetches;
         for _ in 0..self.dice.between(0, 4) {
-            match self.scheduler.cache().next_given_back(&self.chain) {
-                Some(GivenBack::Unsaved(block)) => {
-                    self.disk.blocks.insert(block.name, block.tokens);
-                }
-                Some(GivenBack::Saved(_)) | None => {}
+            if let Some(block) = self.scheduler.cache().next_given_back(&self.chain) {
+                self.disk.blocks.insert(block.name, block.tokens);
             }
+        }
+        if self.dice.one_in(20) {
+            let tenant = Tenant(self.dice.below(2) as u64);
+            let conversation = Some(ConversationId(self.dice.below(3) as u64));
+            self.scheduler.cache().forget(&Origin { tenant, conversation });
         }
         if self.dice.one_in(10) {
             let lost = self.dice.below(self.disk.blocks.len().max(1));
@@ -603,7 +606,7 @@ fn a_token_that_was_not_guessed_ends_what_may_be_settled() {
 fn turns_go_round_between_tenants() {
     let mut scheduler = Scheduler::new(SchedulerLimits { max_sequences: 2, ..limits(20) });
     for (id, tenant) in [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2), (5, 3), (6, 2)] {
-        let new = NewSequence { tenant: Tenant(tenant), ..new_sequence(id, 5, 5) };
+        let new = NewSequence { origin: Tenant(tenant).into(), ..new_sequence(id, 5, 5) };
         scheduler.submit(new).expect("it fits");
     }
     let waiting = |scheduler: &Scheduler| scheduler.waiting().map(|id| id.0).collect::<Vec<_>>();

@@ -3,19 +3,24 @@
 //! Sampled tokens are often not the ones its text would be cut into. A history that repeats an
 //! answer unchanged is therefore given the answer's own tokens, so that what was computed for them
 //! is found again.
+//!
+//! They are found by tenant, conversation and text: what one conversation was told changes no token
+//! of another. All tenants share the room. When it is full, the tenant that takes the most of it
+//! loses its oldest answer, so a tenant with few answers keeps them beside one with many.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::TokenId;
+use crate::origin::{ConversationId, Origin, Tenant};
 
-/// How much is kept, some 8 MiB; the answers that were not asked for longest go first.
-const KEPT_BYTES: usize = 8 << 20;
+/// How much is kept, some 8 MiB.
+pub(crate) const KEPT_BYTES: usize = 8 << 20;
 /// What keeping an answer takes beside its text and its tokens; bounds the number of answers as well.
 const BYTES_PER_ANSWER: usize = 256;
 
-/// Remembers answers by their text, the newest of them.
+/// Remembers answers by their text, the newest of each tenant.
 #[derive(Debug, Default)]
 pub struct Answers {
     hasher: RandomState,
@@ -24,6 +29,13 @@ pub struct Answers {
 
 #[derive(Debug, Default)]
 struct Kept {
+    tenants: HashMap<Tenant, OfTenant>,
+    /// Those of all tenants together.
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct OfTenant {
     by_hash: HashMap<u64, Answer>,
     /// Hashes in the order in which their answers came or were last found.
     order: VecDeque<u64>,
@@ -32,7 +44,8 @@ struct Kept {
 
 #[derive(Debug)]
 struct Answer {
-    /// Compared as well, so that two texts with one hash are never confused.
+    /// Conversation and text are compared as well, so that two with one hash are never confused.
+    conversation: Option<ConversationId>,
     text: Box<str>,
     ids: Arc<[TokenId]>,
 }
@@ -40,33 +53,50 @@ struct Answer {
 impl Answers {
     /// Remembers that `ids` made `text`; a newer answer of the same text replaces an older one. One
     /// too large to keep is not kept.
-    pub fn remember(&self, text: &str, ids: &[TokenId]) {
-        let answer = Answer { text: text.into(), ids: ids.into() };
+    pub fn remember(&self, origin: Origin, text: &str, ids: &[TokenId]) {
+        let conversation = origin.conversation;
+        let answer = Answer { conversation, text: text.into(), ids: ids.into() };
         if text.is_empty() || ids.is_empty() || answer.bytes() > KEPT_BYTES {
             return;
         }
-        let hash = self.hasher.hash_one(text);
+        let hash = self.hash(origin, text);
         let mut kept = self.lock();
-        kept.forget(hash);
+        kept.forget_one(origin.tenant, hash);
         kept.bytes += answer.bytes();
-        kept.order.push_back(hash);
-        kept.by_hash.insert(hash, answer);
-        while kept.bytes > KEPT_BYTES
-            && let Some(&oldest) = kept.order.front()
-        {
-            kept.forget(oldest);
+        kept.tenants.entry(origin.tenant).or_default().put(hash, answer);
+        kept.make_room();
+    }
+
+    /// The tokens that made `text` in this conversation, if it is a remembered answer.
+    pub fn find(&self, origin: Origin, text: &str) -> Option<Arc<[TokenId]>> {
+        let hash = self.hash(origin, text);
+        let mut kept = self.lock();
+        let of_tenant = kept.tenants.get_mut(&origin.tenant)?;
+        let answer = of_tenant.by_hash.get(&hash)?;
+        if answer.conversation != origin.conversation || *answer.text != *text {
+            return None;
+        }
+        let ids = answer.ids.clone();
+        of_tenant.order.retain(|&other| other != hash);
+        of_tenant.order.push_back(hash);
+        Some(ids)
+    }
+
+    /// Forgets the answers of a conversation, or of a whole tenant.
+    pub fn forget(&self, meant: &Origin) {
+        let mut kept = self.lock();
+        let Some(of_tenant) = kept.tenants.get(&meant.tenant) else { return };
+        let of_answer =
+            |answer: &Answer| Origin { tenant: meant.tenant, conversation: answer.conversation };
+        let found = of_tenant.by_hash.iter().filter(|(_, it)| of_answer(it).is_within(meant));
+        let hashes: Vec<u64> = found.map(|(&hash, _)| hash).collect();
+        for hash in hashes {
+            kept.forget_one(meant.tenant, hash);
         }
     }
 
-    /// The tokens that made `text`, if it is a remembered answer.
-    pub fn find(&self, text: &str) -> Option<Arc<[TokenId]>> {
-        let hash = self.hasher.hash_one(text);
-        let mut kept = self.lock();
-        let answer = kept.by_hash.get(&hash).filter(|answer| *answer.text == *text)?;
-        let ids = answer.ids.clone();
-        kept.order.retain(|&other| other != hash);
-        kept.order.push_back(hash);
-        Some(ids)
+    fn hash(&self, origin: Origin, text: &str) -> u64 {
+        self.hasher.hash_one((origin.conversation, text))
     }
 
     /// A panic elsewhere leaves the map whole: every change to it is complete or not begun.
@@ -82,11 +112,33 @@ impl Answer {
 }
 
 impl Kept {
-    fn forget(&mut self, hash: u64) {
-        if let Some(answer) = self.by_hash.remove(&hash) {
-            self.bytes -= answer.bytes();
-            self.order.retain(|&other| other != hash);
+    /// Lets the oldest answers of the tenants with the most bytes go until the rest fits.
+    fn make_room(&mut self) {
+        while self.bytes > KEPT_BYTES {
+            let largest = self.tenants.iter().max_by_key(|(_, of_tenant)| of_tenant.bytes);
+            let (&tenant, of_tenant) = largest.expect("bytes are somebody's");
+            let oldest = *of_tenant.order.front().expect("a tenant without answers is not listed");
+            self.forget_one(tenant, oldest);
         }
+    }
+
+    fn forget_one(&mut self, tenant: Tenant, hash: u64) {
+        let Some(of_tenant) = self.tenants.get_mut(&tenant) else { return };
+        let Some(answer) = of_tenant.by_hash.remove(&hash) else { return };
+        of_tenant.order.retain(|&other| other != hash);
+        of_tenant.bytes -= answer.bytes();
+        self.bytes -= answer.bytes();
+        if of_tenant.by_hash.is_empty() {
+            self.tenants.remove(&tenant);
+        }
+    }
+}
+
+impl OfTenant {
+    fn put(&mut self, hash: u64, answer: Answer) {
+        self.bytes += answer.bytes();
+        self.order.push_back(hash);
+        self.by_hash.insert(hash, answer);
     }
 }
 
@@ -94,29 +146,83 @@ impl Kept {
 mod tests {
     use super::*;
 
+    /// A mebibyte of tokens, so that seven such answers are kept.
+    static LARGE: [TokenId; 1 << 18] = [TokenId(1); 1 << 18];
+
+    fn of(tenant: u64) -> Origin {
+        Tenant(tenant).into()
+    }
+
+    fn within(tenant: u64, conversation: u64) -> Origin {
+        Origin { tenant: Tenant(tenant), conversation: Some(ConversationId(conversation)) }
+    }
+
     #[test]
     fn the_answers_not_asked_for_longest_go_first() {
         let answers = Answers::default();
-        let ids = [TokenId(1); 1 << 18]; // A mebibyte each, so that seven are kept.
         for name in ["a", "b", "c", "d", "e", "f", "g"] {
-            answers.remember(name, &ids);
+            answers.remember(of(0), name, &LARGE);
         }
-        assert!(answers.find("a").is_some(), "all seven are kept");
-        answers.remember("h", &ids);
-        assert!(answers.find("a").is_some(), "it was asked for");
-        assert!(answers.find("b").is_none(), "it was the oldest");
+        assert!(answers.find(of(0), "a").is_some(), "all seven are kept");
+        answers.remember(of(0), "h", &LARGE);
+        assert!(answers.find(of(0), "a").is_some(), "it was asked for");
+        assert!(answers.find(of(0), "b").is_none(), "it was the oldest");
         let kept = answers.lock();
         assert!(kept.bytes <= KEPT_BYTES);
-        assert_eq!((kept.by_hash.len(), kept.order.len()), (7, 7));
+        let of_tenant = &kept.tenants[&Tenant(0)];
+        assert_eq!((of_tenant.by_hash.len(), of_tenant.order.len()), (7, 7));
+        assert_eq!(of_tenant.bytes, kept.bytes);
     }
 
     #[test]
     fn a_newer_answer_replaces_an_older_one() {
         let answers = Answers::default();
-        answers.remember("a", &[TokenId(1)]);
-        answers.remember("a", &[TokenId(2), TokenId(3)]);
-        assert_eq!(answers.find("a").as_deref(), Some(&[TokenId(2), TokenId(3)][..]));
-        answers.remember("", &[TokenId(1)]);
-        assert!(answers.find("").is_none());
+        answers.remember(of(0), "a", &[TokenId(1)]);
+        answers.remember(of(0), "a", &[TokenId(2), TokenId(3)]);
+        assert_eq!(answers.find(of(0), "a").as_deref(), Some(&[TokenId(2), TokenId(3)][..]));
+        answers.remember(of(0), "", &[TokenId(1)]);
+        assert!(answers.find(of(0), "").is_none());
+    }
+
+    #[test]
+    fn an_answer_is_found_by_its_tenant_and_in_its_conversation_only() {
+        let answers = Answers::default();
+        answers.remember(within(1, 7), "a", &[TokenId(1)]);
+        for other in [of(1), within(1, 8), within(2, 7), of(2)] {
+            assert!(answers.find(other, "a").is_none(), "{other:?}");
+        }
+        answers.remember(within(1, 8), "a", &[TokenId(2)]);
+        assert_eq!(answers.find(within(1, 7), "a").as_deref(), Some(&[TokenId(1)][..]));
+    }
+
+    #[test]
+    fn a_tenant_with_many_answers_takes_no_room_from_one_with_few() {
+        let answers = Answers::default();
+        answers.remember(of(1), "first of all", &[TokenId(1)]);
+        for index in 0..100 {
+            answers.remember(of(2), &index.to_string(), &LARGE);
+        }
+        assert!(answers.find(of(1), "first of all").is_some());
+        assert!(answers.find(of(2), "99").is_some(), "the newest of the other is kept too");
+        assert!(answers.lock().bytes <= KEPT_BYTES);
+    }
+
+    #[test]
+    fn a_forgotten_conversation_or_tenant_leaves_nothing_and_others_stay() {
+        let answers = Answers::default();
+        let all = [within(1, 7), within(1, 8), of(1), within(2, 7)];
+        for origin in all {
+            answers.remember(origin, "a", &[TokenId(1)]);
+        }
+        let found = |expected: [bool; 4]| {
+            assert_eq!(all.map(|origin| answers.find(origin, "a").is_some()), expected);
+        };
+        answers.forget(&within(1, 7));
+        found([false, true, true, true]);
+        answers.forget(&of(1));
+        found([false, false, false, true]);
+        answers.forget(&of(2));
+        let kept = answers.lock();
+        assert_eq!((kept.bytes, kept.tenants.len()), (0, 0));
     }
 }

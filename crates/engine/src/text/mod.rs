@@ -22,6 +22,7 @@ mod tokenizer;
 mod tokenizer_json;
 mod vocabulary;
 
+pub(crate) use answers::KEPT_BYTES as KEPT_ANSWER_BYTES;
 pub use decoder::TextDecoder;
 pub use error::TextError;
 pub use message::{Message, Role};

@@ -7,6 +7,7 @@ use super::scaffold::{Part, Scaffold};
 use super::template::{Template, TemplateMessage, TextEnds};
 use super::tokenizer::Tokenizer;
 use super::{Message, Role, TextError, TokenId, Vocabulary};
+use crate::origin::Origin;
 
 /// A conversation that fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,25 +62,20 @@ impl Text {
         ids
     }
 
-    /// The tokens of a conversation, up to where the model's answer begins.
+    /// The tokens of a conversation, up to where the model's answer begins: a function of its text
+    /// alone, whatever was answered before.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<TokenId>, TextError> {
-        let mut answers = Vec::new();
-        let guarded: Vec<TemplateMessage> =
-            messages.iter().map(|message| self.template_message(message, &mut answers)).collect();
-        let mut ids = Vec::new();
-        for part in self.scaffold.split(&self.template.render(&guarded)?) {
-            match part {
-                Part::Control(id) => ids.push(id),
-                Part::Text(text) => self.tokenizer.encode_into(&text, &mut ids),
-                Part::Tokens(index) => {
-                    ids.extend(answers.get(index).into_iter().flat_map(|a| &**a))
-                }
-            }
-        }
-        if let Some(bos) = self.bos.filter(|bos| ids.first() != Some(bos)) {
-            ids.insert(0, bos);
-        }
-        Ok(ids)
+        self.render(messages.iter(), None)
+    }
+
+    /// The same for a conversation whose answers may be remembered: one that comes back unchanged
+    /// keeps its own tokens.
+    pub fn prompt_for(
+        &self,
+        origin: Origin,
+        messages: &[Message],
+    ) -> Result<Vec<TokenId>, TextError> {
+        self.render(messages.iter(), Some(origin))
     }
 
     /// The newest part of a conversation that leaves `reserve_tokens` of `context_tokens` free:
@@ -95,49 +91,99 @@ impl Text {
         context_tokens: usize,
         reserve_tokens: usize,
     ) -> Result<Prompt, TextError> {
-        let limit = context_tokens.saturating_sub(reserve_tokens);
+        self.fit_within(context_tokens.saturating_sub(reserve_tokens), messages, None)
+    }
+
+    /// The same for a conversation whose answers may be remembered.
+    ///
+    /// Errors: as [`Text::fit`].
+    pub fn fit_for(
+        &self,
+        origin: Origin,
+        messages: &[Message],
+        context_tokens: usize,
+        reserve_tokens: usize,
+    ) -> Result<Prompt, TextError> {
+        self.fit_within(context_tokens.saturating_sub(reserve_tokens), messages, Some(origin))
+    }
+
+    fn fit_within(
+        &self,
+        limit: usize,
+        messages: &[Message],
+        origin: Option<Origin>,
+    ) -> Result<Prompt, TextError> {
         let history = History::new(messages);
         let turns = history.turn_starts.len();
+        let without = |dropped: usize| {
+            let ids = self.render(history.without(dropped), origin)?;
+            Ok(Prompt { ids, dropped_messages: history.dropped_messages(dropped) })
+        };
         let content: usize = messages.iter().map(|message| message.content.len()).sum();
         if turns <= 1 || content / LIKELY_TOKEN_BYTES <= limit {
-            let ids = self.prompt(messages)?;
-            if ids.len() <= limit || turns <= 1 {
-                return fitting(ids, 0, limit);
+            let whole = without(0)?;
+            if turns <= 1 || whole.ids.len() <= limit {
+                return fitting(whole, limit);
             }
         }
         // The most turns that fit: twice as many until too many, then by halves. Each try reads at
         // most twice what is kept in the end, so a long history costs no more than a short one.
-        let kept = |turns_kept: usize| {
-            let dropped = turns - turns_kept;
-            Ok((self.prompt(&history.without(dropped))?, history.dropped_messages(dropped)))
-        };
-        let (ids, dropped) = kept(1)?;
-        let mut best = fitting(ids, dropped, limit)?;
+        let mut best = fitting(without(turns - 1)?, limit)?;
         let (mut enough, mut too_many) = (1, turns + 1);
-        let most = |best: Prompt, dropped: usize| {
-            let further = history.next_cut(dropped);
-            if further == dropped {
-                return Ok(best);
-            }
-            let ids = self.prompt(&history.without(further))?;
-            Ok(Prompt { ids, dropped_messages: history.dropped_messages(further) })
-        };
         while too_many - enough > 1 {
             let tried = (enough * 2).min(usize::midpoint(enough, too_many));
-            let (ids, dropped) = kept(tried)?;
-            if ids.len() <= limit {
-                best = Prompt { ids, dropped_messages: dropped };
+            let prompt = without(turns - tried)?;
+            if prompt.ids.len() <= limit {
+                best = prompt;
                 enough = tried;
             } else {
                 too_many = tried;
             }
         }
-        most(best, turns - enough)
+        let dropped = turns - enough;
+        let further = history.next_cut(dropped);
+        if further == dropped {
+            return Ok(best);
+        }
+        let cut = without(further)?;
+        // A template may write more for fewer messages; then the place stays where all fits.
+        Ok(if cut.ids.len() <= limit { cut } else { best })
     }
 
-    /// Remembers the tokens that made an answer, for when its text comes back in a history.
-    pub fn remember_answer(&self, text: &str, ids: &[TokenId]) {
-        self.answers.remember(text, ids);
+    /// Remembers the tokens that were chosen for an answer, for when its text comes back in a
+    /// history of the same conversation, and returns those it remembers: exactly the tokens of what
+    /// was shown.
+    ///
+    /// An end token is no part of them, as the template writes its own. Where the text ends within
+    /// a token, before a stop string or half a character, the rest of it is cut as any text. An
+    /// answer with a control token in its middle is not remembered: its text does not tell of it.
+    pub fn remember_answer(
+        &self,
+        origin: Origin,
+        text: &str,
+        chosen: &[TokenId],
+    ) -> Option<Vec<TokenId>> {
+        let ids = self.shown_tokens(text, chosen)?;
+        self.answers.remember(origin, text, &ids);
+        Some(ids)
+    }
+
+    /// Remembers an answer by what [`Text::remember_answer`] returned for it earlier, unless it was
+    /// given again meanwhile.
+    pub fn restore_answer(&self, origin: Origin, ids: &[TokenId]) {
+        // What was kept elsewhere may be damaged, or be another model's.
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| self.token_bytes(*id)).copied().collect();
+        let Ok(text) = String::from_utf8(bytes) else { return };
+        if self.shown_tokens(&text, ids).as_deref() == Some(ids)
+            && self.answers.find(origin, &text).is_none()
+        {
+            self.answers.remember(origin, &text, ids);
+        }
+    }
+
+    /// Forgets the answers of a conversation, or of a whole tenant.
+    pub fn forget_answers(&self, meant: &Origin) {
+        self.answers.forget(meant);
     }
 
     /// The bytes a token stands for; none for control tokens.
@@ -160,8 +206,28 @@ impl Text {
         self.tokenizer.token_count()
     }
 
-    fn is_passed_on_whole(&self, content: &str) -> bool {
-        content.trim().len() == content.len() && !self.scaffold.is_spelled_in(content)
+    fn render<'a>(
+        &self,
+        messages: impl Iterator<Item = &'a Message>,
+        origin: Option<Origin>,
+    ) -> Result<Vec<TokenId>, TextError> {
+        let mut answers = Vec::new();
+        let guarded: Vec<TemplateMessage> =
+            messages.map(|message| self.template_message(message, origin, &mut answers)).collect();
+        let mut ids = Vec::new();
+        for part in self.scaffold.split(&self.template.render(&guarded)?) {
+            match part {
+                Part::Control(id) => ids.push(id),
+                Part::Text(text) => self.tokenizer.encode_into(&text, &mut ids),
+                Part::Tokens(index) => {
+                    ids.extend(answers.get(index).into_iter().flat_map(|a| &**a))
+                }
+            }
+        }
+        if let Some(bos) = self.bos.filter(|bos| ids.first() != Some(bos)) {
+            ids.insert(0, bos);
+        }
+        Ok(ids)
     }
 
     /// An unchanged answer keeps its own tokens, unless it spells an added token or has white space
@@ -169,10 +235,11 @@ impl Text {
     fn template_message(
         &self,
         message: &Message,
+        origin: Option<Origin>,
         answers: &mut Vec<Arc<[TokenId]>>,
     ) -> TemplateMessage {
-        let is_answer = message.role == Role::Assistant;
-        let known = is_answer.then(|| self.answers.find(&message.content)).flatten();
+        let origin = origin.filter(|_| message.role == Role::Assistant);
+        let known = origin.and_then(|origin| self.answers.find(origin, &message.content));
         let content = match known {
             Some(ids) if self.is_passed_on_whole(&message.content) => {
                 answers.push(ids);
@@ -182,13 +249,46 @@ impl Text {
         };
         TemplateMessage { role: message.role, content }
     }
+
+    fn is_passed_on_whole(&self, content: &str) -> bool {
+        content.trim().len() == content.len() && !self.scaffold.is_spelled_in(content)
+    }
+
+    /// The tokens that spell a shown text: those that were chosen, as far as all of each was shown,
+    /// and what the rest is cut into. None if something was chosen that no text shows.
+    fn shown_tokens(&self, text: &str, chosen: &[TokenId]) -> Option<Vec<TokenId>> {
+        let chosen = match chosen {
+            [before @ .., last] if self.is_end(*last) => before,
+            all => all,
+        };
+        if chosen.iter().any(|id| self.token_bytes(*id).is_empty()) {
+            return None;
+        }
+        // The last place in text and tokens where both are between two characters.
+        let (mut spelled, mut whole) = (0, (0, 0));
+        for (index, id) in chosen.iter().enumerate() {
+            let bytes = self.token_bytes(*id);
+            if !text.as_bytes()[spelled..].starts_with(bytes) {
+                break;
+            }
+            spelled += bytes.len();
+            if text.is_char_boundary(spelled) {
+                whole = (index + 1, spelled);
+            }
+        }
+        let mut ids = chosen[..whole.0].to_vec();
+        self.tokenizer.encode_into(&text[whole.1..], &mut ids);
+        // Cutting composes characters; tokens that spell another text are not those of this one.
+        let spells = ids.iter().flat_map(|id| self.token_bytes(*id)).eq(text.as_bytes());
+        spells.then_some(ids)
+    }
 }
 
-fn fitting(ids: Vec<TokenId>, dropped_messages: usize, limit: usize) -> Result<Prompt, TextError> {
-    if ids.len() > limit {
-        return Err(TextError::TooLong { tokens: ids.len(), limit });
+fn fitting(prompt: Prompt, limit: usize) -> Result<Prompt, TextError> {
+    if prompt.ids.len() > limit {
+        return Err(TextError::TooLong { tokens: prompt.ids.len(), limit });
     }
-    Ok(Prompt { ids, dropped_messages })
+    Ok(prompt)
 }
 
 /// A conversation seen as a system message and turns, each starting with a user's message.
@@ -216,8 +316,11 @@ impl<'a> History<'a> {
     ///
     /// They are where turns begin behind a whole number of pieces of the conversation, which are a quarter to
     /// half of what would be kept; a power of two, so that they stay where they are while that
-    /// changes a little. The newest turn stays.
+    /// changes a little. The newest turn stays, and a history of which nothing must go is not cut.
     fn next_cut(&self, turns: usize) -> usize {
+        if turns == 0 {
+            return 0;
+        }
         let mut before = 0;
         let mut bytes_before = vec![0; self.messages.len() + 1];
         for (index, message) in self.messages.iter().enumerate().skip(self.system_messages) {
@@ -237,9 +340,8 @@ impl<'a> History<'a> {
         self.turn_starts.get(turns).map_or(0, |start| start - self.system_messages)
     }
 
-    fn without(&self, turns: usize) -> Vec<Message> {
+    fn without(&self, turns: usize) -> impl Iterator<Item = &'a Message> {
         let (system, rest) = self.messages.split_at(self.system_messages);
-        let rest = &rest[self.dropped_messages(turns)..];
-        system.iter().chain(rest).cloned().collect()
+        system.iter().chain(&rest[self.dropped_messages(turns)..])
     }
 }

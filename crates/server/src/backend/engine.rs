@@ -302,6 +302,7 @@ fn request(ask: Ask, owner: Owner, defaults: &SamplingParams) -> GenerateRequest
         stop_strings,
         structure: None,
         tenant: Tenant(owner.number()),
+        conversation: None,
     }
 }
 

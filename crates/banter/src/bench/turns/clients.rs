@@ -80,6 +80,7 @@ impl<'a> Clients<'a> {
             stop_strings: Vec::new(),
             structure: None,
             tenant: Tenant::default(),
+            conversation: None,
         };
         match self.engine.submit(request) {
             Submit::Accepted(generation) => Ok(generation),

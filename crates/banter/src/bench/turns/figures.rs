@@ -127,7 +127,13 @@ fn typing(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     let ends = question.match_indices(' ').map(|(end, _)| end).chain([question.len()]);
     for end in ends {
         let messages = asked(&question[..end]);
-        let draft = Draft { messages, max_tokens: Some(12), tenant: Tenant::default(), key: 1 };
+        let draft = Draft {
+            messages,
+            max_tokens: Some(12),
+            tenant: Tenant::default(),
+            conversation: None,
+            key: 1,
+        };
         clients.engine().draft(draft)?;
         std::thread::sleep(Duration::from_secs_f64(60.0 / TYPED_WORDS_A_MINUTE));
     }

@@ -6,8 +6,8 @@ use crate::engine::drafts::NewDraft;
 impl Stage {
     fn draft(&self, tenant: u64, key: u64, tokens: &[TokenId]) {
         let place = self.status.join_errands().expect("few drafts are under way");
-        let tenant = Tenant(tenant);
-        let draft = NewDraft { tenant, key, shared_tokens: 0, tokens: tokens.to_vec(), place };
+        let (origin, tokens) = (Tenant(tenant).into(), tokens.to_vec());
+        let draft = NewDraft { origin, key, shared_tokens: 0, tokens, place };
         let sender = self.sender.as_ref().expect("the inbox is open");
         sender.try_send(Arrival::Draft(draft)).expect("there is room for drafts");
     }

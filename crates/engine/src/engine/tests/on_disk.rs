@@ -9,16 +9,46 @@ use crate::kv_cache::disk::{Disk, Identity};
 impl Stage {
     /// A stage that keeps conversations in a folder, which is open when this returns.
     fn on_disk(limits: SchedulerLimits, folder: &Path, computed: &str) -> Stage {
-        let mut stage = Stage::new(limits);
-        let config = DiskConfig { folder: folder.to_owned(), max_bytes: 1 << 20 };
-        let identity = Identity { model: byte_model(), computed: computed.to_owned() };
-        let disk = Disk::start(config, identity).expect("a thread can be started");
-        stage.step_loop.core.set_disk(disk);
+        Stage::on_disk_of(1 << 20, limits, folder, computed)
+    }
+
+    fn on_disk_of(max_bytes: u64, limits: SchedulerLimits, folder: &Path, computed: &str) -> Stage {
+        let mut stage = Stage::beside_disk(max_bytes, limits, folder, computed);
         while stage.step_loop.core.disk.as_ref().is_some_and(|disk| disk.chain().is_none()) {
             stage.step_loop.core.wait_for_disk();
             stage.step_loop.core.keep(&mut stage.step_loop.compute);
         }
         stage
+    }
+
+    /// A stage whose folder is opened by and by.
+    fn beside_disk(
+        max_bytes: u64,
+        limits: SchedulerLimits,
+        folder: &Path,
+        computed: &str,
+    ) -> Stage {
+        let mut stage = Stage::new(limits);
+        let config = DiskConfig { folder: folder.to_owned(), max_bytes };
+        let identity = Identity { model: Arc::new(byte_model()), computed: computed.to_owned() };
+        let disk = Disk::start(config, identity).expect("a thread can be started");
+        stage.step_loop.core.set_disk(disk);
+        stage
+    }
+
+    /// Takes turns until all that was given back is on disk.
+    fn save_all(&mut self) {
+        while self.step_loop.core.is_saving() {
+            self.turns(1);
+        }
+    }
+
+    /// Asks for a conversation to be forgotten, as the engine does.
+    fn forget(&self, ask: &Ask) {
+        self.status.add_forget(Origin { tenant: ask.tenant, conversation: ask.conversation });
+        let place = self.status.join_errands().expect("there is room");
+        let sender = self.sender.as_ref().expect("the inbox is open");
+        sender.try_send(Arrival::Forget(place)).expect("there is room");
     }
 
     /// Closes the inbox and takes the last turn, which saves what is left.
@@ -78,9 +108,7 @@ fn what_memory_had_to_let_go_comes_back_from_disk() {
     let mut stage = Stage::on_disk(limits(12, 1), folder.path(), "same");
     let (first, second) = (Ask::new(1, 100, 5), Ask::new(2, 150, 5));
     assert_eq!(stage.cached_on_disk(&first), 0);
-    while stage.step_loop.core.is_saving() {
-        stage.turns(1);
-    }
+    stage.save_all();
     assert_eq!(stage.cached_on_disk(&second), 0);
     assert_eq!(stage.cached_on_disk(&first), 96);
     stage.end();
@@ -110,25 +138,180 @@ fn a_damaged_file_costs_what_was_in_it_and_no_more() {
     stage.end();
 }
 
+fn within(conversation: u64, ask: Ask) -> Ask {
+    Ask { conversation: Some(ConversationId(conversation)), ..ask }
+}
+
 #[test]
 fn what_is_forgotten_is_gone_from_memory_and_disk() {
     let folder = folder();
     let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
-    let (first, second) = (Ask::new(1, 60, 5).behind(32), Ask::new(2, 60, 5).behind(32));
-    let letter = byte(&stage, "a");
-    stage.step_loop.compute.says = Box::new(only(letter));
+    let first = within(1, Ask::new(1, 60, 5).behind(32));
+    let second = within(2, Ask::new(2, 60, 5).behind(32));
     stage.answer(&first);
     stage.answer(&second);
-    stage.step_loop.compute.says = Box::new(noise);
-    let conversation = [first.prompt.as_slice(), &[letter; 5]].concat();
-    while stage.step_loop.core.is_saving() {
-        stage.turns(1);
-    }
-    stage.step_loop.core.forget(Tenant(0), 0, &conversation);
+    stage.save_all();
+    stage.forget(&first);
+    stage.turns(1);
     assert_eq!(stage.cached_on_disk(&first), 32, "what another conversation begins with too");
+    stage.forget(&first);
     stage.end();
     let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
     assert_eq!(stage.cached_on_disk(&second), 80);
+    stage.forget(&second);
+    stage.end();
+    assert_eq!(files_of(folder.path()).len(), 0);
+}
+
+#[test]
+fn histories_that_were_cut_or_edited_are_forgotten_with_their_conversation() {
+    let folder = folder();
+    let whole = within(1, Ask::new(1, 150, 5));
+    let mut edited = whole.clone();
+    edited.prompt[20] = TokenId(7);
+    let mut cut = whole.clone();
+    cut.prompt.drain(..70);
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    let asks = [whole, edited, cut];
+    asks.iter().for_each(|ask| drop(stage.answer(ask)));
+    stage.end();
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    assert_eq!(stage.cached_on_disk(&asks[1]), 144, "it is there");
+    stage.forget(&asks[0]);
+    for ask in &asks {
+        assert_eq!(stage.cached_on_disk(&Ask { conversation: None, ..ask.clone() }) & !15, 0);
+        stage.forget(&Ask { conversation: None, ..ask.clone() });
+    }
+    stage.end();
+    assert_eq!(files_of(folder.path()).len(), 0);
+}
+
+#[test]
+fn what_is_forgotten_while_it_is_written_leaves_nothing() {
+    let folder = folder();
+    let ask = within(1, Ask::new(1, 100, 40));
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    let generation = stage.submit(&ask);
+    stage.turns(4);
+    stage.forget(&ask);
+    stage.run_until_idle();
+    assert_eq!(read(generation).text, alone(&ask).text, "it goes on");
+    stage.save_all();
+    assert_eq!(stage.step_loop.core.disk.as_ref().map(Disk::blocks), Some(0));
+    stage.assert_all_free();
+    assert_eq!(stage.cached_on_disk(&Ask { conversation: None, ..ask }), 0);
+    stage.forget(&Ask::new(1, 1, 1));
+    stage.end();
+    assert_eq!(files_of(folder.path()).len(), 0);
+}
+
+#[test]
+fn a_draft_is_forgotten_with_its_conversation() {
+    let mut stage = Stage::with_room();
+    let ask = within(1, Ask::new(1, 100, 5));
+    let place = stage.status.join_errands().expect("there is room");
+    let origin = Origin { tenant: ask.tenant, conversation: ask.conversation };
+    let tokens = ask.prompt[..80].to_vec();
+    let draft = crate::engine::drafts::NewDraft { origin, key: 1, shared_tokens: 0, tokens, place };
+    stage.step_loop.core.put_draft(draft);
+    stage.turns(1);
+    stage.forget(&ask);
+    stage.turns(1);
+    assert!(stage.step_loop.core.is_idle(), "nothing of it is computed any more");
+    assert_eq!(stage.cached_on_disk(&ask), 0);
+}
+
+#[test]
+fn what_is_forgotten_before_the_folder_is_open_goes_as_soon_as_it_is() {
+    let folder = folder();
+    let (gone, kept) = (within(1, Ask::new(1, 150, 5)), within(2, Ask::new(2, 150, 5)));
+    let mut first = Stage::on_disk(roomy(), folder.path(), "same");
+    first.answer(&gone);
+    first.answer(&kept);
+    first.save_all();
+    // The folder is the first one's until that ends.
+    let second = Stage::beside_disk(1 << 20, roomy(), folder.path(), "same");
+    second.forget(&gone);
+    let third = std::thread::spawn(move || second.end());
+    first.end();
+    third.join().expect("it ends");
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    assert_eq!(stage.cached_on_disk(&kept), 144);
+    assert_eq!(stage.cached_on_disk(&gone), 0);
+    stage.end();
+}
+
+#[test]
+fn what_is_forgotten_is_gone_even_if_the_model_is_never_read() {
+    let folder = folder();
+    let ask = within(1, Ask::new(1, 150, 5));
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    stage.answer(&ask);
+    stage.end();
+    let stage = Stage::beside_disk(1 << 20, roomy(), folder.path(), "another model");
+    stage.forget(&ask);
+    stage.end();
+    assert_eq!(files_of(folder.path()).len(), 0);
+}
+
+#[test]
+fn what_a_shorter_conversation_left_in_memory_does_not_hide_the_disk() {
+    let folder = folder();
+    let long = Ask::new(1, 150, 5);
+    let short = Ask { prompt: long.prompt[..25].to_vec(), ..Ask::new(1, 25, 1) };
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    assert_eq!(stage.cached_on_disk(&long), 0);
+    stage.end();
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    assert_eq!(stage.cached_on_disk(&short), 16);
+    assert_eq!(stage.cached_on_disk(&long), 144);
+    stage.end();
+}
+
+#[test]
+fn a_block_that_the_disk_has_let_go_is_written_again() {
+    let folder = folder();
+    let (first, second) = (Ask::new(1, 150, 5), Ask::new(2, 150, 5));
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    stage.answer(&first);
+    stage.end();
+    let file_bytes = std::fs::metadata(&files_of(folder.path())[0]).expect("a file").len();
+    let mut stage = Stage::on_disk_of(9 * file_bytes, roomy(), folder.path(), "same");
+    for ask in [&first, &second, &first] {
+        stage.answer(ask);
+        stage.save_all();
+    }
+    stage.end();
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    assert_eq!(stage.cached_on_disk(&first), 144, "memory had it all the time");
+    stage.end();
+}
+
+#[test]
+fn a_size_below_that_of_a_block_keeps_nothing_and_disturbs_nobody() {
+    let folder = folder();
+    let ask = Ask::new(1, 150, 5);
+    let mut stage = Stage::on_disk_of(100, roomy(), folder.path(), "same");
+    stage.answer(&ask);
+    stage.save_all();
+    while stage.step_loop.core.disk.is_some() {
+        stage.turns(1);
+    }
+    assert_eq!(stage.cached_on_disk(&ask), 149);
+    stage.end();
+    assert_eq!(files_of(folder.path()).len(), 0);
+}
+
+#[test]
+fn a_request_that_is_there_when_the_folder_opens_finds_what_is_in_it() {
+    let folder = folder();
+    let ask = Ask::new(1, 150, 5);
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    stage.answer(&ask);
+    stage.end();
+    let mut stage = Stage::beside_disk(1 << 20, roomy(), folder.path(), "same");
+    stage.step_loop.core.wait_for_folder();
+    assert_eq!(stage.cached_on_disk(&ask), 144);
     stage.end();
 }
 
@@ -138,8 +321,8 @@ fn a_draft_leaves_nothing_on_disk_until_it_is_sent() {
     let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
     let ask = Ask::new(1, 150, 5);
     let place = stage.status.join_errands().expect("there is room");
-    let (tenant, tokens) = (ask.tenant, ask.prompt[..100].to_vec());
-    let draft = crate::engine::drafts::NewDraft { tenant, key: 1, shared_tokens: 0, tokens, place };
+    let (origin, tokens) = (ask.tenant.into(), ask.prompt[..100].to_vec());
+    let draft = crate::engine::drafts::NewDraft { origin, key: 1, shared_tokens: 0, tokens, place };
     stage.step_loop.core.put_draft(draft);
     stage.run_until_idle();
     assert!(!stage.step_loop.core.is_saving());

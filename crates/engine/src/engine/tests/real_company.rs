@@ -71,6 +71,7 @@ fn request(index: u64) -> GenerateRequest {
         stop_strings: if dice(10, 5) == 0 { vec!["old".to_owned()] } else { Vec::new() },
         structure,
         tenant: Tenant(dice(11, 3) as u64),
+        conversation: Some(ConversationId(dice(12, 5) as u64)).filter(|id| id.0 > 0),
     }
 }
 
@@ -137,16 +138,20 @@ fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[R
             }
             6..8 => {
                 if let Some(&request) = waiting.last() {
-                    let GenerateRequest { messages, max_tokens, tenant, .. } =
+                    let GenerateRequest { messages, max_tokens, tenant, conversation, .. } =
                         requests[request].clone();
                     let key = dice(3) as u64;
-                    let draft = Draft { messages, max_tokens, tenant, key };
+                    let draft = Draft { messages, max_tokens, tenant, conversation, key };
                     engine.draft(draft).expect("it fits as the request does");
                 }
             }
             8 => {
-                let GenerateRequest { messages, tenant, .. } = &requests[dice(requests.len())];
-                engine.forget(messages, *tenant).expect("it can be written out");
+                let GenerateRequest { tenant, conversation, .. } = requests[dice(requests.len())];
+                match conversation {
+                    Some(conversation) => engine.forget(tenant, conversation),
+                    None => engine.forget_tenant(tenant),
+                }
+                .expect("it is open");
             }
             9 if !running.is_empty() => running[dice(running.len())].generation.stop(),
             _ if !running.is_empty() => {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sampler::random::uniform;
 
 const LEN: usize = BLOCK_TOKENS;
 
@@ -31,6 +32,8 @@ impl BlockCache {
                     *parent
                 }
             };
+            let children = self.nodes.values().filter(|child| child.parent() == Some(*id)).count();
+            assert_eq!(node.children, children, "{id:?} counts its children");
             let parent = parent.map(|parent| &self.nodes[&parent]);
             assert!(parent.is_none_or(|parent| parent.leases > 0 || parent.turn > node.turn));
         }
@@ -47,7 +50,7 @@ fn story(number: u32, tokens: usize) -> Vec<TokenId> {
 }
 
 fn lease(tenant: u64) -> Lease {
-    Lease::new(Tenant(tenant), 0)
+    Lease::new(Tenant(tenant).into(), 0)
 }
 
 /// Computes all of `tokens` as a sequence of its own; says how many were kept, and its blocks.
@@ -218,7 +221,7 @@ fn tenants_share_only_what_the_operator_shares() {
     let tokens = story(1, 4 * LEN);
     let shared = LEN + LEN / 2;
     let run = |cache: &mut BlockCache, tenant: u64| {
-        let mut lease = Lease::new(Tenant(tenant), shared);
+        let mut lease = Lease::new(Tenant(tenant).into(), shared);
         let adopted = cache.adopt(&mut lease, &tokens, 0);
         cache.grow(&mut lease, 4).expect("there is room");
         cache.release(lease, &tokens, 4 * LEN - 3);
@@ -275,26 +278,141 @@ fn one_that_will_compute_the_next_block_is_ahead() {
     cache.release(later, &tokens, 2 * LEN);
 }
 
+fn within(tenant: u64, conversation: u64) -> Origin {
+    Origin { tenant: Tenant(tenant), conversation: Some(ConversationId(conversation)) }
+}
+
+/// As [`read`], in a conversation of a number.
+fn read_within(cache: &mut BlockCache, origin: Origin, tokens: &[TokenId]) -> usize {
+    let mut lease = Lease::new(origin, 0);
+    let adopted = cache.adopt(&mut lease, tokens, 0);
+    cache.grow(&mut lease, tokens.len().div_ceil(LEN)).expect("there is room");
+    cache.release(lease, tokens, tokens.len());
+    cache.check(&[]);
+    adopted
+}
+
 #[test]
-fn a_forgotten_conversation_is_gone_but_for_what_others_need() {
-    let mut cache = BlockCache::new(20);
+fn a_forgotten_conversation_is_gone_whatever_its_histories_were() {
+    let mut cache = BlockCache::new(40);
+    let whole = story(1, 4 * LEN + 5);
+    let mut edited = whole.clone();
+    edited[LEN + 3] = TokenId(7);
+    let without_its_beginning = &whole[2 * LEN + 1..];
+    for tokens in [&whole, &edited, without_its_beginning] {
+        read_within(&mut cache, within(1, 7), tokens);
+    }
+    cache.forget(&within(1, 8));
+    cache.forget(&within(2, 7));
+    assert_eq!(read_within(&mut cache, within(1, 7), &whole), whole.len() - 1, "others' are");
+    cache.forget(&within(1, 7));
+    cache.check(&[]);
+    assert_eq!((cache.nodes.len(), cache.free.len()), (0, 40));
+}
+
+#[test]
+fn what_another_conversation_goes_on_from_stays_until_that_is_forgotten_too() {
+    let mut cache = BlockCache::new(40);
     let first = story(1, 4 * LEN + 5);
     let second = [&first[..2 * LEN], &story(2, LEN + 3)].concat();
-    read(&mut cache, 0, &first);
-    read(&mut cache, 0, &second);
-    cache.forget(Tenant(1), 0, &first);
-    assert_eq!(cache.nodes.len(), 5 + 2, "another's conversation of the same words");
-    let mut leased = lease(0);
-    cache.adopt(&mut leased, &first[..3 * LEN + 1], 0);
-    cache.forget(Tenant(0), 0, &first);
+    for (kept, forgotten) in [(1, 2), (2, 1)] {
+        let (first_origin, second_origin) = (within(0, 1), within(0, 2));
+        read_within(&mut cache, first_origin, &first);
+        read_within(&mut cache, second_origin, &second);
+        cache.forget(&within(0, forgotten));
+        cache.check(&[]);
+        assert_eq!(cache.nodes.len(), if kept == 1 { 5 } else { 4 }, "{kept} has all it needs");
+        cache.forget(&within(0, kept));
+        cache.check(&[]);
+        assert_eq!(cache.nodes.len(), 0, "{kept}");
+    }
+}
+
+#[test]
+fn what_is_leased_stays_and_belongs_to_whoever_used_it_last() {
+    let mut cache = BlockCache::new(40);
+    let tokens = story(1, 2 * LEN + 5);
+    read_within(&mut cache, within(0, 1), &tokens);
+    let mut leased = Lease::new(within(0, 2), 0);
+    assert_eq!(cache.adopt(&mut leased, &tokens[..LEN + 2], 0), LEN);
+    cache.forget(&within(0, 1));
     cache.check(&[&leased]);
-    assert_eq!(cache.nodes.len(), 3 + 2, "what somebody leases stays");
-    cache.release(leased, &first, 3 * LEN);
-    cache.forget(Tenant(0), 0, &first);
-    assert_eq!(cache.nodes.len(), 2 + 2, "and what another conversation begins with");
-    cache.forget(Tenant(0), 0, &second);
+    assert_eq!(cache.nodes.len(), 1, "what somebody leases");
+    cache.release(leased, &tokens[..LEN + 2], LEN);
+    cache.forget(&within(0, 1));
+    assert_eq!(cache.nodes.len(), 1, "it is the other's now");
+    cache.forget(&within(0, 2));
     assert_eq!(cache.nodes.len(), 0);
+}
+
+#[test]
+fn a_forgotten_tenant_keeps_nothing_but_what_the_operator_shares() {
+    let mut cache = BlockCache::new(40);
+    let tokens = story(1, 3 * LEN + 2);
+    for origin in [within(1, 7), within(1, 8), Tenant(1).into(), within(2, 7)] {
+        let mut lease = Lease::new(origin, LEN);
+        cache.adopt(&mut lease, &tokens, 0);
+        cache.grow(&mut lease, 4).expect("there is room");
+        cache.release(lease, &tokens, tokens.len());
+    }
+    assert_eq!(cache.nodes.len(), 1 + 2 * 3);
+    cache.forget(&Tenant(1).into());
     cache.check(&[]);
+    assert_eq!(cache.nodes.len(), 1 + 3, "the operator's and the other tenant's");
+}
+
+/// Thousands of conversations that begin alike, run together and are forgotten, in random order.
+#[test]
+fn forgetting_in_any_order_loses_no_block_and_leaves_no_token() {
+    let mut thrown = 0;
+    let mut dice = |end: usize| {
+        thrown += 1;
+        (uniform(5, thrown) * end as f64) as usize
+    };
+    let mut cache = BlockCache::new(24);
+    let mut running: Vec<(Lease, Vec<TokenId>, usize)> = Vec::new();
+    for _ in 0..5_000 {
+        match dice(8) {
+            0..3 if running.len() < 3 => {
+                let origin = within(0, dice(3) as u64);
+                let shared = dice(3) * LEN;
+                let own = story(2 + dice(3) as u32, dice(2 * LEN));
+                let tokens = [&story(1, shared + 1), &own[..]].concat();
+                let mut lease = Lease::new(origin, 0);
+                let computed = cache.adopt(&mut lease, &tokens, 0);
+                match cache.grow(&mut lease, tokens.len().div_ceil(LEN)) {
+                    Ok(()) => running.push((lease, tokens, computed)),
+                    Err(OutOfBlocks) => drop(cache.release(lease, &tokens, computed)),
+                }
+            }
+            3..5 if !running.is_empty() => {
+                let place = dice(running.len());
+                let (lease, tokens, computed) = &mut running[place];
+                *computed += dice(tokens.len() - *computed + 1);
+                cache.settle(lease, tokens, *computed);
+            }
+            5..7 if !running.is_empty() => {
+                let (lease, tokens, computed) = running.swap_remove(dice(running.len()));
+                cache.release(lease, &tokens, computed);
+            }
+            _ => {
+                let meant = within(0, dice(3) as u64);
+                cache.forget(&meant);
+                let is_running = running.iter().any(|(lease, ..)| lease.origin == meant);
+                let left = cache.nodes.values().filter(|node| node.owner() == Some(meant));
+                assert!(
+                    is_running || left.clone().all(|node| node.leases > 0 || node.children > 0)
+                );
+            }
+        }
+        let leases: Vec<&Lease> = running.iter().map(|(lease, ..)| lease).collect();
+        cache.check(&leases);
+    }
+    for (lease, tokens, computed) in running {
+        cache.release(lease, &tokens, computed);
+    }
+    (0..3).for_each(|conversation| cache.forget(&within(0, conversation)));
+    assert_eq!((cache.nodes.len(), cache.free.len()), (0, 24));
 }
 
 #[test]

@@ -3,9 +3,13 @@
 //! A file is written under another name and renamed, so what has a block's name is whole; a checksum
 //! tells what the disk has made of it since. What is wrong in any way is removed and was never there.
 //!
-//! Format, numbers little-endian: `banterkv`, version (u32), bytes of the payload (u32), the block's name
-//! (16 bytes), its parent's (16, zeroes without one), 16 token ids (u32 each), the payload, and the
-//! BLAKE3 hash of all that (32 bytes).
+//! Format, numbers little-endian: `banterkv`, version (u32), bytes of the payload (u32), which key
+//! it was named with (8 bytes), the block's name (16), its parent's (16, zeroes without one), its
+//! owner (20, see `owner`), 16 token ids (u32 each), the payload, and the BLAKE3 hash of all that
+//! (32 bytes).
+//!
+//! Names are made with a secret that lies in the file `key`. Blocks of another secret can never be
+//! found, so they are removed when the folder is opened.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -14,29 +18,38 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::Stored;
+use super::answers::ANSWERS;
+use super::owner::{OWNER_BYTES, owner_bytes, parse_owner};
+use super::{NUMERICS_VERSION, Stored};
 use crate::kv_cache::chain::BlockName;
+use crate::origin::Origin;
 use crate::text::TokenId;
 
 const MAGIC: &[u8; 8] = b"banterkv";
-const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 8 + 4 + 4 + 16 + 16 + 4 * TOKENS;
+const VERSION: u32 = 2;
+const HEADER_BYTES: usize = 8 + 4 + 4 + KEY_ID_BYTES + 16 + 16 + OWNER_BYTES + 4 * TOKENS;
+const KEY_ID_BYTES: usize = 8;
+const SECRET_BYTES: usize = 32;
 const CHECKSUM_BYTES: usize = 32;
 const TOKENS: usize = crate::kv_cache::BLOCK_TOKENS;
 
 /// The ending of a block's file, and of one that is being written.
 const ENDING: &str = "kv";
 const UNFINISHED: &str = "tmp";
+/// The ending of what is noted about models.
+const NOTE: &str = "note";
+/// What is noted: a hash.
+const NOTED_BYTES: usize = 32;
 
 /// Blocks in a folder.
 #[derive(Debug)]
 pub struct Files {
     folder: PathBuf,
+    secret: [u8; SECRET_BYTES],
+    key_id: [u8; KEY_ID_BYTES],
     max_bytes: u64,
     bytes: u64,
     entries: HashMap<BlockName, Entry>,
-    /// How many blocks here follow each, which need not be here itself.
-    children: HashMap<BlockName, usize>,
     /// Least recently used first.
     by_turn: BTreeMap<u64, BlockName>,
     next_turn: u64,
@@ -49,31 +62,65 @@ struct Entry {
     bytes: u64,
     turn: u64,
     parent: Option<BlockName>,
+    owner: Option<Origin>,
+}
+
+/// What was wrong in a folder that was opened, and is mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// The length of a file `key` that had another one than it should have.
+    pub key_bytes: Option<usize>,
+    /// Files of blocks that were removed: of another key or version, or damaged.
+    pub removed: usize,
+}
+
+/// What became of a block that was to be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It is there now, or was already.
+    There,
+    /// It is larger than all that may be kept.
+    TooLarge,
 }
 
 impl Files {
-    /// Opens a folder, makes it if it is not there, and lists what is in it.
+    /// Opens a folder, makes it if it is not there, and lists what is in it; says what it mended.
     ///
     /// Errors: it cannot be used; [`ErrorKind::ResourceBusy`] if another engine uses it.
-    pub fn open(folder: &Path, max_bytes: u64) -> io::Result<Files> {
+    pub fn open(folder: &Path, max_bytes: u64) -> io::Result<(Files, Mended)> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let lock = private().read(true).append(true).create(true).open(folder.join("lock"))?;
         if lock.try_lock().is_err() {
             return Err(io::Error::new(ErrorKind::ResourceBusy, "another engine uses it"));
         }
+        let mut mended = Mended::default();
+        let secret = match read_secret(folder)? {
+            Secret::Whole(secret) => secret,
+            Secret::Missing => new_secret(folder)?,
+            Secret::Damaged { bytes } => {
+                mended.key_bytes = Some(bytes);
+                new_secret(folder)?
+            }
+        };
         let mut files = Files {
             folder: folder.to_owned(),
+            secret,
+            key_id: key_id(&secret),
             max_bytes,
             bytes: 0,
             entries: HashMap::new(),
-            children: HashMap::new(),
             by_turn: BTreeMap::new(),
             next_turn: 0,
             _lock: lock,
         };
-        files.list()?;
+        mended.removed = files.list()?;
         files.make_room(0);
-        Ok(files)
+        Ok((files, mended))
+    }
+
+    /// Whether no block is there.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// The names of all blocks.
@@ -81,57 +128,45 @@ impl Files {
         self.entries.keys().copied().collect()
     }
 
-    /// A secret that belongs to this folder, made when it is first asked for.
-    ///
-    /// Errors: it cannot be read or written.
-    pub fn secret(&self) -> io::Result<[u8; 32]> {
-        let path = self.folder.join("key");
-        if let Ok(bytes) = fs::read(&path)
-            && let Ok(secret) = <[u8; 32]>::try_from(bytes)
-        {
-            return Ok(secret);
-        }
-        let mut secret = [0; 32];
-        File::open("/dev/urandom")?.read_exact(&mut secret)?;
-        self.write_whole(&path, &[&secret])?;
-        Ok(secret)
+    /// A secret that belongs to this folder.
+    pub fn secret(&self) -> &[u8; SECRET_BYTES] {
+        &self.secret
     }
 
-    /// What was noted under a name that goes with a file's path, length and time, if anything.
-    pub fn note(&self, name: &str) -> Option<Vec<u8>> {
-        fs::read(self.folder.join(format!("{name}.note"))).ok()
+    /// What was noted under a name that goes with a file's path, length and time, if anything. A
+    /// damaged note was never there: all names depend on it.
+    pub fn note(&self, name: &str) -> Option<[u8; NOTED_BYTES]> {
+        let bytes = fs::read(self.folder.join(name).with_extension(NOTE)).ok()?;
+        let (noted, checksum) = bytes.split_first_chunk()?;
+        (blake3::keyed_hash(&self.secret, noted).as_bytes() == checksum).then_some(*noted)
     }
 
     /// Notes something.
     ///
     /// Errors: it cannot be written.
-    pub fn write_note(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.write_whole(&self.folder.join(format!("{name}.note")), &[bytes])
+    pub fn write_note(&self, name: &str, noted: &[u8; NOTED_BYTES]) -> io::Result<()> {
+        let checksum = blake3::keyed_hash(&self.secret, noted);
+        write_whole(&self.folder.join(name).with_extension(NOTE), &[noted, checksum.as_bytes()])
     }
 
     /// Writes a block, after others have made room for it; those that went are added to `removed`.
     ///
     /// Errors: it cannot be written.
-    pub fn save(&mut self, block: &Stored, removed: &mut Vec<BlockName>) -> io::Result<()> {
+    pub fn save(&mut self, block: &Stored, removed: &mut Vec<BlockName>) -> io::Result<Saved> {
         if self.entries.contains_key(&block.name) {
             self.touch(block.name);
-            return Ok(());
+            return Ok(Saved::There);
         }
         let bytes = (HEADER_BYTES + block.payload.len() + CHECKSUM_BYTES) as u64;
         if bytes > self.max_bytes {
-            return Ok(());
+            return Ok(Saved::TooLarge);
         }
         removed.extend(self.make_room(bytes));
-        let header = header(block);
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&header).update(&block.payload);
-        let checksum = hasher.finalize();
-        let path = self.path(block.name);
-        let folder = path.parent().expect("a block's file is in a folder");
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        self.write_whole(&path, &[&header, &block.payload, checksum.as_bytes()])?;
-        self.enter(block.name, bytes, block.parent);
-        Ok(())
+        self.write(block)?;
+        let turn = self.turn();
+        let (parent, owner) = (block.parent, block.owner);
+        self.enter(block.name, Entry { bytes, turn, parent, owner });
+        Ok(Saved::There)
     }
 
     /// Reads a block. One that is damaged is removed, and is not there.
@@ -163,24 +198,48 @@ impl Files {
         names.iter().for_each(|name| self.remove(*name));
     }
 
-    /// Removes a conversation's blocks, given from the last on, up to the first that another
-    /// conversation follows too; says which.
-    pub fn forget(&mut self, names: &[BlockName]) -> Vec<BlockName> {
-        let mut removed = Vec::new();
-        for name in names {
-            if self.children.contains_key(name) {
-                break;
-            }
-            if self.entries.contains_key(name) {
-                self.remove(*name);
-                removed.push(*name);
+    /// Removes what belongs to a conversation, or to a whole tenant, and says what is gone. A block
+    /// that one of another conversation follows becomes the other's, which begins with the same
+    /// tokens.
+    pub fn forget(&mut self, meant: &Origin) -> Vec<BlockName> {
+        let is_meant = |entry: &Entry| entry.owner.is_some_and(|owner| owner.is_within(meant));
+        let mut heirs: HashMap<BlockName, Option<Origin>> = HashMap::new();
+        for entry in self.entries.values().filter(|entry| !is_meant(entry)) {
+            let mut above = entry.parent;
+            while let Some(name) = above
+                && let Some(parent) = self.entries.get(&name).filter(|parent| is_meant(parent))
+                && heirs.insert(name, entry.owner).is_none()
+            {
+                above = parent.parent;
             }
         }
+        let meant = self.entries.iter().filter(|(_, entry)| is_meant(entry));
+        let mut removed: Vec<BlockName> = meant.map(|(name, _)| *name).collect();
+        removed.retain(|name| match heirs.get(name) {
+            Some(heir) if self.give_to(*heir, *name) => false,
+            _ => {
+                self.remove(*name);
+                true
+            }
+        });
         removed
     }
 
-    fn list(&mut self) -> io::Result<()> {
-        let mut found = Vec::new();
+    /// Gives a block another owner; false if that cannot be written.
+    fn give_to(&mut self, owner: Option<Origin>, name: BlockName) -> bool {
+        let Some(block) = self.load(name) else { return false };
+        if self.write(&Stored { owner, ..block }).is_err() {
+            return false;
+        }
+        if let Some(entry) = self.entries.get_mut(&name) {
+            entry.owner = owner;
+        }
+        true
+    }
+
+    /// Lists the blocks that are there, and removes what is none; says how many blocks those were.
+    fn list(&mut self) -> io::Result<usize> {
+        let (mut found, mut removed) = (Vec::new(), 0);
         for folder in fs::read_dir(&self.folder)?.filter_map(Result::ok) {
             let Ok(files) = fs::read_dir(folder.path()) else { continue };
             for path in files.filter_map(Result::ok).map(|file| file.path()) {
@@ -188,27 +247,27 @@ impl Files {
                 if ending != Some(ENDING) && ending != Some(UNFINISHED) {
                     continue;
                 }
-                match head(&path) {
+                match head(&path).filter(|head| head.key_id == self.key_id) {
                     Some(head) if ending == Some(ENDING) => found.push(head),
-                    _ => drop(fs::remove_file(&path)),
+                    _ => {
+                        removed += usize::from(ending == Some(ENDING));
+                        drop(fs::remove_file(&path));
+                    }
                 }
             }
         }
         found.sort_by_key(|head| head.modified);
-        for head in found {
-            self.enter(head.name, head.bytes, head.parent);
+        for Head { name, parent, owner, bytes, .. } in found {
+            let turn = self.turn();
+            self.enter(name, Entry { bytes, turn, parent, owner });
         }
-        Ok(())
+        Ok(removed)
     }
 
-    fn enter(&mut self, name: BlockName, bytes: u64, parent: Option<BlockName>) {
-        let turn = self.turn();
-        self.entries.insert(name, Entry { bytes, turn, parent });
-        self.by_turn.insert(turn, name);
-        self.bytes += bytes;
-        if let Some(parent) = parent {
-            *self.children.entry(parent).or_default() += 1;
-        }
+    fn enter(&mut self, name: BlockName, entry: Entry) {
+        self.by_turn.insert(entry.turn, name);
+        self.bytes += entry.bytes;
+        self.entries.insert(name, entry);
     }
 
     fn make_room(&mut self, bytes: u64) -> Vec<BlockName> {
@@ -226,26 +285,19 @@ impl Files {
         let Some(entry) = self.entries.remove(&name) else { return };
         self.by_turn.remove(&entry.turn);
         self.bytes -= entry.bytes;
-        if let Some(parent) = entry.parent
-            && let Some(children) = self.children.get_mut(&parent)
-        {
-            *children -= 1;
-            if *children == 0 {
-                self.children.remove(&parent);
-            }
-        }
         // One that is gone already is gone.
         drop(fs::remove_file(self.path(name)));
     }
 
-    fn write_whole(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-        let unfinished = path.with_extension(UNFINISHED);
-        let write = || {
-            let mut file = private().write(true).create(true).truncate(true).open(&unfinished)?;
-            parts.iter().try_for_each(|part| file.write_all(part))?;
-            fs::rename(&unfinished, path)
-        };
-        write().inspect_err(|_| drop(fs::remove_file(&unfinished)))
+    fn write(&self, block: &Stored) -> io::Result<()> {
+        let header = header(block, self.key_id);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&header).update(&block.payload);
+        let checksum = hasher.finalize();
+        let path = self.path(block.name);
+        let folder = path.parent().expect("a block's file is in a folder");
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        write_whole(&path, &[&header, &block.payload, checksum.as_bytes()])
     }
 
     fn path(&self, name: BlockName) -> PathBuf {
@@ -259,10 +311,64 @@ impl Files {
     }
 }
 
+/// What the file `key` holds.
+enum Secret {
+    Whole([u8; SECRET_BYTES]),
+    Missing,
+    Damaged { bytes: usize },
+}
+
+/// Errors: it is there and cannot be read. Another secret in its place would take all blocks with
+/// it.
+fn read_secret(folder: &Path) -> io::Result<Secret> {
+    let bytes = match fs::read(folder.join("key")) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Secret::Missing),
+        Err(error) => return Err(error),
+    };
+    let length = bytes.len();
+    Ok(bytes.try_into().map_or(Secret::Damaged { bytes: length }, Secret::Whole))
+}
+
+/// Makes a secret, and removes what was written with the one before.
+fn new_secret(folder: &Path) -> io::Result<[u8; SECRET_BYTES]> {
+    for path in fs::read_dir(folder)?.filter_map(Result::ok).map(|entry| entry.path()) {
+        let is_note = path.extension().is_some_and(|ending| ending == NOTE);
+        if is_note || path.file_name().is_some_and(|name| name == ANSWERS) {
+            fs::remove_file(path)?;
+        }
+    }
+    let mut secret = [0; SECRET_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut secret)?;
+    write_whole(&folder.join("key"), &[&secret])?;
+    // All blocks depend on it: it must outlive a power failure as soon as the first block does.
+    File::open(folder.join("key"))?.sync_all()?;
+    Ok(secret)
+}
+
+/// Tells one secret from another, and does not tell the secret.
+fn key_id(secret: &[u8; SECRET_BYTES]) -> [u8; KEY_ID_BYTES] {
+    let hash = blake3::keyed_hash(secret, format!("blocks {NUMERICS_VERSION}").as_bytes());
+    *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
+}
+
+/// Writes a file under another name and renames it, so that it is there whole or not at all.
+pub(super) fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let unfinished = path.with_extension(UNFINISHED);
+    let write = || {
+        let mut file = private().write(true).create(true).truncate(true).open(&unfinished)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        fs::rename(&unfinished, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&unfinished)))
+}
+
 /// What the beginning of a file says.
 struct Head {
+    key_id: [u8; KEY_ID_BYTES],
     name: BlockName,
     parent: Option<BlockName>,
+    owner: Option<Origin>,
     bytes: u64,
     modified: Option<SystemTime>,
 }
@@ -273,42 +379,60 @@ fn head(path: &Path) -> Option<Head> {
     let metadata = file.metadata().ok()?;
     let mut header = [0; HEADER_BYTES];
     file.read_exact(&mut header).ok()?;
-    let (name, parent, payload_bytes) = parse_header(&header)?;
+    let Header { key_id, name, parent, owner, payload_bytes } = parse_header(&header)?;
     let bytes = (HEADER_BYTES + payload_bytes + CHECKSUM_BYTES) as u64;
     let is_named = path.file_stem().is_some_and(|stem| *stem == *hex(name));
     let is_whole = is_named && metadata.len() == bytes;
-    is_whole.then(|| Head { name, parent, bytes, modified: metadata.modified().ok() })
+    let modified = metadata.modified().ok();
+    is_whole.then_some(Head { key_id, name, parent, owner, bytes, modified })
 }
 
-fn header(block: &Stored) -> Vec<u8> {
+fn header(block: &Stored, key_id: [u8; KEY_ID_BYTES]) -> Vec<u8> {
     let payload_bytes = u32::try_from(block.payload.len()).expect("a block is far below 4 GB");
     let mut header = Vec::with_capacity(HEADER_BYTES);
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&VERSION.to_le_bytes());
     header.extend_from_slice(&payload_bytes.to_le_bytes());
+    header.extend_from_slice(&key_id);
     header.extend_from_slice(&block.name.0);
     header.extend_from_slice(&block.parent.map_or([0; 16], |parent| parent.0));
+    header.extend_from_slice(&owner_bytes(block.owner));
     block.tokens.iter().for_each(|token| header.extend_from_slice(&token.0.to_le_bytes()));
     header
 }
 
-/// Name, parent and bytes of the payload.
-fn parse_header(header: &[u8]) -> Option<(BlockName, Option<BlockName>, usize)> {
+/// A header without its tokens.
+struct Header {
+    key_id: [u8; KEY_ID_BYTES],
+    name: BlockName,
+    parent: Option<BlockName>,
+    owner: Option<Origin>,
+    payload_bytes: usize,
+}
+
+fn parse_header(header: &[u8]) -> Option<Header> {
     let (magic, rest) = header.split_first_chunk::<8>()?;
     let (version, rest) = rest.split_first_chunk::<4>()?;
     let (payload_bytes, rest) = rest.split_first_chunk::<4>()?;
+    let (key_id, rest) = rest.split_first_chunk::<KEY_ID_BYTES>()?;
     let (name, rest) = rest.split_first_chunk::<16>()?;
-    let (parent, _) = rest.split_first_chunk::<16>()?;
+    let (parent, rest) = rest.split_first_chunk::<16>()?;
+    let (owner, _) = rest.split_first_chunk::<OWNER_BYTES>()?;
     if magic != MAGIC || u32::from_le_bytes(*version) != VERSION {
         return None;
     }
-    let parent = (*parent != [0; 16]).then_some(BlockName(*parent));
-    Some((BlockName(*name), parent, u32::from_le_bytes(*payload_bytes) as usize))
+    Some(Header {
+        key_id: *key_id,
+        name: BlockName(*name),
+        parent: (*parent != [0; 16]).then_some(BlockName(*parent)),
+        owner: parse_owner(owner)?,
+        payload_bytes: u32::from_le_bytes(*payload_bytes) as usize,
+    })
 }
 
 /// The block in a file's bytes, if it is the one of this name and its checksum is right.
 fn parse(mut bytes: Vec<u8>, name: BlockName) -> Option<Stored> {
-    let (found, parent, payload_bytes) = parse_header(&bytes)?;
+    let Header { name: found, parent, owner, payload_bytes, .. } = parse_header(&bytes)?;
     let end = HEADER_BYTES.checked_add(payload_bytes)?;
     let checksum = bytes.get(end..)?;
     if found != name || blake3::hash(&bytes[..end]).as_bytes() != checksum {
@@ -321,7 +445,7 @@ fn parse(mut bytes: Vec<u8>, name: BlockName) -> Option<Stored> {
     }
     bytes.truncate(end);
     bytes.drain(..HEADER_BYTES);
-    Some(Stored { name, parent, tokens, payload: bytes })
+    Some(Stored { name, parent, owner, tokens, payload: bytes })
 }
 
 fn hex(name: BlockName) -> String {

@@ -8,17 +8,24 @@
 //!
 //! - [`Disk`] below: the engine's end.
 //! - `files`: the folder, its size, what a file looks like.
+//! - `answers`: the tokens of answers, so that histories are cut as before; `owner`: whose things
+//!   are.
 //! - `thread`: the other end.
 //!
-//! Limits: [`DiskConfig::max_bytes`], then the least recently used blocks go; `SAVING_BLOCKS` on their
-//! way to the disk, then others stay unsaved until there is room; `LOADED_BLOCKS` read that the engine
-//! has not taken yet, then the thread waits.
+//! Limits: [`DiskConfig::max_bytes`], then the least recently used blocks go, and the older
+//! answers;
+//! `SAVING_BLOCKS` on their way to the disk, then others stay unsaved until there is room;
+//! `LOADED_BLOCKS` read that the engine has not taken yet, then the thread waits; `BEHIND` commands
+//! that the thread has not taken, then uses are not noted and answers are not kept.
 
+mod answers;
 mod files;
+mod owner;
 mod thread;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,7 +35,10 @@ use super::chain::{BlockName, Chain};
 use super::{BLOCK_TOKENS, BlockId};
 use crate::StopFlag;
 use crate::model_file::ModelFile;
+use crate::origin::Origin;
 use crate::text::TokenId;
+
+pub use answers::KeptAnswer;
 
 /// Where blocks are kept, and how much of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +53,7 @@ pub struct DiskConfig {
 #[derive(Debug)]
 pub struct Identity {
     /// Its bytes are hashed.
-    pub model: ModelFile,
+    pub model: Arc<ModelFile>,
     /// How it is computed with: type of the cache, weights' types, instruction set.
     pub computed: String,
 }
@@ -55,19 +65,23 @@ pub struct Stored {
     pub name: BlockName,
     /// The block before it.
     pub parent: Option<BlockName>,
+    /// Whose it is; nobody's if the operator shares it.
+    pub owner: Option<Origin>,
     /// Its tokens.
     pub tokens: [TokenId; BLOCK_TOKENS],
     /// Keys and values in all layers.
     pub payload: Vec<u8>,
 }
 
-/// A block in memory that is not on disk yet, as far as memory knows.
+/// A block in memory that may be kept on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsaved {
     /// Its name.
     pub name: BlockName,
     /// The block before it.
     pub parent: Option<BlockName>,
+    /// Whose it is; nobody's if the operator shares it.
+    pub owner: Option<Origin>,
     /// Its tokens.
     pub tokens: [TokenId; BLOCK_TOKENS],
     /// Where its keys and values are.
@@ -79,23 +93,30 @@ enum Command {
     Save(Stored),
     Touch(BlockName),
     Load { fetch: u64, names: Vec<BlockName>, stop: StopFlag },
-    Forget(Vec<BlockName>),
+    Keep(KeptAnswer),
+    Forget(Origin),
 }
 
 /// What the thread tells the engine.
 #[derive(Debug)]
 pub enum Reply {
+    /// Nothing is there that is worth waiting for: the folder is empty, or another engine uses it.
+    Later,
     /// The folder is open: these blocks are there, and this is how names are made.
     Opened {
         /// Makes names.
         chain: Chain,
         /// Blocks that are there.
         names: Vec<BlockName>,
+        /// Answers of this model, the newest first.
+        answers: Vec<KeptAnswer>,
     },
     /// A block was written, or could not be.
     Saved {
-        /// Its name, if it was.
-        name: Option<BlockName>,
+        /// Its name.
+        name: BlockName,
+        /// Whether it is there now.
+        is_there: bool,
         /// Blocks that went for it.
         removed: Vec<BlockName>,
     },
@@ -123,7 +144,7 @@ pub struct Disk {
     chain: Option<Chain>,
     names: HashSet<BlockName>,
     /// Blocks on their way to the disk.
-    saving: usize,
+    saving: HashSet<BlockName>,
     /// A reply that was waited for.
     next: Option<Reply>,
     thread: Option<JoinHandle<()>>,
@@ -137,12 +158,19 @@ const SAVING_BLOCKS: usize = 64;
 /// Blocks read from disk that the engine has not taken yet.
 const LOADED_BLOCKS: usize = 8;
 
+/// Commands that the thread has not taken yet, from which on it is told only what must not be lost.
+const BEHIND: usize = 1_024;
+
+/// Raised whenever the same tokens would get other keys and values than before.
+const NUMERICS_VERSION: u32 = 1;
+
 impl Disk {
     /// Starts the thread, which opens the folder by and by.
     ///
     /// Errors: no thread.
     pub fn start(config: DiskConfig, identity: Identity) -> std::io::Result<Disk> {
-        // Loads are bounded by the queue, saves by `saving`; touches and forgets are small.
+        // Loads are bounded by the queue, saves by `saving`, uses and answers by `BEHIND`. A
+        // command to forget must not be lost and is small.
         let (commands, received) = flume::unbounded();
         let (sender, replies) = flume::bounded(LOADED_BLOCKS);
         let end = StopFlag::new();
@@ -154,7 +182,7 @@ impl Disk {
             replies: Some(replies),
             chain: None,
             names: HashSet::new(),
-            saving: 0,
+            saving: HashSet::new(),
             next: None,
             thread: Some(thread),
             end,
@@ -166,9 +194,9 @@ impl Disk {
         self.chain.as_ref()
     }
 
-    /// Whether a block is there, as far as is known.
+    /// Whether a block is there or on its way, as far as is known.
     pub fn has(&self, name: BlockName) -> bool {
-        self.names.contains(&name)
+        self.names.contains(&name) || self.saving.contains(&name)
     }
 
     /// How many blocks are there, as far as is known.
@@ -178,23 +206,28 @@ impl Disk {
 
     /// Whether another block may be sent to the disk.
     pub fn has_room(&self) -> bool {
-        self.chain.is_some() && self.saving < SAVING_BLOCKS
+        self.chain.is_some() && self.saving.len() < SAVING_BLOCKS
     }
 
     /// Blocks on their way to the disk.
     pub fn saving(&self) -> usize {
-        self.saving
+        self.saving.len()
     }
 
     /// Sends a block to the disk.
     pub fn save(&mut self, block: Stored) {
-        self.saving += 1;
+        self.saving.insert(block.name);
         self.send(Command::Save(block));
     }
 
-    /// Takes note that a block that is there was used.
+    /// Takes note that a block that is there was used, unless the thread is far behind.
     pub fn touch(&self, name: BlockName) {
-        self.send(Command::Touch(name));
+        self.send_unless_behind(Command::Touch(name));
+    }
+
+    /// Keeps the tokens of an answer, unless the thread is far behind.
+    pub fn keep(&self, answer: KeptAnswer) {
+        self.send_unless_behind(Command::Keep(answer));
     }
 
     /// Asks for blocks that follow each other; they come as [`Reply::Loaded`], then
@@ -203,9 +236,10 @@ impl Disk {
         self.send(Command::Load { fetch, names, stop });
     }
 
-    /// Removes a conversation's blocks, given from the last on.
-    pub fn forget(&self, names: Vec<BlockName>) {
-        self.send(Command::Forget(names));
+    /// Removes what belongs to a conversation, or to a whole tenant; if the folder is not open yet,
+    /// as soon as it is.
+    pub fn forget(&self, meant: Origin) {
+        self.send(Command::Forget(meant));
     }
 
     /// The next reply that is there.
@@ -213,17 +247,17 @@ impl Disk {
         let received = |replies: &Receiver<Reply>| replies.try_recv().ok();
         let reply = self.next.take().or_else(|| self.replies.as_ref().and_then(received))?;
         match &reply {
-            Reply::Opened { chain, names } => {
+            Reply::Opened { chain, names, .. } => {
                 self.chain = Some(chain.clone());
                 self.names.extend(names);
             }
-            Reply::Saved { name, removed } => {
-                self.saving -= 1;
-                self.names.extend(name);
+            Reply::Saved { name, is_there, removed } => {
+                self.saving.remove(name);
+                self.names.extend(is_there.then_some(name));
                 self.forget_names(removed);
             }
             Reply::Removed(removed) => self.forget_names(removed),
-            Reply::Loaded { .. } | Reply::FetchEnded { .. } => {}
+            Reply::Later | Reply::Loaded { .. } | Reply::FetchEnded { .. } => {}
         }
         Some(reply)
     }
@@ -252,6 +286,12 @@ impl Disk {
     fn forget_names(&mut self, names: &[BlockName]) {
         for name in names {
             self.names.remove(name);
+        }
+    }
+
+    fn send_unless_behind(&self, command: Command) {
+        if self.commands.as_ref().is_some_and(|commands| commands.len() < BEHIND) {
+            self.send(command);
         }
     }
 

@@ -1,20 +1,24 @@
 //! The thread that reads and writes blocks.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use flume::{Receiver, RecvTimeoutError, Sender};
 
-use super::files::Files;
-use super::{Command, DiskConfig, Identity, Reply};
+use super::answers::{AnswerFile, ModelId};
+use super::files::{Files, Mended, Saved};
+use super::{Command, DiskConfig, Identity, KeptAnswer, NUMERICS_VERSION, Reply, Stored};
 use crate::StopFlag;
-use crate::kv_cache::chain::Chain;
-
-/// Raised whenever the same tokens would get other keys and values than before.
-const NUMERICS_VERSION: u32 = 1;
+use crate::kv_cache::chain::{BlockName, Chain};
+use crate::origin::Origin;
 
 /// How often a folder that another engine uses is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long an engine that has ended still waits for its folder, if something is to be forgotten
+/// there.
+const LONGEST_LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Complaints about a disk that cannot be written come no more often.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
@@ -27,14 +31,24 @@ pub(super) struct Work {
     pub end: StopFlag,
 }
 
+/// Whether the thread goes on after a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    End,
+}
+
 impl Work {
     /// Opens the folder, then does what it is told to until nobody tells it anything.
     pub fn run(self, identity: Identity) {
+        // What arrives before the folder is open.
+        let mut early = VecDeque::new();
         let folder = self.config.folder.display().to_string();
-        let opened = self.open().and_then(|files| Ok((key(&files, &identity, &self.end)?, files)));
+        let opened =
+            self.open(&mut early).and_then(|folder| self.name(folder, &identity, &mut early));
         drop(identity);
-        let (key, mut files) = match opened {
-            Ok(opened) => opened,
+        let mut keeper = match opened {
+            Ok(keeper) => keeper,
             Err(error) => {
                 if !self.end.is_raised() {
                     tracing::warn!(folder, %error, "conversations are not kept on disk");
@@ -42,70 +56,69 @@ impl Work {
                 return;
             }
         };
-        let names = files.names();
+        let names = keeper.files.names();
         tracing::info!(folder, blocks = names.len(), "conversations are kept on disk");
-        if self.replies.send(Reply::Opened { chain: Chain::new(key), names }).is_err() {
+        let answers = keeper.answers.of_model(keeper.model);
+        let opened = Reply::Opened { chain: keeper.chain.clone(), names, answers };
+        if self.replies.send(opened).is_err() {
             return;
         }
-        let mut complained_at: Option<Instant> = None;
         // When the engine has gone, what it sent before is still done.
-        while let Ok(command) = self.commands.recv() {
-            match command {
-                Command::Save(block) => {
-                    let mut removed = Vec::new();
-                    let saved = files.save(&block, &mut removed);
-                    if let Err(error) = &saved
-                        && complained_at.is_none_or(|at| at.elapsed() > COMPLAINT_PAUSE)
-                    {
-                        complained_at = Some(Instant::now());
-                        tracing::warn!(folder, %error, "a conversation could not be written");
-                    }
-                    self.tell(Reply::Saved { name: saved.is_ok().then_some(block.name), removed });
-                }
-                Command::Touch(name) => files.touch(name),
-                Command::Load { fetch, names, stop } => {
-                    for (index, name) in names.iter().enumerate() {
-                        if stop.is_raised() || self.end.is_raised() {
-                            break;
-                        }
-                        let Some(block) = files.load(*name) else {
-                            // What follows has no beginning any more; it will be computed and come anew.
-                            files.remove_all(&names[index..]);
-                            self.tell(Reply::Removed(names[index..].to_vec()));
-                            break;
-                        };
-                        self.tell(Reply::Loaded { fetch, block });
-                    }
-                    self.tell(Reply::FetchEnded { fetch });
-                }
-                Command::Forget(names) => {
-                    let removed = files.forget(&names);
-                    self.tell(Reply::Removed(removed));
-                }
+        while let Some(command) = early.pop_front().or_else(|| self.commands.recv().ok()) {
+            if keeper.obey(command) == Next::End {
+                return;
             }
         }
     }
 
     /// Opens the folder, when another engine no longer uses it: while models are switched there are two.
-    fn open(&self) -> io::Result<Files> {
-        let mut waits = false;
+    fn open(&self, early: &mut VecDeque<Command>) -> io::Result<Folder> {
+        let (mut waits, mut ended_at) = (false, None);
         loop {
-            match Files::open(&self.config.folder, self.config.max_bytes) {
-                Err(error) if error.kind() == ErrorKind::ResourceBusy && !self.end.is_raised() => {
-                    if !std::mem::replace(&mut waits, true) {
-                        let folder = self.config.folder.display();
-                        tracing::info!(%folder, "another engine keeps conversations there; waiting");
+            let opened = Files::open(&self.config.folder, self.config.max_bytes);
+            let is_busy = matches!(&opened, Err(error) if error.kind() == ErrorKind::ResourceBusy);
+            if !is_busy {
+                let (files, mended) = opened?;
+                report(&self.config, mended);
+                let answers = AnswerFile::open(&self.config.folder, self.config.max_bytes)?;
+                return Ok(Folder { files, answers });
+            }
+            if !std::mem::replace(&mut waits, true) {
+                let folder = self.config.folder.display();
+                tracing::info!(%folder, "another engine keeps conversations there; waiting");
+                self.tell(Reply::Later);
+            }
+            match self.commands.recv_timeout(LOCK_PAUSE) {
+                Ok(command) => early.push_back(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let forgets = early.iter().any(|it| matches!(it, Command::Forget(_)));
+                    let ended_at: Instant = *ended_at.get_or_insert_with(Instant::now);
+                    if !forgets || ended_at.elapsed() > LONGEST_LOCK_WAIT {
+                        return Err(ErrorKind::ResourceBusy.into());
                     }
-                    // Nothing is sent before the folder is open, but the engine may end.
-                    if let Err(RecvTimeoutError::Disconnected) =
-                        self.commands.recv_timeout(LOCK_PAUSE)
-                    {
-                        return Err(error);
-                    }
+                    std::thread::sleep(LOCK_PAUSE);
                 }
-                opened => return opened,
             }
         }
+    }
+
+    /// Finds out how blocks are named, which may mean reading all of the model. What is to be
+    /// forgotten is forgotten before, and in any case: it needs no names.
+    fn name(
+        &self,
+        mut folder: Folder,
+        identity: &Identity,
+        early: &mut VecDeque<Command>,
+    ) -> io::Result<Keeper<'_>> {
+        folder.forget_early(early);
+        if folder.files.is_empty() {
+            self.tell(Reply::Later);
+        }
+        let key = key(&folder.files, identity, &self.end);
+        early.extend(self.commands.try_iter());
+        folder.forget_early(early);
+        Ok(Keeper::new(self, folder, key?))
     }
 
     /// An engine that has gone needs no replies.
@@ -114,14 +127,146 @@ impl Work {
     }
 }
 
+/// An open folder.
+struct Folder {
+    files: Files,
+    answers: AnswerFile,
+}
+
+impl Folder {
+    /// Does what may be done before names are known.
+    fn forget_early(&mut self, early: &mut VecDeque<Command>) {
+        early.retain(|command| {
+            let Command::Forget(meant) = command else { return true };
+            self.forget(meant);
+            false
+        });
+    }
+
+    fn forget(&mut self, meant: &Origin) -> Vec<BlockName> {
+        if let Err(error) = self.answers.forget(meant) {
+            tracing::warn!(%error, "answers could not be forgotten on disk");
+        }
+        self.files.forget(meant)
+    }
+}
+
+/// An open folder and what is needed to keep conversations there.
+struct Keeper<'a> {
+    work: &'a Work,
+    files: Files,
+    answers: AnswerFile,
+    chain: Chain,
+    model: ModelId,
+    complained_at: Option<Instant>,
+}
+
+impl Keeper<'_> {
+    fn new(work: &Work, folder: Folder, key: [u8; 32]) -> Keeper<'_> {
+        let Folder { files, answers } = folder;
+        // Tells models apart, and does not tell the key.
+        let model = blake3::keyed_hash(&key, b"answers");
+        let model = *model.as_bytes().first_chunk().expect("a hash has 32 bytes");
+        Keeper { work, files, answers, chain: Chain::new(key), model, complained_at: None }
+    }
+
+    fn obey(&mut self, command: Command) -> Next {
+        match command {
+            Command::Save(block) => return self.save(&block),
+            Command::Touch(name) => self.files.touch(name),
+            Command::Load { fetch, names, stop } => self.load(fetch, &names, &stop),
+            Command::Keep(answer) => self.keep(&answer),
+            Command::Forget(meant) => {
+                if let Err(error) = self.answers.forget(&meant) {
+                    self.complain(&error);
+                }
+                let removed = self.files.forget(&meant);
+                self.work.tell(Reply::Removed(removed));
+            }
+        }
+        Next::GoOn
+    }
+
+    fn save(&mut self, block: &Stored) -> Next {
+        let mut removed = Vec::new();
+        let saved = self.files.save(block, &mut removed);
+        if let Err(error) = &saved {
+            self.complain(error);
+        }
+        if matches!(saved, Ok(Saved::TooLarge)) {
+            let (folder, max_bytes) = (self.folder(), self.work.config.max_bytes);
+            tracing::warn!(
+                folder,
+                max_bytes,
+                "conversations are not kept on disk: all that may be kept there is less than one block"
+            );
+            return Next::End;
+        }
+        self.work.tell(Reply::Saved { name: block.name, is_there: saved.is_ok(), removed });
+        Next::GoOn
+    }
+
+    fn load(&mut self, fetch: u64, names: &[BlockName], stop: &StopFlag) {
+        for (index, name) in names.iter().enumerate() {
+            if stop.is_raised() || self.work.end.is_raised() {
+                break;
+            }
+            let Some(block) = self.files.load(*name) else {
+                // What follows has no beginning any more; it will be computed and come anew.
+                self.files.remove_all(&names[index..]);
+                self.work.tell(Reply::Removed(names[index..].to_vec()));
+                break;
+            };
+            self.work.tell(Reply::Loaded { fetch, block });
+        }
+        self.work.tell(Reply::FetchEnded { fetch });
+    }
+
+    fn keep(&mut self, answer: &KeptAnswer) {
+        if let Err(error) = self.answers.add(self.model, answer) {
+            self.complain(&error);
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        if self.complained_at.is_none_or(|at| at.elapsed() > COMPLAINT_PAUSE) {
+            self.complained_at = Some(Instant::now());
+            tracing::warn!(folder = self.folder(), %error, "a conversation could not be written");
+        }
+    }
+
+    fn folder(&self) -> String {
+        self.work.config.folder.display().to_string()
+    }
+}
+
+/// Says what was lost, once: afterwards the folder is whole.
+fn report(config: &DiskConfig, mended: Mended) {
+    let (folder, removed) = (config.folder.display(), mended.removed);
+    if let Some(found) = mended.key_bytes {
+        tracing::warn!(
+            %folder,
+            removed,
+            "the file key is damaged: expected 32 bytes, found {found}; a new one is made, and what was \
+             kept under the old one is removed"
+        );
+    } else if removed > 0 {
+        tracing::warn!(
+            %folder,
+            removed,
+            "blocks were removed: kept under another key or by another version, or damaged"
+        );
+    }
+}
+
 /// What names are made with: of the folder's secret, the model's bytes and how it is computed.
 ///
 /// Errors: the model or the folder cannot be read, or the engine ends meanwhile.
 fn key(files: &Files, identity: &Identity, end: &StopFlag) -> io::Result<[u8; 32]> {
-    let secret = files.secret()?;
-    let note = identity.model.stamp().map(|stamp| blake3::keyed_hash(&secret, stamp.as_bytes()));
+    let secret = files.secret();
+    let note = identity.model.stamp().map(|stamp| blake3::keyed_hash(secret, stamp.as_bytes()));
     let noted = note.as_ref().and_then(|note| files.note(note.to_hex().as_str()));
-    let model = match noted.and_then(|noted| <[u8; 32]>::try_from(noted).ok()) {
+    let model = match noted {
         Some(model) => model,
         None => {
             let model = identity.model.content_hash(&|| end.is_raised())?;
@@ -131,7 +276,7 @@ fn key(files: &Files, identity: &Identity, end: &StopFlag) -> io::Result<[u8; 32
             model
         }
     };
-    let mut hasher = blake3::Hasher::new_keyed(&secret);
+    let mut hasher = blake3::Hasher::new_keyed(secret);
     hasher.update(&NUMERICS_VERSION.to_le_bytes());
     hasher.update(&model);
     hasher.update(identity.computed.as_bytes());

@@ -1,7 +1,8 @@
 //! A history that does not fit loses whole turns.
 
 use super::*;
-use crate::text::TextError;
+use crate::sampler::random::uniform;
+use crate::text::{Prompt, TextError};
 
 fn conversation(turns: usize) -> Vec<Message> {
     let mut messages = vec![message(Role::System, "be kind")];
@@ -112,5 +113,111 @@ fn a_conversation_without_a_turn_is_fitted_or_refused() {
         assert_eq!((&fitted.ids, fitted.dropped_messages), (&ids, 0));
         let refused = text.fit(&messages, ids.len() - 1, 0);
         assert_eq!(refused, Err(TextError::TooLong { tokens: ids.len(), limit: ids.len() - 1 }));
+    }
+}
+
+/// A vocabulary in which a rule of dashes takes one token for every 32 bytes.
+fn with_rules() -> Text {
+    let mut vocabulary = vocabulary();
+    for length in [2, 4, 8, 16, 32] {
+        let text = "-".repeat(length);
+        vocabulary.tokens.push(VocabularyToken { text, kind: TokenKind::Normal });
+        let half = "-".repeat(length / 2);
+        vocabulary.merges.push((half.clone(), half));
+    }
+    Text::new(&vocabulary, None).expect("a whole vocabulary")
+}
+
+/// What `fit` promises, word for word: try one turn less after another.
+fn fit_plainly(text: &Text, messages: &[Message], limit: usize) -> Result<Prompt, TextError> {
+    let system = messages.iter().take_while(|message| message.role == Role::System).count();
+    let begins = |index: &usize| messages[*index].role == Role::User;
+    let mut starts: Vec<usize> = (system..messages.len()).filter(begins).collect();
+    if let Some(first) = starts.first_mut() {
+        *first = system;
+    }
+    let start_of = |turn: usize| starts.get(turn).copied().unwrap_or(system);
+    let without = |turns: usize| {
+        let kept = [&messages[..system], &messages[start_of(turns)..]].concat();
+        let ids = text.prompt(&kept).expect("it renders");
+        Prompt { ids, dropped_messages: start_of(turns) - system }
+    };
+    let last = starts.len().saturating_sub(1);
+    let Some(fewest) = (0..=last).find(|turns| without(*turns).ids.len() <= limit) else {
+        return Err(TextError::TooLong { tokens: without(last).ids.len(), limit });
+    };
+    if fewest == 0 {
+        return Ok(without(0));
+    }
+    // Further, to where a turn begins behind a whole number of pieces: the largest power of two
+    // that is no more than half of what is kept.
+    let bytes = |from: usize, to: usize| -> usize {
+        messages[from..to].iter().map(|message| message.content.len()).sum()
+    };
+    let kept_bytes = bytes(start_of(fewest), messages.len());
+    let mut piece = 1;
+    while 2 * piece <= kept_bytes / 2 {
+        piece *= 2;
+    }
+    let pieces_before = |turn: usize| bytes(system, start_of(turn)) / piece;
+    let is_cut = |turn: &usize| pieces_before(*turn) > pieces_before(*turn - 1);
+    Ok(without((fewest..last).find(is_cut).unwrap_or(last)))
+}
+
+/// Rules of dashes, words and hard text, so that a token stands for one byte or for many.
+fn random_message(seed: u64, index: u64) -> Message {
+    let dice = |place: u64, end: usize| (uniform(seed, 10 * index + place) * end as f64) as usize;
+    let role = [Role::User, Role::User, Role::Assistant, Role::Assistant, Role::System][dice(0, 5)];
+    let length = [0, 3, 40, 200, 600][dice(1, 5)] * dice(2, 4);
+    let content = match dice(3, 4) {
+        0 | 1 => "-".repeat(length),
+        2 => "hello ".repeat(length / 6),
+        _ => "你z".repeat(length / 4),
+    };
+    message(role, &content)
+}
+
+#[test]
+fn every_history_is_fitted_as_the_plain_definition_says() {
+    let text = with_rules();
+    let (mut whole, mut cut, mut refused) = (0, 0, 0);
+    for seed in 0..120 {
+        let count = (uniform(seed, 1_000_000) * 12.0) as u64;
+        let messages: Vec<Message> = (0..count).map(|index| random_message(seed, index)).collect();
+        let all = text.prompt(&messages).expect("it renders").len();
+        let random = (uniform(seed, 1_000_001) * all as f64) as usize;
+        for limit in [0, random / 4, random, all - 1, all, all + 1, 2 * all, 10 * all] {
+            let fitted = text.fit(&messages, limit + 7, 7);
+            let plain = fit_plainly(&text, &messages, limit);
+            assert!(fitted == plain, "seed {seed}, {limit} of {all} tokens");
+            match fitted {
+                Ok(Prompt { dropped_messages: 0, .. }) => whole += 1,
+                Ok(_) => cut += 1,
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(
+        whole > 200 && cut > 100 && refused > 50,
+        "{whole} whole, {cut} cut, {refused} refused"
+    );
+}
+
+#[test]
+fn a_history_of_long_tokens_that_fits_is_whole() {
+    let text = with_rules();
+    let rule = "-".repeat(6_400);
+    for turns in 1..6 {
+        let mut messages = Vec::new();
+        for _ in 1..turns {
+            messages.push(message(Role::User, &rule));
+            messages.push(message(Role::Assistant, &rule));
+        }
+        messages.push(message(Role::User, "and then?"));
+        let ids = text.prompt(&messages).expect("it renders");
+        for room in [0, 1, 500] {
+            let prompt = text.fit(&messages, ids.len() + room, 0).expect("it fits");
+            assert_eq!(prompt, Prompt { ids: ids.clone(), dropped_messages: 0 }, "{turns} turns");
+        }
     }
 }

@@ -63,41 +63,6 @@ fn scaffolding_and_content_between_control_tokens_are_cut_as_one_run() {
 }
 
 #[test]
-fn an_unchanged_answer_keeps_its_own_tokens() {
-    let text = chatml();
-    let sampled: Vec<TokenId> = "hello".bytes().map(|byte| TokenId(u32::from(byte))).collect();
-    assert_ne!(text.encode("hello"), sampled, "the answer is not what cutting would give");
-    text.remember_answer("hello", &sampled);
-    let history = |answer| {
-        [message(Role::User, "hello"), message(Role::Assistant, answer), message(Role::User, "x")]
-    };
-    let ids = text.prompt(&history("hello")).expect("it renders");
-    let own = ids.windows(sampled.len()).filter(|window| *window == sampled).count();
-    assert_eq!(own, 1, "the assistant's message alone");
-    assert_eq!(spelled(&text, &ids).matches("hello").count(), 2);
-    let changed = text.prompt(&history("hello!")).expect("it renders");
-    assert!(!changed.windows(sampled.len()).any(|window| window == sampled));
-}
-
-#[test]
-fn a_remembered_answer_that_spells_a_control_token_is_cut_as_text() {
-    let text = chatml();
-    let answer = "a<|im_end|>b";
-    text.remember_answer(answer, &[END]);
-    let ids = text.prompt(&[message(Role::Assistant, answer)]).expect("it renders");
-    assert_eq!(controls(&ids), [START, END, START]);
-}
-
-#[test]
-fn an_answer_with_white_space_around_it_is_cut_as_the_template_leaves_it() {
-    let template = "{% for m in messages %}<|im_start|>{{ m.content | trim }}{% endfor %}";
-    let text = Text::new(&vocabulary(), Some(template)).expect("a whole vocabulary");
-    text.remember_answer(" a\n", &text.encode(" a\n"));
-    let ids = text.prompt(&[message(Role::Assistant, " a\n")]).expect("it renders");
-    assert_eq!(ids, [START, TokenId(u32::from(b'a'))]);
-}
-
-#[test]
 fn a_template_finds_the_literals_it_looks_for_and_they_stay_text() {
     let template = "{% for m in messages %}<|im_start|>\
                     {{ m.content.split('<tool_call>')[-1] if m.role == 'assistant' else m.content }}\

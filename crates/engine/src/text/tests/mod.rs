@@ -4,6 +4,7 @@ mod conversations;
 mod decoding;
 mod fitting;
 mod injection;
+mod remembering;
 mod templates;
 mod tokenizer_files;
 
@@ -11,6 +12,7 @@ use super::byte_level::character_of;
 use super::{
     Message, PreTokenizerKind, Role, Text, TokenId, TokenKind, Vocabulary, VocabularyToken,
 };
+use crate::origin::{ConversationId, Origin, Tenant};
 
 const END_OF_TEXT: TokenId = TokenId(259);
 const START: TokenId = TokenId(260);

@@ -2,12 +2,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
+use crate::origin::{ConversationId, Tenant};
 
 fn block(number: u8, parent: Option<u8>) -> Stored {
     let name = |number: u8| BlockName([number; 16]);
     Stored {
         name: name(number),
         parent: parent.map(name),
+        owner: Some(Tenant(0).into()),
         tokens: [TokenId(u32::from(number)); TOKENS],
         payload: (0..100).map(|byte| byte ^ number).collect(),
     }
@@ -16,12 +18,19 @@ fn block(number: u8, parent: Option<u8>) -> Stored {
 const FILE_BYTES: u64 = (HEADER_BYTES + 100 + CHECKSUM_BYTES) as u64;
 
 fn open(folder: &Path, blocks: u64) -> Files {
-    Files::open(folder, blocks * FILE_BYTES).expect("the folder can be used")
+    let (files, mended) = Files::open(folder, blocks * FILE_BYTES).expect("the folder can be used");
+    assert_eq!(mended, Mended::default());
+    files
+}
+
+fn reopen_mended(folder: &Path) -> (Files, Mended) {
+    Files::open(folder, 10 * FILE_BYTES).expect("the folder can be used")
 }
 
 fn save(files: &mut Files, block: &Stored) -> Vec<BlockName> {
     let mut removed = Vec::new();
-    files.save(block, &mut removed).expect("it can be written");
+    let saved = files.save(block, &mut removed).expect("it can be written");
+    assert_eq!(saved, Saved::There);
     removed
 }
 
@@ -39,7 +48,7 @@ fn what_is_saved_is_there_after_another_start_and_only_for_its_owner() {
     let mut files = open(&folder, 10);
     save(&mut files, &block(1, None));
     save(&mut files, &block(2, Some(1)));
-    let secret = files.secret().expect("it is made");
+    let secret = *files.secret();
     drop(files);
     for path in all_files(&folder) {
         let mode = fs::metadata(&path).expect("a file").permissions().mode();
@@ -47,7 +56,7 @@ fn what_is_saved_is_there_after_another_start_and_only_for_its_owner() {
     }
     assert_eq!(fs::metadata(&folder).expect("a folder").permissions().mode() & 0o777, 0o700);
     let mut files = open(&folder, 10);
-    assert_eq!(files.secret().expect("it is there"), secret);
+    assert_eq!(*files.secret(), secret);
     for number in [1, 2] {
         let expected = block(number, (number == 2).then_some(1));
         assert_eq!(files.load(expected.name), Some(expected));
@@ -93,7 +102,8 @@ fn what_is_not_a_blocks_file_is_not_listed() {
     fs::write(path.with_extension("tmp"), b"half").expect("it can be written");
     fs::write(path.with_extension("kv"), b"short").expect("it can be written");
     fs::write(folder.path().join("note.txt"), b"somebody's").expect("it can be written");
-    let files = open(folder.path(), 10);
+    let (files, mended) = reopen_mended(folder.path());
+    assert_eq!(mended, Mended { key_bytes: None, removed: 2 });
     assert!(files.names().is_empty(), "{:?}", files.names());
     assert_eq!((files.bytes, files.by_turn.len()), (0, 0));
     assert!(folder.path().join("note.txt").exists(), "what is not ours stays");
@@ -127,11 +137,85 @@ fn the_least_recently_used_go_when_others_need_their_room() {
 }
 
 #[test]
-fn a_block_larger_than_all_room_is_left_out() {
+fn a_block_larger_than_all_room_is_not_called_saved() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let mut files = Files::open(folder.path(), FILE_BYTES - 1).expect("the folder can be used");
-    assert!(save(&mut files, &block(1, None)).is_empty());
-    assert!(files.names().is_empty());
+    let (mut files, _) =
+        Files::open(folder.path(), FILE_BYTES - 1).expect("the folder can be used");
+    let mut removed = Vec::new();
+    let saved = files.save(&block(1, None), &mut removed).expect("nothing is written");
+    assert_eq!((saved, removed.len(), files.names().len()), (Saved::TooLarge, 0, 0));
+}
+
+/// Whatever becomes of the key, blocks that it no longer finds are not listed and not left lying.
+#[test]
+fn a_damaged_key_takes_the_blocks_it_named_with_it_and_those_that_come_later_stay() {
+    struct Case {
+        damage: fn(Vec<u8>) -> Option<Vec<u8>>,
+        key_bytes: Option<usize>,
+    }
+    let cases = [
+        Case { damage: |_| None, key_bytes: None },
+        Case { damage: |_| Some(Vec::new()), key_bytes: Some(0) },
+        Case { damage: |key| Some(key[..31].to_vec()), key_bytes: Some(31) },
+        Case { damage: |key| Some([key, vec![0]].concat()), key_bytes: Some(33) },
+        Case { damage: |_| Some(vec![7; 32]), key_bytes: None },
+        Case {
+            damage: |mut key| {
+                key[20] ^= 4;
+                Some(key)
+            },
+            key_bytes: None,
+        },
+    ];
+    for (index, Case { damage, key_bytes }) in cases.into_iter().enumerate() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("key");
+        let mut files = open(folder.path(), 10);
+        for number in 1..=3 {
+            save(&mut files, &block(number, None));
+        }
+        files.write_note("model", &[1; 32]).expect("it can be written");
+        drop(files);
+        match damage(fs::read(&path).expect("the key")) {
+            Some(bytes) => fs::write(&path, bytes).expect("it can be written"),
+            None => fs::remove_file(&path).expect("it is there"),
+        }
+        let (mut files, mended) = reopen_mended(folder.path());
+        assert_eq!(mended, Mended { key_bytes, removed: 3 }, "case {index}");
+        assert!(files.names().is_empty(), "case {index}");
+        assert_eq!(files.note("model"), None, "case {index}");
+        let left = all_files(folder.path());
+        assert!(left.iter().all(|path| path.extension().is_none_or(|it| it == NOTE)), "{left:?}");
+        save(&mut files, &block(4, None));
+        drop(files);
+        assert_eq!(open(folder.path(), 10).names(), [BlockName([4; 16])], "case {index}");
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_not_replaced() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    fs::create_dir(folder.path().join("key")).expect("a folder can be made");
+    Files::open(folder.path(), 1).expect_err("it is a folder");
+    assert!(folder.path().join("key").is_dir());
+}
+
+#[test]
+fn a_damaged_note_was_never_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let files = open(folder.path(), 10);
+    files.write_note("model", &[1; 32]).expect("it can be written");
+    assert_eq!(files.note("model"), Some([1; 32]));
+    let path = folder.path().join("model").with_extension(NOTE);
+    let whole = fs::read(&path).expect("the note");
+    for place in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1;
+        for bytes in [&damaged[..], &whole[..place]] {
+            fs::write(&path, bytes).expect("it can be written");
+            assert_eq!(files.note("model"), None, "byte {place}");
+        }
+    }
 }
 
 #[test]
@@ -145,16 +229,43 @@ fn a_folder_has_one_user() {
 }
 
 #[test]
-fn forgetting_a_conversation_leaves_what_others_begin_with() {
+fn a_forgotten_conversation_leaves_what_others_begin_with_and_that_goes_with_them() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let mut files = open(folder.path(), 10);
-    for (number, parent) in [(1, None), (2, Some(1)), (3, Some(2)), (4, Some(3)), (5, Some(2))] {
-        save(&mut files, &block(number, parent));
+    let within = |tenant, conversation| Origin {
+        tenant: Tenant(tenant),
+        conversation: Some(ConversationId(conversation)),
+    };
+    let tree = [
+        (1, None, None),
+        (2, Some(1), Some(within(1, 1))),
+        (3, Some(2), Some(within(1, 1))),
+        (4, Some(3), Some(within(1, 1))),
+        (5, Some(3), Some(within(1, 2))),
+        (6, Some(1), Some(within(2, 1))),
+        (7, None, Some(Tenant(1).into())),
+        (8, Some(9), Some(within(1, 1))),
+    ];
+    for (number, parent, owner) in tree {
+        save(&mut files, &Stored { owner, ..block(number, parent) });
     }
     let names = |numbers: &[u8]| numbers.iter().map(|n| BlockName([*n; 16])).collect::<Vec<_>>();
-    assert_eq!(files.forget(&names(&[9, 4, 3, 2, 1])), names(&[4, 3]));
-    assert_eq!(files.forget(&names(&[5, 2, 1])), names(&[5, 2, 1]));
-    assert!(files.names().is_empty() && files.children.is_empty());
+    let forget = |files: &mut Files, meant| {
+        let mut removed = files.forget(&meant);
+        removed.sort_unstable();
+        removed
+    };
+    assert_eq!(forget(&mut files, within(3, 1)), names(&[]));
+    assert_eq!(forget(&mut files, within(1, 1)), names(&[4, 8]));
+    drop(files);
+    let mut files = open(folder.path(), 10);
+    let heir = files.load(BlockName([2; 16])).expect("the other begins with it");
+    assert_eq!((heir.owner, heir.payload), (Some(within(1, 2)), block(2, None).payload));
+    assert_eq!(forget(&mut files, within(1, 2)), names(&[2, 3, 5]), "after a start too");
+    assert_eq!(forget(&mut files, Tenant(1).into()), names(&[7]));
+    let mut left = files.names();
+    left.sort_unstable();
+    assert_eq!(left, names(&[1, 6]), "the operator's, and another tenant's");
 }
 
 #[test]
