@@ -9,9 +9,14 @@ use crate::models::{Library, Models};
 use crate::shared::Shared;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tracing::warn;
+
+/// How long the end of a server waits for the end of its engine, which saves what it keeps on disk:
+/// it gives that five seconds itself, and then waits for the file that is being written.
+const BACKEND_GRACE: Duration = Duration::from_secs(10);
 
 /// A server before it runs.
 pub struct Server {
@@ -63,7 +68,8 @@ fn warn_of_open_doors(config: &ServerConfig) {
     }
 }
 
-/// Serves until `shutdown` is ready, then says goodbye to every socket and returns.
+/// Serves until `shutdown` is ready, then says goodbye to every socket, ends what makes the
+/// answers, and returns.
 ///
 /// Errors: a listener has no address of its own, or nobody accepts its connections any more.
 pub async fn run(
@@ -98,6 +104,9 @@ pub async fn run(
     {
         shared.tasks.cut.cancel();
         shared.tasks.tracker.wait().await;
+    }
+    if tokio::time::timeout(BACKEND_GRACE, shared.slot.end()).await.is_err() {
+        warn!("the engine has not ended in time: what it computed last may not be on disk");
     }
     outcome
 }

@@ -4,11 +4,14 @@
 mod support;
 
 use banter_engine::engine::{Engine, EngineConfig};
+use banter_engine::kv_cache::DiskConfig;
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
 use banter_engine::model_file::{ModelConfig, ModelSource};
-use banter_server::ServerConfig;
 use banter_server::backend::EngineBackend;
+use banter_server::{Server, ServerConfig};
 use serde_json::json;
+use std::fs::{self, File};
+use std::path::Path;
 use support::raw::post;
 use support::{Client, TestServer};
 
@@ -16,6 +19,12 @@ const CONTEXT_TOKENS: usize = 512;
 
 /// A server with a model that is written, loaded and then removed.
 async fn server() -> TestServer {
+    let backend = EngineBackend::new(engine(None), false);
+    TestServer::start_with(ServerConfig::default(), backend).await
+}
+
+/// An engine that keeps conversations in `kept`.
+fn engine(kept: Option<&Path>) -> Engine {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tiny.gguf");
     let shape = ModelConfig {
@@ -40,9 +49,9 @@ async fn server() -> TestServer {
         seed: 1,
     };
     make_model(&spec, &path, &mut |_| {}).expect("a model");
-    let config = EngineConfig::new(ModelSource::Path(path));
-    let engine = Engine::open(config, &mut |_| {}).expect("an engine");
-    TestServer::start_with(ServerConfig::default(), EngineBackend::new(engine, false)).await
+    let kv_disk = kept.map(|kept| DiskConfig { folder: kept.to_owned(), max_bytes: 64 << 20 });
+    let config = EngineConfig { kv_disk, ..EngineConfig::new(ModelSource::Path(path)) };
+    Engine::open(config, &mut |_| {}).expect("an engine")
 }
 
 async fn ask(client: &mut Client, message: &str, seed: u64, max_tokens: usize) -> String {
@@ -101,4 +110,52 @@ async fn a_message_that_does_not_fit_alone_is_too_long_and_a_history_is_cut() {
     let frames = client.answer().await;
     assert!(!frames.concat().starts_with(r#"{"error""#), "{frames:?}");
     server.end().await;
+}
+
+/// Blocks that a folder keeps.
+fn blocks_in(folder: &Path) -> usize {
+    let entries = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+    };
+    let files = entries(folder).into_iter().flat_map(|path| entries(&path));
+    files.filter(|path| path.extension().is_some_and(|ending| ending == "kv")).count()
+}
+
+#[tokio::test]
+async fn the_end_of_a_server_saves_what_was_computed_whoever_is_connected() {
+    let message = "one of many words ".repeat(15);
+    for stays_connected in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let backend = EngineBackend::new(engine(Some(folder.path())), false);
+        let server = TestServer::start_with(ServerConfig::default(), backend).await;
+        let body = json!({ "messages": [{ "role": "user", "content": message }] }).to_string();
+        let fit = post(server.address, "/tokenize", "", &body).await.json();
+        let blocks = fit["tokens"].as_u64().expect("a number") as usize / 16;
+        assert!(blocks > 10, "{fit}");
+        let mut client = server.client().await;
+        ask(&mut client, &message, 1, 5).await;
+        let connected = stays_connected.then_some(client);
+        server.end().await;
+        drop(connected);
+        let saved = blocks_in(folder.path());
+        assert!(saved >= blocks, "{saved} of {blocks} blocks, connected: {stays_connected}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_server_waits_for_the_engine_that_another_has_replaced() {
+    let (first, second) =
+        (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
+    let slot = Server::new(ServerConfig::default()).slot();
+    for folder in [&first, &second] {
+        slot.fill(EngineBackend::new(engine(Some(folder.path())), false));
+        let lock = File::open(folder.path().join("lock")).expect("the folder is open");
+        lock.try_lock().expect_err("the engine uses it");
+    }
+    slot.end().await;
+    for folder in [first, second] {
+        let lock = File::open(folder.path().join("lock")).expect("it stays");
+        lock.try_lock().expect("the engine has ended");
+    }
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
 /// Texts being turned into tokens at the same time; more wait. A megabyte takes a core for a while,
@@ -32,6 +33,7 @@ pub struct EngineBackend {
     info: BackendInfo,
     sampling: SamplingParams,
     encoding: Arc<Semaphore>,
+    ended: CancellationToken,
 }
 
 impl EngineBackend {
@@ -56,7 +58,9 @@ impl EngineBackend {
             known_parameters: plain::PARAMETERS.to_vec(),
         };
         let encoding = Arc::new(Semaphore::new(ENCODING_THREADS));
-        EngineBackend { engine: Held::new(engine), info, sampling, encoding }
+        let ended = CancellationToken::new();
+        let engine = Held::new(engine, ended.clone().drop_guard());
+        EngineBackend { engine, info, sampling, encoding, ended }
     }
 
     /// Runs work on text outside the async threads, a few at a time.
@@ -88,6 +92,10 @@ impl Backend for EngineBackend {
 
     fn health(&self) -> Health {
         if self.engine.heartbeat().is_alive { Health::Ready } else { Health::Stalled }
+    }
+
+    fn ended(&self) -> Option<CancellationToken> {
+        Some(self.ended.clone())
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -139,13 +147,20 @@ impl Backend for EngineBackend {
 }
 
 /// An engine that lives as long as anyone needs it: another model may have taken its place while it
-/// still writes an answer. Its end takes a while, so it has a thread of its own.
+/// still writes an answer. Its end takes a while, as it saves what it keeps, so it has a thread of
+/// its own; whoever must not leave before that waits for [`Backend::ended`].
 #[derive(Clone)]
-struct Held(Option<Arc<Engine>>);
+struct Held(Option<Arc<Running>>);
+
+/// The fields are dropped in this order, so the guard tells that the engine has ended.
+struct Running {
+    engine: Engine,
+    _ended: DropGuard,
+}
 
 impl Held {
-    fn new(engine: Engine) -> Held {
-        Held(Some(Arc::new(engine)))
+    fn new(engine: Engine, ended: DropGuard) -> Held {
+        Held(Some(Arc::new(Running { engine, _ended: ended })))
     }
 }
 
@@ -153,16 +168,16 @@ impl Deref for Held {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
-        self.0.as_ref().expect("it is taken only by drop")
+        &self.0.as_ref().expect("it is taken only by drop").engine
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(engine) = self.0.take().and_then(Arc::into_inner) {
+        if let Some(running) = self.0.take().and_then(Arc::into_inner) {
             // Without a thread it ends here.
             let end = std::thread::Builder::new().name("engine-end".to_owned());
-            drop(end.spawn(move || drop(engine)));
+            drop(end.spawn(move || drop(running)));
         }
     }
 }

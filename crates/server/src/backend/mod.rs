@@ -21,6 +21,7 @@ use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{Ask, Turn};
 use futures_util::future::BoxFuture;
 use std::fmt;
+use tokio_util::sync::CancellationToken;
 
 /// Something that makes answers.
 pub trait Backend: Send + Sync + 'static {
@@ -29,6 +30,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether answers are being made, or could be.
     fn health(&self) -> Health;
+
+    /// Cancelled when what makes the answers has ended, and has saved what it keeps; it begins to
+    /// end when nobody holds this backend any more. `None` if nothing has to end.
+    fn ended(&self) -> Option<CancellationToken> {
+        None
+    }
 
     /// What it counts; nothing if somebody else counts it.
     fn metrics(&self) -> Vec<Metric> {

@@ -3,7 +3,8 @@
 use super::{Backend, Health};
 use banter_protocol::http::Status;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use tokio_util::sync::CancellationToken;
 
 /// Where a backend is put when it has loaded. The server listens before that.
 #[derive(Clone, Default)]
@@ -14,6 +15,8 @@ pub struct BackendSlot {
 #[derive(Default)]
 struct Inner {
     place: RwLock<Place>,
+    /// What was in place and may not have ended yet: an answer may still need it.
+    ending: Mutex<Vec<CancellationToken>>,
     /// Loading progress in thousandths.
     progress: AtomicU32,
 }
@@ -61,12 +64,30 @@ impl BackendSlot {
         self.put(Place::Filled(backend));
     }
 
+    /// Empties the slot, and is ready when everything that was ever in it has ended.
+    pub async fn end(&self) {
+        self.put(Place::Loading);
+        let ending = std::mem::take(&mut *self.ending());
+        for ended in ending {
+            ended.cancelled().await;
+        }
+    }
+
     fn put(&self, place: Place) {
         let mut current = self.inner.place.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let previous = std::mem::replace(&mut *current, place);
-        // Whatever its end takes, nobody waits for it.
+        // Whatever its end takes, nobody waits for it but `end`.
         drop(current);
+        if let Place::Filled(backend) = &previous {
+            let mut ending = self.ending();
+            ending.retain(|ended| !ended.is_cancelled());
+            ending.extend(backend.ended());
+        }
         drop(previous);
+    }
+
+    fn ending(&self) -> MutexGuard<'_, Vec<CancellationToken>> {
+        self.inner.ending.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// The backend, or how far it is.
