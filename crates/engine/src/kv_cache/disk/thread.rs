@@ -60,9 +60,7 @@ impl Work {
         tracing::info!(folder, blocks = names.len(), "conversations are kept on disk");
         let answers = keeper.answers.of_model(keeper.model);
         let opened = Reply::Opened { chain: keeper.chain.clone(), names, answers };
-        if self.replies.send(opened).is_err() {
-            return;
-        }
+        self.tell(opened);
         // When the engine has gone, what it sent before is still done.
         while let Some(command) = early.pop_front().or_else(|| self.commands.recv().ok()) {
             if keeper.obey(command) == Next::End {
@@ -94,7 +92,12 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => {
                     let forgets = early.iter().any(|it| matches!(it, Command::Forget(_)));
                     let ended_at: Instant = *ended_at.get_or_insert_with(Instant::now);
-                    if !forgets || ended_at.elapsed() > LONGEST_LOCK_WAIT {
+                    if !forgets {
+                        return Err(ErrorKind::ResourceBusy.into());
+                    }
+                    if ended_at.elapsed() > LONGEST_LOCK_WAIT {
+                        let folder = self.config.folder.display();
+                        tracing::warn!(%folder, "what was to be forgotten there is still there");
                         return Err(ErrorKind::ResourceBusy.into());
                     }
                     std::thread::sleep(LOCK_PAUSE);
