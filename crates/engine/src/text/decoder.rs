@@ -36,6 +36,11 @@ impl TextDecoder {
         &self.shown
     }
 
+    /// Whether all that was taken is shown.
+    pub(super) fn is_between_characters(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Ends the stream; returns what was held back, as U+FFFD since it will never be complete.
     pub fn finish(&mut self) -> &str {
         self.shown.clear();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::answers::Answers;
+use super::decoder::TextDecoder;
 use super::scaffold::{Part, Scaffold};
 use super::template::{Template, TemplateMessage, TextEnds};
 use super::tokenizer::Tokenizer;
@@ -172,8 +173,7 @@ impl Text {
     /// given again meanwhile.
     pub fn restore_answer(&self, origin: Origin, ids: &[TokenId]) {
         // What was kept elsewhere may be damaged, or be another model's.
-        let bytes: Vec<u8> = ids.iter().flat_map(|id| self.token_bytes(*id)).copied().collect();
-        let Ok(text) = String::from_utf8(bytes) else { return };
+        let text = self.spelled(ids);
         if self.shown_tokens(&text, ids).as_deref() == Some(ids)
             && self.answers.find(origin, &text).is_none()
         {
@@ -265,22 +265,27 @@ impl Text {
             return None;
         }
         // The last place in text and tokens where both are between two characters.
-        let (mut spelled, mut whole) = (0, (0, 0));
+        let (mut decoder, mut rest) = (TextDecoder::default(), text);
+        let mut whole = (0, text);
         for (index, id) in chosen.iter().enumerate() {
-            let bytes = self.token_bytes(*id);
-            if !text.as_bytes()[spelled..].starts_with(bytes) {
-                break;
-            }
-            spelled += bytes.len();
-            if text.is_char_boundary(spelled) {
-                whole = (index + 1, spelled);
+            let Some(after) = rest.strip_prefix(decoder.push(self, *id)) else { break };
+            rest = after;
+            if decoder.is_between_characters() {
+                whole = (index + 1, rest);
+            } else if index + 1 == chosen.len() && decoder.finish() == rest {
+                whole = (index + 1, "");
             }
         }
         let mut ids = chosen[..whole.0].to_vec();
-        self.tokenizer.encode_into(&text[whole.1..], &mut ids);
+        self.tokenizer.encode_into(whole.1, &mut ids);
         // Cutting composes characters; tokens that spell another text are not those of this one.
-        let spells = ids.iter().flat_map(|id| self.token_bytes(*id)).eq(text.as_bytes());
-        spells.then_some(ids)
+        (self.spelled(&ids) == text).then_some(ids)
+    }
+
+    /// The text that tokens are shown as.
+    fn spelled(&self, ids: &[TokenId]) -> String {
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| self.token_bytes(*id)).copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 

@@ -90,12 +90,12 @@ fn of_an_answer_that_was_cut_short_the_shown_tokens_are_kept() {
         Case {
             chosen: vec![byte(b'h'), byte(b'e'), byte(0xe4), byte(0xbd)],
             shown: "he\u{fffd}",
-            kept: [bytes("he"), bytes("\u{fffd}")].concat(),
+            kept: vec![byte(b'h'), byte(b'e'), byte(0xe4), byte(0xbd)],
         },
         Case {
             chosen: [vec![byte(b'h'), byte(b'e'), byte(0xff)], bytes("he")].concat(),
             shown: "he\u{fffd}he",
-            kept: [bytes("he\u{fffd}"), vec![HE]].concat(),
+            kept: [vec![byte(b'h'), byte(b'e'), byte(0xff)], bytes("he")].concat(),
         },
         Case { chosen: bytes("你"), shown: "你", kept: bytes("你") },
         Case { chosen: Vec::new(), shown: "he", kept: vec![HE] },
