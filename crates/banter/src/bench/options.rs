@@ -204,7 +204,7 @@ pub fn against_argument() -> Arg {
 fn threads(matches: &ArgMatches) -> anyhow::Result<NonZeroUsize> {
     match matches.get_one::<NonZeroUsize>("threads") {
         Some(&threads) => Ok(threads),
-        None => std::thread::available_parallelism().context("count the cores"),
+        None => Ok(banter_engine::engine::cores()),
     }
 }
 

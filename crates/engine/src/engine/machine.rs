@@ -1,4 +1,7 @@
 //! What this machine has: memory that may still be taken, and cores.
+//!
+//! Of cores, those count on which the process may run: a container or `taskset` may leave it two hardware
+//! threads of one core of sixty-four. A control group may leave it less time than these cores have.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,12 +14,19 @@ pub struct Machine {
     root: PathBuf,
 }
 
-/// How one version of control groups names its files.
+/// How one version of control groups names its files for memory.
 struct GroupFiles {
     limit: &'static str,
     usage: &'static str,
     /// The field of `memory.stat` that counts file pages nobody has used lately.
     reclaimable: &'static str,
+}
+
+/// Which control groups.
+#[derive(Clone, Copy, Debug)]
+enum Version {
+    One,
+    Two,
 }
 
 const VERSION_1: GroupFiles = GroupFiles {
@@ -33,6 +43,11 @@ pub fn available_memory_bytes() -> Option<u64> {
     Machine::here().available_memory_bytes()
 }
 
+/// Cores that this process may use; what an engine counts that is not told how many threads to take.
+pub fn cores() -> NonZeroUsize {
+    Machine::here().cores()
+}
+
 impl Machine {
     /// The machine this runs on.
     pub fn here() -> Machine {
@@ -46,10 +61,53 @@ impl Machine {
     }
 
     /// Cores this process may use, two hardware threads of one core counted once: matrix kernels
-    /// keep a core's arithmetic busy with one.
+    /// keep a core's arithmetic busy with one. No more than it is given the time of, but at least one.
     pub fn cores(&self) -> NonZeroUsize {
-        let allowed = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        self.physical_cores().map_or(allowed, |cores| cores.min(allowed))
+        let allowed = self.allowed_cpus().map(|cpus| self.cores_of(&cpus));
+        let cores = allowed
+            .and_then(NonZeroUsize::new)
+            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+        // With more threads than whole cores' time all would be halted for a part of each period.
+        let whole = self.group_quotas().into_iter().map(|quota| quota as usize).min();
+        let whole = whole.map(|whole| NonZeroUsize::new(whole).unwrap_or(NonZeroUsize::MIN));
+        whole.map_or(cores, |whole| whole.min(cores))
+    }
+
+    /// Numbers of the hardware threads that this process may run on, if known.
+    fn allowed_cpus(&self) -> Option<Vec<usize>> {
+        let status = fs::read_to_string(self.root.join("proc/self/status")).ok()?;
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        numbers(list.trim())
+    }
+
+    /// Cores that these hardware threads are of; one of which that is not known is a core of its own.
+    fn cores_of(&self, cpus: &[usize]) -> usize {
+        let core = |cpu: &usize| {
+            let folder = self.root.join(format!("sys/devices/system/cpu/cpu{cpu}/topology"));
+            let siblings = fs::read_to_string(folder.join("thread_siblings_list")).ok();
+            let first = siblings.and_then(|list| numbers(list.trim())?.into_iter().min());
+            first.unwrap_or(*cpu)
+        };
+        cpus.iter().map(core).collect::<HashSet<usize>>().len()
+    }
+
+    /// How many cores' time every control group this process is in gives it, where they limit that.
+    fn group_quotas(&self) -> Vec<f64> {
+        self.in_groups("cpu", |version, group| {
+            let read = |name: &str| fs::read_to_string(group.join(name)).ok();
+            let (quota, period) = match version {
+                Version::One => (read("cpu.cfs_quota_us")?, read("cpu.cfs_period_us")?),
+                Version::Two => {
+                    let both = read("cpu.max")?;
+                    let (quota, period) = both.trim().split_once(' ')?;
+                    (quota.to_owned(), period.to_owned())
+                }
+            };
+            // Without a limit the quota is -1 or "max".
+            let quota: f64 = quota.trim().parse().ok().filter(|quota| *quota > 0.0)?;
+            let period: f64 = period.trim().parse().ok().filter(|period| *period > 0.0)?;
+            Some(quota / period)
+        })
     }
 
     fn machine_memory_bytes(&self) -> Option<u64> {
@@ -60,36 +118,61 @@ impl Machine {
 
     /// Room in every control group this process is in, up to the outermost.
     fn group_rooms(&self) -> Vec<u64> {
+        self.in_groups("memory", |version, group| match version {
+            Version::One => room(group, &VERSION_1),
+            Version::Two => room(group, &VERSION_2),
+        })
+    }
+
+    /// What is found in every control group of a controller that this process is in, up to the outermost.
+    fn in_groups<T>(
+        &self,
+        controller: &str,
+        mut find: impl FnMut(Version, &Path) -> Option<T>,
+    ) -> Vec<T> {
         let groups = fs::read_to_string(self.root.join("proc/self/cgroup")).unwrap_or_default();
         let mounts = self.root.join("sys/fs/cgroup");
-        let mut rooms = Vec::new();
+        let mut found = Vec::new();
         for line in groups.lines() {
             let mut parts = line.splitn(3, ':').skip(1);
             let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-            if controllers.is_empty() {
-                rooms.extend(rooms_up(&mounts, path, &VERSION_2));
-            } else if controllers.split(',').any(|controller| controller == "memory") {
-                rooms.extend(rooms_up(&mounts.join("memory"), path, &VERSION_1));
-            }
+            let (version, mount) = if controllers.is_empty() {
+                (Version::Two, mounts.clone())
+            } else if controllers.split(',').any(|one| one == controller) {
+                (Version::One, self.version_1_mount(controller, controllers))
+            } else {
+                continue;
+            };
+            // Inside a container the path may be the one seen from outside; groups that are not there are
+            // passed over, and the container's own is the mount itself.
+            let innermost = Path::new(path.trim_start_matches('/'));
+            let groups = innermost.ancestors().map(|group| mount.join(group));
+            found.extend(groups.filter_map(|group| find(version, &group)));
         }
-        rooms
+        found
     }
 
-    fn physical_cores(&self) -> Option<NonZeroUsize> {
-        let mut cores = HashSet::new();
-        for cpu in fs::read_dir(self.root.join("sys/devices/system/cpu")).ok()?.flatten() {
-            let siblings = cpu.path().join("topology/thread_siblings_list");
-            cores.extend(fs::read_to_string(siblings));
-        }
-        NonZeroUsize::new(cores.len())
+    /// A controller's folder is named for it, or for all that are mounted together, as `cpu,cpuacct`.
+    fn version_1_mount(&self, controller: &str, controllers: &str) -> PathBuf {
+        let mounts = self.root.join("sys/fs/cgroup");
+        let own = mounts.join(controller);
+        if own.is_dir() { own } else { mounts.join(controllers) }
     }
 }
 
-/// Inside a container the path may be the one seen from outside; groups that are not there are
-/// passed over, and the container's own is the mount itself.
-fn rooms_up(mount: &Path, path: &str, files: &GroupFiles) -> Vec<u64> {
-    let innermost = Path::new(path.trim_start_matches('/'));
-    innermost.ancestors().filter_map(|group| room(&mount.join(group), files)).collect()
+/// Numbers as `0-3,8`; none if it is anything else, or more than a machine has.
+fn numbers(list: &str) -> Option<Vec<usize>> {
+    const MOST: usize = 1 << 16;
+    let mut numbers = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if last >= MOST {
+            return None;
+        }
+        numbers.extend(first..=last);
+    }
+    Some(numbers)
 }
 
 fn room(group: &Path, files: &GroupFiles) -> Option<u64> {
@@ -172,13 +255,115 @@ mod tests {
         }
     }
 
+    /// A machine with these siblings of each hardware thread, of which the process may run on some.
+    fn with_cpus(
+        allowed: &str,
+        siblings: &[&str],
+        files: &[(&str, &str)],
+    ) -> (tempfile::TempDir, Machine) {
+        let status = format!("Name:\tbanter\nCpus_allowed:\tff\nCpus_allowed_list:\t{allowed}\n");
+        let cpu = |(index, list): (usize, &&str)| {
+            let path = format!("sys/devices/system/cpu/cpu{index}/topology/thread_siblings_list");
+            (path, format!("{list}\n"))
+        };
+        let cpus: Vec<(String, String)> = siblings.iter().enumerate().map(cpu).collect();
+        let mut all = vec![("proc/self/status", status.as_str())];
+        all.extend(cpus.iter().map(|(path, list)| (path.as_str(), list.as_str())));
+        all.extend_from_slice(files);
+        machine(&all)
+    }
+
     #[test]
-    fn two_threads_of_one_core_count_once() {
-        let (_folder, machine) = machine(&[
-            ("sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0-1\n"),
-            ("sys/devices/system/cpu/cpu1/topology/thread_siblings_list", "0-1\n"),
-            ("sys/devices/system/cpu/online", "0-1\n"),
-        ]);
-        assert_eq!(machine.cores(), NonZeroUsize::MIN);
+    fn cores_are_those_of_the_hardware_threads_that_the_process_may_run_on() {
+        struct Case {
+            allowed: &'static str,
+            siblings: &'static [&'static str],
+            cores: usize,
+        }
+        const NEIGHBOURS: &[&str] = &["0-1", "0-1", "2-3", "2-3", "4-5", "4-5", "6-7", "6-7"];
+        const FAR: &[&str] = &["0,4", "1,5", "2,6", "3,7", "0,4", "1,5", "2,6", "3,7"];
+        let cases = [
+            Case { allowed: "0-1", siblings: &["0-1", "0-1"], cores: 1 },
+            Case { allowed: "0-7", siblings: NEIGHBOURS, cores: 4 },
+            Case { allowed: "0-1", siblings: NEIGHBOURS, cores: 1 },
+            Case { allowed: "0,2", siblings: NEIGHBOURS, cores: 2 },
+            Case { allowed: "1,2-5", siblings: NEIGHBOURS, cores: 3 },
+            Case { allowed: "7", siblings: NEIGHBOURS, cores: 1 },
+            Case { allowed: "0-3", siblings: FAR, cores: 4 },
+            Case { allowed: "0,4", siblings: FAR, cores: 1 },
+            Case { allowed: "3-4", siblings: FAR, cores: 2 },
+            Case { allowed: "0-2", siblings: &["0", "1", "2", "3"], cores: 3 },
+            Case { allowed: "0-3", siblings: &[], cores: 4 },
+            Case { allowed: "0-2", siblings: &["0-1", "", "what?"], cores: 3 },
+        ];
+        for Case { allowed, siblings, cores } in cases {
+            let (_folder, machine) = with_cpus(allowed, siblings, &[]);
+            assert_eq!(machine.cores().get(), cores, "{allowed} of {siblings:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_cores_count_than_a_control_group_gives_the_time_of() {
+        struct Case {
+            files: &'static [(&'static str, &'static str)],
+            cores: usize,
+        }
+        const GROUPS_1: (&str, &str) = ("proc/self/cgroup", "4:cpu,cpuacct:/a\n3:memory:/a\n");
+        const GROUPS_2: (&str, &str) = ("proc/self/cgroup", "0::/a/b\n");
+        let cases = [
+            Case { files: &[], cores: 4 },
+            Case { files: &[GROUPS_2, ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n")], cores: 4 },
+            Case { files: &[GROUPS_2, ("sys/fs/cgroup/a/b/cpu.max", "200000 100000\n")], cores: 2 },
+            Case { files: &[GROUPS_2, ("sys/fs/cgroup/a/cpu.max", "350000 100000\n")], cores: 3 },
+            Case { files: &[GROUPS_2, ("sys/fs/cgroup/cpu.max", "50000 100000\n")], cores: 1 },
+            Case { files: &[GROUPS_2, ("sys/fs/cgroup/cpu.max", "900000 100000\n")], cores: 4 },
+            Case { files: &[GROUPS_2, ("sys/fs/cgroup/cpu.max", "0 0\n")], cores: 4 },
+            Case {
+                files: &[
+                    GROUPS_2,
+                    ("sys/fs/cgroup/a/cpu.max", "100000 100000\n"),
+                    ("sys/fs/cgroup/a/b/cpu.max", "300000 100000\n"),
+                ],
+                cores: 1,
+            },
+            Case {
+                files: &[
+                    GROUPS_1,
+                    ("sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us", "200000\n"),
+                    ("sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us", "100000\n"),
+                ],
+                cores: 2,
+            },
+            Case {
+                files: &[
+                    GROUPS_1,
+                    ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "25000\n"),
+                    ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "50000\n"),
+                ],
+                cores: 1,
+            },
+            Case {
+                files: &[
+                    GROUPS_1,
+                    ("sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "-1\n"),
+                    ("sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n"),
+                ],
+                cores: 4,
+            },
+        ];
+        for Case { files, cores } in cases {
+            let (_folder, machine) =
+                with_cpus("0-7", &["0-1", "0-1", "2-3", "2-3", "4-5", "4-5", "6-7", "6-7"], files);
+            assert_eq!(machine.cores().get(), cores, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn lists_of_numbers_are_read_or_refused() {
+        assert_eq!(numbers("0-2,7"), Some(vec![0, 1, 2, 7]));
+        assert_eq!(numbers("5"), Some(vec![5]));
+        for wrong in ["", "a", "1-", "-3", "0-99999999999", "3,,4"] {
+            assert_eq!(numbers(wrong), None, "{wrong:?}");
+        }
     }
 }

@@ -52,7 +52,7 @@ pub use generation::{
     Draft, Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
     MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
 };
-pub use machine::available_memory_bytes;
+pub use machine::{available_memory_bytes, cores};
 pub use memory::MemoryError;
 pub use status::{Counters, GAP_BOUNDS, Heartbeat, LONGEST_SILENCE};
 pub(crate) use step_costs::StepCosts;
