@@ -466,6 +466,9 @@ fn opening(text: &Text, system_prompt: Option<&str>) -> Vec<TokenId> {
     opening
 }
 
+// What the messages below say.
+const _: () = assert!(MAX_STOP_STRINGS == 16 && MAX_STOP_STRING_BYTES == 256);
+
 fn check_lengths(request: &GenerateRequest) -> Result<(), ParameterError> {
     let wrong =
         |field, range, found: usize| Err(ParameterError { field, range, value: found.to_string() });
@@ -546,10 +549,12 @@ fn memory_needs(
     runner: &RunnerConfig,
     machine: &Machine,
 ) -> MemoryNeeds {
+    let working_bytes = Runner::scratch_bytes(file.config(), runner) as u64;
+    let loading_bytes = LOADING_BYTES.saturating_add(Model::reading_bytes_needed(file));
     MemoryNeeds {
         available_bytes: machine.available_memory_bytes(),
         weight_bytes: Model::weight_bytes_needed(file),
-        step_bytes: Runner::scratch_bytes(file.config(), runner) as u64 + LOADING_BYTES,
+        step_bytes: working_bytes.saturating_add(loading_bytes),
         block_bytes: Runner::block_bytes(file.config(), runner.kv_type) as u64,
         context_tokens: runner.context_tokens,
         max_sequences: config.max_sequences,
@@ -557,5 +562,6 @@ fn memory_needs(
     }
 }
 
-/// What loading takes beside the weights: a buffer of file bytes for every thread, and the text.
+/// What loading takes beside the weights and a packed tensor: a buffer of file bytes for every thread, and
+/// the text.
 const LOADING_BYTES: u64 = 64 << 20;

@@ -77,6 +77,12 @@ impl Model {
         needed.fold(0, u64::saturating_add)
     }
 
+    /// What reading the largest tensor takes beside the weights, one tensor after another.
+    pub fn reading_bytes_needed(file: &ModelFile) -> u64 {
+        let names = TensorName::all(file.config());
+        names.into_iter().map(|name| tensor(file, name).reading_bytes()).max().unwrap_or_default()
+    }
+
     /// The model's hyper-parameters.
     pub fn config(&self) -> &ModelConfig {
         &self.config

@@ -228,6 +228,14 @@ impl TensorInfo {
         }
     }
 
+    /// What reading it takes beside its rows: a packed tensor is read whole.
+    pub fn reading_bytes(&self) -> u64 {
+        match &self.place {
+            Place::Packed(packed) => packed.bytes,
+            Place::Rows(_) => 0,
+        }
+    }
+
     /// The size of a row as it is stored.
     pub(super) fn stored_row_bytes(&self) -> usize {
         self.stored.row_bytes(self.depth).expect("depth was checked when the file was opened")
