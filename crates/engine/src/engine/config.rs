@@ -57,7 +57,7 @@ pub struct EngineConfig {
     /// [`FinishReason::StepTimeout`](super::FinishReason::StepTimeout).
     pub step_timeout: Duration,
     /// How long an answer may stand still because of others' prompts: they take as many rows of a step
-    /// as fit into this, and into the time that the answers take themselves, but never fewer than 16.
+    /// as fit into this, and into the time that the answers take themselves, but never fewer than 4.
     pub max_gap: Duration,
 }
 

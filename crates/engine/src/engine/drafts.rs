@@ -4,9 +4,11 @@
 //! it, and only the cache remembers that: whoever asks for a conversation that begins so finds it
 //! there, and a wrong guess has cost nothing but time that nobody wanted.
 //!
-//! Limits: [`DRAFTS_PER_TENANT`]; another one takes the place of the tenant's oldest.
+//! Limits: [`DRAFTS_PER_TENANT`]; another one takes the place of the tenant's oldest. [`MOST_DRAFTS`] of all
+//! tenants; another one takes the place of the oldest that is computed, or else of the oldest.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::status::ErrandPlace;
 use crate::origin::{Origin, Tenant};
@@ -14,6 +16,9 @@ use crate::text::TokenId;
 
 /// Drafts of a tenant that are remembered at once.
 pub const DRAFTS_PER_TENANT: usize = 4;
+
+/// Drafts that are remembered at once, those that are computed included.
+pub const MOST_DRAFTS: usize = 64;
 
 /// A draft on its way to the engine's thread.
 #[derive(Debug)]
@@ -37,8 +42,8 @@ pub struct Draft {
     pub tokens: Vec<TokenId>,
     /// Tokens that are computed, here or before.
     done: usize,
-    /// Of those, the ones computed for drafts.
-    drafted: Vec<usize>,
+    /// Of those, the ones computed for drafts: ranges in order, of which none touch.
+    drafted: Vec<Range<usize>>,
 }
 
 /// All drafts, those first that wait longest.
@@ -70,7 +75,10 @@ impl Drafts {
         if self.0.iter().filter(|draft| is_of_tenant(draft)).count() == DRAFTS_PER_TENANT {
             let index = self.0.iter().position(is_of_tenant);
             let oldest = index.and_then(|index| self.0.remove(index)).expect("there are some");
-            wasted += oldest.drafted.len();
+            wasted += oldest.drafted_tokens();
+        } else if self.0.len() == MOST_DRAFTS {
+            let computed = self.0.iter().position(Draft::is_computed).unwrap_or(0);
+            wasted += self.0.remove(computed).map_or(0, |oldest| oldest.drafted_tokens());
         }
         self.0.push_back(draft);
         wasted
@@ -78,22 +86,25 @@ impl Drafts {
 
     /// The draft to go on with: the oldest that is not computed to its end.
     pub fn next(&self) -> Option<&Draft> {
-        self.0.iter().find(|draft| draft.done < draft.tokens.len())
+        self.0.iter().find(|draft| !draft.is_computed())
     }
 
     /// The next draft is computed up to `done` tokens, of which a step has just computed those from
     /// `first` on.
     pub fn computed(&mut self, first: usize, done: usize) {
-        if let Some(draft) = self.0.iter_mut().find(|draft| draft.done < draft.tokens.len()) {
+        if let Some(draft) = self.0.iter_mut().find(|draft| !draft.is_computed()) {
             draft.done = done;
             draft.forget_behind(first);
-            draft.drafted.extend(first..done);
+            match draft.drafted.last_mut() {
+                Some(last) if last.end == first => last.end = done,
+                _ => draft.drafted.push(first..done),
+            }
         }
     }
 
     /// The next draft is as far as it will get.
     pub fn give_up(&mut self) {
-        if let Some(draft) = self.0.iter_mut().find(|draft| draft.done < draft.tokens.len()) {
+        if let Some(draft) = self.0.iter_mut().find(|draft| !draft.is_computed()) {
             draft.done = draft.tokens.len();
         }
     }
@@ -109,7 +120,7 @@ impl Drafts {
                 return true;
             }
             wasted += draft.forget_behind(common);
-            used += draft.drafted.len();
+            used += draft.drafted_tokens();
             false
         });
         (used, wasted)
@@ -121,7 +132,7 @@ impl Drafts {
         let mut wasted = 0;
         self.0.retain(|draft| {
             let stays = !draft.origin.is_within(meant);
-            wasted += if stays { 0 } else { draft.drafted.len() };
+            wasted += if stays { 0 } else { draft.drafted_tokens() };
             stays
         });
         wasted
@@ -133,11 +144,21 @@ impl Draft {
         self.origin.tenant
     }
 
+    fn is_computed(&self) -> bool {
+        self.done >= self.tokens.len()
+    }
+
+    /// How many tokens were computed for drafts.
+    fn drafted_tokens(&self) -> usize {
+        self.drafted.iter().map(Range::len).sum()
+    }
+
     /// Forgets positions from `end` on, and says how many had been computed for drafts.
     fn forget_behind(&mut self, end: usize) -> usize {
-        let before = self.drafted.len();
-        self.drafted.retain(|position| *position < end);
-        before - self.drafted.len()
+        let before = self.drafted_tokens();
+        self.drafted.iter_mut().for_each(|range| range.end = range.end.min(end));
+        self.drafted.retain(|range| !range.is_empty());
+        before - self.drafted_tokens()
     }
 }
 
@@ -196,6 +217,35 @@ mod tests {
         drafts.give_up();
         assert_eq!(next_key(&drafts), Some(3));
         assert_eq!(drafts.put(new(1, 9, "x")), 3, "what was computed of the oldest was in vain");
+    }
+
+    #[test]
+    fn all_tenants_together_have_a_limit_and_what_is_computed_goes_first() {
+        let mut drafts = Drafts::default();
+        for tenant in 0..MOST_DRAFTS as u64 {
+            assert_eq!(drafts.put(new(tenant, 0, "abc")), 0);
+        }
+        drafts.computed(0, 3);
+        drafts.computed(1, 3);
+        assert_eq!(drafts.put(new(1_000, 0, "abc")), 3, "the first, which is computed");
+        assert_eq!(drafts.put(new(1_001, 0, "abc")), 2, "and the second");
+        assert_eq!(drafts.put(new(1_002, 0, "abc")), 0, "and then the oldest of all");
+        assert_eq!(drafts.next().map(Draft::tenant), Some(Tenant(3)));
+        for tenant in 2_000..3_000 {
+            drafts.put(new(tenant, 0, "abc"));
+        }
+        assert_eq!(drafts.0.len(), MOST_DRAFTS);
+    }
+
+    #[test]
+    fn what_was_found_between_two_computed_pieces_is_not_counted() {
+        let mut drafts = Drafts::default();
+        drafts.put(new(1, 1, "0123456789"));
+        drafts.computed(0, 3);
+        drafts.computed(5, 8);
+        drafts.computed(8, 9);
+        drafts.computed(9, 10);
+        assert_eq!(drafts.serve(Tenant(1), &tokens("01234567")), (6, 2));
     }
 
     #[test]
