@@ -9,6 +9,9 @@
 //! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`]: what it needs.
 //! - [`mod@bench`]: measuring, and models of random weights to measure on.
 
+// The bindings of llama.cpp, beside which we measure, cannot be called without.
+#![cfg_attr(not(feature = "llama-cpp"), forbid(unsafe_code))]
+
 mod bench;
 mod config;
 mod engine_config;

@@ -17,6 +17,8 @@
 //!
 //! Absent on purpose: HTTP, conversations, async runtimes, instruction sets.
 
+#![forbid(unsafe_code)]
+
 pub mod engine;
 pub mod kv_cache;
 pub mod make_model;

@@ -11,6 +11,8 @@
 //! which does not exist yet. Everything here is a pure function of its input, so that a fuzzer can
 //! call it directly.
 
+#![forbid(unsafe_code)]
+
 pub mod fault;
 pub mod http;
 pub mod plain;

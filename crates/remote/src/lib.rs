@@ -11,6 +11,8 @@
 //! Absent on purpose: tensors and tokens (whether a model fits in memory is asked of the engine),
 //! conversations, and anything that listens.
 
+#![forbid(unsafe_code)]
+
 pub mod address;
 mod client;
 pub mod download;

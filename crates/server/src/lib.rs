@@ -15,6 +15,8 @@
 //! Absent on purpose: TLS (a proxy's work), HTTP/2 (its floods buy nothing here), conversations on
 //! disk, `banter.v1`, and anything that knows tensors.
 
+#![forbid(unsafe_code)]
+
 mod accept;
 pub mod access;
 pub mod backend;

@@ -9,12 +9,12 @@ pub mod disk;
 
 mod cache;
 
+/// Tokens of one block: the kernels decide, because they read keys and values by blocks.
+pub use banter_kernels::BLOCK_TOKENS;
+
 pub use crate::origin::Tenant;
 pub use cache::{BlockCache, BlockId, Lease, OutOfBlocks};
 pub use disk::DiskConfig;
-
-/// Tokens of one block.
-pub const BLOCK_TOKENS: usize = 16;
 
 /// Blocks that hold `tokens` tokens.
 pub fn blocks_for(tokens: usize) -> usize {
