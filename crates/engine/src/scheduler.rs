@@ -12,8 +12,8 @@
 //! Invariants, checked after every step of the tests:
 //! - Who waits is admitted in turns: whose tenant has the fewest before it, and of those who came
 //!   first. Sequences run in order of admission; those that gave up their blocks are the next to run.
-//! - Every running sequence gets a row in every step, unless an older one computes the very tokens
-//!   it needs next; the oldest is never sent back to wait. Lengths are finite, so nobody starves.
+//! - Every running sequence gets a row in every step of [`Scheduler::plan`], unless an older one computes the
+//!   very tokens it needs next; the oldest is never sent back to wait. Lengths are finite, so nobody starves.
 //! - A block is free, kept, or leased by running sequences; those that several lease are computed.
 //!   Only `Running::release` gives back.
 //! - A step has at most [`SchedulerLimits::step_tokens`] rows.
@@ -436,6 +436,13 @@ impl Scheduler {
             plan.push(running.prompt_span(rows));
         }
         self.hand_out_rest(left, plan);
+    }
+
+    /// The same for a step without prompts, which shows what answers take alone.
+    pub fn plan_answers(&self, plan: &mut Vec<PlannedSpan>) {
+        plan.clear();
+        let answering = self.running.iter().filter(|running| running.missing() == 1);
+        plan.extend(answering.map(Running::answer_span));
     }
 
     /// What the runner needs to compute `span` of the current plan.

@@ -20,7 +20,6 @@ use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
 use crate::sampler::{SampleScratch, TokenRows};
 use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
-use crate::speculation::most_worthwhile;
 use crate::structure::{Guide, StructureError, TokenMask};
 use crate::text::{Text, TokenId};
 
@@ -175,6 +174,10 @@ impl Core {
     /// Decides how many rows of whom the step has.
     fn plan_step(&mut self) {
         let answers = self.scheduler.answer_rows();
+        if answers > 0 && self.pace.wants_answers_alone() {
+            self.scheduler.plan_answers(&mut self.plan);
+            return;
+        }
         let company = if answers > 0 { Company::Answers(answers) } else { Company::Prompts };
         self.scheduler.plan(self.pace.prompt_rows(company), &mut self.plan);
         let of_prompts = self.plan.iter().filter(|span| !span.is_of_answer());
@@ -300,8 +303,7 @@ impl Core {
         self.ids.clear();
         self.ids.extend(self.scheduler.answering());
         let singles = self.ids.len();
-        let costs = self.pace.costs();
-        if most == 0 || singles < self.scheduler.running().len() || costs.step_ms(1).is_none() {
+        if most == 0 || singles < self.scheduler.running().len() {
             return;
         }
         let guess = |id: &SequenceId| {
@@ -312,11 +314,9 @@ impl Core {
         if let Some(model) = model {
             self.ask_model(model, &mut guesses, clock);
         }
-        let costs = self.pace.costs();
         let chances: Vec<(f64, usize)> =
             guesses.iter().map(|(chance, tokens)| (*chance, tokens.len())).collect();
-        let step_ms = |rows| costs.step_ms(rows).expect("something was measured");
-        let counts = most_worthwhile(&chances, singles, most, step_ms);
+        let counts = self.pace.policy().counts(&chances, singles, most);
         for ((id, (_, tokens)), count) in self.ids.iter().zip(guesses).zip(counts) {
             if count > 0 {
                 self.scheduler.try_guesses(*id, &tokens[..count]);
@@ -366,6 +366,9 @@ impl Core {
             }
         }
         self.pace.stepped(rows, took);
+        let costs = self.pace.policy().costs();
+        let level_ms = costs.step_ms(1).unwrap_or_default();
+        self.status.set_step_costs(Duration::from_secs_f64(level_ms / 1e3), costs.sizes());
     }
 
     /// Ends every sequence of the step that has not ended yet, because the step broke.
@@ -436,7 +439,11 @@ impl Core {
     fn end(&mut self, id: SequenceId, reason: FinishReason, now: Instant) {
         let ended = self.scheduler.finish(id);
         let answer = self.answers.remove(&id).expect("every sequence has an answer");
-        if let Some(at) = answer.admitted_at() {
+        let is_complete = matches!(
+            reason,
+            FinishReason::EndToken | FinishReason::StopString | FinishReason::Length
+        );
+        if let Some(at) = answer.admitted_at().filter(|_| is_complete) {
             self.pace.answered(now.saturating_duration_since(at));
         }
         self.publish();

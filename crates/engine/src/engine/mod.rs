@@ -6,7 +6,7 @@
 //! - `forecast`: what a model will need, before anything of it is loaded.
 //! - `generation`: what is asked, what comes back.
 //! - `thread`: the loop; `core`: what happens around each forward pass; `answer`: tokens of one
-//!   sequence becoming text; `pace`: how much one step takes; `step_costs`: how long.
+//!   sequence becoming text; `pace`: how much one step takes.
 //! - `draft_model`: a small model that guesses what the large one will say.
 //! - `drafts`: messages that are still being typed; `keeping`: what is kept on disk.
 //! - `status`: what the outside may know without asking the thread.
@@ -29,7 +29,6 @@ mod machine;
 mod memory;
 mod pace;
 mod status;
-mod step_costs;
 mod thread;
 
 #[cfg(all(test, loom))]
@@ -55,7 +54,6 @@ pub use generation::{
 pub use machine::{available_memory_bytes, cores};
 pub use memory::MemoryError;
 pub use status::{Counters, GAP_BOUNDS, Heartbeat, LONGEST_SILENCE};
-pub(crate) use step_costs::StepCosts;
 
 use self::answer::NewAnswer;
 use self::core::{Core, Patience};

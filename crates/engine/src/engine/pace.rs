@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::step_costs::StepCosts;
 use crate::scheduler::{MIN_PROMPT_ROWS, PromptRows};
+use crate::speculation::StepPolicy;
 
 /// Measures steps and answers.
 #[derive(Clone, Debug)]
@@ -14,9 +14,12 @@ pub struct Pace {
     max_gap_ms: f64,
     /// What a row of a prompt costs.
     row_ms: Option<f64>,
-    /// What a step takes that has only answers and guesses in it, by rows.
-    costs: StepCosts,
-    turn_ms: Option<f64>,
+    /// What a step takes that has only answers and guesses in it.
+    policy: StepPolicy,
+    /// Steps with prompts beside answers since answers were last measured alone.
+    mixed_steps: usize,
+    /// What an answer takes from its admission to an end of its own.
+    answer_ms: Option<f64>,
 }
 
 /// How many rows a step had.
@@ -61,31 +64,45 @@ const FIRST_ROWS: usize = 16;
 /// Steps of prompts with fewer rows measure how long the weights take to read, not what a row costs.
 const LEAST_MEASURED_ROWS: usize = 8;
 
-/// Steps of answers with more rows than these are not told apart.
-const MOST_MEASURED_ROWS: usize = 64;
-
 /// How much the newest measurement counts.
 const NEWEST_WEIGHT: f64 = 0.3;
 
+/// After this many steps with prompts beside answers one has answers alone: nothing else tells whether prompts
+/// cost more than before or the machine is slower, and where the first is believed instead of the second,
+/// prompts crawl.
+const MOST_MIXED_STEPS: usize = 64;
+
 /// What an answer is thought to take before one has ended.
-const FIRST_TURN_MS: f64 = 10_000.0;
+const FIRST_ANSWER_MS: f64 = 10_000.0;
 
 impl Pace {
     /// A pace at which an answer stands still for at most `max_gap` because of others' prompts.
     pub fn new(max_gap: Duration) -> Pace {
         let max_gap_ms = milliseconds(max_gap);
-        let costs = StepCosts::new(MOST_MEASURED_ROWS);
-        Pace { max_gap_ms, row_ms: None, costs, turn_ms: None }
+        Pace {
+            max_gap_ms,
+            row_ms: None,
+            policy: StepPolicy::default(),
+            mixed_steps: 0,
+            answer_ms: None,
+        }
     }
 
-    /// Takes note of a step.
+    /// Takes note of the forward pass of a step.
     pub fn stepped(&mut self, rows: StepRows, took: Duration) {
         let took_ms = milliseconds(took);
         let others = rows.answers + rows.guesses;
         let least = if others > 0 { MIN_PROMPT_ROWS } else { LEAST_MEASURED_ROWS };
         if rows.prompts == 0 {
-            self.costs.stepped(others, took_ms);
-        } else if rows.prompts >= least {
+            let machine = self.policy.stepped(others, took);
+            self.row_ms = self.row_ms.map(|row_ms| row_ms * machine);
+            if !self.policy.costs().is_surprised() {
+                self.mixed_steps = 0;
+            }
+            return;
+        }
+        self.mixed_steps += usize::from(others > 0);
+        if rows.prompts >= least {
             let of_others = self.alone_ms(others).unwrap_or(0.0);
             // What others take was measured in another second, which may have been slower: without a
             // bound a row would seem to cost nothing, and the next step would take all there are.
@@ -95,9 +112,20 @@ impl Pace {
         }
     }
 
-    /// Takes note of an answer that ran this long.
+    /// Whether the next step should have no prompts in it, so that what answers take alone is measured.
+    pub fn wants_answers_alone(&self) -> bool {
+        self.mixed_steps >= MOST_MIXED_STEPS
+    }
+
+    /// Takes note of a pass of the draft model.
+    pub fn drafted(&mut self, took: Duration) {
+        self.policy.drafted(took);
+    }
+
+    /// Takes note of an answer that ran this long until it was complete; how long one ran that was stopped
+    /// says nothing about others.
     pub fn answered(&mut self, took: Duration) {
-        blend(&mut self.turn_ms, milliseconds(took));
+        blend(&mut self.answer_ms, milliseconds(took));
     }
 
     /// How many rows of prompts a step should take.
@@ -131,23 +159,23 @@ impl Pace {
     /// How many rows of prompts are computed in this time.
     fn rows_in(&self, ms: f64) -> usize {
         // A float too large for the type becomes its largest value: as many as there are.
-        self.row_ms.map_or(FIRST_ROWS, |row_ms| (ms / row_ms) as usize)
+        self.row_ms.map_or(FIRST_ROWS, |row_ms| (ms / row_ms.max(f64::MIN_POSITIVE)) as usize)
     }
 
     /// What a step of so many rows of answers takes without prompts, if it was measured.
     fn alone_ms(&self, answers: usize) -> Option<f64> {
-        if answers == 0 { None } else { self.costs.step_ms(answers) }
+        if answers == 0 { None } else { self.policy.costs().step_ms(answers) }
     }
 
-    /// What a step takes by its rows, if it has no prompts in it.
-    pub fn costs(&self) -> &StepCosts {
-        &self.costs
+    /// Decides how many guesses are tried.
+    pub fn policy(&self) -> &StepPolicy {
+        &self.policy
     }
 
-    /// How long someone waits until `turns` answers, of `at_once` that run side by side, have ended.
-    pub fn wait_ms(&self, turns: usize, at_once: usize) -> u64 {
-        let turn_ms = self.turn_ms.unwrap_or(FIRST_TURN_MS);
-        (turn_ms * turns as f64 / at_once.max(1) as f64) as u64
+    /// How long someone waits until `answers` answers, of `at_once` that run side by side, have ended.
+    pub fn wait_ms(&self, answers: usize, at_once: usize) -> u64 {
+        let answer_ms = self.answer_ms.unwrap_or(FIRST_ANSWER_MS);
+        (answer_ms * answers as f64 / at_once.max(1) as f64) as u64
     }
 }
 
@@ -163,6 +191,7 @@ pub fn milliseconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::speculation::disturbance;
 
     fn pace() -> Pace {
         Pace::new(Duration::from_millis(200))
@@ -230,6 +259,43 @@ mod tests {
             pace.stepped(StepRows { answers: 8, ..prompt(rows) }, took);
         }
         assert!(pace.bearable_rows(8).abs_diff(8) <= 1, "{pace:?}");
+    }
+
+    #[test]
+    fn prompts_beside_answers_do_not_crawl_for_long_whatever_noise_there_is() {
+        const CRAWLING: usize = 2 * MIN_PROMPT_ROWS;
+        for noise in [0.05, 0.1, 0.15] {
+            let (mut pace, mut crawled) = (pace(), 0);
+            for index in 0..300_000 {
+                // Long prompts, and stretches without any.
+                let is_alone = index % 3_000 < 1_000 || pace.wants_answers_alone();
+                let most = pace.prompt_rows(Company::Answers(4)).most.clamp(MIN_PROMPT_ROWS, 500);
+                let prompts = if is_alone { 0 } else { most };
+                let ms = (40 + 8 + 2 * prompts) as f64 * disturbance(noise, index);
+                let took = Duration::from_secs_f64(ms / 1e3);
+                pace.stepped(StepRows { answers: 4, ..prompt(prompts) }, took);
+                crawled = if prompts > 0 && most < CRAWLING { crawled + 1 } else { 0 };
+                assert!(crawled < 4 * MOST_MIXED_STEPS, "step {index}: {pace:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn answers_are_measured_alone_now_and_then_though_prompts_never_end() {
+        let mut pace = pace();
+        (0..5).for_each(|_| pace.stepped(answers(4), Duration::from_millis(50)));
+        let mixed = StepRows { answers: 4, ..prompt(8) };
+        for _ in 0..MOST_MIXED_STEPS {
+            assert!(!pace.wants_answers_alone());
+            pace.stepped(mixed, Duration::from_millis(70));
+        }
+        assert!(pace.wants_answers_alone());
+        pace.stepped(answers(4), Duration::from_millis(500));
+        assert!(pace.wants_answers_alone(), "what is found then is too surprising for one step");
+        (0..20).for_each(|_| pace.stepped(answers(4), Duration::from_millis(500)));
+        assert!(!pace.wants_answers_alone());
+        pace.stepped(prompt(100), Duration::from_millis(500));
+        assert!(!pace.wants_answers_alone(), "where nobody answers there is nothing to measure");
     }
 
     #[test]

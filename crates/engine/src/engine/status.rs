@@ -60,6 +60,11 @@ pub struct Counters {
     pub gap_sum: Duration,
     /// Steps with more rows of prompts than their answers can bear.
     pub slow_steps: u64,
+    /// What a step of one row of an answer seems to take now, the level by which prompts and guesses are
+    /// paced; zero before anything was measured.
+    pub step_level: Duration,
+    /// How many sizes of steps of answers were tried lately, so that what they take is known.
+    pub tried_sizes: usize,
     /// Blocks that are on disk.
     pub disk_blocks: usize,
     /// Blocks that came from there, in all.
@@ -122,6 +127,8 @@ pub struct Status {
     gaps: [AtomicU64; GAP_BOUNDS.len() + 1],
     gap_sum_ns: AtomicU64,
     slow_steps: AtomicU64,
+    step_level_ns: AtomicU64,
+    tried_sizes: AtomicUsize,
     disk_blocks: AtomicUsize,
     fetched_blocks: AtomicU64,
     steps: AtomicU64,
@@ -195,6 +202,8 @@ impl Status {
             gaps: Default::default(),
             gap_sum_ns: AtomicU64::new(0),
             slow_steps: AtomicU64::new(0),
+            step_level_ns: AtomicU64::new(0),
+            tried_sizes: AtomicUsize::new(0),
             disk_blocks: AtomicUsize::new(0),
             fetched_blocks: AtomicU64::new(0),
             steps: AtomicU64::new(0),
@@ -311,6 +320,12 @@ impl Status {
         self.slow_steps.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Says what a step of one row seems to take, and how many sizes of steps are known.
+    pub fn set_step_costs(&self, level: Duration, sizes: usize) {
+        self.step_level_ns.store(nanoseconds(level), Ordering::Relaxed);
+        self.tried_sizes.store(sizes, Ordering::Relaxed);
+    }
+
     /// Adds a step.
     pub fn add_step(&self, times: StepTimes) {
         self.steps.fetch_add(1, Ordering::Relaxed);
@@ -350,6 +365,8 @@ impl Status {
             gaps: self.gaps.each_ref().map(|gaps| gaps.load(Ordering::Relaxed)),
             gap_sum: Duration::from_nanos(self.gap_sum_ns.load(Ordering::Relaxed)),
             slow_steps: self.slow_steps.load(Ordering::Relaxed),
+            step_level: Duration::from_nanos(self.step_level_ns.load(Ordering::Relaxed)),
+            tried_sizes: self.tried_sizes.load(Ordering::Relaxed),
             disk_blocks: self.disk_blocks.load(Ordering::Relaxed),
             fetched_blocks: self.fetched_blocks.load(Ordering::Relaxed),
             steps: self.steps.load(Ordering::Relaxed),
@@ -366,8 +383,11 @@ impl Status {
 }
 
 fn add_time(sum: &AtomicU64, time: Duration) {
-    let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    sum.fetch_add(nanoseconds, Ordering::Relaxed);
+    sum.fetch_add(nanoseconds(time), Ordering::Relaxed);
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

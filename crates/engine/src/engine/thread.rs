@@ -192,13 +192,14 @@ impl<C: Compute> StepLoop<C> {
         }
         let plan = Plan { spans: &spans };
         let planned = (self.clock)();
-        let computed = std::thread::scope(|scope| {
+        let (computed, took) = std::thread::scope(|scope| {
             let masks = (!masking.is_empty())
                 .then(|| scope.spawn(|| masking.iter_mut().for_each(Masking::run)));
             let computed = catch_unwind(AssertUnwindSafe(|| self.compute.forward(&plan)));
+            let took = (self.clock)().saturating_duration_since(planned);
             // One that broke has found nothing, which its answer is told.
             drop(masks.map(ScopedJoinHandle::join));
-            computed
+            (computed, took)
         });
         drop(spans);
         self.core.end_masks(masking);
@@ -207,7 +208,7 @@ impl<C: Compute> StepLoop<C> {
             Ok(forward) => {
                 self.broken_steps = 0;
                 if forward.spans.iter().all(|outcome| *outcome == SpanOutcome::Done) {
-                    self.core.measure_step(now.saturating_duration_since(began));
+                    self.core.measure_step(took);
                 }
                 self.take_all(forward, now);
                 self.status.add_step(StepTimes {

@@ -17,12 +17,12 @@ use banter_kernels::{Isa, KvType, Pool};
 pub use self::limits::{LimitError, Limits, limits};
 pub use self::workload::{Products, Workload};
 use crate::StopFlag;
-use crate::engine::{OpenError, StepCosts};
+use crate::engine::OpenError;
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};
 use crate::model::{Model, Plan, Profile, Runner, RunnerConfig, Span};
 use crate::model_file::{ModelFile, ModelSource, Quant};
 use crate::sampler::random::uniform;
-use crate::speculation::{Guesser, MAX_GUESSES, Odds, most_worthwhile, worthwhile_length};
+use crate::speculation::{Guesser, MAX_GUESSES, StepPolicy};
 use crate::text::TokenId;
 
 /// Tokens of a prompt computed in one step, as the engine does by default.
@@ -61,6 +61,21 @@ pub struct Followed {
     pub held: usize,
 }
 
+/// An answer while it is gone along.
+struct Following<'a> {
+    /// Of the prompt, and of the answer so far.
+    tokens: Vec<TokenId>,
+    /// What will come.
+    ahead: &'a [TokenId],
+    followed: Followed,
+}
+
+impl<'a> Following<'a> {
+    fn new(prompt: &[TokenId], answer: &'a [TokenId]) -> Following<'a> {
+        Following { tokens: prompt.to_vec(), ahead: answer, followed: Followed::default() }
+    }
+}
+
 /// A loaded model, driven by hand.
 pub struct Bench {
     runner: Runner,
@@ -71,8 +86,8 @@ pub struct Bench {
     model: String,
     weight_types: String,
     load_time: Duration,
-    /// What steps take: like the engine, it remembers from one answer to the next.
-    costs: StepCosts,
+    /// The engine's own; it remembers from one answer to the next, as there.
+    policy: StepPolicy,
 }
 
 impl Bench {
@@ -110,7 +125,7 @@ impl Bench {
             model: file.description().name.clone(),
             weight_types: file.description().weight_types.clone(),
             load_time: started.elapsed(),
-            costs: StepCosts::new(2 * MAX_GUESSES),
+            policy: StepPolicy::default(),
         })
     }
 
@@ -172,30 +187,16 @@ impl Bench {
     /// Goes from `prompt`, which is computed, along `answer` as the engine would if the model chose these
     /// very tokens; with guesses of the tokens ahead, or one token a step.
     pub fn follow(&mut self, prompt: &[TokenId], answer: &[TokenId], guess: bool) -> Followed {
-        let mut tokens = prompt.to_vec();
         let mut guesser = Guesser::default();
-        let mut followed = Followed::default();
-        let mut ahead = answer;
-        while !ahead.is_empty() {
+        let mut following = Following::new(prompt, answer);
+        while !following.ahead.is_empty() {
             let began = Instant::now();
-            let guesses =
-                if guess { worthwhile(&mut guesser, &self.costs, &tokens) } else { Vec::new() };
-            let tried = guesses.len().min(ahead.len() - 1);
-            let rows = [&tokens[tokens.len() - 1..], &guesses[..tried]].concat();
-            self.compute(tokens.len() - 1, &rows, rows.len());
-            let held = guesses[..tried].iter().zip(ahead).take_while(|(a, b)| a == b).count();
-            guesser.learn(tried, held);
-            let (chosen, rest) = ahead.split_at(held + 1);
-            tokens.extend_from_slice(chosen);
-            ahead = rest;
-            let took = began.elapsed();
-            self.costs.stepped(rows.len(), took.as_secs_f64() * 1e3);
-            followed.time += took;
-            followed.steps += 1;
-            followed.guesses += tried;
-            followed.held += held;
+            let guesses = if guess { guesser.guess(&following.tokens) } else { Vec::new() };
+            let guesses = self.worthwhile(&guesser, guesses, following.ahead.len() - 1);
+            self.step_along(&mut following, &mut guesser, &guesses);
+            following.followed.time += began.elapsed();
         }
-        followed
+        following.followed
     }
 
     /// As [`Bench::follow`], with guesses of a draft model, which computed `prompt` too. What it says is
@@ -207,52 +208,74 @@ impl Bench {
         answer: &[TokenId],
         acceptance: f64,
     ) -> Followed {
-        let mut tokens = prompt.to_vec();
-        let (mut odds, mut pass_ms) = (Odds::new(acceptance), None);
-        let mut followed = Followed::default();
-        let (mut ahead, mut thrown, mut known) = (answer, 0, prompt.len() - 1);
-        while !ahead.is_empty() {
+        let mut guesser = Guesser::default();
+        let mut following = Following::new(prompt, answer);
+        let (mut thrown, mut known) = (0, prompt.len() - 1);
+        while !following.ahead.is_empty() {
             let began = Instant::now();
-            let most = MAX_GUESSES.min(ahead.len() - 1);
-            let length = match self.costs.step_ms(1) {
-                None => 0,
-                Some(_) => {
-                    let step_ms = |rows| self.costs.step_ms(rows).expect("something was measured");
-                    worthwhile_length(&[odds.chance()], 1, most, pass_ms, step_ms)
-                }
-            };
+            let most = MAX_GUESSES.min(following.ahead.len() - 1);
+            let length = self.policy.draft_length(&[guesser.chance_of_drafted()], 1, most);
             let mut guesses = Vec::new();
-            for right_one in &ahead[..length] {
+            for right_one in &following.ahead[..length] {
                 let pass = Instant::now();
-                let all = [tokens.as_slice(), &guesses].concat();
+                let all = [following.tokens.as_slice(), &guesses].concat();
+                let missing = all.len() - known;
                 model.compute(known, &all[known..], 1);
                 known = all.len();
                 thrown += 1;
                 let holds = uniform(0, thrown) < acceptance;
                 let wrong = TokenId((right_one.0 + 1) % self.vocabulary);
                 guesses.push(if holds { *right_one } else { wrong });
-                pass_ms = Some(pass.elapsed().as_secs_f64() * 1e3);
+                if missing == 1 {
+                    self.policy.drafted(pass.elapsed());
+                }
             }
-            let rows = [&tokens[tokens.len() - 1..], &guesses].concat();
-            self.compute(tokens.len() - 1, &rows, rows.len());
-            let held = guesses.iter().zip(ahead).take_while(|(a, b)| a == b).count();
-            match length {
-                0 => odds.idle(),
-                _ => odds.tried(length, held),
+            if !guesses.is_empty() {
+                guesser.take_drafted();
             }
-            let (chosen, rest) = ahead.split_at(held + 1);
-            known = known.min(tokens.len() + held);
-            tokens.extend_from_slice(chosen);
-            ahead = rest;
-            let took = began.elapsed();
-            let drafting = pass_ms.unwrap_or(0.0) * length as f64;
-            self.costs.stepped(rows.len(), took.as_secs_f64() * 1e3 - drafting);
-            followed.time += took;
-            followed.steps += 1;
-            followed.guesses += length;
-            followed.held += held;
+            let guesses = self.worthwhile(&guesser, guesses, following.ahead.len() - 1);
+            let before = following.tokens.len();
+            let held = self.step_along(&mut following, &mut guesser, &guesses);
+            known = known.min(before + held);
+            following.followed.time += began.elapsed();
         }
-        followed
+        following.followed
+    }
+
+    /// The first of `guesses` that are worth their rows in a step of this sequence alone, at most `most`.
+    fn worthwhile(
+        &self,
+        guesser: &Guesser,
+        mut guesses: Vec<TokenId>,
+        most: usize,
+    ) -> Vec<TokenId> {
+        let chances = [(guesser.chance(), guesses.len())];
+        let counts = self.policy.counts(&chances, 1, MAX_GUESSES);
+        guesses.truncate(counts[0].min(most));
+        guesses
+    }
+
+    /// A step with these guesses; says how many of them held.
+    fn step_along(
+        &mut self,
+        following: &mut Following<'_>,
+        guesser: &mut Guesser,
+        guesses: &[TokenId],
+    ) -> usize {
+        let Following { tokens, ahead, followed } = following;
+        let rows = [&tokens[tokens.len() - 1..], guesses].concat();
+        let began = Instant::now();
+        self.compute(tokens.len() - 1, &rows, rows.len());
+        self.policy.stepped(rows.len(), began.elapsed());
+        let held = guesses.iter().zip(*ahead).take_while(|(a, b)| a == b).count();
+        guesser.learn(guesses.len(), held);
+        let (chosen, rest) = ahead.split_at(held + 1);
+        tokens.extend_from_slice(chosen);
+        *ahead = rest;
+        followed.steps += 1;
+        followed.guesses += guesses.len();
+        followed.held += held;
+        held
     }
 
     /// What the work since the last call spent its time on.
@@ -303,19 +326,4 @@ impl Bench {
             self.sequences[..sequences].iter().map(|blocks| span(blocks.as_slice())).collect();
         self.runner.forward(&Plan { spans: &spans });
     }
-}
-
-/// Guesses of what follows `tokens`, as many as seem to be worth their rows in a step of this sequence
-/// alone.
-fn worthwhile(guesser: &mut Guesser, costs: &StepCosts, tokens: &[TokenId]) -> Vec<TokenId> {
-    let mut guesses = guesser.guess(tokens);
-    let count = match costs.step_ms(1) {
-        None => 0,
-        Some(_) => {
-            let step_ms = |rows| costs.step_ms(rows).expect("something was measured");
-            most_worthwhile(&[(guesser.chance(), guesses.len())], 1, MAX_GUESSES, step_ms)[0]
-        }
-    };
-    guesses.truncate(count);
-    guesses
 }

@@ -8,17 +8,24 @@
 //! - [`Guesser`]: the guesses of one answer.
 //! - [`Lookup`]: what followed the last tokens where they stood before.
 //! - [`Odds`]: how often guesses held lately.
-//! - [`most_worthwhile`]: which of all sequences' guesses are worth their rows.
+//! - [`StepPolicy`]: how many of all sequences' guesses a step tries, as far as steps told lately.
+//! - [`StepCosts`]: what steps take by their rows.
 //!
 //! Absent on purpose: any way of taking a guess for an answer without its logits.
 
 mod guesser;
 mod lookup;
 mod odds;
+mod policy;
+mod step_costs;
 
 pub use guesser::Guesser;
 pub use lookup::{Found, Lookup};
 pub use odds::Odds;
+pub use policy::StepPolicy;
+#[cfg(test)]
+pub(crate) use policy::tests::disturbance;
+pub use step_costs::{FORGOTTEN_AFTER, StepCosts};
 
 /// Guesses of one sequence in one step, at most; with the token before them they fill the tile of a kernel.
 pub const MAX_GUESSES: usize = 15;
@@ -32,7 +39,7 @@ const LEAST_GAIN: f64 = 1.05;
 /// how many there are; `step_ms(rows)` is what a step of so many rows takes. Of all guesses, the
 /// likeliest are tried, as many as give the most tokens per time: none if that is not more than
 /// without.
-pub fn most_worthwhile(
+fn most_worthwhile(
     chances: &[(f64, usize)],
     singles: usize,
     most: usize,
@@ -65,7 +72,7 @@ pub fn most_worthwhile(
 ///
 /// `chances[s]` is how likely one more guess of sequence `s` holds if those before it did. Before the
 /// model was ever asked it is asked for one.
-pub fn worthwhile_length(
+fn worthwhile_length(
     chances: &[f64],
     singles: usize,
     most: usize,

@@ -75,6 +75,8 @@ pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
         one(Counter, "banter_steps_total", "Steps of the engine.", count(counters.steps)),
         several(Counter, "banter_step_seconds_total", "Time of steps.", "part", &seconds),
         one(Counter, "banter_slow_steps_total", "Steps with more of prompts than --max-gap-ms or the answers' own time allow.", count(counters.slow_steps)),
+        one(Gauge, "banter_step_level_seconds", "What a step of one token seems to take now: prompts and guesses are paced by it.", counters.step_level.as_secs_f64()),
+        one(Gauge, "banter_tried_step_sizes", "Sizes of steps of answers and guesses that were tried lately, so that what they take is known.", counters.tried_sizes as f64),
         gaps(counters),
     ]
     .concat()
