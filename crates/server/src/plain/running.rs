@@ -170,10 +170,17 @@ impl Running {
 
 impl Clock {
     fn moved(&mut self, event: Option<&Event>) {
-        if !matches!(event, Some(Event::Queued)) {
-            self.has_begun = true;
-            self.deadline = Instant::now() + self.step_timeout;
+        if matches!(event, Some(Event::Queued)) {
+            return;
         }
+        self.has_begun = true;
+        let next = Instant::now() + self.step_timeout;
+        self.deadline = match event {
+            // Another engine may say at once that it is there, and then compute in silence: that takes
+            // nothing from the time until the first word.
+            Some(Event::Progress) => self.deadline.max(next),
+            _ => next,
+        };
     }
 }
 
@@ -201,4 +208,27 @@ async fn start(shared: Arc<Shared>, speaker: Speaker, next: Waited) -> Result<St
     let generation = backend.generate(ask, speaker.owner).await?;
     drop(next.room);
     Ok(Started { generation, _place: place })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_of_life_takes_nothing_from_the_time_until_the_first_word() {
+        let (queue_timeout, step_timeout) = (Duration::from_secs(120), Duration::from_secs(60));
+        let begun = Instant::now();
+        let deadline = begun + queue_timeout;
+        let mut clock = Clock { queue_timeout, step_timeout, deadline, has_begun: false };
+        let mut moved = |event: Event| {
+            clock.moved(Some(&event));
+            (clock.deadline - begun).as_secs()
+        };
+        assert_eq!(moved(Event::Progress), 120);
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert_eq!(moved(Event::Progress), 160);
+        assert_eq!(moved(Event::Delta("word".to_owned())), 160);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(moved(Event::Delta("word".to_owned())), 170);
+    }
 }
