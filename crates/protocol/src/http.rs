@@ -20,12 +20,17 @@ pub struct Info {
     pub engine: Option<&'static str>,
     /// Parameters that a request may have; others are refused.
     pub parameters: Vec<&'static str>,
+    /// Whether `POST /tokenize` can tell how much of a conversation fits.
+    pub counts_tokens: bool,
     /// Whether this server has models to choose from: see `GET /api/models`.
     pub has_models: bool,
     /// The command that starts a real model, as this server was started.
     pub real_model_command: String,
     /// No key is asked for although the server may be reached from elsewhere.
     pub insecure: bool,
+    /// Differs between people who sign in with different keys: a browser that several of them use
+    /// keeps what each of them asked apart.
+    pub owner: String,
 }
 
 /// The loaded model, for people.

@@ -62,6 +62,7 @@ async fn what_is_loaded_is_told_as_far_as_it_is_known() {
     assert_eq!(info["model"]["name"], "Fake-1B");
     assert_eq!(info["engine"], "openai");
     assert_eq!(info["context_tokens"], Value::Null);
+    assert_eq!(info["counts_tokens"], false);
     assert_eq!(info["defaults"]["temperature"], Value::Null);
     let parameters = info["parameters"].as_array().expect("a list");
     assert!(parameters.contains(&json!("seed")) && !parameters.contains(&json!("top_k")));
@@ -73,6 +74,8 @@ async fn what_is_loaded_is_told_as_far_as_it_is_known() {
 async fn tokens_are_counted_by_the_engine() {
     let fake = FakeEngine::start(Kind::Vllm);
     let server = server_in_front_of(&fake).await;
+    let info = get(server.address, "/api/info", "").await.json();
+    assert_eq!(info["counts_tokens"], true);
     let counted = post(server.address, "/tokenize", "", r#"{"text": "four"}"#).await.json();
     assert_eq!(counted["tokens"], 4);
     let messages = json!({"messages": [{"role": "user", "content": "four"}]});

@@ -60,6 +60,11 @@ impl<'a> Cut<'a> {
 }
 
 impl RemoteEngine {
+    /// Whether [`RemoteEngine::fit`] can say anything, as far as the engine has shown.
+    pub fn counts_tokens(&self) -> bool {
+        self.counting() != Counting::None && self.0.about.context_tokens.is_some()
+    }
+
     /// The ids of a text; `None` if the engine cannot say.
     pub async fn tokenize(&self, text: &str) -> Result<Option<Vec<u32>>, EngineError> {
         let model = &self.0.model;

@@ -16,6 +16,13 @@ impl Owner {
         Owner(KeyHash::of(key).number())
     }
 
+    /// A name for browsers, which keep it: long enough to tell apart the people of one browser, and too
+    /// short to help anyone who guesses keys.
+    pub(crate) fn short_name(self) -> String {
+        const NAMED_BITS: u64 = 0xff_ffff;
+        format!("{:06x}", self.0 & NAMED_BITS)
+    }
+
     /// A number of its own, as far as 64 bits of a hash can tell.
     pub(crate) fn number(self) -> u64 {
         self.0

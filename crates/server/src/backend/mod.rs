@@ -52,6 +52,11 @@ pub trait Backend: Send + Sync + 'static {
         owner: Owner,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
 
+    /// Whether [`Backend::fit`] can tell anything, as far as is known now.
+    fn counts_tokens(&self) -> bool {
+        true
+    }
+
     /// The ids of a text; `None` if this backend cannot tell.
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>>;
 

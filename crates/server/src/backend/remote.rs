@@ -131,6 +131,10 @@ impl Backend for RemoteBackend {
         self.health.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
+    fn counts_tokens(&self) -> bool {
+        self.engine.counts_tokens()
+    }
+
     fn generate(
         &self,
         ask: Box<Ask>,

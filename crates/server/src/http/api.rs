@@ -3,7 +3,7 @@
 use super::body::{BodyLimit, read_json};
 use super::error::ApiError;
 use super::{Connection, no_store};
-use crate::access::PageOrigin;
+use crate::access::{AccessLevel, PageOrigin};
 use crate::backend::{Backend, Readiness};
 use crate::config::REAL_MODEL_COMMAND;
 use crate::shared::Shared;
@@ -46,6 +46,9 @@ pub(super) async fn info(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
+    let connection = Connection::of(&request);
+    let visit = connection.visit(request.uri(), request.headers());
+    let owner = shared.access.owner(&visit, AccessLevel::User).short_name();
     let backend = loaded(&shared)?;
     let loaded = backend.info();
     let config = &shared.config;
@@ -63,9 +66,11 @@ pub(super) async fn info(
         defaults: loaded.defaults.clone(),
         engine: loaded.engine,
         parameters: loaded.known_parameters.clone(),
+        counts_tokens: backend.counts_tokens(),
         has_models: shared.models.is_some(),
         real_model_command: real_model_command(&shared, &request),
         insecure: config.insecure,
+        owner,
     };
     Ok(json(StatusCode::OK, &info))
 }
