@@ -1,6 +1,7 @@
 /**
  * Holds the state and connects it with the outside: socket frames become events, `reduce` makes the
- * next state, and what a person does becomes a frame. The only place with both.
+ * next state, and what a person does becomes a frame. The only place with both. What is kept for
+ * the next visit is in `keeper.svelte.ts`.
  */
 
 import { addressesOf } from './connection/address';
@@ -8,42 +9,41 @@ import { Api } from './connection/api';
 import { Link } from './connection/link';
 import { readFrame, STOP_JSON } from './connection/plain';
 import { FrameBuffer } from './conversation/frame_buffer';
-import { type Event, reduce } from './conversation/reduce';
+import { Ids } from './conversation/ids';
+import { type Asked, type Conversation, type Event, reduce } from './conversation/reduce';
 import { buildRequest, type Request } from './conversation/request';
-import { type Cut, EMPTY_STATE, type State } from './conversation/state';
-import {
-  loadConversation,
-  loadPreferences,
-  type Preferences,
-  saveConversation,
-  savePreferences,
-} from './conversation/storage';
-import type { Fault } from './conversation/types';
+import { redoable, undoable } from './conversation/shelf';
+import { EMPTY_STATE, type State } from './conversation/state';
+import type { Cut, Fault, Message, ServerInfo } from './conversation/types';
+import { Keeper } from './keeper.svelte';
 import { Models } from './models/models.svelte';
+import { loadPreferences, PREFERENCES_KEY, savePreferences } from './storage/preferences';
+import type { Preferences } from './storage/preferences';
+import { browserStorage } from './storage/store';
 
 /** Used until the server has named its own limit. */
 const ASSUMED_MESSAGE_BYTES = 1 << 20;
-/** While an answer grows, it is written to storage at most this often. */
-const SAVE_EVERY_MS = 1_000;
 /** An answer that is silent for so long may have lost its connection: then the server is asked. */
 const PROBE_EVERY_MS = 20_000;
 
 export class Chat {
   state = $state.raw<State>(EMPTY_STATE);
   preferences = $state.raw<Preferences>(loadPreferences(browserStorage()));
-  /** What is being written; kept here, because the field goes while a key is asked for. */
-  draft = $state('');
-  /** Whether the conversation will be there after a reload. */
-  kept = $state(true);
 
+  readonly keeper: Keeper;
   readonly models: Models;
   private readonly api: Api;
   private readonly link: Link;
-  private readonly buffer = new FrameBuffer((text) =>
+  private readonly words = new FrameBuffer((text) =>
     this.dispatch({ kind: 'words', text, nowMs: performance.now() }),
   );
-  private nextId = 1;
-  private saveTimer: number | null = null;
+  private readonly thoughts = new FrameBuffer((text) =>
+    this.dispatch({ kind: 'thinking', text, nowMs: performance.now() }),
+  );
+  private readonly ids = new Ids();
+  /** Messages with later ids came while this page was open. */
+  private readonly openedAtId = this.ids.next();
+  private latestQuestionId: number | null = null;
   /** Frames still to come of an answer that "Clear" took off the page. */
   private abandoned = $state(false);
 
@@ -55,11 +55,22 @@ export class Chat {
       clearTimeout: (timer: number) => window.clearTimeout(timer),
       random: Math.random,
     };
-    this.models = new Models(this.api, () => void this.link.probe());
+    this.keeper = new Keeper({
+      state: () => this.state,
+      take: (kind: 'restored' | 'synced', stored: Conversation) => this.take(kind, stored),
+      orphaned: (ids: readonly number[]) => this.dispatch({ kind: 'orphaned', ids }),
+      shorten: () => this.dispatch({ kind: 'shelf_shortened' }),
+      flush: () => this.flush(),
+    });
+    this.models = new Models(this.api, {
+      switched: () => void this.link.probe(),
+      signedIn: () => {
+        this.keeper.expectNewName();
+        void this.link.probe();
+      },
+    });
     this.link = new Link(addresses.socket, this.api, this.linkEvents(), clock);
-    const messages = loadConversation(browserStorage());
-    this.nextId = Math.max(0, ...messages.map(({ id }) => id)) + 1;
-    this.dispatch({ kind: 'restored', messages });
+    this.keeper.open();
   }
 
   /** Connects; a one-time code in the address is exchanged first. Returns how to let go of the page. */
@@ -69,19 +80,19 @@ export class Chat {
     const probe = () => void this.link.probe();
     const seen = () =>
       document.visibilityState === 'visible' && this.state.phase.kind !== 'locked' && probe();
-    const leave = () => {
-      this.buffer.flush();
-      // Only what is new: another tab may have written a later conversation.
-      if (this.saveTimer !== null) this.save();
-    };
     const timer = window.setInterval(() => this.state.answering && probe(), PROBE_EVERY_MS);
+    const choices = ({ key }: StorageEvent) => {
+      if (key === PREFERENCES_KEY) this.preferences = loadPreferences(browserStorage());
+    };
+    const letGoOfKeeper = this.keeper.watch();
     window.addEventListener('online', probe);
-    window.addEventListener('pagehide', leave);
+    window.addEventListener('storage', choices);
     document.addEventListener('visibilitychange', seen);
     return () => {
+      letGoOfKeeper();
       window.clearInterval(timer);
       window.removeEventListener('online', probe);
-      window.removeEventListener('pagehide', leave);
+      window.removeEventListener('storage', choices);
       document.removeEventListener('visibilitychange', seen);
     };
   }
@@ -90,38 +101,31 @@ export class Chat {
     return this.state.phase.kind === 'open' && this.state.answering === null && !this.abandoned;
   }
 
-  /** Sends a message after all others. Returns whether it was sent. */
-  send(text: string): boolean {
-    return this.ask(text, this.state.messages.length);
+  /** Whether the message came while this page was open. */
+  isNew({ id }: Message): boolean {
+    return id > this.openedAtId;
   }
 
-  /** Sends `text` in place of the message at `index`; what came after it gives way. */
-  ask(text: string, index: number): boolean {
-    if (!this.canSend || text.trim() === '') return false;
-    const { info, messages } = this.state;
-    const limit = info?.limits.message_bytes ?? ASSUMED_MESSAGE_BYTES;
-    const { parameters } = this.preferences;
-    const earlier = messages.slice(0, index);
-    const request = buildRequest(earlier, text, parameters, limit, info?.parameters);
-    if (request && !this.link.send(request.json)) return false;
-    const [userId, answerId] = [this.nextId++, this.nextId++];
-    this.dispatch({ kind: 'asked', text, at: index, userId, answerId, nowMs: performance.now() });
-    if (request) void this.findCut(request, userId);
-    else this.failHere({ code: 'too_large', message: '' });
-    this.save();
-    return true;
+  /** Sends a message after all others. Returns whether it was sent. */
+  send(text: string): boolean {
+    return this.ask(text, this.state.messages.length, 'new');
+  }
+
+  /** Sends `text` in place of the message at `index`; what came after it gives way, and is kept. */
+  edit(text: string, index: number): boolean {
+    return this.ask(text, index, 'new');
   }
 
   /** Asks the question before the answer at `index` once more. */
   regenerate(index: number): void {
     const question = this.state.messages[index - 1];
-    if (question?.role === 'user') this.ask(question.text, index - 1);
+    if (question?.role === 'user') this.ask(question.text, index - 1, 'again');
   }
 
   stop(): void {
     if (!this.state.answering || this.state.answering.stopping) return;
     this.link.send(STOP_JSON);
-    this.buffer.flush();
+    this.flush();
     this.dispatch({ kind: 'stop_sent' });
   }
 
@@ -129,17 +133,30 @@ export class Chat {
     if (this.state.answering) {
       this.link.send(STOP_JSON);
       this.abandoned = true;
-      this.buffer.flush();
+      this.flush();
       this.dispatch({ kind: 'stop_sent' });
       this.dispatch({ kind: 'lost', nowMs: performance.now() });
     }
-    this.dispatch({ kind: 'cleared' });
-    this.save();
+    this.dispatch({ kind: 'cleared', id: this.ids.next() });
+    this.keeper.save();
   }
 
-  undoClear(): void {
-    this.dispatch({ kind: 'clear_undone' });
-    this.save();
+  get canUndo(): boolean {
+    return this.state.answering === null && undoable(this.state) !== null;
+  }
+
+  get canRedo(): boolean {
+    return this.state.answering === null && redoable(this.state) !== null;
+  }
+
+  undo(): void {
+    this.dispatch({ kind: 'undo' });
+    this.keeper.save();
+  }
+
+  redo(): void {
+    this.dispatch({ kind: 'redo' });
+    this.keeper.save();
   }
 
   retry(): void {
@@ -150,18 +167,53 @@ export class Chat {
     void this.link.signIn({ key });
   }
 
+  /** Ends the session; what was asked stays in this browser for whoever has the same key. */
+  async signOut(): Promise<void> {
+    if (!(await this.api.signOut())) return;
+    this.keeper.forgetOwner();
+    location.reload();
+  }
+
   prefer(change: Partial<Preferences>): void {
     this.preferences = { ...this.preferences, ...change };
     savePreferences(browserStorage(), this.preferences);
   }
 
+  private ask(text: string, at: number, purpose: Asked['purpose']): boolean {
+    if (!this.canSend || text.trim() === '') return false;
+    const { info, messages } = this.state;
+    const limit = info?.limits.message_bytes ?? ASSUMED_MESSAGE_BYTES;
+    const { parameters } = this.preferences;
+    const request = buildRequest(messages.slice(0, at), text, parameters, limit, info?.parameters);
+    if (request && !this.link.send(request.json)) return false;
+    const [userId, answerId] = [this.ids.next(), this.ids.next()];
+    const nowMs = performance.now();
+    this.dispatch({ kind: 'asked', text, at, purpose, userId, answerId, nowMs });
+    if (request) void this.findCut(request, userId);
+    else this.failHere({ code: 'too_large', message: '' });
+    this.keeper.save();
+    return true;
+  }
+
   private linkEvents() {
     return {
-      phase: (phase: State['phase']) => this.dispatch({ kind: 'phase', phase }),
-      info: (info: NonNullable<State['info']>) => this.dispatch({ kind: 'info', info }),
+      phase: (phase: State['phase']) => this.enterPhase(phase),
+      info: (info: ServerInfo) => this.takeInfo(info),
       frame: (text: string) => this.takeFrame(text),
       lost: () => this.loseConnection(),
     };
+  }
+
+  private enterPhase(phase: State['phase']): void {
+    this.dispatch({ kind: 'phase', phase });
+    if (phase.kind === 'locked') this.keeper.forgetOwner();
+  }
+
+  private takeInfo(info: ServerInfo): void {
+    this.dispatch({ kind: 'info', info });
+    this.keeper.changeOwner(info.owner);
+    if (info.model.demo !== this.preferences.demoAnswered)
+      this.prefer({ demoAnswered: info.model.demo });
   }
 
   private takeFrame(text: string): void {
@@ -171,23 +223,25 @@ export class Chat {
       return;
     }
     // Nothing is drawn between Stop and the end of the answer.
-    if (frame.kind === 'words' && !this.state.answering?.stopping) this.buffer.add(frame.text);
-    if (frame.kind === 'fault') this.dispatch({ kind: 'fault', fault: frame.fault });
+    const isDrawn = !this.state.answering?.stopping;
+    if (frame.kind === 'words' && isDrawn) this.words.add(frame.text);
+    if (frame.kind === 'thinking' && isDrawn) this.thoughts.add(frame.text);
+    if (frame.kind === 'fault' || frame.kind === 'end_told') this.dispatch(frame);
     if (frame.kind === 'end') this.end();
-    else this.saveSoon();
+    else this.keeper.saveSoon();
   }
 
   private end(): void {
-    this.buffer.flush();
+    this.flush();
     this.dispatch({ kind: 'ended', nowMs: performance.now() });
-    this.save();
+    this.keeper.answerEnded();
   }
 
   private loseConnection(): void {
     this.abandoned = false;
-    this.buffer.flush();
+    this.flush();
     this.dispatch({ kind: 'lost', nowMs: performance.now() });
-    this.save();
+    this.keeper.answerEnded();
   }
 
   /** A fault found before anything was sent. */
@@ -196,41 +250,43 @@ export class Chat {
     this.dispatch({ kind: 'ended', nowMs: performance.now() });
   }
 
-  /** Asks the server which messages still fit, beside the answer that is being made. */
+  /** Draws what has come. What was thought comes before what is said. */
+  private flush(): void {
+    this.thoughts.flush();
+    this.words.flush();
+  }
+
+  /** Finds out which messages still fit; the server is asked beside the answer that is being made. */
   private async findCut(request: Request, userId: number): Promise<void> {
     const { maxTokens } = this.preferences.parameters;
-    const dropped = await this.api.droppedMessages(request.messages, maxTokens);
-    const current = this.state.messages.at(-2)?.id === userId;
-    if (dropped !== null && current)
-      this.dispatch({ kind: 'cut', cut: cutAt(request, dropped, userId) });
+    this.latestQuestionId = userId;
+    const dropped = this.state.info?.counts_tokens
+      ? await this.api.droppedMessages(request.messages, maxTokens)
+      : null;
+    const isThere = this.state.messages.some(({ id }) => id === userId);
+    if (this.latestQuestionId !== userId || !isThere) return;
+    // Where nobody counts tokens, what this page itself left out is known all the same.
+    this.dispatch({ kind: 'cut', cut: cutAt(request, dropped ?? 0, userId) });
+    this.keeper.saveSoon();
+  }
+
+  private take(kind: 'restored' | 'synced', stored: Conversation): void {
+    this.dispatch({ kind, ...stored });
+    const { messages, shelf } = this.state;
+    this.ids.after([...messages, ...shelf.flatMap((removal) => removal.messages)].map(idOf));
   }
 
   private dispatch(event: Event): void {
     this.state = reduce(this.state, event);
   }
+}
 
-  private saveSoon(): void {
-    this.saveTimer ??= window.setTimeout(() => this.save(), SAVE_EVERY_MS);
-  }
-
-  private save(): void {
-    if (this.saveTimer !== null) window.clearTimeout(this.saveTimer);
-    this.saveTimer = null;
-    this.kept = saveConversation(browserStorage(), this.state.messages);
-  }
+function idOf({ id }: { readonly id: number }): number {
+  return id;
 }
 
 function cutAt(request: Request, dropped: number, userId: number): Cut | null {
   const droppedCount = dropped + request.trimmedCount;
   if (droppedCount === 0) return null;
   return { droppedCount, firstKeptId: request.sentIds[dropped] ?? userId };
-}
-
-/** `null` where the browser blocks storage. */
-function browserStorage(): Storage | null {
-  try {
-    return window.localStorage;
-  } catch {
-    return null;
-  }
 }

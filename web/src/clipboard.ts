@@ -1,11 +1,36 @@
-/** Puts text on the clipboard; returns whether it worked. */
-export async function copyText(text: string): Promise<boolean> {
+/** Puts text on the clipboard, and beside it the same as HTML; returns whether it worked. */
+export async function copyText(text: string, html: string | null = null): Promise<boolean> {
+  if (html !== null && (await copyBoth(text, html))) return true;
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
     // Plain http on another machine's address has no clipboard API; the old way still works there.
     return copyBySelection(text);
+  }
+}
+
+/**
+ * An answer as HTML for programs that paste it: without buttons, labels and what is there for the
+ * eye alone. Formulas stay as MathML.
+ */
+export function portableHtml(answer: Element): string {
+  const copy = answer.cloneNode(true) as Element;
+  const ours = 'button, [aria-hidden="true"], [data-label], .head, .visually-hidden';
+  for (const element of copy.querySelectorAll(ours)) element.remove();
+  return new XMLSerializer().serializeToString(copy);
+}
+
+async function copyBoth(text: string, html: string): Promise<boolean> {
+  try {
+    const types = { 'text/plain': text, 'text/html': html };
+    const blobs = Object.entries(types).map(([type, part]) => [type, new Blob([part], { type })]);
+    await navigator.clipboard.write([
+      new ClipboardItem(Object.fromEntries(blobs) as Record<string, Blob>),
+    ]);
+    return true;
+  } catch {
+    return false;
   }
 }
 

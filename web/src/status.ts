@@ -1,6 +1,7 @@
 /** What the quiet line above the composer says. */
 
 import { countWords } from './conversation/count_words';
+import { redoable, undoable } from './conversation/shelf';
 import type { State } from './conversation/state';
 import type { Phase } from './conversation/types';
 import type { Words } from './words';
@@ -8,17 +9,25 @@ import type { Words } from './words';
 export interface Status {
   /** The colour of the dot; the text alone says as much. */
   readonly tone: 'good' | 'busy' | 'bad';
+  /** Read aloud whenever it changes: phases only. */
   readonly text: string;
-  readonly action: 'retry' | 'undo' | null;
+  /** Changes with every word, so it is for the eye alone. */
+  readonly count?: string;
+  readonly action: 'retry' | null;
   /** More than fits the line: shown to who points at it. */
   readonly detail?: string;
 }
 
 export function statusOf(state: State, words: Words): Status {
   if (state.phase.kind !== 'open') return phaseStatus(state.phase, state.everOpen, words);
-  if (state.answering) return { tone: 'busy', text: answeringText(state, words), action: null };
-  if (state.cleared?.length) return { tone: 'good', text: words.cleared, action: 'undo' };
+  if (state.answering) return answeringStatus(state.answering, words);
   return { tone: 'good', text: restingText(state, words), action: null };
+}
+
+/** What can be brought back, in a few words; `null` where that is nothing. */
+export function removedText(state: State, words: Words): string | null {
+  const removal = redoable(state) ?? undoable(state);
+  return removal && words.removed[removal.kind];
 }
 
 function phaseStatus(phase: Phase, everOpen: boolean, words: Words): Status {
@@ -48,13 +57,18 @@ function waitingText(reason: WaitingReason, everOpen: boolean, words: Words): st
   return words[reason];
 }
 
-function answeringText({ answering, messages }: State, words: Words): string {
-  if (answering?.stopping) return words.stopping;
-  if (!answering || answering.firstWordAtMs === null) return words.reading;
-  return words.writing(countWords(messages.at(-1)?.text ?? ''));
+function answeringStatus(answering: NonNullable<State['answering']>, words: Words): Status {
+  const busy = (text: string, count?: string) =>
+    ({ tone: 'busy', text, count, action: null }) as const;
+  if (answering.stopping) return busy(words.stopping);
+  if (answering.firstWordAtMs !== null)
+    return busy(words.writing, words.wordCount(answering.words.count));
+  return busy(answering.thinkingAtMs === null ? words.reading : words.thinking);
 }
 
-function restingText({ messages, info }: State, words: Words): string {
+function restingText({ messages, attempt, shelf, info }: State, words: Words): string {
+  if (attempt?.outcome.kind === 'stopped') return words.stoppedInVain;
+  if (messages.length === 0 && shelf.at(-1)?.kind === 'cleared') return words.cleared;
   const last = messages.at(-1);
   if (last?.outcome.kind === 'stopped') {
     const count = countWords(last.text);

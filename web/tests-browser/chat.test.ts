@@ -54,7 +54,8 @@ describe('sending', () => {
     await chat.say('tokens 100000 20');
     await chat.shows('word3');
     await chat.stop.waitFor();
-    await chat.status.filter({ hasText: /Writing… \d+ words/ }).waitFor();
+    await chat.status.filter({ hasText: 'Writing…' }).waitFor();
+    await chat.page.getByText(/^\d+ words$/).waitFor();
     await chat.page.keyboard.press('Escape');
     await chat.answered();
   });
@@ -188,20 +189,38 @@ describe('a message', () => {
 
 describe('trouble', () => {
   const cases = [
-    { say: 'busy', says: /server is busy \(7 before you, about 9 s\)/ },
-    { say: 'late', says: /took too long and was given up/ },
-    { say: 'too-long', says: /too long for the model \(5000 tokens, 4096 fit\)/ },
-    { say: 'fail', says: /had a problem with this answer/ },
+    { say: 'busy', says: /server is busy \(7 before you, about 9 s\)/, helps: 'Ask again' },
+    { say: 'late', says: /took too long and was given up/, helps: 'Ask again' },
+    {
+      say: 'too-long',
+      says: /too long for the model \(5000 tokens, 4096 fit\)/,
+      helps: 'Edit the question',
+    },
+    { say: 'fail', says: /had a problem with this answer/, helps: 'Ask again' },
   ];
-  for (const { say, says } of cases) {
-    it(`says in plain words what happened and can be asked again: ${say}`, async () => {
+  for (const { say, says, helps } of cases) {
+    it(`says in plain words what happened and offers what helps: ${say}`, async () => {
       const chat = await open();
       await chat.say(say);
       await chat.page.getByRole('alert').filter({ hasText: says }).waitFor();
-      await chat.page.getByRole('button', { name: 'Ask again' }).waitFor();
+      await chat.page.getByRole('button', { name: helps }).waitFor();
+      const offers = chat.page.getByRole('button', { name: /^(Ask again|Answer again)$/ });
+      expect(await offers.count()).toBe(helps === 'Ask again' ? 1 : 0);
       expect(await chat.ask('still here')).toBe('You said: still here');
     });
   }
+
+  it('that shortening helps against opens the question in its editor', async () => {
+    const chat = await open();
+    await chat.say('too-long');
+    await chat.page.getByRole('button', { name: 'Edit the question' }).click();
+    const editor = chat.page.getByRole('textbox', { name: 'Edit this message' });
+    expect(await editor.inputValue()).toBe('too-long');
+    await editor.fill('short');
+    await editor.press('Enter');
+    await chat.shows('You said: short');
+    expect(await chat.questions.allInnerTexts()).toEqual(['short']);
+  });
 
   it('names the setting that the server did not accept', async () => {
     const chat = await open();
@@ -269,6 +288,8 @@ describe('settings', () => {
       message: 'tokens 50',
       history: [{ role: 'system', content: 'Be brief.' }],
       stream: true,
+      report_end: true,
+      report_thinking: true,
       max_tokens: 3,
       temperature: 1.5,
     });
@@ -276,7 +297,16 @@ describe('settings', () => {
     await chat.page.getByRole('button', { name: 'Back to the defaults' }).click();
     await chat.page.keyboard.press('Escape');
     await chat.ask('hello');
-    expect(Object.keys(JSON.parse(sent[1]!) as object)).toEqual(['message', 'history', 'stream']);
+    expect(JSON.parse(sent[1]!)).toEqual({
+      message: 'hello',
+      history: [
+        { role: 'user', content: 'tokens 50' },
+        { role: 'assistant', content: 'word0 word1 word2 ' },
+      ],
+      stream: true,
+      report_end: true,
+      report_thinking: true,
+    });
   });
 });
 
@@ -324,47 +354,25 @@ describe('a reload', () => {
     const root = chat.page.locator('html');
     expect([await root.getAttribute('lang'), await root.getAttribute('data-theme')]).toEqual([
       'zh-CN',
-      'light',
+      'dark',
     ]);
   });
 });
 
 describe('the demo model', () => {
-  it('is named for what it is, with the command for a real one, whatever happens', async () => {
+  it('is named for what it is until the line is dismissed, with the command for a real one', async () => {
     const chat = await open();
     const notice = chat.page.getByRole('complementary', { name: 'demo model' });
     await notice.filter({ hasText: 'knows very little' }).waitFor();
-    expect(await notice.locator('code').innerText()).toContain('--model');
     await chat.ask('hello');
-    expect(await notice.isVisible()).toBe(true);
-  });
-});
-
-describe('scrolling', () => {
-  it('follows the newest words only while the reader is at the end', async () => {
-    const chat = await open();
-    await chat.say('tokens 100000 2');
-    await chat.shows('word900');
-    const scroller = chat.page.getByRole('region', { name: 'Conversation' });
-    const place = () =>
-      scroller.evaluate((e) => ({ top: e.scrollTop, end: e.scrollHeight - e.clientHeight }));
-    const following = await place();
-    expect(following.end - following.top).toBeLessThan(60);
-    await scroller.hover();
-    await chat.page.mouse.wheel(0, -300);
-    const back = chat.page.getByRole('button', { name: 'Newest words' });
-    await back.waitFor();
-    const { top } = await place();
-    await chat.shows(`word${1_600}`);
-    expect((await place()).top).toBe(top);
-    await back.click();
-    await expect
-      .poll(async () => {
-        const now = await place();
-        return now.end - now.top;
-      })
-      .toBeLessThan(60);
-    await chat.page.keyboard.press('Escape');
-    await chat.answered();
+    await notice.getByRole('button', { name: 'Choose another' }).click();
+    const sheet = chat.page.getByRole('dialog', { name: 'Models' });
+    expect(await sheet.locator('code').innerText()).toContain('--model');
+    await sheet.getByRole('button', { name: 'Close' }).click();
+    await notice.getByRole('button', { name: 'Dismiss' }).click();
+    await chat.page.reload();
+    await chat.connected();
+    expect(await notice.count()).toBe(0);
+    expect(await chat.status.innerText()).toContain('demo model');
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countWords } from '../src/conversation/count_words';
+import { addPiece, countWords, NO_WORDS } from '../src/conversation/count_words';
 import { type Event, reduce } from '../src/conversation/reduce';
 import { EMPTY_STATE, type State } from '../src/conversation/state';
 
@@ -10,7 +10,8 @@ function run(...events: Event[]): State {
 }
 
 function asked(text: string, id = 1, at = 0): Event {
-  return { kind: 'asked', text, at, userId: id, answerId: id + 1, nowMs: 1_000 };
+  const ids = { userId: id, answerId: id + 1 };
+  return { kind: 'asked', text, at, purpose: 'new', ...ids, nowMs: 1_000 };
 }
 
 function words(text: string, nowMs = 1_200): Event {
@@ -68,21 +69,45 @@ describe('events that come when nothing is asked', () => {
   }
 });
 
-describe('asking in an earlier place', () => {
-  it('replaces the message and everything after it', () => {
-    const before = run(asked('one', 1), ENDED, asked('two', 3, 2), ENDED);
-    const state = reduce(before, asked('other', 5, 0));
-    expect(state.messages.map(({ text }) => text)).toEqual(['other', '']);
+describe('thinking', () => {
+  const thought = (text: string, nowMs: number): Event => ({ kind: 'thinking', text, nowMs });
+
+  it('is kept beside the answer, with the time it took', () => {
+    const thinking = run(asked('hi'), thought('so ', 1_500), thought('and so', 2_000));
+    expect(thinking.messages[1]).toMatchObject({
+      text: '',
+      thinking: { text: 'so and so', seconds: null },
+    });
+    const state = [words('Yes', 4_000), words(' and no', 5_000), ENDED].reduce(reduce, thinking);
+    expect(state.messages[1]).toMatchObject({
+      text: 'Yes and no',
+      thinking: { text: 'so and so', seconds: 2.5 },
+    });
+  });
+
+  it('that is all there is has its time when the answer ends', () => {
+    const state = run(asked('hi'), thought('so', 1_500), { kind: 'ended', nowMs: 3_500 });
+    expect(state.messages[1]?.thinking).toEqual({ text: 'so', seconds: 2 });
   });
 });
 
-describe('clear', () => {
-  it('can be undone until the next message', () => {
-    const cleared = run(asked('hi'), ENDED, { kind: 'cleared' });
-    expect(cleared.messages).toEqual([]);
-    expect(reduce(cleared, { kind: 'clear_undone' }).messages).toHaveLength(2);
-    const later = reduce(cleared, asked('new', 9));
-    expect(reduce(later, { kind: 'clear_undone' }).messages).toEqual(later.messages);
+describe('the end that the server tells', () => {
+  const told = { kind: 'end_told', outcome: { kind: 'cut', tokens: 8 } } as const;
+
+  it('is how the answer ended', () => {
+    const state = run(asked('hi'), words('Hel'), told, ENDED);
+    expect(state.messages[1]?.outcome).toEqual({ kind: 'cut', tokens: 8 });
+  });
+
+  it('says no more than Stop, a fault or a lost connection', () => {
+    const fault = { kind: 'fault', fault: FAULT } as const;
+    const lost = { kind: 'lost', nowMs: 2_000 } as const;
+    const kinds = [
+      run(asked('hi'), told, { kind: 'stop_sent' }, ENDED),
+      run(asked('hi'), fault, ENDED),
+      run(asked('hi'), words('Hel'), lost),
+    ].map(({ messages }) => messages[1]?.outcome.kind);
+    expect(kinds).toEqual(['stopped', 'failed', 'interrupted']);
   });
 });
 
@@ -99,4 +124,15 @@ describe('countWords', () => {
   for (const [text, count] of cases) {
     it(`finds ${count} in "${text}"`, () => expect(countWords(text)).toBe(count));
   }
+
+  it('finds as many in pieces, wherever they are cut', () => {
+    for (const [text, count] of cases) {
+      const characters = [...text];
+      expect(characters.reduce(addPiece, NO_WORDS).count, text).toBe(count);
+      for (let at = 0; at <= characters.length; at += 1) {
+        const pieces = [characters.slice(0, at).join(''), characters.slice(at).join('')];
+        expect(pieces.reduce(addPiece, NO_WORDS).count, `${pieces[0]}|${pieces[1]}`).toBe(count);
+      }
+    }
+  });
 });

@@ -1,15 +1,16 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { addressesOf } from '../src/connection/address';
 import { readFrame } from '../src/connection/plain';
 import { buildRequest } from '../src/conversation/request';
 import { FrameBuffer } from '../src/conversation/frame_buffer';
-import { loadConversation, loadPreferences, saveConversation } from '../src/conversation/storage';
 import { DEFAULT_PARAMETERS, type Message } from '../src/conversation/types';
 
 const LARGE = 1 << 20;
 
-function message(id: number, text: string, kind: 'complete' | 'writing' = 'complete'): Message {
-  return { id, role: id % 2 ? 'user' : 'assistant', text, outcome: { kind }, figures: null };
+function message(id: number, text: string): Message {
+  const kind = 'complete';
+  const role = id % 2 ? 'user' : 'assistant';
+  return { id, role, text, outcome: { kind }, figures: null, thinking: null, replaces: null };
 }
 
 function sent(earlier: Message[], parameters = {}, maxBytes = LARGE) {
@@ -41,6 +42,37 @@ describe('readFrame', () => {
     });
     expect(readFrame('{"error":{"code":"busy"},"more":1}')).toMatchObject({ kind: 'words' });
   });
+
+  it('reads what the model thinks', () => {
+    expect(readFrame('{"thinking":"so \\"so\\""}')).toEqual({ kind: 'thinking', text: 'so "so"' });
+    for (const words of ['{"thinking":1}', '{"thinking":"a","b":1}', ' {"thinking":"a"}'])
+      expect(readFrame(words)).toEqual({ kind: 'words', text: words });
+  });
+
+  const ends: [string, unknown][] = [
+    ['{"end":{"reason":"end","tokens":3}}', { kind: 'complete' }],
+    ['{"end":{"reason":"stop_string"}}', { kind: 'complete' }],
+    ['{"end":{"reason":"length","tokens":2048}}', { kind: 'cut', tokens: 2_048 }],
+    ['{"end":{"reason":"length"}}', { kind: 'cut', tokens: null }],
+    ['{"end":{"reason":"stopped"}}', { kind: 'stopped' }],
+    ['{"end":{"reason":"filtered","tokens":1}}', { kind: 'filtered' }],
+    ['{"end":{"reason":"unavailable"}}', { kind: 'unavailable' }],
+    ['{"end":{"reason":"a new one"}}', { kind: 'unfinished' }],
+  ];
+  for (const [frame, outcome] of ends) {
+    it(`reads how an answer ends: ${frame}`, () =>
+      expect(readFrame(frame)).toEqual({ kind: 'end_told', outcome }));
+  }
+
+  it('takes an object that is no report for words', () => {
+    for (const words of [
+      '{"end":1}',
+      '{"end":{}}',
+      '{"end":{"reason":"end"},"more":1}',
+      '{"end":null}',
+    ])
+      expect(readFrame(words)).toEqual({ kind: 'words', text: words });
+  });
 });
 
 describe('buildRequest', () => {
@@ -57,6 +89,8 @@ describe('buildRequest', () => {
         { role: 'assistant', content: 'a' },
       ],
       stream: true,
+      report_end: true,
+      report_thinking: true,
       temperature: 0,
     });
   });
@@ -71,6 +105,16 @@ describe('buildRequest', () => {
   it('leaves out questions without an answer', () => {
     const { request } = sent([message(1, 'q'), message(2, ''), message(3, 'r'), message(4, 's')]);
     expect(request.sentIds).toEqual([3, 4]);
+  });
+
+  it('leaves out what was thought before an answer', () => {
+    const thought = [message(1, 'q'), message(2, '<think>\nso\n</think>\n\nYes.')];
+    const onlyThought = [message(3, 'r'), message(4, '<think>so')];
+    const { body } = sent([...thought, ...onlyThought]);
+    expect(body.history).toEqual([
+      { role: 'user', content: 'q' },
+      { role: 'assistant', content: 'Yes.' },
+    ]);
   });
 
   it('leaves out whole turns from the oldest until the request fits', () => {
@@ -92,8 +136,10 @@ describe('FrameBuffer', () => {
     const frames: (() => void)[] = [];
     const buffer = new FrameBuffer(
       (text) => drawn.push(text),
-      (run) => frames.push(run),
-      () => {},
+      (run) => {
+        frames.push(run);
+        return () => {};
+      },
     );
     for (const piece of ['a', 'b', 'c']) buffer.add(piece);
     expect(frames).toHaveLength(1);
@@ -103,56 +149,18 @@ describe('FrameBuffer', () => {
     buffer.flush();
     expect(drawn).toEqual(['abc', 'd']);
   });
-});
 
-describe('storage', () => {
-  class FakeStore {
-    items = new Map<string, string>();
-    getItem = (key: string) => this.items.get(key) ?? null;
-    setItem = (key: string, value: string) => void this.items.set(key, value);
-    removeItem = (key: string) => void this.items.delete(key);
-  }
-
-  it('gives back the conversation, with a half-written answer as interrupted', () => {
-    const store = new FakeStore();
-    expect(saveConversation(store, [message(1, 'q'), message(2, 'half', 'writing')])).toBe(true);
-    expect(loadConversation(store).map(({ text, outcome }) => [text, outcome.kind])).toEqual([
-      ['q', 'complete'],
-      ['half', 'interrupted'],
-    ]);
+  it('draws where there are no frames, as in a hidden window', () => {
+    vi.useFakeTimers();
+    vi.stubGlobal('requestAnimationFrame', () => 1);
+    vi.stubGlobal('cancelAnimationFrame', () => {});
+    const drawn: string[] = [];
+    const buffer = new FrameBuffer((text) => drawn.push(text));
+    buffer.add('a');
+    buffer.add('b');
+    vi.advanceTimersByTime(1_000);
+    expect(drawn).toEqual(['ab']);
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
   });
-
-  it('gives back why an answer failed', () => {
-    const store = new FakeStore();
-    const fault = { code: 'busy', message: 'm', position: 3, estimateMs: 900 };
-    const failed: Message = { ...message(2, ''), outcome: { kind: 'failed', fault } };
-    saveConversation(store, [message(1, 'q'), failed]);
-    expect(loadConversation(store)[1]!.outcome).toEqual({ kind: 'failed', fault });
-  });
-
-  it('says when there was no room', () => {
-    const full = {
-      ...new FakeStore(),
-      setItem: () => {
-        throw new Error('quota');
-      },
-    };
-    expect(saveConversation(full, [message(1, 'q')])).toBe(false);
-  });
-
-  for (const junk of [
-    '',
-    'nonsense',
-    '[]',
-    '{"version":1,"messages":[{}]}',
-    '{"version":9,"messages":[]}',
-  ]) {
-    it(`takes nothing from ${junk || 'an empty string'}`, () => {
-      const store = new FakeStore();
-      store.setItem('banter.conversation', junk);
-      store.setItem('banter.preferences', junk);
-      expect(loadConversation(store)).toEqual([]);
-      expect(loadPreferences(store)).toMatchObject({ theme: 'auto', language: 'auto' });
-    });
-  }
 });

@@ -7,6 +7,11 @@ import type { ServerInfo } from '../conversation/types';
 /** Longer than any healthy server takes, short enough not to look like nothing happens. */
 const PATIENCE_MS = 10_000;
 
+/** What is said of tokens where nobody counts them. */
+const NOT_IMPLEMENTED = 501;
+/** What a name gets that is none. */
+const NO_NAME = 400;
+
 export type Entry =
   | { kind: 'ready'; info: ServerInfo }
   | { kind: 'loading'; progress: number }
@@ -18,6 +23,8 @@ export type Entry =
 export type Credential = { code: string } | { key: string };
 
 export class Api {
+  private cannotCount = false;
+
   constructor(
     private readonly base: string,
     private readonly fetcher: typeof fetch = (...call) => fetch(...call),
@@ -44,12 +51,21 @@ export class Api {
     return response.ok ? 'in' : 'refused';
   }
 
-  /** How many of the oldest messages the model would not read; `null` when that is not known. */
+  /** Ends the session of this browser; returns whether that is sure. */
+  async signOut(): Promise<boolean> {
+    const response = await this.call('api/session', { method: 'DELETE' });
+    return response?.ok ?? false;
+  }
+
+  /** How many of the oldest messages the model would not read; `null` where that is not known. */
   async droppedMessages(
     messages: readonly HistoryEntry[],
     maxTokens: number | null,
   ): Promise<number | null> {
+    if (this.cannotCount) return null;
     const response = await this.post('tokenize', { messages, max_tokens: maxTokens });
+    // An engine may turn out not to count although its kind does.
+    this.cannotCount = response?.status === NOT_IMPLEMENTED;
     const count = response?.ok ? (await body(response))?.dropped_messages : null;
     return typeof count === 'number' ? count : null;
   }
@@ -61,12 +77,16 @@ export class Api {
   }
 
   /** Begins to pull or to switch, or stops a pull. Returns what the server has against it. */
-  async changeModels(what: 'pull' | 'switch' | 'stop', order: object): Promise<string | null> {
+  async changeModels(
+    what: 'pull' | 'switch' | 'stop',
+    order: object,
+  ): Promise<{ said: string; isNoName: boolean } | null> {
     const response = await this.post(`api/models/${what}`, order);
-    if (!response) return '';
+    if (!response) return { said: '', isNoName: false };
     if (response.ok) return null;
     const error = (await body(response))?.error;
-    return (error as { message?: string } | undefined)?.message ?? '';
+    const said = (error as { message?: string } | undefined)?.message ?? '';
+    return { said, isNoName: response.status === NO_NAME };
   }
 
   private get(path: string): Promise<Response | null> {

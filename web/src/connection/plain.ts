@@ -1,31 +1,43 @@
-/** The plain language, as a page reads it: bare text, an error object, or the empty frame. */
+/**
+ * The plain language, as a page reads it: bare text, the empty frame, and objects with one key for
+ * an error and for what the request asked to be told.
+ */
 
-import type { Fault } from '../conversation/types';
+import type { Fault, Outcome } from '../conversation/types';
 
 export type Frame =
-  { kind: 'words'; text: string } | { kind: 'fault'; fault: Fault } | { kind: 'end' };
+  | { kind: 'words'; text: string }
+  | { kind: 'thinking'; text: string }
+  | { kind: 'fault'; fault: Fault }
+  | { kind: 'end_told'; outcome: Outcome }
+  | { kind: 'end' };
 
 export const STOP_JSON = '{"stop":true}';
 
+/** What a request asks to be told beside the words. */
+export const REPORTS = { report_end: true, report_thinking: true } as const;
+
 export function readFrame(text: string): Frame {
   if (text === '') return { kind: 'end' };
-  const fault = text.startsWith('{') ? readFault(text) : null;
-  return fault ? { kind: 'fault', fault } : { kind: 'words', text };
+  return (text.startsWith('{') ? readObject(text) : null) ?? { kind: 'words', text };
 }
 
-/** An error is an object with the only key `error`; an answer never comes as such a frame. */
-function readFault(text: string): Fault | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof value !== 'object' || value === null) return null;
-  const { error } = value as { error?: Record<string, unknown> };
-  if (Object.keys(value).length !== 1 || typeof error?.code !== 'string') return null;
+/** Only an object with one key is more than words; an answer never comes as such a frame. */
+function readObject(text: string): Frame | null {
+  const value = parse(text);
+  if (!value || Object.keys(value).length !== 1) return null;
+  const { error, end, thinking } = value;
+  if (typeof thinking === 'string') return { kind: 'thinking', text: thinking };
+  if (isRecord(error) && typeof error.code === 'string')
+    return { kind: 'fault', fault: readFault(error, error.code) };
+  if (isRecord(end) && typeof end.reason === 'string')
+    return { kind: 'end_told', outcome: readEnd(end.reason, asNumber(end.tokens) ?? null) };
+  return null;
+}
+
+function readFault(error: Record<string, unknown>, code: string): Fault {
   return {
-    code: error.code,
+    code,
     message: asText(error.message) ?? '',
     field: asText(error.field),
     range: asText(error.range),
@@ -35,6 +47,36 @@ function readFault(text: string): Fault | null {
     tokens: asNumber(error.tokens),
     limit: asNumber(error.limit),
   };
+}
+
+/** Further reasons may come: an answer that ended for one of them is not whole. */
+function readEnd(reason: string, tokens: number | null): Outcome {
+  switch (reason) {
+    case 'end':
+    case 'stop_string':
+      return { kind: 'complete' };
+    case 'length':
+      return { kind: 'cut', tokens };
+    case 'stopped':
+    case 'filtered':
+    case 'unavailable':
+      return { kind: reason };
+    default:
+      return { kind: 'unfinished' };
+  }
+}
+
+function parse(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 function asText(value: unknown): string | undefined {

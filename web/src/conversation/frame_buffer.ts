@@ -1,37 +1,39 @@
 /**
- * Collects the pieces of an answer and hands them on once per animation frame.
- *
- * A hidden page gets no animation frames: its words wait here until it is seen again or flushed.
+ * Collects the pieces of an answer and hands them on once per animation frame, or a little later
+ * where there are no frames: a hidden page gets none, and its words must be kept all the same.
  */
 export class FrameBuffer {
   private text = '';
-  private request: number | null = null;
+  private cancel: (() => void) | null = null;
 
   constructor(
     private readonly draw: (text: string) => void,
-    private readonly schedule: (run: () => void) => number = (run) => requestAnimationFrame(run),
-    private readonly unschedule: (request: number) => void = (id) => cancelAnimationFrame(id),
+    /** Schedules one run; returns how to take it back. */
+    private readonly schedule: (run: () => void) => () => void = nextFrame,
   ) {}
 
   add(text: string): void {
     this.text += text;
-    this.request ??= this.schedule(() => this.flush());
+    this.cancel ??= this.schedule(() => this.flush());
   }
 
   flush(): void {
-    this.discardRequest();
+    this.cancel?.();
+    this.cancel = null;
     const { text } = this;
     this.text = '';
     if (text !== '') this.draw(text);
   }
+}
 
-  discard(): void {
-    this.discardRequest();
-    this.text = '';
-  }
+/** Much longer than a frame: the timer only matters where frames do not come. */
+const WITHOUT_FRAMES_MS = 250;
 
-  private discardRequest(): void {
-    if (this.request !== null) this.unschedule(this.request);
-    this.request = null;
-  }
+function nextFrame(run: () => void): () => void {
+  const frame = requestAnimationFrame(run);
+  const timer = setTimeout(run, WITHOUT_FRAMES_MS);
+  return () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+  };
 }

@@ -1,5 +1,7 @@
 /** Turns a conversation into what goes over the wire. */
 
+import { REPORTS } from '../connection/plain';
+import { withoutThoughts } from '../markdown/thinking';
 import { type Message, type NumberName, type Parameters, type Role, WIRE_NAMES } from './types';
 
 export interface HistoryEntry {
@@ -42,14 +44,17 @@ export function buildRequest(
   }
 }
 
-/** A question that never got a word of answer is no context for the next one. */
+/**
+ * A question that never got a word of answer is no context for the next one, and what was thought
+ * before an answer is none either.
+ */
 function answeredTurns(messages: readonly Message[]): Message[][] {
   const turns: Message[][] = [];
   messages.forEach((message, index) => {
     const answer = messages[index + 1];
-    if (message.role === 'user' && answer?.role === 'assistant' && answer.text.trim() !== '') {
-      turns.push([message, answer]);
-    }
+    if (message.role !== 'user' || answer?.role !== 'assistant') return;
+    const text = withoutThoughts(answer.text);
+    if (text.trim() !== '') turns.push([message, { ...answer, text }]);
   });
   return turns;
 }
@@ -69,7 +74,7 @@ function assemble(
     ...earlier.map(({ role, text }) => ({ role, content: text }) satisfies HistoryEntry),
   ];
   return {
-    json: JSON.stringify({ message: text, history, stream: true, ...choice }),
+    json: JSON.stringify({ message: text, history, stream: true, ...REPORTS, ...choice }),
     messages: [...history, { role: 'user', content: text }],
     sentIds: earlier.map(({ id }) => id),
     trimmedCount,

@@ -1,13 +1,17 @@
-import type { Message, Phase, ServerInfo } from './types';
+import type { WordCount } from './count_words';
+import type { Cut, Message, Outcome, Phase, Removal, ServerInfo } from './types';
 
 export interface State {
   readonly phase: Phase;
   readonly info: ServerInfo | null;
+  /** Whole turns, each a question and its answer, sorted by id. */
   readonly messages: readonly Message[];
   /** The answer being written; there is at most one. */
   readonly answering: Answering | null;
-  /** What "Clear" took away, until the next message is sent. */
-  readonly cleared: readonly Message[] | null;
+  /** What was cleared or replaced, the newest last. */
+  readonly shelf: readonly Removal[];
+  /** The latest try to answer again that came to nothing: the answer before it stands. */
+  readonly attempt: Attempt | null;
   /** Set when the oldest messages no longer reach the model. */
   readonly cut: Cut | null;
   /** Whether this page was ever connected; before that nothing can have been lost. */
@@ -17,15 +21,20 @@ export interface State {
 export interface Answering {
   readonly messageId: number;
   readonly sentAtMs: number;
+  readonly thinkingAtMs: number | null;
   readonly firstWordAtMs: number | null;
+  /** Counted piece by piece: counting the whole answer in each frame would grow with it. */
+  readonly words: WordCount;
   /** Stop was pressed; the server's end of the answer is on its way. */
   readonly stopping: boolean;
+  /** How the server says that the answer ends, a frame before it does. */
+  readonly end: Outcome | null;
 }
 
-export interface Cut {
-  readonly droppedCount: number;
-  /** The oldest message that the model still reads. */
-  readonly firstKeptId: number;
+export interface Attempt {
+  /** The answer that stands. */
+  readonly messageId: number;
+  readonly outcome: Outcome;
 }
 
 export const EMPTY_STATE: State = {
@@ -33,7 +42,8 @@ export const EMPTY_STATE: State = {
   info: null,
   messages: [],
   answering: null,
-  cleared: null,
+  shelf: [],
+  attempt: null,
   cut: null,
   everOpen: false,
 };

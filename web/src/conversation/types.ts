@@ -7,18 +7,41 @@ export type Outcome =
   | { kind: 'writing' }
   | { kind: 'complete' }
   | { kind: 'stopped' }
+  /** The answer has as many tokens as it may have, or as the context has room for. */
+  | { kind: 'cut'; tokens: number | null }
+  /** The engine withheld the rest because of what it says. */
+  | { kind: 'filtered' }
+  /** The engine lacked resources for the rest. */
+  | { kind: 'unavailable' }
+  /** It is not whole, for a reason that this page does not know. */
+  | { kind: 'unfinished' }
   /** The connection ended before the answer did; what had arrived is kept. */
   | { kind: 'interrupted' }
+  /** Another window of this browser writes it. */
+  | { kind: 'elsewhere' }
   | { kind: 'failed'; fault: Fault };
 
 export interface Message {
-  /** Unique within the page, never reused; says nothing about the order. */
+  /**
+   * Unique in this browser and never reused. Ids rise with time: a conversation is always sorted by
+   * them, also where two windows add to it.
+   */
   readonly id: number;
   readonly role: Role;
   readonly text: string;
   /** Always `complete` for a user's message. */
   readonly outcome: Outcome;
   readonly figures: Figures | null;
+  /** What the model thought before it answered. */
+  readonly thinking: Thinking | null;
+  /** Of an answer that was asked for again: the removal that holds the answer before it. */
+  readonly replaces: number | null;
+}
+
+export interface Thinking {
+  readonly text: string;
+  /** How long it took; `null` while it goes on. */
+  readonly seconds: number | null;
 }
 
 /** Shown quietly after an answer. */
@@ -28,7 +51,30 @@ export interface Figures {
   readonly wordsPerSecond: number | null;
 }
 
-/** Why an answer failed, as the server said it; `offline` and `tooLarge` are found by the page. */
+/** Messages that are off the page and can be brought back. */
+export interface Removal {
+  readonly id: number;
+  readonly kind: RemovalKind;
+  /** The message before them, 0 for none: what else follows that one is another version. */
+  readonly after: number;
+  /** Whole turns, sorted by id. */
+  readonly messages: readonly Message[];
+}
+
+/**
+ * Cleared, replaced by another version, or put back when that other version was undone: the last
+ * can be done once more.
+ */
+export type RemovalKind = 'cleared' | 'replaced' | 'undone';
+
+/** Which messages no longer reach the model. */
+export interface Cut {
+  readonly droppedCount: number;
+  /** The oldest message that the model still reads. */
+  readonly firstKeptId: number;
+}
+
+/** Why an answer failed, as the server said it; `too_large` is also found by the page. */
 export interface Fault {
   readonly code: string;
   readonly message: string;
@@ -91,10 +137,14 @@ export interface ServerInfo {
   readonly engine: string | null;
   /** Names, as on the wire, of the parameters that a request may have. */
   readonly parameters: readonly string[];
+  /** Whether `POST ./tokenize` can tell how much of a conversation fits. */
+  readonly counts_tokens: boolean;
   /** Whether there are models to choose from. */
   readonly has_models: boolean;
   readonly real_model_command: string;
   readonly insecure: boolean;
+  /** Differs between people who sign in with different keys. */
+  readonly owner: string;
 }
 
 /** Where the page stands with the server. */

@@ -7,10 +7,26 @@ import { type Agreed, type ModelList, NOTHING_AGREED } from './types';
 const BUSY_LOOK_MS = 500;
 const IDLE_LOOK_MS = 3_000;
 
+export interface Refusal {
+  /** What it concerns, so that it can be told where the person looks. */
+  readonly about: 'key' | 'typed_name' | 'order';
+  /** Whether the name is none at all, in contrast to one that cannot be pulled now. */
+  readonly isNoName: boolean;
+  /** The server's words; empty if it did not answer. */
+  readonly said: string;
+}
+
+export interface ModelEvents {
+  /** Another model answers now. */
+  switched(): void;
+  /** The person at this page has another key now. */
+  signedIn(): void;
+}
+
 export class Models {
   list = $state.raw<ModelList | null>(null);
-  /** What the server had against the latest order; empty if it did not answer. */
-  refused = $state<string | null>(null);
+  /** What the server had against the latest order. */
+  refused = $state.raw<Refusal | null>(null);
   /** Seconds until the pull is done, and bytes per second, as far as they can be told. */
   estimate = $state.raw<{ seconds: number | null; bytesPerSecond: number | null } | null>(null);
 
@@ -20,8 +36,7 @@ export class Models {
 
   constructor(
     private readonly api: Api,
-    /** Another model answers now. */
-    private readonly switched: () => void,
+    private readonly events: ModelEvents,
   ) {}
 
   watch(open: boolean): void {
@@ -39,6 +54,12 @@ export class Models {
     return this.change('pull', { name, ...agreed });
   }
 
+  /** As `pull`, with a name that someone has typed. */
+  pullTyped(name: string): Promise<boolean> {
+    this.pace.reset();
+    return this.change('pull', { name, ...NOTHING_AGREED }, 'typed_name');
+  }
+
   stopPull(): Promise<boolean> {
     return this.change('stop', {});
   }
@@ -50,12 +71,18 @@ export class Models {
   /** Signs in with another key, so that this page may change something. */
   async signIn(key: string): Promise<void> {
     const result = await this.api.signIn({ key });
-    this.refused = result === 'in' ? null : result;
+    this.refused = result === 'in' ? null : { about: 'key', isNoName: false, said: result };
+    if (result === 'in') this.events.signedIn();
     await this.look();
   }
 
-  private async change(what: 'pull' | 'switch' | 'stop', order: object): Promise<boolean> {
-    this.refused = await this.api.changeModels(what, order);
+  private async change(
+    what: 'pull' | 'switch' | 'stop',
+    order: object,
+    about: Refusal['about'] = 'order',
+  ): Promise<boolean> {
+    const refusal = await this.api.changeModels(what, order);
+    this.refused = refusal && { about, ...refusal };
     await this.look();
     return this.refused === null;
   }
@@ -66,7 +93,7 @@ export class Models {
     const before = this.list;
     const list = await this.api.models();
     if (list) this.take(list);
-    if (before && list && before.current !== list.current) this.switched();
+    if (before && list && before.current !== list.current) this.events.switched();
     if (!this.open && !this.isBusy) return;
     const delay = this.isBusy ? BUSY_LOOK_MS : IDLE_LOOK_MS;
     // Another look may have been begun meanwhile; one is enough.

@@ -2,25 +2,34 @@ import type { Fault } from '../conversation/types';
 
 /** Every visible word. The shape of this object is the dictionary's type; `zh.ts` must fill it. */
 export const en = {
-  languageName: 'English',
-
   // The frame of the page.
   tagline: 'Ask anything. The answer appears as it is made, and Stop means stop.',
   suggestionsLabel: 'Things to try',
-  suggestions: [
-    'What is the weather in Beijing today?',
-    'Write a poem about spring',
-    'Write quicksort in Python',
-    'How do I start a real Qwen2.5?',
-  ],
+  suggestions: {
+    model: [
+      'Explain how a hash table works, with an example',
+      'Write a poem about spring',
+      'Write quicksort in Python',
+      'Help me plan three days in Hangzhou',
+    ],
+    demo: [
+      'What is the weather in Beijing today?',
+      'Write a poem about spring',
+      'Write quicksort in Python',
+      'How do I start a real Qwen2.5?',
+    ],
+  },
   conversationLabel: 'Conversation',
   you: 'You',
   skipToComposer: 'Skip to the message field',
   newestWords: 'Newest words',
+  titleWriting: (title: string) => `Writing… · ${title}`,
+  titleDone: (title: string) => `Answer ready · ${title}`,
 
   // Header.
   clear: 'Clear',
   clearHint: 'Clear the conversation',
+  pageMenu: 'Page',
   settings: 'Settings',
   switchLanguage: 'Switch to Chinese',
   switchLanguageShort: '中',
@@ -32,6 +41,8 @@ export const en = {
   send: 'Send',
   stop: 'Stop',
   sendShortcut: 'Enter sends, Shift + Enter starts a new line',
+  instructionActive: 'Instruction active',
+  instructionHint: 'An instruction for the model applies to every answer. Change it',
   stopShortcut: 'Esc stops',
 
   // The quiet line.
@@ -47,17 +58,24 @@ export const en = {
   locked: 'This server asks for a key',
   retryNow: 'Try now',
   reading: 'Reading your message…',
-  writing: (words: number) => (words === 1 ? 'Writing… 1 word' : `Writing… ${words} words`),
+  writing: 'Writing…',
+  wordCount: (words: number) => (words === 1 ? '1 word' : `${words} words`),
   stopping: 'Stopping…',
   stoppedAfter: (words: number) =>
     words === 1 ? 'Stopped after 1 word' : `Stopped after ${words} words`,
   stoppedBefore: 'Stopped before the first word',
+  stoppedInVain: 'Stopped before the first word; the earlier answer is kept',
   cleared: 'Cleared',
+  removed: {
+    cleared: 'The cleared conversation is kept',
+    replaced: 'The earlier version is kept',
+    undone: 'The other version is kept',
+  },
   undo: 'Undo',
+  redo: 'Redo',
   notKept: 'This conversation is too long to be kept for the next visit',
 
   // Messages.
-  copy: 'Copy',
   copied: 'Copied',
   copyMessage: 'Copy this message',
   thinking: 'Thinking…',
@@ -67,15 +85,32 @@ export const en = {
   taskOpen: 'To do',
   copyCode: 'Copy the code',
   regenerate: 'Answer again',
-  edit: 'Edit',
   editMessage: 'Edit this message',
-  editHint: 'Sending replaces this message and what came after it',
+  editHint: 'Sending replaces this message and what came after it; Undo brings both back',
   cancelEdit: 'Keep as it was',
   askAgain: 'Ask again',
+  editQuestion: 'Edit the question',
+  openSettings: 'Open the settings',
+  reloadPage: 'Reload the page',
+  continueAnswer: 'Continue',
+  /** Sent as a message of the person. */
+  continueMessage: 'Please go on from where your last answer ended.',
+  showMore: 'Show more',
+  showLess: 'Show less',
   figures: (firstWordSeconds: string, wordsPerSecond: string | null) =>
     wordsPerSecond === null
       ? `first word ${firstWordSeconds} s`
       : `first word ${firstWordSeconds} s · ${wordsPerSecond} words/s`,
+  cutAt: (tokens: number | null) =>
+    tokens === null ? 'Cut before its end.' : `Cut at ${tokens.toLocaleString('en')} tokens.`,
+  cutEmpty: 'All tokens were used up before the first word. Allow a longer answer.',
+  filtered: "The rest was withheld by the engine's filter.",
+  filteredEmpty: "The answer was withheld by the engine's filter.",
+  unavailable: 'The engine lacked the resources to go on. What had arrived is kept.',
+  unavailableEmpty: 'The engine lacked the resources to answer. Your message is kept.',
+  unfinished: 'The answer ended before it was whole.',
+  elsewhere: 'Another window of this browser is writing this answer.',
+  inVain: 'The earlier answer is kept.',
   interrupted: 'The connection ended here. What had arrived is kept.',
   interruptedEmpty: 'The connection ended before the first word. Your message is kept.',
   cut: (count: number) =>
@@ -107,9 +142,10 @@ export const en = {
   // Notices that stay.
   demoNotice: 'Demo model: knows very little.',
   chooseReal: 'Choose another',
-  demoCommand: 'For real answers:',
+  dismiss: 'Dismiss',
+  demoCommand: 'This command starts a real model:',
   copyCommand: 'Copy the command',
-  insecureNotice: 'This server runs without a key: whoever reaches its address can use it.',
+  insecureNotice: 'No key is asked for: whoever reaches this address can use it.',
 
   // Sign-in.
   signInTitle: 'This server asks for a key',
@@ -117,6 +153,7 @@ export const en = {
     'It was printed when the server started. It is kept as a cookie that scripts cannot read.',
   keyLabel: 'Key',
   signIn: 'Enter',
+  signOut: 'Sign out',
   keyRefused: 'The server does not know this key.',
   tooOften: 'Too many wrong keys. Wait a minute, then try again.',
   codeRefused:
@@ -142,6 +179,7 @@ export const en = {
   cancel: 'Cancel',
   otherModel: 'Another model',
   otherModelHint: 'from Hugging Face (hf:) or ModelScope (ms:)',
+  otherModelRefused: 'This is no name of a model. Names look like hf:owner/repo:q4_k_m.',
   adminHint:
     'Only administrators download and switch models: from the server itself, or with its admin key.',
   adminKey: 'Admin key',
@@ -179,6 +217,8 @@ export const en = {
   systemPromptPlaceholder: 'For example: answer briefly.',
   range: (least: string, most: string) => `${least} to ${most}`,
   outOfRange: (least: string, most: string) => `Please stay between ${least} and ${most}.`,
+  notWhole: (least: string, most: string) =>
+    `Please enter a whole number between ${least} and ${most}.`,
   engineDefault: "engine's own",
   unknownToEngine: 'The engine behind this server does not know this setting; it is not sent.',
   reset: 'Back to the defaults',

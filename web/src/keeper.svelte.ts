@@ -1,0 +1,195 @@
+/**
+ * Keeps the conversation and the drafts for the next visit: when they change, when the page may
+ * end, and for whom. Takes over what other windows of this browser keep.
+ */
+
+import type { Conversation } from './conversation/reduce';
+import type { State } from './conversation/state';
+import type { Message } from './conversation/types';
+import { Drafts } from './storage/drafts.svelte';
+import { Library } from './storage/library';
+import { forgetOwner, loadOwner, saveOwner, UNKNOWN_OWNER } from './storage/owner';
+import { browserStorage, keep, windowStorage } from './storage/store';
+
+/** While an answer grows, it is written to storage at most this often. */
+const SAVE_EVERY_MS = 1_000;
+/** A long answer takes long to write: this many times as long is left to other work. */
+const REST_AFTER_SAVE = 20;
+/** Another window that writes an answer shows it by keeping it at least this often. */
+const ORPHANED_AFTER_MS = 5_000;
+
+/** The state whose conversation is kept, and what may happen to it here. */
+export interface Kept {
+  state(): State;
+  take(kind: 'restored' | 'synced', stored: Conversation): void;
+  orphaned(ids: readonly number[]): void;
+  /** Lets go of the oldest removal. */
+  shorten(): void;
+  /** Draws what has come. */
+  flush(): void;
+}
+
+export class Keeper {
+  /** Whether the conversation will be there after a reload. */
+  kept = $state(true);
+  readonly drafts: Drafts;
+
+  private readonly store = browserStorage();
+  private readonly window = windowName();
+  private library: Library;
+  private saveTimer: number | null = null;
+  private saveMs = 0;
+  private orphanTimer: number | null = null;
+  /** The owner that the server named while an answer was being written. */
+  private nextOwner: string | null = null;
+  private isSamePerson = false;
+
+  constructor(private readonly chat: Kept) {
+    const owner = loadOwner(this.store);
+    this.library = new Library(this.store, owner, this.window);
+    this.drafts = new Drafts(windowStorage(), owner);
+  }
+
+  /** Brings back what was kept. */
+  open(): void {
+    this.library.takeOld();
+    this.chat.take('restored', this.library.load());
+    this.watchOthers();
+  }
+
+  /** Follows the page and the other windows. Returns how to let go of them. */
+  watch(): () => void {
+    const leave = () => this.leave();
+    const hidden = () => document.visibilityState === 'hidden' && this.flush();
+    const stored = ({ key, newValue, storageArea }: StorageEvent) => {
+      if (storageArea === this.store) this.takeOthers(key, newValue);
+    };
+    window.addEventListener('pagehide', leave);
+    window.addEventListener('storage', stored);
+    document.addEventListener('visibilitychange', hidden);
+    document.addEventListener('freeze', leave);
+    return () => {
+      window.removeEventListener('pagehide', leave);
+      window.removeEventListener('storage', stored);
+      document.removeEventListener('visibilitychange', hidden);
+      document.removeEventListener('freeze', leave);
+    };
+  }
+
+  /** The next name that the server gives to who is here is theirs: they have just signed in anew. */
+  expectNewName(): void {
+    this.isSamePerson = true;
+  }
+
+  /** The server says who is here: each person has a conversation of their own. */
+  changeOwner(owner: string): void {
+    saveOwner(this.store, owner);
+    if (owner === this.library.owner) {
+      this.isSamePerson = false;
+      return;
+    }
+    // An answer that is being written belongs to who asked for it.
+    if (this.chat.state().answering) this.nextOwner = owner;
+    else this.switchTo(owner);
+  }
+
+  /** Whoever comes next is not shown what this person asked, not even for a moment. */
+  forgetOwner(): void {
+    forgetOwner(this.store);
+  }
+
+  answerEnded(): void {
+    this.save();
+    if (this.nextOwner !== null) this.switchTo(this.nextOwner);
+  }
+
+  saveSoon(): void {
+    const delayMs = Math.max(SAVE_EVERY_MS, this.saveMs * REST_AFTER_SAVE);
+    this.saveTimer ??= window.setTimeout(() => this.save(), delayMs);
+  }
+
+  save(): void {
+    this.chat.flush();
+    this.write((conversation) => conversation);
+  }
+
+  private switchTo(owner: string): void {
+    this.nextOwner = null;
+    this.save();
+    // Until a server has named an owner, whoever is here is whoever was here.
+    const isSame = this.isSamePerson || this.library.owner === UNKNOWN_OWNER;
+    this.isSamePerson = false;
+    if (isSame) this.drafts.moveTo(owner);
+    else this.drafts.changeOwner(owner);
+    this.library = isSame
+      ? this.library.moveTo(owner)
+      : new Library(this.store, owner, this.window);
+    this.chat.take('restored', this.library.load());
+    this.watchOthers();
+  }
+
+  private takeOthers(key: string | null, json: string | null): void {
+    const stored = this.library.take(key, json);
+    if (!stored) return;
+    this.chat.take('synced', stored);
+    this.watchOthers();
+  }
+
+  /** An answer of another window that ended without a word is interrupted. */
+  private watchOthers(): void {
+    if (this.orphanTimer !== null) window.clearTimeout(this.orphanTimer);
+    this.orphanTimer = null;
+    const ids = writtenElsewhere(this.chat.state().messages);
+    if (ids.length === 0) return;
+    this.orphanTimer = window.setTimeout(() => this.chat.orphaned(ids), ORPHANED_AFTER_MS);
+  }
+
+  private flush(): void {
+    this.drafts.flush();
+    this.chat.flush();
+    if (this.saveTimer !== null) this.save();
+  }
+
+  /** The page may not come back: an answer that is being written ends here, as far as is known. */
+  private leave(): void {
+    this.flush();
+    const { answering } = this.chat.state();
+    if (!answering) return;
+    this.write((conversation) => ({
+      ...conversation,
+      messages: conversation.messages.map((message) =>
+        message.id === answering.messageId
+          ? { ...message, outcome: { kind: 'interrupted' } }
+          : message,
+      ),
+    }));
+  }
+
+  private write(change: (conversation: Conversation) => Conversation): void {
+    if (this.saveTimer !== null) window.clearTimeout(this.saveTimer);
+    this.saveTimer = null;
+    const beganMs = performance.now();
+    this.kept = this.library.save(change(this.chat.state()));
+    // What was cleared or replaced gives way to what is on the page.
+    while (!this.kept && this.store && this.chat.state().shelf.length > 0) {
+      this.chat.shorten();
+      this.kept = this.library.save(change(this.chat.state()));
+    }
+    this.saveMs = performance.now() - beganMs;
+  }
+}
+
+function writtenElsewhere(messages: readonly Message[]): number[] {
+  return messages.filter(({ outcome }) => outcome.kind === 'elsewhere').map(({ id }) => id);
+}
+
+/** Names this window for as long as it lives, reloads included. */
+function windowName(): string {
+  const KEY = 'banter.window';
+  const store = windowStorage();
+  const known = store?.getItem(KEY) ?? null;
+  if (known !== null) return known;
+  const name = String(Math.random()).slice(2);
+  keep(store, KEY, name);
+  return name;
+}

@@ -1,0 +1,53 @@
+/** What the browser keeps, as far as the page needs it. */
+
+export type Store = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>;
+
+/** Kept for the next visit; `null` where the browser blocks storage. */
+export function browserStorage(): Storage | null {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
+}
+
+/** Kept for as long as this window lives, reloads included. */
+export function windowStorage(): Storage | null {
+  try {
+    return window.sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
+/** Returns whether the text was kept: storage may be full or blocked. */
+export function keep(store: Store | null, key: string, text: string): boolean {
+  try {
+    store?.setItem(key, text);
+    return store !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** An object that was kept as JSON, `null` for anything else. */
+export function readRecord(store: Store | null, key: string): Record<string, unknown> | null {
+  return store ? parseRecord(store.getItem(key)) : null;
+}
+
+export function parseRecord(json: string | null): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(json ?? 'null');
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+export function asNumber(value: unknown): number | null {
+  return typeof value === 'number' && Number.isFinite(value) ? value : null;
+}

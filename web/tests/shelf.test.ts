@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest';
+import { type Asked, type Event, reduce } from '../src/conversation/reduce';
+import { redoable, undoable } from '../src/conversation/shelf';
+import { EMPTY_STATE, type State } from '../src/conversation/state';
+
+const FAULT: Event = { kind: 'fault', fault: { code: 'busy', message: '' } };
+const ENDED: Event = { kind: 'ended', nowMs: 3_000 };
+const LOST: Event = { kind: 'lost', nowMs: 3_000 };
+const STOP: Event = { kind: 'stop_sent' };
+const UNDO: Event = { kind: 'undo' };
+const REDO: Event = { kind: 'redo' };
+
+let nextId = 1;
+
+function ask(state: State, text: string, at: number, purpose: Asked['purpose']): State {
+  const [userId, answerId] = [nextId++, nextId++];
+  return reduce(state, { kind: 'asked', text, at, purpose, userId, answerId, nowMs: 1_000 });
+}
+
+function after(state: State, ...events: Event[]): State {
+  return events.reduce(reduce, state);
+}
+
+function words(text: string): Event {
+  return { kind: 'words', text, nowMs: 2_000 };
+}
+
+/** Asks and gets a whole answer. */
+function turn(state: State, text: string, answer = `to ${text}`): State {
+  return after(ask(state, text, state.messages.length, 'new'), words(answer), ENDED);
+}
+
+function again(state: State, at: number): State {
+  return ask(state, state.messages[at]!.text, at, 'again');
+}
+
+function clear(state: State): State {
+  return reduce(state, { kind: 'cleared', id: nextId++ });
+}
+
+function texts({ messages }: State): string {
+  return messages.map(({ text }) => text).join(' ');
+}
+
+const THREE = ['q1', 'q2', 'q3'].reduce((state, text) => turn(state, text), EMPTY_STATE);
+const ALL = 'q1 to q1 q2 to q2 q3 to q3';
+
+describe('another answer', () => {
+  it('to an earlier question keeps what came after it', () => {
+    const state = after(again(THREE, 0), words('other'), ENDED);
+    expect(texts(state)).toBe('q1 other');
+    expect(texts(after(state, UNDO))).toBe(ALL);
+  });
+
+  it('and Undo can be done once more, back and forth', () => {
+    const state = after(again(THREE, 2), words('other'), ENDED);
+    const undone = after(state, UNDO);
+    expect([texts(undone), undoable(undone)]).toEqual([ALL, null]);
+    const redone = after(undone, REDO);
+    expect([texts(redone), redoable(redone)]).toEqual(['q1 to q1 q2 other', null]);
+    expect(texts(after(redone, UNDO))).toBe(ALL);
+  });
+
+  it('and Undo, after further questions, loses none of them', () => {
+    const state = turn(after(again(THREE, 0), words('other'), ENDED), 'q4');
+    const undone = after(state, UNDO);
+    expect(texts(undone)).toBe(ALL);
+    expect(texts(after(undone, REDO))).toBe('q1 other q4 to q4');
+  });
+
+  const inVain: [string, Event[]][] = [
+    ['is stopped before the first word', [STOP, ENDED]],
+    ['fails', [FAULT, ENDED]],
+    ['fails after some words', [words('half'), FAULT, ENDED]],
+    ['is lost before the first word', [LOST]],
+    ['is empty', [ENDED]],
+    ['only thinks', [{ kind: 'thinking', text: 'so', nowMs: 2_000 }, ENDED]],
+  ];
+  for (const [how, events] of inVain) {
+    it(`that ${how} leaves all as it was, and says why`, () => {
+      const state = after(again(THREE, 2), ...events);
+      expect(texts(state)).toBe(ALL);
+      expect(state.messages.map(({ id }) => id)).toEqual(THREE.messages.map(({ id }) => id));
+      expect(state.attempt?.messageId).toBe(THREE.messages[3]!.id);
+      expect(undoable(state)).toBeNull();
+    });
+  }
+
+  it('that fails after some words keeps them for Redo', () => {
+    const state = after(again(THREE, 4), words('half'), FAULT, ENDED, REDO);
+    expect(texts(state)).toBe('q1 to q1 q2 to q2 q3 half');
+  });
+
+  it('that is stopped after some words stands, and the one before it is kept', () => {
+    const state = after(again(THREE, 4), words('half'), STOP, ENDED);
+    expect(texts(state)).toBe('q1 to q1 q2 to q2 q3 half');
+    expect(texts(after(state, UNDO))).toBe(ALL);
+  });
+
+  it('to a question that got none keeps nothing of the failure', () => {
+    const failed = after(ask(THREE, 'q4', 6, 'new'), FAULT, ENDED);
+    const state = after(again(failed, 6), FAULT, ENDED);
+    expect([texts(state), state.shelf.length]).toEqual([`${ALL} q4 `, 0]);
+    expect(state.messages.at(-1)?.outcome.kind).toBe('failed');
+  });
+});
+
+describe('an edit', () => {
+  it('keeps what it replaces', () => {
+    const state = after(ask(THREE, 'Q2', 2, 'new'), words('other'), ENDED);
+    expect(texts(state)).toBe('q1 to q1 Q2 other');
+    expect(texts(after(state, UNDO))).toBe(ALL);
+  });
+
+  it('that fails stays, because it was written', () => {
+    const state = after(ask(THREE, 'Q2', 2, 'new'), FAULT, ENDED);
+    expect(texts(state)).toBe('q1 to q1 Q2 ');
+    expect(texts(after(state, UNDO))).toBe(ALL);
+  });
+});
+
+describe('Clear', () => {
+  it('can be undone at once', () => {
+    const state = clear(THREE);
+    expect(texts(state)).toBe('');
+    expect(texts(after(state, UNDO))).toBe(ALL);
+  });
+
+  it('can be undone after new questions, which stay', () => {
+    const state = turn(turn(clear(THREE), 'q4'), 'q5');
+    expect(texts(after(state, UNDO))).toBe(`${ALL} q4 to q4 q5 to q5`);
+  });
+
+  it('can be undone after a failed question', () => {
+    const state = after(ask(clear(THREE), 'q4', 0, 'new'), FAULT, ENDED, UNDO);
+    expect(texts(state)).toBe(`${ALL} q4 `);
+  });
+
+  it('of nothing leaves nothing to undo', () => {
+    expect(clear(EMPTY_STATE).shelf).toEqual([]);
+  });
+});
+
+describe('several removals', () => {
+  it('are undone one after the other, the newest first', () => {
+    const other = after(again(THREE, 4), words('other'), ENDED);
+    const another = after(again(other, 4), words('another'), ENDED);
+    const cleared = clear(another);
+    const steps = [UNDO, UNDO, UNDO].map((_, count) =>
+      texts(after(cleared, ...Array<Event>(count + 1).fill(UNDO))),
+    );
+    const without = ALL.slice(0, ALL.lastIndexOf('to q3'));
+    expect(steps).toEqual([`${without}another`, `${without}other`, ALL]);
+  });
+
+  it('beyond ten let go of the oldest', () => {
+    let state = THREE;
+    for (let count = 0; count < 15; count += 1)
+      state = after(again(state, 4), words(`other${count}`), ENDED);
+    expect(state.shelf).toHaveLength(10);
+    expect(texts(after(state, UNDO))).toContain('other13');
+  });
+
+  it('cannot be undone while an answer is written', () => {
+    const state = after(again(THREE, 4), words('half'), UNDO);
+    expect(texts(state)).toContain('half');
+  });
+});
+
+describe('what is stored', () => {
+  it('with another answer that the end of the page broke off brings back the one before it', () => {
+    const { messages, shelf } = again(THREE, 4);
+    const broken = messages.map((message) =>
+      message.outcome.kind === 'writing'
+        ? { ...message, outcome: { kind: 'interrupted' as const } }
+        : message,
+    );
+    const restored: Event = { kind: 'restored', messages: broken, shelf, cut: null };
+    expect(texts(reduce(EMPTY_STATE, restored))).toBe(ALL);
+  });
+
+  it('by another window is taken, but not over the answer that is being written here', () => {
+    const state = after(ask(THREE, 'q4', 6, 'new'), words('half'));
+    const theirs = turn(THREE, 'q5');
+    const { messages, shelf, cut } = theirs;
+    const synced = reduce(state, { kind: 'synced', messages, shelf, cut });
+    expect(texts(synced)).toBe(`${ALL} q4 half q5 to q5`);
+    expect(texts(after(synced, words(' more'), ENDED))).toBe(`${ALL} q4 half more q5 to q5`);
+  });
+
+  it('by another window that has cleared all leaves the answer that is being written here', () => {
+    const state = after(ask(THREE, 'q4', 6, 'new'), words('half'));
+    const { messages, shelf, cut } = clear(state);
+    const synced = reduce(state, { kind: 'synced', messages, shelf, cut });
+    expect(texts(synced)).toBe('q4 half');
+    expect(texts(after(synced, ENDED, UNDO))).toBe(`${ALL} q4 half`);
+  });
+
+  it('of a window that is gone is interrupted', () => {
+    const elsewhere = THREE.messages.map((message) =>
+      message.text === 'to q3' ? { ...message, outcome: { kind: 'elsewhere' as const } } : message,
+    );
+    const state = { ...THREE, messages: elsewhere };
+    const ids = elsewhere.map(({ id }) => id);
+    const kinds = reduce(state, { kind: 'orphaned', ids }).messages.map(
+      ({ outcome }) => outcome.kind,
+    );
+    expect(kinds.at(-1)).toBe('interrupted');
+    expect(new Set(kinds.slice(0, -1))).toEqual(new Set(['complete']));
+  });
+});
