@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Block, BlockCache } from '../src/markdown/blocks';
-import { NO_SECTIONS, sectionsOf } from '../src/markdown/sections';
+import { sectionsOf } from '../src/markdown/sections';
 import { GrowingSlices, slicesOf } from '../src/markdown/slices';
 
 const PARAGRAPH = 'Words with **bold** ones and 中文。';
@@ -86,26 +86,34 @@ describe('sections', () => {
   const blocks = Array.from({ length: 200 }, (_, key) => block(key));
 
   it('hold all blocks in their order', () => {
-    for (const count of [0, 1, 33, 34, 35, 66, 200]) {
-      const { whole, rest } = sectionsOf(blocks.slice(0, count), NO_SECTIONS);
-      expect([...whole.flat(), ...rest]).toEqual(blocks.slice(0, count));
+    for (const count of [0, 1, 32, 33, 64, 65, 200]) {
+      const sections = sectionsOf(blocks.slice(0, count), null, []);
+      expect(sections.flatMap((section) => section.blocks)).toEqual(blocks.slice(0, count));
     }
   });
 
   it('stay the same objects while blocks are added behind them', () => {
-    const before = sectionsOf(blocks.slice(0, 100), NO_SECTIONS);
-    const grown = sectionsOf([...blocks.slice(0, 99), block(99), block(100)], before);
-    expect(grown.whole).toBe(before.whole);
-    const more = sectionsOf(blocks, before);
-    expect(more.whole.length).toBeGreaterThan(before.whole.length);
-    expect(more.whole[0]).toBe(before.whole[0]);
+    const before = sectionsOf(blocks.slice(0, 100), null, []);
+    const grown = sectionsOf(blocks, null, before);
+    expect(grown.slice(0, 3)).toEqual(before.slice(0, 3));
+    for (const index of [0, 1, 2]) expect(grown[index]).toBe(before[index]);
+  });
+
+  it('never give a block to another section, also not the one that is being written', () => {
+    let before = sectionsOf([], null, []);
+    for (let count = 1; count <= 100; count += 1) {
+      const last = block(count - 1);
+      before = sectionsOf([...blocks.slice(0, count - 1), last], last, before);
+      const place = before.findIndex((section) => section.blocks.includes(last));
+      expect(place).toBe(Math.floor((count - 1) / 32));
+      expect(before.map(({ growing }) => growing).filter(Boolean)).toEqual([last]);
+    }
   });
 
   it('are made anew when the answer is another', () => {
-    const before = sectionsOf(blocks, NO_SECTIONS);
+    const before = sectionsOf(blocks, null, []);
     const others = blocks.map(({ key }) => block(key));
-    const { whole } = sectionsOf(others, before);
-    expect(whole[0]![0]).toBe(others[0]);
+    expect(sectionsOf(others, null, before)[0]!.blocks[0]).toBe(others[0]);
   });
 });
 

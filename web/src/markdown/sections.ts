@@ -7,30 +7,40 @@ import type { Block } from './blocks';
 
 const SECTION = 32;
 
-export interface Sections {
-  /** Full sections of finished blocks: the same array until another one is full. */
-  readonly whole: readonly (readonly Block[])[];
-  /** The blocks behind them. */
-  readonly rest: readonly Block[];
+export interface Section {
+  readonly blocks: readonly Block[];
+  /** The block in it that is being written. */
+  readonly growing: Block | null;
+  /** No block comes to it any more. */
+  readonly isFull: boolean;
 }
 
-export const NO_SECTIONS: Sections = { whole: [], rest: [] };
-
-/** The sections of an answer, with those of `before` that have not changed. */
-export function sectionsOf(blocks: readonly Block[], before: Sections): Sections {
-  // The last two blocks can still change.
-  const count = Math.max(0, Math.floor((blocks.length - 2) / SECTION));
-  const isSame = (section: readonly Block[], index: number) => {
-    const start = index * SECTION;
-    return section[0] === blocks[start] && section.at(-1) === blocks[start + SECTION - 1];
-  };
-  const rest = blocks.slice(count * SECTION);
-  const known = before.whole.slice(0, count);
-  if (count === before.whole.length && known.every(isSame)) return { whole: before.whole, rest };
-  const whole = Array.from({ length: count }, (_, index) => {
-    const section = known[index];
-    const start = index * SECTION;
-    return section && isSame(section, index) ? section : blocks.slice(start, start + SECTION);
-  });
-  return { whole, rest };
+/**
+ * The sections of an answer; those that have not changed are the same objects as `before`. A block
+ * never moves from one to another, which would draw it anew.
+ */
+export function sectionsOf(
+  blocks: readonly Block[],
+  growing: Block | null,
+  before: readonly Section[],
+): readonly Section[] {
+  const sections: Section[] = [];
+  for (let start = 0; start < blocks.length; start += SECTION) {
+    const end = start + SECTION;
+    const isFull = end < blocks.length;
+    const known = before[sections.length];
+    // Blocks are finished in their order, and finished ones stay the same objects.
+    const isSame =
+      known?.isFull === true &&
+      isFull &&
+      known.blocks[0] === blocks[start] &&
+      known.blocks.at(-1) === blocks[end - 1];
+    if (isSame) sections.push(known);
+    else {
+      const part = blocks.slice(start, end);
+      const own = growing && part.includes(growing) ? growing : null;
+      sections.push({ blocks: part, growing: own, isFull });
+    }
+  }
+  return sections;
 }
