@@ -79,6 +79,9 @@ impl LocalLibrary {
             weights = %loaded.weight_types,
             "model loaded"
         );
+        if let Some(blocks) = engine.kept_blocks() {
+            info!(blocks, "conversations are kept on disk");
+        }
         Ok((engine, is_demo))
     }
 

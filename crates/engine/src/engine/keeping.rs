@@ -49,8 +49,10 @@ impl Core {
 
     /// Waits until the first request would find what is on disk, but not long.
     pub fn wait_for_folder(&mut self) {
-        if let Some(disk) = &mut self.disk {
-            disk.wait(LONGEST_OPENING);
+        let Some(disk) = &mut self.disk else { return };
+        disk.wait(LONGEST_OPENING);
+        if let Some(Reply::Opened { answers, .. }) = disk.reply() {
+            self.take_opened(&answers);
         }
     }
 
@@ -119,15 +121,22 @@ impl Core {
                     self.scheduler.end_fetch(SequenceId(fetch));
                 }
                 Reply::Opened { answers, .. } => {
-                    for KeptAnswer { origin, ids } in answers {
-                        self.text.restore_answer(origin, &ids);
-                    }
-                    self.count_disk_blocks();
+                    self.take_opened(&answers);
+                    let blocks = self.disk.as_ref().map_or(0, Disk::blocks);
+                    tracing::info!(blocks, "conversations are kept on disk");
                 }
                 Reply::Saved { .. } | Reply::Removed(_) => self.count_disk_blocks(),
                 Reply::Later => {}
             }
         }
+    }
+
+    /// The folder is open: from now on requests find what is in it.
+    fn take_opened(&self, answers: &[KeptAnswer]) {
+        for KeptAnswer { origin, ids } in answers {
+            self.text.restore_answer(*origin, ids);
+        }
+        self.count_disk_blocks();
     }
 
     fn count_disk_blocks(&self) {

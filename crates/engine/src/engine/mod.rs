@@ -302,6 +302,12 @@ impl Engine {
         Heartbeat { is_alive: heartbeat.is_alive && !has_ended, ..heartbeat }
     }
 
+    /// How many blocks are kept on disk; none where no folder is open, or not yet: then the log says
+    /// when it is.
+    pub fn kept_blocks(&self) -> Option<usize> {
+        self.status.disk_blocks()
+    }
+
     /// How busy the engine is.
     pub fn counters(&self) -> Counters {
         self.status.counters()
@@ -311,7 +317,7 @@ impl Engine {
         config: &EngineConfig,
         info: EngineInfo,
         beside: Beside,
-        mut compute: C,
+        compute: C,
         draft_model: Option<C>,
     ) -> std::io::Result<Engine> {
         let limits = SchedulerLimits {
@@ -335,7 +341,6 @@ impl Engine {
         if let Some(disk) = disk {
             core.set_disk(disk);
             core.wait_for_folder();
-            core.keep(&mut compute);
         }
         let step_loop = StepLoop {
             core,

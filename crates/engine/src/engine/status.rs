@@ -129,6 +129,7 @@ pub struct Status {
     slow_steps: AtomicU64,
     step_level_ns: AtomicU64,
     tried_sizes: AtomicUsize,
+    /// One more than there are; 0 until the folder is open.
     disk_blocks: AtomicUsize,
     fetched_blocks: AtomicU64,
     steps: AtomicU64,
@@ -291,9 +292,14 @@ impl Status {
         self.cached_tokens.fetch_add(cached as u64, Ordering::Relaxed);
     }
 
-    /// Says how many blocks are on disk.
+    /// Says how many blocks are on disk, where the folder is open.
     pub fn set_disk_blocks(&self, blocks: usize) {
-        self.disk_blocks.store(blocks, Ordering::Relaxed);
+        self.disk_blocks.store(blocks + 1, Ordering::Relaxed);
+    }
+
+    /// How many blocks are on disk; none where no folder is open.
+    pub fn disk_blocks(&self) -> Option<usize> {
+        self.disk_blocks.load(Ordering::Relaxed).checked_sub(1)
     }
 
     /// Adds a block that came from disk.
@@ -367,7 +373,7 @@ impl Status {
             slow_steps: self.slow_steps.load(Ordering::Relaxed),
             step_level: Duration::from_nanos(self.step_level_ns.load(Ordering::Relaxed)),
             tried_sizes: self.tried_sizes.load(Ordering::Relaxed),
-            disk_blocks: self.disk_blocks.load(Ordering::Relaxed),
+            disk_blocks: self.disk_blocks().unwrap_or_default(),
             fetched_blocks: self.fetched_blocks.load(Ordering::Relaxed),
             steps: self.steps.load(Ordering::Relaxed),
             planning: Duration::from_nanos(self.planning_ns.load(Ordering::Relaxed)),

@@ -310,7 +310,9 @@ fn a_request_that_is_there_when_the_folder_opens_finds_what_is_in_it() {
     stage.answer(&ask);
     stage.end();
     let mut stage = Stage::beside_disk(1 << 20, roomy(), folder.path(), "same");
+    assert_eq!(stage.status.disk_blocks(), None);
     stage.step_loop.core.wait_for_folder();
+    assert_eq!(stage.status.disk_blocks(), Some(9));
     assert_eq!(stage.cached_on_disk(&ask), 144);
     stage.end();
 }

@@ -57,7 +57,6 @@ impl Work {
             }
         };
         let names = keeper.files.names();
-        tracing::info!(folder, blocks = names.len(), "conversations are kept on disk");
         let answers = keeper.answers.of_model(keeper.model);
         let opened = Reply::Opened { chain: keeper.chain.clone(), names, answers };
         self.tell(opened);
