@@ -16,7 +16,7 @@ help: ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: test
-test: ready format lint docs rust demo-model web browser ## Runs everything: format, lints, docs, Rust, demo model, web and browser tests
+test: ready format lint docs rust demo-model web browser kernels ## Runs everything: format, lints, docs, Rust, demo model, web and browser tests, kernels
 	@echo "make test: all passed"
 
 .PHONY: test-long
@@ -60,6 +60,12 @@ web:
 	@if [ -n "$$(git status --porcelain -- crates/server/assets)" ]; then \
 		git status --short -- crates/server/assets; \
 		echo "crates/server/assets differs from what web/ builds: run 'npm run build' in web/ and commit"; exit 1; fi
+
+.PHONY: kernels
+kernels:
+	@# How the kernels of a built program address what they multiply by.
+	$(CARGO) build -p banter
+	python3 tools/check_kernels.py target/debug/banter
 
 .PHONY: browser
 browser:

@@ -3,7 +3,7 @@
 //! Softmax goes in pieces of 256 positions counted from 0, combined in order, whether a row comes
 //! alone or in a prompt; a row's result therefore depends on the keys and values it sees and on
 //! nothing else. Within a piece: a score is the sum over the dims in order; the weights are
-//! `exp(score - the piece's maximum)`, added in sixteen partial sums by position; an output dim is
+//! `exp(score - the piece's maximum)`, or zero below e^-45, added in sixteen partial sums by position; an output dim is
 //! the sum over the positions in order.
 //!
 //! A unit of work is one KV head and some rows of one span: all their query heads share each read
@@ -20,7 +20,7 @@ use crate::isa::{Isa, dispatch};
 use crate::kv::{BLOCK_TOKENS, KvBlock, KvLayer, KvShape, KvType, MAX_HEAD_DIM, TokenScales};
 use crate::numbers::Number;
 use crate::pool::Pool;
-use crate::scalar::math::exp;
+use crate::scalar::math::softmax_weight;
 
 /// Consecutive rows of one sequence that attend to it, causally.
 #[derive(Clone, Copy, Debug)]
@@ -276,8 +276,8 @@ impl PieceSoftmax {
     fn combine(&mut self, isa: Isa, next: PieceSoftmax, total: &mut [f32], piece: &[f32]) {
         // The same choice as in `softmax`, so that a maximum that is not a number is passed over.
         let maximum = if next.maximum > self.maximum { next.maximum } else { self.maximum };
-        let old_factor = exp(self.maximum - maximum);
-        let new_factor = exp(next.maximum - maximum);
+        let old_factor = softmax_weight(self.maximum - maximum);
+        let new_factor = softmax_weight(next.maximum - maximum);
         self.maximum = maximum;
         self.sum = next.sum.mul_add(new_factor, self.sum * old_factor);
         dispatch!(isa, attention::combine(total, old_factor, piece, new_factor));

@@ -11,7 +11,9 @@
 //! - [`elementwise`] and [`mod@rope`]: everything that works on one row of activations.
 //! - [`kv`] and [`attention`]: pages of keys and values, and attention over them.
 //! - [`ceilings`]: what the machine can do at most, to measure by.
-//! - `strips`: a tile cut into strips, where registers are few.
+//! - `strips`, `unrolled`, `address`, `prefetch`: what makes compilers and processors do as inner loops
+//!   want: tiles cut where registers are few, constants for loop counters, operands without an index
+//!   register, memory asked for early.
 //! - `scalar`, then `avx2`, `avx_vnni`, `avx512` and `neon`: the inner loops, the same file names in each.
 //!
 //! Two rules hold everywhere. Every output element is summed in one fixed order, so no result
@@ -34,6 +36,8 @@ pub mod matrix;
 pub mod pool;
 pub mod rope;
 
+#[cfg(target_arch = "x86_64")]
+mod address;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

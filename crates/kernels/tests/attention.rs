@@ -141,7 +141,10 @@ fn attention_is_close_to_plain_arithmetic() {
 fn every_instruction_set_gives_the_bits_of_scalar() {
     let mut random = Random(2);
     for case in cases(&[1, 15, 16, 33, 256, 257, 530]) {
-        let sequence = Sequence::random(&mut random, case);
+        let mut sequence = Sequence::random(&mut random, case);
+        // Some queries make scores hundreds apart, so that many weights are nothing.
+        let spread = [1.0, 1.0, 300.0].into_iter().cycle();
+        sequence.q.iter_mut().zip(spread).for_each(|(q, spread)| *q *= spread);
         // The whole prompt where it is short, and the last rows of it.
         let mut first_positions = vec![case.positions - 1, case.positions.saturating_sub(7)];
         if case.positions < 100 {
@@ -252,6 +255,49 @@ fn scores_as_large_as_published_key_biases_make_stay_finite_and_exact_in_the_max
             attend(&pool, pages.layer(0), &[10.0; HEAD_DIM], &[span], &mut workspace, &mut out);
             let what = format!("{standout} on {}", pool.isa().name());
             assert_close(&out, &values[standout], 1e-6, &what);
+        }
+    }
+}
+
+/// Weights that cannot matter are nothing. Small as they are, their products with values would be
+/// subnormal, which some processors compute a hundred times as slowly.
+#[test]
+fn scores_far_below_the_largest_leave_nothing_subnormal() {
+    const HEAD_DIM: usize = 32;
+    const POSITIONS: usize = 600;
+    const BLOCKS: usize = POSITIONS.div_ceil(BLOCK_TOKENS);
+    let blocks: Vec<u32> = (0..BLOCKS as u32).collect();
+    for kv_type in [KvType::F16, KvType::F32, KvType::Q8_0] {
+        let shape =
+            KvShape { layers: 1, kv_heads: 1, head_dim: HEAD_DIM, block_count: BLOCKS, kv_type };
+        // The largest score is in the first, the middle or the last piece, and its value is zero,
+        // so that the result shows what all others add up to.
+        let belows = (40..200).step_by(8);
+        let standouts = [3, 300, 590];
+        for (standout, below) in
+            standouts.into_iter().flat_map(|s| belows.clone().map(move |b| (s, b)))
+        {
+            let mut pages = KvPages::new(shape).expect("memory for a few blocks");
+            for position in 0..POSITIONS {
+                let is_standout = position == standout;
+                let score = if is_standout { 0.0 } else { -(below as f32) };
+                let key = score / (HEAD_DIM as f32).sqrt();
+                let value = if is_standout { 0.0 } else { 1e-3 };
+                let (block, slot) = (position / BLOCK_TOKENS, position % BLOCK_TOKENS);
+                pages.write(0, block as u32, slot, &[key; HEAD_DIM], &[value; HEAD_DIM]);
+            }
+            for pool in every_pool() {
+                let mut out = [f32::NAN; HEAD_DIM];
+                let span = Attend { blocks: &blocks, first_position: POSITIONS - 1, rows: 1 };
+                let mut workspace = Workspace::new(pool.threads(), POSITIONS);
+                attend(&pool, pages.layer(0), &[1.0; HEAD_DIM], &[span], &mut workspace, &mut out);
+                let is_nothing = below > 45;
+                for value in out {
+                    let what = format!("{value:e}, {below} below {standout} in {kv_type:?}");
+                    assert!(!value.is_subnormal(), "{what} on {}", pool.isa().name());
+                    assert_eq!(value == 0.0, is_nothing, "{what} on {}", pool.isa().name());
+                }
+            }
         }
     }
 }

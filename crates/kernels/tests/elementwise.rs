@@ -165,6 +165,20 @@ fn swiglu_is_close_to_plain_arithmetic() {
 }
 
 #[test]
+fn swiglu_of_large_negative_gates_leaves_nothing_subnormal() {
+    let gate: Vec<f32> = (300..2000).map(|step| step as f32 * -0.1).collect();
+    for pool in every_pool() {
+        for up in [1.0, 1e-3, -1e-6, 1e-12] {
+            let mut out = gate.clone();
+            swiglu(&pool, &mut out, &vec![up; gate.len()]);
+            for (out, gate) in out.iter().zip(&gate) {
+                assert!(!out.is_subnormal(), "{gate} * {up:e} on {}: {out:e}", pool.isa().name());
+            }
+        }
+    }
+}
+
+#[test]
 fn weights_are_powers_of_e_and_impossible_tokens_have_none() {
     let (best, temperature) = (3.5, 0.7);
     let mut logits: Vec<f32> = (0..2000).map(|step| best - step as f32 * 0.05).collect();

@@ -13,9 +13,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use super::child::SideProcess;
-use super::options::{ModelOptions, against, against_argument, model_arguments};
+use super::options::{ModelOptions, against, against_arguments, model_arguments};
 use super::quantile::{median, quantile};
-use super::task::{Engine, Ready};
+use super::task::{Engine, Ready, Side};
 
 /// What is read, if nothing else is named: a talk in both languages.
 const CONVERSATION: [&str; 12] = [
@@ -55,7 +55,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("What to read [default: a talk in English and Chinese]"),
         )
-        .arg(against_argument())
+        .args(against_arguments())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print one JSON object"))
 }
 
@@ -75,18 +75,18 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 }
 
 /// Reads tokens with floats, then with each engine as it is.
-fn measure(model: ModelOptions, other: Option<Engine>, tokens: &[u32]) -> anyhow::Result<Report> {
+fn measure(model: ModelOptions, other: Option<Side>, tokens: &[u32]) -> anyhow::Result<Report> {
     let reference = ModelOptions { quant: Some(Quant::F32), kv_type: KvType::F32, ..model.clone() };
     let mut expected = Vec::with_capacity(tokens.len());
-    each_logits(Engine::Banter, &reference, tokens, |_, logits| {
+    each_logits(&Side::own()?, &reference, tokens, |_, logits| {
         expected.push(Distribution::of(logits));
     })?;
-    let sides = [Engine::Banter].into_iter().chain(other).map(|engine| {
+    let sides = [Side::own()?].into_iter().chain(other).map(|side| {
         let mut distance = Distance::default();
-        let ready = each_logits(engine, &model, tokens, |position, logits| {
+        let ready = each_logits(&side, &model, tokens, |position, logits| {
             distance.add(&expected[position], &Distribution::of(logits));
         })?;
-        Ok((engine, ready, distance))
+        Ok((side.engine, ready, distance))
     });
     let sides = sides.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Report { model, positions: tokens.len(), sides })
@@ -181,12 +181,12 @@ fn tokens(model: &ModelOptions, text: Option<&PathBuf>, most: usize) -> anyhow::
 
 /// Reads tokens with an engine, which is gone when this returns: two would need memory for both.
 fn each_logits(
-    engine: Engine,
+    side: &Side,
     model: &ModelOptions,
     tokens: &[u32],
     each: impl FnMut(usize, &[f32]),
 ) -> anyhow::Result<Ready> {
-    let mut side = SideProcess::start(engine, model, 1, tokens.len())?;
+    let mut side = SideProcess::start(side, model, 1, tokens.len())?;
     side.logits(tokens, each)?;
     Ok(side.ready().clone())
 }

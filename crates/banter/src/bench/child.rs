@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::options::ModelOptions;
 use super::side;
-use super::task::{Done, Engine, LogitsRows, Ready, Request, Task};
+use super::task::{Done, Engine, LogitsRows, Ready, Request, Side, Task};
 
 /// A process with a model loaded. Dropping it ends it.
 pub struct SideProcess {
@@ -19,18 +19,18 @@ pub struct SideProcess {
 }
 
 impl SideProcess {
-    /// Starts this program as a side with room for `sequences` of `context_tokens`, and waits until
-    /// its model is loaded.
+    /// Starts a side with room for `sequences` of `context_tokens`, and waits until its model is
+    /// loaded.
     ///
     /// Errors: it could not be started, or ended without a word; it has said why on standard error.
     pub fn start(
-        engine: Engine,
+        side: &Side,
         model: &ModelOptions,
         sequences: usize,
         context_tokens: usize,
     ) -> anyhow::Result<SideProcess> {
-        let program = std::env::current_exe().context("find this program")?;
-        let mut child = Command::new(program)
+        let engine = side.engine;
+        let mut child = Command::new(&side.program)
             .args(["bench", side::NAME, "--model"])
             .arg(&model.path)
             .args(["--threads", &model.threads.to_string(), "--isa", model.isa.name()])
@@ -41,7 +41,7 @@ impl SideProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("start a process to measure in")?;
+            .with_context(|| format!("start {} to measure in", side.program.display()))?;
         let requests = child.stdin.take();
         let mut answers = BufReader::new(child.stdout.take().expect("its output was piped"));
         let ready = answer(&mut answers, engine)?;

@@ -1,9 +1,10 @@
-//! Whether the other engine was built to be compared with.
+//! Whether both sides were built to be compared with each other.
 //!
-//! A llama.cpp built for any processor is a third as fast as one built for this one; ratios against
-//! it would say nothing.
+//! Ours has to be the program that people install, built for any processor. llama.cpp has to be built
+//! for this one: built for any, it is a third as fast, and ratios against it would say nothing.
 
 use super::figures::{Figure, Measured};
+use super::side::PORTABLE;
 use super::task::{Engine, Task};
 
 /// What a llama.cpp must say it has on a processor whose best instruction set for us is the first.
@@ -27,13 +28,18 @@ const REFERENCE: [(Task, f64); 4] = [
 const REFERENCE_MODEL: (&str, &str) = ("qwen2.5-1.5b of random weights", "Q4_0 + Q6_K");
 const REFERENCE_ISAS: [&str; 2] = ["avx512-vnni", "avx512-bf16"];
 
-/// What keeps the other side from being compared with, or nothing.
+/// What keeps the two sides from being compared, or nothing.
 ///
 /// `best_isa` is the best instruction set of this processor, whichever ours was told to use.
 pub fn objection(measured: &Measured, best_isa: &str) -> Option<String> {
     let other = measured.sides.get(1)?;
+    let own = &measured.sides[0].ready.about;
     match other.engine {
         Engine::Banter => None,
+        Engine::LlamaCpp if !own.ends_with(PORTABLE) => Some(format!(
+            "expected a banter {PORTABLE}, as people install it, found {own} (name the program with \
+             llama.cpp in it by --against-program)"
+        )),
         Engine::LlamaCpp => missing(&other.ready.about, best_isa),
     }
 }

@@ -4,7 +4,7 @@ use banter_engine::model_file::{ModelFile, ModelSource};
 
 use super::child::SideProcess;
 use super::options::BenchOptions;
-use super::task::{Done, Engine, Ready, Task};
+use super::task::{Done, Engine, Ready, Side, Task};
 
 /// A conversation's next message: so many tokens behind so many cached ones.
 const TURN: Task = Task::Prompt { cached: 2000, tokens: 32 };
@@ -46,11 +46,11 @@ pub fn measure(options: &BenchOptions) -> anyhow::Result<Measured> {
     let file = ModelFile::open(&ModelSource::Path(options.model.path.clone()))?;
     let mut measured = Measured { sides: Vec::new(), figures: Vec::new() };
     for group in groups(options, file.config().trained_context) {
-        let engines = [Engine::Banter].into_iter().chain(options.against);
-        let start = |engine| {
-            SideProcess::start(engine, &options.model, group.sequences, group.context_tokens)
+        let start = |side: &Side| {
+            SideProcess::start(side, &options.model, group.sequences, group.context_tokens)
         };
-        let mut sides = engines.map(start).collect::<anyhow::Result<Vec<_>>>()?;
+        let both = [Side::own()?].into_iter().chain(options.against.clone());
+        let mut sides = both.map(|side| start(&side)).collect::<anyhow::Result<Vec<_>>>()?;
         for &task in &group.tasks {
             measured.figures.push(run(&mut sides, task, options.repetitions)?);
         }

@@ -8,7 +8,7 @@ use banter_engine::model_file::{ModelFile, ModelSource, Quant};
 use banter_engine::{Isa, KvType};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::task::Engine;
+use super::task::Side;
 
 /// Which model is loaded, and how.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct BenchOptions {
     pub streams: Vec<usize>,
     /// Behind how many cached tokens generation is measured, each by itself.
     pub depths: Vec<usize>,
-    pub against: Option<Engine>,
+    pub against: Option<Side>,
     pub json: bool,
     pub csv: Option<PathBuf>,
     pub plot: Option<PathBuf>,
@@ -65,7 +65,7 @@ pub fn arguments(command: Command) -> Command {
             "",
             "Cached tokens before generation, each measured, such as 8192,32768",
         ))
-        .arg(against_argument())
+        .args(against_arguments())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print one JSON object"))
         .arg(path("csv", "Append the figures to a file"))
         .arg(path("plot", "Draw speed by streams and by cached tokens as SVG"))
@@ -169,9 +169,9 @@ impl ModelOptions {
 /// The engine to compare with, if one was asked for.
 ///
 /// Errors: it is not known, or cannot read the same weights.
-pub fn against(matches: &ArgMatches, model: &ModelOptions) -> anyhow::Result<Option<Engine>> {
+pub fn against(matches: &ArgMatches, model: &ModelOptions) -> anyhow::Result<Option<Side>> {
     let Some(name) = matches.get_one::<String>("against") else { return Ok(None) };
-    let engine = Engine::other(name)?;
+    let side = Side::other(name, matches.get_one::<PathBuf>("against-program"))?;
     if model.path.is_dir() {
         bail!("--against: expected a GGUF file that both read, found a folder");
     }
@@ -184,7 +184,7 @@ pub fn against(matches: &ArgMatches, model: &ModelOptions) -> anyhow::Result<Opt
             quant.name()
         ),
     }
-    Ok(Some(engine))
+    Ok(Some(side))
 }
 
 /// The types that a file's matrices are stored in.
@@ -193,11 +193,18 @@ fn stored_types(model: &ModelOptions) -> anyhow::Result<String> {
     Ok(file.description().weight_types.clone())
 }
 
-/// The option that [`against`] reads.
-pub fn against_argument() -> Arg {
-    Arg::new("against").long("against").value_name("ENGINE").help(
-        "Another engine on the same file, taking turns: llama.cpp (built with --features llama-cpp)",
-    )
+/// The options that [`against`] reads.
+pub fn against_arguments() -> [Arg; 2] {
+    let engine = Arg::new("against").long("against").value_name("ENGINE").help(
+        "Another engine on the same file, taking turns: llama.cpp, or banter of another build",
+    );
+    let program = Arg::new("against-program")
+        .long("against-program")
+        .value_name("FILE")
+        .requires("against")
+        .value_parser(value_parser!(PathBuf))
+        .help("The banter that runs it [default: this one, if built with --features llama-cpp]");
+    [engine, program]
 }
 
 /// Threads that compute: as asked, or one for each core.

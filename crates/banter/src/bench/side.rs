@@ -67,7 +67,9 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         #[cfg(feature = "llama-cpp")]
         Engine::LlamaCpp => super::llama_cpp::with_side(&options, &mut |side| serve(side)),
         #[cfg(not(feature = "llama-cpp"))]
-        Engine::LlamaCpp => unreachable!("no engine of that name without the feature"),
+        Engine::LlamaCpp => anyhow::bail!(
+            "this program was built without llama.cpp; build it as docs/PERFORMANCE.md says"
+        ),
     }
 }
 
@@ -110,6 +112,11 @@ fn peak_memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// What the compiler was told about the processor: nothing, in the program that people install.
+pub const PORTABLE: &str = "built for any processor";
+const BUILT_FOR: &str =
+    if cfg!(target_feature = "avx2") { "built for one kind of processor" } else { PORTABLE };
+
 /// Our own engine.
 struct Own {
     bench: Bench,
@@ -130,7 +137,7 @@ impl Own {
             context_tokens: options.context_tokens,
         };
         let bench = Bench::open(path, &setup)?;
-        let about = format!("banter {} {}", env!("CARGO_PKG_VERSION"), isa.name());
+        let about = format!("banter {} {}, {BUILT_FOR}", env!("CARGO_PKG_VERSION"), isa.name());
         Ok(Own { bench, about, context_tokens: options.context_tokens, is_filled: false })
     }
 }

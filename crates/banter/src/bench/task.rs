@@ -1,6 +1,8 @@
 //! The words between the bench and the processes that compute: one JSON object a line.
 
-use anyhow::bail;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
 use banter_engine::measure::Products;
 use serde::{Deserialize, Serialize};
 
@@ -14,23 +16,12 @@ pub enum Engine {
 impl Engine {
     /// The engine called `name`.
     ///
-    /// Errors: there is none, or this binary was built without it.
+    /// Errors: there is none.
     pub fn named(name: &str) -> anyhow::Result<Engine> {
         match name {
             "banter" => Ok(Engine::Banter),
-            "llama.cpp" if cfg!(feature = "llama-cpp") => Ok(Engine::LlamaCpp),
-            "llama.cpp" => bail!(
-                "--against llama.cpp: this banter was built without it; build it as docs/PERFORMANCE.md says"
-            ),
-            _ => bail!("--against: expected llama.cpp, found {name:?}"),
-        }
-    }
-
-    /// An engine to measure beside ours.
-    pub fn other(name: &str) -> anyhow::Result<Engine> {
-        match name {
-            "banter" => bail!("--against: expected llama.cpp, found {name:?}"),
-            _ => Engine::named(name),
+            "llama.cpp" => Ok(Engine::LlamaCpp),
+            _ => bail!("--against: expected llama.cpp or banter, found {name:?}"),
         }
     }
 
@@ -38,6 +29,44 @@ impl Engine {
         match self {
             Engine::Banter => "banter",
             Engine::LlamaCpp => "llama.cpp",
+        }
+    }
+}
+
+/// An engine, and the program that runs it.
+///
+/// The two sides are two programs, because people install a banter that was built for any processor,
+/// while a llama.cpp is as fast as it can be only if it was built for this one.
+#[derive(Clone, Debug)]
+pub struct Side {
+    pub engine: Engine,
+    pub program: PathBuf,
+}
+
+impl Side {
+    /// Our own engine, in this program.
+    pub fn own() -> anyhow::Result<Side> {
+        let program = std::env::current_exe().context("find this program")?;
+        Ok(Side { engine: Engine::Banter, program })
+    }
+
+    /// The side to compare with: an engine in another program, or in this one.
+    ///
+    /// Errors: there is no such engine, or this program has not got it.
+    pub fn other(engine: &str, program: Option<&PathBuf>) -> anyhow::Result<Side> {
+        let engine = Engine::named(engine)?;
+        match (engine, program) {
+            (_, Some(program)) => Ok(Side { engine, program: program.clone() }),
+            (Engine::LlamaCpp, None) if cfg!(feature = "llama-cpp") => {
+                Ok(Side { engine, ..Side::own()? })
+            }
+            (Engine::LlamaCpp, None) => bail!(
+                "--against llama.cpp: this banter was built without it; build one as \
+                 docs/PERFORMANCE.md says and name it with --against-program"
+            ),
+            (Engine::Banter, None) => bail!(
+                "--against banter: expected another build of banter, named with --against-program"
+            ),
         }
     }
 }

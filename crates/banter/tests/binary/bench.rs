@@ -72,7 +72,8 @@ fn what_cannot_be_measured_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = small_model(folder.path(), "q4_k_m");
     for (arguments, said) in [
-        (["--against", "ollama"], "--against: expected llama.cpp, found \"ollama\""),
+        (["--against", "ollama"], "--against: expected llama.cpp or banter, found \"ollama\""),
+        (["--against", "banter"], "--against banter: expected another build of banter"),
         (["--streams", "1,many"], "--streams: expected numbers from 1 to 256, found \"many\""),
         (["--kv-type", "f8"], "--kv-type: expected one of f16, f32, q8_0, found \"f8\""),
         (["--quant", "q4_k"], "--quant: expected one of q8_0, q4_0, bf16-dot, f32, found \"q4_k\""),
@@ -82,6 +83,22 @@ fn what_cannot_be_measured_is_named() {
         let output = banter(&["bench", "-m", &model]).args(arguments).output().expect("it runs");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && error.contains(said), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn two_builds_of_banter_take_turns() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = small_model(folder.path(), "q4_0");
+    let small = ["-t", "1", "-p", "20", "-n", "2", "-r", "1", "--streams", "1", "--json"];
+    let other = ["--against", "banter", "--against-program", env!("CARGO_BIN_EXE_banter")];
+    let mut command = banter(&["bench", "-m", &model]);
+    let output = command.args(small).args(other).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(report["sides"].as_array().map(Vec::len), Some(2), "{report}");
+    for figure in report["figures"].as_array().expect("a list") {
+        assert!(figure["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{figure}");
     }
 }
 

@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::math::{
-    HALF, exp, halves, halves_mut, load, load_half, load_some, mask, store, store_some, sum_lanes,
+    HALF, halves, halves_mut, load, load_half, load_some, mask, softmax_weight, store, store_some,
+    sum_lanes,
 };
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
@@ -107,7 +108,7 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
     let mut sums = [_mm256_setzero_ps(); 2];
     for scores in scores.chunks_mut(LANES) {
         for (sums, scores) in sums.iter_mut().zip(scores.chunks_mut(HALF)) {
-            let weights = exp(_mm256_sub_ps(load_some(scores), _mm256_set1_ps(maximum)));
+            let weights = softmax_weight(_mm256_sub_ps(load_some(scores), _mm256_set1_ps(maximum)));
             store_some(scores, weights);
             *sums = _mm256_add_ps(*sums, _mm256_and_ps(weights, mask(scores.len())));
         }

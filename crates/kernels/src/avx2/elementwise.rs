@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::math::{HALF, exp, load_some, store_some, sum_lanes};
+use super::math::{HALF, exp, load_some, silu, store_some, sum_lanes};
 use crate::LANES;
 use crate::scalar::elementwise::rms_factor;
 use crate::scalar::math::EXP_LEAST;
@@ -31,11 +31,8 @@ pub(crate) fn add(x: &mut [f32], y: &[f32]) {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
-    let (one, minus_zero) = (_mm256_set1_ps(1.0), _mm256_set1_ps(-0.0));
     for (gate, up) in gate.chunks_mut(HALF).zip(up.chunks(HALF)) {
-        let x = load_some(gate);
-        let divisor = _mm256_add_ps(one, exp(_mm256_xor_ps(x, minus_zero)));
-        store_some(gate, _mm256_mul_ps(_mm256_div_ps(x, divisor), load_some(up)));
+        store_some(gate, _mm256_mul_ps(silu(load_some(gate)), load_some(up)));
     }
 }
 

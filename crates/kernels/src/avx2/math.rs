@@ -4,7 +4,9 @@ use std::arch::x86_64::*;
 
 use crate::numbers::{Bf16Pair, Number, NumberLanes};
 use crate::scalar::math as scalar;
-use crate::scalar::math::{EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW};
+use crate::scalar::math::{
+    EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW, WEIGHT_LEAST,
+};
 use crate::{LANES, Lanes};
 
 /// What one register holds.
@@ -44,7 +46,7 @@ pub(super) fn store_bytes(place: &mut [u8; 32], bytes: __m256i) {
 /// sixteen registers; that cost a fifth of the speed.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn here(mut value: __m256i) -> __m256i {
+pub(crate) fn keep_in_register(mut value: __m256i) -> __m256i {
     // SAFETY: there are no instructions in it.
     unsafe {
         std::arch::asm!("/* {0} */", inout(ymm_reg) value, options(nomem, nostack, preserves_flags));
@@ -169,6 +171,23 @@ pub(super) fn exp(x: __m256) -> __m256 {
     }
     let exponent = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(power));
     _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum), exponent))
+}
+
+/// `softmax_weight` of `scalar/math.rs`, eight at once.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn softmax_weight(x: __m256) -> __m256 {
+    let is_small = _mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_set1_ps(WEIGHT_LEAST));
+    _mm256_andnot_ps(is_small, exp(x))
+}
+
+/// `silu` of `scalar/math.rs`, eight at once.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn silu(x: __m256) -> __m256 {
+    let is_small = _mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_set1_ps(WEIGHT_LEAST));
+    let divisor = _mm256_add_ps(_mm256_set1_ps(1.0), exp(_mm256_xor_ps(x, _mm256_set1_ps(-0.0))));
+    _mm256_div_ps(x, _mm256_blendv_ps(divisor, _mm256_set1_ps(f32::INFINITY), is_small))
 }
 
 #[inline]

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::math::{
-    halves, halves_mut, here, load, load_bytes, load_half, load_integers, load_pairs,
+    halves, halves_mut, keep_in_register, load, load_bytes, load_half, load_integers, load_pairs,
     load_signed_integers, store, store_bytes,
 };
 use crate::input_block::{InputBlock, SUM_START};
@@ -223,10 +223,10 @@ fn pair_sums<const TOKENS: usize, const GROUP: usize, F: Format>(
                 let pair = _mm256_add_epi16(pairs[token][half], products);
                 if ends_pairs {
                     let sum = sums[token][half];
-                    sums[token][half] = here(_mm256_add_epi32(sum, _mm256_madd_epi16(pair, ones)));
+                    sums[token][half] = keep_in_register(_mm256_add_epi32(sum, _mm256_madd_epi16(pair, ones)));
                     pairs[token][half] = _mm256_setzero_si256();
                 } else {
-                    pairs[token][half] = here(pair);
+                    pairs[token][half] = keep_in_register(pair);
                 }
             }
         }

@@ -3,9 +3,12 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::math::{exp, load, load_numbers, load_some, mask, store, store_some, sum_lanes};
+use super::math::{
+    load, load_numbers, load_some, mask, softmax_weight, store, store_some, sum_lanes,
+};
 use super::tiles::with_width;
 use crate::LANES;
+use crate::address::{Column, in_one_register};
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
 use crate::numbers::Number;
@@ -37,6 +40,7 @@ fn scores_of<const QUERIES: usize, T: Number>(
             _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(next_keys).cast());
             _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(values).cast());
             let keys = load_numbers(keys);
+            let queries = in_one_register(queries);
             for query in 0..QUERIES {
                 let value = _mm512_set1_ps(queries[query]);
                 scores[query] = _mm512_fmadd_ps(keys, value, scores[query]);
@@ -64,7 +68,7 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
         array.iter().fold(f32::NEG_INFINITY, |most, &one| if one > most { one } else { most });
     let mut sums = _mm512_setzero_ps();
     for scores in scores.chunks_mut(LANES) {
-        let weights = exp(_mm512_sub_ps(load_some(scores), _mm512_set1_ps(maximum)));
+        let weights = softmax_weight(_mm512_sub_ps(load_some(scores), _mm512_set1_ps(maximum)));
         store_some(scores, weights);
         sums = _mm512_mask_add_ps(sums, mask(scores.len()), sums, weights);
     }
@@ -101,9 +105,10 @@ fn weigh_of<const QUERIES: usize, T: Number>(
             let values = &blocks[index].values[strip..];
             for slot in slots {
                 let values = load_numbers(&values[slot * strips]);
-                for query in 0..QUERIES {
-                    let weight = _mm512_set1_ps(weights[query][index * BLOCK_TOKENS + slot]);
-                    totals[query] = _mm512_fmadd_ps(weight, values, totals[query]);
+                let weights = Column::of(weights, index * BLOCK_TOKENS + slot);
+                for (query, total) in totals.iter_mut().enumerate() {
+                    let weight = _mm512_set1_ps(weights.row(query));
+                    *total = _mm512_fmadd_ps(weight, values, *total);
                 }
             }
         }

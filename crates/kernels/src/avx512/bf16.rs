@@ -30,6 +30,7 @@ pub(crate) mod ceilings {
 pub(crate) mod tiles {
     use std::arch::x86_64::*;
 
+    use crate::address::in_one_register;
     use crate::avx512::math::load_pairs;
     pub(crate) use crate::avx512::tiles::{blocks, floats, widen};
     use crate::avx512::tiles::{pair_kernel, store_all, with_width};

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::math::{exp, load_some, store_some, sum_lanes};
+use super::math::{exp, load_some, silu, store_some, sum_lanes};
 use crate::LANES;
 use crate::scalar::elementwise::rms_factor;
 use crate::scalar::math::EXP_LEAST;
@@ -29,11 +29,8 @@ pub(crate) fn add(x: &mut [f32], y: &[f32]) {
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
-    let (one, minus_zero) = (_mm512_set1_ps(1.0), _mm512_set1_ps(-0.0));
     for (gate, up) in gate.chunks_mut(LANES).zip(up.chunks(LANES)) {
-        let x = load_some(gate);
-        let divisor = _mm512_add_ps(one, exp(_mm512_xor_ps(x, minus_zero)));
-        store_some(gate, _mm512_mul_ps(_mm512_div_ps(x, divisor), load_some(up)));
+        store_some(gate, _mm512_mul_ps(silu(load_some(gate)), load_some(up)));
     }
 }
 

@@ -4,7 +4,9 @@ use std::arch::x86_64::*;
 
 use crate::numbers::{Bf16Pair, Number, NumberLanes};
 use crate::scalar::math as scalar;
-use crate::scalar::math::{EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW};
+use crate::scalar::math::{
+    EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW, WEIGHT_LEAST,
+};
 use crate::{LANES, Lanes};
 
 #[inline]
@@ -33,6 +35,20 @@ pub(super) fn load_line(line: &[u8; 64]) -> __m512i {
 pub(super) fn store_line(line: &mut [u8; 64], bytes: __m512i) {
     // SAFETY: 64 bytes are writable; the store wants no alignment.
     unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), bytes) }
+}
+
+/// Makes the compiler compute a value here and hold it in a register.
+///
+/// Left to itself it moves the products of one token between those of another until the sums of a
+/// tile no longer fit into the 32 registers.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn keep_in_register(mut value: __m512i) -> __m512i {
+    // SAFETY: there are no instructions in it.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(zmm_reg) value, options(nomem, nostack, preserves_flags));
+    }
+    value
 }
 
 /// Loads sixteen bytes as integers.
@@ -117,6 +133,24 @@ pub(super) fn exp(x: __m512) -> __m512 {
     }
     let exponent = _mm512_slli_epi32::<23>(_mm512_cvtps_epi32(power));
     _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(sum), exponent))
+}
+
+/// `softmax_weight` of `scalar/math.rs`, sixteen at once.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn softmax_weight(x: __m512) -> __m512 {
+    let is_small = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, _mm512_set1_ps(WEIGHT_LEAST));
+    _mm512_maskz_mov_ps(!is_small, exp(x))
+}
+
+/// `silu` of `scalar/math.rs`, sixteen at once.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn silu(x: __m512) -> __m512 {
+    let is_small = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, _mm512_set1_ps(WEIGHT_LEAST));
+    let divisor = _mm512_add_ps(_mm512_set1_ps(1.0), exp(_mm512_xor_ps(x, _mm512_set1_ps(-0.0))));
+    let infinite = _mm512_set1_ps(f32::INFINITY);
+    _mm512_div_ps(x, _mm512_mask_mov_ps(divisor, is_small, infinite))
 }
 
 #[inline]

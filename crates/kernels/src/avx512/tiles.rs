@@ -7,12 +7,15 @@ use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
 use super::math::{
-    load, load_bytes, load_line, load_numbers, load_pairs, load_signed_bytes, store, store_line,
+    keep_in_register, load, load_bytes, load_line, load_numbers, load_pairs, load_signed_bytes,
+    store, store_line,
 };
+use crate::address::in_one_register;
 use crate::input_block::{InputBlock, SUM_START};
 use crate::numbers::{Bf16Pair, Number};
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit};
+use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
 use crate::prefetch::ask_ahead;
+use crate::unrolled::unrolled;
 use crate::{LANES, Lanes};
 
 /// Calls the kernel whose constant is `$width`.
@@ -57,6 +60,7 @@ fn floats_of<const TOKENS: usize, T: Number>(
     for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
         ask_ahead(weights, size_of_val(weights));
         let weights = load_numbers(weights);
+        let input = in_one_register(input);
         for token in 0..TOKENS {
             let value = _mm512_set1_ps(input[token]);
             totals[token] = _mm512_fmadd_ps(weights, value, totals[token]);
@@ -84,6 +88,7 @@ macro_rules! pair_kernel {
             for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
                 ask_ahead(weights, size_of_val(weights));
                 let weights = load_pairs(weights);
+                let input = in_one_register(input);
                 for token in 0..TOKENS {
                     totals[token] = $add_products(totals[token], weights, input[token]);
                 }
@@ -134,13 +139,16 @@ fn blocks_of<const TOKENS: usize, F: Format>(
                 Quantised::<F>::ask_ahead(codes, block);
             }
             let weights = Block::<F>::load(codes, scales, block);
-            // Two loops, because the compiler unrolls only one that is this short, and only in an
-            // unrolled one the sums stay in registers.
-            for token in 0..TOKENS.min(UNROLLED) {
-                totals[token] = weights.add_product(&input[token], totals[token]);
-            }
-            for token in UNROLLED..TOKENS {
-                totals[token] = weights.add_product(&input[token], totals[token]);
+            let input = in_one_register(input);
+            // Without loops, because sums stay in registers only where their index is a constant.
+            let (pairs, rest) = input.as_chunks::<2>();
+            unrolled!(PAIR in 0..8 => if PAIR < TOKENS / 2 {
+                let totals = totals[PAIR * 2..].first_chunk_mut().expect("two sums");
+                weights.add_products::<2>(&pairs[PAIR], totals);
+            });
+            if let Some(last) = rest.first_chunk() {
+                let total = totals.last_chunk_mut().expect("one sum");
+                weights.add_products::<1>(last, total);
             }
         }
     }
@@ -157,9 +165,6 @@ pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer)
         }
     }
 }
-
-/// How many tokens of a block the compiler can be trusted to unroll.
-const UNROLLED: usize = 8;
 
 /// A block of 32 inputs of sixteen rows, ready to be multiplied.
 struct Block<F> {
@@ -218,34 +223,61 @@ impl<F: Format> Block<F> {
         }
     }
 
-    /// Adds the product with one token's activations.
+    /// Adds the products with some tokens' activations.
+    ///
+    /// Two tokens go side by side: each sum waits for the one before it, and the processor looks ahead
+    /// over only so many instructions.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn add_product(&self, input: &InputBlock, total: __m512) -> __m512 {
-        let mut scaled = _mm512_setzero_ps();
-        for group in 0..F::GROUPS {
-            let quads = group * (8 / F::GROUPS)..(group + 1) * (8 / F::GROUPS);
-            let mut sum = _mm512_set1_epi32(F::start(input, group));
-            for (quad, four) in self.quads[quads.clone()].iter().zip(&input.quads[quads]) {
-                sum = _mm512_dpbusd_epi32(sum, *quad, _mm512_set1_epi32(*four));
-            }
-            let sum = _mm512_castsi512_ps(sum);
-            scaled = match group {
-                0 => _mm512_fmadd_ps(sum, self.scales[0], self.offset),
-                _ => {
-                    let sum = _mm512_sub_ps(sum, _mm512_set1_ps(SUM_START));
-                    _mm512_fmadd_ps(sum, self.scales[1], scaled)
+    fn add_products<const TOKENS: usize>(
+        &self,
+        input: &[InputBlock; TOKENS],
+        totals: &mut [__m512; TOKENS],
+    ) {
+        let mut scaled = [self.offset; TOKENS];
+        unrolled!(GROUP in 0..2 => if GROUP < F::GROUPS {
+            let sums = self.group_sums::<TOKENS, GROUP>(input);
+            for token in 0..TOKENS {
+                let mut sum = _mm512_castsi512_ps(sums[token]);
+                if GROUP != 0 {
+                    // The offset is for one start.
+                    sum = _mm512_sub_ps(sum, _mm512_set1_ps(SUM_START));
                 }
-            };
-        }
-        let mut total = _mm512_fmadd_ps(scaled, _mm512_set1_ps(input.scale), total);
-        if let Some(minimums) = &self.minimums {
-            for (group, minimum) in minimums[..F::GROUPS].iter().enumerate() {
-                let sum = _mm512_set1_ps(input.sum_of(F::GROUPS, group));
-                total = _mm512_fnmadd_ps(*minimum, sum, total);
+                scaled[token] = _mm512_fmadd_ps(sum, self.scales[GROUP], scaled[token]);
             }
+        });
+        for token in 0..TOKENS {
+            let scale = _mm512_set1_ps(input[token].scale);
+            let mut total = _mm512_fmadd_ps(scaled[token], scale, totals[token]);
+            if let Some(minimums) = &self.minimums {
+                for (group, minimum) in minimums[..F::GROUPS].iter().enumerate() {
+                    let sum = _mm512_set1_ps(input[token].sum_of(F::GROUPS, group));
+                    total = _mm512_fnmadd_ps(*minimum, sum, total);
+                }
+            }
+            totals[token] = _mm512_castsi512_ps(keep_in_register(_mm512_castps_si512(total)));
         }
-        total
+    }
+
+    /// Exact sums of a group, without its scale, times activations; they start with [`SUM_START`].
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn group_sums<const TOKENS: usize, const GROUP: usize>(
+        &self,
+        input: &[InputBlock; TOKENS],
+    ) -> [__m512i; TOKENS] {
+        let mut sums = [_mm512_setzero_si512(); TOKENS];
+        for token in 0..TOKENS {
+            sums[token] = _mm512_set1_epi32(F::start(&input[token], GROUP));
+        }
+        unrolled!(QUAD in 0..8 => if has_quad::<F>(GROUP, QUAD) {
+            for token in 0..TOKENS {
+                let four = _mm512_set1_epi32(input[token].quads[QUAD]);
+                let sum = _mm512_dpbusd_epi32(sums[token], self.quads[QUAD], four);
+                sums[token] = keep_in_register(sum);
+            }
+        });
+        sums
     }
 }
 

@@ -32,7 +32,7 @@ macro_rules! vnni_tiles {
             use std::arch::x86_64::*;
 
             use crate::Lanes;
-            use crate::avx2::math::here;
+            use crate::avx2::math::keep_in_register;
             use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, store_all, to_float};
             pub(crate) use crate::avx2::tiles::{floats, pairs, widen};
             use crate::input_block::{InputBlock, SUM_START};
@@ -64,7 +64,7 @@ macro_rules! vnni_tiles {
                         for token in 0..TOKENS {
                             let four = _mm256_set1_epi32(input[token].quads[QUAD]);
                             let sum = $dot_product(sums[token][half], codes, four);
-                            sums[token][half] = here(sum);
+                            sums[token][half] = keep_in_register(sum);
                         }
                     }
                 });

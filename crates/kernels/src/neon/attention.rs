@@ -4,8 +4,8 @@ use std::arch::aarch64::*;
 use std::ops::Range;
 
 use super::math::{
-    PART, PARTS, exp, greater, load, load_part, load_some, mask, parts, parts_mut, store,
-    store_some, sum_lanes,
+    PART, PARTS, greater, load, load_part, load_some, mask, parts, parts_mut, softmax_weight,
+    store, store_some, sum_lanes,
 };
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
@@ -73,7 +73,7 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
     let mut sums = [vdupq_n_f32(0.0); PARTS];
     for scores in scores.chunks_mut(LANES) {
         for (sums, scores) in sums.iter_mut().zip(scores.chunks_mut(PART)) {
-            let weights = exp(vsubq_f32(load_some(scores), vdupq_n_f32(maximum)));
+            let weights = softmax_weight(vsubq_f32(load_some(scores), vdupq_n_f32(maximum)));
             store_some(scores, weights);
             let counted = vandq_u32(vreinterpretq_u32_f32(weights), mask(scores.len()));
             *sums = vaddq_f32(*sums, vreinterpretq_f32_u32(counted));

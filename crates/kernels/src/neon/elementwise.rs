@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::math::{PART, PARTS, exp, load_some, store_some, sum_lanes};
+use super::math::{PART, PARTS, exp, load_some, silu, store_some, sum_lanes};
 use crate::LANES;
 use crate::scalar::elementwise::rms_factor;
 use crate::scalar::math::EXP_LEAST;
@@ -31,11 +31,8 @@ pub(crate) fn add(x: &mut [f32], y: &[f32]) {
 
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
-    let one = vdupq_n_f32(1.0);
     for (gate, up) in gate.chunks_mut(PART).zip(up.chunks(PART)) {
-        let x = load_some(gate);
-        let divisor = vaddq_f32(one, exp(vnegq_f32(x)));
-        store_some(gate, vmulq_f32(vdivq_f32(x, divisor), load_some(up)));
+        store_some(gate, vmulq_f32(silu(load_some(gate)), load_some(up)));
     }
 }
 

@@ -5,7 +5,9 @@ use std::arch::asm;
 
 use crate::numbers::{Bf16Pair, Number, NumberLanes};
 use crate::scalar::math as scalar;
-use crate::scalar::math::{EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW};
+use crate::scalar::math::{
+    EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW, WEIGHT_LEAST,
+};
 use crate::{LANES, Lanes};
 
 /// What one register holds.
@@ -206,6 +208,23 @@ pub(super) fn exp(x: float32x4_t) -> float32x4_t {
     }
     let exponent = vshlq_n_s32::<23>(vcvtnq_s32_f32(power));
     vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(sum), exponent))
+}
+
+/// `softmax_weight` of `scalar/math.rs`, four at once.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(super) fn softmax_weight(x: float32x4_t) -> float32x4_t {
+    let is_small = vcltq_f32(x, vdupq_n_f32(WEIGHT_LEAST));
+    vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(exp(x)), is_small))
+}
+
+/// `silu` of `scalar/math.rs`, four at once.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+pub(super) fn silu(x: float32x4_t) -> float32x4_t {
+    let is_small = vcltq_f32(x, vdupq_n_f32(WEIGHT_LEAST));
+    let divisor = vaddq_f32(vdupq_n_f32(1.0), exp(vnegq_f32(x)));
+    vdivq_f32(x, vbslq_f32(is_small, vdupq_n_f32(f32::INFINITY), divisor))
 }
 
 #[inline]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::math::{exp, sum_lanes};
+use super::math::{softmax_weight, sum_lanes};
 use crate::LANES;
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
@@ -39,7 +39,7 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
     }
     let mut sums = [0.0; LANES];
     for (position, score) in scores.iter_mut().enumerate() {
-        *score = exp(*score - maximum);
+        *score = softmax_weight(*score - maximum);
         sums[position % LANES] += *score;
     }
     PieceSoftmax { maximum, sum: sum_lanes(sums) }

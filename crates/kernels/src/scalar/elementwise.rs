@@ -1,6 +1,6 @@
 //! Operations on one row.
 
-use super::math::{EXP_LEAST, exp, sum_lanes};
+use super::math::{EXP_LEAST, exp, silu, sum_lanes};
 use crate::LANES;
 
 pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
@@ -28,7 +28,7 @@ pub(crate) fn add(x: &mut [f32], y: &[f32]) {
 
 pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + exp(-*gate)) * up;
+        *gate = silu(*gate) * up;
     }
 }
 

@@ -6,6 +6,8 @@ use crate::Lanes;
 pub(crate) const EXP_LEAST: f32 = -87.0;
 /// Above this, [`exp`] is cut off: larger results would be infinite.
 pub(crate) const EXP_MOST: f32 = 88.0;
+/// Below this, a weight of softmax is zero, see [`softmax_weight`].
+pub(crate) const WEIGHT_LEAST: f32 = -45.0;
 /// ln 2 in two parts: the first has few enough bits that a multiple of it is exact.
 pub(crate) const LN_2_HIGH: f32 = 0.693_359_4;
 pub(crate) const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -31,6 +33,25 @@ pub(crate) fn exp(x: f32) -> f32 {
     f32::from_bits(sum.to_bits().wrapping_add_signed((power as i32) << 23))
 }
 
+/// `exp(x)` for a difference to the largest score, or zero if the weight cannot matter.
+///
+/// The largest weight of a softmax is 1, and 256 weights of e^-45 add up to 7e-18, which no `f32` sum
+/// that holds a 1 can tell from nothing. Smaller weights would also cost time: times a value below one
+/// they are subnormal, and some processors take more than a hundred cycles for each such number.
+pub(crate) fn softmax_weight(x: f32) -> f32 {
+    // As a comparison, so that what is not a number stays so.
+    if x < WEIGHT_LEAST { 0.0 } else { exp(x) }
+}
+
+/// x * sigmoid(x), which is the same as nothing where the sigmoid is below e^-45.
+///
+/// Dividing by infinity there keeps the result from being subnormal, and an infinite `x` from
+/// becoming a finite result.
+pub(crate) fn silu(x: f32) -> f32 {
+    let divisor = if x < WEIGHT_LEAST { f32::INFINITY } else { 1.0 + exp(-x) };
+    x / divisor
+}
+
 /// Adds sixteen partial sums in halves: the second half to the first, and so on.
 pub(crate) fn sum_lanes(mut lanes: Lanes) -> f32 {
     for half in [8, 4, 2, 1] {
@@ -54,6 +75,25 @@ mod tests {
             assert!(relative < 2.0 * f64::from(f32::EPSILON), "exp({x}): off by {relative:e}");
             x += 0.000_97;
         }
+    }
+
+    #[test]
+    fn weights_that_cannot_matter_are_zero_and_others_are_exp() {
+        assert_eq!(softmax_weight(f32::NEG_INFINITY), 0.0);
+        assert_eq!(softmax_weight(WEIGHT_LEAST.next_down()), 0.0);
+        assert_eq!(softmax_weight(WEIGHT_LEAST), exp(WEIGHT_LEAST));
+        assert_eq!(softmax_weight(0.0), 1.0);
+        assert!(softmax_weight(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn silu_of_large_negative_gates_is_zero_and_of_infinite_ones_not_a_number() {
+        assert_eq!(silu(-46.0), 0.0);
+        assert_eq!(silu(f32::MIN), 0.0);
+        assert!(silu(f32::NEG_INFINITY).is_nan() && silu(f32::NAN).is_nan());
+        assert_eq!(silu(f32::INFINITY), f32::INFINITY);
+        let expected = -40.0_f64 / (1.0 + 40.0_f64.exp());
+        assert!((f64::from(silu(-40.0)) / expected - 1.0).abs() < 1e-6);
     }
 
     #[test]

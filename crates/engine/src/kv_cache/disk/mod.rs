@@ -162,7 +162,7 @@ const LOADED_BLOCKS: usize = 8;
 const BEHIND: usize = 1_024;
 
 /// Raised whenever the same tokens would get other keys and values than before.
-const NUMERICS_VERSION: u32 = 1;
+const NUMERICS_VERSION: u32 = 2;
 
 impl Disk {
     /// Starts the thread, which opens the folder by and by.
