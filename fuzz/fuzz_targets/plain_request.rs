@@ -2,12 +2,14 @@
 
 #![no_main]
 
-use banter_protocol::plain::{parse, split_lookalike};
+use banter_protocol::plain::{Reports, parse, split_lookalike};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let _ = parse(text);
-    if let Some((first, rest)) = split_lookalike(text) {
-        assert!(split_lookalike(first).is_none() && split_lookalike(rest).is_none());
+    let reports = Reports { end: true, thinking: true };
+    if let Some((first, rest)) = split_lookalike(text, reports) {
+        assert!(split_lookalike(first, reports).is_none());
+        assert!(split_lookalike(rest, reports).is_none());
     }
 });

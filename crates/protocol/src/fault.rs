@@ -49,6 +49,12 @@ pub enum Fault {
         /// What took so long: `in the queue`, `without a step`.
         while_doing: &'static str,
     },
+    /// A content filter of the engine behind the server cut the answer off.
+    #[error("the engine's content filter cut the answer off")]
+    Filtered,
+    /// The engine behind the server cut the answer off because it lacked resources.
+    #[error("the engine cut the answer off because it lacked resources; ask again later")]
+    Unavailable,
     /// Our fault; the log has the details.
     #[error("internal error: {reason}")]
     Internal {
@@ -66,6 +72,8 @@ impl Fault {
             Fault::TooLong { .. } => "too_long",
             Fault::Busy { .. } => "busy",
             Fault::Timeout { .. } => "timeout",
+            Fault::Filtered => "filtered",
+            Fault::Unavailable => "unavailable",
             Fault::Internal { .. } => "internal",
         }
     }
@@ -90,7 +98,11 @@ impl Fault {
                 words.position = Some(*position);
                 words.estimate_ms = *estimate_ms;
             }
-            Fault::BadJson { .. } | Fault::Timeout { .. } | Fault::Internal { .. } => {}
+            Fault::BadJson { .. }
+            | Fault::Timeout { .. }
+            | Fault::Filtered
+            | Fault::Unavailable
+            | Fault::Internal { .. } => {}
         }
         serde_json::to_string(&Envelope { error: words })
             .expect("strings and numbers always serialise")

@@ -198,6 +198,32 @@ async fn every_end_that_is_no_end_is_told() {
 }
 
 #[tokio::test]
+async fn thinking_and_the_engines_ends_are_reported_to_those_who_ask() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let server = server_in_front_of(&fake).await;
+    let mut client = server.client().await;
+    let thinking = json!({"choices": [{"delta": {"reasoning_content": "hm"}}]});
+    let cases = [
+        ("stop", "end"),
+        ("length", "length"),
+        ("content_filter", "filtered"),
+        ("insufficient_system_resource", "unavailable"),
+    ];
+    for (reason, expected) in cases {
+        let end = json!({"choices": [{"delta": {}, "finish_reason": reason}]});
+        let thought = format!("data: {thinking}\n\n");
+        let pieces = [thought, EngineTrick::piece("text"), format!("data: {end}\n\n")];
+        fake.play([EngineTrick::stream(pieces)]);
+        let request = json!({"message": "x", "report_end": true, "report_thinking": true});
+        client.send(request.to_string()).await;
+        let frames = client.answer().await;
+        assert_eq!(frames[..2], [r#"{"thinking":"hm"}"#, "text"], "{reason}");
+        let end: Value = serde_json::from_str(&frames[2]).expect("the end is JSON");
+        assert_eq!((frames.len(), &end["end"]["reason"]), (3, &json!(expected)));
+    }
+}
+
+#[tokio::test]
 async fn the_operators_log_has_the_engines_words_on_one_clean_line() {
     let log = Log::collect();
     let fake = FakeEngine::start(Kind::Ollama);

@@ -2,13 +2,16 @@
 //!
 //! A new request field: its place in `raw.rs`, its range in `request.rs`, one row in the tests.
 
+mod end;
 mod raw;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use end::{AnswerEnd, EndReason, thinking_frame};
 pub use request::{
-    Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, PARAMETERS, Parameters, Role, Turn, parse,
+    Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, PARAMETERS, Parameters, Reports, Role, Turn,
+    parse,
 };
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -17,12 +20,13 @@ use std::fmt;
 /// The frame that ends every answer.
 pub const END: &str = "";
 
-/// Splits a piece of an answer that a client would mistake for an error frame.
+/// Splits a piece of an answer that a client would mistake for a frame about the answer.
 ///
-/// Clients recognise an error as a frame that parses as an object with the only key `error`. A model
-/// may write exactly that; sent in two frames, neither half parses as such an object.
-pub fn split_lookalike(piece: &str) -> Option<(&str, &str)> {
-    if !looks_like_error(piece) {
+/// Clients recognise an error as a frame that parses as an object with the only key `error`, and the
+/// reports they asked for by the only key `end` or `thinking`. A model may write exactly that; sent in
+/// two frames, neither half parses as such an object.
+pub fn split_lookalike(piece: &str, reports: Reports) -> Option<(&str, &str)> {
+    if !looks_like_a_report(piece, reports) {
         return None;
     }
     // After the brace and not before it: what stands before may be white space, and the rest
@@ -31,20 +35,32 @@ pub fn split_lookalike(piece: &str) -> Option<(&str, &str)> {
     Some(piece.split_at(brace + 1))
 }
 
-fn looks_like_error(piece: &str) -> bool {
+fn looks_like_a_report(piece: &str, reports: Reports) -> bool {
     let trimmed = piece.trim_matches([' ', '\t', '\n', '\r']);
     if !trimmed.starts_with('{') || !trimmed.ends_with('}') {
         return false;
     }
     let mut parser = serde_json::Deserializer::from_str(trimmed);
-    let only_error = (&mut parser).deserialize_map(OnlyErrorKey);
-    only_error.unwrap_or(false) && parser.end().is_ok()
+    let only_such_keys = (&mut parser).deserialize_map(OnlyReportKeys(reports));
+    only_such_keys.unwrap_or(false) && parser.end().is_ok()
 }
 
-/// Whether every key of an object is `error`; values are skipped without recursion.
-struct OnlyErrorKey;
+/// Whether every key of an object is one of those that reports have; values are skipped without
+/// recursion.
+struct OnlyReportKeys(Reports);
 
-impl<'de> Visitor<'de> for OnlyErrorKey {
+impl OnlyReportKeys {
+    fn contains(&self, key: &str) -> bool {
+        match key {
+            "error" => true,
+            "end" => self.0.end,
+            "thinking" => self.0.thinking,
+            _ => false,
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for OnlyReportKeys {
     type Value = bool;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,12 +69,12 @@ impl<'de> Visitor<'de> for OnlyErrorKey {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let mut keys = 0;
-        let mut only_error = true;
+        let mut only_such_keys = true;
         while let Some(key) = map.next_key::<String>()? {
-            only_error &= key == "error";
+            only_such_keys &= self.contains(&key);
             keys += 1;
             map.next_value::<IgnoredAny>()?;
         }
-        Ok(only_error && keys > 0)
+        Ok(only_such_keys && keys > 0)
     }
 }

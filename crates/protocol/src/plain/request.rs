@@ -40,7 +40,11 @@ const MAX_STOP_BYTES: usize = 256;
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientMessage {
     /// `{"stop": true}`: end the running answer and drop the waiting ones.
-    Stop,
+    Stop {
+        /// The same object holds a `message`. It is dropped as the waiting ones are, and like them it
+        /// gets its end, with the reports it asked for.
+        dropped: Option<Reports>,
+    },
     /// Everything else: a message to answer.
     Ask(Box<Ask>),
 }
@@ -52,6 +56,8 @@ pub struct Ask {
     pub turns: Vec<Turn>,
     /// How the client wants the answer.
     pub delivery: Delivery,
+    /// What else the client wants to be told.
+    pub reports: Reports,
     /// How the answer is to be made.
     pub parameters: Parameters,
 }
@@ -83,6 +89,16 @@ pub enum Delivery {
     Streamed,
     /// All of it in one frame.
     Whole,
+}
+
+/// Frames about an answer that a client gets only if it asks for them, because older clients would
+/// take them for text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reports {
+    /// `report_end`: why the answer ended.
+    pub end: bool,
+    /// `report_thinking`: what the model thought before it answered.
+    pub thinking: bool,
 }
 
 /// Sampling parameters in their ranges; `None` means the model's own default.
@@ -118,17 +134,41 @@ pub fn parse(frame: &str) -> Result<ClientMessage, Fault> {
         return Err(Fault::BadJson { reason });
     };
     if object.get("stop") == Some(&Value::Bool(true)) {
-        return Ok(ClientMessage::Stop);
+        return Ok(ClientMessage::Stop { dropped: dropped_message(&mut object) });
     }
     let message = text(&mut object, "message")?;
     let turns = conversation(history(object.remove("history"))?, message);
-    let delivery = match object.remove("stream") {
-        None | Some(Value::Null | Value::Bool(true)) => Delivery::Streamed,
-        Some(Value::Bool(false)) => Delivery::Whole,
-        Some(other) => return Err(invalid("stream", "true or false", &other)),
+    let delivery = match flag(&mut object, "stream")? {
+        None | Some(true) => Delivery::Streamed,
+        Some(false) => Delivery::Whole,
     };
+    let reports = reports(&mut object)?;
     let parameters = parameters(&mut object)?;
-    Ok(ClientMessage::Ask(Box::new(Ask { turns, delivery, parameters })))
+    Ok(ClientMessage::Ask(Box::new(Ask { turns, delivery, reports, parameters })))
+}
+
+/// The message in the object of a stop, if there is one. It is not answered, so nothing of it is
+/// refused either.
+fn dropped_message(object: &mut Object) -> Option<Reports> {
+    match object.remove("message") {
+        None | Some(Value::Null) => None,
+        Some(_) => Some(reports(object).unwrap_or_default()),
+    }
+}
+
+fn reports(object: &mut Object) -> Result<Reports, Fault> {
+    Ok(Reports {
+        end: flag(object, "report_end")?.unwrap_or(false),
+        thinking: flag(object, "report_thinking")?.unwrap_or(false),
+    })
+}
+
+fn flag(object: &mut Object, field: &str) -> Result<Option<bool>, Fault> {
+    match object.remove(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(flag)),
+        Some(other) => Err(invalid(field, "true or false", &other)),
+    }
 }
 
 /// Appends the message, unless the client has put it into the history already.
@@ -204,14 +244,30 @@ fn whole(
     field: &str,
     range: RangeInclusive<u64>,
 ) -> Result<Option<u64>, Fault> {
-    match object.remove(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Whole(value)) if range.contains(&value) => Ok(Some(value)),
-        Some(other) => {
+    let value = match object.remove(field) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    let number = match value {
+        Value::Whole(whole) => Some(whole),
+        Value::Number(number) => whole_of(number),
+        _ => None,
+    };
+    match number {
+        Some(number) if range.contains(&number) => Ok(Some(number)),
+        _ => {
             let expected = format!("a whole number from {} to {}", range.start(), range.end());
-            Err(invalid(field, &expected, &other))
+            Err(invalid(field, &expected, &value))
         }
     }
+}
+
+/// The whole number that a client wrote as `5.0`: languages without whole numbers write them so. From
+/// 2⁵³ on an `f64` stands for several of them, and none is chosen.
+fn whole_of(number: f64) -> Option<u64> {
+    const FIRST_AMBIGUOUS: f64 = 9_007_199_254_740_992.0;
+    let is_whole = number.fract() == 0.0 && (0.0..FIRST_AMBIGUOUS).contains(&number);
+    is_whole.then_some(number as u64)
 }
 
 fn float(

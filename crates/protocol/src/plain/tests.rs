@@ -17,7 +17,7 @@ fn turn(role: Role, content: &str) -> Turn {
 fn a_message_alone_takes_the_defaults() {
     let ask = ask(r#"{"message": "你好"}"#);
     assert_eq!(ask.turns, [turn(Role::User, "你好")]);
-    assert_eq!(ask.delivery, Delivery::Streamed);
+    assert_eq!((ask.delivery, ask.reports), (Delivery::Streamed, Reports::default()));
     assert_eq!(ask.parameters.max_tokens, 2_048);
     assert_eq!(ask.parameters.temperature, None);
     assert!(ask.parameters.stop_strings.is_empty());
@@ -47,7 +47,7 @@ fn every_parameter_is_read() {
 #[test]
 fn null_is_as_missing() {
     let fields = "history stream max_tokens temperature top_p repetition_penalty top_k min_p \
-                  presence_penalty frequency_penalty seed stop";
+                  presence_penalty frequency_penalty seed stop report_end report_thinking";
     let nulls: Vec<String> = fields.split(' ').map(|field| format!(r#""{field}":null"#)).collect();
     let frame = format!(r#"{{"message":"a",{}}}"#, nulls.join(","));
     assert_eq!(ask(&frame), ask(r#"{"message":"a"}"#));
@@ -65,8 +65,16 @@ fn a_current_message_in_the_history_counts_once() {
 
 #[test]
 fn stop_is_a_command_or_a_list() {
-    assert_eq!(parse(r#"{"stop": true}"#), Ok(ClientMessage::Stop));
-    assert_eq!(parse(r#"{"stop":true,"message":"a"}"#), Ok(ClientMessage::Stop));
+    let stop = |dropped| Ok(ClientMessage::Stop { dropped });
+    assert_eq!(parse(r#"{"stop": true}"#), stop(None));
+    assert_eq!(parse(r#"{"stop": true, "message": null}"#), stop(None));
+    for message in [r#""a""#, r#""""#, "5"] {
+        let frame = format!(r#"{{"stop": true, "message": {message}}}"#);
+        assert_eq!(parse(&frame), stop(Some(Reports::default())), "{frame}");
+    }
+    let wants_end = Reports { end: true, thinking: false };
+    let frame = r#"{"stop": true, "message": "a", "report_end": true}"#;
+    assert_eq!(parse(frame), stop(Some(wants_end)));
     assert_eq!(ask(r#"{"message":"a","stop":"END"}"#).parameters.stop_strings, ["END"]);
     assert!(ask(r#"{"message":"a","stop":false}"#).parameters.stop_strings.is_empty());
 }
@@ -81,8 +89,8 @@ fn values_at_the_edge_of_a_range_are_taken_and_those_beyond_are_not() {
     let cases = [
         Case {
             field: "max_tokens",
-            inside: &["1", "1000000"],
-            outside: &["0", "-1", "1000001", "1.5", "2147483648", "\"5\"", "true", "[]"],
+            inside: &["1", "1000000", "5.0", "1e6"],
+            outside: &["0", "-1", "1000001", "1.5", "2147483648", "\"5\"", "true", "[]", "-5.0"],
         },
         Case {
             field: "temperature",
@@ -91,12 +99,22 @@ fn values_at_the_edge_of_a_range_are_taken_and_those_beyond_are_not() {
         },
         Case { field: "top_p", inside: &["0.1", "1"], outside: &["0", "0.09", "1.01"] },
         Case { field: "repetition_penalty", inside: &["0.5", "2"], outside: &["0.4", "2.5"] },
-        Case { field: "top_k", inside: &["0", "40"], outside: &["-1", "1000001", "1.0"] },
+        Case {
+            field: "top_k",
+            inside: &["0", "40", "40.0", "-0.0"],
+            outside: &["-1", "1000001", "0.5", "1000001.0"],
+        },
         Case { field: "min_p", inside: &["0", "1"], outside: &["-0.5", "1.5"] },
         Case { field: "presence_penalty", inside: &["-2", "2"], outside: &["-2.5", "3"] },
         Case { field: "frequency_penalty", inside: &["-2.0", "2.0"], outside: &["-3", "2.01"] },
-        Case { field: "seed", inside: &["0"], outside: &["18446744073709551616", "-1", "0.5"] },
+        Case {
+            field: "seed",
+            inside: &["0", "7.0", "9007199254740991.0", "9007199254740993"],
+            outside: &["18446744073709551616", "-1", "0.5", "9007199254740992.0", "1e19"],
+        },
         Case { field: "stream", inside: &["true", "false"], outside: &["1", "\"true\""] },
+        Case { field: "report_end", inside: &["true", "false"], outside: &["1", "\"true\""] },
+        Case { field: "report_thinking", inside: &["true", "false"], outside: &["0", "{}"] },
         Case { field: "history", inside: &["[]"], outside: &["{}", "\"a\"", "3"] },
     ];
     for case in cases {
@@ -208,7 +226,7 @@ fn an_error_is_an_object_with_the_only_key_error() {
     let busy = Fault::Busy { reason: "full".into(), position: 5, estimate_ms: None };
     let expected = r#"{"error":{"code":"busy","message":"full","position":5}}"#;
     assert_eq!(busy.to_json(), expected);
-    assert!(split_lookalike(&busy.to_json()).is_some());
+    assert!(split_lookalike(&busy.to_json(), Reports::default()).is_some());
 }
 
 #[test]
@@ -223,13 +241,38 @@ fn only_a_piece_that_is_an_error_object_is_split() {
         &format!(r#"{{"error":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000)),
     ];
     for piece in lookalikes {
-        let (first, rest) = split_lookalike(piece).unwrap_or_else(|| panic!("{piece:.60}"));
+        let split = split_lookalike(piece, Reports::default());
+        let (first, rest) = split.unwrap_or_else(|| panic!("{piece:.60}"));
         assert_eq!(format!("{first}{rest}"), piece);
-        assert!(split_lookalike(first).is_none() && split_lookalike(rest).is_none());
+        assert!(split_lookalike(first, EVERY_REPORT).is_none());
+        assert!(split_lookalike(rest, EVERY_REPORT).is_none());
     }
     let harmless = ["", "{", "{}", r#"{"error":}"#, r#"{"error":1,"a":2}"#, r#"x{"error":1}"#];
     for piece in harmless {
-        assert_eq!(split_lookalike(piece), None, "{piece}");
+        assert_eq!(split_lookalike(piece, EVERY_REPORT), None, "{piece}");
+    }
+}
+
+const EVERY_REPORT: Reports = Reports { end: true, thinking: true };
+
+#[test]
+fn a_piece_that_is_a_report_is_split_only_for_clients_that_get_such_reports() {
+    let end = AnswerEnd { reason: EndReason::Length, tokens: Some(2_048) }.to_json();
+    assert_eq!(end, r#"{"end":{"reason":"length","tokens":2048}}"#);
+    let stopped = AnswerEnd { reason: EndReason::Stopped, tokens: None }.to_json();
+    assert_eq!(stopped, r#"{"end":{"reason":"stopped"}}"#);
+    let thinking = thinking_frame("a \"b\"\n");
+    assert_eq!(thinking, r#"{"thinking":"a \"b\"\n"}"#);
+    let ends = Reports { end: true, thinking: false };
+    let thoughts = Reports { end: false, thinking: true };
+    for (piece, reports) in [(end, ends), (r#" {"end": 1}"#.into(), ends), (thinking, thoughts)] {
+        assert_eq!(split_lookalike(&piece, Reports::default()), None, "{piece}");
+        let others = Reports { end: !reports.end, thinking: !reports.thinking };
+        assert_eq!(split_lookalike(&piece, others), None, "{piece}");
+        for reports in [reports, EVERY_REPORT] {
+            let (first, rest) = split_lookalike(&piece, reports).expect("a lookalike");
+            assert_eq!(format!("{first}{rest}"), piece);
+        }
     }
 }
 
@@ -237,7 +280,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(frame in ".{0,200}") {
         let _ = parse(&frame);
-        let _ = split_lookalike(&frame);
+        let _ = split_lookalike(&frame, EVERY_REPORT);
     }
 
     #[test]
@@ -249,8 +292,9 @@ proptest! {
     #[test]
     fn splitting_never_leaves_a_lookalike(inner in "[ \\t{}:1\"eror]{0,24}") {
         let piece = format!("{{\"error\":{inner}}}");
-        if let Some((first, rest)) = split_lookalike(&piece) {
-            prop_assert!(!looks_like_error(first) && !looks_like_error(rest));
+        if let Some((first, rest)) = split_lookalike(&piece, EVERY_REPORT) {
+            prop_assert!(!looks_like_a_report(first, EVERY_REPORT));
+            prop_assert!(!looks_like_a_report(rest, EVERY_REPORT));
         }
     }
 }

@@ -265,7 +265,7 @@ mod tests {
     fn parameters(json: &str) -> Parameters {
         match parse(&format!("{{\"message\": \"x\"{json}}}")).expect("a request") {
             ClientMessage::Ask(ask) => ask.parameters,
-            ClientMessage::Stop => panic!("no stop was written"),
+            ClientMessage::Stop { .. } => panic!("no stop was written"),
         }
     }
 

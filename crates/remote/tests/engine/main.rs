@@ -35,7 +35,7 @@ async fn find(fake: &FakeEngine) -> RemoteEngine {
 fn ask(json: &serde_json::Value) -> Ask {
     match parse(&json.to_string()).expect("a request") {
         ClientMessage::Ask(ask) => *ask,
-        ClientMessage::Stop => panic!("no stop was written"),
+        ClientMessage::Stop { .. } => panic!("no stop was written"),
     }
 }
 

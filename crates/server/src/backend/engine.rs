@@ -12,7 +12,7 @@ use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{Message, Role};
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, Parameters, Turn};
+use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, EndReason, Parameters, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::ops::Deref;
@@ -221,9 +221,10 @@ impl EngineGeneration {
             FinishReason::Failed(Fault::Timeout { seconds, while_doing })
         };
         let reason = match finished.reason {
-            engine::FinishReason::EndToken | engine::FinishReason::StopString => FinishReason::Done,
-            engine::FinishReason::Length => FinishReason::Length,
-            engine::FinishReason::Stopped => FinishReason::Stopped,
+            engine::FinishReason::EndToken => FinishReason::Ended(EndReason::End),
+            engine::FinishReason::StopString => FinishReason::Ended(EndReason::StopString),
+            engine::FinishReason::Length => FinishReason::Ended(EndReason::Length),
+            engine::FinishReason::Stopped => FinishReason::Ended(EndReason::Stopped),
             engine::FinishReason::QueueTimeout => timeout("in the queue"),
             engine::FinishReason::StepTimeout => timeout("without a step"),
             engine::FinishReason::Failed(reason) => {

@@ -18,7 +18,7 @@ pub use slot::{BackendSlot, Readiness};
 use crate::access::Owner;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{Ask, Turn};
+use banter_protocol::plain::{Ask, EndReason, Turn};
 use futures_util::future::BoxFuture;
 use std::fmt;
 use tokio_util::sync::CancellationToken;
@@ -90,6 +90,9 @@ pub enum Event {
     Queued,
     /// A step was made, without text yet.
     Progress,
+    /// A piece of what the model thinks before it answers: whole characters, never empty. It is no part
+    /// of the answer.
+    Thinking(String),
     /// A piece of the answer: whole characters, never empty.
     Delta(String),
     /// The end.
@@ -108,13 +111,9 @@ pub struct Finished {
 /// Why an answer ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FinishReason {
-    /// The model came to its end.
-    Done,
-    /// The answer has as many tokens as it may have.
-    Length,
-    /// Someone asked for the end.
-    Stopped,
-    /// The backend gave up; the client is told.
+    /// For one of the reasons that a client can be told.
+    Ended(EndReason),
+    /// The backend gave up; the client is told the fault.
     Failed(Fault),
 }
 
@@ -122,9 +121,7 @@ impl FinishReason {
     /// One word for the log.
     pub fn name(&self) -> &'static str {
         match self {
-            FinishReason::Done => "done",
-            FinishReason::Length => "length",
-            FinishReason::Stopped => "stopped",
+            FinishReason::Ended(reason) => reason.name(),
             FinishReason::Failed(fault) => fault.code(),
         }
     }

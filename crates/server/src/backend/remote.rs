@@ -4,7 +4,7 @@ use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Genera
 use crate::access::Owner;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{Ask, DEFAULT_MAX_TOKENS, Turn};
+use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, Turn};
 use banter_remote::engine::{
     Answer, End, EndReason, EngineError, RemoteEngine, SilentCut, Step, Tenant,
 };
@@ -186,7 +186,8 @@ impl Generation for RemoteGeneration {
     fn next(&mut self) -> BoxFuture<'_, Option<Event>> {
         async {
             Some(match self.answer.next().await? {
-                Step::Alive | Step::Thinking(_) => Event::Progress,
+                Step::Alive => Event::Progress,
+                Step::Thinking(piece) => Event::Thinking(piece),
                 Step::Piece(piece) => Event::Delta(piece),
                 Step::End(end) => Event::Finished(self.finished(end)),
             })
@@ -214,13 +215,11 @@ impl RemoteGeneration {
             );
         }
         let reason = match end.reason {
-            EndReason::Done => FinishReason::Done,
-            EndReason::Length => FinishReason::Length,
-            EndReason::Filtered => failed("the engine's content filter cut the answer off"),
-            EndReason::Unavailable => {
-                failed("the engine cut the answer off because it lacked resources; ask again later")
-            }
-            EndReason::Stopped => FinishReason::Stopped,
+            EndReason::Done => FinishReason::Ended(plain::EndReason::End),
+            EndReason::Length => FinishReason::Ended(plain::EndReason::Length),
+            EndReason::Filtered => FinishReason::Ended(plain::EndReason::Filtered),
+            EndReason::Unavailable => FinishReason::Ended(plain::EndReason::Unavailable),
+            EndReason::Stopped => FinishReason::Ended(plain::EndReason::Stopped),
             EndReason::Failed(error) => {
                 if is_doubtful(&error) {
                     self.doubt.notify_one();
@@ -239,10 +238,6 @@ impl RemoteGeneration {
         };
         Finished { reason, figures }
     }
-}
-
-fn failed(reason: &str) -> FinishReason {
-    FinishReason::Failed(Fault::Internal { reason: reason.into() })
 }
 
 /// Whether it is worth asking at once how the engine is. A request that is refused for what it asks

@@ -7,7 +7,7 @@ use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Genera
 use crate::access::Owner;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{Ask, PARAMETERS, Role, Turn};
+use banter_protocol::plain::{Ask, EndReason, PARAMETERS, Role, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -128,15 +128,21 @@ impl Backend for ScriptedBackend {
 
 /// What an answer will be.
 struct Script {
-    pieces: Vec<String>,
+    pieces: Vec<Piece>,
     /// Time before each piece.
     pause: Duration,
     end: End,
     dropped_messages: usize,
 }
 
+#[derive(Clone)]
+enum Piece {
+    Thought(String),
+    Text(String),
+}
+
 enum End {
-    Done,
+    For(EndReason),
     /// Only a stop ends it.
     Never,
     Failed,
@@ -152,6 +158,18 @@ fn script(turns: &[Turn]) -> Result<Script, Fault> {
         "echo-chars" => Script::done(rest.chars().map(String::from).collect()),
         "tokens" => Script::words(numbers.first(), numbers.get(1).copied().unwrap_or(5)),
         "slow" => Script::words(numbers.first(), 200),
+        "pieces" => Script::pieces(&numbers),
+        "ends" => {
+            let (reason, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            Script { end: End::For(end_reason(reason)), ..Script::done(vec![text.into()]) }
+        }
+        "thinks" => {
+            let (thought, answer) = rest.split_once(" | ").unwrap_or((rest, ""));
+            let thoughts = thought.split_inclusive(' ').map(|word| Piece::Thought(word.into()));
+            let mut script = Script::done(vec![answer.into()]);
+            script.pieces.splice(0..0, thoughts);
+            script
+        }
         "hang" => Script { end: End::Never, ..Script::done(Vec::new()) },
         "fail" => Script { end: End::Failed, ..Script::words(Some(&3), 0) },
         "history" => Script::done(vec![history_as_json(turns)]),
@@ -179,8 +197,20 @@ fn script(turns: &[Turn]) -> Result<Script, Fault> {
 impl Script {
     fn done(pieces: Vec<String>) -> Script {
         // An event never carries an empty piece.
-        let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
-        Script { pieces, pause: Duration::ZERO, end: End::Done, dropped_messages: 0 }
+        let pieces =
+            pieces.into_iter().filter(|piece| !piece.is_empty()).map(Piece::Text).collect();
+        let end = End::For(EndReason::End);
+        Script { pieces, pause: Duration::ZERO, end, dropped_messages: 0 }
+    }
+
+    /// So many pieces of so many bytes each.
+    fn pieces(numbers: &[u64]) -> Script {
+        const MOST_BYTES: u64 = 64 << 20;
+        let number = |index: usize| numbers.get(index).copied().unwrap_or(0);
+        let bytes = number(1).min(MOST_BYTES);
+        let count = number(0).min(MOST_BYTES / bytes.max(1));
+        let piece = "a".repeat(usize::try_from(bytes).expect("at most 64 MiB"));
+        Script::done((0..count).map(|_| piece.clone()).collect())
     }
 
     fn words(count: Option<&u64>, pause_ms: u64) -> Script {
@@ -189,6 +219,18 @@ impl Script {
         let pieces = (0..count).map(|index| format!("word{index} ")).collect();
         Script { pause: Duration::from_millis(pause_ms), ..Script::done(pieces) }
     }
+}
+
+fn end_reason(name: &str) -> EndReason {
+    let reasons = [
+        EndReason::End,
+        EndReason::StopString,
+        EndReason::Length,
+        EndReason::Stopped,
+        EndReason::Filtered,
+        EndReason::Unavailable,
+    ];
+    reasons.into_iter().find(|reason| reason.name() == name).unwrap_or(EndReason::End)
 }
 
 fn history_as_json(turns: &[Turn]) -> String {
@@ -222,28 +264,31 @@ impl ScriptedGeneration {
         }
         let due = self.due + self.script.pause;
         let reason = if self.sent == self.max_pieces {
-            FinishReason::Length
+            FinishReason::Ended(EndReason::Length)
         } else if let Some(piece) = self.script.pieces.get(self.sent) {
             tokio::select! {
                 biased;
-                () = self.stop.notified() => FinishReason::Stopped,
+                () = self.stop.notified() => FinishReason::Ended(EndReason::Stopped),
                 () = tokio::time::sleep_until(due) => {
                     self.due = due;
                     self.sent += 1;
                     self.counters.pieces.fetch_add(1, Ordering::SeqCst);
-                    return Some(Event::Delta(piece.clone()));
+                    return Some(match piece.clone() {
+                        Piece::Thought(text) => Event::Thinking(text),
+                        Piece::Text(text) => Event::Delta(text),
+                    });
                 }
             }
         } else {
             match self.script.end {
-                End::Done => FinishReason::Done,
+                End::For(reason) => FinishReason::Ended(reason),
                 End::Failed => {
                     let reason = "the script says so".into();
                     FinishReason::Failed(Fault::Internal { reason })
                 }
                 End::Never => {
                     self.stop.notified().await;
-                    FinishReason::Stopped
+                    FinishReason::Ended(EndReason::Stopped)
                 }
             }
         };

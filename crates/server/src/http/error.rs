@@ -208,6 +208,7 @@ fn status_of(fault: &Fault) -> StatusCode {
         }
         Fault::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Fault::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+        Fault::Filtered | Fault::Unavailable => StatusCode::BAD_GATEWAY,
         Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

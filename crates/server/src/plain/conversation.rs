@@ -5,7 +5,7 @@
 
 use super::outbound::Outbound;
 use banter_protocol::Fault;
-use banter_protocol::plain::{Ask, ClientMessage, Delivery, parse};
+use banter_protocol::plain::{AnswerEnd, Ask, ClientMessage, Delivery, EndReason, Reports, parse};
 use std::collections::VecDeque;
 
 /// Where a socket stands. `R` is what a waiting message holds on to: its share of memory.
@@ -25,13 +25,32 @@ pub(super) struct WaitingLimits {
 
 enum Phase {
     Idle,
-    Answering {
-        delivery: Delivery,
-        /// The answer so far, when it is to be sent whole.
-        whole: String,
-    },
+    Answering(Answer),
     /// The answer has ended for the client; the backend still has to halt.
     Halting,
+}
+
+struct Answer {
+    delivery: Delivery,
+    reports: Reports,
+    /// The answer so far, and what was thought before it, when they are to be sent whole.
+    whole: String,
+    whole_thinking: String,
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug)]
+pub(super) enum Ending {
+    End(AnswerEnd),
+    Fault(Fault),
+}
+
+impl Ending {
+    /// Of a message that was not begun.
+    const DROPPED: Ending = Ending::End(AnswerEnd { reason: EndReason::Stopped, tokens: Some(0) });
+    /// How many tokens there are shows only when the computation has halted.
+    pub(super) const STOPPED: Ending =
+        Ending::End(AnswerEnd { reason: EndReason::Stopped, tokens: None });
 }
 
 enum Waiting<R> {
@@ -67,7 +86,7 @@ impl<R> Conversation<R> {
     /// Takes one text frame. `room` is `None` when memory for waiting messages is used up.
     pub(super) fn read(&mut self, frame: &str, room: Option<R>) -> Reaction {
         let waiting = match parse(frame) {
-            Ok(ClientMessage::Stop) => return self.stop(),
+            Ok(ClientMessage::Stop { dropped }) => return self.stop(dropped),
             Ok(ClientMessage::Ask(ask)) => self.admit(ask, room),
             Err(fault) => Waiting::Refusal(fault),
         };
@@ -97,21 +116,27 @@ impl<R> Conversation<R> {
         self.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Ask(_))).count()
     }
 
-    /// Ends the running answer for the client, now, and drops what waits.
-    fn stop(&mut self) -> Reaction {
-        let was_answering = matches!(self.phase, Phase::Answering { .. });
-        if was_answering {
+    /// Ends the running answer for the client, now, and drops what waits and then the message that
+    /// came with the stop.
+    fn stop(&mut self, dropped: Option<Reports>) -> Reaction {
+        let mut reaction = Reaction::GoOn;
+        if let Phase::Answering(answer) = &self.phase {
+            let reports = answer.reports;
             self.outbound.take_back_pieces();
-            self.outbound.end();
+            self.end(reports, &Ending::STOPPED);
             self.phase = Phase::Halting;
+            reaction = Reaction::StopGeneration;
         }
-        for waiting in self.waiting.drain(..) {
-            if let Waiting::Refusal(fault) = waiting {
-                self.outbound.error(fault.to_json());
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Refusal(fault) => self.refuse(&fault),
+                Waiting::Ask(next) => self.end(next.ask.reports, &Ending::DROPPED),
             }
-            self.outbound.end();
         }
-        if was_answering { Reaction::StopGeneration } else { Reaction::GoOn }
+        if let Some(reports) = dropped {
+            self.end(reports, &Ending::DROPPED);
+        }
+        reaction
     }
 
     /// The next message to answer, when its turn has come.
@@ -123,8 +148,12 @@ impl<R> Conversation<R> {
         match self.waiting.pop_front()? {
             Waiting::Refusal(_) => unreachable!("refusals in front were just told"),
             Waiting::Ask(next) => {
-                let delivery = next.ask.delivery;
-                self.phase = Phase::Answering { delivery, whole: String::new() };
+                self.phase = Phase::Answering(Answer {
+                    delivery: next.ask.delivery,
+                    reports: next.ask.reports,
+                    whole: String::new(),
+                    whole_thinking: String::new(),
+                });
                 Some(next)
             }
         }
@@ -137,56 +166,79 @@ impl<R> Conversation<R> {
         }
         while let Some(Waiting::Refusal(_)) = self.waiting.front() {
             if let Some(Waiting::Refusal(fault)) = self.waiting.pop_front() {
-                self.outbound.error(fault.to_json());
-                self.outbound.end();
+                self.refuse(&fault);
             }
         }
     }
 
     /// Takes a piece of the running answer; one that comes after its end is dropped.
     pub(super) fn delta(&mut self, piece: String) {
-        match &mut self.phase {
-            Phase::Answering { delivery: Delivery::Streamed, .. } => self.outbound.piece(piece),
-            Phase::Answering { delivery: Delivery::Whole, whole } => whole.push_str(&piece),
-            Phase::Idle | Phase::Halting => {}
+        let Phase::Answering(answer) = &mut self.phase else { return };
+        match answer.delivery {
+            Delivery::Streamed => self.outbound.piece(piece, answer.reports),
+            Delivery::Whole => answer.whole.push_str(&piece),
         }
     }
 
-    /// The running generation has halted, with a fault to tell or without.
-    pub(super) fn finished(&mut self, fault: Option<&Fault>) {
-        if let Phase::Answering { whole, .. } = std::mem::replace(&mut self.phase, Phase::Idle) {
-            if fault.is_none() {
-                self.outbound.whole(whole);
+    /// Takes a piece of what the model thinks before the running answer; it is shown to those who
+    /// asked for it.
+    pub(super) fn thinking(&mut self, piece: String) {
+        let Phase::Answering(answer) = &mut self.phase else { return };
+        match answer.delivery {
+            _ if !answer.reports.thinking => {}
+            Delivery::Streamed => self.outbound.thinking(piece),
+            Delivery::Whole => answer.whole_thinking.push_str(&piece),
+        }
+    }
+
+    /// The running generation has halted.
+    pub(super) fn finished(&mut self, ending: &Ending) {
+        if let Phase::Answering(answer) = std::mem::replace(&mut self.phase, Phase::Idle) {
+            if matches!(ending, Ending::End(_)) {
+                self.outbound.whole_thinking(answer.whole_thinking);
+                self.outbound.whole(answer.whole, answer.reports);
             }
-            self.end_with(fault);
+            self.end(answer.reports, ending);
         }
         self.tell_refusals();
     }
 
     /// Ends the running answer for the client with a fault, before the generation has halted.
     pub(super) fn give_up(&mut self, fault: &Fault) {
-        if matches!(self.phase, Phase::Answering { .. }) {
+        if matches!(self.phase, Phase::Answering(_)) {
             self.phase = Phase::Halting;
-            self.end_with(Some(fault));
+            self.refuse(fault);
         }
     }
 
     /// Tells everything that waits the same fault: the generation before it does not halt.
     pub(super) fn refuse_waiting(&mut self, fault: &Fault) {
-        for waiting in self.waiting.drain(..) {
-            let fault = match &waiting {
-                Waiting::Ask(_) => fault,
-                Waiting::Refusal(own) => own,
-            };
-            self.outbound.error(fault.to_json());
-            self.outbound.end();
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Ask(_) => self.refuse(fault),
+                Waiting::Refusal(own) => self.refuse(&own),
+            }
         }
     }
 
-    fn end_with(&mut self, fault: Option<&Fault>) {
-        if let Some(fault) = fault {
-            self.outbound.error(fault.to_json());
+    /// Ends one answer. A client that gets no reports is told at least what it would take for a
+    /// finished answer and is none.
+    fn end(&mut self, reports: Reports, ending: &Ending) {
+        match ending {
+            Ending::Fault(fault) => return self.refuse(fault),
+            Ending::End(end) if reports.end => self.outbound.report(end.to_json()),
+            Ending::End(end) => {
+                if let Some(fault) = end.reason.fault() {
+                    self.outbound.report(fault.to_json());
+                }
+            }
         }
+        self.outbound.end();
+    }
+
+    /// Ends one answer with an error.
+    fn refuse(&mut self, fault: &Fault) {
+        self.outbound.report(fault.to_json());
         self.outbound.end();
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 
 use crate::access::Owner;
 use crate::shared::Shared;
-use crate::socket::{Close, Incoming, Reading, Socket};
+use crate::socket::{Close, Incoming, Socket};
 use conversation::{Conversation, Reaction, WaitingLimits};
 use running::{Outcome, Running};
 use std::sync::Arc;
@@ -71,17 +71,21 @@ impl Session {
                 self.running = Some(Running::start(&self.shared, self.speaker, next));
             }
             // Frames first: a stop that has arrived comes before the piece that has.
-            let reading = self.reading();
-            let takes_events = self.conversation.outbound.bytes() < self.max_outbound_bytes();
+            let takes_events = socket.has_room(&self.conversation.outbound);
             let deadline = self.running.as_ref().map(Running::deadline);
             tokio::select! {
                 biased;
                 () = going_away.cancelled() => return Close::GoingAway,
-                incoming = socket.next(&mut self.conversation.outbound, reading) => {
+                incoming = socket.next(&mut self.conversation.outbound) => {
                     match incoming {
                         Incoming::Text(frame) => {
                             if let Some(close) = self.read(&frame) {
                                 return close;
+                            }
+                        }
+                        Incoming::Drained => {
+                            if let Some(running) = &mut self.running {
+                                running.go_on();
                             }
                         }
                         Incoming::Closed(close) => return close,
@@ -90,20 +94,6 @@ impl Session {
                 outcome = next(&mut self.running), if takes_events => self.settle(outcome),
                 () = at(deadline), if takes_events => self.give_up(),
             }
-        }
-    }
-
-    fn max_outbound_bytes(&self) -> usize {
-        self.shared.config.max_outbound_bytes
-    }
-
-    /// A client that sends without reading what it is told is not read any further. Twice the
-    /// limit, because the pieces of an answer alone must not keep a stop from being read.
-    fn reading(&self) -> Reading {
-        if self.conversation.outbound.bytes() < 2 * self.max_outbound_bytes() {
-            Reading::Wanted
-        } else {
-            Reading::Paused
         }
     }
 
@@ -125,9 +115,10 @@ impl Session {
         match outcome {
             Outcome::Progress => {}
             Outcome::Delta(piece) => self.conversation.delta(piece),
-            Outcome::Finished(fault) => {
+            Outcome::Thinking(piece) => self.conversation.thinking(piece),
+            Outcome::Finished(ending) => {
                 self.running = None;
-                self.conversation.finished(fault.as_ref());
+                self.conversation.finished(&ending);
             }
         }
     }

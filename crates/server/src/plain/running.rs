@@ -1,10 +1,11 @@
 //! One answer being made for one socket: waiting for its start, then for its events.
 
-use super::conversation::Next;
+use super::conversation::{Ending, Next};
 use super::{PageKind, Speaker};
 use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
 use crate::shared::Shared;
 use banter_protocol::Fault;
+use banter_protocol::plain::AnswerEnd;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -22,6 +23,10 @@ pub(super) struct Running {
     stopped: bool,
     clock: Clock,
     span: Span,
+    /// Pieces of text that it has made.
+    pieces: usize,
+    /// It has halted, and its line in the log is written.
+    is_over: bool,
 }
 
 enum State {
@@ -49,10 +54,12 @@ struct Clock {
 pub(super) enum Outcome {
     /// Something the client does not see.
     Progress,
+    /// A piece of what the model thinks before it answers.
+    Thinking(String),
     /// A piece of the answer.
     Delta(String),
-    /// It has halted; with what the client is to be told, if anything went wrong.
-    Finished(Option<Fault>),
+    /// It has halted, for this reason.
+    Finished(Ending),
 }
 
 impl Running {
@@ -67,34 +74,46 @@ impl Running {
             has_begun: false,
         };
         let state = State::Starting(start(shared.clone(), speaker, next).boxed());
-        Running { shared: shared.clone(), state, stopped: false, clock, span }
+        let shared = shared.clone();
+        Running { shared, state, stopped: false, clock, span, pieces: 0, is_over: false }
     }
 
     /// The next outcome. The future may be dropped without losing anything.
     pub(super) async fn next(&mut self) -> Outcome {
+        let outcome = self.next_unlogged().await;
+        match &outcome {
+            Outcome::Finished(_) => self.is_over = true,
+            Outcome::Delta(_) => self.pieces += 1,
+            Outcome::Progress | Outcome::Thinking(_) => {}
+        }
+        outcome
+    }
+
+    async fn next_unlogged(&mut self) -> Outcome {
         let event = match &mut self.state {
             State::Starting(starting) => match starting.await {
                 Ok(started) => return self.started(started),
                 Err(fault) => {
                     self.log_refusal(&fault);
-                    return Outcome::Finished(Some(fault));
+                    return Outcome::Finished(Ending::Fault(fault));
                 }
             },
             State::Answering(started) => started.generation.next().await,
             State::Withdrawn => {
                 debug!(parent: &self.span, "stopped before it began");
-                return Outcome::Finished(None);
+                return Outcome::Finished(Ending::STOPPED);
             }
         };
         self.clock.moved(event.as_ref());
         match event {
             Some(Event::Queued | Event::Progress) => Outcome::Progress,
+            Some(Event::Thinking(piece)) => Outcome::Thinking(piece),
             Some(Event::Delta(piece)) => Outcome::Delta(piece),
             Some(Event::Finished(finished)) => Outcome::Finished(self.finished(finished)),
             None => {
                 warn!(parent: &self.span, "the backend dropped the generation");
                 let reason = "the answer was lost".into();
-                Outcome::Finished(Some(Fault::Internal { reason }))
+                Outcome::Finished(Ending::Fault(Fault::Internal { reason }))
             }
         }
     }
@@ -115,7 +134,7 @@ impl Running {
         Outcome::Progress
     }
 
-    fn finished(&self, finished: Finished) -> Option<Fault> {
+    fn finished(&self, finished: Finished) -> Ending {
         let figures = finished.figures;
         info!(
             parent: &self.span,
@@ -131,9 +150,11 @@ impl Running {
         match finished.reason {
             FinishReason::Failed(fault) => {
                 warn!(parent: &self.span, %fault, "the answer failed");
-                Some(fault)
+                Ending::Fault(fault)
             }
-            FinishReason::Done | FinishReason::Length | FinishReason::Stopped => None,
+            FinishReason::Ended(reason) => {
+                Ending::End(AnswerEnd { reason, tokens: Some(figures.completion_tokens) })
+            }
         }
     }
 
@@ -146,6 +167,16 @@ impl Running {
         }
         self.stopped = true;
         self.clock.deadline = Instant::now() + self.clock.queue_timeout;
+    }
+
+    /// The client takes frames again. While it did not, nothing was asked of the generation, so its
+    /// silence was not its own: its time starts anew.
+    pub(super) fn go_on(&mut self) {
+        let patience = match self.clock.has_begun && !self.stopped {
+            true => self.clock.step_timeout,
+            false => self.clock.queue_timeout,
+        };
+        self.clock.deadline = self.clock.deadline.max(Instant::now() + patience);
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -164,6 +195,15 @@ impl Running {
         } else {
             let seconds = self.clock.queue_timeout.as_secs();
             Fault::Timeout { seconds, while_doing: "in the queue" }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let pieces = self.pieces;
+            info!(parent: &self.span, reason = "socket closed", pieces, "ended unfinished");
         }
     }
 }

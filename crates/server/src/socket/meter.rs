@@ -42,18 +42,22 @@ pub(super) enum Violation {
 pub(super) struct Meter<IO> {
     io: IO,
     headers: Headers,
-    last_read: Instant,
+    last_sign: Instant,
+    /// The network took nothing at the last attempt to write.
+    is_blocked: bool,
 }
 
 impl<IO> Meter<IO> {
     pub(super) fn new(io: IO, limits: MeterLimits, room: Arc<Semaphore>) -> Self {
         let now = Instant::now();
-        Meter { io, headers: Headers::new(limits, room, now), last_read: now }
+        Meter { io, headers: Headers::new(limits, room, now), last_sign: now, is_blocked: false }
     }
 
-    /// When the client last sent anything.
-    pub(super) fn last_read(&self) -> Instant {
-        self.last_read
+    /// When the client last sent anything, or took what the network had no more room for. What goes
+    /// into the network's buffers proves nothing, but that they have room again does: a slow reader
+    /// comes to a ping only after all that was sent before it.
+    pub(super) fn last_sign(&self) -> Instant {
+        self.last_sign
     }
 
     /// When the message that is being received began.
@@ -86,7 +90,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Meter<IO> {
         let now = Instant::now();
         let read = &buffer.filled()[before..];
         if !read.is_empty() {
-            self.last_read = now;
+            self.last_sign = now;
         }
         Poll::Ready(self.headers.pass(read, now).map_err(io::Error::other))
     }
@@ -98,7 +102,12 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Meter<IO> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
+        if self.is_blocked && matches!(written, Poll::Ready(Ok(1..))) {
+            self.last_sign = Instant::now();
+        }
+        self.is_blocked = written.is_pending();
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

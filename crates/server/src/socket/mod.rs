@@ -46,6 +46,9 @@ type Transport = Meter<TokioIo<Upgraded>>;
 pub(crate) trait Outgoing {
     /// Takes the next message, if there is one.
     fn pop(&mut self) -> Option<String>;
+
+    /// Memory of all that waits.
+    fn bytes(&self) -> usize;
 }
 
 /// One WebSocket connection.
@@ -60,9 +63,13 @@ pub(crate) struct Socket {
     unflushed: bool,
     /// The rest of a text that is being sent in several frames.
     unsent: Option<Unsent>,
+    /// At so many waiting bytes nothing more is to be queued; at twice as many nothing is read.
+    max_outbound_bytes: usize,
     /// The next look at the clock.
     clock: Pin<Box<Sleep>>,
     pinged: bool,
+    /// When nothing was read last because too much waits. Silence from then on does not count.
+    paused: Instant,
     ping_interval: Duration,
     message_timeout: Duration,
     close_timeout: Duration,
@@ -73,17 +80,11 @@ struct Unsent {
     is_first: bool,
 }
 
-/// Whether frames are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    Wanted,
-    /// The client has to read first.
-    Paused,
-}
-
 /// What came from the other side.
 pub(crate) enum Incoming {
     Text(Utf8Bytes),
+    /// It has taken so much that more may be queued, which was not so before.
+    Drained,
     /// Nothing more will come.
     Closed(Close),
 }
@@ -112,24 +113,33 @@ impl Socket {
             is_swollen: false,
             unflushed: false,
             unsent: None,
+            max_outbound_bytes: config.max_outbound_bytes,
             clock: Box::pin(tokio::time::sleep(config.ping_interval)),
             pinged: false,
+            paused: Instant::now(),
             ping_interval: config.ping_interval,
             message_timeout: config.message_timeout,
             close_timeout: config.close_timeout,
         }
     }
 
-    /// Writes what waits in `outbound` until something comes in.
+    /// Writes what waits in `outbound` until something comes in, or until more may be queued.
     ///
     /// The future may be dropped at any time without losing a frame.
-    pub(crate) async fn next(
-        &mut self,
-        outbound: &mut impl Outgoing,
-        reading: Reading,
-    ) -> Incoming {
+    pub(crate) async fn next(&mut self, outbound: &mut impl Outgoing) -> Incoming {
         self.slim();
-        poll_fn(|context| self.poll_next(context, outbound, reading)).await
+        poll_fn(|context| self.poll_next(context, outbound)).await
+    }
+
+    /// Whether more may be queued. Where not, [`Incoming::Drained`] says when it may.
+    pub(crate) fn has_room(&self, outbound: &impl Outgoing) -> bool {
+        outbound.bytes() < self.max_outbound_bytes
+    }
+
+    /// Whether a client sends without reading what it is told, so that it is not read any further.
+    /// Twice the limit, because the pieces of an answer alone must not keep a stop from being read.
+    fn is_paused(&self, outbound: &impl Outgoing) -> bool {
+        outbound.bytes() >= 2 * self.max_outbound_bytes
     }
 
     fn stream(&mut self) -> Pin<&mut WebSocketStream<Transport>> {
@@ -160,15 +170,25 @@ impl Socket {
         &mut self,
         context: &mut Context<'_>,
         outbound: &mut impl Outgoing,
-        reading: Reading,
     ) -> Poll<Incoming> {
-        if let Poll::Ready(close) = self.poll_clock(context, reading) {
+        if self.is_paused(outbound) {
+            self.paused = Instant::now();
+        }
+        if let Poll::Ready(close) = self.poll_clock(context) {
             return Poll::Ready(Incoming::Closed(close));
         }
+        // What waits changes with every frame that is written, so both limits are looked at again
+        // here: whoever waits for this future to end would never learn that there is room.
+        let had_room = self.has_room(outbound);
         // An error while writing shows on the reading side too, with what the client said last.
         let writing = self.poll_write(context, outbound);
-        if reading == Reading::Paused && writing.is_ok() {
-            return Poll::Pending;
+        if writing.is_ok() {
+            if !had_room && self.has_room(outbound) {
+                return Poll::Ready(Incoming::Drained);
+            }
+            if self.is_paused(outbound) {
+                return Poll::Pending;
+            }
         }
         loop {
             let message = match self.stream().poll_next(context) {
@@ -240,16 +260,16 @@ impl Socket {
     }
 
     /// Watches for silence and for messages that never end.
-    fn poll_clock(&mut self, context: &mut Context<'_>, reading: Reading) -> Poll<Close> {
+    fn poll_clock(&mut self, context: &mut Context<'_>) -> Poll<Close> {
         while self.clock.as_mut().poll(context).is_ready() {
             let now = Instant::now();
-            let meter = self.meter();
-            if meter.message_started().is_some_and(|start| now - start >= self.message_timeout) {
+            // The rest of a message that is not read has not come late.
+            let started = self.meter().message_started().map(|started| started.max(self.paused));
+            if started.is_some_and(|started| now - started >= self.message_timeout) {
                 return Poll::Ready(Close::Policy("the message took too long"));
             }
-            let silence = now - meter.last_read();
-            // Nothing is read while paused; then the write timeout of the connection decides.
-            if silence < self.ping_interval || reading == Reading::Paused {
+            let silence = now - self.last_sign();
+            if silence < self.ping_interval {
                 self.pinged = false;
             } else if self.pinged && silence >= 2 * self.ping_interval {
                 return Poll::Ready(Close::Gone);
@@ -262,11 +282,17 @@ impl Socket {
         Poll::Pending
     }
 
+    /// The last sign of life. While nothing is read there can be none; then the write timeout of the
+    /// connection decides.
+    fn last_sign(&self) -> Instant {
+        self.meter().last_sign().max(self.paused)
+    }
+
     /// When to look at the clock again: when the silence would have lasted too long, and a few times
     /// while a message may take, but not all the time.
     fn next_look(&self, now: Instant) -> Instant {
         let patience = if self.pinged { 2 * self.ping_interval } else { self.ping_interval };
-        let silent_too_long = self.meter().last_read() + patience;
+        let silent_too_long = self.last_sign() + patience;
         let message_check = now + self.message_timeout / 4;
         silent_too_long.min(message_check).max(now + self.ping_interval / 4)
     }

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -71,8 +71,29 @@ impl TestServer {
         TestServer::serve(server, Arc::default()).await
     }
 
+    /// A server with a scripted backend, whose connections hold little that is not read: the kernel
+    /// would take megabytes.
+    pub async fn start_narrow(config: ServerConfig) -> TestServer {
+        let server = Server::new(impatient(config));
+        let backend = ScriptedBackend::default();
+        let counters = backend.counters();
+        server.slot().fill(backend);
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_send_buffer_size(raw::NARROW_BYTES).expect("a size");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        TestServer::listen(socket.listen(64).expect("a listener"), server, counters)
+    }
+
     async fn serve(server: Server, counters: Arc<ScriptedCounters>) -> TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        TestServer::listen(listener, server, counters)
+    }
+
+    fn listen(
+        listener: TcpListener,
+        server: Server,
+        counters: Arc<ScriptedCounters>,
+    ) -> TestServer {
         let address = listener.local_addr().expect("an address");
         let sessions = server.sessions();
         let (shutdown, ended) = oneshot::channel();
@@ -133,13 +154,23 @@ impl TestServer {
 
     /// A client that sends further headers with its handshake.
     pub async fn client_with(&self, headers: &[(&'static str, &str)]) -> Result<Client, Error> {
+        Ok(self.client_and_cookie(headers).await?.0)
+    }
+
+    /// The same, and the cookie that its browser keeps from the handshake, as it sends it back.
+    pub async fn client_and_cookie(
+        &self,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(Client, Option<String>), Error> {
         let mut request =
             format!("ws://{}/ws", self.address).into_client_request().expect("a request");
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a header value"));
         }
-        let (stream, _) = patiently(connect_async(request)).await?;
-        Ok(Client { stream })
+        let (stream, response) = patiently(connect_async(request)).await?;
+        let cookie = response.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
+        let pair = cookie.and_then(|cookie| cookie.split(';').next()).map(str::to_owned);
+        Ok((Client { stream }, pair))
     }
 }
 

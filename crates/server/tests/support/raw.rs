@@ -3,7 +3,7 @@
 use super::patiently;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 pub const CONTINUATION: u8 = 0x0;
 pub const TEXT: u8 = 0x1;
@@ -12,6 +12,10 @@ pub const CLOSE: u8 = 0x8;
 pub const PING: u8 = 0x9;
 pub const PONG: u8 = 0xa;
 pub const FINAL: u8 = 0x80;
+
+/// The buffers of a connection whose client and server are to feel soon that the other does not
+/// read. With much smaller ones the kernel waits for timers.
+pub const NARROW_BYTES: u32 = 32 * 1024;
 
 /// A handshake as a client on this machine sends it, with further lines.
 pub fn handshake(address: SocketAddr, lines: &str) -> String {
@@ -62,8 +66,27 @@ impl Raw {
 
     /// A connection that has completed a handshake.
     pub async fn websocket(address: SocketAddr) -> Raw {
-        let mut raw = Raw::connect(address).await;
+        Raw::connect(address).await.upgraded(address, "").await
+    }
+
+    /// The same with further header lines, each with its line end.
+    pub async fn websocket_with(address: SocketAddr, lines: &str) -> Raw {
+        Raw::connect(address).await.upgraded(address, lines).await
+    }
+
+    /// The same, with room for little that has not been read; none if the server is full.
+    pub async fn narrow_websocket(address: SocketAddr) -> Option<Raw> {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(NARROW_BYTES).expect("a size");
+        let stream = patiently(socket.connect(address)).await.expect("a connection");
+        let mut raw = Raw { stream };
         raw.send(handshake(address, "").as_bytes()).await;
+        raw.head().await.starts_with("HTTP/1.1 101 ").then_some(raw)
+    }
+
+    async fn upgraded(self, address: SocketAddr, lines: &str) -> Raw {
+        let mut raw = self;
+        raw.send(handshake(address, lines).as_bytes()).await;
         let head = raw.head().await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         raw
@@ -99,6 +122,19 @@ impl Raw {
             Some((first, payload))
         })
         .await
+    }
+
+    /// The text of one answer, whatever frames it comes in.
+    pub async fn answer(&mut self) -> String {
+        let mut answer = Vec::new();
+        loop {
+            match self.frame().await {
+                Some((_, payload)) if payload.is_empty() => break,
+                Some((_, payload)) => answer.extend(payload),
+                None => panic!("expected an answer, found the end of the connection"),
+            }
+        }
+        String::from_utf8(answer).expect("UTF-8")
     }
 
     /// Reads until the close frame and returns its code; `None` if the connection ends without one.
