@@ -31,6 +31,7 @@ pub mod speculation;
 pub mod structure;
 pub mod text;
 
+mod faults;
 mod origin;
 mod printable;
 mod stop_flag;

@@ -23,8 +23,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::faults::{self, Fault};
 use crate::kv_cache::chain::{BlockName, Chain};
-use crate::kv_cache::{BLOCK_TOKENS, BlockCache, BlockId, Lease, blocks_for};
+use crate::kv_cache::{BLOCK_TOKENS, BlockCache, BlockId, Lease, LeasedPath, blocks_for};
 use crate::origin::{Origin, Tenant};
 use crate::text::TokenId;
 
@@ -149,6 +150,11 @@ pub struct Scheduler {
     returned: VecDeque<Sequence>,
     /// In order of admission.
     running: Vec<Running>,
+    /// What was found out about whoever is next to be admitted and did not fit: the next step need not
+    /// look at all its tokens again.
+    next_up: Option<(SequenceId, LeasedPath)>,
+    /// The sequence that something is being done for, if it is for one: a panic is its own.
+    at_work: Option<SequenceId>,
     last_id: Option<SequenceId>,
 }
 
@@ -217,6 +223,8 @@ impl Scheduler {
             waiting: Vec::new(),
             returned: VecDeque::new(),
             running: Vec::with_capacity(limits.max_sequences),
+            next_up: None,
+            at_work: None,
             last_id: None,
         }
     }
@@ -255,28 +263,47 @@ impl Scheduler {
                 return;
             };
             let reserved = (first.tokens.len() + RESERVED_ANSWER_TOKENS).min(first.longest);
-            let mut lease = Lease::new(first.origin, first.shared_tokens);
-            let computed = self.cache.adopt(&mut lease, &first.tokens, 0);
-            if self.cache.grow(&mut lease, blocks_for(reserved)).is_err() {
-                self.cache.release(lease, &first.tokens, computed);
+            let reserved = blocks_for(reserved);
+            let path = match self.next_up.take() {
+                Some((id, path)) if id == first.id => path,
+                _ => LeasedPath::new(first.origin, first.shared_tokens),
+            };
+            let (_, path) = self.next_up.insert((first.id, path));
+            let leased = self.cache.leased_by_others(path, &first.tokens);
+            if reserved.saturating_sub(leased) > self.cache.available_blocks() {
                 return;
             }
             let returned = self.returned.pop_front();
-            let mut sequence = match (returned, next) {
+            let sequence = match (returned, next) {
                 (Some(returned), _) => returned,
                 (None, Some(next)) => self.waiting.remove(next),
                 (None, None) => unreachable!("somebody was found to wait"),
             };
-            sequence.cached_tokens.get_or_insert(computed);
             admitted.push(sequence.id);
-            self.running.push(Running { sequence, lease, computed, tried: Vec::new() });
+            self.at_work = Some(sequence.id);
+            self.begin(sequence, reserved);
+            self.at_work = None;
         }
+    }
+
+    /// Lets a sequence run that there are enough blocks for.
+    fn begin(&mut self, mut sequence: Sequence, blocks: usize) {
+        let mut lease = Lease::new(sequence.origin, sequence.shared_tokens);
+        let computed = self.cache.adopt(&mut lease, &sequence.tokens, 0);
+        faults::pass(Fault::Admit);
+        sequence.cached_tokens.get_or_insert(computed);
+        let grown = self.cache.grow(&mut lease, blocks);
+        self.running.push(Running { sequence, lease, computed, tried: Vec::new() });
+        grown.expect("the blocks were counted");
     }
 
     /// Indices of those never admitted, in order: first whose tenant has fewest sequences before it, that
     /// run, ran, or wait since longer; of equals who came first. Admitting the first changes nothing for
     /// the others.
     fn order_of_waiting(&self) -> Vec<usize> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
         let mut before: HashMap<Tenant, usize> = HashMap::new();
         let ran = self.running.iter().map(|running| &running.sequence).chain(&self.returned);
         ran.for_each(|sequence| *before.entry(sequence.origin.tenant).or_default() += 1);
@@ -297,6 +324,58 @@ impl Scheduler {
     pub fn make_room(&mut self) {
         self.catch_up();
         self.grow_or_give_up();
+        self.at_work = None;
+    }
+
+    /// Something is done for a sequence from now on, or for nobody in particular.
+    pub fn work_for(&mut self, id: Option<SequenceId>) {
+        self.at_work = id;
+    }
+
+    /// For whom something was done when it broke.
+    pub fn at_work(&self) -> Option<SequenceId> {
+        self.at_work
+    }
+
+    /// Removes a sequence that a panic may have left in the middle of a change, wherever it is, if it is
+    /// anywhere. [`Scheduler::mend`] must follow.
+    pub fn write_off(&mut self, id: SequenceId) {
+        let is_other = |sequence: &Sequence| sequence.id != id;
+        for sequence in self.waiting.extract_if(.., |sequence| sequence.id == id) {
+            sequence.fetched.into_iter().for_each(Lease::write_off);
+        }
+        self.returned.retain(is_other);
+        for running in self.running.extract_if(.., |running| running.sequence.id == id) {
+            running.lease.write_off();
+        }
+    }
+
+    /// Leaves a step that was planned and will not be settled.
+    pub fn leave_step(&mut self) {
+        self.running.iter_mut().for_each(|running| running.tried.clear());
+    }
+
+    /// Makes the books right after a panic: what is known of blocks is found anew from who leases them.
+    /// Where even those contradict each other everyone gives up its blocks and waits, or computes anew.
+    pub fn mend(&mut self) {
+        self.at_work = None;
+        self.next_up = None;
+        let (running, waiting) = (&self.running, &self.waiting);
+        let fetched = waiting.iter().filter_map(|sequence| sequence.fetched.as_ref());
+        let leases: Vec<&Lease> =
+            running.iter().map(|running| &running.lease).chain(fetched).collect();
+        if self.cache.are_sound(&leases) {
+            self.cache.mend(&leases);
+            return;
+        }
+        for sequence in &mut self.waiting {
+            sequence.fetched.take().into_iter().for_each(Lease::write_off);
+        }
+        for Running { sequence, lease, .. } in self.running.drain(..).rev() {
+            lease.write_off();
+            self.returned.push_front(sequence);
+        }
+        self.cache.mend(&[]);
     }
 
     /// What a draft model needs to guess what follows a sequence that lacks just one token.
@@ -417,6 +496,7 @@ impl Scheduler {
     /// has them when they are there.
     pub fn plan(&mut self, prompt_rows: PromptRows, plan: &mut Vec<PlannedSpan>) {
         plan.clear();
+        faults::pass(Fault::Plan);
         let planned: Vec<usize> =
             (0..self.running.len()).filter(|index| !self.waits_for_older(*index)).collect();
         let missing = planned.iter().map(|index| self.running[*index].missing());
@@ -467,6 +547,7 @@ impl Scheduler {
     ) -> Option<()> {
         plan.clear();
         assert!(self.running.is_empty() && self.waiting_count() == 0, "somebody has work to do");
+        self.at_work = Some(new.id);
         self.submit(new).ok()?;
         let sequence = self.waiting.pop().expect("it was just submitted");
         let mut lease = Lease::of_draft(sequence.origin, sequence.shared_tokens);
@@ -498,6 +579,7 @@ impl Scheduler {
         *computed += if span.is_of_answer() { 1 + held.len() } else { span.rows };
         tried.clear();
         sequence.tokens.extend_from_slice(chosen);
+        faults::pass(Fault::Settle);
         lease.forget_of_model(*computed);
         self.cache.settle(lease, &sequence.tokens, *computed);
     }
@@ -571,6 +653,8 @@ impl Scheduler {
     /// Gives every running sequence what others have computed of its next tokens meanwhile.
     fn catch_up(&mut self) {
         for Running { sequence, lease, computed, .. } in &mut self.running {
+            self.at_work = Some(sequence.id);
+            faults::pass(Fault::CatchUp);
             let before = *computed;
             *computed = self.cache.adopt(lease, &sequence.tokens, before);
             if let Some(cached) = &mut sequence.cached_tokens
@@ -598,6 +682,7 @@ impl Scheduler {
         let mut index = 0;
         while index < self.running.len() {
             let running = &mut self.running[index];
+            self.at_work = Some(running.sequence.id);
             let needed = blocks_for(running.sequence.tokens.len());
             if self.cache.grow(&mut running.lease, needed).is_ok() {
                 index += 1;
@@ -611,6 +696,8 @@ impl Scheduler {
             }
             assert!(self.running.len() > 1, "a sequence that was admitted fits alone");
             let youngest = self.running.pop().expect("the list is not empty");
+            self.at_work = Some(youngest.sequence.id);
+            faults::pass(Fault::GiveUp);
             self.returned.push_front(youngest.release(&mut self.cache).sequence);
         }
     }

@@ -6,6 +6,7 @@ use super::generation::{Delivery, Event, FinishReason, Finished, Timings, Usage}
 use super::pace::milliseconds;
 use super::status::QueuePlace;
 use crate::StopFlag;
+use crate::faults::{self, Fault};
 use crate::origin::Origin;
 use crate::sampler::{SampleError, SampleScratch, Sampler, TokenRows};
 use crate::speculation::{Guesser, MAX_GUESSES};
@@ -51,7 +52,8 @@ pub struct Answer {
     is_forgotten: bool,
     sampler: Sampler,
     guesser: Guesser,
-    /// Away while a step's masks are found.
+    has_form: bool,
+    /// If it has a form; with the mask thread while a step's masks are found.
     guide: Option<Guide>,
     /// After each row of the step that a token is chosen after, if the answer has a form.
     masks: Option<Result<Vec<TokenMask>, StructureError>>,
@@ -83,6 +85,7 @@ impl Answer {
             is_forgotten: false,
             sampler: new.sampler,
             guesser: Guesser::default(),
+            has_form: new.guide.is_some(),
             guide: new.guide,
             masks: None,
             decoder: new.decoder,
@@ -138,7 +141,7 @@ impl Answer {
 
     /// Whether a draft model should guess: nothing better is at hand, and any token may come.
     pub fn wants_model(&self) -> bool {
-        self.guide.is_none() && self.guesser.is_unsure()
+        !self.has_form && self.guesser.is_unsure()
     }
 
     /// How likely a guess of the draft model holds if those before it did.
@@ -192,7 +195,7 @@ impl Answer {
         scratch: &mut SampleScratch,
     ) -> Result<TokenId, ChooseError> {
         let mask = match &self.masks {
-            None if self.guide.is_some() => return Err(ChooseError::NoMask),
+            None if self.has_form => return Err(ChooseError::NoMask),
             None => None,
             Some(Err(error)) => return Err(error.clone().into()),
             Some(Ok(masks)) => Some(masks.get(row).ok_or(ChooseError::NoMask)?),
@@ -313,6 +316,7 @@ impl Answer {
     }
 
     fn deliver(&mut self, delta: String) {
+        faults::pass(Fault::Deliver);
         if !delta.is_empty() {
             self.text.push_str(&delta);
             self.delivery.delta(delta);

@@ -5,6 +5,7 @@
 //! [`Core::measure_step`] learns how fast that was. The clock comes in with every call.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,9 @@ use super::drafts::{Drafts, NewDraft};
 use super::generation::FinishReason;
 use super::pace::{Company, Pace, StepRows, milliseconds};
 use super::status::Status;
-use super::thread::Compute;
+use super::thread::{Compute, Phase};
 use crate::StopFlag;
+use crate::faults::{self, Fault};
 use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
 use crate::sampler::{SampleScratch, TokenRows};
@@ -57,6 +59,8 @@ pub struct Core {
     plan: Vec<PlannedSpan>,
     pub(super) ids: Vec<SequenceId>,
     chosen: Vec<TokenId>,
+    /// Forms that are on their way to the mask thread or back: what breaks meanwhile must not lose them.
+    masking: Vec<Masking>,
     pub(super) rows: TokenRows,
     pub(super) scratch: SampleScratch,
     pub(super) pace: Pace,
@@ -86,6 +90,7 @@ impl Core {
             plan: Vec::new(),
             ids: Vec::new(),
             chosen: Vec::new(),
+            masking: Vec::new(),
             rows,
             scratch,
             pace: Pace::new(patience.gap),
@@ -107,8 +112,10 @@ impl Core {
         let (used, wasted) = self.drafts.serve(origin.tenant, &prompt);
         self.status.add_drafted(0, used, wasted);
         let new = NewSequence { id, prompt, max_tokens, origin, shared_tokens };
+        self.scheduler.work_for(Some(id));
         match self.scheduler.submit(new) {
             Ok(()) => {
+                faults::pass(Fault::Submit);
                 self.fetch(id, answer.stop_flag());
                 self.answers.insert(id, answer);
             }
@@ -116,6 +123,7 @@ impl Core {
                 answer.end(FinishReason::Failed(refused.to_string()), now, |_| ());
             }
         }
+        self.scheduler.work_for(None);
     }
 
     /// Keeps blocks on disk from now on.
@@ -156,19 +164,28 @@ impl Core {
         }
         self.ids.clear();
         self.scheduler.admit(&mut self.ids);
-        for id in &self.ids {
-            let answer = self.answers.get_mut(id).expect("every sequence has an answer");
-            if !answer.was_admitted() {
-                let cached = self.scheduler.cached_tokens(*id);
-                self.status.add_prompt(answer.prompt_tokens(), cached.min(answer.prompt_tokens()));
-            }
-            answer.admit(self.scheduler.cached_tokens(*id), now);
-        }
+        self.tell_admitted(now);
         self.tell_positions();
         self.scheduler.make_room();
         self.guess(model, clock);
         self.plan_step();
         self.publish();
+    }
+
+    /// Tells those who run for the first time, some of them perhaps since a step that broke.
+    fn tell_admitted(&mut self, now: Instant) {
+        self.ids.clear();
+        self.ids.extend(self.scheduler.running());
+        for id in &self.ids {
+            self.scheduler.work_for(Some(*id));
+            let answer = self.answers.get_mut(id).expect("every sequence has an answer");
+            if !answer.was_admitted() {
+                let cached = self.scheduler.cached_tokens(*id);
+                self.status.add_prompt(answer.prompt_tokens(), cached.min(answer.prompt_tokens()));
+                answer.admit(cached, now);
+            }
+        }
+        self.scheduler.work_for(None);
     }
 
     /// Decides how many rows of whom the step has.
@@ -204,20 +221,34 @@ impl Core {
 
     /// What has to be found before tokens of forms can be chosen; see [`Core::end_masks`].
     pub fn begin_masks(&mut self) -> Vec<Masking> {
-        let masking = |span: &PlannedSpan| {
-            let guide = self.answers.get_mut(&span.id)?.take_guide()?;
-            let guesses = &self.scheduler.input(span).tokens[span.rows + 1 - span.sampled..];
-            Some(Masking { id: span.id, guide, guesses: guesses.to_vec(), found: None })
-        };
-        self.plan.iter().filter(|span| span.sampled > 0).filter_map(masking).collect()
+        for span in self.plan.iter().filter(|span| span.sampled > 0) {
+            self.scheduler.work_for(Some(span.id));
+            faults::pass(Fault::BeginMasks);
+            let Some(answer) = self.answers.get_mut(&span.id) else { continue };
+            if let Some(guide) = answer.take_guide() {
+                let guesses = &self.scheduler.input(span).tokens[span.rows + 1 - span.sampled..];
+                let (id, guesses) = (span.id, guesses.to_vec());
+                self.masking.push(Masking { id, guide, guesses, found: None });
+            }
+        }
+        self.scheduler.work_for(None);
+        std::mem::take(&mut self.masking)
     }
 
     /// Takes what was found.
     pub fn end_masks(&mut self, masking: Vec<Masking>) {
-        for Masking { id, guide, found, .. } in masking {
-            let answer = self.answers.get_mut(&id).expect("every sequence has an answer");
-            answer.set_masks(guide, found.unwrap_or_else(|| Ok(Vec::new())));
+        self.masking.extend(masking);
+        while let Some(last) = self.masking.last() {
+            self.scheduler.work_for(Some(last.id));
+            faults::pass(Fault::EndMasks);
+            let last = self.masking.pop();
+            let Some(Masking { id, guide, found, .. }) = last else { break };
+            // One that ended because something broke needs its form no more.
+            if let Some(answer) = self.answers.get_mut(&id) {
+                answer.set_masks(guide, found.unwrap_or_else(|| Ok(Vec::new())));
+            }
         }
+        self.scheduler.work_for(None);
     }
 
     /// Takes what became of a span: a token of it, the end of it, or nothing but progress.
@@ -231,6 +262,7 @@ impl Core {
         now: Instant,
     ) {
         let span = self.plan[index];
+        self.scheduler.work_for(Some(span.id));
         let Some(answer) = self.answers.get_mut(&span.id) else {
             self.end_draft(&span, outcome);
             return;
@@ -307,10 +339,13 @@ impl Core {
             return;
         }
         let guess = |id: &SequenceId| {
+            self.scheduler.work_for(Some(*id));
+            faults::pass(Fault::Guess);
             let answer = self.answers.get_mut(id).expect("every sequence has an answer");
             answer.guess(self.scheduler.tokens(*id))
         };
         let mut guesses: Vec<(f64, Vec<TokenId>)> = self.ids.iter().map(guess).collect();
+        self.scheduler.work_for(None);
         if let Some(model) = model {
             self.ask_model(model, &mut guesses, clock);
         }
@@ -318,10 +353,12 @@ impl Core {
             guesses.iter().map(|(chance, tokens)| (*chance, tokens.len())).collect();
         let counts = self.pace.policy().counts(&chances, singles, most);
         for ((id, (_, tokens)), count) in self.ids.iter().zip(guesses).zip(counts) {
+            self.scheduler.work_for(Some(*id));
             if count > 0 {
                 self.scheduler.try_guesses(*id, &tokens[..count]);
             }
         }
+        self.scheduler.work_for(None);
     }
 
     /// Plans a step of the next draft, if there is one.
@@ -354,7 +391,7 @@ impl Core {
         self.publish();
     }
 
-    /// Takes the time of a step that was computed to its end.
+    /// Takes the time of a forward pass that was computed to its end.
     pub fn measure_step(&mut self, took: Duration) {
         let mut rows = StepRows::default();
         for span in &self.plan {
@@ -371,25 +408,62 @@ impl Core {
         self.status.set_step_costs(Duration::from_secs_f64(level_ms / 1e3), costs.sizes());
     }
 
-    /// Ends every sequence of the step that has not ended yet, because the step broke.
+    /// Ends every sequence of the step that has not ended yet, because its forward pass broke.
     pub fn fail_step(&mut self, now: Instant) {
         for index in 0..self.plan.len() {
-            self.fail_span(index, now);
+            let id = self.plan[index].id;
+            if self.answers.contains_key(&id) {
+                self.end(id, broken(), now);
+            } else if self.scheduler.running().any(|running| running == id) {
+                self.scheduler.finish(id);
+                self.drafts.give_up();
+            }
         }
     }
 
-    /// Ends the sequence of a span because taking it broke.
-    pub fn fail_span(&mut self, index: usize, now: Instant) {
-        let id = self.plan[index].id;
-        if !self.answers.contains_key(&id) && self.scheduler.running().any(|running| running == id)
-        {
-            self.scheduler.finish(id);
-            self.drafts.give_up();
+    /// Whether something is being done for one sequence.
+    pub fn is_for_one(&self) -> bool {
+        self.scheduler.at_work().is_some()
+    }
+
+    /// What is done from now on is for no sequence in particular.
+    pub fn work_for_nobody(&mut self) {
+        self.scheduler.work_for(None);
+    }
+
+    /// Ends the sequence that something was being done for when it broke, or in a step all that run if it
+    /// was for none in particular.
+    ///
+    /// Books that were left in the middle of a change are made right, so that the others go on.
+    pub fn end_broken(&mut self, now: Instant, phase: Phase) {
+        let ended: Vec<SequenceId> = match (self.scheduler.at_work(), phase) {
+            (Some(id), _) => vec![id],
+            (None, Phase::Step) => self.scheduler.running().collect(),
+            (None, Phase::Arrivals | Phase::Keeping) => Vec::new(),
+        };
+        let (known, waiting) = (self.everyone(), self.scheduler.waiting().collect::<Vec<_>>());
+        let without_answer = known.iter().copied().filter(|id| !self.answers.contains_key(id));
+        let without_books = self.answers.keys().copied().filter(|id| !known.contains(id));
+        let lost: Vec<SequenceId> = without_answer.chain(without_books).collect();
+        for id in ended.into_iter().chain(lost) {
+            self.scheduler.write_off(id);
+            match self.answers.remove(&id) {
+                // If even that breaks, dropping it tells the end.
+                Some(answer) => drop(catch_unwind(AssertUnwindSafe(|| {
+                    answer.end(broken(), now, |_| ());
+                }))),
+                None if waiting.contains(&id) => {}
+                None => self.drafts.give_up(),
+            }
         }
-        if self.answers.contains_key(&id) {
-            let reason = "the step that computed this answer broke";
-            self.end(id, FinishReason::Failed(reason.to_owned()), now);
-        }
+        self.scheduler.mend();
+        self.publish();
+    }
+
+    /// Leaves a step in the middle: whoever runs is planned anew.
+    pub fn leave_step(&mut self) {
+        self.plan.clear();
+        self.scheduler.leave_step();
     }
 
     /// Ends everything that runs or waits, for one reason.
@@ -427,17 +501,22 @@ impl Core {
 
     fn tell_positions(&mut self) {
         let at_once = self.scheduler.running().len();
-        for (ahead, id) in self.scheduler.waiting().enumerate() {
+        let waiting: Vec<SequenceId> = self.scheduler.waiting().collect();
+        for (ahead, id) in waiting.into_iter().enumerate() {
+            self.scheduler.work_for(Some(id));
             let position = ahead + 1;
             let estimate_ms = self.pace.wait_ms(position, at_once);
             let answer = self.answers.get_mut(&id).expect("every sequence has an answer");
             answer.tell_position(position, estimate_ms);
         }
+        self.scheduler.work_for(None);
     }
 
     /// Ends a sequence: first its blocks are free, then its end is told.
     fn end(&mut self, id: SequenceId, reason: FinishReason, now: Instant) {
+        self.scheduler.work_for(Some(id));
         let ended = self.scheduler.finish(id);
+        faults::pass(Fault::End);
         let answer = self.answers.remove(&id).expect("every sequence has an answer");
         let is_complete = matches!(
             reason,
@@ -470,6 +549,7 @@ impl Core {
         if is_forgotten {
             self.forget(&origin);
         }
+        self.scheduler.work_for(None);
     }
 
     fn publish(&self) {
@@ -482,4 +562,8 @@ impl Core {
     fn everyone(&self) -> Vec<SequenceId> {
         self.scheduler.running().chain(self.scheduler.waiting()).collect()
     }
+}
+
+fn broken() -> FinishReason {
+    FinishReason::Failed("something broke while this answer was computed".to_owned())
 }

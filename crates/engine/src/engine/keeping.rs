@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::thread::Compute;
 use crate::StopFlag;
+use crate::faults::{self, Fault};
 use crate::kv_cache::disk::{Disk, KeptAnswer, Reply, Stored};
 use crate::origin::Origin;
 use crate::scheduler::SequenceId;
@@ -40,6 +41,9 @@ impl Core {
 
     /// Takes what the disk has to say, and copies some of what it brings and of what it is to keep.
     pub fn keep<C: Compute>(&mut self, compute: &mut C) {
+        if self.disk.is_some() {
+            faults::pass(Fault::Keep);
+        }
         self.take_replies(compute);
         self.save_some(compute);
         if self.disk.as_ref().is_some_and(|disk| !disk.is_alive()) {
@@ -115,7 +119,10 @@ impl Core {
             match reply {
                 Reply::Loaded { fetch, block } => {
                     copied += 1;
+                    self.scheduler.work_for(Some(SequenceId(fetch)));
+                    faults::pass(Fault::TakeLoaded);
                     self.take_loaded(SequenceId(fetch), &block, compute);
+                    self.scheduler.work_for(None);
                 }
                 Reply::FetchEnded { fetch } => {
                     self.scheduler.end_fetch(SequenceId(fetch));
@@ -179,8 +186,8 @@ impl Core {
         }
     }
 
-    /// The disk's thread has given up.
-    fn end_keeping(&mut self) {
+    /// Nothing is kept on disk any more: its thread has given up, or something broke.
+    pub(super) fn end_keeping(&mut self) {
         self.disk = None;
         self.scheduler.cache().set_disk(false);
         self.scheduler.end_fetches();

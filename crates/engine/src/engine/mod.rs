@@ -7,6 +7,7 @@
 //! - `generation`: what is asked, what comes back.
 //! - `thread`: the loop; `core`: what happens around each forward pass; `answer`: tokens of one
 //!   sequence becoming text; `pace`: how much one step takes.
+//! - `masks`: the thread that finds what forms of answers allow.
 //! - `draft_model`: a small model that guesses what the large one will say.
 //! - `drafts`: messages that are still being typed; `keeping`: what is kept on disk.
 //! - `status`: what the outside may know without asking the thread.
@@ -26,6 +27,7 @@ mod forecast;
 mod generation;
 mod keeping;
 mod machine;
+mod masks;
 mod memory;
 mod pace;
 mod status;
@@ -56,14 +58,15 @@ pub use memory::MemoryError;
 pub use status::{Counters, GAP_BOUNDS, Heartbeat, LONGEST_SILENCE};
 
 use self::answer::NewAnswer;
-use self::core::{Core, Patience};
+use self::core::{Core, Masking, Patience};
 use self::draft_model::DraftModel;
 use self::drafts::{NewDraft, common_beginning};
 use self::generation::{Delivery, GenerationFacts};
 use self::machine::Machine;
+use self::masks::MaskThread;
 use self::memory::MemoryNeeds;
 use self::status::{ERRANDS, QueueFull, Status};
-use self::thread::{Arrival, Compute, StepLoop};
+use self::thread::{Arrival, Compute, Phase, StepLoop};
 use crate::StopFlag;
 use crate::kv_cache::BLOCK_TOKENS;
 use crate::kv_cache::disk::{Disk, Identity};
@@ -346,6 +349,9 @@ impl Engine {
             core,
             compute,
             draft_model: draft_model.map(DraftModel::new),
+            masks: MaskThread::start(Masking::run)?,
+            first: None,
+            phase: Phase::Arrivals,
             inbox,
             status: status.clone(),
             clock: Box::new(Instant::now),

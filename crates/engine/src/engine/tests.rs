@@ -1,5 +1,6 @@
 //! The loop with a scripted runner and a clock of its own.
 
+mod breaking;
 mod company;
 mod drafted;
 mod guessed;
@@ -16,12 +17,13 @@ use std::time::{Duration, Instant};
 use banter_kernels::Isa;
 
 use super::answer::NewAnswer;
-use super::core::{Core, Patience};
+use super::core::{Core, Masking, Patience};
 use super::draft_model::DraftModel;
 use super::generation::{Delivery, GenerationFacts};
+use super::masks::MaskThread;
 use super::scripted::{LAYERS, Moment, Scripted, noise, refrain};
 use super::status::Status;
-use super::thread::{Arrival, Next, StepLoop};
+use super::thread::{Arrival, Next, Phase, StepLoop};
 use super::{
     Beside, Engine, EngineConfig, EngineInfo, Event, FinishReason, Finished, GenerateRequest,
     Generation, Refusal, Submit,
@@ -160,6 +162,9 @@ impl Stage {
             core: Core::new(limits, patience, text.clone(), rows, scratch, status.clone()),
             compute: Scripted::new(limits.total_blocks, text.token_count()),
             draft_model: None,
+            masks: MaskThread::start(Masking::run).expect("a thread can be started"),
+            first: None,
+            phase: Phase::Arrivals,
             inbox,
             status: status.clone(),
             clock: Box::new(move || now(&clock)),

@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use super::answer::NewAnswer;
@@ -11,6 +10,7 @@ use super::core::{Core, Masking};
 use super::draft_model::DraftModel;
 use super::drafts::NewDraft;
 use super::generation::FinishReason;
+use super::masks::MaskThread;
 use super::status::{ErrandPlace, Status, StepTimes};
 use crate::StopFlag;
 use crate::kv_cache::BlockId;
@@ -69,6 +69,8 @@ pub struct StepLoop<C> {
     pub compute: C,
     /// Guesses what `compute` will say.
     pub draft_model: Option<DraftModel<C>>,
+    /// Finds what may come next in answers of a form.
+    pub masks: MaskThread<Masking>,
     /// Of the standard library, because that drops what is left in it with its receiver: whoever
     /// sent while the thread ended is told so.
     pub inbox: Receiver<Arrival>,
@@ -76,8 +78,24 @@ pub struct StepLoop<C> {
     pub clock: Clock,
     /// Raised when all is to end.
     pub stop_all: StopFlag,
+    /// What arrived while there was nothing to do, until it is taken in.
+    pub first: Option<Arrival>,
+    /// What the loop is in the middle of.
+    pub phase: Phase,
     /// Steps that broke since the last one that did not.
     pub broken_steps: usize,
+}
+
+/// What the loop is in the middle of: it decides what is done if something breaks that is for no sequence in
+/// particular.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It looks into the inbox. What broke is not taken in.
+    Arrivals,
+    /// It copies blocks from or to the disk. None are kept there any more.
+    Keeping,
+    /// It steps. Everyone who runs ends.
+    Step,
 }
 
 /// What the loop does next.
@@ -98,7 +116,7 @@ const SAVING_BEAT: Duration = Duration::from_millis(5);
 /// How long the end of an engine waits for the disk.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
 
-/// After so many broken steps in a row it is not the requests that are broken.
+/// After this many broken steps in a row it is not the requests that are broken.
 const MAX_BROKEN_STEPS: usize = 3;
 
 impl<C: Compute> StepLoop<C> {
@@ -107,8 +125,14 @@ impl<C: Compute> StepLoop<C> {
         while self.turn() == Next::GoOn {}
     }
 
-    /// Takes what arrived and steps, or waits a little for an arrival.
+    /// Takes what arrived and steps, or waits a little for an arrival. What breaks meanwhile ends the answers
+    /// it was for, and nothing else.
     pub fn turn(&mut self) -> Next {
+        let turned = catch_unwind(AssertUnwindSafe(|| self.take_turn()));
+        turned.unwrap_or_else(|_| self.mend())
+    }
+
+    fn take_turn(&mut self) -> Next {
         self.status.beat((self.clock)());
         // Before the inbox is looked at: whoever sends after that finds the flag and raises it.
         let draft_stop = self.stop_all.below();
@@ -123,7 +147,35 @@ impl<C: Compute> StepLoop<C> {
         if self.core.is_idle() {
             return Next::GoOn;
         }
+        self.begin(Phase::Step);
         self.step();
+        self.give_up_or_go_on()
+    }
+
+    fn begin(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.core.work_for_nobody();
+    }
+
+    /// Ends what broke, and makes the books right for the others.
+    fn mend(&mut self) -> Next {
+        let now = (self.clock)();
+        let is_for_one = self.core.is_for_one();
+        self.core.end_broken(now, self.phase);
+        match self.phase {
+            Phase::Step if !is_for_one => self.broken_steps += 1,
+            Phase::Keeping if !is_for_one => {
+                tracing::error!("keeping conversations on disk has broken down; it ends");
+                self.core.end_keeping();
+            }
+            Phase::Arrivals | Phase::Keeping | Phase::Step => {}
+        }
+        self.core.leave_step();
+        self.core.end_masks(self.masks.end());
+        self.give_up_or_go_on()
+    }
+
+    fn give_up_or_go_on(&mut self) -> Next {
         if self.broken_steps < MAX_BROKEN_STEPS {
             return Next::GoOn;
         }
@@ -134,18 +186,20 @@ impl<C: Compute> StepLoop<C> {
     }
 
     fn take_arrivals(&mut self) -> Next {
-        let mut first = None;
-        if self.core.is_idle() {
+        self.begin(Phase::Arrivals);
+        if self.core.is_idle() && self.first.is_none() {
             let beat = if self.core.is_saving() { SAVING_BEAT } else { IDLE_BEAT };
             match self.inbox.recv_timeout(beat) {
-                Ok(arrival) => first = Some(arrival),
+                Ok(arrival) => self.first = Some(arrival),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Next::End,
             }
         }
         // Before anybody is taken in, so that a request finds what the disk has said meanwhile.
+        self.begin(Phase::Keeping);
         self.core.keep(&mut self.compute);
-        if let Some(arrival) = first {
+        self.begin(Phase::Arrivals);
+        if let Some(arrival) = self.first.take() {
             self.take_in(arrival);
         }
         loop {
@@ -159,6 +213,7 @@ impl<C: Compute> StepLoop<C> {
 
     /// What was said last is there after the next start too, unless that takes too long.
     fn save_the_rest(&mut self) {
+        self.begin(Phase::Keeping);
         let begun = (self.clock)();
         while self.core.is_saving()
             && (self.clock)().saturating_duration_since(begun) < LONGEST_GOODBYE
@@ -177,11 +232,10 @@ impl<C: Compute> StepLoop<C> {
         }
     }
 
-    /// One step. What breaks in it ends the answers it was for, and nothing else.
     fn step(&mut self) {
         let began = (self.clock)();
         self.core.begin_step(began, self.draft_model.as_mut(), &*self.clock);
-        let mut masking = self.core.begin_masks();
+        self.masks.begin(self.core.begin_masks());
         let spans = self.core.spans();
         if spans.is_empty() {
             drop(spans);
@@ -192,36 +246,26 @@ impl<C: Compute> StepLoop<C> {
         }
         let plan = Plan { spans: &spans };
         let planned = (self.clock)();
-        let (computed, took) = std::thread::scope(|scope| {
-            let masks = (!masking.is_empty())
-                .then(|| scope.spawn(|| masking.iter_mut().for_each(Masking::run)));
-            let computed = catch_unwind(AssertUnwindSafe(|| self.compute.forward(&plan)));
-            let took = (self.clock)().saturating_duration_since(planned);
-            // One that broke has found nothing, which its answer is told.
-            drop(masks.map(ScopedJoinHandle::join));
-            (computed, took)
-        });
+        let computed = catch_unwind(AssertUnwindSafe(|| self.compute.forward(&plan)));
         drop(spans);
-        self.core.end_masks(masking);
+        let took = (self.clock)().saturating_duration_since(planned);
+        self.core.end_masks(self.masks.end());
         let now = (self.clock)();
-        match computed {
-            Ok(forward) => {
-                self.broken_steps = 0;
-                if forward.spans.iter().all(|outcome| *outcome == SpanOutcome::Done) {
-                    self.core.measure_step(took);
-                }
-                self.take_all(forward, now);
-                self.status.add_step(StepTimes {
-                    planning: planned.saturating_duration_since(began),
-                    computing: now.saturating_duration_since(planned),
-                    delivering: (self.clock)().saturating_duration_since(now),
-                });
-            }
-            Err(_) => {
-                self.broken_steps += 1;
-                self.core.fail_step(now);
-            }
+        let Ok(forward) = computed else {
+            self.broken_steps += 1;
+            self.core.fail_step(now);
+            return;
+        };
+        self.broken_steps = 0;
+        if forward.spans.iter().all(|outcome| *outcome == SpanOutcome::Done) {
+            self.core.measure_step(took);
         }
+        self.take_all(forward, now);
+        self.status.add_step(StepTimes {
+            planning: planned.saturating_duration_since(began),
+            computing: now.saturating_duration_since(planned),
+            delivering: (self.clock)().saturating_duration_since(now),
+        });
     }
 
     fn take_all(&mut self, forward: Forward, now: Instant) {
@@ -230,8 +274,9 @@ impl<C: Compute> StepLoop<C> {
                 self.core.take(index, outcome, self.compute.logits(index), now);
             }));
             if taken.is_err() {
-                self.core.fail_span(index, now);
+                self.core.end_broken(now, Phase::Step);
             }
         }
+        self.core.work_for_nobody();
     }
 }

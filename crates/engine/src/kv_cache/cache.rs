@@ -15,11 +15,12 @@
 //!
 //! Absent on purpose: hashes of prefixes. They would save comparing what is compared anyway.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::BLOCK_TOKENS;
 use super::chain::{BlockName, Chain};
 use super::disk::Unsaved;
+use crate::faults::{self, Fault};
 use crate::origin::{ConversationId, Origin, Tenant};
 use crate::text::TokenId;
 
@@ -49,6 +50,9 @@ pub struct BlockCache {
     has_disk: bool,
     next_node: u64,
     next_turn: u64,
+    /// How often a whole block was looked for.
+    #[cfg(test)]
+    lookups: std::cell::Cell<usize>,
 }
 
 /// The blocks of one sequence, in order of position: first nodes, then blocks of its own.
@@ -67,6 +71,10 @@ pub struct Lease {
     nodes: Vec<NodeId>,
     blocks: Vec<BlockId>,
 }
+
+/// How far a sequence without blocks would go along those that others lease; it leases nothing itself.
+#[derive(Debug)]
+pub struct LeasedPath(Lease);
 
 /// The number of a node, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,6 +133,8 @@ impl BlockCache {
             has_disk: false,
             next_node: 0,
             next_turn: 0,
+            #[cfg(test)]
+            lookups: std::cell::Cell::new(0),
         }
     }
 
@@ -161,9 +171,7 @@ impl BlockCache {
     pub fn adopt_blocks(&mut self, lease: &mut Lease, tokens: &[TokenId]) -> usize {
         let useful = useful(tokens);
         let mut computed = lease.settled_tokens();
-        while let Some(node) =
-            lease.key(useful, computed).and_then(|key| self.by_tokens.get(&key).copied())
-        {
+        while let Some(node) = self.find(lease.key(useful, computed)) {
             let block = self.take(node);
             self.put(lease, block);
             lease.nodes.push(node);
@@ -173,6 +181,26 @@ impl BlockCache {
             computed += BLOCK_TOKENS;
         }
         computed
+    }
+
+    /// How many of the blocks that a sequence would adopt others lease already, so that they take none
+    /// of those available.
+    ///
+    /// `path` is the way there as far as it was found before, so that asking again and again costs
+    /// little: those blocks are the first of a sequence, because who leases one leases all before it.
+    pub fn leased_by_others(&self, path: &mut LeasedPath, tokens: &[TokenId]) -> usize {
+        let is_leased = |id: &NodeId| self.nodes.get(id).is_some_and(|node| node.leases > 0);
+        let LeasedPath(way) = path;
+        while way.nodes.last().is_some_and(|last| !is_leased(last)) {
+            way.nodes.pop();
+        }
+        let useful = useful(tokens);
+        while let Some(next) =
+            self.find(way.key(useful, way.settled_tokens())).filter(|next| is_leased(next))
+        {
+            way.nodes.push(next);
+        }
+        way.nodes.len()
     }
 
     /// Lengthens a lease to at least `blocks` blocks, letting go of what nobody leases if need be, or
@@ -202,6 +230,7 @@ impl BlockCache {
             let node = match self.by_tokens.get(&key).copied() {
                 Some(node) => {
                     let block = self.take(node);
+                    faults::pass(Fault::Lease);
                     self.put(lease, block);
                     if !self.nodes[&node].is_known_to_model {
                         lease.known_to_model = lease.known_to_model.min(index * BLOCK_TOKENS);
@@ -212,6 +241,7 @@ impl BlockCache {
                     let node = self.insert(Place::Whole(key), lease.blocks[index], lease.origin);
                     self.by_tokens.insert(key, node);
                     self.take(node);
+                    faults::pass(Fault::Lease);
                     let is_known = lease.known_to_model >= (index + 1) * BLOCK_TOKENS;
                     self.set_known_to_model(node, is_known);
                     node
@@ -246,11 +276,56 @@ impl BlockCache {
         let first_given_back = self.given_back.len();
         for node in std::mem::take(&mut lease.nodes).into_iter().rev() {
             self.give_back(node, &lease);
+            faults::pass(Fault::Release);
         }
         // Parents are kept before their children, which are found behind them only.
         self.given_back.make_contiguous()[first_given_back..].reverse();
         lease.blocks.clear();
         self.available_blocks() - before
+    }
+
+    /// Whether leases can be what they say: their first blocks are those of nodes, and no block is in two
+    /// of them otherwise.
+    pub fn are_sound(&self, leases: &[&Lease]) -> bool {
+        let mut own = HashSet::new();
+        let is_node = |(id, block): (&NodeId, &BlockId)| {
+            self.nodes.get(id).is_some_and(|node| node.block == *block)
+        };
+        let of_nodes: HashSet<&BlockId> =
+            leases.iter().flat_map(|lease| &lease.blocks[..lease.nodes.len()]).collect();
+        leases.iter().all(|lease| {
+            let mut behind = lease.blocks[lease.nodes.len()..].iter();
+            lease.nodes.iter().zip(&lease.blocks).all(is_node)
+                && behind.all(|block| !of_nodes.contains(block) && own.insert(*block))
+        })
+    }
+
+    /// Makes the books right after a panic in the middle of a change: nothing is believed but `leases`,
+    /// which are all there are and sound. What nobody leases is no longer kept.
+    pub fn mend(&mut self, leases: &[&Lease]) {
+        let mut counts: HashMap<NodeId, usize> = HashMap::new();
+        let leased = leases.iter().flat_map(|lease| &lease.nodes);
+        leased.for_each(|id| *counts.entry(*id).or_default() += 1);
+        self.nodes.retain(|id, node| {
+            node.leases = counts.get(id).copied().unwrap_or_default();
+            node.children = 0;
+            node.leases > 0
+        });
+        let parents: Vec<NodeId> = self.nodes.values().filter_map(Node::parent).collect();
+        for parent in parents {
+            // Whoever leases a node leases all before it.
+            if let Some(node) = self.nodes.get_mut(&parent) {
+                node.children += 1;
+            }
+        }
+        self.by_tokens.retain(|_, id| counts.contains_key(id));
+        self.ends.clear();
+        self.idle.clear();
+        self.given_back.clear();
+        let taken: HashSet<BlockId> =
+            leases.iter().flat_map(|lease| lease.blocks.clone()).collect();
+        let all = (0..self.total_blocks as u32).rev().map(BlockId);
+        self.free = all.filter(|block| !taken.contains(block)).collect();
     }
 
     /// Whether [`BlockCache::next_given_back`] is asked from now on.
@@ -352,6 +427,13 @@ impl BlockCache {
 
     fn parent(&self, id: NodeId) -> Option<NodeId> {
         self.nodes[&id].parent()
+    }
+
+    /// The node of a whole block, if it is kept.
+    fn find(&self, key: Option<Key>) -> Option<NodeId> {
+        #[cfg(test)]
+        self.lookups.set(self.lookups.get() + 1);
+        self.by_tokens.get(&key?).copied()
     }
 
     /// Puts a block of the tree where a lease has its next own one, or has none yet.
@@ -515,6 +597,14 @@ impl Node {
     }
 }
 
+impl LeasedPath {
+    /// The beginning of the path of a tenant's sequence, of whose tokens the operator shares the first
+    /// `shared_tokens` with everyone.
+    pub fn new(origin: Origin, shared_tokens: usize) -> LeasedPath {
+        LeasedPath(Lease::new(origin, shared_tokens))
+    }
+}
+
 impl Lease {
     /// A lease of nothing yet. Of its tokens, the first `shared_tokens` are the operator's, who shares
     /// them with everyone.
@@ -544,6 +634,11 @@ impl Lease {
     /// What a draft model knows behind the first `tokens` tokens is no longer true.
     pub fn forget_of_model(&mut self, tokens: usize) {
         self.known_to_model = self.known_to_model.min(tokens);
+    }
+
+    /// Gives up its blocks without giving them back: [`BlockCache::mend`] finds them.
+    pub fn write_off(mut self) {
+        self.blocks.clear();
     }
 
     /// Tokens of its blocks that others can find.

@@ -13,7 +13,7 @@ mod cache;
 pub use banter_kernels::BLOCK_TOKENS;
 
 pub use crate::origin::Tenant;
-pub use cache::{BlockCache, BlockId, Lease, OutOfBlocks};
+pub use cache::{BlockCache, BlockId, Lease, LeasedPath, OutOfBlocks};
 pub use disk::DiskConfig;
 
 /// Blocks that hold `tokens` tokens.

@@ -54,7 +54,7 @@ fn new_sequence(id: u64, prompt_tokens: usize, max_tokens: usize) -> NewSequence
     }
 }
 
-fn check_invariants(scheduler: &Scheduler) {
+pub(crate) fn check_invariants(scheduler: &Scheduler) {
     let running = scheduler.running.iter().map(|running| &running.lease);
     let fetched = scheduler.waiting.iter().filter_map(|sequence| sequence.fetched.as_ref());
     let leases: Vec<&Lease> = running.chain(fetched).collect();
@@ -642,4 +642,58 @@ fn blocks_that_wait_for_the_rest_from_disk_go_before_a_running_sequence_does() {
     assert_eq!(scheduler.waiting().collect::<Vec<_>>(), [SequenceId(1)]);
     finish_all(&mut scheduler);
     assert_eq!(scheduler.free_blocks(), 6);
+}
+
+#[test]
+fn a_long_conversation_that_waits_for_room_costs_a_step_no_more_than_a_short_one() {
+    const LONG_BLOCKS: usize = 1_000;
+    let mut scheduler = Scheduler::new(limits(LONG_BLOCKS + 300));
+    scheduler.cache().set_disk(true);
+    scheduler.submit(new_sequence(0, 8_000, 1_000)).expect("it fits");
+    step(&mut scheduler, 64);
+    let long = new_sequence(1, 16 * LONG_BLOCKS, 1);
+    let (tokens, id) = (long.prompt.clone(), SequenceId(2));
+    scheduler.finish(SequenceId(0));
+    scheduler.submit(long).expect("it fits alone");
+    while scheduler.running().next() != Some(SequenceId(1))
+        || scheduler.answering().next().is_none()
+    {
+        step(&mut scheduler, 64);
+    }
+    scheduler.finish(SequenceId(1));
+    scheduler.submit(new_sequence(2, 5_000, 1_000)).expect("it fits");
+    step(&mut scheduler, 64);
+    let again = NewSequence { id: SequenceId(3), prompt: tokens, ..new_sequence(3, 1, 100) };
+    scheduler.submit(again).expect("it fits alone");
+    let chain = Chain::new([7; 32]);
+    while scheduler.cache().next_given_back(&chain).is_some() {}
+    for round in 0..50 {
+        let before = scheduler.cache().lookups();
+        step(&mut scheduler, 64);
+        let lookups = scheduler.cache().lookups() - before;
+        assert!(lookups <= 20, "step {round} looked for {lookups} blocks");
+        assert!(!scheduler.cache().has_given_back(), "step {round} gave blocks back");
+        assert_eq!(scheduler.waiting().collect::<Vec<_>>(), [SequenceId(3)]);
+    }
+    scheduler.finish(id);
+    step(&mut scheduler, 64);
+    assert!(scheduler.cached_tokens(SequenceId(3)) > 8_000, "it finds what is left of it");
+    finish_all(&mut scheduler);
+}
+
+#[test]
+fn who_waits_is_admitted_as_soon_as_what_it_needs_is_computed_by_another() {
+    let mut scheduler = Scheduler::new(limits(20));
+    scheduler.submit(new_sequence(0, 160, 60)).expect("it fits");
+    step(&mut scheduler, 16);
+    let same = NewSequence { id: SequenceId(1), ..new_sequence(0, 160, 60) };
+    scheduler.submit(same).expect("it fits alone");
+    let mut steps = 0;
+    while scheduler.waiting_count() > 0 {
+        step(&mut scheduler, 16);
+        steps += 1;
+        assert!(steps < 12, "of 28 blocks the two share enough by then");
+    }
+    assert!(steps > 5, "{steps} steps: fewer blocks than it shares were enough");
+    finish_all(&mut scheduler);
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::drafts::NewDraft;
 
 impl Stage {
-    fn draft(&self, tenant: u64, key: u64, tokens: &[TokenId]) {
+    pub(super) fn draft(&self, tenant: u64, key: u64, tokens: &[TokenId]) {
         let place = self.status.join_errands().expect("few drafts are under way");
         let (origin, tokens) = (Tenant(tenant).into(), tokens.to_vec());
         let draft = NewDraft { origin, key, shared_tokens: 0, tokens, place };

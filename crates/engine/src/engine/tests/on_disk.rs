@@ -8,7 +8,7 @@ use crate::kv_cache::disk::{Disk, Identity};
 
 impl Stage {
     /// A stage that keeps conversations in a folder, which is open when this returns.
-    fn on_disk(limits: SchedulerLimits, folder: &Path, computed: &str) -> Stage {
+    pub(super) fn on_disk(limits: SchedulerLimits, folder: &Path, computed: &str) -> Stage {
         Stage::on_disk_of(1 << 20, limits, folder, computed)
     }
 
@@ -52,7 +52,7 @@ impl Stage {
     }
 
     /// Closes the inbox and takes the last turn, which saves what is left.
-    fn end(mut self) {
+    pub(super) fn end(mut self) {
         self.sender = None;
         assert_eq!(self.turn(), Next::End);
     }
@@ -65,11 +65,11 @@ impl Stage {
     }
 }
 
-fn roomy() -> SchedulerLimits {
+pub(super) fn roomy() -> SchedulerLimits {
     limits(200, 8)
 }
 
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder can be made")
 }
 
@@ -361,5 +361,37 @@ fn a_folder_that_cannot_be_used_disturbs_nobody() {
     let ask = Ask::new(1, 150, 10);
     assert_eq!(stage.cached_on_disk(&ask), 0);
     assert_eq!(stage.cached_on_disk(&ask), 149);
+    stage.end();
+}
+
+#[test]
+fn who_waits_for_room_gives_the_disk_nothing_to_do() {
+    let folder = folder();
+    let mut stage = Stage::on_disk(limits(30, 4), folder.path(), "same");
+    let long = Ask::new(1, 250, 5);
+    stage.answer(&long);
+    while stage.step_loop.core.is_saving() {
+        stage.turns(1);
+    }
+    stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
+    let running = stage.submit(&Ask::new(2, 200, 200));
+    stage.turns(1);
+    let waiting = stage.submit(&Ask { max_tokens: 100, ..long.clone() });
+    stage.turns(1);
+    let StepLoop { core, compute, .. } = &mut stage.step_loop;
+    while core.waits_for_disk() || core.is_saving() {
+        core.wait_for_disk();
+        core.keep(compute);
+    }
+    // Where what came is in the way of who runs, it goes again.
+    stage.turns(30);
+    for _ in 0..50 {
+        stage.turns(1);
+        assert_eq!(stage.status.counters().waiting, 1);
+        assert!(!stage.step_loop.core.is_saving(), "blocks were given back for nothing");
+    }
+    drop(running);
+    stage.run_until_idle();
+    assert!(read(waiting).finished.usage.cached_tokens > 0);
     stage.end();
 }

@@ -1,9 +1,16 @@
+use std::collections::HashSet;
+
 use super::*;
 use crate::sampler::random::uniform;
 
 const LEN: usize = BLOCK_TOKENS;
 
 impl BlockCache {
+    /// How often a whole block was looked for, in all.
+    pub(crate) fn lookups(&self) -> usize {
+        self.lookups.get()
+    }
+
     /// Asserts that every block is in exactly one place and every node where it can be found, if
     /// these are all leases there are.
     pub(crate) fn check(&self, leases: &[&Lease]) {
@@ -436,4 +443,47 @@ fn what_a_draft_model_knows_goes_with_the_blocks() {
     third.forget_of_model(LEN);
     assert_eq!(third.known_to_model(), LEN);
     cache.release(third, &longer, tokens.len());
+}
+
+#[test]
+fn what_others_lease_is_counted_without_leasing_anything() {
+    let mut cache = BlockCache::new(60);
+    let stories: Vec<Vec<TokenId>> = (0..4)
+        .map(|end| {
+            [story(1, 4 * LEN), story(2 + end % 2, 3 * LEN + 5), story(5 + end, 20)].concat()
+        })
+        .collect();
+    let dice = |index: u64, end: usize| (uniform(11, index) * end as f64) as usize;
+    let mut leases: Vec<(Lease, usize, usize)> = Vec::new();
+    let mut path = LeasedPath::new(Tenant(0).into(), 0);
+    let mut counts = HashSet::new();
+    for round in 0..2_000 {
+        let (which, tokens) = (dice(3 * round, 4), 1 + dice(3 * round + 1, 9 * LEN));
+        let tokens = tokens.min(stories[which].len());
+        if leases.len() < 5 && dice(3 * round + 2, 2) == 0 {
+            let mut lease = lease(0);
+            cache.adopt(&mut lease, &stories[which][..tokens], 0);
+            cache.grow(&mut lease, tokens.div_ceil(LEN)).expect("there is room for five");
+            cache.settle(&mut lease, &stories[which], tokens);
+            leases.push((lease, which, tokens));
+        } else if !leases.is_empty() {
+            let (lease, which, tokens) = leases.swap_remove(dice(3 * round + 2, leases.len()));
+            cache.release(lease, &stories[which], tokens);
+        }
+        let wanted = &stories[0];
+        let (turn, counted) = (cache.next_turn, cache.leased_by_others(&mut path, wanted));
+        let anew = cache.leased_by_others(&mut LeasedPath::new(Tenant(0).into(), 0), wanted);
+        assert_eq!((counted, cache.next_turn), (anew, turn), "round {round}");
+        let mut adopted = lease(0);
+        cache.adopt(&mut adopted, wanted, 0);
+        let shared = adopted.nodes.iter().filter(|node| cache.nodes[node].leases > 1).count();
+        assert_eq!(counted, shared, "round {round}");
+        let computed = adopted.settled_tokens();
+        cache.release(adopted, wanted, computed);
+        counts.insert(counted);
+    }
+    assert!(counts.len() > 4, "hardly anything was shared: {counts:?}");
+    for (lease, which, tokens) in leases {
+        cache.release(lease, &stories[which], tokens);
+    }
 }
