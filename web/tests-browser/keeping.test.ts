@@ -263,7 +263,12 @@ describe('two windows', () => {
   it('lose nothing when both are answered at the same time', async () => {
     const one = await open();
     const two = await another(one);
-    await Promise.all([one.say('tokens 200 5'), two.say('tokens 201 5')]);
+    const ask = async (chat: ChatPage, text: string) => {
+      await chat.field.fill(text);
+      await chat.field.press('Enter');
+      await chat.questions.filter({ hasText: text }).waitFor();
+    };
+    await Promise.all([ask(one, 'tokens 200 5'), ask(two, 'tokens 201 5')]);
     for (const chat of [one, two])
       for (const last of ['word199', 'word200'])
         await chat.answers.filter({ hasText: new RegExp(`${last}\\s*$`) }).waitFor();

@@ -152,6 +152,7 @@ describe('while an answer grows', () => {
 
   it('it can be copied', async () => {
     const { page } = await openLong({ permissions: ['clipboard-read', 'clipboard-write'] });
+    await page.locator('article.assistant').last().hover();
     await page.getByRole('button', { name: 'Copy this message' }).last().click();
     await page.getByRole('button', { name: 'Copied' }).waitFor();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toContain('line 99');

@@ -235,7 +235,8 @@ async fn people_with_different_keys_have_different_names_which_tell_nothing_of_t
     let session =
         post(server.address, "/api/session", "Host: chat.example\r\n", r#"{"key": "the-key"}"#);
     let session = session.await;
-    let cookie = session.header("set-cookie").expect("a cookie").split(';').next().expect("a pair");
+    let cookie =
+        session.header_as_sent("set-cookie").expect("a cookie").split(';').next().expect("a pair");
     assert_eq!(one, owner(&format!("Cookie: {cookie}\r\n")).await);
     assert_eq!(one.len(), 6);
     server.end().await;
