@@ -299,11 +299,13 @@ fn a_full_queue_is_told_at_once_with_place_and_estimate() {
         config.max_sequences = 1;
         config.queue_limit = 1;
     });
+    // What an answer takes is known from those that have ended.
+    read(accepted(engine.submit(ask(5, 3))));
     let mut running = accepted(engine.submit(ask(LONG_PROMPT_WORDS, 10)));
     wait_until_inside_the_prompt(&mut running);
     let mut waiting = accepted(engine.submit(ask(5, 3)));
     match engine.submit(ask(5, 3)) {
-        Submit::QueueFull { position: 2, estimate_ms } => assert!(estimate_ms > 0),
+        Submit::QueueFull { position: 2, estimate_ms } => assert!(estimate_ms > Some(0)),
         other => panic!("expected a full queue, found {other:?}"),
     }
     let told = waiting.next_blocking();

@@ -31,6 +31,16 @@ pub enum Fault {
         /// What fits.
         limit: usize,
     },
+    /// The newest message would fit, but not beside the system message.
+    #[error(
+        "the system message and the message together are too long: {tokens} tokens, at most {limit} fit"
+    )]
+    TooLongWithSystem {
+        /// What the two need.
+        tokens: usize,
+        /// What fits.
+        limit: usize,
+    },
     /// Too much is waiting already.
     #[error("{reason}")]
     Busy {
@@ -69,7 +79,7 @@ impl Fault {
         match self {
             Fault::BadJson { .. } => "bad_json",
             Fault::InvalidParameter { .. } => "invalid_parameter",
-            Fault::TooLong { .. } => "too_long",
+            Fault::TooLong { .. } | Fault::TooLongWithSystem { .. } => "too_long",
             Fault::Busy { .. } => "busy",
             Fault::Timeout { .. } => "timeout",
             Fault::Filtered => "filtered",
@@ -90,7 +100,7 @@ impl Fault {
                 words.range = Some(expected);
                 words.value = Some(found);
             }
-            Fault::TooLong { tokens, limit } => {
+            Fault::TooLong { tokens, limit } | Fault::TooLongWithSystem { tokens, limit } => {
                 words.tokens = Some(*tokens);
                 words.limit = Some(*limit);
             }

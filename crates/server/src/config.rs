@@ -62,9 +62,9 @@ pub struct ServerConfig {
     /// Bytes of all bodies together that are being received over HTTP; a body that finds no room
     /// is refused with 503.
     pub max_total_body_bytes: usize,
-    /// Bytes of all messages together that are being received, and of all that wait their turn.
-    /// A message that finds no room is refused as `busy`, a socket whose unfinished one finds
-    /// none is closed with 1013.
+    /// Bytes of all messages together that are being received, and of all that wait their turn. The
+    /// last quarter is for those who hold little of it. A message that finds no memory is refused as
+    /// `busy`.
     pub max_total_message_bytes: usize,
     /// A message must be complete within this time after its first byte; otherwise 1008.
     pub message_timeout: Duration,

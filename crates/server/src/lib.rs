@@ -3,7 +3,7 @@
 //! Reading order, which is the way of one message:
 //! - [`config`]: every limit, and what happens at it.
 //! - [`server`]: [`Server`] and [`run`], the whole public server.
-//! - `shared`: what all connections have in common.
+//! - `shared`: what all connections have in common; `shares`: how much of it one may hold.
 //! - `accept`: connections, each with its time for a request; how many one address may hold.
 //! - `access`: who may come in, decided from Host, peer, forwarding headers, Origin and key.
 //! - `http`: the routes, the page, errors as responses, the headers of every response.
@@ -27,6 +27,7 @@ pub mod models;
 mod plain;
 pub mod server;
 mod shared;
+mod shares;
 mod socket;
 
 pub use access::{KeyHash, Origin, PublicUrl};

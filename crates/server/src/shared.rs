@@ -6,6 +6,7 @@ use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::log_throttle::{LogOnce, LogThrottle};
 use crate::models::Models;
+use crate::shares::Shares;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
@@ -27,8 +28,8 @@ pub(crate) struct Shared {
     /// Looks at the models, which wait for the disk.
     pub(crate) model_looks: Arc<Semaphore>,
     /// Memory for messages that are being received, and for those that wait, in bytes.
-    pub(crate) receiving_room: Arc<Semaphore>,
-    pub(crate) waiting_room: Arc<Semaphore>,
+    pub(crate) receiving: Shares,
+    pub(crate) waiting: Shares,
     /// Answers for pages opened from disk.
     pub(crate) file_page_places: Arc<Semaphore>,
     pub(crate) tokenizing: Arc<Semaphore>,
@@ -83,8 +84,8 @@ impl Shared {
             }),
             body_budget: semaphore(config.max_total_body_bytes),
             model_looks: semaphore(config.max_model_looks),
-            receiving_room: semaphore(config.max_total_message_bytes),
-            waiting_room: semaphore(config.max_total_message_bytes),
+            receiving: Shares::new(config.max_total_message_bytes),
+            waiting: Shares::new(config.max_total_message_bytes),
             file_page_places: semaphore(config.max_file_page_answers),
             tokenizing: semaphore(config.max_tokenizing),
             tasks: Tasks {

@@ -8,19 +8,22 @@ use banter_engine::kv_cache::DiskConfig;
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
 use banter_engine::model_file::{ModelConfig, ModelSource};
 use banter_server::backend::EngineBackend;
-use banter_server::{Server, ServerConfig};
+use banter_server::{KeyHash, Origin, PublicUrl, Server, ServerConfig};
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::Path;
-use support::raw::post;
-use support::{Client, TestServer};
+use support::raw::{get, post};
+use support::{Client, TestServer, patiently};
 
 const CONTEXT_TOKENS: usize = 512;
 
 /// A server with a model that is written, loaded and then removed.
 async fn server() -> TestServer {
-    let backend = EngineBackend::new(engine(None), false);
-    TestServer::start_with(ServerConfig::default(), backend).await
+    server_with(ServerConfig::default()).await
+}
+
+async fn server_with(config: ServerConfig) -> TestServer {
+    TestServer::start_with(config, EngineBackend::new(engine(None), false)).await
 }
 
 /// An engine that keeps conversations in `kept`.
@@ -52,6 +55,13 @@ fn engine(kept: Option<&Path>) -> Engine {
     let kv_disk = kept.map(|kept| DiskConfig { folder: kept.to_owned(), max_bytes: 64 << 20 });
     let config = EngineConfig { kv_disk, ..EngineConfig::new(ModelSource::Path(path)) };
     Engine::open(config, &mut |_| {}).expect("an engine")
+}
+
+/// One of the engine's figures, as the operator sees it.
+async fn figure(server: &TestServer, name: &str) -> u64 {
+    let metrics = get(server.address, "/metrics", "").await.body;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name}: {metrics}"))
 }
 
 async fn ask(client: &mut Client, message: &str, seed: u64, max_tokens: usize) -> String {
@@ -144,18 +154,123 @@ async fn the_end_of_a_server_saves_what_was_computed_whoever_is_connected() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_server_waits_for_the_engine_that_another_has_replaced() {
-    let (first, second) =
-        (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("another"));
-    let slot = Server::new(ServerConfig::default()).slot();
-    for folder in [&first, &second] {
-        slot.fill(EngineBackend::new(engine(Some(folder.path())), false));
-        let lock = File::open(folder.path().join("lock")).expect("the folder is open");
-        lock.try_lock().expect_err("the engine uses it");
+async fn a_system_message_that_is_too_long_is_named() {
+    let server = server().await;
+    let mut client = server.client().await;
+    let system = json!({ "role": "system", "content": "word ".repeat(2 * CONTEXT_TOKENS) });
+    let history = json!([system]);
+    client.send(json!({ "message": "hello", "history": history }).to_string()).await;
+    let error = client.expect_error("too_long").await;
+    let message = error["message"].as_str().expect("words");
+    assert!(message.starts_with("the system message and the message together"), "{message}");
+    let body = json!({ "messages": [system, { "role": "user", "content": "hello" }] });
+    let refused = post(server.address, "/tokenize", "", &body.to_string()).await;
+    assert_eq!((refused.status, &refused.json()["error"]["message"]), (400, &json!(message)));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn the_engines_ends_are_told_apart() {
+    let server = server().await;
+    let mut client = server.client().await;
+    let text = ask(&mut client, "hello", 7, 40).await;
+    let end_of = async |client: &mut Client, more: serde_json::Value| {
+        let mut request =
+            json!({ "message": "hello", "seed": 7, "max_tokens": 40, "report_end": true });
+        for (name, value) in more.as_object().expect("fields") {
+            request[name] = value.clone();
+        }
+        client.send(request.to_string()).await;
+        let last = client.answer().await.pop().expect("a report");
+        serde_json::from_str::<serde_json::Value>(&last).expect("JSON")["end"].clone()
+    };
+    let cut = end_of(&mut client, json!({ "max_tokens": 4 })).await;
+    assert_eq!(cut, json!({ "reason": "length", "tokens": 4 }));
+    let middle = text.char_indices().nth(text.chars().count() / 2).expect("an answer").0;
+    let stop: String = text[middle..].chars().take(3).collect();
+    let stopped = end_of(&mut client, json!({ "stop": stop })).await;
+    assert_eq!(stopped["reason"], "stop_string");
+    assert!(stopped["tokens"].as_u64() > Some(0), "{stopped}");
+    server.end().await;
+}
+
+/// More tokens than several blocks of the cache have, so that what is found shows.
+fn long_text() -> String {
+    "what was asked here is nobody's business ".repeat(5)
+}
+
+#[tokio::test]
+async fn nobody_finds_what_was_computed_for_somebody_else() {
+    const BLOCK_TOKENS: u64 = 16;
+    const REUSED: &str = "banter_prompt_tokens_total{source=\"reused\"}";
+    let config = ServerConfig {
+        public_urls: vec![PublicUrl::parse("https://chat.example/").expect("url")],
+        allow_origins: vec![Origin::parse("https://wiki.example").expect("origin")],
+        keys: vec![KeyHash::of("alice's key"), KeyHash::of("bob's key")],
+        allow_file_pages: true,
+        insecure: true,
+        ..ServerConfig::default()
+    };
+    let server = server_with(config).await;
+    /// Asks the same question, and says how many of its tokens were found.
+    async fn found(server: &TestServer, client: &mut Client) -> u64 {
+        let before = figure(server, REUSED).await;
+        ask(client, &long_text(), 1, 2).await;
+        figure(server, REUSED).await - before
     }
-    slot.end().await;
-    for folder in [first, second] {
-        let lock = File::open(folder.path().join("lock")).expect("it stays");
-        lock.try_lock().expect("the engine has ended");
+    let everybody: [&[(&'static str, &str)]; 9] = [
+        &[],
+        &[("x-api-key", "alice's key")],
+        &[("x-api-key", "bob's key")],
+        &[("host", "chat.example")],
+        &[("host", "chat.example")],
+        &[("origin", "https://wiki.example")],
+        &[("origin", "https://wiki.example")],
+        &[("origin", "null")],
+        &[("origin", "null")],
+    ];
+    for headers in everybody {
+        let (mut client, cookie) = server.client_and_cookie(headers).await.expect("admitted");
+        let by_first = found(&server, &mut client).await;
+        assert!(by_first < BLOCK_TOKENS, "{headers:?} found {by_first} tokens of others");
+        let by_second = found(&server, &mut client).await;
+        assert!(by_second >= BLOCK_TOKENS, "{headers:?} found {by_second} tokens of its own");
+        if let Some(cookie) = cookie {
+            let again = [headers, &[("cookie", cookie.as_str())]].concat();
+            let mut client = server.client_with(&again).await.expect("admitted");
+            let by_third = found(&server, &mut client).await;
+            assert!(by_third >= BLOCK_TOKENS, "the same browser found {by_third}");
+        }
     }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn texts_that_are_counted_do_not_hold_up_answers() {
+    const TEXTS: usize = 16;
+    let server = server().await;
+    let mut client = server.client().await;
+    ask(&mut client, "hello", 1, 2).await;
+    let body = json!({ "text": "the quick brown fox ".repeat(20_000) }).to_string();
+    let counted = std::cell::Cell::new(0);
+    let count = async || {
+        post(server.address, "/tokenize", "", &body).await;
+        counted.set(counted.get() + 1);
+    };
+    let counting = futures_util::future::join_all((0..TEXTS).map(|_| count()));
+    let answers = async {
+        // All texts have come when the first is counted.
+        patiently(async {
+            while counted.get() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let before = counted.get();
+        ask(&mut client, "hello again", 1, 2).await;
+        let meanwhile = counted.get() - before;
+        assert!(meanwhile < TEXTS / 2, "{meanwhile} texts came before the answer");
+    };
+    tokio::join!(counting, answers);
+    server.end().await;
 }

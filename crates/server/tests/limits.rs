@@ -4,7 +4,7 @@ mod support;
 
 use banter_server::{KeyHash, PublicUrl, ServerConfig};
 use std::time::Duration;
-use support::raw::{FINAL, PING, Raw, TEXT, frame, get, header, post, text};
+use support::raw::{CONTINUATION, FINAL, Raw, TEXT, frame, get, header, post, text};
 use support::{Log, PATIENCE, TestServer, patiently};
 use tokio::io::AsyncReadExt;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -159,35 +159,88 @@ async fn a_reader_that_takes_nothing_is_given_up() {
     server.end().await;
 }
 
+/// A text of so many bytes that is no message.
+fn no_message(bytes: usize) -> Vec<u8> {
+    frame(FINAL | TEXT, &vec![b' '; bytes])
+}
+
+/// A text in fragments that is no message.
+fn no_message_in_fragments(bytes: usize) -> Vec<u8> {
+    let half = vec![b' '; bytes / 2];
+    [frame(TEXT, &half), frame(FINAL | CONTINUATION, &half)].concat()
+}
+
 #[tokio::test]
-async fn long_messages_in_flight_share_their_memory() {
+async fn a_long_message_that_there_is_no_memory_for_is_told_busy_and_the_socket_goes_on() {
     let config = ServerConfig {
         max_message_bytes: 100_000,
-        max_total_message_bytes: 200_000,
+        max_total_message_bytes: 100_000,
         ..ServerConfig::default()
     };
     let server = TestServer::start(config).await;
-    let mut holders = Vec::new();
-    for _ in 0..2 {
-        let mut raw = Raw::websocket(server.address).await;
-        raw.send(&header(FINAL | TEXT, 100_000)).await;
-        raw.send(&frame(0, b"")[..0]).await;
-        holders.push(raw);
-    }
-    // The two are known to be counted when a ping behind them would be: ask until it shows.
-    let refused = async {
-        loop {
-            let mut third = Raw::websocket(server.address).await;
-            third.send(&frame(FINAL | TEXT, &[b' '; 50_000])).await;
-            third.send(&frame(FINAL | PING, b"")).await;
-            let (first, payload) = third.frame().await.expect("a frame");
-            if first & 0x0f == support::raw::CLOSE {
-                return u16::from_be_bytes([payload[0], payload[1]]);
+    let mut holder = Raw::websocket(server.address).await;
+    holder.send(&header(FINAL | TEXT, 100_000)).await;
+    let mut raw = Raw::websocket(server.address).await;
+    for long in [no_message(50_000), no_message_in_fragments(50_000)] {
+        // The holder is known to be counted when it shows: until then it is no JSON.
+        patiently(async {
+            loop {
+                raw.send(&text(r#"{"message": "tokens 2 0"}"#)).await;
+                raw.send(&long).await;
+                raw.send(&text(r#"{"message": "echo after"}"#)).await;
+                assert_eq!(raw.answer().await, "word0 word1 ");
+                let refusal = raw.answer().await;
+                assert_eq!(raw.answer().await, "after");
+                if refusal.starts_with(r#"{"error":{"code":"busy""#) {
+                    return;
+                }
+                assert!(refusal.starts_with(r#"{"error":{"code":"bad_json""#), "{refusal}");
             }
+        })
+        .await;
+    }
+    drop(holder);
+    patiently(async {
+        raw.send(&no_message(50_000)).await;
+        while !raw.answer().await.contains("bad_json") {
+            raw.send(&no_message(50_000)).await;
         }
+    })
+    .await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn one_key_with_many_half_sent_messages_leaves_memory_to_another() {
+    let config = ServerConfig {
+        max_message_bytes: 100_000,
+        max_total_message_bytes: 800_000,
+        keys: vec![KeyHash::of("alice's key"), KeyHash::of("bob's key")],
+        ..ServerConfig::default()
     };
-    assert_eq!(patiently(refused).await, 1013);
-    drop(holders);
+    let server = TestServer::start(config).await;
+    let socket = async |key: &str| Raw::websocket_with(server.address, key).await;
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        let mut raw = socket("X-API-Key: alice's key\r\n").await;
+        raw.send(&header(TEXT, 90_000)).await;
+        held.push(raw);
+    }
+    // All of it is counted when she is told so.
+    let mut alice = socket("X-API-Key: alice's key\r\n").await;
+    patiently(async {
+        alice.send(&no_message(90_000)).await;
+        while !alice.answer().await.contains("busy") {
+            alice.send(&no_message(90_000)).await;
+        }
+    })
+    .await;
+    let mut bob = socket("X-API-Key: bob's key\r\n").await;
+    let message = serde_json::json!({ "message": format!("echo {}", "b".repeat(80_000)) });
+    for _ in 0..3 {
+        bob.send(&text(&message.to_string())).await;
+        assert_eq!(bob.answer().await.len(), 80_000);
+    }
     server.end().await;
 }
 

@@ -295,3 +295,41 @@ async fn a_server_without_models_of_its_own_says_so() {
     assert_eq!((response.status, &response.json()["error"]["code"]), (501, &json!("no_models")));
     server.end().await;
 }
+
+/// A library whose folder is not read before a test lets go.
+struct Stuck(Mutex<Receiver<()>>);
+
+impl Library for Stuck {
+    fn entries(&self) -> Result<Vec<ModelEntry>, String> {
+        let held = self.0.lock().expect("no panic").recv_timeout(PATIENCE);
+        assert_eq!(held, Err(RecvTimeoutError::Disconnected), "the test lets go in time");
+        Ok(Vec::new())
+    }
+
+    fn pull(&self, _wanted: &Wanted, _watch: &Watch) -> Result<(), PullFailure> {
+        unreachable!("nobody pulls")
+    }
+
+    fn load(&self, _: &str, _: &mut dyn FnMut(f32)) -> Result<Arc<dyn Backend>, String> {
+        unreachable!("nobody switches")
+    }
+}
+
+#[tokio::test]
+async fn lists_that_take_long_hold_up_neither_counting_nor_answers() {
+    let (let_go, held) = channel();
+    let config = ServerConfig { max_tokenizing: 2, ..ServerConfig::default() };
+    let library = Arc::new(Stuck(Mutex::new(held)));
+    let server = TestServer::start_with_models(config, library, "first").await;
+    let lists = async { tokio::join!(list(&server), list(&server), list(&server)) };
+    let others = async {
+        let counted = post(server.address, "/tokenize", "", r#"{"text": "four"}"#).await;
+        assert_eq!(counted.json()["tokens"], 4);
+        server.client().await.expect_works().await;
+        drop(let_go);
+    };
+    // The lists are asked for first.
+    let ((first, ..), ()) = tokio::join!(lists, others);
+    assert_eq!(first["models"], json!([]));
+    server.end().await;
+}

@@ -124,6 +124,41 @@ async fn disconnecting_stops_the_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_client_vanishes_leaves_a_line_in_the_log() {
+    let log = Log::collect();
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.client().await;
+    client.ask("echo whole").await;
+    client.answer().await;
+    client.ask("slow 1000 secret-word").await;
+    client.frame().await;
+    drop(client);
+    server.is_idle().await;
+    server.end().await;
+    let text = log.text();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("ended unfinished")).collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    assert!(lines[0].contains("generation{id=2") && lines[0].contains("pieces="), "{}", lines[0]);
+    assert!(!text.contains("secret-word"), "{text}");
+}
+
+#[tokio::test]
+async fn a_message_in_a_stop_is_dropped_with_an_end_of_its_own() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.client().await;
+    client.send(r#"{"stop": true, "message": "echo a"}"#).await;
+    assert!(client.answer().await.is_empty());
+    client.ask("hang").await;
+    client.ask("echo waits").await;
+    client.send(r#"{"stop": true, "message": "echo a"}"#).await;
+    for _ in 0..3 {
+        assert!(client.answer().await.is_empty());
+    }
+    client.expect_works().await;
+    server.end().await;
+}
+
+#[tokio::test]
 async fn every_error_is_one_frame_and_an_end_and_the_socket_stays_usable() {
     struct Case {
         frame: &'static str,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::generation::{Delivery, Event, FinishReason, Finished, Timings, Usage};
-use super::pace::milliseconds;
+use super::pace::{AnswerWork, milliseconds};
 use super::status::QueuePlace;
 use crate::StopFlag;
 use crate::faults::{self, Fault};
@@ -69,6 +69,8 @@ pub struct Answer {
     cached_tokens: usize,
     max_tokens: usize,
     completion_tokens: usize,
+    /// Steps after the first token: fewer than tokens where guesses held.
+    steps: usize,
     position: usize,
     submitted_at: Instant,
     admitted_at: Option<Instant>,
@@ -98,6 +100,7 @@ impl Answer {
             cached_tokens: 0,
             max_tokens: new.max_tokens,
             completion_tokens: 0,
+            steps: 0,
             position: usize::MAX,
             submitted_at: new.submitted_at,
             admitted_at: None,
@@ -223,13 +226,14 @@ impl Answer {
         self.prompt_tokens
     }
 
-    /// When it was first admitted.
-    pub fn admitted_at(&self) -> Option<Instant> {
-        self.admitted_at
+    /// What it has taken of the machine.
+    pub fn work(&self) -> AnswerWork {
+        let prompt_rows = self.prompt_done.saturating_sub(self.cached_tokens);
+        AnswerWork { prompt_rows, steps: self.steps }
     }
 
     /// Tells its place in the queue if it came nearer, or what could not be told before.
-    pub fn tell_position(&mut self, position: usize, estimate_ms: u64) {
+    pub fn tell_position(&mut self, position: usize, estimate_ms: Option<u64>) {
         if position < self.position && !self.was_admitted() {
             self.position = position;
             self.delivery.progress(Event::Queued { position, estimate_ms });
@@ -253,6 +257,7 @@ impl Answer {
     /// are `cached`.
     pub fn stepped(&mut self, computed: usize, cached: usize, now: Instant) {
         self.last_step_at = Some(now);
+        self.steps += usize::from(self.completion_tokens > 0);
         self.cached_tokens = cached.min(self.prompt_tokens);
         let done = computed.min(self.prompt_tokens);
         if done > self.prompt_done && self.completion_tokens == 0 {

@@ -231,6 +231,8 @@ pub struct EngineInfo {
     pub isa: &'static str,
     /// Threads that compute.
     pub threads: usize,
+    /// Requests that it takes at once: those that run and those that wait.
+    pub places: usize,
     /// How long opening took.
     pub opened_in: Duration,
 }

@@ -522,8 +522,8 @@ impl Core {
             reason,
             FinishReason::EndToken | FinishReason::StopString | FinishReason::Length
         );
-        if let Some(at) = answer.admitted_at().filter(|_| is_complete) {
-            self.pace.answered(now.saturating_duration_since(at));
+        if answer.was_admitted() && is_complete {
+            self.pace.answered(answer.work());
         }
         self.publish();
         let answer_ids = &ended.tokens[answer.prompt_tokens()..];

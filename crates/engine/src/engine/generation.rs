@@ -71,8 +71,8 @@ pub enum Submit {
     QueueFull {
         /// The place it would have had, counted from 1.
         position: usize,
-        /// How long it would have waited, as far as can be told.
-        estimate_ms: u64,
+        /// How long it would have waited; none before an answer has ended.
+        estimate_ms: Option<u64>,
     },
     /// It cannot run.
     Refused(Refusal),
@@ -98,6 +98,9 @@ pub enum Refusal {
     /// The chat template could not be written out for these messages.
     #[error("chat template: {0}")]
     Template(String),
+    /// The chat template takes no such conversation; in its own words.
+    #[error("messages: expected a conversation that the chat template takes, found: {0}")]
+    Conversation(String),
     /// The engine is shutting down or its thread has ended.
     #[error("the engine takes no more requests")]
     Closed,
@@ -110,8 +113,8 @@ pub enum Event {
     Queued {
         /// Its place among those that wait, counted from 1; never rises.
         position: usize,
-        /// How long it will wait, as far as can be told; may rise.
-        estimate_ms: u64,
+        /// How long it will wait; may rise. None before an answer has ended.
+        estimate_ms: Option<u64>,
     },
     /// Its prompt is being computed. Some may be left out.
     Prefill {
@@ -355,7 +358,7 @@ mod tests {
     use super::*;
 
     fn queued(position: usize) -> Event {
-        Event::Queued { position, estimate_ms: 0 }
+        Event::Queued { position, estimate_ms: None }
     }
 
     fn end() -> Finished {

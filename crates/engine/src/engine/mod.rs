@@ -185,6 +185,7 @@ impl Engine {
             sampling_defaults: file.sampling_defaults().clone(),
             isa,
             threads: threads.get(),
+            places: config.max_sequences + config.queue_limit,
             opened_in: began.elapsed(),
         };
         let beside = Beside { text, opening, disk };
@@ -437,6 +438,7 @@ impl Engine {
             Err(TextError::TooLong { tokens, .. }) => {
                 Err(Refusal::TooLong { tokens, limit: room - 1 })
             }
+            Err(TextError::Refused(words)) => Err(Refusal::Conversation(words)),
             Err(error) => Err(Refusal::Template(error.to_string())),
         }
     }

@@ -18,8 +18,23 @@ pub struct Pace {
     policy: StepPolicy,
     /// Steps with prompts beside answers since answers were last measured alone.
     mixed_steps: usize,
-    /// What an answer takes from its admission to an end of its own.
-    answer_ms: Option<f64>,
+    /// What an answer took, on average.
+    work: Option<MeanWork>,
+}
+
+/// What one answer took of the machine. Not its time, which depends on how many ran beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerWork {
+    /// Rows of its prompt that were computed.
+    pub prompt_rows: usize,
+    /// Steps after its first token.
+    pub steps: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct MeanWork {
+    prompt_rows: f64,
+    steps: f64,
 }
 
 /// How many rows a step had.
@@ -72,20 +87,14 @@ const NEWEST_WEIGHT: f64 = 0.3;
 /// prompts crawl.
 const MOST_MIXED_STEPS: usize = 64;
 
-/// What an answer is thought to take before one has ended.
-const FIRST_ANSWER_MS: f64 = 10_000.0;
+/// And the newest answer: answers differ more than steps do.
+const NEWEST_ANSWER_WEIGHT: f64 = 0.1;
 
 impl Pace {
     /// A pace at which an answer stands still for at most `max_gap` because of others' prompts.
     pub fn new(max_gap: Duration) -> Pace {
         let max_gap_ms = milliseconds(max_gap);
-        Pace {
-            max_gap_ms,
-            row_ms: None,
-            policy: StepPolicy::default(),
-            mixed_steps: 0,
-            answer_ms: None,
-        }
+        Pace { max_gap_ms, row_ms: None, policy: StepPolicy::default(), mixed_steps: 0, work: None }
     }
 
     /// Takes note of the forward pass of a step.
@@ -122,10 +131,13 @@ impl Pace {
         self.policy.drafted(took);
     }
 
-    /// Takes note of an answer that ran this long until it was complete; how long one ran that was stopped
-    /// says nothing about others.
-    pub fn answered(&mut self, took: Duration) {
-        blend(&mut self.answer_ms, milliseconds(took));
+    /// Takes note of an answer that is complete; what one took that was stopped says nothing about
+    /// others.
+    pub fn answered(&mut self, work: AnswerWork) {
+        let (prompt_rows, steps) = (work.prompt_rows as f64, work.steps as f64);
+        let mean = self.work.get_or_insert(MeanWork { prompt_rows, steps });
+        mean.prompt_rows += NEWEST_ANSWER_WEIGHT * (prompt_rows - mean.prompt_rows);
+        mean.steps += NEWEST_ANSWER_WEIGHT * (steps - mean.steps);
     }
 
     /// How many rows of prompts a step should take.
@@ -172,10 +184,15 @@ impl Pace {
         &self.policy
     }
 
-    /// How long someone waits until `answers` answers, of `at_once` that run side by side, have ended.
-    pub fn wait_ms(&self, answers: usize, at_once: usize) -> u64 {
-        let answer_ms = self.answer_ms.unwrap_or(FIRST_ANSWER_MS);
-        (answer_ms * answers as f64 / at_once.max(1) as f64) as u64
+    /// How long someone waits until `turns` answers, of `at_once` that run side by side, have ended; none
+    /// before one has. Those that ran alone say how much there is to do, and steps of so many rows
+    /// how long it takes: answers side by side share their steps, but each prompt takes its own time.
+    pub fn wait_ms(&self, turns: usize, at_once: usize) -> Option<u64> {
+        let MeanWork { prompt_rows, steps } = self.work?;
+        let at_once = at_once.max(1);
+        let step_ms = if steps > 0.0 { self.policy.costs().step_ms(at_once)? } else { 0.0 };
+        let prompt_ms = prompt_rows * self.row_ms.unwrap_or(0.0);
+        Some((turns as f64 * (prompt_ms + steps * step_ms / at_once as f64)) as u64)
     }
 }
 
@@ -298,13 +315,28 @@ mod tests {
         assert!(!pace.wants_answers_alone(), "where nobody answers there is nothing to measure");
     }
 
-    #[test]
-    fn the_wait_grows_with_the_queue_and_shrinks_with_company() {
+    fn the_wait_is_known_once_an_answer_has_ended_and_follows_what_steps_cost() {
         let mut pace = pace();
-        assert_eq!(pace.wait_ms(1, 1), 10_000);
-        pace.answered(Duration::from_secs(4));
-        assert_eq!(pace.wait_ms(1, 1), 4_000);
-        assert_eq!(pace.wait_ms(3, 2), 6_000);
-        assert_eq!(pace.wait_ms(1, 0), 4_000);
+        pace.stepped(prompt(100), Duration::from_millis(100));
+        pace.stepped(answers(1), Duration::from_millis(10));
+        assert_eq!(pace.wait_ms(1, 1), None);
+        pace.answered(AnswerWork { prompt_rows: 50, steps: 100 });
+        assert_eq!(pace.wait_ms(1, 1), Some(1_050));
+        assert_eq!(pace.wait_ms(3, 1), Some(3_150));
+        assert_eq!(pace.wait_ms(1, 0), Some(1_050));
+        pace.stepped(answers(4), Duration::from_millis(20));
+        assert_eq!(
+            pace.wait_ms(4, 4),
+            Some(4 * 50 + 100 * 20),
+            "steps are shared, prompts are not"
+        );
+    }
+
+    #[test]
+    fn answers_of_one_token_take_the_time_of_their_prompts() {
+        let mut pace = pace();
+        pace.stepped(prompt(100), Duration::from_millis(100));
+        pace.answered(AnswerWork { prompt_rows: 50, steps: 0 });
+        assert_eq!(pace.wait_ms(2, 1), Some(100));
     }
 }

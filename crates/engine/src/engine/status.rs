@@ -136,6 +136,7 @@ pub struct Status {
     planning_ns: AtomicU64,
     computing_ns: AtomicU64,
     delivering_ns: AtomicU64,
+    /// [`UNKNOWN`] as long as it is not known.
     estimate_ms: AtomicU64,
     last_beat_ms: AtomicU64,
 }
@@ -170,13 +171,16 @@ pub const ERRANDS: usize = 16;
 /// whole: too much is computed again, but nothing stays that should not.
 const FORGETS: usize = 1_024;
 
+/// Stands for an estimate that there is none of: a wait of half a billion years.
+const UNKNOWN: u64 = u64::MAX;
+
 /// The queue has no place left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueFull {
     /// The place a request would have had.
     pub position: usize,
-    /// How long it would have waited.
-    pub estimate_ms: u64,
+    /// How long it would have waited, if that is known.
+    pub estimate_ms: Option<u64>,
 }
 
 impl Status {
@@ -211,7 +215,7 @@ impl Status {
             planning_ns: AtomicU64::new(0),
             computing_ns: AtomicU64::new(0),
             delivering_ns: AtomicU64::new(0),
-            estimate_ms: AtomicU64::new(0),
+            estimate_ms: AtomicU64::new(UNKNOWN),
             last_beat_ms: AtomicU64::new(0),
         }
     }
@@ -223,16 +227,17 @@ impl Status {
             Ok(_) => Ok(QueuePlace(self.clone())),
             Err(waiting) => Err(QueueFull {
                 position: waiting + 1,
-                estimate_ms: self.estimate_ms.load(Ordering::Relaxed),
+                estimate_ms: Some(self.estimate_ms.load(Ordering::Relaxed))
+                    .filter(|estimate_ms| *estimate_ms != UNKNOWN),
             }),
         }
     }
 
     /// Publishes what the thread knows.
-    pub fn publish(&self, running: usize, free_blocks: usize, estimate_ms: u64) {
+    pub fn publish(&self, running: usize, free_blocks: usize, estimate_ms: Option<u64>) {
         self.running.store(running, Ordering::Relaxed);
         self.free_blocks.store(free_blocks, Ordering::Relaxed);
-        self.estimate_ms.store(estimate_ms, Ordering::Relaxed);
+        self.estimate_ms.store(estimate_ms.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
     /// Adds layers that began after a stop.
@@ -404,10 +409,10 @@ mod tests {
     #[test]
     fn the_queue_has_as_many_places_as_it_may() {
         let status = Arc::new(Status::new(2, 10, Instant::now()));
-        status.publish(1, 3, 700);
+        status.publish(1, 3, Some(700));
         let first = status.join_queue().expect("two places are free");
         let _second = status.join_queue().expect("one place is free");
-        let full = QueueFull { position: 3, estimate_ms: 700 };
+        let full = QueueFull { position: 3, estimate_ms: Some(700) };
         assert_eq!(status.join_queue().err(), Some(full));
         assert_eq!(status.counters().waiting, 2);
         drop(first);

@@ -9,6 +9,7 @@ mod on_disk;
 mod real_company;
 mod remembered;
 mod structured;
+mod waits;
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -657,6 +658,7 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
         sampling_defaults: SamplingDefaults::default(),
         isa: "none",
         threads: 1,
+        places: 1,
         opened_in: Duration::ZERO,
     };
     let config = EngineConfig::new(ModelSource::Embedded { name: "none", bytes: &[] });

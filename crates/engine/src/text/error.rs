@@ -14,6 +14,9 @@ pub enum TextError {
     /// The chat template is wrong or too costly.
     #[error("chat template: {0}")]
     Template(String),
+    /// The chat template takes no such conversation; in its own words.
+    #[error("the chat template refuses the conversation: {0}")]
+    Refused(String),
     /// The newest message alone does not fit.
     #[error("prompt: expected at most {limit} tokens, found {tokens}")]
     TooLong {

@@ -4,6 +4,8 @@ use super::sessions::SESSION_LIFETIME;
 use axum::http::{HeaderMap, header};
 
 const NAME: &str = "banter_session";
+/// The cookie by which the browser of a stranger is known again.
+const VISITOR_NAME: &str = "banter_visitor";
 
 /// How the cookie of a session is called, and where a browser sends it.
 ///
@@ -30,6 +32,11 @@ impl SessionCookie {
         let suffix = port.map(|port| format!("_{port}")).unwrap_or_default();
         let path = if base_path.is_empty() { "/" } else { base_path }.to_owned();
         SessionCookie { name: format!("{prefix}{NAME}{suffix}"), path, is_https }
+    }
+
+    /// The cookie of strangers, bound to its server in the same way.
+    pub(super) fn of_visitors(&self) -> SessionCookie {
+        SessionCookie { name: self.name.replace(NAME, VISITOR_NAME), ..self.clone() }
     }
 
     /// The value of `Set-Cookie` that keeps a session.

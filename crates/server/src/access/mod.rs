@@ -21,6 +21,7 @@ pub use keys::{KeyHash, make_key};
 pub(crate) use network::{TrustedProxies, network_of};
 pub use origin::Origin;
 pub use owner::Owner;
+pub(crate) use owner::Visitor;
 use sessions::Pass;
 pub(crate) use sessions::SessionLimits;
 pub use sessions::{Scope, Sessions};
@@ -161,16 +162,48 @@ impl Access {
         Ok(page)
     }
 
-    /// Whose conversations those of an admitted visitor are: of the key they show, or of the session
-    /// they have.
+    /// Who signed in, as far as a page is to know: the same for everyone who shows neither a key nor a
+    /// session.
     pub(crate) fn owner(&self, visit: &Visit<'_>, level: AccessLevel) -> Owner {
+        self.signed_in(visit, level).unwrap_or(Owner::OPERATOR)
+    }
+
+    /// The owner of the key that a request shows, or else of the session that it has.
+    fn signed_in(&self, visit: &Visit<'_>, level: AccessLevel) -> Option<Owner> {
+        let of_session = || self.session(visit).map(|session| session.pass.owner);
+        self.of_key(visit, level).or_else(of_session)
+    }
+
+    fn of_key(&self, visit: &Visit<'_>, level: AccessLevel) -> Option<Owner> {
         let is_ours = |key: &String| {
             keys::is_one_of(&self.keys, key) || keys::is_one_of(&self.admin_keys, key)
         };
-        if let Some(key) = self.presented(visit, level).ok().flatten().filter(is_ours) {
-            return Owner::of_key(&key);
+        let key = self.presented(visit, level).ok().flatten().filter(is_ours)?;
+        Some(Owner::of_key(&key))
+    }
+
+    /// Whose conversations those of an admitted visitor are: of the key they show, of the session they
+    /// have, of the operator on this machine, or of a stranger.
+    pub(crate) fn visitor(
+        &self,
+        visit: &Visit<'_>,
+        level: AccessLevel,
+        page: &PageOrigin,
+    ) -> Visitor {
+        if let Some(owner) = self.of_key(visit, level) {
+            return Visitor::known(owner);
         }
-        self.session(visit).map_or(Owner::KEYLESS, |session| session.pass.owner)
+        let network = network_of(self.rate_key(visit).address());
+        if *page != PageOrigin::Own {
+            return Visitor::foreign_page(page, network);
+        }
+        if let Some(owner) = self.signed_in(visit, level) {
+            return Visitor::known(owner);
+        }
+        if self.is_local(visit, page) {
+            return Visitor::known(Owner::OPERATOR);
+        }
+        Visitor::stranger(visit.headers, network, &self.cookie(visit))
     }
 
     /// Whether a request is plainly of this machine's own: nobody else learns where its files are.

@@ -68,7 +68,8 @@ impl Sessions {
         if codes.len() >= MAX_CODES {
             end_oldest(&mut codes, |_| true);
         }
-        codes.insert(hash(&code), Entry::new(Pass { scope, owner: Owner::KEYLESS }, CODE_LIFETIME));
+        codes
+            .insert(hash(&code), Entry::new(Pass { scope, owner: Owner::OPERATOR }, CODE_LIFETIME));
         code
     }
 
@@ -194,7 +195,7 @@ mod tests {
     async fn a_code_is_valid_once_and_for_ten_minutes() {
         let sessions = sessions();
         let code = sessions.make_code(Scope::Administer);
-        let pass = Pass { scope: Scope::Administer, owner: Owner::KEYLESS };
+        let pass = Pass { scope: Scope::Administer, owner: Owner::OPERATOR };
         assert_eq!(sessions.redeem(&code), Some(pass));
         assert_eq!(sessions.redeem(&code), None);
         let late = sessions.make_code(Scope::Talk);

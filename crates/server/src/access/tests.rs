@@ -23,7 +23,7 @@ fn access(config: &ServerConfig) -> Access {
 }
 
 fn pass(scope: Scope) -> Pass {
-    Pass { scope, owner: Owner::KEYLESS }
+    Pass { scope, owner: Owner::OPERATOR }
 }
 
 fn scope_of(access: &Access, token: &str) -> Option<Scope> {
@@ -472,15 +472,15 @@ fn a_code_is_exchanged_for_a_session() {
 #[test]
 fn who_has_the_same_key_has_the_same_conversations() {
     let access = access(&config());
-    let owner = |case: Case| with_visit(&case, |visit| access.owner(visit, case.level));
+    let owner = |case: Case| owner(&access, &case);
     let elsewhere = || case("chat.example").from("203.0.113.5").at(AccessLevel::Socket);
     let of_key = owner(elsewhere().with("x-api-key", KEY));
     assert_eq!(owner(elsewhere().to("/ws?key=the-key")), of_key);
     assert_eq!(owner(case(LOCAL).with("x-api-key", KEY)), of_key, "from here too");
     let of_other = owner(elsewhere().with("x-api-key", ADMIN_KEY));
-    assert!(of_key != of_other && of_key != Owner::KEYLESS && of_other != Owner::KEYLESS);
-    assert_eq!(owner(case(LOCAL)), Owner::KEYLESS);
-    assert_eq!(owner(case(LOCAL).with("x-api-key", "wrong")), Owner::KEYLESS);
+    assert!(of_key != of_other && of_key != Owner::OPERATOR && of_other != Owner::OPERATOR);
+    assert_eq!(owner(case(LOCAL)), Owner::OPERATOR);
+    assert_eq!(owner(case(LOCAL).with("x-api-key", "wrong")), Owner::OPERATOR);
     let rate_key = stranger();
     let of_session = |secret| -> Owner {
         let token = access.open_session(rate_key, secret).expect("it is valid");
@@ -488,7 +488,63 @@ fn who_has_the_same_key_has_the_same_conversations() {
     };
     assert_eq!(of_session(Secret::Key(KEY)), of_key);
     let code = access.sessions.make_code(Scope::Talk);
-    assert_eq!(of_session(Secret::Code(&code)), Owner::KEYLESS, "the operator's own link");
+    assert_eq!(of_session(Secret::Code(&code)), Owner::OPERATOR, "the operator's own link");
+}
+
+fn owner(access: &Access, case: &Case) -> Owner {
+    visitor(access, case).owner
+}
+
+fn visitor(access: &Access, case: &Case) -> Visitor {
+    let page = decide(access, case).unwrap_or(PageOrigin::Own);
+    with_visit(case, |visit| access.visitor(visit, case.level, &page))
+}
+
+#[test]
+fn strangers_are_not_the_operator_nor_each_other() {
+    let access = access(&ServerConfig { insecure: true, ..config() });
+    let stranger = || case("chat.example").from("203.0.113.5").at(AccessLevel::Socket);
+    let first = visitor(&access, &stranger());
+    let second = visitor(&access, &stranger());
+    assert!(first.owner.tenant() != second.owner.tenant() && first.owner != Owner::OPERATOR);
+    assert_eq!(first.owner.share(), second.owner.share(), "one address, one share of limits");
+    let elsewhere = owner(&access, &stranger().from("203.0.113.6"));
+    assert_ne!(first.owner.share(), elsewhere.share());
+    let cookie = first.cookie.expect("a browser that is new");
+    assert!(cookie.contains("banter_visitor=") && cookie.ends_with("; Secure"), "{cookie}");
+    let pair = cookie.split(';').next().expect("a pair").to_owned();
+    let again = stranger().with("cookie", Box::leak(pair.into_boxed_str()));
+    let again = visitor(&access, &again);
+    assert_eq!((again.owner, again.cookie), (first.owner, None));
+    let guessable = stranger().with("cookie", "__Secure-banter_visitor=a");
+    assert!(visitor(&access, &guessable).cookie.is_some());
+    // Who comes through a proxy is told apart by the address that the proxy names.
+    let proxied = |client| stranger().from("127.0.0.1").with("x-forwarded-for", client);
+    let (of_proxy, of_other) =
+        (owner(&access, &proxied("203.0.113.5")), owner(&access, &proxied("203.0.113.6")));
+    assert_eq!(of_proxy.share(), first.owner.share());
+    assert_ne!(of_proxy.share(), of_other.share());
+}
+
+#[test]
+fn pages_of_others_are_not_the_operator_nor_each_other_whatever_their_browser_has() {
+    let access = access(&ServerConfig { allow_file_pages: true, ..config() });
+    let token = access.sessions.open(pass(Scope::Administer));
+    let cookie: &str = Box::leak(format!("banter_session_{PORT}={token}").into_boxed_str());
+    let page = |origin| case(LOCAL).at(AccessLevel::Socket).with("origin", origin);
+    for origin in ["https://wiki.example", "null"] {
+        let first = visitor(&access, &page(origin));
+        let second = visitor(&access, &page(origin).with("cookie", cookie));
+        let tenants = [first.owner.tenant(), second.owner.tenant(), Owner::OPERATOR.tenant()];
+        assert!(tenants[0] != tenants[1] && !tenants[..2].contains(&tenants[2]), "{origin}");
+        assert_eq!(first.owner.share(), second.owner.share());
+        assert_ne!(first.owner.share(), Owner::OPERATOR.share());
+        assert!(first.cookie.is_none() && second.cookie.is_none());
+    }
+    let with_key = owner(&access, &page("https://wiki.example").to("/ws?key=the-key"));
+    assert_eq!(with_key, Owner::of_key(KEY));
+    let own_page = owner(&access, &page("http://localhost:7860"));
+    assert_eq!(own_page, Owner::OPERATOR);
 }
 
 #[test]

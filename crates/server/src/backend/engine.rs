@@ -5,6 +5,7 @@ use super::{
     metrics,
 };
 use crate::access::Owner;
+use crate::shares::{self, ShareId, Shares};
 use banter_engine::engine::{self, Engine, GenerateRequest, Refusal, Submit};
 use banter_engine::kv_cache::Tenant;
 use banter_engine::model_file::SamplingDefaults;
@@ -15,24 +16,34 @@ use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, EndReason, Parameters, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::collections::HashMap;
+use std::future::ready;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::slice::from_ref;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
-/// Texts being turned into tokens at the same time; more wait. A megabyte takes a core for a while,
-/// and the engine needs the cores too.
+/// Messages being turned into tokens at the same time; more wait. A megabyte takes a core for a
+/// while, and the engine needs the cores too.
 const ENCODING_THREADS: usize = 2;
+/// Texts being counted at the same time; more wait. They have a permit of their own, because nobody
+/// waits for their answer as for the first word of an answer.
+const COUNTING_THREADS: usize = 1;
 
 /// See the module. Dropping it ends the engine.
 pub struct EngineBackend {
     engine: Held,
     info: BackendInfo,
     sampling: SamplingParams,
+    /// Requests that the engine takes: those that run and those that wait.
+    places: Shares,
     encoding: Arc<Semaphore>,
+    turns: Turns,
+    counting: Arc<Semaphore>,
     ended: CancellationToken,
 }
 
@@ -57,31 +68,76 @@ impl EngineBackend {
             engine: None,
             known_parameters: plain::PARAMETERS.to_vec(),
         };
-        let encoding = Arc::new(Semaphore::new(ENCODING_THREADS));
         let ended = CancellationToken::new();
-        let engine = Held::new(engine, ended.clone().drop_guard());
-        EngineBackend { engine, info, sampling, encoding, ended }
+        EngineBackend {
+            info,
+            sampling,
+            places: Shares::new(loaded.places),
+            encoding: Arc::new(Semaphore::new(ENCODING_THREADS)),
+            turns: Turns::default(),
+            counting: Arc::new(Semaphore::new(COUNTING_THREADS)),
+            engine: Held::new(engine, ended.clone().drop_guard()),
+            ended,
+        }
     }
 
-    /// Runs work on text outside the async threads, a few at a time.
-    fn encode<T: Send + 'static>(
+    /// Counts tokens, one text at a time.
+    fn count<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Held) -> Result<T, Fault> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Fault>> {
-        let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
+        let (engine, counting) = (self.engine.clone(), self.counting.clone());
         async move {
-            let place = encoding.acquire_owned().await.expect("the places are never closed");
-            let work = spawn_blocking(move || {
-                let outcome = work(&engine);
-                drop(place);
-                outcome
-            });
-            work.await.unwrap_or_else(|error| {
-                error!(%error, "turning text into tokens failed");
-                Err(Fault::Internal { reason: "the text could not be turned into tokens".into() })
-            })
+            let permit = counting.acquire_owned().await.expect("it is never closed");
+            run_with(permit, move || work(&engine)).await
         }
         .boxed()
+    }
+
+    fn no_place(&self) -> Fault {
+        Fault::Busy {
+            reason: "your other messages take as many places as one may have".into(),
+            position: self.engine.counters().waiting,
+            estimate_ms: None,
+        }
+    }
+}
+
+/// Runs work on text outside the async threads, and gives the permit back when it has ended, even if
+/// nobody waits for it any more.
+async fn run_with<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let work = spawn_blocking(move || {
+        let outcome = work();
+        drop(permit);
+        outcome
+    });
+    work.await.unwrap_or_else(|error| {
+        error!(%error, "turning text into tokens failed");
+        Err(Fault::Internal { reason: "the text could not be turned into tokens".into() })
+    })
+}
+
+/// One text at a time for each share: whoever sends many long messages has the others wait for one of
+/// them, not for all.
+#[derive(Default)]
+struct Turns {
+    by_share: Mutex<HashMap<ShareId, Weak<Semaphore>>>,
+}
+
+impl Turns {
+    /// The permit of a share, for as long as it is held somewhere.
+    fn of(&self, share: ShareId) -> Arc<Semaphore> {
+        let mut turns = self.by_share.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(turn) = turns.get(&share).and_then(Weak::upgrade) {
+            return turn;
+        }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::new(Semaphore::new(1));
+        turns.insert(share, Arc::downgrade(&turn));
+        turn
     }
 }
 
@@ -107,25 +163,22 @@ impl Backend for EngineBackend {
         ask: Box<Ask>,
         owner: Owner,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+        let Some(place) = self.places.take(owner.share(), 1) else {
+            return ready(Err(self.no_place())).boxed();
+        };
         let request = request(*ask, owner, &self.sampling);
-        self.encode(move |engine| match engine.submit(request) {
-            Submit::Accepted(generation) => {
-                let moved = Instant::now();
-                let _engine = engine.clone();
-                Ok(Box::new(EngineGeneration { generation, _engine, moved }) as Box<dyn Generation>)
-            }
-            Submit::QueueFull { position, estimate_ms } => Err(Fault::Busy {
-                reason: "too many answers are waiting".into(),
-                // The engine counts places from 1, the client those ahead.
-                position: position - 1,
-                estimate_ms: Some(estimate_ms),
-            }),
-            Submit::Refused(refusal) => Err(fault_of(refusal)),
-        })
+        let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
+        let turn = self.turns.of(owner.share());
+        async move {
+            let _turn = turn.acquire().await.expect("it is never closed");
+            let permit = encoding.acquire_owned().await.expect("it is never closed");
+            run_with(permit, move || submit(&engine, request, place)).await
+        }
+        .boxed()
     }
 
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
-        self.encode(move |engine| {
+        self.count(move |engine| {
             Ok(Some(engine.text().encode(&text).into_iter().map(|token| token.0).collect()))
         })
     }
@@ -135,8 +188,11 @@ impl Backend for EngineBackend {
         turns: Vec<Turn>,
         max_tokens: usize,
     ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
-        self.encode(move |engine| {
-            let prompt = engine.fit(&messages(turns), Some(max_tokens)).map_err(fault_of)?;
+        self.count(move |engine| {
+            let messages = messages(turns);
+            let prompt = engine
+                .fit(&messages, Some(max_tokens))
+                .map_err(|refusal| fault_beside(engine, refusal, without_system(&messages)))?;
             Ok(Some(TokenizedConversation {
                 tokens: prompt.ids.len(),
                 context_tokens: engine.info().room_tokens(),
@@ -144,6 +200,33 @@ impl Backend for EngineBackend {
             }))
         })
     }
+}
+
+fn submit(
+    engine: &Held,
+    request: GenerateRequest,
+    place: shares::Held,
+) -> Result<Box<dyn Generation>, Fault> {
+    let without_system = without_system(&request.messages);
+    match engine.submit(request) {
+        Submit::Accepted(generation) => {
+            let (moved, _engine) = (Instant::now(), engine.clone());
+            Ok(Box::new(EngineGeneration { generation, _engine, _place: place, moved }))
+        }
+        Submit::QueueFull { position, estimate_ms } => Err(Fault::Busy {
+            reason: "too many answers are waiting".into(),
+            // The engine counts places from 1, the client those ahead.
+            position: position - 1,
+            estimate_ms,
+        }),
+        Submit::Refused(refusal) => Err(fault_beside(engine, refusal, without_system)),
+    }
+}
+
+/// The newest message of a conversation that begins with a system message.
+fn without_system(messages: &[Message]) -> Option<Message> {
+    let (first, newest) = (messages.first()?, messages.last()?);
+    (first.role == Role::System && messages.len() > 1).then(|| newest.clone())
 }
 
 /// An engine that lives as long as anyone needs it: another model may have taken its place while it
@@ -185,6 +268,7 @@ impl Drop for Held {
 struct EngineGeneration {
     generation: engine::Generation,
     _engine: Held,
+    _place: shares::Held,
     /// When it last did anything, or was submitted.
     moved: Instant,
 }
@@ -246,6 +330,18 @@ impl EngineGeneration {
     }
 }
 
+/// What the client is told; `newest` is the newest message, where a system message stands before it.
+fn fault_beside(engine: &Engine, refusal: Refusal, newest: Option<Message>) -> Fault {
+    match (refusal, newest) {
+        (Refusal::TooLong { tokens, limit }, Some(newest))
+            if engine.fit(from_ref(&newest), None).is_ok() =>
+        {
+            Fault::TooLongWithSystem { tokens, limit }
+        }
+        (refusal, _) => fault_of(refusal),
+    }
+}
+
 fn fault_of(refusal: Refusal) -> Fault {
     match refusal {
         Refusal::TooLong { tokens, limit } => Fault::TooLong { tokens, limit },
@@ -261,6 +357,11 @@ fn fault_of(refusal: Refusal) -> Fault {
             found: error.to_string(),
         },
         Refusal::Template(reason) => Fault::Internal { reason: format!("chat template: {reason}") },
+        Refusal::Conversation(words) => Fault::InvalidParameter {
+            field: "history".into(),
+            expected: "a conversation that the model's chat template takes".into(),
+            found: words,
+        },
         Refusal::Closed => Fault::Internal { reason: "the engine has ended".into() },
     }
 }
@@ -317,7 +418,7 @@ fn request(ask: Ask, owner: Owner, defaults: &SamplingParams) -> GenerateRequest
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
         structure: None,
-        tenant: Tenant(owner.number()),
+        tenant: Tenant(owner.tenant()),
         conversation: None,
     }
 }
@@ -337,6 +438,10 @@ fn messages(turns: Vec<Turn>) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use banter_engine::engine::EngineConfig;
+    use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
+    use banter_engine::model_file::{ModelConfig, ModelSource};
+    use banter_protocol::plain::ClientMessage;
 
     #[test]
     fn a_model_that_says_something_is_not_given_other_models_values() {
@@ -345,5 +450,77 @@ mod tests {
         let greedy = SamplingDefaults { temperature: Some(0.0), ..SamplingDefaults::default() };
         let expected = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
         assert_eq!(defaults_of(&greedy), expected);
+    }
+
+    #[test]
+    fn a_conversation_that_the_template_refuses_is_the_clients_to_mend() {
+        let fault = fault_of(Refusal::Conversation("roles must alternate".into()));
+        assert_eq!(fault.code(), "invalid_parameter");
+        let expected = "history: expected a conversation that the model's chat template takes, \
+                        found roles must alternate";
+        assert_eq!(fault.to_string(), expected);
+    }
+
+    /// A backend whose engine has so many places, with a small model.
+    fn backend(places: usize) -> EngineBackend {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tiny.gguf");
+        let shape = ModelConfig {
+            layers: 1,
+            hidden: 32,
+            heads: 1,
+            kv_heads: 1,
+            head_dim: 32,
+            feed_forward: 32,
+            vocabulary_rows: 320,
+            trained_context: 128,
+            rope_base: 1e6,
+            rms_eps: 1e-6,
+            tied_embeddings: true,
+        };
+        let weights = WeightMix::named("f32").expect("a known type");
+        let (name, seed) = ("tiny".to_owned(), 1);
+        let spec = ModelSpec { name, shape, weights, outliers: false, vocabulary: None, seed };
+        make_model(&spec, &path, &mut |_| {}).expect("a model");
+        let mut config = EngineConfig::new(ModelSource::Path(path));
+        config.max_sequences = 2;
+        config.queue_limit = places - 2;
+        EngineBackend::new(Engine::open(config, &mut |_| {}).expect("an engine"), false)
+    }
+
+    #[tokio::test]
+    async fn one_key_with_many_messages_leaves_places_to_another() {
+        let backend = backend(8);
+        let (alice, bob) = (Owner::of_key("alice's key"), Owner::of_key("bob's key"));
+        let ask = async |owner| {
+            let message = plain::parse(r#"{"message": "hello"}"#).expect("a message");
+            let ClientMessage::Ask(ask) = message else { panic!("it is no stop") };
+            backend.generate(ask, owner).await
+        };
+        // An answer holds its place until its socket is through with it.
+        let mut of_alice = Vec::new();
+        for _ in 0..6 {
+            of_alice.push(ask(alice).await.expect("a place"));
+        }
+        assert_eq!(ask(alice).await.expect_err("no further one").code(), "busy");
+        let of_bob = ask(bob).await.expect("a place that she left");
+        of_alice.pop();
+        assert_eq!(ask(alice).await.expect_err("he leaves less").code(), "busy");
+        drop(of_bob);
+    }
+
+    #[test]
+    fn a_share_has_one_turn_at_a_time_and_leaves_nothing_behind() {
+        let turns = Turns::default();
+        let (alice, bob) = (ShareId(1), ShareId(2));
+        let turn = turns.of(alice);
+        let permit = turn.clone().try_acquire_owned().expect("the first");
+        assert!(turns.of(alice).try_acquire_owned().is_err());
+        assert!(turns.of(bob).try_acquire_owned().is_ok());
+        drop((turn, permit));
+        assert!(turns.of(alice).try_acquire_owned().is_ok());
+        turns.of(bob);
+        let left = turns.by_share.lock().expect("no panic").len();
+        assert!(left <= 2, "{left}");
     }
 }

@@ -142,7 +142,7 @@ impl Backend for RemoteBackend {
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
         let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
         async move {
-            let answer = engine.ask(&ask, Tenant(owner.number())).await.map_err(|error| {
+            let answer = engine.ask(&ask, Tenant(owner.tenant())).await.map_err(|error| {
                 if is_doubtful(&error) {
                     doubt.notify_one();
                 }

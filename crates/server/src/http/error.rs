@@ -203,9 +203,10 @@ impl IntoResponse for ApiError {
 
 fn status_of(fault: &Fault) -> StatusCode {
     match fault {
-        Fault::BadJson { .. } | Fault::InvalidParameter { .. } | Fault::TooLong { .. } => {
-            StatusCode::BAD_REQUEST
-        }
+        Fault::BadJson { .. }
+        | Fault::InvalidParameter { .. }
+        | Fault::TooLong { .. }
+        | Fault::TooLongWithSystem { .. } => StatusCode::BAD_REQUEST,
         Fault::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Fault::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         Fault::Filtered | Fault::Unavailable => StatusCode::BAD_GATEWAY,

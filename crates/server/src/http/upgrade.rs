@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::{Admission, Connection, empty};
-use crate::access::{AccessLevel, PageOrigin};
+use crate::access::{AccessLevel, PageOrigin, Visitor};
 use crate::plain::{PageKind, Speaker, speak};
 use crate::shared::Shared;
 use crate::socket::{Close, Socket};
@@ -23,12 +23,13 @@ pub(super) async fn websocket(
 ) -> Result<Response<Body>, ApiError> {
     let accept = check_handshake(&request)?;
     let connection = Connection::of(&request);
-    let page = match request.extensions().get::<PageOrigin>().expect("set by Routes") {
+    let origin = request.extensions().get::<PageOrigin>().expect("set by Routes");
+    let page = match origin {
         PageOrigin::File => PageKind::File,
         PageOrigin::Own | PageOrigin::Allowed(_) => PageKind::Ordinary,
     };
     let visit = connection.visit(request.uri(), request.headers());
-    let owner = shared.access.owner(&visit, AccessLevel::Socket);
+    let Visitor { owner, cookie } = shared.access.visitor(&visit, AccessLevel::Socket, origin);
     let speaker = Speaker { page, owner };
     let session_end = shared.access.end_of_session(&visit);
     let client = shared.access.rate_key(&visit).address();
@@ -45,8 +46,8 @@ pub(super) async fn websocket(
             Ok(upgraded) => upgraded,
             Err(error) => return debug!(%error, "the handshake was not completed"),
         };
-        let receiving_room = shared.receiving_room.clone();
-        let socket = Socket::new(upgraded, &shared.config, receiving_room);
+        let (receiving, share) = (shared.receiving.clone(), speaker.owner.share());
+        let socket = Socket::new(upgraded, &shared.config, receiving, share);
         if !has_room {
             return socket.close(Close::TryAgainLater).await;
         }
@@ -67,7 +68,7 @@ pub(super) async fn websocket(
         // The permit of the connection is free when its socket is gone.
         drop(connection.permit);
     });
-    Ok(switch_protocols(&accept))
+    Ok(switch_protocols(&accept, cookie))
 }
 
 /// Ready when someone has signed out; never for a socket without a session.
@@ -80,13 +81,17 @@ async fn end_of(session: Option<CancellationToken>) {
 
 /// A subprotocol is never confirmed: the plain language has none, and a client that insists on
 /// another ends the connection itself, as the WebSocket rules want it.
-fn switch_protocols(accept: &str) -> Response<Body> {
+fn switch_protocols(accept: &str, cookie: Option<String>) -> Response<Body> {
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let accept = HeaderValue::from_str(accept).expect("base64 is ASCII");
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(cookie) = cookie {
+        let cookie = HeaderValue::from_str(&cookie).expect("a token is ASCII");
+        headers.insert(header::SET_COOKIE, cookie);
+    }
     response
 }
 

@@ -18,6 +18,7 @@ use banter_remote::download::Watch;
 use banter_remote::hub::{ModelName, NameError};
 use job::{Pull, Switch};
 use serde_json::json;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use tracing::{error, info};
@@ -82,6 +83,9 @@ pub enum Refused {
     /// The folder of models cannot be read.
     #[error("{0}")]
     Unreadable(String),
+    /// The system gives the server no further thread.
+    #[error("no thread can be started for it ({0}); try again later")]
+    NoThread(String),
 }
 
 /// A name as a message repeats it.
@@ -98,6 +102,7 @@ impl Refused {
             Refused::NotHere { .. } => StatusCode::NOT_FOUND,
             Refused::Busy(_) => StatusCode::CONFLICT,
             Refused::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refused::NoThread(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -107,6 +112,7 @@ impl Refused {
             Refused::NotHere { .. } => "not_here",
             Refused::Busy(_) => "model_busy",
             Refused::Unreadable(_) => "internal",
+            Refused::NoThread(_) => "busy",
         };
         json!({ "error": { "code": code, "message": self.to_string() } }).to_string()
     }
@@ -117,7 +123,12 @@ pub(crate) struct Models {
     library: Arc<dyn Library>,
     slot: BackendSlot,
     state: Mutex<State>,
+    start: Start,
 }
+
+/// Starts work on a thread of its own.
+type Start = fn(&str, Work) -> io::Result<()>;
+type Work = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct State {
@@ -133,7 +144,7 @@ impl Models {
         current: Option<String>,
     ) -> Arc<Models> {
         let state = Mutex::new(State { current, ..State::default() });
-        Arc::new(Models { library, slot, state })
+        Arc::new(Models { library, slot, state, start: start_thread })
     }
 
     /// What there is and how it stands. Blocks on the disk.
@@ -161,13 +172,17 @@ impl Models {
         state.pull = Some(pull);
         drop(state);
         let models = self.clone();
-        spawn("pull", move || {
+        let work = Box::new(move || {
             let outcome = unwinding(|| models.library.pull(&wanted, &watch));
             let outcome = outcome.unwrap_or_else(|panic| Err(PullFailure::Failed(panic)));
             let mut state = models.state();
             let pull = state.pull.as_mut().expect("no other takes its place while it runs");
             pull.end(outcome);
         });
+        if let Err(error) = (self.start)("pull", work) {
+            self.state().pull = None;
+            return Err(Refused::NoThread(error.to_string()));
+        }
         Ok(report)
     }
 
@@ -195,7 +210,7 @@ impl Models {
         drop(state);
         info!(model = name, "switch begins");
         let (models, name) = (self.clone(), name.to_owned());
-        spawn("switch", move || {
+        let work = Box::new(move || {
             let mut progress = |fraction: f32| {
                 if let Some(switch) = &mut models.state().switch {
                     switch.progress = fraction;
@@ -204,6 +219,10 @@ impl Models {
             let loaded = unwinding(|| models.library.load(&name, &mut progress));
             models.take_over(name, loaded.and_then(|loaded| loaded));
         });
+        if let Err(error) = (self.start)("switch", work) {
+            self.state().switch = None;
+            return Err(Refused::NoThread(error.to_string()));
+        }
         Ok(report)
     }
 
@@ -238,13 +257,68 @@ fn keep_quiet(state: &mut JobState) {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(work);
-    spawned.expect("a process that serves can have two more threads");
+fn start_thread(name: &str, work: Work) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
 /// What is wrong in there must not look as if it went on for ever.
 fn unwinding<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
     outcome.map_err(|_| "it failed inside; the log says how".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::ScriptedBackend;
+
+    struct OneModel;
+
+    impl Library for OneModel {
+        fn entries(&self) -> Result<Vec<ModelEntry>, String> {
+            Ok(vec![ModelEntry {
+                name: "here".into(),
+                place: ModelPlace::Here,
+                bytes: 0,
+                done_bytes: 0,
+                licence: None,
+                is_open: true,
+                memory_bytes: None,
+                fits: None,
+                demo: false,
+            }])
+        }
+
+        fn pull(&self, _wanted: &Wanted, _watch: &Watch) -> Result<(), PullFailure> {
+            Ok(())
+        }
+
+        fn load(
+            &self,
+            name: &str,
+            _progress: &mut dyn FnMut(f32),
+        ) -> Result<Arc<dyn Backend>, String> {
+            Ok(Arc::new(ScriptedBackend::named(name)))
+        }
+    }
+
+    #[test]
+    fn without_a_thread_nothing_is_begun_and_the_next_attempt_is_not_told_busy() {
+        let models = Models {
+            library: Arc::new(OneModel),
+            slot: BackendSlot::default(),
+            state: Mutex::default(),
+            start: |_, _| Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let models = Arc::new(models);
+        let name = ModelName::parse_public("qwen2.5:7b").expect("a name");
+        for _ in 0..2 {
+            let wanted =
+                Wanted { name: name.clone(), accept_licence: false, even_if_too_large: false };
+            assert!(matches!(models.pull(wanted), Err(Refused::NoThread(_))));
+            assert!(matches!(models.switch("here"), Err(Refused::NoThread(_))));
+        }
+        let list = models.list(true).expect("a list");
+        assert_eq!((list.pull, list.switch), (None, None));
+    }
 }

@@ -8,7 +8,7 @@ use banter_protocol::Fault;
 use banter_protocol::plain::{AnswerEnd, Ask, ClientMessage, Delivery, EndReason, Reports, parse};
 use std::collections::VecDeque;
 
-/// Where a socket stands. `R` is what a waiting message holds on to: its share of memory.
+/// Where a socket stands. `R` is what a waiting message holds on to: its memory.
 pub(super) struct Conversation<R> {
     phase: Phase,
     waiting: VecDeque<Waiting<R>>,
@@ -63,7 +63,7 @@ enum Waiting<R> {
 pub(super) struct Next<R> {
     pub(super) ask: Box<Ask>,
     /// Held until the backend has taken the message.
-    pub(super) room: R,
+    pub(super) memory: R,
 }
 
 /// What reading a frame asks of the caller.
@@ -83,33 +83,44 @@ impl<R> Conversation<R> {
         Conversation { phase: Phase::Idle, waiting: VecDeque::new(), limits, outbound }
     }
 
-    /// Takes one text frame. `room` is `None` when memory for waiting messages is used up.
-    pub(super) fn read(&mut self, frame: &str, room: Option<R>) -> Reaction {
+    /// Takes one text frame. `memory` is `None` when there is none for another waiting message.
+    pub(super) fn read(&mut self, frame: &str, memory: Option<R>) -> Reaction {
         let waiting = match parse(frame) {
             Ok(ClientMessage::Stop { dropped }) => return self.stop(dropped),
-            Ok(ClientMessage::Ask(ask)) => self.admit(ask, room),
+            Ok(ClientMessage::Ask(ask)) => self.admit(ask, memory),
             Err(fault) => Waiting::Refusal(fault),
         };
+        self.wait(waiting)
+    }
+
+    /// Takes note of a message that there was no memory for when it came.
+    pub(super) fn refuse_unread(&mut self) -> Reaction {
+        let refusal = self.busy("there is no memory for a message of this length now");
+        self.wait(refusal)
+    }
+
+    fn wait(&mut self, waiting: Waiting<R>) -> Reaction {
         self.waiting.push_back(waiting);
         self.tell_refusals();
         let refusals = self.waiting.len() - self.asks();
         if refusals > self.limits.refusals { Reaction::Overflow } else { Reaction::GoOn }
     }
 
-    fn admit(&self, ask: Box<Ask>, room: Option<R>) -> Waiting<R> {
-        let position = self.asks();
+    fn admit(&self, ask: Box<Ask>, memory: Option<R>) -> Waiting<R> {
         // What can start at once does not wait.
         let free = matches!(self.phase, Phase::Idle) && self.waiting.is_empty();
-        let refusal = |reason: &str| {
-            Waiting::Refusal(Fault::Busy { reason: reason.into(), position, estimate_ms: None })
-        };
-        match room {
-            None => refusal("the server holds as many waiting messages as it can"),
-            Some(_) if !free && position >= self.limits.messages => {
-                refusal("too many messages are waiting on this connection")
+        match memory {
+            None => self.busy("there is no memory for another waiting message now"),
+            Some(_) if !free && self.asks() >= self.limits.messages => {
+                self.busy("too many messages are waiting on this connection")
             }
-            Some(room) => Waiting::Ask(Next { ask, room }),
+            Some(memory) => Waiting::Ask(Next { ask, memory }),
         }
+    }
+
+    fn busy(&self, reason: &str) -> Waiting<R> {
+        let (reason, position) = (reason.to_owned(), self.asks());
+        Waiting::Refusal(Fault::Busy { reason, position, estimate_ms: None })
     }
 
     fn asks(&self) -> usize {

@@ -10,11 +10,11 @@ mod tests;
 
 use crate::access::Owner;
 use crate::shared::Shared;
+use crate::shares::Held;
 use crate::socket::{Close, Incoming, Socket};
 use conversation::{Conversation, Reaction, WaitingLimits};
 use running::{Outcome, Running};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,7 @@ pub(crate) async fn speak(
 struct Session {
     shared: Arc<Shared>,
     speaker: Speaker,
-    conversation: Conversation<OwnedSemaphorePermit>,
+    conversation: Conversation<Held>,
     running: Option<Running>,
 }
 
@@ -83,6 +83,11 @@ impl Session {
                                 return close;
                             }
                         }
+                        Incoming::Refused => {
+                            if let Some(close) = self.refuse_unread() {
+                                return close;
+                            }
+                        }
                         Incoming::Drained => {
                             if let Some(running) = &mut self.running {
                                 running.go_on();
@@ -98,8 +103,19 @@ impl Session {
     }
 
     fn read(&mut self, frame: &str) -> Option<Close> {
-        let room = room_for(&self.shared.waiting_room, frame.len());
-        match self.conversation.read(frame, room) {
+        let memory = self.shared.waiting.take(self.speaker.owner.share(), frame.len());
+        let reaction = self.conversation.read(frame, memory);
+        self.react(reaction)
+    }
+
+    /// A message came that there was no memory for.
+    fn refuse_unread(&mut self) -> Option<Close> {
+        let reaction = self.conversation.refuse_unread();
+        self.react(reaction)
+    }
+
+    fn react(&mut self, reaction: Reaction) -> Option<Close> {
+        match reaction {
             Reaction::GoOn => {}
             Reaction::StopGeneration => {
                 if let Some(running) = &mut self.running {
@@ -150,10 +166,4 @@ async fn at(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// A share of the memory for messages; `None` when it is used up.
-pub(crate) fn room_for(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
-    let permits = u32::try_from(bytes).ok()?;
-    room.clone().try_acquire_many_owned(permits).ok()
 }

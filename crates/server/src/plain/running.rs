@@ -4,6 +4,7 @@ use super::conversation::{Ending, Next};
 use super::{PageKind, Speaker};
 use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
 use crate::shared::Shared;
+use crate::shares::Held;
 use banter_protocol::Fault;
 use banter_protocol::plain::AnswerEnd;
 use futures_util::FutureExt;
@@ -14,8 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{Span, debug, info, info_span, warn};
 
-/// A message with its share of the memory for waiting ones.
-type Waited = Next<OwnedSemaphorePermit>;
+/// A message with its part of the memory for waiting ones.
+type Waited = Next<Held>;
 
 pub(super) struct Running {
     shared: Arc<Shared>,
@@ -246,7 +247,7 @@ async fn start(shared: Arc<Shared>, speaker: Speaker, next: Waited) -> Result<St
     let mut ask = next.ask;
     ask.turns = shared.config.conversation(ask.turns);
     let generation = backend.generate(ask, speaker.owner).await?;
-    drop(next.room);
+    drop(next.memory);
     Ok(Started { generation, _place: place })
 }
 

@@ -1,6 +1,6 @@
 //! Why a socket is closed, and the close code that says so.
 
-use super::meter::Violation;
+use super::messages::Violation;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -38,7 +38,7 @@ impl Close {
             Error::Protocol(_) => Close::Protocol,
             Error::Io(error) => {
                 match error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>()) {
-                    Some(Violation::NoRoom) => Close::TryAgainLater,
+                    Some(Violation::NoMemory) => Close::TryAgainLater,
                     Some(Violation::Fragments) => Close::Policy("too many fragments"),
                     Some(Violation::ControlFrames) => Close::Policy("too many control frames"),
                     None => Close::Gone,

@@ -1,27 +1,27 @@
 //! A WebSocket with small buffers and a short temper.
 //!
 //! Frames are parsed by `tungstenite`, whose defaults would allocate 128 KiB per connection and
-//! buffer writes without limit; [`meter`] adds the limits it lacks. [`Socket::next`] is the only
+//! buffer writes without limit; [`meter`] and [`messages`] add the limits it lacks. [`Socket::next`] is the only
 //! loop over both directions: it writes what waits, reads what comes, and watches for silence.
 
 mod close;
+mod messages;
 mod meter;
 
 pub(crate) use close::Close;
 pub(crate) use meter::MeterLimits;
 
 use crate::config::ServerConfig;
+use crate::shares::{ShareId, Shares};
 use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use meter::Meter;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -83,6 +83,8 @@ struct Unsent {
 /// What came from the other side.
 pub(crate) enum Incoming {
     Text(Utf8Bytes),
+    /// A message that there was no memory for; it was not kept.
+    Refused,
     /// It has taken so much that more may be queued, which was not so before.
     Drained,
     /// Nothing more will come.
@@ -93,13 +95,16 @@ impl Socket {
     pub(crate) fn new(
         upgraded: Upgraded,
         config: &ServerConfig,
-        receiving_room: Arc<Semaphore>,
+        receiving: Shares,
+        share: ShareId,
     ) -> Socket {
         let limits = MeterLimits {
             message_bytes: config.max_message_bytes,
             control_frames_per_second: config.max_control_frames_per_second,
+            receiving,
+            share,
         };
-        let meter = Meter::new(TokioIo::new(upgraded), limits, receiving_room);
+        let meter = Meter::new(TokioIo::new(upgraded), limits);
         let websocket = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -144,6 +149,13 @@ impl Socket {
 
     fn stream(&mut self) -> Pin<&mut WebSocketStream<Transport>> {
         Pin::new(self.stream.as_mut().expect("present between two calls of slim"))
+    }
+
+    /// Whether the next message is one that was refused.
+    fn is_refused_next(&mut self) -> bool {
+        let taken = self.taken;
+        let stream = self.stream.as_mut().expect("present between two calls of slim");
+        stream.get_mut().tell_refused(taken)
     }
 
     fn meter(&self) -> &Transport {
@@ -191,8 +203,14 @@ impl Socket {
             }
         }
         loop {
+            if self.is_refused_next() {
+                return Poll::Ready(Incoming::Refused);
+            }
             let message = match self.stream().poll_next(context) {
                 Poll::Ready(message) => message,
+                Poll::Pending if self.is_refused_next() => {
+                    return Poll::Ready(Incoming::Refused);
+                }
                 Poll::Pending if writing.is_err() => {
                     return Poll::Ready(Incoming::Closed(Close::Gone));
                 }
@@ -201,7 +219,7 @@ impl Socket {
             self.taken += u64::from(matches!(message, Some(Ok(_))));
             match message {
                 Some(Ok(Message::Text(text))) => {
-                    self.is_swollen |= text.len() as u64 > meter::FREE_MESSAGE_BYTES;
+                    self.is_swollen |= text.len() as u64 > messages::FREE_MESSAGE_BYTES;
                     return Poll::Ready(Incoming::Text(text));
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.unflushed = true,

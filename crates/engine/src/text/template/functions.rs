@@ -40,8 +40,13 @@ fn wrong(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, what.into())
 }
 
+/// What a template says of a conversation that it does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Raised(pub(super) String);
+
 fn raise_exception(message: &str) -> Result<Value, Error> {
-    Err(wrong(message))
+    Err(wrong("raise_exception").with_source(Raised(message.to_owned())))
 }
 
 /// Python's methods of strings, lists and maps.

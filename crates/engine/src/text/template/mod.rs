@@ -15,6 +15,8 @@ mod functions;
 mod rules;
 mod shape;
 
+use functions::Raised;
+
 /// What a model without a template speaks.
 pub(crate) const CHATML: &str = "{% for message in messages %}\
 {{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}\
@@ -95,7 +97,7 @@ impl Template {
             tools => (),
             documents => (),
         };
-        template.render_captured_to(values, &mut output).map_err(wrong)?;
+        template.render_captured_to(values, &mut output).map_err(not_rendered)?;
         String::from_utf8(output.bytes)
             .map_err(|_| TextError::Template("expected text, found bytes".to_owned()))
     }
@@ -116,6 +118,18 @@ fn compile(source: String) -> Result<Environment<'static>, TextError> {
     functions::install(&mut environment);
     environment.add_template_owned(NAME.to_owned(), source).map_err(wrong)?;
     Ok(environment)
+}
+
+/// Tells a template that refuses the conversation from one that is wrong.
+fn not_rendered(error: Error) -> TextError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if let Some(Raised(words)) = error.downcast_ref() {
+            return TextError::Refused(printable_within(words, ERROR_CHARS));
+        }
+        cause = error.source();
+    }
+    wrong(error)
 }
 
 fn wrong(error: Error) -> TextError {

@@ -68,7 +68,8 @@ fn bombs_end_in_an_error_on_a_small_stack() {
             .expect("a thread starts")
             .join()
             .expect("no panic");
-        assert!(matches!(ended, Err(TextError::Template(_))), "{shown}: {ended:?}");
+        let is_error = matches!(ended, Err(TextError::Template(_) | TextError::Refused(_)));
+        assert!(is_error, "{shown}: {ended:?}");
         let told = ended.map_or_else(|error| error.to_string(), |_| String::new());
         assert!(told.len() < 1_000, "{shown}: {} bytes of error", told.len());
     }
@@ -104,8 +105,20 @@ fn templates_see_nothing_of_the_machine() {
 
 #[test]
 fn a_template_can_refuse_a_conversation() {
-    let error = render("{{ raise_exception('roles must alternate') }}").expect_err("it refuses");
-    assert!(error.to_string().contains("roles must alternate"), "{error}");
+    let refused = Err(TextError::Refused("roles must alternate".to_owned()));
+    let raises = "raise_exception('roles must ' + 'alternate')";
+    for template in [
+        format!("{{{{ {raises} }}}}"),
+        format!(
+            "{{% for message in messages %}}{{% if message.content %}}{{{{ {raises} }}}}{{% endif %}}{{% endfor %}}"
+        ),
+        format!("{{% macro check() %}}{{{{ {raises} }}}}{{% endmacro %}}{{{{ check() }}}}"),
+        format!("{{% set checked = {raises} %}}"),
+    ] {
+        assert_eq!(render(&template), refused, "{template}");
+    }
+    let error = render("{{ messages[0].content + 1 }}").expect_err("it is wrong");
+    assert!(matches!(error, TextError::Template(_)), "{error:?}");
 }
 
 #[test]

@@ -1,0 +1,142 @@
+//! What everyone uses together, and how much of it one of them may hold.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Who a share belongs to. Those who cannot be told apart have one share together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ShareId(pub(crate) u64);
+
+/// A budget of bytes or places that everyone takes from.
+///
+/// The last quarter is for those who hold little: whoever holds more than what is free gets nothing
+/// of it. So one who asks without end leaves others a quarter of all, the next one leaves half of
+/// that, and somebody who holds nothing finds something as long as anything is free.
+#[derive(Clone, Debug)]
+pub(crate) struct Shares {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    capacity: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    /// Those who hold nothing are not in it.
+    by_share: HashMap<ShareId, usize>,
+}
+
+/// A part of a budget that is held. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Held {
+    inner: Arc<Inner>,
+    share: ShareId,
+    amount: usize,
+}
+
+impl Shares {
+    pub(crate) fn new(capacity: usize) -> Shares {
+        Shares { inner: Arc::new(Inner { capacity, taken: Mutex::default() }) }
+    }
+
+    /// Takes a part; `None` if there is no such part for this one now.
+    pub(crate) fn take(&self, share: ShareId, amount: usize) -> Option<Held> {
+        let capacity = self.inner.capacity;
+        let mut taken = self.inner.taken();
+        let free = capacity - taken.all;
+        let held = taken.by_share.get(&share).copied().unwrap_or(0);
+        let left = free.checked_sub(amount)?;
+        if amount > 0 && left < capacity / 4 && held >= free {
+            return None;
+        }
+        taken.all += amount;
+        // Nothing is held of nothing, so that the map has no entry that nobody removes.
+        if amount > 0 {
+            *taken.by_share.entry(share).or_default() += amount;
+        }
+        Some(Held { inner: self.inner.clone(), share, amount })
+    }
+}
+
+impl Inner {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.amount == 0 {
+            return;
+        }
+        let mut taken = self.inner.taken();
+        taken.all -= self.amount;
+        let held = taken.by_share.get_mut(&self.share).expect("it holds this part");
+        *held -= self.amount;
+        if *held == 0 {
+            taken.by_share.remove(&self.share);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GREEDY: ShareId = ShareId(1);
+    const SECOND: ShareId = ShareId(2);
+    const MODEST: ShareId = ShareId(3);
+
+    /// As much as one gets in parts of one.
+    fn all_of(shares: &Shares, share: ShareId) -> Vec<Held> {
+        std::iter::from_fn(|| shares.take(share, 1)).collect()
+    }
+
+    #[test]
+    fn whoever_asks_without_end_leaves_a_quarter_and_the_next_one_half_of_that() {
+        let shares = Shares::new(64);
+        let greedy = all_of(&shares, GREEDY);
+        assert_eq!(greedy.len(), 48);
+        let second = all_of(&shares, SECOND);
+        assert_eq!(second.len(), 8);
+        assert_eq!(all_of(&shares, MODEST).len(), 4);
+        drop(greedy);
+        assert_eq!(all_of(&shares, MODEST).len(), 40);
+        drop(second);
+        assert!(shares.inner.taken().by_share.is_empty() && shares.inner.taken().all == 0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_taken_in_part() {
+        let shares = Shares::new(10);
+        assert!(shares.take(GREEDY, 11).is_none() && shares.take(GREEDY, usize::MAX).is_none());
+        let all = shares.take(GREEDY, 10).expect("all of it at once");
+        assert!(shares.take(MODEST, 1).is_none());
+        assert!(shares.take(MODEST, 0).is_some());
+        drop(all);
+        assert!(shares.take(MODEST, 10).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_holds_nothing_gets_whatever_is_free(
+            takes in prop::collection::vec((0u64..4, 0usize..40), 0..40),
+            wanted in 0usize..100,
+        ) {
+            let shares = Shares::new(100);
+            let held: Vec<Held> = takes
+                .into_iter()
+                .filter_map(|(share, amount)| shares.take(ShareId(share), amount))
+                .collect();
+            let used: usize = held.iter().map(|held| held.amount).sum();
+            prop_assert!(used <= 100);
+            let newcomer = shares.take(ShareId(9), wanted);
+            prop_assert_eq!(newcomer.is_some(), wanted <= 100 - used);
+        }
+    }
+}
