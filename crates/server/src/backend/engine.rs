@@ -490,7 +490,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_key_with_many_messages_leaves_places_to_another() {
-        let backend = backend(8);
+        let backend = backend(16);
         let (alice, bob) = (Owner::of_key("alice's key"), Owner::of_key("bob's key"));
         let ask = async |owner| {
             let message = plain::parse(r#"{"message": "hello"}"#).expect("a message");
@@ -499,7 +499,7 @@ mod tests {
         };
         // An answer holds its place until its socket is through with it.
         let mut of_alice = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..12 {
             of_alice.push(ask(alice).await.expect("a place"));
         }
         assert_eq!(ask(alice).await.expect_err("no further one").code(), "busy");
