@@ -12,7 +12,7 @@
 //! found, so they are removed when the folder is opened.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,25 @@ pub struct Files {
     _lock: File,
 }
 
+/// What has come of an attempt to lock the folder.
+///
+/// Some file systems have no locks (Lustre, some NFS). Blocks are written whole and checked when
+/// they are read, so two engines on one folder may remove each other's, but never read wrong ones.
+fn check_lock(outcome: Result<(), TryLockError>, folder: &Path) -> io::Result<()> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::new(ErrorKind::ResourceBusy, "another engine uses it"))
+        }
+        Err(TryLockError::Error(error)) => {
+            let folder = folder.display();
+            let advice = "cannot be locked: let no other server keep conversations there";
+            tracing::warn!(%folder, %error, "{advice}");
+            Ok(())
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     bytes: u64,
@@ -90,9 +109,7 @@ impl Files {
     pub fn open(folder: &Path, max_bytes: u64) -> io::Result<(Files, Mended)> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let lock = private().read(true).append(true).create(true).open(folder.join("lock"))?;
-        if lock.try_lock().is_err() {
-            return Err(io::Error::new(ErrorKind::ResourceBusy, "another engine uses it"));
-        }
+        check_lock(lock.try_lock(), folder)?;
         let mut mended = Mended::default();
         let secret = match read_secret(folder)? {
             Secret::Whole(secret) => secret,

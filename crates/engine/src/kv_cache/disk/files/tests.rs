@@ -275,3 +275,12 @@ fn a_folder_that_cannot_be_used_is_an_error() {
     fs::write(&file, b"in the way").expect("it can be written");
     Files::open(&file, 1).expect_err("it is a file");
 }
+
+#[test]
+fn a_folder_that_cannot_be_locked_is_used_and_one_in_use_is_not() {
+    let folder = Path::new("a folder");
+    let missing = io::Error::from(ErrorKind::Unsupported);
+    assert!(check_lock(Err(TryLockError::Error(missing)), folder).is_ok());
+    let busy = check_lock(Err(TryLockError::WouldBlock), folder).expect_err("in use");
+    assert_eq!(busy.kind(), ErrorKind::ResourceBusy);
+}
