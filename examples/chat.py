@@ -1,7 +1,5 @@
 """A conversation with banter in a terminal: words as they come, Ctrl-C stops an answer, or leaves.
-
-Needs the package `websockets`. Run `python chat.py [ws://localhost:7860/ws]`; the server's key,
-if it asks for one, is read from BANTER_KEY."""
+Run `python chat.py [ws://localhost:7860/ws]`; needs `websockets`. BANTER_KEY has the server's key."""
 
 import asyncio
 import contextlib
@@ -44,17 +42,19 @@ async def ask(socket, message, history):
 
 
 async def main():
-    loop, lines, answering = asyncio.get_running_loop(), asyncio.Queue(), asyncio.Event()
+    loop, lines, answering, history = asyncio.get_running_loop(), asyncio.Queue(), asyncio.Event(), []
     threading.Thread(target=read_lines, args=(loop, lines), daemon=True).start()
     async with websockets.connect(ADDRESS + (f"?key={urllib.parse.quote(KEY)}" if KEY else "")) as socket:
         def interrupt():
             loop.create_task(socket.send('{"stop": true}') if answering.is_set() else lines.put(None))
         loop.add_signal_handler(signal.SIGINT, interrupt)
-        history = []
         while print("> ", end="", flush=True) or (message := await lines.get()) is not None:
             answering.set()
             await ask(socket, message, history) if message else None
             answering.clear()
 
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except (OSError, websockets.WebSocketException, KeyboardInterrupt) as error:
+    sys.exit(f"{ADDRESS}: {error or 'left'} (`banter serve` starts a server)")

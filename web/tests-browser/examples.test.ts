@@ -171,7 +171,7 @@ describe('examples/chat.html', () => {
 });
 
 describe('examples/chat.py', () => {
-  function start(): {
+  function start(address = socketOf(server)): {
     child: ChildProcess;
     output: () => string;
     until: (text: string) => Promise<void>;
@@ -179,7 +179,7 @@ describe('examples/chat.py', () => {
     const probe = spawnSync(PYTHON, ['-c', 'import websockets']);
     if (probe.status !== 0)
       throw new Error(`${PYTHON} lacks the package websockets (Debian: python3-websockets)`);
-    const child = spawn(PYTHON, [join(EXAMPLES, 'chat.py'), socketOf(server)]);
+    const child = spawn(PYTHON, [join(EXAMPLES, 'chat.py'), address]);
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (data) => (output += String(data)));
@@ -222,6 +222,20 @@ describe('examples/chat.py', () => {
     child.stdin!.end();
     const [code] = (await once(child, 'exit')) as [number];
     expect(code).toBe(0);
+  });
+
+  it('says in a line that nobody listens, or that the server has ended', async () => {
+    const ending = await startServer();
+    const [lonely, left] = [start('ws://127.0.0.1:9/ws'), start(socketOf(ending))];
+    const ends = [once(lonely.child, 'close'), once(left.child, 'close')];
+    await left.until('> ');
+    await ending.stop();
+    left.child.stdin!.write('hello\n');
+    for (const [code] of (await Promise.all(ends)) as [number][]) expect(code).toBe(1);
+    for (const { output } of [lonely, left]) {
+      expect(output()).toContain('`banter serve` starts a server');
+      expect(output()).not.toContain('Traceback');
+    }
   });
 
   it('leaves at Ctrl-C when nothing is being answered', async () => {
