@@ -23,6 +23,10 @@ test: ready format lint docs rust demo-model web browser kernels ## Runs everyth
 test-long: test ## As test, and then what takes hours: long conformance runs and fuzzing
 	tools/test-long.sh
 
+.PHONY: portable
+portable: ## Builds a release that starts with glibc 2.28 and later (installs zig and cargo-zigbuild in target/)
+	tools/portable.sh
+
 .PHONY: setup
 setup: ## Installs what the tests need (Debian or Ubuntu, as root)
 	tools/setup.sh install

@@ -6,6 +6,7 @@
 #   flags (loom)
 # - models of random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens
 # - the kernels on aarch64, in qemu (tools/aarch64.sh)
+# - a release for older systems, and which glibc it needs (tools/portable.sh)
 # - a tab of the tutorial page in real time, and the page in front of real engines (tools/engines/setup.sh)
 # - the embedded model judged through /ws (when .venv can install the judge's packages)
 # - each fuzz target for a while (FUZZ_SECONDS, 600 unless set)
@@ -22,6 +23,8 @@ RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
   cargo test --release -p banter-kernels -p banter-engine --lib interleavings
 
 tools/aarch64.sh
+
+tools/portable.sh
 
 tools/engines/setup.sh
 (cd web && npm run test:long)
