@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,10 +17,12 @@ use banter_engine::{Isa, KvType};
 use banter_remote::Address;
 use banter_remote::engine::{KINDS, Kind};
 use banter_remote::hub::ModelName;
+use banter_remote::store::Store;
 use banter_server::{Origin, PublicUrl};
 use ipnet::IpNet;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
+use crate::home;
 use crate::options::{Given, OptionError, Options};
 use crate::quantity::parse_bytes;
 
@@ -38,8 +40,8 @@ pub struct Config {
     pub remote: Option<RemoteOptions>,
     /// Whether a model that is not here yet is pulled without asking.
     pub yes: bool,
-    /// Where pulled models are.
-    pub models_dir: PathBuf,
+    /// Where pulled models are; who has no home folder and names none learns so at the first use.
+    pub models_dir: Result<PathBuf, OptionError>,
     /// What they may take on disk, when the page asks for another.
     pub max_models_disk_bytes: Option<u64>,
     /// System message of conversations that bring none.
@@ -62,7 +64,12 @@ pub enum ModelChoice {
     /// A file or a folder.
     Path(PathBuf),
     /// A model of a hub, pulled already or not.
-    Name(ModelName),
+    Name {
+        /// Its name.
+        name: ModelName,
+        /// What was given for it: perhaps a path was meant.
+        given: String,
+    },
 }
 
 /// An engine that someone else runs.
@@ -166,12 +173,14 @@ impl Config {
     ///
     /// Errors: the first option whose value is wrong, with its source, what was expected and found.
     pub fn check(options: &Options) -> Result<Config, OptionError> {
+        // A value that is wrong is told at once, a missing home folder only to who needs it.
+        path(options, "models-dir")?;
         let config = Config {
             model: model(options, "model")?,
             draft_model: draft_model(options)?,
             remote: remote(options)?,
             yes: switch(options, "yes")?,
-            models_dir: models_dir(options)?,
+            models_dir: models_dir(options),
             max_models_disk_bytes: bytes(options, "max-models-disk", 1 << 20, 1 << 50)?,
             system_prompt: optional(options, "system-prompt", "a text", |text| {
                 (!text.trim().is_empty()).then(|| text.to_string())
@@ -199,19 +208,43 @@ impl Config {
         };
         Ok(config)
     }
+
+    /// The folder of pulled models.
+    ///
+    /// Errors: none is named, and there is no home folder to have it in.
+    pub fn store(&self) -> Result<Store, OptionError> {
+        self.models_dir.clone().map(Store::new)
+    }
 }
 
-/// A name, unless something of that name lies on the disk.
 /// A model: what is there is a path, anything else may be a name.
+///
+/// Errors: neither a path nor a name.
 fn model(options: &Options, option: &str) -> Result<Option<ModelChoice>, OptionError> {
     let Some(path) = path(options, option)? else { return Ok(None) };
-    let text = path.to_string_lossy();
-    if !ModelName::is_meant_by(&text) || path.exists() {
+    let given = path.to_string_lossy().into_owned();
+    if path.exists() || !ModelName::is_meant_by(&given) && is_like_a_path(&path) {
         return Ok(Some(ModelChoice::Path(path)));
     }
-    let place = options.get(option).map(Given::place).unwrap_or_default();
-    let name = ModelName::parse(&text);
-    name.map(ModelChoice::Name).map(Some).map_err(|error| OptionError(format!("{place}: {error}")))
+    match ModelName::parse(&given) {
+        Ok(name) => Ok(Some(ModelChoice::Name { name, given })),
+        Err(error) => {
+            let place = options.get(option).map(Given::place).unwrap_or_default();
+            let is_name = ModelName::is_meant_by(&given);
+            let no_path = if is_name { "" } else { "no file or folder has this name; " };
+            Err(OptionError(format!("{place}: {no_path}{error}")))
+        }
+    }
+}
+
+/// Whether a text that is neither there nor surely a name was meant as a path.
+fn is_like_a_path(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let lower = text.to_ascii_lowercase();
+    let is_written_so = text.starts_with(['/', '.', '~', '$']) || text.contains('\\');
+    let is_file = [".gguf", ".safetensors", ".bin"].iter().any(|ending| lower.ends_with(ending));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    is_written_so || is_file || parent.is_some_and(Path::is_dir)
 }
 
 fn draft_model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
@@ -284,12 +317,7 @@ fn remote(options: &Options) -> Result<Option<RemoteOptions>, OptionError> {
 ///
 /// Errors: none is named and there is no home folder to put them in.
 pub fn models_dir(options: &Options) -> Result<PathBuf, OptionError> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let data = || {
-        let data = variable("XDG_DATA_HOME").map(PathBuf::from);
-        data.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")))
-    };
-    path(options, "models-dir")?.or_else(|| Some(data()?.join("banter/models"))).ok_or_else(|| {
+    path(options, "models-dir")?.or_else(home::models_dir).ok_or_else(|| {
         let message = "models-dir: expected a folder for models, found no home folder";
         OptionError(format!("{message}; name one with --models-dir"))
     })
@@ -438,7 +466,10 @@ fn bytes(options: &Options, name: &str, least: u64, most: u64) -> Result<Option<
 }
 
 fn path(options: &Options, name: &str) -> Result<Option<PathBuf>, OptionError> {
-    optional(options, name, "a path", |text| (!text.is_empty()).then(|| PathBuf::from(text)))
+    let home = home::folder();
+    optional(options, name, "a path", |text| {
+        (!text.is_empty()).then(|| home::expanded(text, home.as_deref()))
+    })
 }
 
 fn switch(options: &Options, name: &str) -> Result<bool, OptionError> {

@@ -3,7 +3,6 @@
 use banter_engine::Isa;
 use banter_engine::engine::EngineConfig;
 use banter_engine::model_file::ModelSource;
-use banter_remote::store::Store;
 
 use crate::config::{Config, ModelChoice};
 use crate::invocation;
@@ -41,9 +40,9 @@ fn draft_model(config: &Config) -> anyhow::Result<Option<ModelSource>> {
     let name = match &config.draft_model {
         None => return Ok(None),
         Some(ModelChoice::Path(path)) => return Ok(Some(ModelSource::Path(path.clone()))),
-        Some(ModelChoice::Name(name)) => name,
+        Some(ModelChoice::Name { name, .. }) => name,
     };
-    match Store::new(config.models_dir.clone()).find(name)? {
+    match config.store()?.find(name)? {
         Some(installed) => Ok(Some(ModelSource::Path(installed.path))),
         None => {
             let place = config.places.get("draft-model").map_or("--draft-model", String::as_str);

@@ -1,9 +1,9 @@
 //! The log: to stderr, and to a file when asked.
 
 use std::fs::{File, OpenOptions};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::Context;
@@ -30,7 +30,7 @@ pub fn start(options: &LogOptions) -> anyhow::Result<()> {
     let file = match &options.file {
         Some(path) => Some(
             tracing_subscriber::fmt::layer()
-                .with_writer(Mutex::new(open(path)?))
+                .with_writer(Mutex::new(LogFile::open(path)?))
                 .with_ansi(false)
                 .log_internal_errors(false)
                 .with_filter(filter()?),
@@ -41,12 +41,53 @@ pub fn start(options: &LogOptions) -> anyhow::Result<()> {
     layers.try_init().context("start logging")
 }
 
-/// A log may name addresses of visitors, so only its owner reads it.
-fn open(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("--log-file {}: cannot be opened for writing", path.display()))
+/// The log file. Once it cannot be written, stderr is told, and the server goes on without it.
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    has_failed: bool,
+}
+
+impl LogFile {
+    /// A log may name addresses of visitors, so only its owner reads it.
+    fn open(path: &Path) -> anyhow::Result<LogFile> {
+        let mut options = OpenOptions::new();
+        let opened = options.create(true).append(true).mode(0o600).open(path);
+        let file = opened.with_context(|| {
+            format!("--log-file {}: cannot be opened for writing", path.display())
+        })?;
+        Ok(LogFile { path: path.to_owned(), file, has_failed: false })
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Err(error) = self.file.write_all(line)
+            && !std::mem::replace(&mut self.has_failed, true)
+        {
+            let path = self.path.display();
+            let warning = format!("banter: --log-file {path}: {error}; its lines are lost");
+            // Where stderr is closed, nobody can be told.
+            let _ = writeln!(io::stderr(), "{warning}");
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_does_not_stop_the_log() {
+        let mut log = LogFile::open(Path::new("/dev/full")).expect("it opens");
+        for _ in 0..2 {
+            assert_eq!(log.write(b"a line\n").expect("it goes on"), 7);
+            assert!(log.has_failed);
+        }
+    }
 }

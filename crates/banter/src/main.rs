@@ -6,7 +6,8 @@
 //! - [`serve`]: the server, from the first socket to the last goodbye.
 //! - [`models`]: models by name: pulled, listed, removed.
 //! - [`engine_config`]: our own engine as the options want it; [`remote_engine`]: another in its place.
-//! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`]: what it needs.
+//! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`], [`home`]: what it needs.
+//! - [`usage`]: what is said to a command line that is wrong.
 //! - [`mod@bench`]: measuring, and models of random weights to measure on.
 
 // The bindings of llama.cpp, beside which we measure, cannot be called without.
@@ -15,6 +16,7 @@
 mod bench;
 mod config;
 mod engine_config;
+mod home;
 mod invocation;
 mod listen;
 mod logging;
@@ -24,6 +26,7 @@ mod quantity;
 mod ready_line;
 mod remote_engine;
 mod serve;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -43,7 +46,9 @@ const USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let matches = command().get_matches_from(with_default_subcommand(std::env::args_os()));
+    let arguments = with_default_subcommand(std::env::args_os());
+    let parsed = command().try_get_matches_from(&arguments);
+    let matches = parsed.unwrap_or_else(|error| usage::end(&error, &arguments));
     let outcome = match matches.subcommand() {
         Some(("serve", matches)) => {
             let config = settings(matches).and_then(|options| Config::check(&options));
@@ -133,15 +138,15 @@ fn settings(matches: &ArgMatches) -> Result<Options, OptionError> {
 /// The file named, else the one in the usual place if it is there.
 fn config_file(matches: &ArgMatches, environment: &BTreeMap<String, String>) -> Option<ConfigFile> {
     if let Some(path) = matches.try_get_one::<String>("config").ok().flatten() {
-        return Some(ConfigFile { path: path.into(), place: "--config (command line)" });
+        let path = home::expanded(path, home::folder().as_deref());
+        return Some(ConfigFile { path, place: "--config (command line)" });
     }
     if let Some(path) = environment.get("BANTER_CONFIG") {
-        return Some(ConfigFile { path: path.into(), place: "BANTER_CONFIG (environment)" });
+        let path = home::expanded(path, home::folder().as_deref());
+        return Some(ConfigFile { path, place: "BANTER_CONFIG (environment)" });
     }
-    let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(PathBuf::from(home).join(".config"))
-    })?;
+    let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(home::folder()?.join(".config")))?;
     let path = folder.join("banter").join("config.toml");
     path.is_file().then_some(ConfigFile { path, place: "configuration file" })
 }

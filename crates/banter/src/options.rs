@@ -262,7 +262,7 @@ pub struct ConfigFile {
 }
 
 /// Something is wrong with the options; the message names the option and its source.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError(pub String);
 
 impl fmt::Display for OptionError {

@@ -154,7 +154,7 @@ pub struct ModelList {
     pub current: Option<String>,
     /// Whether the one who asks may pull and switch.
     pub may_change: bool,
-    /// Models that are here, half here, or known by a short name.
+    /// Models that are installed, partly downloaded, or known by a short name.
     pub models: Vec<ModelEntry>,
     /// The latest pull since the start.
     pub pull: Option<PullReport>,
@@ -162,22 +162,22 @@ pub struct ModelList {
     pub switch: Option<SwitchReport>,
 }
 
-/// A model that is here or could be.
+/// A model that is installed, or could be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelEntry {
     /// What it is pulled and switched to by.
     pub name: String,
     /// How much of it is here.
-    pub place: ModelPlace,
-    /// Its files, in bytes; about, where it is not here.
+    pub state: ModelState,
+    /// Its files, in bytes; an estimate while it is only available.
     pub bytes: u64,
     /// What of them is here.
-    pub done_bytes: u64,
+    pub downloaded_bytes: u64,
     /// Its licence, if anyone stated one.
     pub licence: Option<String>,
     /// Whether that licence asks nothing of those who only use the model.
     pub is_open: bool,
-    /// Memory it needs; about, where it is not here.
+    /// Memory it needs; an estimate while it is only available.
     pub memory_bytes: Option<u64>,
     /// Whether so much is free now, beside the model that answers.
     pub fits: Option<bool>,
@@ -188,13 +188,13 @@ pub struct ModelEntry {
 /// How much of a model is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ModelPlace {
+pub enum ModelState {
     /// All of it.
-    Here,
+    Installed,
     /// A part, from a pull that was interrupted.
-    Half,
-    /// Nothing yet.
-    Known,
+    Partial,
+    /// Nothing; it can be pulled.
+    Available,
 }
 
 /// How a pull stands.
@@ -205,7 +205,7 @@ pub struct PullReport {
     /// What it is doing.
     pub phase: PullPhase,
     /// Bytes that are here.
-    pub done_bytes: u64,
+    pub downloaded_bytes: u64,
     /// Bytes of all files; 0 while unknown.
     pub total_bytes: u64,
     /// How it stands.
@@ -239,7 +239,7 @@ pub struct SwitchReport {
 
 /// How something stands that takes a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "is", rename_all = "lowercase")]
+#[serde(tag = "status", rename_all = "lowercase")]
 pub enum JobState {
     /// It goes on.
     Running,

@@ -1,10 +1,10 @@
-//! The HTTP client: certificates, proxies, time limits, and which redirects are followed.
+//! The HTTP client: certificates, proxies, time limits, and which redirects may be followed.
 
 use std::error::Error;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::redirect::{Attempt, Policy};
+use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use url::Url;
 
@@ -22,23 +22,27 @@ pub struct Waits {
     pub silence: Duration,
 }
 
-/// A client for a hub: follows redirects to where it keeps its files, but never from `https` to
-/// `http`, and never to a private address unless the hub itself has one.
-pub(crate) fn for_hub(endpoint: &Address, waits: Waits) -> Result<Client, String> {
-    let may_be_private = endpoint.is_private();
-    let follow = move |attempt: Attempt<'_>| match refusal(
-        attempt.previous(),
-        attempt.url(),
-        may_be_private,
-    ) {
-        Some(reason) => attempt.error(Refused(reason)),
-        None => attempt.follow(),
-    };
-    build(builder(waits).redirect(Policy::custom(follow)))
+/// A client, and whether it can tell whom to trust.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) client: Client,
+    /// This machine has certificates.
+    pub(crate) has_certificates: bool,
 }
 
-/// Why a redirect is not followed, if it is not.
-fn refusal(previous: &[Url], to: &Url, may_be_private: bool) -> Option<&'static str> {
+/// A client for a hub. It follows no redirect by itself: who asks looks at each of them, so that an
+/// error names the host that failed.
+pub(crate) fn for_hub(endpoint: &Address, waits: Waits) -> Result<Made, String> {
+    let builder = || {
+        let builder = named().connect_timeout(waits.connect).read_timeout(waits.silence);
+        builder.redirect(Policy::none())
+    };
+    build(endpoint, builder)
+}
+
+/// Why a redirect is not followed, if it is not: never from `https` to `http`, and never to a private
+/// address unless the hub itself has one.
+pub(crate) fn refusal(previous: &[Url], to: &Url, may_be_private: bool) -> Option<&'static str> {
     let came_by_https = previous.iter().any(|from| from.scheme() == "https");
     if previous.len() > MAX_REDIRECTS {
         Some("more than 10 redirects")
@@ -53,11 +57,6 @@ fn refusal(previous: &[Url], to: &Url, may_be_private: bool) -> Option<&'static 
     }
 }
 
-/// A client that follows no redirect.
-pub(crate) fn without_redirects(waits: Waits) -> Result<Client, String> {
-    build(builder(waits).redirect(Policy::none()))
-}
-
 /// A client for an engine: follows no redirect, and waits as long as whoever asks.
 ///
 /// Servers in Python close idle connections after five seconds; a request that meets the close
@@ -65,9 +64,12 @@ pub(crate) fn without_redirects(waits: Waits) -> Result<Client, String> {
 /// private address.
 pub(crate) fn for_engine(address: &Address, connect: Duration) -> Result<Client, String> {
     const IDLE: Duration = Duration::from_secs(3);
-    let builder = named().connect_timeout(connect).pool_idle_timeout(IDLE);
-    let builder = if address.is_private() { builder.no_proxy() } else { builder };
-    build(builder.redirect(Policy::none()).tcp_nodelay(true))
+    let made = build(address, || {
+        let builder = named().connect_timeout(connect).pool_idle_timeout(IDLE);
+        let builder = if address.is_private() { builder.no_proxy() } else { builder };
+        builder.redirect(Policy::none()).tcp_nodelay(true)
+    });
+    made.map(|made| made.client)
 }
 
 /// The proxy that the environment puts before an engine, as it may be shown: without a password.
@@ -86,24 +88,33 @@ fn shown_proxy(proxies: &Matcher, to: &http::Uri) -> Option<String> {
     Some(format!("{scheme}://{host}{port}"))
 }
 
-/// Why a redirect was not followed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Refused(&'static str);
-
-fn builder(waits: Waits) -> ClientBuilder {
-    named().connect_timeout(waits.connect).read_timeout(waits.silence)
-}
-
 fn named() -> ClientBuilder {
     Client::builder().user_agent(concat!("banter/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Errors: certificates cannot be found, or a proxy of the environment cannot be read.
-fn build(builder: ClientBuilder) -> Result<Client, String> {
+/// Errors: the address is encrypted and this machine has no certificates, or a proxy of the
+/// environment cannot be read.
+fn build(address: &Address, builder: impl Fn() -> ClientBuilder) -> Result<Made, String> {
     // The provider is the process's; whoever comes second finds it there.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    builder.build().map_err(|error| reason(&error))
+    match builder().build() {
+        Ok(client) => Ok(Made { client, has_certificates: true }),
+        // Plain http needs none. Whatever is encrypted on the way is then trusted by nobody.
+        Err(_) if address.url().scheme() == "http" => {
+            let client = builder().tls_certs_only([]).build().map_err(|error| reason(&error))?;
+            Ok(Made { client, has_certificates: false })
+        }
+        Err(error) => Err(reason(&error)),
+    }
+}
+
+/// The proxy that the environment names for an address: where it is, and the variable.
+pub(crate) fn proxy_for(url: &Url) -> Option<String> {
+    let proxy = shown_proxy(&Matcher::from_env(), &url.as_str().parse().ok()?)?;
+    let own = format!("{}_PROXY", url.scheme().to_ascii_uppercase());
+    let names = [own.clone(), own.to_ascii_lowercase(), "ALL_PROXY".into(), "all_proxy".into()];
+    let variable = names.into_iter().find(|name| std::env::var_os(name).is_some())?;
+    Some(format!("{proxy} ({variable})"))
 }
 
 /// What went wrong on a connection: the innermost cause, the others only say where it was noticed.

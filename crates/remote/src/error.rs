@@ -27,17 +27,19 @@ pub enum PullError {
     #[error("{0} (environment) is set: nothing is fetched; unset it to pull")]
     Offline(&'static str),
     /// No connection, or one that broke again and again.
-    #[error("{host}: {reason}; {kept}{}", hint_at_network(*.kept))]
+    #[error("{host}{}: {reason}; {kept}{}", through(.proxy), hint_at_network(*.kept, .proxy))]
     Unreachable {
-        /// Who was asked.
+        /// Who was asked: not always the hub, which may keep its files elsewhere.
         host: String,
+        /// The proxy that stands between, with the variable that names it.
+        proxy: Option<String>,
         /// What happened, the last time.
         reason: String,
         /// What is kept.
         kept: Kept,
     },
     /// 401 or 403.
-    #[error("{what}: {host} answered {status}: {}", advice_on_tokens(.token_variable, *.had_token))]
+    #[error("{what}: {host} answered {status}: {}", advice_on_tokens(.login, *.status))]
     NotAllowed {
         /// What was asked for.
         what: String,
@@ -45,10 +47,8 @@ pub enum PullError {
         host: String,
         /// The status.
         status: u16,
-        /// Where a token would be taken from, if the place has tokens.
-        token_variable: Option<&'static str>,
-        /// Whether a token was sent.
-        had_token: bool,
+        /// Who asked.
+        login: Login,
     },
     /// 404, or a file that is not in the list.
     #[error("{what}: not found at {host}{}", hint_at(.there))]
@@ -61,7 +61,7 @@ pub enum PullError {
         there: Vec<String>,
     },
     /// 429 with a long wait, or again and again.
-    #[error("{host} asks to wait{}: too many requests; {kept}", in_time(.retry_after))]
+    #[error("{}; {kept}", too_many(.host, .retry_after))]
     TooManyRequests {
         /// Who was asked.
         host: String,
@@ -93,6 +93,36 @@ pub enum PullError {
         found: String,
         /// What is kept.
         kept: Kept,
+    },
+    /// A redirect that leads where a hub must not lead.
+    #[error("{host} led elsewhere: {reason}, which is not followed")]
+    Redirect {
+        /// Who was asked.
+        host: String,
+        /// Where it led.
+        reason: &'static str,
+    },
+    /// A page for people, or a stand-in for a file, came in place of the file.
+    #[error("{what}: expected a file of a model, found {found} at {host}{}", meant(.name))]
+    NotAModel {
+        /// What was asked for.
+        what: String,
+        /// Who was asked.
+        host: String,
+        /// What came.
+        found: &'static str,
+        /// The name that was meant, perhaps.
+        name: Option<String>,
+    },
+    /// A file without a checksum became another one between two pieces.
+    #[error(
+        "{what} was changed at {host} while it was downloaded; what was downloaded has been removed, pull again"
+    )]
+    Changed {
+        /// The file.
+        what: String,
+        /// Who was asked.
+        host: String,
     },
     /// The bytes are not those that were published.
     #[error(
@@ -155,12 +185,38 @@ pub enum PullError {
     /// Another process pulls the same model.
     #[error("{0} is being pulled already, by another process; wait for it or end it")]
     Busy(String),
+    /// Where there are no locks, a file names who pulls; that one is not of this machine.
+    #[error(
+        "{}: this file system has no locks, and {holder} seems to pull this model; wait for it, or \
+         remove the file if it has ended",
+        path.display()
+    )]
+    HeldElsewhere {
+        /// The file.
+        path: PathBuf,
+        /// What it names.
+        holder: String,
+    },
     /// Someone asked for the end.
     #[error("stopped; what was downloaded is kept, pull again to continue")]
     Stopped,
     /// The certificates of this machine, or a proxy of the environment.
-    #[error("the HTTP client cannot start: {0}; is the package ca-certificates installed?")]
+    #[error(
+        "https cannot be used: {0}; install the package ca-certificates, or name a file of \
+         certificates with SSL_CERT_FILE"
+    )]
     Client(String),
+}
+
+/// Who asked, when the answer was no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// Nobody: this place has no logins that banter knows of.
+    Impossible,
+    /// Nobody: a token would be taken from this variable.
+    Missing(&'static str),
+    /// The owner of a token, which came from this variable or file.
+    Token(String),
 }
 
 /// What is left of a download that failed.
@@ -194,15 +250,45 @@ impl PullError {
 
     /// The same error where another place could not be reached before.
     pub(crate) fn after(mut self, earlier: Option<PullError>) -> PullError {
+        let later = self.cause();
         if let (
-            PullError::Unreachable { host, reason, .. },
-            Some(PullError::Unreachable { host: first, reason: why, .. }),
+            PullError::Unreachable { host, reason, proxy, .. },
+            Some(PullError::Unreachable { host: first, reason: why, proxy: way, .. }),
         ) = (&mut self, earlier)
         {
-            *reason = format!("{why}; {host}: {reason}");
+            *reason = format!("{why}; {later}");
             *host = first;
+            *proxy = way;
         }
         self
+    }
+
+    /// What went wrong, without what is kept and what to do.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            PullError::Unreachable { host, reason, proxy, .. } => {
+                format!("{host}{}: {reason}", through(proxy))
+            }
+            PullError::TooManyRequests { host, retry_after, .. } => too_many(host, retry_after),
+            PullError::Status { what, host, status, .. } => {
+                format!("{what}: {host} answered {status}")
+            }
+            PullError::BadAnswer { what, host, found, .. } => {
+                format!("{what}: {host} answered something else than was expected: {found}")
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether the next try may bring what this one did not.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            PullError::Unreachable { .. }
+            | PullError::BadAnswer { .. }
+            | PullError::TooManyRequests { .. } => true,
+            PullError::Status { status, .. } => *status >= 500 || *status == 408,
+            _ => false,
+        }
     }
 
     /// The same error of a download that keeps what it has.
@@ -218,23 +304,36 @@ impl PullError {
     }
 }
 
-/// Whoever got something has a network.
-fn hint_at_network(kept: Kept) -> &'static str {
-    match kept {
-        Kept::Nothing => " (a proxy is named by HTTPS_PROXY, a mirror by HF_ENDPOINT)",
-        Kept::Bytes(_) => "",
+/// Whoever got something has a network, and whoever named a proxy knows how.
+fn hint_at_network(kept: Kept, proxy: &Option<String>) -> &'static str {
+    match (kept, proxy) {
+        (Kept::Nothing, None) => " (a proxy is named by HTTPS_PROXY, a mirror by HF_ENDPOINT)",
+        _ => "",
     }
 }
 
-fn advice_on_tokens(variable: &Option<&'static str>, had_token: bool) -> String {
-    match (variable, had_token) {
-        (None, _) => "this address asks for a login that banter does not have".to_owned(),
-        (Some(variable), false) => {
+fn through(proxy: &Option<String>) -> String {
+    proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"))
+}
+
+fn meant(name: &Option<String>) -> String {
+    name.as_ref().map_or_else(String::new, |name| format!("; did you mean `banter pull {name}`?"))
+}
+
+fn advice_on_tokens(login: &Login, status: u16) -> String {
+    const UNAUTHORIZED: u16 = 401;
+    match login {
+        Login::Impossible => "this address asks for a login that banter does not have".to_owned(),
+        Login::Missing(variable) => {
             format!("it does not exist, or asks for a token; set {variable} if it is yours")
         }
-        (Some(variable), true) => format!(
-            "the token of {variable} does not open it; accept its terms on its page, \
-             or use another token"
+        Login::Token(from) if status == UNAUTHORIZED => format!(
+            "it does not exist, or the token of {from} is no longer valid; log in again, or \
+             remove it"
+        ),
+        Login::Token(from) => format!(
+            "the token of {from} does not open it; accept its terms on its page, or use another \
+             token"
         ),
     }
 }
@@ -250,6 +349,7 @@ fn hint_at(there: &[String]) -> String {
     }
 }
 
-fn in_time(retry_after: &Option<Duration>) -> String {
-    retry_after.map_or_else(String::new, |time| format!(" {} s", time.as_secs()))
+fn too_many(host: &str, retry_after: &Option<Duration>) -> String {
+    let time = retry_after.map_or_else(String::new, |time| format!(" {} s", time.as_secs()));
+    format!("{host} asks to wait{time}: too many requests")
 }

@@ -3,6 +3,7 @@
 //! Reading order:
 //! - [`address`]: one parser for the addresses of others; `client`: certificates, proxies, waits.
 //! - [`hub`]: from the name of a model to the files it stands for.
+//! - `patience`: how long to try; `progress`: how far it is, for whoever watches.
 //! - [`download`]: from files on a hub to files in a folder, whatever happens on the way.
 //! - [`store`]: the folder of models: what is there, what is half there, what goes.
 //! - [`engine`]: engines that others run, and their answers as they come.
@@ -21,6 +22,8 @@ pub mod error;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 pub mod hub;
+mod patience;
+mod progress;
 pub mod size;
 pub mod store;
 

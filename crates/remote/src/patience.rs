@@ -1,9 +1,11 @@
-//! How long to try.
+//! How long to try, and who is told of a wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::Waits;
 use crate::error::PullError;
+use crate::progress::{Phase, Progress};
 
 /// How long to wait for a hub, and how often to try again.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +16,10 @@ pub struct Patience {
     pub tries: u32,
     /// The pause after the first of them; each is twice as long as the one before.
     pub first_pause: Duration,
-    /// The longest pause, and the longest that a hub may ask for.
+    /// The longest pause that is not asked for.
     pub longest_pause: Duration,
+    /// The longest pause that a hub may ask for: a longer one ends the download.
+    pub longest_asked: Duration,
 }
 
 impl Default for Patience {
@@ -25,41 +29,82 @@ impl Default for Patience {
             tries: 6,
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),
+            // The limits of the known hubs are counted over five minutes.
+            longest_asked: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// How long to try, and who is told of a wait.
+#[derive(Clone, Debug, Default)]
+pub struct Trying {
+    /// How long.
+    pub patience: Patience,
+    /// Who is told.
+    pub progress: Arc<Progress>,
+}
+
+impl Trying {
+    /// Asks something that should come at once: only what the hub itself asks to wait is waited.
+    pub(crate) async fn once<T>(
+        &self,
+        mut ask: impl AsyncFnMut() -> Result<T, PullError>,
+    ) -> Result<T, PullError> {
+        let mut tries = Tries::new(self);
+        loop {
+            match ask().await {
+                Err(error @ PullError::TooManyRequests { .. }) => tries.wait_after(error).await?,
+                outcome => return outcome,
+            }
         }
     }
 }
 
 /// Tries that brought nothing, one after the other.
-pub(super) struct Tries {
-    patience: Patience,
+pub(crate) struct Tries<'a> {
+    trying: &'a Trying,
     failed: u32,
 }
 
-impl Tries {
-    pub(super) fn new(patience: Patience) -> Tries {
-        Tries { patience, failed: 0 }
+impl<'a> Tries<'a> {
+    pub(crate) fn new(trying: &'a Trying) -> Tries<'a> {
+        Tries { trying, failed: 0 }
     }
 
     /// Something came.
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.failed = 0;
     }
 
+    /// Waits for the next try, or returns the error if there is none.
+    pub(crate) async fn wait_after(&mut self, error: PullError) -> Result<(), PullError> {
+        let line = error.cause();
+        let pause = self.failed(error)?;
+        let Trying { patience, progress } = self.trying;
+        let (next, of) = (self.failed + 1, patience.tries);
+        let seconds = pause.as_secs_f64().ceil();
+        progress.tell(format!("{line}; trying again in {seconds} s (try {next} of {of})"), pause);
+        progress.set_phase(Phase::Waiting);
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
     /// How long to wait before the next try, or the error if there is none.
-    pub(super) fn failed(&mut self, error: PullError) -> Result<Duration, PullError> {
+    fn failed(&mut self, error: PullError) -> Result<Duration, PullError> {
         self.failed += 1;
         let asked = match &error {
-            PullError::Unreachable { .. } | PullError::BadAnswer { .. } => None,
-            PullError::Status { status, .. } if *status >= 500 || *status == 408 => None,
             PullError::TooManyRequests { retry_after, .. } => *retry_after,
+            error if error.may_pass() => None,
             _ => return Err(error),
         };
-        let longest = self.patience.longest_pause;
-        if self.failed >= self.patience.tries || asked.is_some_and(|asked| asked > longest) {
+        let patience = &self.trying.patience;
+        let is_too_long = asked.is_some_and(|asked| asked > patience.longest_asked);
+        if self.failed >= patience.tries || is_too_long {
             return Err(error);
         }
-        let doubled = self.patience.first_pause * 2_u32.saturating_pow(self.failed - 1);
-        Ok(asked.unwrap_or_else(|| doubled.min(longest)))
+        let doubled = patience.first_pause * 2_u32.saturating_pow(self.failed - 1);
+        // Seconds that a hub counts are whole ones: what has come down to none has not passed yet.
+        Ok(asked.unwrap_or_default().max(doubled.min(patience.longest_pause)))
     }
 }
 
@@ -75,17 +120,32 @@ mod tests {
 
     #[test]
     fn pauses_double_until_something_comes() {
-        let mut tries = Tries::new(Patience::default());
+        let trying = Trying::default();
+        let mut tries = Tries::new(&trying);
         let mut pause = |asked| tries.failed(too_many(asked)).map(|pause| pause.as_secs()).ok();
         assert_eq!((pause(None), pause(None), pause(Some(7))), (Some(1), Some(2), Some(7)));
+        assert_eq!(pause(Some(0)), Some(8), "the next second has not come yet");
         tries.succeeded();
         assert_eq!(tries.failed(too_many(None)).expect("a try").as_secs(), 1);
     }
 
     #[test]
-    fn a_refusal_and_a_long_wait_end_it_at_once() {
-        let mut tries = Tries::new(Patience::default());
-        assert!(tries.failed(too_many(Some(3600))).is_err());
-        assert!(tries.failed(PullError::Stopped).is_err());
+    fn what_a_hub_asks_is_waited_unless_it_is_far_too_long() {
+        let trying = Trying::default();
+        assert_eq!(Tries::new(&trying).failed(too_many(Some(300))).expect("a try").as_secs(), 300);
+        assert!(Tries::new(&trying).failed(too_many(Some(3600))).is_err());
+        assert!(Tries::new(&trying).failed(PullError::Stopped).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_is_told() {
+        let trying = Trying::default();
+        let mut answers = [Err(too_many(Some(87))), Ok(5)].into_iter();
+        let answer = trying.once(async || answers.next().expect("two")).await.expect("in the end");
+        assert_eq!(answer, 5);
+        let news = trying.progress.take_news();
+        let expected =
+            "hub asks to wait 87 s: too many requests; trying again in 87 s (try 2 of 6)";
+        assert_eq!(news, [expected]);
     }
 }

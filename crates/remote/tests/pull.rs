@@ -49,6 +49,7 @@ impl World {
             tries: 4,
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_secs(2),
+            longest_asked: Duration::from_secs(2),
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
         World { hub, folder, settings: settings.expect("settings"), patience }
@@ -59,7 +60,7 @@ impl World {
     }
 
     async fn resolve(&self, name: &str) -> Result<Source, PullError> {
-        resolve(&ModelName::parse(name)?, &self.settings, self.patience.waits).await
+        resolve(&ModelName::parse(name)?, &self.settings, &self.terms().trying()).await
     }
 
     async fn pull(&self, name: &str) -> Result<Installed, PullError> {
@@ -71,7 +72,8 @@ impl World {
     }
 
     async fn begin(&self, name: &str, terms: Terms) -> Result<Download, PullError> {
-        let source = self.resolve(name).await?;
+        let name = ModelName::parse(name)?;
+        let source = resolve(&name, &self.settings, &terms.trying()).await?;
         Download::begin(&self.store(), source, terms).await
     }
 
@@ -84,8 +86,8 @@ impl World {
     }
 
     fn kept_bytes(&self) -> u64 {
-        let half = self.store().half_there().expect("the store can be read");
-        half.iter().map(|half| half.done_bytes).sum()
+        let half = self.store().partial().expect("the store can be read");
+        half.iter().map(|half| half.downloaded_bytes).sum()
     }
 
     /// The first bytes of the pieces that were asked for, each once; a probe is no piece.
@@ -169,10 +171,10 @@ async fn the_second_hub_is_asked_if_the_first_cannot_be_reached() {
     };
     let named = settings(None);
     let name = ModelName::parse("qwen2.5:0.5b").expect("a name");
-    let only_mirror = resolve(&name, &named, world.patience.waits).await;
+    let only_mirror = resolve(&name, &named, &world.terms().trying()).await;
     assert!(matches!(only_mirror, Err(PullError::Unreachable { .. })), "{only_mirror:?}");
     let both = settings(Some("huggingface,modelscope"));
-    let source = resolve(&name, &both, world.patience.waits).await.expect("found");
+    let source = resolve(&name, &both, &world.terms().trying()).await.expect("found");
     assert!(source.from.starts_with(&url), "{}", source.from);
 }
 
@@ -213,6 +215,179 @@ async fn the_token_goes_to_the_hub_and_not_to_where_its_files_lie() {
     assert!(world.hub.take_requests().iter().all(|request| request.authorization == token));
     let seen = elsewhere.take_requests();
     assert!(!seen.is_empty() && seen.iter().all(|request| request.authorization.is_none()));
+}
+
+#[tokio::test]
+async fn a_hub_is_asked_once_where_a_file_lies() {
+    let world = World::new();
+    world.pull("qwen2.5:0.5b").await.expect("pulled");
+    let lines: Vec<String> =
+        world.hub.take_requests().into_iter().map(|request| request.line).collect();
+    let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
+    assert_eq!(count("/resolve/"), 1, "{lines:?}");
+    assert_eq!(count("GET /bytes/"), 4, "a look and three pieces: {lines:?}");
+}
+
+#[tokio::test]
+async fn a_signed_address_that_has_ended_is_asked_for_again() {
+    for status in [400, 401, 403, 404, 410] {
+        let world = World::new();
+        let at_once = Trick::Slow(Duration::ZERO, 1 << 20);
+        world.hub.play(Target::Bytes, [at_once.clone(), at_once, Trick::Status(status, None)]);
+        let installed = world.pull("qwen2.5:0.5b").await;
+        let installed = installed.unwrap_or_else(|error| panic!("{status}: {error}"));
+        assert_eq!(read(&installed.path), bytes(1, LENGTH), "{status}");
+        let requests = world.hub.take_requests();
+        let asked = requests.iter().filter(|request| request.line.contains("/resolve/"));
+        assert_eq!(asked.count(), 2, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_hub_asks_to_wait_is_waited_and_told() {
+    for target in [Target::List, Target::Resolve, Target::Bytes] {
+        let world = World::new();
+        world.hub.play(target, [Trick::Limited(1)]);
+        let watch = Watch::default();
+        let terms = Terms { watch: watch.clone(), ..world.terms() };
+        let installed = world.pull_on("qwen2.5:0.5b", terms).await.expect("pulled");
+        assert_eq!(read(&installed.path), bytes(1, LENGTH), "{target:?}");
+        let news = watch.progress.take_news();
+        let [line] = news.as_slice() else { panic!("{target:?}: {news:?}") };
+        assert!(line.starts_with("127.0.0.1:") && line.contains("asks to wait 1 s"), "{line}");
+        assert!(line.contains("trying again in 1 s"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_server_that_does_not_answer_is_named_and_not_the_hub() {
+    let world = World::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let nobody = listener.local_addr().expect("bound").to_string();
+    drop(listener);
+    world.hub.always(Target::Resolve, Trick::Redirect(format!("http://{nobody}/model.gguf")));
+    let watch = Watch::default();
+    let terms = Terms { watch: watch.clone(), ..world.terms() };
+    let error = world.pull_on("qwen2.5:0.5b", terms).await.expect_err("nobody is there");
+    assert!(error.to_string().starts_with(&format!("{nobody}: no connection")), "{error}");
+    let news = watch.progress.take_news();
+    assert_eq!(news.len() as u32, world.patience.tries - 1, "{news:?}");
+    assert!(news.iter().all(|line| line.starts_with(&nobody)), "{news:?}");
+    assert!(news[0].contains("(try 2 of 4)"), "{news:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_does_not_close_what_is_open_to_everyone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("token"), "hf_old").expect("written");
+    let home = folder.path().to_str().expect("a plain path");
+    let file = format!("{home}/token");
+    for (variable, value, from) in [("HF_TOKEN", "hf_old", "HF_TOKEN"), ("HF_HOME", home, &file)] {
+        let world = World::with(&[(variable, value)]);
+        world.hub.refuse_tokens();
+        let watch = Watch::default();
+        let terms = Terms { watch: watch.clone(), ..world.terms() };
+        let installed = world.pull_on("qwen2.5:0.5b", terms).await.expect("pulled");
+        assert_eq!(read(&installed.path), bytes(1, LENGTH), "{variable}");
+        let news = watch.progress.take_news();
+        let [line] = news.as_slice() else { panic!("{variable}: {news:?}") };
+        assert!(line.contains(&format!("the token of {from} (401)")), "{line}");
+        let tokens = world.hub.take_requests();
+        let tokens = tokens.iter().filter(|request| request.authorization.is_some()).count();
+        assert_eq!(tokens, 1, "it is not tried again");
+        world.hub.always(Target::List, Trick::Status(401, None));
+        let error = world.resolve("hf:a/b").await.expect_err("closed").to_string();
+        assert!(error.contains(from) && error.contains("no longer valid"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_listed_and_what_is_fetched_are_of_one_commit() {
+    let world = World::new();
+    let source = world.resolve("qwen2.5:7b").await.expect("found");
+    world.hub.add(SPLIT, "qwen2.5-7b-instruct-q4_0-00001-of-00002.gguf", bytes(7, LENGTH));
+    let download = Download::begin(&world.store(), source, world.terms()).await.expect("begun");
+    world.hub.add(SPLIT, "qwen2.5-7b-instruct-q4_0-00002-of-00002.gguf", bytes(8, 5 << 20));
+    let installed = download.run().await.expect("what was listed is still there");
+    let second = installed.path.with_file_name("qwen2.5-7b-instruct-q4_0-00002-of-00002.gguf");
+    assert_eq!(read(&installed.path), bytes(3, LENGTH));
+    assert_eq!(read(&second), bytes(4, 5 << 20));
+}
+
+#[tokio::test]
+async fn pieces_of_two_versions_are_never_put_together() {
+    let world = World::new();
+    let file = "qwen2.5-0.5b-instruct-q8_0.gguf";
+    let url = format!("{}/bytes/{SMALL}/{file}", world.hub.url());
+    let download = world.begin(&url, world.terms()).await.expect("begun");
+    download.fetch_heads(1).await.expect("the first piece comes");
+    world.hub.add(SMALL, file, bytes(9, LENGTH));
+    let error = download.run().await.expect_err("another file");
+    assert!(matches!(error, PullError::Changed { .. }), "{error}");
+    assert_eq!((world.nothing_is_installed(), world.kept_bytes()), (true, 0));
+    let installed = world.pull(&url).await.expect("pulled");
+    assert_eq!(read(&installed.path), bytes(9, LENGTH));
+}
+
+#[tokio::test]
+async fn a_page_is_never_a_model() {
+    let world = World::new();
+    let elsewhere = FakeHub::start();
+    elsewhere.add(SMALL, "model.gguf", bytes(1, 1000));
+    elsewhere.add(
+        SMALL,
+        "pointer.gguf",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0",
+    );
+    let meant = "did you mean `banter pull hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF";
+    let cases = [
+        (SMALL.to_owned(), "a web page", format!("{meant}`?")),
+        (format!("{SMALL}/blob/main/model.gguf"), "a web page", format!("{meant}:model.gguf`?")),
+        (format!("bytes/{SMALL}/pointer.gguf"), "a Git LFS pointer", String::new()),
+    ];
+    for (path, found, says) in cases {
+        let error = world.pull(&format!("{}/{path}", elsewhere.url())).await.expect_err(&path);
+        let error = error.to_string();
+        assert!(error.contains(found) && error.contains(&says), "{path}: {error}");
+        assert!(world.nothing_is_installed() && world.kept_bytes() == 0, "{path}");
+    }
+    // The same where a proxy or a hotel puts its page in the place of everything.
+    for trick in [Trick::Page, Trick::Body("<html>sign in first</html>".to_owned())] {
+        world.hub.always(Target::Bytes, trick);
+        let url = format!("{}/bytes/{SMALL}/qwen2.5-0.5b-instruct-q8_0.gguf", world.hub.url());
+        world.pull(&url).await.expect_err("a page");
+        assert!(world.nothing_is_installed() && world.kept_bytes() == 0);
+        world.hub.behave();
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_the_mirror_in_use_is_the_model_it_shows() {
+    let world = World::new();
+    let file = "qwen2.5-0.5b-instruct-q4_k_m.gguf";
+    for path in ["blob/main", "resolve/main"] {
+        let url = format!("{}/{SMALL}/{path}/{file}", world.hub.url());
+        let installed = world.pull(&url).await.expect("pulled");
+        assert_eq!(installed.name, format!("hf:{SMALL}:{file}"));
+        assert_eq!(read(&installed.path), bytes(2, 1000));
+        world.store().remove(&installed).expect("removed");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_was_stored_as_a_model_is_told_and_replaced() {
+    let world = World::new();
+    let installed = world.pull(&format!("hf:{SMALL}:q4_k_m")).await.expect("pulled");
+    let length = read(&installed.path).len();
+    let mut page = b"<!DOCTYPE html><html>".to_vec();
+    page.resize(length, b' ');
+    std::fs::write(&installed.path, page).expect("written");
+    assert!(world.nothing_is_installed());
+    let damaged = world.store().damaged().expect("readable");
+    assert_eq!(damaged.len(), 1);
+    assert!(damaged[0].why.contains("is a web page"), "{}", damaged[0].why);
+    world.pull(&format!("hf:{SMALL}:q4_k_m")).await.expect("pulled again");
+    assert!(world.store().damaged().expect("readable").is_empty());
 }
 
 #[tokio::test]
@@ -337,7 +512,7 @@ async fn a_pull_that_was_stopped_goes_on_where_it_was() {
     let installed = world.pull_on("qwen2.5:0.5b", Terms { watch, ..world.terms() }).await;
     assert_eq!(read(&installed.expect("pulled").path), bytes(1, LENGTH));
     assert_eq!(world.asked_pieces(), BTreeSet::from([8 << 20]), "only what was missing");
-    assert_eq!(progress.done_bytes(), LENGTH as u64);
+    assert_eq!(progress.downloaded_bytes(), LENGTH as u64);
     assert_eq!(progress.checked_bytes(), LENGTH as u64);
 }
 
@@ -356,8 +531,8 @@ async fn one_model_is_pulled_once_at_a_time() {
     let world = World::new();
     let first = world.begin("qwen2.5:0.5b", world.terms()).await.expect("begun");
     first.fetch_heads(1).await.expect("the first piece comes");
-    let half = world.store().half_there().expect("readable").remove(0);
-    let removed = world.store().remove_half(&half);
+    let half = world.store().partial().expect("readable").remove(0);
+    let removed = world.store().remove_partial(&half);
     assert!(matches!(removed, Err(PullError::Busy(_))), "{removed:?}");
     let second = world.begin("qwen2.5:0.5b", world.terms()).await;
     let Err(error) = second else { panic!("two pulls at once") };
@@ -376,7 +551,7 @@ async fn a_disk_that_is_too_small_is_found_before_the_download() {
     let text = error.to_string();
     assert!(text.contains("expected 3.3 TB free") && text.contains("--models-dir"), "{text}");
     assert!(world.nothing_is_installed());
-    assert!(world.store().half_there().expect("readable").is_empty(), "nothing is left over");
+    assert!(world.store().partial().expect("readable").is_empty(), "nothing is left over");
 }
 
 #[tokio::test]
@@ -410,6 +585,8 @@ async fn a_model_whose_files_were_cut_is_not_offered() {
     let file = std::fs::File::options().write(true).open(&installed.path).expect("there");
     file.set_len(5).expect("cut");
     assert!(world.nothing_is_installed());
+    let damaged = world.store().damaged().expect("readable").remove(0);
+    assert!(damaged.why.contains("expected 9437261 bytes, found 5"), "{}", damaged.why);
     let again = world.pull("qwen2.5:0.5b").await.expect("pulled again");
     assert_eq!(read(&again.path), bytes(1, LENGTH));
 }

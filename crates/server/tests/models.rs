@@ -2,7 +2,7 @@
 
 mod support;
 
-use banter_protocol::http::{ModelEntry, ModelPlace};
+use banter_protocol::http::{ModelEntry, ModelState};
 use banter_remote::download::Watch;
 use banter_server::backend::{Backend, ScriptedBackend};
 use banter_server::models::{Library, PullFailure, Wanted};
@@ -43,11 +43,11 @@ fn shelf() -> (Arc<Shelf>, Hand) {
 
 impl Library for Shelf {
     fn entries(&self) -> Result<Vec<ModelEntry>, String> {
-        let entry = |name: &str, place| ModelEntry {
+        let entry = |name: &str, state| ModelEntry {
             name: name.to_owned(),
-            place,
+            state,
             bytes: 1_000,
-            done_bytes: 0,
+            downloaded_bytes: 0,
             licence: Some("Apache-2.0".into()),
             is_open: true,
             memory_bytes: Some(2_000),
@@ -55,8 +55,8 @@ impl Library for Shelf {
             demo: false,
         };
         let here = self.here.lock().expect("no panic");
-        let here = here.iter().map(|name| entry(name, ModelPlace::Here));
-        Ok(here.chain([entry("qwen2.5:7b", ModelPlace::Known)]).collect())
+        let here = here.iter().map(|name| entry(name, ModelState::Installed));
+        Ok(here.chain([entry("qwen2.5:7b", ModelState::Available)]).collect())
     }
 
     fn pull(&self, wanted: &Wanted, watch: &Watch) -> Result<(), PullFailure> {
@@ -89,11 +89,11 @@ async fn list(server: &TestServer) -> Value {
 }
 
 /// The list, once a job has come to this.
-async fn once(server: &TestServer, job: &str, is: &str) -> Value {
+async fn once(server: &TestServer, job: &str, status: &str) -> Value {
     patiently(async {
         loop {
             let list = list(server).await;
-            if list[job]["state"]["is"] == is {
+            if list[job]["state"]["status"] == status {
                 return list;
             }
         }
@@ -176,7 +176,7 @@ async fn a_pull_is_reported_and_can_be_stopped() {
     let name = report["name"].as_str().expect("a name").to_owned();
     let (status, refused) = order(&server, "pull", &json!({"name": "hf:a/b"})).await;
     assert_eq!((status, &refused["error"]["code"]), (409, &json!("model_busy")));
-    assert_eq!(list(&server).await["pull"]["state"], json!({"is": "running"}));
+    assert_eq!(list(&server).await["pull"]["state"], json!({"status": "running"}));
     assert_eq!(order(&server, "stop", &json!({})).await.0, 204);
     let after = once(&server, "pull", "failed").await;
     assert_eq!(

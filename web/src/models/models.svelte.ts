@@ -46,7 +46,9 @@ export class Models {
   }
 
   get isBusy(): boolean {
-    return this.list?.pull?.state.is === 'running' || this.list?.switch?.state.is === 'running';
+    return (
+      this.list?.pull?.state.status === 'running' || this.list?.switch?.state.status === 'running'
+    );
   }
 
   pull(name: string, agreed: Agreed = NOTHING_AGREED): Promise<boolean> {
@@ -103,12 +105,12 @@ export class Models {
   private take(list: ModelList): void {
     this.list = list;
     const { pull } = list;
-    if (pull?.state.is !== 'running') {
+    if (pull?.state.status !== 'running') {
       this.estimate = null;
       return;
     }
-    this.pace.look(pull.done_bytes, performance.now());
-    const seconds = this.pace.secondsFor(pull.total_bytes - pull.done_bytes);
+    this.pace.look(pull.downloaded_bytes, performance.now());
+    const seconds = this.pace.secondsFor(pull.total_bytes - pull.downloaded_bytes);
     this.estimate = { seconds, bytesPerSecond: this.pace.bytesPerSecond };
   }
 }

@@ -14,9 +14,9 @@ export interface ModelList {
 export interface ModelEntry {
   readonly name: string;
   /** How much of it is on the server: all, a part, nothing. */
-  readonly place: 'here' | 'half' | 'known';
+  readonly state: 'installed' | 'partial' | 'available';
   readonly bytes: number;
-  readonly done_bytes: number;
+  readonly downloaded_bytes: number;
   readonly licence: string | null;
   /** Whether the licence asks nothing of those who only use the model. */
   readonly is_open: boolean;
@@ -29,7 +29,7 @@ export interface ModelEntry {
 export interface PullReport {
   readonly name: string;
   readonly phase: 'looking' | 'fetching' | 'waiting' | 'checking';
-  readonly done_bytes: number;
+  readonly downloaded_bytes: number;
   readonly total_bytes: number;
   readonly state: JobState;
 }
@@ -42,10 +42,10 @@ export interface SwitchReport {
 }
 
 export type JobState =
-  | { readonly is: 'running' }
-  | { readonly is: 'done' }
+  | { readonly status: 'running' }
+  | { readonly status: 'done' }
   | {
-      readonly is: 'failed';
+      readonly status: 'failed';
       readonly code: 'licence' | 'too_large' | 'stopped' | 'failed';
       readonly message: string;
     };

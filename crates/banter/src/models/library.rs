@@ -2,24 +2,23 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, anyhow};
-use banter_engine::engine::{
-    Engine, EngineConfig, Forecast, MemoryError, OpenError, available_memory_bytes,
-};
+use banter_engine::engine::{Engine, EngineConfig, MemoryError, OpenError, available_memory_bytes};
 use banter_engine::model_file::ModelSource;
-use banter_protocol::http::{ModelEntry, ModelPlace};
+use banter_protocol::http::{ModelEntry, ModelState};
 use banter_remote::PullError;
 use banter_remote::download::{Patience, Terms, Watch};
 use banter_remote::hub::{KNOWN, KnownModel, is_open_licence};
-use banter_remote::store::{HalfThere, Installed, Store};
+use banter_remote::store::{Installed, Partial};
 use banter_server::backend::{Backend, EngineBackend};
 use banter_server::models::{Library, PullFailure, Wanted};
 use tracing::{info, warn};
 
 use super::Chosen;
-use super::pull::{Found, Prepared, prepare};
+use super::meter::tell_news;
+use super::pull::{Found, Prepared, check_installed, prepare};
 use crate::config::Config;
 use crate::engine_config::engine_config;
 use crate::options::OptionError;
@@ -38,17 +37,17 @@ pub fn demo() -> Chosen {
 /// Pulled models, the demo model, and the one that the program was started with.
 pub struct LocalLibrary {
     config: Arc<Config>,
-    store: Store,
     start: Chosen,
     /// Reading the metadata of a large model takes a while, and it never changes.
     needs: Mutex<HashMap<PathBuf, u64>>,
+    /// The same of the demo model.
+    demo_needs: OnceLock<Option<u64>>,
 }
 
 impl LocalLibrary {
     /// Everything here runs as `config` says; `start` is the model of the start.
     pub fn new(config: Arc<Config>, start: Chosen) -> LocalLibrary {
-        let store = Store::new(config.models_dir.clone());
-        LocalLibrary { config, store, start, needs: Mutex::default() }
+        LocalLibrary { config, start, needs: Mutex::default(), demo_needs: OnceLock::new() }
     }
 
     /// Loads a model.
@@ -107,7 +106,8 @@ impl LocalLibrary {
         if name == DEMO_NAME {
             return Ok(demo());
         }
-        let installed = self.store.models()?.into_iter().find(|installed| installed.name == name);
+        let installed =
+            self.config.store()?.models()?.into_iter().find(|installed| installed.name == name);
         installed.map(Chosen::installed).ok_or_else(|| anyhow!("{name} is not here any more"))
     }
 
@@ -124,17 +124,19 @@ impl LocalLibrary {
     }
 
     fn demo_entry(&self) -> ModelEntry {
-        let config = engine_config(&self.config, demo().source).ok();
-        let forecast = config.and_then(|config| Engine::forecast(&config).ok());
+        let forecast = || {
+            let config = engine_config(&self.config, demo().source).ok()?;
+            Some(Engine::forecast(&config).ok()?.memory_bytes())
+        };
         ModelEntry {
             demo: true,
             ..entry(Row {
                 name: DEMO_NAME.to_owned(),
-                place: ModelPlace::Here,
+                state: ModelState::Installed,
                 bytes: DEMO_BYTES.len() as u64,
-                done_bytes: DEMO_BYTES.len() as u64,
+                downloaded_bytes: DEMO_BYTES.len() as u64,
                 licence: Some(DEMO_LICENCE.to_owned()),
-                memory_bytes: forecast.as_ref().map(Forecast::memory_bytes),
+                memory_bytes: *self.demo_needs.get_or_init(forecast),
             })
         }
     }
@@ -148,9 +150,9 @@ impl LocalLibrary {
         let bytes = bytes_at(path);
         Some(entry(Row {
             name: self.start.name.clone(),
-            place: ModelPlace::Here,
+            state: ModelState::Installed,
             bytes,
-            done_bytes: bytes,
+            downloaded_bytes: bytes,
             licence: None,
             memory_bytes: self.memory_bytes(path),
         }))
@@ -160,9 +162,9 @@ impl LocalLibrary {
         entry(Row {
             memory_bytes: self.memory_bytes(&model.path),
             name: model.name,
-            place: ModelPlace::Here,
+            state: ModelState::Installed,
             bytes: model.bytes,
-            done_bytes: model.bytes,
+            downloaded_bytes: model.bytes,
             licence: model.licence,
         })
     }
@@ -174,7 +176,8 @@ impl LocalLibrary {
             limit_bytes: self.config.max_models_disk_bytes,
         };
         let engine = |source| engine_config(&self.config, source);
-        let preparing = prepare(&wanted.name, &self.store, terms, &engine);
+        let store = self.config.store()?;
+        let preparing = prepare(&wanted.name, &store, terms, &engine);
         let found = tokio::select! {
             found = preparing => found?,
             () = watch.stop.cancelled() => return Err(PullError::Stopped.into()),
@@ -187,7 +190,11 @@ impl LocalLibrary {
             prepared.decline();
             return Ok(objection);
         }
-        prepared.download.run().await?;
+        let Prepared { download, forecast, .. } = *prepared;
+        let installed = download.run().await?;
+        if forecast.is_none() {
+            check_installed(&installed, &store, &engine)?;
+        }
         Ok(Outcome::Pulled)
     }
 }
@@ -215,15 +222,18 @@ fn objection(wanted: &Wanted, prepared: &Prepared) -> Option<Outcome> {
 impl Library for LocalLibrary {
     fn entries(&self) -> Result<Vec<ModelEntry>, String> {
         let in_words = |error: PullError| error.to_string();
-        let installed = self.store.models().map_err(in_words)?;
-        let half = self.store.half_there().map_err(in_words)?;
+        // Without a folder for models there are none; whoever pulls one is told so.
+        let (installed, half) = match self.config.store() {
+            Ok(store) => (store.models().map_err(in_words)?, store.partial().map_err(in_words)?),
+            Err(_) => (Vec::new(), Vec::new()),
+        };
         let is_there = |name: &str| {
             installed.iter().any(|model| model.name == name)
                 || half.iter().any(|half| half.name == name)
         };
         let known: Vec<ModelEntry> =
             KNOWN.iter().filter(|known| !is_there(&long_name(known))).map(known_entry).collect();
-        let half: Vec<ModelEntry> = half.iter().map(half_entry).collect();
+        let half: Vec<ModelEntry> = half.iter().map(partial_entry).collect();
         let mut entries = vec![self.demo_entry()];
         entries.extend(self.start_entry(&installed));
         entries.extend(installed.into_iter().map(|model| self.installed_entry(model)));
@@ -239,7 +249,9 @@ impl Library for LocalLibrary {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("start the thread that downloads").map_err(failed)?;
-        match runtime.block_on(self.download(wanted, watch)).map_err(failed)? {
+        let tell = |line: &str| warn!(model = %wanted.name, "{line}");
+        let download = tell_news(&watch.progress, tell, self.download(wanted, watch));
+        match runtime.block_on(download).map_err(failed)? {
             Outcome::Pulled => Ok(()),
             Outcome::Licence(message) => Err(PullFailure::Licence(message)),
             Outcome::TooLarge(message) => Err(PullFailure::TooLarge(message)),
@@ -256,38 +268,48 @@ impl Library for LocalLibrary {
 /// What differs between entries.
 struct Row {
     name: String,
-    place: ModelPlace,
+    state: ModelState,
     bytes: u64,
-    done_bytes: u64,
+    downloaded_bytes: u64,
     licence: Option<String>,
     memory_bytes: Option<u64>,
 }
 
 fn entry(row: Row) -> ModelEntry {
-    let Row { name, place, bytes, done_bytes, licence, memory_bytes } = row;
+    let Row { name, state, bytes, downloaded_bytes, licence, memory_bytes } = row;
     let fits = memory_bytes.zip(available_memory_bytes()).map(|(needed, free)| needed <= free);
     let is_open = licence.as_deref().is_none_or(is_open_licence);
-    ModelEntry { name, place, bytes, done_bytes, licence, is_open, memory_bytes, fits, demo: false }
+    ModelEntry {
+        name,
+        state,
+        bytes,
+        downloaded_bytes,
+        licence,
+        is_open,
+        memory_bytes,
+        fits,
+        demo: false,
+    }
 }
 
 fn known_entry(known: &KnownModel) -> ModelEntry {
     entry(Row {
         name: known.name(),
-        place: ModelPlace::Known,
+        state: ModelState::Available,
         bytes: known.file_bytes(known.quantisation),
-        done_bytes: 0,
+        downloaded_bytes: 0,
         licence: Some(known.licence.to_owned()),
         memory_bytes: Some(known.memory_bytes(known.quantisation)),
     })
 }
 
-fn half_entry(half: &HalfThere) -> ModelEntry {
+fn partial_entry(half: &Partial) -> ModelEntry {
     let known = KNOWN.iter().find(|known| long_name(known) == half.name);
     entry(Row {
         name: half.name.clone(),
-        place: ModelPlace::Half,
+        state: ModelState::Partial,
         bytes: half.total_bytes,
-        done_bytes: half.done_bytes,
+        downloaded_bytes: half.downloaded_bytes,
         licence: known.map(|known| known.licence.to_owned()),
         memory_bytes: known.map(|known| known.memory_bytes(known.quantisation)),
     })

@@ -6,7 +6,7 @@ use banter_engine::engine::{Engine, EngineConfig};
 use banter_engine::model_file::ModelSource;
 use banter_remote::hub::KNOWN;
 use banter_remote::size::show_bytes;
-use banter_remote::store::{Installed, Store};
+use banter_remote::store::{Damaged, Installed, Partial, Store};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
@@ -38,11 +38,15 @@ fn as_table(store: &Store) -> anyhow::Result<String> {
         let place = model.path.display().to_string();
         rows.push([model.name, show_bytes(model.bytes), memory, licence, place]);
     }
-    for half in store.half_there()? {
-        let percent = half.done_bytes * 100 / half.total_bytes.max(1);
+    for half in store.partial()? {
+        let percent = half.downloaded_bytes * 100 / half.total_bytes.max(1);
         let state = format!("{percent} % is here; pull it again to go on, or remove it");
         let size = show_bytes(half.total_bytes);
         rows.push([half.name, size, String::new(), String::new(), state]);
+    }
+    for model in store.damaged()? {
+        let state = format!("damaged ({}); pull it again, or remove it", model.why);
+        rows.push([model.name, String::new(), String::new(), String::new(), state]);
     }
     let mut text = if rows.len() == 1 { "no models yet\n".to_owned() } else { columns(&rows) };
     text.push_str("\nto pull:\n");
@@ -84,10 +88,13 @@ fn as_json(store: &Store) -> anyhow::Result<serde_json::Value> {
             "pulled_at": model.pulled_at.and_then(seconds),
         })
     };
-    let half = store.half_there()?.into_iter().map(
-        |half| json!({"name": half.name, "bytes": half.total_bytes, "done_bytes": half.done_bytes}),
-    );
-    let half = half.collect::<Vec<_>>();
+    let partial = |half: Partial| {
+        let Partial { name, total_bytes, downloaded_bytes, .. } = half;
+        json!({"name": name, "bytes": total_bytes, "downloaded_bytes": downloaded_bytes})
+    };
+    let partial: Vec<_> = store.partial()?.into_iter().map(partial).collect();
+    let damaged = |model: Damaged| json!({"name": model.name, "why": model.why});
+    let damaged: Vec<_> = store.damaged()?.into_iter().map(damaged).collect();
     let models: Vec<_> = store.models()?.into_iter().map(installed).collect();
-    Ok(json!({"models": models, "half_there": half}))
+    Ok(json!({"models": models, "partial": partial, "damaged": damaged}))
 }

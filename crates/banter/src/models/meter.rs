@@ -12,6 +12,25 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// Tells what holds up a download until `work` is done: waits, and for whom.
+pub async fn tell_news<T>(
+    progress: &Progress,
+    tell: impl Fn(&str),
+    work: impl Future<Output = T>,
+) -> T {
+    let mut ticks = tokio::time::interval(REDRAW);
+    tokio::pin!(work);
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            outcome = &mut work => break outcome,
+            _ = ticks.tick() => progress.take_news().iter().for_each(|line| tell(line)),
+        }
+    };
+    progress.take_news().iter().for_each(|line| tell(line));
+    outcome
+}
+
 /// Shows how far a download is.
 pub struct Meter {
     total_bytes: u64,
@@ -51,20 +70,35 @@ impl Meter {
                 _ = ticks.tick() => self.show(progress),
             }
         };
+        self.tell(progress);
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
         outcome
     }
 
+    /// Says what is new above the bar.
+    fn tell(&self, progress: &Progress) {
+        for line in progress.take_news() {
+            match &self.bar {
+                Some(bar) => bar.println(line),
+                None => eprintln!("{line}"),
+            }
+        }
+    }
+
     fn show(&mut self, progress: &Progress) {
-        self.rate.measure(progress.done_bytes());
+        self.tell(progress);
+        self.rate.measure(progress.downloaded_bytes());
         let line = self.line(progress);
         match &self.bar {
             Some(bar) => {
                 let is_checking = progress.phase() == Phase::Checking;
-                let done =
-                    if is_checking { progress.checked_bytes() } else { progress.done_bytes() };
+                let done = if is_checking {
+                    progress.checked_bytes()
+                } else {
+                    progress.downloaded_bytes()
+                };
                 bar.set_position(done);
                 bar.set_message(line);
             }
@@ -78,7 +112,7 @@ impl Meter {
 
     fn line(&self, progress: &Progress) -> String {
         let total = show_bytes(self.total_bytes);
-        let done = progress.done_bytes();
+        let done = progress.downloaded_bytes();
         match progress.phase() {
             Phase::Checking => {
                 format!("{} of {total} checked", show_bytes(progress.checked_bytes()))

@@ -14,9 +14,12 @@ mod preview;
 pub mod pull;
 pub mod remove;
 
+use std::path::Path;
+
 use anyhow::bail;
 use banter_engine::model_file::ModelSource;
-use banter_remote::store::{Installed, Store};
+use banter_remote::hub::ModelName;
+use banter_remote::store::Installed;
 use clap::{Arg, ArgAction};
 
 use crate::config::{Config, ModelChoice};
@@ -43,27 +46,45 @@ impl Chosen {
 ///
 /// Errors: the pull fails, is declined, or nobody can be asked; then the message has the command.
 pub fn find_or_pull(config: &Config) -> anyhow::Result<Chosen> {
-    let name = match &config.model {
+    let (name, given) = match &config.model {
         None => return Ok(library::demo()),
         Some(ModelChoice::Path(path)) => {
+            check_there(path)?;
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
             return Ok(Chosen { name: name.into(), source: ModelSource::Path(path.clone()) });
         }
-        Some(ModelChoice::Name(name)) => name,
+        Some(ModelChoice::Name { name, given }) => (name, given),
     };
-    let store = Store::new(config.models_dir.clone());
+    let store = config.store()?;
     if let Some(installed) = store.find(name)? {
         return Ok(Chosen::installed(installed));
     }
     if !config.yes && !preview::someone_is_there() {
         let command = invocation::pull_command(&name.to_string());
-        bail!("{name} is not here yet; pull it with `{command}`, or start with --yes");
+        let no_path = if ModelName::is_meant_by(given) {
+            String::new()
+        } else {
+            format!("{given} is no file or folder here; as the name of a model ")
+        };
+        bail!("{no_path}{name} is not here yet; pull it with `{command}`, or start with --yes");
     }
     let consent = if config.yes { Consent::Everything } else { Consent::Nothing };
     let purpose = pull::Purpose::ToServe;
     let engine = |source| engine_config(config, source);
     let installed = pull::Pull { name, store: &store, consent, purpose, engine: &engine }.run()?;
     Ok(Chosen::installed(installed))
+}
+
+/// Errors: nothing is there; a name that it may stand for is told.
+fn check_there(path: &Path) -> anyhow::Result<()> {
+    // What cannot be looked at is told by whoever opens it.
+    if path.try_exists().unwrap_or(true) {
+        return Ok(());
+    }
+    let name = ModelName::parse(&path.to_string_lossy()).ok();
+    let meant = name.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+    let expected = "expected a file, a folder or the name of a model, found nothing there";
+    bail!("{}: {expected}{meant}", path.display())
 }
 
 /// One or more names on the command line.

@@ -11,7 +11,7 @@ use banter_remote::hub::{HubSettings, ModelName, resolve};
 use banter_remote::store::{Installed, Store};
 use clap::{ArgMatches, Command};
 
-use super::meter::Meter;
+use super::meter::{Meter, tell_news};
 use super::preview::{Answer, Preview};
 use crate::options;
 
@@ -112,7 +112,9 @@ impl Pull<'_> {
         eprintln!("looking for {} …", self.name);
         let stop = watch.stop.clone();
         let terms = Terms { patience: Patience::default(), watch, limit_bytes: None };
-        let prepared = match prepare(self.name, self.store, terms, self.engine).await? {
+        let progress = terms.watch.progress.clone();
+        let preparing = prepare(self.name, self.store, terms, self.engine);
+        let prepared = match tell_news(&progress, |line| eprintln!("{line}"), preparing).await? {
             Found::Here(installed) => return Ok(installed),
             Found::ToCome(prepared) => prepared,
         };
@@ -125,9 +127,13 @@ impl Pull<'_> {
             answer?;
             return Err(anyhow!("declined: {} was not downloaded", self.name));
         }
-        let Prepared { download, progress, .. } = *prepared;
+        let Prepared { download, progress, forecast, .. } = *prepared;
         let total_bytes = download.total_bytes();
-        Ok(Meter::new(total_bytes).watch(&progress, download.run()).await?)
+        let installed = Meter::new(total_bytes).watch(&progress, download.run()).await?;
+        if forecast.is_none() {
+            check_installed(&installed, self.store, self.engine)?;
+        }
+        Ok(installed)
     }
 }
 
@@ -159,14 +165,14 @@ pub async fn prepare(
     engine: &Configure<'_>,
 ) -> anyhow::Result<Found> {
     let settings = HubSettings::from_environment()?;
-    let source = resolve(name, &settings, terms.patience.waits).await?;
+    let source = resolve(name, &settings, &terms.trying()).await?;
     let here = store.models()?.into_iter().find(|installed| installed.name == source.name);
     if let Some(installed) = here {
         return Ok(Found::Here(installed));
     }
     let progress = terms.watch.progress.clone();
     let download = Download::begin(store, source, terms).await?;
-    let kept_bytes = download.done_bytes();
+    let kept_bytes = download.downloaded_bytes();
     match forecast(&download, engine).await {
         Ok(forecast) => {
             Ok(Found::ToCome(Box::new(Prepared { download, forecast, progress, kept_bytes })))
@@ -179,6 +185,19 @@ pub async fn prepare(
             Err(error)
         }
     }
+}
+
+/// Looks into a model whose metadata could not be had before the download, and removes one that
+/// cannot be run: it could only fail at every start.
+pub fn check_installed(
+    installed: &Installed,
+    store: &Store,
+    engine: &Configure<'_>,
+) -> anyhow::Result<()> {
+    let config = engine(ModelSource::Path(installed.path.clone()))?;
+    let Err(error) = Engine::forecast(&config) else { return Ok(()) };
+    store.remove(installed)?;
+    Err(anyhow!("{} cannot be run here, it has been removed: {error}", installed.name))
 }
 
 impl Prepared {

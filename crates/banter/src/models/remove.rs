@@ -1,12 +1,20 @@
 //! `banter rm NAME…`: removes models, or what is half there of them.
 
 use anyhow::bail;
-use banter_remote::hub::ModelName;
+use banter_remote::PullError;
+use banter_remote::hub::{ModelName, nearest_of};
 use banter_remote::size::show_bytes;
-use banter_remote::store::{Installed, Store};
+use banter_remote::store::{Damaged, Installed, Partial, Store};
 use clap::{ArgMatches, Command};
 
 use crate::options;
+
+/// What a name leads to.
+enum Found {
+    Installed(Installed),
+    Partial(Partial),
+    Damaged(Damaged),
+}
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -20,39 +28,51 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
     let names: Vec<&String> = matches.get_many("name").into_iter().flatten().collect();
     for name in &names {
-        if !is_there(store, name)? {
-            let models = store.models()?.into_iter().map(|model| model.name);
-            let half = store.half_there()?.into_iter().map(|half| half.name);
-            let there: Vec<String> = models.chain(half).collect();
+        if find(store, name)?.is_none() {
+            let there = names_there(store)?;
+            let meant = nearest_of(name, there.iter().cloned());
+            let hint = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
             let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-            bail!("{name}: expected a model that is here ({there}); nothing was removed");
+            bail!("{name}: expected a model that is here ({there}){hint}; nothing was removed");
         }
     }
     for name in names {
-        let freed = remove(store, name)?;
+        // The same name may be given twice.
+        let Some(found) = find(store, name)? else { continue };
+        let freed = match found {
+            Found::Installed(model) => store.remove(&model)?,
+            Found::Partial(model) => store.remove_partial(&model)?,
+            Found::Damaged(model) => store.remove_damaged(&model)?,
+        };
         eprintln!("{name} is removed, {} are free again", show_bytes(freed));
     }
     Ok(())
 }
 
-fn is_there(store: &Store, name: &str) -> anyhow::Result<bool> {
-    let half = store.half_there()?.into_iter().any(|half| half.name == name);
-    Ok(half || find(store, name)?.is_some())
+/// By a name in the list, or by one that means what is there.
+fn find(store: &Store, name: &str) -> Result<Option<Found>, PullError> {
+    let parsed = ModelName::parse(name).ok();
+    let long = parsed.as_ref().map(ModelName::to_string);
+    let is_meant = |there: &str| there == name || long.as_deref() == Some(there);
+    if let Some(model) = store.models()?.into_iter().find(|model| model.name == name) {
+        return Ok(Some(Found::Installed(model)));
+    }
+    if let Some(name) = &parsed
+        && let Some(model) = store.find(name)?
+    {
+        return Ok(Some(Found::Installed(model)));
+    }
+    if let Some(half) = store.partial()?.into_iter().find(|half| is_meant(&half.name)) {
+        return Ok(Some(Found::Partial(half)));
+    }
+    let damaged = store.damaged()?.into_iter().find(|model| is_meant(&model.name));
+    Ok(damaged.map(Found::Damaged))
 }
 
-fn remove(store: &Store, name: &str) -> anyhow::Result<u64> {
-    if let Some(installed) = find(store, name)? {
-        return Ok(store.remove(&installed)?);
-    }
-    let half = store.half_there()?.into_iter().find(|half| half.name == name);
-    Ok(half.map_or(Ok(0), |half| store.remove_half(&half))?)
-}
-
-/// By the name in the list; a short name, if it means one that is here.
-fn find(store: &Store, name: &str) -> anyhow::Result<Option<Installed>> {
-    let listed = store.models()?.into_iter().find(|model| model.name == name);
-    match (listed, ModelName::parse(name)) {
-        (None, Ok(parsed)) => Ok(store.find(&parsed)?),
-        (listed, _) => Ok(listed),
-    }
+/// Every name that can be removed.
+fn names_there(store: &Store) -> Result<Vec<String>, PullError> {
+    let installed = store.models()?.into_iter().map(|model| model.name);
+    let partial = store.partial()?.into_iter().map(|half| half.name);
+    let damaged = store.damaged()?.into_iter().map(|model| model.name);
+    Ok(installed.chain(partial).chain(damaged).collect())
 }

@@ -3,6 +3,8 @@
 mod bench;
 mod engine;
 mod models;
+mod names;
 mod picker;
 mod serve;
+mod start;
 mod support;

@@ -39,11 +39,11 @@ impl World {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> (i32, String) {
+    pub fn run(&self, arguments: &[&str]) -> (i32, String) {
         run_to_end(&mut self.command(arguments))
     }
 
-    fn list(&self) -> String {
+    pub fn list(&self) -> String {
         let output = self.command(&["list"]).output().expect("the binary runs");
         String::from_utf8(output.stdout).expect("text")
     }

@@ -59,7 +59,7 @@ impl Server {
         let start = Instant::now();
         loop {
             let list = self.list();
-            if list[job]["state"]["is"] != "running" {
+            if list[job]["state"]["status"] != "running" {
                 return list;
             }
             assert!(start.elapsed() < WITHIN, "{list}");
@@ -92,16 +92,16 @@ fn a_model_is_pulled_and_takes_over_while_the_old_one_serves() {
     let list = server.list();
     assert_eq!((&list["current"], &list["may_change"]), (&json!("banter:demo"), &json!(true)));
     let demo = server.entry("banter:demo");
-    assert_eq!((&demo["place"], &demo["demo"]), (&json!("here"), &json!(true)));
+    assert_eq!((&demo["state"], &demo["demo"]), (&json!("installed"), &json!(true)));
     assert!(demo["memory_bytes"].as_u64() > Some(1 << 20), "{demo}");
     let known = server.entry("qwen2.5:0.5b");
-    assert_eq!((&known["place"], &known["licence"]), (&json!("known"), &json!("apache-2.0")));
+    assert_eq!((&known["state"], &known["licence"]), (&json!("available"), &json!("apache-2.0")));
     assert_eq!(server.entry("qwen2.5:3b")["is_open"], false);
 
     let pull = server.pull(&json!({"name": "qwen2.5:0.5b"}));
-    assert_eq!(pull["state"], json!({"is": "done"}), "{pull}");
-    assert_eq!(pull["done_bytes"], pull["total_bytes"]);
-    assert_eq!(server.entry(NAME)["place"], "here");
+    assert_eq!(pull["state"], json!({"status": "done"}), "{pull}");
+    assert_eq!(pull["downloaded_bytes"], pull["total_bytes"]);
+    assert_eq!(server.entry(NAME)["state"], "installed");
     assert_eq!(server.entry("qwen2.5:0.5b"), Value::Null, "it is listed once");
     assert_eq!(server.ask("GET", "/api/info", "").1["model"]["demo"], true);
 
@@ -133,7 +133,7 @@ fn what_goes_wrong_with_a_pull_is_said_and_leaves_nothing() {
     let server = world.serve(&["--max-models-disk", "1MiB"]);
     let failed = |server: &Server, body: &Value, code: &str, words: &str| {
         let state = server.pull(body)["state"].clone();
-        assert_eq!((&state["is"], &state["code"]), (&json!("failed"), &json!(code)), "{state}");
+        assert_eq!((&state["status"], &state["code"]), (&json!("failed"), &json!(code)), "{state}");
         let message = state["message"].as_str().expect("a message");
         assert!(message.contains(words), "{message}");
         assert_eq!(world.files(), 0, "{words}");
@@ -147,7 +147,7 @@ fn what_goes_wrong_with_a_pull_is_said_and_leaves_nothing() {
     failed(&server, &json!({"name": "qwen2.5:0.5b"}), "failed", "cannot be run here");
     world.hub.behave();
     let agreed = json!({"name": "qwen2.5:3b", "accept_licence": true});
-    assert_eq!(server.pull(&agreed)["state"], json!({"is": "done"}));
+    assert_eq!(server.pull(&agreed)["state"], json!({"status": "done"}));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_stopped_pull_goes_on_where_it_was() {
     let name = json!({"name": "qwen2.5:0.5b"});
     assert_eq!(server.order("pull", &name).0, 202);
     let start = Instant::now();
-    while server.list()["pull"]["done_bytes"].as_u64() < Some(4 << 20) {
+    while server.list()["pull"]["downloaded_bytes"].as_u64() < Some(4 << 20) {
         assert!(start.elapsed() < WITHIN);
     }
     server.answers();
@@ -173,11 +173,11 @@ fn a_stopped_pull_goes_on_where_it_was() {
     let state = server.ended("pull")["pull"]["state"].clone();
     assert_eq!(state["code"], "stopped", "{state}");
     let half = server.entry(NAME);
-    assert_eq!(half["place"], "half", "{half}");
-    assert!(half["done_bytes"].as_u64() > Some(0));
+    assert_eq!(half["state"], "partial", "{half}");
+    assert!(half["downloaded_bytes"].as_u64() > Some(0));
     world.hub.behave();
     let done = server.pull(&json!({"name": NAME}));
-    assert_eq!(done["state"], json!({"is": "done"}), "{done}");
-    assert_eq!(server.entry(NAME)["place"], "here");
+    assert_eq!(done["state"], json!({"status": "done"}), "{done}");
+    assert_eq!(server.entry(NAME)["state"], "installed");
     assert!(world.hub.take_requests().len() > 1, "{SMALL} was asked");
 }

@@ -28,12 +28,13 @@ impl Server {
         Server::spawn(command)
     }
 
-    pub fn spawn(mut command: Command) -> Server {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
+    pub fn spawn(command: Command) -> Server {
+        Server::spawn_with(command, Stdio::null())
+    }
+
+    pub fn spawn_with(mut command: Command, stderr: Stdio) -> Server {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary starts");
         let stdout = child.stdout.take().expect("stdout is a pipe");
         let mut ready_line = String::new();
         BufReader::new(stdout).read_line(&mut ready_line).expect("the ready line is text");

@@ -1,35 +1,101 @@
 //! One piece from the hub, tried until it is there or patience ends.
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    IF_RANGE, LAST_MODIFIED, RANGE,
+};
 use reqwest::{Response, StatusCode};
+use tokio::sync::Mutex;
+use url::Url;
 
+use super::page;
 use super::part::{Part, PartFacts, Span};
-use super::patience::{Patience, Tries};
-use super::progress::{Phase, Progress};
 use crate::error::{Kept, PullError};
-use crate::hub::SourceFile;
-use crate::hub::asking::Place;
+use crate::hub::asking::{Place, authority};
+use crate::hub::{SourceFile, meant_by};
+use crate::patience::Tries;
+use crate::progress::{Phase, Progress};
+
+/// Where the bytes of a file lie, once the hub has said so.
+///
+/// Hubs count how often they are asked for a file, not how much of it is fetched: one question must
+/// do for all pieces. What it leads to is signed for a while; then the hub is asked again.
+#[derive(Debug, Default)]
+pub(super) struct Location(Mutex<Option<Url>>);
+
+impl Location {
+    /// Asks for a part of a file.
+    async fn ask(
+        &self,
+        place: &Place,
+        file: &SourceFile,
+        headers: &HeaderMap,
+    ) -> Result<Response, PullError> {
+        loop {
+            let mut known = self.0.lock().await;
+            let Some(url) = known.clone() else {
+                // The others wait for this answer.
+                let response = place.get(&file.url, headers).await?;
+                if response.status().is_success() {
+                    *known = Some(response.url().clone());
+                }
+                return Ok(response);
+            };
+            drop(known);
+            let outcome = place.get(&url, headers).await;
+            if url == file.url || !is_over(&outcome) {
+                return outcome;
+            }
+            let mut known = self.0.lock().await;
+            if known.as_ref() == Some(&url) {
+                *known = None;
+            }
+        }
+    }
+}
+
+/// Whether an address that the hub gave serves no longer.
+fn is_over(outcome: &Result<Response, PullError>) -> bool {
+    const OTHERWISE: [StatusCode; 2] =
+        [StatusCode::TOO_MANY_REQUESTS, StatusCode::RANGE_NOT_SATISFIABLE];
+    match outcome {
+        Ok(response) => {
+            let status = response.status();
+            status.is_client_error() && !OTHERWISE.contains(&status)
+        }
+        Err(_) => true,
+    }
+}
 
 /// Asks how large a file is and whether parts of it can be had.
 pub(super) async fn probe(
     place: &Place,
     file: &SourceFile,
-    patience: Patience,
+    location: &Location,
 ) -> Result<PartFacts, PullError> {
-    let mut tries = Tries::new(patience);
+    let mut tries = Tries::new(place.trying());
     loop {
-        match probe_once(place, file).await {
+        match probe_once(place, file, location).await {
             Ok(facts) => return Ok(facts),
-            Err(error) => tokio::time::sleep(tries.failed(error)?).await,
+            Err(error) => tries.wait_after(error).await?,
         }
     }
 }
 
-async fn probe_once(place: &Place, file: &SourceFile) -> Result<PartFacts, PullError> {
-    let response = ask(place, file, "bytes=0-0").await?;
+async fn probe_once(
+    place: &Place,
+    file: &SourceFile,
+    location: &Location,
+) -> Result<PartFacts, PullError> {
+    let response = location.ask(place, file, &part_of("bytes=0-0".to_owned())).await?;
     // The whole of nothing: there is no first byte.
     let is_empty = response.status() == StatusCode::RANGE_NOT_SATISFIABLE && file.bytes == Some(0);
     let response = if is_empty { response } else { place.checked(response, &file.name)? };
+    let kind = header(&response, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let is_page = kind.trim_start().to_ascii_lowercase().starts_with("text/html");
+    if is_page && !page::is_licence(&file.name) {
+        return Err(no_model(file, response.url(), "a web page"));
+    }
     let has_ranges = response.status() == StatusCode::PARTIAL_CONTENT;
     let found = if has_ranges {
         ContentRange::of(&response).map(|range| range.total)
@@ -44,12 +110,12 @@ async fn probe_once(place: &Place, file: &SourceFile) -> Result<PartFacts, PullE
         return Err(place.strange(&file.name, found));
     }
     // Versions of bytes that have a checksum do not matter: mirrors name them as they like.
-    let etag = file.sha256.is_none().then(|| header(&response, ETAG.as_str()).map(str::to_owned));
+    let version = file.sha256.is_none().then(|| version(&response).map(str::to_owned));
     Ok(PartFacts {
         name: file.name.clone(),
         bytes,
         sha256: file.sha256,
-        etag: etag.flatten(),
+        version: version.flatten(),
         has_ranges,
     })
 }
@@ -58,28 +124,26 @@ async fn probe_once(place: &Place, file: &SourceFile) -> Result<PartFacts, PullE
 pub(super) struct Job<'a> {
     pub(super) place: &'a Place,
     pub(super) file: &'a SourceFile,
+    pub(super) location: &'a Location,
     pub(super) part: &'a Part,
     pub(super) progress: &'a Progress,
-    pub(super) patience: Patience,
 }
 
 impl Job<'_> {
     /// Fetches the piece. Dropping the future gives it back.
     pub(super) async fn run(&self, span: Span) -> Result<(), PullError> {
         let mut piece = Fetched { job: self, span, at: span.start, is_settled: false };
-        let mut tries = Tries::new(self.patience);
+        let mut tries = Tries::new(self.place.trying());
         loop {
             let before = piece.at;
             let Err(error) = piece.fetch().await else { return piece.settle() };
             if piece.at > before && self.part.facts.has_ranges {
                 tries.succeeded();
             }
-            let pause = tries.failed(error)?;
             if !self.part.facts.has_ranges {
                 piece.start_again();
             }
-            self.progress.set_phase(Phase::Waiting);
-            tokio::time::sleep(pause).await;
+            tries.wait_after(error).await?;
         }
     }
 }
@@ -94,12 +158,20 @@ struct Fetched<'a> {
 
 impl Fetched<'_> {
     async fn fetch(&mut self) -> Result<(), PullError> {
-        let Job { place, file, part, progress, .. } = self.job;
-        let response =
-            ask(place, file, &format!("bytes={}-{}", self.at, self.span.end - 1)).await?;
+        let Job { place, file, location, part, progress } = self.job;
+        let mut headers = part_of(format!("bytes={}-{}", self.at, self.span.end - 1));
+        if let Some(version) = part.facts.strong_version() {
+            // A file that is another one meanwhile comes whole, and is told by that.
+            headers.insert(IF_RANGE, version);
+        }
+        let response = location.ask(place, file, &headers).await?;
         let mut response = place.checked(response, &file.name)?;
+        self.check_version(&response)?;
         self.check_range(&response)?;
-        while let Some(bytes) = response.chunk().await.map_err(|error| place.broken(&error))? {
+        let url = response.url().clone();
+        while let Some(bytes) =
+            response.chunk().await.map_err(|error| place.broken(&error, &url))?
+        {
             if bytes.len() as u64 > self.span.end - self.at {
                 return Err(place.strange(&file.name, "more bytes than asked for".to_owned()));
             }
@@ -109,11 +181,24 @@ impl Fetched<'_> {
             progress.set_phase(Phase::Fetching);
         }
         if self.at == self.span.end {
-            return Ok(());
+            return self.check_beginning(&url);
         }
         let reason = format!("the connection ended {} bytes early", self.span.end - self.at);
-        let host = place.host().to_owned();
-        Err(PullError::Unreachable { host, reason, kept: Kept::Nothing })
+        let host = authority(&url);
+        Err(PullError::Unreachable { host, proxy: None, reason, kept: Kept::Nothing })
+    }
+
+    /// Whether the answer is of the file that the pieces before it are of.
+    fn check_version(&self, response: &Response) -> Result<(), PullError> {
+        let Job { file, part, .. } = self.job;
+        let known = part.facts.version.as_deref();
+        match known.zip(version(response)) {
+            Some((known, found)) if known != found => {
+                let host = authority(response.url());
+                Err(PullError::Changed { what: file.name.clone(), host })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the answer is the part that was asked for.
@@ -137,6 +222,16 @@ impl Fetched<'_> {
         }
     }
 
+    /// Whether what begins the file can be a file of a model at all.
+    fn check_beginning(&self, url: &Url) -> Result<(), PullError> {
+        let Job { file, part, .. } = self.job;
+        if self.span.start > 0 || page::is_licence(&file.name) {
+            return Ok(());
+        }
+        let found = page::stand_in(&part.beginning(page::LOOKED_AT_BYTES)?);
+        found.map_or(Ok(()), |found| Err(no_model(file, url, found)))
+    }
+
     /// Without ranges every try begins at the first byte.
     fn start_again(&mut self) {
         self.job.progress.take_back(self.at - self.span.start);
@@ -158,10 +253,26 @@ impl Drop for Fetched<'_> {
     }
 }
 
-async fn ask(place: &Place, file: &SourceFile, range: &str) -> Result<Response, PullError> {
+fn no_model(file: &SourceFile, found_at: &Url, found: &'static str) -> PullError {
+    PullError::NotAModel {
+        what: file.name.clone(),
+        host: authority(found_at),
+        found,
+        name: meant_by(&file.url).map(|name| name.to_string()),
+    }
+}
+
+fn part_of(range: String) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(RANGE, HeaderValue::try_from(range).expect("a range is plain ASCII"));
     // A compressed answer would be another file.
-    let request = place.get(&file.url).header(RANGE, range).header(ACCEPT_ENCODING, "identity");
-    request.send().await.map_err(|error| place.broken(&error))
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
+}
+
+/// What the place calls this version of a file.
+fn version(response: &Response) -> Option<&str> {
+    header(response, ETAG.as_str()).or_else(|| header(response, LAST_MODIFIED.as_str()))
 }
 
 /// `Content-Range: bytes START-LAST/TOTAL`.

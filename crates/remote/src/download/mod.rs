@@ -6,8 +6,7 @@
 //!
 //! Reading order:
 //! - [`Download`] below: begin, look at the heads, run.
-//! - `part`: one file and its pieces; `fetch`: one piece from the hub.
-//! - [`Patience`]: how long to try; [`Progress`]: how far it is.
+//! - `part`: one file and its pieces; `fetch`: one piece from the hub; `page`: what is no file.
 //!
 //! Limits: [`CONNECTIONS`] requests at once, [`MAX_MODEL_BYTES`] for one model, the disk and
 //! [`Terms::limit_bytes`] for all.
@@ -15,12 +14,11 @@
 //! Writing blocks the thread it runs on: a server gives downloads a thread of their own.
 
 mod fetch;
+pub(crate) mod page;
 mod part;
-mod patience;
-mod progress;
 
-pub use patience::Patience;
-pub use progress::{Phase, Progress};
+pub use crate::patience::{Patience, Trying};
+pub use crate::progress::{Phase, Progress};
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -36,6 +34,7 @@ use crate::store::{
     Installed, Lock, MANIFEST_FILE, Manifest, ManifestFile, Store, make_private_folder,
     opened_name, write_whole,
 };
+use fetch::Location;
 use part::{Part, PartFacts, Reserved};
 
 /// Requests for pieces at the same time.
@@ -74,6 +73,8 @@ pub struct Download {
     folder: PathBuf,
     source: Source,
     parts: Vec<Part>,
+    /// Where each of them lies.
+    locations: Vec<Location>,
     terms: Terms,
     /// Held until the end.
     _lock: Lock,
@@ -88,6 +89,13 @@ struct Facts {
     files: Vec<PartFacts>,
 }
 
+impl Terms {
+    /// How long to try, for [`crate::hub::resolve`], which is watched like the download itself.
+    pub fn trying(&self) -> Trying {
+        Trying { patience: self.patience, progress: self.watch.progress.clone() }
+    }
+}
+
 impl Download {
     /// Finds out how large the files are and whether there is room for them, and takes up what an
     /// earlier pull has left.
@@ -96,9 +104,10 @@ impl Download {
     /// within the limit; a folder that cannot be written.
     pub async fn begin(store: &Store, source: Source, terms: Terms) -> Result<Download, PullError> {
         let lock = store.lock(&source.name)?;
+        let locations: Vec<Location> = source.files.iter().map(|_| Location::default()).collect();
         let mut files = Vec::new();
-        for file in &source.files {
-            let probe = fetch::probe(&source.place, file, terms.patience);
+        for (file, location) in source.files.iter().zip(&locations) {
+            let probe = fetch::probe(&source.place, file, location);
             files.push(stoppable(&terms.watch.stop, probe).await?);
         }
         check_names(&source, &files)?;
@@ -118,11 +127,12 @@ impl Download {
         let open = |file: PartFacts| Part::open(&folder, file);
         let parts: Result<Vec<Part>, PullError> = facts.files.into_iter().map(open).collect();
         let parts = parts.inspect_err(|_| remove(&folder))?;
-        let done_bytes = parts.iter().map(Part::done_bytes).sum();
-        terms.watch.progress.begin(total, done_bytes);
-        let download = Download { store: store.clone(), folder, source, parts, terms, _lock: lock };
+        let downloaded_bytes = parts.iter().map(Part::downloaded_bytes).sum();
+        terms.watch.progress.begin(total, downloaded_bytes);
+        let store = store.clone();
+        let download = Download { store, folder, source, parts, locations, terms, _lock: lock };
         if let Err(error) = download.check_room() {
-            if done_bytes == 0 {
+            if downloaded_bytes == 0 {
                 download.remove();
             }
             return Err(error);
@@ -141,8 +151,8 @@ impl Download {
     }
 
     /// Bytes that are on disk already.
-    pub fn done_bytes(&self) -> u64 {
-        self.parts.iter().map(Part::done_bytes).sum()
+    pub fn downloaded_bytes(&self) -> u64 {
+        self.parts.iter().map(Part::downloaded_bytes).sum()
     }
 
     /// How many files there are.
@@ -201,10 +211,14 @@ impl Download {
 
     /// The error with what is kept; nothing is where it says so.
     fn failed(&self, error: PullError) -> PullError {
-        if let PullError::Write { .. } | PullError::WrongChecksum { .. } = error {
+        if let PullError::Write { .. }
+        | PullError::WrongChecksum { .. }
+        | PullError::Changed { .. }
+        | PullError::NotAModel { .. } = error
+        {
             self.remove();
         }
-        error.keeping(self.done_bytes())
+        error.keeping(self.downloaded_bytes())
     }
 
     async fn download(&self) -> Result<Installed, PullError> {
@@ -225,9 +239,9 @@ impl Download {
                 let job = fetch::Job {
                     place: &self.source.place,
                     file: &self.source.files[index],
+                    location: &self.locations[index],
                     part: &self.parts[index],
                     progress: &self.terms.watch.progress,
-                    patience: self.terms.patience,
                 };
                 job.run(span).await?;
             }
@@ -361,11 +375,11 @@ fn take_up(folder: &Path, facts: &Facts) -> Result<(), PullError> {
 }
 
 /// What is half there, for a list: the model's name, bytes of the whole, bytes that are there.
-pub(crate) fn half_there(folder: &Path) -> Option<(String, u64, u64)> {
+pub(crate) fn partial(folder: &Path) -> Option<(String, u64, u64)> {
     let facts: Facts =
         serde_json::from_slice(&std::fs::read(folder.join(FACTS_FILE)).ok()?).ok()?;
     let total = facts.files.iter().map(|file| file.bytes).sum();
-    let done = facts.files.iter().map(|file| part::done_bytes_in(folder, file)).sum();
+    let done = facts.files.iter().map(|file| part::downloaded_bytes_in(folder, file)).sum();
     Some((facts.name, total, done))
 }
 

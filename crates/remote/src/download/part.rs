@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use reqwest::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use crate::error::PullError;
@@ -25,7 +26,7 @@ pub(super) struct PartFacts {
     pub(super) bytes: u64,
     pub(super) sha256: Option<Sha256Sum>,
     /// The version, as the place it lies at calls it; stands in for a missing checksum.
-    pub(super) etag: Option<String>,
+    pub(super) version: Option<String>,
     /// Whether parts of it can be asked for.
     pub(super) has_ranges: bool,
 }
@@ -89,7 +90,7 @@ impl Part {
     }
 
     /// Bytes that are there.
-    pub(super) fn done_bytes(&self) -> u64 {
+    pub(super) fn downloaded_bytes(&self) -> u64 {
         let pieces = self.pieces.lock().expect("no holder panics");
         let there = pieces.iter().enumerate().filter(|(_, piece)| **piece == Piece::There);
         there.map(|(index, _)| self.facts.span(index).bytes()).sum()
@@ -106,6 +107,14 @@ impl Part {
     /// Gives back a piece that was not fetched.
     pub(super) fn give_back(&self, span: Span) {
         self.pieces.lock().expect("no holder panics")[span.index] = Piece::Missing;
+    }
+
+    /// The first bytes of the file, `most` or fewer.
+    pub(super) fn beginning(&self, most: usize) -> Result<Vec<u8>, PullError> {
+        let length = usize::try_from(self.facts.bytes).unwrap_or(usize::MAX).min(most);
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, 0).map_err(PullError::folder(&self.path))?;
+        Ok(bytes)
     }
 
     pub(super) fn write(&self, bytes: &[u8], at: u64) -> Result<(), PullError> {
@@ -160,6 +169,12 @@ impl Part {
 }
 
 impl PartFacts {
+    /// The version, if whoever has the same one has the same bytes.
+    pub(super) fn strong_version(&self) -> Option<HeaderValue> {
+        let version = self.version.as_ref().filter(|version| !version.starts_with("W/"))?;
+        HeaderValue::try_from(version).ok()
+    }
+
     fn span(&self, index: usize) -> Span {
         if !self.has_ranges {
             return Span { index, start: 0, end: self.bytes };
@@ -184,7 +199,7 @@ impl Span {
 }
 
 /// Bytes of a file in `folder` that are there; nothing is opened for writing.
-pub(super) fn done_bytes_in(folder: &Path, facts: &PartFacts) -> u64 {
+pub(super) fn downloaded_bytes_in(folder: &Path, facts: &PartFacts) -> u64 {
     let map = std::fs::read(folder.join(map_name(facts))).unwrap_or_default();
     let known = if map.len() == facts.piece_count() { map } else { Vec::new() };
     let there = known.iter().enumerate().filter(|(_, flag)| **flag == THERE);

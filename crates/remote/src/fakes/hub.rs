@@ -22,37 +22,17 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::tls::Tls;
+use super::trick::{Trick, instead, part, status, whole};
 
 /// Which requests a trick is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Questions about a repository.
     List,
+    /// Questions where a file lies.
+    Resolve,
     /// Requests for bytes.
     Bytes,
-}
-
-/// How a request goes wrong.
-#[derive(Clone, Debug)]
-pub enum Trick {
-    /// This status, and perhaps how long to wait.
-    Status(u16, Option<u64>),
-    /// So many bytes of the answer, then the connection breaks.
-    Cut(usize),
-    /// The bytes before those that were asked for.
-    WrongRange,
-    /// The whole file, whatever was asked for.
-    WholeFile,
-    /// The right number of other bytes.
-    OtherBytes,
-    /// A redirect to this address.
-    Redirect(String),
-    /// A pause before each part of the answer, of so many bytes.
-    Slow(Duration, usize),
-    /// Never an answer.
-    Silence,
-    /// This body instead.
-    Body(String),
 }
 
 /// A request as the hub saw it.
@@ -81,14 +61,41 @@ struct Shared {
     always: Mutex<Vec<(Target, Trick)>>,
     requests: Mutex<Vec<Request>>,
     arrived: Condvar,
+    refuses_tokens: Mutex<bool>,
     claimed: Mutex<BTreeMap<String, u64>>,
 }
 
 #[derive(Clone, Default)]
 struct Repository {
     licence: Option<String>,
-    files: Vec<(String, Bytes)>,
+    /// Every state since the first file, the latest last.
+    commits: Vec<Vec<File>>,
     lists_checksums: bool,
+}
+
+#[derive(Clone)]
+struct File {
+    path: String,
+    bytes: Bytes,
+    sha256: String,
+}
+
+impl Repository {
+    fn files(&self) -> &[File] {
+        self.commits.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// The name of the latest state.
+    fn head(&self) -> String {
+        format!("{:040x}", self.commits.len())
+    }
+
+    /// The files of a commit by its name; of any other revision the latest.
+    fn files_at(&self, revision: &str) -> &[File] {
+        let number = usize::from_str_radix(revision, 16).ok().filter(|_| revision.len() == 40);
+        let commit = number.and_then(|number| self.commits.get(number.checked_sub(1)?));
+        commit.map_or(self.files(), Vec::as_slice)
+    }
 }
 
 type Hub = State<Arc<Shared>>;
@@ -98,6 +105,10 @@ type NamedFile = Path<(String, String, String)>;
 /// Writes every request down before it is answered.
 async fn note(State(hub): Hub, request: axum::extract::Request, next: Next) -> Response<Body> {
     hub.note(request.method(), request.uri(), request.headers());
+    let has_token = request.headers().contains_key(header::AUTHORIZATION);
+    if has_token && *hub.refuses_tokens.lock().expect("no holder panics") {
+        return status(401);
+    }
     next.run(request).await
 }
 
@@ -153,8 +164,16 @@ impl FakeHub {
         let mut repositories = self.shared.repositories.lock().expect("no holder panics");
         let new = || Repository { lists_checksums: true, ..Repository::default() };
         let repository = repositories.entry(repository.to_owned()).or_insert_with(new);
-        repository.files.retain(|(known, _)| known != path);
-        repository.files.push((path.to_owned(), bytes.into()));
+        let (path, bytes) = (path.to_owned(), bytes.into());
+        let mut files = repository.files().to_vec();
+        files.retain(|known| known.path != path);
+        files.push(File { path, sha256: sha256(&bytes), bytes });
+        repository.commits.push(files);
+    }
+
+    /// Refuses every token from now on: whoever has none is welcome.
+    pub fn refuse_tokens(&self) {
+        *self.shared.refuses_tokens.lock().expect("no holder panics") = true;
     }
 
     /// States the licence of a repository.
@@ -226,9 +245,10 @@ impl Shared {
         repositories.get(&format!("{owner}/{name}")).cloned()
     }
 
-    fn file(&self, owner: &str, name: &str, path: &str) -> Option<Bytes> {
-        let files = self.repository(owner, name)?.files;
-        Some(files.into_iter().find(|(known, _)| known == path)?.1)
+    fn file(&self, wanted: &Wanted) -> Option<File> {
+        let repository = self.repository(&wanted.owner, &wanted.name)?;
+        let files = repository.files_at(&wanted.revision);
+        files.iter().find(|known| known.path == wanted.path).cloned()
     }
 
     fn note(&self, method: &Method, uri: &Uri, headers: &HeaderMap) {
@@ -247,6 +267,8 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/api/models/{owner}/{name}", get(face_list))
         .route("/api/models/{owner}/{name}/revision/{revision}", get(face_list_of_revision))
+        .route("/{owner}/{name}", get(page))
+        .route("/{owner}/{name}/blob/{revision}/{*path}", get(page))
         .route("/{owner}/{name}/resolve/{revision}/{*path}", get(face_file))
         .route("/bytes/{owner}/{name}/{*path}", get(bytes))
         .route("/api/v1/models/{owner}/{name}", get(scope_about))
@@ -279,44 +301,64 @@ async fn face_list(State(hub): Hub, Path((owner, name)): Named) -> Response<Body
     let Some(repository) = hub.repository(&owner, &name) else {
         return status(401);
     };
-    let sibling = |(path, bytes): &(String, Bytes)| {
+    let sibling = |File { path, bytes, sha256 }: &File| {
         if !repository.lists_checksums {
             return json!({"rfilename": path});
         }
-        let lfs = json!({"sha256": sha256(bytes), "size": bytes.len(), "pointerSize": 135});
+        let lfs = json!({"sha256": sha256, "size": bytes.len(), "pointerSize": 135});
         json!({"rfilename": path, "size": bytes.len(), "lfs": lfs})
     };
-    let siblings: Vec<_> = repository.files.iter().map(sibling).collect();
+    let siblings: Vec<_> = repository.files().iter().map(sibling).collect();
     let card = repository.licence.as_ref().map(|licence| json!({"license": licence}));
     let body = json!({
-        "id": format!("{owner}/{name}"), "sha": "0123456789abcdef", "gated": false,
+        "id": format!("{owner}/{name}"), "sha": repository.head(), "gated": false,
         "cardData": card, "tags": ["gguf"], "siblings": siblings,
     });
     Response::new(Body::from(body.to_string()))
 }
 
+/// A file of a repository at a revision.
+struct Wanted {
+    owner: String,
+    name: String,
+    revision: String,
+    path: String,
+}
+
+async fn page(hub: Hub, uri: Uri) -> Response<Body> {
+    let answer = claimed(hub, uri).await;
+    if answer.status().is_success() { answer } else { instead(Trick::Page).await }
+}
+
 async fn face_file(
     State(hub): Hub,
-    Path((owner, name, _, path)): Path<(String, String, String, String)>,
+    Path((owner, name, revision, path)): Path<(String, String, String, String)>,
 ) -> Response<Body> {
-    let Some(bytes) = hub.file(&owner, &name, &path) else { return status(404) };
+    if let Some(trick) = hub.trick(Target::Resolve) {
+        return instead(trick).await;
+    }
+    let wanted = Wanted { owner, name, revision, path };
+    let Some(File { bytes, sha256, .. }) = hub.file(&wanted) else { return status(404) };
+    let Wanted { owner, name, revision, path } = wanted;
     let mut response = status(302);
     let set = response.headers_mut();
     let mut put = |name: &'static str, value: String| {
         set.insert(name, value.parse().expect("a header value"));
     };
-    put("location", format!("/bytes/{owner}/{name}/{path}"));
+    put("location", format!("/bytes/{owner}/{name}/{path}?commit={revision}&signature=secret"));
     put("x-linked-size", bytes.len().to_string());
-    put("x-linked-etag", format!("\"{}\"", sha256(&bytes)));
+    put("x-linked-etag", format!("\"{sha256}\""));
     response
 }
 
 async fn bytes(
     State(hub): Hub,
     Path((owner, name, path)): NamedFile,
+    Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Response<Body> {
-    file(&hub, &owner, &name, &path, &headers).await
+    let revision = query.get("commit").cloned().unwrap_or_default();
+    file(&hub, &Wanted { owner, name, revision, path }, &headers).await
 }
 
 async fn scope_about(State(hub): Hub, Path((owner, name)): Named) -> Response<Body> {
@@ -333,11 +375,8 @@ async fn scope_list(State(hub): Hub, Path((owner, name)): Named) -> Response<Bod
         let body = json!({"Code": 404, "Success": false, "Message": "not found", "Data": null});
         return Response::new(Body::from(body.to_string()));
     };
-    let entry = |(path, bytes): &(String, Bytes)| {
-        json!({"Path": path, "Name": path, "Type": "blob", "Size": bytes.len(),
-               "Sha256": sha256(bytes)})
-    };
-    let mut files: Vec<_> = repository.files.iter().map(entry).collect();
+    let entry = |File { path, bytes, sha256 }: &File| json!({"Path": path, "Name": path, "Type": "blob", "Size": bytes.len(), "Sha256": sha256});
+    let mut files: Vec<_> = repository.files().iter().map(entry).collect();
     files.push(json!({"Path": "folder", "Name": "folder", "Type": "tree", "Size": 0}));
     scope(json!({"Files": files}))
 }
@@ -348,8 +387,9 @@ async fn scope_file(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let path = query.get("FilePath").cloned().unwrap_or_default();
-    file(&hub, &owner, &name, &path, &headers).await
+    let text = |key: &str| query.get(key).cloned().unwrap_or_default();
+    let (revision, path) = (text("Revision"), text("FilePath"));
+    file(&hub, &Wanted { owner, name, revision, path }, &headers).await
 }
 
 fn scope(data: serde_json::Value) -> Response<Body> {
@@ -357,14 +397,24 @@ fn scope(data: serde_json::Value) -> Response<Body> {
 }
 
 /// The bytes of a file, or a trick.
-async fn file(
+async fn file(hub: &Shared, wanted: &Wanted, headers: &HeaderMap) -> Response<Body> {
+    let Some(File { bytes, sha256, .. }) = hub.file(wanted) else { return status(404) };
+    let mut response = bytes_of(hub, bytes, headers, &sha256).await;
+    if response.status().is_success() {
+        let version = format!("\"{sha256}\"").parse().expect("a header value");
+        response.headers_mut().insert(header::ETAG, version);
+    }
+    response
+}
+
+async fn bytes_of(
     hub: &Shared,
-    owner: &str,
-    name: &str,
-    path: &str,
+    bytes: Bytes,
     headers: &HeaderMap,
+    version: &str,
 ) -> Response<Body> {
-    let Some(bytes) = hub.file(owner, name, path) else { return status(404) };
+    let condition = headers.get(header::IF_RANGE).and_then(|condition| condition.to_str().ok());
+    let is_other = condition.is_some_and(|condition| condition.trim_matches('"') != version);
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
     let (start, end) = range.and_then(span).unwrap_or((0, bytes.len()));
     let end = end.min(bytes.len());
@@ -372,6 +422,7 @@ async fn file(
         return status(416);
     }
     match hub.trick(Target::Bytes) {
+        None if is_other => whole(bytes),
         None => part(&bytes, start, end, Body::from(bytes.slice(start..end))),
         Some(Trick::Cut(after)) => {
             let sent = bytes.slice(start..end.min(start + after));
@@ -388,12 +439,7 @@ async fn file(
             let end = end.saturating_sub(1);
             part(&bytes, start, end, Body::from(bytes.slice(start..end)))
         }
-        Some(Trick::WholeFile) => {
-            let mut response = Response::new(Body::from(bytes.clone()));
-            let length = bytes.len().to_string().parse().expect("digits");
-            response.headers_mut().insert(header::CONTENT_LENGTH, length);
-            response
-        }
+        Some(Trick::WholeFile) => whole(bytes),
         Some(Trick::OtherBytes) => {
             let other: Vec<u8> = bytes[start..end].iter().map(|byte| !byte).collect();
             part(&bytes, start, end, Body::from(other))
@@ -409,44 +455,6 @@ async fn file(
         }
         Some(other) => instead(other).await,
     }
-}
-
-fn part(whole: &Bytes, start: usize, end: usize, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    let range = format!("bytes {start}-{}/{}", end.saturating_sub(1), whole.len());
-    response.headers_mut().insert(header::CONTENT_RANGE, range.parse().expect("a header value"));
-    let length = (end - start).to_string();
-    response.headers_mut().insert(header::CONTENT_LENGTH, length.parse().expect("digits"));
-    response
-}
-
-/// What is answered in place of everything else.
-async fn instead(trick: Trick) -> Response<Body> {
-    match trick {
-        Trick::Status(code, retry_after) => {
-            let mut response = status(code);
-            if let Some(seconds) = retry_after {
-                let value = seconds.to_string().parse().expect("digits");
-                response.headers_mut().insert(header::RETRY_AFTER, value);
-            }
-            response
-        }
-        Trick::Redirect(to) => {
-            let mut response = status(302);
-            response.headers_mut().insert(header::LOCATION, to.parse().expect("an address"));
-            response
-        }
-        Trick::Body(body) => Response::new(Body::from(body)),
-        Trick::Silence => std::future::pending().await,
-        other => panic!("{other:?} is no answer to a question"),
-    }
-}
-
-fn status(code: u16) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::from_u16(code).expect("a status");
-    response
 }
 
 /// `bytes=START-LAST` as a half-open span.

@@ -3,6 +3,8 @@
 mod engine;
 mod hub;
 mod tls;
+mod trick;
 
 pub use engine::{EngineRequest, EngineTrick, FakeEngine};
-pub use hub::{FakeHub, Request, Target, Trick};
+pub use hub::{FakeHub, Request, Target};
+pub use trick::Trick;

@@ -13,26 +13,37 @@ pub struct KnownModel {
     pub licence: &'static str,
     /// The quantisation that is taken unless another is named.
     pub quantisation: &'static str,
+    /// Quantisations whose published files hold blocks that are not computed here.
+    lacks: &'static [&'static str],
     /// Weights in the published files; small models hold the tied embedding twice.
     weights: u64,
+    /// Those of them that are the head, which is never coarser than six bits.
+    head_weights: u64,
     layers: u64,
     kv_heads: u64,
     head_dim: u64,
 }
 
-/// The quantisations that the official repositories hold, with their bits per weight in tenths:
-/// the mixed ones keep some matrices in larger types.
+/// The quantisations that the official repositories hold, with their bits per weight in tenths,
+/// the head left out: the mixed ones keep some matrices in larger types.
 pub const QUANTISATIONS: &[(&str, u64)] = &[
-    ("q2_k", 32),
-    ("q3_k_m", 40),
-    ("q4_0", 46),
-    ("q4_k_m", 49),
-    ("q5_0", 56),
-    ("q5_k_m", 57),
+    ("q2_k", 29),
+    ("q3_k_m", 38),
+    ("q4_0", 45),
+    ("q4_k_m", 48),
+    ("q5_0", 55),
+    ("q5_k_m", 56),
     ("q6_k", 66),
     ("q8_0", 85),
     ("fp16", 160),
 ];
+
+/// The head of files with fewer bits is in `q6_k`.
+const HEAD_TENTHS: u64 = 66;
+
+/// `q2_k` and `q3_k_m` are blocks of 256 weights. Where a row is no multiple of that, as at 896
+/// (0.5b) and 29,568 (72b), llama.cpp writes `iq4_nl`, which is not computed here.
+const UNEVEN_ROWS: &[&str] = &["q2_k", "q3_k_m"];
 
 /// Name of the family in short names.
 pub const FAMILY: &str = "qwen2.5";
@@ -50,7 +61,9 @@ pub const KNOWN: &[KnownModel] = &[
         licence: APACHE,
         // Small models suffer most from coarse weights, and these are small anyway.
         quantisation: "q8_0",
+        lacks: UNEVEN_ROWS,
         weights: 630_000_000,
+        head_weights: 136_000_000,
         layers: 24,
         kv_heads: 2,
         head_dim: 64,
@@ -60,7 +73,9 @@ pub const KNOWN: &[KnownModel] = &[
         repository: ("Qwen", "Qwen2.5-1.5B-Instruct-GGUF"),
         licence: APACHE,
         quantisation: "q4_0",
+        lacks: &[],
         weights: 1_780_000_000,
+        head_weights: 233_000_000,
         layers: 28,
         kv_heads: 2,
         head_dim: 128,
@@ -70,7 +85,9 @@ pub const KNOWN: &[KnownModel] = &[
         repository: ("Qwen", "Qwen2.5-3B-Instruct-GGUF"),
         licence: "qwen-research",
         quantisation: "q4_0",
+        lacks: &[],
         weights: 3_400_000_000,
+        head_weights: 311_000_000,
         layers: 36,
         kv_heads: 2,
         head_dim: 128,
@@ -80,7 +97,9 @@ pub const KNOWN: &[KnownModel] = &[
         repository: ("Qwen", "Qwen2.5-7B-Instruct-GGUF"),
         licence: APACHE,
         quantisation: "q4_0",
+        lacks: &[],
         weights: 7_620_000_000,
+        head_weights: 545_000_000,
         layers: 28,
         kv_heads: 4,
         head_dim: 128,
@@ -90,7 +109,9 @@ pub const KNOWN: &[KnownModel] = &[
         repository: ("Qwen", "Qwen2.5-14B-Instruct-GGUF"),
         licence: APACHE,
         quantisation: "q4_0",
+        lacks: &[],
         weights: 14_770_000_000,
+        head_weights: 779_000_000,
         layers: 48,
         kv_heads: 8,
         head_dim: 128,
@@ -100,7 +121,9 @@ pub const KNOWN: &[KnownModel] = &[
         repository: ("Qwen", "Qwen2.5-32B-Instruct-GGUF"),
         licence: APACHE,
         quantisation: "q4_0",
+        lacks: &[],
         weights: 32_760_000_000,
+        head_weights: 779_000_000,
         layers: 64,
         kv_heads: 8,
         head_dim: 128,
@@ -110,7 +133,9 @@ pub const KNOWN: &[KnownModel] = &[
         repository: ("Qwen", "Qwen2.5-72B-Instruct-GGUF"),
         licence: "qwen",
         quantisation: "q4_0",
+        lacks: UNEVEN_ROWS,
         weights: 72_710_000_000,
+        head_weights: 1_246_000_000,
         layers: 80,
         kv_heads: 8,
         head_dim: 128,
@@ -131,6 +156,12 @@ impl KnownModel {
         KNOWN.iter().find(|known| known.size == size)
     }
 
+    /// The quantisations that can be pulled.
+    pub fn quantisations(&self) -> impl Iterator<Item = &'static str> {
+        let names = QUANTISATIONS.iter().map(|(name, _)| *name);
+        names.filter(|name| !self.lacks.contains(name))
+    }
+
     /// The name people pull it by.
     pub fn name(&self) -> String {
         format!("{FAMILY}:{}", self.size)
@@ -138,8 +169,10 @@ impl KnownModel {
 
     /// About the size of its files, in bytes.
     pub fn file_bytes(&self, quantisation: &str) -> u64 {
-        let bits = QUANTISATIONS.iter().find(|(name, _)| *name == quantisation);
-        self.weights * bits.map_or(160, |(_, tenths)| *tenths) / 80
+        let known = QUANTISATIONS.iter().find(|(name, _)| *name == quantisation);
+        let tenths = known.map_or(160, |(_, tenths)| *tenths);
+        let body = self.weights - self.head_weights;
+        (body * tenths + self.head_weights * tenths.max(HEAD_TENTHS)) / 80
     }
 
     /// About the memory it needs for one long conversation, in bytes. What it is exactly is told by
@@ -164,21 +197,58 @@ impl KnownModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::size::show_bytes;
 
     #[test]
     fn sizes_of_files_are_about_those_published() {
         let cases = [
             ("0.5b", "q8_0", 676_000_000.0),
             ("1.5b", "q4_0", 1_070_000_000.0),
+            ("7b", "q2_k", 3_020_000_000.0),
+            ("7b", "q3_k_m", 3_810_000_000.0),
             ("7b", "q4_0", 4_430_000_000.0),
             ("7b", "q4_k_m", 4_680_000_000.0),
+            ("7b", "q5_0", 5_320_000_000.0),
+            ("7b", "q5_k_m", 5_440_000_000.0),
+            ("7b", "q6_k", 6_250_000_000.0),
             ("7b", "fp16", 15_240_000_000.0),
         ];
         for (size, quantisation, published) in cases {
             let known = KnownModel::of_size(size).expect("a known size");
             let about = known.file_bytes(quantisation) as f64;
             let ratio = about / published;
-            assert!((0.95..1.05).contains(&ratio), "{size} {quantisation}: {about}");
+            assert!((0.98..1.02).contains(&ratio), "{size} {quantisation}: {about}");
+        }
+    }
+
+    #[test]
+    fn the_readmes_name_the_sizes_that_the_list_shows() {
+        let english = include_str!("../../../../README.md");
+        let chinese = include_str!("../../../../README.zh-CN.md");
+        for known in &KNOWN[..4] {
+            let size = show_bytes(known.file_bytes(known.quantisation));
+            let memory = show_bytes(known.memory_bytes(known.quantisation));
+            let start = format!("| `{}` | `{}`", known.name(), known.quantisation);
+            for readme in [english, chinese] {
+                let row = readme.lines().find(|line| line.starts_with(&start));
+                let row = row.unwrap_or_else(|| panic!("no row {start}"));
+                assert!(row.contains(&format!("| {size} | {memory} |")), "{row}: {size}, {memory}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_offered_that_would_be_refused() {
+        let offers = |size: &str, quantisation: &str| {
+            let known = KnownModel::of_size(size).expect("a known size");
+            known.quantisations().any(|name| name == quantisation)
+        };
+        for known in KNOWN {
+            assert!(known.quantisations().any(|name| name == known.quantisation));
+        }
+        assert!(offers("7b", "q2_k") && offers("1.5b", "q3_k_m") && offers("0.5b", "q4_k_m"));
+        for size in ["0.5b", "72b"] {
+            assert!(!offers(size, "q2_k") && !offers(size, "q3_k_m"), "{size}");
         }
     }
 

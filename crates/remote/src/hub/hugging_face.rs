@@ -2,7 +2,8 @@
 //!
 //! Source: `huggingface_hub` 2.4: one request lists a repository with sizes and checksums; what the
 //! list leaves out stands in the first answer for the file itself (`X-Linked-Size`,
-//! `X-Linked-Etag`), before the redirect to where it lies.
+//! `X-Linked-Etag`), before the redirect to where it lies. The list names the commit it is of; files
+//! are asked for at that commit, so that what was listed and what is fetched belong together.
 
 use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap};
 use serde::Deserialize;
@@ -11,10 +12,12 @@ use url::Url;
 use super::Repository;
 use super::checksum::Sha256Sum;
 use super::listing::{ListedFile, Listing};
+use super::name::is_word;
 use crate::error::PullError;
 
 #[derive(Deserialize)]
 struct Answer {
+    sha: Option<String>,
     #[serde(default)]
     siblings: Vec<Sibling>,
     #[serde(default, rename = "cardData")]
@@ -51,7 +54,8 @@ pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullErr
     url.set_query(Some("blobs=true"));
     let answer: Answer = place.json(&url, &repository.shown()).await?;
     let licence = licence(&answer);
-    Ok(Listing { licence, files: files(answer.siblings) })
+    let commit = answer.sha.filter(|sha| is_word(sha));
+    Ok(Listing { licence, commit, files: files(answer.siblings) })
 }
 
 /// Where a file is asked for.
@@ -67,13 +71,16 @@ pub(super) async fn look_up(
     path: &str,
 ) -> Result<ListedFile, PullError> {
     let place = repository.place;
-    let answer = place.head(&url(repository, path)).send().await;
-    let answer = answer.map_err(|error| place.broken(&error))?;
+    let what = format!("{}:{path}", repository.shown());
+    let asked = place.trying().once(async || {
+        let answer = place.head(&url(repository, path)).await?;
+        match answer.status() {
+            status if status.is_success() || status.is_redirection() => Ok(answer),
+            status => Err(place.refused(status, answer.headers(), &what)),
+        }
+    });
+    let answer = asked.await?;
     let (status, headers) = (answer.status(), answer.headers());
-    if !status.is_success() && !status.is_redirection() {
-        let what = format!("{}:{path}", repository.shown());
-        return Err(place.refused(status, headers, &what));
-    }
     // Behind a redirect the length is that of the redirect.
     let own_length = status.is_success().then_some(CONTENT_LENGTH.as_str());
     let lengths = ["x-linked-size"].into_iter().chain(own_length);

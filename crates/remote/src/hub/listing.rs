@@ -8,6 +8,8 @@ use super::name::is_path;
 pub struct Listing {
     /// Its licence, if it states one.
     pub licence: Option<String>,
+    /// The commit that the list is of, if the hub says.
+    pub commit: Option<String>,
     /// Its files.
     pub files: Vec<ListedFile>,
 }
@@ -163,7 +165,7 @@ mod tests {
 
     fn listing(paths: &[&str]) -> Listing {
         let file = |path: &&str| ListedFile { path: path.to_string(), bytes: None, sha256: None };
-        Listing { licence: None, files: paths.iter().map(file).collect() }
+        Listing { files: paths.iter().map(file).collect(), ..Listing::default() }
     }
 
     fn chosen(paths: &[&str], wanted: Wanted<'_>) -> Result<Vec<String>, NoChoice> {

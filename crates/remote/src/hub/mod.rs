@@ -1,7 +1,7 @@
 //! Model hubs: from a name to the files it stands for.
 //!
 //! Reading order:
-//! - `name`: [`ModelName`], what people type; `catalogue`: the official models.
+//! - `name`: [`ModelName`]; `typed`: how people write it; `catalogue`: the official models.
 //! - `settings`: [`HubSettings`], where the hubs are and who asks.
 //! - [`resolve`] below: a name becomes a [`Source`].
 //! - `hugging_face`, `model_scope`: what the two hubs answer; `asking`: one request.
@@ -18,17 +18,20 @@ mod listing;
 mod model_scope;
 mod name;
 mod settings;
+mod typed;
 
 pub use catalogue::{FAMILY, KNOWN, KnownModel, QUANTISATIONS, is_open_licence};
 pub use checksum::Sha256Sum;
 pub use name::{Hub, ModelName, NameError};
 pub use settings::HubSettings;
+pub(crate) use typed::meant_by;
+pub use typed::nearest_of;
 
 use url::Url;
 
 use crate::address::Address;
-use crate::client::Waits;
 use crate::error::PullError;
+use crate::patience::Trying;
 use asking::Place;
 use listing::{ListedFile, Listing, NoChoice, Wanted};
 use settings::Endpoint;
@@ -70,16 +73,18 @@ const USUAL_QUANTISATION: &str = "q4_0";
 pub async fn resolve(
     name: &ModelName,
     settings: &HubSettings,
-    waits: Waits,
+    trying: &Trying,
 ) -> Result<Source, PullError> {
     settings.check_online()?;
+    let page = settings.page_of_mirror(name);
+    let name = page.as_ref().unwrap_or(name);
     match name {
         ModelName::Known { model, quantisation } => {
             let wanted = match quantisation {
                 Some(named) => Wanted::Named(named),
                 None => Wanted::Usual(model.quantisation),
             };
-            known(model, wanted, settings, waits).await
+            known(model, wanted, settings, trying).await
         }
         ModelName::Repository { hub, owner, repository, revision, file } => {
             let question = Question {
@@ -89,13 +94,13 @@ pub async fn resolve(
                 revision: revision.as_deref(),
                 wanted: file.as_deref().map_or(Wanted::Usual(USUAL_QUANTISATION), Wanted::Named),
             };
-            let mut source = question.ask(settings, waits).await?;
+            let mut source = question.ask(settings, trying).await?;
             source.name = name.to_string();
             Ok(source)
         }
         ModelName::Url { address, sha256 } => {
             let endpoint = Endpoint { address: address.clone(), token: None };
-            let place = Place::new(None, &endpoint, waits)?;
+            let place = Place::new(None, &endpoint, trying)?;
             let file = SourceFile {
                 name: file_name(address.url()),
                 bytes: None,
@@ -112,13 +117,13 @@ async fn known(
     model: &'static KnownModel,
     wanted: Wanted<'_>,
     settings: &HubSettings,
-    waits: Waits,
+    trying: &Trying,
 ) -> Result<Source, PullError> {
     let mut unreachable: Option<PullError> = None;
     for hub in &settings.order {
         let (owner, repository) = model.repository;
         let question = Question { hub: *hub, owner, repository, revision: None, wanted };
-        let mut source = match question.ask(settings, waits).await {
+        let mut source = match question.ask(settings, trying).await {
             Err(error @ PullError::Unreachable { .. }) => {
                 unreachable = Some(error.after(unreachable));
                 continue;
@@ -168,10 +173,10 @@ impl Repository<'_> {
 }
 
 impl Question<'_> {
-    async fn ask(&self, settings: &HubSettings, waits: Waits) -> Result<Source, PullError> {
+    async fn ask(&self, settings: &HubSettings, trying: &Trying) -> Result<Source, PullError> {
         let endpoint = settings.endpoint(self.hub);
-        let place = Place::new(Some(self.hub), endpoint, waits)?;
-        let repository = Repository {
+        let place = Place::new(Some(self.hub), endpoint, trying)?;
+        let mut repository = Repository {
             place: &place,
             address: &endpoint.address,
             owner: self.owner,
@@ -183,6 +188,7 @@ impl Question<'_> {
             Hub::ModelScope => model_scope::list(&repository).await?,
         };
         listing.keep_usable();
+        repository.revision = listing.commit.as_deref().or(self.revision);
         let mut files = Vec::new();
         for file in self.choose(&listing, &repository)? {
             files.push(match self.hub {

@@ -59,7 +59,9 @@ pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullErr
         sha256: file.sha256.as_deref().and_then(Sha256Sum::parse),
         path: file.path,
     };
-    Ok(Listing { licence, files: files.files.into_iter().filter(is_file).map(listed).collect() })
+    let files = files.files.into_iter().filter(is_file).map(listed).collect();
+    // Commits are not told; files are held together by their checksums, which are.
+    Ok(Listing { licence, commit: None, files })
 }
 
 /// Where a file is asked for.
@@ -72,10 +74,20 @@ pub(super) fn url(repository: &Repository<'_>, path: &str) -> Url {
 
 async fn data<T: DeserializeOwned>(repository: &Repository<'_>, url: &Url) -> Result<T, PullError> {
     let (place, what) = (repository.place, repository.shown());
-    let envelope: Envelope<T> = place.json(url, &what).await?;
-    let code = envelope.code.and_then(|code| u16::try_from(code).ok());
-    let status = code.and_then(|code| StatusCode::from_u16(code).ok());
-    if let Some(status) = status.filter(|status| !status.is_success()) {
+    let ask = async || -> Result<(Envelope<T>, Option<StatusCode>), PullError> {
+        let envelope: Envelope<T> = place.json(url, &what).await?;
+        let code = envelope.code.and_then(|code| u16::try_from(code).ok());
+        let status = code.and_then(|code| StatusCode::from_u16(code).ok());
+        Ok((envelope, status.filter(|status| !status.is_success())))
+    };
+    let (mut envelope, mut refusal) = ask().await?;
+    // A refusal that came in the body: the status of the answer itself was one of success.
+    if let Some(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) = refusal
+        && place.forget_token(status)
+    {
+        (envelope, refusal) = ask().await?;
+    }
+    if let Some(status) = refusal {
         return Err(place.refused(status, &HeaderMap::new(), &what));
     }
     let is_success = envelope.success.unwrap_or(true);

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::catalogue::{FAMILY, KNOWN, KnownModel, QUANTISATIONS, USUAL_SIZE};
+use super::catalogue::{FAMILY, KNOWN, KnownModel, QUANTISATIONS};
 use super::checksum::Sha256Sum;
+use super::typed;
 use crate::address::Address;
 
 /// A place where models are published.
@@ -66,10 +67,12 @@ pub enum ModelName {
 
 /// A text that names no model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("model name: expected {expected}, found {found:?}")]
+#[error("model name: expected {expected}, found {found:?}{}", did_you_mean(.meant))]
 pub struct NameError {
     expected: String,
     found: String,
+    /// The name that was meant, perhaps.
+    meant: Option<String>,
 }
 
 /// Longest name; far above any real one.
@@ -82,75 +85,30 @@ const MAX_PATH_BYTES: usize = 255;
 impl ModelName {
     /// Reads a name as a person types it.
     pub fn parse(text: &str) -> Result<ModelName, NameError> {
-        let lower = text.to_ascii_lowercase();
-        if text.len() <= MAX_NAME_BYTES
-            && (lower.starts_with("http://") || lower.starts_with("https://"))
-        {
-            return url(text);
+        check_length(text)?;
+        let lower = text.trim().to_ascii_lowercase();
+        let is_address = lower.starts_with("http://") || lower.starts_with("https://");
+        if is_address && !typed::is_page_of_hub(text) {
+            url(text.trim())
+        } else {
+            typed::read(text)
         }
-        ModelName::parse_public(text)
     }
 
-    /// Reads a name as a request may carry it: never an address.
+    /// Reads a name as a request may carry it: never an address, but of a hub's own pages.
     pub fn parse_public(text: &str) -> Result<ModelName, NameError> {
-        let name = (text.len() <= MAX_NAME_BYTES).then(|| {
-            let (prefix, rest) = text.split_once(':').unwrap_or((text, ""));
-            match prefix {
-                "hf" => repository(Hub::HuggingFace, rest),
-                "ms" => repository(Hub::ModelScope, rest),
-                _ => known(prefix, rest),
-            }
-        });
-        name.flatten().ok_or_else(|| unknown(text))
+        check_length(text)?;
+        typed::read(text)
     }
 
-    /// Whether a text is meant as a name and not as the path of a file.
+    /// Whether a text can only be meant as a name, and not as the path of a file.
     pub fn is_meant_by(text: &str) -> bool {
-        let prefix = text.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        [FAMILY, "hf", "ms", "http", "https"].contains(&prefix.as_str())
+        typed::is_surely_a_name(text)
     }
-}
-
-fn known(family: &str, tag: &str) -> Option<ModelName> {
-    if !family.eq_ignore_ascii_case(FAMILY) {
-        return None;
-    }
-    let tag = tag.to_ascii_lowercase();
-    let (size, rest) = tag.split_once('-').unwrap_or((&tag, ""));
-    let size = if ["", "latest"].contains(&size) { USUAL_SIZE } else { size };
-    let rest = rest.strip_prefix("instruct").map_or(rest, |rest| rest.trim_start_matches('-'));
-    let quantisation = match rest {
-        "" => None,
-        named => Some(QUANTISATIONS.iter().find(|(name, _)| *name == named)?.0),
-    };
-    Some(ModelName::Known { model: KnownModel::of_size(size)?, quantisation })
-}
-
-fn repository(hub: Hub, rest: &str) -> Option<ModelName> {
-    let (place, file) = match rest.split_once(':') {
-        Some((place, file)) => (place, Some(file)),
-        None => (rest, None),
-    };
-    let (place, revision) = match place.split_once('@') {
-        Some((place, revision)) => (place, Some(revision)),
-        None => (place, None),
-    };
-    let (owner, repository) = place.split_once('/')?;
-    let are_words = [Some(owner), Some(repository), revision].into_iter().flatten().all(is_word);
-    if !are_words || !file.is_none_or(is_path) {
-        return None;
-    }
-    Some(ModelName::Repository {
-        hub,
-        owner: owner.to_owned(),
-        repository: repository.to_owned(),
-        revision: revision.map(str::to_owned),
-        file: file.map(str::to_owned),
-    })
 }
 
 fn url(text: &str) -> Result<ModelName, NameError> {
-    let wrong = |expected: String| NameError { expected, found: shortened(text) };
+    let wrong = |expected: String| NameError::new(expected, text);
     let (plain, sha256) = match text.split_once('#') {
         Some((plain, fragment)) => {
             let sum = fragment.strip_prefix("sha256=").and_then(Sha256Sum::parse);
@@ -164,7 +122,7 @@ fn url(text: &str) -> Result<ModelName, NameError> {
 }
 
 /// Letters, digits and `.`, `_`, `-`; nothing that a file system or a hub could take for more.
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=MAX_WORD_BYTES).contains(&text.len())
         && text.bytes().all(is_allowed)
@@ -184,18 +142,70 @@ pub(crate) fn is_path(text: &str) -> bool {
     text.len() <= MAX_PATH_BYTES && text.split('/').all(is_segment)
 }
 
-fn unknown(text: &str) -> NameError {
-    let sizes: Vec<&str> = KNOWN.iter().map(|known| known.size).collect();
-    let quantisations: Vec<&str> = QUANTISATIONS.iter().map(|(name, _)| *name).collect();
-    NameError {
-        expected: format!(
-            "{FAMILY}:SIZE ({}), with -QUANTISATION behind it if you like ({}), \
-             hf:owner/repo[:file] or ms:owner/repo[:file]",
-            sizes.join(", "),
-            quantisations.join(", ")
-        ),
-        found: shortened(text),
+fn check_length(text: &str) -> Result<(), NameError> {
+    if text.len() <= MAX_NAME_BYTES {
+        return Ok(());
     }
+    Err(NameError::new(format!("a name of at most {MAX_NAME_BYTES} bytes"), text))
+}
+
+impl NameError {
+    fn new(expected: String, found: &str) -> NameError {
+        NameError { expected, found: shortened(found), meant: None }
+    }
+
+    /// Nothing that names a model; perhaps `meant` was meant.
+    pub(super) fn unknown(found: &str, meant: Option<String>) -> NameError {
+        let expected = format!(
+            "{FAMILY}:7b or another of `banter list`, hf:owner/repo[:file] or ms:owner/repo[:file]"
+        );
+        NameError { meant, ..NameError::new(expected, found) }
+    }
+
+    /// A size that there is not.
+    pub(super) fn size(size: &str, found: &str) -> NameError {
+        let sizes: Vec<&str> = KNOWN.iter().map(|known| known.size).collect();
+        let meant = KNOWN.iter().find(|known| known.size.trim_end_matches('b') == size);
+        let expected = format!("a size of {FAMILY} ({})", sizes.join(", "));
+        NameError { meant: meant.map(KnownModel::name), ..NameError::new(expected, found) }
+    }
+
+    /// A quantisation that there is not, or that cannot be computed.
+    pub(super) fn quantisation(model: &KnownModel, word: &str, found: &str) -> NameError {
+        let names: Vec<&str> = model.quantisations().collect();
+        let is_lacking = QUANTISATIONS.iter().any(|(name, _)| *name == word);
+        let because = if is_lacking { "; its other files hold blocks of iq4_nl" } else { "" };
+        let name = model.name();
+        let expected = format!("a quantisation of {name} ({}{because})", names.join(", "));
+        let near = typed::nearest_of(word, names.iter().map(|name| (*name).to_owned()));
+        let meant = near.filter(|_| !is_lacking).map(|near| format!("{name}-{near}"));
+        NameError { meant, ..NameError::new(expected, found) }
+    }
+
+    /// A hub before it, but no repository behind it.
+    pub(super) fn no_repository(hub: Hub, found: &str) -> NameError {
+        let prefix = hub.prefix();
+        let expected = format!("{prefix}:owner/repo, with @revision or :file behind it or not");
+        NameError::new(expected, found)
+    }
+
+    /// A page of a hub that is no model's.
+    pub(super) fn no_model_page(found: &str) -> NameError {
+        let expected = "the page of a model, as huggingface.co/owner/repo".to_owned();
+        NameError::new(expected, found)
+    }
+
+    /// An address where only names are taken.
+    pub(super) fn address(found: &str) -> NameError {
+        let expected = "a name, as qwen2.5:7b or hf:owner/repo; only `banter pull` takes addresses";
+        let page = url::Url::parse(found).ok();
+        let meant = page.and_then(|page| typed::meant_by(&page)).map(|name| name.to_string());
+        NameError { meant, ..NameError::new(expected.to_owned(), found) }
+    }
+}
+
+fn did_you_mean(meant: &Option<String>) -> String {
+    meant.as_ref().map_or_else(String::new, |meant| format!("; did you mean {meant}?"))
 }
 
 fn shortened(text: &str) -> String {
@@ -262,23 +272,106 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_by_what_was_expected() {
+    fn what_can_only_mean_one_model_is_that_model() {
+        let cases = [
+            (" qwen2.5:7b ", "qwen2.5:7b"),
+            ("qwen2.5：7b", "qwen2.5:7b"),
+            ("qwen2.5-0.5b", "qwen2.5:0.5b"),
+            ("qwen-2.5:7b", "qwen2.5:7b"),
+            ("Qwen2.5-7B-Instruct", "qwen2.5:7b"),
+            ("Qwen2.5-7B-Instruct-GGUF", "qwen2.5:7b"),
+            ("qwen2.5-7b-instruct-q4_k_m.gguf", "qwen2.5:7b-q4_k_m"),
+            ("library/qwen2.5:7b", "qwen2.5:7b"),
+            ("ollama.com/library/qwen2.5:7b", "qwen2.5:7b"),
+            ("HF:Owner/Repo", "hf:Owner/Repo"),
+            ("huggingface:a/b", "hf:a/b"),
+            ("hf://a/b", "hf:a/b"),
+            ("hf://a/b@v1/c.gguf", "hf:a/b@v1:c.gguf"),
+            ("hf:a/b/c.gguf", "hf:a/b:c.gguf"),
+            ("hf:a/b/c/d.gguf", "hf:a/b:c/d.gguf"),
+            ("hf:a/b/", "hf:a/b"),
+            ("MS:a/b", "ms:a/b"),
+            ("modelscope:a/b", "ms:a/b"),
+            ("Qwen/Qwen2.5-0.5B-Instruct", "hf:Qwen/Qwen2.5-0.5B-Instruct"),
+            ("a/b:q8_0", "hf:a/b:q8_0"),
+            ("a/b/c.gguf", "hf:a/b:c.gguf"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(parsed(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_a_hubs_pages_are_names() {
+        let cases = [
+            ("hf.co/a/b", "hf:a/b"),
+            ("hf.co/a/b:Q4_K_M", "hf:a/b:Q4_K_M"),
+            ("huggingface.co/a/b", "hf:a/b"),
+            ("https://huggingface.co/a/b", "hf:a/b"),
+            ("http://www.huggingface.co/a/b/", "hf:a/b"),
+            ("https://huggingface.co/a/b?library=transformers#readme", "hf:a/b"),
+            ("https://huggingface.co/a/b/tree/main", "hf:a/b"),
+            ("https://huggingface.co/a/b/tree/v1", "hf:a/b@v1"),
+            ("https://huggingface.co/a/b/discussions/3", "hf:a/b"),
+            ("https://huggingface.co/a/b/blob/main/c.gguf", "hf:a/b:c.gguf"),
+            ("https://huggingface.co/a/b/blob/v1/c%20d.gguf", "hf:a/b@v1:c d.gguf"),
+            ("huggingface.co/a/b/resolve/main/c/d.gguf?download=true", "hf:a/b:c/d.gguf"),
+            ("https://huggingface.co/a/b?show_file_info=c.gguf", "hf:a/b:c.gguf"),
+            ("https://huggingface.co/a/b.git", "hf:a/b"),
+            ("https://huggingface.co/api/models/a/b", "hf:a/b"),
+            ("modelscope.cn/models/a/b", "ms:a/b"),
+            ("https://www.modelscope.cn/models/a/b/summary", "ms:a/b"),
+            ("https://modelscope.cn/models/a/b/files", "ms:a/b"),
+            ("https://modelscope.cn/models/a/b/file/view/master/c.gguf?status=2", "ms:a/b:c.gguf"),
+            ("https://modelscope.cn/models/a/b/resolve/master/c.gguf", "ms:a/b:c.gguf"),
+            ("https://modelscope.cn/models/a/b/file/view/master?fileName=c.gguf", "ms:a/b:c.gguf"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(parsed(text), shown, "{text}");
+            let public = ModelName::parse_public(text).expect("a request may name it, too");
+            assert_eq!(public.to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_told_with_what_was_meant() {
+        let cases = [
+            ("qwen:7b", "did you mean qwen2.5:7b?"),
+            ("qwen2:7b", "did you mean qwen2.5:7b?"),
+            ("qwn2.5:72b", "did you mean qwen2.5:72b?"),
+            ("qwen", "did you mean qwen2.5?"),
+            ("qwen2.5:7", "did you mean qwen2.5:7b?"),
+            ("qwen2.5:8b", "expected a size of qwen2.5 (0.5b, 1.5b, 3b, 7b"),
+            ("qwen2.5:7b-q4_k_s", "did you mean qwen2.5:7b-q4_k_m?"),
+            ("qwen2.5:7b-q9", "a quantisation of qwen2.5:7b (q2_k, "),
+            ("qwen2.5:0.5b-q2_k", "a quantisation of qwen2.5:0.5b (q4_0, "),
+            ("qwen2.5:72b-q3_k_m", "a quantisation of qwen2.5:72b (q4_0, "),
+            ("qwen2.5-coder:7b", "did you mean hf:Qwen/Qwen2.5-Coder-7B-Instruct-GGUF?"),
+            ("hub.example/a/b", "did you mean hf:a/b?"),
+            ("llama3", "`banter list`"),
+            ("hf:", "hf:owner/repo"),
+            ("ms:a", "ms:owner/repo"),
+            ("https://huggingface.co/datasets/a/b", "the page of a model"),
+            ("https://huggingface.co/", "the page of a model"),
+        ];
+        for (text, says) in cases {
+            let error = ModelName::parse(text).expect_err(text).to_string();
+            assert!(error.contains(says) && error.len() < 250, "{text}: {error}");
+        }
+        assert!(!ModelName::parse("llama3").expect_err("none").to_string().contains("did you"));
+    }
+
+    #[test]
+    fn what_could_lead_elsewhere_is_refused() {
         let long = format!("hf:a/{}", "b".repeat(600));
         let cases = [
             "",
-            "qwen2.5:8b",
-            "qwen2.5:7b-q9",
-            "qwen2:7b",
-            "llama",
-            "hf:",
-            "hf:a",
-            "hf:a/",
             "hf:/b",
-            "hf:a/b/c",
             "hf:../etc",
             "hf:a/..",
             "hf:a/.b",
             "hf:a/b:../c",
+            "hf:a/b/../c",
             "hf:a/b:/etc/passwd",
             "hf:a/b:c/../d",
             "hf:a/b:",
@@ -288,16 +381,17 @@ mod tests {
             "hf:a/b\0",
             "hf:а/b",
             "hf:a/b@:c",
-            "HF:a/b",
             "ms:a/b?c",
             "hf:a/b: c",
             "../model.gguf",
+            "https://huggingface.co/a/b/resolve/main/%2e%2e%2fc",
+            "huggingface.co:8080/a/b",
+            "file:///etc/passwd",
             long.as_str(),
         ];
         for text in cases {
             let error = ModelName::parse(text).expect_err(text).to_string();
-            assert!(error.contains("qwen2.5:SIZE (0.5b, 1.5b"), "{error}");
-            assert!(error.len() < 600, "{error}");
+            assert!(error.starts_with("model name: expected ") && error.len() < 300, "{error}");
         }
     }
 
@@ -319,11 +413,15 @@ mod tests {
         for wrong in ["https://example.com/m#sha256=12", "https://example.com/m#main"] {
             assert!(ModelName::parse(wrong).is_err(), "{wrong}");
         }
+        let of_hub = format!("https://huggingface.co/a/b/resolve/main/c.gguf#sha256={sum}");
+        let name = ModelName::parse(&of_hub).expect("a name");
+        assert!(matches!(name, ModelName::Url { sha256: Some(_), .. }), "it is not dropped");
+        assert!(ModelName::parse_public(&of_hub).is_err());
     }
 
     #[test]
     fn names_and_paths_are_told_apart() {
-        for name in ["qwen2.5:7b", "qwen2.5", "hf:a/b", "ms:a/b", "https://a/b"] {
+        for name in ["qwen2.5:7b", "qwen2.5", "hf:a/b", "MS:a/b", "https://a/b", "hf.co/a/b"] {
             assert!(ModelName::is_meant_by(name), "{name}");
         }
         for path in ["model.gguf", "./qwen2.5", "/models/a.gguf", "qwen2.5-7b.gguf", "C:\\a.gguf"] {

@@ -2,13 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::name::Hub;
+use super::name::{Hub, ModelName};
+use super::typed;
 use crate::address::Address;
 use crate::error::PullError;
 
 /// A secret that opens a hub. Never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Token(String);
+pub(crate) struct Token {
+    secret: String,
+    /// The variable or the file it was read from, for people.
+    from: String,
+}
 
 /// A hub as this machine reaches it.
 #[derive(Clone, Debug)]
@@ -69,13 +74,11 @@ impl HubSettings {
             let path = (!is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN")).then(|| token_file(&set))??;
             read_token(&path)
         };
-        let token = set("HF_TOKEN").or_else(|| set("HUGGING_FACE_HUB_TOKEN")).and_then(Token::new);
+        let of = |name: &str| set(name).and_then(|secret| Token::new(&secret, name.to_owned()));
+        let token = of("HF_TOKEN").or_else(|| of("HUGGING_FACE_HUB_TOKEN"));
         Ok(HubSettings {
             hugging_face: Endpoint { address: hugging_face, token: token.or_else(implicit) },
-            model_scope: Endpoint {
-                address: model_scope,
-                token: set("MODELSCOPE_API_TOKEN").and_then(Token::new),
-            },
+            model_scope: Endpoint { address: model_scope, token: of("MODELSCOPE_API_TOKEN") },
             order,
             offline,
         })
@@ -94,6 +97,20 @@ impl HubSettings {
         }
     }
 
+    /// The model of a page or file at a mirror of Hugging Face, named by its address.
+    pub(super) fn page_of_mirror(&self, name: &ModelName) -> Option<ModelName> {
+        let ModelName::Url { address, sha256: None } = name else { return None };
+        let (url, mirror) = (address.url(), self.hugging_face.address.url());
+        let base = mirror.path().trim_end_matches('/');
+        let path = url.path().strip_prefix(base)?;
+        if url.origin() != mirror.origin() || !path.starts_with('/') {
+            return None;
+        }
+        let mut below = url.clone();
+        below.set_path(path);
+        typed::page_by_form(&below)
+    }
+
     pub(super) fn check_online(&self) -> Result<(), PullError> {
         self.offline.map_or(Ok(()), |variable| Err(PullError::Offline(variable)))
     }
@@ -101,15 +118,20 @@ impl HubSettings {
 
 impl Token {
     /// Takes a secret; nothing of it is left if it could not stand in a header.
-    fn new(text: impl AsRef<str>) -> Option<Token> {
-        let text = text.as_ref().trim();
+    fn new(text: &str, from: String) -> Option<Token> {
+        let text = text.trim();
         let is_visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_visible.then(|| Token(text.to_owned()))
+        is_visible.then(|| Token { secret: text.to_owned(), from })
     }
 
     /// The secret, for a header.
     pub(super) fn secret(&self) -> &str {
-        &self.0
+        &self.secret
+    }
+
+    /// The variable or the file it was read from.
+    pub(super) fn from(&self) -> &str {
+        &self.from
     }
 }
 
@@ -166,7 +188,8 @@ fn token_file(set: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
 
 fn read_token(path: &Path) -> Option<Token> {
     let is_short = std::fs::metadata(path).ok()?.len() <= MAX_TOKEN_BYTES;
-    is_short.then(|| std::fs::read_to_string(path).ok()).flatten().and_then(Token::new)
+    let text = is_short.then(|| std::fs::read_to_string(path).ok()).flatten()?;
+    Token::new(&text, path.display().to_string())
 }
 
 #[cfg(test)]
@@ -218,10 +241,15 @@ mod tests {
         let home = home.path().to_str().expect("UTF-8");
         let found = |variables: &[(&str, &str)]| {
             let settings = settings(variables).expect("right");
-            settings.endpoint(Hub::HuggingFace).token.clone().map(|token| token.0)
+            let token = settings.endpoint(Hub::HuggingFace).token.clone();
+            token.map(|token| (token.secret, token.from))
         };
-        assert_eq!(found(&[("HF_HOME", home)]), Some("hf_file".to_owned()));
-        assert_eq!(found(&[("HF_HOME", home), ("HF_TOKEN", "own")]), Some("own".to_owned()));
+        let of = |secret: &str, from: String| Some((secret.to_owned(), from));
+        assert_eq!(found(&[("HF_HOME", home)]), of("hf_file", format!("{home}/token")));
+        let own = [("HF_HOME", home), ("HF_TOKEN", "own")];
+        assert_eq!(found(&own), of("own", "HF_TOKEN".to_owned()));
+        let old = [("HUGGING_FACE_HUB_TOKEN", "old")];
+        assert_eq!(found(&old), of("old", "HUGGING_FACE_HUB_TOKEN".to_owned()));
         let disabled = [("HF_HOME", home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")];
         assert_eq!(found(&disabled), None);
     }

@@ -1,8 +1,14 @@
 //! One process at a time for each model.
+//!
+//! The system's lock of a file goes with the process that holds it. Where a file system has no locks
+//! (Lustre, some NFS), a file that names the process stands in for it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 use crate::error::PullError;
 
@@ -10,6 +16,8 @@ use crate::error::PullError;
 pub(crate) struct Lock {
     path: PathBuf,
     _file: File,
+    /// Only where the file system has no locks.
+    _stand_in: Option<Holder>,
 }
 
 impl Lock {
@@ -17,13 +25,22 @@ impl Lock {
     pub(super) fn take(path: &Path, name: &str) -> Result<Lock, PullError> {
         let busy = || PullError::Busy(name.to_owned());
         let file = File::create(path).map_err(PullError::folder(path))?;
-        file.try_lock().map_err(|_| busy())?;
+        let stand_in = match file.try_lock() {
+            Ok(()) => None,
+            Err(TryLockError::WouldBlock) => return Err(busy()),
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+                Some(Holder::take(&path.with_added_extension("holder"), name)?)
+            }
+            Err(TryLockError::Error(error)) => return Err(PullError::folder(path)(error)),
+        };
         // Whoever held it before may have removed the file between the two lines above; then
         // another process can lock another file of this name.
         let inode = |found: fs::Metadata| (found.dev(), found.ino());
         let ours = file.metadata().map(inode).map_err(PullError::folder(path))?;
         match fs::metadata(path).map(inode) {
-            Ok(there) if there == ours => Ok(Lock { path: path.to_owned(), _file: file }),
+            Ok(there) if there == ours => {
+                Ok(Lock { path: path.to_owned(), _file: file, _stand_in: stand_in })
+            }
             _ => Err(busy()),
         }
     }
@@ -33,5 +50,114 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Nothing is lost if it stays.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether an error of a lock says that there are none here.
+fn has_no_locks(error: &io::Error) -> bool {
+    let none = [Errno::NOSYS, Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL];
+    error.raw_os_error().is_some_and(|found| none.iter().any(|errno| errno.raw_os_error() == found))
+}
+
+/// A file that exists while the process lives that is named in it.
+struct Holder(PathBuf);
+
+impl Holder {
+    /// Makes the file; one that a process of this machine has left behind is replaced.
+    ///
+    /// Errors: another process holds it, or one of another machine has not removed it.
+    fn take(path: &Path, name: &str) -> Result<Holder, PullError> {
+        let ours = process(std::process::id()).unwrap_or_default();
+        let make = || {
+            let mut file = File::create_new(path)?;
+            file.write_all(ours.as_bytes()).map(|()| Holder(path.to_owned()))
+        };
+        let found = match make() {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::read_to_string(path),
+            made => return made.map_err(PullError::folder(path)),
+        };
+        let found = found.map_err(PullError::folder(path))?;
+        if is_running(&found) {
+            return Err(PullError::Busy(name.to_owned()));
+        }
+        if !is_of_this_machine(&found) {
+            let holder = found.split(" boot ").next().unwrap_or("another process").to_owned();
+            return Err(PullError::HeldElsewhere { path: path.to_owned(), holder });
+        }
+        fs::remove_file(path).map_err(PullError::folder(path))?;
+        make().map_err(PullError::folder(path))
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // A later process finds that this one does not run any more.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A process as a line: number, machine, boot of that machine, and start, as numbers are used again.
+fn process(id: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The program's name may hold anything; the start is the 20th number behind it.
+    let started = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
+    Some(format!("process {id} of {} started {started}", this_machine()))
+}
+
+fn this_machine() -> String {
+    let read = |path: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.trim().replace(' ', "-")
+    };
+    let (name, boot) = ("/proc/sys/kernel/hostname", "/proc/sys/kernel/random/boot_id");
+    format!("{} boot {}", read(name), read(boot))
+}
+
+/// By its name alone: after another boot its processes have ended.
+fn is_of_this_machine(line: &str) -> bool {
+    let name = |text: &str| text.split(" boot ").next().map(str::to_owned);
+    line.split_once(" of ").is_some_and(|(_, machine)| name(machine) == name(&this_machine()))
+}
+
+fn is_running(line: &str) -> bool {
+    let id = line.split_whitespace().nth(1).and_then(|id| id.parse().ok());
+    id.and_then(process).as_deref() == Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_locks_a_file_names_the_process_that_holds_the_model() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.holder");
+        let held = Holder::take(&path, "a model").expect("nobody holds it");
+        let second = Holder::take(&path, "a model").err().expect("it is held");
+        assert!(matches!(second, PullError::Busy(_)), "{second}");
+        drop(held);
+        assert!(!path.exists());
+        drop(Holder::take(&path, "a model").expect("nobody holds it any more"));
+    }
+
+    #[test]
+    fn what_a_process_has_left_behind_is_replaced_unless_it_is_another_machines() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.holder");
+        let ours = process(std::process::id()).expect("it runs");
+        let (before, _) = ours.rsplit_once(' ').expect("words");
+        fs::write(&path, format!("{before} 1")).expect("written");
+        drop(Holder::take(&path, "a model").expect("that process has ended"));
+        fs::write(&path, "process 1 of elsewhere boot 5 started 7").expect("written");
+        let error = Holder::take(&path, "a model").err().expect("nobody knows").to_string();
+        assert!(error.contains("process 1 of") && error.contains("model.holder"), "{error}");
+    }
+
+    #[test]
+    fn only_a_missing_lock_is_gone_without() {
+        for errno in [Errno::NOSYS, Errno::NOLCK, Errno::OPNOTSUPP] {
+            assert!(has_no_locks(&io::Error::from(errno)), "{errno}");
+        }
+        assert!(!has_no_locks(&io::Error::from(Errno::IO)));
     }
 }

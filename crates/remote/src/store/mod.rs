@@ -13,7 +13,7 @@
 mod lock;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::download;
+use crate::download::page::{LOOKED_AT_BYTES, is_licence, stand_in};
 use crate::error::PullError;
 use crate::hub::{ModelName, Sha256Sum};
 pub(crate) use lock::Lock;
@@ -56,14 +57,30 @@ pub struct Installed {
 
 /// A model that is half there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HalfThere {
+pub struct Partial {
     /// The name it will have.
     pub name: String,
     /// Bytes of the whole.
     pub total_bytes: u64,
     /// Bytes that are there.
-    pub done_bytes: u64,
+    pub downloaded_bytes: u64,
     folder: PathBuf,
+}
+
+/// A model whose files are not what its description says. It is not offered; another pull replaces it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// The name it was pulled by.
+    pub name: String,
+    /// What is wrong with it, for people.
+    pub why: String,
+    folder: PathBuf,
+}
+
+/// What a folder holds.
+enum Found {
+    Installed(Installed),
+    Damaged(Damaged),
 }
 
 /// What `model.json` holds.
@@ -97,19 +114,37 @@ impl Store {
     ///
     /// Errors: the folder is there but cannot be read.
     pub fn models(&self) -> Result<Vec<Installed>, PullError> {
-        let mut models: Vec<Installed> =
-            folders(&self.root)?.iter().filter_map(|folder| read(folder)).collect();
+        let installed = |found| match found {
+            Found::Installed(installed) => Some(installed),
+            Found::Damaged(_) => None,
+        };
+        let mut models: Vec<Installed> = self.found()?.filter_map(installed).collect();
         models.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(models)
     }
 
-    /// Every model that is half there, by name.
-    pub fn half_there(&self) -> Result<Vec<HalfThere>, PullError> {
-        let half = |folder: PathBuf| {
-            let (name, total_bytes, done_bytes) = download::half_there(&folder)?;
-            Some(HalfThere { name, total_bytes, done_bytes, folder })
+    /// Every model that is there and damaged, by name.
+    pub fn damaged(&self) -> Result<Vec<Damaged>, PullError> {
+        let damaged = |found| match found {
+            Found::Installed(_) => None,
+            Found::Damaged(damaged) => Some(damaged),
         };
-        let mut found: Vec<HalfThere> =
+        let mut models: Vec<Damaged> = self.found()?.filter_map(damaged).collect();
+        models.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(models)
+    }
+
+    fn found(&self) -> Result<impl Iterator<Item = Found>, PullError> {
+        Ok(folders(&self.root)?.into_iter().filter_map(|folder| read(&folder)))
+    }
+
+    /// Every model that is half there, by name.
+    pub fn partial(&self) -> Result<Vec<Partial>, PullError> {
+        let half = |folder: PathBuf| {
+            let (name, total_bytes, downloaded_bytes) = download::partial(&folder)?;
+            Some(Partial { name, total_bytes, downloaded_bytes, folder })
+        };
+        let mut found: Vec<Partial> =
             folders(&self.root.join(INCOMING))?.into_iter().filter_map(half).collect();
         found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
@@ -136,10 +171,15 @@ impl Store {
         self.remove_folder(&model.folder)
     }
 
+    /// Removes a model that is damaged and returns how many bytes are free again.
+    pub fn remove_damaged(&self, model: &Damaged) -> Result<u64, PullError> {
+        self.remove_folder(&model.folder)
+    }
+
     /// Removes what is half there of a model and returns how many bytes are free again.
     ///
     /// Errors: someone pulls it right now.
-    pub fn remove_half(&self, half: &HalfThere) -> Result<u64, PullError> {
+    pub fn remove_partial(&self, half: &Partial) -> Result<u64, PullError> {
         let _lock = self.lock(&half.name)?;
         self.remove_folder(&half.folder)
     }
@@ -195,7 +235,10 @@ impl Store {
         fs::rename(folder, &place).map_err(PullError::folder(&place))?;
         sync_folder(&self.root)?;
         let vanished = || std::io::Error::other("the model is not what was just written");
-        read(&place).ok_or_else(|| PullError::folder(&place)(vanished()))
+        match read(&place) {
+            Some(Found::Installed(installed)) => Ok(installed),
+            _ => Err(PullError::folder(&place)(vanished())),
+        }
     }
 }
 
@@ -214,21 +257,19 @@ fn folder_name(name: &str) -> String {
     format!("{}-{short}", readable.trim_start_matches('.'))
 }
 
-/// The model in a folder, if all of it is there.
-fn read(folder: &Path) -> Option<Installed> {
+/// The model in a folder.
+fn read(folder: &Path) -> Option<Found> {
     let path = folder.join(MANIFEST_FILE);
     let manifest: Manifest = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
-    let is_there = |file: &ManifestFile| {
-        let is_plain = Path::new(&file.name).file_name() == Some(file.name.as_ref());
-        let metadata = fs::metadata(folder.join(&file.name));
-        is_plain && metadata.is_ok_and(|found| found.len() == file.bytes)
-    };
-    if !manifest.files.iter().all(is_there) {
-        tracing::warn!(folder = %folder.display(), "passed over: files are missing or cut");
-        return None;
+    if let Some(why) = manifest.files.iter().find_map(|file| damage(folder, file)) {
+        return Some(Found::Damaged(Damaged {
+            name: manifest.name,
+            why,
+            folder: folder.to_owned(),
+        }));
     }
     let opened = opened_name(manifest.files.iter().map(|file| file.name.as_str()));
-    Some(Installed {
+    Some(Found::Installed(Installed {
         path: if opened == "." { folder.to_owned() } else { folder.join(opened) },
         name: manifest.name,
         from: manifest.from,
@@ -236,7 +277,29 @@ fn read(folder: &Path) -> Option<Installed> {
         bytes: manifest.files.iter().map(|file| file.bytes).sum(),
         pulled_at: fs::metadata(&path).and_then(|found| found.modified()).ok(),
         folder: folder.to_owned(),
-    })
+    }))
+}
+
+/// What is wrong with a file of a model, as far as a look at its length and its beginning tells.
+fn damage(folder: &Path, file: &ManifestFile) -> Option<String> {
+    let ManifestFile { name, bytes, .. } = file;
+    if Path::new(name).file_name() != Some(name.as_ref()) {
+        return Some("its description names files elsewhere".to_owned());
+    }
+    let Ok(opened) = fs::File::open(folder.join(name)) else {
+        return Some(format!("{name} is missing"));
+    };
+    let found = opened.metadata().map_or(0, |found| found.len());
+    if found != *bytes {
+        return Some(format!("{name}: expected {bytes} bytes, found {found}"));
+    }
+    if is_licence(name) {
+        return None;
+    }
+    let mut beginning = Vec::new();
+    let read = opened.take(LOOKED_AT_BYTES as u64).read_to_end(&mut beginning);
+    let found = read.ok().and_then(|_| stand_in(&beginning))?;
+    Some(format!("{name} is {found}"))
 }
 
 /// The folders in a folder but for hidden ones; none if it is not there.

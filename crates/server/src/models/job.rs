@@ -31,16 +31,16 @@ impl Pull {
 
     pub(super) fn report(&self) -> PullReport {
         let progress = &self.watch.progress;
-        let (phase, done_bytes) = match progress.phase() {
+        let (phase, downloaded_bytes) = match progress.phase() {
             _ if progress.total_bytes() == 0 => (PullPhase::Looking, 0),
-            Phase::Waiting => (PullPhase::Waiting, progress.done_bytes()),
-            Phase::Fetching => (PullPhase::Fetching, progress.done_bytes()),
+            Phase::Waiting => (PullPhase::Waiting, progress.downloaded_bytes()),
+            Phase::Fetching => (PullPhase::Fetching, progress.downloaded_bytes()),
             Phase::Checking => (PullPhase::Checking, progress.checked_bytes()),
         };
         PullReport {
             name: self.name.clone(),
             phase,
-            done_bytes,
+            downloaded_bytes,
             total_bytes: progress.total_bytes(),
             state: self.state.clone(),
         }

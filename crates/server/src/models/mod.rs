@@ -12,7 +12,7 @@ mod job;
 use crate::backend::{Backend, BackendSlot};
 use axum::http::StatusCode;
 use banter_protocol::http::{
-    JobState, ModelEntry, ModelList, ModelPlace, PullReport, SwitchReport,
+    JobState, ModelEntry, ModelList, ModelState, PullReport, SwitchReport,
 };
 use banter_remote::download::Watch;
 use banter_remote::hub::{ModelName, NameError};
@@ -25,7 +25,7 @@ use tracing::{error, info};
 
 /// Models as a program has them. Everything here may block; errors are texts for administrators.
 pub trait Library: Send + Sync + 'static {
-    /// Every model that is here, half here, or known by a short name.
+    /// Every model that is installed, partly downloaded, or known by a short name.
     ///
     /// Errors: the folder cannot be read.
     fn entries(&self) -> Result<Vec<ModelEntry>, String>;
@@ -173,17 +173,21 @@ impl Models {
         drop(state);
         let models = self.clone();
         let work = Box::new(move || {
-            let outcome = unwinding(|| models.library.pull(&wanted, &watch));
-            let outcome = outcome.unwrap_or_else(|panic| Err(PullFailure::Failed(panic)));
-            let mut state = models.state();
-            let pull = state.pull.as_mut().expect("no other takes its place while it runs");
-            pull.end(outcome);
+            let outcome = catch_panic(|| models.library.pull(&wanted, &watch));
+            models.end_pull(outcome.unwrap_or_else(|panic| Err(PullFailure::Failed(panic))));
         });
         if let Err(error) = (self.start)("pull", work) {
             self.state().pull = None;
             return Err(Refused::NoThread(error.to_string()));
         }
         Ok(report)
+    }
+
+    /// Says how the download that was under way has ended.
+    fn end_pull(&self, outcome: Result<(), PullFailure>) {
+        let mut state = self.state();
+        let pull = state.pull.as_mut().expect("no other takes its place while it runs");
+        pull.end(outcome);
     }
 
     /// Ends the download that is under way, if one is; what is here is kept.
@@ -195,7 +199,7 @@ impl Models {
 
     /// Begins to load a model that is here; the old one answers until then. Blocks on the disk.
     pub(crate) fn switch(self: &Arc<Models>, name: &str) -> Result<SwitchReport, Refused> {
-        let here = self.entries()?.into_iter().filter(|entry| entry.place == ModelPlace::Here);
+        let here = self.entries()?.into_iter().filter(|entry| entry.state == ModelState::Installed);
         let there: Vec<String> = here.map(|entry| entry.name).collect();
         if !there.iter().any(|here| here == name) {
             return Err(Refused::NotHere { name: name.to_owned(), there });
@@ -216,8 +220,8 @@ impl Models {
                     switch.progress = fraction;
                 }
             };
-            let loaded = unwinding(|| models.library.load(&name, &mut progress));
-            models.take_over(name, loaded.and_then(|loaded| loaded));
+            let loaded = catch_panic(|| models.library.load(&name, &mut progress));
+            models.take_over(loaded.and_then(|loaded| loaded));
         });
         if let Err(error) = (self.start)("switch", work) {
             self.state().switch = None;
@@ -227,17 +231,18 @@ impl Models {
     }
 
     /// Puts what was loaded in the place of what answers, or says why not.
-    fn take_over(&self, name: String, loaded: Result<Arc<dyn Backend>, String>) {
+    fn take_over(&self, loaded: Result<Arc<dyn Backend>, String>) {
         let outcome = loaded.map(|backend| self.slot.fill_with(backend));
-        match &outcome {
-            Ok(()) => info!(model = name, "switched"),
-            Err(why) => error!(model = name, "not switched: {why}"),
-        }
         let mut state = self.state();
-        if outcome.is_ok() {
-            state.current = Some(name);
+        let State { current, switch, .. } = &mut *state;
+        let switch = switch.as_mut().expect("no other takes its place while it runs");
+        match &outcome {
+            Ok(()) => {
+                info!(model = switch.name(), "switched");
+                *current = Some(switch.name().to_owned());
+            }
+            Err(why) => error!(model = switch.name(), "not switched: {why}"),
         }
-        let switch = state.switch.as_mut().expect("no other takes its place while it runs");
         switch.end(outcome);
     }
 
@@ -261,8 +266,8 @@ fn start_thread(name: &str, work: Work) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
-/// What is wrong in there must not look as if it went on for ever.
-fn unwinding<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+/// Turns a panic into an error, so that the job does not stay `running` for ever.
+fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
     outcome.map_err(|_| "it failed inside; the log says how".to_owned())
 }
@@ -278,9 +283,9 @@ mod tests {
         fn entries(&self) -> Result<Vec<ModelEntry>, String> {
             Ok(vec![ModelEntry {
                 name: "here".into(),
-                place: ModelPlace::Here,
+                state: ModelState::Installed,
                 bytes: 0,
-                done_bytes: 0,
+                downloaded_bytes: 0,
                 licence: None,
                 is_open: true,
                 memory_bytes: None,

@@ -1,0 +1,60 @@
+//! The home folder: what `~` and `$HOME` stand for, and where pulled models are.
+//!
+//! A shell puts the folder in their place on a command line, but not in a configuration file, in a
+//! variable of a service, nor behind `--model=`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The home folder, if the environment names one.
+pub fn folder() -> Option<PathBuf> {
+    variable("HOME").map(PathBuf::from)
+}
+
+/// Where pulled models are unless another folder is named; none without a home folder.
+pub fn models_dir() -> Option<PathBuf> {
+    let data = variable("XDG_DATA_HOME").map(PathBuf::from);
+    Some(data.or_else(|| Some(folder()?.join(".local/share")))?.join("banter/models"))
+}
+
+/// A path as it was written, with the home folder in the place of `~` and `$HOME` at its beginning.
+///
+/// Another person's folder (`~name`) and, without a home folder, all of it stay as they are.
+pub fn expanded(text: &str, home: Option<&Path>) -> PathBuf {
+    let rest = ["~", "$HOME", "${HOME}"].into_iter().find_map(|start| text.strip_prefix(start));
+    match (rest, home) {
+        (Some(""), Some(home)) => home.to_owned(),
+        (Some(rest), Some(home)) if rest.starts_with('/') => {
+            home.join(rest.trim_start_matches('/'))
+        }
+        _ => PathBuf::from(text),
+    }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_beginning_that_means_home_is_replaced() {
+        let cases = [
+            ("~", "/home/me"),
+            ("~/m.gguf", "/home/me/m.gguf"),
+            ("~//m.gguf", "/home/me/m.gguf"),
+            ("$HOME/m.gguf", "/home/me/m.gguf"),
+            ("${HOME}/m.gguf", "/home/me/m.gguf"),
+            ("~you/m.gguf", "~you/m.gguf"),
+            ("$HOMES/m.gguf", "$HOMES/m.gguf"),
+            ("/data/~/m.gguf", "/data/~/m.gguf"),
+            ("m~.gguf", "m~.gguf"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(expanded(text, Some(Path::new("/home/me"))), Path::new(expected), "{text}");
+            assert_eq!(expanded(text, None), Path::new(text), "{text} without a home");
+        }
+    }
+}

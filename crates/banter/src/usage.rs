@@ -1,0 +1,84 @@
+//! What is said beside the parser's own words to a command line that is wrong.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use banter_remote::hub::ModelName;
+use clap::Error;
+use clap::error::{ContextKind, ContextValue};
+
+/// Prints what is wrong with a command line, and what was meant if that can be told; then the end.
+/// `--help` and `--version` come here too.
+pub fn end(error: &Error, arguments: &[OsString]) -> ! {
+    // A closed stderr is no reason to end otherwise.
+    let _ = error.print();
+    let words: Vec<String> =
+        arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(hint) = stray_word(error).and_then(|stray| hint(&stray, &words)) {
+        eprintln!("\n  hint: {hint}");
+    }
+    std::process::exit(error.exit_code())
+}
+
+/// The word that the parser could not place, if that is what is wrong.
+fn stray_word(error: &Error) -> Option<String> {
+    let context = [ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
+    let value = context.into_iter().find_map(|kind| error.get(kind))?;
+    match value {
+        ContextValue::String(word) if !word.starts_with('-') => Some(word.clone()),
+        _ => None,
+    }
+}
+
+/// What other programs of this kind call what was meant, and what was left out.
+fn hint(stray: &str, words: &[String]) -> Option<String> {
+    let next = words.iter().skip_while(|word| *word != stray).nth(1);
+    let name = next.filter(|next| !next.starts_with('-')).map_or("NAME", String::as_str);
+    let serve = |model: &str| format!("`banter serve --model {model}` serves a model");
+    match stray {
+        "run" | "start" | "load" | "launch" => Some(serve(name)),
+        "chat" => Some(
+            "`banter serve` serves a page to talk on; `python examples/chat.py` talks to it in a \
+             terminal"
+                .to_owned(),
+        ),
+        "ls" | "models" | "ps" | "show" => Some("`banter list` lists the models".to_owned()),
+        "remove" | "delete" | "uninstall" => Some(format!("`banter rm {name}` removes a model")),
+        "download" | "get" | "install" | "fetch" => {
+            Some(format!("`banter pull {name}` downloads a model"))
+        }
+        "stop" => Some("Ctrl-C in its terminal stops a server".to_owned()),
+        word if is_model(word) => Some(serve(word)),
+        _ => None,
+    }
+}
+
+fn is_model(word: &str) -> bool {
+    Path::new(word).exists() || word.ends_with(".gguf") || ModelName::parse(word).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_other_programs_lead_to_ours() {
+        let cases: &[(&[&str], &str)] = &[
+            (&["run", "qwen2.5:7b"], "`banter serve --model qwen2.5:7b`"),
+            (&["run"], "`banter serve --model NAME`"),
+            (&["run", "--verbose"], "`banter serve --model NAME`"),
+            (&["chat"], "`banter serve`"),
+            (&["ls"], "`banter list`"),
+            (&["remove", "qwen2.5:7b"], "`banter rm qwen2.5:7b`"),
+            (&["download", "a/b"], "`banter pull a/b`"),
+            (&["model.gguf"], "`banter serve --model model.gguf`"),
+            (&["qwen2.5:7b"], "`banter serve --model qwen2.5:7b`"),
+        ];
+        for (words, expected) in cases {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let hint = hint(&words[0], &words).unwrap_or_default();
+            assert!(hint.contains(expected), "{words:?}: {hint}");
+        }
+        assert_eq!(hint("frobnicate", &["frobnicate".to_owned()]), None);
+    }
+}
