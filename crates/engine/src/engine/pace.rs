@@ -315,6 +315,7 @@ mod tests {
         assert!(!pace.wants_answers_alone(), "where nobody answers there is nothing to measure");
     }
 
+    #[test]
     fn the_wait_is_known_once_an_answer_has_ended_and_follows_what_steps_cost() {
         let mut pace = pace();
         pace.stepped(prompt(100), Duration::from_millis(100));
