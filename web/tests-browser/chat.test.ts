@@ -183,6 +183,7 @@ describe('a message', () => {
       .locator('article.assistant')
       .getByRole('button', { name: 'Copy this message' })
       .click();
+    await chat.page.getByRole('button', { name: 'Copied' }).waitFor();
     expect(await chat.page.evaluate(() => navigator.clipboard.readText())).toBe('**bold**');
   });
 });
