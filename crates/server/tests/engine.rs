@@ -23,13 +23,25 @@ async fn server() -> TestServer {
 }
 
 async fn server_with(config: ServerConfig) -> TestServer {
-    TestServer::start_with(config, EngineBackend::new(engine(None), false)).await
+    TestServer::start_with(config, EngineBackend::new(engine(), false)).await
 }
 
-/// An engine that keeps conversations in `kept`.
-fn engine(kept: Option<&Path>) -> Engine {
+/// An engine whose model is gone once it is loaded.
+fn engine() -> Engine {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("tiny.gguf");
+    open(folder.path(), None)
+}
+
+/// An engine that keeps conversations in `folder`. Its model stays there, because it is read once more
+/// to find out how blocks are named.
+fn engine_that_keeps(folder: &Path) -> Engine {
+    let kv_disk = DiskConfig { folder: folder.join("kept"), max_bytes: 64 << 20 };
+    open(folder, Some(kv_disk))
+}
+
+/// Writes a model into `folder` and opens it.
+fn open(folder: &Path, kv_disk: Option<DiskConfig>) -> Engine {
+    let path = folder.join("tiny.gguf");
     let shape = ModelConfig {
         layers: 2,
         hidden: 64,
@@ -52,7 +64,6 @@ fn engine(kept: Option<&Path>) -> Engine {
         seed: 1,
     };
     make_model(&spec, &path, &mut |_| {}).expect("a model");
-    let kv_disk = kept.map(|kept| DiskConfig { folder: kept.to_owned(), max_bytes: 64 << 20 });
     let config = EngineConfig { kv_disk, ..EngineConfig::new(ModelSource::Path(path)) };
     Engine::open(config, &mut |_| {}).expect("an engine")
 }
@@ -137,7 +148,7 @@ async fn the_end_of_a_server_saves_what_was_computed_whoever_is_connected() {
     let message = "one of many words ".repeat(15);
     for stays_connected in [false, true] {
         let folder = tempfile::tempdir().expect("a folder");
-        let backend = EngineBackend::new(engine(Some(folder.path())), false);
+        let backend = EngineBackend::new(engine_that_keeps(folder.path()), false);
         let server = TestServer::start_with(ServerConfig::default(), backend).await;
         let body = json!({ "messages": [{ "role": "user", "content": message }] }).to_string();
         let fit = post(server.address, "/tokenize", "", &body).await.json();
@@ -148,7 +159,7 @@ async fn the_end_of_a_server_saves_what_was_computed_whoever_is_connected() {
         let connected = stays_connected.then_some(client);
         server.end().await;
         drop(connected);
-        let saved = blocks_in(folder.path());
+        let saved = blocks_in(&folder.path().join("kept"));
         assert!(saved >= blocks, "{saved} of {blocks} blocks, connected: {stays_connected}");
     }
 }
