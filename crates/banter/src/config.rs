@@ -67,7 +67,7 @@ pub enum ModelChoice {
     Name {
         /// Its name.
         name: ModelName,
-        /// What was given for it: perhaps a path was meant.
+        /// The text as the user typed it, which may have been meant as a path.
         given: String,
     },
 }
@@ -576,74 +576,76 @@ mod tests {
         assert_eq!(proxies.trusted_proxies, nets);
     }
 
+    /// Wrong values, and what is said of each.
+    const WRONG: &[(Case, &[&str])] = &[
+        (
+            Case { flags: &["--port", "http"], ..NOTHING },
+            &["--port (command line)", "0 to 65535", "\"http\""],
+        ),
+        (Case { flags: &["--port", "-1"], ..NOTHING }, &["--port", "\"-1\""]),
+        (Case { flags: &["--port", "65536"], ..NOTHING }, &["--port", "\"65536\""]),
+        (Case { flags: &["--port", ""], ..NOTHING }, &["--port", "\"\""]),
+        (Case { flags: &["--port"], ..NOTHING }, &["--port"]),
+        (Case { flags: &["--port", "1", "--port", "2"], ..NOTHING }, &["--port"]),
+        (Case { flags: &["--prot", "1"], ..NOTHING }, &["--prot"]),
+        (Case { flags: &["--host", "localhost:1"], ..NOTHING }, &["--host", "IP address"]),
+        (Case { flags: &["--kv-memory", "lots"], ..NOTHING }, &["--kv-memory", "4GiB"]),
+        (Case { flags: &["--ctx", "1"], ..NOTHING }, &["--ctx", "32"]),
+        (Case { flags: &["--isa", "sse"], ..NOTHING }, &["--isa", "avx2"]),
+        (Case { flags: &["--public-url", "chat.example"], ..NOTHING }, &["--public-url"]),
+        (Case { flags: &["--public-url", "https://h:99999"], ..NOTHING }, &["--public-url"]),
+        (Case { flags: &["--public-url", "https://h/a//b"], ..NOTHING }, &["--public-url"]),
+        (
+            Case { environment: &[("BANTER_ALLOW_ORIGIN", "https://a.example/")], ..NOTHING },
+            &["BANTER_ALLOW_ORIGIN (environment)", "\"https://a.example/\""],
+        ),
+        (
+            Case { flags: &["--allow-origin", "file://"], ..NOTHING },
+            &["--allow-origin", "app://obsidian.md"],
+        ),
+        (
+            Case { flags: &["--trusted-proxy", "proxy.example"], ..NOTHING },
+            &["--trusted-proxy", "10.0.0.0/8", "\"proxy.example\""],
+        ),
+        (Case { flags: &["--idle-timeout", "0"], ..NOTHING }, &["--idle-timeout", "86400"]),
+        (Case { flags: &["--log", "verbose"], ..NOTHING }, &["--log", "\"verbose\""]),
+        (Case { flags: &["--log", "a=b=c"], ..NOTHING }, &["--log", "\"a=b=c\""]),
+        (
+            Case { environment: &[("BANTER_THREADS", "0")], ..NOTHING },
+            &["BANTER_THREADS (environment)", "1 to 1024", "\"0\""],
+        ),
+        (
+            Case { environment: &[("BANTER_INSECURE", "maybe")], ..NOTHING },
+            &["BANTER_INSECURE", "true or false"],
+        ),
+        (
+            Case { flags: &["--engine", "http://good@evil.example"], ..NOTHING },
+            &["--engine (command line)", "no user name", "found another"],
+        ),
+        (
+            Case { flags: &["--engine", "http://2130706433/"], ..NOTHING },
+            &["--engine", "127.0.0.1"],
+        ),
+        (Case { flags: &["--engine", "localhost:8000"], ..NOTHING }, &["--engine", "http://"]),
+        (
+            Case { flags: &["--engine", "http://h", "--engine-kind", "tgi"], ..NOTHING },
+            &["--engine-kind", "vllm", "\"tgi\""],
+        ),
+        (
+            Case { flags: &["--engine", "http://h", "--ctx", "4096"], ..NOTHING },
+            &["--ctx (command line)", "beside --engine"],
+        ),
+        (Case { flags: &["--engine-key", "abc"], ..NOTHING }, &["--engine-key", "--engine"]),
+        (Case { file: Some("prot = 1"), ..NOTHING }, &["unknown key \"prot\""]),
+        (Case { file: Some("port = [1]"), ..NOTHING }, &["port", "array"]),
+        (Case { file: Some("port = 1\nport = 2"), ..NOTHING }, &["duplicate key"]),
+        (Case { file: Some("port = "), ..NOTHING }, &["expected TOML"]),
+        (Case { file: Some("port = 99999"), ..NOTHING }, &["port (file ", "65535"]),
+    ];
+
     #[test]
     fn a_wrong_value_names_the_option_and_its_source() {
-        let cases: &[(Case, &[&str])] = &[
-            (
-                Case { flags: &["--port", "http"], ..NOTHING },
-                &["--port (command line)", "0 to 65535", "\"http\""],
-            ),
-            (Case { flags: &["--port", "-1"], ..NOTHING }, &["--port", "\"-1\""]),
-            (Case { flags: &["--port", "65536"], ..NOTHING }, &["--port", "\"65536\""]),
-            (Case { flags: &["--port", ""], ..NOTHING }, &["--port", "\"\""]),
-            (Case { flags: &["--port"], ..NOTHING }, &["--port"]),
-            (Case { flags: &["--port", "1", "--port", "2"], ..NOTHING }, &["--port"]),
-            (Case { flags: &["--prot", "1"], ..NOTHING }, &["--prot"]),
-            (Case { flags: &["--host", "localhost:1"], ..NOTHING }, &["--host", "IP address"]),
-            (Case { flags: &["--kv-memory", "lots"], ..NOTHING }, &["--kv-memory", "4GiB"]),
-            (Case { flags: &["--ctx", "1"], ..NOTHING }, &["--ctx", "32"]),
-            (Case { flags: &["--isa", "sse"], ..NOTHING }, &["--isa", "avx2"]),
-            (Case { flags: &["--public-url", "chat.example"], ..NOTHING }, &["--public-url"]),
-            (Case { flags: &["--public-url", "https://h:99999"], ..NOTHING }, &["--public-url"]),
-            (Case { flags: &["--public-url", "https://h/a//b"], ..NOTHING }, &["--public-url"]),
-            (
-                Case { environment: &[("BANTER_ALLOW_ORIGIN", "https://a.example/")], ..NOTHING },
-                &["BANTER_ALLOW_ORIGIN (environment)", "\"https://a.example/\""],
-            ),
-            (
-                Case { flags: &["--allow-origin", "file://"], ..NOTHING },
-                &["--allow-origin", "app://obsidian.md"],
-            ),
-            (
-                Case { flags: &["--trusted-proxy", "proxy.example"], ..NOTHING },
-                &["--trusted-proxy", "10.0.0.0/8", "\"proxy.example\""],
-            ),
-            (Case { flags: &["--idle-timeout", "0"], ..NOTHING }, &["--idle-timeout", "86400"]),
-            (Case { flags: &["--log", "verbose"], ..NOTHING }, &["--log", "\"verbose\""]),
-            (Case { flags: &["--log", "a=b=c"], ..NOTHING }, &["--log", "\"a=b=c\""]),
-            (
-                Case { environment: &[("BANTER_THREADS", "0")], ..NOTHING },
-                &["BANTER_THREADS (environment)", "1 to 1024", "\"0\""],
-            ),
-            (
-                Case { environment: &[("BANTER_INSECURE", "maybe")], ..NOTHING },
-                &["BANTER_INSECURE", "true or false"],
-            ),
-            (
-                Case { flags: &["--engine", "http://good@evil.example"], ..NOTHING },
-                &["--engine (command line)", "no user name", "found another"],
-            ),
-            (
-                Case { flags: &["--engine", "http://2130706433/"], ..NOTHING },
-                &["--engine", "127.0.0.1"],
-            ),
-            (Case { flags: &["--engine", "localhost:8000"], ..NOTHING }, &["--engine", "http://"]),
-            (
-                Case { flags: &["--engine", "http://h", "--engine-kind", "tgi"], ..NOTHING },
-                &["--engine-kind", "vllm", "\"tgi\""],
-            ),
-            (
-                Case { flags: &["--engine", "http://h", "--ctx", "4096"], ..NOTHING },
-                &["--ctx (command line)", "beside --engine"],
-            ),
-            (Case { flags: &["--engine-key", "abc"], ..NOTHING }, &["--engine-key", "--engine"]),
-            (Case { file: Some("prot = 1"), ..NOTHING }, &["unknown key \"prot\""]),
-            (Case { file: Some("port = [1]"), ..NOTHING }, &["port", "array"]),
-            (Case { file: Some("port = 1\nport = 2"), ..NOTHING }, &["duplicate key"]),
-            (Case { file: Some("port = "), ..NOTHING }, &["expected TOML"]),
-            (Case { file: Some("port = 99999"), ..NOTHING }, &["port (file ", "65535"]),
-        ];
-        for (case, parts) in cases {
+        for (case, parts) in WRONG {
             let message = check(case).expect_err("the value is wrong");
             for part in *parts {
                 assert!(message.contains(part), "{message:?} does not name {part:?}");

@@ -134,7 +134,7 @@ pub fn addresses_in_the_network(bound: SocketAddr) -> Vec<SocketAddr> {
         (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
         (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
     ];
-    // What listens on all addresses of IPv6 is reached by those of IPv4 too.
+    // A socket that listens on all IPv6 addresses accepts IPv4 connections too.
     let families = elsewhere.into_iter().filter(|elsewhere| elsewhere.is_ipv4() || bound.is_ipv6());
     let addresses = families.filter_map(|elsewhere| {
         let any: IpAddr = match elsewhere {

@@ -6,7 +6,7 @@
 //! - [`serve`]: the server, from the first socket to the last goodbye.
 //! - [`models`]: models by name: pulled, listed, removed.
 //! - [`engine_config`]: our own engine as the options want it; [`remote_engine`]: another in its place.
-//! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`], [`home`]: what it needs.
+//! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`], [`home`]: parts of them.
 //! - [`usage`]: what is said to a command line that is wrong.
 //! - [`mod@bench`]: measuring, and models of random weights to measure on.
 

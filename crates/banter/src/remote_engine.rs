@@ -90,7 +90,7 @@ fn may_pass(error: &EngineError) -> bool {
     }
 }
 
-/// What helps where an engine does not list its models.
+/// Advice for an engine that does not list its models.
 fn advice(error: &EngineError, settings: &EngineSettings) -> &'static str {
     let has_no_list = matches!(error, EngineError::Status { .. } | EngineError::Unexpected(_));
     match has_no_list && settings.model.is_none() {

@@ -1,7 +1,7 @@
 //! Whether both sides were built to be compared with each other.
 //!
-//! Ours has to be the program that people install, built for any processor. llama.cpp has to be built
-//! for this one: built for any, it is a third as fast, and ratios against it would say nothing.
+//! Ours must be the program that people install, built for any processor. llama.cpp must be built for
+//! this one: built for any, it is a third as fast, and ratios against it would say nothing.
 
 use super::figures::{Figure, Measured};
 use super::side::PORTABLE;
@@ -28,7 +28,7 @@ const REFERENCE: [(Task, f64); 4] = [
 const REFERENCE_MODEL: (&str, &str) = ("qwen2.5-1.5b of random weights", "Q4_0 + Q6_K");
 const REFERENCE_ISAS: [&str; 2] = ["avx512-vnni", "avx512-bf16"];
 
-/// What keeps the two sides from being compared, or nothing.
+/// The reason why no ratio is given, or `None` if the two sides can be compared.
 ///
 /// `best_isa` is the best instruction set of this processor, whichever ours was told to use.
 pub fn objection(measured: &Measured, best_isa: &str) -> Option<String> {

@@ -112,7 +112,8 @@ fn peak_memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// What the compiler was told about the processor: nothing, in the program that people install.
+/// Says of a side that it was compiled without instructions of a particular processor, as the
+/// released program is.
 pub const PORTABLE: &str = "built for any processor";
 const BUILT_FOR: &str =
     if cfg!(target_feature = "avx2") { "built for one kind of processor" } else { PORTABLE };

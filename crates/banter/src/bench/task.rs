@@ -35,8 +35,8 @@ impl Engine {
 
 /// An engine, and the program that runs it.
 ///
-/// The two sides are two programs, because people install a banter that was built for any processor,
-/// while a llama.cpp is as fast as it can be only if it was built for this one.
+/// The two sides are two programs: people install a banter that was built for any processor, while a
+/// llama.cpp is as fast as it can be only if it was built for this one.
 #[derive(Clone, Debug)]
 pub struct Side {
     pub engine: Engine,

@@ -77,7 +77,7 @@ pub fn find_or_pull(config: &Config) -> anyhow::Result<Chosen> {
 
 /// Errors: nothing is there; a name that it may stand for is told.
 fn check_there(path: &Path) -> anyhow::Result<()> {
-    // What cannot be looked at is told by whoever opens it.
+    // An unreadable path is reported later, by the code that opens it.
     if path.try_exists().unwrap_or(true) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use clap::{ArgMatches, Command};
 
 use crate::options;
 
-/// What a name leads to.
+/// The folder that a name stands for.
 enum Found {
     Installed(Installed),
     Partial(Partial),

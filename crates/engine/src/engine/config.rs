@@ -56,8 +56,8 @@ pub struct EngineConfig {
     /// its memory; at the limit it ends with
     /// [`FinishReason::StepTimeout`](super::FinishReason::StepTimeout).
     pub step_timeout: Duration,
-    /// How long an answer may stand still because of others' prompts: they take as many rows of a step
-    /// as fit into this, and into the time that the answers take themselves, but never fewer than 4.
+    /// How long an answer may stand still because of others' prompts. Prompts take as many rows of a
+    /// step as fit into this and into the time that the answers take themselves, and at least 4.
     pub max_gap: Duration,
 }
 

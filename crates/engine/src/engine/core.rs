@@ -59,7 +59,8 @@ pub struct Core {
     plan: Vec<PlannedSpan>,
     pub(super) ids: Vec<SequenceId>,
     chosen: Vec<TokenId>,
-    /// Forms that are on their way to the mask thread or back: what breaks meanwhile must not lose them.
+    /// Structures on their way to the mask thread or back. They are kept here so that a panic in
+    /// between does not lose them.
     masking: Vec<Masking>,
     pub(super) rows: TokenRows,
     pub(super) scratch: SampleScratch,

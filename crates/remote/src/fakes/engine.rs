@@ -347,11 +347,7 @@ async fn write_answer(
                 shared.context_tokens,
                 count(body)
             );
-            let length = text.len();
-            let head = format!(
-                "HTTP/1.1 400 X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"
-            );
-            writing.write_all(head.as_bytes()).await
+            write_status(writing, 400, "", &text).await
         }
         None => {
             writing.write_all(HEAD).await?;
@@ -363,11 +359,7 @@ async fn write_answer(
             Ok(())
         }
         Some(EngineTrick::Status(status, headers, text)) => {
-            let length = text.len();
-            let head = format!(
-                "HTTP/1.1 {status} X\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{text}"
-            );
-            writing.write_all(head.as_bytes()).await
+            write_status(writing, status, headers, text).await
         }
         Some(EngineTrick::Silence) => std::future::pending().await,
         Some(EngineTrick::Stream(pieces)) => {
@@ -404,6 +396,20 @@ async fn write_answer(
             Ok(())
         }
     }
+}
+
+/// Writes a status with a whole body; `headers` are lines with their ends.
+async fn write_status(
+    writing: &mut tokio::net::tcp::OwnedWriteHalf,
+    status: u16,
+    headers: &str,
+    text: &str,
+) -> std::io::Result<()> {
+    let length = text.len();
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{text}"
+    );
+    writing.write_all(head.as_bytes()).await
 }
 
 /// Writes pieces that arrive one by one.
