@@ -85,8 +85,12 @@ fn hostile_files_take_at_most_64_mib() {
         (write("strings", &strings(1 << 19), Some(TEBIBYTE)), "key general.architecture"),
         (write("numbers", &numbers(24_000_000), Some(TEBIBYTE)), "key general.architecture"),
         (write("empty", &[], None), "an empty file (0 bytes)"),
-        (folder_with(folder.path(), "a", long_shape().as_bytes(), CONFIG), "tensor a: expected as"),
-        (folder_with(folder.path(), "b", b"{}", &long_config()), "key model_type"),
+        (
+            folder_with(folder.path(), "a", long_shape().as_bytes(), CONFIG),
+            "tensor model.embed_tokens.weight: expected a tensor of that name",
+        ),
+        (folder_with(folder.path(), "b", b"{}", &long_config("a")), "at most 65536 values"),
+        (folder_with(folder.path(), "c", b"{}", &long_config("id2label")), "key model_type"),
     ];
     for (path, expected) in cases {
         let grown = grown_kib(|| {
@@ -211,8 +215,8 @@ fn long_shape() -> String {
 }
 
 /// A configuration as long as is allowed, most of it one array.
-fn long_config() -> String {
-    format!(r#"{{"a": [{}0]}}"#, "0,".repeat((1 << 19) - 100))
+fn long_config(key: &str) -> String {
+    format!(r#"{{"{key}": [{}0]}}"#, "0,".repeat((8 << 20) - 100))
 }
 
 fn folder_with(parent: &Path, name: &str, header: &[u8], config: &str) -> PathBuf {

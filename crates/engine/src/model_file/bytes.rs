@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::{Fault, ModelFileError};
+use super::foreign;
 
 /// The bytes of one file, readable at any position from any thread.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Bytes {
             return refuse("a pipe, device or socket");
         }
         if metadata.len() == 0 {
-            return refuse("an empty file (0 bytes)");
+            return refuse("an empty file (0 bytes): download it again");
         }
         let (path, stamp) = (path.to_path_buf(), stamp(&metadata));
         Ok(Bytes { len: metadata.len(), place: Place::File { file, path, stamp }, name })
@@ -101,10 +102,9 @@ impl Bytes {
     ///
     /// Errors: fewer bytes are there, or the system cannot read them.
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
-        let needed = buffer.len() as u64;
-        let available = self.len.saturating_sub(offset);
-        if needed > available {
-            return Err(Fault::Truncated { item: "data".to_string(), offset, needed, available });
+        let end = offset.saturating_add(buffer.len() as u64);
+        if end > self.len {
+            return Err(self.ends_early("data", end));
         }
         match &self.place {
             Place::Memory(bytes) => {
@@ -116,6 +116,18 @@ impl Bytes {
                 .read_exact_at(buffer, offset)
                 .map_err(|error| Fault::Io { action: "read", error }),
         }
+    }
+
+    /// The fault of a file that is too short for `item`, which ends at byte `end`.
+    pub fn ends_early(&self, item: &str, end: u64) -> Fault {
+        Fault::EndsEarly { item: item.to_string(), expected_bytes: end, found_bytes: self.len }
+    }
+
+    /// The first bytes, as many as tell what kind of file this is.
+    pub fn start(&self) -> Result<Vec<u8>, Fault> {
+        let mut start = vec![0; self.len.min(foreign::START_BYTES) as usize];
+        self.read_exact_at(0, &mut start)?;
+        Ok(start)
     }
 
     /// The whole file, which must not be longer than `limit`.

@@ -35,16 +35,17 @@ pub enum Fault {
         found: String,
     },
     /// The file ends too early.
-    #[error("{item} at byte {offset}: expected {needed} bytes, found {available}")]
-    Truncated {
-        /// What was being read.
+    #[error(
+        "the file ends early: expected {expected_bytes} bytes (for {item}), found {found_bytes}: \
+         download it again"
+    )]
+    EndsEarly {
+        /// What does not fit into the file.
         item: String,
-        /// Where it starts.
-        offset: u64,
-        /// How many bytes it takes.
-        needed: u64,
-        /// How many there are.
-        available: u64,
+        /// How long the file must be at least.
+        expected_bytes: u64,
+        /// How long it is.
+        found_bytes: u64,
     },
     /// A part of the format itself is malformed.
     #[error("{item}: expected {expected}, found {found}")]
@@ -77,7 +78,7 @@ pub enum Fault {
         found: String,
     },
     /// A tensor is stored in a way this engine cannot read.
-    #[error("tensor {tensor}: unsupported type {found} (supported: {supported})")]
+    #[error("tensor {tensor}: unsupported type {found} (supported: {supported}): {advice}")]
     UnsupportedType {
         /// The tensor, as the file spells it.
         tensor: String,
@@ -85,6 +86,8 @@ pub enum Fault {
         found: String,
         /// The names of the types that can be read.
         supported: String,
+        /// What to do about it.
+        advice: &'static str,
     },
     /// The model needs something this engine does not do.
     #[error("{feature} is not supported: {advice}")]

@@ -12,6 +12,8 @@
 //! - `error`: [`ModelFileError`] and its faults.
 //! - `config`: hyper-parameters and their limits.
 //! - `tensors`: which tensors a Qwen2 model has, and their shapes.
+//! - `stored`, `leftover`: tensors as a file lists them; which the model uses, and what of the others.
+//! - `foreign`: files that are something else, such as a pointer of Git LFS.
 //! - `sampling`: recommended sampling parameters and their limits.
 //! - `bytes`: where bytes come from.
 //! - `gguf`: single and split GGUF files.
@@ -26,15 +28,18 @@
 mod bytes;
 mod config;
 mod error;
+mod foreign;
 pub(crate) mod gguf;
 mod hugging_face;
 mod identity;
+mod leftover;
 mod packed;
 #[doc(hidden)]
 pub mod parsers;
 mod quant;
 mod rows;
 mod sampling;
+mod stored;
 mod tensors;
 mod type_choice;
 

@@ -5,9 +5,9 @@
 use super::error::Fault;
 use super::hugging_face::{parse_config, parse_header, parse_index, parse_quantisation};
 
-/// Parses the header of a safetensors file before `data_bytes` bytes of data.
-pub fn safetensors_header(header: &[u8], data_bytes: u64) -> Result<(), Fault> {
-    parse_header(header, data_bytes).map(|_| ())
+/// Parses the header of a safetensors file whose data start at byte `data_start`.
+pub fn safetensors_header(header: &[u8], data_start: u64) -> Result<(), Fault> {
+    parse_header(header, data_start).map(|_| ())
 }
 
 /// Parses the index of a sharded model.

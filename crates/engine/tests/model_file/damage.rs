@@ -98,7 +98,7 @@ fn a_file_cut_anywhere_in_its_data_is_refused() {
     for length in lengths.into_iter().rev() {
         file.set_len(length).expect("a shorter file");
         let error = model.open().expect_err("a cut file").to_string();
-        assert!(error.contains("expected an end within the"), "cut at {length}: {error}");
+        assert!(error.contains("the file ends early: expected "), "cut at {length}: {error}");
     }
 }
 

@@ -179,7 +179,7 @@ fn a_missing_or_unknown_tensor_is_refused_by_name() {
         let expected = format!("tensor {name}: expected a tensor of that name, found none");
         assert_refused(open_bytes(&gguf.bytes()), &expected, name);
     }
-    for name in ["rope_freqs.weight", "blk.2.attn_norm.weight", "blk.0.attn_output.bias"] {
+    for name in ["rope_freqs.weight", "blk.2.attn_norm.weight", "blk.0.attn_q_norm.weight"] {
         let mut gguf = Gguf::tiny();
         let mut extra = gguf.tensor("output_norm.weight").clone();
         extra.name = name.to_string();
@@ -190,4 +190,14 @@ fn a_missing_or_unknown_tensor_is_refused_by_name() {
         );
         assert_refused(open_bytes(&gguf.bytes()), &expected, name);
     }
+    let mut bias = Gguf::tiny();
+    let mut extra = bias.tensor("output_norm.weight").clone();
+    extra.name = "blk.0.attn_output.bias".to_string();
+    extra.data.fill(0);
+    bias.tensors.push(extra);
+    open_bytes(&bias.bytes()).expect("a bias of zeroes");
+    bias.tensor("blk.0.attn_output.bias").data[7] = 0x40;
+    let expected = "tensor blk.0.attn_output.bias: expected zeroes, since a Qwen2 model has no \
+                    such bias, found 2";
+    assert_refused(open_bytes(&bias.bytes()), expected, "a bias");
 }

@@ -16,9 +16,10 @@ fn what_is_not_a_file_is_refused_without_waiting_for_it() {
     let empty = folder.path().join("empty.gguf");
     File::create(&empty).expect("an empty file");
     let pipe = "expected a regular file, found a pipe, device or socket";
-    let nothing = "expected a regular file, found an empty file (0 bytes)";
+    let nothing = "expected a regular file, found an empty file (0 bytes): download it \
+                   again";
     let no_config = "expected a folder with config.json, model.safetensors and tokenizer.json, \
-                     found no config.json, but empty.gguf: name that file instead";
+                     found empty.gguf, a GGUF file: name that file instead of its folder";
     let cases = [
         (fifo.as_path(), pipe),
         (Path::new("/dev/zero"), pipe),
@@ -41,8 +42,8 @@ fn a_sparse_file_of_a_terabyte_is_refused_by_its_first_bytes() {
     let model = TempModel::new(&[]);
     let file = File::create(&model.path).expect("a file");
     file.set_len(1 << 40).expect("a sparse file");
-    let expected = "expected a GGUF file, which starts with \"GGUF\", found bytes [00, 00, 00, \
-                    00] at its start";
+    let expected = "expected a GGUF file, which starts with \"GGUF\", found zeros, as in a \
+                    download that was not finished: download it again";
     assert_refused(model.open(), expected, "zeros");
 }
 
@@ -98,4 +99,26 @@ fn a_link_to_a_model_is_a_model() {
     let link = model.folder().join("link.gguf");
     symlink(&model.path, &link).expect("a link");
     open_path(&link).expect("a model");
+}
+
+#[test]
+fn files_that_are_something_else_say_what_to_do() {
+    let header = b"\x40\x01\0\0\0\0\0\0{\"a\"";
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 500000\n";
+    let cases: [(&[u8], &str); 8] = [
+        (pointer, "a Git LFS pointer, not the file itself (500000 bytes): run `git lfs pull`"),
+        (b"<!doctype html><html>", "a web page: download the file itself"),
+        (b"\x1f\x8b\x08\0\0", "a packed file (gzip): unpack it first"),
+        (b"\x80\x02}q", "a pickled checkpoint, which is never read because opening it runs code"),
+        (b"tjgg\x03\0\0\0", "a file in a format before GGUF: take a GGUF file of the model"),
+        (header, "a safetensors file: name its folder, {folder}, which has the other files"),
+        (b"{\"model_type\": ", "a JSON file: name its folder, {folder}, which has the other files"),
+        (b"Access denied", "text that begins with \"Access denied\": download it again"),
+    ];
+    for (bytes, expected) in cases {
+        let model = TempModel::new(bytes);
+        let expected = expected.replace("{folder}", &model.folder().display().to_string());
+        let error = model.open().expect_err(&expected).to_string();
+        assert!(error.contains(&format!("\"GGUF\", found {expected}")), "{error}");
+    }
 }

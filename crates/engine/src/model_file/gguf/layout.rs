@@ -1,9 +1,10 @@
-//! Which tensors a GGUF file holds, and that they lie where they can.
+//! Which tensors a GGUF file lists, and where they lie.
 
 use banter_kernels::blocks::BlockType;
 
 use super::super::error::Fault;
-use super::super::tensors::{MAX_TENSORS, Region, StoredTensor, StoredType};
+use super::super::stored::{MAX_TENSORS, StoredTensor, StoredType};
+use super::super::tensors::Region;
 use super::metadata::Metadata;
 use super::reader::Reader;
 use super::types::{block_type, known_types};
@@ -18,13 +19,14 @@ pub(crate) const DEFAULT_ALIGNMENT: u64 = 32;
 const MAX_ALIGNMENT: u64 = 1 << 16;
 const ALIGNMENT_KEY: &str = "general.alignment";
 
-/// What a file says about one tensor, its size proved to be a number.
+/// What a file says about one tensor.
 pub(super) struct Entry {
     name: String,
-    kind: BlockType,
+    kind: StoredType,
     /// Outermost first.
     shape: Vec<u64>,
-    bytes: u64,
+    /// Its size, or why none can be computed.
+    bytes: Result<u64, Fault>,
     /// From the start of the data.
     offset: u64,
 }
@@ -71,13 +73,22 @@ fn read_entry(reader: &mut Reader<'_>, index: usize) -> Result<Entry, Fault> {
         shape.push(reader.u64(&item)?);
     }
     shape.reverse(); // The file has the innermost dimension first.
-    let kind = block_type(reader.u32(&item)?).map_err(|found| Fault::UnsupportedType {
-        tensor: printable(&name),
-        found,
-        supported: known_types().map(BlockType::name).collect::<Vec<_>>().join(", "),
-    })?;
-    let bytes = stored_bytes(&name, kind, &shape)?;
+    let kind = block_type(reader.u32(&item)?);
+    let bytes = match &kind {
+        Ok(kind) => stored_bytes(&name, *kind, &shape),
+        Err(found) => Err(unsupported(&name, found)),
+    };
+    let kind = kind.map_or_else(StoredType::Other, StoredType::Blocks);
     Ok(Entry { offset: reader.u64(&item)?, name, kind, shape, bytes })
+}
+
+fn unsupported(name: &str, found: &str) -> Fault {
+    Fault::UnsupportedType {
+        tensor: printable(name),
+        found: found.to_string(),
+        supported: known_types().map(BlockType::name).collect::<Vec<_>>().join(", "),
+        advice: "take another file of the model, such as its Q4_K_M",
+    }
 }
 
 /// The size of a tensor, for shapes whose size is a number.
@@ -97,48 +108,27 @@ fn stored_bytes(name: &str, kind: BlockType, shape: &[u64]) -> Result<u64, Fault
     })
 }
 
-/// Proves that every tensor lies within the file, aligned, one after the other without gaps.
-///
-/// Order does not matter. Gaps do: no writer leaves any, so one means that sizes or alignment were
-/// misread.
+/// Says where in the file each tensor begins. Whether it ends within the file is checked when the
+/// model uses it.
 pub(super) fn place(
     entries: Vec<Entry>,
     alignment: u64,
     reader: &Reader<'_>,
     part: usize,
-) -> Result<Vec<StoredTensor>, Fault> {
+) -> Vec<StoredTensor> {
     let data_start = reader.position().next_multiple_of(alignment);
-    let data_bytes = (reader.position() + reader.remaining()).saturating_sub(data_start);
-    for entry in &entries {
-        let fits = entry.offset.checked_add(entry.bytes).is_some_and(|end| end <= data_bytes);
-        if !fits {
-            let expected = format!("an end within the {data_bytes} bytes of data");
-            let found = format!("{} bytes at offset {}", entry.bytes, entry.offset);
-            return Err(Fault::tensor(&entry.name, expected, found));
-        }
-    }
-    check_neighbours(&entries, alignment)?;
-    let stored = entries.into_iter().map(|entry| StoredTensor {
-        name: entry.name,
-        kind: StoredType::Blocks(entry.kind),
-        shape: entry.shape,
-        region: Region { part, offset: data_start + entry.offset },
-    });
-    Ok(stored.collect())
-}
-
-fn check_neighbours(entries: &[Entry], alignment: u64) -> Result<(), Fault> {
-    let mut in_order: Vec<&Entry> = entries.iter().collect();
-    in_order.sort_by_key(|entry| entry.offset);
-    let mut expected = 0;
-    for entry in in_order {
-        if entry.offset != expected {
-            let problem = if entry.offset < expected { "an overlap" } else { "a gap" };
-            let found = format!("offset {}, {problem}", entry.offset);
-            return Err(Fault::tensor(&entry.name, format!("offset {expected}"), found));
-        }
-        // Both are within the file, so the sum is far from overflow.
-        expected = (entry.offset + entry.bytes).next_multiple_of(alignment);
-    }
-    Ok(())
+    let place = |entry: Entry| {
+        let Entry { name, kind, shape, bytes, offset } = entry;
+        let is_aligned = offset.is_multiple_of(alignment);
+        let bytes = bytes.and_then(|bytes| match is_aligned {
+            true => Ok(bytes),
+            false => {
+                let expected = format!("an offset that is a multiple of {alignment}");
+                Err(Fault::tensor(&name, expected, offset.to_string()))
+            }
+        });
+        let region = Region { part, offset: data_start.saturating_add(offset) };
+        StoredTensor { name, kind, shape, region, bytes, alignment }
+    };
+    entries.into_iter().map(place).collect()
 }

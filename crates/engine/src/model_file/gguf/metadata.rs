@@ -165,6 +165,15 @@ impl Metadata {
         })
     }
 
+    /// A number of any type.
+    pub fn number(&self, key: &str) -> Result<Option<f64>, Fault> {
+        self.get(key, "a number", |value| match value {
+            Value::Integer(value) => Some(*value as f64),
+            Value::Float(value) => Some(*value),
+            _ => None,
+        })
+    }
+
     pub fn bool(&self, key: &str) -> Result<Option<bool>, Fault> {
         self.get(key, "a bool", |value| match value {
             Value::Bool(value) => Some(*value),

@@ -21,7 +21,9 @@ use std::collections::HashMap;
 
 use super::bytes::Bytes;
 use super::error::{Fault, ModelFileError};
-use super::tensors::{StoredTensor, TensorName, Unclaimed};
+use super::foreign;
+use super::stored::{StoredTensor, Unclaimed};
+use super::tensors::TensorName;
 use super::{Checked, ModelFile, TextSources};
 use metadata::Metadata;
 use reader::Reader;
@@ -67,6 +69,7 @@ enum PartRole {
 
 fn read_part(bytes: &Bytes, index: usize, role: PartRole) -> Result<Part, ModelFileError> {
     let read = || {
+        check_magic(bytes)?;
         let mut reader = Reader::new(bytes);
         read_version(&mut reader)?;
         let tensor_count = layout::read_count(&mut reader)?;
@@ -79,19 +82,30 @@ fn read_part(bytes: &Bytes, index: usize, role: PartRole) -> Result<Part, ModelF
         }
         let alignment = layout::alignment(&metadata)?;
         let entries = layout::read_entries(&mut reader, tensor_count)?;
-        let tensors = layout::place(entries, alignment, &reader, index)?;
+        let tensors = layout::place(entries, alignment, &reader, index);
         Ok(Part { metadata, tensors })
     };
     read().map_err(|fault: Fault| fault.in_file(bytes.name()))
 }
 
-fn read_version(reader: &mut Reader<'_>) -> Result<(), Fault> {
-    let magic = reader.take(4, "magic")?;
-    if magic != MAGIC {
-        let found = format!("bytes {magic:02x?} at its start");
-        let expected = "a GGUF file, which starts with \"GGUF\"".to_string();
-        return Err(Fault::NotAModel { expected, found });
+fn check_magic(bytes: &Bytes) -> Result<(), Fault> {
+    let start = bytes.start()?;
+    if start.starts_with(&MAGIC) {
+        return Ok(());
     }
+    let expected = "a GGUF file, which starts with \"GGUF\"".to_string();
+    let found = match foreign::recognise(&start) {
+        Some(foreign) => foreign.found(bytes.path()),
+        None => {
+            let magic = &start[..start.len().min(MAGIC.len())];
+            format!("\"{}\" at its start", magic.escape_ascii())
+        }
+    };
+    Err(Fault::NotAModel { expected, found })
+}
+
+fn read_version(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    reader.take(MAGIC.len() as u64, "magic")?;
     let version = reader.u32("version")?;
     if VERSIONS.contains(&version) {
         return Ok(());
@@ -111,11 +125,11 @@ fn assemble(
     let file = parts[0].name().to_string();
     let in_file = |fault: Fault| fault.in_file(&file);
     let config = qwen2::config(metadata, &stored).map_err(in_file)?;
-    let unclaimed = Unclaimed::new(stored, &parts)?;
+    let unclaimed = Unclaimed::new(stored, &parts);
     let tensors = unclaimed.claim(HashMap::new(), TensorName::gguf_name, &config)?;
     let about = qwen2::about(metadata, &file).map_err(in_file)?;
     let chat_template = qwen2::chat_template(metadata).map_err(in_file)?;
-    let sampling_defaults = qwen2::sampling_defaults(metadata).map_err(in_file)?;
+    let sampling_defaults = qwen2::sampling_defaults(metadata, &file);
     let vocabulary = qwen2::vocabulary(metadata, config.vocabulary_rows).map_err(in_file)?;
     qwen2::mention_unknown_keys(metadata, &file);
     let text_sources = TextSources { vocabulary: file.clone(), chat_template: file.clone() };

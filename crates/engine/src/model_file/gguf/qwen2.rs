@@ -5,7 +5,8 @@ use std::path::Path;
 use super::super::config::{ModelConfig, RawConfig, Stated};
 use super::super::error::Fault;
 use super::super::sampling::RawSampling;
-use super::super::tensors::{StoredTensor, TensorName};
+use super::super::stored::{self, StoredTensor};
+use super::super::tensors::TensorName;
 use super::super::{About, SamplingDefaults};
 use super::metadata::{Metadata, missing};
 use crate::printable::{printable, printable_within};
@@ -72,7 +73,7 @@ fn embedding_rows(stored: &[StoredTensor]) -> Result<Stated<u64>, Fault> {
         Some(tensor) => {
             Err(Fault::tensor(&name, "two dimensions", format!("shape {:?}", tensor.shape)))
         }
-        None => Err(Fault::tensor(&name, "a tensor of that name", "none")),
+        None => Err(stored::missing(&name)),
     }
 }
 
@@ -167,20 +168,19 @@ pub(super) fn chat_template(metadata: &Metadata) -> Result<Option<String>, Fault
 }
 
 /// The parameters the makers recommend.
-pub(super) fn sampling_defaults(metadata: &Metadata) -> Result<SamplingDefaults, Fault> {
-    let float = |name: &str| {
+pub(super) fn sampling_defaults(metadata: &Metadata, file: &str) -> SamplingDefaults {
+    let number = |name: &str| {
         let key = format!("general.sampling.{name}");
-        Ok(metadata.float(&key)?.map(|value| Stated::new(&key, value)))
+        Ok(metadata.number(&key)?.map(|value| Stated::new(&key, value)))
     };
-    let top_k_key = "general.sampling.top_k";
     let raw = RawSampling {
-        temperature: float("temp")?,
-        top_p: float("top_p")?,
-        top_k: metadata.unsigned(top_k_key)?.map(|value| Stated::new(top_k_key, value)),
-        min_p: float("min_p")?,
-        repetition_penalty: float("penalty_repeat")?,
+        temperature: number("temp"),
+        top_p: number("top_p"),
+        top_k: number("top_k"),
+        min_p: number("min_p"),
+        repetition_penalty: number("penalty_repeat"),
     };
-    raw.check()
+    raw.usable(file)
 }
 
 const TOKENS_KEY: &str = "tokenizer.ggml.tokens";

@@ -36,8 +36,7 @@ impl<'a> Reader<'a> {
     pub fn take(&mut self, count: u64, item: &str) -> Result<&[u8], Fault> {
         let offset = self.position;
         if count > self.remaining() {
-            let (item, available) = (item.to_string(), self.remaining());
-            return Err(Fault::Truncated { item, offset, needed: count, available });
+            return Err(self.bytes.ends_early(item, offset.saturating_add(count)));
         }
         if count > MAX_METADATA_BYTES - offset {
             let expected = format!("at most {MAX_METADATA_BYTES} bytes");
@@ -74,16 +73,14 @@ impl<'a> Reader<'a> {
     /// A count of things of which each takes at least `minimum_bytes` of what remains.
     pub fn count(&mut self, item: &str, minimum_bytes: u64, limit: u64) -> Result<usize, Fault> {
         let count = self.u64(item)?;
-        let possible = self.remaining() / minimum_bytes;
-        if count > possible.min(limit) {
-            let expected = if possible < limit {
-                format!("at most {possible}, for which there are bytes")
-            } else {
-                format!("at most {limit}")
-            };
-            return Err(Fault::malformed(item, expected, count.to_string()));
+        if count > limit {
+            return Err(Fault::malformed(item, format!("at most {limit}"), count.to_string()));
         }
-        Ok(count as usize) // At most `limit`, which is small.
+        if count > self.remaining() / minimum_bytes {
+            let end = self.position.saturating_add(count.saturating_mul(minimum_bytes));
+            return Err(self.bytes.ends_early(&format!("{item}, {count}"), end));
+        }
+        Ok(count as usize) // At most `remaining`, and what is allocated for each is bounded.
     }
 
     /// A string: its length, then UTF-8.

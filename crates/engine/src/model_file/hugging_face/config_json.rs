@@ -7,13 +7,24 @@ use super::json::Object;
 use super::quantisation::{self, Quantisation};
 use crate::printable::printable;
 
-const MAX_BYTES: u64 = 1 << 20;
+/// Room for lists of labels, which some programs keep here.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// What the file says.
 pub(in super::super) struct ConfigJson {
+    /// `tied_embeddings` is true where `tie` says nothing.
     pub model: ModelConfig,
+    pub tie: Tie,
     /// None where it says nothing of it.
     pub quantisation: Option<Quantisation>,
+}
+
+/// Whether the embedding is also the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Tie {
+    Stated,
+    /// As in older exports: it is, unless there is a head.
+    Unstated,
 }
 
 /// Reads and checks the file.
@@ -28,6 +39,7 @@ pub(in super::super) fn parse(bytes: &[u8]) -> Result<ConfigJson, Fault> {
     check_architecture(&object)?;
     refuse_variations(&object)?;
     let size = |key: &str| object.require(key, object.unsigned(key)?);
+    let tied = object.bool("tie_word_embeddings")?;
     let raw = RawConfig {
         layers: size("num_hidden_layers")?,
         hidden: size("hidden_size")?,
@@ -39,12 +51,11 @@ pub(in super::super) fn parse(bytes: &[u8]) -> Result<ConfigJson, Fault> {
         trained_context: size("max_position_embeddings")?,
         rope_base: rope_base(&object)?,
         rms_eps: object.require("rms_norm_eps", object.float("rms_norm_eps")?)?,
-        tied_embeddings: object
-            .require("tie_word_embeddings", object.bool("tie_word_embeddings")?)?,
+        tied_embeddings: tied.unwrap_or(true),
     };
-    let quantisation = object.object("quantization_config")?;
-    let quantisation = quantisation.as_ref().map(quantisation::of_config_json).transpose()?;
-    Ok(ConfigJson { model: raw.check()?, quantisation })
+    let tie = if tied.is_some() { Tie::Stated } else { Tie::Unstated };
+    let quantisation = quantisation::of_config_json(&object)?;
+    Ok(ConfigJson { model: raw.check()?, tie, quantisation })
 }
 
 fn check_architecture(object: &Object) -> Result<(), Fault> {

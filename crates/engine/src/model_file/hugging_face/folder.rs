@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::bytes::Bytes;
 use super::super::error::{Fault, ModelFileError};
+use super::super::foreign::{self, Foreign};
+use super::other_folders;
 use crate::printable::printable;
 
 /// A folder that stays what it was when it was opened.
@@ -26,10 +28,9 @@ impl Folder {
             return Ok(folder);
         }
         let expected = "a folder with config.json, model.safetensors and tokenizer.json";
-        let found = match folder.first_gguf() {
-            Some(file) => format!("no config.json, but {file}: name that file instead"),
-            None => "no config.json".to_string(),
-        };
+        let found = other_folders::describe(&folder).unwrap_or_else(|| {
+            "no config.json: download the whole repository, or name a GGUF file".to_string()
+        });
         Err(Fault::NotAModel { expected: expected.to_string(), found }.in_file(&folder.name))
     }
 
@@ -87,18 +88,33 @@ impl Folder {
     }
 
     /// Reads a whole file of at most `limit` bytes.
+    ///
+    /// Errors: it is longer, cannot be read, or is something that a download brought in its place.
     pub fn read(&self, file: &str, limit: u64) -> Result<NamedBytes, ModelFileError> {
         let bytes = self.open_file(file)?;
-        let content = bytes.read_all(limit).map_err(|fault| fault.in_file(bytes.name()))?;
+        let in_file = |fault: Fault| fault.in_file(bytes.name());
+        let foreign = foreign::recognise(&bytes.start().map_err(in_file)?);
+        if let Some(foreign) = foreign.filter(Foreign::is_never_right) {
+            let (expected, found) = (format!("the {file} of a model"), foreign.found(None));
+            return Err(in_file(Fault::NotAModel { expected, found }));
+        }
+        let content = bytes.read_all(limit).map_err(in_file)?;
         Ok(NamedBytes { name: bytes.name().to_string(), content })
     }
 
-    /// The first name that ends in `.gguf`, among as many as are worth looking at.
-    fn first_gguf(&self) -> Option<String> {
-        const LOOKED_AT: usize = 1000;
-        let entries = fs::read_dir(&self.path).ok()?.take(LOOKED_AT).flatten();
-        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name.ends_with(".gguf")).min().map(|name| printable(&name))
+    /// The names of what is in the folder, sorted, as many as are worth looking at.
+    pub fn names(&self) -> Vec<String> {
+        const LOOKED_AT: usize = 4096;
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.take(LOOKED_AT).collect();
+        names.sort();
+        names
+    }
+
+    /// The path of something in the folder.
+    pub fn path_of(&self, file: &str) -> PathBuf {
+        self.path.join(file)
     }
 }
 

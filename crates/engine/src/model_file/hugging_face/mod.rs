@@ -6,7 +6,9 @@
 //! - `config_json`: hyper-parameters.
 //! - `quantisation`: how weights are packed, if they are.
 //! - `text_files`: tokenizer, chat template, end tokens, sampling parameters.
-//! - `safetensors`: weights in one file or several.
+//! - `safetensors`: headers of files of weights, and the index of several.
+//! - `weights`: which files hold the weights.
+//! - `other_folders`: folders that hold something else.
 //! - `packed_tensors`: which of them are packed matrices.
 //!
 //! Pickled checkpoints (`.bin`, `.pt`) are never read: opening one runs code.
@@ -14,20 +16,23 @@
 mod config_json;
 mod folder;
 mod json;
+mod other_folders;
 mod packed_tensors;
 mod quantisation;
 mod safetensors;
 mod text_files;
+mod weights;
 
 use std::path::Path;
 
 use super::error::ModelFileError;
-use super::tensors::{StoredTensor, TensorName, Unclaimed};
+use super::stored::{StoredTensor, Unclaimed};
+use super::tensors::TensorName;
 use super::{About, Checked, ModelFile};
-use config_json::ConfigJson;
+use config_json::{ConfigJson, Tie};
 use folder::Folder;
-use safetensors::Weights;
 use text_files::TextFiles;
+use weights::Weights;
 
 pub(super) use config_json::parse as parse_config;
 pub(super) use quantisation::parse as parse_quantisation;
@@ -36,16 +41,15 @@ pub(super) use safetensors::{parse_header, parse_index};
 /// Opens a folder.
 pub(super) fn open(path: &Path) -> Result<ModelFile, ModelFileError> {
     let folder = Folder::open(path)?;
-    let ConfigJson { model: config, quantisation } = config_json::read(&folder)?;
+    let ConfigJson { model: mut config, tie, quantisation } = config_json::read(&folder)?;
     let quantisation = match quantisation {
         Some(quantisation) => Some(quantisation),
         None => quantisation::read(&folder)?,
     };
     let text_files = TextFiles::read(&folder, &config)?;
-    let Weights { mut stored, parts } = safetensors::read(&folder)?;
-    let is_tied = config.tied_embeddings;
-    stored.retain(|tensor| !is_unused(tensor, is_tied, folder.name()));
-    let mut unclaimed = Unclaimed::new(stored, &parts)?;
+    let Weights { stored, parts } = weights::read(&folder, &config)?;
+    config.tied_embeddings &= tie == Tie::Stated || !has_head(&stored);
+    let mut unclaimed = Unclaimed::new(stored, &parts);
     let packed = match &quantisation {
         Some(quantisation) => packed_tensors::claim(&mut unclaimed, quantisation, &config)?,
         None => packed_tensors::none(&unclaimed, &config)?,
@@ -64,12 +68,9 @@ pub(super) fn open(path: &Path) -> Result<ModelFile, ModelFileError> {
     }))
 }
 
-/// Whether a tensor is one that Qwen2 never uses: `transformers` passes over the same ones.
-fn is_unused(tensor: &StoredTensor, is_tied: bool, folder: &str) -> bool {
-    let is_table = tensor.name.ends_with(".rotary_emb.inv_freq");
-    let is_spare_head = is_tied && tensor.name == TensorName::Head.hugging_face_name();
-    if is_table || is_spare_head {
-        tracing::warn!(folder, tensor = tensor.name, "passing over a tensor that has no use");
-    }
-    is_table || is_spare_head
+/// Whether there is a head of its own, packed or not.
+fn has_head(stored: &[StoredTensor]) -> bool {
+    let weight = TensorName::Head.hugging_face_name();
+    let stem = weight.trim_end_matches("weight");
+    stored.iter().any(|tensor| tensor.name == weight || tensor.name == format!("{stem}qweight"))
 }

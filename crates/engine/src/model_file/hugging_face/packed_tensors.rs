@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use banter_kernels::blocks::{BlockType, dequantise};
+use banter_kernels::blocks::BlockType;
 
 use super::super::config::ModelConfig;
 use super::super::error::{Fault, ModelFileError};
-use super::super::packed::{MIN_GROUP_LEN, PackedTensor, Packing, block_type};
-use super::super::tensors::{
-    LayerTensor, Place, Region, Shape, StoredTensor, StoredType, TensorInfo, TensorName, Unclaimed,
-};
-use super::quantisation::Quantisation;
+use super::super::packed::{GroupIndex, MIN_GROUP_LEN, PackedTensor, Packing, block_type};
+use super::super::stored::{IntegerType, StoredTensor, StoredType, Unclaimed};
+use super::super::tensors::{Place, Shape, TensorInfo, TensorName};
+use super::quantisation::{GroupOrder, Quantisation};
 
 /// Takes every matrix that is packed out of `unclaimed`. Those that are not stay: quantisers leave
 /// out what they are told to, most often the head.
@@ -31,9 +30,6 @@ pub(super) fn claim(
         }
         let mut parts = Parts { unclaimed, stem, quantisation, shape: name.shape(config) };
         claimed.insert(name, parts.claim()?);
-        if !has_bias(name) {
-            parts.take_empty_bias()?;
-        }
     }
     Ok(claimed)
 }
@@ -56,12 +52,6 @@ pub(super) fn none(
     Err(fault.in_file(unclaimed.parts()[0].name()))
 }
 
-/// Whether the model adds a bias after this matrix.
-fn has_bias(name: TensorName) -> bool {
-    use LayerTensor::{K, Q, V};
-    matches!(name, TensorName::Layer(_, Q | K | V))
-}
-
 /// The tensors of one matrix.
 struct Parts<'a, 'b> {
     unclaimed: &'a mut Unclaimed<'b>,
@@ -71,13 +61,6 @@ struct Parts<'a, 'b> {
     shape: Shape,
 }
 
-/// One of them, as found.
-struct Part {
-    kind: StoredType,
-    region: Region,
-    bytes: u64,
-}
-
 impl Parts<'_, '_> {
     fn claim(&mut self) -> Result<TensorInfo, ModelFileError> {
         let Quantisation { packing, group_len, .. } = *self.quantisation;
@@ -85,22 +68,21 @@ impl Parts<'_, '_> {
         let group_len = group_len.unwrap_or(depth);
         self.check_sizes(group_len)?;
         let groups = depth / group_len;
-        let qweight = self.integers("qweight", &packing.code_shape(depth, rows))?;
-        let qzeros = self.integers("qzeros", &packing.zero_shape(groups, rows))?;
-        let scales = self.scales(&[groups, rows])?;
-        let g_idx = self.g_idx()?;
-        let bytes = [Some(&qweight), Some(&qzeros), Some(&scales), g_idx.as_ref()];
-        let bytes = bytes.into_iter().flatten().map(|part| part.bytes).sum();
+        let qweight = self.words("qweight", &packing.code_shape(depth, rows))?;
+        let qzeros = self.words("qzeros", &packing.zero_shape(groups, rows))?;
+        let (scales, scale_type) = self.scales(&[groups, rows])?;
+        let (g_idx, g_idx_bytes) = self.g_idx()?.unzip();
+        let sizes = [&qweight, &qzeros, &scales].map(|tensor| tensor.size());
         let packed = PackedTensor {
             name: self.stem.to_string(),
             packing,
             group_len,
             qweight: qweight.region,
             qzeros: qzeros.region,
-            scale_type: scales.kind,
+            scale_type,
             scales: scales.region,
-            g_idx: g_idx.map(|part| part.region),
-            bytes,
+            g_idx,
+            bytes: sizes.into_iter().sum::<u64>() + g_idx_bytes.unwrap_or(0),
         };
         let kind = block_type(packing.bits(), group_len);
         Ok(TensorInfo { kind, stored: kind, rows, depth, place: Place::Packed(Box::new(packed)) })
@@ -122,72 +104,60 @@ impl Parts<'_, '_> {
         Err(fault.in_file(self.unclaimed.parts()[0].name()))
     }
 
-    fn integers(&mut self, ending: &str, shape: &[usize]) -> Result<Part, ModelFileError> {
+    /// A table of 32-bit words.
+    fn words(&mut self, ending: &str, shape: &[usize]) -> Result<StoredTensor, ModelFileError> {
         let tensor = self.unclaimed.require(&format!("{}.{ending}", self.stem))?;
-        self.checked(tensor, shape, "I32", |kind| kind == StoredType::I32)
+        match tensor.kind {
+            // Words of bits, which have no sign.
+            StoredType::Integers(IntegerType::I32 | IntegerType::U32) => {}
+            _ => return Err(self.fault_of(&tensor, tensor.unsupported("I32"))),
+        }
+        self.of_shape(tensor, shape)
     }
 
-    fn scales(&mut self, shape: &[usize]) -> Result<Part, ModelFileError> {
+    fn scales(&mut self, shape: &[usize]) -> Result<(StoredTensor, BlockType), ModelFileError> {
         let tensor = self.unclaimed.require(&format!("{}.scales", self.stem))?;
-        let is_short = |kind| {
-            let kinds = [BlockType::F16, BlockType::Bf16];
-            kinds.map(StoredType::Blocks).contains(&kind)
+        let kind = match tensor.kind {
+            StoredType::Blocks(kind @ (BlockType::F16 | BlockType::Bf16)) => kind,
+            _ => return Err(self.fault_of(&tensor, tensor.unsupported("F16, BF16"))),
         };
-        self.checked(tensor, shape, "F16, BF16", is_short)
+        Ok((self.of_shape(tensor, shape)?, kind))
     }
 
-    /// GPTQ says which input is in which group, and need not where groups are runs.
-    fn g_idx(&mut self) -> Result<Option<Part>, ModelFileError> {
+    /// GPTQ says which input is in which group, and need not where groups are runs. With it comes
+    /// its size.
+    fn g_idx(&mut self) -> Result<Option<(GroupIndex, u64)>, ModelFileError> {
         let name = format!("{}.g_idx", self.stem);
-        let is_gptq = matches!(self.quantisation.packing, Packing::Gptq { .. });
-        if !is_gptq || (self.quantisation.groups_are_runs && !self.unclaimed.has(&name)) {
+        let Quantisation { packing, groups, .. } = *self.quantisation;
+        let is_needed = groups == GroupOrder::Any;
+        if packing == Packing::Awq || (!is_needed && !self.unclaimed.has(&name)) {
             return Ok(None);
         }
-        self.integers("g_idx", &[self.shape.depth]).map(Some)
+        let tensor = self.unclaimed.require(&name)?;
+        let StoredType::Integers(kind) = tensor.kind else {
+            let fault = tensor.unsupported("integers of 8 to 64 bits");
+            return if is_needed { Err(self.fault_of(&tensor, fault)) } else { Ok(None) };
+        };
+        let tensor = match self.of_shape(tensor, &[self.shape.depth]) {
+            Err(_) if !is_needed => return Ok(None),
+            tensor => tensor?,
+        };
+        let bytes = tensor.size();
+        Ok(Some((GroupIndex { region: tensor.region, kind, is_spare: !is_needed }, bytes)))
     }
 
-    fn checked(
+    fn of_shape(
         &self,
         tensor: StoredTensor,
         shape: &[usize],
-        supported: &str,
-        is_supported: impl Fn(StoredType) -> bool,
-    ) -> Result<Part, ModelFileError> {
-        let check = || {
-            if !is_supported(tensor.kind) {
-                return Err(tensor.unsupported(supported));
-            }
-            tensor.expect_shape(shape)
-        };
-        check().map_err(|fault| fault.in_file(self.unclaimed.part_name(&tensor)))?;
-        let numbers: u64 = shape.iter().map(|&size| size as u64).product();
-        let bytes = numbers * tensor.kind.block_bytes();
-        Ok(Part { kind: tensor.kind, region: tensor.region, bytes })
+    ) -> Result<StoredTensor, ModelFileError> {
+        match tensor.expect_shape(shape) {
+            Ok(()) => Ok(tensor),
+            Err(fault) => Err(self.fault_of(&tensor, fault)),
+        }
     }
 
-    /// Passes over a bias that the model does not have: some quantisers write one of zeroes beside
-    /// every packed matrix.
-    ///
-    /// Errors: it is not zero, so that leaving it out would change the result.
-    fn take_empty_bias(&mut self) -> Result<(), ModelFileError> {
-        let Some(tensor) = self.unclaimed.take(&format!("{}.bias", self.stem)) else {
-            return Ok(());
-        };
-        let part = &self.unclaimed.parts()[tensor.region.part];
-        let check = || {
-            tensor.expect_shape(&[self.shape.rows])?;
-            let StoredType::Blocks(kind) = tensor.kind else {
-                return Err(tensor.unsupported("F32, F16, BF16"));
-            };
-            let mut values = vec![0.0; self.shape.rows];
-            let mut bytes = vec![0; self.shape.rows * kind.block_bytes()];
-            part.read_exact_at(tensor.region.offset, &mut bytes)?;
-            dequantise(kind, &bytes, &mut values);
-            match values.iter().find(|value| **value != 0.0) {
-                None => Ok(()),
-                Some(value) => Err(Fault::tensor(&tensor.name, "zeroes", value.to_string())),
-            }
-        };
-        check().map_err(|fault: Fault| fault.in_file(part.name()))
+    fn fault_of(&self, tensor: &StoredTensor, fault: Fault) -> ModelFileError {
+        fault.in_file(self.unclaimed.part_name(tensor))
     }
 }

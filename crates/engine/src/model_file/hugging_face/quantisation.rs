@@ -9,6 +9,8 @@ use crate::printable::printable;
 
 const FILE: &str = "quantize_config.json";
 const MAX_BYTES: u64 = 1 << 20;
+const OTHER_PACKING: &str =
+    "use a folder packed by GPTQ or AWQ, that of the unquantised model, or a GGUF file";
 
 /// How all packed tensors of a folder are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +18,16 @@ pub(in super::super) struct Quantisation {
     pub packing: Packing,
     /// How many inputs share a scale; none if all do.
     pub group_len: Option<usize>,
-    /// Whether groups are runs of inputs, so that no tensor need say which input is in which.
-    pub groups_are_runs: bool,
+    pub groups: GroupOrder,
+}
+
+/// Which inputs are in one group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum GroupOrder {
+    /// Neighbours, so that no tensor need say which input is in which group.
+    Runs,
+    /// Any, as a tensor says.
+    Any,
 }
 
 /// Reads `quantize_config.json`, if there is one.
@@ -32,27 +42,45 @@ pub(in super::super) fn parse(bytes: &[u8]) -> Result<Quantisation, Fault> {
     of_method(&object, object.string("quant_method")?.unwrap_or("gptq"))
 }
 
-/// Reads `quantization_config`.
-pub(super) fn of_config_json(object: &Object) -> Result<Quantisation, Fault> {
-    of_method(object, object.require("quant_method", object.string("quant_method")?)?)
+/// Reads how a folder is packed from `config.json`; nothing where that does not say it.
+pub(super) fn of_config_json(config: &Object) -> Result<Option<Quantisation>, Fault> {
+    let packing = config.object("quantization_config")?;
+    let method = packing.as_ref().map(|packing| packing.string("quant_method")).transpose()?;
+    if let (Some(packing), Some(Some(method))) = (&packing, method) {
+        return of_method(packing, method).map(Some);
+    }
+    // MLX writes the one key, and newer versions the other too, without the name of a method.
+    for key in ["quantization", "quantization_config"] {
+        let is_mlx = |object: &Object| object.get("bits").is_some();
+        if config.object(key)?.as_ref().is_some_and(is_mlx) {
+            return Err(Fault::Unsupported {
+                feature: format!(
+                    "a folder that MLX has quantised (key {key} without quant_method)"
+                ),
+                advice: OTHER_PACKING.to_string(),
+            });
+        }
+    }
+    match packing.filter(|packing| !packing.is_empty()) {
+        None => Ok(None),
+        Some(packing) => {
+            Err(packing.require("quant_method", None::<()>).expect_err("none is there"))
+        }
+    }
 }
 
 fn of_method(object: &Object, method: &str) -> Result<Quantisation, Fault> {
     match method {
         "gptq" => gptq(object),
         "awq" => awq(object),
-        other => {
-            let advice = "use a folder packed by GPTQ or AWQ, that of the unquantised model, or a \
-                          GGUF file";
-            Err(unsupported(object, "quant_method", other, advice))
-        }
+        other => Err(unsupported(object, "quant_method", other, OTHER_PACKING)),
     }
 }
 
 fn gptq(object: &Object) -> Result<Quantisation, Fault> {
     refuse_marlin(object)?;
     refuse_single_modules(object)?;
-    if let Some(word) = object.string("pack_dtype")?.filter(|word| *word != "int32") {
+    if let Some(word) = object.string("pack_dtype")?.filter(|word| !["", "int32"].contains(word)) {
         let advice = "use a folder packed in int32, as usual";
         return Err(unsupported(object, "pack_dtype", word, advice));
     }
@@ -73,7 +101,10 @@ fn gptq(object: &Object) -> Result<Quantisation, Fault> {
     Ok(Quantisation {
         packing: Packing::Gptq { bits, zeros },
         group_len: group_len(object)?,
-        groups_are_runs: object.bool("desc_act")? == Some(false),
+        groups: match object.bool("desc_act")? {
+            Some(true) => GroupOrder::Any,
+            Some(false) | None => GroupOrder::Runs,
+        },
     })
 }
 
@@ -89,16 +120,17 @@ fn awq(object: &Object) -> Result<Quantisation, Fault> {
         other => return Err(wrong_bits(object, "4", other)),
     }
     let group_len = group_len(object)?;
-    Ok(Quantisation { packing: Packing::Awq, group_len, groups_are_runs: true })
+    Ok(Quantisation { packing: Packing::Awq, group_len, groups: GroupOrder::Runs })
 }
 
-/// The first of these keys that is there: writers call the format by different names.
+/// The first of these keys that says something: writers call the format by different names, and some
+/// leave one empty.
 fn format<'a>(
     object: &'a Object,
     keys: &[&'static str],
 ) -> Result<Option<(&'static str, &'a str)>, Fault> {
     for &key in keys {
-        if let Some(format) = object.string(key)? {
+        if let Some(format) = object.string(key)?.filter(|format| !format.trim().is_empty()) {
             return Ok(Some((key, format)));
         }
     }

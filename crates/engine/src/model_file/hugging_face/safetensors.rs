@@ -1,4 +1,4 @@
-//! Weights: `model.safetensors`, or shards and the index that lists them.
+//! The headers of safetensors files, and the index that says which file holds which tensor.
 //!
 //! Source: the safetensors format description.
 
@@ -11,73 +11,17 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::super::bytes::Bytes;
 use super::super::error::{Fault, ModelFileError};
-use super::super::tensors::{MAX_TENSORS, Region, StoredTensor, StoredType};
-use super::folder::Folder;
+use super::super::foreign;
+use super::super::stored::{IntegerType, MAX_TENSORS, StoredTensor, StoredType};
+use super::super::tensors::Region;
 use super::json::malformed;
 use crate::printable::printable;
 
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
 /// The headers of the largest Qwen2.5 take 100 KB.
 const MAX_HEADER_BYTES: u64 = 4 << 20;
-const MAX_INDEX_BYTES: u64 = 4 << 20;
 /// Each shard keeps a file open.
-const MAX_SHARDS: usize = 256;
-const MAX_DIMENSIONS: usize = 8;
+pub(super) const MAX_SHARDS: usize = 256;
 const LENGTH_BYTES: u64 = 8;
-
-/// The tensors of all files.
-pub(super) struct Weights {
-    pub stored: Vec<StoredTensor>,
-    pub parts: Vec<Bytes>,
-}
-
-/// Reads the headers of all files.
-pub(super) fn read(folder: &Folder) -> Result<Weights, ModelFileError> {
-    if folder.has(SINGLE) {
-        let part = folder.open_file(SINGLE)?;
-        let stored = read_header(&part, 0)?;
-        return Ok(Weights { stored, parts: vec![part] });
-    }
-    if folder.has(INDEX) {
-        return read_shards(folder);
-    }
-    let found = match folder.has("pytorch_model.bin") {
-        true => "pytorch_model.bin, which is never read because opening it runs code",
-        false => "neither",
-    };
-    let expected = format!("{SINGLE} or {INDEX}");
-    Err(Fault::NotAModel { expected, found: found.to_string() }.in_file(folder.name()))
-}
-
-fn read_shards(folder: &Folder) -> Result<Weights, ModelFileError> {
-    let file = folder.read(INDEX, MAX_INDEX_BYTES)?;
-    let in_index = |fault: Fault| fault.in_file(&file.name);
-    let index = parse_index(&file.content).map_err(in_index)?;
-    let mut weights = Weights { stored: Vec::new(), parts: Vec::new() };
-    let shards: BTreeSet<&String> = index.values().collect();
-    for (number, &shard) in shards.iter().enumerate() {
-        let part = folder.open_file(shard)?;
-        for tensor in read_header(&part, number)? {
-            if index.get(&tensor.name) != Some(shard) {
-                let place = index.get(&tensor.name).map(String::as_str);
-                let expected = format!("the tensor in {}", place.unwrap_or("no shard"));
-                let found = format!("it in {shard}");
-                return Err(in_index(Fault::tensor(&tensor.name, expected, found)));
-            }
-            weights.stored.push(tensor);
-        }
-        weights.parts.push(part);
-    }
-    let stored = weights.stored.iter().map(|tensor| tensor.name.as_str()).collect::<BTreeSet<_>>();
-    match index.iter().find(|(tensor, _)| !stored.contains(tensor.as_str())) {
-        None => Ok(weights),
-        Some((tensor, shard)) => {
-            let expected = format!("the tensor in {shard}");
-            Err(in_index(Fault::tensor(tensor, expected, "none")))
-        }
-    }
-}
 
 /// Parses the index: which shard holds which tensor. Shards are plain names of safetensors files.
 pub(in super::super) fn parse_index(bytes: &[u8]) -> Result<BTreeMap<String, String>, Fault> {
@@ -103,35 +47,54 @@ fn is_shard_name(name: &str) -> bool {
     name.ends_with(".safetensors") && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
 }
 
-fn read_header(part: &Bytes, number: usize) -> Result<Vec<StoredTensor>, ModelFileError> {
-    let read = || {
-        let mut length = [0; LENGTH_BYTES as usize];
-        part.read_exact_at(0, &mut length)?;
-        let length = u64::from_le_bytes(length);
-        let available = part.len() - LENGTH_BYTES;
-        if length > available.min(MAX_HEADER_BYTES) {
-            let expected = format!("at most {}", available.min(MAX_HEADER_BYTES));
-            return Err(Fault::malformed("length of the header", expected, length.to_string()));
-        }
-        let mut header = vec![0; length as usize]; // At most MAX_HEADER_BYTES.
-        part.read_exact_at(LENGTH_BYTES, &mut header)?;
-        let mut stored = parse_header(&header, available - length)?;
-        for tensor in &mut stored {
-            tensor.region.part = number;
-            tensor.region.offset += LENGTH_BYTES + length;
-        }
-        Ok(stored)
-    };
-    read().map_err(|fault: Fault| fault.in_file(part.name()))
+/// Reads the header of one file, which is part `number` of the model.
+pub(super) fn read_header(
+    part: &Bytes,
+    number: usize,
+) -> Result<Vec<StoredTensor>, ModelFileError> {
+    let in_part = |fault: Fault| fault.in_file(part.name());
+    let (header, data_start) = header_bytes(part).map_err(in_part)?;
+    let mut stored = parse_header(&header, data_start).map_err(in_part)?;
+    for tensor in &mut stored {
+        tensor.region.part = number;
+    }
+    Ok(stored)
 }
 
-/// Parses a header that stands before `data_bytes` bytes of data; offsets count from their start.
+/// The header of a file, and where its data start.
+fn header_bytes(part: &Bytes) -> Result<(Vec<u8>, u64), Fault> {
+    let start = part.start()?;
+    let Some(length) = start.first_chunk() else {
+        return Err(part.ends_early("the length of the header", LENGTH_BYTES));
+    };
+    let length = u64::from_le_bytes(*length);
+    if length > MAX_HEADER_BYTES {
+        let Some(foreign) = foreign::recognise(&start) else {
+            let expected = format!("at most {MAX_HEADER_BYTES}");
+            return Err(Fault::malformed("length of the header", expected, length.to_string()));
+        };
+        let expected = "a safetensors file".to_string();
+        return Err(Fault::NotAModel { expected, found: foreign.found(None) });
+    }
+    let data_start = LENGTH_BYTES + length;
+    if data_start > part.len() {
+        return Err(part.ends_early("the header", data_start));
+    }
+    if length == 0 && start.iter().all(|&byte| byte == 0) {
+        let expected = "a safetensors file".to_string();
+        return Err(Fault::NotAModel { expected, found: foreign::Foreign::Zeros.found(None) });
+    }
+    let mut header = vec![0; length as usize]; // At most MAX_HEADER_BYTES.
+    part.read_exact_at(LENGTH_BYTES, &mut header)?;
+    Ok((header, data_start))
+}
+
+/// Parses a header after which data start at byte `data_start` of the file.
 ///
-/// Errors: anything but tensors that fill the data one after the other, each as long as its shape
-/// and type say.
+/// Errors: anything but an object of tensors. Sizes and places are told with the tensors.
 pub(in super::super) fn parse_header(
     header: &[u8],
-    data_bytes: u64,
+    data_start: u64,
 ) -> Result<Vec<StoredTensor>, Fault> {
     let text = std::str::from_utf8(header)
         .map_err(|error| Fault::malformed("header", "UTF-8", error.to_string()))?;
@@ -139,52 +102,52 @@ pub(in super::super) fn parse_header(
     let mut stored = Vec::with_capacity(entries.0.len());
     for (name, entry) in entries.0 {
         if let Entry::Tensor(tensor) = entry {
-            stored.push((check_entry(name, &tensor)?, tensor.data_offsets[1]));
+            stored.push(stored_tensor(name, tensor, data_start));
         }
     }
-    stored.sort_by_key(|(tensor, end)| (tensor.region.offset, *end));
-    let mut expected = 0;
-    for (tensor, end) in &stored {
-        let offset = tensor.region.offset;
-        if offset != expected {
-            let problem = if offset < expected { "an overlap" } else { "a gap" };
-            let found = format!("offset {offset}, {problem}");
-            return Err(Fault::tensor(&tensor.name, format!("offset {expected}"), found));
-        }
-        expected = *end;
-    }
-    if expected != data_bytes {
-        let found = format!("tensors that end at byte {expected}");
-        return Err(Fault::malformed("data", format!("{data_bytes} bytes of tensors"), found));
-    }
-    Ok(stored.into_iter().map(|(tensor, _)| tensor).collect())
+    Ok(stored)
 }
 
-fn check_entry(name: String, entry: &TensorEntry) -> Result<StoredTensor, Fault> {
-    let kind = match entry.dtype.as_str() {
+fn stored_tensor(name: String, entry: TensorEntry, data_start: u64) -> StoredTensor {
+    let TensorEntry { dtype, shape, data_offsets: [start, end] } = entry;
+    let kind = match dtype.as_str() {
         "F32" => StoredType::Blocks(BlockType::F32),
         "F16" => StoredType::Blocks(BlockType::F16),
         "BF16" => StoredType::Blocks(BlockType::Bf16),
-        "I32" => StoredType::I32,
-        other => {
-            return Err(Fault::UnsupportedType {
-                tensor: printable(&name),
-                found: printable(other),
-                supported: "F32, F16, BF16".to_string(),
-            });
-        }
+        _ => match IntegerType::named(&dtype) {
+            Some(kind) => StoredType::Integers(kind),
+            None => StoredType::Other(dtype),
+        },
     };
-    let [start, end] = entry.data_offsets;
-    let bytes =
-        entry.shape.iter().try_fold(kind.block_bytes(), |bytes, &size| bytes.checked_mul(size));
-    if entry.shape.len() > MAX_DIMENSIONS || bytes.is_none() || end.checked_sub(start) != bytes {
-        let shape = &entry.shape[..entry.shape.len().min(MAX_DIMENSIONS)];
-        let expected = format!("as many bytes as {} of shape {shape:?}", kind.name());
-        let found = format!("those from {start} to {end}");
-        return Err(Fault::tensor(&name, expected, found));
+    let bytes = stored_bytes(&name, &kind, &shape, [start, end]);
+    let region = Region { part: 0, offset: data_start.saturating_add(start) };
+    StoredTensor { name, kind, shape, region, bytes, alignment: 1 }
+}
+
+/// The size of a tensor, for one whose place is as long as its shape and type say.
+fn stored_bytes(
+    name: &str,
+    kind: &StoredType,
+    shape: &[u64],
+    [start, end]: [u64; 2],
+) -> Result<u64, Fault> {
+    const SHOWN: usize = 8;
+    let stated = end.checked_sub(start);
+    let of_number = match kind {
+        StoredType::Blocks(kind) => kind.block_bytes(),
+        StoredType::Integers(kind) => kind.bytes(),
+        // Nothing is known of it, and whoever uses it refuses it.
+        StoredType::Other(_) => return Ok(stated.unwrap_or(0)),
+    };
+    let bytes = shape.iter().try_fold(of_number as u64, |bytes, &size| bytes.checked_mul(size));
+    match bytes {
+        Some(bytes) if stated == Some(bytes) => Ok(bytes),
+        _ => {
+            let shown = &shape[..shape.len().min(SHOWN)];
+            let expected = format!("as many bytes as {} of shape {shown:?}", kind.name());
+            Err(Fault::tensor(name, expected, format!("those from {start} to {end}")))
+        }
     }
-    let region = Region { part: 0, offset: start };
-    Ok(StoredTensor { name, kind, shape: entry.shape.clone(), region })
 }
 
 #[derive(Deserialize)]

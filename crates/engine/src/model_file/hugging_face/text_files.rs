@@ -8,11 +8,12 @@ use super::super::error::{Fault, ModelFileError};
 use super::super::sampling::RawSampling;
 use super::super::{SamplingDefaults, TextSources};
 use super::folder::Folder;
-use super::json::Object;
+use super::json::{Object, unsigned};
 use crate::printable::printable;
 use crate::text::{TOKENIZER_JSON_BYTES, TokenId, TokenKind, Vocabulary, parse_tokenizer_json};
 
-const MAX_JSON_BYTES: u64 = 1 << 20;
+/// Room for lists of tokens.
+const MAX_JSON_BYTES: u64 = 16 << 20;
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 /// Qwen2.5 has two.
 const MAX_END_TOKENS: usize = 64;
@@ -39,6 +40,15 @@ impl JsonFile {
         Ok(Some(JsonFile { name, object }))
     }
 
+    /// Reads a file whose values are recommendations: one that cannot be read is as if it were
+    /// missing, and the log says so.
+    fn read_if_usable(folder: &Folder, file: &str) -> Option<JsonFile> {
+        JsonFile::read(folder, file).unwrap_or_else(|error| {
+            tracing::warn!(%error, "passing over a file of recommendations");
+            None
+        })
+    }
+
     fn try_with<T>(
         &self,
         read: impl FnOnce(&Object) -> Result<T, Fault>,
@@ -51,7 +61,7 @@ impl TextFiles {
     /// Reads all of them.
     pub fn read(folder: &Folder, config: &ModelConfig) -> Result<TextFiles, ModelFileError> {
         let (mut vocabulary, vocabulary_source) = read_vocabulary(folder, config)?;
-        let generation = JsonFile::read(folder, "generation_config.json")?;
+        let generation = JsonFile::read_if_usable(folder, "generation_config.json");
         let tokenizer = JsonFile::read(folder, "tokenizer_config.json")?;
         vocabulary.end_tokens = end_tokens(folder, generation.as_ref(), vocabulary.tokens.len())?;
         let (mut chat_template, mut template_source) = (None, String::new());
@@ -67,7 +77,7 @@ impl TextFiles {
             template_source = file.name;
         }
         let sampling_defaults = match &generation {
-            Some(generation) => generation.try_with(sampling_defaults)?,
+            Some(generation) => sampling_defaults(generation),
             None => SamplingDefaults::default(),
         };
         let sources = TextSources { vocabulary: vocabulary_source, chat_template: template_source };
@@ -101,7 +111,10 @@ fn end_tokens(
 ) -> Result<Vec<TokenId>, ModelFileError> {
     let key = "eos_token_id";
     if let Some(generation) = generation.filter(|file| file.object.get(key).is_some()) {
-        return generation.try_with(|object| token_ids(object, key, tokens));
+        match generation.try_with(|object| token_ids(object, key, tokens)) {
+            Ok(ids) => return Ok(ids),
+            Err(error) => tracing::warn!(%error, "taking the end tokens of config.json"),
+        }
     }
     let config = JsonFile::read(folder, "config.json")?;
     let config = config.expect("the configuration was read before");
@@ -119,7 +132,7 @@ fn token_ids(object: &Object, key: &str, tokens: usize) -> Result<Vec<TokenId>, 
         return Err(object.wrong(key, &format!("1 to {MAX_END_TOKENS} ids"), value));
     }
     let id = |value: &Value| {
-        let id = value.as_u64().filter(|&id| id < tokens as u64);
+        let id = unsigned(value).filter(|&id| id < tokens as u64);
         let id = id.and_then(|id| u32::try_from(id).ok()).map(TokenId);
         id.ok_or_else(|| object.wrong(key, &format!("an id below {tokens}"), value))
     };
@@ -172,16 +185,16 @@ fn template(object: &Object) -> Result<Option<String>, Fault> {
     }
 }
 
-fn sampling_defaults(object: &Object) -> Result<SamplingDefaults, Fault> {
-    let stated = object.float("temperature")?;
-    let is_greedy = object.bool("do_sample")? == Some(false);
-    let temperature = if is_greedy { Some(Stated::new("do_sample", 0.0)) } else { stated };
+fn sampling_defaults(generation: &JsonFile) -> SamplingDefaults {
+    let object = &generation.object;
+    let is_greedy = object.bool("do_sample").is_ok_and(|sample| sample == Some(false));
+    let greedy = Stated::new("do_sample", 0.0);
     let raw = RawSampling {
-        temperature,
-        top_p: object.float("top_p")?,
-        top_k: object.unsigned("top_k")?,
-        min_p: object.float("min_p")?,
-        repetition_penalty: object.float("repetition_penalty")?,
+        temperature: if is_greedy { Ok(Some(greedy)) } else { object.float("temperature") },
+        top_p: object.float("top_p"),
+        top_k: object.float("top_k"),
+        min_p: object.float("min_p"),
+        repetition_penalty: object.float("repetition_penalty"),
     };
-    raw.check()
+    raw.usable(&generation.name)
 }

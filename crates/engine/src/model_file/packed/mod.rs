@@ -30,7 +30,8 @@ mod words;
 
 use banter_kernels::blocks::BlockType;
 
-use super::tensors::{Region, StoredType};
+use super::stored::IntegerType;
+use super::tensors::Region;
 
 pub(super) use unpacker::Unpacker;
 pub(super) use words::{CodeBits, Packing, StoredZeros};
@@ -51,11 +52,21 @@ pub(super) struct PackedTensor {
     /// 16-bit floats.
     pub scales: Region,
     /// F16 or BF16.
-    pub scale_type: StoredType,
-    /// The group of each input, as 32-bit integers; none where groups are runs.
-    pub g_idx: Option<Region>,
+    pub scale_type: BlockType,
+    /// The group of each input; none where groups are runs.
+    pub g_idx: Option<GroupIndex>,
     /// What these tensors take in the file.
     pub bytes: u64,
+}
+
+/// Where a file says which input is in which group.
+#[derive(Clone, Debug)]
+pub(super) struct GroupIndex {
+    pub region: Region,
+    pub kind: IntegerType,
+    /// Whether the configuration says that groups are runs. Then an index that is not one, such as
+    /// all zeros, is of no use and is passed over.
+    pub is_spare: bool,
 }
 
 /// The least number of inputs that may share a scale: what kernels multiply at once.

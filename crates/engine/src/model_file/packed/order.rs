@@ -4,20 +4,18 @@ use banter_kernels::InputOrder;
 
 use super::super::error::Fault;
 
-/// Sorts inputs by the group that `g_idx`, little-endian 32-bit integers, gives each; inputs of one
-/// group stay in order. `None` if they are sorted already.
+/// Sorts inputs by the group that `g_idx` gives each; inputs of one group stay in order. `None` if
+/// they are sorted already.
 ///
 /// Errors: a group that does not exist, or one of more or fewer inputs than `group_len`.
 pub(super) fn by_group(
     tensor: &str,
-    g_idx: &[u8],
+    g_idx: &[i128],
     group_len: usize,
 ) -> Result<Option<InputOrder>, Fault> {
-    let (groups_of, _) = g_idx.as_chunks::<4>();
-    let group_count = groups_of.len() / group_len;
+    let group_count = g_idx.len() / group_len;
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); group_count];
-    for (input, group) in (0..).zip(groups_of) {
-        let group = i32::from_le_bytes(*group);
+    for (input, &group) in (0..).zip(g_idx) {
         let known = usize::try_from(group).ok().and_then(|group| members.get_mut(group));
         let Some(members) = known else {
             let expected = format!("groups from 0 to {}", group_count.saturating_sub(1));
@@ -44,9 +42,8 @@ mod tests {
 
     use super::*;
 
-    fn order_of(groups: &[i32], group_len: usize) -> Result<Option<Vec<u32>>, String> {
-        let bytes: Vec<u8> = groups.iter().flat_map(|group| group.to_le_bytes()).collect();
-        let order = by_group("x.g_idx", &bytes, group_len).map_err(|fault| fault.to_string())?;
+    fn order_of(groups: &[i128], group_len: usize) -> Result<Option<Vec<u32>>, String> {
+        let order = by_group("x.g_idx", groups, group_len).map_err(|fault| fault.to_string())?;
         Ok(order.map(|order| order.places().to_vec()))
     }
 
@@ -60,7 +57,7 @@ mod tests {
     #[test]
     fn groups_that_do_not_exist_or_are_not_full_are_errors() {
         struct Case {
-            groups: &'static [i32],
+            groups: &'static [i128],
             expected: &'static str,
         }
         let cases = [
@@ -90,7 +87,7 @@ mod tests {
         /// Whatever bytes a file holds: an error, or every input once.
         #[test]
         fn hostile_groups_are_an_error_or_an_order(
-            groups in prop::collection::vec(-1..5_i32, 0..40),
+            groups in prop::collection::vec(-1..5_i128, 0..40),
             group_len in 1_usize..9,
         ) {
             if let Ok(Some(mut order)) = order_of(&groups, group_len) {

@@ -13,9 +13,9 @@ use half::{bf16, f16};
 
 use super::super::bytes::Bytes;
 use super::super::error::{Fault, ModelFileError};
-use super::super::tensors::{Region, StoredType, TensorInfo};
+use super::super::tensors::{Region, TensorInfo};
 use super::words::{CodeBits, Packing, Words};
-use super::{PackedTensor, order};
+use super::{GroupIndex, PackedTensor, order};
 
 /// How many bytes a thread reads at a time.
 const PIECE_BYTES: usize = 1 << 20;
@@ -64,10 +64,10 @@ impl Unpacker {
             .map_err(|fault| fault.in_file(parts[packed.scales.part].name()))?;
         let order = match &packed.g_idx {
             None => None,
-            Some(region) => {
-                let tensor = format!("{}.g_idx", packed.name);
-                order::by_group(&tensor, &read(region, depth * 4)?, group_len)
-                    .map_err(|fault| fault.in_file(parts[region.part].name()))?
+            Some(index) => {
+                let bytes = read(&index.region, depth * index.kind.bytes())?;
+                order_of(packed, index, &bytes)
+                    .map_err(|fault| fault.in_file(parts[index.region.part].name()))?
             }
         };
         Ok(Unpacker {
@@ -144,11 +144,28 @@ impl Unpacker {
     }
 }
 
+/// The order of the inputs that an index of groups gives.
+fn order_of(
+    packed: &PackedTensor,
+    index: &GroupIndex,
+    bytes: &[u8],
+) -> Result<Option<InputOrder>, Fault> {
+    let tensor = format!("{}.g_idx", packed.name);
+    let groups: Vec<i128> = index.kind.decode(bytes).collect();
+    match order::by_group(&tensor, &groups, packed.group_len) {
+        Err(fault) if index.is_spare => {
+            tracing::debug!(%fault, "passing over an index of groups, because groups are runs");
+            Ok(None)
+        }
+        order => order,
+    }
+}
+
 /// Scales as the kernels take them. BF16 reaches further than F16: what is below its least becomes
 /// 0, what is beyond its largest is refused.
 fn to_f16(packed: &PackedTensor, bytes: &[u8]) -> Result<Vec<f16>, Fault> {
     let (numbers, _) = bytes.as_chunks::<2>();
-    if packed.scale_type == StoredType::Blocks(BlockType::F16) {
+    if packed.scale_type == BlockType::F16 {
         return Ok(numbers.iter().map(|number| f16::from_le_bytes(*number)).collect());
     }
     let convert = |number: &[u8; 2]| {

@@ -69,8 +69,8 @@ fn configurations_that_cannot_be_run_are_refused_by_name() {
         ("rope_theta", json!(null), "key rope_theta: expected a value, found no such key"),
         (
             "tie_word_embeddings",
-            json!(null),
-            "key tie_word_embeddings: expected a value, found no such key",
+            json!("yes"),
+            "key tie_word_embeddings: expected true or false, found \"yes\"",
         ),
         (
             "use_sliding_window",
@@ -145,6 +145,56 @@ fn malformed_configurations_are_refused() {
         assert!(error.to_string().contains(expected), "{case}: {error}");
     }
     let folder = Folder::new();
-    folder.write(CONFIG, vec![b' '; (1 << 20) + 1]);
-    folder.refused(CONFIG, "expected at most 1048576 bytes, found 1048577 bytes", "1 MiB and 1");
+    folder.write(CONFIG, vec![b' '; (16 << 20) + 1]);
+    folder.refused(CONFIG, "expected at most 16777216 bytes, found 16777217 bytes", "too long");
+    let mut long = config();
+    long["labels"] = json!(vec![0; 70_000]);
+    folder.write(CONFIG, long.to_string());
+    let error = open_path(&folder.path).expect_err("too many values").to_string();
+    assert!(error.contains("expected at most 65536 values, found more"), "{error}");
+}
+
+#[test]
+fn configurations_are_read_as_other_programs_write_them() {
+    let text = config().to_string();
+    let with = |more: &str| text.replacen('{', &format!("{{{more}, "), 1);
+    let labels: Vec<String> = (0..40_000).map(|id| format!("\"{id}\": \"LABEL_{id}\"")).collect();
+    let labels = format!("\"id2label\": {{{}}}", labels.join(", "));
+    let cases = [
+        ("a byte order mark", format!("\u{feff}{text}")),
+        ("NaN", with("\"initializer_range\": NaN, \"a\": [Infinity, -Infinity], \"b\": \"NaN\"")),
+        ("a float for a whole number", text.replace("\"hidden_size\":32", "\"hidden_size\":32.0")),
+        ("an empty quantisation", with("\"quantization_config\": {}")),
+        ("no quantisation", with("\"quantization_config\": null")),
+        ("many labels", with(&labels)),
+    ];
+    for (case, content) in cases {
+        assert_ne!(content, text, "{case}");
+        let folder = Folder::new();
+        folder.write(CONFIG, content);
+        let file = open_path(&folder.path).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!(file.config().hidden, 32, "{case}");
+    }
+    let folder = Folder::new();
+    folder.write(CONFIG, text.replace("\"rms_norm_eps\":1e-6", "\"rms_norm_eps\":NaN"));
+    let expected = "key rms_norm_eps: expected a number, found \"NaN\"";
+    folder.refused(CONFIG, expected, "NaN where a number is needed");
+}
+
+#[test]
+fn a_model_that_does_not_say_whether_it_is_tied_is_tied_unless_it_has_a_head() {
+    for stated in [json!(null), json!(true)] {
+        let folder = Folder::new();
+        let mut changed = config();
+        changed["tie_word_embeddings"] = stated.clone();
+        folder.write(CONFIG, changed.to_string());
+        assert!(folder.open().config().tied_embeddings, "{stated}, no head");
+        let mut tensors = tensors(BlockType::F32, "F32");
+        let name = "lm_head.weight".to_string();
+        tensors.push(Tensor { name, ..tensors[0].clone() });
+        folder.write(WEIGHTS, safetensors(&tensors));
+        let file = folder.open();
+        assert_eq!(file.config().tied_embeddings, stated == json!(true), "{stated}, a head");
+        assert_eq!(file.tensor(TensorName::Head).is_none(), stated == json!(true), "{stated}");
+    }
 }

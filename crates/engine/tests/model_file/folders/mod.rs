@@ -5,6 +5,7 @@ mod packed;
 mod refused_packed;
 mod safetensors;
 mod text_files;
+mod weights;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -220,7 +221,9 @@ fn files_a_folder_needs_are_named_when_missing() {
     folder.remove(WEIGHTS);
     folder.write("pytorch_model.bin", "a pickle");
     let expected = "expected model.safetensors or model.safetensors.index.json, found \
-                    pytorch_model.bin, which is never read because opening it runs code";
+                    pytorch_model.bin, which is never read because opening it runs code: take \
+                    safetensors of the model (save_pretrained in transformers writes them), or a \
+                    GGUF file";
     folder.refused("", expected, "a pickled checkpoint");
 }
 

@@ -206,7 +206,8 @@ fn a_bias_of_zeroes_that_the_model_does_not_have_is_passed_over() {
     tensors.push(bias);
     golden.check(case, &golden.folder(case, &tensors).open());
     tensors.last_mut().expect("the bias").data[5] = 0x3c;
-    let expected = "tensor model.layers.0.mlp.gate_proj.bias: expected zeroes, found 1";
+    let expected = "tensor model.layers.0.mlp.gate_proj.bias: expected zeroes, since a Qwen2 model \
+                    has no such bias, found 1";
     golden.folder(case, &tensors).refused(WEIGHTS, expected, "a bias that changes the result");
 }
 
@@ -228,4 +229,86 @@ fn scales_in_bf16_are_read_if_f16_reaches_as_far() {
     let error = gate(&with_scale(1e6)).expect_err("beyond 16-bit floats").to_string();
     let expected = "tensor model.layers.0.mlp.gate_proj.scales: expected scales up to 65504, found";
     assert!(error.contains(expected), "{error}");
+}
+
+/// The integers of a `g_idx` in another type.
+fn convert(g_idx: &Tensor, dtype: &'static str, bytes: usize) -> Tensor {
+    let (groups, _) = g_idx.data.as_chunks::<4>();
+    let wide = groups.iter().map(|group| i64::from(i32::from_le_bytes(*group)).to_le_bytes());
+    let data = wide.flat_map(|wide| wide[..bytes].to_vec()).collect();
+    Tensor { dtype, data, ..g_idx.clone() }
+}
+
+#[test]
+fn groups_may_be_integers_of_any_width() {
+    let golden = Golden::read();
+    let case = golden.case("gptq-4-64-act-asym");
+    for (dtype, bytes) in
+        [("I8", 1), ("U8", 1), ("I16", 2), ("U16", 2), ("U32", 4), ("I64", 8), ("U64", 8)]
+    {
+        let mut tensors = golden.tensors(case);
+        let g_idx = tensors.last_mut().expect("the groups");
+        *g_idx = convert(g_idx, dtype, bytes);
+        golden.check(case, &golden.folder(case, &tensors).open());
+    }
+}
+
+#[test]
+fn groups_that_are_runs_need_no_index_and_ignore_a_useless_one() {
+    let golden = Golden::read();
+    let case = golden.case("gptq-4-64-runs-asym");
+    let like = golden.tensors(golden.case("gptq-4-64-act-asym")).pop().expect("the groups");
+    let g_idx = |dtype, data| {
+        let name = format!("{STEM}.g_idx");
+        Tensor { name, dtype, shape: like.shape.clone(), data }
+    };
+    let useless = [
+        g_idx("I32", vec![0; 128 * 4]),
+        g_idx("I64", vec![0; 128 * 8]),
+        g_idx("I32", vec![0xff; 128 * 4]),
+        g_idx("F32", vec![0; 128 * 4]),
+        Tensor { shape: vec![1], ..g_idx("I32", vec![0; 4]) },
+    ];
+    let stated = [json!(false), json!(null)];
+    for desc_act in stated {
+        let mut changed =
+            GoldenCase { name: case.name.clone(), quantisation: case.quantisation.clone() };
+        changed.quantisation["desc_act"] = desc_act.clone();
+        let mut tensors = golden.tensors(case);
+        tensors.retain(|tensor| !tensor.name.ends_with("g_idx"));
+        golden.check(case, &golden.folder(&changed, &tensors).open());
+        for index in &useless {
+            let mut tensors = tensors.clone();
+            tensors.push(index.clone());
+            golden.check(case, &golden.folder(&changed, &tensors).open());
+        }
+    }
+}
+
+#[test]
+fn an_empty_format_is_as_if_it_were_missing() {
+    let golden = Golden::read();
+    let case = golden.case("gptq-4-32-runs-sym");
+    for key in ["checkpoint_format", "format", "pack_dtype"] {
+        for value in [json!(""), json!(null)] {
+            let quantisation = case.quantisation.clone();
+            let mut changed = GoldenCase { name: case.name.clone(), quantisation };
+            changed.quantisation[key] = value;
+            golden.check(case, &golden.folder(&changed, &golden.tensors(&changed)).open());
+        }
+    }
+}
+
+#[test]
+fn folders_of_mlx_are_refused_by_name() {
+    let folder = Folder::new();
+    let mut mlx = config();
+    for key in ["quantization", "quantization_config"] {
+        mlx[key] = json!({"group_size": 64, "bits": 4, "mode": "affine"});
+        folder.write(CONFIG, mlx.to_string());
+        let expected = "a folder that MLX has quantised (key quantization without quant_method) \
+                        is not supported: use a folder packed by GPTQ or AWQ, that of the \
+                        unquantised model, or a GGUF file";
+        folder.refused(CONFIG, expected, key);
+    }
 }

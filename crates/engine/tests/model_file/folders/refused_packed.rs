@@ -24,7 +24,9 @@ fn packings_that_are_not_known_are_refused_by_name() {
             CASE,
             "quant_method",
             json!(null),
-            "key quantization_config.quant_method: expected a value, found no such key",
+            "a folder that MLX has quantised (key quantization_config without quant_method) is not \
+             supported: use a folder packed by GPTQ or AWQ, that of the unquantised model, or a \
+             GGUF file",
         ),
         (CASE, "bits", json!(3), "key quantization_config.bits: expected 4 or 8, found 3"),
         (
@@ -190,7 +192,8 @@ fn parts_of_a_packed_matrix_must_fit_each_other() {
             part: "qweight",
             edit: |tensors, index| tensors[index].dtype = "F32",
             expected: "tensor model.layers.0.mlp.gate_proj.qweight: unsupported type F32 \
-                       (supported: I32)",
+                       (supported: I32): take another copy of the model, such as the GGUF \
+                       file of its Q4_K_M",
         },
         Damage {
             part: "scales",
@@ -199,7 +202,8 @@ fn parts_of_a_packed_matrix_must_fit_each_other() {
                 tensors[index].data.extend([0; 32]);
             },
             expected: "tensor model.layers.0.mlp.gate_proj.scales: unsupported type F32 \
-                       (supported: F16, BF16)",
+                       (supported: F16, BF16): take another copy of the model, such as the GGUF \
+                       file of its Q4_K_M",
         },
         Damage {
             part: "qweight",

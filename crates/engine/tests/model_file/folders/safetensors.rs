@@ -5,21 +5,24 @@ use super::*;
 #[test]
 fn malformed_safetensors_headers_are_refused() {
     let size = |header: &[u8], data: &[u8]| raw_safetensors(header, data);
-    let entry = |name: &str, start: u64, end: u64| {
-        format!(
-            "\"{name}\": {{\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [{start}, \
-             {end}]}}"
-        )
-    };
-    let two =
-        |first: String, second: String| size(format!("{{{first}, {second}}}").as_bytes(), &[0; 16]);
     let long = ((4_u64 << 20) + 1).to_le_bytes();
     let cases = [
-        ("7 bytes", vec![0; 7], "data at byte 0: expected 8 bytes, found 7"),
+        (
+            "7 bytes",
+            vec![1; 7],
+            "the file ends early: expected 8 bytes (for the length of the header), found 7: \
+             download it again",
+        ),
         (
             "length 2^64 - 1",
             [&u64::MAX.to_le_bytes()[..], b"{}"].concat(),
-            "length of the header: expected at most 2, found 18446744073709551615",
+            "length of the header: expected at most 4194304, found 18446744073709551615",
+        ),
+        (
+            "a header that is cut off",
+            [&1000_u64.to_le_bytes()[..], b"{}"].concat(),
+            "the file ends early: expected 1008 bytes (for the header), found 10: download it \
+             again",
         ),
         (
             "length beyond the limit",
@@ -36,79 +39,187 @@ fn malformed_safetensors_headers_are_refused() {
             size(b"{\"\xff\": 1}", &[]),
             "header: expected UTF-8, found invalid utf-8 sequence of 1 bytes from index 2",
         ),
+    ];
+    for (case, bytes, expected) in cases {
+        let folder = Folder::new();
+        folder.write(WEIGHTS, bytes);
+        folder.refused(WEIGHTS, expected, case);
+    }
+}
+
+/// How long the headers of [`edited`] are.
+const HEADER_BYTES: usize = 6000;
+
+/// The weights with a header that `edit` has changed.
+fn edited(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let file = safetensors(&tensors(BlockType::F32, "F32"));
+    let (length, rest) = file.split_first_chunk().expect("a length");
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header = serde_json::from_slice(header).expect("a header");
+    edit(&mut header);
+    let header = format!("{:HEADER_BYTES$}", header.to_string());
+    raw_safetensors(header.as_bytes(), data)
+}
+
+#[test]
+fn a_tensor_that_the_model_uses_must_be_where_its_header_says() {
+    const NORM: &str = "model.norm.weight";
+    let start = 16 * 32 * 4;
+    let end = start + 32 * 4;
+    let whole = edited(|_| ());
+    let data_start = 8 + HEADER_BYTES as u64;
+    let place =
+        |start: u64, end: u64| edited(|header| header[NORM]["data_offsets"] = json!([start, end]));
+    let size = |start: u64, end: u64| {
+        format!(
+            "tensor {NORM}: expected as many bytes as F32 of shape [32], found those from {start} \
+             to {end}"
+        )
+    };
+    let file_bytes = whole.len() as u64;
+    let cases = [
         (
             "an overlap",
-            two(entry("a", 0, 8), entry("b", 4, 12)),
-            "tensor b: expected offset 8, found offset 4, an overlap",
+            place(start - 4, end - 4),
+            format!(
+                "tensor {NORM}: expected byte {} of the file, where model.embed_tokens.weight \
+                 ends, found byte {}, an overlap: download the file again",
+                data_start + start,
+                data_start + start - 4
+            ),
         ),
-        ("the same bytes", two(entry("a", 0, 8), entry("b", 0, 8)), ""),
+        ("inverted", place(end, start), size(end, start)),
+        ("another length", place(start, end - 4), size(start, end - 4)),
         (
-            "a gap",
-            two(entry("a", 0, 8), entry("b", 9, 17)),
-            "tensor b: expected offset 8, found offset 9, a gap",
-        ),
-        (
-            "inverted",
-            two(entry("a", 0, 8), entry("b", 16, 8)),
-            "tensor b: expected as many bytes as F32 of shape [2], found those from 16 to 8",
-        ),
-        (
-            "another length",
-            two(entry("a", 0, 8), entry("b", 8, 12)),
-            "tensor b: expected as many bytes as F32 of shape [2], found those from 8 to 12",
-        ),
-        (
-            "past the end",
-            size(format!("{{{}}}", entry("a", 0, 8)).as_bytes(), &[0; 7]),
-            "data: expected 7 bytes of tensors, found tensors that end at byte 8",
-        ),
-        (
-            "bytes left over",
-            size(format!("{{{}}}", entry("a", 0, 8)).as_bytes(), &[0; 9]),
-            "data: expected 9 bytes of tensors, found tensors that end at byte 8",
+            "beyond the end",
+            place(1 << 40, (1 << 40) + 128),
+            format!(
+                "the file ends early: expected {} bytes (for tensor {NORM}), found {file_bytes}: \
+                 download it again",
+                data_start + (1 << 40) + 128
+            ),
         ),
         (
             "a product that wraps",
-            size(
-                "{\"a\": {\"dtype\": \"F16\", \"shape\": [9223372036854775809, 2], \
-                 \"data_offsets\": [0, 4]}}"
-                    .as_bytes(),
-                &[0; 4],
+            edited(|header| header[NORM]["shape"] = json!([9_223_372_036_854_775_809_u64, 2])),
+            format!(
+                "tensor {NORM}: expected as many bytes as F32 of shape [9223372036854775809, 2], \
+                 found those from {start} to {end}"
             ),
-            "tensor a: expected as many bytes as F16 of shape [9223372036854775809, 2], found \
-             those from 0 to 4",
         ),
         (
             "nine dimensions",
-            size(
-                "{\"a\": {\"dtype\": \"F32\", \"shape\": [1,1,1,1,1,1,1,1,1], \"data_offsets\": \
-                 [0, 4]}}"
-                    .as_bytes(),
-                &[0; 4],
+            edited(|header| header[NORM]["shape"] = json!([32, 1, 1, 1, 1, 1, 1, 1, 1])),
+            format!(
+                "tensor {NORM}: expected shape [32], found 9 dimensions, first [32, 1, 1, 1, 1, \
+                 1, 1, 1]"
             ),
-            "tensor a: expected as many bytes as F32 of shape [1, 1, 1, 1, 1, 1, 1, 1], found \
-             those from 0 to 4",
         ),
         (
             "8-bit floats",
-            size(
-                "{\"a\": {\"dtype\": \"F8_E4M3\", \"shape\": [4], \"data_offsets\": [0, 4]}}"
-                    .as_bytes(),
-                &[0; 4],
+            edited(|header| header[NORM]["dtype"] = json!("F8_E4M3")),
+            format!(
+                "tensor {NORM}: unsupported type F8_E4M3 (supported: F32, F16, BF16): take \
+                 another copy of the model, such as the GGUF file of its Q4_K_M"
             ),
-            "tensor a: unsupported type F8_E4M3 (supported: F32, F16, BF16)",
+        ),
+        (
+            "integers",
+            edited(|header| header[NORM]["dtype"] = json!("I32")),
+            format!(
+                "tensor {NORM}: unsupported type I32 (supported: F32, F16, BF16): take another \
+                 copy of the model, such as the GGUF file of its Q4_K_M"
+            ),
+        ),
+        (
+            "one byte too few",
+            whole[..whole.len() - 1].to_vec(),
+            format!(
+                "the file ends early: expected {file_bytes} bytes (for tensor \
+                 model.layers.1.mlp.down_proj.weight), found {}: download it again",
+                file_bytes - 1
+            ),
         ),
     ];
     for (case, bytes, expected) in cases {
         let folder = Folder::new();
         folder.write(WEIGHTS, bytes);
-        if expected.is_empty() {
-            let error = open_path(&folder.path).expect_err(case).to_string();
-            assert!(error.contains("expected offset 8, found offset 0, an overlap"), "{error}");
-        } else {
-            folder.refused(WEIGHTS, expected, case);
+        folder.refused(WEIGHTS, &expected, case);
+    }
+    // Four bytes after the embedding that no tensor has.
+    let mut gap = tensors(BlockType::F32, "F32");
+    gap[0].data.extend([0; 4]);
+    let file = safetensors(&gap);
+    let text = String::from_utf8_lossy(&file).into_owned();
+    let gap = text.find("[0,2052]").expect("the place of the embedding");
+    let mut file = file;
+    file[gap..gap + 8].copy_from_slice(b"[0,2048]");
+    let folder = Folder::new();
+    folder.write(WEIGHTS, file);
+    let error = open_path(&folder.path).expect_err("a gap").to_string();
+    assert!(error.contains(", a gap: download the file again"), "{error}");
+}
+
+#[test]
+fn tensors_that_the_model_does_not_use_may_be_anything() {
+    const FAR: u64 = 1 << 40;
+    let types = [
+        ("F8_E4M3", 1),
+        ("F8_E5M2", 1),
+        ("I64", 8),
+        ("I32", 4),
+        ("I16", 2),
+        ("U8", 1),
+        ("BOOL", 1),
+        ("F64", 8),
+        ("U64", 8),
+        ("C64", 8),
+        ("F4", 1),
+        ("A type of the future", 3),
+    ];
+    let names = [
+        "unused",
+        "aaa",
+        "visual.blocks.0.attn.qkv.weight",
+        "model.layers.0.self_attn.k_scale",
+        "model.layers.0.self_attn.k_proj.k_scale",
+        "model.layers.0.self_attn.masked_bias",
+        "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "lm_head.weight",
+    ];
+    let whole = Folder::new().open();
+    for (dtype, size) in types {
+        for name in names {
+            for place in [0, 7, 26] {
+                let mut tensors = tensors(BlockType::F32, "F32");
+                let data = vec![7; 4 * size];
+                let unused = Tensor { name: name.to_string(), dtype, shape: vec![2, 2], data };
+                tensors.insert(place, unused);
+                let folder = Folder::new();
+                folder.write(WEIGHTS, safetensors(&tensors));
+                let file = open_path(&folder.path)
+                    .unwrap_or_else(|error| panic!("{dtype} {name} at {place}: {error}"));
+                assert_eq!(file.description(), whole.description(), "{dtype} {name}");
+            }
         }
     }
+    for entry in [
+        json!({"dtype": "F32", "shape": [], "data_offsets": [0, 0]}),
+        json!({"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}),
+        json!({"dtype": "F32", "shape": [2], "data_offsets": [16, 8]}),
+        json!({"dtype": "F32", "shape": [1, 1, 1, 1, 1, 1, 1, 1, 1], "data_offsets": [0, 4]}),
+        json!({"dtype": "F32", "shape": [FAR, FAR], "data_offsets": [0, 4]}),
+        json!({"dtype": "F32", "shape": [4], "data_offsets": [FAR, FAR + 16]}),
+    ] {
+        let folder = Folder::new();
+        folder.write(WEIGHTS, edited(|header| header["unused"] = entry.clone()));
+        open_path(&folder.path).unwrap_or_else(|error| panic!("{entry}: {error}"));
+    }
+    let mut trailing = safetensors(&tensors(BlockType::F32, "F32"));
+    trailing.extend([0xff; 16]);
+    let folder = Folder::new();
+    folder.write(WEIGHTS, trailing);
+    folder.open();
 }
 
 #[test]
@@ -158,9 +269,18 @@ fn tensors_are_claimed_by_name_and_shape() {
     let expected = "tensor model.layers.0.self_attn.q_norm.weight: expected only the tensors of a \
                     Qwen2 model of 2 layers, found one that changes the result";
     extra("model.layers.0.self_attn.q_norm.weight").refused(WEIGHTS, expected, "unknown");
-    // Tables of older files and the head of a tied model have no use and do no harm.
-    extra("model.layers.0.self_attn.rotary_emb.inv_freq").open();
-    extra("lm_head.weight").open();
+    for name in [
+        "model.layers.2.input_layernorm.weight",
+        "model.layers.0.mlp.up_proj.lora_A.weight",
+        "model.layers.0.mlp.up_proj.lora_A.default.weight",
+        "model.layers.1.self_attn.q_proj.weight_scale",
+    ] {
+        let expected = format!(
+            "tensor {name}: expected only the tensors of a Qwen2 model of 2 layers, found one that \
+             changes the result"
+        );
+        extra(name).refused(WEIGHTS, &expected, name);
+    }
     let untied = Folder::new();
     let mut changed = config();
     changed["tie_word_embeddings"] = json!(false);
@@ -206,62 +326,4 @@ fn an_index_leads_only_to_safetensors_in_its_folder() {
         );
         folder.refused(INDEX, &expected, name);
     }
-}
-
-#[test]
-fn an_index_and_its_shards_must_agree() {
-    let folder = Folder::new();
-    folder.shard(|index| index["weight_map"]["model.norm.weight"] = json!("model-9.safetensors"));
-    folder.refused(
-        INDEX,
-        "tensor model.norm.weight: expected the tensor in model-9.safetensors, found it in \
-         model-0.safetensors",
-        "in another shard",
-    );
-
-    let folder = Folder::new();
-    folder.shard(|index| index["weight_map"]["spare"] = json!("model-9.safetensors"));
-    let error = open_path(&folder.path).expect_err("a missing shard");
-    assert_eq!(error.file, folder.path.join("model-9.safetensors").display().to_string());
-    assert!(error.to_string().contains("cannot open"), "{error}");
-
-    let folder = Folder::new();
-    folder.shard(|index| index["weight_map"]["spare"] = json!("model-0.safetensors"));
-    folder.refused(
-        INDEX,
-        "tensor spare: expected the tensor in model-0.safetensors, found none",
-        "a promise not kept",
-    );
-
-    // Both shards hold the last norm, but the index names one.
-    let folder = Folder::new();
-    folder.shard(|_| {});
-    let norm = tensors(BlockType::F32, "F32").swap_remove(1);
-    let mut second = tensors(BlockType::F32, "F32").split_off(13);
-    second.push(norm);
-    folder.write("model-1.safetensors", safetensors(&second));
-    folder.refused(
-        INDEX,
-        "tensor model.norm.weight: expected the tensor in model-0.safetensors, found it in \
-         model-1.safetensors",
-        "a tensor in two shards",
-    );
-
-    let folder = Folder::new();
-    folder.shard(|index| {
-        for number in 0..257 {
-            index["weight_map"][format!("t{number}")] = json!(format!("{number}.safetensors"));
-        }
-    });
-    folder.refused(
-        INDEX,
-        "key weight_map: expected at most 256 files, found 259",
-        "too many shards",
-    );
-
-    let folder = Folder::new();
-    folder.shard(|_| {});
-    folder.write(INDEX, r#"{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}"#);
-    let error = open_path(&folder.path).expect_err("a tensor twice").to_string();
-    assert!(error.contains("tensor a: expected once, found twice"), "{error}");
 }

@@ -52,35 +52,8 @@ fn text_files_say_what_ends_an_answer_and_how_to_sample() {
 
 #[test]
 fn text_files_that_contradict_the_vocabulary_are_refused() {
-    let generation = "generation_config.json";
     let tokenizer = "tokenizer_config.json";
     let cases = [
-        (
-            generation,
-            json!({"eos_token_id": 7}),
-            "key eos_token_id: expected an id below 7, found 7",
-        ),
-        (
-            generation,
-            json!({"eos_token_id": []}),
-            "key eos_token_id: expected 1 to 64 ids, found []",
-        ),
-        (
-            generation,
-            json!({"eos_token_id": ["a"]}),
-            "key eos_token_id: expected an id below 7, found \"a\"",
-        ),
-        (
-            generation,
-            json!({"top_p": 2.0}),
-            "key top_p: expected a number from 0.000001 to 1, found 2",
-        ),
-        (generation, json!({"top_k": -1}), "key top_k: expected an integer from 0 on, found -1"),
-        (
-            generation,
-            json!({"temperature": "warm"}),
-            "key temperature: expected a number, found \"warm\"",
-        ),
         (
             tokenizer,
             json!({"bos_token": "<s>"}),
@@ -117,4 +90,57 @@ fn text_files_that_contradict_the_vocabulary_are_refused() {
     folder.write("tokenizer.json", "{}");
     let error = open_path(&folder.path).expect_err("no tokenizer");
     assert!(error.to_string().contains("tokenizer.json: tokenizer: "), "{error}");
+}
+
+#[test]
+fn recommendations_that_cannot_be_used_are_passed_over() {
+    let file = "generation_config.json";
+    let usual = SamplingDefaults::default();
+    let top_k = |top_k| SamplingDefaults { top_k: Some(top_k), ..usual.clone() };
+    let cases = [
+        (r#"{"top_k": -1}"#, usual.clone()),
+        (r#"{"top_k": 20.0}"#, top_k(20)),
+        (r#"{"top_k": 0}"#, top_k(0)),
+        (r#"{"top_k": 20.5}"#, usual.clone()),
+        (r#"{"top_k": 1e300}"#, usual.clone()),
+        (r#"{"top_k": "20"}"#, usual.clone()),
+        (r#"{"top_p": 0}"#, usual.clone()),
+        (r#"{"top_p": 1.5}"#, usual.clone()),
+        (r#"{"top_p": NaN, "top_k": 5}"#, top_k(5)),
+        (r#"{"temperature": -1}"#, usual.clone()),
+        (r#"{"temperature": "warm"}"#, usual.clone()),
+        (r#"{"temperature": null, "top_k": 5}"#, top_k(5)),
+        (r#"{"temperature": Infinity}"#, usual.clone()),
+        (r#"{"temperature": 0}"#, SamplingDefaults { temperature: Some(0.0), ..usual.clone() }),
+        (r#"{"min_p": 2, "repetition_penalty": 0}"#, usual.clone()),
+        (r#"{"do_sample": "no", "top_k": 5}"#, top_k(5)),
+        ("\u{feff}{\"top_k\": 5}", top_k(5)),
+        ("[]", usual.clone()),
+        ("", usual.clone()),
+        ("top_k: 5", usual.clone()),
+        ("{\"top_k\": ", usual.clone()),
+        ("version https://git-lfs.github.com/spec/v1\nsize 9\n", usual.clone()),
+    ];
+    for (content, expected) in cases {
+        let folder = Folder::new();
+        folder.write(file, content);
+        assert_eq!(folder.open().sampling_defaults(), &expected, "{content}");
+    }
+    for (eos, expected) in [
+        (json!(7), TokenId(4)),
+        (json!([]), TokenId(4)),
+        (json!(["a"]), TokenId(4)),
+        (json!(-1), TokenId(4)),
+        (json!(6.0), TokenId(6)),
+    ] {
+        let folder = Folder::new();
+        folder.write(file, json!({"eos_token_id": eos}).to_string());
+        assert_eq!(folder.open().vocabulary().end_tokens, [expected], "{eos}");
+    }
+    let folder = Folder::new();
+    let mut without = config();
+    without["eos_token_id"] = json!([7]);
+    folder.write(CONFIG, without.to_string());
+    let expected = "key eos_token_id: expected an id below 7, found 7";
+    folder.refused(CONFIG, expected, "an end token that is not there");
 }
