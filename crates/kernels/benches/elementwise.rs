@@ -2,7 +2,9 @@
 
 mod support;
 
-use banter_kernels::{BlockType, Input, Pool, Rope, add, add_bias, rms_norm, rope, swiglu, weigh};
+use banter_kernels::{
+    BlockType, Input, Pool, Rope, add, add_bias, exp_weights, rms_norm, rope, swiglu,
+};
 use support::{is_asked_to_measure, numbers, pools, read_ceiling, report, seconds, weights};
 
 /// A prompt's chunk of the 1.5B shape.
@@ -45,8 +47,8 @@ fn measure(pool: &Pool, memory: f64) {
     show("swiglu", 3 * gate.len(), time);
 
     let (logits, mut of_tokens) = (numbers(VOCABULARY), vec![0.0; VOCABULARY]);
-    let time = seconds(|| weigh(pool.isa(), &logits, 1.0, 0.7, &mut of_tokens));
-    show("weigh", 2 * VOCABULARY, time);
+    let time = seconds(|| exp_weights(pool.isa(), &logits, 1.0, 0.7, &mut of_tokens));
+    show("exp_weights", 2 * VOCABULARY, time);
 
     let quantised = weights(pool, BlockType::Q8_0, 16, FEED_FORWARD);
     let mut input = Input::new(BATCH, FEED_FORWARD);

@@ -1,9 +1,9 @@
 //! Addresses that stay in one register, for operands of the loops that multiply.
 //!
-//! An instruction that multiplies and adds from memory is one operation where the operand's address is
-//! a register and a constant. With an index register Intel cores split it in two, and their window
-//! holds half as many tokens: a prompt was 17 to 19 % slower there. Compilers like to share one index
-//! among several arrays, so the address has to be hidden from them.
+//! An instruction that multiplies and adds from memory is one operation where the operand's address
+//! is a register and a constant. With an index register Intel cores split it in two, and their
+//! window holds half as many tokens: a prompt was 17 to 19 % slower there. Compilers like to share
+//! one index among several arrays, so the address has to be hidden from them.
 
 use std::arch::asm;
 use std::marker::PhantomData;

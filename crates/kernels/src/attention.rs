@@ -1,23 +1,26 @@
 //! Attention of query rows over the pages of their sequences.
 //!
 //! Softmax goes in pieces of 256 positions counted from 0, combined in order, whether a row comes
-//! alone or in a prompt; a row's result therefore depends on the keys and values it sees and on
-//! nothing else. Within a piece: a score is the sum over the dims in order; the weights are
-//! `exp(score - the piece's maximum)`, or zero below e^-45, added in sixteen partial sums by position; an output dim is
-//! the sum over the positions in order.
+//! alone or in a prompt. So a row's result depends on the keys and values it sees and on nothing
+//! else. Within a piece:
+//!
+//! - a score is the sum over the dims, in order;
+//! - a weight is `exp(score - the piece's maximum)`, or zero below e⁻⁴⁵;
+//! - weights are added in sixteen partial sums by position;
+//! - an output dim is the weighted sum of the values, over the positions in order.
 //!
 //! A unit of work is one KV head and some rows of one span: all their query heads share each read
 //! of the keys and values. Where there are few units, as in a single row behind a long history, the
-//! pieces of a unit are shared out among the threads and combined afterwards, in the same order.
+//! threads share the pieces of a unit, and the pieces are combined afterwards in the same order.
 //!
-//! Of 8-bit pages, a key's scale is applied to its score and a value's to its weight.
+//! In 8-bit blocks, a key's scale multiplies its score and a value's scale its weight.
 
 use half::f16;
 
-use crate::LANES;
 use crate::disjoint::Disjoint;
 use crate::isa::{Isa, dispatch};
 use crate::kv::{BLOCK_TOKENS, KvBlock, KvLayer, KvShape, KvType, MAX_HEAD_DIM, TokenScales};
+use crate::lanes::LANES;
 use crate::numbers::Number;
 use crate::pool::Pool;
 use crate::scalar::math::softmax_weight;
@@ -392,11 +395,11 @@ impl Tile<'_> {
         // Rows of a tile see different numbers of positions. What all of them see goes together,
         // the rest one by one, so that no sum touches a position its row must not see.
         let shared = self.visible(0, piece);
-        dispatch!(isa, attention::weigh(blocks, 0..shared, weights, values));
+        dispatch!(isa, attention::weighted_sum(blocks, 0..shared, weights, values));
         for query in self.heads..count {
             let rest = shared..self.visible(query, piece);
             let (weights, values) = (&weights[query..=query], &mut values[query..=query]);
-            dispatch!(isa, attention::weigh(blocks, rest, weights, values));
+            dispatch!(isa, attention::weighted_sum(blocks, rest, weights, values));
         }
     }
 

@@ -1,8 +1,8 @@
 //! What the machine can do at most, measured: products of an instruction set on registers alone,
 //! and reading memory.
 //!
-//! A speed beside its ceiling, both from the same minute, says more than a speed: machines are shared
-//! and differ.
+//! A speed beside its ceiling, both from the same minute, says more than a speed: machines are
+//! shared and differ.
 
 use std::time::{Duration, Instant};
 
@@ -54,8 +54,8 @@ pub fn float_products_per_second(pool: &Pool) -> Rate {
     products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::float_products(STEPS)))
 }
 
-/// Multiply-adds of BF16 pairs, of which two are counted for each pair, a second, on all threads of a
-/// pool: those of floats where the instruction set has none for pairs.
+/// Multiply-adds of BF16 pairs, of which two are counted for each pair, a second, on all threads of
+/// a pool: those of floats where the instruction set has none for pairs.
 pub fn pair_products_per_second(pool: &Pool) -> Rate {
     products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::pair_products(STEPS)))
 }

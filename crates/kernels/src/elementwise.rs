@@ -52,15 +52,15 @@ pub fn swiglu(pool: &Pool, gate: &mut [f32], up: &[f32]) {
     });
 }
 
-/// Weighs tokens by their logits, those of the likeliest token 1: `exp((logit - best) / temperature)`, and
-/// nothing below e⁻⁸⁷.
+/// Computes the weight of each token from its logit: `exp((logit - best) / temperature)`. The
+/// likeliest token has weight 1; weights below e⁻⁸⁷ become 0.
 ///
-/// For one thread: a vocabulary takes some ten microseconds.
+/// Runs on the calling thread: a vocabulary takes about ten microseconds.
 /// Shapes: `logits`, `weights` `[vocabulary rows]`, all at most `best`; `temperature` is above 0.
 /// Panics if the lengths differ.
-pub fn weigh(isa: Isa, logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
+pub fn exp_weights(isa: Isa, logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
     assert_eq!(logits.len(), weights.len(), "a weight for every logit");
-    dispatch!(isa, elementwise::weigh(logits, best, temperature, weights));
+    dispatch!(isa, elementwise::exp_weights(logits, best, temperature, weights));
 }
 
 /// Runs `work(row, values of the row)` for every row of `width` values.

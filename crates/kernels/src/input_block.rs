@@ -12,12 +12,12 @@ pub(crate) const BLOCK_LEN: usize = 32;
 pub(crate) const SMALLEST_MAXIMUM: f32 = 1e-36;
 
 /// Where sums of products start: with this number, or rather with its bits. Floats from 2²³ on are
-/// integers up to 2²⁴, so what is added to the bits is added to the number, and a sum of integers is
-/// read as a float without a conversion. Sums stay below 2²².
+/// integers up to 2²⁴, so what is added to the bits is added to the number, and a sum of integers
+/// is read as a float without a conversion. Sums stay below 2²².
 ///
-/// That much more is taken off while the sum is scaled: `sum × scale − SUM_START × scale` is rounded
-/// once where products and sums are fused, and `SUM_START × scale` not at all, because a scale has at
-/// most 19 bits. It is never infinite either: packing makes NaN of that.
+/// That much more is taken off while the sum is scaled: `sum × scale − SUM_START × scale` is
+/// rounded once where products and sums are fused, and `SUM_START × scale` not at all, because a
+/// scale has at most 19 bits. It is never infinite either: packing makes NaN of that.
 pub(crate) const SUM_START: f32 = 12_582_912.0;
 /// The bits of [`SUM_START`].
 pub(crate) const SUM_START_BITS: i32 = SUM_START.to_bits().cast_signed();
@@ -30,8 +30,8 @@ pub(crate) struct InputBlock {
     pub(crate) quads: [i32; BLOCK_LEN / 4],
     /// What one step of the integers is worth.
     pub(crate) scale: f32,
-    /// [`SUM_START_BITS`] − 128 × the sum of the integers: where a sum over weights that are 128 too
-    /// large starts.
+    /// [`SUM_START_BITS`] − 128 × the sum of the integers: where a sum over weights that are 128
+    /// too large starts.
     pub(crate) byte_start: i32,
     /// The same for weights that are 8 too large.
     pub(crate) nibble_start: i32,
@@ -82,7 +82,7 @@ impl InputBlock {
         }
     }
 
-    /// The sum of the activations in one of one or two groups.
+    /// The sum of the activations in one of a block's one or two scale groups.
     #[inline(always)]
     pub(crate) fn sum_of(&self, groups: usize, group: usize) -> f32 {
         if groups == 1 { self.sum } else { self.half_sums[group] }

@@ -77,8 +77,8 @@ impl Avx512 {
     }
 }
 
-/// Proof that every feature named in `avx512/`'s `target_feature` attributes is there, those of `bf16`
-/// too.
+/// Proof that every feature named in `avx512/`'s `target_feature` attributes is there, those of
+/// `bf16` too.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Avx512Bf16(());
@@ -194,8 +194,8 @@ impl Isa {
         }
     }
 
-    /// Whether its kernels multiply a tile in strips of [`strips::MOST`] tokens, and unpack weights for
-    /// each of them.
+    /// Whether its kernels multiply a tile in strips of [`strips::MOST`] tokens, and unpack weights
+    /// for each of them.
     ///
     /// [`strips::MOST`]: crate::strips::MOST
     pub(crate) fn goes_in_strips(self) -> bool {
@@ -210,7 +210,8 @@ impl Isa {
         }
     }
 
-    /// Whether multiplying bytes takes it several instructions, beside which unpacking them is little.
+    /// Whether multiplying bytes takes it several instructions, beside which unpacking them is
+    /// little.
     pub(crate) fn multiplies_in_pairs(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]

@@ -1,12 +1,12 @@
 //! Weights times activations.
 //!
 //! The unit of work is a tile: 16 rows by up to 16 tokens over the whole depth. A piece is some
-//! groups of rows by some tiles of tokens; the same tile kernels run whatever the batch is, so an
+//! panels of rows by some tiles of tokens; the same tile kernels run whatever the batch is, so an
 //! output does not depend on it.
 //!
-//! Few tokens read their weights packed, as they come from memory. For more, where that is faster, a
-//! part of a group's depth is unpacked into the first cache, and every token multiplied by it; then
-//! comes the next part. That is the order of the sums in either way.
+//! Few tokens read their weights packed, as they come from memory. For more, where that is faster,
+//! a part of a panel's depth is unpacked into the first cache, and every token multiplied by it;
+//! then comes the next part. That is the order of the sums in either way.
 
 use std::ops::Range;
 
@@ -14,11 +14,11 @@ use crate::disjoint::Disjoint;
 use crate::input::{Form, Input, TILE_TOKENS};
 use crate::input_block::BLOCK_LEN;
 use crate::isa::{Isa, dispatch};
+use crate::lanes::{LANES, Lanes};
 use crate::matrix::Matrix;
-use crate::packing::{Format, Quantised, WIDE_BLOCKS, WideBuffer, with_group};
+use crate::packing::{Format, Quantised, UNPACKED_BLOCKS, UnpackedBuffer, with_panel};
 use crate::pool::Pool;
 use crate::strips;
-use crate::{LANES, Lanes};
 
 /// The sums of one tile: [token][row].
 pub(crate) type TileSums = [Lanes; TILE_TOKENS];
@@ -26,11 +26,12 @@ pub(crate) type TileSums = [Lanes; TILE_TOKENS];
 /// Multiplies weights by a batch of activations.
 ///
 /// Shapes: `weights` [rows, depth], `input` [batch, depth], `output` [batch, rows].
-/// With quantised weights, products are exact integers as long as their weights share a scale, and
-/// those sums are added in `f32`, first to last; with float weights, products are added in `f32`, first
-/// to last. Weights of [`BlockType::Bf16Dot`](crate::BlockType::Bf16Dot) are multiplied by activations
-/// rounded to BF16 in the same order.
-/// Panics if a length disagrees with its shape, or the input is in another order than the weights'.
+/// With quantised weights, products are exact integers within a scale group; the groups' sums are
+/// added in `f32`, first to last. With float weights, products are added in `f32`, first to last.
+/// Weights of [`BlockType::Bf16Dot`](crate::BlockType::Bf16Dot) are multiplied by activations
+/// rounded to BF16, in the same order.
+/// Panics if a length disagrees with its shape, or if the inputs are in another order than the
+/// weights'.
 pub fn matmul(pool: &Pool, weights: &Matrix, input: &Input, output: &mut [f32]) {
     assert_eq!(weights.depth(), input.depth(), "weights and input have one depth");
     assert!(weights.order() == input.order(), "weights and input have one order");
@@ -38,19 +39,19 @@ pub fn matmul(pool: &Pool, weights: &Matrix, input: &Input, output: &mut [f32]) 
     let split = Split::of(pool.isa(), weights, input);
     let output = Disjoint::new(output);
     pool.run(split.pieces(), &|piece| {
-        let (groups, tiles) = (split.groups_of(piece), split.tiles_of(piece));
+        let (panels, tiles) = (split.panels_of(piece), split.tiles_of(piece));
         let (isa, output, unpacks) = (pool.isa(), &output, split.unpacks);
-        Piece { isa, weights, input, output, groups, tiles, unpacks }.run();
+        Piece { isa, weights, input, output, panels, tiles, unpacks }.run();
     });
 }
 
-/// Some groups of rows by some tiles of tokens.
+/// Some panels of rows by some tiles of tokens.
 struct Piece<'a> {
     isa: Isa,
     weights: &'a Matrix,
     input: &'a Input,
     output: &'a Disjoint<'a, f32>,
-    groups: Range<usize>,
+    panels: Range<usize>,
     tiles: Range<usize>,
     unpacks: bool,
 }
@@ -66,13 +67,13 @@ impl Piece<'_> {
 
     fn run_packed(&self) {
         let mut sums: TileSums = [[0.0; LANES]; TILE_TOKENS];
-        for group in self.groups.clone() {
+        for panel in self.panels.clone() {
             for tile in self.tiles.clone() {
-                self.prefetch(group, tile);
+                self.prefetch(panel, tile);
                 let sums = &mut sums[..self.input.tile_width(tile)];
                 sums.fill([0.0; LANES]);
-                with_group!(
-                    self.weights.group(group),
+                with_panel!(
+                    self.weights.panel(panel),
                     floats(weights) => {
                         dispatch!(self.isa, tiles::floats(weights, self.input.tile_floats(tile), sums));
                     },
@@ -83,43 +84,43 @@ impl Piece<'_> {
                         dispatch!(self.isa, tiles::blocks(weights, self.input.tile_blocks(tile), sums));
                     },
                 );
-                self.store(group, tile, sums);
+                self.store(panel, tile, sums);
             }
         }
     }
 
     fn run_unpacked(&self) {
-        let mut buffer = WideBuffer::new();
-        let mut sums = [[[[0.0; LANES]; TILE_TOKENS]; MOST_TILES]; MOST_GROUPS];
+        let mut buffer = UnpackedBuffer::new();
+        let mut sums = [[[[0.0; LANES]; TILE_TOKENS]; MOST_TILES]; MOST_PANELS];
         let blocks = self.weights.depth() / BLOCK_LEN;
-        for start in (0..blocks).step_by(WIDE_BLOCKS) {
-            let part = start..blocks.min(start + WIDE_BLOCKS);
-            for (group, sums) in self.groups.clone().zip(&mut sums) {
-                with_group!(
-                    self.weights.group(group),
+        for start in (0..blocks).step_by(UNPACKED_BLOCKS) {
+            let part = start..blocks.min(start + UNPACKED_BLOCKS);
+            for (panel, sums) in self.panels.clone().zip(&mut sums) {
+                with_panel!(
+                    self.weights.panel(panel),
                     floats(_weights) => unreachable!("float weights have nothing to unpack"),
                     pairs(_weights) => unreachable!("nor have those in pairs"),
                     quantised(weights) => self.add_part(weights, &part, &mut buffer, sums),
                 );
             }
         }
-        for (group, sums) in self.groups.clone().zip(&sums) {
-            self.tiles.clone().for_each(|tile| self.prefetch(group, tile));
+        for (panel, sums) in self.panels.clone().zip(&sums) {
+            self.tiles.clone().for_each(|tile| self.prefetch(panel, tile));
             for (tile, sums) in self.tiles.clone().zip(sums) {
-                self.store(group, tile, &sums[..self.input.tile_width(tile)]);
+                self.store(panel, tile, &sums[..self.input.tile_width(tile)]);
             }
         }
     }
 
-    /// Adds the products of some blocks of a group with every tile.
+    /// Adds the products of some blocks of a panel with every tile.
     fn add_part<F: Format>(
         &self,
         weights: Quantised<'_, F>,
         part: &Range<usize>,
-        buffer: &mut WideBuffer,
+        buffer: &mut UnpackedBuffer,
         sums: &mut [TileSums],
     ) {
-        dispatch!(self.isa, tiles::widen(weights.part(part.clone()), buffer));
+        dispatch!(self.isa, tiles::unpack(weights.part(part.clone()), buffer));
         let weights = buffer.weights::<F>(part.len());
         for (tile, sums) in self.tiles.clone().zip(sums) {
             let width = self.input.tile_width(tile);
@@ -130,60 +131,61 @@ impl Piece<'_> {
 
     /// Each token's sixteen sums go to another page. Asked for before the work on the tile, the
     /// lines are there when it is done: this doubled the speed of wide prompts.
-    fn prefetch(&self, group: usize, tile: usize) {
+    fn prefetch(&self, panel: usize, tile: usize) {
         for token in 0..self.input.tile_width(tile) {
-            self.output.prefetch(self.start_of(group, tile, token));
+            self.output.prefetch(self.start_of(panel, tile, token));
         }
     }
 
-    fn store(&self, group: usize, tile: usize, sums: &[Lanes]) {
-        let rows = LANES.min(self.weights.rows() - group * LANES);
+    fn store(&self, panel: usize, tile: usize, sums: &[Lanes]) {
+        let rows = LANES.min(self.weights.rows() - panel * LANES);
         for (token, sums) in sums.iter().enumerate() {
-            let start = self.start_of(group, tile, token);
+            let start = self.start_of(panel, tile, token);
             // SAFETY: pieces are different rows of different tokens.
             let place = unsafe { self.output.part(start..start + rows) };
             place.copy_from_slice(&sums[..rows]);
         }
     }
 
-    /// Where the output of a token's first row of a group is.
-    fn start_of(&self, group: usize, tile: usize, token: usize) -> usize {
-        (tile * TILE_TOKENS + token) * self.weights.rows() + group * LANES
+    /// Where the output of a token's first row of a panel is.
+    fn start_of(&self, panel: usize, tile: usize, token: usize) -> usize {
+        (tile * TILE_TOKENS + token) * self.weights.rows() + panel * LANES
     }
 }
 
 /// How a product is cut into pieces.
 struct Split {
-    group_count: usize,
+    panel_count: usize,
     tile_count: usize,
-    piece_groups: usize,
+    piece_panels: usize,
     piece_tiles: usize,
     /// Whether pieces unpack weights before they multiply by them.
     unpacks: bool,
 }
 
-/// How much of the activations a piece of packed weights walks again for each group of rows: a small
-/// part of second-level caches of 512 KiB and more, so that weights streaming by leave it there.
+/// How much of the activations a piece of packed weights walks again for each panel of rows: a
+/// small part of second-level caches of 512 KiB and more, so that weights streaming by leave it
+/// there.
 const PIECE_INPUT_BYTES: usize = 128 << 10;
-/// How many products a piece has at most, unless one group has more: 50 µs at 160 a nanosecond.
+/// How many products a piece has at most, unless one panel has more: 50 µs at 160 a nanosecond.
 const PIECE_PRODUCTS: usize = 8 << 20;
-/// How many bytes of weights a piece streams at most, unless one group has more: 20 µs at 13 GB/s.
+/// How many bytes of weights a piece streams at most, unless one panel has more: 20 µs at 13 GB/s.
 const PIECE_WEIGHT_BYTES: usize = 256 << 10;
 /// How many tiles are multiplied by weights that were unpacked once.
 const MOST_TILES: usize = 8;
-/// How many groups use activations while they are in the second cache.
-const MOST_GROUPS: usize = 4;
+/// How many panels use activations while they are in the second cache.
+const MOST_PANELS: usize = 4;
 /// The same for pieces of unpacked weights.
 const UNPACKED_PRODUCTS: usize = 16 << 20;
 
 /// Whether weights are unpacked for this many tokens, rather than multiplied as they come from
 /// memory.
 ///
-/// While weights are unpacked for several tiles nothing is multiplied, and while they are multiplied
-/// nothing is read; so a single tile is faster without. Multiplied as they come, weights are unpacked
-/// again for every tile, or for every strip of it. Where that is little work beside the products, it
-/// is faster for any number of tokens: prompts in Q4_0 gained 13 % on AVX-512 (Zen 5), in Q4_K 5 to
-/// 10 %, while Q6_K lost a little.
+/// While weights are unpacked for several tiles nothing is multiplied, and while they are
+/// multiplied nothing is read; so a single tile is faster without. Multiplied as they come, weights
+/// are unpacked again for every tile, or for every strip of it. Where that is little work beside
+/// the products, it is faster for any number of tokens: prompts in Q4_0 gained 13 % on AVX-512 (Zen
+/// 5), in Q4_K 5 to 10 %, while Q6_K lost a little.
 fn unpacks(isa: Isa, weights: &Matrix, tokens: usize) -> bool {
     let is_little_work = !isa.goes_in_strips() || isa.multiplies_in_pairs();
     let most_packed = match weights.unpacks_quickly() {
@@ -197,27 +199,27 @@ fn unpacks(isa: Isa, weights: &Matrix, tokens: usize) -> bool {
 impl Split {
     fn of(isa: Isa, weights: &Matrix, input: &Input) -> Split {
         let tile_count = input.batch().div_ceil(TILE_TOKENS);
-        let group_count = weights.group_count();
+        let panel_count = weights.panel_count();
         let depth = weights.depth().max(1);
         let unpacks = unpacks(isa, weights, input.batch());
-        let (piece_groups, piece_tiles) = match unpacks {
+        let (piece_panels, piece_tiles) = match unpacks {
             true => Split::unpacked(depth, tile_count),
             false => Split::packed(weights, input, tile_count),
         };
-        Split { group_count, tile_count, piece_groups, piece_tiles, unpacks }
+        Split { panel_count, tile_count, piece_panels, piece_tiles, unpacks }
     }
 
-    /// Groups and tiles of a piece whose weights are unpacked: fewer tiles where rows are deep, so
-    /// that activations are still used by several groups.
+    /// Panels and tiles of a piece whose weights are unpacked: fewer tiles where rows are deep, so
+    /// that activations are still used by several panels.
     fn unpacked(depth: usize, tile_count: usize) -> (usize, usize) {
-        let groups = |tiles: usize| UNPACKED_PRODUCTS / (tiles * TILE_TOKENS * depth * LANES);
+        let panels = |tiles: usize| UNPACKED_PRODUCTS / (tiles * TILE_TOKENS * depth * LANES);
         let mut tiles = MOST_TILES;
-        while tiles > 2 && groups(tiles) < MOST_GROUPS {
+        while tiles > 2 && panels(tiles) < MOST_PANELS {
             tiles /= 2;
         }
         // As even as it goes, so that no piece is left with a single tile if it can be helped.
         let tiles = tile_count.div_ceil(tile_count.div_ceil(tiles));
-        (groups(tiles).clamp(1, MOST_GROUPS), tiles)
+        (panels(tiles).clamp(1, MOST_PANELS), tiles)
     }
 
     fn packed(weights: &Matrix, input: &Input, tile_count: usize) -> (usize, usize) {
@@ -231,12 +233,12 @@ impl Split {
         let piece_tiles = fitting_tiles.clamp(1, tile_count.max(1));
         let piece_tokens = (piece_tiles * TILE_TOKENS).min(input.batch().max(1));
         let by_products = PIECE_PRODUCTS / (piece_tokens * depth * LANES);
-        let by_bytes = PIECE_WEIGHT_BYTES / weights.group_bytes().max(1);
+        let by_bytes = PIECE_WEIGHT_BYTES / weights.panel_bytes().max(1);
         (by_products.min(by_bytes).max(1), piece_tiles)
     }
 
     fn pieces_per_tiles(&self) -> usize {
-        self.group_count.div_ceil(self.piece_groups)
+        self.panel_count.div_ceil(self.piece_panels)
     }
 
     fn pieces(&self) -> usize {
@@ -244,9 +246,9 @@ impl Split {
     }
 
     /// Neighbouring pieces are neighbouring rows of the same tokens: activations stay in the cache.
-    fn groups_of(&self, piece: usize) -> std::ops::Range<usize> {
-        let start = piece % self.pieces_per_tiles() * self.piece_groups;
-        start..self.group_count.min(start + self.piece_groups)
+    fn panels_of(&self, piece: usize) -> std::ops::Range<usize> {
+        let start = piece % self.pieces_per_tiles() * self.piece_panels;
+        start..self.panel_count.min(start + self.piece_panels)
     }
 
     fn tiles_of(&self, piece: usize) -> std::ops::Range<usize> {
@@ -264,7 +266,7 @@ mod tests {
     use crate::blocks::BlockType;
 
     #[test]
-    fn pieces_cover_every_tile_of_every_group_once_and_stay_small() {
+    fn pieces_cover_every_tile_of_every_panel_once_and_stay_small() {
         let pool = Pool::new(Isa::scalar(), NonZeroUsize::MIN);
         for (rows, depth) in [(0, 32), (1, 32), (17, 64), (300, 4096), (5000, 256), (160, 9000)] {
             let read = |_: std::ops::Range<usize>, _: &mut [u8]| Ok::<(), Infallible>(());
@@ -274,18 +276,18 @@ mod tests {
                 let mut input = Input::new(batch, depth);
                 input.set(&pool, &vec![0.0; batch * depth], batch, depth);
                 let split = Split::of(Isa::best(), &weights, &input);
-                let mut counts = vec![0; split.group_count * split.tile_count];
+                let mut counts = vec![0; split.panel_count * split.tile_count];
                 for piece in 0..split.pieces() {
-                    let (tiles, groups) = (split.tiles_of(piece), split.groups_of(piece));
+                    let (tiles, panels) = (split.tiles_of(piece), split.panels_of(piece));
                     let tokens: usize = tiles.clone().map(|tile| input.tile_width(tile)).sum();
-                    let products = tokens * groups.len() * LANES * depth;
-                    let is_one_group = groups.len() == 1;
+                    let products = tokens * panels.len() * LANES * depth;
+                    let is_one_panel = panels.len() == 1;
                     assert!(
-                        products <= UNPACKED_PRODUCTS || is_one_group,
+                        products <= UNPACKED_PRODUCTS || is_one_panel,
                         "{rows} {depth} {batch}"
                     );
-                    for (tile, group) in tiles.flat_map(|t| groups.clone().map(move |g| (t, g))) {
-                        counts[group * split.tile_count + tile] += 1;
+                    for (tile, panel) in tiles.flat_map(|t| panels.clone().map(move |g| (t, g))) {
+                        counts[panel * split.tile_count + tile] += 1;
                     }
                 }
                 assert!(counts.iter().all(|&count| count == 1), "{rows} {depth} {batch}");

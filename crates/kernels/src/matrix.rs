@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use thiserror::Error;
 
-use crate::LANES;
 use crate::blocks::BlockType;
 use crate::disjoint::Disjoint;
 use crate::input::Form;
 use crate::input_order::InputOrder;
+use crate::lanes::LANES;
 use crate::memory::{AllocError, Memory};
-use crate::packing::{Group, Layout};
+use crate::packing::{Layout, Panel};
 use crate::pool::Pool;
 
 /// A weight matrix of `rows` outputs and `depth` inputs, packed as `packing` describes.
@@ -19,8 +19,8 @@ pub struct Matrix {
     kind: BlockType,
     rows: usize,
     depth: usize,
-    group_bytes: usize,
-    groups: Memory,
+    panel_bytes: usize,
+    panels: Memory,
     /// Which input stands where in a row; none where they stand as they come.
     order: Option<InputOrder>,
 }
@@ -47,18 +47,18 @@ pub enum LoadError<E> {
 /// What [`Matrix::load`] reads rows through: a range of rows, and the buffer for their bytes.
 pub type ReadRows<'a, E> = dyn Fn(Range<usize>, &mut [u8]) -> Result<(), E> + Sync + 'a;
 
-/// How many bytes of the file one piece of loading reads, if a group of rows is not longer: large
+/// How many bytes of the file one piece of loading reads, if a panel of rows is not longer: large
 /// enough for a disk, small enough to stay in the second cache until it is packed.
 const READ_BYTES: usize = 1 << 18;
 
 impl Matrix {
     /// How many bytes a matrix of this shape takes in memory.
     ///
-    /// Little more than in the file: rows come in groups of 16, and 6-bit scales are held as bytes.
+    /// Little more than in the file: rows come in panels of 16, and 6-bit scales are held as bytes.
     /// A size that does not fit in memory is `usize::MAX`.
     pub fn packed_bytes(kind: BlockType, rows: usize, depth: usize) -> usize {
-        let group_bytes = Layout::of(kind).group_bytes(depth);
-        group_bytes.and_then(|bytes| bytes.checked_mul(rows.div_ceil(LANES))).unwrap_or(usize::MAX)
+        let panel_bytes = Layout::of(kind).panel_bytes(depth);
+        panel_bytes.and_then(|bytes| bytes.checked_mul(rows.div_ceil(LANES))).unwrap_or(usize::MAX)
     }
 
     /// Reads and packs `rows` rows of `depth` weights stored as `kind`.
@@ -76,13 +76,13 @@ impl Matrix {
     ) -> Result<Matrix, LoadError<E>> {
         let row_bytes = kind.row_bytes(depth).ok_or(LoadError::Depth { kind, depth })?;
         let layout = Layout::of(kind);
-        let mut groups = Memory::zeroed(Matrix::packed_bytes(kind, rows, depth))?;
-        let group_bytes = layout.group_bytes(depth).expect("a group fits where the matrix did");
+        let mut panels = Memory::zeroed(Matrix::packed_bytes(kind, rows, depth))?;
+        let panel_bytes = layout.panel_bytes(depth).expect("a panel fits where the matrix did");
 
         let piece_rows = (READ_BYTES / row_bytes.max(1) / LANES).max(1) * LANES;
         let failure = Mutex::new(None);
         let spare_buffers = Mutex::new(Vec::new());
-        let places = Disjoint::new(&mut groups);
+        let places = Disjoint::new(&mut panels);
         pool.run(rows.div_ceil(piece_rows), &|piece| {
             if locked(&failure).is_some() {
                 return;
@@ -95,20 +95,20 @@ impl Matrix {
                 locked(&failure).get_or_insert(error);
                 return;
             }
-            let first_group = range.start / LANES;
+            let first_panel = range.start / LANES;
             for (index, start) in range.step_by(LANES).enumerate() {
                 let lanes = LANES.min(rows - start);
-                let group_start = (first_group + index) * group_bytes;
-                // SAFETY: pieces own different groups, and a piece has one in use at a time.
-                let group = unsafe { places.part(group_start..group_start + group_bytes) };
+                let panel_start = (first_panel + index) * panel_bytes;
+                // SAFETY: pieces own different panels, and a piece has one in use at a time.
+                let panel = unsafe { places.part(panel_start..panel_start + panel_bytes) };
                 let bytes = &file_bytes[index * LANES * row_bytes..][..lanes * row_bytes];
-                layout.pack(bytes, row_bytes, group);
+                layout.pack(bytes, row_bytes, panel);
             }
             locked(&spare_buffers).push(buffer);
         });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(LoadError::Read(error)),
-            None => Ok(Matrix { kind, rows, depth, group_bytes, groups, order: None }),
+            None => Ok(Matrix { kind, rows, depth, panel_bytes, panels, order: None }),
         }
     }
 
@@ -137,7 +137,7 @@ impl Matrix {
 
     /// How many bytes the weights take in memory.
     pub fn bytes(&self) -> usize {
-        self.groups.len()
+        self.panels.len()
     }
 
     /// Reads one row back as numbers: an embedding, where embeddings and head are one matrix.
@@ -146,7 +146,7 @@ impl Matrix {
     pub fn row(&self, index: usize, values: &mut [f32]) {
         assert!(index < self.rows, "row {index} of a matrix of {} rows", self.rows);
         assert_eq!(values.len(), self.depth, "one value per input");
-        let row = |values: &mut [f32]| self.group(index / LANES).row(index % LANES, values);
+        let row = |values: &mut [f32]| self.panel(index / LANES).row(index % LANES, values);
         let Some(order) = &self.order else { return row(values) };
         let mut stored = vec![0.0; self.depth];
         row(&mut stored);
@@ -155,14 +155,14 @@ impl Matrix {
         }
     }
 
-    /// The number of groups of 16 rows, the last one filled up with zeroes.
-    pub(crate) fn group_count(&self) -> usize {
+    /// The number of panels of 16 rows, the last one filled up with zeroes.
+    pub(crate) fn panel_count(&self) -> usize {
         self.rows.div_ceil(LANES)
     }
 
-    /// The bytes of one group of rows.
-    pub(crate) fn group_bytes(&self) -> usize {
-        self.group_bytes
+    /// The bytes of one panel of rows.
+    pub(crate) fn panel_bytes(&self) -> usize {
+        self.panel_bytes
     }
 
     /// In which form the kernels want the activations.
@@ -179,9 +179,9 @@ impl Matrix {
         Layout::of(self.kind).unpacks_quickly
     }
 
-    pub(crate) fn group(&self, index: usize) -> Group<'_> {
-        let start = index * self.group_bytes;
-        Group::of(self.kind, &self.groups[start..start + self.group_bytes], self.depth)
+    pub(crate) fn panel(&self, index: usize) -> Panel<'_> {
+        let start = index * self.panel_bytes;
+        Panel::of(self.kind, &self.panels[start..start + self.panel_bytes], self.depth)
     }
 }
 

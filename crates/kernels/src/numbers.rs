@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16};
 
-use crate::{LANES, Lanes};
+use crate::lanes::{LANES, Lanes};
 
 /// A number format. Kernels are generic over it and load sixteen at once by its [`NumberLanes`].
 pub(crate) trait Number: Pod {

@@ -1,10 +1,11 @@
 //! Loops that must not stay loops.
 
-/// Repeats a block of code with a constant that counts from 0, for kernels in which the number decides
-/// shifts and masks.
+/// Repeats a block of code with a constant that counts from 0, for kernels in which the number
+/// decides shifts and masks.
 ///
-/// The compiler leaves a loop alone once its body is as large as that of a kernel for several tokens;
-/// the shifts then become arithmetic on vectors. That took a third of AVX2's speed with four tokens.
+/// The compiler leaves a loop alone once its body is as large as that of a kernel for several
+/// tokens; the shifts then become arithmetic on vectors. That took a third of AVX2's speed with
+/// four tokens.
 macro_rules! unrolled {
     ($index:ident in 0..2 => $body:expr) => {
         $crate::unrolled::unrolled!(@ $index $body, 0 1)

@@ -4,7 +4,7 @@ mod support;
 
 use std::num::NonZeroUsize;
 
-use banter_kernels::{Isa, Pool, Rope, add, add_bias, rms_norm, rope, swiglu, weigh};
+use banter_kernels::{Isa, Pool, Rope, add, add_bias, exp_weights, rms_norm, rope, swiglu};
 use support::{Random, assert_close, assert_same, every_pool, scalar_pool};
 
 /// Widths around every register size, and a real one.
@@ -68,11 +68,11 @@ const CASES: [Case; 6] = [
         },
     },
     Case {
-        name: "weigh",
+        name: "exp_weights",
         run: |pool, _, x, y| {
             let mut out = vec![f32::MIN; x.len()];
             let best = x.first().copied().unwrap_or(0.0);
-            weigh(pool.isa(), x, best, y.last().map_or(1.0, |y| y.abs()), &mut out);
+            exp_weights(pool.isa(), x, best, y.last().map_or(1.0, |y| y.abs()), &mut out);
             out
         },
     },
@@ -187,7 +187,7 @@ fn weights_are_powers_of_e_and_impossible_tokens_have_none() {
     let expected: Vec<f64> = logits.iter().map(|logit| exact(*logit)).collect();
     for pool in every_pool() {
         let mut weights = vec![f32::NAN; logits.len()];
-        weigh(pool.isa(), &logits, best, temperature, &mut weights);
+        exp_weights(pool.isa(), &logits, best, temperature, &mut weights);
         assert_eq!((weights[0], weights[30]), (1.0, 0.0));
         for (weight, expected) in weights.iter().zip(&expected) {
             let error = (f64::from(*weight) - expected).abs();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use banter_kernels::{BLOCK_TOKENS, KvPages, KvShape, KvType, Leave, Pool, Rope, Workspace};
+use banter_kernels::{BLOCK_TOKENS, Cancel, KvPages, KvShape, KvType, Pool, Rope, Workspace};
 
 use super::BlockId;
 use super::layer::{LayerPages, Rows};
@@ -162,7 +162,7 @@ impl Runner {
             if step.positions().is_empty() {
                 break;
             }
-            leave_when_stopped(pool, &step);
+            cancel_when_stopped(pool, &step);
             begun(index);
             let (positions, attends) = (step.positions(), step.attends());
             let rows = Rows { pool, rope, positions, attends };
@@ -177,9 +177,9 @@ impl Runner {
             sampled.push(SampledRows { span, first_row: count, rows });
             count += rows;
         }
-        leave_when_stopped(pool, &step);
+        cancel_when_stopped(pool, &step);
         model.logits(pool, count, scratch);
-        pool.leave_when(None);
+        pool.cancel_when(None);
         step.remove_stopped(&mut scratch.x);
         sampled.retain(|sampled| step.is_running(sampled.span));
         Forward { spans: step.into_outcomes() }
@@ -200,14 +200,14 @@ impl Runner {
     }
 }
 
-/// Lets a step that is computed for one sequence be left in the middle of a kernel when that sequence
-/// is stopped.
-fn leave_when_stopped(pool: &Pool, step: &Step<'_>) {
-    let leave = step.lone_span().map(|span| {
+/// Cancels the kernels of a step that is computed for one sequence alone, in the middle of a kernel,
+/// when that sequence is stopped.
+fn cancel_when_stopped(pool: &Pool, step: &Step<'_>) {
+    let cancel = step.lone_span().map(|span| {
         let stop = span.stop.clone();
-        Arc::new(move || stop.is_raised()) as Leave
+        Arc::new(move || stop.is_raised()) as Cancel
     });
-    pool.leave_when(leave);
+    pool.cancel_when(cancel);
 }
 
 fn kv_shape(config: &ModelConfig, kv_type: KvType, block_count: usize) -> KvShape {

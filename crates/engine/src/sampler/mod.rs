@@ -119,14 +119,14 @@ impl Sampler {
         if self.params.temperature == 0.0 {
             return Ok(best.token);
         }
-        let weigh =
-            Weigh { isa: scratch.isa, best: best.logit, temperature: self.params.temperature };
+        let exp_weights =
+            ExpWeights { isa: scratch.isa, best: best.logit, temperature: self.params.temperature };
         let uniform = random::uniform(self.seed, position as u64);
         if self.params.top_k > 0 || self.params.top_p < 1.0 {
-            self.keep_head(logits, weigh, scratch);
+            self.keep_head(logits, exp_weights, scratch);
             return Ok(scratch.kept[pick(&scratch.weights, uniform)]);
         }
-        weigh.all(logits, &mut scratch.weights);
+        exp_weights.all(logits, &mut scratch.weights);
         self.cut(&mut scratch.weights);
         let index = pick(&scratch.weights, uniform);
         Ok(TokenId(u32::try_from(index).expect("a vocabulary has fewer rows than 2³²")))
@@ -138,17 +138,17 @@ impl Sampler {
     }
 
     /// Leaves in `scratch.kept` what top_k and top_p keep, and in `scratch.weights` what min_p keeps of it.
-    fn keep_head(&self, logits: &[f32], weigh: Weigh, scratch: &mut SampleScratch) {
+    fn keep_head(&self, logits: &[f32], exp_weights: ExpWeights, scratch: &mut SampleScratch) {
         let SampleScratch { ranking, kept, weights, .. } = scratch;
         let head = match (self.params.top_k as usize, f64::from(self.params.top_p)) {
             (0, top_p) => {
-                weigh.all(logits, weights);
-                first_reaching(top_p * sum(weights), logits, weigh, ranking)
+                exp_weights.all(logits, weights);
+                first_reaching(top_p * sum(weights), logits, exp_weights, ranking)
             }
             (top_k, top_p) => {
                 let head = ranking.first(logits, top_k);
-                let all: f64 = head.iter().map(|c| f64::from(weigh.one(c.logit))).sum();
-                let reaching = |head| count_reaching(top_p * all, head, weigh);
+                let all: f64 = head.iter().map(|c| f64::from(exp_weights.one(c.logit))).sum();
+                let reaching = |head| count_reaching(top_p * all, head, exp_weights);
                 let count = if top_p < 1.0 { reaching(head) } else { None };
                 &head[..count.unwrap_or(head.len())]
             }
@@ -157,7 +157,7 @@ impl Sampler {
         kept.extend(head.iter().map(|candidate| candidate.token));
         kept.sort_unstable();
         weights.clear();
-        weights.extend(kept.iter().map(|token| weigh.one(logits[token.0 as usize])));
+        weights.extend(kept.iter().map(|token| exp_weights.one(logits[token.0 as usize])));
         self.cut(weights);
     }
 
@@ -175,14 +175,14 @@ impl Sampler {
 fn first_reaching<'a>(
     goal: f64,
     logits: &[f32],
-    weigh: Weigh,
+    exp_weights: ExpWeights,
     ranking: &'a mut Ranking,
 ) -> &'a [Candidate] {
     let mut searched = FIRST_SEARCHED;
     loop {
         let head = ranking.first(logits, searched);
         let is_whole = head.len() < searched;
-        let count = count_reaching(goal, head, weigh);
+        let count = count_reaching(goal, head, exp_weights);
         if let Some(count) = count.or(is_whole.then_some(head.len())) {
             return ranking.found(count);
         }
@@ -198,10 +198,10 @@ const FIRST_SEARCHED: usize = 64;
 const SEARCH_GROWTH: usize = 8;
 
 /// How many of `head`, from its start, add up to `goal`; none if all of it does not.
-fn count_reaching(goal: f64, head: &[Candidate], weigh: Weigh) -> Option<usize> {
+fn count_reaching(goal: f64, head: &[Candidate], exp_weights: ExpWeights) -> Option<usize> {
     let mut sum = 0.0;
     for (index, candidate) in head.iter().enumerate() {
-        sum += f64::from(weigh.one(candidate.logit));
+        sum += f64::from(exp_weights.one(candidate.logit));
         if sum >= goal {
             return Some(index + 1);
         }
@@ -209,23 +209,23 @@ fn count_reaching(goal: f64, head: &[Candidate], weigh: Weigh) -> Option<usize> 
     None
 }
 
-/// Probabilities up to a common factor: the most likely token weighs 1.
+/// Computes probabilities up to a common factor: the weight of the likeliest token is 1.
 #[derive(Clone, Copy, Debug)]
-struct Weigh {
+struct ExpWeights {
     isa: Isa,
     best: f32,
     temperature: f32,
 }
 
-impl Weigh {
+impl ExpWeights {
     fn all(self, logits: &[f32], weights: &mut Vec<f32>) {
         weights.resize(logits.len(), 0.0);
-        banter_kernels::weigh(self.isa, logits, self.best, self.temperature, weights);
+        banter_kernels::exp_weights(self.isa, logits, self.best, self.temperature, weights);
     }
 
     fn one(self, logit: f32) -> f32 {
         let mut weight = [0.0];
-        banter_kernels::weigh(self.isa, &[logit], self.best, self.temperature, &mut weight);
+        banter_kernels::exp_weights(self.isa, &[logit], self.best, self.temperature, &mut weight);
         weight[0]
     }
 }

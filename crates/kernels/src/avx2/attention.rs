@@ -9,8 +9,8 @@ use super::math::{
 };
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
+use crate::lanes::{LANES, Lanes};
 use crate::numbers::Number;
-use crate::{LANES, Lanes};
 
 /// The most queries whose sums fit into registers beside what they are multiplied by.
 const MOST: usize = 6;
@@ -18,8 +18,8 @@ const MOST: usize = 6;
 /// Positions whose values are in the first cache together: 16 KiB of 128 dims.
 const NEAR_POSITIONS: usize = 4 * BLOCK_TOKENS;
 
-/// Calls the kernel for strips of up to [`MOST`] queries, of widths as equal as can be, with the strip's
-/// width as its constant and its start as its last argument.
+/// Calls the kernel for strips of up to [`MOST`] queries, of widths as equal as can be, with the
+/// strip's width as its constant and its start as its last argument.
 macro_rules! with_even_widths {
     ($width:expr, $kernel:ident ( $($argument:expr),* )) => {
         let width = $width;
@@ -60,9 +60,9 @@ fn scores_of<const QUERIES: usize, T: Number>(
     let count = weights.len();
     for (index, block) in blocks.iter().enumerate() {
         let mut scores = [[_mm256_setzero_ps(); 2]; QUERIES];
-        // Blocks lie anywhere, so only we know what is read next: the keys of the block after this one, and
-        // when all scores are done the values of them all. Rows of a prompt, which are several strips, find
-        // them in a cache.
+        // Blocks lie anywhere, so only we know what is read next: the keys of the block after this
+        // one, and when all scores are done the values of them all. Rows of a prompt, which are
+        // several strips, find them in a cache.
         if count == QUERIES {
             let next = blocks.get(index + 1).unwrap_or(block);
             for (next_keys, values) in next.keys.iter().zip(block.values) {
@@ -117,19 +117,19 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn weigh<T: Number>(
+pub(crate) fn weighted_sum<T: Number>(
     blocks: &[KvBlock<'_, T>],
     positions: Range<usize>,
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
 ) {
-    with_even_widths!(weights.len(), weigh_of(blocks, &positions, weights, sums));
+    with_even_widths!(weights.len(), weighted_sum_of(blocks, &positions, weights, sums));
 }
 
 /// Sums of `QUERIES` queries, the first of which is `first`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn weigh_of<const QUERIES: usize, T: Number>(
+fn weighted_sum_of<const QUERIES: usize, T: Number>(
     blocks: &[KvBlock<'_, T>],
     positions: &Range<usize>,
     weights: &[PieceWeights],
@@ -141,8 +141,9 @@ fn weigh_of<const QUERIES: usize, T: Number>(
     let sums: &mut [HeadValues; QUERIES] =
         sums[first..].first_chunk_mut().expect("sums for every query");
     let strips = blocks.first().map_or(0, |block| block.values.len() / BLOCK_TOKENS);
-    // A few blocks after another: their values stay in the first cache for all strips of dims, while a strip
-    // of all positions, 256 bytes apart, would not fit into the quarter of its sets that it falls into.
+    // A few blocks after another: their values stay in the first cache for all strips of dims,
+    // while a strip of all positions, 256 bytes apart, would not fit into the quarter of its sets
+    // that it falls into.
     let mut start = positions.start;
     while start < positions.end {
         let end = positions.end.min((start / NEAR_POSITIONS + 1) * NEAR_POSITIONS);

@@ -2,12 +2,12 @@
 
 use std::arch::x86_64::*;
 
+use crate::lanes::{LANES, Lanes};
 use crate::numbers::{Bf16Pair, Number, NumberLanes};
 use crate::scalar::math as scalar;
 use crate::scalar::math::{
     EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW, WEIGHT_LEAST,
 };
-use crate::{LANES, Lanes};
 
 /// What one register holds.
 pub(super) const HALF: usize = LANES / 2;

@@ -10,12 +10,12 @@ use super::math::{
     load_signed_integers, store, store_bytes,
 };
 use crate::input_block::{InputBlock, SUM_START};
+use crate::lanes::{LANES, Lanes};
 use crate::numbers::{Bf16Pair, Number};
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
+use crate::packing::{Bits, Format, Quantised, Scale, UnpackedBuffer, UnpackedUnit, has_quad};
 use crate::prefetch::ask_ahead;
 use crate::strips::with_widths;
 use crate::unrolled::unrolled;
-use crate::{LANES, Lanes};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {
@@ -81,9 +81,9 @@ fn pairs_of<const TOKENS: usize>(
     store_all(&mut sums[first..], totals);
 }
 
-/// The kernel of quantised weights, for features that are at least AVX2's, from a function that sums
-/// the products of a group with some tokens, and one that says whether those sums start with
-/// [`SUM_START`] or with nothing.
+/// The kernel of quantised weights, for features that are at least AVX2's, from a function that
+/// sums the products of a scale group with some tokens, and one that says whether those sums start
+/// with [`SUM_START`] or with nothing.
 macro_rules! block_kernels {
     ($features:literal, $group_sums:ident, $has_start:ident) => {
         #[target_feature(enable = $features)]
@@ -128,7 +128,7 @@ macro_rules! block_kernels {
             totals: &mut [Halves; TOKENS],
         ) {
             let mut scaled = [[_mm256_setzero_ps(); 2]; TOKENS];
-            unrolled!(GROUP in 0..2 => if GROUP < F::GROUPS {
+            unrolled!(GROUP in 0..2 => if GROUP < F::SCALES_PER_BLOCK {
                 let sums = $group_sums::<TOKENS, GROUP, F>(block, input);
                 for half in 0..2 {
                     let scale = block.scale(GROUP, half);
@@ -137,7 +137,7 @@ macro_rules! block_kernels {
                         let sum = sums[token][half];
                         let float = to_float(sum, $has_start::<F>());
                         scaled[token][half] = match GROUP {
-                            0 if F::GROUPS == 1 && $has_start::<F>() => {
+                            0 if F::SCALES_PER_BLOCK == 1 && $has_start::<F>() => {
                                 _mm256_fmadd_ps(_mm256_castsi256_ps(sum), scale, offset)
                             }
                             0 => _mm256_mul_ps(float, scale),
@@ -153,11 +153,11 @@ macro_rules! block_kernels {
                     totals[token][half] = _mm256_fmadd_ps(scaled[token][half], scale, total);
                 }
             }
-            for group in 0..F::GROUPS {
+            for group in 0..F::SCALES_PER_BLOCK {
                 for half in 0..2 {
                     let Some(minimum) = block.minimum(group, half) else { return };
                     for token in 0..TOKENS {
-                        let sum = _mm256_set1_ps(input[token].sum_of(F::GROUPS, group));
+                        let sum = _mm256_set1_ps(input[token].sum_of(F::SCALES_PER_BLOCK, group));
                         let total = totals[token][half];
                         totals[token][half] = _mm256_fnmadd_ps(minimum, sum, total);
                     }
@@ -181,8 +181,8 @@ pub(crate) struct Block<'a, F: Format> {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
-    let mut places = wide.units.iter_mut();
+pub(crate) fn unpack<F: Format>(weights: Quantised<'_, F>, unpacked: &mut UnpackedBuffer) {
+    let mut places = unpacked.units.iter_mut();
     for (codes, scales) in weights.units() {
         for (block, place) in (0..F::BLOCKS).zip(&mut places) {
             Quantised::<F>::ask_ahead(codes, block);
@@ -193,7 +193,7 @@ pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer)
     }
 }
 
-/// Exact sums of a group, without its scale, times activations.
+/// Exact sums of a scale group, without its scale, times activations.
 ///
 /// The instruction multiplies unsigned by signed bytes and saturates pairs of products at 16 bits.
 #[inline]
@@ -206,8 +206,8 @@ fn pair_sums<const TOKENS: usize, const GROUP: usize, F: Format>(
     let mut sums = [[_mm256_setzero_si256(); 2]; TOKENS];
     let mut pairs = [[_mm256_setzero_si256(); 2]; TOKENS];
     unrolled!(QUAD in 0..8 => if has_quad::<F>(GROUP, QUAD) {
-        let count = QUAD % (8 / F::GROUPS) + 1;
-        let ends_pairs = count.is_multiple_of(safe_quads::<F>()) || count == 8 / F::GROUPS;
+        let count = QUAD % (8 / F::SCALES_PER_BLOCK) + 1;
+        let ends_pairs = count.is_multiple_of(safe_quads::<F>()) || count == 8 / F::SCALES_PER_BLOCK;
         for half in 0..2 {
             let codes = block.quad(QUAD, half);
             let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(i8::MIN));
@@ -243,14 +243,14 @@ fn pair_sums<const TOKENS: usize, const GROUP: usize, F: Format>(
 }
 
 impl<F: Format> Block<'_, F> {
-    /// Writes eight rows where they are found as `Wide` weights.
+    /// Writes eight rows where they are found as `Unpacked` weights.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn store(&self, half: usize, place: &mut WideUnit) {
+    fn store(&self, half: usize, place: &mut UnpackedUnit) {
         unrolled!(QUAD in 0..8 => {
             store_bytes(&mut place.codes[QUAD].as_chunks_mut().0[half], self.quad(QUAD, half));
         });
-        for group in 0..F::GROUPS {
+        for group in 0..F::SCALES_PER_BLOCK {
             store(&mut halves_mut(&mut place.scales.scales[group])[half], self.scale(group, half));
             if let Some(minimum) = self.minimum(group, half) {
                 store(&mut halves_mut(&mut place.scales.minimums[group])[half], minimum);

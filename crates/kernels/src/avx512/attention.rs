@@ -7,10 +7,10 @@ use super::math::{
     load, load_numbers, load_some, mask, softmax_weight, store, store_some, sum_lanes,
 };
 use super::tiles::with_width;
-use crate::LANES;
 use crate::address::{Column, in_one_register};
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
+use crate::lanes::LANES;
 use crate::numbers::Number;
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -76,18 +76,18 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
 }
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(crate) fn weigh<T: Number>(
+pub(crate) fn weighted_sum<T: Number>(
     blocks: &[KvBlock<'_, T>],
     positions: Range<usize>,
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
 ) {
-    with_width!(weights.len(), weigh_of::<_>(blocks, &positions, weights, sums));
+    with_width!(weights.len(), weighted_sum_of::<_>(blocks, &positions, weights, sums));
 }
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-fn weigh_of<const QUERIES: usize, T: Number>(
+fn weighted_sum_of<const QUERIES: usize, T: Number>(
     blocks: &[KvBlock<'_, T>],
     positions: &Range<usize>,
     weights: &[PieceWeights],

@@ -32,11 +32,11 @@ pub(crate) mod tiles {
 
     use crate::address::in_one_register;
     use crate::avx512::math::load_pairs;
-    pub(crate) use crate::avx512::tiles::{blocks, floats, widen};
+    pub(crate) use crate::avx512::tiles::{blocks, floats, unpack};
     use crate::avx512::tiles::{pair_kernel, store_all, with_width};
+    use crate::lanes::{LANES, Lanes};
     use crate::numbers::Bf16Pair;
     use crate::prefetch::ask_ahead;
-    use crate::{LANES, Lanes};
 
     pair_kernel!("avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16", add_pairs);
 

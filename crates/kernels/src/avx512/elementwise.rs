@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::math::{exp, load_some, silu, store_some, sum_lanes};
-use crate::LANES;
+use crate::lanes::LANES;
 use crate::scalar::elementwise::rms_factor;
 use crate::scalar::math::EXP_LEAST;
 
@@ -35,7 +35,7 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
 }
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(crate) fn weigh(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
+pub(crate) fn exp_weights(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
     let (best, temperature) = (_mm512_set1_ps(best), _mm512_set1_ps(temperature));
     let least = _mm512_set1_ps(EXP_LEAST);
     for (weights, logits) in weights.chunks_mut(LANES).zip(logits.chunks(LANES)) {

@@ -12,11 +12,11 @@ use super::math::{
 };
 use crate::address::in_one_register;
 use crate::input_block::{InputBlock, SUM_START};
+use crate::lanes::{LANES, Lanes};
 use crate::numbers::{Bf16Pair, Number};
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
+use crate::packing::{Bits, Format, Quantised, Scale, UnpackedBuffer, UnpackedUnit, has_quad};
 use crate::prefetch::ask_ahead;
 use crate::unrolled::unrolled;
-use crate::{LANES, Lanes};
 
 /// Calls the kernel whose constant is `$width`.
 macro_rules! with_width {
@@ -156,8 +156,8 @@ fn blocks_of<const TOKENS: usize, F: Format>(
 }
 
 #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
-    let mut places = wide.units.iter_mut();
+pub(crate) fn unpack<F: Format>(weights: Quantised<'_, F>, unpacked: &mut UnpackedBuffer) {
+    let mut places = unpacked.units.iter_mut();
     for (codes, scales) in weights.units() {
         for (block, place) in (0..F::BLOCKS).zip(&mut places) {
             Quantised::<F>::ask_ahead(codes, block);
@@ -169,7 +169,7 @@ pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer)
 /// A block of 32 inputs of sixteen rows, ready to be multiplied.
 struct Block<F> {
     quads: [__m512i; 8],
-    /// One for each group; the second is not used if there is one.
+    /// One for each scale group; the second is not used if there is one.
     scales: [__m512; 2],
     /// What makes a scaled sum that started with [`SUM_START`] one that started with nothing.
     offset: __m512,
@@ -189,7 +189,7 @@ impl<F: Format> Block<F> {
                 *quad = _mm512_or_si512(*quad, high);
             }
         }
-        let last = F::GROUPS - 1;
+        let last = F::SCALES_PER_BLOCK - 1;
         let scale = |group| F::scale(scales, block, group);
         let minimum = |group| F::minimum(scales, block, group);
         let scales = [load_scale(scale(0)), load_scale(scale(last))];
@@ -205,19 +205,20 @@ impl<F: Format> Block<F> {
         }
     }
 
-    /// Writes the block where it is found as `Wide` weights.
+    /// Writes the block where it is found as `Unpacked` weights.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
-    fn store(&self, place: &mut WideUnit) {
-        let WideUnit { codes, scales } = place;
+    fn store(&self, place: &mut UnpackedUnit) {
+        let UnpackedUnit { codes, scales } = place;
         for (line, quad) in codes.iter_mut().zip(self.quads) {
             store_line(line, quad);
         }
-        for (place, scale) in scales.scales[..F::GROUPS].iter_mut().zip(self.scales) {
+        for (place, scale) in scales.scales[..F::SCALES_PER_BLOCK].iter_mut().zip(self.scales) {
             store(place, scale);
         }
         if let Some(minimums) = self.minimums {
-            for (place, minimum) in scales.minimums[..F::GROUPS].iter_mut().zip(minimums) {
+            for (place, minimum) in scales.minimums[..F::SCALES_PER_BLOCK].iter_mut().zip(minimums)
+            {
                 store(place, minimum);
             }
         }
@@ -225,8 +226,8 @@ impl<F: Format> Block<F> {
 
     /// Adds the products with some tokens' activations.
     ///
-    /// Two tokens go side by side: each sum waits for the one before it, and the processor looks ahead
-    /// over only so many instructions.
+    /// Two tokens go side by side: each sum waits for the one before it, and the processor looks
+    /// ahead over only so many instructions.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
     fn add_products<const TOKENS: usize>(
@@ -235,7 +236,7 @@ impl<F: Format> Block<F> {
         totals: &mut [__m512; TOKENS],
     ) {
         let mut scaled = [self.offset; TOKENS];
-        unrolled!(GROUP in 0..2 => if GROUP < F::GROUPS {
+        unrolled!(GROUP in 0..2 => if GROUP < F::SCALES_PER_BLOCK {
             let sums = self.group_sums::<TOKENS, GROUP>(input);
             for token in 0..TOKENS {
                 let mut sum = _mm512_castsi512_ps(sums[token]);
@@ -250,8 +251,8 @@ impl<F: Format> Block<F> {
             let scale = _mm512_set1_ps(input[token].scale);
             let mut total = _mm512_fmadd_ps(scaled[token], scale, totals[token]);
             if let Some(minimums) = &self.minimums {
-                for (group, minimum) in minimums[..F::GROUPS].iter().enumerate() {
-                    let sum = _mm512_set1_ps(input[token].sum_of(F::GROUPS, group));
+                for (group, minimum) in minimums[..F::SCALES_PER_BLOCK].iter().enumerate() {
+                    let sum = _mm512_set1_ps(input[token].sum_of(F::SCALES_PER_BLOCK, group));
                     total = _mm512_fnmadd_ps(*minimum, sum, total);
                 }
             }
@@ -259,7 +260,8 @@ impl<F: Format> Block<F> {
         }
     }
 
-    /// Exact sums of a group, without its scale, times activations; they start with [`SUM_START`].
+    /// Exact sums of a scale group, without its scale, times activations; they start with
+    /// [`SUM_START`].
     #[inline]
     #[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
     fn group_sums<const TOKENS: usize, const GROUP: usize>(

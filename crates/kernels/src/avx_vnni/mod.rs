@@ -31,10 +31,10 @@ macro_rules! vnni_tiles {
         pub(crate) mod tiles {
             use std::arch::x86_64::*;
 
-            use crate::Lanes;
+            use crate::lanes::Lanes;
             use crate::avx2::math::keep_in_register;
             use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, store_all, to_float};
-            pub(crate) use crate::avx2::tiles::{floats, pairs, widen};
+            pub(crate) use crate::avx2::tiles::{floats, pairs, unpack};
             use crate::input_block::{InputBlock, SUM_START};
             use crate::packing::{Format, Quantised, has_quad};
             use crate::strips::with_widths;
@@ -47,7 +47,7 @@ macro_rules! vnni_tiles {
                 true
             }
 
-            /// Exact sums of a group, without its scale, times activations.
+            /// Exact sums of a scale group, without its scale, times activations.
             #[inline]
             #[target_feature(enable = $features)]
             fn group_sums<const TOKENS: usize, const GROUP: usize, F: Format>(

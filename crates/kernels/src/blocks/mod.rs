@@ -14,8 +14,9 @@
 //! A new block format: its variant and sizes here, its two functions in the file of its block
 //! length, its random blocks in `tools/golden/blocks/`.
 //!
-//! Source: GGUF specification; the `gguf` Python package decodes the same bytes in the tests. Blocks
-//! of `integers` and pairs of BF16 are in no file: they are how rows are handed to the kernels.
+//! Source: GGUF specification; the `gguf` Python package decodes the same bytes in the tests.
+//! Blocks of `integers` and pairs of BF16 are in no file: they are how rows are handed to the
+//! kernels.
 
 mod blocks_of_256;
 mod blocks_of_32;

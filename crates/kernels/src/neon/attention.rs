@@ -9,9 +9,9 @@ use super::math::{
 };
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
+use crate::lanes::{LANES, Lanes};
 use crate::numbers::Number;
 use crate::strips::with_widths;
-use crate::{LANES, Lanes};
 
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) fn scores<T: Number>(
@@ -83,19 +83,19 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
 }
 
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn weigh<T: Number>(
+pub(crate) fn weighted_sum<T: Number>(
     blocks: &[KvBlock<'_, T>],
     positions: Range<usize>,
     weights: &[PieceWeights],
     sums: &mut [HeadValues],
 ) {
-    with_widths!(weights.len(), weigh_of::<_>(blocks, &positions, weights, sums));
+    with_widths!(weights.len(), weighted_sum_of::<_>(blocks, &positions, weights, sums));
 }
 
 /// Sums of `QUERIES` queries, the first of which is `first`.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn weigh_of<const QUERIES: usize, T: Number>(
+fn weighted_sum_of<const QUERIES: usize, T: Number>(
     blocks: &[KvBlock<'_, T>],
     positions: &Range<usize>,
     weights: &[PieceWeights],

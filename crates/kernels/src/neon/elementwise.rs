@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::math::{PART, PARTS, exp, load_some, silu, store_some, sum_lanes};
-use crate::LANES;
+use crate::lanes::LANES;
 use crate::scalar::elementwise::rms_factor;
 use crate::scalar::math::EXP_LEAST;
 
@@ -37,7 +37,7 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
 }
 
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn weigh(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
+pub(crate) fn exp_weights(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
     let (best, temperature) = (vdupq_n_f32(best), vdupq_n_f32(temperature));
     for (weights, logits) in weights.chunks_mut(PART).zip(logits.chunks(PART)) {
         let x = vdivq_f32(vsubq_f32(load_some(logits), best), temperature);

@@ -3,12 +3,12 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
+use crate::lanes::{LANES, Lanes};
 use crate::numbers::{Bf16Pair, Number, NumberLanes};
 use crate::scalar::math as scalar;
 use crate::scalar::math::{
     EXP_COEFFICIENTS, EXP_LEAST, EXP_MOST, LN_2_HIGH, LN_2_LOW, WEIGHT_LEAST,
 };
-use crate::{LANES, Lanes};
 
 /// What one register holds.
 pub(super) const PART: usize = 4;
@@ -117,7 +117,7 @@ pub(super) fn lesser(first: float32x4_t, second: float32x4_t) -> float32x4_t {
 pub(super) fn load_part<const INDEX: usize, T: Number>(numbers: &[T; LANES]) -> float32x4_t {
     match T::lanes(numbers) {
         NumberLanes::F32(lanes) => load(&parts(lanes)[INDEX]),
-        NumberLanes::F16(lanes) => widen(parts(lanes)[INDEX].map(half::f16::to_bits)),
+        NumberLanes::F16(lanes) => f16_to_f32(parts(lanes)[INDEX].map(half::f16::to_bits)),
         NumberLanes::Bf16(lanes) => {
             let bits = parts(lanes)[INDEX].map(half::bf16::to_bits);
             // SAFETY: four 16-bit integers are readable.
@@ -141,20 +141,20 @@ pub(super) fn load_pairs(pairs: &[Bf16Pair; PART]) -> [float32x4_t; 2] {
 /// 16-bit floats as 32-bit ones.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn widen(bits: [u16; PART]) -> float32x4_t {
+fn f16_to_f32(bits: [u16; PART]) -> float32x4_t {
     // SAFETY: four 16-bit integers are readable.
     let bits = unsafe { vld1_u16(bits.as_ptr()) };
-    let widened: float32x4_t;
+    let floats: float32x4_t;
     // SAFETY: the instruction reads one register and writes another; it is part of NEON.
     unsafe {
         asm!(
-            "fcvtl {widened:v}.4s, {bits:v}.4h",
-            widened = lateout(vreg) widened,
+            "fcvtl {floats:v}.4s, {bits:v}.4h",
+            floats = lateout(vreg) floats,
             bits = in(vreg) bits,
             options(pure, nomem, nostack, preserves_flags),
         );
     }
-    widened
+    floats
 }
 
 /// Adds to each of four sums the products of four pairs of signed bytes.

@@ -10,11 +10,11 @@ use super::math::{
     load_signed_integers, parts, parts_mut, store, store_bytes,
 };
 use crate::input_block::{InputBlock, SUM_START, SUM_START_BITS};
+use crate::lanes::{LANES, Lanes};
 use crate::numbers::{Bf16Pair, Number};
-use crate::packing::{Bits, Format, Quantised, Scale, WideBuffer, WideUnit, has_quad};
+use crate::packing::{Bits, Format, Quantised, Scale, UnpackedBuffer, UnpackedUnit, has_quad};
 use crate::strips::with_widths;
 use crate::unrolled::unrolled;
-use crate::{LANES, Lanes};
 
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {
@@ -112,8 +112,8 @@ fn blocks_of<const TOKENS: usize, F: Format>(
 }
 
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
-    let mut places = wide.units.iter_mut();
+pub(crate) fn unpack<F: Format>(weights: Quantised<'_, F>, unpacked: &mut UnpackedBuffer) {
+    let mut places = unpacked.units.iter_mut();
     for (codes, scales) in weights.units() {
         for (block, place) in (0..F::BLOCKS).zip(&mut places) {
             let block = Block::<F> { codes, scales, block };
@@ -142,7 +142,7 @@ impl<F: Format> Block<'_, F> {
         totals: &mut [[float32x4_t; PARTS]; TOKENS],
     ) {
         let mut scaled = [vdupq_n_f32(0.0); TOKENS];
-        unrolled!(GROUP in 0..2 => if GROUP < F::GROUPS {
+        unrolled!(GROUP in 0..2 => if GROUP < F::SCALES_PER_BLOCK {
             let scale = load_scale::<PART>(F::scale(self.scales, self.block, GROUP));
             let offset = vmulq_f32(scale, vdupq_n_f32(-SUM_START));
             let sums = self.group_sums::<TOKENS, PART, GROUP>(input);
@@ -161,18 +161,18 @@ impl<F: Format> Block<'_, F> {
             let scale = vdupq_n_f32(input[token].scale);
             totals[token][PART] = vfmaq_f32(totals[token][PART], scaled[token], scale);
         }
-        for group in 0..F::GROUPS {
+        for group in 0..F::SCALES_PER_BLOCK {
             let Some(minimum) = F::minimum(self.scales, self.block, group) else { break };
             let minimum = load_scale::<PART>(minimum);
             for token in 0..TOKENS {
-                let sum = vdupq_n_f32(input[token].sum_of(F::GROUPS, group));
+                let sum = vdupq_n_f32(input[token].sum_of(F::SCALES_PER_BLOCK, group));
                 totals[token][PART] = vfmsq_f32(totals[token][PART], minimum, sum);
             }
         }
     }
 
-    /// Exact sums of four rows of a group, without their scale, times activations, and the bits of
-    /// [`SUM_START`].
+    /// Exact sums of four rows of a scale group, without their scale, times activations, and the
+    /// bits of [`SUM_START`].
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
     fn group_sums<const TOKENS: usize, const PART: usize, const GROUP: usize>(
@@ -217,15 +217,15 @@ impl<F: Format> Block<'_, F> {
         vorrq_u8(low, load_bits::<PART>(high, F::HIGH_BITS, F::LOW_BITS))
     }
 
-    /// Writes four rows where they are found as `Wide` weights.
+    /// Writes four rows where they are found as `Unpacked` weights.
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    fn store<const PART: usize>(&self, place: &mut WideUnit) {
-        let WideUnit { codes, scales } = place;
+    fn store<const PART: usize>(&self, place: &mut UnpackedUnit) {
+        let UnpackedUnit { codes, scales } = place;
         unrolled!(QUAD in 0..8 => {
             store_bytes(&mut codes[QUAD].as_chunks_mut().0[PART], self.codes::<PART>(QUAD));
         });
-        for group in 0..F::GROUPS {
+        for group in 0..F::SCALES_PER_BLOCK {
             let scale = load_scale::<PART>(F::scale(self.scales, self.block, group));
             store(&mut parts_mut(&mut scales.scales[group])[PART], scale);
             if let Some(minimum) = F::minimum(self.scales, self.block, group) {

@@ -15,10 +15,10 @@ use bytemuck::{Pod, Zeroable};
 
 use super::blocks_of_32::{Q4_1, Q5_1};
 use super::format::{Bits, Format, Scale, put_words, scale_at};
-use super::{Line, Scales, Wide};
-use crate::LANES;
+use super::{Line, Scales, Unpacked};
 use crate::blocks::{BlockType, q3_k_scale, scale_and_minimum};
 use crate::input_block::{InputBlock, SUM_START_BITS};
+use crate::lanes::LANES;
 
 /// Lines that a run of 32 bytes of each row takes.
 const RUN: usize = 8;
@@ -109,9 +109,9 @@ pub(crate) struct Q2K;
 impl Format for Q2K {
     type Codes = [Line; 2 * RUN];
     type Scales = NibbleScales;
-    type Wide = Wide<Q2K>;
+    type Unpacked = Unpacked<Q2K>;
     const KIND: BlockType = BlockType::Q2K;
-    const GROUPS: usize = 2;
+    const SCALES_PER_BLOCK: usize = 2;
     const LOW_BITS: u32 = 2;
     const HAS_MINIMUMS: bool = true;
 
@@ -153,9 +153,9 @@ pub(crate) struct Q3K;
 impl Format for Q3K {
     type Codes = Threes;
     type Scales = SignedScales;
-    type Wide = Wide<Q3K>;
+    type Unpacked = Unpacked<Q3K>;
     const KIND: BlockType = BlockType::Q3K;
-    const GROUPS: usize = 2;
+    const SCALES_PER_BLOCK: usize = 2;
     const LOW_BITS: u32 = 2;
     const HIGH_BITS: u32 = 1;
     const ZERO: i32 = 4;
@@ -198,7 +198,7 @@ pub(crate) struct Q4K;
 impl Format for Q4K {
     type Codes = [Line; 4 * RUN];
     type Scales = BlockScales;
-    type Wide = Wide<Q4_1>;
+    type Unpacked = Unpacked<Q4_1>;
     const KIND: BlockType = BlockType::Q4K;
     const LOW_BITS: u32 = 4;
     const HAS_MINIMUMS: bool = true;
@@ -239,7 +239,7 @@ pub(crate) struct Q5K;
 impl Format for Q5K {
     type Codes = Fives;
     type Scales = BlockScales;
-    type Wide = Wide<Q5_1>;
+    type Unpacked = Unpacked<Q5_1>;
     const KIND: BlockType = BlockType::Q5K;
     const LOW_BITS: u32 = 4;
     const HAS_MINIMUMS: bool = true;
@@ -287,9 +287,9 @@ pub(crate) struct Q6K;
 impl Format for Q6K {
     type Codes = Sixes;
     type Scales = SignedScales;
-    type Wide = Wide<Q6K>;
+    type Unpacked = Unpacked<Q6K>;
     const KIND: BlockType = BlockType::Q6K;
-    const GROUPS: usize = 2;
+    const SCALES_PER_BLOCK: usize = 2;
     const LOW_BITS: u32 = 4;
     const HIGH_BITS: u32 = 2;
     const ZERO: i32 = 32;

@@ -5,7 +5,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::format::{Bits, Format, Scale, put_words, scale_at};
-use super::{Line, Scales, Wide};
+use super::{Line, Scales, Unpacked};
 use crate::blocks::BlockType;
 use crate::input_block::{InputBlock, SUM_START_BITS};
 
@@ -16,7 +16,7 @@ pub(crate) struct Q8_0;
 impl Format for Q8_0 {
     type Codes = [Line; 8];
     type Scales = Scales;
-    type Wide = Wide<Q8_0>;
+    type Unpacked = Unpacked<Q8_0>;
     const KIND: BlockType = BlockType::Q8_0;
     const LOW_BITS: u32 = 8;
     const ZERO: i32 = 128;
@@ -61,7 +61,7 @@ pub(crate) struct Q4_0;
 impl Format for Q4_0 {
     type Codes = [Line; 4];
     type Scales = Scales;
-    type Wide = Wide<Q4_0>;
+    type Unpacked = Unpacked<Q4_0>;
     const KIND: BlockType = BlockType::Q4_0;
     const LOW_BITS: u32 = 4;
     const ZERO: i32 = 8;
@@ -95,7 +95,7 @@ impl Format for Q4_1 {
     type Codes = [Line; 4];
     /// Scales, then minimums.
     type Scales = [Scales; 2];
-    type Wide = Wide<Q4_1>;
+    type Unpacked = Unpacked<Q4_1>;
     const KIND: BlockType = BlockType::Q4_1;
     const LOW_BITS: u32 = 4;
     const HAS_MINIMUMS: bool = true;
@@ -163,7 +163,7 @@ pub(crate) struct Q5_0;
 impl Format for Q5_0 {
     type Codes = Fives;
     type Scales = Scales;
-    type Wide = Wide<Q5_0>;
+    type Unpacked = Unpacked<Q5_0>;
     const KIND: BlockType = BlockType::Q5_0;
     const LOW_BITS: u32 = 4;
     const HIGH_BITS: u32 = 1;
@@ -203,7 +203,7 @@ impl Format for Q5_1 {
     type Codes = Fives;
     /// Scales, then minimums.
     type Scales = [Scales; 2];
-    type Wide = Wide<Q5_1>;
+    type Unpacked = Unpacked<Q5_1>;
     const KIND: BlockType = BlockType::Q5_1;
     const LOW_BITS: u32 = 4;
     const HAS_MINIMUMS: bool = true;

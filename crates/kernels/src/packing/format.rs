@@ -7,14 +7,14 @@ use bytemuck::Pod;
 use half::f16;
 
 #[cfg(doc)]
-use super::wide::Wide;
-use super::{Line, QUAD, Scales, WideCodes, WideScales};
+use super::unpacked::Unpacked;
+use super::{Line, QUAD, Scales, UnpackedCodes, UnpackedScales};
 use crate::blocks::BlockType;
 #[cfg(doc)]
 use crate::input_block::SUM_START;
 use crate::input_block::{BLOCK_LEN, InputBlock, SUM_START_BITS};
+use crate::lanes::{LANES, Lanes};
 use crate::prefetch::ask_ahead;
-use crate::{LANES, Lanes};
 
 /// A quantised format, as sixteen rows of it lie in memory.
 ///
@@ -26,15 +26,16 @@ pub(crate) trait Format: Copy {
     type Codes: Pod;
     /// The scales of a unit.
     type Scales: Pod;
-    /// Its blocks unpacked: [`Wide`] of itself, or of another format that is the same by then, which
-    /// spares the compiler a kernel.
-    type Wide: Format<Codes = WideCodes, Scales = WideScales>;
+    /// Its blocks unpacked: [`Unpacked`] of itself, or of another format that is the same by then,
+    /// which spares the compiler a kernel.
+    type Unpacked: Format<Codes = UnpackedCodes, Scales = UnpackedScales>;
     /// What the file calls a row's part of a unit: a block of its own format.
     const KIND: BlockType;
     /// How many blocks of 32 a unit has.
     const BLOCKS: usize = Self::KIND.block_len() / BLOCK_LEN;
-    /// How many scales a block has: one, or two of sixteen inputs each.
-    const GROUPS: usize = 1;
+    /// How many scales a block of 32 inputs has: one, or two. A *scale group* is the inputs that
+    /// share one: 32, or 16.
+    const SCALES_PER_BLOCK: usize = 1;
     /// How many lower bits a code has.
     const LOW_BITS: u32;
     /// How many upper bits a code has.
@@ -57,16 +58,17 @@ pub(crate) trait Format: Copy {
         unreachable!("a format with upper bits says where they are")
     }
 
-    /// What the codes of a group are multiplied by: of at most 19 bits, as [`SUM_START`] wants.
+    /// What the codes of a scale group are multiplied by: of at most 19 bits, as [`SUM_START`]
+    /// wants.
     fn scale(scales: &Self::Scales, block: usize, group: usize) -> Scale<'_>;
 
-    /// What is subtracted from the weights of a group.
+    /// What is subtracted from the weights of a scale group.
     fn minimum(_scales: &Self::Scales, _block: usize, _group: usize) -> Option<Scale<'_>> {
         None
     }
 
-    /// Where the sum of a group's codes times these activations starts: [`SUM_START_BITS`], less
-    /// [`Format::ZERO`] times the sum of the activations.
+    /// Where the sum of a scale group's codes times these activations starts: [`SUM_START_BITS`],
+    /// less [`Format::ZERO`] times the sum of the activations.
     fn start(_input: &InputBlock, _group: usize) -> i32 {
         SUM_START_BITS
     }
@@ -125,7 +127,7 @@ impl<'a, F: Format> Quantised<'a, F> {
     /// The bytes of a unit: codes, then scales.
     pub(super) const UNIT_BYTES: usize = size_of::<F::Codes>() + size_of::<F::Scales>();
 
-    /// Sees the bytes of a group of rows as what they are.
+    /// Sees a panel's bytes as what they are.
     pub(super) fn of(bytes: &'a [u8], depth: usize) -> Quantised<'a, F> {
         Quantised::of_units(&bytes[..depth / (F::BLOCKS * BLOCK_LEN) * Self::UNIT_BYTES])
     }
@@ -162,7 +164,7 @@ impl<'a, F: Format> Quantised<'a, F> {
     pub(super) fn row(&self, lane: usize, values: &mut [f32]) {
         let blocks = self.units().flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
         for (((codes, scales), block), values) in blocks.zip(values.chunks_exact_mut(BLOCK_LEN)) {
-            let group_len = BLOCK_LEN / F::GROUPS;
+            let group_len = BLOCK_LEN / F::SCALES_PER_BLOCK;
             for (index, value) in values.iter_mut().enumerate() {
                 let group = index / group_len;
                 let scale = F::scale(scales, block, group).of(lane);
@@ -175,10 +177,10 @@ impl<'a, F: Format> Quantised<'a, F> {
     }
 }
 
-/// Whether a group has this quad.
+/// Whether a quad's weights have the scale of this group.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) const fn has_quad<F: Format>(group: usize, quad: usize) -> bool {
-    quad * F::GROUPS / 8 == group
+    quad * F::SCALES_PER_BLOCK / 8 == group
 }
 
 /// One weight without scale and minimum.
@@ -195,10 +197,10 @@ pub(crate) fn weight<F: Format>(codes: &F::Codes, block: usize, lane: usize, inp
     (low | high << F::LOW_BITS) - F::ZERO
 }
 
-/// Packs up to sixteen whole rows of a file into one zeroed group.
-pub(super) fn pack_rows<F: Format>(rows: &[u8], group: &mut [u8], row_bytes: usize) {
+/// Packs up to sixteen whole rows of a file into one zeroed panel.
+pub(super) fn pack_rows<F: Format>(rows: &[u8], panel: &mut [u8], row_bytes: usize) {
     let block_bytes = F::KIND.block_bytes();
-    let units = group.chunks_exact_mut(Quantised::<F>::UNIT_BYTES);
+    let units = panel.chunks_exact_mut(Quantised::<F>::UNIT_BYTES);
     for (unit, bytes) in units.take(row_bytes / block_bytes).enumerate() {
         let (codes, scales) = bytes.split_at_mut(size_of::<F::Codes>());
         let codes: &mut F::Codes = bytemuck::from_bytes_mut(codes);
@@ -216,8 +218,8 @@ pub(super) fn put_words(bytes: &[u8], lane: usize, lines: &mut [Line]) {
     }
 }
 
-/// The little-endian 16-bit float at the start of `bytes`; NaN for an infinity, of which kernels would
-/// make an infinity or NaN by how they come to a sum (see [`SUM_START`]).
+/// The little-endian 16-bit float at the start of `bytes`; NaN for an infinity, of which kernels
+/// would make an infinity or NaN by how they come to a sum (see [`SUM_START`]).
 pub(super) fn scale_at(bytes: &[u8]) -> f16 {
     let scale = f16::from_le_bytes([bytes[0], bytes[1]]);
     if scale.is_infinite() { f16::NAN } else { scale }

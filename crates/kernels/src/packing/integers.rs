@@ -6,10 +6,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::format::{Bits, Format, Scale, put_words, scale_at};
-use super::{Line, Scales, Wide};
-use crate::LANES;
+use super::{Line, Scales, Unpacked};
 use crate::blocks::BlockType;
 use crate::input_block::InputBlock;
+use crate::lanes::LANES;
 
 /// The scale and the zero of a unit.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -40,7 +40,7 @@ pub(crate) struct Int4<const LINES: usize>;
 impl<const LINES: usize> Format for Int4<LINES> {
     type Codes = [Line; LINES];
     type Scales = ScaleAndZero;
-    type Wide = Wide<Int4<4>>;
+    type Unpacked = Unpacked<Int4<4>>;
     const KIND: BlockType = match LINES {
         4 => BlockType::Int4By32,
         8 => BlockType::Int4By64,
@@ -84,7 +84,7 @@ pub(crate) struct Int8<const LINES: usize>;
 impl<const LINES: usize> Format for Int8<LINES> {
     type Codes = [Line; LINES];
     type Scales = ScaleAndZero;
-    type Wide = Wide<Int8<8>>;
+    type Unpacked = Unpacked<Int8<8>>;
     const KIND: BlockType = match LINES {
         8 => BlockType::Int8By32,
         16 => BlockType::Int8By64,

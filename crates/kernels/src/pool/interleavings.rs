@@ -15,7 +15,8 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
     builder.check(run);
 }
 
-/// A leader runs `jobs` jobs beside `workers` workers, each of which claims pieces as the pool's do.
+/// A leader runs `jobs` jobs beside `workers` workers, each of which claims pieces as the pool's
+/// do.
 fn run(workers: usize, jobs: usize, pieces: usize) {
     let gate = Arc::new(Gate::new());
     let served: Vec<_> = (0..workers)
@@ -25,7 +26,8 @@ fn run(workers: usize, jobs: usize, pieces: usize) {
         })
         .collect();
     for _ in 0..jobs {
-        // On the leader's stack, as the pool's: a worker that read it after the end would be caught.
+        // On the leader's stack, as the pool's: a worker that read it after the end would be
+        // caught.
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         gate.run(&|| {
             while next.fetch_add(1, Ordering::Relaxed) < pieces {

@@ -2,7 +2,7 @@
 //!
 //! A job is a number of pieces and a function of the piece's index. The caller takes part and the
 //! workers help: pieces are claimed from one counter, so a worker that the system pre-empts delays
-//! one piece and not the job, and a worker that wakes late finds nothing left and delays nobody.
+//! one piece and not the job, and a worker that wakes late finds no piece and delays nobody.
 //! Between jobs workers spin for as long as two kernels of a step are apart, then park.
 //!
 //! Which thread runs a piece decides no result: kernels split rows, heads and tokens, never a sum.
@@ -34,14 +34,14 @@ struct Shared {
     busy: AtomicBool,
     /// The next piece that nobody has claimed.
     next_piece: AtomicUsize,
-    /// Whether jobs are to be left before their end.
-    leave: Mutex<Option<Leave>>,
+    /// Asked before each piece whether jobs end early.
+    cancel: Mutex<Option<Cancel>>,
     /// The first panic of the running job.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-/// Asked before every piece of a job; once it says yes, the pieces left are left out.
-pub type Leave = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Polled before each piece of a job; once it returns true, the remaining pieces are skipped.
+pub type Cancel = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// How much nicer than the rest of the process workers are, so that sockets and the page stay
 /// quick when every core computes.
@@ -56,7 +56,7 @@ impl Pool {
             gate: Gate::new(),
             busy: AtomicBool::new(false),
             next_piece: AtomicUsize::new(0),
-            leave: Mutex::new(None),
+            cancel: Mutex::new(None),
             panic: Mutex::new(None),
         });
         let workers = (1..threads.get()).map_while(|index| start_worker(index, &shared).ok());
@@ -73,30 +73,31 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// From now on jobs are left in the middle when `leave` says so, or never if there is none. What a
-    /// job that was left computed is worthless, and so is what follows from it.
-    pub fn leave_when(&self, leave: Option<Leave>) {
-        *self.shared.leave.lock().unwrap_or_else(PoisonError::into_inner) = leave;
+    /// From now on `cancel` can end jobs early; without one, jobs always run to their end. The
+    /// results of a job that was cancelled are worthless, and so is what follows from them.
+    pub fn cancel_when(&self, cancel: Option<Cancel>) {
+        *self.shared.cancel.lock().unwrap_or_else(PoisonError::into_inner) = cancel;
     }
 
-    /// Runs `work(piece)` once for every piece in `0..pieces`; returns when all are done, or left out
-    /// as [`Pool::leave_when`] says.
+    /// Runs `work(piece)` once for every piece in `0..pieces`. Returns when all are done, or
+    /// skipped as [`Pool::cancel_when`] says.
     ///
     /// Pieces run in any order, on the caller and the workers. A job that is started while another
     /// one runs on the same pool (from inside a piece, or from another thread) runs on its caller
     /// alone.
     ///
-    /// Panics if a piece panicked, with the first panic; pieces not yet begun are then left out.
+    /// Panics if a piece panicked, with the first panic; pieces that have not begun are then
+    /// skipped.
     pub fn run(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
-        let leave = self.shared.leave.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let is_left = || leave.as_ref().is_some_and(|leave| leave());
+        let cancel = self.shared.cancel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_cancelled = || cancel.as_ref().is_some_and(|cancel| cancel());
         let alone = pieces <= 1 || self.workers.is_empty();
         if alone || self.shared.busy.swap(true, Ordering::Acquire) {
-            (0..pieces).take_while(|_| !is_left()).for_each(work);
+            (0..pieces).take_while(|_| !is_cancelled()).for_each(work);
             return;
         }
         self.shared.next_piece.store(0, Ordering::Relaxed);
-        let piece_loop = || self.shared.run_pieces(pieces, work, &is_left);
+        let piece_loop = || self.shared.run_pieces(pieces, work, &is_cancelled);
         self.shared.gate.run(&piece_loop);
         let panic = self.shared.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.shared.busy.store(false, Ordering::Release);
@@ -116,13 +117,13 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// Claims and runs pieces until none is left, or the job is. Never unwinds: a panic is kept for the
-    /// caller.
+    /// Claims and runs pieces until none is left or the job is cancelled. Never unwinds: a panic is
+    /// kept for the caller.
     fn run_pieces(
         &self,
         pieces: usize,
         work: &(dyn Fn(usize) + Sync),
-        is_left: &(dyn Fn() -> bool + Sync),
+        is_cancelled: &(dyn Fn() -> bool + Sync),
     ) {
         loop {
             let piece = self.next_piece.fetch_add(1, Ordering::Relaxed);
@@ -130,7 +131,7 @@ impl Shared {
                 return;
             }
             let run_piece = || {
-                let go_on = !is_left();
+                let go_on = !is_cancelled();
                 if go_on {
                     work(piece);
                 }

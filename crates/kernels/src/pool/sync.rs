@@ -36,8 +36,8 @@ impl<T> Slot<T> {
     }
 }
 
-/// Where sequentially consistent accesses stand on both sides of this, `loom` needs a fence: it takes the
-/// accesses themselves for less than they are.
+/// Where sequentially consistent accesses stand on both sides of this, `loom` needs a fence: it
+/// takes the accesses themselves for less than they are.
 pub(super) fn in_one_order() {
     #[cfg(loom)]
     loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);

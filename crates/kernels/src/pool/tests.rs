@@ -155,7 +155,7 @@ fn a_job_is_left_when_it_is_asked_to_be() {
         let pool = pool(threads);
         let done = Arc::new(AtomicUsize::new(0));
         let seen = done.clone();
-        pool.leave_when(Some(Arc::new(move || seen.load(Ordering::SeqCst) >= 5)));
+        pool.cancel_when(Some(Arc::new(move || seen.load(Ordering::SeqCst) >= 5)));
         let run = |pieces| {
             pool.run(pieces, &|_| {
                 done.fetch_add(1, Ordering::SeqCst);
@@ -164,20 +164,20 @@ fn a_job_is_left_when_it_is_asked_to_be() {
         };
         let ran = run(1_000);
         assert!((5..5 + threads).contains(&ran), "{threads} threads: {ran} pieces");
-        assert_eq!(run(1), ran, "later jobs are left at once");
-        pool.leave_when(None);
+        assert_eq!(run(1), ran, "later jobs are cancelled at once");
+        pool.cancel_when(None);
         assert_eq!(run(1_000), ran + 1_000, "{threads} threads");
     }
 }
 
 #[test]
-fn a_panic_of_whoever_asks_to_leave_reaches_the_caller() {
+fn a_panic_of_whoever_asks_whether_to_cancel_reaches_the_caller() {
     for threads in 1..=2 {
         let pool = pool(threads);
-        pool.leave_when(Some(Arc::new(|| panic!("cannot say"))));
+        pool.cancel_when(Some(Arc::new(|| panic!("cannot say"))));
         let outcome = catch_unwind(AssertUnwindSafe(|| pool.run(10, &|_| ())));
         assert!(outcome.is_err(), "{threads} threads");
-        pool.leave_when(None);
+        pool.cancel_when(None);
         pool.run(10, &|_| ());
     }
 }

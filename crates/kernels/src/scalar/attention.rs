@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::math::{softmax_weight, sum_lanes};
-use crate::LANES;
 use crate::attention::{HeadValues, PieceSoftmax, PieceWeights};
 use crate::kv::{BLOCK_TOKENS, KvBlock};
+use crate::lanes::LANES;
 use crate::numbers::Number;
 
 /// Multiplies queries by keys: `weights[query][position]` becomes the raw score.
@@ -47,7 +47,7 @@ pub(crate) fn softmax(scores: &mut [f32], scale: f32) -> PieceSoftmax {
 
 /// Adds the values at `positions`, weighted: `sums[query]` grows by `weight * value`, position by
 /// position.
-pub(crate) fn weigh<T: Number>(
+pub(crate) fn weighted_sum<T: Number>(
     blocks: &[KvBlock<'_, T>],
     positions: Range<usize>,
     weights: &[PieceWeights],

@@ -1,7 +1,7 @@
 //! Operations on one row.
 
 use super::math::{EXP_LEAST, exp, silu, sum_lanes};
-use crate::LANES;
+use crate::lanes::LANES;
 
 pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     let mut squares = [0.0; LANES];
@@ -32,7 +32,7 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
     }
 }
 
-pub(crate) fn weigh(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
+pub(crate) fn exp_weights(logits: &[f32], best: f32, temperature: f32, weights: &mut [f32]) {
     for (weight, logit) in weights.iter_mut().zip(logits) {
         let x = (logit - best) / temperature;
         *weight = if x < EXP_LEAST { 0.0 } else { exp(x) };

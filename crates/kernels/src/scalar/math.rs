@@ -1,6 +1,6 @@
 //! The exponential function, and sums over lanes.
 
-use crate::Lanes;
+use crate::lanes::Lanes;
 
 /// Below this, [`exp`] is cut off: smaller results would leave the range of full precision.
 pub(crate) const EXP_LEAST: f32 = -87.0;
@@ -35,9 +35,10 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// `exp(x)` for a difference to the largest score, or zero if the weight cannot matter.
 ///
-/// The largest weight of a softmax is 1, and 256 weights of e^-45 add up to 7e-18, which no `f32` sum
-/// that holds a 1 can tell from nothing. Smaller weights would also cost time: times a value below one
-/// they are subnormal, and some processors take more than a hundred cycles for each such number.
+/// The largest weight of a softmax is 1, and 256 weights of e^-45 add up to 7e-18, which no `f32`
+/// sum that holds a 1 can tell from nothing. Smaller weights would also cost time: times a value
+/// below one they are subnormal, and some processors take more than a hundred cycles for each such
+/// number.
 pub(crate) fn softmax_weight(x: f32) -> f32 {
     // As a comparison, so that what is not a number stays so.
     if x < WEIGHT_LEAST { 0.0 } else { exp(x) }

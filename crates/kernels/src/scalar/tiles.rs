@@ -3,9 +3,9 @@
 //! Shapes: float inputs [depth][tokens], block inputs [depth / 32][tokens], `sums` [tokens][16].
 
 use crate::input_block::{BLOCK_LEN, InputBlock};
+use crate::lanes::{LANES, Lanes};
 use crate::numbers::{Bf16Pair, Number};
-use crate::packing::{Format, QUAD, Quantised, WideBuffer, weight};
-use crate::{LANES, Lanes};
+use crate::packing::{Format, QUAD, Quantised, UnpackedBuffer, weight};
 
 /// Float weights: products are added first to last.
 pub(crate) fn floats<T: Number>(weights: &[[T; LANES]], input: &[f32], sums: &mut [Lanes]) {
@@ -35,26 +35,28 @@ pub(crate) fn pairs(weights: &[[Bf16Pair; LANES]], input: &[Bf16Pair], sums: &mu
 }
 
 /// Unpacks blocks: a byte for every code, a float for every scale.
-pub(crate) fn widen<F: Format>(weights: Quantised<'_, F>, wide: &mut WideBuffer) {
+pub(crate) fn unpack<F: Format>(weights: Quantised<'_, F>, unpacked: &mut UnpackedBuffer) {
     let blocks = weights.units().flat_map(|unit| (0..F::BLOCKS).map(move |block| (unit, block)));
-    for (((codes, scales), block), wide) in blocks.zip(&mut wide.units) {
+    for (((codes, scales), block), unpacked) in blocks.zip(&mut unpacked.units) {
         for (input, lane) in (0..BLOCK_LEN).flat_map(|i| (0..LANES).map(move |lane| (i, lane))) {
             let code = weight::<F>(codes, block, lane, input) + F::ZERO;
-            wide.codes[input / QUAD][lane * QUAD + input % QUAD] = code as u8;
+            unpacked.codes[input / QUAD][lane * QUAD + input % QUAD] = code as u8;
         }
-        for (group, lane) in (0..F::GROUPS).flat_map(|g| (0..LANES).map(move |lane| (g, lane))) {
-            wide.scales.scales[group][lane] = F::scale(scales, block, group).of(lane);
+        for (group, lane) in
+            (0..F::SCALES_PER_BLOCK).flat_map(|g| (0..LANES).map(move |lane| (g, lane)))
+        {
+            unpacked.scales.scales[group][lane] = F::scale(scales, block, group).of(lane);
             let minimum = F::minimum(scales, block, group);
             assert_eq!(minimum.is_some(), F::HAS_MINIMUMS, "a format says whether it has minimums");
             if let Some(minimum) = minimum {
-                wide.scales.minimums[group][lane] = minimum.of(lane);
+                unpacked.scales.minimums[group][lane] = minimum.of(lane);
             }
         }
     }
 }
 
-/// Quantised weights, added to what is in `sums`: sums are exact within a group of inputs that share a scale. The groups of a
-/// block are added first to last, then the blocks.
+/// Adds the products with quantised weights to `sums`. Sums are exact within a scale group; the
+/// scale groups of a block are added first to last, then the blocks.
 pub(crate) fn blocks<F: Format>(
     weights: Quantised<'_, F>,
     input: &[InputBlock],
@@ -79,7 +81,7 @@ fn add_block<F: Format>(
     input: &InputBlock,
     total: &mut f32,
 ) {
-    let group_len = BLOCK_LEN / F::GROUPS;
+    let group_len = BLOCK_LEN / F::SCALES_PER_BLOCK;
     let mut scaled = 0.0;
     for (group, weights) in weights.chunks_exact(group_len).enumerate() {
         let products = weights.iter().zip(group * group_len..).map(|(w, i)| w * input.integer(i));
@@ -87,9 +89,9 @@ fn add_block<F: Format>(
         scaled = sum.mul_add(scale, scaled);
     }
     *total = scaled.mul_add(input.scale, *total);
-    for group in 0..F::GROUPS {
+    for group in 0..F::SCALES_PER_BLOCK {
         if let Some(minimum) = F::minimum(scales, block, group) {
-            *total = (-minimum.of(lane)).mul_add(input.sum_of(F::GROUPS, group), *total);
+            *total = (-minimum.of(lane)).mul_add(input.sum_of(F::SCALES_PER_BLOCK, group), *total);
         }
     }
 }
