@@ -62,7 +62,7 @@ impl<'a> Cut<'a> {
 impl RemoteEngine {
     /// Whether [`RemoteEngine::fit`] can say anything, as far as the engine has shown.
     pub fn counts_tokens(&self) -> bool {
-        self.counting() != Counting::None && self.0.about.context_tokens.is_some()
+        self.counting() != Counting::None && self.context_tokens().is_some()
     }
 
     /// The ids of a text; `None` if the engine cannot say.
@@ -91,7 +91,7 @@ impl RemoteEngine {
         turns: &[Turn],
         max_tokens: usize,
     ) -> Result<Option<(usize, usize)>, EngineError> {
-        let Some(context) = self.0.about.context_tokens else { return Ok(None) };
+        let Some(context) = self.context_tokens() else { return Ok(None) };
         if self.counting() == Counting::None {
             return Ok(None);
         }
@@ -115,7 +115,7 @@ impl RemoteEngine {
         history: &'a History<'a>,
         wanted: usize,
     ) -> Result<Cut<'a>, EngineError> {
-        let Some(context) = self.0.about.context_tokens else {
+        let Some(context) = self.context_tokens() else {
             return Ok(Cut { history, dropped_exchanges: 0, max_tokens: wanted });
         };
         if self.counting() != Counting::None {

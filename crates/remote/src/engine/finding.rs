@@ -174,16 +174,10 @@ async fn context(client: &EngineClient, kind: Kind, model: Option<&str>) -> Opti
         Kind::Ollama => {
             let model = model?;
             let running: Option<Value> =
-                client.get(client.interface.own(&["api", "ps"])).await.ok();
-            let running = running.as_ref().and_then(|all| all.get("models")?.as_array());
-            let is_it = |entry: &&Value| {
-                ["name", "model"]
-                    .iter()
-                    .any(|name| entry.get(*name).and_then(Value::as_str) == Some(model))
-            };
-            let loaded = running.and_then(|all| all.iter().find(is_it));
-            if let Some(context) = loaded.and_then(|loaded| tokens(loaded.get("context_length")?)) {
-                return Some(context);
+                client.get(client.interface.own(OLLAMA_RUNNING)).await.ok();
+            let loaded = running.and_then(|running| context_of_loaded(&running, model));
+            if loaded.is_some() {
+                return loaded;
             }
             let url = client.interface.own(&["api", "show"]);
             let shown: Value = client.ask(url, &json!({"model": model})).await.ok()?;
@@ -193,6 +187,20 @@ async fn context(client: &EngineClient, kind: Kind, model: Option<&str>) -> Opti
         }
         _ => None,
     }
+}
+
+/// Where Ollama lists the models that it has loaded.
+pub(super) const OLLAMA_RUNNING: &[&str] = &["api", "ps"];
+
+/// The context that a model was loaded with, in Ollama's list of loaded models; `None` if it is not
+/// loaded, or if the list does not say it.
+pub(super) fn context_of_loaded(running: &Value, model: &str) -> Option<usize> {
+    let is_it = |entry: &&Value| {
+        let named = |name| entry.get(name).and_then(Value::as_str) == Some(model);
+        named("name") || named("model")
+    };
+    let loaded = running.get("models")?.as_array()?.iter().find(is_it)?;
+    tokens(loaded.get("context_length")?)
 }
 
 /// The index of the model to use; none if the engine takes any, or does not list it.

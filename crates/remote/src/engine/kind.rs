@@ -9,6 +9,7 @@ use banter_protocol::plain::{PARAMETERS, Parameters};
 use serde_json::{Map, Value, json};
 
 use super::error::EngineError;
+use super::finding::OLLAMA_RUNNING;
 
 /// What kind of engine answers at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +103,8 @@ impl Kind {
     pub(super) fn health_path(self) -> Option<&'static [&'static str]> {
         match self {
             Kind::Vllm | Kind::SgLang | Kind::LlamaServer | Kind::Transformers => Some(&["health"]),
-            Kind::Ollama => Some(&["api", "version"]),
+            // It says the context of the loaded model, too.
+            Kind::Ollama => Some(OLLAMA_RUNNING),
             // Asking it for its models breaks off an answer that it is writing.
             Kind::LlamaCppPython => Some(&["openapi.json"]),
             Kind::OpenAi => None,

@@ -35,7 +35,7 @@ pub mod parsers;
 mod sse;
 mod words;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -133,6 +133,9 @@ struct Inner {
     /// What requests call the model; a server with a single one may have no word for it.
     model: Option<String>,
     has_list: bool,
+    /// The context that Ollama has loaded the model with, once it has; 0 before. Another client may
+    /// have it loaded anew with another context.
+    loaded_context: AtomicUsize,
     /// It has shown that it cannot count tokens, whatever its kind can.
     is_uncountable: AtomicBool,
     learned: Mutex<Learned>,
@@ -174,6 +177,7 @@ impl RemoteEngine {
             about,
             model,
             has_list,
+            loaded_context: AtomicUsize::new(0),
             is_uncountable: AtomicBool::new(false),
             learned: Mutex::default(),
             breaker: Arc::default(),
@@ -213,12 +217,36 @@ impl RemoteEngine {
                     return Ok(());
                 }
                 Err(error) if is_closed(&error) => {}
-                answer => return answer.map(drop),
+                answer => return answer.map(|answer| self.take_note(&answer)),
             }
         }
         match client.reach(client.interface.open(&["models"])).await {
             Err(error) if is_closed(&error) && !self.0.has_list => Ok(()),
             answer => answer.map(drop),
+        }
+    }
+
+    /// Remembers what an engine says of itself when it is asked how it is. Ollama loads a model when
+    /// it is first asked something, and only then is its context known.
+    fn take_note(&self, answer: &[u8]) {
+        if self.0.about.kind != Kind::Ollama {
+            return;
+        }
+        let running = serde_json::from_slice(answer).unwrap_or(Value::Null);
+        let model = self.0.model.as_deref().unwrap_or_default();
+        let Some(context) = finding::context_of_loaded(&running, model) else { return };
+        let before = self.context_tokens();
+        self.0.loaded_context.store(context, Ordering::Relaxed);
+        if before != Some(context) {
+            info!(engine = %self.address(), context, "the engine says which context its model has");
+        }
+    }
+
+    /// Prompt and answer together can have this many tokens, as far as is known now.
+    fn context_tokens(&self) -> Option<usize> {
+        match self.0.loaded_context.load(Ordering::Relaxed) {
+            0 => self.0.about.context_tokens,
+            loaded => Some(loaded),
         }
     }
 
@@ -288,7 +316,7 @@ impl RemoteEngine {
     ) -> Result<(), EngineError> {
         let error = EngineError::from(refusal.clone());
         if let EngineError::TooLong { limit, .. } = error {
-            let context = limit.or(self.0.about.context_tokens).unwrap_or(ASSUMED_CONTEXT);
+            let context = limit.or(self.context_tokens()).unwrap_or(ASSUMED_CONTEXT);
             return if request.cut.shorten(context) { Ok(()) } else { Err(error) };
         }
         match learned.learn(refusal, sent, &request.wanted) {

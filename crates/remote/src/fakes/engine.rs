@@ -214,7 +214,8 @@ impl Shared {
         let text = |name: &str| body.get(name).and_then(Value::as_str);
         Some(match path {
             "/v1/models" => self.models(),
-            "/health" | "/api/version" => json!({"status": "ok"}),
+            "/health" => json!({"status": "ok"}),
+            "/api/ps" if self.kind == Kind::Ollama => json!({"models": []}),
             "/props" if self.kind == Kind::LlamaServer => {
                 json!({"default_generation_settings": {"n_ctx": self.context_tokens}})
             }

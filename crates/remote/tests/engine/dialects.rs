@@ -277,3 +277,34 @@ async fn the_context_of_ollama_is_asked_for_and_kept_to() {
     let (tokens, limit) = (Some(600), Some(511));
     assert_eq!(error, EngineError::TooLong { tokens, limit });
 }
+
+#[tokio::test]
+async fn the_context_of_ollama_is_learned_when_the_model_has_been_loaded() {
+    let fake = FakeEngine::start(Kind::Ollama);
+    fake.set_page("/api/ps", 200, r#"{"models": []}"#);
+    let engine = find(&fake).await;
+    assert_eq!(engine.about().context_tokens, None);
+    let history = json!([{"role": "user", "content": "many words ".repeat(300)},
+                         {"role": "assistant", "content": "well"}]);
+    let long = ask(&json!({"message": "and now?", "history": history}));
+    let dropped = async || begun(&engine, &long).await.dropped_messages();
+    assert_eq!(dropped().await, 0, "nothing is known");
+    let loaded = |tokens: usize| {
+        let models = json!([{"name": "other", "context_length": 7},
+                            {"name": "fakes/Fake-1B", "context_length": tokens}]);
+        fake.set_page("/api/ps", 200, &json!({ "models": models }).to_string());
+    };
+    for (context, expected) in [(512, 2), (4_096, 0)] {
+        loaded(context);
+        engine.probe().await.expect("it is well");
+        assert_eq!(dropped().await, expected, "{context}");
+    }
+    // What it had last is better than nothing when it has let the model go.
+    loaded(512);
+    engine.probe().await.expect("it is well");
+    for (status, page) in [(200, r#"{"models": []}"#), (200, "no JSON"), (404, "{}")] {
+        fake.set_page("/api/ps", status, page);
+        engine.probe().await.expect("it is well");
+        assert_eq!(dropped().await, 2, "{page}");
+    }
+}
