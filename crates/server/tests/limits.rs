@@ -345,6 +345,29 @@ async fn one_client_of_a_proxy_has_its_share_of_sockets_and_leaves_the_others_th
     server.end().await;
 }
 
+/// A program here that makes up the clients that it connects for takes most connections, not all.
+#[tokio::test]
+async fn this_machine_leaves_connections_to_others() {
+    let log = Log::collect();
+    let config = ServerConfig {
+        max_connections: 16,
+        max_connections_per_address: 2,
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start(ServerConfig { insecure: true, ..config }).await;
+    let mut held = Vec::new();
+    for index in 0..14 {
+        let client = format!("203.0.113.{index}");
+        held.push(server.client_with(&[("x-forwarded-for", &client)]).await.expect("a handshake"));
+    }
+    assert_eq!(server.client().await.close_code().await, Some(CloseCode::Again));
+    assert!(log.text().contains("this machine, with a proxy that may run on it"), "{}", log.text());
+    for socket in &mut held {
+        socket.expect_works().await;
+    }
+    server.end().await;
+}
+
 #[tokio::test]
 async fn the_body_of_an_order_is_refused_as_soon_as_it_is_too_long() {
     let server = TestServer::start(ServerConfig::default()).await;

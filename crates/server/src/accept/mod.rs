@@ -1,15 +1,21 @@
-//! Connections: at most so many, each with its time for a request's head, all of them ended with
-//! the server.
+//! Connections: how many there may be, how long a client may be silent on one, and their end with the
+//! server.
 //!
-//! `axum::serve` is not used because it installs no timer for request heads, so that a client that
-//! connects and says nothing would hold its connection for ever.
+//! - `permits`: which connections are open, and who holds how many.
+//! - `timed_io`: the connection with its time limits, which are in `read_timeout` and
+//!   `write_timeout`.
+//! - `answering`: the time between a request's head and the last byte of its response.
+//!
+//! `axum::serve` is not used because it has no timer for request heads: a client that connects and
+//! says nothing would hold its connection for ever.
 
 mod answering;
 mod permits;
 mod read_timeout;
+mod timed_io;
 mod write_timeout;
 
-pub(crate) use permits::{Admission, ConnectionLimits, ConnectionPermit, ConnectionPermits};
+pub(crate) use permits::{Admission, ConnectionLimits, ConnectionPermit, ConnectionPermits, Peer};
 
 use crate::http::{Connection, Routes};
 use crate::shared::Shared;
@@ -27,14 +33,15 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use timed_io::TimedIo;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
-use write_timeout::WriteTimeout;
 
-/// Pause after a failed accept: a process without free descriptors would otherwise spin.
+/// Pause after a failed accept. Without it, a process without free descriptors would try again and
+/// again at full speed.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Accepts until the server ends.
+/// Accepts connections until the server ends.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, routes: Routes) {
     loop {
         let accepted = tokio::select! {
@@ -46,7 +53,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, routes: Ro
             Err(error) if is_of_one_connection(&error) => debug!(%error, "accept"),
             Err(error) => {
                 if let Some(suppressed) = shared.gates.accept.admit() {
-                    warn!(%error, suppressed, "cannot accept connections, trying again");
+                    warn!(%error, suppressed, "cannot accept a connection, trying again");
                 }
                 tokio::time::sleep(ACCEPT_BACK_OFF).await;
             }
@@ -54,7 +61,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, routes: Ro
     }
 }
 
-/// Whether a failed accept concerns only the connection that would have been accepted.
+/// Whether an error concerns only the connection that would have been accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -68,16 +75,13 @@ fn take(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, routes: &Rout
     let peer = peer.ip().to_canonical();
     // A connection without a local address is gone already.
     let Ok(local) = stream.local_addr() else { return };
-    let permit = shared.connections.take(peer);
-    log_limit(permit.as_ref().map(ConnectionPermit::admission), shared);
-    // Dropped unanswered: even those who are told that there are too many are too many.
+    let local = local.ip().to_canonical();
+    let permit = shared.connections.take(Peer::new(peer, local));
+    log_limit(Peer::new(peer, local), permit.as_ref().map(ConnectionPermit::admission), shared);
+    // Too many are being told already that there are too many: this one is dropped unanswered.
     let Some(permit) = permit else { return };
-    let connection = Connection {
-        peer,
-        local: local.ip().to_canonical(),
-        admission: permit.admission(),
-        permit: Arc::new(permit),
-    };
+    let connection =
+        Connection { peer, local, admission: permit.admission(), permit: Arc::new(permit) };
     shared.tasks.tracker.spawn(serve_connection(
         stream,
         connection,
@@ -86,22 +90,31 @@ fn take(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, routes: &Rout
     ));
 }
 
-fn log_limit(admission: Option<Admission>, shared: &Shared) {
+fn log_limit(peer: Peer, admission: Option<Admission>, shared: &Shared) {
     if admission == Some(Admission::Welcome) {
         return;
     }
     let Some(suppressed) = shared.gates.full.admit() else { return };
-    if admission == Some(Admission::AddressFull) {
-        let limit = shared.config.max_connections_per_address;
-        warn!(
-            limit,
+    let limits = shared.connections.limits();
+    match (admission, peer) {
+        (Some(Admission::AddressFull), _) => warn!(
+            limit = limits.per_address,
             suppressed,
-            "one address has its share of the connections, refusing more from there; if it is a \
-             proxy, --trusted-proxy names it, and --max-connections-per-address is the share"
-        );
-    } else {
-        let limit = shared.config.max_connections;
-        warn!(limit, suppressed, "the connection limit is reached, refusing newcomers");
+            "one address holds its share of the connections, so further ones from it are refused; \
+             if it is a proxy, name it with --trusted-proxy; \
+             --max-connections-per-address sets the share"
+        ),
+        (_, Peer::ThisMachine(_)) => warn!(
+            limit = limits.of_this_machine(),
+            suppressed,
+            "this machine, with a proxy that may run on it, holds its share of the connections, so \
+             further ones from it are refused; --max-connections raises the share"
+        ),
+        (_, Peer::Elsewhere(_)) => warn!(
+            limit = limits.total,
+            suppressed,
+            "all connections are taken, so newcomers are refused; --max-connections allows more"
+        ),
     }
 }
 
@@ -112,13 +125,13 @@ async fn serve_connection(
     shared: Arc<Shared>,
     routes: Routes,
 ) {
-    // Pieces of an answer are small and must not wait for each other.
+    // Deltas are small; each is sent at once and does not wait for the next.
     let _ = stream.set_nodelay(true);
     let config = &shared.config;
     let phases = Phases::new();
     let limits = ReadLimits { head: config.header_timeout, idle: config.idle_timeout };
-    let io = WriteTimeout::new(stream, config.write_timeout);
-    let io = TokioIo::new(ReadTimeout::new(io, phases.clone(), limits));
+    let reads = ReadTimeout::new(phases.clone(), limits);
+    let io = TokioIo::new(TimedIo::new(stream, reads, config.write_timeout));
     let permit = connection.permit.clone();
     let phases_of_service = phases.clone();
     let service = service_fn(move |request| {
@@ -134,7 +147,7 @@ async fn serve_connection(
     let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
     let ended = tokio::select! {
         ended = &mut serving => Some(ended),
-        // A half of a head would be waited for; a response that is not yet sent is sent.
+        // hyper would wait for the rest of a head; a response that is not sent yet is sent.
         () = permit.evicted() => if phases.is_reading_a_head() { return } else { None },
         () = shared.tasks.going_away.cancelled() => None,
     };

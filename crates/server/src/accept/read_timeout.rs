@@ -1,8 +1,8 @@
 //! Fails a read when a request's head, or the next request of a kept connection, takes too long.
 //!
-//! hyper has one timer for both, which starts when it begins to wait for a head. A kept connection
-//! would then end as soon as a slow head does, and clients that reuse it meet a closed one. So its
-//! timer is left off and the two times are watched here:
+//! hyper has one timer for both, which starts when it begins to wait for a head. With it a kept
+//! connection would be closed after the short time that a head may take, and clients that reuse
+//! connections would find theirs closed. So hyper's timer is off, and both times are watched here:
 //!
 //! ```text
 //! connect ── Head ──► Answering ──► Idle ── first byte ──► Head ──► …
@@ -14,17 +14,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// A head is awaited: the first one, or one whose first byte has come.
+    /// It waits for the first head, or for the rest of a head.
     Head,
-    /// A request is answered; its body and its response have limits of their own.
+    /// A request is being answered. Its body and its response have limits of their own.
     Answering,
-    /// Nothing is under way on a kept connection.
+    /// It is kept open after a response, and no byte of a further request has come.
     Idle,
 }
 
@@ -36,10 +35,10 @@ pub(super) struct Phases {
 
 struct Current {
     phase: Phase,
-    /// Counts the changes, so that a timer of an earlier head is not taken for this one's.
+    /// Counts the changes, so that the timer of an earlier head is not used for this one.
     changes: u64,
-    /// Whoever waits for bytes without a timer. hyper asks for bytes once and then leaves it to
-    /// them to wake it, so the phase that has a timer must.
+    /// The task that waits for bytes without a timer. hyper asks for bytes once and is then woken
+    /// by bytes only, so a phase that has a timer must wake it, or the timer would never start.
     waiting: Option<Waker>,
 }
 
@@ -49,23 +48,23 @@ impl Phases {
         Phases { current: Arc::new(Mutex::new(current)) }
     }
 
-    /// A head is complete.
+    /// A request's head is complete.
     pub(super) fn answering(&self) {
         self.change(Phase::Answering);
     }
 
-    /// The response has been handed over.
+    /// The last byte of the response has been handed to the network.
     pub(super) fn idle(&self) {
         self.change(Phase::Idle);
     }
 
-    /// Whether a head is awaited, or has come in part.
+    /// Whether the connection waits for a head or for the rest of one.
     pub(super) fn is_reading_a_head(&self) -> bool {
         self.now().0 == Phase::Head
     }
 
     /// Bytes have come.
-    fn read(&self) {
+    fn has_read(&self) {
         if self.now().0 == Phase::Idle {
             self.change(Phase::Head);
         }
@@ -93,27 +92,32 @@ impl Phases {
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadLimits {
-    /// For a head.
+    /// To send a head.
     pub(super) head: Duration,
-    /// Before the first byte of the next request.
+    /// To send the first byte of the next request.
     pub(super) idle: Duration,
 }
 
-/// Fails a read with `TimedOut` when a head or the next request takes too long.
-pub(super) struct ReadTimeout<IO> {
-    io: IO,
+/// The clock of a connection's reads.
+pub(super) struct ReadTimeout {
     phases: Phases,
     limits: ReadLimits,
     /// Runs while a read waits in a phase that has a limit; with the number of that phase.
     timer: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
-impl<IO> ReadTimeout<IO> {
-    pub(super) fn new(io: IO, phases: Phases, limits: ReadLimits) -> Self {
-        ReadTimeout { io, phases, limits, timer: None }
+impl ReadTimeout {
+    pub(super) fn new(phases: Phases, limits: ReadLimits) -> ReadTimeout {
+        ReadTimeout { phases, limits, timer: None }
     }
 
-    fn watch(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Bytes have come.
+    pub(super) fn has_read(&self) {
+        self.phases.has_read();
+    }
+
+    /// A read waits: fails it with `TimedOut` when the limit of the phase has passed.
+    pub(super) fn watch(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (phase, change) = self.phases.now();
         let limit = match phase {
             Phase::Head => self.limits.head,
@@ -135,58 +139,10 @@ impl<IO> ReadTimeout<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for ReadTimeout<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        match Pin::new(&mut self.io).poll_read(context, buffer) {
-            Poll::Ready(outcome) => {
-                if buffer.filled().len() > before {
-                    self.phases.read();
-                }
-                Poll::Ready(outcome)
-            }
-            Poll::Pending => self.watch(context),
-        }
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for ReadTimeout<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accept::timed_io::TimedIo;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::time::{Instant, sleep};
 
@@ -195,7 +151,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     struct Connection {
-        ours: ReadTimeout<DuplexStream>,
+        ours: TimedIo<DuplexStream>,
         theirs: DuplexStream,
         phases: Phases,
     }
@@ -203,7 +159,8 @@ mod tests {
     fn connection() -> Connection {
         let (ours, theirs) = tokio::io::duplex(64);
         let phases = Phases::new();
-        Connection { ours: ReadTimeout::new(ours, phases.clone(), LIMITS), theirs, phases }
+        let reads = ReadTimeout::new(phases.clone(), LIMITS);
+        Connection { ours: TimedIo::new(ours, reads, 2 * LIMITS.idle), theirs, phases }
     }
 
     impl Connection {

@@ -4,24 +4,23 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Fails a write with `TimedOut` when the network has taken nothing for the whole timeout. Any
-/// progress starts the time anew, so a slow reader is not cut off.
-pub(super) struct WriteTimeout<IO> {
-    io: IO,
+/// The clock of a connection's writes. Any progress starts it anew, so a slow reader is not cut off.
+pub(super) struct WriteTimeout {
     timeout: Duration,
-    /// Set while a write is blocked.
+    /// Runs while the network takes nothing.
     blocked: Option<Pin<Box<Sleep>>>,
 }
 
-impl<IO> WriteTimeout<IO> {
-    pub(super) fn new(io: IO, timeout: Duration) -> Self {
-        WriteTimeout { io, timeout, blocked: None }
+impl WriteTimeout {
+    pub(super) fn new(timeout: Duration) -> WriteTimeout {
+        WriteTimeout { timeout, blocked: None }
     }
 
-    fn watch<T>(
+    /// The outcome of a write; `TimedOut` instead of `Pending` when the network has taken nothing
+    /// for the whole timeout.
+    pub(super) fn watch<T>(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<T>>,
@@ -40,58 +39,19 @@ impl<IO> WriteTimeout<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for WriteTimeout<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(context, bytes);
-        self.watch(context, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(context, slices);
-        self.watch(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accept::read_timeout::{Phases, ReadLimits, ReadTimeout};
+    use crate::accept::timed_io::TimedIo;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
         let timeout = Duration::from_secs(40);
         let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut io = WriteTimeout::new(ours, timeout);
+        let reads = ReadTimeout::new(Phases::new(), ReadLimits { head: timeout, idle: timeout });
+        let mut io = TimedIo::new(ours, reads, timeout);
         io.write_all(&[0; 64]).await.expect("fits the buffer");
         let slow = async {
             tokio::time::sleep(timeout - Duration::from_secs(1)).await;

@@ -2,7 +2,7 @@
 
 use super::routes::{ROUTES, Target};
 use super::*;
-use crate::accept::{ConnectionLimits, ConnectionPermits};
+use crate::accept::{ConnectionLimits, ConnectionPermits, Peer};
 use crate::access::{KeyHash, Origin, PublicUrl, SessionLimits, Sessions, TrustedProxies};
 use crate::backend::{BackendSlot, ScriptedBackend};
 use crate::config::ServerConfig;
@@ -84,9 +84,10 @@ impl Ask {
             refusals: 1,
             proxies: TrustedProxies::default(),
         };
-        let permit = ConnectionPermits::new(limits).take(peer).expect("the first");
         let local = if peer.is_loopback() { "127.0.0.1" } else { "192.0.2.7" };
         let local = local.parse().expect("an address");
+        let permits = ConnectionPermits::new(limits);
+        let permit = permits.take(Peer::new(peer, local)).expect("the first");
         let connection =
             Connection { peer, local, admission: self.admission, permit: Arc::new(permit) };
         routes.answer(request, connection).await
