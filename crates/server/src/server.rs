@@ -1,4 +1,4 @@
-//! The whole public server: [`run`] serves listeners until it is told to end.
+//! The whole public server: [`run`] serves its listeners until it is told to end.
 
 use crate::accept;
 use crate::access::{Access, SessionLimits, Sessions};
@@ -14,11 +14,11 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tracing::warn;
 
-/// How long the end of a server waits for the end of its engine, which saves what it keeps on disk:
-/// it gives that five seconds itself, and then waits for the file that is being written.
+/// How long a server waits at its end for the engine, which still writes to disk. The engine gives
+/// that five seconds and then finishes the file that it is writing, so this is longer.
 const BACKEND_GRACE: Duration = Duration::from_secs(10);
 
-/// A server before it runs.
+/// A server that does not run yet.
 pub struct Server {
     config: ServerConfig,
     slot: BackendSlot,
@@ -27,7 +27,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a server whose backend is still to come.
+    /// Makes a server without a backend; see [`Server::slot`].
     pub fn new(config: ServerConfig) -> Server {
         let limits =
             SessionLimits { total: config.max_sessions, per_key: config.max_sessions_per_key };
@@ -35,35 +35,36 @@ impl Server {
         Server { config, slot: BackendSlot::default(), models: None, sessions }
     }
 
-    /// Lets administrators pull models and switch between them; `current` is the name of the one
+    /// Lets administrators pull models and switch between them. `current` is the name of the model
     /// that is loaded or being loaded.
     pub fn with_models(mut self, library: Arc<dyn Library>, current: Option<String>) -> Server {
         self.models = Some(Models::new(library, self.slot.clone(), current));
         self
     }
 
-    /// Where the backend is put when it has loaded.
+    /// The slot that the backend is put into when it has loaded.
     pub fn slot(&self) -> BackendSlot {
         self.slot.clone()
     }
 
-    /// Makes one-time codes for printed links, also while the server runs.
+    /// Makes the one-time codes of printed links. It can be used while the server runs.
     pub fn sessions(&self) -> Arc<Sessions> {
         self.sessions.clone()
     }
 }
 
-/// Says at every start what was opened beyond the safe default.
-fn warn_of_open_doors(config: &ServerConfig) {
+/// Warns at every start of settings that are less safe than the defaults.
+fn warn_of_unsafe_settings(config: &ServerConfig) {
     if config.insecure {
-        warn!("--insecure: whoever reaches this server may use it, no key is asked for");
+        warn!("--insecure: everyone who can reach this server can use it, and no key is needed");
     }
     if config.allow_file_pages {
         let limit = config.max_file_page_answers;
         warn!(
             limit,
-            "--allow-file-pages: pages opened from disk may use this server, and any website that \
-             is open in a browser here can pretend to be one"
+            "--allow-file-pages: pages opened from disk can use this server, and so can every \
+             website that is open in a browser on this machine, because it can pretend to be such \
+             a page"
         );
     }
 }
@@ -71,8 +72,18 @@ fn warn_of_open_doors(config: &ServerConfig) {
 /// Serves until `shutdown` is ready, then says goodbye to every socket, ends what makes the
 /// answers, and returns.
 ///
-/// Errors: a listener has no address of its own, or nobody accepts its connections any more.
+/// Errors: a listener has no address of its own, or a listener has stopped accepting connections.
 pub async fn run(
+    listeners: Vec<TcpListener>,
+    server: Server,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    run_with(accept::serve, listeners, server, shutdown).await
+}
+
+/// [`run`] with another function in the place of [`accept::serve`].
+async fn run_with<F: Future<Output = ()> + Send + 'static>(
+    accept: impl Fn(TcpListener, Arc<Shared>, Routes) -> F,
     listeners: Vec<TcpListener>,
     server: Server,
     shutdown: impl Future<Output = ()>,
@@ -83,35 +94,72 @@ pub async fn run(
     }
     let access = Access::new(&server.config, ports, server.sessions);
     let shared = Arc::new(Shared::new(server.config, server.slot, server.models, access));
-    warn_of_open_doors(&shared.config);
+    warn_of_unsafe_settings(&shared.config);
     let routes = Routes::new(shared.clone());
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept::serve(listener, shared.clone(), routes.clone()));
+        accepting.spawn(accept(listener, shared.clone(), routes.clone()));
     }
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
-        // A server that nobody can reach must not look like one that is well.
-        Some(ended) = accepting.join_next() => Err(deaf(ended)),
+        // A server that accepts no connections must end, so that whoever watches it notices.
+        Some(ended) = accepting.join_next() => Err(stopped_accepting(ended)),
     };
+    end(accepting, &shared).await;
+    outcome
+}
+
+/// Ends everything that runs.
+async fn end(mut accepting: JoinSet<()>, shared: &Shared) {
     shared.tasks.going_away.cancel();
-    // Whatever one of these has to say, the server ends already.
+    // The server ends in any case, so how they end does not matter.
     while accepting.join_next().await.is_some() {}
     shared.tasks.tracker.close();
-    if tokio::time::timeout(shared.config.shutdown_grace, shared.tasks.tracker.wait())
-        .await
-        .is_err()
-    {
+    let goodbyes = shared.tasks.tracker.wait();
+    if tokio::time::timeout(shared.config.shutdown_grace, goodbyes).await.is_err() {
         shared.tasks.cut.cancel();
         shared.tasks.tracker.wait().await;
     }
     if tokio::time::timeout(BACKEND_GRACE, shared.slot.end()).await.is_err() {
-        warn!("the engine has not ended in time: what it computed last may not be on disk");
+        warn!(
+            seconds = BACKEND_GRACE.as_secs(),
+            "the engine has not ended in time, so what it computed last may not be on disk"
+        );
     }
-    outcome
 }
 
-fn deaf(ended: Result<(), JoinError>) -> io::Error {
-    let how = ended.err().map_or("it returned".into(), |error| error.to_string());
-    io::Error::other(format!("nobody accepts connections any more: {how}"))
+fn stopped_accepting(ended: Result<(), JoinError>) -> io::Error {
+    let how = ended.err().map_or("its loop returned".into(), |error| error.to_string());
+    io::Error::other(format!(
+        "a listener has stopped accepting connections ({how}); start the server again"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    async fn listener() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_accept_loop_dies_ends_with_an_error_although_another_one_goes_on() {
+        for (panics, expected) in [(true, "panicked"), (false, "returned")] {
+            let listeners = vec![listener().await, listener().await];
+            let dying = listeners[1].local_addr().expect("an address");
+            let accept = |listener: TcpListener, shared, routes| async move {
+                if listener.local_addr().expect("an address") != dying {
+                    return accept::serve(listener, shared, routes).await;
+                }
+                assert!(!panics, "as a bug would");
+            };
+            let server = Server::new(ServerConfig::default());
+            let ended = run_with(accept, listeners, server, pending()).await;
+            let message = ended.expect_err("nobody asked for the end").to_string();
+            let says_so = message.starts_with("a listener has stopped accepting connections");
+            assert!(says_so && message.contains(expected), "{message}");
+        }
+    }
 }

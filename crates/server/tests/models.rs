@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::raw::{get, post};
+use support::raw::{Raw, get, post};
 use support::{PATIENCE, TestServer, patiently};
 
 /// A library that does what a test tells it, when it does.
@@ -331,5 +331,45 @@ async fn lists_that_take_long_hold_up_neither_counting_nor_answers() {
     // The lists are asked for first.
     let ((first, ..), ()) = tokio::join!(lists, others);
     assert_eq!(first["models"], json!([]));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_list_that_finds_too_many_others_is_refused_in_time() {
+    let (let_go, held) = channel();
+    let config = ServerConfig {
+        max_model_looks: 1,
+        body_timeout: Duration::from_millis(50),
+        ..ServerConfig::default()
+    };
+    let library = Arc::new(Stuck(Mutex::new(held)));
+    let server = TestServer::start_with_models(config, library, "first").await;
+    let second = async {
+        let refused = get(server.address, "/api/models", "").await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("2")));
+        assert_eq!(refused.json()["error"]["code"], "busy");
+        drop(let_go);
+    };
+    // The first list is asked for first, and has the only permit.
+    let (first, ()) = tokio::join!(list(&server), second);
+    assert_eq!(first["models"], json!([]));
+    assert_eq!(list(&server).await["models"], json!([]), "the permit is given back");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn texts_that_are_counted_do_not_hold_up_lists() {
+    let (shelf, _hand) = shelf();
+    let config = ServerConfig { max_tokenizing: 1, ..ServerConfig::default() };
+    let server = TestServer::start_with_models(config, shelf, "first").await;
+    // A body that never comes holds the only permit.
+    let mut counted = Raw::connect(server.address).await;
+    let head = format!(
+        "POST /tokenize HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\n\r\n",
+        server.host()
+    );
+    counted.send(head.as_bytes()).await;
+    assert_eq!(list(&server).await["current"], "first");
     server.end().await;
 }

@@ -316,7 +316,7 @@ fn doors_that_were_opened_are_told_at_every_start() {
     let path_text = path.to_str().expect("a plain path");
     for (switch, told) in [
         ("--insecure", "--insecure: whoever reaches this server may use it"),
-        ("--allow-file-pages", "--allow-file-pages: pages opened from disk may use this server"),
+        ("--allow-file-pages", "--allow-file-pages: pages opened from disk can use this server"),
     ] {
         let start = |arguments: &[&str]| {
             drop(std::fs::remove_file(&path));
