@@ -80,7 +80,7 @@ pub enum TokenizeRequest {
     /// How much of the context a conversation takes.
     Conversation {
         /// The conversation.
-        messages: Vec<HttpTurn>,
+        messages: Vec<HttpMessage>,
         /// Tokens the answer may have; missing as in the plain language.
         max_tokens: Option<usize>,
     },
@@ -88,7 +88,7 @@ pub enum TokenizeRequest {
 
 /// One message of a conversation in an HTTP body.
 #[derive(Debug, Deserialize)]
-pub struct HttpTurn {
+pub struct HttpMessage {
     /// Who said it.
     pub role: HttpRole,
     /// What was said.

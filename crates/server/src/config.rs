@@ -1,7 +1,7 @@
 //! Every limit of the server, and what happens at it.
 
 use crate::access::{KeyHash, Origin, PublicUrl};
-use banter_protocol::plain::{Role, Turn};
+use banter_protocol::plain::{Message, Role};
 use ipnet::IpNet;
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ pub struct ServerConfig {
     pub max_tokenizing: usize,
     /// Looks at the list of models at the same time; more wait, and are refused with 503 after
     /// [`ServerConfig::body_timeout`].
-    pub max_model_looks: usize,
+    pub max_model_lists: usize,
     /// Wrong keys per minute from one address; after that its keys are refused with 429 until
     /// tries have come back, one by one. A network of 48 bits of IPv6 has eight times as many, all
     /// clients of one trusted proxy together have fifty times.
@@ -148,7 +148,7 @@ impl Default for ServerConfig {
             step_timeout: Duration::from_secs(60),
             max_file_page_answers: 2,
             max_tokenizing: 16,
-            max_model_looks: 4,
+            max_model_lists: 4,
             max_wrong_keys_per_minute: 20,
             max_sessions: 4_096,
             max_sessions_per_key: 64,
@@ -162,11 +162,11 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// The conversation that a model is given: with the operator's system message, unless it brings one
     /// of its own.
-    pub(crate) fn conversation(&self, mut turns: Vec<Turn>) -> Vec<Turn> {
-        let brings_one = turns.first().is_some_and(|turn| turn.role == Role::System);
+    pub(crate) fn conversation(&self, mut messages: Vec<Message>) -> Vec<Message> {
+        let brings_one = messages.first().is_some_and(|message| message.role == Role::System);
         if let Some(content) = self.system_prompt.clone().filter(|_| !brings_one) {
-            turns.insert(0, Turn { role: Role::System, content });
+            messages.insert(0, Message { role: Role::System, content });
         }
-        turns
+        messages
     }
 }

@@ -6,7 +6,7 @@ use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::log_throttle::{LogOnce, LogThrottle};
 use crate::models::Models;
-use crate::shares::Shares;
+use crate::shares::SharedBudget;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
@@ -20,25 +20,25 @@ pub(crate) struct Shared {
     /// Missing where another engine computes.
     pub(crate) models: Option<Arc<Models>>,
     pub(crate) access: Access,
-    pub(crate) gates: Gates,
+    pub(crate) log_throttles: LogThrottles,
     /// Connections that may still be opened, and those that may be told that there are none.
     pub(crate) connections: Arc<ConnectionPermits>,
     /// Memory for the bodies of requests, in bytes.
     pub(crate) body_budget: Arc<Semaphore>,
     /// Looks at the models, which wait for the disk.
-    pub(crate) model_looks: Arc<Semaphore>,
+    pub(crate) model_list_permits: Arc<Semaphore>,
     /// Memory for messages that are being received, and for those that wait, in bytes.
-    pub(crate) receiving: Shares,
-    pub(crate) waiting: Shares,
+    pub(crate) receive_budget: SharedBudget,
+    pub(crate) queue_budget: SharedBudget,
     /// Answers for pages opened from disk.
-    pub(crate) file_page_places: Arc<Semaphore>,
-    pub(crate) tokenizing: Arc<Semaphore>,
+    pub(crate) file_page_permits: Arc<Semaphore>,
+    pub(crate) tokenize_permits: Arc<Semaphore>,
     pub(crate) tasks: Tasks,
     generations: AtomicU64,
 }
 
 /// One throttle for each kind of log line that a client can trigger.
-pub(crate) struct Gates {
+pub(crate) struct LogThrottles {
     pub(crate) refused: LogThrottle,
     pub(crate) refused_answer: LogThrottle,
     pub(crate) file_page: LogThrottle,
@@ -68,7 +68,7 @@ impl Shared {
             slot,
             models,
             access,
-            gates: Gates {
+            log_throttles: LogThrottles {
                 refused: LogThrottle::new(),
                 refused_answer: LogThrottle::new(),
                 file_page: LogThrottle::new(),
@@ -83,11 +83,11 @@ impl Shared {
                 proxies: TrustedProxies::new(&config.trusted_proxies),
             }),
             body_budget: semaphore(config.max_total_body_bytes),
-            model_looks: semaphore(config.max_model_looks),
-            receiving: Shares::new(config.max_total_message_bytes),
-            waiting: Shares::new(config.max_total_message_bytes),
-            file_page_places: semaphore(config.max_file_page_answers),
-            tokenizing: semaphore(config.max_tokenizing),
+            model_list_permits: semaphore(config.max_model_lists),
+            receive_budget: SharedBudget::new(config.max_total_message_bytes),
+            queue_budget: SharedBudget::new(config.max_total_message_bytes),
+            file_page_permits: semaphore(config.max_file_page_answers),
+            tokenize_permits: semaphore(config.max_tokenizing),
             tasks: Tasks {
                 tracker: TaskTracker::new(),
                 going_away: CancellationToken::new(),

@@ -13,7 +13,7 @@ pub(crate) struct ShareId(pub(crate) u64);
 /// of it. So one who asks without end leaves others a quarter of all, the next one leaves half of
 /// that, and somebody who holds nothing finds something as long as anything is free.
 #[derive(Clone, Debug)]
-pub(crate) struct Shares {
+pub(crate) struct SharedBudget {
     inner: Arc<Inner>,
 }
 
@@ -32,19 +32,19 @@ struct Taken {
 
 /// A part of a budget that is held. Dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Reservation {
     inner: Arc<Inner>,
     share: ShareId,
     amount: usize,
 }
 
-impl Shares {
-    pub(crate) fn new(capacity: usize) -> Shares {
-        Shares { inner: Arc::new(Inner { capacity, taken: Mutex::default() }) }
+impl SharedBudget {
+    pub(crate) fn new(capacity: usize) -> SharedBudget {
+        SharedBudget { inner: Arc::new(Inner { capacity, taken: Mutex::default() }) }
     }
 
     /// Takes a part; `None` if there is no such part for this one now.
-    pub(crate) fn take(&self, share: ShareId, amount: usize) -> Option<Held> {
+    pub(crate) fn take(&self, share: ShareId, amount: usize) -> Option<Reservation> {
         let capacity = self.inner.capacity;
         let mut taken = self.inner.taken();
         let free = capacity - taken.all;
@@ -58,7 +58,7 @@ impl Shares {
         if amount > 0 {
             *taken.by_share.entry(share).or_default() += amount;
         }
-        Some(Held { inner: self.inner.clone(), share, amount })
+        Some(Reservation { inner: self.inner.clone(), share, amount })
     }
 }
 
@@ -68,7 +68,7 @@ impl Inner {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if self.amount == 0 {
             return;
@@ -93,13 +93,13 @@ mod tests {
     const MODEST: ShareId = ShareId(3);
 
     /// As much as one gets in parts of one.
-    fn all_of(shares: &Shares, share: ShareId) -> Vec<Held> {
+    fn all_of(shares: &SharedBudget, share: ShareId) -> Vec<Reservation> {
         std::iter::from_fn(|| shares.take(share, 1)).collect()
     }
 
     #[test]
     fn whoever_asks_without_end_leaves_a_quarter_and_the_next_one_half_of_that() {
-        let shares = Shares::new(64);
+        let shares = SharedBudget::new(64);
         let greedy = all_of(&shares, GREEDY);
         assert_eq!(greedy.len(), 48);
         let second = all_of(&shares, SECOND);
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_taken_in_part() {
-        let shares = Shares::new(10);
+        let shares = SharedBudget::new(10);
         assert!(shares.take(GREEDY, 11).is_none() && shares.take(GREEDY, usize::MAX).is_none());
         let all = shares.take(GREEDY, 10).expect("all of it at once");
         assert!(shares.take(MODEST, 1).is_none());
@@ -128,8 +128,8 @@ mod tests {
             takes in prop::collection::vec((0u64..4, 0usize..40), 0..40),
             wanted in 0usize..100,
         ) {
-            let shares = Shares::new(100);
-            let held: Vec<Held> = takes
+            let shares = SharedBudget::new(100);
+            let held: Vec<Reservation> = takes
                 .into_iter()
                 .filter_map(|(share, amount)| shares.take(ShareId(share), amount))
                 .collect();

@@ -4,8 +4,8 @@ mod support;
 
 use banter_protocol::Fault;
 use banter_protocol::http::TokenizedConversation;
-use banter_protocol::plain::{Ask, Turn};
-use banter_server::access::Owner;
+use banter_protocol::plain::{Ask, Message};
+use banter_server::access::Principal;
 use banter_server::access::Scope;
 use banter_server::backend::{Backend, BackendInfo, Generation, Health, ScriptedBackend};
 use banter_server::{KeyHash, Origin, PublicUrl, ServerConfig};
@@ -62,7 +62,7 @@ impl Backend for Stuck {
     fn generate(
         &self,
         ask: Box<Ask>,
-        owner: Owner,
+        owner: Principal,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
         self.0.generate(ask, owner)
     }
@@ -73,10 +73,10 @@ impl Backend for Stuck {
 
     fn fit(
         &self,
-        turns: Vec<Turn>,
+        messages: Vec<Message>,
         max_tokens: usize,
     ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
-        self.0.fit(turns, max_tokens)
+        self.0.fit(messages, max_tokens)
     }
 }
 

@@ -338,7 +338,7 @@ async fn lists_that_take_long_hold_up_neither_counting_nor_answers() {
 async fn a_list_that_finds_too_many_others_is_refused_in_time() {
     let (let_go, held) = channel();
     let config = ServerConfig {
-        max_model_looks: 1,
+        max_model_lists: 1,
         body_timeout: Duration::from_millis(50),
         ..ServerConfig::default()
     };

@@ -138,7 +138,7 @@ async fn an_answer_whose_client_vanishes_leaves_a_line_in_the_log() {
     let text = log.text();
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("ended unfinished")).collect();
     assert_eq!(lines.len(), 1, "{text}");
-    assert!(lines[0].contains("generation{id=2") && lines[0].contains("pieces="), "{}", lines[0]);
+    assert!(lines[0].contains("generation{id=2") && lines[0].contains("deltas="), "{}", lines[0]);
     assert!(!text.contains("secret-word"), "{text}");
 }
 

@@ -10,8 +10,8 @@ mod tests;
 
 pub use end::{AnswerEnd, EndReason, thinking_frame};
 pub use request::{
-    Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, PARAMETERS, Parameters, Reports, Role, Turn,
-    parse,
+    Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, Message, PARAMETERS, Parameters, Reports,
+    Role, parse,
 };
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};

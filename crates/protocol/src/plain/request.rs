@@ -53,7 +53,7 @@ pub enum ClientMessage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
     /// The conversation, the newest message last.
-    pub turns: Vec<Turn>,
+    pub messages: Vec<Message>,
     /// How the client wants the answer.
     pub delivery: Delivery,
     /// What else the client wants to be told.
@@ -64,7 +64,7 @@ pub struct Ask {
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct Message {
     /// Who said it.
     pub role: Role,
     /// What was said.
@@ -137,14 +137,14 @@ pub fn parse(frame: &str) -> Result<ClientMessage, Fault> {
         return Ok(ClientMessage::Stop { dropped: dropped_message(&mut object) });
     }
     let message = text(&mut object, "message")?;
-    let turns = conversation(history(object.remove("history"))?, message);
+    let messages = conversation(history(object.remove("history"))?, message);
     let delivery = match flag(&mut object, "stream")? {
         None | Some(true) => Delivery::Streamed,
         Some(false) => Delivery::Whole,
     };
     let reports = reports(&mut object)?;
     let parameters = parameters(&mut object)?;
-    Ok(ClientMessage::Ask(Box::new(Ask { turns, delivery, reports, parameters })))
+    Ok(ClientMessage::Ask(Box::new(Ask { messages, delivery, reports, parameters })))
 }
 
 /// The message in the object of a stop, if there is one. It is not answered, so nothing of it is
@@ -172,23 +172,23 @@ fn flag(object: &mut Object, field: &str) -> Result<Option<bool>, Fault> {
 }
 
 /// Appends the message, unless the client has put it into the history already.
-fn conversation(mut history: Vec<Turn>, message: String) -> Vec<Turn> {
-    let newest = Turn { role: Role::User, content: message };
+fn conversation(mut history: Vec<Message>, message: String) -> Vec<Message> {
+    let newest = Message { role: Role::User, content: message };
     if history.last() != Some(&newest) {
         history.push(newest);
     }
     history
 }
 
-fn history(value: Option<Value>) -> Result<Vec<Turn>, Fault> {
+fn history(value: Option<Value>) -> Result<Vec<Message>, Fault> {
     match value {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::List(entries)) => entries.into_iter().enumerate().map(turn).collect(),
+        Some(Value::List(entries)) => entries.into_iter().enumerate().map(read_message).collect(),
         Some(other) => Err(invalid("history", "a list of {role, content}", &other)),
     }
 }
 
-fn turn((index, entry): (usize, Value)) -> Result<Turn, Fault> {
+fn read_message((index, entry): (usize, Value)) -> Result<Message, Fault> {
     let Value::Object(mut entry) = entry else {
         let field = format!("history[{index}]");
         return Err(invalid(&field, "an object {role, content}", &entry));
@@ -204,7 +204,7 @@ fn turn((index, entry): (usize, Value)) -> Result<Turn, Fault> {
         }
     };
     match entry.remove("content") {
-        Some(Value::Text(content)) => Ok(Turn { role, content }),
+        Some(Value::Text(content)) => Ok(Message { role, content }),
         other => {
             let field = format!("history[{index}].content");
             Err(invalid(&field, "a string", &other.unwrap_or(Value::Null)))

@@ -9,14 +9,14 @@ fn ask(frame: &str) -> Ask {
     }
 }
 
-fn turn(role: Role, content: &str) -> Turn {
-    Turn { role, content: content.into() }
+fn message(role: Role, content: &str) -> Message {
+    Message { role, content: content.into() }
 }
 
 #[test]
 fn a_message_alone_takes_the_defaults() {
     let ask = ask(r#"{"message": "你好"}"#);
-    assert_eq!(ask.turns, [turn(Role::User, "你好")]);
+    assert_eq!(ask.messages, [message(Role::User, "你好")]);
     assert_eq!((ask.delivery, ask.reports), (Delivery::Streamed, Reports::default()));
     assert_eq!(ask.parameters.max_tokens, 2_048);
     assert_eq!(ask.parameters.temperature, None);
@@ -58,9 +58,9 @@ fn a_current_message_in_the_history_counts_once() {
     let twice = ask(
         r#"{"message":"b","history":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#,
     );
-    assert_eq!(twice.turns, [turn(Role::User, "a"), turn(Role::User, "b")]);
+    assert_eq!(twice.messages, [message(Role::User, "a"), message(Role::User, "b")]);
     let by_another = ask(r#"{"message":"b","history":[{"role":"assistant","content":"b"}]}"#);
-    assert_eq!(by_another.turns, [turn(Role::Assistant, "b"), turn(Role::User, "b")]);
+    assert_eq!(by_another.messages, [message(Role::Assistant, "b"), message(Role::User, "b")]);
 }
 
 #[test]
@@ -209,9 +209,9 @@ fn hostile_json_is_one_typed_error() {
 
 #[test]
 fn what_is_unusual_but_legal_is_taken() {
-    assert_eq!(ask(r#"{"message":"a\u0000b"}"#).turns, [turn(Role::User, "a\0b")]);
-    assert_eq!(ask(r#"{"message":"\ud83d\ude00"}"#).turns, [turn(Role::User, "😀")]);
-    assert_eq!(ask(r#"{"message":"","type":"unknown"}"#).turns, [turn(Role::User, "")]);
+    assert_eq!(ask(r#"{"message":"a\u0000b"}"#).messages, [message(Role::User, "a\0b")]);
+    assert_eq!(ask(r#"{"message":"\ud83d\ude00"}"#).messages, [message(Role::User, "😀")]);
+    assert_eq!(ask(r#"{"message":"","type":"unknown"}"#).messages, [message(Role::User, "")]);
 }
 
 #[test]
@@ -286,7 +286,7 @@ proptest! {
     #[test]
     fn any_message_comes_back_unchanged(content in "\\PC{0,80}") {
         let frame = serde_json::json!({ "message": content }).to_string();
-        prop_assert_eq!(&ask(&frame).turns, &[turn(Role::User, &content)]);
+        prop_assert_eq!(&ask(&frame).messages, &[message(Role::User, &content)]);
     }
 
     #[test]

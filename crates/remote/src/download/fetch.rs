@@ -11,7 +11,7 @@ use url::Url;
 use super::page;
 use super::part::{Part, PartFacts, Span};
 use crate::error::{Kept, PullError};
-use crate::hub::asking::{Place, authority};
+use crate::hub::asking::{HubClient, authority};
 use crate::hub::{SourceFile, meant_by};
 use crate::patience::Tries;
 use crate::progress::{Phase, Progress};
@@ -27,7 +27,7 @@ impl Location {
     /// Asks for a part of a file.
     async fn ask(
         &self,
-        place: &Place,
+        client: &HubClient,
         file: &SourceFile,
         headers: &HeaderMap,
     ) -> Result<Response, PullError> {
@@ -35,14 +35,14 @@ impl Location {
             let mut known = self.0.lock().await;
             let Some(url) = known.clone() else {
                 // The others wait for this answer.
-                let response = place.get(&file.url, headers).await?;
+                let response = client.get(&file.url, headers).await?;
                 if response.status().is_success() {
                     *known = Some(response.url().clone());
                 }
                 return Ok(response);
             };
             drop(known);
-            let outcome = place.get(&url, headers).await;
+            let outcome = client.get(&url, headers).await;
             if url == file.url || !is_over(&outcome) {
                 return outcome;
             }
@@ -69,13 +69,13 @@ fn is_over(outcome: &Result<Response, PullError>) -> bool {
 
 /// Asks how large a file is and whether parts of it can be had.
 pub(super) async fn probe(
-    place: &Place,
+    client: &HubClient,
     file: &SourceFile,
     location: &Location,
 ) -> Result<PartFacts, PullError> {
-    let mut tries = Tries::new(place.trying());
+    let mut tries = Tries::new(client.trying());
     loop {
-        match probe_once(place, file, location).await {
+        match probe_once(client, file, location).await {
             Ok(facts) => return Ok(facts),
             Err(error) => tries.wait_after(error).await?,
         }
@@ -83,14 +83,14 @@ pub(super) async fn probe(
 }
 
 async fn probe_once(
-    place: &Place,
+    client: &HubClient,
     file: &SourceFile,
     location: &Location,
 ) -> Result<PartFacts, PullError> {
-    let response = location.ask(place, file, &part_of("bytes=0-0".to_owned())).await?;
+    let response = location.ask(client, file, &part_of("bytes=0-0".to_owned())).await?;
     // The whole of nothing: there is no first byte.
     let is_empty = response.status() == StatusCode::RANGE_NOT_SATISFIABLE && file.bytes == Some(0);
-    let response = if is_empty { response } else { place.checked(response, &file.name)? };
+    let response = if is_empty { response } else { client.checked(response, &file.name)? };
     let kind = header(&response, CONTENT_TYPE.as_str()).unwrap_or_default();
     let is_page = kind.trim_start().to_ascii_lowercase().starts_with("text/html");
     if is_page && !page::is_licence(&file.name) {
@@ -104,10 +104,11 @@ async fn probe_once(
     } else {
         header(&response, CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok())
     };
-    let bytes = found.ok_or_else(|| place.strange(&file.name, "no length".to_owned()))?;
+    let bytes =
+        found.ok_or_else(|| client.unexpected_response(&file.name, "no length".to_owned()))?;
     if let Some(expected) = file.bytes.filter(|expected| *expected != bytes) {
         let found = format!("expected {expected} bytes, found {bytes}");
-        return Err(place.strange(&file.name, found));
+        return Err(client.unexpected_response(&file.name, found));
     }
     // Versions of bytes that have a checksum do not matter: mirrors name them as they like.
     let version = file.sha256.is_none().then(|| version(&response).map(str::to_owned));
@@ -122,7 +123,7 @@ async fn probe_once(
 
 /// A piece to fetch.
 pub(super) struct Job<'a> {
-    pub(super) place: &'a Place,
+    pub(super) client: &'a HubClient,
     pub(super) file: &'a SourceFile,
     pub(super) location: &'a Location,
     pub(super) part: &'a Part,
@@ -133,7 +134,7 @@ impl Job<'_> {
     /// Fetches the piece. Dropping the future gives it back.
     pub(super) async fn run(&self, span: Span) -> Result<(), PullError> {
         let mut piece = Fetched { job: self, span, at: span.start, is_settled: false };
-        let mut tries = Tries::new(self.place.trying());
+        let mut tries = Tries::new(self.client.trying());
         loop {
             let before = piece.at;
             let Err(error) = piece.fetch().await else { return piece.settle() };
@@ -158,22 +159,24 @@ struct Fetched<'a> {
 
 impl Fetched<'_> {
     async fn fetch(&mut self) -> Result<(), PullError> {
-        let Job { place, file, location, part, progress } = self.job;
+        let Job { client, file, location, part, progress } = self.job;
         let mut headers = part_of(format!("bytes={}-{}", self.at, self.span.end - 1));
         if let Some(version) = part.facts.strong_version() {
             // A file that is another one meanwhile comes whole, and is told by that.
             headers.insert(IF_RANGE, version);
         }
-        let response = location.ask(place, file, &headers).await?;
-        let mut response = place.checked(response, &file.name)?;
+        let response = location.ask(client, file, &headers).await?;
+        let mut response = client.checked(response, &file.name)?;
         self.check_version(&response)?;
         self.check_range(&response)?;
         let url = response.url().clone();
         while let Some(bytes) =
-            response.chunk().await.map_err(|error| place.broken(&error, &url))?
+            response.chunk().await.map_err(|error| client.broken(&error, &url))?
         {
             if bytes.len() as u64 > self.span.end - self.at {
-                return Err(place.strange(&file.name, "more bytes than asked for".to_owned()));
+                return Err(
+                    client.unexpected_response(&file.name, "more bytes than asked for".to_owned())
+                );
             }
             part.write(&bytes, self.at)?;
             self.at += bytes.len() as u64;
@@ -203,7 +206,7 @@ impl Fetched<'_> {
 
     /// Whether the answer is the part that was asked for.
     fn check_range(&self, response: &Response) -> Result<(), PullError> {
-        let Job { place, file, part, .. } = self.job;
+        let Job { client, file, part, .. } = self.job;
         if !part.facts.has_ranges {
             return Ok(());
         }
@@ -212,12 +215,11 @@ impl Fetched<'_> {
         let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
         match ContentRange::of(response).filter(|_| is_part) {
             Some(found) if found == asked => Ok(()),
-            Some(found) => {
-                Err(place.strange(&file.name, format!("expected bytes {asked}, found {found}")))
-            }
+            Some(found) => Err(client
+                .unexpected_response(&file.name, format!("expected bytes {asked}, found {found}"))),
             None => {
                 let found = format!("expected bytes {asked}, found the whole file");
-                Err(place.strange(&file.name, found))
+                Err(client.unexpected_response(&file.name, found))
             }
         }
     }

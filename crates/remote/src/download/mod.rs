@@ -107,14 +107,14 @@ impl Download {
         let locations: Vec<Location> = source.files.iter().map(|_| Location::default()).collect();
         let mut files = Vec::new();
         for (file, location) in source.files.iter().zip(&locations) {
-            let probe = fetch::probe(&source.place, file, location);
+            let probe = fetch::probe(&source.client, file, location);
             files.push(stoppable(&terms.watch.stop, probe).await?);
         }
         check_names(&source, &files)?;
         let total: u64 = files.iter().fold(0, |sum, file| file.bytes.saturating_add(sum));
         if total > MAX_MODEL_BYTES {
             let found = format!("{total} bytes");
-            return Err(source.place.strange(&source.name, found));
+            return Err(source.client.unexpected_response(&source.name, found));
         }
         let facts = Facts {
             name: source.name.clone(),
@@ -237,7 +237,7 @@ impl Download {
         let worker = || async {
             while let Some((index, span)) = next() {
                 let job = fetch::Job {
-                    place: &self.source.place,
+                    client: &self.source.client,
                     file: &self.source.files[index],
                     location: &self.locations[index],
                     part: &self.parts[index],
@@ -352,7 +352,7 @@ fn check_names(source: &Source, files: &[PartFacts]) -> Result<(), PullError> {
             || [".pieces", ".new"].iter().any(|ending| name.ends_with(ending));
         if is_ours || !names.insert(name.to_ascii_lowercase()) {
             let found = format!("a file that cannot be called {name}");
-            return Err(source.place.strange(&source.name, found));
+            return Err(source.client.unexpected_response(&source.name, found));
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ pub enum Step {
     /// A piece of what the model thinks before it answers, never empty.
     Thinking(String),
     /// A piece of the answer's text, never empty.
-    Piece(String),
+    Delta(String),
     /// The end; nothing follows.
     End(End),
 }
@@ -291,7 +291,7 @@ impl Answer {
             && *self.field.get_or_insert(field) == field
         {
             self.tally.piece(chunk.text.len());
-            self.ready.push_back(Step::Piece(chunk.text));
+            self.ready.push_back(Step::Delta(chunk.text));
         }
         if self.tally.bytes > MAX_ANSWER_BYTES {
             let what = format!("an answer of more than {MAX_ANSWER_BYTES} bytes");

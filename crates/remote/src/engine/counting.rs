@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use banter_protocol::plain::Turn;
+use banter_protocol::plain::Message;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::EngineError;
 use super::history::{History, LeastTokens};
 use super::kind::Counting;
-use super::{RemoteEngine, messages};
+use super::{RemoteEngine, as_json};
 
 /// An answer is given this part of the context at least, as far as it asks for it.
 const ANSWER_PART: usize = 4;
@@ -33,7 +33,7 @@ struct Prompt {
 
 impl<'a> Cut<'a> {
     /// The messages that are sent.
-    pub(super) fn kept(&self) -> impl Iterator<Item = &'a Turn> + Clone {
+    pub(super) fn kept(&self) -> impl Iterator<Item = &'a Message> + Clone {
         self.history.without(self.dropped_exchanges)
     }
 
@@ -88,14 +88,14 @@ impl RemoteEngine {
     /// many messages would be left out; `None` if the engine cannot say.
     pub async fn fit(
         &self,
-        turns: &[Turn],
+        messages: &[Message],
         max_tokens: usize,
     ) -> Result<Option<(usize, usize)>, EngineError> {
         let Some(context) = self.context_tokens() else { return Ok(None) };
         if self.counting() == Counting::None {
             return Ok(None);
         }
-        let history = History::new(turns);
+        let history = History::new(messages);
         let counted = async {
             let cut = self.cut_counted(&history, max_tokens, context).await?;
             let tokens = self.count(&history, cut.dropped_exchanges).await?;
@@ -164,7 +164,7 @@ impl RemoteEngine {
 
     /// The tokens of a conversation without its oldest exchanges.
     async fn count(&self, history: &History<'_>, dropped: usize) -> Result<usize, EngineError> {
-        let (model, messages) = (&self.0.model, messages(history.without(dropped)));
+        let (model, messages) = (&self.0.model, as_json(history.without(dropped)));
         if self.counting() == Counting::Messages {
             let body = json!({"model": model, "messages": messages, "add_generation_prompt": true});
             return Ok(self.ask_own::<Tokens>("tokenize", &body).await?.tokens.len());

@@ -99,7 +99,7 @@ pub enum EngineError {
 
 /// A response that refuses the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct RefusalResponse {
     /// The method and the path that were asked for.
     pub(super) asked: String,
     pub(super) status: u16,
@@ -151,9 +151,9 @@ impl EngineError {
     }
 }
 
-impl From<Refusal> for EngineError {
-    fn from(refusal: Refusal) -> EngineError {
-        let Refusal { asked, status, retry_after, words } = refusal;
+impl From<RefusalResponse> for EngineError {
+    fn from(refusal: RefusalResponse) -> EngineError {
+        let RefusalResponse { asked, status, retry_after, words } = refusal;
         match status {
             300..=399 => EngineError::Redirect(status),
             401 | 403 => EngineError::NotAllowed { status, words: words.text },
@@ -196,7 +196,7 @@ mod tests {
     fn of_status(status: u16, body: &str) -> EngineError {
         let words = Words::read(body.as_bytes());
         let asked = "POST /v1/chat/completions".to_owned();
-        Refusal { asked, status, retry_after: None, words }.into()
+        RefusalResponse { asked, status, retry_after: None, words }.into()
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! A conversation that may have to be cut: a system message and exchanges, oldest first.
 
-use banter_protocol::plain::{Role, Turn};
+use banter_protocol::plain::{Message, Role};
 
 /// A conversation seen as a system message and exchanges, each a user's message and what followed it.
 pub(super) struct History<'a> {
-    messages: &'a [Turn],
+    messages: &'a [Message],
     system_messages: usize,
     exchange_starts: Vec<usize>,
 }
@@ -17,8 +17,8 @@ pub(super) struct LeastTokens {
 }
 
 impl<'a> History<'a> {
-    pub(super) fn new(messages: &'a [Turn]) -> History<'a> {
-        let is_system = |message: &&Turn| message.role == Role::System;
+    pub(super) fn new(messages: &'a [Message]) -> History<'a> {
+        let is_system = |message: &&Message| message.role == Role::System;
         let system_messages = messages.iter().take_while(is_system).count();
         let after_system = system_messages..messages.len();
         let is_users = |&index: &usize| messages[index].role == Role::User;
@@ -41,7 +41,7 @@ impl<'a> History<'a> {
     }
 
     /// The conversation without its oldest exchanges.
-    pub(super) fn without(&self, exchanges: usize) -> impl Iterator<Item = &'a Turn> + Clone {
+    pub(super) fn without(&self, exchanges: usize) -> impl Iterator<Item = &'a Message> + Clone {
         let (system, rest) = self.messages.split_at(self.system_messages);
         system.iter().chain(&rest[self.messages_of(exchanges)..])
     }
@@ -57,7 +57,7 @@ impl<'a> History<'a> {
     pub(super) fn most_tokens(&self) -> usize {
         const TEMPLATE: usize = 128;
         const PER_MESSAGE: usize = 16;
-        let content: usize = self.messages.iter().map(|turn| turn.content.len()).sum();
+        let content: usize = self.messages.iter().map(|message| message.content.len()).sum();
         content + PER_MESSAGE * self.messages.len() + TEMPLATE
     }
 }
@@ -101,8 +101,8 @@ fn least_tokens(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn turns(roles: &str) -> Vec<Turn> {
-        let turn = |(index, role): (usize, char)| Turn {
+    fn messages(roles: &str) -> Vec<Message> {
+        let message = |(index, role): (usize, char)| Message {
             role: match role {
                 's' => Role::System,
                 'u' => Role::User,
@@ -110,18 +110,19 @@ mod tests {
             },
             content: index.to_string(),
         };
-        roles.chars().enumerate().map(turn).collect()
+        roles.chars().enumerate().map(message).collect()
     }
 
     #[test]
     fn the_oldest_exchanges_go_and_the_system_message_stays() {
         let cases = [("suauau", 2, ["012345", "0345", "05"]), ("auuau", 2, ["01234", "234", "4"])];
         for (roles, droppable, expected) in cases {
-            let messages = turns(roles);
+            let messages = messages(roles);
             let history = History::new(&messages);
             assert_eq!(history.droppable_exchanges(), droppable, "{roles}");
             for (dropped, expected) in expected.into_iter().enumerate() {
-                let kept: String = history.without(dropped).map(|turn| &*turn.content).collect();
+                let kept: String =
+                    history.without(dropped).map(|message| &*message.content).collect();
                 assert_eq!(kept, expected, "{roles} without {dropped}");
                 assert_eq!(messages.len() - kept.len(), history.messages_of(dropped));
             }
@@ -131,7 +132,7 @@ mod tests {
     #[test]
     fn a_single_message_cannot_be_dropped() {
         for roles in ["u", "su", "s", ""] {
-            assert_eq!(History::new(&turns(roles)).droppable_exchanges(), 0, "{roles}");
+            assert_eq!(History::new(&messages(roles)).droppable_exchanges(), 0, "{roles}");
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 use url::Url;
 
-use super::error::{EngineError, Refusal};
+use super::error::{EngineError, RefusalResponse};
 use super::interface::Interface;
 use super::words::Words;
 use super::{EnginePatience, EngineSettings};
@@ -37,7 +37,7 @@ pub(super) struct EngineClient {
 #[derive(Debug)]
 pub(super) enum NoResponse {
     /// There is one, and it refuses the request.
-    Refused(Box<Refusal>),
+    Refused(Box<RefusalResponse>),
     Failed(EngineError),
 }
 
@@ -138,7 +138,7 @@ impl EngineClient {
         Err(NoResponse::Refused(Box::new(self.refusal(asked, response).await)))
     }
 
-    async fn refusal(&self, asked: String, response: Response) -> Refusal {
+    async fn refusal(&self, asked: String, response: Response) -> RefusalResponse {
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER);
         let seconds = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
@@ -150,7 +150,7 @@ impl EngineClient {
         if let Some(key) = self.key.as_deref().filter(|key| !key.is_empty()) {
             words.text = words.text.replace(key, "[key]");
         }
-        Refusal { asked, status, retry_after: seconds.map(Duration::from_secs), words }
+        RefusalResponse { asked, status, retry_after: seconds.map(Duration::from_secs), words }
     }
 
     /// What was asked of whom, for messages. A proxy may be the one that answers.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::error::Refusal;
+use super::error::RefusalResponse;
 
 /// The form in which an engine takes requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Learned {
     /// `wanted`.
     pub(super) fn learn(
         &mut self,
-        refusal: &Refusal,
+        refusal: &RefusalResponse,
         sent: &Map<String, Value>,
         wanted: &[&str],
     ) -> Lesson {
@@ -108,7 +108,7 @@ impl Learned {
     /// often do not know.
     fn learn_blindly(
         &mut self,
-        refusal: &Refusal,
+        refusal: &RefusalResponse,
         sent: &Map<String, Value>,
         wanted: &[&str],
     ) -> Lesson {
@@ -124,7 +124,7 @@ impl Learned {
     }
 
     /// Whether the refusal is about the length of the answer, and another can be asked for.
-    fn learn_limit(&mut self, refusal: &Refusal, sent: &Map<String, Value>) -> bool {
+    fn learn_limit(&mut self, refusal: &RefusalResponse, sent: &Map<String, Value>) -> bool {
         let words = &refusal.words;
         let Some(name) = self.limit.name() else { return false };
         let Some(tokens) = sent.get(name).and_then(Value::as_u64) else { return false };
@@ -176,7 +176,7 @@ impl Learned {
 }
 
 /// The fields of a request that a refusal names.
-fn named(refusal: &Refusal, sent: &Map<String, Value>) -> Vec<String> {
+fn named(refusal: &RefusalResponse, sent: &Map<String, Value>) -> Vec<String> {
     let is_fixed =
         |name: &&String| NEEDED.contains(&name.as_str()) || LIMITS.contains(&name.as_str());
     let is_named = |name: &&String| parts_of(name).iter().any(|part| refusal.words.names(part));
@@ -225,9 +225,14 @@ mod tests {
 
     const WANTED: [&str; 3] = ["seed", "stop", "temperature"];
 
-    fn refusal(status: u16, body: &str) -> Refusal {
+    fn refusal(status: u16, body: &str) -> RefusalResponse {
         let words = Words::read(body.as_bytes());
-        Refusal { asked: "POST /v1/chat/completions".to_owned(), status, retry_after: None, words }
+        RefusalResponse {
+            asked: "POST /v1/chat/completions".to_owned(),
+            status,
+            retry_after: None,
+            words,
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use banter_protocol::plain::{Ask, Parameters, Role, Turn};
+use banter_protocol::plain::{Ask, Message, Parameters, Role};
 use data_encoding::BASE64URL_NOPAD;
 use reqwest::Response;
 use serde_json::{Map, Value, json};
@@ -52,7 +52,7 @@ use crate::address::Address;
 use answer::Asked;
 use breaker::Breaker;
 use counting::Cut;
-use error::Refusal;
+use error::RefusalResponse;
 use history::History;
 use http::{EngineClient, NoResponse};
 use learned::{Learned, Lesson};
@@ -157,7 +157,7 @@ struct Request<'a> {
 impl Request<'_> {
     fn form(&self) -> Map<String, Value> {
         let mut form = self.fields.clone();
-        form.insert("messages".to_owned(), messages(self.cut.kept()));
+        form.insert("messages".to_owned(), as_json(self.cut.kept()));
         form.insert("max_tokens".to_owned(), json!(self.cut.max_tokens));
         form
     }
@@ -264,7 +264,7 @@ impl RemoteEngine {
         };
         self.0.breaker.admit().map_err(|retry_in| EngineError::Resting { retry_in })?;
         let at = Instant::now();
-        let history = History::new(&ask.turns);
+        let history = History::new(&ask.messages);
         let mut request = Request {
             fields: self.fields(sampling, tenant),
             wanted: self.wanted(&ask.parameters),
@@ -309,7 +309,7 @@ impl RemoteEngine {
     /// Errors: there is nothing that could be changed.
     fn give_way(
         &self,
-        refusal: &Refusal,
+        refusal: &RefusalResponse,
         sent: &Map<String, Value>,
         request: &mut Request<'_>,
         learned: &mut Learned,
@@ -407,14 +407,14 @@ fn is_closed(error: &EngineError) -> bool {
     }
 }
 
-fn messages<'a>(turns: impl Iterator<Item = &'a Turn>) -> Value {
-    let message = |turn: &Turn| {
-        let role = match turn.role {
+fn as_json<'a>(messages: impl Iterator<Item = &'a Message>) -> Value {
+    let entry = |message: &Message| {
+        let role = match message.role {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
         };
-        json!({"role": role, "content": turn.content})
+        json!({"role": role, "content": message.content})
     };
-    turns.map(message).collect()
+    messages.map(entry).collect()
 }

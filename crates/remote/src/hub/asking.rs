@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// A place that is asked for lists and files.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct HubClient {
     client: Made,
     endpoint: Endpoint,
     host: String,
@@ -33,15 +33,15 @@ pub(crate) struct Place {
     trying: Trying,
 }
 
-impl Place {
+impl HubClient {
     /// A hub, or with `hub` missing, the place of a file that is named by its address.
     pub(crate) fn new(
         hub: Option<Hub>,
         endpoint: &Endpoint,
         trying: &Trying,
-    ) -> Result<Place, PullError> {
+    ) -> Result<HubClient, PullError> {
         let client = client::for_hub(&endpoint.address, trying.patience.waits);
-        Ok(Place {
+        Ok(HubClient {
             client: client.map_err(PullError::Client)?,
             endpoint: endpoint.clone(),
             host: authority(endpoint.address.url()),
@@ -159,7 +159,8 @@ impl Place {
             let response = self.get(url, &HeaderMap::new()).await?;
             self.body(self.checked(response, what)?, what).await
         });
-        serde_json::from_slice(&body.await?).map_err(|error| self.strange(what, error.to_string()))
+        serde_json::from_slice(&body.await?)
+            .map_err(|error| self.unexpected_response(what, error.to_string()))
     }
 
     async fn body(&self, mut response: Response, what: &str) -> Result<Vec<u8>, PullError> {
@@ -169,7 +170,9 @@ impl Place {
             let piece = response.chunk().await.map_err(|error| self.broken(&error, &url))?;
             let Some(piece) = piece else { return Ok(body) };
             if body.len() + piece.len() > MAX_ANSWER_BYTES {
-                return Err(self.strange(what, format!("more than {MAX_ANSWER_BYTES} bytes")));
+                return Err(
+                    self.unexpected_response(what, format!("more than {MAX_ANSWER_BYTES} bytes"))
+                );
             }
             body.extend_from_slice(&piece);
         }
@@ -244,7 +247,7 @@ impl Place {
     }
 
     /// An answer that cannot be right.
-    pub(crate) fn strange(&self, what: &str, found: String) -> PullError {
+    pub(crate) fn unexpected_response(&self, what: &str, found: String) -> PullError {
         let (what, host) = (what.to_owned(), self.host.clone());
         PullError::BadAnswer { what, host, found, kept: Kept::Nothing }
     }

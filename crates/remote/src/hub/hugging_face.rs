@@ -47,12 +47,12 @@ struct Card {
 
 /// What a repository holds.
 pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullError> {
-    let Repository { place, address, owner, name, revision } = *repository;
+    let Repository { client, address, owner, name, revision } = *repository;
     let revision = revision.map(|revision| ["revision", revision]);
     let path = ["api", "models", owner, name].into_iter().chain(revision.into_iter().flatten());
     let mut url = address.below(path);
     url.set_query(Some("blobs=true"));
-    let answer: Answer = place.json(&url, &repository.shown()).await?;
+    let answer: Answer = client.json(&url, &repository.shown()).await?;
     let licence = licence(&answer);
     let commit = answer.sha.filter(|sha| is_word(sha));
     Ok(Listing { licence, commit, files: files(answer.siblings) })
@@ -70,13 +70,13 @@ pub(super) async fn look_up(
     repository: &Repository<'_>,
     path: &str,
 ) -> Result<ListedFile, PullError> {
-    let place = repository.place;
+    let client = repository.client;
     let what = format!("{}:{path}", repository.shown());
-    let asked = place.trying().once(async || {
-        let answer = place.head(&url(repository, path)).await?;
+    let asked = client.trying().once(async || {
+        let answer = client.head(&url(repository, path)).await?;
         match answer.status() {
             status if status.is_success() || status.is_redirection() => Ok(answer),
-            status => Err(place.refused(status, answer.headers(), &what)),
+            status => Err(client.refused(status, answer.headers(), &what)),
         }
     });
     let answer = asked.await?;

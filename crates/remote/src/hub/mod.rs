@@ -32,7 +32,7 @@ use url::Url;
 use crate::address::Address;
 use crate::error::PullError;
 use crate::patience::Trying;
-use asking::Place;
+use asking::HubClient;
 use listing::{ListedFile, Listing, NoChoice, Wanted};
 use settings::Endpoint;
 
@@ -48,7 +48,7 @@ pub struct Source {
     /// Its files, at least one; those with the model's metadata first.
     pub files: Vec<SourceFile>,
     /// Whom to ask for them.
-    pub(crate) place: Place,
+    pub(crate) client: HubClient,
 }
 
 /// One file of a model.
@@ -100,7 +100,7 @@ pub async fn resolve(
         }
         ModelName::Url { address, sha256 } => {
             let endpoint = Endpoint { address: address.clone(), token: None };
-            let place = Place::new(None, &endpoint, trying)?;
+            let client = HubClient::new(None, &endpoint, trying)?;
             let file = SourceFile {
                 name: file_name(address.url()),
                 bytes: None,
@@ -108,7 +108,13 @@ pub async fn resolve(
                 url: address.url().clone(),
             };
             let shown = name.to_string();
-            Ok(Source { name: shown.clone(), from: shown, licence: None, files: vec![file], place })
+            Ok(Source {
+                name: shown.clone(),
+                from: shown,
+                licence: None,
+                files: vec![file],
+                client,
+            })
         }
     }
 }
@@ -158,7 +164,7 @@ struct Question<'a> {
 
 /// A repository at a hub.
 struct Repository<'a> {
-    place: &'a Place,
+    client: &'a HubClient,
     address: &'a Address,
     owner: &'a str,
     name: &'a str,
@@ -175,9 +181,9 @@ impl Repository<'_> {
 impl Question<'_> {
     async fn ask(&self, settings: &HubSettings, trying: &Trying) -> Result<Source, PullError> {
         let endpoint = settings.endpoint(self.hub);
-        let place = Place::new(Some(self.hub), endpoint, trying)?;
+        let client = HubClient::new(Some(self.hub), endpoint, trying)?;
         let mut repository = Repository {
-            place: &place,
+            client: &client,
             address: &endpoint.address,
             owner: self.owner,
             name: self.repository,
@@ -205,7 +211,7 @@ impl Question<'_> {
             });
         }
         let from = format!("{}: {}", endpoint.address, repository.shown());
-        Ok(Source { name: String::new(), from, licence: listing.licence, files, place })
+        Ok(Source { name: String::new(), from, licence: listing.licence, files, client })
     }
 
     fn choose(
@@ -213,7 +219,7 @@ impl Question<'_> {
         listing: &Listing,
         repository: &Repository<'_>,
     ) -> Result<Vec<ListedFile>, PullError> {
-        let (name, host) = (repository.shown(), repository.place.host().to_owned());
+        let (name, host) = (repository.shown(), repository.client.host().to_owned());
         listing.choose(self.wanted).map_err(|no_choice| match (no_choice, self.wanted) {
             (NoChoice::NotThere(there), Wanted::Named(file)) => {
                 PullError::NotFound { what: format!("{name}:{file}"), host, there }

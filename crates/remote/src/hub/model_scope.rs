@@ -73,9 +73,9 @@ pub(super) fn url(repository: &Repository<'_>, path: &str) -> Url {
 }
 
 async fn data<T: DeserializeOwned>(repository: &Repository<'_>, url: &Url) -> Result<T, PullError> {
-    let (place, what) = (repository.place, repository.shown());
+    let (client, what) = (repository.client, repository.shown());
     let ask = async || -> Result<(Envelope<T>, Option<StatusCode>), PullError> {
-        let envelope: Envelope<T> = place.json(url, &what).await?;
+        let envelope: Envelope<T> = client.json(url, &what).await?;
         let code = envelope.code.and_then(|code| u16::try_from(code).ok());
         let status = code.and_then(|code| StatusCode::from_u16(code).ok());
         Ok((envelope, status.filter(|status| !status.is_success())))
@@ -83,16 +83,16 @@ async fn data<T: DeserializeOwned>(repository: &Repository<'_>, url: &Url) -> Re
     let (mut envelope, mut refusal) = ask().await?;
     // A refusal that came in the body: the status of the answer itself was one of success.
     if let Some(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) = refusal
-        && place.forget_token(status)
+        && client.forget_token(status)
     {
         (envelope, refusal) = ask().await?;
     }
     if let Some(status) = refusal {
-        return Err(place.refused(status, &HeaderMap::new(), &what));
+        return Err(client.refused(status, &HeaderMap::new(), &what));
     }
     let is_success = envelope.success.unwrap_or(true);
     let data = envelope.data.filter(|_| is_success);
-    data.ok_or_else(|| place.strange(&what, "an answer without data".to_owned()))
+    data.ok_or_else(|| client.unexpected_response(&what, "an answer without data".to_owned()))
 }
 
 fn below(repository: &Repository<'_>, rest: &[&str]) -> Url {

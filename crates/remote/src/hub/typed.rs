@@ -129,9 +129,9 @@ pub(super) fn page(hub: Hub, url: &Url) -> Option<ModelName> {
     };
     let file = named(&["show_file_info", "fileName", "FilePath"]);
     let revision = named(&["Revision"]);
-    let mut name = placed(hub, segments)?;
-    if let ModelName::Repository { revision: place, file: path, .. } = &mut name {
-        *place = place
+    let mut name = from_segments(hub, segments)?;
+    if let ModelName::Repository { revision: named, file: path, .. } = &mut name {
+        *named = named
             .take()
             .or(revision.filter(|revision| is_word(revision) && revision.as_str() != "master"));
         *path = path.take().or(file.filter(|file| is_path(file)));
@@ -167,14 +167,14 @@ fn decoded(segment: &str) -> String {
 /// `owner/repo`, `owner/repo@revision:file`, `owner/repo/file`, `owner/repo/blob/revision/file`.
 fn repository(hub: Hub, rest: &str) -> Option<ModelName> {
     let segments: Vec<&str> = rest.trim_end_matches('/').split('/').collect();
-    placed(hub, &segments)
+    from_segments(hub, &segments)
 }
 
-fn placed(hub: Hub, segments: &[&str]) -> Option<ModelName> {
-    let [owner, place, below @ ..] = segments else { return None };
+fn from_segments(hub: Hub, segments: &[&str]) -> Option<ModelName> {
+    let [owner, name, below @ ..] = segments else { return None };
     // A file may have folders of its own: what stands behind the colon is one path with them.
-    let (place, tag) = place.split_once(':').map_or((*place, None), |(p, tag)| (p, Some(tag)));
-    let (place, revision) = place.split_once('@').map_or((place, None), |(p, r)| (p, Some(r)));
+    let (name, tag) = name.split_once(':').map_or((*name, None), |(n, tag)| (n, Some(tag)));
+    let (name, revision) = name.split_once('@').map_or((name, None), |(n, r)| (n, Some(r)));
     let (below_revision, path) = match (tag, below) {
         (Some(tag), below) => (None, Some([&[tag][..], below].concat().join("/"))),
         (None, []) | (None, ["files" | "summary" | "discussions" | "commits" | "commit", ..]) => {
@@ -195,7 +195,7 @@ fn placed(hub: Hub, segments: &[&str]) -> Option<ModelName> {
         Hub::HuggingFace => "main",
         Hub::ModelScope => "master",
     };
-    let repository = place.strip_suffix(".git").unwrap_or(place);
+    let repository = name.strip_suffix(".git").unwrap_or(name);
     let revision = revision.or(below_revision.filter(|revision| *revision != usual));
     let are_words = [Some(*owner), Some(repository), revision].into_iter().flatten().all(is_word);
     if !are_words || !path.as_deref().is_none_or(is_path) {
@@ -214,12 +214,12 @@ fn placed(hub: Hub, segments: &[&str]) -> Option<ModelName> {
 fn bare_repository(text: &str) -> Result<ModelName, NameError> {
     let segments: Vec<&str> = text.trim_end_matches('/').split('/').collect();
     let is_host = segments[0].contains('.') || segments[0].contains(':');
-    if !is_host && let Some(name) = placed(Hub::HuggingFace, &segments) {
+    if !is_host && let Some(name) = from_segments(Hub::HuggingFace, &segments) {
         return Ok(name);
     }
     let inner = segments.iter().position(|segment| is_word(segment) && !segment.contains('.'));
     let meant = inner.filter(|first| is_host && *first > 0);
-    let meant = meant.and_then(|first| placed(Hub::HuggingFace, &segments[first..]));
+    let meant = meant.and_then(|first| from_segments(Hub::HuggingFace, &segments[first..]));
     Err(NameError::unknown(text, meant.map(|name| name.to_string())))
 }
 

@@ -227,17 +227,17 @@ impl Store {
         let text = serde_json::to_vec_pretty(&manifest).expect("manifests are plain data");
         write_whole(&folder.join(MANIFEST_FILE), &text)?;
         sync_folder(folder)?;
-        let place = self.root.join(folder_name(&manifest.name));
-        if place.exists() {
+        let target = self.root.join(folder_name(&manifest.name));
+        if target.exists() {
             // It does not hold what it says, or it would not have been pulled again.
-            self.remove_folder(&place)?;
+            self.remove_folder(&target)?;
         }
-        fs::rename(folder, &place).map_err(PullError::folder(&place))?;
+        fs::rename(folder, &target).map_err(PullError::folder(&target))?;
         sync_folder(&self.root)?;
         let vanished = || std::io::Error::other("the model is not what was just written");
-        match read(&place) {
+        match read(&target) {
             Some(Found::Installed(installed)) => Ok(installed),
-            _ => Err(PullError::folder(&place)(vanished())),
+            _ => Err(PullError::folder(&target)(vanished())),
         }
     }
 }

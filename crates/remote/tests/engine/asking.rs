@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use banter_protocol::plain::{Ask, Turn};
+use banter_protocol::plain::{Ask, Message};
 use banter_remote::engine::{
     EndReason, EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step, Tenant,
 };
@@ -125,7 +125,7 @@ async fn what_llama_server_measures_is_kept() {
     let events = [EngineTrick::piece("a b"), format!("data: {last}\n\ndata: [DONE]\n\n")];
     fake.play([EngineTrick::stream(events)]);
     let mut answer = begun(&engine, &say("x")).await;
-    assert_eq!(next(&mut answer).await, Some(Step::Piece("a b".to_owned())));
+    assert_eq!(next(&mut answer).await, Some(Step::Delta("a b".to_owned())));
     let Some(Step::End(end)) = next(&mut answer).await else { panic!("no end") };
     let usage = end.usage;
     let counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
@@ -137,7 +137,7 @@ async fn a_stop_closes_the_connection() {
     let fake = FakeEngine::start(Kind::Vllm);
     let engine = find(&fake).await;
     let mut answer = begun(&engine, &say("slow 100000")).await;
-    assert!(matches!(next(&mut answer).await, Some(Step::Piece(_))));
+    assert!(matches!(next(&mut answer).await, Some(Step::Delta(_))));
     answer.stop();
     answer.stop();
     let Some(Step::End(end)) = next(&mut answer).await else { panic!("the end follows a stop") };
@@ -147,7 +147,7 @@ async fn a_stop_closes_the_connection() {
 
     // A dropped answer, and one that was dropped before it began, are stopped as well.
     let mut answer = begun(&engine, &say("slow 100000")).await;
-    assert!(matches!(next(&mut answer).await, Some(Step::Piece(_))));
+    assert!(matches!(next(&mut answer).await, Some(Step::Delta(_))));
     drop(answer);
     fake.wait_for_hang_up(2);
     fake.play([EngineTrick::Silence]);
@@ -308,11 +308,11 @@ async fn refused_requests_do_not_count_as_failures() {
     assert_eq!(answered(&engine, "still here").await.0, "still here");
 }
 
-fn long_talk(turns: usize) -> Ask {
+fn long_talk(exchanges: usize) -> Ask {
     let mut history = vec![json!({"role": "system", "content": "rules"})];
-    for turn in 0..turns {
+    for index in 0..exchanges {
         history.push(
-            json!({"role": "user", "content": format!("question {turn} {}", "x".repeat(50))}),
+            json!({"role": "user", "content": format!("question {index} {}", "x".repeat(50))}),
         );
         history.push(json!({"role": "assistant", "content": "y".repeat(50)}));
     }
@@ -332,7 +332,7 @@ async fn the_oldest_exchanges_go_when_the_conversation_does_not_fit() {
         let requests = fake.take_requests();
         let sent = &requests.last().expect("it was asked").body;
         let messages = sent["messages"].as_array().expect("messages");
-        assert_eq!(messages.len() + dropped, asked.turns.len());
+        assert_eq!(messages.len() + dropped, asked.messages.len());
         assert_eq!(messages[0]["content"], "rules");
         if matches!(kind, Kind::Vllm | Kind::LlamaServer) {
             // Counted, so that as much stays as leaves room for an answer.
@@ -366,19 +366,19 @@ async fn short_conversations_are_not_counted() {
 
 #[tokio::test]
 async fn tokens_are_counted_where_the_engine_can() {
-    let turns = |text: &str| say(text).turns.into_iter().collect::<Vec<Turn>>();
+    let messages = |text: &str| say(text).messages.into_iter().collect::<Vec<Message>>();
     for kind in [Kind::Vllm, Kind::LlamaServer] {
         let engine_there = FakeEngine::start(kind);
         let engine = find(&engine_there).await;
         let ids = engine.tokenize("four").await.expect("it counts").expect("it can");
         assert_eq!(ids.len(), 4);
-        let fit = engine.fit(&turns(&"x".repeat(4_000)), 50).await.expect("it counts");
+        let fit = engine.fit(&messages(&"x".repeat(4_000)), 50).await.expect("it counts");
         assert_eq!(fit, Some((4_004, 0)));
     }
     let fake = FakeEngine::start(Kind::OpenAi);
     let engine = find(&fake).await;
     assert_eq!(engine.tokenize("four").await, Ok(None));
-    assert_eq!(engine.fit(&turns("x"), 50).await, Ok(None));
+    assert_eq!(engine.fit(&messages("x"), 50).await, Ok(None));
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn whole(mut answer: Answer) -> (String, EndReason) {
     loop {
         match answer.next().await.expect("the end comes before nothing does") {
             Step::Alive | Step::Thinking(_) => {}
-            Step::Piece(piece) => {
+            Step::Delta(piece) => {
                 assert!(!piece.is_empty());
                 text.push_str(&piece);
             }

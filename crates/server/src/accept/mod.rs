@@ -52,7 +52,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, routes: Ro
             Ok((stream, peer)) => take(stream, peer, &shared, &routes),
             Err(error) if is_of_one_connection(&error) => debug!(%error, "accept"),
             Err(error) => {
-                if let Some(suppressed) = shared.gates.accept.admit() {
+                if let Some(suppressed) = shared.log_throttles.accept.admit() {
                     warn!(%error, suppressed, "cannot accept a connection, trying again");
                 }
                 tokio::time::sleep(ACCEPT_BACK_OFF).await;
@@ -94,7 +94,7 @@ fn log_limit(peer: Peer, admission: Option<Admission>, shared: &Shared) {
     if admission == Some(Admission::Welcome) {
         return;
     }
-    let Some(suppressed) = shared.gates.full.admit() else { return };
+    let Some(suppressed) = shared.log_throttles.full.admit() else { return };
     let limits = shared.connections.limits();
     match (admission, peer) {
         (Some(Admission::AddressFull), _) => warn!(

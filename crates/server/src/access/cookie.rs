@@ -35,7 +35,7 @@ impl SessionCookie {
     }
 
     /// The cookie of strangers, bound to its server in the same way.
-    pub(super) fn of_visitors(&self) -> SessionCookie {
+    pub(super) fn of_strangers(&self) -> SessionCookie {
         SessionCookie { name: self.name.replace(NAME, VISITOR_NAME), ..self.clone() }
     }
 

@@ -1,7 +1,7 @@
 //! Keys, and the places of a request where one can stand.
 
 use super::sessions::random_token;
-use super::{AccessLevel, Visit};
+use super::{AccessLevel, RequestView};
 use axum::http::header;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -51,16 +51,16 @@ pub(super) enum Presented {
 }
 
 /// The key that a request presents, wherever it stands.
-pub(super) fn presented(visit: &Visit<'_>, level: AccessLevel) -> Presented {
-    let bearer = visit.headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
+pub(super) fn presented(view: &RequestView<'_>, level: AccessLevel) -> Presented {
+    let bearer = view.headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
         let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
     });
-    let named = visit.headers.get_all("x-api-key").iter();
+    let named = view.headers.get_all("x-api-key").iter();
     let named = named.filter_map(|value| Some(value.to_str().ok()?.to_owned()));
     // Browsers cannot set headers on a WebSocket. Elsewhere a key in the address would end up in
     // logs and histories for nothing.
-    let query = visit.uri.query().filter(|_| level == AccessLevel::Socket).unwrap_or("");
+    let query = view.uri.query().filter(|_| level == AccessLevel::Socket).unwrap_or("");
     let of_address =
         query.split('&').filter_map(|pair| percent_decoded(pair.strip_prefix("key=")?));
     let mut keys = bearer.chain(named).chain(of_address);

@@ -5,24 +5,26 @@
 //! request need a key and have one. `Access::admit` answers them all.
 
 mod cookie;
+mod denial;
 mod host;
 mod keys;
 mod network;
 mod origin;
-mod owner;
+mod principal;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod tries;
 
 pub(crate) use cookie::SessionCookie;
+pub(crate) use denial::Denial;
 pub use host::PublicUrl;
 pub use keys::{KeyHash, make_key};
 pub(crate) use network::{TrustedProxies, network_of};
 pub use origin::Origin;
-pub use owner::Owner;
-pub(crate) use owner::Visitor;
-use sessions::Pass;
+pub(crate) use principal::Identity;
+pub use principal::Principal;
+use sessions::Grant;
 pub(crate) use sessions::SessionLimits;
 pub use sessions::{Scope, Sessions};
 pub(crate) use tries::RateKey;
@@ -78,7 +80,7 @@ impl AccessLevel {
 }
 
 /// A request as far as the rules look at it.
-pub(crate) struct Visit<'a> {
+pub(crate) struct RequestView<'a> {
     pub(crate) peer: IpAddr,
     /// The address of this machine that the peer has connected to.
     pub(crate) local: IpAddr,
@@ -95,27 +97,6 @@ pub(crate) enum PageOrigin {
     Allowed(String),
     /// A page opened from disk.
     File,
-}
-
-/// Why someone may not come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// 400: no host, two, or one that cannot be read.
-    BadHost,
-    /// 421: a host that is not ours.
-    UnknownHost,
-    /// 403: a page that is not ours.
-    ForeignOrigin,
-    /// 403: a page opened from disk, which has not been allowed.
-    FilePage,
-    /// 400: more than one key.
-    SeveralKeys,
-    /// 401: a key is needed.
-    KeyNeeded,
-    /// 403: this is for administrators, or not for pages of other origins.
-    AdminOnly,
-    /// 429: too many wrong keys from this address.
-    TooManyTries,
 }
 
 impl Access {
@@ -137,204 +118,208 @@ impl Access {
     /// Decides one request.
     pub(crate) fn admit(
         &self,
-        visit: &Visit<'_>,
+        view: &RequestView<'_>,
         level: AccessLevel,
-    ) -> Result<PageOrigin, Refusal> {
-        let host = match self.host(visit) {
+    ) -> Result<PageOrigin, Denial> {
+        let host = match self.host(view) {
             Err(_) if level == AccessLevel::Probe => NamedHost::Unknown,
             host => host?,
         };
-        let page = self.origin(visit, host, level)?;
+        let page = self.origin(view, host, level)?;
         if level.is_for_everybody() {
             return Ok(page);
         }
-        if is_embedded_elsewhere(visit) {
-            return Err(Refusal::ForeignOrigin);
+        if is_embedded_elsewhere(view) {
+            return Err(Denial::ForeignOrigin);
         }
         if level == AccessLevel::Admin && page != PageOrigin::Own {
-            return Err(Refusal::AdminOnly);
+            return Err(Denial::AdminOnly);
         }
-        let presented = self.presented(visit, level)?;
+        let presented = self.presented(view, level)?;
         let is_open_to_all = self.insecure && level != AccessLevel::Admin;
-        if !is_open_to_all && !is_on_this_machine(visit, host) {
-            self.check_credentials(visit, level, presented)?;
+        if !is_open_to_all && !is_on_this_machine(view, host) {
+            self.check_credentials(view, level, presented)?;
         }
         Ok(page)
     }
 
     /// Who signed in, as far as a page is to know: the same for everyone who shows neither a key nor a
     /// session.
-    pub(crate) fn owner(&self, visit: &Visit<'_>, level: AccessLevel) -> Owner {
-        self.signed_in(visit, level).unwrap_or(Owner::OPERATOR)
+    pub(crate) fn signed_in_as(&self, view: &RequestView<'_>, level: AccessLevel) -> Principal {
+        self.signed_in(view, level).unwrap_or(Principal::OPERATOR)
     }
 
-    /// The owner of the key that a request shows, or else of the session that it has.
-    fn signed_in(&self, visit: &Visit<'_>, level: AccessLevel) -> Option<Owner> {
-        let of_session = || self.session(visit).map(|session| session.pass.owner);
-        self.of_key(visit, level).or_else(of_session)
+    /// The principal of the key that a request shows, or else of the session that it has.
+    fn signed_in(&self, view: &RequestView<'_>, level: AccessLevel) -> Option<Principal> {
+        let of_session = || self.session(view).map(|session| session.grant.principal);
+        self.of_key(view, level).or_else(of_session)
     }
 
-    fn of_key(&self, visit: &Visit<'_>, level: AccessLevel) -> Option<Owner> {
+    fn of_key(&self, view: &RequestView<'_>, level: AccessLevel) -> Option<Principal> {
         let is_ours = |key: &String| {
             keys::is_one_of(&self.keys, key) || keys::is_one_of(&self.admin_keys, key)
         };
-        let key = self.presented(visit, level).ok().flatten().filter(is_ours)?;
-        Some(Owner::of_key(&key))
+        let key = self.presented(view, level).ok().flatten().filter(is_ours)?;
+        Some(Principal::of_key(&key))
     }
 
     /// Whose conversations those of an admitted visitor are: of the key they show, of the session they
     /// have, of the operator on this machine, or of a stranger.
-    pub(crate) fn visitor(
+    pub(crate) fn identify(
         &self,
-        visit: &Visit<'_>,
+        view: &RequestView<'_>,
         level: AccessLevel,
         page: &PageOrigin,
-    ) -> Visitor {
-        if let Some(owner) = self.of_key(visit, level) {
-            return Visitor::known(owner);
+    ) -> Identity {
+        if let Some(principal) = self.of_key(view, level) {
+            return Identity::known(principal);
         }
-        let network = network_of(self.rate_key(visit).address());
+        let network = network_of(self.rate_key(view).address());
         if *page != PageOrigin::Own {
-            return Visitor::foreign_page(page, network);
+            return Identity::foreign_page(page, network);
         }
-        if let Some(owner) = self.signed_in(visit, level) {
-            return Visitor::known(owner);
+        if let Some(principal) = self.signed_in(view, level) {
+            return Identity::known(principal);
         }
-        if self.is_local(visit, page) {
-            return Visitor::known(Owner::OPERATOR);
+        if self.is_local(view, page) {
+            return Identity::known(Principal::OPERATOR);
         }
-        Visitor::stranger(visit.headers, network, &self.cookie(visit))
+        Identity::stranger(view.headers, network, &self.cookie(view))
     }
 
     /// Whether a request is plainly of this machine's own: nobody else learns where its files are.
-    pub(crate) fn is_local(&self, visit: &Visit<'_>, page: &PageOrigin) -> bool {
-        let is_here = |host| is_on_this_machine(visit, host);
-        *page == PageOrigin::Own && self.host(visit).is_ok_and(is_here)
+    pub(crate) fn is_local(&self, view: &RequestView<'_>, page: &PageOrigin) -> bool {
+        let is_here = |host| is_on_this_machine(view, host);
+        *page == PageOrigin::Own && self.host(view).is_ok_and(is_here)
     }
 
     /// Whether a request came through a proxy although nobody named the address that it serves:
     /// the proxy says so, or the browser takes the page for ours and we do not.
-    pub(crate) fn came_through_an_unnamed_proxy(&self, visit: &Visit<'_>) -> bool {
+    pub(crate) fn came_through_an_unnamed_proxy(&self, view: &RequestView<'_>) -> bool {
         let is_foreign =
-            |host| self.origin(visit, host, AccessLevel::Public) == Err(Refusal::ForeignOrigin);
-        let takes_it_for_ours = || fetch_site(visit) == Some("same-origin");
-        let is_local = || self.host(visit).is_ok_and(|host| host == NamedHost::Local);
+            |host| self.origin(view, host, AccessLevel::Public) == Err(Denial::ForeignOrigin);
+        let takes_it_for_ours = || fetch_site(view) == Some("same-origin");
+        let is_local = || self.host(view).is_ok_and(|host| host == NamedHost::Local);
         self.public_urls.is_empty()
             && is_local()
-            && (came_through_a_proxy(visit) || takes_it_for_ours() && is_foreign(NamedHost::Local))
+            && (came_through_a_proxy(view) || takes_it_for_ours() && is_foreign(NamedHost::Local))
     }
 
-    fn host(&self, visit: &Visit<'_>) -> Result<NamedHost, Refusal> {
-        let host = authority(visit)?;
-        match NamedHost::find(&host, visit.local, &self.ports, &self.public_urls) {
-            NamedHost::Unknown => Err(Refusal::UnknownHost),
+    fn host(&self, view: &RequestView<'_>) -> Result<NamedHost, Denial> {
+        let host = authority(view)?;
+        match NamedHost::find(&host, view.local, &self.ports, &self.public_urls) {
+            NamedHost::Unknown => Err(Denial::UnknownHost),
             host => Ok(host),
         }
     }
 
     fn origin(
         &self,
-        visit: &Visit<'_>,
+        view: &RequestView<'_>,
         host: NamedHost,
         level: AccessLevel,
-    ) -> Result<PageOrigin, Refusal> {
-        let mut origins = visit.headers.get_all(header::ORIGIN).iter();
+    ) -> Result<PageOrigin, Denial> {
+        let mut origins = view.headers.get_all(header::ORIGIN).iter();
         let origin = match (origins.next(), origins.next()) {
             (None, _) => return Ok(PageOrigin::Own),
-            (Some(origin), None) => origin.to_str().map_err(|_| Refusal::ForeignOrigin)?,
-            (Some(_), Some(_)) => return Err(Refusal::ForeignOrigin),
+            (Some(origin), None) => origin.to_str().map_err(|_| Denial::ForeignOrigin)?,
+            (Some(_), Some(_)) => return Err(Denial::ForeignOrigin),
         };
         if origin == "null" {
             let admitted = self.allow_file_pages && level == AccessLevel::Socket;
-            return if admitted { Ok(PageOrigin::File) } else { Err(Refusal::FilePage) };
+            return if admitted { Ok(PageOrigin::File) } else { Err(Denial::FilePage) };
         }
         let is_of_machine = matches!(host, NamedHost::Local | NamedHost::OwnAddress);
         let is_own = self.public_urls.iter().any(|url| url.origin().is(origin))
-            || is_of_machine && is_same_page(&authority(visit)?, origin);
+            || is_of_machine && is_same_page(&authority(view)?, origin);
         if is_own {
             return Ok(PageOrigin::Own);
         }
         match self.allow_origins.iter().find(|allowed| allowed.is(origin)) {
             Some(_) => Ok(PageOrigin::Allowed(origin.to_owned())),
-            None => Err(Refusal::ForeignOrigin),
+            None => Err(Denial::ForeignOrigin),
         }
     }
 
     /// The key that a request presents. Where none is configured a key means nothing: SDKs send one
     /// always.
-    fn presented(&self, visit: &Visit<'_>, level: AccessLevel) -> Result<Option<String>, Refusal> {
-        match keys::presented(visit, level) {
+    fn presented(
+        &self,
+        view: &RequestView<'_>,
+        level: AccessLevel,
+    ) -> Result<Option<String>, Denial> {
+        match keys::presented(view, level) {
             Presented::Nothing => Ok(None),
             Presented::Key(key) => Ok(Some(key)),
             Presented::Several if self.keys.is_empty() && self.admin_keys.is_empty() => Ok(None),
-            Presented::Several => Err(Refusal::SeveralKeys),
+            Presented::Several => Err(Denial::SeveralKeys),
         }
     }
 
     fn check_credentials(
         &self,
-        visit: &Visit<'_>,
+        view: &RequestView<'_>,
         level: AccessLevel,
         presented: Option<String>,
-    ) -> Result<(), Refusal> {
-        let of_session = self.session(visit).map(|session| session.pass.scope);
+    ) -> Result<(), Denial> {
+        let of_session = self.session(view).map(|session| session.grant.scope);
         if of_session >= Some(level.needed()) {
             return Ok(());
         }
         let scope = match (presented, of_session) {
-            (Some(key), _) => self.try_key(self.rate_key(visit), &key)?,
+            (Some(key), _) => self.try_key(self.rate_key(view), &key)?,
             (None, Some(scope)) => scope,
             // Where no key is asked for there is none to be given.
-            (None, None) if self.insecure => return Err(Refusal::AdminOnly),
-            (None, None) => return Err(Refusal::KeyNeeded),
+            (None, None) if self.insecure => return Err(Denial::AdminOnly),
+            (None, None) => return Err(Denial::KeyNeeded),
         };
-        if scope >= level.needed() { Ok(()) } else { Err(Refusal::AdminOnly) }
+        if scope >= level.needed() { Ok(()) } else { Err(Denial::AdminOnly) }
     }
 
     /// Whom a wrong key of this request is put down to.
-    pub(crate) fn rate_key(&self, visit: &Visit<'_>) -> RateKey {
-        RateKey::of(visit.peer, visit.headers, &self.proxies)
+    pub(crate) fn rate_key(&self, view: &RequestView<'_>) -> RateKey {
+        RateKey::of(view.peer, view.headers, &self.proxies)
     }
 
     /// Exchanges a one-time code or a key for a session; the token goes into the cookie.
     pub(crate) fn open_session(
         &self,
         rate_key: RateKey,
-        secret: Secret<'_>,
-    ) -> Result<String, Refusal> {
-        let pass = match secret {
-            Secret::Key(key) => {
-                Pass { scope: self.try_key(rate_key, key)?, owner: Owner::of_key(key) }
+        credential: Credential<'_>,
+    ) -> Result<String, Denial> {
+        let grant = match credential {
+            Credential::Key(key) => {
+                Grant { scope: self.try_key(rate_key, key)?, principal: Principal::of_key(key) }
             }
-            Secret::Code(code) => {
+            Credential::Code(code) => {
                 if self.tries.is_exhausted(rate_key) {
-                    return Err(Refusal::TooManyTries);
+                    return Err(Denial::TooManyTries);
                 }
                 self.sessions.redeem(code).ok_or_else(|| {
                     self.tries.count_wrong(rate_key);
-                    Refusal::KeyNeeded
+                    Denial::KeyNeeded
                 })?
             }
         };
-        Ok(self.sessions.open(pass))
+        Ok(self.sessions.open(grant))
     }
 
     /// Ends the sessions of a browser, and the sockets that were opened with them.
-    pub(crate) fn close_sessions(&self, visit: &Visit<'_>) {
-        for token in self.cookie(visit).tokens(visit.headers) {
+    pub(crate) fn close_sessions(&self, view: &RequestView<'_>) {
+        for token in self.cookie(view).tokens(view.headers) {
             self.sessions.end(token);
         }
     }
 
     /// Cancelled when the session of this request is ended; `None` if it has none.
-    pub(crate) fn end_of_session(&self, visit: &Visit<'_>) -> Option<CancellationToken> {
-        self.sessions.end_of(&self.session(visit)?.token)
+    pub(crate) fn end_of_session(&self, view: &RequestView<'_>) -> Option<CancellationToken> {
+        self.sessions.end_of(&self.session(view)?.token)
     }
 
     /// How the session of whoever sends this request is kept by the browser.
-    pub(crate) fn cookie(&self, visit: &Visit<'_>) -> SessionCookie {
-        let port = authority(visit).ok().and_then(|host| host.port);
-        let Ok(NamedHost::Public(index)) = self.host(visit) else {
+    pub(crate) fn cookie(&self, view: &RequestView<'_>) -> SessionCookie {
+        let port = authority(view).ok().and_then(|host| host.port);
+        let Ok(NamedHost::Public(index)) = self.host(view) else {
             return SessionCookie::new(false, port, "");
         };
         let url = &self.public_urls[index];
@@ -346,19 +331,19 @@ impl Access {
     }
 
     /// The session of a request; of several the one with the highest scope.
-    fn session(&self, visit: &Visit<'_>) -> Option<Session> {
-        let cookie = self.cookie(visit);
+    fn session(&self, view: &RequestView<'_>) -> Option<Session> {
+        let cookie = self.cookie(view);
         let session = |token: &str| {
-            Some(Session { token: token.to_owned(), pass: self.sessions.pass_of(token)? })
+            Some(Session { token: token.to_owned(), grant: self.sessions.grant_of(token)? })
         };
-        let sessions = cookie.tokens(visit.headers).filter_map(session);
-        sessions.max_by_key(|session| session.pass.scope)
+        let sessions = cookie.tokens(view.headers).filter_map(session);
+        sessions.max_by_key(|session| session.grant.scope)
     }
 
     /// What a key gives.
-    fn try_key(&self, rate_key: RateKey, key: &str) -> Result<Scope, Refusal> {
+    fn try_key(&self, rate_key: RateKey, key: &str) -> Result<Scope, Denial> {
         if self.tries.is_exhausted(rate_key) {
-            return Err(Refusal::TooManyTries);
+            return Err(Denial::TooManyTries);
         }
         let scope = if keys::is_one_of(&self.admin_keys, key) {
             Scope::Administer
@@ -366,7 +351,7 @@ impl Access {
             Scope::Talk
         } else {
             self.tries.count_wrong(rate_key);
-            return Err(Refusal::KeyNeeded);
+            return Err(Denial::KeyNeeded);
         };
         self.tries.count_right(rate_key);
         Ok(scope)
@@ -379,7 +364,7 @@ impl Access {
 }
 
 /// What is exchanged for a session.
-pub(crate) enum Secret<'a> {
+pub(crate) enum Credential<'a> {
     /// A one-time code.
     Code(&'a str),
     /// The key.
@@ -389,45 +374,45 @@ pub(crate) enum Secret<'a> {
 /// A session that a request brings.
 struct Session {
     token: String,
-    pass: Pass,
+    grant: Grant,
 }
 
 /// The host that a request names, in its `Host` header and in its target if it is absolute.
-fn authority(visit: &Visit<'_>) -> Result<Authority, Refusal> {
-    let mut hosts = visit.headers.get_all(header::HOST).iter();
+fn authority(view: &RequestView<'_>) -> Result<Authority, Denial> {
+    let mut hosts = view.headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::BadHost);
+        return Err(Denial::BadHost);
     };
-    let host = host.to_str().ok().and_then(Authority::parse).ok_or(Refusal::BadHost)?;
-    match visit.uri.authority() {
+    let host = host.to_str().ok().and_then(Authority::parse).ok_or(Denial::BadHost)?;
+    match view.uri.authority() {
         Some(target) if Authority::parse(target.as_str()).as_ref() != Some(&host) => {
-            Err(Refusal::BadHost)
+            Err(Denial::BadHost)
         }
         _ => Ok(host),
     }
 }
 
 /// Whether nobody but this machine can have sent a request.
-fn is_on_this_machine(visit: &Visit<'_>, host: NamedHost) -> bool {
-    host == NamedHost::Local && visit.peer.is_loopback() && !came_through_a_proxy(visit)
+fn is_on_this_machine(view: &RequestView<'_>, host: NamedHost) -> bool {
+    host == NamedHost::Local && view.peer.is_loopback() && !came_through_a_proxy(view)
 }
 
 /// A proxy or tunnel on this machine connects from loopback too, but it says whom it serves.
-fn came_through_a_proxy(visit: &Visit<'_>) -> bool {
+fn came_through_a_proxy(view: &RequestView<'_>) -> bool {
     const OTHERS: [&str; 6] =
         ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
-    let names = &mut visit.headers.keys();
+    let names = &mut view.headers.keys();
     names.any(|name| OTHERS.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded"))
 }
 
 /// Whether a page of another site sends a request without saying which it is, as for a picture. It
 /// could not read the answer, but it could make work.
-fn is_embedded_elsewhere(visit: &Visit<'_>) -> bool {
-    let is_elsewhere = matches!(fetch_site(visit), Some("cross-site" | "same-site"));
-    is_elsewhere && !visit.headers.contains_key(header::ORIGIN)
+fn is_embedded_elsewhere(view: &RequestView<'_>) -> bool {
+    let is_elsewhere = matches!(fetch_site(view), Some("cross-site" | "same-site"));
+    is_elsewhere && !view.headers.contains_key(header::ORIGIN)
 }
 
 /// How the page that sends a request is related to this server, as its browser sees it.
-fn fetch_site<'a>(visit: &Visit<'a>) -> Option<&'a str> {
-    visit.headers.get("sec-fetch-site").and_then(|site| site.to_str().ok())
+fn fetch_site<'a>(view: &RequestView<'a>) -> Option<&'a str> {
+    view.headers.get("sec-fetch-site").and_then(|site| site.to_str().ok())
 }

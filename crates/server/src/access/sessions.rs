@@ -1,6 +1,6 @@
 //! One-time codes of printed links, and the sessions that browsers get for them.
 
-use super::Owner;
+use super::Principal;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -26,9 +26,9 @@ pub enum Scope {
 
 /// What a session lets someone do, and whose conversations theirs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pass {
+pub(super) struct Grant {
     pub(super) scope: Scope,
-    pub(super) owner: Owner,
+    pub(super) principal: Principal,
 }
 
 /// How many sessions there may be at the same time.
@@ -50,7 +50,7 @@ pub struct Sessions {
 
 struct Entry {
     until: Instant,
-    pass: Pass,
+    grant: Grant,
     /// Cancelled when it is no longer valid before its time.
     ended: CancellationToken,
 }
@@ -68,33 +68,35 @@ impl Sessions {
         if codes.len() >= MAX_CODES {
             end_oldest(&mut codes, |_| true);
         }
-        codes
-            .insert(hash(&code), Entry::new(Pass { scope, owner: Owner::OPERATOR }, CODE_LIFETIME));
+        codes.insert(
+            hash(&code),
+            Entry::new(Grant { scope, principal: Principal::OPERATOR }, CODE_LIFETIME),
+        );
         code
     }
 
     /// What a code gives, if it is valid; it is not afterwards.
-    pub(super) fn redeem(&self, code: &str) -> Option<Pass> {
+    pub(super) fn redeem(&self, code: &str) -> Option<Grant> {
         let entry = lock(&self.codes).remove(&hash(code))?;
-        entry.is_valid().then_some(entry.pass)
+        entry.is_valid().then_some(entry.grant)
     }
 
     /// Opens a session and returns its token.
     ///
     /// Whoever has a key can open any number, and ends only sessions of the same key by it.
-    pub(super) fn open(&self, pass: Pass) -> String {
+    pub(super) fn open(&self, grant: Grant) -> String {
         let token = random_token();
         let mut sessions = lock(&self.sessions);
         forget_expired(&mut sessions);
         let counts = counts(&sessions);
-        if counts.get(&pass.owner).is_some_and(|count| *count >= self.limits.per_key) {
-            end_oldest(&mut sessions, |entry| entry.pass.owner == pass.owner);
+        if counts.get(&grant.principal).is_some_and(|count| *count >= self.limits.per_key) {
+            end_oldest(&mut sessions, |entry| entry.grant.principal == grant.principal);
         } else if sessions.len() >= self.limits.total
-            && let Some((owner, _)) = counts.into_iter().max_by_key(|(_, count)| *count)
+            && let Some((principal, _)) = counts.into_iter().max_by_key(|(_, count)| *count)
         {
-            end_oldest(&mut sessions, |entry| entry.pass.owner == owner);
+            end_oldest(&mut sessions, |entry| entry.grant.principal == principal);
         }
-        sessions.insert(hash(&token), Entry::new(pass, SESSION_LIFETIME));
+        sessions.insert(hash(&token), Entry::new(grant, SESSION_LIFETIME));
         token
     }
 
@@ -106,9 +108,9 @@ impl Sessions {
     }
 
     /// What a session gives, if it is one.
-    pub(super) fn pass_of(&self, token: &str) -> Option<Pass> {
+    pub(super) fn grant_of(&self, token: &str) -> Option<Grant> {
         let sessions = lock(&self.sessions);
-        sessions.get(&hash(token)).filter(|entry| entry.is_valid()).map(|entry| entry.pass)
+        sessions.get(&hash(token)).filter(|entry| entry.is_valid()).map(|entry| entry.grant)
     }
 
     /// Cancelled when a valid session is ended before its time.
@@ -119,8 +121,8 @@ impl Sessions {
 }
 
 impl Entry {
-    fn new(pass: Pass, lifetime: Duration) -> Entry {
-        Entry { until: Instant::now() + lifetime, pass, ended: CancellationToken::new() }
+    fn new(grant: Grant, lifetime: Duration) -> Entry {
+        Entry { until: Instant::now() + lifetime, grant, ended: CancellationToken::new() }
     }
 
     fn is_valid(&self) -> bool {
@@ -132,10 +134,10 @@ fn forget_expired(entries: &mut HashMap<Hash, Entry>) {
     entries.retain(|_, entry| entry.is_valid());
 }
 
-fn counts(entries: &HashMap<Hash, Entry>) -> HashMap<Owner, usize> {
+fn counts(entries: &HashMap<Hash, Entry>) -> HashMap<Principal, usize> {
     let mut counts = HashMap::new();
     for entry in entries.values() {
-        *counts.entry(entry.pass.owner).or_insert(0) += 1;
+        *counts.entry(entry.grant.principal).or_insert(0) += 1;
     }
     counts
 }
@@ -173,30 +175,30 @@ mod tests {
         Sessions::new(LIMITS)
     }
 
-    fn pass_of(key: &str) -> Pass {
-        Pass { scope: Scope::Talk, owner: Owner::of_key(key) }
+    fn grant_of(key: &str) -> Grant {
+        Grant { scope: Scope::Talk, principal: Principal::of_key(key) }
     }
 
     /// Sessions of one key, a second after each other.
     async fn open(sessions: &Sessions, key: &str, count: usize) -> Vec<String> {
         let mut tokens = Vec::new();
         for _ in 0..count {
-            tokens.push(sessions.open(pass_of(key)));
+            tokens.push(sessions.open(grant_of(key)));
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         tokens
     }
 
     fn valid(sessions: &Sessions, tokens: &[String]) -> Vec<bool> {
-        tokens.iter().map(|token| sessions.pass_of(token).is_some()).collect()
+        tokens.iter().map(|token| sessions.grant_of(token).is_some()).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_code_is_valid_once_and_for_ten_minutes() {
         let sessions = sessions();
         let code = sessions.make_code(Scope::Administer);
-        let pass = Pass { scope: Scope::Administer, owner: Owner::OPERATOR };
-        assert_eq!(sessions.redeem(&code), Some(pass));
+        let grant = Grant { scope: Scope::Administer, principal: Principal::OPERATOR };
+        assert_eq!(sessions.redeem(&code), Some(grant));
         assert_eq!(sessions.redeem(&code), None);
         let late = sessions.make_code(Scope::Talk);
         tokio::time::advance(CODE_LIFETIME).await;

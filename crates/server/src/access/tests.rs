@@ -22,12 +22,12 @@ fn access(config: &ServerConfig) -> Access {
     Access::new(config, vec![PORT], Arc::new(Sessions::new(limits)))
 }
 
-fn pass(scope: Scope) -> Pass {
-    Pass { scope, owner: Owner::OPERATOR }
+fn grant(scope: Scope) -> Grant {
+    Grant { scope, principal: Principal::OPERATOR }
 }
 
 fn scope_of(access: &Access, token: &str) -> Option<Scope> {
-    access.sessions.pass_of(token).map(|pass| pass.scope)
+    access.sessions.grant_of(token).map(|grant| grant.scope)
 }
 
 /// A request; what is not said is what a browser on this machine sends.
@@ -81,11 +81,11 @@ impl Case {
     }
 }
 
-fn decide(access: &Access, case: &Case) -> Result<PageOrigin, Refusal> {
-    with_visit(case, |visit| access.admit(visit, case.level))
+fn decide(access: &Access, case: &Case) -> Result<PageOrigin, Denial> {
+    view_of(case, |view| access.admit(view, case.level))
 }
 
-fn with_visit<T>(case: &Case, look: impl FnOnce(&Visit<'_>) -> T) -> T {
+fn view_of<T>(case: &Case, look: impl FnOnce(&RequestView<'_>) -> T) -> T {
     let mut headers = HeaderMap::new();
     for (name, value) in &case.headers {
         let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header value");
@@ -94,10 +94,10 @@ fn with_visit<T>(case: &Case, look: impl FnOnce(&Visit<'_>) -> T) -> T {
     let uri: Uri = case.uri.parse().expect("a uri");
     let address = |text: &str| text.parse().expect("an address");
     let (peer, local) = (address(case.peer), address(case.local));
-    look(&Visit { peer, local, uri: &uri, headers: &headers })
+    look(&RequestView { peer, local, uri: &uri, headers: &headers })
 }
 
-fn check(access: &Access, case: Case, expected: Result<PageOrigin, Refusal>) {
+fn check(access: &Access, case: Case, expected: Result<PageOrigin, Denial>) {
     assert_eq!(decide(access, &case), expected, "{case:?}");
 }
 
@@ -108,7 +108,7 @@ fn no_key_is_needed_by_who_is_plainly_on_this_machine() {
         for peer in ["127.0.0.1", "127.0.0.7", "::1"] {
             check(&access, case(host).from(peer), Ok(PageOrigin::Own));
         }
-        check(&access, case(host).from("192.168.1.9"), Err(Refusal::KeyNeeded));
+        check(&access, case(host).from("192.168.1.9"), Err(Denial::KeyNeeded));
         let with_key = case(host).from("192.168.1.9").with("x-api-key", KEY);
         check(&access, with_key, Ok(PageOrigin::Own));
     }
@@ -123,7 +123,7 @@ fn no_key_is_needed_by_who_is_plainly_on_this_machine() {
     ];
     for header in forwarding {
         for host in [LOCAL, "localhost:9000"] {
-            check(&access, case(host).with(header, ""), Err(Refusal::KeyNeeded));
+            check(&access, case(host).with(header, ""), Err(Denial::KeyNeeded));
             let with_key = case(host).with(header, "").with("x-api-key", KEY);
             check(&access, with_key, Ok(PageOrigin::Own));
         }
@@ -175,15 +175,15 @@ fn other_hosts_are_refused_whatever_comes_with_them() {
     for host in hosts {
         for level in [AccessLevel::Public, AccessLevel::User, AccessLevel::Socket] {
             let with_key = case(host).with("x-api-key", KEY).at(level);
-            check(&access, with_key.clone(), Err(Refusal::UnknownHost));
-            check(&access, with_key.on(OWN), Err(Refusal::UnknownHost));
+            check(&access, with_key.clone(), Err(Denial::UnknownHost));
+            check(&access, with_key.on(OWN), Err(Denial::UnknownHost));
         }
     }
     for host in ["", " ", "a b", "user@localhost:7860", "localhost:", "localhost:x", "[::1", "ü"] {
-        check(&access, case(host).at(AccessLevel::Public), Err(Refusal::BadHost));
+        check(&access, case(host).at(AccessLevel::Public), Err(Denial::BadHost));
     }
-    check(&access, case(LOCAL).with("host", LOCAL), Err(Refusal::BadHost));
-    check(&access, case(LOCAL).to("http://attacker.example/"), Err(Refusal::BadHost));
+    check(&access, case(LOCAL).with("host", LOCAL), Err(Denial::BadHost));
+    check(&access, case(LOCAL).to("http://attacker.example/"), Err(Denial::BadHost));
     check(&access, case(LOCAL).to("http://localhost:7860/"), Ok(PageOrigin::Own));
 }
 
@@ -198,18 +198,18 @@ fn the_address_that_was_connected_to_is_a_host_with_a_key() {
         ("[2001:DB8:0:0::5]:7860", "2001:db8::5"),
     ];
     for (host, local) in hosts {
-        let visit = || case(host).on(local).from("192.168.1.9");
-        check(&access, visit(), Err(Refusal::KeyNeeded));
-        check(&access, visit().at(AccessLevel::Public), Ok(PageOrigin::Own));
-        check(&access, visit().with("x-api-key", KEY), Ok(PageOrigin::Own));
+        let view = || case(host).on(local).from("192.168.1.9");
+        check(&access, view(), Err(Denial::KeyNeeded));
+        check(&access, view().at(AccessLevel::Public), Ok(PageOrigin::Own));
+        check(&access, view().with("x-api-key", KEY), Ok(PageOrigin::Own));
         // Neither is this machine itself free of it by that address.
-        check(&access, visit().from(local), Err(Refusal::KeyNeeded));
-        check(&access, visit().from("127.0.0.1"), Err(Refusal::KeyNeeded));
+        check(&access, view().from(local), Err(Denial::KeyNeeded));
+        check(&access, view().from("127.0.0.1"), Err(Denial::KeyNeeded));
     }
     let page = || case("192.168.1.5:7860").on(OWN).with("x-api-key", KEY);
     check(&access, page().with("origin", "http://192.168.1.5:7860"), Ok(PageOrigin::Own));
     for foreign in ["http://192.168.1.5", "http://192.168.1.5:3000", "http://localhost:7860"] {
-        check(&access, page().with("origin", foreign), Err(Refusal::ForeignOrigin));
+        check(&access, page().with("origin", foreign), Err(Denial::ForeignOrigin));
     }
     let insecure = ServerConfig { insecure: true, keys: Vec::new(), ..config() };
     let insecure = super::tests::access(&insecure);
@@ -220,7 +220,7 @@ fn the_address_that_was_connected_to_is_a_host_with_a_key() {
 fn a_local_name_that_is_public_needs_a_key() {
     let url = PublicUrl::parse("http://localhost:9000/").expect("url");
     let access = access(&ServerConfig { public_urls: vec![url], ..config() });
-    check(&access, case("localhost:9000"), Err(Refusal::KeyNeeded));
+    check(&access, case("localhost:9000"), Err(Denial::KeyNeeded));
     check(&access, case(LOCAL), Ok(PageOrigin::Own));
     check(&access, case("localhost:9001"), Ok(PageOrigin::Own));
 }
@@ -232,7 +232,7 @@ fn probes_are_let_in_by_any_host_and_pages_are_not() {
         let probe = case(host).from("203.0.113.5").at(AccessLevel::Probe);
         check(&access, probe.clone(), Ok(PageOrigin::Own));
         let page = probe.with("origin", "https://evil.example");
-        check(&access, page, Err(Refusal::ForeignOrigin));
+        check(&access, page, Err(Denial::ForeignOrigin));
     }
 }
 
@@ -241,7 +241,7 @@ fn a_public_host_needs_the_key_from_everywhere() {
     let access = access(&config());
     for host in ["chat.example", "CHAT.example:443"] {
         for peer in ["127.0.0.1", "203.0.113.5"] {
-            check(&access, case(host).from(peer), Err(Refusal::KeyNeeded));
+            check(&access, case(host).from(peer), Err(Denial::KeyNeeded));
             check(&access, case(host).from(peer).at(AccessLevel::Public), Ok(PageOrigin::Own));
             let with_key = case(host).from(peer).with("authorization", "Bearer the-key");
             check(&access, with_key, Ok(PageOrigin::Own));
@@ -252,7 +252,7 @@ fn a_public_host_needs_the_key_from_everywhere() {
 #[test]
 fn all_carriers_of_a_key_give_the_same_rights() {
     let access = access(&config());
-    let cookie = format!("a=b; {COOKIE}={}", access.sessions.open(pass(Scope::Talk)));
+    let cookie = format!("a=b; {COOKIE}={}", access.sessions.open(grant(Scope::Talk)));
     let cookie: &'static str = Box::leak(cookie.into_boxed_str());
     let carriers = [
         ("authorization", "Bearer the-key"),
@@ -262,8 +262,8 @@ fn all_carriers_of_a_key_give_the_same_rights() {
     ];
     for level in [AccessLevel::User, AccessLevel::Socket] {
         for (name, value) in carriers {
-            let visit = case("chat.example").with(name, value).at(level);
-            check(&access, visit, Ok(PageOrigin::Own));
+            let view = case("chat.example").with(name, value).at(level);
+            check(&access, view, Ok(PageOrigin::Own));
         }
         let wrong = [
             ("authorization", "Bearer the-ke"),
@@ -272,8 +272,8 @@ fn all_carriers_of_a_key_give_the_same_rights() {
             ("cookie", "banter_session=the-key"),
         ];
         for (name, value) in wrong {
-            let visit = case("chat.example").with(name, value).at(level);
-            check(&access, visit, Err(Refusal::KeyNeeded));
+            let view = case("chat.example").with(name, value).at(level);
+            check(&access, view, Err(Denial::KeyNeeded));
         }
     }
 }
@@ -294,7 +294,7 @@ fn a_request_has_one_key_and_two_are_not_looked_at() {
     ];
     for case in several {
         for _ in 0..4 {
-            check(&access, case.clone(), Err(Refusal::SeveralKeys));
+            check(&access, case.clone(), Err(Denial::SeveralKeys));
         }
     }
     // What is no key is not counted as one, and nothing of the above was a try.
@@ -305,9 +305,9 @@ fn a_request_has_one_key_and_two_are_not_looked_at() {
 #[test]
 fn a_key_in_the_address_counts_on_the_socket_only() {
     let access = access(&config());
-    let visit = case("chat.example").to("/ws?a=b&key=the%2Dkey");
-    check(&access, visit.clone().at(AccessLevel::Socket), Ok(PageOrigin::Own));
-    check(&access, visit.at(AccessLevel::User), Err(Refusal::KeyNeeded));
+    let view = case("chat.example").to("/ws?a=b&key=the%2Dkey");
+    check(&access, view.clone().at(AccessLevel::Socket), Ok(PageOrigin::Own));
+    check(&access, view.at(AccessLevel::User), Err(Denial::KeyNeeded));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn without_a_configured_key_an_authorization_header_is_ignored() {
     let access = access(&ServerConfig { keys: Vec::new(), ..config() });
     let with_junk = case(LOCAL).with("authorization", "Bearer sk-anything");
     check(&access, with_junk, Ok(PageOrigin::Own));
-    check(&access, case("chat.example").with("x-api-key", ""), Err(Refusal::KeyNeeded));
+    check(&access, case("chat.example").with("x-api-key", ""), Err(Denial::KeyNeeded));
     let keyless = super::tests::access(&ServerConfig::default());
     let two = case(LOCAL).with("authorization", "Bearer sk-anything").with("x-api-key", "other");
     check(&keyless, two, Ok(PageOrigin::Own));
@@ -325,9 +325,9 @@ fn without_a_configured_key_an_authorization_header_is_ignored() {
 fn insecure_asks_for_no_key_but_still_for_a_known_host_and_page() {
     let access = access(&ServerConfig { insecure: true, keys: Vec::new(), ..config() });
     check(&access, case("chat.example").from("203.0.113.5"), Ok(PageOrigin::Own));
-    check(&access, case("evil.example"), Err(Refusal::UnknownHost));
+    check(&access, case("evil.example"), Err(Denial::UnknownHost));
     let foreign = case("chat.example").with("origin", "https://evil.example");
-    check(&access, foreign, Err(Refusal::ForeignOrigin));
+    check(&access, foreign, Err(Denial::ForeignOrigin));
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn only_exact_origins_come_in() {
             case(host).with("origin", "http://localhost:9000"),
             match port {
                 "9000" => Ok(PageOrigin::Own),
-                _ => Err(Refusal::ForeignOrigin),
+                _ => Err(Denial::ForeignOrigin),
             },
         );
     }
@@ -383,14 +383,14 @@ fn only_exact_origins_come_in() {
     ];
     for origin in foreign {
         for level in [AccessLevel::Public, AccessLevel::User, AccessLevel::Socket] {
-            let visit = case(LOCAL).with("origin", origin).at(level);
-            check(&access, visit, Err(Refusal::ForeignOrigin));
+            let view = case(LOCAL).with("origin", origin).at(level);
+            check(&access, view, Err(Denial::ForeignOrigin));
         }
     }
     let twice = case(LOCAL).with("origin", wiki).with("origin", wiki);
-    check(&access, twice, Err(Refusal::ForeignOrigin));
+    check(&access, twice, Err(Denial::ForeignOrigin));
     let local_page_elsewhere = case("chat.example").with("origin", "http://localhost:7860");
-    check(&access, local_page_elsewhere.at(AccessLevel::Public), Err(Refusal::ForeignOrigin));
+    check(&access, local_page_elsewhere.at(AccessLevel::Public), Err(Denial::ForeignOrigin));
 }
 
 #[test]
@@ -408,11 +408,11 @@ fn pages_of_desktop_programs_and_extensions_are_let_in_by_their_exact_origin() {
         let parsed = Origin::parse(origin).expect(origin);
         assert_eq!(parsed.to_string(), origin);
         let access = access(&ServerConfig { allow_origins: vec![parsed], ..config() });
-        let visit = |origin: &'static str| case(LOCAL).with("origin", origin);
-        check(&access, visit(origin), Ok(PageOrigin::Allowed(origin.into())));
-        check(&access, visit(origin).at(AccessLevel::Admin), Err(Refusal::AdminOnly));
+        let view = |origin: &'static str| case(LOCAL).with("origin", origin);
+        check(&access, view(origin), Ok(PageOrigin::Allowed(origin.into())));
+        check(&access, view(origin).at(AccessLevel::Admin), Err(Denial::AdminOnly));
         for other in ["app://obsidian.mdx", "app://obsidian", "tauri://localhost:1", "app://"] {
-            check(&access, visit(other), Err(Refusal::ForeignOrigin));
+            check(&access, view(other), Err(Denial::ForeignOrigin));
         }
         assert!(PublicUrl::parse(origin).is_err(), "{origin} is no address of a server");
     }
@@ -439,17 +439,17 @@ fn pages_of_desktop_programs_and_extensions_are_let_in_by_their_exact_origin() {
 
 #[test]
 fn pages_opened_from_disk_are_admitted_to_the_socket_only_and_only_if_allowed() {
-    let visit = case(LOCAL).with("origin", "null");
+    let view = case(LOCAL).with("origin", "null");
     let refusing = access(&config());
     let admitting = access(&ServerConfig { allow_file_pages: true, ..config() });
     for level in [AccessLevel::Public, AccessLevel::User] {
-        check(&refusing, visit.clone().at(level), Err(Refusal::FilePage));
-        check(&admitting, visit.clone().at(level), Err(Refusal::FilePage));
+        check(&refusing, view.clone().at(level), Err(Denial::FilePage));
+        check(&admitting, view.clone().at(level), Err(Denial::FilePage));
     }
-    check(&refusing, visit.clone().at(AccessLevel::Socket), Err(Refusal::FilePage));
-    check(&admitting, visit.at(AccessLevel::Socket), Ok(PageOrigin::File));
+    check(&refusing, view.clone().at(AccessLevel::Socket), Err(Denial::FilePage));
+    check(&admitting, view.at(AccessLevel::Socket), Ok(PageOrigin::File));
     let from_elsewhere = case("chat.example").with("origin", "null").at(AccessLevel::Socket);
-    check(&admitting, from_elsewhere.clone(), Err(Refusal::KeyNeeded));
+    check(&admitting, from_elsewhere.clone(), Err(Denial::KeyNeeded));
     check(&admitting, from_elsewhere.to("/ws?key=the-key"), Ok(PageOrigin::File));
 }
 
@@ -458,46 +458,48 @@ fn a_code_is_exchanged_for_a_session() {
     let access = access(&config());
     let rate_key = stranger();
     let code = access.sessions.make_code(Scope::Administer);
-    assert_eq!(access.open_session(rate_key, Secret::Code("wrong")), Err(Refusal::KeyNeeded));
-    let token = access.open_session(rate_key, Secret::Code(&code)).expect("a valid code");
+    assert_eq!(access.open_session(rate_key, Credential::Code("wrong")), Err(Denial::KeyNeeded));
+    let token = access.open_session(rate_key, Credential::Code(&code)).expect("a valid code");
     assert_eq!(scope_of(&access, &token), Some(Scope::Administer));
-    assert_eq!(access.open_session(rate_key, Secret::Code(&code)), Err(Refusal::KeyNeeded));
-    assert_eq!(access.open_session(rate_key, Secret::Key("wrong")), Err(Refusal::KeyNeeded));
-    let token = access.open_session(rate_key, Secret::Key(KEY)).expect("the key");
+    assert_eq!(access.open_session(rate_key, Credential::Code(&code)), Err(Denial::KeyNeeded));
+    assert_eq!(access.open_session(rate_key, Credential::Key("wrong")), Err(Denial::KeyNeeded));
+    let token = access.open_session(rate_key, Credential::Key(KEY)).expect("the key");
     assert_eq!(scope_of(&access, &token), Some(Scope::Talk));
-    let token = access.open_session(rate_key, Secret::Key(ADMIN_KEY)).expect("the other key");
+    let token = access.open_session(rate_key, Credential::Key(ADMIN_KEY)).expect("the other key");
     assert_eq!(scope_of(&access, &token), Some(Scope::Administer));
 }
 
 #[test]
 fn who_has_the_same_key_has_the_same_conversations() {
     let access = access(&config());
-    let owner = |case: Case| owner(&access, &case);
+    let principal = |case: Case| principal(&access, &case);
     let elsewhere = || case("chat.example").from("203.0.113.5").at(AccessLevel::Socket);
-    let of_key = owner(elsewhere().with("x-api-key", KEY));
-    assert_eq!(owner(elsewhere().to("/ws?key=the-key")), of_key);
-    assert_eq!(owner(case(LOCAL).with("x-api-key", KEY)), of_key, "from here too");
-    let of_other = owner(elsewhere().with("x-api-key", ADMIN_KEY));
-    assert!(of_key != of_other && of_key != Owner::OPERATOR && of_other != Owner::OPERATOR);
-    assert_eq!(owner(case(LOCAL)), Owner::OPERATOR);
-    assert_eq!(owner(case(LOCAL).with("x-api-key", "wrong")), Owner::OPERATOR);
+    let of_key = principal(elsewhere().with("x-api-key", KEY));
+    assert_eq!(principal(elsewhere().to("/ws?key=the-key")), of_key);
+    assert_eq!(principal(case(LOCAL).with("x-api-key", KEY)), of_key, "from here too");
+    let of_other = principal(elsewhere().with("x-api-key", ADMIN_KEY));
+    assert!(of_key != of_other && of_key != Principal::OPERATOR && of_other != Principal::OPERATOR);
+    assert_eq!(principal(case(LOCAL)), Principal::OPERATOR);
+    assert_eq!(principal(case(LOCAL).with("x-api-key", "wrong")), Principal::OPERATOR);
     let rate_key = stranger();
-    let of_session = |secret| -> Owner {
-        let token = access.open_session(rate_key, secret).expect("it is valid");
-        owner(elsewhere().with("cookie", Box::leak(format!("{COOKIE}={token}").into_boxed_str())))
+    let of_session = |credential| -> Principal {
+        let token = access.open_session(rate_key, credential).expect("it is valid");
+        principal(
+            elsewhere().with("cookie", Box::leak(format!("{COOKIE}={token}").into_boxed_str())),
+        )
     };
-    assert_eq!(of_session(Secret::Key(KEY)), of_key);
+    assert_eq!(of_session(Credential::Key(KEY)), of_key);
     let code = access.sessions.make_code(Scope::Talk);
-    assert_eq!(of_session(Secret::Code(&code)), Owner::OPERATOR, "the operator's own link");
+    assert_eq!(of_session(Credential::Code(&code)), Principal::OPERATOR, "the operator's own link");
 }
 
-fn owner(access: &Access, case: &Case) -> Owner {
-    visitor(access, case).owner
+fn principal(access: &Access, case: &Case) -> Principal {
+    visitor(access, case).principal
 }
 
-fn visitor(access: &Access, case: &Case) -> Visitor {
+fn visitor(access: &Access, case: &Case) -> Identity {
     let page = decide(access, case).unwrap_or(PageOrigin::Own);
-    with_visit(case, |visit| access.visitor(visit, case.level, &page))
+    view_of(case, |view| access.identify(view, case.level, &page))
 }
 
 #[test]
@@ -506,45 +508,53 @@ fn strangers_are_not_the_operator_nor_each_other() {
     let stranger = || case("chat.example").from("203.0.113.5").at(AccessLevel::Socket);
     let first = visitor(&access, &stranger());
     let second = visitor(&access, &stranger());
-    assert!(first.owner.tenant() != second.owner.tenant() && first.owner != Owner::OPERATOR);
-    assert_eq!(first.owner.share(), second.owner.share(), "one address, one share of limits");
-    let elsewhere = owner(&access, &stranger().from("203.0.113.6"));
-    assert_ne!(first.owner.share(), elsewhere.share());
+    assert!(
+        first.principal.tenant() != second.principal.tenant()
+            && first.principal != Principal::OPERATOR
+    );
+    assert_eq!(
+        first.principal.share(),
+        second.principal.share(),
+        "one address, one share of limits"
+    );
+    let elsewhere = principal(&access, &stranger().from("203.0.113.6"));
+    assert_ne!(first.principal.share(), elsewhere.share());
     let cookie = first.cookie.expect("a browser that is new");
     assert!(cookie.contains("banter_visitor=") && cookie.ends_with("; Secure"), "{cookie}");
     let pair = cookie.split(';').next().expect("a pair").to_owned();
     let again = stranger().with("cookie", Box::leak(pair.into_boxed_str()));
     let again = visitor(&access, &again);
-    assert_eq!((again.owner, again.cookie), (first.owner, None));
+    assert_eq!((again.principal, again.cookie), (first.principal, None));
     let guessable = stranger().with("cookie", "__Secure-banter_visitor=a");
     assert!(visitor(&access, &guessable).cookie.is_some());
     // Who comes through a proxy is told apart by the address that the proxy names.
     let proxied = |client| stranger().from("127.0.0.1").with("x-forwarded-for", client);
     let (of_proxy, of_other) =
-        (owner(&access, &proxied("203.0.113.5")), owner(&access, &proxied("203.0.113.6")));
-    assert_eq!(of_proxy.share(), first.owner.share());
+        (principal(&access, &proxied("203.0.113.5")), principal(&access, &proxied("203.0.113.6")));
+    assert_eq!(of_proxy.share(), first.principal.share());
     assert_ne!(of_proxy.share(), of_other.share());
 }
 
 #[test]
 fn pages_of_others_are_not_the_operator_nor_each_other_whatever_their_browser_has() {
     let access = access(&ServerConfig { allow_file_pages: true, ..config() });
-    let token = access.sessions.open(pass(Scope::Administer));
+    let token = access.sessions.open(grant(Scope::Administer));
     let cookie: &str = Box::leak(format!("banter_session_{PORT}={token}").into_boxed_str());
     let page = |origin| case(LOCAL).at(AccessLevel::Socket).with("origin", origin);
     for origin in ["https://wiki.example", "null"] {
         let first = visitor(&access, &page(origin));
         let second = visitor(&access, &page(origin).with("cookie", cookie));
-        let tenants = [first.owner.tenant(), second.owner.tenant(), Owner::OPERATOR.tenant()];
+        let tenants =
+            [first.principal.tenant(), second.principal.tenant(), Principal::OPERATOR.tenant()];
         assert!(tenants[0] != tenants[1] && !tenants[..2].contains(&tenants[2]), "{origin}");
-        assert_eq!(first.owner.share(), second.owner.share());
-        assert_ne!(first.owner.share(), Owner::OPERATOR.share());
+        assert_eq!(first.principal.share(), second.principal.share());
+        assert_ne!(first.principal.share(), Principal::OPERATOR.share());
         assert!(first.cookie.is_none() && second.cookie.is_none());
     }
-    let with_key = owner(&access, &page("https://wiki.example").to("/ws?key=the-key"));
-    assert_eq!(with_key, Owner::of_key(KEY));
-    let own_page = owner(&access, &page("http://localhost:7860"));
-    assert_eq!(own_page, Owner::OPERATOR);
+    let with_key = principal(&access, &page("https://wiki.example").to("/ws?key=the-key"));
+    assert_eq!(with_key, Principal::of_key(KEY));
+    let own_page = principal(&access, &page("http://localhost:7860"));
+    assert_eq!(own_page, Principal::OPERATOR);
 }
 
 #[test]
@@ -552,18 +562,18 @@ fn the_server_is_changed_from_here_or_with_an_admin_key_only() {
     let access = access(&config());
     let admin = |host| case(host).at(AccessLevel::Admin);
     let session = |scope| -> &'static str {
-        let cookie = format!("{COOKIE}={}", access.sessions.open(pass(scope)));
+        let cookie = format!("{COOKIE}={}", access.sessions.open(grant(scope)));
         Box::leak(cookie.into_boxed_str())
     };
     check(&access, admin(LOCAL), Ok(PageOrigin::Own));
     check(&access, admin(LOCAL).with("origin", "http://localhost:7860"), Ok(PageOrigin::Own));
-    check(&access, admin(LOCAL).with("x-forwarded-for", "10.0.0.1"), Err(Refusal::KeyNeeded));
+    check(&access, admin(LOCAL).with("x-forwarded-for", "10.0.0.1"), Err(Denial::KeyNeeded));
     let elsewhere = || admin("chat.example").from("203.0.113.5");
-    check(&access, elsewhere(), Err(Refusal::KeyNeeded));
-    check(&access, elsewhere().with("x-api-key", "wrong"), Err(Refusal::KeyNeeded));
-    check(&access, elsewhere().with("x-api-key", KEY), Err(Refusal::AdminOnly));
+    check(&access, elsewhere(), Err(Denial::KeyNeeded));
+    check(&access, elsewhere().with("x-api-key", "wrong"), Err(Denial::KeyNeeded));
+    check(&access, elsewhere().with("x-api-key", KEY), Err(Denial::AdminOnly));
     check(&access, elsewhere().with("x-api-key", ADMIN_KEY), Ok(PageOrigin::Own));
-    check(&access, elsewhere().with("cookie", session(Scope::Talk)), Err(Refusal::AdminOnly));
+    check(&access, elsewhere().with("cookie", session(Scope::Talk)), Err(Denial::AdminOnly));
     check(&access, elsewhere().with("cookie", session(Scope::Administer)), Ok(PageOrigin::Own));
     let both = elsewhere().with("cookie", session(Scope::Talk)).with("x-api-key", ADMIN_KEY);
     check(&access, both, Ok(PageOrigin::Own));
@@ -576,9 +586,9 @@ fn the_server_is_changed_from_here_or_with_an_admin_key_only() {
 fn pages_of_others_never_change_the_server() {
     let access = access(&ServerConfig { allow_file_pages: true, ..config() });
     let here = || case(LOCAL).at(AccessLevel::Admin).with("x-api-key", ADMIN_KEY);
-    check(&access, here().with("origin", "https://wiki.example"), Err(Refusal::AdminOnly));
-    check(&access, here().with("origin", "null"), Err(Refusal::FilePage));
-    check(&access, here().with("origin", "https://evil.example"), Err(Refusal::ForeignOrigin));
+    check(&access, here().with("origin", "https://wiki.example"), Err(Denial::AdminOnly));
+    check(&access, here().with("origin", "null"), Err(Denial::FilePage));
+    check(&access, here().with("origin", "https://evil.example"), Err(Denial::ForeignOrigin));
 }
 
 #[test]
@@ -586,7 +596,7 @@ fn strangers_of_an_insecure_server_do_not_change_it() {
     let access = access(&ServerConfig { insecure: true, ..config() });
     let elsewhere = || case("chat.example").from("203.0.113.5");
     check(&access, elsewhere(), Ok(PageOrigin::Own));
-    check(&access, elsewhere().at(AccessLevel::Admin), Err(Refusal::AdminOnly));
+    check(&access, elsewhere().at(AccessLevel::Admin), Err(Denial::AdminOnly));
     check(
         &access,
         elsewhere().at(AccessLevel::Admin).with("x-api-key", ADMIN_KEY),
@@ -601,11 +611,11 @@ fn guessing_is_cut_off_and_others_are_not_affected() {
     let access = access(&config);
     let guess = case("chat.example").with("x-api-key", "guess").from("203.0.113.5");
     for _ in 0..3 {
-        check(&access, guess.clone(), Err(Refusal::KeyNeeded));
+        check(&access, guess.clone(), Err(Denial::KeyNeeded));
     }
-    check(&access, guess, Err(Refusal::TooManyTries));
+    check(&access, guess, Err(Denial::TooManyTries));
     let lucky = case("chat.example").with("x-api-key", KEY).from("203.0.113.5");
-    check(&access, lucky, Err(Refusal::TooManyTries));
+    check(&access, lucky, Err(Denial::TooManyTries));
     let other = case("chat.example").with("x-api-key", KEY).from("203.0.113.6");
     check(&access, other, Ok(PageOrigin::Own));
 }
@@ -666,7 +676,7 @@ fn a_session_is_kept_by_a_cookie_of_its_server() {
     ];
     for (config, case, pair, path) in cases {
         let access = access(&config);
-        let cookie = with_visit(&case, |visit| access.cookie(visit).keeping("t"));
+        let cookie = view_of(&case, |view| access.cookie(view).keeping("t"));
         assert!(cookie.starts_with(pair) && cookie.contains(path), "{case:?}: {cookie}");
     }
 }
@@ -674,14 +684,14 @@ fn a_session_is_kept_by_a_cookie_of_its_server() {
 #[test]
 fn whoever_signs_out_is_out() {
     let access = access(&config());
-    let token = access.sessions.open(pass(Scope::Administer));
-    let other = access.sessions.open(pass(Scope::Talk));
+    let token = access.sessions.open(grant(Scope::Administer));
+    let other = access.sessions.open(grant(Scope::Talk));
     let cookie: &'static str = Box::leak(format!("{COOKIE}={token}").into_boxed_str());
-    let visit = case("chat.example").from("203.0.113.5").with("cookie", cookie);
-    let end = with_visit(&visit, |visit| access.end_of_session(visit)).expect("it has one");
-    check(&access, visit.clone(), Ok(PageOrigin::Own));
-    with_visit(&visit, |visit| access.close_sessions(visit));
-    check(&access, visit, Err(Refusal::KeyNeeded));
+    let view = case("chat.example").from("203.0.113.5").with("cookie", cookie);
+    let end = view_of(&view, |view| access.end_of_session(view)).expect("it has one");
+    check(&access, view.clone(), Ok(PageOrigin::Own));
+    view_of(&view, |view| access.close_sessions(view));
+    check(&access, view, Err(Denial::KeyNeeded));
     assert!(end.is_cancelled());
     assert_eq!(scope_of(&access, &other), Some(Scope::Talk), "others are not signed out");
 }
@@ -694,8 +704,8 @@ fn a_proxy_that_nobody_named_is_noticed() {
         .with("origin", "https://chat.example.org")
         .with("sec-fetch-site", "same-origin");
     for proxied in [case(LOCAL).with("x-forwarded-for", "203.0.113.5"), foreign_but_ours] {
-        assert!(with_visit(&proxied, |visit| unnamed.came_through_an_unnamed_proxy(visit)));
-        assert!(!with_visit(&proxied, |visit| named.came_through_an_unnamed_proxy(visit)));
+        assert!(view_of(&proxied, |view| unnamed.came_through_an_unnamed_proxy(view)));
+        assert!(!view_of(&proxied, |view| named.came_through_an_unnamed_proxy(view)));
     }
     let direct = [
         case(LOCAL),
@@ -704,7 +714,7 @@ fn a_proxy_that_nobody_named_is_noticed() {
         case("evil.example").with("x-forwarded-for", "203.0.113.5"),
     ];
     for direct in direct {
-        assert!(!with_visit(&direct, |visit| unnamed.came_through_an_unnamed_proxy(visit)));
+        assert!(!view_of(&direct, |view| unnamed.came_through_an_unnamed_proxy(view)));
     }
 }
 

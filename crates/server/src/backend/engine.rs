@@ -4,8 +4,8 @@ use super::{
     Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health, Metric,
     metrics,
 };
-use crate::access::Owner;
-use crate::shares::{self, ShareId, Shares};
+use crate::access::Principal;
+use crate::shares::{self, ShareId, SharedBudget};
 use banter_engine::engine::{self, Engine, GenerateRequest, Refusal, Submit};
 use banter_engine::kv_cache::Tenant;
 use banter_engine::model_file::SamplingDefaults;
@@ -13,7 +13,7 @@ use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{Message, Role};
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, EndReason, Parameters, Turn};
+use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, EndReason, Parameters};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::HashMap;
@@ -36,13 +36,13 @@ const COUNTING_THREADS: usize = 1;
 
 /// See the module. Dropping it ends the engine.
 pub struct EngineBackend {
-    engine: Held,
+    engine: SharedEngine,
     info: BackendInfo,
     sampling: SamplingParams,
     /// Requests that the engine takes: those that run and those that wait.
-    places: Shares,
+    requests: SharedBudget,
     encoding: Arc<Semaphore>,
-    turns: Turns,
+    encoders: Encoders,
     counting: Arc<Semaphore>,
     ended: CancellationToken,
 }
@@ -72,11 +72,11 @@ impl EngineBackend {
         EngineBackend {
             info,
             sampling,
-            places: Shares::new(loaded.places),
+            requests: SharedBudget::new(loaded.places),
             encoding: Arc::new(Semaphore::new(ENCODING_THREADS)),
-            turns: Turns::default(),
+            encoders: Encoders::default(),
             counting: Arc::new(Semaphore::new(COUNTING_THREADS)),
-            engine: Held::new(engine, ended.clone().drop_guard()),
+            engine: SharedEngine::new(engine, ended.clone().drop_guard()),
             ended,
         }
     }
@@ -84,7 +84,7 @@ impl EngineBackend {
     /// Counts tokens, one text at a time.
     fn count<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Held) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&SharedEngine) -> Result<T, Fault> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Fault>> {
         let (engine, counting) = (self.engine.clone(), self.counting.clone());
         async move {
@@ -94,7 +94,7 @@ impl EngineBackend {
         .boxed()
     }
 
-    fn no_place(&self) -> Fault {
+    fn too_many_requests(&self) -> Fault {
         Fault::Busy {
             reason: "your other messages take as many places as one may have".into(),
             position: self.engine.counters().waiting,
@@ -123,21 +123,21 @@ async fn run_with<T: Send + 'static>(
 /// One text at a time for each share: whoever sends many long messages has the others wait for one of
 /// them, not for all.
 #[derive(Default)]
-struct Turns {
+struct Encoders {
     by_share: Mutex<HashMap<ShareId, Weak<Semaphore>>>,
 }
 
-impl Turns {
+impl Encoders {
     /// The permit of a share, for as long as it is held somewhere.
     fn of(&self, share: ShareId) -> Arc<Semaphore> {
-        let mut turns = self.by_share.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(turn) = turns.get(&share).and_then(Weak::upgrade) {
-            return turn;
+        let mut encoders = self.by_share.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(encoder) = encoders.get(&share).and_then(Weak::upgrade) {
+            return encoder;
         }
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        let turn = Arc::new(Semaphore::new(1));
-        turns.insert(share, Arc::downgrade(&turn));
-        turn
+        encoders.retain(|_, encoder| encoder.strong_count() > 0);
+        let encoder = Arc::new(Semaphore::new(1));
+        encoders.insert(share, Arc::downgrade(&encoder));
+        encoder
     }
 }
 
@@ -161,18 +161,18 @@ impl Backend for EngineBackend {
     fn generate(
         &self,
         ask: Box<Ask>,
-        owner: Owner,
+        principal: Principal,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        let Some(place) = self.places.take(owner.share(), 1) else {
-            return ready(Err(self.no_place())).boxed();
+        let Some(reservation) = self.requests.take(principal.share(), 1) else {
+            return ready(Err(self.too_many_requests())).boxed();
         };
-        let request = request(*ask, owner, &self.sampling);
+        let request = request(*ask, principal, &self.sampling);
         let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
-        let turn = self.turns.of(owner.share());
+        let encoder = self.encoders.of(principal.share());
         async move {
-            let _turn = turn.acquire().await.expect("it is never closed");
+            let _encoder = encoder.acquire().await.expect("it is never closed");
             let permit = encoding.acquire_owned().await.expect("it is never closed");
-            run_with(permit, move || submit(&engine, request, place)).await
+            run_with(permit, move || submit(&engine, request, reservation)).await
         }
         .boxed()
     }
@@ -185,11 +185,11 @@ impl Backend for EngineBackend {
 
     fn fit(
         &self,
-        turns: Vec<Turn>,
+        messages: Vec<plain::Message>,
         max_tokens: usize,
     ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
         self.count(move |engine| {
-            let messages = messages(turns);
+            let messages = for_engine(messages);
             let prompt = engine
                 .fit(&messages, Some(max_tokens))
                 .map_err(|refusal| fault_beside(engine, refusal, without_system(&messages)))?;
@@ -203,15 +203,15 @@ impl Backend for EngineBackend {
 }
 
 fn submit(
-    engine: &Held,
+    engine: &SharedEngine,
     request: GenerateRequest,
-    place: shares::Held,
+    reservation: shares::Reservation,
 ) -> Result<Box<dyn Generation>, Fault> {
     let without_system = without_system(&request.messages);
     match engine.submit(request) {
         Submit::Accepted(generation) => {
             let (moved, _engine) = (Instant::now(), engine.clone());
-            Ok(Box::new(EngineGeneration { generation, _engine, _place: place, moved }))
+            Ok(Box::new(EngineGeneration { generation, _engine, _reservation: reservation, moved }))
         }
         Submit::QueueFull { position, estimate_ms } => Err(Fault::Busy {
             reason: "too many answers are waiting".into(),
@@ -233,21 +233,21 @@ fn without_system(messages: &[Message]) -> Option<Message> {
 /// still writes an answer. Its end takes a while, as it saves what it keeps, so it has a thread of
 /// its own; whoever must not leave before that waits for [`Backend::ended`].
 #[derive(Clone)]
-struct Held(Option<Arc<Running>>);
+struct SharedEngine(Option<Arc<RunningEngine>>);
 
 /// The fields are dropped in this order, so the guard tells that the engine has ended.
-struct Running {
+struct RunningEngine {
     engine: Engine,
     _ended: DropGuard,
 }
 
-impl Held {
-    fn new(engine: Engine, ended: DropGuard) -> Held {
-        Held(Some(Arc::new(Running { engine, _ended: ended })))
+impl SharedEngine {
+    fn new(engine: Engine, ended: DropGuard) -> SharedEngine {
+        SharedEngine(Some(Arc::new(RunningEngine { engine, _ended: ended })))
     }
 }
 
-impl Deref for Held {
+impl Deref for SharedEngine {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
@@ -255,7 +255,7 @@ impl Deref for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for SharedEngine {
     fn drop(&mut self) {
         if let Some(running) = self.0.take().and_then(Arc::into_inner) {
             // Without a thread it ends here.
@@ -267,14 +267,14 @@ impl Drop for Held {
 
 struct EngineGeneration {
     generation: engine::Generation,
-    _engine: Held,
-    _place: shares::Held,
+    _engine: SharedEngine,
+    _reservation: shares::Reservation,
     /// When it last did anything, or was submitted.
     moved: Instant,
 }
 
 impl Generation for EngineGeneration {
-    fn next(&mut self) -> BoxFuture<'_, Option<Event>> {
+    fn next_event(&mut self) -> BoxFuture<'_, Option<Event>> {
         async {
             let event = match self.generation.next().await? {
                 // A changed position in the queue is no step.
@@ -389,7 +389,7 @@ fn defaults_of(model: &SamplingDefaults) -> SamplingParams {
     }
 }
 
-fn request(ask: Ask, owner: Owner, defaults: &SamplingParams) -> GenerateRequest {
+fn request(ask: Ask, principal: Principal, defaults: &SamplingParams) -> GenerateRequest {
     let Parameters {
         max_tokens,
         temperature,
@@ -413,26 +413,26 @@ fn request(ask: Ask, owner: Owner, defaults: &SamplingParams) -> GenerateRequest
         seed,
     };
     GenerateRequest {
-        messages: messages(ask.turns),
+        messages: for_engine(ask.messages),
         sampling,
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
         structure: None,
-        tenant: Tenant(owner.tenant()),
+        tenant: Tenant(principal.tenant()),
         conversation: None,
     }
 }
 
-fn messages(turns: Vec<Turn>) -> Vec<Message> {
-    let message = |turn: Turn| Message {
-        role: match turn.role {
+fn for_engine(messages: Vec<plain::Message>) -> Vec<Message> {
+    let message = |message: plain::Message| Message {
+        role: match message.role {
             plain::Role::System => Role::System,
             plain::Role::User => Role::User,
             plain::Role::Assistant => Role::Assistant,
         },
-        content: turn.content,
+        content: message.content,
     };
-    turns.into_iter().map(message).collect()
+    messages.into_iter().map(message).collect()
 }
 
 #[cfg(test)]
@@ -491,11 +491,11 @@ mod tests {
     #[tokio::test]
     async fn one_key_with_many_messages_leaves_places_to_another() {
         let backend = backend(16);
-        let (alice, bob) = (Owner::of_key("alice's key"), Owner::of_key("bob's key"));
-        let ask = async |owner| {
+        let (alice, bob) = (Principal::of_key("alice's key"), Principal::of_key("bob's key"));
+        let ask = async |principal| {
             let message = plain::parse(r#"{"message": "hello"}"#).expect("a message");
             let ClientMessage::Ask(ask) = message else { panic!("it is no stop") };
-            backend.generate(ask, owner).await
+            backend.generate(ask, principal).await
         };
         // An answer holds its place until its socket is through with it.
         let mut of_alice = Vec::new();
@@ -511,16 +511,16 @@ mod tests {
 
     #[test]
     fn a_share_has_one_turn_at_a_time_and_leaves_nothing_behind() {
-        let turns = Turns::default();
+        let encoders = Encoders::default();
         let (alice, bob) = (ShareId(1), ShareId(2));
-        let turn = turns.of(alice);
-        let permit = turn.clone().try_acquire_owned().expect("the first");
-        assert!(turns.of(alice).try_acquire_owned().is_err());
-        assert!(turns.of(bob).try_acquire_owned().is_ok());
-        drop((turn, permit));
-        assert!(turns.of(alice).try_acquire_owned().is_ok());
-        turns.of(bob);
-        let left = turns.by_share.lock().expect("no panic").len();
+        let encoder = encoders.of(alice);
+        let permit = encoder.clone().try_acquire_owned().expect("the first");
+        assert!(encoders.of(alice).try_acquire_owned().is_err());
+        assert!(encoders.of(bob).try_acquire_owned().is_ok());
+        drop((encoder, permit));
+        assert!(encoders.of(alice).try_acquire_owned().is_ok());
+        encoders.of(bob);
+        let left = encoders.by_share.lock().expect("no panic").len();
         assert!(left <= 2, "{left}");
     }
 }

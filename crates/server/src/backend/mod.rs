@@ -1,24 +1,26 @@
 //! The seam to whatever makes answers.
 //!
 //! Three implementations: [`EngineBackend`] computes in this process, [`RemoteBackend`] asks an engine
-//! that someone else runs, [`ScriptedBackend`] plays a script for tests and for work on the page.
+//! that someone else runs, `ScriptedBackend` plays a script for tests and for work on the page.
 
 mod engine;
 mod metrics;
 mod remote;
+#[cfg(any(test, feature = "scripted"))]
 mod scripted;
 mod slot;
 
 pub use engine::EngineBackend;
 pub use metrics::{Metric, MetricKind};
 pub use remote::{HealthChecks, RemoteBackend};
+#[cfg(any(test, feature = "scripted"))]
 pub use scripted::{ScriptedBackend, ScriptedCounters};
 pub use slot::{BackendSlot, Readiness};
 
-use crate::access::Owner;
+use crate::access::Principal;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{Ask, EndReason, Turn};
+use banter_protocol::plain::{Ask, EndReason, Message};
 use futures_util::future::BoxFuture;
 use std::fmt;
 use tokio_util::sync::CancellationToken;
@@ -44,12 +46,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Starts an answer.
     ///
-    /// Nothing of what was computed for another owner is used for it.
+    /// Nothing of what was computed for another principal is used for it.
     /// Dropping the future or the generation it yields stops the computation.
     fn generate(
         &self,
         ask: Box<Ask>,
-        owner: Owner,
+        principal: Principal,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
 
     /// Whether [`Backend::fit`] can tell anything, as far as is known now.
@@ -64,7 +66,7 @@ pub trait Backend: Send + Sync + 'static {
     /// backend cannot tell.
     fn fit(
         &self,
-        turns: Vec<Turn>,
+        messages: Vec<Message>,
         max_tokens: usize,
     ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>>;
 }
@@ -74,7 +76,7 @@ pub trait Generation: Send {
     /// The next event; [`Event::Finished`] is the last. `None` if the backend died before it.
     ///
     /// The future may be dropped at any time without losing an event.
-    fn next(&mut self) -> BoxFuture<'_, Option<Event>>;
+    fn next_event(&mut self) -> BoxFuture<'_, Option<Event>>;
 
     /// Asks for the end. [`Event::Finished`] still follows, when the computation has halted.
     fn stop(&self);
@@ -86,7 +88,7 @@ pub trait Generation: Send {
 /// What happens to an answer while it is made.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It waits its turn.
+    /// It waits its message.
     Queued,
     /// A step was made, without text yet.
     Progress,

@@ -1,10 +1,10 @@
 //! An engine that someone else runs, at an address.
 
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
-use crate::access::Owner;
+use crate::access::Principal;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, Turn};
+use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, Message};
 use banter_remote::engine::{
     Answer, End, EndReason, EngineError, RemoteEngine, SilentCut, Step, Tenant,
 };
@@ -138,11 +138,11 @@ impl Backend for RemoteBackend {
     fn generate(
         &self,
         ask: Box<Ask>,
-        owner: Owner,
+        principal: Principal,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
         let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
         async move {
-            let answer = engine.ask(&ask, Tenant(owner.tenant())).await.map_err(|error| {
+            let answer = engine.ask(&ask, Tenant(principal.tenant())).await.map_err(|error| {
                 if is_doubtful(&error) {
                     doubt.notify_one();
                 }
@@ -160,12 +160,12 @@ impl Backend for RemoteBackend {
 
     fn fit(
         &self,
-        turns: Vec<Turn>,
+        messages: Vec<Message>,
         max_tokens: usize,
     ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
         let engine = self.engine.clone();
         async move {
-            let fit = engine.fit(&turns, max_tokens).await.map_err(|error| fault_of(&error))?;
+            let fit = engine.fit(&messages, max_tokens).await.map_err(|error| fault_of(&error))?;
             let Some(context_tokens) = engine.about().context_tokens else { return Ok(None) };
             Ok(fit.map(|(tokens, dropped_messages)| TokenizedConversation {
                 tokens,
@@ -183,12 +183,12 @@ struct RemoteGeneration {
 }
 
 impl Generation for RemoteGeneration {
-    fn next(&mut self) -> BoxFuture<'_, Option<Event>> {
+    fn next_event(&mut self) -> BoxFuture<'_, Option<Event>> {
         async {
             Some(match self.answer.next().await? {
                 Step::Alive => Event::Progress,
                 Step::Thinking(piece) => Event::Thinking(piece),
-                Step::Piece(piece) => Event::Delta(piece),
+                Step::Delta(piece) => Event::Delta(piece),
                 Step::End(end) => Event::Finished(self.finished(end)),
             })
         }

@@ -4,10 +4,10 @@
 //! seam as the engine's, with the same rules: a stop is followed by `Finished`, dropping stops.
 
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
-use crate::access::Owner;
+use crate::access::Principal;
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{Ask, EndReason, PARAMETERS, Role, Turn};
+use banter_protocol::plain::{Ask, EndReason, Message, PARAMETERS, Role};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -88,9 +88,9 @@ impl Backend for ScriptedBackend {
     fn generate(
         &self,
         ask: Box<Ask>,
-        _owner: Owner,
+        _principal: Principal,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        let script = script(&ask.turns);
+        let script = script(&ask.messages);
         let counters = self.counters.clone();
         async move {
             let script = script?;
@@ -115,12 +115,12 @@ impl Backend for ScriptedBackend {
 
     fn fit(
         &self,
-        turns: Vec<Turn>,
+        messages: Vec<Message>,
         _max_tokens: usize,
     ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
-        let tokens = turns.iter().map(|turn| turn.content.len()).sum();
+        let tokens = messages.iter().map(|message| message.content.len()).sum();
         let context_tokens = CONTEXT_TOKENS;
-        let dropped_messages = script(&turns).map_or(0, |script| script.dropped_messages);
+        let dropped_messages = script(&messages).map_or(0, |script| script.dropped_messages);
         let fit = TokenizedConversation { tokens, context_tokens, dropped_messages };
         async move { Ok(Some(fit)) }.boxed()
     }
@@ -149,8 +149,8 @@ enum End {
 }
 
 /// Reads the newest message as a command.
-fn script(turns: &[Turn]) -> Result<Script, Fault> {
-    let newest = turns.last().map_or("", |turn| turn.content.as_str());
+fn script(messages: &[Message]) -> Result<Script, Fault> {
+    let newest = messages.last().map_or("", |message| message.content.as_str());
     let (command, rest) = newest.split_once(' ').unwrap_or((newest, ""));
     let numbers: Vec<u64> = rest.split(' ').map_while(|word| word.parse().ok()).collect();
     Ok(match command {
@@ -172,7 +172,7 @@ fn script(turns: &[Turn]) -> Result<Script, Fault> {
         }
         "hang" => Script { end: End::Never, ..Script::done(Vec::new()) },
         "fail" => Script { end: End::Failed, ..Script::words(Some(&3), 0) },
-        "history" => Script::done(vec![history_as_json(turns)]),
+        "history" => Script::done(vec![history_as_json(messages)]),
         "dropped" => {
             let text = rest.split_once(' ').map_or("", |(_, text)| text);
             let dropped = numbers.first().copied().unwrap_or(0);
@@ -233,15 +233,15 @@ fn end_reason(name: &str) -> EndReason {
     reasons.into_iter().find(|reason| reason.name() == name).unwrap_or(EndReason::End)
 }
 
-fn history_as_json(turns: &[Turn]) -> String {
+fn history_as_json(messages: &[Message]) -> String {
     let role = |role| match role {
         Role::System => "system",
         Role::User => "user",
         Role::Assistant => "assistant",
     };
-    let entries = turns
-        .iter()
-        .map(|turn| serde_json::json!({ "role": role(turn.role), "content": turn.content }));
+    let entries = messages.iter().map(
+        |message| serde_json::json!({ "role": role(message.role), "content": message.content }),
+    );
     serde_json::Value::Array(entries.collect()).to_string()
 }
 
@@ -299,7 +299,7 @@ impl ScriptedGeneration {
 }
 
 impl Generation for ScriptedGeneration {
-    fn next(&mut self) -> BoxFuture<'_, Option<Event>> {
+    fn next_event(&mut self) -> BoxFuture<'_, Option<Event>> {
         self.advance().boxed()
     }
 

@@ -1,4 +1,4 @@
-//! The place of a backend that may still be loading, and that another may take over.
+//! The slot of a backend that may still be loading, and that another may take over.
 
 use super::{Backend, Health};
 use banter_protocol::http::Status;
@@ -14,15 +14,15 @@ pub struct BackendSlot {
 
 #[derive(Default)]
 struct Inner {
-    place: RwLock<Place>,
-    /// What was in place and may not have ended yet: an answer may still need it.
+    content: RwLock<Content>,
+    /// What was in the slot and may not have ended yet: an answer may still need it.
     ending: Mutex<Vec<CancellationToken>>,
     /// Loading progress in thousandths.
     progress: AtomicU32,
 }
 
 #[derive(Clone, Default)]
-enum Place {
+enum Content {
     /// It is being loaded.
     #[default]
     Loading,
@@ -51,34 +51,35 @@ impl BackendSlot {
 
     /// Says why there is no backend yet, where it is not loaded but awaited.
     pub fn set_unreachable(&self, reason: String) {
-        self.put(Place::Awaited(reason));
+        self.put(Content::Awaited(reason));
     }
 
-    /// Puts a backend in place. Answers that another has begun go on; new ones come from this one.
+    /// Puts a backend in content. Answers that another has begun go on; new ones come from this one.
     pub fn fill(&self, backend: impl Backend) {
         self.fill_with(Arc::new(backend));
     }
 
     /// The same with a backend that is shared already.
     pub fn fill_with(&self, backend: Arc<dyn Backend>) {
-        self.put(Place::Filled(backend));
+        self.put(Content::Filled(backend));
     }
 
     /// Empties the slot, and is ready when everything that was ever in it has ended.
     pub async fn end(&self) {
-        self.put(Place::Loading);
+        self.put(Content::Loading);
         let ending = std::mem::take(&mut *self.ending());
         for ended in ending {
             ended.cancelled().await;
         }
     }
 
-    fn put(&self, place: Place) {
-        let mut current = self.inner.place.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let previous = std::mem::replace(&mut *current, place);
+    fn put(&self, content: Content) {
+        let mut current =
+            self.inner.content.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let previous = std::mem::replace(&mut *current, content);
         // Whatever its end takes, nobody waits for it but `end`.
         drop(current);
-        if let Place::Filled(backend) = &previous {
+        if let Content::Filled(backend) = &previous {
             let mut ending = self.ending();
             ending.retain(|ended| !ended.is_cancelled());
             ending.extend(backend.ended());
@@ -92,11 +93,11 @@ impl BackendSlot {
 
     /// The backend, or how far it is.
     pub fn readiness(&self) -> Readiness {
-        let place = self.inner.place.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match &*place {
-            Place::Filled(backend) => Readiness::Loaded(backend.clone()),
-            Place::Awaited(reason) => Readiness::Unreachable(reason.clone()),
-            Place::Loading => {
+        let content = self.inner.content.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*content {
+            Content::Filled(backend) => Readiness::Loaded(backend.clone()),
+            Content::Awaited(reason) => Readiness::Unreachable(reason.clone()),
+            Content::Loading => {
                 Readiness::Loading(self.inner.progress.load(Ordering::Relaxed) as f32 / 1000.0)
             }
         }

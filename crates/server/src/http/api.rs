@@ -13,9 +13,9 @@ use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use banter_protocol::Fault;
 use banter_protocol::http::{
-    HttpTurn, Info, Limits, ModelInfo, Status, TokenizeRequest, TokenizedText,
+    HttpMessage, Info, Limits, ModelInfo, Status, TokenizeRequest, TokenizedText,
 };
-use banter_protocol::plain::{DEFAULT_MAX_TOKENS, Turn};
+use banter_protocol::plain::{DEFAULT_MAX_TOKENS, Message};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -47,8 +47,8 @@ pub(super) async fn info(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let connection = Connection::of(&request);
-    let visit = connection.visit(request.uri(), request.headers());
-    let owner = shared.access.owner(&visit, AccessLevel::User).short_name();
+    let view = connection.view(request.uri(), request.headers());
+    let owner = shared.access.signed_in_as(&view, AccessLevel::User).short_name();
     let backend = loaded(&shared)?;
     let loaded = backend.info();
     let config = &shared.config;
@@ -88,16 +88,17 @@ fn real_model_command(shared: &Shared, request: &Request<Body>) -> String {
 /// Whether whoever asks sits before this machine.
 fn is_local(shared: &Shared, request: &Request<Body>) -> bool {
     let connection = Connection::of(request);
-    let visit = connection.visit(request.uri(), request.headers());
+    let view = connection.view(request.uri(), request.headers());
     let page = request.extensions().get::<PageOrigin>().expect("set by Routes");
-    shared.access.is_local(&visit, page)
+    shared.access.is_local(&view, page)
 }
 
 pub(super) async fn tokenize(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let waiting = tokio::time::timeout(shared.config.body_timeout, shared.tokenizing.acquire());
+    let waiting =
+        tokio::time::timeout(shared.config.body_timeout, shared.tokenize_permits.acquire());
     let _place = waiting.await.map_err(|_| busy_tokenizing())?;
     let body: TokenizeRequest = read_json(&shared, request, BodyLimit::Message).await?;
     let backend = loaded(&shared)?;
@@ -107,10 +108,13 @@ pub(super) async fn tokenize(
             Ok(json(StatusCode::OK, &TokenizedText { tokens: ids.len(), ids }))
         }
         TokenizeRequest::Conversation { messages, max_tokens } => {
-            let turn = |turn: HttpTurn| Turn { role: turn.role.into(), content: turn.content };
-            let turns = messages.into_iter().map(turn).collect();
+            let read = |message: HttpMessage| Message {
+                role: message.role.into(),
+                content: message.content,
+            };
+            let messages = messages.into_iter().map(read).collect();
             let max_tokens = max_tokens.unwrap_or(DEFAULT_MAX_TOKENS as usize);
-            let fit = backend.fit(shared.config.conversation(turns), max_tokens).await?;
+            let fit = backend.fit(shared.config.conversation(messages), max_tokens).await?;
             let fit = fit.ok_or(ApiError::NoTokenizer)?;
             Ok(json(StatusCode::OK, &fit))
         }

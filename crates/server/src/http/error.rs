@@ -1,7 +1,7 @@
 //! The one place that turns what is wrong into a response.
 
-use crate::access::Refusal;
-use crate::models::Refused;
+use crate::access::Denial;
+use crate::models::ModelsError;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -12,7 +12,7 @@ use banter_protocol::http::HttpError;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ApiError {
     /// Whoever sends it may not come in.
-    Refused(Refusal),
+    Denied(Denial),
     /// 400: a WebSocket handshake that is none.
     BadHandshake(&'static str),
     /// 400: the body ends in the middle, or its chunks cannot be read.
@@ -36,7 +36,7 @@ pub(super) enum ApiError {
     /// 501: this server has no models of its own.
     NoModels,
     /// What was asked of the models cannot be done.
-    Models(Refused),
+    Models(ModelsError),
     /// 503: no room for another connection.
     Full,
     /// 503: no room for another connection from this address.
@@ -56,7 +56,7 @@ pub(super) struct ErrorCode(pub(super) &'static str);
 impl ApiError {
     fn words(&self) -> (StatusCode, HttpError) {
         let (status, code, message) = match self {
-            ApiError::Refused(refusal) => return refusal.words(),
+            ApiError::Denied(denial) => return denial.words(),
             ApiError::BadHandshake(reason) => (StatusCode::BAD_REQUEST, "bad_handshake", *reason),
             ApiError::BrokenBody => {
                 (StatusCode::BAD_REQUEST, "broken_body", "the body cannot be read to its end")
@@ -125,7 +125,7 @@ impl ApiError {
     fn parts(&self) -> (StatusCode, &'static str, String) {
         match self {
             ApiError::Fault(fault) => (status_of(fault), fault.code(), fault.to_json()),
-            ApiError::Models(refused) => (refused.status(), "models", refused.to_json()),
+            ApiError::Models(error) => (error.status(), "models", error.to_json()),
             other => {
                 let (status, words) = other.words();
                 (status, words.code, words.to_json())
@@ -139,8 +139,8 @@ impl ApiError {
             headers.insert(name, HeaderValue::from_static(value));
         };
         match self {
-            ApiError::Refused(Refusal::KeyNeeded) => add(header::WWW_AUTHENTICATE, "Bearer"),
-            ApiError::Refused(Refusal::TooManyTries) => add(header::RETRY_AFTER, "60"),
+            ApiError::Denied(Denial::KeyNeeded) => add(header::WWW_AUTHENTICATE, "Bearer"),
+            ApiError::Denied(Denial::TooManyTries) => add(header::RETRY_AFTER, "60"),
             ApiError::UpgradeRequired => {
                 add(header::CONNECTION, "upgrade");
                 add(header::SEC_WEBSOCKET_VERSION, "13");
@@ -170,15 +170,15 @@ fn seconds(estimate_ms: Option<u64>) -> u64 {
     estimate_ms.map_or(UNKNOWN, |estimate| estimate.div_ceil(1000).clamp(1, LONGEST))
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> ApiError {
-        ApiError::Refused(refusal)
+impl From<Denial> for ApiError {
+    fn from(denial: Denial) -> ApiError {
+        ApiError::Denied(denial)
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> ApiError {
-        ApiError::Models(refused)
+impl From<ModelsError> for ApiError {
+    fn from(error: ModelsError) -> ApiError {
+        ApiError::Models(error)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) enum Reader {
     Program,
     /// A person who has opened an address.
     Person {
-        /// The address is for programs: only a refusal is told in a page.
+        /// The address is for programs: only a denial is told in a page.
         of_api: bool,
         language: Language,
     },
@@ -214,7 +214,7 @@ fn page(status: StatusCode, code: &str, language: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Refusal;
+    use crate::access::Denial;
     use crate::http::error::ApiError;
     use axum::response::IntoResponse;
 
@@ -239,18 +239,18 @@ mod tests {
     #[test]
     fn every_refusal_has_a_text_of_its_own_in_both_languages() {
         let refusals = [
-            Refusal::BadHost,
-            Refusal::UnknownHost,
-            Refusal::ForeignOrigin,
-            Refusal::FilePage,
-            Refusal::SeveralKeys,
-            Refusal::KeyNeeded,
-            Refusal::AdminOnly,
-            Refusal::TooManyTries,
+            Denial::BadHost,
+            Denial::UnknownHost,
+            Denial::ForeignOrigin,
+            Denial::FilePage,
+            Denial::SeveralKeys,
+            Denial::KeyNeeded,
+            Denial::AdminOnly,
+            Denial::TooManyTries,
         ];
         assert_eq!(refusals.len(), REFUSALS.len());
-        for refusal in refusals {
-            let response = ApiError::from(refusal).into_response();
+        for denial in refusals {
+            let response = ApiError::from(denial).into_response();
             let ErrorCode(code) = *response.extensions().get().expect("errors have a code");
             assert!(REFUSALS.contains(&code), "{code}");
             let text = TEXTS.iter().find(|text| text.code == code).expect(code);

@@ -4,7 +4,7 @@
 //! - `api`, `session`, `models`, `metrics`, `upgrade`: their handlers.
 //! - `body`: the bodies of requests, and what they may hold of memory.
 //! - `assets`, `encoding`: the files of the page.
-//! - `error`, `refusal`, `error_page`: what is wrong, for programs and for people.
+//! - `error`, `denial`, `error_page`: what is wrong, for programs and for people.
 //! - `headers`: what every response carries.
 
 mod api;
@@ -16,7 +16,6 @@ mod error_page;
 mod headers;
 mod metrics;
 mod models;
-mod refusal;
 mod routes;
 mod session;
 #[cfg(test)]
@@ -24,7 +23,7 @@ mod tests;
 mod upgrade;
 
 use crate::accept::{Admission, ConnectionPermit};
-use crate::access::{Access, AccessLevel, PageOrigin, Refusal, Visit};
+use crate::access::{Access, AccessLevel, Denial, PageOrigin, RequestView};
 use crate::shared::Shared;
 use assets::Assets;
 use axum::Router;
@@ -57,8 +56,8 @@ impl Connection {
     }
 
     /// A request on it, for the access rules.
-    fn visit<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap) -> Visit<'a> {
-        Visit { peer: self.peer, local: self.local, uri, headers }
+    fn view<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap) -> RequestView<'a> {
+        RequestView { peer: self.peer, local: self.local, uri, headers }
     }
 }
 
@@ -91,12 +90,12 @@ impl Routes {
         mut request: Request<Body>,
         connection: Connection,
     ) -> Response<Body> {
-        let place = Place::find(&self.shared.access, request.uri());
-        if let Place::Below(path) = &place {
+        let location = Location::find(&self.shared.access, request.uri());
+        if let Location::Below(path) = &location {
             *request.uri_mut() = with_path(request.uri(), path);
         }
         let reader = Reader::of(request.method(), request.uri().path(), request.headers());
-        let mut response = match self.prepare(&request, &place, &connection) {
+        let mut response = match self.prepare(&request, &location, &connection) {
             Ok(prepared) => self.handle(request, prepared, connection).await,
             Err(response) => {
                 body::forget(&self.shared, request);
@@ -132,21 +131,21 @@ impl Routes {
     fn prepare(
         &self,
         request: &Request<Body>,
-        place: &Place,
+        location: &Location,
         connection: &Connection,
     ) -> Result<Prepared, Box<Response<Body>>> {
         let answer = |error: ApiError| Box::new(error.into_response());
         let (method, path) = (request.method(), request.uri().path());
         let target = Target::find(method, path, |path| self.assets.has(path));
         let level = level_of(target, method);
-        let visit = connection.visit(request.uri(), request.headers());
-        let admitted = self.shared.access.admit(&visit, level);
-        self.log_proxy(&visit);
-        let page = admitted.map_err(|refusal| {
-            self.log_refusal(refusal, request.headers());
-            answer(refusal.into())
+        let view = connection.view(request.uri(), request.headers());
+        let admitted = self.shared.access.admit(&view, level);
+        self.log_proxy(&view);
+        let page = admitted.map_err(|denial| {
+            self.log_denial(denial, request.headers());
+            answer(denial.into())
         })?;
-        if *place == Place::WithoutSlash {
+        if *location == Location::WithoutSlash {
             return Err(Box::new(headers::redirect_to_folder(request.uri())));
         }
         if method == Method::OPTIONS {
@@ -175,9 +174,9 @@ impl Routes {
     }
 
     /// Says once that a proxy is in front that nobody has named.
-    fn log_proxy(&self, visit: &Visit<'_>) {
-        if self.shared.access.came_through_an_unnamed_proxy(visit)
-            && self.shared.gates.unnamed_proxy.is_first()
+    fn log_proxy(&self, view: &RequestView<'_>) {
+        if self.shared.access.came_through_an_unnamed_proxy(view)
+            && self.shared.log_throttles.unnamed_proxy.is_first()
         {
             warn!(
                 "requests come through a proxy or tunnel, and no --public-url names the address \
@@ -186,17 +185,17 @@ impl Routes {
         }
     }
 
-    fn log_refusal(&self, refusal: Refusal, headers: &HeaderMap) {
-        let gate = match refusal {
-            Refusal::FilePage => &self.shared.gates.file_page,
-            _ => &self.shared.gates.refused,
+    fn log_denial(&self, denial: Denial, headers: &HeaderMap) {
+        let gate = match denial {
+            Denial::FilePage => &self.shared.log_throttles.file_page,
+            _ => &self.shared.log_throttles.refused,
         };
         let Some(suppressed) = gate.admit() else { return };
         // Debug escapes what could break out of the line; the length is bounded by that of a head.
         let show = |name| headers.get(name).map(shorten);
         let origin = show(header::ORIGIN);
         let host = show(header::HOST);
-        let what = refusal.hint();
+        let what = denial.hint();
         warn!(?host, ?origin, suppressed, "refused: {what}");
     }
 }
@@ -218,7 +217,7 @@ fn level_of(target: Target, method: &Method) -> AccessLevel {
 
 /// Where a path lies with respect to the base paths.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum Location {
     Root,
     /// Below a base path; what follows it.
     Below(String),
@@ -226,17 +225,17 @@ enum Place {
     WithoutSlash,
 }
 
-impl Place {
-    fn find(access: &Access, uri: &Uri) -> Place {
+impl Location {
+    fn find(access: &Access, uri: &Uri) -> Location {
         let rests = access.base_paths().filter_map(|base| uri.path().strip_prefix(base));
         for rest in rests {
             match rest.chars().next() {
-                None => return Place::WithoutSlash,
-                Some('/') => return Place::Below(rest.to_owned()),
+                None => return Location::WithoutSlash,
+                Some('/') => return Location::Below(rest.to_owned()),
                 Some(_) => {}
             }
         }
-        Place::Root
+        Location::Root
     }
 }
 

@@ -5,7 +5,7 @@ use super::api::json;
 use super::body::{BodyLimit, read_json};
 use super::error::ApiError;
 use crate::access::AccessLevel;
-use crate::models::{Models, Refused, Wanted};
+use crate::models::{Models, ModelsError, Wanted};
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
@@ -20,8 +20,8 @@ pub(super) async fn list(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let connection = Connection::of(&request);
-    let visit = connection.visit(request.uri(), request.headers());
-    let may_change = shared.access.admit(&visit, AccessLevel::Admin).is_ok();
+    let view = connection.view(request.uri(), request.headers());
+    let may_change = shared.access.admit(&view, AccessLevel::Admin).is_ok();
     let list = blocking(&shared, move |models| models.list(may_change)).await?;
     Ok(json(StatusCode::OK, &list))
 }
@@ -31,7 +31,7 @@ pub(super) async fn pull(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let order: PullOrder = read_json(&shared, request, BodyLimit::Order).await?;
-    let name = ModelName::parse_public(&order.name).map_err(Refused::from)?;
+    let name = ModelName::parse_public(&order.name).map_err(ModelsError::from)?;
     let PullOrder { accept_licence, even_if_too_large, .. } = order;
     let wanted = Wanted { name, accept_licence, even_if_too_large };
     let report = models(&shared)?.pull(wanted)?;
@@ -64,15 +64,17 @@ fn models(shared: &Shared) -> Result<&Arc<Models>, ApiError> {
 /// Runs work that waits for the disk, a few at a time.
 async fn blocking<T: Send + 'static>(
     shared: &Shared,
-    work: impl FnOnce(&Arc<Models>) -> Result<T, Refused> + Send + 'static,
+    work: impl FnOnce(&Arc<Models>) -> Result<T, ModelsError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let models = models(shared)?.clone();
-    let waiting = tokio::time::timeout(shared.config.body_timeout, shared.model_looks.acquire());
+    let waiting =
+        tokio::time::timeout(shared.config.body_timeout, shared.model_list_permits.acquire());
     let _permit = waiting.await.map_err(|_| {
         let reason = "too many look at the models".into();
         ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
     })?;
     let outcome = tokio::task::spawn_blocking(move || work(&models)).await;
-    let gone = |_| Refused::Unreadable("the models could not be listed; the log says why".into());
+    let gone =
+        |_| ModelsError::Unreadable("the models could not be listed; the log says why".into());
     Ok(outcome.map_err(gone)??)
 }

@@ -3,7 +3,7 @@
 use super::body::{BodyLimit, read_json};
 use super::error::ApiError;
 use super::{Connection, empty, no_store};
-use crate::access::{RateKey, Secret, SessionCookie};
+use crate::access::{Credential, RateKey, SessionCookie};
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
@@ -16,13 +16,13 @@ pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let (cookie, rate_key) = with_visit(&shared, &request);
+    let (cookie, rate_key) = view_of(&shared, &request);
     let body: SessionRequest = read_json(&shared, request, BodyLimit::Order).await?;
-    let secret = match &body {
-        SessionRequest::Code(code) => Secret::Code(code),
-        SessionRequest::Key(key) => Secret::Key(key),
+    let credential = match &body {
+        SessionRequest::Code(code) => Credential::Code(code),
+        SessionRequest::Key(key) => Credential::Key(key),
     };
-    let token = shared.access.open_session(rate_key, secret)?;
+    let token = shared.access.open_session(rate_key, credential)?;
     Ok(with_cookie(&cookie.keeping(&token)))
 }
 
@@ -33,15 +33,15 @@ pub(super) async fn close(
     request: Request<Body>,
 ) -> Response<Body> {
     let connection = Connection::of(&request);
-    let visit = connection.visit(request.uri(), request.headers());
-    shared.access.close_sessions(&visit);
-    with_cookie(&shared.access.cookie(&visit).forgetting())
+    let view = connection.view(request.uri(), request.headers());
+    shared.access.close_sessions(&view);
+    with_cookie(&shared.access.cookie(&view).forgetting())
 }
 
-fn with_visit(shared: &Shared, request: &Request<Body>) -> (SessionCookie, RateKey) {
+fn view_of(shared: &Shared, request: &Request<Body>) -> (SessionCookie, RateKey) {
     let connection = Connection::of(request);
-    let visit = connection.visit(request.uri(), request.headers());
-    (shared.access.cookie(&visit), shared.access.rate_key(&visit))
+    let view = connection.view(request.uri(), request.headers());
+    (shared.access.cookie(&view), shared.access.rate_key(&view))
 }
 
 fn with_cookie(cookie: &str) -> Response<Body> {

@@ -2,8 +2,8 @@
 
 use super::error::ApiError;
 use super::{Admission, Connection, empty};
-use crate::access::{AccessLevel, PageOrigin, Visitor};
-use crate::plain::{PageKind, Speaker, speak};
+use crate::access::{AccessLevel, Identity, PageOrigin};
+use crate::plain::{Client, PageKind, serve};
 use crate::shared::Shared;
 use crate::socket::{Close, Socket};
 use axum::body::Body;
@@ -28,13 +28,13 @@ pub(super) async fn websocket(
         PageOrigin::File => PageKind::File,
         PageOrigin::Own | PageOrigin::Allowed(_) => PageKind::Ordinary,
     };
-    let visit = connection.visit(request.uri(), request.headers());
-    let Visitor { owner, cookie } = shared.access.visitor(&visit, AccessLevel::Socket, origin);
-    let speaker = Speaker { page, owner };
-    let session_end = shared.access.end_of_session(&visit);
-    let client = shared.access.rate_key(&visit).address();
+    let view = connection.view(request.uri(), request.headers());
+    let Identity { principal, cookie } = shared.access.identify(&view, AccessLevel::Socket, origin);
+    let client = Client { page, principal };
+    let session_end = shared.access.end_of_session(&view);
+    let address = shared.access.rate_key(&view).address();
     let has_room =
-        connection.admission == Admission::Welcome && connection.permit.assign_to(client);
+        connection.admission == Admission::Welcome && connection.permit.assign_to(address);
     let upgrade = hyper::upgrade::on(&mut request);
     let tasks = shared.clone();
     tasks.tasks.tracker.spawn(async move {
@@ -46,14 +46,14 @@ pub(super) async fn websocket(
             Ok(upgraded) => upgraded,
             Err(error) => return debug!(%error, "the handshake was not completed"),
         };
-        let (receiving, share) = (shared.receiving.clone(), speaker.owner.share());
+        let (receiving, share) = (shared.receive_budget.clone(), client.principal.share());
         let socket = Socket::new(upgraded, &shared.config, receiving, share);
         if !has_room {
             return socket.close(Close::TryAgainLater).await;
         }
         let cut = shared.tasks.cut.clone();
         let leaving = shared.tasks.going_away.child_token();
-        let mut speaking = pin!(speak(socket, shared, speaker, leaving.clone()));
+        let mut speaking = pin!(serve(socket, shared, client, leaving.clone()));
         let speaks_to_its_end = async {
             tokio::select! {
                 () = &mut speaking => return,

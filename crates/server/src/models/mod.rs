@@ -65,7 +65,7 @@ pub enum PullFailure {
 
 /// Why something was not begun.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum ModelsError {
     /// The name is none that may be pulled from here.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -95,24 +95,24 @@ fn short(name: &str) -> String {
     format!("{:?}", plain.take(SHOWN).collect::<String>())
 }
 
-impl Refused {
+impl ModelsError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Refused::Name(_) => StatusCode::BAD_REQUEST,
-            Refused::NotHere { .. } => StatusCode::NOT_FOUND,
-            Refused::Busy(_) => StatusCode::CONFLICT,
-            Refused::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Refused::NoThread(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ModelsError::Name(_) => StatusCode::BAD_REQUEST,
+            ModelsError::NotHere { .. } => StatusCode::NOT_FOUND,
+            ModelsError::Busy(_) => StatusCode::CONFLICT,
+            ModelsError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ModelsError::NoThread(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     pub(crate) fn to_json(&self) -> String {
         let code = match self {
-            Refused::Name(_) => "bad_name",
-            Refused::NotHere { .. } => "not_here",
-            Refused::Busy(_) => "model_busy",
-            Refused::Unreadable(_) => "internal",
-            Refused::NoThread(_) => "busy",
+            ModelsError::Name(_) => "bad_name",
+            ModelsError::NotHere { .. } => "not_here",
+            ModelsError::Busy(_) => "model_busy",
+            ModelsError::Unreadable(_) => "internal",
+            ModelsError::NoThread(_) => "busy",
         };
         json!({ "error": { "code": code, "message": self.to_string() } }).to_string()
     }
@@ -148,7 +148,7 @@ impl Models {
     }
 
     /// What there is and how it stands. Blocks on the disk.
-    pub(crate) fn list(&self, may_change: bool) -> Result<ModelList, Refused> {
+    pub(crate) fn list(&self, may_change: bool) -> Result<ModelList, ModelsError> {
         let models = self.entries()?;
         let state = self.state();
         let mut pull = state.pull.as_ref().map(Pull::report);
@@ -161,10 +161,10 @@ impl Models {
     }
 
     /// Begins to download a model.
-    pub(crate) fn pull(self: &Arc<Models>, wanted: Wanted) -> Result<PullReport, Refused> {
+    pub(crate) fn pull(self: &Arc<Models>, wanted: Wanted) -> Result<PullReport, ModelsError> {
         let mut state = self.state();
         if let Some(running) = state.pull.as_ref().filter(|pull| pull.is_running()) {
-            return Err(Refused::Busy(running.name().to_owned()));
+            return Err(ModelsError::Busy(running.name().to_owned()));
         }
         let pull = Pull::new(wanted.name.to_string());
         let (watch, report) = (pull.watch(), pull.report());
@@ -178,7 +178,7 @@ impl Models {
         });
         if let Err(error) = (self.start)("pull", work) {
             self.state().pull = None;
-            return Err(Refused::NoThread(error.to_string()));
+            return Err(ModelsError::NoThread(error.to_string()));
         }
         Ok(report)
     }
@@ -198,15 +198,15 @@ impl Models {
     }
 
     /// Begins to load a model that is here; the old one answers until then. Blocks on the disk.
-    pub(crate) fn switch(self: &Arc<Models>, name: &str) -> Result<SwitchReport, Refused> {
+    pub(crate) fn switch(self: &Arc<Models>, name: &str) -> Result<SwitchReport, ModelsError> {
         let here = self.entries()?.into_iter().filter(|entry| entry.state == ModelState::Installed);
         let there: Vec<String> = here.map(|entry| entry.name).collect();
         if !there.iter().any(|here| here == name) {
-            return Err(Refused::NotHere { name: name.to_owned(), there });
+            return Err(ModelsError::NotHere { name: name.to_owned(), there });
         }
         let mut state = self.state();
         if let Some(running) = state.switch.as_ref().filter(|switch| switch.is_running()) {
-            return Err(Refused::Busy(running.name().to_owned()));
+            return Err(ModelsError::Busy(running.name().to_owned()));
         }
         let switch = Switch::new(name.to_owned());
         let report = switch.report();
@@ -225,7 +225,7 @@ impl Models {
         });
         if let Err(error) = (self.start)("switch", work) {
             self.state().switch = None;
-            return Err(Refused::NoThread(error.to_string()));
+            return Err(ModelsError::NoThread(error.to_string()));
         }
         Ok(report)
     }
@@ -246,8 +246,8 @@ impl Models {
         switch.end(outcome);
     }
 
-    fn entries(&self) -> Result<Vec<ModelEntry>, Refused> {
-        self.library.entries().map_err(Refused::Unreadable)
+    fn entries(&self) -> Result<Vec<ModelEntry>, ModelsError> {
+        self.library.entries().map_err(ModelsError::Unreadable)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -320,8 +320,8 @@ mod tests {
         for _ in 0..2 {
             let wanted =
                 Wanted { name: name.clone(), accept_licence: false, even_if_too_large: false };
-            assert!(matches!(models.pull(wanted), Err(Refused::NoThread(_))));
-            assert!(matches!(models.switch("here"), Err(Refused::NoThread(_))));
+            assert!(matches!(models.pull(wanted), Err(ModelsError::NoThread(_))));
+            assert!(matches!(models.switch("here"), Err(ModelsError::NoThread(_))));
         }
         let list = models.list(true).expect("a list");
         assert_eq!((list.pull, list.switch), (None, None));

@@ -1,18 +1,18 @@
 //! The plain language on one socket.
 //!
-//! [`conversation`] decides what is said, this loop reads, writes, waits and watches the clock.
+//! [`protocol`] decides what is said, this loop reads, writes, waits and watches the clock.
 
-mod conversation;
 mod outbound;
+mod protocol;
 mod running;
 #[cfg(test)]
 mod tests;
 
-use crate::access::Owner;
+use crate::access::Principal;
 use crate::shared::Shared;
-use crate::shares::Held;
+use crate::shares::Reservation;
 use crate::socket::{Close, Incoming, Socket};
-use conversation::{Conversation, Reaction, WaitingLimits};
+use protocol::{PlainProtocol, Reaction, WaitingLimits};
 use running::{Outcome, Running};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Who speaks on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Speaker {
+pub(crate) struct Client {
     pub(crate) page: PageKind,
-    /// Whose conversation it is.
-    pub(crate) owner: Owner,
+    /// Who the client is.
+    pub(crate) principal: Principal,
 }
 
 /// Where who speaks has its page from.
@@ -36,47 +36,47 @@ pub(crate) enum PageKind {
 }
 
 /// Answers one socket until it closes. Dropping what it leaves behind stops its answer.
-pub(crate) async fn speak(
+pub(crate) async fn serve(
     mut socket: Socket,
     shared: Arc<Shared>,
-    speaker: Speaker,
+    client: Client,
     going_away: CancellationToken,
 ) {
-    let close = Session::new(shared, speaker).run(&mut socket, going_away).await;
+    let close = PlainSocket::new(shared, client).run(&mut socket, going_away).await;
     socket.close(close).await;
 }
 
-struct Session {
+struct PlainSocket {
     shared: Arc<Shared>,
-    speaker: Speaker,
-    conversation: Conversation<Held>,
+    client: Client,
+    protocol: PlainProtocol<Reservation>,
     running: Option<Running>,
 }
 
-impl Session {
-    fn new(shared: Arc<Shared>, speaker: Speaker) -> Session {
+impl PlainSocket {
+    fn new(shared: Arc<Shared>, client: Client) -> PlainSocket {
         let limits = WaitingLimits {
             messages: shared.config.max_waiting_messages,
             refusals: shared.config.max_waiting_refusals,
         };
-        Session { shared, speaker, conversation: Conversation::new(limits), running: None }
+        PlainSocket { shared, client, protocol: PlainProtocol::new(limits), running: None }
     }
 
     /// Runs until the socket is to be closed, and says how.
     async fn run(&mut self, socket: &mut Socket, going_away: CancellationToken) -> Close {
         loop {
             if self.running.is_none()
-                && let Some(next) = self.conversation.start_next()
+                && let Some(next) = self.protocol.take_ready()
             {
-                self.running = Some(Running::start(&self.shared, self.speaker, next));
+                self.running = Some(Running::start(&self.shared, self.client, next));
             }
-            // Frames first: a stop that has arrived comes before the piece that has.
-            let takes_events = socket.has_room(&self.conversation.outbound);
+            // Frames first: a stop that has arrived comes before the delta that has.
+            let takes_events = socket.has_room(&self.protocol.outbound);
             let deadline = self.running.as_ref().map(Running::deadline);
             tokio::select! {
                 biased;
                 () = going_away.cancelled() => return Close::GoingAway,
-                incoming = socket.next(&mut self.conversation.outbound) => {
+                incoming = socket.exchange(&mut self.protocol.outbound) => {
                     match incoming {
                         Incoming::Text(frame) => {
                             if let Some(close) = self.read(&frame) {
@@ -96,21 +96,21 @@ impl Session {
                         Incoming::Closed(close) => return close,
                     }
                 }
-                outcome = next(&mut self.running), if takes_events => self.settle(outcome),
+                outcome = outcome_of(&mut self.running), if takes_events => self.settle(outcome),
                 () = at(deadline), if takes_events => self.give_up(),
             }
         }
     }
 
     fn read(&mut self, frame: &str) -> Option<Close> {
-        let memory = self.shared.waiting.take(self.speaker.owner.share(), frame.len());
-        let reaction = self.conversation.read(frame, memory);
+        let memory = self.shared.queue_budget.take(self.client.principal.share(), frame.len());
+        let reaction = self.protocol.read(frame, memory);
         self.react(reaction)
     }
 
     /// A message came that there was no memory for.
     fn refuse_unread(&mut self) -> Option<Close> {
-        let reaction = self.conversation.refuse_unread();
+        let reaction = self.protocol.refuse_unread();
         self.react(reaction)
     }
 
@@ -130,11 +130,11 @@ impl Session {
     fn settle(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Progress => {}
-            Outcome::Delta(piece) => self.conversation.delta(piece),
-            Outcome::Thinking(piece) => self.conversation.thinking(piece),
+            Outcome::Delta(delta) => self.protocol.delta(delta),
+            Outcome::Thinking(delta) => self.protocol.thinking(delta),
             Outcome::Finished(ending) => {
                 self.running = None;
-                self.conversation.finished(&ending);
+                self.protocol.finished(&ending);
             }
         }
     }
@@ -145,18 +145,18 @@ impl Session {
         let Some(running) = &mut self.running else { return };
         let fault = running.timeout();
         if running.is_stopped() {
-            self.conversation.refuse_waiting(&fault);
+            self.protocol.refuse_waiting(&fault);
         } else {
-            self.conversation.give_up(&fault);
+            self.protocol.give_up(&fault);
         }
         running.stop();
     }
 }
 
 /// The next outcome of the running generation; forever when there is none.
-async fn next(running: &mut Option<Running>) -> Outcome {
+async fn outcome_of(running: &mut Option<Running>) -> Outcome {
     match running {
-        Some(running) => running.next().await,
+        Some(running) => running.next_outcome().await,
         None => std::future::pending().await,
     }
 }

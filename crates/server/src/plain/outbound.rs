@@ -17,7 +17,7 @@ pub(super) struct Outbound {
 enum Frame {
     /// A part of an answer that has not ended yet, or not yet when it was queued; and which reports its
     /// client tells from text.
-    Piece { text: String, reports: Reports },
+    Delta { text: String, reports: Reports },
     /// A part of what the model thought before that answer.
     Thinking(String),
     /// An error, a report of an end, or the empty frame.
@@ -27,7 +27,7 @@ enum Frame {
 impl Frame {
     fn text(&self) -> &str {
         match self {
-            Frame::Piece { text, .. } | Frame::Thinking(text) | Frame::Fixed(text) => text,
+            Frame::Delta { text, .. } | Frame::Thinking(text) | Frame::Fixed(text) => text,
         }
     }
 
@@ -39,32 +39,32 @@ impl Frame {
 }
 
 impl Outbound {
-    /// Queues a piece of the running answer. An empty one is not sent.
-    pub(super) fn piece(&mut self, piece: String, reports: Reports) {
+    /// Queues a delta of the running answer. An empty one is not sent.
+    pub(super) fn delta(&mut self, delta: String, reports: Reports) {
         match self.frames.back_mut() {
-            Some(Frame::Piece { text, .. }) if text.len() + piece.len() <= JOINED_BYTES => {
-                text.push_str(&piece);
-                self.bytes += piece.len();
+            Some(Frame::Delta { text, .. }) if text.len() + delta.len() <= JOINED_BYTES => {
+                text.push_str(&delta);
+                self.bytes += delta.len();
             }
-            _ => self.whole(piece, reports),
+            _ => self.whole(delta, reports),
         }
     }
 
     /// Queues a whole answer as one frame, however long. An empty one is not sent.
     pub(super) fn whole(&mut self, answer: String, reports: Reports) {
         if !answer.is_empty() {
-            self.push(Frame::Piece { text: answer, reports });
+            self.push(Frame::Delta { text: answer, reports });
         }
     }
 
-    /// Queues a piece of what the model thinks. An empty one is not sent.
-    pub(super) fn thinking(&mut self, piece: String) {
+    /// Queues a delta of what the model thinks. An empty one is not sent.
+    pub(super) fn thinking(&mut self, delta: String) {
         match self.frames.back_mut() {
-            Some(Frame::Thinking(text)) if text.len() + piece.len() <= JOINED_BYTES => {
-                text.push_str(&piece);
-                self.bytes += piece.len();
+            Some(Frame::Thinking(text)) if text.len() + delta.len() <= JOINED_BYTES => {
+                text.push_str(&delta);
+                self.bytes += delta.len();
             }
-            _ => self.whole_thinking(piece),
+            _ => self.whole_thinking(delta),
         }
     }
 
@@ -85,9 +85,9 @@ impl Outbound {
         self.push(Frame::Fixed(END.to_owned()));
     }
 
-    /// Takes back the pieces of the running answer that have not been sent.
-    pub(super) fn take_back_pieces(&mut self) {
-        while let Some(frame @ (Frame::Piece { .. } | Frame::Thinking(_))) = self.frames.back() {
+    /// Takes back the deltas of the running answer that have not been sent.
+    pub(super) fn take_back_deltas(&mut self) {
+        while let Some(frame @ (Frame::Delta { .. } | Frame::Thinking(_))) = self.frames.back() {
             self.bytes -= frame.bytes();
             self.frames.pop_back();
         }
@@ -105,12 +105,12 @@ impl Outgoing for Outbound {
         self.bytes -= frame.bytes();
         Some(match frame {
             Frame::Fixed(frame) => frame,
-            Frame::Thinking(piece) => thinking_frame(&piece),
-            // Looked at only here, because joining can make a lookalike out of harmless pieces.
-            Frame::Piece { text, reports } => match split_lookalike(&text, reports) {
+            Frame::Thinking(delta) => thinking_frame(&delta),
+            // Looked at only here, because joining can make a lookalike out of harmless deltas.
+            Frame::Delta { text, reports } => match split_lookalike(&text, reports) {
                 None => text,
                 Some((first, rest)) => {
-                    let rest = Frame::Piece { text: rest.to_owned(), reports };
+                    let rest = Frame::Delta { text: rest.to_owned(), reports };
                     self.bytes += rest.bytes();
                     self.frames.push_front(rest);
                     first.to_owned()
@@ -135,11 +135,11 @@ mod tests {
     #[test]
     fn waiting_pieces_are_joined_but_never_across_an_end() {
         let mut outbound = Outbound::default();
-        for piece in ["a", "", "b"] {
-            outbound.piece(piece.into(), Reports::default());
+        for delta in ["a", "", "b"] {
+            outbound.delta(delta.into(), Reports::default());
         }
         outbound.end();
-        outbound.piece("c".into(), Reports::default());
+        outbound.delta("c".into(), Reports::default());
         assert_eq!(drain(&mut outbound), ["ab", "", "c"]);
         assert_eq!(outbound.bytes(), 0);
     }
@@ -148,7 +148,7 @@ mod tests {
     fn joined_pieces_stay_within_their_size() {
         let mut outbound = Outbound::default();
         for _ in 0..JOINED_BYTES {
-            outbound.piece("xyz".into(), Reports::default());
+            outbound.delta("xyz".into(), Reports::default());
         }
         let frames = drain(&mut outbound);
         assert!(frames.iter().all(|frame| (1..=JOINED_BYTES).contains(&frame.len())));
@@ -158,11 +158,11 @@ mod tests {
     #[test]
     fn taking_back_leaves_what_ended() {
         let mut outbound = Outbound::default();
-        outbound.piece("first".into(), Reports::default());
+        outbound.delta("first".into(), Reports::default());
         outbound.end();
         outbound.thinking("hm".into());
-        outbound.piece("second".into(), Reports::default());
-        outbound.take_back_pieces();
+        outbound.delta("second".into(), Reports::default());
+        outbound.take_back_deltas();
         outbound.end();
         assert_eq!(drain(&mut outbound), ["first", "", ""]);
         assert_eq!(outbound.bytes(), 0);
@@ -171,8 +171,8 @@ mod tests {
     #[test]
     fn pieces_that_join_to_an_error_object_go_in_two_frames() {
         let mut outbound = Outbound::default();
-        for piece in [" {", "\"error\"", ":1}"] {
-            outbound.piece(piece.into(), Reports::default());
+        for delta in [" {", "\"error\"", ":1}"] {
+            outbound.delta(delta.into(), Reports::default());
         }
         outbound.end();
         assert_eq!(drain(&mut outbound), [" {", "\"error\":1}", ""]);
@@ -182,10 +182,10 @@ mod tests {
     #[test]
     fn thoughts_are_joined_apart_from_the_answer() {
         let mut outbound = Outbound::default();
-        for piece in ["so", "", " \"then\""] {
-            outbound.thinking(piece.into());
+        for delta in ["so", "", " \"then\""] {
+            outbound.thinking(delta.into());
         }
-        outbound.piece("yes".into(), Reports::default());
+        outbound.delta("yes".into(), Reports::default());
         assert_eq!(drain(&mut outbound), [r#"{"thinking":"so \"then\""}"#, "yes"]);
         assert_eq!(outbound.bytes(), 0);
     }

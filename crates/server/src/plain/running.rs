@@ -1,10 +1,10 @@
 //! One answer being made for one socket: waiting for its start, then for its events.
 
-use super::conversation::{Ending, Next};
-use super::{PageKind, Speaker};
+use super::protocol::{Ending, ReadyMessage};
+use super::{Client, PageKind};
 use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
 use crate::shared::Shared;
-use crate::shares::Held;
+use crate::shares::Reservation;
 use banter_protocol::Fault;
 use banter_protocol::plain::AnswerEnd;
 use futures_util::FutureExt;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{Span, debug, info, info_span, warn};
 
 /// A message with its part of the memory for waiting ones.
-type Waited = Next<Held>;
+type AdmittedMessage = ReadyMessage<Reservation>;
 
 pub(super) struct Running {
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ pub(super) struct Running {
     clock: Clock,
     span: Span,
     /// Pieces of text that it has made.
-    pieces: usize,
+    deltas: usize,
     /// It has halted, and its line in the log is written.
     is_over: bool,
 }
@@ -40,7 +40,7 @@ enum State {
 
 struct Started {
     generation: Box<dyn Generation>,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// When to give up.
@@ -55,18 +55,18 @@ struct Clock {
 pub(super) enum Outcome {
     /// Something the client does not see.
     Progress,
-    /// A piece of what the model thinks before it answers.
+    /// A delta of what the model thinks before it answers.
     Thinking(String),
-    /// A piece of the answer.
+    /// A delta of the answer.
     Delta(String),
     /// It has halted, for this reason.
     Finished(Ending),
 }
 
 impl Running {
-    pub(super) fn start(shared: &Arc<Shared>, speaker: Speaker, next: Waited) -> Running {
+    pub(super) fn start(shared: &Arc<Shared>, client: Client, message: AdmittedMessage) -> Running {
         let id = shared.next_generation_id();
-        let span = info_span!("generation", id, messages = next.ask.turns.len());
+        let span = info_span!("generation", id, messages = message.ask.messages.len());
         let queue_timeout = shared.config.queue_timeout;
         let clock = Clock {
             queue_timeout,
@@ -74,17 +74,17 @@ impl Running {
             deadline: Instant::now() + queue_timeout,
             has_begun: false,
         };
-        let state = State::Starting(start(shared.clone(), speaker, next).boxed());
+        let state = State::Starting(begin(shared.clone(), client, message).boxed());
         let shared = shared.clone();
-        Running { shared, state, stopped: false, clock, span, pieces: 0, is_over: false }
+        Running { shared, state, stopped: false, clock, span, deltas: 0, is_over: false }
     }
 
     /// The next outcome. The future may be dropped without losing anything.
-    pub(super) async fn next(&mut self) -> Outcome {
+    pub(super) async fn next_outcome(&mut self) -> Outcome {
         let outcome = self.next_unlogged().await;
         match &outcome {
             Outcome::Finished(_) => self.is_over = true,
-            Outcome::Delta(_) => self.pieces += 1,
+            Outcome::Delta(_) => self.deltas += 1,
             Outcome::Progress | Outcome::Thinking(_) => {}
         }
         outcome
@@ -99,7 +99,7 @@ impl Running {
                     return Outcome::Finished(Ending::Fault(fault));
                 }
             },
-            State::Answering(started) => started.generation.next().await,
+            State::Answering(started) => started.generation.next_event().await,
             State::Withdrawn => {
                 debug!(parent: &self.span, "stopped before it began");
                 return Outcome::Finished(Ending::STOPPED);
@@ -108,8 +108,8 @@ impl Running {
         self.clock.moved(event.as_ref());
         match event {
             Some(Event::Queued | Event::Progress) => Outcome::Progress,
-            Some(Event::Thinking(piece)) => Outcome::Thinking(piece),
-            Some(Event::Delta(piece)) => Outcome::Delta(piece),
+            Some(Event::Thinking(delta)) => Outcome::Thinking(delta),
+            Some(Event::Delta(delta)) => Outcome::Delta(delta),
             Some(Event::Finished(finished)) => Outcome::Finished(self.finished(finished)),
             None => {
                 warn!(parent: &self.span, "the backend dropped the generation");
@@ -121,7 +121,7 @@ impl Running {
 
     /// Refusals cost a client nothing, so their lines are limited.
     fn log_refusal(&self, fault: &Fault) {
-        if let Some(suppressed) = self.shared.gates.refused_answer.admit() {
+        if let Some(suppressed) = self.shared.log_throttles.refused_answer.admit() {
             info!(parent: &self.span, reason = fault.code(), suppressed, "refused");
         }
     }
@@ -203,8 +203,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_over {
-            let pieces = self.pieces;
-            info!(parent: &self.span, reason = "socket closed", pieces, "ended unfinished");
+            let deltas = self.deltas;
+            info!(parent: &self.span, reason = "socket closed", deltas, "ended unfinished");
         }
     }
 }
@@ -225,7 +225,11 @@ impl Clock {
     }
 }
 
-async fn start(shared: Arc<Shared>, speaker: Speaker, next: Waited) -> Result<Started, Fault> {
+async fn begin(
+    shared: Arc<Shared>,
+    client: Client,
+    message: AdmittedMessage,
+) -> Result<Started, Fault> {
     let backend = match shared.slot.readiness() {
         Readiness::Loaded(backend) => backend,
         Readiness::Loading(progress) => {
@@ -237,18 +241,18 @@ async fn start(shared: Arc<Shared>, speaker: Speaker, next: Waited) -> Result<St
             return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
         }
     };
-    let place = match speaker.page {
+    let permit = match client.page {
         PageKind::Ordinary => None,
         PageKind::File => {
-            let places = shared.file_page_places.clone();
-            Some(places.acquire_owned().await.expect("the places are never closed"))
+            let permits = shared.file_page_permits.clone();
+            Some(permits.acquire_owned().await.expect("the places are never closed"))
         }
     };
-    let mut ask = next.ask;
-    ask.turns = shared.config.conversation(ask.turns);
-    let generation = backend.generate(ask, speaker.owner).await?;
-    drop(next.memory);
-    Ok(Started { generation, _place: place })
+    let mut ask = message.ask;
+    ask.messages = shared.config.conversation(ask.messages);
+    let generation = backend.generate(ask, client.principal).await?;
+    drop(message.memory);
+    Ok(Started { generation, _permit: permit })
 }
 
 #[cfg(test)]

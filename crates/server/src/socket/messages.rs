@@ -1,7 +1,7 @@
 //! Messages as they are received: their fragments, their memory, and those that there is none for.
 
 use super::meter::MeterLimits;
-use crate::shares::Held;
+use crate::shares::Reservation;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ struct Message {
     started: Instant,
     fragments: usize,
     bytes: u64,
-    memory: Option<Held>,
+    memory: Option<Reservation>,
     way: Way,
     /// Its beginning, while that waits.
     waiting: Vec<u8>,
@@ -221,7 +221,7 @@ impl Message {
         // All that it may become at once: two halves of two messages must not wait for each other.
         let whole = usize::try_from(self.bytes).unwrap_or(usize::MAX);
         let amount = if frame.is_final() { whole } else { limits.message_bytes };
-        self.memory = limits.receiving.take(limits.share, amount);
+        self.memory = limits.receive_budget.take(limits.share, amount);
         match &self.memory {
             Some(_) => Ok(Way::Passes),
             None if is_legal => Ok(Way::IsRefused),
@@ -278,7 +278,7 @@ impl FrameHead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shares::{ShareId, Shares};
+    use crate::shares::{ShareId, SharedBudget};
     use proptest::prelude::*;
 
     const MESSAGE_BYTES: usize = 1024 * 1024;
@@ -305,18 +305,18 @@ mod tests {
         bytes
     }
 
-    fn messages_of(share: ShareId, receiving: &Shares) -> Messages {
+    fn messages_of(share: ShareId, receiving: &SharedBudget) -> Messages {
         let limits = MeterLimits {
             message_bytes: MESSAGE_BYTES,
             control_frames_per_second: 50,
-            receiving: receiving.clone(),
+            receive_budget: receiving.clone(),
             share,
         };
         Messages::new(limits, Instant::now())
     }
 
     fn messages(receiving_bytes: usize) -> Messages {
-        messages_of(ALICE, &Shares::new(receiving_bytes))
+        messages_of(ALICE, &SharedBudget::new(receiving_bytes))
     }
 
     /// What the library gets of these bytes.
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_longest_message_in_fragments_of_4_kib_passes_and_gives_its_memory_back() {
-        let receiving = Shares::new(MESSAGE_BYTES);
+        let receiving = SharedBudget::new(MESSAGE_BYTES);
         let mut messages = messages_of(ALICE, &receiving);
         let long = fragments(256, 4096);
         let (most, last) = long.split_at(long.len() - 1);
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_whole_message_takes_only_its_own_length() {
-        let receiving = Shares::new(MESSAGE_BYTES);
+        let receiving = SharedBudget::new(MESSAGE_BYTES);
         let mut messages = messages_of(ALICE, &receiving);
         let begun = &frame(TEXT, true, 17_000)[..100];
         assert_eq!(passed(&mut messages, begun).expect("memory"), begun);
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn one_who_holds_much_leaves_others_their_share() {
-        let receiving = Shares::new(10 * MESSAGE_BYTES);
+        let receiving = SharedBudget::new(10 * MESSAGE_BYTES);
         let begun = &fragments(30, 10_000)[..21_000];
         let of_alice: Vec<Messages> = (0..64)
             .map(|_| {

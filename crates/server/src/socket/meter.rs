@@ -5,7 +5,7 @@
 //! is no memory for: those are told `busy` instead.
 
 use super::messages::Messages;
-use crate::shares::{ShareId, Shares};
+use crate::shares::{ShareId, SharedBudget};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,7 +18,7 @@ pub(crate) struct MeterLimits {
     pub(crate) message_bytes: usize,
     pub(crate) control_frames_per_second: u32,
     /// Memory for long messages of all sockets while they are received.
-    pub(crate) receiving: Shares,
+    pub(crate) receive_budget: SharedBudget,
     /// Whose part of it this socket takes.
     pub(crate) share: ShareId,
 }

@@ -1,7 +1,7 @@
 //! A WebSocket with small buffers and a short temper.
 //!
 //! Frames are parsed by `tungstenite`, whose defaults would allocate 128 KiB per connection and
-//! buffer writes without limit; [`meter`] and [`messages`] add the limits it lacks. [`Socket::next`] is the only
+//! buffer writes without limit; [`meter`] and [`messages`] add the limits it lacks. [`Socket::exchange`] is the only
 //! loop over both directions: it writes what waits, reads what comes, and watches for silence.
 
 mod close;
@@ -12,7 +12,7 @@ pub(crate) use close::Close;
 pub(crate) use meter::MeterLimits;
 
 use crate::config::ServerConfig;
-use crate::shares::{ShareId, Shares};
+use crate::shares::{ShareId, SharedBudget};
 use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -95,13 +95,13 @@ impl Socket {
     pub(crate) fn new(
         upgraded: Upgraded,
         config: &ServerConfig,
-        receiving: Shares,
+        receive_budget: SharedBudget,
         share: ShareId,
     ) -> Socket {
         let limits = MeterLimits {
             message_bytes: config.max_message_bytes,
             control_frames_per_second: config.max_control_frames_per_second,
-            receiving,
+            receive_budget,
             share,
         };
         let meter = Meter::new(TokioIo::new(upgraded), limits);
@@ -131,7 +131,7 @@ impl Socket {
     /// Writes what waits in `outbound` until something comes in, or until more may be queued.
     ///
     /// The future may be dropped at any time without losing a frame.
-    pub(crate) async fn next(&mut self, outbound: &mut impl Outgoing) -> Incoming {
+    pub(crate) async fn exchange(&mut self, outbound: &mut impl Outgoing) -> Incoming {
         self.slim();
         poll_fn(|context| self.poll_next(context, outbound)).await
     }

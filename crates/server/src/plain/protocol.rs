@@ -9,7 +9,7 @@ use banter_protocol::plain::{AnswerEnd, Ask, ClientMessage, Delivery, EndReason,
 use std::collections::VecDeque;
 
 /// Where a socket stands. `R` is what a waiting message holds on to: its memory.
-pub(super) struct Conversation<R> {
+pub(super) struct PlainProtocol<R> {
     phase: Phase,
     waiting: VecDeque<Waiting<R>>,
     limits: WaitingLimits,
@@ -54,15 +54,15 @@ impl Ending {
 }
 
 enum Waiting<R> {
-    Ask(Next<R>),
+    Ask(ReadyMessage<R>),
     /// Refused at once, but told in its turn.
     Refusal(Fault),
 }
 
 /// A message whose turn has come.
-pub(super) struct Next<R> {
+pub(super) struct ReadyMessage<R> {
     pub(super) ask: Box<Ask>,
-    /// Held until the backend has taken the message.
+    /// Reservation until the backend has taken the message.
     pub(super) memory: R,
 }
 
@@ -77,10 +77,10 @@ pub(super) enum Reaction {
     Overflow,
 }
 
-impl<R> Conversation<R> {
+impl<R> PlainProtocol<R> {
     pub(super) fn new(limits: WaitingLimits) -> Self {
         let outbound = Outbound::default();
-        Conversation { phase: Phase::Idle, waiting: VecDeque::new(), limits, outbound }
+        PlainProtocol { phase: Phase::Idle, waiting: VecDeque::new(), limits, outbound }
     }
 
     /// Takes one text frame. `memory` is `None` when there is none for another waiting message.
@@ -114,7 +114,7 @@ impl<R> Conversation<R> {
             Some(_) if !free && self.asks() >= self.limits.messages => {
                 self.busy("too many messages are waiting on this connection")
             }
-            Some(memory) => Waiting::Ask(Next { ask, memory }),
+            Some(memory) => Waiting::Ask(ReadyMessage { ask, memory }),
         }
     }
 
@@ -133,7 +133,7 @@ impl<R> Conversation<R> {
         let mut reaction = Reaction::GoOn;
         if let Phase::Answering(answer) = &self.phase {
             let reports = answer.reports;
-            self.outbound.take_back_pieces();
+            self.outbound.take_back_deltas();
             self.end(reports, &Ending::STOPPED);
             self.phase = Phase::Halting;
             reaction = Reaction::StopGeneration;
@@ -151,7 +151,7 @@ impl<R> Conversation<R> {
     }
 
     /// The next message to answer, when its turn has come.
-    pub(super) fn start_next(&mut self) -> Option<Next<R>> {
+    pub(super) fn take_ready(&mut self) -> Option<ReadyMessage<R>> {
         if !matches!(self.phase, Phase::Idle) {
             return None;
         }
@@ -182,23 +182,23 @@ impl<R> Conversation<R> {
         }
     }
 
-    /// Takes a piece of the running answer; one that comes after its end is dropped.
-    pub(super) fn delta(&mut self, piece: String) {
+    /// Takes a delta of the running answer; one that comes after its end is dropped.
+    pub(super) fn delta(&mut self, delta: String) {
         let Phase::Answering(answer) = &mut self.phase else { return };
         match answer.delivery {
-            Delivery::Streamed => self.outbound.piece(piece, answer.reports),
-            Delivery::Whole => answer.whole.push_str(&piece),
+            Delivery::Streamed => self.outbound.delta(delta, answer.reports),
+            Delivery::Whole => answer.whole.push_str(&delta),
         }
     }
 
-    /// Takes a piece of what the model thinks before the running answer; it is shown to those who
+    /// Takes a delta of what the model thinks before the running answer; it is shown to those who
     /// asked for it.
-    pub(super) fn thinking(&mut self, piece: String) {
+    pub(super) fn thinking(&mut self, delta: String) {
         let Phase::Answering(answer) = &mut self.phase else { return };
         match answer.delivery {
             _ if !answer.reports.thinking => {}
-            Delivery::Streamed => self.outbound.thinking(piece),
-            Delivery::Whole => answer.whole_thinking.push_str(&piece),
+            Delivery::Streamed => self.outbound.thinking(delta),
+            Delivery::Whole => answer.whole_thinking.push_str(&delta),
         }
     }
 

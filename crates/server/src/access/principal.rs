@@ -11,7 +11,7 @@ use std::net::IpAddr;
 /// Whoever has the same key has the same conversations: of what was computed for others, nothing is
 /// used, because its speed would tell what they had asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Owner {
+pub struct Principal {
     /// Tells apart what was computed.
     tenant: u64,
     /// Tells apart what is held of limits. Strangers could have as many tenants as they like, so those
@@ -20,20 +20,20 @@ pub struct Owner {
 }
 
 /// Someone who was admitted without a key or a session, as they are to be known from now on.
-pub(crate) struct Visitor {
-    pub(crate) owner: Owner,
+pub(crate) struct Identity {
+    pub(crate) principal: Principal,
     /// A cookie for their browser to keep.
     pub(crate) cookie: Option<String>,
 }
 
-impl Owner {
+impl Principal {
     /// Who runs this server: everyone who is plainly on its machine, and the links it prints.
-    pub const OPERATOR: Owner = Owner { tenant: 0, share: 0 };
+    pub const OPERATOR: Principal = Principal { tenant: 0, share: 0 };
 
     /// Whoever has this key.
-    pub(crate) fn of_key(key: &str) -> Owner {
+    pub(crate) fn of_key(key: &str) -> Principal {
         let number = KeyHash::of(key).number();
-        Owner { tenant: number, share: number }
+        Principal { tenant: number, share: number }
     }
 
     /// A name for browsers, which keep it: long enough to tell apart the people of one browser, and too
@@ -54,9 +54,9 @@ impl Owner {
     }
 }
 
-impl Visitor {
-    pub(super) fn known(owner: Owner) -> Visitor {
-        Visitor { owner, cookie: None }
+impl Identity {
+    pub(super) fn known(principal: Principal) -> Identity {
+        Identity { principal, cookie: None }
     }
 
     /// A stranger with a page of ours, or a program of theirs. Browsers are known again by a cookie;
@@ -65,9 +65,9 @@ impl Visitor {
         headers: &HeaderMap,
         network: IpAddr,
         session_cookie: &SessionCookie,
-    ) -> Visitor {
+    ) -> Identity {
         let share = share_of(&PageOrigin::Own, network);
-        let kept = session_cookie.of_visitors();
+        let kept = session_cookie.of_strangers();
         let known = kept.tokens(headers).find(|token| is_random(token)).map(str::to_owned);
         let (token, cookie) = match known {
             Some(token) => (token, None),
@@ -77,15 +77,15 @@ impl Visitor {
                 (token, Some(cookie))
             }
         };
-        Visitor { owner: Owner { tenant: number_of("browser", &token), share }, cookie }
+        Identity { principal: Principal { tenant: number_of("browser", &token), share }, cookie }
     }
 
     /// A page of another origin or from disk, which can neither keep a cookie of ours nor be told from
     /// the next one: somebody else on each socket. That its browser has a session changes nothing,
     /// because the page is not the one that the session was opened for.
-    pub(super) fn foreign_page(page: &PageOrigin, network: IpAddr) -> Visitor {
+    pub(super) fn foreign_page(page: &PageOrigin, network: IpAddr) -> Identity {
         let tenant = number_of("page", &random_token());
-        Visitor::known(Owner { tenant, share: share_of(page, network) })
+        Identity::known(Principal { tenant, share: share_of(page, network) })
     }
 }
 
