@@ -1,7 +1,7 @@
-//! Checked configuration of `banter serve`: what the options mean.
+//! The checked configuration of `banter serve`.
 //!
-//! Text becomes a value here and nowhere else, so every message about an option reads alike:
-//! `--port (command line): expected a number from 0 to 65535, found "http"`.
+//! The text of an option becomes a value only here, so all messages about options have the same
+//! form: `--port (command line): expected a number from 0 to 65535, found "http"`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,62 +26,64 @@ use crate::home;
 use crate::options::{Given, OptionError, Options};
 use crate::quantity::parse_bytes;
 
-/// Port of the conversation, unless another is named.
+/// The port, unless another is named.
 pub const DEFAULT_PORT: u16 = 7860;
 
-/// Everything `banter serve` needs to know.
+/// The checked options of `banter serve`.
 #[derive(Debug, PartialEq)]
 pub struct Config {
-    /// What to load; `None` is the demo model inside the binary.
+    /// The model to load; `None` is the demo model in the binary.
     pub model: Option<ModelChoice>,
-    /// What guesses for it.
+    /// The draft model that guesses for it.
     pub draft_model: Option<ModelChoice>,
-    /// The engine that is to compute in place of our own.
+    /// The engine of somebody else that computes in place of ours.
     pub remote: Option<RemoteOptions>,
     /// Whether a model that is not here yet is pulled without asking.
     pub yes: bool,
-    /// Where pulled models are; who has no home folder and names none learns so at the first use.
+    /// The folder of pulled models. Without a home folder and without the option it is an error,
+    /// which is told only when the folder is needed.
     pub models_dir: Result<PathBuf, OptionError>,
-    /// What they may take on disk, when the page asks for another.
+    /// How much disk space all pulled models may take, when the page pulls another one.
     pub max_models_disk_bytes: Option<u64>,
-    /// System message of conversations that bring none.
+    /// The system message of conversations that have none.
     pub system_prompt: Option<String>,
     /// Where to listen.
     pub listen: Listen,
     /// What the engine may use.
     pub engine: EngineOptions,
-    /// Who may come in, and how many.
+    /// Who may use the server, and how many may.
     pub access: AccessOptions,
-    /// What is logged, and where to besides stderr.
+    /// What is logged, and where besides stderr.
     pub log: LogOptions,
-    /// How a message names each option that was given, for what only the model can judge.
+    /// How a message names each option that was given. Some options can only be checked when the
+    /// model is loaded.
     pub places: BTreeMap<&'static str, String>,
 }
 
-/// What to load.
+/// A model to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelChoice {
     /// A file or a folder.
     Path(PathBuf),
-    /// A model of a hub, pulled already or not.
+    /// A model of a hub, already pulled or not.
     Name {
         /// Its name.
         name: ModelName,
-        /// The text as the user typed it, which may have been meant as a path.
+        /// The text that the user typed, which may have been meant as a path.
         given: String,
     },
 }
 
-/// An engine that someone else runs.
+/// An engine that somebody else runs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteOptions {
-    /// Where it is.
+    /// Its address.
     pub address: Address,
-    /// What it is, if that is not to be found out.
+    /// Its kind; found out if `None`.
     pub kind: Option<Kind>,
-    /// Which of its models.
+    /// Which of its models to use.
     pub model: Option<String>,
-    /// The key it asks for.
+    /// The key that it needs.
     pub key: Option<String>,
 }
 
@@ -95,9 +97,9 @@ impl fmt::Debug for RemoteOptions {
 /// Where to listen.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// One address; `None` is loopback, IPv4 and IPv6 where present.
+    /// One address; `None` is loopback: IPv4, and IPv6 if the machine has it.
     pub host: Option<IpAddr>,
-    /// Port; 0 takes any free one.
+    /// The port; 0 takes any free one.
     pub port: u16,
 }
 
@@ -110,9 +112,9 @@ pub struct EngineOptions {
     pub kv_memory_bytes: Option<u64>,
     /// Where keys and values are kept on disk.
     pub kv_disk: Option<DiskConfig>,
-    /// What float weights become as they are loaded.
+    /// What float weights are converted to when they are loaded.
     pub quant: Option<Quant>,
-    /// How keys and values are kept.
+    /// The type in which keys and values are kept.
     pub kv_type: KvType,
     /// Threads that compute.
     pub threads: Option<NonZeroUsize>,
@@ -124,30 +126,30 @@ pub struct EngineOptions {
     pub queue_limit: usize,
     /// Longest wait in the queue.
     pub queue_timeout: Duration,
-    /// Longest pause of an answer because of others' prompts.
+    /// The longest pause of an answer because of prompts of others.
     pub max_gap: Duration,
-    /// Whether several tokens of an answer are guessed and tried at once.
+    /// Whether several tokens of an answer are guessed and computed at once.
     pub speculation: bool,
 }
 
 /// Who may come in, and how many.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AccessOptions {
-    /// Keys that open the server.
+    /// Keys for using the server.
     pub keys: Vec<String>,
-    /// Keys that also let who has them change it.
+    /// Keys that also allow to change it.
     pub admin_keys: Vec<String>,
-    /// Addresses people use from elsewhere.
+    /// Addresses at which people on other machines open it.
     pub public_urls: Vec<PublicUrl>,
-    /// Web sites whose pages may connect.
+    /// Web sites whose pages may use it.
     pub allow_origins: Vec<Origin>,
-    /// Whether pages opened from disk may connect.
+    /// Whether pages opened from disk may use it.
     pub allow_file_pages: bool,
-    /// Whether other machines are served without a key.
+    /// Whether other machines may use it without a key.
     pub insecure: bool,
     /// Longest WebSocket message in bytes.
     pub max_message_bytes: usize,
-    /// Proxies whose word about their clients is believed.
+    /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Open connections.
     pub max_connections: usize,
@@ -155,7 +157,7 @@ pub struct AccessOptions {
     pub max_connections_per_address: usize,
     /// Longest time for the head of a request.
     pub header_timeout: Duration,
-    /// How long a connection is kept on which no further request comes.
+    /// How long a connection is kept without a further request.
     pub idle_timeout: Duration,
 }
 
@@ -164,16 +166,18 @@ pub struct AccessOptions {
 pub struct LogOptions {
     /// Level or filter.
     pub filter: String,
-    /// A file that gets the log too.
+    /// A file that also gets the log.
     pub file: Option<PathBuf>,
 }
 
 impl Config {
     /// Checks every option.
     ///
-    /// Errors: the first option whose value is wrong, with its source, what was expected and found.
+    /// Errors: the first option with a wrong value: its source, what was expected and what was
+    /// found.
     pub fn check(options: &Options) -> Result<Config, OptionError> {
-        // A value that is wrong is told at once, a missing home folder only to who needs it.
+        // A wrong value is an error at once; a missing home folder is one only when the folder is
+        // needed.
         path(options, "models-dir")?;
         let config = Config {
             model: model(options, "model")?,
@@ -211,15 +215,15 @@ impl Config {
 
     /// The folder of pulled models.
     ///
-    /// Errors: none is named, and there is no home folder to have it in.
+    /// Errors: no folder is named, and there is no home folder.
     pub fn store(&self) -> Result<Store, OptionError> {
         self.models_dir.clone().map(Store::new)
     }
 }
 
-/// A model: what is there is a path, anything else may be a name.
+/// Reads a model: a text that exists as a path is a path, any other may be a name.
 ///
-/// Errors: neither a path nor a name.
+/// Errors: it is neither a path nor a name.
 fn model(options: &Options, option: &str) -> Result<Option<ModelChoice>, OptionError> {
     let Some(path) = path(options, option)? else { return Ok(None) };
     let given = path.to_string_lossy().into_owned();
@@ -237,7 +241,7 @@ fn model(options: &Options, option: &str) -> Result<Option<ModelChoice>, OptionE
     }
 }
 
-/// Whether a text that is neither there nor surely a name was meant as a path.
+/// Whether a text was meant as a path, although nothing is there.
 fn is_like_a_path(path: &Path) -> bool {
     let text = path.to_string_lossy();
     let lower = text.to_ascii_lowercase();
@@ -251,12 +255,14 @@ fn draft_model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
     let chosen = model(options, "draft-model")?;
     if let (Some(_), true) = (&chosen, switch(options, "no-speculation")?) {
         let place = options.get("draft-model").map(Given::place).unwrap_or_default();
-        return Err(OptionError(format!("{place}: has no meaning beside --no-speculation")));
+        return Err(OptionError(format!(
+            "{place}: a draft model is not used with --no-speculation; leave one of the two out"
+        )));
     }
     Ok(chosen)
 }
 
-/// What has no meaning where another engine computes.
+/// The options that only our engine has.
 const OF_OUR_ENGINE: [&str; 16] = [
     "model",
     "yes",
@@ -282,19 +288,19 @@ fn remote(options: &Options) -> Result<Option<RemoteOptions>, OptionError> {
         return match orphan.filter_map(|name| options.get(name)).next() {
             Some(orphan) => {
                 let place = orphan.place();
-                Err(OptionError(format!("{place}: expected --engine beside it, found none")))
+                Err(OptionError(format!("{place}: expected --engine together with it, found none")))
             }
             None => Ok(None),
         };
     };
     let place = given.place();
     if let Some(other) = OF_OUR_ENGINE.iter().filter_map(|name| options.get(name)).next() {
-        let message = "has no meaning beside --engine, which computes elsewhere";
+        let message = "this is an option of our own engine, and --engine uses another; leave one of the two out";
         return Err(OptionError(format!("{}: {message}", other.place())));
     }
     let text = given.values.first().map_or("", |value| value.trim());
     let address = Address::parse_base(text).map_err(|error| {
-        // What stands before an @ may be a password.
+        // The part before an @ may be a password.
         let found = if text.contains('@') { "another".to_owned() } else { format!("{text:?}") };
         OptionError(format!("{place}: {error}, found {found}"))
     })?;
@@ -313,12 +319,13 @@ fn remote(options: &Options) -> Result<Option<RemoteOptions>, OptionError> {
     }))
 }
 
-/// Where pulled models are.
+/// The folder of pulled models.
 ///
-/// Errors: none is named and there is no home folder to put them in.
+/// Errors: no folder is named, and there is no home folder.
 pub fn models_dir(options: &Options) -> Result<PathBuf, OptionError> {
     path(options, "models-dir")?.or_else(home::models_dir).ok_or_else(|| {
-        let message = "models-dir: expected a folder for models, found no home folder";
+        let message =
+            "models-dir: expected a folder for models, and found no home folder to put it in";
         OptionError(format!("{message}; name one with --models-dir"))
     })
 }
@@ -346,7 +353,7 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
     })
 }
 
-/// What the disk cache may take, unless it is said.
+/// How much the disk cache may take by default.
 const DEFAULT_DISK_BYTES: u64 = 8 << 30;
 
 fn kv_disk(options: &Options) -> Result<Option<DiskConfig>, OptionError> {
@@ -357,7 +364,7 @@ fn kv_disk(options: &Options) -> Result<Option<DiskConfig>, OptionError> {
         }
         (None, Some(size)) => {
             let place = size.place();
-            Err(OptionError(format!("{place}: expected --kv-disk beside it, found none")))
+            Err(OptionError(format!("{place}: expected --kv-disk together with it, found none")))
         }
         (None, None) => Ok(None),
     }
@@ -405,7 +412,7 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
     if access.insecure && !access.keys.is_empty() {
         let place = options.get("insecure").map(Given::place).unwrap_or_default();
         return Err(OptionError(format!(
-            "{place}: expected no key beside it, found one; a key and --insecure contradict each other"
+            "{place}: expected no key together with it, found one; leave one of the two out"
         )));
     }
     Ok(access)
@@ -422,15 +429,15 @@ fn is_key(text: &str) -> bool {
     text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A word alone must be a level: as a filter it would name a module that does not exist, and
-/// nothing would be logged.
+/// Whether a text is a level or a filter. A single word must be a level: as a filter it would name
+/// a module that does not exist, and nothing would be logged.
 fn is_log_filter(text: &str) -> bool {
     let is_level = LevelFilter::from_str(text).is_ok();
     is_level || text.contains('=') && EnvFilter::try_new(text).is_ok()
 }
 
 fn wrong(given: &Given, expected: &str, found: &str) -> OptionError {
-    // A key is never repeated in a message that may end in a log.
+    // A message may get into a log, so it never repeats a key.
     let is_secret = given.name == "key" || given.name.ends_with("-key");
     let found = if is_secret { "another".to_string() } else { format!("{found:?}") };
     OptionError(format!("{}: expected {expected}, found {found}", given.place()))
@@ -633,7 +640,7 @@ mod tests {
         ),
         (
             Case { flags: &["--engine", "http://h", "--ctx", "4096"], ..NOTHING },
-            &["--ctx (command line)", "beside --engine"],
+            &["--ctx (command line)", "--engine uses another"],
         ),
         (Case { flags: &["--engine-key", "abc"], ..NOTHING }, &["--engine-key", "--engine"]),
         (Case { file: Some("prot = 1"), ..NOTHING }, &["unknown key \"prot\""]),

@@ -1,4 +1,4 @@
-//! What the options mean to our own engine.
+//! The options of our engine.
 
 use banter_engine::Isa;
 use banter_engine::engine::EngineConfig;
@@ -8,7 +8,7 @@ use crate::config::{Config, ModelChoice};
 use crate::invocation;
 use crate::options::OptionError;
 
-/// What the options mean to the engine, for a model at `source`.
+/// The engine's configuration by the options, for a model at `source`.
 pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<EngineConfig> {
     let options = &config.engine;
     Ok(EngineConfig {
@@ -33,9 +33,9 @@ pub fn engine_config(config: &Config, source: ModelSource) -> anyhow::Result<Eng
     })
 }
 
-/// Where the draft model is.
+/// The draft model.
 ///
-/// Errors: it has a name under which nothing was pulled.
+/// Errors: it has a name, and no model of that name is installed.
 fn draft_model(config: &Config) -> anyhow::Result<Option<ModelSource>> {
     let name = match &config.draft_model {
         None => return Ok(None),

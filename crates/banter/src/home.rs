@@ -1,7 +1,7 @@
-//! The home folder: what `~` and `$HOME` stand for, and where pulled models are.
+//! The home folder: the meaning of `~` and `$HOME`, and the usual folder of pulled models.
 //!
-//! A shell puts the folder in their place on a command line, but not in a configuration file, in a
-//! variable of a service, nor behind `--model=`.
+//! A shell replaces them on a command line, but not in a configuration file, in a variable of a
+//! service, or after `--model=`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,16 @@ pub fn folder() -> Option<PathBuf> {
     variable("HOME").map(PathBuf::from)
 }
 
-/// Where pulled models are unless another folder is named; none without a home folder.
+/// The folder of pulled models, unless another is named; `None` without a home folder.
 pub fn models_dir() -> Option<PathBuf> {
     let data = variable("XDG_DATA_HOME").map(PathBuf::from);
     Some(data.or_else(|| Some(folder()?.join(".local/share")))?.join("banter/models"))
 }
 
-/// A path as it was written, with the home folder in the place of `~` and `$HOME` at its beginning.
+/// A path in which `~` or `$HOME` at the beginning is replaced by the home folder.
 ///
-/// Another person's folder (`~name`) and, without a home folder, all of it stay as they are.
+/// The folder of another person (`~name`) stays as it is, and so does every path without a home
+/// folder.
 pub fn expanded(text: &str, home: Option<&Path>) -> PathBuf {
     let rest = ["~", "$HOME", "${HOME}"].into_iter().find_map(|start| text.strip_prefix(start));
     match (rest, home) {

@@ -1,13 +1,13 @@
-//! How this program was started, so that advice can be pasted as it stands.
+//! How this program was started, so that people can paste the commands in our advice.
 
 use std::ffi::OsString;
 
-/// The command that starts the server again: through cargo when cargo started this process.
+/// The command that starts the server: with cargo if cargo has started this process.
 pub fn serve_command() -> String {
     format!("{} serve", program())
 }
 
-/// The command this process was started with, but on another port; keys are left out.
+/// The command of this process, with another port and without keys.
 pub fn on_port(port: &str) -> String {
     let arguments = std::env::args_os().skip(1);
     format!("{} {} --port {port}", program(), serve_arguments(arguments))
@@ -25,7 +25,7 @@ fn program() -> String {
     std::env::args_os().next().map_or_else(|| "banter".to_owned(), |path| quoted(&path))
 }
 
-/// Arguments without `--port` and `--key`, which are given anew.
+/// The arguments without `--port` and `--key`.
 fn serve_arguments(arguments: impl Iterator<Item = OsString>) -> String {
     let mut words = vec!["serve".to_owned()];
     let mut is_value_of_left_out = false;
@@ -42,7 +42,7 @@ fn serve_arguments(arguments: impl Iterator<Item = OsString>) -> String {
     words.join(" ")
 }
 
-/// A word as a shell reads it back.
+/// A word, quoted for a shell if that is needed.
 fn quoted(word: &OsString) -> String {
     let word = word.to_string_lossy();
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,@%+~".contains(c);

@@ -1,4 +1,4 @@
-//! Listening sockets, and what to say when the port is taken.
+//! Listening sockets, and what to say if the port is taken.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -9,16 +9,18 @@ use anyhow::{Context, bail};
 use crate::config::Listen;
 use crate::invocation;
 
-/// Opens the sockets: the address named, or loopback on IPv4 and, where present, IPv6.
+/// Opens the sockets: at the named address, or at loopback with IPv4 and, if the machine has it,
+/// IPv6.
 ///
-/// Errors: the port is taken (the message says by what, and the command with a free one), it needs
-/// rights we lack, or the address is not one of this machine.
+/// Errors: the port is taken (the message says by what, and has the command with a free one), it
+/// needs rights that we do not have, or the address is not one of this machine.
 pub fn bind(listen: &Listen) -> anyhow::Result<Vec<TcpListener>> {
     let taken = match try_bind(listen.host, listen.port)? {
         Bound::All(listeners) => return Ok(listeners),
         Bound::Taken(address) => address,
     };
-    // A port that the system chose for one family may be taken in the other; it will choose again.
+    // A port that the system has chosen for IPv4 may be taken for IPv6. Then the system chooses
+    // again.
     for _ in 0..CHOICES * u32::from(listen.port == 0) {
         if let Bound::All(listeners) = try_bind(listen.host, 0)? {
             return Ok(listeners);
@@ -32,7 +34,7 @@ const CHOICES: u32 = 10;
 
 enum Bound {
     All(Vec<TcpListener>),
-    /// The first address that something else listens on.
+    /// The first address at which another program listens.
     Taken(SocketAddr),
 }
 
@@ -42,18 +44,18 @@ fn try_bind(host: Option<IpAddr>, port: u16) -> anyhow::Result<Bound> {
     if host.is_some() {
         return Ok(Bound::All(vec![listener]));
     }
-    // With port 0 the system chose one; both families then share it.
+    // With port 0 the system has chosen one, which IPv6 then uses too.
     let port = listener.local_addr().context("read the chosen port")?.port();
     let second = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
     Ok(match TcpListener::bind(second) {
         Ok(second) => Bound::All(vec![listener, second]),
         Err(error) if error.kind() == ErrorKind::AddrInUse => Bound::Taken(second),
-        // No IPv6 on this machine: IPv4 alone is what loopback means here.
+        // This machine has no IPv6, so loopback is IPv4 alone.
         Err(_) => Bound::All(vec![listener]),
     })
 }
 
-/// `None` if something else listens there.
+/// `None` if another program listens there.
 fn bind_address(address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
     let error = match TcpListener::bind(address) {
         Ok(listener) => return Ok(Some(listener)),
@@ -62,27 +64,30 @@ fn bind_address(address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
     match error.kind() {
         ErrorKind::AddrInUse => Ok(None),
         ErrorKind::PermissionDenied => bail!(
-            "port {}: this user may not listen there; take one from 1024 up, as `{}`",
+            "port {}: this user may not listen there; use one from 1024 upwards, as `{}`",
             address.port(),
             invocation::on_port("7860")
         ),
         ErrorKind::AddrNotAvailable => {
-            bail!("--host {}: this machine has no such address", address.ip())
+            bail!(
+                "--host {}: expected an address of this machine, and it has no such address",
+                address.ip()
+            )
         }
-        _ => bail!("listen on {address}: {error}"),
+        _ => bail!("cannot listen on {address}: {error}"),
     }
 }
 
 fn busy(address: SocketAddr, host: Option<IpAddr>) -> String {
-    let what = who_answers(address).unwrap_or_else(|| "something that is not a web server".into());
+    let what = who_answers(address).unwrap_or_else(|| "a program that is not a web server".into());
     let advice = match free_port(address.port(), host) {
-        Some(port) => format!("free is {port}: `{}`", invocation::on_port(&port.to_string())),
-        None => format!("take a free one: `{}`", invocation::on_port("PORT")),
+        Some(port) => format!("port {port} is free: `{}`", invocation::on_port(&port.to_string())),
+        None => format!("use a free one: `{}`", invocation::on_port("PORT")),
     };
     format!("port {} is taken: {what} answers there; {advice}", address.port())
 }
 
-/// How long the program on a taken port has to say who it is.
+/// How long the program at a taken port has to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 fn who_answers(address: SocketAddr) -> Option<String> {
@@ -126,15 +131,16 @@ fn free_port(after: u16, host: Option<IpAddr>) -> Option<u16> {
         .find(|&port| port > after && matches!(try_bind(host, port), Ok(Bound::All(_))))
 }
 
-/// The addresses by which other machines reach a server that listens on all of this one's: for
-/// each family the one that connections to elsewhere come from.
+/// The addresses at which other machines reach a server that listens at all addresses: for IPv4 and
+/// IPv6 the address that this machine uses for connections to others.
 pub fn addresses_in_the_network(bound: SocketAddr) -> Vec<SocketAddr> {
-    // Of documentation: nothing is sent, the system only says which way it would take.
+    // These addresses are reserved for documentation. Nothing is sent; the system only chooses a
+    // route.
     let elsewhere: [SocketAddr; 2] = [
         (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
         (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
     ];
-    // A socket that listens on all IPv6 addresses accepts IPv4 connections too.
+    // A socket that listens at all IPv6 addresses also accepts IPv4 connections.
     let families = elsewhere.into_iter().filter(|elsewhere| elsewhere.is_ipv4() || bound.is_ipv6());
     let addresses = families.filter_map(|elsewhere| {
         let any: IpAddr = match elsewhere {
@@ -171,7 +177,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nserver: banter/0.1.0\r\n\r\n{}", "another banter"),
             ("HTTP/1.1 404 Not Found\r\nServer: nginx\r\n\r\n", "a web server (nginx)"),
             ("HTTP/1.0 200 OK\r\n\r\n", "a web server"),
-            ("SSH-2.0-OpenSSH\r\n", "something that is not a web server"),
+            ("SSH-2.0-OpenSSH\r\n", "a program that is not a web server"),
         ];
         for (answer, who) in cases {
             let (port, server) = taken_port(answer);

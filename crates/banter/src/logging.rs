@@ -1,4 +1,4 @@
-//! The log: to stderr, and to a file when asked.
+//! The log: to stderr, and also to a file if one is named.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -15,16 +15,17 @@ use crate::config::LogOptions;
 
 /// Starts logging for the whole process.
 ///
-/// Errors: the filter is not understood, or the file cannot be opened for appending.
+/// Errors: the filter cannot be read, or the file cannot be opened for appending.
 pub fn start(options: &LogOptions) -> anyhow::Result<()> {
-    // What libraries log may hold what people write: frames, headers.
+    // Lines of libraries may contain what people write, as frames or headers, so only ours are
+    // logged.
     let ours = filter_fn(|metadata| metadata.target().starts_with("banter"));
     let filter = || EnvFilter::try_new(&options.filter).context("--log");
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        // A closed stderr is no reason to write to it that writing failed.
+        // If stderr is closed, an error about that could not be written to it either.
         .log_internal_errors(false)
         .with_filter(filter()?);
     let file = match &options.file {
@@ -41,7 +42,8 @@ pub fn start(options: &LogOptions) -> anyhow::Result<()> {
     layers.try_init().context("start logging")
 }
 
-/// The log file. Once it cannot be written, stderr is told, and the server goes on without it.
+/// The log file. When it cannot be written any more, stderr gets one line about it, and the server
+/// goes on.
 struct LogFile {
     path: PathBuf,
     file: File,
@@ -49,12 +51,13 @@ struct LogFile {
 }
 
 impl LogFile {
-    /// A log may name addresses of visitors, so only its owner reads it.
+    /// Opens the file so that only its owner can read it, because a log may contain addresses of
+    /// clients.
     fn open(path: &Path) -> anyhow::Result<LogFile> {
         let mut options = OpenOptions::new();
         let opened = options.create(true).append(true).mode(0o600).open(path);
         let file = opened.with_context(|| {
-            format!("--log-file {}: cannot be opened for writing", path.display())
+            format!("--log-file {}: the file cannot be opened for writing", path.display())
         })?;
         Ok(LogFile { path: path.to_owned(), file, has_failed: false })
     }
@@ -66,8 +69,9 @@ impl Write for LogFile {
             && !std::mem::replace(&mut self.has_failed, true)
         {
             let path = self.path.display();
-            let warning = format!("banter: --log-file {path}: {error}; its lines are lost");
-            // Where stderr is closed, nobody can be told.
+            let warning =
+                format!("banter: --log-file {path}: {error}; the file gets no more lines");
+            // If stderr is closed, nobody can be told.
             let _ = writeln!(io::stderr(), "{warning}");
         }
         Ok(line.len())

@@ -2,15 +2,17 @@
 //!
 //! Reading order:
 //! - [`options`]: the table of options and their three sources.
-//! - [`config`]: what the options mean, checked.
-//! - [`serve`]: the server, from the first socket to the last goodbye.
-//! - [`models`]: models by name: pulled, listed, removed.
-//! - [`engine_config`]: our own engine as the options want it; [`remote_engine`]: another in its place.
-//! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`], [`home`]: parts of them.
-//! - [`usage`]: what is said to a command line that is wrong.
-//! - [`mod@bench`]: measuring, and models of random weights to measure on.
+//! - [`config`]: the checked values of the options.
+//! - [`serve`]: the server, from its start to its end.
+//! - [`models`]: models by name: pulling, listing, removing them.
+//! - [`engine_config`]: the options of our engine; [`remote_engine`]: an engine that somebody else
+//!   runs.
+//! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`], [`home`]: parts of the
+//!   above.
+//! - [`usage`]: hints for a wrong command line.
+//! - [`mod@bench`]: measuring, and models with random weights for it.
 
-// The bindings of llama.cpp, beside which we measure, cannot be called without.
+// The bindings of llama.cpp, which we measure against, need unsafe code.
 #![cfg_attr(not(feature = "llama-cpp"), forbid(unsafe_code))]
 
 mod bench;
@@ -40,9 +42,9 @@ use clap::{Arg, ArgMatches, Command};
 use crate::config::Config;
 use crate::options::{ConfigFile, OptionError, Options};
 
-/// Exit status for a command line, environment or configuration file that is wrong.
+/// Exit status for a wrong command line, environment or configuration file.
 const USAGE: u8 = 2;
-/// Exit status after Ctrl-C, as shells know it.
+/// Exit status after Ctrl-C, as shells use it.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
@@ -80,16 +82,16 @@ fn status(error: &anyhow::Error) -> u8 {
 
 fn command() -> Command {
     let config = Arg::new("config").long("config").value_name("FILE").help(
-        "Configuration file (TOML, keys as the flags) [default: ~/.config/banter/config.toml]",
+        "Configuration file (TOML; its keys are the flags) [default: ~/.config/banter/config.toml]",
     );
     Command::new("banter")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Real-time conversation with Qwen2.5 on your own machine")
-        .after_help("Without a subcommand, banter serves: `banter --port 8000` is `banter serve --port 8000`.")
+        .after_help("Without a subcommand, banter serves: `banter --port 8000` means `banter serve --port 8000`.")
         .subcommand_required(true)
         .subcommand(
             Command::new("serve")
-                .about("Loads a model and serves the conversation")
+                .about("Load a model and serve the page and the WebSocket")
                 .after_help("Every option can also be set as BANTER_… in the environment (BANTER_PORT=7860) or in the configuration file.")
                 .arg(config)
                 .args(options::arguments()),
@@ -100,7 +102,7 @@ fn command() -> Command {
         .subcommand(bench::command())
 }
 
-/// `banter` alone serves, and so does `banter --port 8000`.
+/// Adds `serve` if no subcommand is named: `banter --port 8000` is `banter serve --port 8000`.
 fn with_default_subcommand(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.collect();
     let of_banter = ["-h", "--help", "-V", "--version"];
@@ -114,7 +116,7 @@ fn with_default_subcommand(arguments: impl Iterator<Item = OsString>) -> Vec<OsS
     arguments
 }
 
-/// Runs a subcommand on the folder of models that the options name.
+/// Runs a subcommand with the folder of models that the options name.
 fn with_store(
     matches: &ArgMatches,
     run: impl FnOnce(&ArgMatches, &Store) -> anyhow::Result<()>,
@@ -123,7 +125,7 @@ fn with_store(
     run(matches, &Store::new(folder))
 }
 
-/// The options of the table that were given for a subcommand.
+/// The options that were given for a subcommand.
 fn settings(matches: &ArgMatches) -> Result<Options, OptionError> {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| {
@@ -135,7 +137,7 @@ fn settings(matches: &ArgMatches) -> Result<Options, OptionError> {
     Options::collect(matches, &environment, file.as_ref())
 }
 
-/// The file named, else the one in the usual place if it is there.
+/// The configuration file that is named, or else the one at the usual path, if it exists.
 fn config_file(matches: &ArgMatches, environment: &BTreeMap<String, String>) -> Option<ConfigFile> {
     if let Some(path) = matches.try_get_one::<String>("config").ok().flatten() {
         let path = home::expanded(path, home::folder().as_deref());

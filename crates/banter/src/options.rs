@@ -1,10 +1,10 @@
-//! The options of `banter serve`: one table, three sources.
+//! The options of `banter serve`: one table and three sources.
 //!
-//! Every option can come from a flag, from the environment (`BANTER_PORT`) or from the configuration
-//! file (`port = 7860`); the first of these that names it wins. Values stay text here, with their
-//! source, and are checked in one place, [`crate::config`].
+//! An option can be given by a flag, in the environment (`BANTER_PORT`) or in the configuration
+//! file (`port = 7860`). The first of these that has it wins. Here values are text with their
+//! source; [`crate::config`] checks them.
 //!
-//! A new option: one row in [`SERVE`], one field and one line in `config.rs`, one line in
+//! To add an option: one row in [`SERVE`], one field and one line in `config.rs`, and one line in
 //! `docs/CONFIGURATION.md`.
 
 use std::collections::BTreeMap;
@@ -19,9 +19,9 @@ use clap::{Arg, ArgAction, ArgMatches};
 pub enum Takes {
     /// One value, shown in the help by this name.
     One(&'static str),
-    /// Any number: the flag repeated, commas in the environment, a list in the file.
+    /// Any number: the flag several times, commas in the environment, a list in the file.
     Many(&'static str),
-    /// None: the flag alone switches it on.
+    /// No value: the flag alone switches it on.
     Nothing,
 }
 
@@ -45,9 +45,9 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "model",
         Takes::One("MODEL"),
-        "Name as qwen2.5:7b, or path of a GGUF file, of the first part of a split one, or of a Hugging Face folder [default: the demo model inside]",
+        "Model to load: a name such as qwen2.5:7b, or the path of a GGUF file, of the first part of a split one, or of a Hugging Face folder [default: the demo model in the binary]",
     ),
-    row("yes", Takes::Nothing, "Pull the model without asking if it is not here yet"),
+    row("yes", Takes::Nothing, "If the model is not installed, pull it without asking"),
     row(
         "models-dir",
         Takes::One("PATH"),
@@ -56,33 +56,33 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "max-models-disk",
         Takes::One("SIZE"),
-        "What pulled models may take on disk, when the page asks for another [default: the disk]",
+        "Disk space that all pulled models may take when the page pulls another one [default: the whole disk]",
     ),
     row(
         "engine",
         Takes::One("URL"),
-        "Address of an engine that is to compute instead: vLLM, SGLang, llama-server, Ollama, or any with OpenAI's interface",
+        "Address of an existing engine that computes instead of our own: vLLM, SGLang, llama-server, Ollama, or any other with OpenAI's interface",
     ),
     row(
         "engine-kind",
         Takes::One("KIND"),
-        "What that engine is: vllm, sglang, llama-server, llama-cpp-python, transformers, ollama or openai [default: found out]",
+        "Kind of that engine: vllm, sglang, llama-server, llama-cpp-python, transformers, ollama or openai [default: found out]",
     ),
-    row("engine-model", Takes::One("NAME"), "Which of its models to use [default: its only one]"),
+    row("engine-model", Takes::One("NAME"), "Model of that engine to use [default: its only one]"),
     row(
         "engine-key",
         Takes::One("KEY"),
-        "Key that engine asks for; better in BANTER_ENGINE_KEY or the file",
+        "Key that the engine needs; safer in BANTER_ENGINE_KEY or in the configuration file",
     ),
     row(
         "system-prompt",
         Takes::One("TEXT"),
-        "System message of conversations that bring none of their own [default: the model's]",
+        "System message of conversations that have none of their own [default: the model's]",
     ),
     row(
         "host",
         Takes::One("ADDRESS"),
-        "Address to listen on [default: 127.0.0.1 and, where present, ::1]",
+        "Address to listen on [default: 127.0.0.1, and ::1 if the machine has it]",
     ),
     row("port", Takes::One("PORT"), "Port to listen on [default: 7860]"),
     row(
@@ -93,67 +93,67 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "kv-memory",
         Takes::One("SIZE"),
-        "Memory for cached keys and values, as 4GiB or 512MiB [default: a quarter of what is free]",
+        "Memory for cached keys and values, such as 4GiB or 512MiB [default: a quarter of the free memory]",
     ),
     row(
         "kv-disk",
         Takes::One("PATH"),
-        "Folder that keeps conversations' keys and values, so that they go on at once after a restart [default: none]",
+        "Folder for the keys and values of conversations, so that conversations continue without delay after a restart [default: none]",
     ),
     row(
         "kv-disk-size",
         Takes::One("SIZE"),
-        "What that folder may take, as 10GiB; the least recently used go first [default: 8GiB]",
+        "Disk space that this folder may take, such as 10GiB; the least recently used conversations are removed first [default: 8GiB]",
     ),
     row(
         "quant",
         Takes::One("TYPE"),
-        "What float weights become as they are loaded: q8_0, q4_0 or bf16-dot; f32 makes floats of all [default: as stored]",
+        "Type that float weights are converted to when they are loaded: q8_0, q4_0 or bf16-dot; f32 converts all weights to floats [default: as stored]",
     ),
     row(
         "kv-type",
         Takes::One("TYPE"),
-        "How keys and values are kept: f16, f32 or q8_0 [default: f16]",
+        "Type of the cached keys and values: f16, f32 or q8_0 [default: f16]",
     ),
     row(
         "threads",
         Takes::One("COUNT"),
-        "Threads that compute [default: chosen by model and cores]",
+        "Threads that compute [default: chosen by the model and the cores]",
     ),
     row(
         "isa",
         Takes::One("NAME"),
-        "Instruction set, such as avx512-vnni, avx2 or scalar [default: the best here]",
+        "Instruction set, such as avx512-vnni, avx2 or scalar [default: the best that the processor has]",
     ),
     row(
         "max-sequences",
         Takes::One("COUNT"),
-        "Answers computed at the same time; more wait their turn [default: 16]",
+        "Answers that are computed at the same time; more requests wait [default: 16]",
     ),
     row(
         "queue-limit",
         Takes::One("COUNT"),
-        "Requests that may wait; one more is answered busy [default: 64]",
+        "Requests that may wait; one more is refused as busy [default: 64]",
     ),
     row(
         "max-gap-ms",
         Takes::One("MS"),
-        "Longest pause between two words because of others' prompts [default: 200]",
+        "Longest pause between two words of an answer because of prompts of others, in milliseconds [default: 200]",
     ),
     row(
         "draft-model",
         Takes::One("MODEL"),
-        "Smaller model of the same family that guesses what the model will say; answers are the same [default: none]",
+        "Smaller model of the same family that guesses the next tokens; the answers stay the same [default: none]",
     ),
     row(
         "no-speculation",
         Takes::Nothing,
-        "Compute one token of an answer at a time, never guess several",
+        "Compute one token of an answer at a time, and never guess tokens",
     ),
     row(
         "queue-timeout",
         Takes::One("SECONDS"),
-        "Longest wait in the queue, then the request ends with timeout [default: 120]",
+        "Longest wait in the queue; after that the request ends with timeout [default: 120]",
     ),
     row(
         "max-message",
@@ -163,59 +163,63 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "max-connections",
         Takes::One("COUNT"),
-        "Open connections; over it a socket is accepted and closed with 1013 [default: 896]",
+        "Open connections; a WebSocket beyond that is accepted and closed with 1013 [default: 896]",
     ),
     row(
         "max-connections-per-address",
         Takes::One("COUNT"),
-        "Open connections from one address, or sockets of one client of a trusted proxy [default: a quarter of max-connections, at least 32]",
+        "Open connections from one address, or WebSockets of one client of a trusted proxy [default: a quarter of max-connections, at least 32]",
     ),
     row(
         "header-timeout",
         Takes::One("SECONDS"),
-        "Longest time for the head of a request, then the connection is closed [default: 5]",
+        "Longest time for the head of a request; after that the connection is closed [default: 5]",
     ),
     row(
         "idle-timeout",
         Takes::One("SECONDS"),
-        "How long a connection is kept on which no further request comes [default: 75]",
+        "How long a connection is kept open without a further request [default: 75]",
     ),
     row(
         "trusted-proxy",
         Takes::Many("ADDRESS"),
-        "Address or network, as 10.0.0.0/8, of proxies whose X-Forwarded-For is believed [default: this machine only]",
+        "Address or network, such as 10.0.0.0/8, of proxies whose X-Forwarded-For is believed [default: only this machine]",
     ),
     row(
         "key",
         Takes::Many("KEY"),
-        "Key that opens the server to other machines; better in BANTER_KEY or the file",
+        "Key with which other machines may use the server; safer in BANTER_KEY or in the configuration file",
     ),
     row(
         "admin-key",
         Takes::Many("KEY"),
-        "The same, and who has it may also pull models and switch between them [default: only this machine may, and the key made at a start]",
+        "Key with which other machines may also pull models and switch between them [default: only this machine may, and the key that a start makes]",
     ),
     row(
         "public-url",
         Takes::Many("URL"),
-        "Address people use through a proxy or tunnel, with its path; needs a key",
+        "Address, with its path, at which people open the server through a proxy or tunnel; needs a key",
     ),
     row(
         "allow-origin",
         Takes::Many("ORIGIN"),
-        "Web site whose pages may connect, or program made of pages, as app://obsidian.md; exact",
+        "Exact origin of a web site whose pages may use the server, or of a program made of pages, such as app://obsidian.md",
     ),
     row(
         "allow-file-pages",
         Takes::Nothing,
-        "Let pages opened from disk (and sandboxed frames of any site) talk to /ws",
+        "Allow pages opened from disk, and sandboxed frames of any site, to use /ws",
     ),
-    row("insecure", Takes::Nothing, "Serve other machines without a key; shown at every start"),
-    row("log-file", Takes::One("FILE"), "Write the log to this file as well"),
+    row(
+        "insecure",
+        Takes::Nothing,
+        "Let other machines use the server without a key; every start warns of it",
+    ),
+    row("log-file", Takes::One("FILE"), "File that gets the log too"),
     row(
         "log",
         Takes::One("LEVEL"),
-        "What is logged: error, warn, info, debug or a filter [default: info]",
+        "What is logged: error, warn, info, debug, or a filter such as banter_engine=debug [default: info]",
     ),
 ];
 
@@ -242,7 +246,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// How a message names this option: as the person wrote it, with its source.
+    /// How a message names this option: as the person has written it, with its source.
     pub fn place(&self) -> String {
         match &self.source {
             Source::Flag => format!("--{} (command line)", self.name),
@@ -257,11 +261,11 @@ impl Given {
 pub struct ConfigFile {
     /// Where it is.
     pub path: PathBuf,
-    /// How a message names what named it: `BANTER_CONFIG (environment)`.
+    /// How a message names the setting that has named it, as `BANTER_CONFIG (environment)`.
     pub place: &'static str,
 }
 
-/// Something is wrong with the options; the message names the option and its source.
+/// An error of an option. The message names the option and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError(pub String);
 
@@ -273,14 +277,15 @@ impl fmt::Display for OptionError {
 
 impl std::error::Error for OptionError {}
 
-/// What was given for each option, the strongest source only.
+/// The options that were given, each from its strongest source.
 #[derive(Debug, Default)]
 pub struct Options(BTreeMap<&'static str, Given>);
 
 impl Options {
-    /// Reads the three sources: flags win over the environment, the environment over the file.
+    /// Reads the three sources. A flag wins over the environment, and the environment wins over the
+    /// file.
     ///
-    /// A subcommand may have some of the flags only; the others come from where they can.
+    /// A subcommand may have only some of the flags. The other options come from the other sources.
     pub fn collect(
         matches: &ArgMatches,
         environment: &BTreeMap<String, String>,
@@ -295,7 +300,7 @@ impl Options {
         Ok(Options(given))
     }
 
-    /// What was given for `name`, if anything.
+    /// The values for `name`, if it was given.
     pub fn get(&self, name: &str) -> Option<&Given> {
         debug_assert!(SERVE.iter().any(|row| row.name == name), "no such option: {name}");
         self.0.get(name)
@@ -307,7 +312,7 @@ impl Options {
     }
 }
 
-/// The flags of the table, for the command-line parser.
+/// The flags of the table, for the parser of the command line.
 pub fn arguments() -> impl Iterator<Item = Arg> {
     SERVE.iter().map(|row| {
         let arg = Arg::new(row.name).long(row.name).help(row.help);
@@ -362,14 +367,14 @@ fn from_environment(environment: &BTreeMap<String, String>) -> Result<Options, O
     Ok(options)
 }
 
-/// Longest configuration file; far above any real one.
+/// The longest configuration file, far above any real one.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 fn read_file(ConfigFile { path, place }: &ConfigFile) -> Result<String, OptionError> {
     let fail = |what: String| OptionError(format!("{place} {}: {what}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
     if !file.metadata().map_err(|error| fail(error.to_string()))?.is_file() {
-        return Err(fail("expected a file".to_string()));
+        return Err(fail("expected a file, found something else".to_string()));
     }
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1)
@@ -378,7 +383,8 @@ fn read_file(ConfigFile { path, place }: &ConfigFile) -> Result<String, OptionEr
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(fail(format!("expected at most {FILE_BYTES_MAX} bytes, found more")));
     }
-    let text = String::from_utf8(bytes).map_err(|_| fail("expected UTF-8 text".to_string()))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| fail("expected UTF-8 text, found other bytes".to_string()))?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_string())
 }
 

@@ -1,4 +1,4 @@
-//! Sizes as people write them: `512MiB`, `4GB`, `1048576`.
+//! Reads sizes as people write them: `512MiB`, `4GB`, `1048576`.
 
 /// Reads a number of bytes: digits, at most one fraction, and a unit (B, K, M, G, T; `KiB` and
 /// `K` are 1,024, `KB` is 1,000). Returns `None` for anything else or when it does not fit.
@@ -12,7 +12,7 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     }
     let fraction: f64 = number.parse().ok()?;
     let bytes = fraction * factor as f64;
-    // 2^53: beyond it a double no longer counts single bytes.
+    // From 2^53 on an `f64` cannot count single bytes.
     (0.0..9_007_199_254_740_992.0).contains(&bytes).then_some(bytes as u64)
 }
 

@@ -1,7 +1,7 @@
-//! The one line that says the server answers, for people and for scripts.
+//! The line that says that the server is ready, for people and scripts.
 //!
-//! Its form is fixed: `ready URL model=NAME weights=SIZE cache=SIZE in SECONDS s`, or with `engine=KIND`
-//! in place of the sizes where another engine computes.
+//! Its form is fixed: `ready URL model=NAME weights=SIZE cache=SIZE in SECONDS s`, or with
+//! `engine=KIND` instead of the sizes if another engine computes.
 
 use std::fmt;
 use std::io::Write;
@@ -16,7 +16,8 @@ use banter_remote::size::show_bytes;
 pub struct ReadyLine<'a> {
     /// Address to open in a browser.
     pub url: &'a str,
-    /// Name of the model; blanks are shown as `-` so that the line splits at blanks.
+    /// The name of the model. Blanks are shown as `-`, so that scripts can split the line at
+    /// blanks.
     pub model: &'a str,
     /// What computes.
     pub loaded: Loaded,
@@ -34,7 +35,7 @@ pub enum Loaded {
         /// Memory of the cache of keys and values.
         cache_bytes: u64,
     },
-    /// An engine that someone else runs.
+    /// An engine that somebody else runs.
     Elsewhere {
         /// Its kind.
         engine: &'static str,
@@ -60,8 +61,8 @@ impl fmt::Display for ReadyLine<'_> {
     }
 }
 
-/// Prints the line on stderr and, where that leads elsewhere, on stdout too: a person reads it
-/// once, and a script finds it on whichever it captures. A closed pipe is no reason to stop.
+/// Prints the line on stderr, and on stdout too if that is another stream: a person reads it once,
+/// and a script finds it on the stream that it captures. If a stream is closed, the server goes on.
 pub fn print(line: &ReadyLine<'_>) {
     let _ = writeln!(std::io::stderr(), "{line}");
     if !lead_to_the_same(&std::io::stdout(), &std::io::stderr()) {

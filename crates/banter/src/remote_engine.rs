@@ -1,4 +1,4 @@
-//! `banter serve --engine URL`: another engine computes, banter converses.
+//! `banter serve --engine URL`: banter in front of an engine that somebody else runs.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,14 @@ use crate::config::{Config, RemoteOptions};
 use crate::options::OptionError;
 use crate::ready_line::{self, Loaded, ReadyLine};
 
-/// Between two tries to find an engine that is not there yet.
+/// The pause between two tries to reach an engine that is not there yet.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Looks for the engine until it is there, and puts it in place. Both may be started in any order.
+/// Tries to reach the engine until it is there, and then fills the slot. Engine and banter may be
+/// started in any order.
 ///
-/// Errors: it is there, but not what the options say: the key, the model, no engine at all.
+/// Errors: something is there, but not as the options say: it needs another key, does not have the
+/// model, or is not an engine.
 pub async fn connect(
     config: &Config,
     options: &RemoteOptions,
@@ -68,7 +70,7 @@ async fn find(
             let message = format!("{place}: {}: {error}{words}{advice}", settings.address);
             return Err(anyhow!(OptionError(message)));
         }
-        // Strangers may read it: no addresses, no words.
+        // Strangers may read this, so it has no address and none of the engine's words.
         slot.set_unreachable(format!("the engine: {}", error.summary()));
         if told.as_ref() != Some(&error) {
             warn!(engine = %settings.address, "waiting for the engine: {error}{words}");
@@ -94,7 +96,9 @@ fn may_pass(error: &EngineError) -> bool {
 fn advice(error: &EngineError, settings: &EngineSettings) -> &'static str {
     let has_no_list = matches!(error, EngineError::Status { .. } | EngineError::Unexpected(_));
     match has_no_list && settings.model.is_none() {
-        true => "; an engine that lists no models needs --engine-model, another address --engine",
+        true => {
+            "; if the engine lists no models, name one with --engine-model; if the address is wrong, change --engine"
+        }
         false => "",
     }
 }

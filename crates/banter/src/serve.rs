@@ -1,7 +1,7 @@
-//! `banter serve`: from the first socket to the last goodbye.
+//! `banter serve`: the server from its start to its end.
 //!
-//! The sockets open at once and say that the model is loading; loading runs on a thread of its own;
-//! a signal ends everything in order, a second one at once.
+//! The sockets are open at once and say that the model is loading. Loading has a thread of its own.
+//! A signal ends everything in order, a second signal ends it at once.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::{invocation, listen, logging, models, remote_engine};
 /// Threads for sockets; the engine has its own.
 const SOCKET_THREADS: usize = 2;
 
-/// Descriptors beside those of connections: the model's files, the log, the runtime's own.
+/// File descriptors besides those of connections: for the model's files, the log and the runtime.
 const OTHER_DESCRIPTORS: usize = 64;
 
 /// Serves until a signal ends it.
@@ -32,7 +32,7 @@ const OTHER_DESCRIPTORS: usize = 64;
 /// Errors: the log, the sockets or the model cannot be opened.
 pub fn run(config: Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
-    // Before anything is opened: it may take hours, or be declined.
+    // Before anything is opened, because a pull may take hours or be declined.
     let model = if config.remote.is_some() { None } else { Some(models::find_or_pull(&config)?) };
     let started = Instant::now();
     let listeners = listen::bind(&config.listen)?;
@@ -84,8 +84,8 @@ async fn serve(
     outcome
 }
 
-/// Raises this process's limit of open descriptors to what its connections need, where it is lower
-/// and the system allows it; the usual one is 1,024.
+/// Raises the process's limit of file descriptors to what the connections need, if the system
+/// allows it. The usual limit is 1,024.
 fn raise_descriptor_limit(config: &ServerConfig) {
     let needed = (config.max_connections + config.max_refusals + OTHER_DESCRIPTORS) as u64;
     match rlimit::Resource::NOFILE.get_soft() {
@@ -99,15 +99,15 @@ fn raise_descriptor_limit(config: &ServerConfig) {
             limit,
             needed,
             connections,
-            "too few descriptors: raise `ulimit -Hn` or lower --max-connections"
+            "the system allows too few file descriptors for --max-connections; raise `ulimit -Hn` or lower --max-connections"
         );
     }
 }
 
-/// What it takes to have something that answers while the sockets are open already.
+/// Loads the model, or finds the other engine, while the sockets are open already.
 struct Loading {
     config: Arc<Config>,
-    /// Missing where another engine computes.
+    /// `None` if another engine computes.
     model: Option<(Arc<LocalLibrary>, Chosen)>,
     slot: BackendSlot,
     url: String,
@@ -135,10 +135,10 @@ impl Loading {
         let (tell, loaded) = oneshot::channel();
         std::thread::Builder::new()
             .name("load".to_owned())
-            // Nobody listens when a signal came first; then nobody needs to know.
+            // After a signal nobody listens, and nobody needs to know.
             .spawn(move || drop(tell.send(self.load().map(|()| self.greeting))))
             .context("start the thread that loads the model")?;
-        let failed = "loading the model failed; what was printed before says why";
+        let failed = "the model could not be loaded; the lines before say why";
         loaded.await.map_err(|_| anyhow!(failed))?
     }
 
@@ -160,7 +160,7 @@ impl Loading {
     }
 }
 
-/// Who may come in: what was configured, and the key that was made because none was.
+/// Who may use the server: the configured keys, and the key that was made because there was none.
 struct Access {
     public_urls: Vec<PublicUrl>,
     keys: Vec<String>,
@@ -175,7 +175,7 @@ impl Access {
         let AccessOptions { keys, admin_keys, public_urls, insecure, .. } = &config.access;
         let host = config.listen.host.filter(|host| !is_localhost(*host));
         let mut public_urls = public_urls.clone();
-        // Whoever names one address to listen on expects to be found there.
+        // An operator who names one address to listen on expects to be reached there.
         if let Some(host) = host.filter(|host| public_urls.is_empty() && !host.is_unspecified()) {
             let address = SocketAddr::new(host, port_of(listeners)?);
             public_urls.push(PublicUrl::parse(&format!("http://{address}"))?);
@@ -186,7 +186,7 @@ impl Access {
         Ok(Access {
             public_urls,
             keys: keys.clone(),
-            // Whoever sees it has started the server.
+            // Only the person who has started the server sees the made key.
             admin_keys: admin_keys.iter().chain(&made_key).cloned().collect(),
             made_key,
             insecure: *insecure,
@@ -194,7 +194,7 @@ impl Access {
         })
     }
 
-    /// The address to open: the public one, else this machine's.
+    /// The address to open: the public one, or else that of this machine.
     fn address(&self, listeners: &[TcpListener]) -> anyhow::Result<String> {
         match self.public_urls.first() {
             Some(url) if url.base_path().is_empty() => Ok(url.origin().to_string()),
@@ -203,8 +203,8 @@ impl Access {
         }
     }
 
-    /// The addresses for people elsewhere: the public one, else those by which the machine is
-    /// found, where it listens on all of them.
+    /// The addresses for people on other machines: the public one, or else those of the machine, if
+    /// the server listens at all of them.
     fn addresses_elsewhere(
         &self,
         listeners: &[TcpListener],
@@ -222,11 +222,11 @@ impl Access {
         Ok(of_network.iter().map(|address| format!("http://{address}")).collect())
     }
 
-    /// What is said below the ready line, about keys and the lack of them.
+    /// The lines below the ready line, about keys and links.
     fn greeting(&self, urls: &[String], code: &str) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(key) = &self.made_key {
-            lines.push(format!("key    {key}   (made for this start; set BANTER_KEY to keep one)"));
+            lines.push(format!("key    {key}   (made for this start; set BANTER_KEY to have the same one at each start)"));
         }
         let has_keys = !self.keys.is_empty() || !self.admin_keys.is_empty();
         if let Some((url, others)) = urls.split_first().filter(|_| has_keys) {
@@ -238,12 +238,14 @@ impl Access {
             lines.extend(urls.iter().map(|url| format!("open   {url}")));
         }
         if self.insecure {
-            lines.push("insecure: whoever reaches this server may use it without a key".to_owned());
+            lines.push(
+                "insecure: everyone who can reach this server can use it without a key".to_owned(),
+            );
         }
         lines
     }
 
-    /// A printed link gives the highest scope that a key gives.
+    /// The scope of a printed link: the highest that a key gives.
     fn scope_of_link(&self) -> Scope {
         if self.admin_keys.is_empty() { Scope::Talk } else { Scope::Administer }
     }
@@ -275,7 +277,7 @@ fn hashes(keys: &[String]) -> Vec<KeyHash> {
     keys.iter().map(|key| KeyHash::of(key)).collect()
 }
 
-/// Whether this is an address that `localhost` stands for; 127.0.0.2 is not.
+/// Whether `localhost` means this address. 127.0.0.2 is not one of them.
 fn is_localhost(host: IpAddr) -> bool {
     host == Ipv4Addr::LOCALHOST || host == Ipv6Addr::LOCALHOST
 }
@@ -292,7 +294,8 @@ fn in_runtime(listeners: Vec<TcpListener>) -> anyhow::Result<Vec<tokio::net::Tcp
     listeners.into_iter().map(convert).collect::<std::io::Result<_>>().context("listen")
 }
 
-/// Ready when someone asks for the end: Ctrl-C, SIGTERM, or SIGHUP of a terminal that is closed.
+/// Ready when somebody asks for the end: by Ctrl-C, by SIGTERM, or by closing the terminal
+/// (SIGHUP).
 async fn signalled() {
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
     tokio::select! {
@@ -302,7 +305,7 @@ async fn signalled() {
     }
 }
 
-/// Ready on SIGHUP; never for a process that is to ignore it, as `nohup` starts one.
+/// Ready on SIGHUP. Never ready for a process that ignores it, as one that `nohup` has started.
 async fn hung_up() {
     if ignores_hangup(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) {
         return std::future::pending().await;
@@ -311,7 +314,7 @@ async fn hung_up() {
     let _ = hangup.recv().await;
 }
 
-/// Whether SIGHUP is among the ignored signals of a process, as Linux lists them.
+/// Whether a process ignores SIGHUP, by its status file on Linux.
 fn ignores_hangup(status: &str) -> bool {
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let signals = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
@@ -319,7 +322,7 @@ fn ignores_hangup(status: &str) -> bool {
     signals.is_some_and(|signals| signals & hangup != 0)
 }
 
-/// Someone who asks twice does not want to wait.
+/// Ends the process at a second signal: somebody who asks twice does not want to wait.
 async fn force_on_second_signal() {
     signalled().await;
     std::process::exit(130);

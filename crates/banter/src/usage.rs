@@ -1,4 +1,4 @@
-//! What is said beside the parser's own words to a command line that is wrong.
+//! Hints for a wrong command line, beside the parser's own message.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,10 +7,10 @@ use banter_remote::hub::ModelName;
 use clap::Error;
 use clap::error::{ContextKind, ContextValue};
 
-/// Prints what is wrong with a command line, and what was meant if that can be told; then the end.
-/// `--help` and `--version` come here too.
+/// Prints what is wrong with a command line, and what may have been meant, and ends the program.
+/// `--help` and `--version` end here too.
 pub fn end(error: &Error, arguments: &[OsString]) -> ! {
-    // A closed stderr is no reason to end otherwise.
+    // If stderr is closed, the program still ends with this status.
     let _ = error.print();
     let words: Vec<String> =
         arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -20,7 +20,7 @@ pub fn end(error: &Error, arguments: &[OsString]) -> ! {
     std::process::exit(error.exit_code())
 }
 
-/// The word that the parser could not place, if that is what is wrong.
+/// The word that the parser does not know, if that is the error.
 fn stray_word(error: &Error) -> Option<String> {
     let context = [ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
     let value = context.into_iter().find_map(|kind| error.get(kind))?;
@@ -30,7 +30,8 @@ fn stray_word(error: &Error) -> Option<String> {
     }
 }
 
-/// What other programs of this kind call what was meant, and what was left out.
+/// What may have been meant: the words of other programs of this kind, or a model without
+/// `--model`.
 fn hint(stray: &str, words: &[String]) -> Option<String> {
     let next = words.iter().skip_while(|word| *word != stray).nth(1);
     let name = next.filter(|next| !next.starts_with('-')).map_or("NAME", String::as_str);

@@ -1,4 +1,4 @@
-//! What can be wrong with a request, as the client reads it.
+//! What can be wrong with a request, as the client is told.
 
 use serde::Serialize;
 
@@ -24,19 +24,19 @@ pub enum Fault {
         found: String,
     },
     /// The newest message does not fit the context even alone.
-    #[error("the message is too long: {tokens} tokens, at most {limit} fit")]
+    #[error("the message is too long: it has {tokens} tokens, and at most {limit} fit")]
     TooLong {
-        /// What the message alone needs.
+        /// The tokens of the message alone.
         tokens: usize,
-        /// What fits.
+        /// The tokens that fit.
         limit: usize,
     },
-    /// The newest message would fit, but not beside the system message.
+    /// The newest message would fit, but not together with the system message.
     #[error(
-        "the system message and the message together are too long: {tokens} tokens, at most {limit} fit"
+        "the system message and the message together are too long: they have {tokens} tokens, and at most {limit} fit"
     )]
     TooLongWithSystem {
-        /// What the two need.
+        /// The tokens of both.
         tokens: usize,
         /// What fits.
         limit: usize,
@@ -44,17 +44,17 @@ pub enum Fault {
     /// Too much is waiting already.
     #[error("{reason}")]
     Busy {
-        /// Why, in words.
+        /// The reason, for people.
         reason: String,
         /// How many requests are ahead.
         position: usize,
-        /// A guess at the wait; `None` when there is nothing to base a guess on.
+        /// The estimated wait; `None` if it cannot be estimated.
         estimate_ms: Option<u64>,
     },
-    /// The request waited or stood still longer than is allowed.
+    /// The request has waited, or made no progress, for longer than the limit.
     #[error("timed out after {seconds} s {while_doing}")]
     Timeout {
-        /// The limit that was reached.
+        /// The limit in seconds.
         seconds: u64,
         /// What took so long: `in the queue`, `without a step`.
         while_doing: &'static str,
@@ -65,7 +65,7 @@ pub enum Fault {
     /// The engine behind the server cut the answer off because it lacked resources.
     #[error("the engine cut the answer off because it lacked resources; ask again later")]
     Unavailable,
-    /// Our fault; the log has the details.
+    /// An error of the server. The log has the details.
     #[error("internal error: {reason}")]
     Internal {
         /// What failed, without paths or message text.
@@ -74,7 +74,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The word that programs decide by.
+    /// The code, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Fault::BadJson { .. } => "bad_json",
@@ -90,8 +90,8 @@ impl Fault {
 
     /// The JSON object `{"error": {"code", "message", …}}` that is sent to the client.
     ///
-    /// The details are repeated as fields (`field`, `range`, `value`, `position`, `estimate_ms`),
-    /// so that a page can phrase them in its own language.
+    /// The details are also separate fields (`field`, `range`, `value`, `position`, `estimate_ms`),
+    /// so that a page can say them in its own language.
     pub fn to_json(&self) -> String {
         let mut words = Words { code: self.code(), message: self.to_string(), ..Words::default() };
         match self {

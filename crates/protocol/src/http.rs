@@ -1,9 +1,9 @@
-//! Bodies of the HTTP routes.
+//! The bodies of the HTTP routes.
 
 use crate::plain::Role;
 use serde::{Deserialize, Serialize};
 
-/// `GET /api/info`: what a page needs to know before the first message.
+/// `GET /api/info`: what a page must know before the first message.
 #[derive(Clone, Debug, Serialize)]
 pub struct Info {
     /// Version of the server.
@@ -12,24 +12,24 @@ pub struct Info {
     pub model: ModelInfo,
     /// Prompt and answer together can have this many tokens, if that is known.
     pub context_tokens: Option<usize>,
-    /// What a client must not exceed.
+    /// The limits of a client.
     pub limits: Limits,
-    /// Values used for parameters that a request leaves out.
+    /// The values of parameters that a request leaves out.
     pub defaults: Defaults,
-    /// The kind of engine that someone else runs behind this server.
+    /// The kind of the engine that somebody else runs and that computes for this server.
     pub engine: Option<&'static str>,
-    /// Parameters that a request may have; others are refused.
+    /// The parameters that a request may have. Others are refused.
     pub parameters: Vec<&'static str>,
-    /// Whether `POST /tokenize` can tell how much of a conversation fits.
+    /// Whether `POST /tokenize` can count tokens.
     pub counts_tokens: bool,
-    /// Whether this server has models to choose from: see `GET /api/models`.
+    /// Whether this server has models to choose from; see `GET /api/models`.
     pub has_models: bool,
-    /// The command that starts a real model, as this server was started.
+    /// The command that starts a real model in the way in which this server was started.
     pub real_model_command: String,
-    /// No key is asked for although the server may be reached from elsewhere.
+    /// Nobody needs a key, although other machines may reach the server.
     pub insecure: bool,
-    /// Differs between people who sign in with different keys: a browser that several of them use
-    /// keeps what each of them asked apart.
+    /// A name for the person who has signed in; each key has another. A browser that several people
+    /// use keeps their conversations apart by it.
     pub owner: String,
 }
 
@@ -38,7 +38,7 @@ pub struct Info {
 pub struct ModelInfo {
     /// Its name.
     pub name: String,
-    /// It is the small model that comes with the binary.
+    /// Whether it is the small demo model that comes with the binary.
     pub demo: bool,
     /// How many parameters it has, if that is known.
     pub parameters: Option<u64>,
@@ -48,14 +48,14 @@ pub struct ModelInfo {
     pub weights_bytes: Option<u64>,
 }
 
-/// Limits that a page can respect in advance.
+/// The limits that a page can respect in advance.
 #[derive(Clone, Debug, Serialize)]
 pub struct Limits {
     /// The longest message, in bytes of JSON.
     pub message_bytes: usize,
 }
 
-/// Sampling defaults; what is missing is the model's own and not known here.
+/// The defaults of sampling. A missing value is the model's own, and not known here.
 #[derive(Clone, Debug, Serialize)]
 pub struct Defaults {
     /// Tokens of an answer.
@@ -72,16 +72,16 @@ pub struct Defaults {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum TokenizeRequest {
-    /// Ids of a text.
+    /// Asks for the token ids of a text.
     Text {
-        /// The text; control tokens in it are plain characters.
+        /// The text. Control tokens in it are plain characters.
         text: String,
     },
-    /// How much of the context a conversation takes.
+    /// Asks how many tokens of the context a conversation takes.
     Conversation {
         /// The conversation.
         messages: Vec<HttpMessage>,
-        /// Tokens the answer may have; missing as in the plain language.
+        /// How many tokens the answer may have; the default is that of the plain language.
         max_tokens: Option<usize>,
     },
 }
@@ -99,7 +99,7 @@ pub struct HttpMessage {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HttpRole {
-    /// The rules of the conversation.
+    /// The system message.
     System,
     /// The person.
     User,
@@ -137,7 +137,7 @@ pub struct TokenizedConversation {
     pub dropped_messages: usize,
 }
 
-/// `POST /api/session`: something to exchange for a cookie.
+/// `POST /api/session`: a secret that is exchanged for a cookie.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionRequest {
@@ -147,14 +147,14 @@ pub enum SessionRequest {
     Key(String),
 }
 
-/// `GET /api/models`: which models there are, and what is being done about them.
+/// `GET /api/models`: the models, and the latest pull and switch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelList {
-    /// Name of the one that answers, if it is one of these.
+    /// The name of the model that answers, if it is one of these.
     pub current: Option<String>,
-    /// Whether the one who asks may pull and switch.
+    /// Whether the client may pull and switch.
     pub may_change: bool,
-    /// Models that are installed, partly downloaded, or known by a short name.
+    /// The models that are installed, partial, or available by a short name.
     pub models: Vec<ModelEntry>,
     /// The latest pull since the start.
     pub pull: Option<PullReport>,
@@ -162,53 +162,53 @@ pub struct ModelList {
     pub switch: Option<SwitchReport>,
 }
 
-/// A model that is installed, or could be.
+/// A model that is installed or could be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelEntry {
-    /// What it is pulled and switched to by.
+    /// The name for pulling it and switching to it.
     pub name: String,
     /// How much of it is here.
     pub state: ModelState,
-    /// Its files, in bytes; an estimate while it is only available.
+    /// The size of its files; an estimate while it is only available.
     pub bytes: u64,
-    /// What of them is here.
+    /// How many of these bytes are downloaded.
     pub downloaded_bytes: u64,
-    /// Its licence, if anyone stated one.
+    /// Its licence, if one is stated.
     pub licence: Option<String>,
-    /// Whether that licence asks nothing of those who only use the model.
+    /// Whether the licence has no conditions for people who only use the model.
     pub is_open: bool,
-    /// Memory it needs; an estimate while it is only available.
+    /// The memory that it needs; an estimate while it is only available.
     pub memory_bytes: Option<u64>,
-    /// Whether so much is free now, beside the model that answers.
+    /// Whether that much memory is free now, beside the model that answers.
     pub fits: Option<bool>,
     /// It is the small model that comes with the binary.
     pub demo: bool,
 }
 
-/// How much of a model is here.
+/// How much of a model is downloaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelState {
     /// All of it.
     Installed,
-    /// A part, from a pull that was interrupted.
+    /// A part of it, from an interrupted pull.
     Partial,
     /// Nothing; it can be pulled.
     Available,
 }
 
-/// How a pull stands.
+/// The state of a pull.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PullReport {
-    /// What was asked for.
+    /// The name in the request.
     pub name: String,
     /// What it is doing.
     pub phase: PullPhase,
-    /// Bytes that are here.
+    /// Bytes that are downloaded.
     pub downloaded_bytes: u64,
-    /// Bytes of all files; 0 while unknown.
+    /// Bytes of all files; 0 while they are unknown.
     pub total_bytes: u64,
-    /// How it stands.
+    /// Whether it is running, done or failed.
     pub state: JobState,
 }
 
@@ -216,17 +216,17 @@ pub struct PullReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PullPhase {
-    /// It finds out what there is and whether it can be run here.
+    /// It finds out the files, and whether the model can run here.
     Looking,
-    /// Bytes come.
+    /// It downloads.
     Fetching,
-    /// The hub has asked to wait, or a connection is to be tried again.
+    /// It waits, because the hub has asked to or a connection has failed.
     Waiting,
-    /// Checksums are computed.
+    /// It computes checksums.
     Checking,
 }
 
-/// How a switch stands.
+/// The state of a switch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SwitchReport {
     /// The model that is to answer.
@@ -237,17 +237,17 @@ pub struct SwitchReport {
     pub state: JobState,
 }
 
-/// How something stands that takes a while.
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum JobState {
-    /// It goes on.
+    /// It is running.
     Running,
     /// It is done.
     Done,
-    /// It has ended before it was done.
+    /// It has failed.
     Failed {
-        /// The word that programs decide by: `licence`, `too_large`, `stopped` or `failed`.
+        /// The code, for programs: `licence`, `too_large`, `stopped` or `failed`.
         code: &'static str,
         /// The same for people.
         message: String,
@@ -260,10 +260,10 @@ pub enum JobState {
 pub struct PullOrder {
     /// An alias, `hf:owner/repo[:file]` or `ms:owner/repo[:file]`.
     pub name: String,
-    /// A licence with terms of its own is accepted.
+    /// Whether a licence with terms of its own is accepted.
     #[serde(default)]
     pub accept_licence: bool,
-    /// It is wanted although it does not fit in memory.
+    /// Whether to pull it although it does not fit in memory.
     #[serde(default)]
     pub even_if_too_large: bool,
 }
@@ -272,7 +272,7 @@ pub struct PullOrder {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchOrder {
-    /// The name of a model that is here.
+    /// The name of an installed model.
     pub name: String,
 }
 
@@ -280,7 +280,7 @@ pub struct SwitchOrder {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Status {
-    /// The process answers.
+    /// The process is alive.
     Alive,
     /// Answers can be made.
     Ready,
@@ -289,20 +289,20 @@ pub enum Status {
         /// From 0 to 1.
         progress: f32,
     },
-    /// The engine has not moved for a while.
+    /// The engine has made no progress for a while.
     Stalled,
-    /// The engine is elsewhere and cannot be reached, or says that it is not well.
+    /// The engine that somebody else runs cannot be reached, or says that it is not well.
     Unreachable {
-        /// Why; told to requests from this machine only, as it may name addresses.
+        /// The reason. Only requests from this machine get it, because it may name addresses.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
 }
 
-/// An HTTP error that is not a fault of a request's content.
+/// An HTTP error that is not about the content of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpError {
-    /// The word that programs decide by.
+    /// The code, for programs.
     pub code: &'static str,
     /// The same for people.
     pub message: &'static str,

@@ -1,15 +1,15 @@
-//! The words on the wire: what clients may say, what the server answers, and nothing about how
+//! The words on the wire: what clients may send and what the server answers, and nothing about how
 //! any of it is done.
 //!
 //! Reading order:
 //! - [`plain`]: the WebSocket language of bare text frames (`/ws` without a subprotocol). Bytes
-//!   become a [`plain::ClientMessage`] whose every value lies in its range, or one [`Fault`].
-//! - [`fault`]: what can be wrong, as one JSON shape shared by the socket and HTTP.
-//! - [`http`]: bodies of the HTTP routes.
+//!   become a [`plain::ClientMessage`] in which every value is checked, or one [`Fault`].
+//! - [`fault`]: what can be wrong, in one JSON form for the WebSocket and HTTP.
+//! - [`http`]: the bodies of the HTTP routes.
 //!
 //! Absent on purpose: sockets, sessions, defaults that depend on the loaded model, and `banter.v1`,
-//! which does not exist yet. Everything here is a pure function of its input, so that a fuzzer can
-//! call it directly.
+//! which does not exist yet. Everything here depends only on its input, so that a fuzzer can call
+//! it directly.
 
 #![forbid(unsafe_code)]
 

@@ -1,40 +1,40 @@
-//! Addresses of other servers, read by the parser that the connections use.
+//! Addresses of other servers. They are read by the same parser that the connections use.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// An `http` or `https` address whose host is what it looks like.
+/// An `http` or `https` address whose host cannot be misread.
 ///
-/// What two parsers could read differently is refused: a user name before `@`, backslashes, blanks,
-/// numbers that stand for an IPv4 address, IPv4 inside IPv6. The value that was checked is the
-/// value that is connected to; it is never written out and read again.
+/// A text that two parsers could read differently is refused: one with a user name before `@`,
+/// backslashes, blanks, numbers that stand for an IPv4 address, or IPv4 inside IPv6. The checked
+/// value itself is used for the connection; it is never written out and read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address(Url);
 
-/// Why a text is no address; `Display` says what was expected.
+/// Why a text is not an address. `Display` says what was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Not `http://` or `https://` and a host.
+    /// It is not `http://` or `https://` with a host.
     #[error("expected http:// or https:// and a host")]
     NotHttp,
-    /// A user name or a password stands before the host.
+    /// It has a user name or a password before the host.
     #[error("expected no user name before the host (no @)")]
     UserName,
-    /// Backslashes, blanks, control characters or letters beyond ASCII.
+    /// It has backslashes, blanks, control characters or letters beyond ASCII.
     #[error("expected plain ASCII without blanks and backslashes")]
     NotPlain,
-    /// A host that is written in another way than it is read.
+    /// Its host is not written in the usual form.
     #[error("expected a host name, an IPv4 address as 127.0.0.1, or an IPv6 address as [::1]")]
     StrangeHost,
-    /// `?` or `#` where an address ends at its path.
+    /// It has `?` or `#`, where only a path may follow.
     #[error("expected no ? and no #")]
     MoreThanPath,
 }
 
 impl Address {
-    /// Reads any address.
+    /// Reads an address.
     pub fn parse(text: &str) -> Result<Address, AddressError> {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
         if !text.bytes().all(is_plain) {
@@ -55,7 +55,8 @@ impl Address {
         Ok(Address(url))
     }
 
-    /// Reads an address below which others lie: no query, and a slash at its end or not.
+    /// Reads an address below which other addresses are: without a query; a slash at the end does
+    /// not matter.
     pub fn parse_base(text: &str) -> Result<Address, AddressError> {
         let address = Address::parse(text)?;
         if address.0.query().is_some() || address.0.fragment().is_some() {
@@ -64,7 +65,7 @@ impl Address {
         Ok(address)
     }
 
-    /// The address of a place below this one. Every segment is encoded, so none can leave it.
+    /// An address below this one. Every segment is encoded, so none can lead outside.
     pub fn below<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.0.clone();
         url.path_segments_mut()
@@ -91,7 +92,8 @@ impl Address {
         &self.0
     }
 
-    /// Whether the host is an address of this machine or of a private network, by its own words.
+    /// Whether the host is an address of this machine or of a private network, by how it is
+    /// written.
     pub fn is_private(&self) -> bool {
         is_private(&self.0)
     }
@@ -103,8 +105,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether a URL names this machine, a private network, or a link-local address such as the one
-/// that cloud machines keep their secrets at.
+/// Whether a URL names this machine, a private network, or a link-local address, such as the one at
+/// which cloud machines offer their secrets.
 pub(crate) fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => {
@@ -146,7 +148,7 @@ fn is_written_as_read(authority: &str, url: &Url) -> bool {
     }
 }
 
-/// What stands before the port.
+/// The part before the port.
 fn host_text(authority: &str) -> &str {
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
 }

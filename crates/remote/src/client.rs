@@ -13,24 +13,24 @@ use crate::address::{Address, is_private};
 /// How many redirects a hub may need to reach a file.
 const MAX_REDIRECTS: usize = 10;
 
-/// How long to wait for others.
+/// How long to wait for other servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Waits {
-    /// Until a connection stands.
+    /// Until a connection is established.
     pub connect: Duration,
-    /// Between two pieces of a response.
+    /// Between two parts of a response.
     pub silence: Duration,
 }
 
-/// A client, and whether it can tell whom to trust.
+/// A client, and whether it can check certificates.
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
     pub(crate) client: Client,
-    /// This machine has certificates.
+    /// Whether this machine has certificates.
     pub(crate) has_certificates: bool,
 }
 
-/// A client for a hub. It follows no redirect by itself: who asks looks at each of them, so that an
+/// A client for a hub. It follows no redirect itself: the caller checks each of them, so that an
 /// error names the host that failed.
 pub(crate) fn for_hub(endpoint: &Address, waits: Waits) -> Result<Made, String> {
     let builder = || {
@@ -40,8 +40,8 @@ pub(crate) fn for_hub(endpoint: &Address, waits: Waits) -> Result<Made, String> 
     build(endpoint, builder)
 }
 
-/// Why a redirect is not followed, if it is not: never from `https` to `http`, and never to a private
-/// address unless the hub itself has one.
+/// Why a redirect is not followed, if it must not be: never from `https` to `http`, and never to a
+/// private address unless the hub itself has one.
 pub(crate) fn refusal(previous: &[Url], to: &Url, may_be_private: bool) -> Option<&'static str> {
     let came_by_https = previous.iter().any(|from| from.scheme() == "https");
     if previous.len() > MAX_REDIRECTS {
@@ -57,11 +57,11 @@ pub(crate) fn refusal(previous: &[Url], to: &Url, may_be_private: bool) -> Optio
     }
 }
 
-/// A client for an engine: follows no redirect, and waits as long as whoever asks.
+/// A client for an engine. It follows no redirect, and the caller sets the time limits.
 ///
-/// Servers in Python close idle connections after five seconds; a request that meets the close
-/// would be lost, so idle ones are given up before that. A proxy is not asked for the way to a
-/// private address.
+/// Servers in Python close idle connections after five seconds. A request on a connection that is
+/// just being closed would be lost, so idle connections are closed here before that. For a private
+/// address no proxy is used.
 pub(crate) fn for_engine(address: &Address, connect: Duration) -> Result<Client, String> {
     const IDLE: Duration = Duration::from_secs(3);
     let made = build(address, || {
@@ -72,7 +72,7 @@ pub(crate) fn for_engine(address: &Address, connect: Duration) -> Result<Client,
     made.map(|made| made.client)
 }
 
-/// The proxy that the environment puts before an engine, as it may be shown: without a password.
+/// The proxy that the environment sets for an engine, without its password.
 pub(crate) fn proxy_of(address: &Address) -> Option<String> {
     if address.is_private() {
         return None;
@@ -95,11 +95,12 @@ fn named() -> ClientBuilder {
 /// Errors: the address is encrypted and this machine has no certificates, or a proxy of the
 /// environment cannot be read.
 fn build(address: &Address, builder: impl Fn() -> ClientBuilder) -> Result<Made, String> {
-    // The provider is the process's; whoever comes second finds it there.
+    // The provider belongs to the process. A second call finds it set, which is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match builder().build() {
         Ok(client) => Ok(Made { client, has_certificates: true }),
-        // Plain http needs none. Whatever is encrypted on the way is then trusted by nobody.
+        // Plain http needs no certificates. An encrypted connection on the way would then be
+        // refused.
         Err(_) if address.url().scheme() == "http" => {
             let client = builder().tls_certs_only([]).build().map_err(|error| reason(&error))?;
             Ok(Made { client, has_certificates: false })
@@ -108,7 +109,7 @@ fn build(address: &Address, builder: impl Fn() -> ClientBuilder) -> Result<Made,
     }
 }
 
-/// The proxy that the environment names for an address: where it is, and the variable.
+/// The proxy that the environment sets for an address: its address, and the variable.
 pub(crate) fn proxy_for(url: &Url) -> Option<String> {
     let proxy = shown_proxy(&Matcher::from_env(), &url.as_str().parse().ok()?)?;
     let own = format!("{}_PROXY", url.scheme().to_ascii_uppercase());
@@ -117,7 +118,8 @@ pub(crate) fn proxy_for(url: &Url) -> Option<String> {
     Some(format!("{proxy} ({variable})"))
 }
 
-/// What went wrong on a connection: the innermost cause, the others only say where it was noticed.
+/// What went wrong on a connection. This is the innermost cause; the outer ones only say where it
+/// was noticed.
 pub(crate) fn reason(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to a model.
+//! Why a model could not be pulled.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::size::show_bytes;
 /// Why a model could not be pulled. Every message says what to do, or what is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// The name is none.
+    /// The text is not the name of a model.
     #[error(transparent)]
     Name(#[from] NameError),
     /// An environment variable is wrong.
@@ -24,16 +24,16 @@ pub enum PullError {
         found: String,
     },
     /// The environment says that nothing may be fetched.
-    #[error("{0} (environment) is set: nothing is fetched; unset it to pull")]
+    #[error("{0} (environment) is set, so nothing is fetched; unset it to pull")]
     Offline(&'static str),
-    /// No connection, or one that broke again and again.
+    /// There is no connection, or it broke again and again.
     #[error("{host}{}: {reason}; {kept}{}", through(.proxy), hint_at_network(*.kept, .proxy))]
     Unreachable {
-        /// Who was asked: not always the hub, which may keep its files elsewhere.
+        /// The host that was asked: the hub, or another host where it keeps its files.
         host: String,
-        /// The proxy that stands between, with the variable that names it.
+        /// The proxy that was used, with the variable that sets it.
         proxy: Option<String>,
-        /// What happened, the last time.
+        /// What happened at the last try.
         reason: String,
         /// What is kept.
         kept: Kept,
@@ -47,7 +47,7 @@ pub enum PullError {
         host: String,
         /// The status.
         status: u16,
-        /// Who asked.
+        /// The login that was used.
         login: Login,
     },
     /// 404, or a file that is not in the list.
@@ -65,7 +65,7 @@ pub enum PullError {
     TooManyRequests {
         /// Who was asked.
         host: String,
-        /// How long, as it says.
+        /// How long the hub asks to wait.
         retry_after: Option<Duration>,
         /// What is kept.
         kept: Kept,
@@ -83,7 +83,7 @@ pub enum PullError {
         kept: Kept,
     },
     /// An answer that cannot be understood.
-    #[error("{what}: {host} answered something else than was expected: {found}; {kept}")]
+    #[error("{what}: {host} sent an unexpected answer: {found}; {kept}")]
     BadAnswer {
         /// What was asked for.
         what: String,
@@ -94,29 +94,29 @@ pub enum PullError {
         /// What is kept.
         kept: Kept,
     },
-    /// A redirect that leads where a hub must not lead.
-    #[error("{host} led elsewhere: {reason}, which is not followed")]
+    /// A redirect that must not be followed.
+    #[error("{host} sent {reason}, which is not followed")]
     Redirect {
         /// Who was asked.
         host: String,
-        /// Where it led.
+        /// Why it is not followed.
         reason: &'static str,
     },
-    /// A page for people, or a stand-in for a file, came in place of the file.
+    /// A web page or something else came instead of the file.
     #[error("{what}: expected a file of a model, found {found} at {host}{}", meant(.name))]
     NotAModel {
         /// What was asked for.
         what: String,
         /// Who was asked.
         host: String,
-        /// What came.
+        /// What came instead.
         found: &'static str,
-        /// The name that was meant, perhaps.
+        /// The name that may have been meant.
         name: Option<String>,
     },
-    /// A file without a checksum became another one between two pieces.
+    /// A file without a checksum has changed between two pieces.
     #[error(
-        "{what} was changed at {host} while it was downloaded; what was downloaded has been removed, pull again"
+        "{what} has changed at {host} during the download; what was downloaded has been removed, so pull again"
     )]
     Changed {
         /// The file.
@@ -124,7 +124,7 @@ pub enum PullError {
         /// Who was asked.
         host: String,
     },
-    /// The bytes are not those that were published.
+    /// The downloaded bytes are not those that were published.
     #[error(
         "{file}: expected sha256 {expected}, found {found}; what was downloaded has been removed. \
          Pull again, or from another hub or mirror"
@@ -137,23 +137,23 @@ pub enum PullError {
         /// What was downloaded.
         found: Sha256Sum,
     },
-    /// There is too little room, found before the download.
+    /// The disk has too little space; this was found before the download.
     #[error(
-        "{}: expected {} free for the download, found {}; free some, or name another folder with \
-         --models-dir",
+        "{}: expected {} of free disk space for the download, found {}; free some, or name another \
+         folder with --models-dir",
         folder.display(),
         show_bytes(*needed_bytes),
         show_bytes(*free_bytes)
     )]
     DiskTooSmall {
-        /// Where it would go.
+        /// The folder for the model.
         folder: PathBuf,
         /// What is still to be downloaded.
         needed_bytes: u64,
         /// What is free.
         free_bytes: u64,
     },
-    /// The models together would take more than they may.
+    /// All models together would take more than they may.
     #[error(
         "expected at most {} for all models (--max-models-disk), found {} with this one; remove \
          one with `banter rm NAME`",
@@ -166,7 +166,7 @@ pub enum PullError {
         /// What they would take.
         needed_bytes: u64,
     },
-    /// The disk failed or filled up on the way.
+    /// The disk failed or became full during the download.
     #[error("{}: {error}; what was downloaded has been removed", path.display())]
     Write {
         /// The file.
@@ -183,24 +183,25 @@ pub enum PullError {
         error: io::Error,
     },
     /// Another process pulls the same model.
-    #[error("{0} is being pulled already, by another process; wait for it or end it")]
+    #[error("another process is already pulling {0}; wait until it is done, or end it")]
     Busy(String),
-    /// Where there are no locks, a file names who pulls; that one is not of this machine.
+    /// The file system has no locks, and a file names a process of another machine that pulls this
+    /// model.
     #[error(
-        "{}: this file system has no locks, and {holder} seems to pull this model; wait for it, or \
-         remove the file if it has ended",
+        "{}: this file system has no locks, and {holder} seems to be pulling this model; wait \
+         until it is done, or remove the file if that process has ended",
         path.display()
     )]
     HeldElsewhere {
         /// The file.
         path: PathBuf,
-        /// What it names.
+        /// The process that the file names.
         holder: String,
     },
-    /// Someone asked for the end.
-    #[error("stopped; what was downloaded is kept, pull again to continue")]
+    /// Somebody stopped the download.
+    #[error("stopped; what was downloaded is kept, so pull again to continue")]
     Stopped,
-    /// The certificates of this machine, or a proxy of the environment.
+    /// https cannot be used: this machine has no certificates, or a proxy setting cannot be read.
     #[error(
         "https cannot be used: {0}; install the package ca-certificates, or name a file of \
          certificates with SSL_CERT_FILE"
@@ -208,23 +209,23 @@ pub enum PullError {
     Client(String),
 }
 
-/// Who asked, when the answer was no.
+/// The login of a refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// Nobody: this place has no logins that banter knows of.
+    /// None: banter has no login for this host.
     Impossible,
-    /// Nobody: a token would be taken from this variable.
+    /// None: a token would be read from this variable.
     Missing(&'static str),
-    /// The owner of a token, which came from this variable or file.
+    /// A token, which came from this variable or file.
     Token(String),
 }
 
-/// What is left of a download that failed.
+/// What is kept of a download that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// There was nothing yet.
+    /// Nothing was downloaded.
     Nothing,
-    /// So many bytes, from which the next pull goes on.
+    /// This many bytes; the next pull continues with them.
     Bytes(u64),
 }
 
@@ -233,7 +234,7 @@ impl std::fmt::Display for Kept {
         match self {
             Kept::Nothing | Kept::Bytes(0) => formatter.write_str("nothing was downloaded"),
             Kept::Bytes(bytes) => {
-                write!(formatter, "{} are kept, pull again to continue", show_bytes(*bytes))
+                write!(formatter, "{} are kept, so pull again to continue", show_bytes(*bytes))
             }
         }
     }
@@ -248,7 +249,7 @@ impl PullError {
         move |error| PullError::Write { path: path.to_owned(), error }
     }
 
-    /// The same error where another place could not be reached before.
+    /// The same error, together with the earlier one of another hub that could not be reached.
     pub(crate) fn after(mut self, earlier: Option<PullError>) -> PullError {
         let later = self.cause();
         if let (
@@ -274,13 +275,13 @@ impl PullError {
                 format!("{what}: {host} answered {status}")
             }
             PullError::BadAnswer { what, host, found, .. } => {
-                format!("{what}: {host} answered something else than was expected: {found}")
+                format!("{what}: {host} sent an unexpected answer: {found}")
             }
             other => other.to_string(),
         }
     }
 
-    /// Whether the next try may bring what this one did not.
+    /// Whether another try may succeed.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             PullError::Unreachable { .. }
@@ -291,7 +292,7 @@ impl PullError {
         }
     }
 
-    /// The same error of a download that keeps what it has.
+    /// The same error, for a download that keeps this many bytes.
     pub(crate) fn keeping(mut self, bytes: u64) -> PullError {
         match &mut self {
             PullError::Unreachable { kept, .. }
@@ -304,10 +305,10 @@ impl PullError {
     }
 }
 
-/// Whoever got something has a network, and whoever named a proxy knows how.
+/// A hint for people without a proxy who got nothing at all. Others have a working network.
 fn hint_at_network(kept: Kept, proxy: &Option<String>) -> &'static str {
     match (kept, proxy) {
-        (Kept::Nothing, None) => " (a proxy is named by HTTPS_PROXY, a mirror by HF_ENDPOINT)",
+        (Kept::Nothing, None) => " (HTTPS_PROXY sets a proxy, HF_ENDPOINT a mirror)",
         _ => "",
     }
 }
@@ -323,17 +324,17 @@ fn meant(name: &Option<String>) -> String {
 fn advice_on_tokens(login: &Login, status: u16) -> String {
     const UNAUTHORIZED: u16 = 401;
     match login {
-        Login::Impossible => "this address asks for a login that banter does not have".to_owned(),
+        Login::Impossible => "this address needs a login, and banter has none for it".to_owned(),
         Login::Missing(variable) => {
-            format!("it does not exist, or asks for a token; set {variable} if it is yours")
+            format!("it does not exist, or needs a token; if you have one, set {variable}")
         }
         Login::Token(from) if status == UNAUTHORIZED => format!(
-            "it does not exist, or the token of {from} is no longer valid; log in again, or \
-             remove it"
+            "it does not exist, or the token of {from} is not valid any more; log in again, or \
+             remove the token"
         ),
         Login::Token(from) => format!(
-            "the token of {from} does not open it; accept its terms on its page, or use another \
-             token"
+            "the token of {from} does not give access; accept the terms on the model's page, or use \
+             another token"
         ),
     }
 }
@@ -344,7 +345,7 @@ fn hint_at(there: &[String]) -> String {
         [] => String::new(),
         some => {
             let more = if some.len() > SHOWN { ", …" } else { "" };
-            format!("; there is {}{more}", some[..some.len().min(SHOWN)].join(", "))
+            format!("; found there: {}{more}", some[..some.len().min(SHOWN)].join(", "))
         }
     }
 }

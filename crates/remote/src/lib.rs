@@ -1,15 +1,17 @@
-//! What banter asks of other servers. Every connection that banter opens is opened here.
+//! What banter needs from other servers: models and answers. Every connection that banter opens is
+//! opened here.
 //!
 //! Reading order:
-//! - [`address`]: one parser for the addresses of others; `client`: certificates, proxies, waits.
-//! - [`hub`]: from the name of a model to the files it stands for.
-//! - `patience`: how long to try; `progress`: how far it is, for whoever watches.
-//! - [`download`]: from files on a hub to files in a folder, whatever happens on the way.
-//! - [`store`]: the folder of models: what is there, what is half there, what goes.
-//! - [`engine`]: engines that others run, and their answers as they come.
-//! - [`error`]: what can go wrong on the way to a model, and what to do then; [`size`]: bytes for people.
+//! - [`address`]: the parser of other servers' addresses; `client`: certificates, proxies, time
+//!   limits.
+//! - [`hub`]: from the name of a model to its files.
+//! - `patience`: how long to try; `progress`: how far a download has come.
+//! - [`download`]: from files on a hub to a model in a folder, whatever fails on the way.
+//! - [`store`]: the folder of models: installed ones, partial ones, and removing them.
+//! - [`engine`]: engines that others run, and their answers.
+//! - [`error`]: why a model could not be pulled, and what to do then; [`size`]: sizes for people.
 //!
-//! Absent on purpose: tensors and tokens (whether a model fits in memory is asked of the engine),
+//! Absent on purpose: tensors and tokens (the engine knows whether a model fits in memory),
 //! conversations, and anything that listens.
 
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! How long to try, and who is told of a wait.
+//! How long to try, and who is told about a wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::progress::{Phase, Progress};
 /// How long to wait for a hub, and how often to try again.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// For connections and for silence.
+    /// The time limits of connections and of silence.
     pub waits: Waits,
-    /// Tries in a row that bring nothing; then the download ends and keeps what it has.
+    /// Tries in a row without any bytes. Then the download ends and keeps what it has.
     pub tries: u32,
-    /// The pause after the first of them; each is twice as long as the one before.
+    /// The pause after the first of them. Each later pause is twice as long as the one before.
     pub first_pause: Duration,
-    /// The longest pause that is not asked for.
+    /// The longest pause, unless the hub asks for a longer one.
     pub longest_pause: Duration,
-    /// The longest pause that a hub may ask for: a longer one ends the download.
+    /// The longest pause that a hub may ask for. A longer one ends the download.
     pub longest_asked: Duration,
 }
 
@@ -29,7 +29,7 @@ impl Default for Patience {
             tries: 6,
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),
-            // The limits of the known hubs are counted over five minutes.
+            // The known hubs count their limits over five minutes.
             longest_asked: Duration::from_secs(15 * 60),
         }
     }
@@ -45,7 +45,8 @@ pub struct Trying {
 }
 
 impl Trying {
-    /// Asks something that should come at once: only what the hub itself asks to wait is waited.
+    /// Asks something that should be answered at once. It waits only if the hub itself asks for
+    /// that.
     pub(crate) async fn once<T>(
         &self,
         mut ask: impl AsyncFnMut() -> Result<T, PullError>,
@@ -60,7 +61,7 @@ impl Trying {
     }
 }
 
-/// Tries that brought nothing, one after the other.
+/// Counts the tries in a row without any bytes.
 pub(crate) struct Tries<'a> {
     trying: &'a Trying,
     failed: u32,
@@ -71,12 +72,12 @@ impl<'a> Tries<'a> {
         Tries { trying, failed: 0 }
     }
 
-    /// Something came.
+    /// Bytes came: counts anew.
     pub(crate) fn succeeded(&mut self) {
         self.failed = 0;
     }
 
-    /// Waits for the next try, or returns the error if there is none.
+    /// Waits for the next try, or returns the error if there is no next try.
     pub(crate) async fn wait_after(&mut self, error: PullError) -> Result<(), PullError> {
         let line = error.cause();
         let pause = self.failed(error)?;
@@ -89,7 +90,7 @@ impl<'a> Tries<'a> {
         Ok(())
     }
 
-    /// How long to wait before the next try, or the error if there is none.
+    /// How long to wait before the next try, or the error if there is no next try.
     fn failed(&mut self, error: PullError) -> Result<Duration, PullError> {
         self.failed += 1;
         let asked = match &error {
@@ -103,7 +104,7 @@ impl<'a> Tries<'a> {
             return Err(error);
         }
         let doubled = patience.first_pause * 2_u32.saturating_pow(self.failed - 1);
-        // Seconds that a hub counts are whole ones: what has come down to none has not passed yet.
+        // A hub counts whole seconds, so a wait of 0 seconds has not passed yet.
         Ok(asked.unwrap_or_default().max(doubled.min(patience.longest_pause)))
     }
 }

@@ -1,17 +1,17 @@
-//! How far a download is, and what holds it up, for whoever watches.
+//! How far a download has come, and what delays it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// News that nobody has taken; older ones go.
+/// Lines that nobody has read yet. At the limit the oldest is dropped.
 const MAX_NEWS: usize = 16;
 
 /// What a download is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Bytes come in.
+    /// Bytes come.
     Fetching,
     /// The hub has asked to wait, or a connection is to be tried again.
     Waiting,
@@ -19,7 +19,7 @@ pub enum Phase {
     Checking,
 }
 
-/// How far a download is. Shared between the one who downloads and those who watch.
+/// How far a download has come. The download and those who watch it share it.
 #[derive(Debug, Default)]
 pub struct Progress {
     phase: AtomicU8,
@@ -29,16 +29,16 @@ pub struct Progress {
     news: Mutex<News>,
 }
 
-/// What a person should know, a line each.
+/// What a person should know; one line each.
 #[derive(Debug, Default)]
 struct News {
     untold: VecDeque<String>,
-    /// The latest line, and how long the same one says nothing new.
+    /// The latest line, and until when the same line is not told again.
     latest: Option<(String, Instant)>,
 }
 
 impl Progress {
-    /// What is being done.
+    /// What the download is doing.
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Fetching,
@@ -52,7 +52,7 @@ impl Progress {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Bytes that are on disk, those of an earlier pull included.
+    /// Bytes that are on the disk, also those of an earlier pull.
     pub fn downloaded_bytes(&self) -> u64 {
         self.downloaded.load(Ordering::Relaxed)
     }
@@ -62,12 +62,13 @@ impl Progress {
         self.checked.load(Ordering::Relaxed)
     }
 
-    /// What has happened since the last call that a person should know: waits, for whom and how long.
+    /// The lines since the last call: for whom the download waits, and how long.
     pub fn take_news(&self) -> Vec<String> {
         self.news().untold.drain(..).collect()
     }
 
-    /// Says something, unless the same was said within `fresh`: several connections fail alike.
+    /// Adds a line, unless the same line was added within `fresh`: several connections fail in the
+    /// same way.
     pub(crate) fn tell(&self, line: String, fresh: Duration) {
         let mut news = self.news();
         let now = Instant::now();

@@ -1,6 +1,6 @@
-//! Sizes as people read them.
+//! Sizes for people.
 
-/// Writes a number of bytes for people: `1.2 GB`, three digits at most.
+/// A number of bytes for people, as `1.2 GB`: at most three digits.
 pub fn show_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "kB", "MB", "GB"] {

@@ -297,7 +297,7 @@ async fn a_token_that_has_ended_does_not_close_what_is_open_to_everyone() {
         assert_eq!(tokens, 1, "it is not tried again");
         world.hub.always(Target::List, Trick::Status(401, None));
         let error = world.resolve("hf:a/b").await.expect_err("closed").to_string();
-        assert!(error.contains(from) && error.contains("no longer valid"), "{error}");
+        assert!(error.contains(from) && error.contains("not valid any more"), "{error}");
     }
 }
 
@@ -442,14 +442,14 @@ async fn a_fault_that_stays_is_told_clearly_and_leaves_no_half_model() {
         case(Target::List, Trick::Status(404, None), &["Qwen/Qwen2.5-0.5B", "not found"]),
         case(Target::List, Trick::Status(429, Some(3600)), &["wait 3600 s", "too many requests"]),
         case(Target::List, Trick::Status(500, None), &["answered 500"]),
-        case(Target::List, Trick::Body("<html>".into()), &["something else than was expected"]),
+        case(Target::List, Trick::Body("<html>".into()), &["sent an unexpected answer"]),
         case(Target::List, Trick::Silence, &["127.0.0.1", "timed out"]),
         case(Target::Bytes, Trick::Status(401, None), &["answered 401"]),
         case(Target::Bytes, Trick::Status(404, None), &["not found"]),
         case(Target::Bytes, Trick::Status(429, Some(3600)), &["wait 3600 s", "kept"]),
         case(Target::Bytes, Trick::Status(429, None), &["too many requests", "pull again"]),
         case(Target::Bytes, Trick::Status(503, None), &["answered 503", "pull again"]),
-        case(Target::Bytes, Trick::Cut(0), &["127.0.0.1", "kept, pull again"]),
+        case(Target::Bytes, Trick::Cut(0), &["127.0.0.1", "kept, so pull again"]),
         case(Target::Bytes, Trick::Silence, &["timed out", "kept"]),
         case(Target::Bytes, Trick::WrongRange, &["expected bytes", "found"]),
         case(Target::Bytes, Trick::WholeFile, &["found the whole file"]),
@@ -536,7 +536,7 @@ async fn one_model_is_pulled_once_at_a_time() {
     assert!(matches!(removed, Err(PullError::Busy(_))), "{removed:?}");
     let second = world.begin("qwen2.5:0.5b", world.terms()).await;
     let Err(error) = second else { panic!("two pulls at once") };
-    assert!(error.to_string().contains("is being pulled already"), "{error}");
+    assert!(error.to_string().contains("another process is already pulling"), "{error}");
     first.run().await.expect("the first goes on");
 }
 
@@ -549,7 +549,10 @@ async fn a_disk_that_is_too_small_is_found_before_the_download() {
     let error = world.pull(&huge).await.expect_err("too large");
     assert!(matches!(error, PullError::DiskTooSmall { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("expected 3.3 TB free") && text.contains("--models-dir"), "{text}");
+    assert!(
+        text.contains("expected 3.3 TB of free disk space") && text.contains("--models-dir"),
+        "{text}"
+    );
     assert!(world.nothing_is_installed());
     assert!(world.store().partial().expect("readable").is_empty(), "nothing is left over");
 }
@@ -603,5 +606,5 @@ async fn unknown_files_are_told_with_those_that_are_there() {
 #[test]
 fn an_error_that_kept_nothing_says_so() {
     assert_eq!(Kept::Nothing.to_string(), "nothing was downloaded");
-    assert_eq!(Kept::Bytes(7).to_string(), "7 B are kept, pull again to continue");
+    assert_eq!(Kept::Bytes(7).to_string(), "7 B are kept, so pull again to continue");
 }

@@ -5,111 +5,120 @@ use banter_protocol::plain::{Message, Role};
 use ipnet::IpNet;
 use std::time::Duration;
 
-/// The command that starts a real model, wherever the program lies.
+/// The command that starts a real model, without the folder of the program.
 pub(crate) const REAL_MODEL_COMMAND: &str = "banter serve --model qwen2.5:7b";
 
-/// How a server behaves. [`ServerConfig::default`] is safe on any machine.
+/// The settings of a server. [`ServerConfig::default`] is safe on any machine.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// Addresses by which the server is reached from elsewhere, proxies included. Requests that
-    /// name another host than these or this machine are refused with 421.
+    /// Addresses at which the server is reached from other machines, also through proxies. A
+    /// request that names a host that is neither one of these nor this machine is refused with 421.
     pub public_urls: Vec<PublicUrl>,
-    /// Pages of these origins may talk to the server; others are refused with 403.
+    /// Origins whose pages may use the server. Pages of other origins are refused with 403.
     pub allow_origins: Vec<Origin>,
-    /// One of these is asked for from everyone who is not plainly on this machine. Without any, such
-    /// requests are refused with 401.
+    /// A request that does not surely come from this machine needs one of these keys. Without a
+    /// right key it is refused with 401.
     pub keys: Vec<KeyHash>,
-    /// The same, and who has one of these may change the server for everybody: pull models and
-    /// switch between them. Others who need a key may not; this machine may without one.
+    /// Keys that also allow to change the server for everybody: to pull models and to switch
+    /// between them. From this machine no key is needed for that.
     pub admin_keys: Vec<KeyHash>,
-    /// Pages opened from disk (origin `null`) may speak the plain language.
+    /// Pages opened from disk (origin `null`) may use the plain language.
     pub allow_file_pages: bool,
-    /// No key is asked for, whoever comes. The host must still be a known one.
+    /// Nobody needs a key. The host of a request must still be a known one.
     pub insecure: bool,
 
-    /// Proxies whose `X-Forwarded-For` is believed, and which are not held to the share of one
-    /// address; this machine always is one.
+    /// Proxies whose `X-Forwarded-For` is believed, and which may hold more connections than one
+    /// address. This machine always is one of them.
     pub trusted_proxies: Vec<IpNet>,
 
-    /// Connections at the same time. At the limit a newcomer takes the place of the connection that
-    /// has waited longest for a request. If none waits, a WebSocket is accepted and closed with
-    /// 1013, other requests but probes are answered with 503; beyond that by
-    /// [`ServerConfig::max_refusals`] connections are dropped unanswered.
+    /// Open connections. At the limit a newcomer takes the permit of the connection that has waited
+    /// longest for a request. If none waits, a WebSocket is accepted and closed with 1013, and
+    /// other requests except health checks are answered with 503. Beyond
+    /// [`ServerConfig::max_refusals`] of those, connections are dropped unanswered. This machine
+    /// may hold seven eighths.
     pub max_connections: usize,
-    /// Connections from one address (IPv6: one network of 64 bits), or for one client of a trusted
-    /// proxy those that have become WebSockets. At the limit as above, among its own.
+    /// Open connections from one address (of IPv6 from one network of 64 bits), or open WebSockets
+    /// of one client of a trusted proxy. At the limit the same happens among the connections of
+    /// that address.
     pub max_connections_per_address: usize,
-    /// Connections that are told at the same time that the server is full.
+    /// Connections beyond the limit that are open at the same time only to be told that the server
+    /// is full.
     pub max_refusals: usize,
-    /// A request's head must be complete within this time, counted from the connection or, on a
-    /// kept one, from its first byte; otherwise the connection is closed.
+    /// A request's head must be complete within this time; otherwise the connection is closed. The
+    /// time begins with the connection or, on a kept connection, with the first byte of the head.
     pub header_timeout: Duration,
-    /// A kept connection on which no further request comes is closed after this time. Clients and
-    /// proxies that keep connections for less, 60 seconds usually, never meet a closed one.
+    /// A connection that is kept open is closed after this time without a further request. Clients
+    /// and proxies usually keep connections for up to 60 seconds, so they never use a closed one.
     pub idle_timeout: Duration,
-    /// A request's body must be complete within this time; otherwise 408.
+    /// A request's body must be complete within this time; otherwise it is refused with 408.
     pub body_timeout: Duration,
-    /// Header lines of a request; more are refused with 431.
+    /// Header lines of a request. A request with more is refused with 431.
     pub max_headers: usize,
-    /// Bytes of a request's head; more are refused with 431.
+    /// Bytes of a request's head. A longer one is refused with 431.
     pub max_head_bytes: usize,
     /// Bytes of one message or body. A longer message closes the socket with 1009, a longer
     /// body is refused with 413.
     pub max_message_bytes: usize,
-    /// Bytes of the body of an order, such as a sign-in or the name of a model; a longer one is
-    /// refused with 413.
+    /// Bytes of a short body, such as a sign-in or the name of a model. A longer one is refused
+    /// with 413.
     pub max_order_bytes: usize,
-    /// Bytes of all bodies together that are being received over HTTP; a body that finds no room
-    /// is refused with 503.
+    /// Bytes of all HTTP bodies together while they are received. A body beyond them is refused
+    /// with 503.
     pub max_total_body_bytes: usize,
-    /// Bytes of all messages together that are being received, and of all that wait their turn. The
-    /// last quarter is for those who hold little of it. A message that finds no memory is refused as
-    /// `busy`.
+    /// Bytes of all WebSocket messages together while they are received, and again of all that wait
+    /// for their answer. The last quarter is for clients that hold little. A message beyond them is
+    /// refused as `busy`.
     pub max_total_message_bytes: usize,
-    /// A message must be complete within this time after its first byte; otherwise 1008.
+    /// A message must be complete within this time after its first byte; otherwise the socket is
+    /// closed with 1008.
     pub message_timeout: Duration,
     /// Control frames per second from one client; more close the socket with 1008.
     pub max_control_frames_per_second: u32,
-    /// Messages of one socket that may wait while an answer runs; more are refused as `busy`.
+    /// Messages of one socket that may wait while an answer is written. More are refused as `busy`.
     pub max_waiting_messages: usize,
-    /// Refusals of one socket that may wait their turn; more close it with 1008.
+    /// Refused messages of one socket that wait until they may be told. More close the socket with
+    /// 1008.
     pub max_waiting_refusals: usize,
-    /// Bytes waiting to be sent to one socket. At the limit the answer waits in the backend, whose
-    /// memory for it is bounded by the answer's length.
+    /// Bytes that wait to be sent on one socket. At the limit the answer waits in the backend,
+    /// which needs no more memory for it than the answer is long.
     pub max_outbound_bytes: usize,
-    /// A silent client is pinged after this time and given up after twice of it.
+    /// A silent client is pinged after this time. After twice this time its socket is closed.
     pub ping_interval: Duration,
-    /// A client that takes nothing for this long while something waits for it is given up.
+    /// A client that takes nothing for this long, while something waits to be sent to it, is
+    /// disconnected.
     pub write_timeout: Duration,
-    /// A client has this long to take a close, and as long again to answer it; then it is cut.
+    /// A client has this long to take a close frame, and this long again to answer it. Then the
+    /// connection is cut.
     pub close_timeout: Duration,
-    /// An answer must begin within this time; otherwise `timeout`.
+    /// An answer must begin within this time; otherwise it ends with `timeout`.
     pub queue_timeout: Duration,
-    /// An answer that has begun must move within this time; otherwise `timeout`.
+    /// An answer that has begun must make progress within this time; otherwise it ends with
+    /// `timeout`.
     pub step_timeout: Duration,
-    /// Answers at the same time for all pages opened from disk together; more wait.
+    /// Answers that are written at the same time for all pages opened from disk together. More
+    /// wait.
     pub max_file_page_answers: usize,
-    /// Bodies being read and tokenised at the same time over HTTP; more wait, and are refused with
+    /// Requests to `/tokenize` that are served at the same time. More wait, and are refused with
     /// 503 after [`ServerConfig::body_timeout`].
     pub max_tokenizing: usize,
-    /// Looks at the list of models at the same time; more wait, and are refused with 503 after
-    /// [`ServerConfig::body_timeout`].
+    /// Lists of the models that are made at the same time. More wait, and are refused with 503
+    /// after [`ServerConfig::body_timeout`].
     pub max_model_lists: usize,
-    /// Wrong keys per minute from one address; after that its keys are refused with 429 until
-    /// tries have come back, one by one. A network of 48 bits of IPv6 has eight times as many, all
-    /// clients of one trusted proxy together have fifty times.
+    /// Wrong keys per minute from one address. Further keys from there are refused with 429 until
+    /// tries have come back, one by one. A network of 48 bits of IPv6 has eight times as many
+    /// tries, and all clients of one trusted proxy together have fifty times as many.
     pub max_wrong_keys_per_minute: u32,
-    /// Sessions of browsers at the same time; at the limit the oldest of the key with most ends.
+    /// Sessions of browsers. At the limit the key with the most sessions loses its oldest.
     pub max_sessions: usize,
-    /// Sessions of one key; at the limit its oldest ends.
+    /// Sessions of one key. At the limit it loses its oldest.
     pub max_sessions_per_key: usize,
-    /// Time that sockets have to say goodbye at the end; then they are cut.
+    /// How long sockets have at the end of the server to say goodbye. Then they are cut.
     pub shutdown_grace: Duration,
 
-    /// The system message of conversations that bring none of their own.
+    /// The system message of conversations that have none of their own.
     pub system_prompt: Option<String>,
-    /// The command that starts a real model, shown by the page next to the demo model on this
-    /// machine; elsewhere it is shown without the program's folder.
+    /// The command that starts a real model. The page shows it beside the demo model, and on other
+    /// machines without the folder of the program.
     pub real_model_command: String,
 }
 
@@ -123,7 +132,7 @@ impl Default for ServerConfig {
             allow_file_pages: false,
             insecure: false,
             trusted_proxies: Vec::new(),
-            // Below the 1,024 descriptors that a process may usually have.
+            // Below the 1,024 file descriptors that a process may usually have.
             max_connections: 896,
             max_connections_per_address: 224,
             max_refusals: 32,
@@ -160,7 +169,7 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// The conversation that a model is given: with the operator's system message, unless it brings one
+    /// The conversation as a model gets it: with the operator's system message, unless it has one
     /// of its own.
     pub(crate) fn conversation(&self, mut messages: Vec<Message>) -> Vec<Message> {
         let brings_one = messages.first().is_some_and(|message| message.role == Role::System);

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Lines per window and kind.
+/// Lines of one kind per window.
 const LINES: u32 = 4;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Lets a few lines of one kind through per minute and counts the rest.
+/// Lets a few lines of one kind through per minute, and counts the others.
 pub(crate) struct LogThrottle {
     state: Mutex<State>,
 }
@@ -25,7 +25,8 @@ impl LogThrottle {
         LogThrottle { state: Mutex::new(State { window_start: None, lines: 0, suppressed: 0 }) }
     }
 
-    /// Whether a line may be written now; if so, how many were held back before it.
+    /// Whether a line may be written now. If so, it returns how many lines were suppressed before
+    /// it.
     pub(crate) fn admit(&self) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let now = Instant::now();
@@ -42,7 +43,7 @@ impl LogThrottle {
     }
 }
 
-/// Lets one line through for as long as the process lives.
+/// Lets one line through in the life of the process.
 #[derive(Default)]
 pub(crate) struct LogOnce {
     is_written: AtomicBool,

@@ -1,4 +1,4 @@
-//! What all connections of a running server share: limits, places and the way to the backend.
+//! What all connections of a running server use together: limits, permits and the backend.
 
 use crate::accept::{ConnectionLimits, ConnectionPermits};
 use crate::access::{Access, TrustedProxies};
@@ -13,25 +13,27 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// What all connections of a running server share.
+/// What all connections of a running server use together.
 pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
     pub(crate) slot: BackendSlot,
-    /// Missing where another engine computes.
+    /// `None` in front of an engine that somebody else runs.
     pub(crate) models: Option<Arc<Models>>,
     pub(crate) access: Access,
     pub(crate) log_throttles: LogThrottles,
-    /// Connections that may still be opened, and those that may be told that there are none.
+    /// Permits for connections, and for those that are only told that there are too many.
     pub(crate) connections: Arc<ConnectionPermits>,
     /// Memory for the bodies of requests, in bytes.
     pub(crate) body_budget: Arc<Semaphore>,
-    /// Looks at the models, which wait for the disk.
+    /// Permits for lists of the models, which wait for the disk.
     pub(crate) model_list_permits: Arc<Semaphore>,
-    /// Memory for messages that are being received, and for those that wait, in bytes.
+    /// Memory for messages while they are received, in bytes.
     pub(crate) receive_budget: SharedBudget,
+    /// Memory for messages that wait for their answer, in bytes.
     pub(crate) queue_budget: SharedBudget,
-    /// Answers for pages opened from disk.
+    /// Permits for answers to pages opened from disk.
     pub(crate) file_page_permits: Arc<Semaphore>,
+    /// Permits for requests to `/tokenize`.
     pub(crate) tokenize_permits: Arc<Semaphore>,
     pub(crate) tasks: Tasks,
     generations: AtomicU64,
@@ -50,9 +52,9 @@ pub(crate) struct LogThrottles {
 /// The connections and sockets of a server, which end with it.
 pub(crate) struct Tasks {
     pub(crate) tracker: TaskTracker,
-    /// Say goodbye.
+    /// Cancelled when every socket is to say goodbye and close.
     pub(crate) going_away: CancellationToken,
-    /// Leave without one.
+    /// Cancelled when everything that is still open is to be cut.
     pub(crate) cut: CancellationToken,
 }
 
@@ -98,7 +100,7 @@ impl Shared {
         }
     }
 
-    /// A number for the log by which the lines of one answer are found.
+    /// A number by which the lines of one answer are found in the log.
     pub(crate) fn next_generation_id(&self) -> u64 {
         self.generations.fetch_add(1, Ordering::Relaxed) + 1
     }

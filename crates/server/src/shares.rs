@@ -1,17 +1,18 @@
-//! What everyone uses together, and how much of it one of them may hold.
+//! Budgets that all clients use together, and how much of one a single client may hold.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Who a share belongs to. Those who cannot be told apart have one share together.
+/// Whose share it is. Clients that cannot be told apart have one share together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ShareId(pub(crate) u64);
 
-/// A budget of bytes or places that everyone takes from.
+/// A budget of bytes or permits that all clients take from.
 ///
-/// The last quarter is for those who hold little: whoever holds more than what is free gets nothing
-/// of it. So one who asks without end leaves others a quarter of all, the next one leaves half of
-/// that, and somebody who holds nothing finds something as long as anything is free.
+/// The last quarter is kept for clients that hold little: a client that holds as much as is free,
+/// or more, gets nothing of it. So a client that takes all it can get leaves a quarter to the
+/// others, the next such client leaves half of that, and a client that holds nothing gets something
+/// as long as anything is free.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedBudget {
     inner: Arc<Inner>,
@@ -26,11 +27,11 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Those who hold nothing are not in it.
+    /// Only clients that hold something are in it.
     by_share: HashMap<ShareId, usize>,
 }
 
-/// A part of a budget that is held. Dropping it gives it back.
+/// A part of a budget that a client holds. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     inner: Arc<Inner>,
@@ -43,7 +44,7 @@ impl SharedBudget {
         SharedBudget { inner: Arc::new(Inner { capacity, taken: Mutex::default() }) }
     }
 
-    /// Takes a part; `None` if there is no such part for this one now.
+    /// Takes `amount` for a client; `None` if it cannot have that much now.
     pub(crate) fn take(&self, share: ShareId, amount: usize) -> Option<Reservation> {
         let capacity = self.inner.capacity;
         let mut taken = self.inner.taken();
@@ -54,7 +55,7 @@ impl SharedBudget {
             return None;
         }
         taken.all += amount;
-        // Nothing is held of nothing, so that the map has no entry that nobody removes.
+        // An entry of nothing would never be removed.
         if amount > 0 {
             *taken.by_share.entry(share).or_default() += amount;
         }

@@ -1,5 +1,5 @@
-//! Clients that read late, or not all of it: whoever reads in the end gets everything, and whoever leaves
-//! leaves nothing behind.
+//! Clients that read late, or not all of it: whoever reads in the end gets everything, and whoever
+//! leaves leaves nothing behind.
 
 mod support;
 

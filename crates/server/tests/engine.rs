@@ -1,5 +1,5 @@
-//! The real engine behind the seam, with a tiny model of random weights: what it says means nothing,
-//! but it says it the same way every time, and it stops.
+//! The real engine behind the seam, with a tiny model of random weights: what it says means
+//! nothing, but it says it the same way every time, and it stops.
 
 mod support;
 
@@ -32,8 +32,8 @@ fn engine() -> Engine {
     open(folder.path(), None)
 }
 
-/// An engine that keeps conversations in `folder`. Its model stays there, because it is read once more
-/// to find out how blocks are named.
+/// An engine that keeps conversations in `folder`. Its model stays there, because it is read once
+/// more to find out how blocks are named.
 fn engine_that_keeps(folder: &Path) -> Engine {
     let kv_disk = DiskConfig { folder: folder.join("kept"), max_bytes: 64 << 20 };
     open(folder, Some(kv_disk))

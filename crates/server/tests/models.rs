@@ -156,7 +156,7 @@ async fn a_model_that_cannot_be_loaded_changes_nothing() {
     assert_eq!(order(&server, "switch", &json!({"name": "second-that-panics"})).await.0, 202);
     patiently(async {
         while list(&server).await["switch"]["state"]["message"]
-            != "it failed inside; the log says how"
+            != "it failed by a bug in banter; the log has the details"
         {}
     })
     .await;

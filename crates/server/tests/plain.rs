@@ -213,7 +213,7 @@ async fn while_the_model_loads_a_message_is_told_busy() {
     let mut client = server.client().await;
     client.ask("hello").await;
     let error = client.expect_error("busy").await;
-    assert_eq!(error["message"], "the model is loading, 62 % are done");
+    assert_eq!(error["message"], "the model is still loading (62 %); try again in a moment");
     server.end().await;
 }
 

@@ -1,7 +1,7 @@
 //! One tab of the published tutorial page, while the server refuses it or comes back.
 //!
-//! After a failed handshake the page's `error` event sets a timer of 3 s and its `close` event one of
-//! 2 s, and both connect: every failure becomes two tries. What holds it back is the browser: at
+//! After a failed handshake the page's `error` event sets a timer of 3 s and its `close` event one
+//! of 2 s, and both connect: every failure becomes two tries. What holds it back is the browser: at
 //! most 255 sockets per host at a time. In 45 s that makes about 1,000 handshakes.
 //!
 //! Alone in its file, because it measures the memory of the whole process.

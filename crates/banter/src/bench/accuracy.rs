@@ -1,7 +1,8 @@
 //! `banter bench accuracy`: how far a model's logits are from those of the same weights as floats.
 //!
-//! The reference is our engine with every matrix as F32 and the cache in F32; tests hold that against
-//! PyTorch. The figure is the Kullback-Leibler divergence (KLD) of what would be sampled at temperature 1.
+//! The reference is our engine with every matrix as F32 and the cache in F32; tests hold that
+//! against PyTorch. The figure is the Kullback-Leibler divergence (KLD) of what would be sampled at
+//! temperature 1.
 
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ use super::options::{ModelOptions, against, against_arguments, model_arguments};
 use super::quantile::{median, quantile};
 use super::task::{Engine, Ready, Side};
 
-/// What is read, if nothing else is named: a talk in both languages.
+/// The text that is read by default: a conversation in both languages.
 const CONVERSATION: [&str; 12] = [
     "Hello! Who are you?",
     "I am a small model that runs on your own machine. What would you like to talk about?",
@@ -33,7 +34,8 @@ const CONVERSATION: [&str; 12] = [
     "1. Put away what you do not use today.\n2. One cup, not four.\n3. Wipe it before you leave.",
 ];
 
-/// What floats said is kept in memory: 1.2 GB with so many positions and Qwen2.5's vocabulary.
+/// The logits of the floats are kept in memory: 1.2 GB with this many positions and Qwen2.5's
+/// vocabulary.
 const MOST_POSITIONS: i64 = 2048;
 
 /// The subcommand.
@@ -59,7 +61,7 @@ pub fn command() -> Command {
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print one JSON object"))
 }
 
-/// Runs what the command line asks for.
+/// Runs the subcommand.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let model = ModelOptions::from_matches(matches)?;
     let other = against(matches, &model)?;
@@ -74,7 +76,7 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads tokens with floats, then with each engine as it is.
+/// Reads tokens with floats, then with each engine.
 fn measure(model: ModelOptions, other: Option<Side>, tokens: &[u32]) -> anyhow::Result<Report> {
     let reference = ModelOptions { quant: Some(Quant::F32), kv_type: KvType::F32, ..model.clone() };
     let mut expected = Vec::with_capacity(tokens.len());
@@ -92,7 +94,7 @@ fn measure(model: ModelOptions, other: Option<Side>, tokens: &[u32]) -> anyhow::
     Ok(Report { model, positions: tokens.len(), sides })
 }
 
-/// What was measured, as people and programs read it.
+/// The results, for people and programs.
 struct Report {
     model: ModelOptions,
     positions: usize,
@@ -154,7 +156,7 @@ impl Report {
     }
 }
 
-/// What is read: a file's text, or the talk as the model's own template writes it.
+/// The text to read: that of a file, or the conversation as the model's template writes it.
 fn tokens(model: &ModelOptions, text: Option<&PathBuf>, most: usize) -> anyhow::Result<Vec<u32>> {
     let file = ModelFile::open(&ModelSource::Path(model.path.clone()))?;
     let tokenizer = file.text()?;
@@ -179,7 +181,7 @@ fn tokens(model: &ModelOptions, text: Option<&PathBuf>, most: usize) -> anyhow::
     Ok(ids.iter().take(most).map(|id| id.0).collect())
 }
 
-/// Reads tokens with an engine, which is gone when this returns: two would need memory for both.
+/// Reads tokens with an engine, and ends the engine, because two would need memory for both.
 fn each_logits(
     side: &Side,
     model: &ModelOptions,
@@ -214,12 +216,12 @@ impl Distribution {
         Distribution { logs, first }
     }
 
-    /// The Kullback-Leibler divergence of another one from this one, in nats.
+    /// The Kullback-Leibler divergence of another distribution from this one, in nats.
     fn divergence(&self, other: &Distribution) -> f64 {
         let terms = self.logs.iter().zip(&other.logs).map(|(expected, found)| {
             let (expected, found) = (f64::from(*expected), f64::from(*found));
-            // Without the difference of the probabilities, which sum up to nothing, rounding would
-            // drown small divergences.
+            // The differences of the probabilities sum up to 0. Without them, rounding would hide
+            // small divergences.
             let (p, q) = (expected.exp(), found.exp());
             p * (expected - found) - p + q
         });
@@ -244,7 +246,7 @@ impl Distance {
         self.divergences.iter().sum::<f64>() / self.divergences.len() as f64
     }
 
-    /// Says more than the mean where single positions tip over, as those of random weights do.
+    /// It says more than the mean if single positions differ much, as with random weights.
     fn median(&self) -> f64 {
         median(self.divergences.clone())
     }
@@ -253,7 +255,7 @@ impl Distance {
         quantile(self.divergences.clone(), 1.0)
     }
 
-    /// At which part of the positions the likeliest token is the same.
+    /// The fraction of the positions at which the likeliest token is the same.
     fn same_first(&self) -> f64 {
         self.same as f64 / self.divergences.len() as f64
     }

@@ -1,4 +1,4 @@
-//! A side as the bench sees it: a process that is told what to compute.
+//! A side as the bench sees it: a process that gets tasks.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -22,7 +22,7 @@ impl SideProcess {
     /// Starts a side with room for `sequences` of `context_tokens`, and waits until its model is
     /// loaded.
     ///
-    /// Errors: it could not be started, or ended without a word; it has said why on standard error.
+    /// Errors: it could not be started, or has ended; it has written the reason to standard error.
     pub fn start(
         side: &Side,
         model: &ModelOptions,
@@ -56,7 +56,7 @@ impl SideProcess {
         &self.ready
     }
 
-    /// Computes something and says how long it took.
+    /// Runs a task, and returns how long it took.
     pub fn run(&mut self, task: Task) -> anyhow::Result<Done> {
         self.ask(&Request::Time(task))?;
         answer(&mut self.answers, self.engine)
@@ -91,7 +91,7 @@ impl SideProcess {
 
 impl Drop for SideProcess {
     fn drop(&mut self) {
-        // It ends by itself when there are no more tasks; nothing is owed to it if it does not.
+        // It ends itself when there are no more tasks. If it does not, that does no harm.
         self.requests = None;
         let _ = self.child.wait();
     }

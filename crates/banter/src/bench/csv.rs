@@ -1,4 +1,5 @@
-//! The figures as a file under `bench/results/`: who measured what where, then a line each.
+//! The figures as a file below `bench/results/`: a head with the machine and the commit, then a
+//! line for each figure.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -13,7 +14,7 @@ use super::task::Task;
 const COLUMNS: &str = "model,weights,isa,threads,kv_type,figure,streams,cached,tokens,\
 tokens_per_second,seconds,limit,limit_share,other_tokens_per_second,ratio";
 
-/// Appends a run to `path`, which need not exist.
+/// Appends a run to `path`, which is created if it does not exist.
 pub fn append(path: &Path, report: &Report) -> std::io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     let is_new = file.metadata()?.len() == 0;
@@ -72,20 +73,20 @@ fn write_row(text: &mut String, report: &Report, row: &Row) -> std::fmt::Result 
     )
 }
 
-/// When, on what and from which commit a run was.
+/// The date, the machine and the commit of a run.
 pub fn run_line() -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
     format!("# {date}, {}, commit {}", processor(), commit())
 }
 
-/// The processor's name as Linux knows it.
+/// The processor's name, as Linux knows it.
 fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     line.map_or("unknown processor".to_string(), |(_, name)| name.trim().to_string())
 }
 
-/// The commit of the folder this runs in.
+/// The commit of the current folder.
 fn commit() -> String {
     let output = Command::new("git").args(["describe", "--always", "--dirty"]).output();
     let commit = output.ok().filter(|output| output.status.success());

@@ -1,13 +1,13 @@
-//! Whether both sides were built to be compared with each other.
+//! Whether both sides were built so that they can be compared.
 //!
-//! Ours must be the program that people install, built for any processor. llama.cpp must be built for
-//! this one: built for any, it is a third as fast, and ratios against it would say nothing.
+//! Ours must be the program that people install, built for any processor. llama.cpp must be built
+//! for this one: built for any, it is a third as fast, and ratios against it would say nothing.
 
 use super::figures::{Figure, Measured};
 use super::side::PORTABLE;
 use super::task::{Engine, Task};
 
-/// What a llama.cpp must say it has on a processor whose best instruction set for us is the first.
+/// The features that a llama.cpp must say it has, by our best instruction set of the processor.
 const NEEDED: [(&str, &[&str]); 6] = [
     ("avx512-bf16", &["AVX512", "AVX512_VNNI", "AVX512_BF16", "REPACK"]),
     ("avx512-vnni", &["AVX512", "AVX512_VNNI", "REPACK"]),
@@ -28,9 +28,9 @@ const REFERENCE: [(Task, f64); 4] = [
 const REFERENCE_MODEL: (&str, &str) = ("qwen2.5-1.5b of random weights", "Q4_0 + Q6_K");
 const REFERENCE_ISAS: [&str; 2] = ["avx512-vnni", "avx512-bf16"];
 
-/// The reason why no ratio is given, or `None` if the two sides can be compared.
+/// Why no ratio is given; `None` if the two sides can be compared.
 ///
-/// `best_isa` is the best instruction set of this processor, whichever ours was told to use.
+/// `best_isa` is the best instruction set of this processor, even if our engine uses another.
 pub fn objection(measured: &Measured, best_isa: &str) -> Option<String> {
     let other = measured.sides.get(1)?;
     let own = &measured.sides[0].ready.about;
@@ -44,7 +44,7 @@ pub fn objection(measured: &Measured, best_isa: &str) -> Option<String> {
     }
 }
 
-/// Which features a llama.cpp's line about itself lacks.
+/// The features that are missing in a llama.cpp's line about itself.
 fn missing(about: &str, best_isa: &str) -> Option<String> {
     let Some((_, needed)) = NEEDED.iter().find(|(isa, _)| *isa == best_isa) else {
         return Some(format!("what llama.cpp needs on {best_isa} is not known"));
@@ -63,8 +63,8 @@ fn missing(about: &str, best_isa: &str) -> Option<String> {
     ))
 }
 
-/// How many times as fast the other side is as it was where it was measured with care, if that is
-/// known for this figure.
+/// How many times as fast the other side is as in our careful measurement, if there is one for this
+/// figure.
 pub fn other_by_reference(measured: &Measured, figure: &Figure, best_isa: &str) -> Option<f64> {
     let other = measured.sides.get(1)?;
     let model =

@@ -1,4 +1,4 @@
-//! Which tasks make which figure, and the sides taking turns at them.
+//! The tasks of each figure, which the sides run alternately.
 
 use banter_engine::model_file::{ModelFile, ModelSource};
 
@@ -6,9 +6,9 @@ use super::child::SideProcess;
 use super::options::BenchOptions;
 use super::task::{Done, Engine, Ready, Side, Task};
 
-/// A conversation's next message: so many tokens behind so many cached ones.
+/// A conversation's next message: this many tokens after this many cached ones.
 const TURN: Task = Task::Prompt { cached: 2000, tokens: 32 };
-/// What each of several streams has behind it.
+/// The cached tokens of each of several streams.
 pub const STREAM_CACHED: usize = 128;
 
 /// Everything that was measured.
@@ -18,21 +18,21 @@ pub struct Measured {
     pub figures: Vec<Figure>,
 }
 
-/// What is said of a side as a whole.
+/// What is reported about a side as a whole.
 pub struct SideFacts {
     pub engine: Engine,
     pub ready: Ready,
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// One task, done several times by each side.
+/// One task, which each side runs several times.
 pub struct Figure {
     pub task: Task,
     /// Medians, in the order of the sides.
     pub done: Vec<Done>,
 }
 
-/// Tasks that the same processes can do one after another.
+/// Tasks that the same processes can run one after another.
 struct Group {
     sequences: usize,
     context_tokens: usize,
@@ -54,7 +54,7 @@ pub fn measure(options: &BenchOptions) -> anyhow::Result<Measured> {
         for &task in &group.tasks {
             measured.figures.push(run(&mut sides, task, options.repetitions)?);
         }
-        // The first group is one conversation: what a side takes in memory is what it takes there.
+        // The first group is one conversation; a side's memory is measured there.
         if measured.sides.is_empty() {
             let figures = &measured.figures;
             measured.sides = sides.iter().enumerate().map(|(i, s)| facts(s, i, figures)).collect();
@@ -63,7 +63,7 @@ pub fn measure(options: &BenchOptions) -> anyhow::Result<Measured> {
     Ok(measured)
 }
 
-/// The turn is left out for models that were not trained on so long a history.
+/// The turn is left out for models that were not trained with such a long history.
 fn groups(options: &BenchOptions, trained_context: usize) -> Vec<Group> {
     let (prompt, generate) = (options.prompt_tokens, options.generate_tokens);
     let turn = (TURN.end() <= trained_context).then_some(TURN);
@@ -89,7 +89,7 @@ fn groups(options: &BenchOptions, trained_context: usize) -> Vec<Group> {
     [one].into_iter().chain(streams).chain(depths).collect()
 }
 
-/// Lets the sides do a task in turns, so that what disturbs the machine disturbs them alike.
+/// Lets the sides run a task alternately, so that disturbances of the machine affect both equally.
 fn run(sides: &mut [SideProcess], task: Task, repetitions: usize) -> anyhow::Result<Figure> {
     let mut runs: Vec<Vec<Done>> = sides.iter().map(|_| Vec::new()).collect();
     for _ in 0..repetitions {
@@ -112,13 +112,13 @@ fn facts(side: &SideProcess, index: usize, figures: &[Figure]) -> SideFacts {
 }
 
 impl Task {
-    /// The positions that must be there.
+    /// The positions that the context must have.
     fn end(self) -> usize {
         let (Task::Prompt { cached, tokens } | Task::Generate { cached, tokens, .. }) = self;
         cached + tokens
     }
 
-    /// How many tokens are computed, of all sequences.
+    /// How many tokens are computed, in all sequences together.
     pub fn tokens(self) -> usize {
         match self {
             Task::Prompt { tokens, .. } => tokens,

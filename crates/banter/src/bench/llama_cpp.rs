@@ -20,7 +20,7 @@ use super::task::{Ready, Task};
 /// Tokens of a prompt computed in one step, as ours.
 const STEP_TOKENS: usize = 512;
 
-/// Loads the model and lends it to `work`: a context borrows its model.
+/// Loads the model and lends it to `work`, because a context borrows its model.
 pub fn with_side(
     options: &SideOptions,
     work: &mut dyn FnMut(LlamaCpp<'_>) -> anyhow::Result<()>,
@@ -131,7 +131,7 @@ impl Side for LlamaCpp<'_> {
 }
 
 impl LlamaCpp<'_> {
-    /// Makes the cache of a sequence hold just so many tokens.
+    /// Makes the cache of a sequence contain exactly this many tokens.
     fn hold(&mut self, sequence: usize, tokens: usize) -> anyhow::Result<()> {
         let held = self.held[sequence];
         if held > tokens {
@@ -142,7 +142,7 @@ impl LlamaCpp<'_> {
         self.prompt(sequence, tokens.saturating_sub(held))
     }
 
-    /// Goes so many tokens on in one sequence, with logits after the last.
+    /// Computes this many more tokens of one sequence, with logits after the last.
     fn prompt(&mut self, sequence: usize, tokens: usize) -> anyhow::Result<()> {
         let end = self.held[sequence] + tokens;
         while self.held[sequence] < end {
@@ -158,7 +158,7 @@ impl LlamaCpp<'_> {
         Ok(())
     }
 
-    /// Goes one token on in each sequence, with logits.
+    /// Computes one more token of each sequence, with logits.
     fn step_together(&mut self, sequences: usize) -> anyhow::Result<()> {
         self.batch.clear();
         for sequence in 0..sequences {
@@ -175,10 +175,10 @@ impl LlamaCpp<'_> {
     }
 }
 
-/// What llama.cpp says of the instructions it was built for and found.
+/// What llama.cpp says about the instructions that it was built for and has found.
 fn system_info() -> String {
-    // SAFETY: the function returns a C string that stays until it is called again, which nobody does
-    // before this copy is made.
+    // SAFETY: the function returns a C string that stays until it is called again, which nobody
+    // does before this copy is made.
     let text = unsafe { CStr::from_ptr(llama_cpp_sys_2::llama_print_system_info()) };
     text.to_string_lossy().trim().to_string()
 }

@@ -1,6 +1,7 @@
 //! `banter bench make-model`: a GGUF of a real shape with random weights.
 //!
-//! Speed does not depend on what the weights say, so any shape can be measured without a download.
+//! Speed does not depend on the values of the weights, so any shape can be measured without a
+//! download.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -57,7 +58,7 @@ pub fn command() -> Command {
         )
 }
 
-/// Writes the file and prints which tensors are stored in which type.
+/// Writes the file, and prints which tensors have which type.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let text = |name: &str| matches.get_one::<String>(name).expect("a required option");
     let (shape_name, type_name) = (text("shape"), text("type"));

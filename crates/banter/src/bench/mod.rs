@@ -1,17 +1,17 @@
-//! `banter bench`: measuring the engine, and models of random weights to measure on.
+//! `banter bench`: measuring the engine, and models with random weights for it.
 //!
 //! Reading order:
 //! - [`accuracy`]: `banter bench accuracy`, how far logits are from those of floats.
 //! - [`make_model`]: `banter bench make-model`, a file of a real shape in any type.
 //! - [`rewriting`]: `banter bench rewriting`, guesses along real answers.
 //! - [`turns`]: `banter bench turns`, the engine with many conversations.
-//! - [`options`]: what `banter bench -m FILE` is asked.
-//! - [`task`]: the words between the bench and the processes that compute.
-//! - [`side`]: such a process. Each engine has one of its own: ours, and with `--against` another.
+//! - [`options`]: the options of `banter bench -m FILE`.
+//! - [`task`]: the messages between the bench and the processes that compute.
+//! - [`side`]: such a process. Each engine has its own: ours, and with `--against` another.
 //! - [`child`]: that process as the bench sees it.
-//! - [`figures`]: which tasks make which figure, the sides taking turns.
+//! - [`figures`]: the tasks of each figure, which the sides run alternately.
 //! - [`quantile`]: medians and the like.
-//! - [`fairness`]: whether the other engine was built to be compared with.
+//! - [`fairness`]: whether the other engine was built so that it can be compared.
 //! - [`report`], [`csv`], [`plot`]: what is printed and written.
 //! - `llama_cpp` (feature `llama-cpp`): llama.cpp as a side.
 
@@ -52,7 +52,7 @@ pub fn command() -> Command {
         .subcommand(side::command())
 }
 
-/// Runs what the command line asks for.
+/// Runs the subcommand.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("accuracy", matches)) => accuracy::run(matches),

@@ -1,4 +1,4 @@
-//! What `banter bench -m FILE` is asked.
+//! The options of `banter bench -m FILE`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub struct ModelOptions {
     pub path: PathBuf,
     pub threads: NonZeroUsize,
     pub isa: Isa,
-    /// Types that our engine gives matrices.
+    /// Types to which our engine converts matrices.
     pub quant: Option<Quant>,
     pub kv_type: KvType,
 }
@@ -28,9 +28,9 @@ pub struct BenchOptions {
     pub prompt_tokens: usize,
     pub generate_tokens: usize,
     pub repetitions: usize,
-    /// How many answers at once, each measured.
+    /// How many answers at once; each number is measured.
     pub streams: Vec<usize>,
-    /// Behind how many cached tokens generation is measured, each by itself.
+    /// After how many cached tokens generation is measured; each number is measured.
     pub depths: Vec<usize>,
     pub against: Option<Side>,
     pub json: bool,
@@ -87,7 +87,7 @@ pub fn repetitions(matches: &ArgMatches) -> usize {
     usize::from(*matches.get_one::<u16>("repeat").expect("it has a default"))
 }
 
-/// The options that a side is started with too.
+/// The options that a side gets, too.
 pub fn model_arguments(command: Command) -> Command {
     command
         .arg(
@@ -129,9 +129,9 @@ pub fn model_arguments(command: Command) -> Command {
 }
 
 impl BenchOptions {
-    /// Checks what the command line says.
+    /// Checks the command line.
     ///
-    /// Errors: a value that means nothing, named.
+    /// Errors: the name of the option with a wrong value.
     pub fn from_matches(matches: &ArgMatches) -> anyhow::Result<BenchOptions> {
         let count = |name| usize::from(*matches.get_one::<u16>(name).expect("it has a default"));
         let path = |name| matches.get_one::<PathBuf>(name).cloned();
@@ -207,7 +207,7 @@ pub fn against_arguments() -> [Arg; 2] {
     [engine, program]
 }
 
-/// Threads that compute: as asked, or one for each core.
+/// The threads that compute: as many as asked for, or one for each core.
 fn threads(matches: &ArgMatches) -> anyhow::Result<NonZeroUsize> {
     match matches.get_one::<NonZeroUsize>("threads") {
         Some(&threads) => Ok(threads),
@@ -215,7 +215,7 @@ fn threads(matches: &ArgMatches) -> anyhow::Result<NonZeroUsize> {
     }
 }
 
-/// The instruction set: as asked, or the best.
+/// The instruction set: the one that was asked for, or the best.
 fn isa(matches: &ArgMatches) -> anyhow::Result<Isa> {
     match matches.get_one::<String>("isa") {
         Some(name) => Isa::named(name).context("--isa"),
@@ -223,14 +223,14 @@ fn isa(matches: &ArgMatches) -> anyhow::Result<Isa> {
     }
 }
 
-/// What keys and values are rounded to.
+/// The type of keys and values.
 fn kv_type(matches: &ArgMatches) -> anyhow::Result<KvType> {
     let name = matches.get_one::<String>("kv-type").expect("it has a default");
     KvType::named(name)
         .with_context(|| format!("--kv-type: expected one of {}, found {name:?}", kv_types()))
 }
 
-/// Types that matrices are given.
+/// The types to which matrices are converted.
 fn quant(matches: &ArgMatches) -> anyhow::Result<Option<Quant>> {
     let Some(name) = matches.get_one::<String>("quant") else { return Ok(None) };
     let quant = Quant::named(name);

@@ -14,7 +14,7 @@ const MARGIN: f64 = 48.0;
 struct Line {
     name: &'static str,
     colour: &'static str,
-    /// Where on the scale, how many tokens a second.
+    /// The position on the scale, and the tokens per second.
     points: Vec<(usize, f64)>,
 }
 
@@ -74,7 +74,7 @@ fn write_chart(svg: &mut String, left: f64, title: &str, lines: &[Line]) -> std:
     places.sort_unstable();
     places.dedup();
     let step = (WIDTH - 2.0 * MARGIN) / (places.len().max(2) - 1) as f64;
-    // Places lie at equal distances: they double from one to the next.
+    // The positions have equal distances, because each is twice the one before.
     let x = |place: &usize| {
         left + MARGIN + step * places.iter().position(|p| p == place).unwrap_or(0) as f64
     };

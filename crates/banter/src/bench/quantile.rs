@@ -1,11 +1,11 @@
-//! The middle and the ends of what was measured several times.
+//! The median and other quantiles of repeated measurements.
 
-/// The value that half of all do not exceed; NaN if there are none.
+/// The median; NaN without values.
 pub fn median(values: Vec<f64>) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value that a part `part` of all does not exceed; NaN if there are none.
+/// The quantile `part`, from 0 to 1; NaN without values.
 pub fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let index = (part * values.len() as f64).ceil() as usize;

@@ -1,4 +1,4 @@
-//! What was measured, as people and programs read it.
+//! The report, for people and programs.
 
 use std::fmt::Write;
 
@@ -22,14 +22,14 @@ pub struct Report {
     pub rows: Vec<Row>,
 }
 
-/// One figure with what it is compared with.
+/// One figure, with what it is compared with.
 pub struct Row {
     pub task: Task,
     /// Seconds of our engine.
     pub seconds: f64,
-    /// The least time that the machine could take, as a part of ours.
+    /// The shortest possible time on this machine, as a fraction of ours.
     pub limit_share: f64,
-    /// What the machine would be waiting for then.
+    /// What limits that shortest time.
     pub limit: Limit,
     pub other: Option<Other>,
     /// Seconds by kind of work of our engine.
@@ -39,13 +39,13 @@ pub struct Row {
 /// The same figure of the other engine.
 pub struct Other {
     pub seconds: f64,
-    /// How many times as fast we are; none where comparing would not be fair.
+    /// How many times as fast we are; `None` if the comparison would not be fair.
     pub ratio: Option<f64>,
-    /// Its speed as a multiple of what was measured elsewhere.
+    /// Its speed as a multiple of our careful measurement.
     pub by_reference: Option<f64>,
 }
 
-/// What bounds a task at most.
+/// The limits of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     Arithmetic,
@@ -62,7 +62,8 @@ impl Limit {
 }
 
 impl Report {
-    /// Sets what was measured beside the larger of limits measured before and after.
+    /// Compares the figures with the limits of the machine; of those measured before and after, the
+    /// larger counts.
     pub fn new(options: &BenchOptions, measured: Measured, limits: [Limits; 2]) -> Report {
         let [a, b] = limits;
         let limits = Limits {
@@ -172,7 +173,7 @@ impl Report {
 }
 
 impl Row {
-    /// A few words for it.
+    /// A short description.
     pub fn name(&self) -> String {
         match self.task {
             Task::Prompt { cached: 0, tokens } => format!("prompt {tokens}"),
@@ -186,7 +187,7 @@ impl Row {
         }
     }
 
-    /// Tokens a second, of all streams together.
+    /// Tokens per second, of all streams together.
     pub fn rate(&self, seconds: f64) -> f64 {
         self.task.tokens() as f64 / seconds
     }
@@ -231,8 +232,8 @@ impl Row {
     }
 }
 
-/// The least time a task could take, with so many products and bytes a second, and what it would
-/// wait for.
+/// The shortest possible time of a task with this many products and bytes per second, and which of
+/// them limits it.
 fn least_seconds(task: Task, counts: &Counts, products: f64, bytes: f64) -> (f64, Limit) {
     let Counts { token_products, head_products, weight_bytes, position_bytes, .. } = *counts;
     let tokens = task.tokens() as u64;

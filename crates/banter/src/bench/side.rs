@@ -1,7 +1,7 @@
-//! A process that loads a model with one engine, then computes what it is told to on its standard
+//! A process that loads a model with one engine, and then runs the tasks that come on its standard
 //! input.
 //!
-//! Two engines in one process would share its memory figures and keep each other's threads awake.
+//! Two engines in one process would share the memory figures, and keep each other's threads awake.
 
 use std::io::{BufRead, BufWriter, Write};
 use std::time::Duration;
@@ -20,9 +20,9 @@ pub const NAME: &str = "side";
 
 /// An engine with a model loaded.
 pub trait Side {
-    /// What there is to say about it.
+    /// What it says about itself.
     fn ready(&self) -> Ready;
-    /// Computes and returns how long it took, getting ready for it not included.
+    /// Runs a task, and returns how long it took without the preparation.
     fn run(&mut self, task: Task) -> anyhow::Result<Duration>;
     /// How many logits a token has.
     fn vocabulary(&self) -> usize;
@@ -36,14 +36,14 @@ pub trait Side {
     fn profile(&mut self) -> Vec<(String, f64)>;
 }
 
-/// What a side is started with.
+/// The options of a side.
 pub struct SideOptions {
     pub model: ModelOptions,
     pub sequences: usize,
     pub context_tokens: usize,
 }
 
-/// The subcommand, which only the bench itself calls.
+/// The subcommand, which only the bench itself uses.
 pub fn command() -> Command {
     let number =
         |name: &'static str| Arg::new(name).required(true).value_parser(value_parser!(usize));
@@ -53,7 +53,7 @@ pub fn command() -> Command {
         .arg(number("context"))
 }
 
-/// Loads, says so, and serves tasks until there are no more.
+/// Loads the model, says so, and runs tasks until there are no more.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let count = |name| *matches.get_one::<usize>(name).expect("a required argument");
     let options = SideOptions {
@@ -104,7 +104,7 @@ fn say(words: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// The most memory this process ever held, as the kernel counts it.
+/// The most memory that this process has had, as the kernel counts it.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -112,8 +112,8 @@ fn peak_memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Says of a side that it was compiled without instructions of a particular processor, as the
-/// released program is.
+/// Says that a side was compiled without instructions of a particular processor, as the released
+/// program is.
 pub const PORTABLE: &str = "built for any processor";
 const BUILT_FOR: &str =
     if cfg!(target_feature = "avx2") { "built for one kind of processor" } else { PORTABLE };

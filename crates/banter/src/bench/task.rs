@@ -1,4 +1,4 @@
-//! The words between the bench and the processes that compute: one JSON object a line.
+//! The messages between the bench and the processes that compute: one JSON object per line.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub enum Engine {
 impl Engine {
     /// The engine called `name`.
     ///
-    /// Errors: there is none.
+    /// Errors: there is no such engine.
     pub fn named(name: &str) -> anyhow::Result<Engine> {
         match name {
             "banter" => Ok(Engine::Banter),
@@ -35,8 +35,8 @@ impl Engine {
 
 /// An engine, and the program that runs it.
 ///
-/// The two sides are two programs: people install a banter that was built for any processor, while a
-/// llama.cpp is as fast as it can be only if it was built for this one.
+/// The two sides are two programs. People install a banter that was built for any processor, but a
+/// llama.cpp has its full speed only if it was built for this one.
 #[derive(Clone, Debug)]
 pub struct Side {
     pub engine: Engine,
@@ -52,7 +52,7 @@ impl Side {
 
     /// The side to compare with: an engine in another program, or in this one.
     ///
-    /// Errors: there is no such engine, or this program has not got it.
+    /// Errors: there is no such engine, or this program was built without it.
     pub fn other(engine: &str, program: Option<&PathBuf>) -> anyhow::Result<Side> {
         let engine = Engine::named(engine)?;
         match (engine, program) {
@@ -71,28 +71,29 @@ impl Side {
     }
 }
 
-/// Something to compute and time; tokens are arbitrary.
+/// A task to compute and time. The tokens are arbitrary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum Task {
-    /// `tokens` behind `cached` ones, and the logits of the last.
+    /// `tokens` after `cached` ones, with the logits of the last.
     Prompt { cached: usize, tokens: usize },
-    /// `tokens` steps in which each of `sequences` goes one on behind `cached`, with logits.
+    /// `tokens` steps, in which each of `sequences` computes one more token after `cached` ones,
+    /// with logits.
     Generate { sequences: usize, cached: usize, tokens: usize },
 }
 
-/// What a side is asked.
+/// A request to a side.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
-    /// To do a task; it answers [`Done`].
+    /// Run a task; the side answers [`Done`].
     Time(Task),
-    /// To compute these tokens from position 0 on; it answers [`LogitsRows`], and then the logits
-    /// after each, as 32-bit floats, little-endian.
+    /// Compute these tokens from position 0 on. The side answers [`LogitsRows`], and then the
+    /// logits after each token, as 32-bit floats, little-endian.
     Logits { tokens: Vec<u32> },
 }
 
-/// What a side says before the logits themselves.
+/// What a side says before the logits.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct LogitsRows {
     /// How many logits each token has.
@@ -106,11 +107,11 @@ pub struct Ready {
     pub model: String,
     /// How its weights are stored.
     pub weight_types: String,
-    /// From nothing to a model that computes.
+    /// The time until the model was loaded.
     pub load_seconds: f64,
     /// What the engine says about itself: version, instruction sets.
     pub about: String,
-    /// Where this side knows it.
+    /// `None` if this side does not know it.
     pub workload: Option<Counts>,
 }
 
@@ -128,8 +129,8 @@ pub struct Counts {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
     pub seconds: f64,
-    /// The most memory the process ever held, as the kernel counts it.
+    /// The most memory that the process has had, as the kernel counts it.
     pub peak_memory_bytes: Option<u64>,
-    /// Seconds by kind of work, where the side knows them.
+    /// Seconds by kind of work, if the side knows them.
     pub profile: Vec<(String, f64)>,
 }

@@ -1,4 +1,4 @@
-//! The models of this machine as the page sees them.
+//! The models of this machine for the page.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,36 +23,37 @@ use crate::config::Config;
 use crate::engine_config::engine_config;
 use crate::options::OptionError;
 
-/// No file or folder that someone starts with is called so.
+/// The name of the demo model; no file or folder has such a name.
 const DEMO_NAME: &str = "banter:demo";
 const DEMO_LICENCE: &str = "Apache-2.0";
 const DEMO_BYTES: &[u8] = include_bytes!("../../assets/banter-demo.gguf");
 
-/// The demo model, so that a first conversation needs no download.
+/// The demo model. With it a first conversation needs no download.
 pub fn demo() -> Chosen {
     let source = ModelSource::Embedded { name: "the embedded demo model", bytes: DEMO_BYTES };
     Chosen { name: DEMO_NAME.to_owned(), source }
 }
 
-/// Pulled models, the demo model, and the one that the program was started with.
+/// The pulled models, the demo model, and the model of the start.
 pub struct LocalLibrary {
     config: Arc<Config>,
     start: Chosen,
-    /// Reading the metadata of a large model takes a while, and it never changes.
+    /// The memory needs by path. Reading the metadata of a large model takes a while, and it never
+    /// changes.
     needs: Mutex<HashMap<PathBuf, u64>>,
-    /// The same of the demo model.
+    /// The memory need of the demo model.
     demo_needs: OnceLock<Option<u64>>,
 }
 
 impl LocalLibrary {
-    /// Everything here runs as `config` says; `start` is the model of the start.
+    /// `config` holds for all models; `start` is the model of the start.
     pub fn new(config: Arc<Config>, start: Chosen) -> LocalLibrary {
         LocalLibrary { config, start, needs: Mutex::default(), demo_needs: OnceLock::new() }
     }
 
     /// Loads a model.
     ///
-    /// Errors: it is damaged or does not fit; what an option has to do with it is named.
+    /// Errors: it is damaged or does not fit. If an option is the reason, the message names it.
     pub fn open(
         &self,
         chosen: &Chosen,
@@ -63,7 +64,10 @@ impl LocalLibrary {
         let mut open = |config| Engine::open(config, &mut |loading| progress(loading.fraction));
         let engine = match open(engine_config.clone()) {
             Err(OpenError::DraftTokens { .. }) if chosen.name != self.start.name => {
-                warn!(model = chosen.name, "the draft model has other tokens and does not guess");
+                warn!(
+                    model = chosen.name,
+                    "the draft model has other tokens than this model, so it is not used"
+                );
                 open(EngineConfig { draft_model: None, ..engine_config })
             }
             opened => opened,
@@ -84,7 +88,7 @@ impl LocalLibrary {
         Ok((engine, is_demo))
     }
 
-    /// What the model says about an option names the option and its source.
+    /// Adds the name and the source of the option that an error is about.
     fn named(&self, error: OpenError) -> anyhow::Error {
         let name = match &error {
             OpenError::ContextTooLong { .. } => "ctx",
@@ -108,10 +112,10 @@ impl LocalLibrary {
         }
         let installed =
             self.config.store()?.models()?.into_iter().find(|installed| installed.name == name);
-        installed.map(Chosen::installed).ok_or_else(|| anyhow!("{name} is not here any more"))
+        installed.map(Chosen::installed).ok_or_else(|| anyhow!("{name} is not installed any more"))
     }
 
-    /// Memory that a model needs here; nothing if its metadata cannot be read.
+    /// The memory that a model needs here; `None` if its metadata cannot be read.
     fn memory_bytes(&self, path: &Path) -> Option<u64> {
         let needs = || self.needs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = needs().get(path) {
@@ -141,7 +145,7 @@ impl LocalLibrary {
         }
     }
 
-    /// The model of the start, where it is neither the demo model nor a pulled one.
+    /// The model of the start, if it is neither the demo model nor a pulled one.
     fn start_entry(&self, installed: &[Installed]) -> Option<ModelEntry> {
         let ModelSource::Path(path) = &self.start.source else { return None };
         if installed.iter().any(|model| model.name == self.start.name) {
@@ -199,14 +203,14 @@ impl LocalLibrary {
     }
 }
 
-/// How far a pull came.
+/// How a pull ended.
 enum Outcome {
     Pulled,
     Licence(String),
     TooLarge(String),
 }
 
-/// What must be agreed to first.
+/// What the administrator must agree to first.
 fn objection(wanted: &Wanted, prepared: &Prepared) -> Option<Outcome> {
     let name = &prepared.download.source().name;
     let terms = prepared.licence().filter(|licence| !is_open_licence(licence));
@@ -222,7 +226,7 @@ fn objection(wanted: &Wanted, prepared: &Prepared) -> Option<Outcome> {
 impl Library for LocalLibrary {
     fn entries(&self) -> Result<Vec<ModelEntry>, String> {
         let in_words = |error: PullError| error.to_string();
-        // Without a folder for models there are none; whoever pulls one is told so.
+        // Without a folder of models there are none. A pull then fails and says so.
         let (installed, half) = match self.config.store() {
             Ok(store) => (store.models().map_err(in_words)?, store.partial().map_err(in_words)?),
             Err(_) => (Vec::new(), Vec::new()),
@@ -265,7 +269,7 @@ impl Library for LocalLibrary {
     }
 }
 
-/// What differs between entries.
+/// The values in which entries differ.
 struct Row {
     name: String,
     state: ModelState,
@@ -315,7 +319,7 @@ fn partial_entry(half: &Partial) -> ModelEntry {
     })
 }
 
-/// The name that a known model has once it is here.
+/// The name that a known model has when it is installed.
 fn long_name(known: &KnownModel) -> String {
     format!("{}-{}", known.name(), known.quantisation)
 }

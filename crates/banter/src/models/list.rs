@@ -1,4 +1,5 @@
-//! `banter list`: models that are here, that are half here, and that could be pulled.
+//! `banter list`: installed, partial and damaged models, and those that can be pulled by a short
+//! name.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,9 +16,11 @@ use crate::options;
 /// The subcommand.
 pub fn command() -> Command {
     Command::new("list")
-        .about("Lists pulled models, and those that can be pulled by a short name")
+        .about("List pulled models, and those that can be pulled by a short name")
         .arg(options::argument("models-dir"))
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON"))
+        .arg(
+            Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the list as JSON"),
+        )
 }
 
 /// Prints the list on stdout.
@@ -40,7 +43,7 @@ fn as_table(store: &Store) -> anyhow::Result<String> {
     }
     for half in store.partial()? {
         let percent = half.downloaded_bytes * 100 / half.total_bytes.max(1);
-        let state = format!("{percent} % is here; pull it again to go on, or remove it");
+        let state = format!("{percent} % downloaded; pull it again to continue, or remove it");
         let size = show_bytes(half.total_bytes);
         rows.push([half.name, size, String::new(), String::new(), state]);
     }
@@ -60,7 +63,7 @@ fn as_table(store: &Store) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Memory that a model needs with the usual options; nothing if its metadata cannot be read.
+/// The memory that a model needs with the default options; `None` if its metadata cannot be read.
 fn memory_bytes(model: &Installed) -> Option<u64> {
     let config = EngineConfig::new(ModelSource::Path(model.path.clone()));
     Engine::forecast(&config).ok().map(|forecast| forecast.memory_bytes())

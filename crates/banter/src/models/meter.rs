@@ -1,4 +1,4 @@
-//! A download as a person watches it: a bar on a terminal, a line now and then elsewhere.
+//! Shows a download: a progress bar on a terminal, otherwise a line from time to time.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use banter_remote::download::{Phase, Progress};
 use banter_remote::size::show_bytes;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often the bar moves.
+/// How often the bar is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
-/// How often a line is written where there is no terminal.
+/// How often a line is written without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Tells what holds up a download until `work` is done: waits, and for whom.
+/// Tells what a download waits for, until `work` is done.
 pub async fn tell_news<T>(
     progress: &Progress,
     tell: impl Fn(&str),
@@ -31,7 +31,7 @@ pub async fn tell_news<T>(
     outcome
 }
 
-/// Shows how far a download is.
+/// Shows the progress of a download.
 pub struct Meter {
     total_bytes: u64,
     bar: Option<ProgressBar>,
@@ -39,7 +39,7 @@ pub struct Meter {
     rate: Rate,
 }
 
-/// The speed of the last while.
+/// The recent speed.
 struct Rate {
     since: Instant,
     bytes_then: Option<u64>,
@@ -47,7 +47,7 @@ struct Rate {
 }
 
 impl Meter {
-    /// For a download of so many bytes, shown on stderr.
+    /// For a download of this many bytes, shown on stderr.
     pub fn new(total_bytes: u64) -> Meter {
         let style =
             ProgressStyle::with_template("{wide_bar} {msg}").expect("the template is right");
@@ -77,7 +77,7 @@ impl Meter {
         outcome
     }
 
-    /// Says what is new above the bar.
+    /// Prints news above the bar.
     fn tell(&self, progress: &Progress) {
         for line in progress.take_news() {
             match &self.bar {
@@ -137,10 +137,10 @@ impl Meter {
 }
 
 impl Rate {
-    /// Half of the old speed and half of the new one, once a second.
+    /// Once a second: the mean of the old speed and the new one.
     fn measure(&mut self, bytes: u64) {
         let Some(then) = self.bytes_then else {
-            // What an earlier pull has left has no speed.
+            // Bytes of an earlier pull do not count for the speed.
             self.bytes_then = Some(bytes);
             return;
         };

@@ -1,11 +1,11 @@
 //! Models by name: `banter pull`, `banter list`, `banter rm`, and `banter serve --model NAME`.
 //!
 //! Reading order:
-//! - [`find_or_pull`] below: what `banter serve` does with a name.
-//! - [`pull`]: from a name to a model on disk; `preview`: what is said and asked before.
+//! - [`find_or_pull`] below: the model of `banter serve`.
+//! - [`pull`]: from a name to a model on the disk; `preview`: what is shown and asked before.
 //! - `meter`: the progress bar.
-//! - [`library`]: the same for the page: what is here, pulling, loading another.
-//! - [`list`], [`remove`]: what is there, and what goes.
+//! - [`library`]: the same for the page: listing, pulling, loading another model.
+//! - [`list`], [`remove`]: listing and removing models.
 
 pub mod library;
 pub mod list;
@@ -27,10 +27,10 @@ use crate::engine_config::engine_config;
 use crate::invocation;
 use pull::Consent;
 
-/// A model that is here.
+/// A model that can be loaded.
 #[derive(Clone)]
 pub struct Chosen {
-    /// What the page lists it as.
+    /// Its name in the list of the page.
     pub name: String,
     /// What an engine opens.
     pub source: ModelSource,
@@ -42,9 +42,10 @@ impl Chosen {
     }
 }
 
-/// The model to serve; a name that is not here yet is pulled, if the person agrees.
+/// The model to serve. A model that is not installed is pulled, if the person agrees.
 ///
-/// Errors: the pull fails, is declined, or nobody can be asked; then the message has the command.
+/// Errors: the pull fails, is declined, or nobody can be asked. Then the message has the command
+/// for the pull.
 pub fn find_or_pull(config: &Config) -> anyhow::Result<Chosen> {
     let (name, given) = match &config.model {
         None => return Ok(library::demo()),
@@ -75,9 +76,9 @@ pub fn find_or_pull(config: &Config) -> anyhow::Result<Chosen> {
     Ok(Chosen::installed(installed))
 }
 
-/// Errors: nothing is there; a name that it may stand for is told.
+/// Errors: nothing is there. The message tells the name that may have been meant.
 fn check_there(path: &Path) -> anyhow::Result<()> {
-    // An unreadable path is reported later, by the code that opens it.
+    // A path that cannot be read is reported later, by the code that opens it.
     if path.try_exists().unwrap_or(true) {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! What is said about a model before it is downloaded, and what is asked.
+//! What is shown and asked before a model is downloaded.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -22,30 +22,30 @@ pub struct Preview<'a> {
     pub folder: &'a Path,
     pub file_count: usize,
     pub total_bytes: u64,
-    /// What an earlier pull has left.
+    /// Bytes that an earlier pull has downloaded.
     pub kept_bytes: u64,
     pub free_bytes: u64,
-    /// Missing where the metadata cannot be had by itself.
+    /// `None` if the metadata cannot be fetched before the rest.
     pub forecast: Option<&'a Forecast>,
 }
 
-/// What the person says.
+/// The person's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     GoOn,
     Declined,
 }
 
-/// Whether there is a person who could be asked.
+/// Whether there is a person who can be asked.
 pub fn someone_is_there() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 impl Preview<'_> {
-    /// Shows what is known, and asks what has not been agreed to.
+    /// Shows what is known, and asks for what has not been agreed to.
     ///
-    /// Errors: it does not fit in memory although it is to be served; something is to be asked and
-    /// nobody is there; `stop` is raised while it is asked.
+    /// Errors: the model is to be served but does not fit in memory; there is a question but nobody
+    /// to ask; `stop` is raised during a question.
     pub async fn ask(
         &self,
         consent: Consent,
@@ -58,7 +58,7 @@ impl Preview<'_> {
         let lack = self.forecast.and_then(|forecast| forecast.check().err());
         if let Some(error) = &lack {
             if purpose == Purpose::ToServe {
-                bail!("{} does not fit here, it is not downloaded: {error}", self.name);
+                bail!("{} does not fit here, so it is not downloaded: {error}", self.name);
             }
             eprintln!("it does not fit here: {error}");
         }
@@ -68,7 +68,7 @@ impl Preview<'_> {
         for question in self.questions(lack.is_some(), consent) {
             if !someone_is_there() {
                 bail!(
-                    "{}: expected an answer to \"{}\", found no terminal; --yes answers yes",
+                    "{}: expected an answer to \"{}\", found no terminal; --yes answers yes to all questions",
                     self.name,
                     question.text
                 );
@@ -119,7 +119,7 @@ impl Preview<'_> {
                 forecast.context_tokens(),
                 available(forecast)
             ),
-            None => "memory    unknown: the server sends the file only whole".to_owned(),
+            None => "memory    unknown: the server sends files only as a whole".to_owned(),
         });
         lines
     }
@@ -143,7 +143,7 @@ impl Preview<'_> {
     fn kept(&self) -> String {
         match self.kept_bytes {
             0 => String::new(),
-            done => format!("; {} are here already", show_bytes(done)),
+            done => format!("; {} already downloaded", show_bytes(done)),
         }
     }
 }
@@ -156,18 +156,19 @@ fn available(forecast: &Forecast) -> String {
 /// A question on the terminal.
 struct Question {
     text: String,
-    /// What Enter alone says.
+    /// The answer that Enter alone gives.
     usual: Answer,
 }
 
 impl Question {
-    /// Errors: `stop` is raised, or the terminal is gone.
+    /// Errors: `stop` is raised, or the terminal is closed.
     async fn answer(&self, stop: &CancellationToken) -> anyhow::Result<Answer> {
         let choices = if self.usual == Answer::GoOn { "[Y/n]" } else { "[y/N]" };
         eprint!("{} {choices} ", self.text);
         std::io::stderr().flush()?;
         let (tell, told) = oneshot::channel();
-        // Reading cannot be interrupted: the thread is left behind if nobody waits for it any more.
+        // Reading cannot be interrupted, so the thread stays behind if nobody waits for it any
+        // more.
         std::thread::spawn(move || {
             let mut line = String::new();
             let read = std::io::stdin().lock().read_line(&mut line);
@@ -180,7 +181,7 @@ impl Question {
             }
             line = told => line??,
         };
-        // The end of the input is no yes.
+        // The end of the input does not mean yes.
         let Some(line) = line else { return Ok(Answer::Declined) };
         Ok(match line.trim().to_lowercase().as_str() {
             "" => self.usual,

@@ -1,4 +1,4 @@
-//! `banter pull NAME…`: from a name to a model on disk.
+//! `banter pull NAME…`: from a name to a model on the disk.
 
 use std::sync::Arc;
 
@@ -15,58 +15,59 @@ use super::meter::{Meter, tell_news};
 use super::preview::{Answer, Preview};
 use crate::options;
 
-/// What the person has agreed to already.
+/// What the person has already agreed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consent {
-    /// Nothing: they are shown what it is, and asked.
+    /// Nothing: the person sees the model, and is asked.
     Nothing,
-    /// The download, by asking for it; not to a licence with terms of its own.
+    /// The download, but not a licence with terms of its own.
     Download,
     /// Everything.
     Everything,
 }
 
-/// What a model is pulled for.
+/// Why a model is pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be there. One that is too large for this machine may be wanted elsewhere.
+    /// To keep it. A model that is too large for this machine may be for another one.
     ToKeep,
-    /// To be served now: one that does not fit is of no use.
+    /// To serve it now. A model that does not fit is of no use.
     ToServe,
 }
 
-/// The engine's configuration for a model at a place.
+/// Makes the engine's configuration for a model.
 pub type Configure<'a> = dyn Fn(ModelSource) -> anyhow::Result<EngineConfig> + 'a;
 
 /// A model to pull.
 pub struct Pull<'a> {
     /// Its name.
     pub name: &'a ModelName,
-    /// Where it goes.
+    /// Where it is installed.
     pub store: &'a Store,
     /// What the person has agreed to.
     pub consent: Consent,
-    /// What for.
+    /// Why it is pulled.
     pub purpose: Purpose,
-    /// How it would be run here, which decides what memory it needs.
+    /// The engine's configuration, which decides how much memory the model needs.
     pub engine: &'a Configure<'a>,
 }
 
-/// 4 MiB pieces of the first file to try for its metadata. A vocabulary of 152,000 tokens takes two.
+/// How many pieces of 4 MiB are fetched of the first file for its metadata, one number after the
+/// other. A vocabulary of 152,000 tokens needs two.
 const HEAD_PIECES: [usize; 4] = [2, 4, 8, 16];
 
 /// The subcommand.
 pub fn command() -> Command {
     Command::new("pull")
-        .about("Downloads models by name: qwen2.5:7b, hf:owner/repo[:file], ms:owner/repo[:file], a URL")
+        .about("Download models by name: qwen2.5:7b, hf:owner/repo[:file], ms:owner/repo[:file], or a URL")
         .after_help(
-            "Sizes of qwen2.5: 0.5b, 1.5b, 3b, 7b, 14b, 32b, 72b; with a quantisation as qwen2.5:7b-q4_k_m.\n\
-             A pull that was interrupted goes on where it was. Hubs and tokens come from HF_ENDPOINT, HF_TOKEN,\n\
-             MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN; BANTER_HUB=modelscope,huggingface asks ModelScope first.",
+            "Sizes of qwen2.5: 0.5b, 1.5b, 3b, 7b, 14b, 32b, 72b. A quantisation may follow: qwen2.5:7b-q4_k_m.\n\
+             A pull that was interrupted continues where it ended. HF_ENDPOINT and MODELSCOPE_ENDPOINT set the hubs,\n\
+             HF_TOKEN and MODELSCOPE_API_TOKEN the tokens; BANTER_HUB=modelscope,huggingface asks ModelScope first.",
         )
-        .arg(super::names_argument("What to pull"))
+        .arg(super::names_argument("The models to pull"))
         .arg(options::argument("models-dir"))
-        .arg(options::argument("yes").help("Accept licences, and pull what does not fit in memory"))
+        .arg(options::argument("yes").help("Accept licences, and pull a model even if it does not fit in memory"))
 }
 
 /// Pulls every name, one after the other.
@@ -84,16 +85,16 @@ pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
         let purpose = Purpose::ToKeep;
         let pull = Pull { name, store, consent, purpose, engine: &engine };
         let installed = pull.run()?;
-        eprintln!("{} is here: {}", installed.name, installed.path.display());
+        eprintln!("{} is installed: {}", installed.name, installed.path.display());
     }
     Ok(())
 }
 
 impl Pull<'_> {
-    /// Shows what it is, asks where needed, and downloads it.
+    /// Shows the model, asks what must be asked, and downloads it.
     ///
-    /// Errors: everything that [`PullError`] names; a model that this engine cannot run; a person
-    /// who declines, or who cannot be asked.
+    /// Errors: everything in [`PullError`]; the engine cannot run the model; the person declines,
+    /// or cannot be asked.
     pub fn run(&self) -> anyhow::Result<Installed> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.context("start the thread that downloads")?.block_on(async {
@@ -137,9 +138,9 @@ impl Pull<'_> {
     }
 }
 
-/// What a name has led to.
+/// What was found for a name.
 pub enum Found {
-    /// It is here already: a short name may mean a model that is here under its long one.
+    /// It is installed already, maybe under its long name.
     Here(Installed),
     /// It can be downloaded.
     ToCome(Box<Prepared>),
@@ -148,16 +149,16 @@ pub enum Found {
 /// A download that can begin, and what is known about the model.
 pub struct Prepared {
     pub download: Download,
-    /// Missing where the metadata cannot be had by itself.
+    /// `None` if the metadata cannot be fetched before the rest.
     pub forecast: Option<Forecast>,
     progress: Arc<Progress>,
-    /// What an earlier pull has left.
+    /// Bytes that an earlier pull has downloaded.
     kept_bytes: u64,
 }
 
-/// Finds what a name stands for, and whether it can be run here.
+/// Finds the model of a name, and whether it can run here.
 ///
-/// Errors: everything that [`PullError`] names; a model that this engine cannot run.
+/// Errors: everything in [`PullError`]; the engine cannot run the model.
 pub async fn prepare(
     name: &ModelName,
     store: &Store,
@@ -178,7 +179,7 @@ pub async fn prepare(
             Ok(Found::ToCome(Box::new(Prepared { download, forecast, progress, kept_bytes })))
         }
         Err(error) => {
-            // What a broken connection or an earlier pull has left is worth keeping.
+            // A download that broke off, and one of an earlier pull, are kept.
             if !error.is::<PullError>() && kept_bytes == 0 {
                 download.forget();
             }
@@ -187,8 +188,8 @@ pub async fn prepare(
     }
 }
 
-/// Looks into a model whose metadata could not be had before the download, and removes one that
-/// cannot be run: it could only fail at every start.
+/// Checks a model whose metadata could not be fetched before the download. A model that cannot run
+/// is removed, because every start with it would fail.
 pub fn check_installed(
     installed: &Installed,
     store: &Store,
@@ -197,7 +198,7 @@ pub fn check_installed(
     let config = engine(ModelSource::Path(installed.path.clone()))?;
     let Err(error) = Engine::forecast(&config) else { return Ok(()) };
     store.remove(installed)?;
-    Err(anyhow!("{} cannot be run here, it has been removed: {error}", installed.name))
+    Err(anyhow!("{} cannot run here, so it has been removed: {error}", installed.name))
 }
 
 impl Prepared {
@@ -207,7 +208,7 @@ impl Prepared {
         self.download.source().licence.as_deref().or(stated)
     }
 
-    /// Nobody wants it; what an earlier pull has left is kept.
+    /// Removes the download, because nobody wants it. Bytes of an earlier pull are kept.
     pub fn decline(self) {
         if self.kept_bytes == 0 {
             self.download.forget();
@@ -230,7 +231,8 @@ impl Prepared {
     }
 }
 
-/// What the model would take here; nothing where its metadata cannot be had by itself.
+/// The memory that the model would take here; `None` if the metadata cannot be fetched before the
+/// rest.
 async fn forecast(download: &Download, engine: &Configure<'_>) -> anyhow::Result<Option<Forecast>> {
     if !download.has_heads() {
         return Ok(None);
@@ -241,11 +243,11 @@ async fn forecast(download: &Download, engine: &Configure<'_>) -> anyhow::Result
         let config = engine(ModelSource::Path(path))?;
         match Engine::forecast(&config) {
             Ok(forecast) => return Ok(Some(forecast)),
-            // There may be more of the metadata behind what was fetched.
+            // The metadata may be longer than what was fetched.
             Err(OpenError::ModelFile(_)) if tries.peek().is_some() => {}
             Err(error) => {
                 let name = &download.source().name;
-                return Err(anyhow!("{name} cannot be run here, it is not downloaded: {error}"));
+                return Err(anyhow!("{name} cannot run here, so it is not downloaded: {error}"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `banter rm NAME…`: removes models, or what is half there of them.
+//! `banter rm NAME…`: removes installed, partial and damaged models.
 
 use anyhow::bail;
 use banter_remote::PullError;
@@ -9,7 +9,7 @@ use clap::{ArgMatches, Command};
 
 use crate::options;
 
-/// The folder that a name stands for.
+/// The model of a name.
 enum Found {
     Installed(Installed),
     Partial(Partial),
@@ -19,12 +19,12 @@ enum Found {
 /// The subcommand.
 pub fn command() -> Command {
     Command::new("rm")
-        .about("Removes pulled models by the names that `banter list` shows")
-        .arg(super::names_argument("What to remove"))
+        .about("Remove pulled models by the names that `banter list` shows")
+        .arg(super::names_argument("The models to remove"))
         .arg(options::argument("models-dir"))
 }
 
-/// Removes every name; one that is not there ends it before anything is removed.
+/// Removes all models that are named. If one of them does not exist, nothing is removed.
 pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
     let names: Vec<&String> = matches.get_many("name").into_iter().flatten().collect();
     for name in &names {
@@ -33,7 +33,7 @@ pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
             let meant = nearest_of(name, there.iter().cloned());
             let hint = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
             let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-            bail!("{name}: expected a model that is here ({there}){hint}; nothing was removed");
+            bail!("{name}: expected one of the pulled models ({there}){hint}; nothing was removed");
         }
     }
     for name in names {
@@ -44,12 +44,12 @@ pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
             Found::Partial(model) => store.remove_partial(&model)?,
             Found::Damaged(model) => store.remove_damaged(&model)?,
         };
-        eprintln!("{name} is removed, {} are free again", show_bytes(freed));
+        eprintln!("{name} is removed; {} are free again", show_bytes(freed));
     }
     Ok(())
 }
 
-/// By a name in the list, or by one that means what is there.
+/// Finds a model by its name in the list, or by another form of that name.
 fn find(store: &Store, name: &str) -> Result<Option<Found>, PullError> {
     let parsed = ModelName::parse(name).ok();
     let long = parsed.as_ref().map(ModelName::to_string);

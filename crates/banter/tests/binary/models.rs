@@ -79,7 +79,7 @@ fn a_pull_says_what_it_brings_and_does_nothing_twice() {
     let world = World::new();
     let (status, message) = world.run(&["pull", "qwen2.5:0.5b"]);
     assert_eq!(status, 0, "{message}");
-    let says = ["qwen2.5:0.5b-q8_0", "licence   apache-2.0", "4.6 MB", "needed", "is here: "];
+    let says = ["qwen2.5:0.5b-q8_0", "licence   apache-2.0", "4.6 MB", "needed", "is installed: "];
     for part in says {
         assert!(message.contains(part), "{message:?} does not say {part:?}");
     }
@@ -187,7 +187,7 @@ fn a_model_that_does_not_fit_in_memory_is_told_before_the_download() {
     let serve = ["serve", "--port", "0", "--model", "hf:a/b", "--ctx", "16777216", "--yes"];
     let (status, message) = world.run(&[&serve[..], &["--kv-type", "f32"]].concat());
     assert_eq!(status, 1, "{message}");
-    assert!(message.contains("hf:a/b does not fit here, it is not downloaded"), "{message}");
+    assert!(message.contains("hf:a/b does not fit here, so it is not downloaded"), "{message}");
     assert!(message.contains("weights") && message.contains("16777216 tokens"), "{message}");
     assert!(world.list().contains("no models yet"), "{}", world.list());
 }
@@ -198,7 +198,7 @@ fn what_this_engine_cannot_run_is_told_before_the_download() {
     world.hub.add("a/b", "strange-q4_0.gguf", vec![7; 20 << 20]);
     let (status, message) = world.run(&["pull", "hf:a/b"]);
     assert_eq!(status, 1);
-    assert!(message.contains("hf:a/b cannot be run here, it is not downloaded"), "{message}");
+    assert!(message.contains("hf:a/b cannot run here, so it is not downloaded"), "{message}");
     assert!(world.list().contains("no models yet"), "{}", world.list());
 }
 
@@ -219,7 +219,7 @@ fn an_interrupted_pull_keeps_what_it_has_and_goes_on() {
     assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0, "the signal is delivered");
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     let list = world.list();
-    assert!(list.contains("qwen2.5:0.5b-q8_0") && list.contains("% is here"), "{list}");
+    assert!(list.contains("qwen2.5:0.5b-q8_0") && list.contains("% downloaded"), "{list}");
     world.hub.behave();
     let (status, message) = world.run(&["pull", "qwen2.5:0.5b"]);
     assert_eq!(status, 0, "{message}");

@@ -139,7 +139,7 @@ fn what_cannot_be_looked_into_before_the_download_is_looked_into_after_it() {
     world.hub.always(Target::Bytes, Trick::WholeFile);
     let (status, message) = world.run(&["pull", "hf:a/b"]);
     assert_eq!(status, 1, "{message}");
-    assert!(message.contains("hf:a/b cannot be run here, it has been removed"), "{message}");
+    assert!(message.contains("hf:a/b cannot run here, so it has been removed"), "{message}");
     assert!(world.list().contains("no models yet"), "{}", world.list());
     let (status, message) = world.run(&["pull", "qwen2.5:0.5b"]);
     assert_eq!(status, 0, "{message}");

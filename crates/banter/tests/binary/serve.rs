@@ -90,7 +90,7 @@ fn a_disk_size_without_a_disk_is_refused() {
     let (status, message) = run_to_end(&mut banter(&["serve", "--kv-disk-size", "1GiB"]));
     assert_eq!(status, 2);
     assert!(
-        message.contains("--kv-disk-size (command line): expected --kv-disk beside it"),
+        message.contains("--kv-disk-size (command line): expected --kv-disk together with it"),
         "{message}"
     );
 }
@@ -315,7 +315,7 @@ fn doors_that_were_opened_are_told_at_every_start() {
     let path = folder.path().join("server.log");
     let path_text = path.to_str().expect("a plain path");
     for (switch, told) in [
-        ("--insecure", "--insecure: whoever reaches this server may use it"),
+        ("--insecure", "--insecure: everyone who can reach this server can use it"),
         ("--allow-file-pages", "--allow-file-pages: pages opened from disk can use this server"),
     ] {
         let start = |arguments: &[&str]| {

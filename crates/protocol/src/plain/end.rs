@@ -1,31 +1,32 @@
-//! How an answer ended, and what a model thought before it: frames that a client asks for.
+//! The frames that a client has to ask for: how an answer ended, and what the model thought before
+//! it.
 
 use crate::Fault;
 use serde_json::json;
 
-/// What the last frame of an answer says about its end, if the client asked for that.
+/// The report about the end of an answer, for clients that asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerEnd {
     /// Why it ended.
     pub reason: EndReason,
-    /// Tokens of the answer; `None` where they are not known, as after a stop.
+    /// Tokens of the answer; `None` if they are not known, as after a stop.
     pub tokens: Option<usize>,
 }
 
-/// Why an answer ended. One that failed has no such reason: the client is told the [`Fault`] instead.
+/// Why an answer ended. For an answer that failed the client gets the [`Fault`] instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// The model ended it.
+    /// The model has ended it.
     End,
     /// It would have contained one of the request's stop strings.
     StopString,
     /// It has as many tokens as it may have, or the context is full.
     Length,
-    /// The client asked for the end.
+    /// The client has stopped it.
     Stopped,
-    /// A content filter of the engine behind the server cut it off.
+    /// A content filter of the engine has cut it off.
     Filtered,
-    /// The engine behind the server cut it off because it lacked resources.
+    /// The engine has cut it off because it lacked resources.
     Unavailable,
 }
 
@@ -42,8 +43,8 @@ impl EndReason {
         }
     }
 
-    /// What a client that asked for no report is told, because it would take the answer for a
-    /// finished one.
+    /// The fault for a client that did not ask for the report and would think that the answer is
+    /// finished.
     pub fn fault(self) -> Option<Fault> {
         match self {
             EndReason::Filtered => Some(Fault::Filtered),
@@ -65,7 +66,7 @@ impl AnswerEnd {
     }
 }
 
-/// The frame `{"thinking": "…"}` with a piece of what the model thought.
+/// The frame `{"thinking": "…"}` with a delta of what the model thought.
 pub fn thinking_frame(piece: &str) -> String {
     json!({ "thinking": piece }).to_string()
 }

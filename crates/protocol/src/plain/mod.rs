@@ -1,6 +1,6 @@
 //! The plain language of `/ws`: JSON in, bare text out, an empty frame after every answer.
 //!
-//! A new request field: its place in `raw.rs`, its range in `request.rs`, one row in the tests.
+//! To add a field of requests: its range in `request.rs`, and one row in the tests.
 
 mod end;
 mod raw;
@@ -20,17 +20,17 @@ use std::fmt;
 /// The frame that ends every answer.
 pub const END: &str = "";
 
-/// Splits a piece of an answer that a client would mistake for a frame about the answer.
+/// Splits text of an answer that a client would mistake for a frame about the answer.
 ///
-/// Clients recognise an error as a frame that parses as an object with the only key `error`, and the
-/// reports they asked for by the only key `end` or `thinking`. A model may write exactly that; sent in
-/// two frames, neither half parses as such an object.
+/// Clients recognise an error as a frame that is an object with the only key `error`, and the
+/// reports that they have asked for by the only key `end` or `thinking`. A model may write exactly
+/// that. Sent in two frames, neither half is such an object.
 pub fn split_lookalike(piece: &str, reports: Reports) -> Option<(&str, &str)> {
     if !looks_like_a_report(piece, reports) {
         return None;
     }
-    // After the brace and not before it: what stands before may be white space, and the rest
-    // would still parse.
+    // After the brace and not before it: before it there may be only white space, and the rest
+    // would still be such an object.
     let brace = piece.find('{').expect("what parses as an object has a brace");
     Some(piece.split_at(brace + 1))
 }
@@ -45,8 +45,7 @@ fn looks_like_a_report(piece: &str, reports: Reports) -> bool {
     only_such_keys.unwrap_or(false) && parser.end().is_ok()
 }
 
-/// Whether every key of an object is one of those that reports have; values are skipped without
-/// recursion.
+/// Whether all keys of an object are keys of reports. Values are skipped without recursion.
 struct OnlyReportKeys(Reports);
 
 impl OnlyReportKeys {

@@ -1,17 +1,17 @@
-//! JSON read into a tree before any meaning is given to it.
+//! Reads JSON into a tree, without checking its meaning.
 //!
-//! Stricter than `serde_json::Value`: a key given twice is an error (two readers of the same bytes
-//! must not disagree on what was asked), and the number of values is limited, because a
-//! list of single digits takes sixteen times its own bytes in memory. Depth is limited by the
-//! parser.
+//! It is stricter than `serde_json::Value`. A key that occurs twice is an error, because two
+//! readers of the same bytes must not understand different requests. The number of values is
+//! limited, because a list of single digits takes sixteen times its own bytes in memory. The parser
+//! limits the depth.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How many values one request may hold; beyond it the request is refused as bad JSON.
-/// An entry of the history takes three.
+/// How many values one request may have. A request with more is refused as bad JSON. An entry of
+/// the history has three.
 pub(super) const MAX_VALUES: usize = 65_536;
 
 /// A JSON value.
@@ -19,7 +19,7 @@ pub(super) const MAX_VALUES: usize = 65_536;
 pub(super) enum Value {
     Null,
     Bool(bool),
-    /// A whole number from 0 up.
+    /// A whole number, 0 or more.
     Whole(u64),
     /// Any other number.
     Number(f64),
@@ -30,7 +30,7 @@ pub(super) enum Value {
 
 pub(super) type Object = BTreeMap<String, Value>;
 
-/// Reads one JSON value and nothing after it.
+/// Reads one JSON value. Nothing may follow it.
 pub(super) fn read(text: &str) -> Result<Value, serde_json::Error> {
     let remaining = Cell::new(MAX_VALUES);
     let mut parser = serde_json::Deserializer::from_str(text);
@@ -50,7 +50,9 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         let left = self.remaining.get().checked_sub(1);
         let left = left.ok_or_else(|| {
-            D::Error::custom(format_args!("more than {MAX_VALUES} values in one request"))
+            D::Error::custom(format_args!(
+                "expected at most {MAX_VALUES} values in one request, found more"
+            ))
         })?;
         self.remaining.set(left);
         deserializer.deserialize_any(self)
@@ -104,7 +106,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut object = Object::new();
         while let Some(key) = map.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key {} twice", shorten(&key))));
+                return Err(A::Error::custom(format_args!(
+                    "expected each key once, found {} twice",
+                    shorten(&key)
+                )));
             }
             let value = map.next_value_seed(self)?;
             object.insert(key, value);
@@ -113,7 +118,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
-/// A value as it is shown in an error: JSON, cut to a few dozen characters.
+/// A value in the form for an error message: JSON, shortened to a few dozen characters.
 pub(super) fn show(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
@@ -128,7 +133,7 @@ pub(super) fn show(value: &Value) -> String {
     }
 }
 
-/// A string in quotes, with control characters escaped, cut to 40 characters.
+/// A string in quotes, with control characters escaped, shortened to 40 characters.
 fn shorten(text: &str) -> String {
     const SHOWN: usize = 40;
     match text.char_indices().nth(SHOWN) {

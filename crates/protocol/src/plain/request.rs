@@ -1,4 +1,4 @@
-//! From bytes to a request whose every value lies in its range.
+//! Reads bytes as a request, and checks the range of every value.
 
 use super::raw::{self, Object, Value};
 use crate::Fault;
@@ -8,7 +8,7 @@ const MAX_TOKENS: RangeInclusive<u64> = 1..=1_000_000;
 const TEMPERATURE: RangeInclusive<f64> = 0.0..=2.0;
 const TOP_P: RangeInclusive<f64> = 0.1..=1.0;
 const REPETITION_PENALTY: RangeInclusive<f64> = 0.5..=2.0;
-/// 0 switches the filter off; no vocabulary is larger.
+/// 0 switches the filter off. No vocabulary is larger than the upper limit.
 const TOP_K: RangeInclusive<u64> = 0..=1_000_000;
 const MIN_P: RangeInclusive<f64> = 0.0..=1.0;
 const PRESENCE_PENALTY: RangeInclusive<f64> = -2.0..=2.0;
@@ -29,36 +29,36 @@ pub const PARAMETERS: [&str; 10] = [
     "stop",
 ];
 
-/// How many tokens an answer may have when the client does not say.
+/// How many tokens an answer may have if the client does not say it.
 pub const DEFAULT_MAX_TOKENS: u32 = 2_048;
-/// Limits of `stop` as strings; beyond them the request is refused. Each string costs a comparison
-/// per character of the answer.
+/// The limits of `stop` as strings; beyond them the request is refused. Each string costs a
+/// comparison for each character of the answer.
 const MAX_STOP_STRINGS: usize = 16;
 const MAX_STOP_BYTES: usize = 256;
 
-/// What a client can say in one frame.
+/// What a client can send in one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientMessage {
-    /// `{"stop": true}`: end the running answer and drop the waiting ones.
+    /// `{"stop": true}`: stop the running answer and drop the waiting messages.
     Stop {
-        /// The same object holds a `message`. It is dropped as the waiting ones are, and like them it
-        /// gets its end, with the reports it asked for.
+        /// The object also has a `message`. It is dropped like the waiting messages, and like them
+        /// it gets its end, with the reports that it asks for.
         dropped: Option<Reports>,
     },
     /// Everything else: a message to answer.
     Ask(Box<Ask>),
 }
 
-/// A message to answer, checked.
+/// A checked message to answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
     /// The conversation, the newest message last.
     pub messages: Vec<Message>,
     /// How the client wants the answer.
     pub delivery: Delivery,
-    /// What else the client wants to be told.
+    /// Which reports the client wants.
     pub reports: Reports,
-    /// How the answer is to be made.
+    /// The sampling parameters.
     pub parameters: Parameters,
 }
 
@@ -85,14 +85,14 @@ pub enum Role {
 /// How an answer is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// Each piece as it is made.
+    /// Each delta as soon as it exists.
     Streamed,
     /// All of it in one frame.
     Whole,
 }
 
-/// Frames about an answer that a client gets only if it asks for them, because older clients would
-/// take them for text.
+/// Frames about an answer that only clients that ask for them get, because older clients would show
+/// them as text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reports {
     /// `report_end`: why the answer ended.
@@ -101,10 +101,10 @@ pub struct Reports {
     pub thinking: bool,
 }
 
-/// Sampling parameters in their ranges; `None` means the model's own default.
+/// Sampling parameters within their ranges; `None` means the model's default.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    /// 1 to 1,000,000; 2,048 when the client does not say.
+    /// 1 to 1,000,000; 2,048 if the client does not say it.
     pub max_tokens: u32,
     /// 0.0 to 2.0; 0 takes the likeliest token.
     pub temperature: Option<f32>,
@@ -122,7 +122,7 @@ pub struct Parameters {
     pub frequency_penalty: Option<f32>,
     /// Makes the answer repeatable.
     pub seed: Option<u64>,
-    /// At most 16 strings of 1 to 256 bytes; the answer ends before the first that appears.
+    /// At most 16 strings of 1 to 256 bytes. The answer ends before the first of them.
     pub stop_strings: Vec<String>,
 }
 
@@ -147,8 +147,8 @@ pub fn parse(frame: &str) -> Result<ClientMessage, Fault> {
     Ok(ClientMessage::Ask(Box::new(Ask { messages, delivery, reports, parameters })))
 }
 
-/// The message in the object of a stop, if there is one. It is not answered, so nothing of it is
-/// refused either.
+/// The message in the object of a stop, if there is one. It is not answered, so its fields are not
+/// checked.
 fn dropped_message(object: &mut Object) -> Option<Reports> {
     match object.remove("message") {
         None | Some(Value::Null) => None,
@@ -171,7 +171,7 @@ fn flag(object: &mut Object, field: &str) -> Result<Option<bool>, Fault> {
     }
 }
 
-/// Appends the message, unless the client has put it into the history already.
+/// Appends the message, unless the history already ends with it.
 fn conversation(mut history: Vec<Message>, message: String) -> Vec<Message> {
     let newest = Message { role: Role::User, content: message };
     if history.last() != Some(&newest) {
@@ -262,8 +262,8 @@ fn whole(
     }
 }
 
-/// The whole number that a client wrote as `5.0`: languages without whole numbers write them so. From
-/// 2⁵³ on an `f64` stands for several of them, and none is chosen.
+/// The whole number that a client has written as `5.0`, because some languages have no whole
+/// numbers. From 2⁵³ on, an `f64` stands for several whole numbers, so there it is refused.
 fn whole_of(number: f64) -> Option<u64> {
     const FIRST_AMBIGUOUS: f64 = 9_007_199_254_740_992.0;
     let is_whole = number.fract() == 0.0 && (0.0..FIRST_AMBIGUOUS).contains(&number);
@@ -293,7 +293,7 @@ fn float(
     }
 }
 
-/// `stop` as strings: one, or a list. `false` says as little as leaving it out.
+/// `stop` as strings: one, or a list. `false` means the same as leaving it out.
 fn stop_strings(value: Option<Value>) -> Result<Vec<String>, Fault> {
     let values = match value {
         None | Some(Value::Null | Value::Bool(false)) => return Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! One piece from the hub, tried until it is there or patience ends.
+//! One piece of a file from the hub, tried until it is there or the patience ends.
 
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
@@ -16,10 +16,11 @@ use crate::hub::{SourceFile, meant_by};
 use crate::patience::Tries;
 use crate::progress::{Phase, Progress};
 
-/// Where the bytes of a file lie, once the hub has said so.
+/// The address of a file's bytes, once the hub has told it.
 ///
-/// Hubs count how often they are asked for a file, not how much of it is fetched: one question must
-/// do for all pieces. What it leads to is signed for a while; then the hub is asked again.
+/// Hubs limit how often they are asked for a file, not how much of it is fetched, so they are asked
+/// once for all pieces. The address that they tell is signed and valid for a while; then they are
+/// asked again.
 #[derive(Debug, Default)]
 pub(super) struct Location(Mutex<Option<Url>>);
 
@@ -34,7 +35,7 @@ impl Location {
         loop {
             let mut known = self.0.lock().await;
             let Some(url) = known.clone() else {
-                // The others wait for this answer.
+                // The other requests for this file wait for this answer.
                 let response = client.get(&file.url, headers).await?;
                 if response.status().is_success() {
                     *known = Some(response.url().clone());
@@ -54,7 +55,7 @@ impl Location {
     }
 }
 
-/// Whether an address that the hub gave serves no longer.
+/// Whether an address that the hub has told is not valid any more.
 fn is_over(outcome: &Result<Response, PullError>) -> bool {
     const OTHERWISE: [StatusCode; 2] =
         [StatusCode::TOO_MANY_REQUESTS, StatusCode::RANGE_NOT_SATISFIABLE];
@@ -67,7 +68,7 @@ fn is_over(outcome: &Result<Response, PullError>) -> bool {
     }
 }
 
-/// Asks how large a file is and whether parts of it can be had.
+/// Asks how large a file is, and whether the hub serves parts of it.
 pub(super) async fn probe(
     client: &HubClient,
     file: &SourceFile,
@@ -88,7 +89,7 @@ async fn probe_once(
     location: &Location,
 ) -> Result<PartFacts, PullError> {
     let response = location.ask(client, file, &part_of("bytes=0-0".to_owned())).await?;
-    // The whole of nothing: there is no first byte.
+    // An empty file has no first byte.
     let is_empty = response.status() == StatusCode::RANGE_NOT_SATISFIABLE && file.bytes == Some(0);
     let response = if is_empty { response } else { client.checked(response, &file.name)? };
     let kind = header(&response, CONTENT_TYPE.as_str()).unwrap_or_default();
@@ -110,7 +111,7 @@ async fn probe_once(
         let found = format!("expected {expected} bytes, found {bytes}");
         return Err(client.unexpected_response(&file.name, found));
     }
-    // Versions of bytes that have a checksum do not matter: mirrors name them as they like.
+    // A file with a checksum needs no version; mirrors name versions differently.
     let version = file.sha256.is_none().then(|| version(&response).map(str::to_owned));
     Ok(PartFacts {
         name: file.name.clone(),
@@ -131,7 +132,7 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Fetches the piece. Dropping the future gives it back.
+    /// Fetches the piece. If the future is dropped, the piece is missing again.
     pub(super) async fn run(&self, span: Span) -> Result<(), PullError> {
         let mut piece = Fetched { job: self, span, at: span.start, is_settled: false };
         let mut tries = Tries::new(self.client.trying());
@@ -149,7 +150,7 @@ impl Job<'_> {
     }
 }
 
-/// A piece of which the bytes before `at` are written.
+/// A piece whose bytes before `at` are written.
 struct Fetched<'a> {
     job: &'a Job<'a>,
     span: Span,
@@ -162,7 +163,7 @@ impl Fetched<'_> {
         let Job { client, file, location, part, progress } = self.job;
         let mut headers = part_of(format!("bytes={}-{}", self.at, self.span.end - 1));
         if let Some(version) = part.facts.strong_version() {
-            // A file that is another one meanwhile comes whole, and is told by that.
+            // If the file has changed, the hub sends all of it, and that is noticed below.
             headers.insert(IF_RANGE, version);
         }
         let response = location.ask(client, file, &headers).await?;
@@ -191,7 +192,7 @@ impl Fetched<'_> {
         Err(PullError::Unreachable { host, proxy: None, reason, kept: Kept::Nothing })
     }
 
-    /// Whether the answer is of the file that the pieces before it are of.
+    /// Checks that the answer has the same version of the file as the pieces before.
     fn check_version(&self, response: &Response) -> Result<(), PullError> {
         let Job { file, part, .. } = self.job;
         let known = part.facts.version.as_deref();
@@ -204,7 +205,7 @@ impl Fetched<'_> {
         }
     }
 
-    /// Whether the answer is the part that was asked for.
+    /// Checks that the answer is the part that was asked for.
     fn check_range(&self, response: &Response) -> Result<(), PullError> {
         let Job { client, file, part, .. } = self.job;
         if !part.facts.has_ranges {
@@ -224,7 +225,7 @@ impl Fetched<'_> {
         }
     }
 
-    /// Whether what begins the file can be a file of a model at all.
+    /// Checks that the first bytes can be those of a model's file.
     fn check_beginning(&self, url: &Url) -> Result<(), PullError> {
         let Job { file, part, .. } = self.job;
         if self.span.start > 0 || page::is_licence(&file.name) {
@@ -234,7 +235,7 @@ impl Fetched<'_> {
         found.map_or(Ok(()), |found| Err(no_model(file, url, found)))
     }
 
-    /// Without ranges every try begins at the first byte.
+    /// Drops what was fetched of the piece. Without ranges every try begins at the first byte.
     fn start_again(&mut self) {
         self.job.progress.take_back(self.at - self.span.start);
         self.at = self.span.start;
@@ -267,12 +268,12 @@ fn no_model(file: &SourceFile, found_at: &Url, found: &'static str) -> PullError
 fn part_of(range: String) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(RANGE, HeaderValue::try_from(range).expect("a range is plain ASCII"));
-    // A compressed answer would be another file.
+    // A compressed answer would have other bytes.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers
 }
 
-/// What the place calls this version of a file.
+/// What the server calls this version of a file.
 fn version(response: &Response) -> Option<&str> {
     header(response, ETAG.as_str()).or_else(|| header(response, LAST_MODIFIED.as_str()))
 }

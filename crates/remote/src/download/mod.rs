@@ -1,17 +1,18 @@
-//! From files on a hub to a model in the store, whatever happens on the way.
+//! From files on a hub to a model in the store, whatever fails on the way.
 //!
-//! A download lives in a folder of its own below the store until every byte is there and checked;
-//! then the folder is renamed, so that a model is either there or not. What is half there is
-//! remembered piece by piece, and the next pull goes on with it.
+//! A download has a folder of its own below the store until every byte is there and checked. Then
+//! the folder is renamed, so that a model is either installed or not. A map remembers which pieces
+//! are there, and the next pull continues with it.
 //!
 //! Reading order:
-//! - [`Download`] below: begin, look at the heads, run.
-//! - `part`: one file and its pieces; `fetch`: one piece from the hub; `page`: what is no file.
+//! - [`Download`] below: begin, fetch the beginnings of the files, run.
+//! - `part`: one file and its pieces; `fetch`: one piece from the hub; `page`: responses that are
+//!   not the file.
 //!
-//! Limits: [`CONNECTIONS`] requests at once, [`MAX_MODEL_BYTES`] for one model, the disk and
-//! [`Terms::limit_bytes`] for all.
+//! Limits: [`CONNECTIONS`] requests at the same time, [`MAX_MODEL_BYTES`] for one model, and the
+//! disk and [`Terms::limit_bytes`] for all models.
 //!
-//! Writing blocks the thread it runs on: a server gives downloads a thread of their own.
+//! Writing blocks the thread, so a server gives each download a thread of its own.
 
 mod fetch;
 pub(crate) mod page;
@@ -40,47 +41,48 @@ use part::{Part, PartFacts, Reserved};
 /// Requests for pieces at the same time.
 pub const CONNECTIONS: usize = 4;
 
-/// The largest model; more than any that a machine could hold.
+/// The largest model; more than any machine could hold.
 pub const MAX_MODEL_BYTES: u64 = 4 << 40;
 
-/// Name of the file that says what is being downloaded.
+/// The name of the file that describes the download.
 const FACTS_FILE: &str = "pull.json";
 
-/// Who watches a download, and who may end it.
+/// The progress of a download, and the way to stop it.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    /// How far it is.
+    /// How far it has come.
     pub progress: Arc<Progress>,
-    /// Ends it; what is there is kept.
+    /// Stops it. The downloaded part is kept.
     pub stop: CancellationToken,
 }
 
-/// On what terms a model is downloaded.
+/// The conditions of a download.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
     /// How long to try.
     pub patience: Patience,
-    /// Who watches.
+    /// Who watches it.
     pub watch: Watch,
-    /// What all models together may take on disk, this one included; at the limit it is refused.
-    /// Without it the disk is the limit.
+    /// What all models together, including this one, may take on the disk. A model beyond it is
+    /// refused. Without it the disk is the limit.
     pub limit_bytes: Option<u64>,
 }
 
-/// A model on its way into the store. One at a time per model, over all processes.
+/// A model that is being downloaded. For each model there is one download at a time, in all
+/// processes.
 pub struct Download {
     store: Store,
     folder: PathBuf,
     source: Source,
     parts: Vec<Part>,
-    /// Where each of them lies.
+    /// Where each of them is.
     locations: Vec<Location>,
     terms: Terms,
     /// Held until the end.
     _lock: Lock,
 }
 
-/// What is being downloaded, as it stands on disk.
+/// The description of a download on the disk.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Facts {
     name: String,
@@ -90,15 +92,15 @@ struct Facts {
 }
 
 impl Terms {
-    /// How long to try, for [`crate::hub::resolve`], which is watched like the download itself.
+    /// The same patience and watcher for [`crate::hub::resolve`].
     pub fn trying(&self) -> Trying {
         Trying { patience: self.patience, progress: self.watch.progress.clone() }
     }
 }
 
 impl Download {
-    /// Finds out how large the files are and whether there is room for them, and takes up what an
-    /// earlier pull has left.
+    /// Finds out how large the files are and whether there is room for them, and continues an
+    /// earlier pull.
     ///
     /// Errors: another process pulls the same model; no connection; too little room on the disk or
     /// within the limit; a folder that cannot be written.
@@ -140,7 +142,7 @@ impl Download {
         Ok(download)
     }
 
-    /// What is downloaded.
+    /// The files that are downloaded.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -160,13 +162,13 @@ impl Download {
         self.parts.len()
     }
 
-    /// Bytes that are free where the model goes.
+    /// Bytes that are free where the model will be.
     pub fn free_bytes(&self) -> Result<u64, PullError> {
         free_bytes(&self.folder)
     }
 
-    /// Fetches what holds the metadata and returns what an engine opens to read it: everything else
-    /// in the files is still empty.
+    /// Fetches the parts with the metadata, and returns the path that an engine opens to read it.
+    /// Everything else in the files is still empty.
     ///
     /// `pieces` of 4 MiB are fetched of the first file with weights, one of each other, and files
     /// without weights whole. Nothing is fetched where [`Download::has_heads`] is false.
@@ -191,25 +193,25 @@ impl Download {
         Ok(self.opened())
     }
 
-    /// Whether metadata can be looked at before the download: not where parts cannot be asked for.
+    /// Whether metadata can be read before the download: only if the hub serves parts of files.
     pub fn has_heads(&self) -> bool {
         self.parts.iter().all(|part| part.facts.has_ranges)
     }
 
     /// Downloads what is missing, checks it, and puts the model into the store.
     ///
-    /// Errors: everything that [`PullError`] names. After one that does not say that all was
-    /// removed, the next pull goes on where this one ended.
+    /// Errors: everything in [`PullError`]. Unless the error says that the download was removed,
+    /// the next pull continues it.
     pub async fn run(self) -> Result<Installed, PullError> {
         self.download().await.map_err(|error| self.failed(error))
     }
 
-    /// Removes what is there: nobody wants it.
+    /// Removes the downloaded part, because nobody wants it.
     pub fn forget(self) {
         self.remove();
     }
 
-    /// The error with what is kept; nothing is where it says so.
+    /// The error, with what is kept. After an error that says so, the downloaded part is removed.
     fn failed(&self, error: PullError) -> PullError {
         if let PullError::Write { .. }
         | PullError::WrongChecksum { .. }
@@ -228,7 +230,7 @@ impl Download {
         self.install()
     }
 
-    /// Fetches missing pieces, of each file those below its limit.
+    /// Fetches the missing pieces; of each file only those below its limit.
     async fn fetch(&self, limits: impl Fn(usize) -> usize) -> Result<(), PullError> {
         let next = || {
             let parts = self.parts.iter().enumerate();
@@ -270,9 +272,9 @@ impl Download {
         Ok(())
     }
 
-    /// Takes the room for the whole model.
+    /// Reserves the disk space for the whole model.
     ///
-    /// Errors: someone else has taken it since it was looked at.
+    /// Errors: somebody else has used the space since it was checked.
     fn reserve(&self) -> Result<(), PullError> {
         for part in &self.parts {
             if part.reserve()? == Reserved::No {
@@ -327,7 +329,7 @@ impl Download {
         self.store.install(&self.folder, manifest)
     }
 
-    /// What an engine opens: a folder of many kinds of files, or the first file.
+    /// What an engine opens: the first GGUF file, or the folder.
     fn opened(&self) -> PathBuf {
         let names = self.parts.iter().map(|part| part.facts.name.as_str());
         self.folder.join(opened_name(names))
@@ -340,25 +342,27 @@ impl Download {
 
 fn remove(folder: &Path) {
     if let Err(error) = std::fs::remove_dir_all(folder) {
-        tracing::warn!(%error, folder = %folder.display(), "could not be removed");
+        tracing::warn!(%error, folder = %folder.display(), "what was downloaded could not be removed; remove the folder by hand");
     }
 }
 
-/// Files lie side by side, beside ours: no two may have one name, and none one of ours.
+/// Checks the names: the files are in one folder, together with files of ours. No two may have the
+/// same name, and none the name of ours.
 fn check_names(source: &Source, files: &[PartFacts]) -> Result<(), PullError> {
     let mut names = HashSet::new();
     for PartFacts { name, .. } in files {
         let is_ours = [FACTS_FILE, MANIFEST_FILE].contains(&name.as_str())
             || [".pieces", ".new"].iter().any(|ending| name.ends_with(ending));
         if is_ours || !names.insert(name.to_ascii_lowercase()) {
-            let found = format!("a file that cannot be called {name}");
+            let found = format!("a file named {name}, a name that cannot be used here");
             return Err(source.client.unexpected_response(&source.name, found));
         }
     }
     Ok(())
 }
 
-/// Keeps what an earlier pull of the same files has left, and starts anew otherwise.
+/// Keeps what an earlier pull of the same files has downloaded. If the files differ, it starts
+/// again.
 fn take_up(folder: &Path, facts: &Facts) -> Result<(), PullError> {
     let path = folder.join(FACTS_FILE);
     let earlier = std::fs::read(&path).ok();
@@ -374,7 +378,8 @@ fn take_up(folder: &Path, facts: &Facts) -> Result<(), PullError> {
     write_whole(&path, &text)
 }
 
-/// What is half there, for a list: the model's name, bytes of the whole, bytes that are there.
+/// A partial download, for a list: the model's name, its bytes, and how many of them are
+/// downloaded.
 pub(crate) fn partial(folder: &Path) -> Option<(String, u64, u64)> {
     let facts: Facts =
         serde_json::from_slice(&std::fs::read(folder.join(FACTS_FILE)).ok()?).ok()?;

@@ -1,9 +1,9 @@
-//! What comes in place of a file, and is none: pages for people, and stand-ins.
+//! Responses that are not the file: web pages, error documents, Git LFS pointers.
 
-/// How much of a file is looked at.
+/// How many bytes of a file are checked.
 pub(crate) const LOOKED_AT_BYTES: usize = 512;
 
-/// What the beginning of a file says that it is, if that is no file of a model.
+/// What a file is by its first bytes, if it is not a file of a model.
 pub(crate) fn stand_in(beginning: &[u8]) -> Option<&'static str> {
     let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
     let starts = |word: &str| {
@@ -21,7 +21,7 @@ pub(crate) fn stand_in(beginning: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Whether a file is a text for people, which may be a page too.
+/// Whether a file is a licence, which may be a web page.
 pub(crate) fn is_licence(name: &str) -> bool {
     name.to_ascii_uppercase().starts_with("LICENSE")
 }

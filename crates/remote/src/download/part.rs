@@ -1,4 +1,4 @@
-//! One file that is being downloaded: its bytes, and which of them are there.
+//! One file that is being downloaded: its bytes, and which of its pieces are there.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,27 +12,27 @@ use serde::{Deserialize, Serialize};
 use crate::error::PullError;
 use crate::hub::Sha256Sum;
 
-/// What one request asks for. Large enough that the round trip does not show, small enough that an
-/// interrupted one costs little.
+/// How many bytes one request asks for: so many that the round trip costs little, and so few that
+/// an interrupted request loses little.
 pub(super) const PIECE_BYTES: u64 = 4 << 20;
 
-/// What the map says of a piece that is there.
+/// The map's byte for a piece that is there.
 const THERE: u8 = 1;
 
-/// What identifies a file: a download goes on only if all of it is as before.
+/// What identifies a file. A download is continued only if all of this is as before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PartFacts {
     pub(super) name: String,
     pub(super) bytes: u64,
     pub(super) sha256: Option<Sha256Sum>,
-    /// The version, as the place it lies at calls it; stands in for a missing checksum.
+    /// The version, as the server calls it; used if there is no checksum.
     pub(super) version: Option<String>,
-    /// Whether parts of it can be asked for.
+    /// Whether the hub serves parts of it.
     pub(super) has_ranges: bool,
 }
 
-/// A file of full length in which some pieces are still empty. Beside it lies a map with a byte
-/// per piece: 1 once it is there.
+/// A file of full length in which some pieces are still empty. A map beside it has one byte per
+/// piece: 1 if the piece is there.
 pub(super) struct Part {
     pub(super) facts: PartFacts,
     path: PathBuf,
@@ -44,20 +44,20 @@ pub(super) struct Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
     Missing,
-    /// Someone fetches it.
+    /// A request for it is running.
     Claimed,
     There,
 }
 
-/// Whether the room on the disk is taken.
+/// Whether the disk space could be reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reserved {
     Yes,
-    /// There is not enough.
+    /// There is not enough space.
     No,
 }
 
-/// Bytes to fetch: from `start` to before `end`.
+/// A piece: the bytes from `start` to before `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) index: usize,
@@ -66,7 +66,7 @@ pub(super) struct Span {
 }
 
 impl Part {
-    /// Opens or makes the file in `folder`; pieces that an earlier pull has fetched are there.
+    /// Opens or creates the file in `folder`. Pieces of an earlier pull count as there.
     pub(super) fn open(folder: &Path, facts: PartFacts) -> Result<Part, PullError> {
         let path = folder.join(&facts.name);
         let map_path = folder.join(map_name(&facts));
@@ -96,7 +96,7 @@ impl Part {
         there.map(|(index, _)| self.facts.span(index).bytes()).sum()
     }
 
-    /// The next missing piece among the first `limit`, which is the caller's from now on.
+    /// The next missing piece among the first `limit`. The caller must fetch it or give it back.
     pub(super) fn claim(&self, limit: usize) -> Option<Span> {
         let mut pieces = self.pieces.lock().expect("no holder panics");
         let index = pieces.iter().take(limit).position(|piece| *piece == Piece::Missing)?;
@@ -109,7 +109,7 @@ impl Part {
         self.pieces.lock().expect("no holder panics")[span.index] = Piece::Missing;
     }
 
-    /// The first bytes of the file, `most` or fewer.
+    /// The first bytes of the file, at most `most`.
     pub(super) fn beginning(&self, most: usize) -> Result<Vec<u8>, PullError> {
         let length = usize::try_from(self.facts.bytes).unwrap_or(usize::MAX).min(most);
         let mut bytes = vec![0; length];
@@ -123,7 +123,8 @@ impl Part {
 
     /// Remembers that a piece is there.
     pub(super) fn settle(&self, span: Span) -> Result<(), PullError> {
-        // A checksum finds what a crash has lost; without one the bytes must be safe first.
+        // A checksum finds what a crash has lost. Without one, the bytes must be on the disk before
+        // the map says so.
         if self.facts.sha256.is_none() {
             self.file.sync_data().map_err(PullError::write(&self.path))?;
         }
@@ -132,15 +133,15 @@ impl Part {
         Ok(())
     }
 
-    /// Bytes of the file that have no place on the disk yet.
+    /// Bytes of the file for which no disk space is reserved yet.
     pub(super) fn unreserved_bytes(&self) -> Result<u64, PullError> {
         const BLOCK: u64 = 512;
         let metadata = self.file.metadata().map_err(PullError::folder(&self.path))?;
         Ok(self.facts.bytes.saturating_sub(metadata.blocks() * BLOCK))
     }
 
-    /// Takes the room on the disk, so that it cannot run out on the way. File systems that cannot
-    /// do this are trusted to have what they said is free.
+    /// Reserves the disk space, so that it cannot run out during the download. A file system that
+    /// cannot reserve is trusted to have the space that it says is free.
     pub(super) fn reserve(&self) -> Result<Reserved, PullError> {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
@@ -156,12 +157,12 @@ impl Part {
         }
     }
 
-    /// Writes everything through to the disk.
+    /// Writes everything to the disk.
     pub(super) fn sync(&self) -> Result<(), PullError> {
         self.file.sync_all().map_err(PullError::write(&self.path))
     }
 
-    /// Removes the map, when all is there.
+    /// Removes the map when all pieces are there.
     pub(super) fn forget_map(&self) -> Result<(), PullError> {
         let path = self.path.with_file_name(map_name(&self.facts));
         std::fs::remove_file(&path).map_err(PullError::folder(&path))
@@ -169,7 +170,7 @@ impl Part {
 }
 
 impl PartFacts {
-    /// The version, if whoever has the same one has the same bytes.
+    /// The version, if equal versions mean equal bytes.
     pub(super) fn strong_version(&self) -> Option<HeaderValue> {
         let version = self.version.as_ref().filter(|version| !version.starts_with("W/"))?;
         HeaderValue::try_from(version).ok()
@@ -198,7 +199,7 @@ impl Span {
     }
 }
 
-/// Bytes of a file in `folder` that are there; nothing is opened for writing.
+/// How many bytes of a file in `folder` are there. Nothing is opened for writing.
 pub(super) fn downloaded_bytes_in(folder: &Path, facts: &PartFacts) -> u64 {
     let map = std::fs::read(folder.join(map_name(facts))).unwrap_or_default();
     let known = if map.len() == facts.piece_count() { map } else { Vec::new() };

@@ -1,4 +1,4 @@
-//! One answer of an engine, as it comes.
+//! One answer of an engine, while it comes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -20,24 +20,23 @@ use super::history::LeastTokens;
 use super::sse::EventError;
 use super::words::{Words, printable};
 
-/// An engine that has said why the answer has ended may say this long what it has taken.
+/// How long an engine that has ended the answer may take to send its token counts.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// A longer answer is no answer: engines are told how many tokens it may have.
+/// A longer answer is an error, because engines are told how many tokens an answer may have.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
-/// An engine that counts fewer tokens of a prompt than this counts something else: what it had to
-/// compute of it.
+/// An engine that says fewer tokens of a prompt than this counts only those that it had to compute.
 const FEWEST_PROMPT_TOKENS: usize = 32;
 
 /// What happens to an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Bytes came that say nothing: the engine lives.
+    /// Bytes without text came: the engine is alive.
     Alive,
-    /// A piece of what the model thinks before it answers, never empty.
+    /// A delta of what the model thinks before it answers, never empty.
     Thinking(String),
-    /// A piece of the answer's text, never empty.
+    /// A delta of the answer, never empty.
     Delta(String),
-    /// The end; nothing follows.
+    /// The end. Nothing follows.
     End(End),
 }
 
@@ -52,12 +51,12 @@ pub struct End {
     pub silent_cut: Option<SilentCut>,
 }
 
-/// A conversation that an engine has cut without a word.
+/// A conversation that an engine has cut without saying so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SilentCut {
-    /// The tokens that it has read.
+    /// The tokens that the engine has read.
     pub read_tokens: usize,
-    /// The conversation has this many, and probably more.
+    /// The conversation has at least this many.
     pub least_tokens: usize,
 }
 
@@ -74,36 +73,36 @@ pub enum EndReason {
     Unavailable,
     /// It was stopped.
     Stopped,
-    /// The engine or the way to it failed.
+    /// The engine, or the connection to it, failed.
     Failed(EngineError),
 }
 
-/// What an answer took, as far as the engine says it; the times are measured here.
+/// What an answer took, as far as the engine says it. The times are measured here.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AnswerUsage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Tokens of the prompt that the engine had in its cache.
     pub cached_tokens: usize,
-    /// Tokens of the answer; where the engine does not count them, its pieces.
+    /// Tokens of the answer; if the engine does not say them, its deltas.
     pub completion_tokens: usize,
-    /// From the request to the first piece, of thinking or of text.
+    /// From the request to the first delta, of thinking or of text.
     pub first_token_ms: Option<f32>,
-    /// Speed after the first piece.
+    /// Speed after the first delta.
     pub tokens_per_second: Option<f32>,
-    /// From the stop until the connection was given up.
+    /// From the stop until the connection was closed.
     pub halt_ms: Option<f32>,
 }
 
-/// An answer that is being written. Dropping it closes the connection, which stops the engine.
+/// An answer that is being written. Dropping it closes the connection, and that stops the engine.
 pub struct Answer {
-    /// Gone once the answer has ended or was stopped.
+    /// `None` once the answer has ended or was stopped.
     body: Mutex<Option<BoxStream<'static, reqwest::Result<Vec<u8>>>>>,
     content_type: String,
     reader: BodyReader,
     ready: VecDeque<Step>,
     phase: Phase,
-    /// The field that the first piece of text came from. Text in others repeats it.
+    /// The field of the first text. Text in other fields repeats it.
     field: Option<TextField>,
     has_thought: bool,
     tally: Tally,
@@ -112,22 +111,22 @@ pub struct Answer {
     asked: Asked,
 }
 
-/// What was asked for.
+/// The request of an answer.
 pub(super) struct Asked {
-    /// When.
+    /// When it was sent.
     pub(super) at: Instant,
     /// How many of the oldest messages were left out.
     pub(super) dropped_messages: usize,
-    /// What the prompt has at least.
+    /// The lower bound of the prompt's tokens.
     pub(super) least: LeastTokens,
-    /// The slot at an engine that serves one request at a time; held until the end.
+    /// The permit for an engine that serves only one request at a time; held until the end.
     pub(super) slot: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     Writing,
-    /// The engine has said why it ended; what it took may still follow.
+    /// The engine has said why it ended. Its token counts may still follow.
     Ending {
         reason: EndReason,
         until: Instant,
@@ -175,12 +174,12 @@ impl Answer {
         }
     }
 
-    /// How many of the oldest messages the engine was not told because they do not fit.
+    /// How many of the oldest messages were left out because they do not fit.
     pub fn dropped_messages(&self) -> usize {
         self.asked.dropped_messages
     }
 
-    /// Closes the connection now. [`Step::End`] still follows, and no other piece before it.
+    /// Closes the connection now. [`Step::End`] follows, without another delta before it.
     pub fn stop(&self) {
         let begun = Instant::now();
         let body = self.body.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
@@ -191,7 +190,7 @@ impl Answer {
         }
     }
 
-    /// The next step; `None` after [`Step::End`]. The future may be dropped without losing one.
+    /// The next step; `None` after [`Step::End`]. The future may be dropped; no step is lost.
     pub async fn next(&mut self) -> Option<Step> {
         if self.was_stopped() {
             self.ready.clear();
@@ -239,7 +238,7 @@ impl Answer {
         }
     }
 
-    /// What it means that a body cannot be read on.
+    /// The error for a body that cannot be read on.
     fn unreadable(&self, error: EventError) -> EngineError {
         if error != EventError::NoEvents {
             return error.into();
@@ -265,7 +264,7 @@ impl Answer {
                 Said::Over if self.asked.slot.is_some() => self.close_with(broken_off()),
                 Said::Over => self.close_with(self.reason_of(Finish::Done)),
                 Said::Unreadable => {
-                    // Not what it is: it may repeat the answer.
+                    // Its content is not shown, because it may repeat the answer.
                     let what = "an event that is no chunk of an answer".to_owned();
                     self.fail(EngineError::Unexpected(what));
                 }
@@ -324,7 +323,7 @@ impl Answer {
 
     /// The body has ended.
     fn close(&mut self) {
-        // A whole message needs no word about its end.
+        // A whole message needs no reason for its end.
         if self.field == Some(TextField::Message) {
             return self.close_with(EndReason::Done);
         }
@@ -332,7 +331,7 @@ impl Answer {
         self.close_with(EndReason::Failed(EngineError::Broken(what)));
     }
 
-    /// The answer is over: for the reason that the engine has given, or else for this one.
+    /// Ends the answer with the reason that the engine has given, or else with this one.
     fn close_with(&mut self, otherwise: EndReason) {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Over => {}
@@ -341,7 +340,7 @@ impl Answer {
         }
     }
 
-    /// What broke after the engine has given its reason breaks nothing.
+    /// An error after the engine has given its reason does not matter.
     fn fail(&mut self, error: EngineError) {
         self.close_with(EndReason::Failed(error));
     }
@@ -354,7 +353,7 @@ impl Answer {
         let usage = AnswerUsage { halt_ms, ..self.tally.usage() };
         let silent_cut = self.silent_cut();
         let reason = match (reason, silent_cut) {
-            // Not even the newest message was read whole.
+            // Not even the whole newest message was read.
             (EndReason::Done | EndReason::Length, Some(cut))
                 if cut.read_tokens < self.asked.least.newest =>
             {
@@ -366,10 +365,10 @@ impl Answer {
         self.ready.push_back(Step::End(End { reason, usage, silent_cut }));
     }
 
-    /// Whether the engine has counted fewer tokens of the prompt than it can have.
+    /// Whether the engine says fewer tokens than the prompt must have.
     fn silent_cut(&self) -> Option<SilentCut> {
         let usage = self.tally.usage?;
-        // Some gateways leave out what the cache had.
+        // Some gateways do not count tokens from the cache.
         if usage.cached_tokens.is_some_and(|cached| cached > 0) {
             return None;
         }
@@ -380,7 +379,7 @@ impl Answer {
     }
 }
 
-/// An engine that serves one request at a time ended an answer without saying why.
+/// An engine that serves only one request at a time ended an answer without a reason.
 fn broken_off() -> EndReason {
     let words = "it broke the answer off, as it does when another client asks it something";
     EndReason::Failed(EngineError::Failed(words.to_owned()))

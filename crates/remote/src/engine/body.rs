@@ -1,15 +1,15 @@
-//! The body of an answer: which of the ways to write one it is, by its first bytes.
+//! The body of an answer. Its first bytes decide in which form it is written.
 //!
-//! The content type does not decide: gateways name a stream of events `application/json`, leave the
+//! The content type does not decide: gateways call a stream of events `application/json`, leave the
 //! type out, or answer with one JSON object although a stream was asked for.
 
 use super::json_values::{MAX_OBJECT_BYTES, ObjectReader};
 use super::sse::{Event, EventError, EventReader};
 
-/// How much is kept of the beginning, to say what came instead of an answer.
+/// How many of the first bytes are kept, to show what came instead of an answer.
 const BEGINNING_BYTES: usize = 1_024;
 
-/// Reads the events of a body that comes in pieces cut anywhere.
+/// Reads the events of a body. The bytes may come in any parts.
 #[derive(Debug, Default)]
 pub struct BodyReader {
     form: Form,
@@ -18,22 +18,22 @@ pub struct BodyReader {
 
 #[derive(Debug, Default)]
 enum Form {
-    /// Nothing but white space has come.
+    /// Only white space has come.
     #[default]
     Unknown,
     /// Server-sent events.
     Events(EventReader),
     /// One JSON object, or several.
     Objects(ObjectReader),
-    /// A page for people.
+    /// A web page.
     Page,
 }
 
 impl BodyReader {
     /// Takes the next bytes.
     ///
-    /// Errors: an event that is too long or no text, or a body without events. Nothing can be read
-    /// after it.
+    /// Errors: an event is too long or not text, or the body has no events. Nothing can be read
+    /// after an error.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), EventError> {
         let room = BEGINNING_BYTES - self.beginning.len();
         self.beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -65,7 +65,7 @@ impl BodyReader {
         }
     }
 
-    /// The next event that is complete.
+    /// The next complete event.
     ///
     /// Errors: as for [`BodyReader::push`].
     pub fn pop(&mut self) -> Result<Option<Event>, EventError> {
@@ -87,9 +87,9 @@ impl BodyReader {
 }
 
 impl Form {
-    /// The form of a body whose first bytes these are, white space aside.
+    /// The form of a body by its first bytes, without white space.
     fn of(bytes: &[u8]) -> Form {
-        // Besides white space: a byte order mark, and what sets JSON texts apart.
+        // White space, a byte order mark, and the separator of JSON texts.
         let is_skipped = |byte: &u8| b"\xef\xbb\xbf\x1e \t\r\n".contains(byte);
         match bytes.iter().find(|byte| !is_skipped(byte)) {
             None => Form::Unknown,

@@ -1,21 +1,20 @@
-//! A circuit breaker: an engine that fails again and again is left alone for a while.
+//! A circuit breaker: an engine that fails again and again gets no requests for a while.
 //!
-//! It counts what says something about the engine: connections that cannot be made, and the answers to
-//! the question how it is. A request that is refused or that fails is its client's affair: if it
-//! counted, one client could close the engine to all others.
+//! It counts connections that cannot be made, and failed health checks. A request that is refused
+//! or fails does not count: otherwise one client could block the engine for all others.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row that open it.
+/// Failures in a row after which it opens.
 const FAILURES: u32 = 3;
-/// How long it stays open the first time; twice as long each time after.
+/// How long it stays open the first time. Each further time is twice as long.
 const FIRST_REST: Duration = Duration::from_secs(2);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// Open: requests are refused at once. When it has rested, one request is let through to try.
+/// Requests are refused at once. After the pause one request is let through as a try.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
@@ -29,7 +28,7 @@ struct State {
 }
 
 impl Breaker {
-    /// Errors: it is open, for this long yet.
+    /// Errors: it is open, and stays open for this long.
     pub(super) fn admit(&self) -> Result<(), Duration> {
         let mut state = self.state();
         let Some(until) = state.open_until else { return Ok(()) };
@@ -37,7 +36,7 @@ impl Breaker {
         if now < until {
             return Err(until - now);
         }
-        // The others wait for what becomes of this one.
+        // Further requests are refused until this one has ended.
         state.open_until = Some(now + state.rest);
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! One event of an answer: what OpenAI's language calls a chunk, in the dialects of many engines.
+//! One event of an answer, which OpenAI's interface calls a chunk, in the forms of many engines.
 //!
-//! It is lenient with what is not needed (unknown fields and types are passed over), and strict with
-//! what is shown: an event that may hold a piece of the answer and cannot be read ends it.
+//! It ignores unknown fields and types that are not needed. It is strict with text that is shown:
+//! an event that may have text of the answer and cannot be read ends the answer.
 
 use serde_json::{Map, Value};
 
@@ -14,9 +14,9 @@ use super::words::Words;
 pub(super) struct Chunk {
     /// What the model thinks before it answers.
     pub(super) thinking: String,
-    /// A piece of the answer.
+    /// A delta of the answer.
     pub(super) text: String,
-    /// Which field the piece came from.
+    /// The field that the delta came from.
     pub(super) field: Option<TextField>,
     pub(super) finish: Option<Finish>,
     pub(super) usage: Option<Usage>,
@@ -24,8 +24,8 @@ pub(super) struct Chunk {
     pub(super) error: Option<Words>,
 }
 
-/// The fields in which engines write answers. Some write the whole answer into `message` once more
-/// after they have streamed it as `delta`.
+/// The fields in which engines write answers. After they have streamed an answer as `delta`, some
+/// write all of it into `message` again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextField {
     Delta,
@@ -54,11 +54,11 @@ pub(super) struct Timings {
 #[derive(Debug)]
 pub(super) enum Said {
     Chunk(Box<Chunk>),
-    /// It goes on; for example an event that only keeps the connection open.
+    /// Nothing; for example an event that only keeps the connection open.
     Nothing,
     /// `[DONE]`.
     Over,
-    /// It cannot be read, and it may have been a piece of the answer.
+    /// It cannot be read, and may have had text of the answer.
     Unreadable,
 }
 
@@ -77,12 +77,12 @@ impl Said {
         }
         match value {
             Some(Value::Object(object)) => Said::of_object(&object),
-            // Google's gateways put errors into a list of one.
+            // Google's gateways send an error as a list with one entry.
             Some(Value::Array(list)) => match list.first() {
                 Some(Value::Object(object)) => Said::of_object(object),
                 _ => Said::Nothing,
             },
-            // A number or a string alone is no chunk of anybody's.
+            // No engine sends a number or a string alone as a chunk.
             Some(_) => Said::Nothing,
             None if data.is_empty() || is_keep_alive(name, data) => Said::Nothing,
             None => Said::Unreadable,
@@ -104,7 +104,7 @@ impl Said {
             return Said::of_error(words);
         }
         let mut chunk = match choices.map(|choices| choices.first()) {
-            // Ollama's own form has what a choice has at the top.
+            // Ollama's own form has the fields of a choice at the top level.
             None => Chunk::of_choice(object),
             Some(None | Some(Value::Null)) => Chunk::default(),
             Some(Some(Value::Object(choice))) => Chunk::of_choice(choice),
@@ -135,7 +135,7 @@ impl Chunk {
         chunk
     }
 
-    /// Takes the text of a field, unless another had some.
+    /// Takes the text of a field, unless another field had some before.
     fn say(&mut self, field: TextField, part: &Value) {
         if self.text.is_empty() {
             self.text = match part {
@@ -148,7 +148,7 @@ impl Chunk {
     }
 }
 
-/// What a `delta` or a `message` says to the person: its content, or that the model refuses.
+/// The text of a `delta` or a `message` for the person: its content, or the model's refusal.
 fn answer_in(object: &Map<String, Value>, thinking: &mut String) -> String {
     let mut text = String::new();
     for name in ["content", "refusal"] {
@@ -164,8 +164,8 @@ fn answer_in(object: &Map<String, Value>, thinking: &mut String) -> String {
     text
 }
 
-/// One part of a content that is a list. What is neither text nor thought, as a picture, is passed
-/// over.
+/// One part of a content that is a list. A part that is neither text nor thinking, as a picture, is
+/// ignored.
 fn add_part(part: &Value, text: &mut String, thinking: &mut String) {
     let object = match part {
         Value::String(piece) => return text.push_str(piece),
@@ -184,8 +184,8 @@ fn add_part(part: &Value, text: &mut String, thinking: &mut String) {
     }
 }
 
-/// What the model thinks: the field beside the content has another name at each engine, and some
-/// send the same under two names.
+/// What the model thinks. Engines use different names for this field, and some send the same text
+/// under two names.
 fn thinking_beside(part: &Value) -> String {
     let names = ["reasoning_content", "reasoning", "thinking", "thought", "reasoning_details"];
     let said = names.iter().filter_map(|name| part.get(*name)).map(plain);
@@ -205,7 +205,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Whether an event that is no JSON only keeps the connection open.
+/// Whether an event that is not JSON only keeps the connection open.
 fn is_keep_alive(name: &str, data: &str) -> bool {
     const NAMES: [&str; 4] = ["ping", "keep", "heartbeat", "alive"];
     let is_one = |text: &str| {
@@ -215,8 +215,8 @@ fn is_keep_alive(name: &str, data: &str) -> bool {
     is_one(name) || (data.len() <= 32 && is_one(data))
 }
 
-/// The same JSON with U+FFFD for each half of a character that stands alone: engines that cut text by
-/// UTF-16 units write the halves into two events. `None` if there is none.
+/// The same JSON with U+FFFD for each lone half of a character: engines that cut text by UTF-16
+/// units write the two halves into two events. `None` if there is no such half.
 fn with_whole_characters(json: &str) -> Option<String> {
     const ESCAPE: usize = "\\ud83c".len();
     let unit = |text: &str| {
@@ -249,7 +249,7 @@ fn with_whole_characters(json: &str) -> Option<String> {
     has_halves.then_some(mended)
 }
 
-/// A number of tokens, however it is written.
+/// A number of tokens, in any form of number.
 fn count(object: &Map<String, Value>, name: &str) -> Option<usize> {
     let value = object.get(name)?;
     let number = value.as_u64().or_else(|| {

@@ -1,4 +1,5 @@
-//! Tokens as the engine counts them, and what goes of a conversation that has too many.
+//! Counting tokens by the engine, and leaving out the oldest exchanges of a conversation that has
+//! too many.
 
 use std::sync::atomic::Ordering;
 
@@ -11,10 +12,10 @@ use super::history::{History, LeastTokens};
 use super::kind::Counting;
 use super::{RemoteEngine, as_json};
 
-/// An answer is given this part of the context at least, as far as it asks for it.
+/// An answer gets at least this part of the context, if it asks for so much.
 const ANSWER_PART: usize = 4;
 
-/// What is sent of a conversation.
+/// The part of a conversation that is sent.
 pub(super) struct Cut<'a> {
     history: &'a History<'a>,
     dropped_exchanges: usize,
@@ -45,8 +46,8 @@ impl<'a> Cut<'a> {
         self.history.least_tokens(self.dropped_exchanges)
     }
 
-    /// Asks for less, after the engine has refused: a shorter answer first, then half of the
-    /// exchanges. Whether there is anything left to go.
+    /// Asks for less after the engine has refused: first a shorter answer, then half of the
+    /// exchanges. False if nothing more can be left out.
     pub(super) fn shorten(&mut self, context: usize) -> bool {
         let reserve = context / ANSWER_PART;
         if self.max_tokens > reserve {
@@ -60,12 +61,12 @@ impl<'a> Cut<'a> {
 }
 
 impl RemoteEngine {
-    /// Whether [`RemoteEngine::fit`] can say anything, as far as the engine has shown.
+    /// Whether [`RemoteEngine::fit`] can count, as far as the engine has shown.
     pub fn counts_tokens(&self) -> bool {
         self.counting() != Counting::None && self.context_tokens().is_some()
     }
 
-    /// The ids of a text; `None` if the engine cannot say.
+    /// The token ids of a text; `None` if the engine cannot count.
     pub async fn tokenize(&self, text: &str) -> Result<Option<Vec<u32>>, EngineError> {
         let model = &self.0.model;
         let body = match self.counting() {
@@ -84,8 +85,8 @@ impl RemoteEngine {
         }
     }
 
-    /// How many tokens of the context a conversation takes beside an answer of `max_tokens`, and how
-    /// many messages would be left out; `None` if the engine cannot say.
+    /// How many tokens of the context a conversation takes beside an answer of `max_tokens`, and
+    /// how many messages would be left out; `None` if the engine cannot count.
     pub async fn fit(
         &self,
         messages: &[Message],
@@ -107,9 +108,10 @@ impl RemoteEngine {
         }
     }
 
-    /// Cuts a conversation to what fits, as far as that is known. What fits surely is not counted.
+    /// Leaves out the oldest exchanges until the conversation fits, as far as that is known. A
+    /// conversation that surely fits is not counted.
     ///
-    /// Errors: the newest message alone does not fit.
+    /// Errors: the newest message does not fit even alone.
     pub(super) async fn cut<'a>(
         &self,
         history: &'a History<'a>,
@@ -138,7 +140,7 @@ impl RemoteEngine {
             return Ok(Cut { history, dropped_exchanges: 0, max_tokens: wanted });
         }
         let reserve = wanted.min(context / ANSWER_PART);
-        // The fewest dropped exchanges that leave enough room, by halves.
+        // Finds the smallest number of left-out exchanges that is enough, by halving.
         let (mut enough, mut too_few) = (history.droppable_exchanges(), 0);
         let mut tokens = self.count(history, 0).await?;
         if tokens + reserve <= context {
@@ -176,7 +178,7 @@ impl RemoteEngine {
         Ok(self.ask_own::<Tokens>("tokenize", &body).await?.tokens.len())
     }
 
-    /// How the engine counts, as far as it has shown that it does.
+    /// How the engine counts, as far as it has shown.
     fn counting(&self) -> Counting {
         match self.0.is_uncountable.load(Ordering::Relaxed) {
             true => Counting::None,
@@ -184,8 +186,8 @@ impl RemoteEngine {
         }
     }
 
-    /// Asks one of the engine's own places, and remembers if there is no such place: gateways let
-    /// through what is OpenAI's only.
+    /// Asks a path of the engine's own interface, and remembers if it does not exist: gateways pass
+    /// on only OpenAI's interface.
     async fn ask_own<T: serde::de::DeserializeOwned>(
         &self,
         name: &str,
@@ -205,9 +207,9 @@ impl RemoteEngine {
     }
 }
 
-/// Drops what surely does not fit. Whether the rest does, the engine will say.
+/// Leaves out what surely does not fit. Whether the rest fits, the engine will say.
 ///
-/// Errors: the newest message alone surely does not fit.
+/// Errors: the newest message surely does not fit even alone.
 fn cut_uncounted<'a>(
     history: &'a History<'a>,
     wanted: usize,
@@ -227,7 +229,7 @@ fn cut_uncounted<'a>(
         let (tokens, limit) = (Some(least), Some(context - 1));
         return Err(EngineError::TooLong { tokens, limit });
     }
-    // An answer as long as the whole context would be refused.
+    // A request for an answer as long as the whole context would be refused.
     let sure = context.saturating_sub(history.most_tokens()).max(context / ANSWER_PART).max(1);
     let max_tokens = if wanted < context { wanted } else { sure };
     Ok(Cut { history, dropped_exchanges: enough, max_tokens })

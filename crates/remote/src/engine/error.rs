@@ -1,4 +1,4 @@
-//! What can go wrong with an engine.
+//! Why an engine could not be used, or gave no answer.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::sse::EventError;
 use super::words::{TooLong, Words, printable};
 use crate::client;
 
-/// Why an engine could not be used, or an answer could not be had. `Display` leaves out what the
-/// engine itself has said; [`EngineError::words`] has it.
+/// Why an engine could not be used, or gave no answer. `Display` leaves out the engine's own words;
+/// [`EngineError::words`] has them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// There is no connection.
@@ -16,13 +16,13 @@ pub enum EngineError {
     /// The connection broke in the middle of a response.
     #[error("{0}")]
     Broken(String),
-    /// It has said nothing for too long.
+    /// It was silent for too long.
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
-    /// It has failed again and again and is left alone for a while.
-    #[error("it has failed several times in a row; the next try is in {} ms", .retry_in.as_millis())]
+    /// It has failed several times in a row, and gets no requests for a while.
+    #[error("it has failed several times in a row, so it gets no requests for {} ms", .retry_in.as_millis())]
     Resting {
-        /// How long yet.
+        /// How long this still lasts.
         retry_in: Duration,
     },
     /// It has too much to do, or is not ready.
@@ -30,43 +30,43 @@ pub enum EngineError {
     Busy {
         /// 429 or 503.
         status: u16,
-        /// When to ask again, as it says.
+        /// When to ask again, if it says so.
         retry_after: Option<Duration>,
-        /// What it said, shortened.
+        /// Its words, shortened.
         words: String,
     },
     /// The conversation does not fit.
-    #[error("the conversation does not fit its context")]
+    #[error("the conversation does not fit its context; shorten it")]
     TooLong {
-        /// What the conversation needs, as far as known.
+        /// The tokens of the conversation, if they are known.
         tokens: Option<usize>,
-        /// What fits, as far as known.
+        /// The tokens that fit, if that is known.
         limit: Option<usize>,
     },
-    /// A parameter that it does not take.
+    /// A parameter that it does not accept.
     #[error("{field}: expected {expected}, found {found}")]
     Parameter {
         /// The parameter, as clients of banter call it.
         field: &'static str,
-        /// What it takes.
+        /// What it accepts.
         expected: String,
         /// What was asked for.
         found: String,
     },
-    /// It wants a key, or another one.
-    #[error("it refuses the key (status {status}); --engine-key names one")]
+    /// It needs a key, or another key.
+    #[error("it refuses the key, or needs one (status {status}); set it with --engine-key")]
     NotAllowed {
         /// 401 or 403.
         status: u16,
         /// What it said, shortened.
         words: String,
     },
-    /// It leads elsewhere.
+    /// It answered with a redirect.
     #[error(
-        "it answered with a redirect (status {0}), which is not followed; name its own address"
+        "it answered with a redirect (status {0}), which is not followed; use the address that it leads to"
     )]
     Redirect(u16),
-    /// It has refused, or failed.
+    /// It has refused the request, or failed.
     #[error("it answered {asked} with status {status}")]
     Status {
         /// The method and the path that were asked for.
@@ -79,15 +79,15 @@ pub enum EngineError {
     /// It has begun an answer and then failed.
     #[error("it failed in the middle of the answer")]
     Failed(String),
-    /// The answer has as many tokens as it may have, and none is a word: they went into thinking.
+    /// All tokens of the answer were used for thinking, before its first word.
     #[error(
-        "the answer's tokens were used up before its first word, by thinking; ask for more (max_tokens)"
+        "all tokens of the answer were used for thinking, before its first word; ask for more (max_tokens)"
     )]
     UsedUp,
-    /// What it sends is no answer.
+    /// Its response is not an answer.
     #[error("{0}")]
     Unexpected(String),
-    /// It has several models, or not the one that was asked for.
+    /// It has several models, or does not have the wanted one.
     #[error("{what}; it has {}", list(.there))]
     Model {
         /// What was expected.
@@ -108,7 +108,7 @@ pub(super) struct RefusalResponse {
 }
 
 impl EngineError {
-    /// What the engine itself has said, one line at most.
+    /// The engine's own words, at most one line.
     pub fn words(&self) -> Option<&str> {
         match self {
             EngineError::Status { words, .. }
@@ -120,14 +120,13 @@ impl EngineError {
         .map(String::as_str)
     }
 
-    /// What went wrong, without names, addresses and the engine's words: for those who may know no
-    /// more.
+    /// What went wrong, without names, addresses and the engine's words: for strangers.
     pub fn summary(&self) -> String {
         match self {
             EngineError::Connection(_) => "no connection".to_owned(),
             EngineError::Broken(_) => "the connection broke".to_owned(),
             EngineError::Unexpected(_) => "its answer cannot be read".to_owned(),
-            EngineError::Model { .. } => "it has not the model".to_owned(),
+            EngineError::Model { .. } => "it does not have the model".to_owned(),
             EngineError::NotAllowed { status, .. } => {
                 format!("it refuses the key (status {status})")
             }
@@ -136,7 +135,7 @@ impl EngineError {
         }
     }
 
-    /// What an error on a connection means.
+    /// The error for a failure of the connection.
     pub(super) fn of_connection(error: &reqwest::Error) -> EngineError {
         let reason = client::reason(error);
         match error.is_connect() {
@@ -145,7 +144,7 @@ impl EngineError {
         }
     }
 
-    /// What an error in the middle of a stream means.
+    /// The error for one in the middle of a stream.
     pub(super) fn of_stream(words: Words) -> EngineError {
         words.too_long().map_or(EngineError::Failed(words.text), EngineError::from)
     }

@@ -1,4 +1,4 @@
-//! Which engine and which model answer at an address.
+//! Finds out which engine and which model are at an address.
 
 use serde_json::{Map, Value, json};
 use tracing::warn;
@@ -10,13 +10,13 @@ use super::kind::Kind;
 use super::words::Words;
 use super::{About, EngineSettings};
 
-/// What is at an address.
+/// What was found at an address.
 pub(super) struct Found {
     pub(super) client: EngineClient,
     pub(super) about: About,
-    /// What requests call the model.
+    /// The model's name in requests.
     pub(super) model: Option<String>,
-    /// Whether it lists its models, so that it can be asked for them to see whether it is well.
+    /// Whether it lists its models. Then the list can also tell whether it is well.
     pub(super) has_list: bool,
 }
 
@@ -28,15 +28,16 @@ struct Model {
     /// vLLM and SGLang say `max_model_len`, gateways `context_length`, llama-server's list has
     /// `meta.n_ctx`.
     context_tokens: Option<usize>,
-    /// An adapter names the model it was made for.
+    /// Whether it is an adapter, which names the model that it belongs to.
     is_adapter: bool,
     parameters: Option<u64>,
     bytes: Option<u64>,
 }
 
-/// What is there, and what requests call the model.
+/// Finds the engine and its model.
 ///
-/// Errors: it cannot be reached, wants a key, is no engine, or the model is not to be told.
+/// Errors: it cannot be reached, needs a key, is not an engine, or it is not clear which model to
+/// use.
 pub(super) async fn find(settings: &EngineSettings) -> Result<Found, EngineError> {
     let (client, listed) = list(settings).await?;
     let has_list = listed.is_ok();
@@ -50,7 +51,7 @@ pub(super) async fn find(settings: &EngineSettings) -> Result<Found, EngineError
     };
     let mut models = match listed {
         Ok(models) => models,
-        // It lists what it has downloaded, and fails when that is nothing.
+        // It lists what it has downloaded, and fails if that is nothing.
         Err(_) if kind == Kind::Transformers => Vec::new(),
         Err(error) => match &settings.model {
             Some(model) if has_no_list(&error) => {
@@ -75,9 +76,9 @@ pub(super) async fn find(settings: &EngineSettings) -> Result<Found, EngineError
     Ok(Found { client, about, model: name, has_list })
 }
 
-/// The engine's list of models, or why there is none, and a client for where it lies.
+/// A client for the path at which the list of models is, and the list, or why there is none.
 ///
-/// Errors: what another place of the same address could not mend.
+/// Errors: those for which other paths of the same address would not help.
 async fn list(
     settings: &EngineSettings,
 ) -> Result<(EngineClient, Result<Vec<Model>, EngineError>), EngineError> {
@@ -100,8 +101,8 @@ async fn list(
     Ok((client, Err(error)))
 }
 
-/// Whether an engine that answers so may work without a list of models. One that has failed may only
-/// be starting.
+/// Whether an engine with this error may work without a list of models. An engine that fails in
+/// other ways may only be starting.
 fn has_no_list(error: &EngineError) -> bool {
     match error {
         EngineError::Unexpected(_) => true,
@@ -110,8 +111,8 @@ fn has_no_list(error: &EngineError) -> bool {
     }
 }
 
-/// The models of a list, which gateways write in several ways: below `data` or `models`, or bare; as
-/// objects or as names.
+/// The models of a list. Gateways write it in several forms: below `data` or `models`, or bare;
+/// with objects or with names.
 fn models(list: &Value, path: &str) -> Result<Vec<Model>, EngineError> {
     let entries = match list {
         Value::Array(entries) => entries,
@@ -155,7 +156,7 @@ fn tokens(value: &Value) -> Option<usize> {
     usize::try_from(value.as_u64()?).ok().filter(|tokens| *tokens > 0)
 }
 
-/// What the engine says elsewhere about the context of a model. It knows best what it has set aside.
+/// The context of a model by the engine's own interface, which knows best.
 async fn context(client: &EngineClient, kind: Kind, model: Option<&str>) -> Option<usize> {
     match kind {
         Kind::LlamaServer => {
@@ -166,7 +167,7 @@ async fn context(client: &EngineClient, kind: Kind, model: Option<&str>) -> Opti
             if context.is_some() {
                 return context;
             }
-            // In front of several it answers for one only if that is named.
+            // In front of several models it answers for one only if that one is named.
             url.query_pairs_mut().append_pair("model", model?);
             let properties: Value = client.get(url).await.ok()?;
             tokens(properties.pointer(settings)?)
@@ -189,7 +190,7 @@ async fn context(client: &EngineClient, kind: Kind, model: Option<&str>) -> Opti
     }
 }
 
-/// Where Ollama lists the models that it has loaded.
+/// The path at which Ollama lists the models that it has loaded.
 pub(super) const OLLAMA_RUNNING: &[&str] = &["api", "ps"];
 
 /// The context that a model was loaded with, in Ollama's list of loaded models; `None` if it is not
@@ -203,7 +204,7 @@ pub(super) fn context_of_loaded(running: &Value, model: &str) -> Option<usize> {
     tokens(loaded.get("context_length")?)
 }
 
-/// The index of the model to use; none if the engine takes any, or does not list it.
+/// The index of the model to use; `None` if the engine accepts any model, or does not list it.
 fn choose(
     kind: Kind,
     models: &[Model],
@@ -212,8 +213,8 @@ fn choose(
     let there = || models.iter().map(|model| model.id.clone()).collect();
     if let Some(wanted) = wanted {
         let found = models.iter().position(|model| model.id == wanted);
-        // `transformers serve` loads what it is asked for, and lists what it has loaded once. A list
-        // without anything says nothing about any model.
+        // `transformers serve` loads the model of a request, and lists only models that it has
+        // loaded before. An empty list says nothing about any model.
         return match found {
             None if kind != Kind::Transformers && !models.is_empty() => {
                 let what = format!("expected the model {wanted:?} (--engine-model)");
@@ -242,7 +243,7 @@ async fn kind_of(client: &EngineClient, models: &[Model]) -> Kind {
     }
 }
 
-/// The engines in Python describe themselves. One that does not answer is of no known kind.
+/// The engines in Python describe their interface. An engine that does not is of an unknown kind.
 async fn by_interface(client: &EngineClient) -> Option<Kind> {
     let description: Value = client.get(client.interface.own(&["openapi.json"])).await.ok()?;
     let title = description.pointer("/info/title").and_then(Value::as_str).unwrap_or_default();
@@ -254,7 +255,7 @@ async fn by_interface(client: &EngineClient) -> Option<Kind> {
     (has("/load_model") && has("/v1/responses")).then_some(Kind::Transformers)
 }
 
-/// The last part of a path or of `owner/name`: what people call the model.
+/// The last part of a path or of `owner/name`: the name that people use for the model.
 fn shown(name: &str) -> String {
     let last = name.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(name);
     let last = last.strip_suffix(".gguf").unwrap_or(last);

@@ -7,7 +7,7 @@ use super::words::printable;
 /// What an engine says about the end of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
-    /// The model came to its end, or wrote a stop string.
+    /// The model has ended it, or has written a stop string.
     Done,
     /// It has as many tokens as it may have.
     Length,

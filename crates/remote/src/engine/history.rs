@@ -1,15 +1,16 @@
-//! A conversation that may have to be cut: a system message and exchanges, oldest first.
+//! A conversation whose oldest exchanges may have to be left out.
 
 use banter_protocol::plain::{Message, Role};
 
-/// A conversation seen as a system message and exchanges, each a user's message and what followed it.
+/// A conversation as a system message and exchanges. An exchange is a user's message and what
+/// followed it.
 pub(super) struct History<'a> {
     messages: &'a [Message],
     system_messages: usize,
     exchange_starts: Vec<usize>,
 }
 
-/// Fewer tokens than a text has with any tokenizer.
+/// A lower bound of the tokens, with any tokenizer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LeastTokens {
     pub(super) all: usize,
@@ -23,7 +24,7 @@ impl<'a> History<'a> {
         let after_system = system_messages..messages.len();
         let is_users = |&index: &usize| messages[index].role == Role::User;
         let mut exchange_starts: Vec<usize> = after_system.filter(is_users).collect();
-        // Messages before the first user's belong to the first exchange.
+        // Messages before the user's first belong to the first exchange.
         if let Some(first) = exchange_starts.first_mut() {
             *first = system_messages;
         }
@@ -46,14 +47,15 @@ impl<'a> History<'a> {
         system.iter().chain(&rest[self.messages_of(exchanges)..])
     }
 
-    /// What the conversation without its oldest exchanges has at least.
+    /// The lower bound for the conversation without its oldest exchanges.
     pub(super) fn least_tokens(&self, exchanges: usize) -> LeastTokens {
         let kept = self.without(exchanges);
         let newest = self.messages.last().map_or(0, |newest| least_tokens(&newest.content));
         LeastTokens { all: kept.map(|message| least_tokens(&message.content)).sum(), newest }
     }
 
-    /// More tokens than it can have: each has at least a byte, and a template adds a few per message.
+    /// An upper bound of the tokens: each has at least one byte, and a template adds a few per
+    /// message.
     pub(super) fn most_tokens(&self) -> usize {
         const TEMPLATE: usize = 128;
         const PER_MESSAGE: usize = 16;
@@ -62,13 +64,13 @@ impl<'a> History<'a> {
     }
 }
 
-/// Fewer tokens than a text has: tokenizers cut between words and between numbers first, and the
-/// longest tokens within them are no longer than what is taken for one here.
+/// A lower bound of a text's tokens. Tokenizers first cut between words and numbers. Within them,
+/// no token is longer than the length that counts as one token here.
 fn least_tokens(text: &str) -> usize {
     #[derive(Clone, Copy, PartialEq)]
     enum Run {
         Letters,
-        /// Written without blanks between words.
+        /// Letters of languages without blanks between words.
         Han,
         Digits,
         Other,

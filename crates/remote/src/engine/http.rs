@@ -16,12 +16,12 @@ use super::words::Words;
 use super::{EnginePatience, EngineSettings};
 use crate::client;
 
-/// Longest response to anything but a conversation.
+/// The longest response to a request that is not for an answer.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
-/// Longest refusal that is read. Its words stand at the beginning.
+/// How much of a refusal is read. Its text is at the beginning.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
-/// Asks an engine, with its key and within its patience.
+/// The client of an engine, with its key and its time limits.
 #[derive(Clone)]
 pub(super) struct EngineClient {
     client: Client,
@@ -29,20 +29,20 @@ pub(super) struct EngineClient {
     key: Option<String>,
     authorization: Option<HeaderValue>,
     patience: EnginePatience,
-    /// The proxy that the environment puts before the engine.
+    /// The proxy that the environment sets for the engine.
     proxy: Option<String>,
 }
 
-/// Why there is no response to use.
+/// Why there is no usable response.
 #[derive(Debug)]
 pub(super) enum NoResponse {
-    /// There is one, and it refuses the request.
+    /// The response refuses the request.
     Refused(Box<RefusalResponse>),
     Failed(EngineError),
 }
 
 impl EngineClient {
-    /// A client of the engine that lies at `interface`.
+    /// A client of the engine at `interface`.
     ///
     /// Errors: the key cannot be sent, or no client can be made.
     pub(super) fn new(
@@ -69,7 +69,7 @@ impl EngineClient {
         })
     }
 
-    /// Asks something at `url`, and reads JSON.
+    /// Posts to `url`, and reads JSON.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         url: Url,
@@ -79,18 +79,18 @@ impl EngineClient {
         read(&self.control(self.post(url, body)).await?, &path)
     }
 
-    /// Gets something from `url`, and reads JSON.
+    /// Gets `url`, and reads JSON.
     pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, EngineError> {
         let path = url.path().to_owned();
         read(&self.reach(url).await?, &path)
     }
 
-    /// Gets something from `url`, whatever it is.
+    /// Gets `url`, whatever the response contains.
     pub(super) async fn reach(&self, url: Url) -> Result<Vec<u8>, EngineError> {
         self.control(self.client.get(url)).await
     }
 
-    /// Posts a request for an answer, and waits until it begins.
+    /// Posts a request for an answer, and waits for the headers.
     pub(super) async fn begin(
         &self,
         url: Url,
@@ -107,7 +107,7 @@ impl EngineClient {
         self.client.post(url).header(CONTENT_TYPE, "application/json").body(body)
     }
 
-    /// The body of a response that must come soon.
+    /// The body of a response within the time limit.
     async fn control(&self, request: RequestBuilder) -> Result<Vec<u8>, EngineError> {
         let patience = self.patience.control;
         let exchange = async {
@@ -122,7 +122,7 @@ impl EngineClient {
         timeout(patience, exchange).await.unwrap_or(Err(EngineError::Silent(patience)))
     }
 
-    /// The response, if its status is one of success.
+    /// The response, if its status is a success.
     async fn exchange(&self, request: RequestBuilder) -> Result<Response, NoResponse> {
         let request = match &self.authorization {
             Some(authorization) => request.header(AUTHORIZATION, authorization),
@@ -142,7 +142,7 @@ impl EngineClient {
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER);
         let seconds = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        // What it says helps to understand the status; without it the status alone must do.
+        // The text explains the status. Without text the status alone must do.
         let body = timeout(self.patience.control, read_body(response, MAX_REFUSAL_BYTES)).await;
         let (body, _) = body.ok().and_then(Result::ok).unwrap_or_default();
         let mut words = Words::read(&body);
@@ -153,7 +153,7 @@ impl EngineClient {
         RefusalResponse { asked, status, retry_after: seconds.map(Duration::from_secs), words }
     }
 
-    /// What was asked of whom, for messages. A proxy may be the one that answers.
+    /// What was asked, for messages. With a proxy it may be the proxy that has answered.
     fn asked(&self, request: &Request) -> String {
         let (method, path) = (request.method(), request.url().path());
         match &self.proxy {
@@ -162,7 +162,7 @@ impl EngineClient {
         }
     }
 
-    /// What a failed exchange means.
+    /// The error for a failed exchange.
     fn broken(&self, error: &reqwest::Error) -> EngineError {
         match (EngineError::of_connection(error), &self.proxy) {
             (EngineError::Connection(reason), Some(proxy)) => EngineError::Connection(format!(
@@ -189,7 +189,7 @@ fn read<T: DeserializeOwned>(body: &[u8], path: &str) -> Result<T, EngineError> 
     })
 }
 
-/// At most `limit` bytes of a body, and whether that is all of it.
+/// At most `limit` bytes of a body, and whether they are all of it.
 async fn read_body(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), EngineError> {
     let mut body = Vec::new();
     loop {

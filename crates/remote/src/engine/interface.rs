@@ -1,21 +1,21 @@
-//! Where an engine's interface lies, by the address that someone pasted.
+//! Where an engine's interface is, by the address that somebody has given.
 //!
-//! People name the server (`http://host:8000`), the interface (`…/v1`, `…/api/v3`), or whatever page of
-//! it they have used last (`…/v1/chat/completions`).
+//! People give the server (`http://host:8000`), the interface (`…/v1`, `…/api/v3`), or a path that
+//! they have used before (`…/v1/chat/completions`).
 
 use url::Url;
 
 use crate::address::Address;
 
-/// The place that everything of an engine lies below.
+/// The base of all URLs of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interface {
     root: Address,
-    /// Between the root and what OpenAI's interface has: `v1` almost everywhere.
+    /// The path between the root and OpenAI's interface: almost always `v1`.
     version: Vec<String>,
 }
 
-/// Ends of addresses that lie right below an interface.
+/// The ends of addresses that are directly below an interface.
 const ENDPOINTS: [&[&str]; 6] = [
     &["chat", "completions"],
     &["completions"],
@@ -24,7 +24,7 @@ const ENDPOINTS: [&[&str]; 6] = [
     &["embeddings"],
     &["tokenize"],
 ];
-/// Ends of addresses that lie below the server itself.
+/// The ends of addresses that are below the server itself.
 const PAGES: [&[&str]; 9] = [
     &["api", "chat"],
     &["api", "generate"],
@@ -38,7 +38,7 @@ const PAGES: [&[&str]; 9] = [
 ];
 
 impl Interface {
-    /// Where it may lie, the likeliest place first.
+    /// Where it may be, the likeliest first.
     pub(super) fn candidates(address: &Address) -> Vec<Interface> {
         let mut root = address.clone();
         while root.url().path().ends_with("//") {
@@ -63,12 +63,12 @@ impl Interface {
         &self.root
     }
 
-    /// A place of the server's own.
+    /// A URL of the server's own interface.
     pub(super) fn own(&self, path: &[&str]) -> Url {
         self.root.below(path.iter().copied())
     }
 
-    /// A place of OpenAI's interface.
+    /// A URL of OpenAI's interface.
     pub(super) fn open(&self, path: &[&str]) -> Url {
         self.root.below(self.version.iter().map(String::as_str).chain(path.iter().copied()))
     }

@@ -1,12 +1,12 @@
-//! JSON objects that follow each other: bytes in, whole objects out.
+//! JSON objects one after the other: bytes go in, whole objects come out.
 //!
-//! Some engines answer with one object (they do not stream), some with an object per line, some with a
-//! list that grows. All three are objects with something harmless between them.
+//! Some engines answer with one object, because they do not stream, some with an object per line,
+//! some with a list that grows. All of these are objects with harmless characters between them.
 
 use std::collections::VecDeque;
 
-/// A longer object ends the answer. It is longer than [`super::sse::MAX_EVENT_BYTES`], because one
-/// object may hold a whole answer.
+/// A longer object ends the answer. The limit is higher than [`super::sse::MAX_EVENT_BYTES`],
+/// because one object may contain a whole answer.
 pub const MAX_OBJECT_BYTES: usize = 8 << 20;
 
 /// Finds the end of a JSON object or list without looking at its contents.
@@ -17,7 +17,7 @@ pub(super) struct JsonScanner {
     after_backslash: bool,
 }
 
-/// Reads objects from a stream that comes in pieces cut anywhere.
+/// Reads objects from a stream. The bytes may come in any parts.
 #[derive(Debug, Default)]
 pub(super) struct ObjectReader {
     scanner: JsonScanner,
@@ -31,7 +31,7 @@ pub(super) struct ObjectReader {
 pub(super) struct TooLong;
 
 impl JsonScanner {
-    /// Takes the next byte; whether an object or list ended with it.
+    /// Takes the next byte, and returns whether an object or list ended with it.
     pub(super) fn push(&mut self, byte: u8) -> bool {
         if self.in_string {
             match byte {
@@ -43,7 +43,7 @@ impl JsonScanner {
             return false;
         }
         match byte {
-            // A quote outside of every bracket begins nothing that could end.
+            // A quote outside of all brackets begins no string.
             b'"' => self.in_string = self.depth > 0,
             b'{' | b'[' => self.depth += 1,
             b'}' | b']' if self.depth > 0 => {
@@ -57,7 +57,7 @@ impl JsonScanner {
 }
 
 impl ObjectReader {
-    /// Takes the next bytes of the stream. What stands between objects is skipped.
+    /// Takes the next bytes of the stream. Bytes between objects are skipped.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -79,7 +79,7 @@ impl ObjectReader {
         Ok(())
     }
 
-    /// The next object that is complete.
+    /// The next complete object.
     pub(super) fn pop(&mut self) -> Option<Vec<u8>> {
         self.ready.pop_front()
     }

@@ -1,7 +1,7 @@
-//! The engines that are known, and what each calls its parameters.
+//! The known engines, and the names of their parameters.
 //!
-//! A parameter that an engine does not know is refused, unless its value means "off". An engine of no
-//! known kind gets only what OpenAI's own interface has.
+//! A parameter that an engine does not know is refused, unless its value means "off". An engine of
+//! an unknown kind gets only what OpenAI's interface has.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub enum Kind {
     Transformers,
     /// Ollama.
     Ollama,
-    /// Any other that speaks OpenAI's language.
+    /// Any other with OpenAI's interface.
     OpenAi,
 }
 
@@ -41,7 +41,7 @@ pub const KINDS: [Kind; 7] = [
     Kind::OpenAi,
 ];
 
-/// Values that an engine is given where a request leaves them out.
+/// Values for parameters that a request leaves out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EngineDefaults {
     /// Sampling temperature.
@@ -54,7 +54,7 @@ pub struct EngineDefaults {
     pub repetition_penalty: f32,
 }
 
-/// What Qwen2.5-Instruct is published with.
+/// The values that Qwen2.5-Instruct is published with.
 const QWEN: EngineDefaults =
     EngineDefaults { temperature: 0.7, top_p: 0.8, top_k: 20, repetition_penalty: 1.05 };
 
@@ -83,12 +83,12 @@ impl Kind {
         }
     }
 
-    /// The kind of this name.
+    /// The kind with this name.
     pub fn named(name: &str) -> Option<Kind> {
         KINDS.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// What the owner of a model in `GET /v1/models` tells about the engine.
+    /// The kind of the engine, by the owner of a model in `GET /v1/models`.
     pub(super) fn of_owner(owner: &str) -> Option<Kind> {
         match owner {
             "vllm" => Some(Kind::Vllm),
@@ -99,24 +99,24 @@ impl Kind {
         }
     }
 
-    /// Where it says that it is well, if it has a place for that alone.
+    /// The path at which it says whether it is well, if it has one.
     pub(super) fn health_path(self) -> Option<&'static [&'static str]> {
         match self {
             Kind::Vllm | Kind::SgLang | Kind::LlamaServer | Kind::Transformers => Some(&["health"]),
-            // It says the context of the loaded model, too.
+            // The answer also has the context of the loaded model.
             Kind::Ollama => Some(OLLAMA_RUNNING),
-            // Asking it for its models breaks off an answer that it is writing.
+            // A request for its models would end the answer that it is writing.
             Kind::LlamaCppPython => Some(&["openapi.json"]),
             Kind::OpenAi => None,
         }
     }
 
-    /// Whether a new request silently aborts the one in progress.
+    /// Whether a new request ends the one in progress without a word.
     pub(super) fn serves_one_at_a_time(self) -> bool {
         self == Kind::LlamaCppPython
     }
 
-    /// Whether it keeps what it has computed apart for each `cache_salt`.
+    /// Whether it separates what it has computed by `cache_salt`.
     pub(super) fn takes_cache_salt(self) -> bool {
         matches!(self, Kind::Vllm | Kind::SgLang)
     }
@@ -130,44 +130,45 @@ impl Kind {
         }
     }
 
-    /// The defaults that requests are sent with. Others have the model's own, which are better.
+    /// The defaults that are sent with requests. Other engines use the model's own, which are
+    /// better.
     pub fn defaults(self) -> Option<EngineDefaults> {
         matches!(self, Kind::LlamaServer | Kind::LlamaCppPython).then_some(QWEN)
     }
 
-    /// Names of the parameters that it knows, as clients of banter call them.
+    /// The parameters that it knows, by the names that clients of banter use.
     pub fn parameters(self) -> Vec<&'static str> {
         PARAMETERS.into_iter().filter(|name| self.field(name).is_some()).collect()
     }
 
-    /// What it calls a parameter of ours; `None` if it has no such.
+    /// Its name of our parameter; `None` if it does not have the parameter.
     pub(super) fn field(self, ours: &'static str) -> Option<&'static str> {
         let is_llama = matches!(self, Kind::LlamaServer | Kind::LlamaCppPython);
         let samples_richly = is_llama || matches!(self, Kind::Vllm | Kind::SgLang);
         match ours {
             "repetition_penalty" if is_llama => Some("repeat_penalty"),
             "repetition_penalty" | "top_k" | "min_p" => samples_richly.then_some(ours),
-            // It takes the one as something else, and the other not at all.
+            // It understands one of them differently, and does not have the other.
             "presence_penalty" | "frequency_penalty" if self == Kind::Transformers => None,
             _ => Some(ours),
         }
     }
 
-    /// The largest seed it takes.
+    /// The largest seed that it accepts.
     fn max_seed(self) -> u64 {
         match self {
-            // The largest number means "any seed" to llama.cpp.
+            // To llama.cpp the largest number means "any seed".
             Kind::LlamaServer | Kind::LlamaCppPython => u64::from(u32::MAX) - 1,
-            // What its random generators take.
+            // The limit of its random generators.
             Kind::Transformers => u64::from(u32::MAX),
             _ => i64::MAX as u64,
         }
     }
 
-    /// The parameters of a request in this engine's words. A value that means "off" is left out where
-    /// the engine does not know the parameter, because leaving it out means the same.
+    /// The parameters of a request by this engine's names. If the engine does not know a parameter,
+    /// a value that means "off" is left out, because that means the same.
     ///
-    /// Errors: [`EngineError::Parameter`] for the first that it does not have.
+    /// Errors: [`EngineError::Parameter`] for the first parameter that it does not have.
     pub(super) fn translate(self, wanted: &Parameters) -> Result<Map<String, Value>, EngineError> {
         let usual = self.defaults();
         let number = |value: Option<f32>, usual: Option<f32>| value.or(usual).map(shortest);
@@ -211,13 +212,13 @@ impl Kind {
             }
         }
         if self == Kind::LlamaServer {
-            // Without it the penalty forgets what is 64 tokens back.
+            // Without it the penalty covers only the last 64 tokens.
             body.insert("repeat_last_n".to_owned(), json!(-1));
         }
         Ok(body)
     }
 
-    /// 0 is off with us and with llama.cpp, −1 with the others.
+    /// "Off" is 0 here and for llama.cpp, and −1 for the others.
     fn top_k(self, top_k: u32) -> Value {
         match (self, top_k) {
             (Kind::Vllm | Kind::SgLang, 0) => json!(-1),
@@ -225,19 +226,19 @@ impl Kind {
         }
     }
 
-    /// How the engine is asked to say what the answer has taken.
+    /// The field that asks the engine for the token counts of an answer.
     pub(super) fn stream_options(self) -> Option<Value> {
         match self {
-            // With every piece, so that a stopped answer has its figures too.
+            // With every delta, so that a stopped answer has its counts too.
             Kind::Vllm => Some(json!({"include_usage": true, "continuous_usage_stats": true})),
-            // It says so unasked, and warns of the question.
+            // It sends them unasked, and logs a warning for the field.
             Kind::Transformers => None,
             _ => Some(json!({"include_usage": true})),
         }
     }
 }
 
-/// Whether a value of a parameter changes nothing.
+/// Whether a value of a parameter means "off".
 fn is_off(ours: &str, value: &Value) -> bool {
     let off = match ours {
         "repetition_penalty" => 1.0,

@@ -1,9 +1,9 @@
-//! What an engine has refused once and is not sent again.
+//! What an engine has refused once, and what is therefore not sent again.
 //!
-//! Interfaces differ in what they know, and say so only when they are asked: a gateway refuses
-//! `stream_options`, a newer model wants `max_completion_tokens`, another makes answers of 1,024
-//! tokens at most. What is learned within a request is kept for the next ones only if the engine then
-//! answers: a message that repeats the engine's words teaches nothing.
+//! Interfaces differ, and say so only when a request is refused: a gateway does not know
+//! `stream_options`, a newer model needs `max_completion_tokens`, another makes answers of at most
+//! 1,024 tokens. What a refusal teaches is kept for later requests only if the changed request is
+//! then answered. Otherwise a message that repeats an engine's words could teach something wrong.
 
 use std::collections::BTreeSet;
 
@@ -11,37 +11,37 @@ use serde_json::{Map, Value, json};
 
 use super::error::RefusalResponse;
 
-/// The form in which an engine takes requests.
+/// The form in which an engine accepts requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Learned {
     left_out: BTreeSet<String>,
     limit: LimitField,
     longest_answer: Option<usize>,
-    /// It has answered a request with fields that nobody asked for, so they are not to blame.
+    /// It has answered a request with our extra fields, so these are not the reason of a refusal.
     takes_extras: bool,
 }
 
-/// What the engine calls the most tokens that an answer may have.
+/// The engine's name of the limit of an answer's tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum LimitField {
     #[default]
     MaxTokens,
     MaxCompletionTokens,
-    /// It takes neither name.
+    /// It accepts neither name.
     None,
 }
 
-/// What a refusal has taught.
+/// What to do after a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lesson {
-    /// The request is worth sending again in another form.
+    /// Send the request again in its new form.
     SendAgain,
-    /// The engine does not take this field as the client wants it.
+    /// The engine refuses the client's value of this field.
     NotAsWanted(String),
     Nothing,
 }
 
-/// Fields without which there is no request.
+/// Fields that every request needs.
 const NEEDED: [&str; 2] = ["messages", "model"];
 const LIMITS: [&str; 4] =
     ["max_tokens", "max_completion_tokens", "max_new_tokens", "max_output_tokens"];
@@ -64,7 +64,7 @@ impl LimitField {
 }
 
 impl Learned {
-    /// A request as this engine takes it.
+    /// A request in the form that this engine accepts.
     pub(super) fn apply(&self, request: &Map<String, Value>) -> Map<String, Value> {
         let mut body = request.clone();
         body.retain(|name, _| !self.left_out.contains(name));
@@ -76,15 +76,14 @@ impl Learned {
         body
     }
 
-    /// Looks for what can be changed after a refusal of `sent`, of which the client has asked for
-    /// `wanted`.
+    /// Looks for a change after `sent` was refused. The client has set the fields in `wanted`.
     pub(super) fn learn(
         &mut self,
         refusal: &RefusalResponse,
         sent: &Map<String, Value>,
         wanted: &[&str],
     ) -> Lesson {
-        // These are about the key, the address or the moment.
+        // These statuses are about the key, the address or the moment.
         if matches!(refusal.status, 300..=399 | 401..=404 | 408 | 429 | 502..=504) {
             return Lesson::Nothing;
         }
@@ -104,8 +103,8 @@ impl Learned {
         self.learn_blindly(refusal, sent, wanted)
     }
 
-    /// Leaves out what nobody has asked for, where a refusal names nothing: first what gateways most
-    /// often do not know.
+    /// Leaves out our extra fields after a refusal that names no field: first the one that gateways
+    /// most often do not know.
     fn learn_blindly(
         &mut self,
         refusal: &RefusalResponse,
@@ -123,7 +122,8 @@ impl Learned {
         if extras.is_empty() { Lesson::Nothing } else { Lesson::SendAgain }
     }
 
-    /// Whether the refusal is about the length of the answer, and another can be asked for.
+    /// Whether the refusal is about the limit of the answer's tokens, and the limit could be
+    /// changed.
     fn learn_limit(&mut self, refusal: &RefusalResponse, sent: &Map<String, Value>) -> bool {
         let words = &refusal.words;
         let Some(name) = self.limit.name() else { return false };
@@ -146,7 +146,7 @@ impl Learned {
         true
     }
 
-    /// Keeps what a request that was answered has taught, and says what is new in it.
+    /// Keeps what was learned for a request that was answered, and returns what is new.
     pub(super) fn keep(
         &mut self,
         learned: Learned,
@@ -183,13 +183,13 @@ fn named(refusal: &RefusalResponse, sent: &Map<String, Value>) -> Vec<String> {
     let fields = sent.keys().filter(|name| !is_fixed(name)).filter(is_named);
     let mut named: Vec<String> = fields.cloned().collect();
     if named.len() > 1 {
-        // "stream_options is only allowed with stream": the others are the cause.
+        // "stream_options is only allowed with stream" is about the other field.
         named.retain(|name| name != "stream");
     }
     named
 }
 
-/// The names by which a refusal may mean a field.
+/// The names that a refusal may use for a field.
 fn parts_of(field: &str) -> Vec<&str> {
     match field {
         "stream_options" => vec![field, "include_usage", "continuous_usage_stats"],
@@ -197,7 +197,7 @@ fn parts_of(field: &str) -> Vec<&str> {
     }
 }
 
-/// The fields of a request that neither the client wants nor the interface needs.
+/// The fields of a request that neither the client has set nor the interface needs.
 fn extras<'a>(
     sent: &'a Map<String, Value>,
     wanted: &'a [&str],

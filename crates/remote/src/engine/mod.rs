@@ -1,21 +1,24 @@
-//! Engines that others run: vLLM, SGLang, llama-server, Ollama, whatever speaks OpenAI's language.
+//! Engines that others run: vLLM, SGLang, llama-server, Ollama, and any other with OpenAI's
+//! interface.
 //!
 //! Reading order:
 //! - [`RemoteEngine`] below: an engine at an address, and one request to it.
-//! - `finding`: which engine and which model answer there; `interface`: where exactly.
-//! - [`kind`]: the known engines, and what each calls its parameters; `learned`: what this one refuses.
-//! - `counting`: tokens, and what goes when a conversation does not fit (`history`).
+//! - `finding`: which engine and which model are at an address; `interface`: at which paths.
+//! - [`kind`]: the known engines and the names of their parameters; `learned`: what this one
+//!   refuses.
+//! - `counting`: counting tokens, and leaving out what does not fit the context (`history`).
 //! - `http`: requests and responses.
-//! - [`answer`]: the pieces of an answer. Its bytes become events in `body` (`sse`, `json_values`), the
-//!   events pieces in `chunk` and `finish`.
-//! - `breaker`: leaving a failing engine alone; [`error`] and `words`: what can go wrong.
-//! - [`parsers`]: what reads the bytes of others, for fuzzing.
+//! - [`answer`]: the deltas of an answer. `body` (`sse`, `json_values`) turns its bytes into
+//!   events, `chunk` and `finish` turn the events into deltas.
+//! - `breaker`: sending nothing to a failing engine for a while.
+//! - [`error`] and `words`: what can go wrong.
+//! - [`parsers`]: the parsers of the engines' bytes, for fuzzing.
 //!
-//! What other clients of these engines take is taken here too: what is not needed may have any form.
-//! What is shown must be read surely, or the answer ends in an error.
+//! Engines differ in many details. A field that is not needed may have any form. Text that is shown
+//! must be read without doubt; otherwise the answer ends in an error.
 //!
-//! The address is the operator's: it comes from the configuration, is read by
-//! [`Address`], and no answer of the engine leads anywhere else.
+//! The address comes from the operator's configuration and is read by [`Address`]. No answer of the
+//! engine leads to another address.
 
 pub mod answer;
 mod body;
@@ -61,22 +64,22 @@ pub use answer::{Answer, AnswerUsage, End, EndReason, SilentCut, Step};
 pub use error::EngineError;
 pub use kind::{EngineDefaults, KINDS, Kind};
 
-/// The context that an engine is taken to have if it does not say, when a conversation is too long
-/// for it.
+/// The context that is assumed if an engine refuses a conversation as too long and does not say its
+/// context.
 const ASSUMED_CONTEXT: usize = 4_096;
-/// Forms of one request that are tried: each refusal must have taught something new.
+/// How many forms of one request are tried. Each refusal must have taught something new.
 const MAX_FORMS: usize = 12;
 
 /// Which engine to use.
 #[derive(Clone)]
 pub struct EngineSettings {
-    /// Its address: of the server, of its interface (`…/v1`), or of what lies there.
+    /// Its address: of the server, of its interface (`…/v1`), or of a path there.
     pub address: Address,
-    /// The key it asks for.
+    /// The key that it needs.
     pub key: Option<String>,
-    /// What kind it is; found out if left out.
+    /// Its kind; found out if `None`.
     pub kind: Option<Kind>,
-    /// Its model; may be left out if it has one.
+    /// Its model; may be `None` if the engine has only one.
     pub model: Option<String>,
     /// How long to wait.
     pub patience: EnginePatience,
@@ -85,11 +88,11 @@ pub struct EngineSettings {
 /// How long an engine may take.
 #[derive(Clone, Copy, Debug)]
 pub struct EnginePatience {
-    /// Until a connection stands.
+    /// Until a connection is established.
     pub connect: Duration,
-    /// For everything but an answer.
+    /// For every request except one for an answer.
     pub control: Duration,
-    /// Until an answer's headers come.
+    /// Until the headers of an answer come.
     pub headers: Duration,
 }
 
@@ -118,8 +121,8 @@ pub struct About {
     pub weights_bytes: Option<u64>,
 }
 
-/// Whose request it is: nothing that was computed for one is used for another, as far as the engine
-/// can be told so.
+/// Whose request it is. What was computed for one tenant is not used for another, if the engine can
+/// separate them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tenant(pub u64);
 
@@ -130,26 +133,26 @@ pub struct RemoteEngine(Arc<Inner>);
 struct Inner {
     client: EngineClient,
     about: About,
-    /// What requests call the model; a server with a single one may have no word for it.
+    /// The model's name in requests; an engine with only one model may have none.
     model: Option<String>,
     has_list: bool,
-    /// The context that Ollama has loaded the model with, once it has; 0 before. Another client may
-    /// have it loaded anew with another context.
+    /// The context with which Ollama has loaded the model; 0 before that. Another client can make
+    /// it load the model again with another context.
     loaded_context: AtomicUsize,
-    /// It has shown that it cannot count tokens, whatever its kind can.
+    /// It has shown that it cannot count tokens, although its kind can.
     is_uncountable: AtomicBool,
     learned: Mutex<Learned>,
     breaker: Arc<Breaker>,
-    /// For engines that serve one request at a time.
+    /// For engines that serve only one request at a time.
     slot: Option<Arc<Semaphore>>,
-    /// Makes the salts of tenants unguessable.
+    /// Makes the salts of tenants impossible to guess.
     secret: [u8; 32],
 }
 
-/// A request for an answer, before it takes the form that the engine takes.
+/// A request for an answer, before it is brought into the form that the engine accepts.
 struct Request<'a> {
     fields: Map<String, Value>,
-    /// What the client asks for, in the engine's words.
+    /// The parameters that the client has set, by the engine's names.
     wanted: Vec<&'static str>,
     cut: Cut<'a>,
 }
@@ -164,9 +167,10 @@ impl Request<'_> {
 }
 
 impl RemoteEngine {
-    /// Asks an engine what it is and has.
+    /// Asks an engine for its kind and its model.
     ///
-    /// Errors: it cannot be reached, wants a key, is no engine, or the model is not to be told.
+    /// Errors: it cannot be reached, needs a key, is not an engine, or it is not clear which model
+    /// to use.
     pub async fn find(settings: &EngineSettings) -> Result<RemoteEngine, EngineError> {
         let finding::Found { client, about, model, has_list } = finding::find(settings).await?;
         let slot = about.kind.serves_one_at_a_time().then(|| Arc::new(Semaphore::new(1)));
@@ -186,19 +190,19 @@ impl RemoteEngine {
         })))
     }
 
-    /// What it is and has.
+    /// What is known about it.
     pub fn about(&self) -> &About {
         &self.0.about
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> &Address {
         self.0.client.interface.root()
     }
 
-    /// Whether it says that it is well.
+    /// Asks whether it is well.
     ///
-    /// Errors: it cannot be reached, or says that it is not.
+    /// Errors: it cannot be reached, or says that it is not well.
     pub async fn probe(&self) -> Result<(), EngineError> {
         let probed = self.ask_how_it_is().await;
         match &probed {
@@ -212,7 +216,7 @@ impl RemoteEngine {
         let client = &self.0.client;
         if let Some(path) = self.0.about.kind.health_path() {
             match client.reach(client.interface.own(path)).await {
-                // A gateway lets only the interface through. Any answer is a sign of life.
+                // A gateway may pass on only OpenAI's interface. Any answer is a sign of life.
                 Err(error) if is_closed(&error) && self.0.about.kind.serves_one_at_a_time() => {
                     return Ok(());
                 }
@@ -226,8 +230,8 @@ impl RemoteEngine {
         }
     }
 
-    /// Remembers what an engine says of itself when it is asked how it is. Ollama loads a model when
-    /// it is first asked something, and only then is its context known.
+    /// Remembers the context that Ollama says when it is asked whether it is well. Ollama loads a
+    /// model only when it is first asked something, and its context is known only then.
     fn take_note(&self, answer: &[u8]) {
         if self.0.about.kind != Kind::Ollama {
             return;
@@ -238,7 +242,7 @@ impl RemoteEngine {
         let before = self.context_tokens();
         self.0.loaded_context.store(context, Ordering::Relaxed);
         if before != Some(context) {
-            info!(engine = %self.address(), context, "the engine says which context its model has");
+            info!(engine = %self.address(), context, "the engine has loaded its model with this context");
         }
     }
 
@@ -252,14 +256,15 @@ impl RemoteEngine {
 
     /// Starts an answer. Dropping the future, or the answer it yields, closes the connection.
     ///
-    /// The oldest exchanges go when the conversation does not fit, as far as the engine lets on.
+    /// If the conversation does not fit the context, as far as that is known, the oldest exchanges
+    /// are left out.
     ///
-    /// Errors: a parameter that it does not have; a message that does not fit alone; whatever else
-    /// [`EngineError`] names.
+    /// Errors: a parameter that the engine does not have; a message that does not fit even alone;
+    /// everything else in [`EngineError`].
     pub async fn ask(&self, ask: &Ask, tenant: Tenant) -> Result<Answer, EngineError> {
         let sampling = self.0.about.kind.translate(&ask.parameters)?;
         let slot = match self.0.slot.clone() {
-            Some(slot) => Some(slot.acquire_owned().await.expect("it is never closed")),
+            Some(slot) => Some(slot.acquire_owned().await.expect("the semaphore is never closed")),
             None => None,
         };
         self.0.breaker.admit().map_err(|retry_in| EngineError::Resting { retry_in })?;
@@ -304,9 +309,9 @@ impl RemoteEngine {
         begun
     }
 
-    /// Changes what the engine has refused in `sent`, or its form.
+    /// Changes the request after the engine has refused `sent`.
     ///
-    /// Errors: there is nothing that could be changed.
+    /// Errors: nothing can be changed.
     fn give_way(
         &self,
         refusal: &RefusalResponse,
@@ -326,7 +331,7 @@ impl RemoteEngine {
         }
     }
 
-    /// The fields of a request that no refusal of its length changes.
+    /// The fields of a request that do not depend on its length.
     fn fields(&self, sampling: Map<String, Value>, tenant: Tenant) -> Map<String, Value> {
         let mut fields = sampling;
         fields.insert("stream".to_owned(), json!(true));
@@ -344,7 +349,7 @@ impl RemoteEngine {
         fields
     }
 
-    /// What the client asks for beside an answer, in the engine's words.
+    /// The parameters that the client has set, by the engine's names.
     fn wanted(&self, parameters: &Parameters) -> Vec<&'static str> {
         let given = [
             ("temperature", parameters.temperature.is_some()),
@@ -361,7 +366,7 @@ impl RemoteEngine {
         given.filter_map(|(ours, _)| self.0.about.kind.field(ours)).collect()
     }
 
-    /// The error for a parameter that the engine does not take as the client wants it.
+    /// The error for a parameter whose value the engine refuses.
     fn not_as_wanted(
         &self,
         theirs: &str,
@@ -381,7 +386,7 @@ impl RemoteEngine {
         self.0.learned.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Keeps what a request that was answered has taught.
+    /// Keeps what was learned, after the engine has answered the request.
     fn keep(&self, learned: Learned, sent: &Map<String, Value>, wanted: &[&str]) {
         let news = self.learned().keep(learned, sent, wanted);
         if news.is_empty() {
@@ -389,16 +394,16 @@ impl RemoteEngine {
         }
         let (engine, form) = (self.address(), news.join(", "));
         let is_wanted = |news: &String| wanted.iter().any(|name| news.ends_with(name));
-        // Somebody gets less than was asked for, or than is promised.
+        // A client gets less than it asked for, or tenants are not separated.
         if news.iter().any(|news| is_wanted(news) || news.ends_with("cache_salt")) {
-            warn!(%engine, form, "the engine refuses a part of the request, and is asked in another form from now on");
+            warn!(%engine, form, "the engine refuses a part of the request, so requests have another form from now on");
         } else {
-            info!(%engine, form, "the engine refuses a part of the request, and is asked in another form from now on");
+            info!(%engine, form, "the engine refuses a part of the request, so requests have another form from now on");
         }
     }
 }
 
-/// Whether an engine says that a place is not there, or not for everybody.
+/// Whether an engine says that a path does not exist, or is not for everybody.
 fn is_closed(error: &EngineError) -> bool {
     match error {
         EngineError::Status { status, .. } => matches!(status, 400..=499 | 501),

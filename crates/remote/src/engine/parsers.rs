@@ -1,4 +1,4 @@
-//! What reads the bytes of engines, without a connection: for the fuzz targets.
+//! The parsers of the engines' bytes, without a connection, for the fuzz targets.
 
 use super::body::BodyReader;
 use super::chunk::Said;
@@ -6,8 +6,7 @@ use super::error::EngineError;
 use super::sse::EventError;
 use super::words::Words;
 
-/// What the events of an answer say, its body cut into these pieces, and why it could not be read on
-/// if it could not.
+/// The events of a body that comes in these parts, and why it could not be read on, if so.
 pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<String>) {
     let mut reader = BodyReader::default();
     let mut said = Vec::new();
@@ -31,7 +30,7 @@ fn take(reader: &mut BodyReader, said: &mut Vec<String>) -> Result<(), EventErro
     Ok(())
 }
 
-/// What an engine says that refuses a request with this body.
+/// The words and the error of a refusal with this body.
 pub fn refusal(body: &[u8]) -> String {
     let words = Words::read(body);
     let text = words.text.clone();

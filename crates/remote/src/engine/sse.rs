@@ -1,10 +1,10 @@
-//! Server-sent events: bytes in, events out.
+//! Server-sent events: bytes go in, events come out.
 
 use std::collections::VecDeque;
 
 use super::json_values::JsonScanner;
 
-/// A longer line or event ends the answer; the pieces of real engines have a few hundred bytes.
+/// A longer line or event ends the answer. The events of real engines have a few hundred bytes.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// One event of a stream.
@@ -16,17 +16,17 @@ pub struct Event {
     pub data: String,
 }
 
-/// Reads a stream that comes in pieces cut anywhere, inside a line end or a character too.
+/// Reads a stream. The bytes may come in any parts, cut inside a line end or a character.
 ///
-/// Two things are read that the standard does not know: events without the empty line between them,
-/// as long as each is one JSON value, and lines of bare JSON, which proxies write into a stream.
+/// It also reads two forms beyond the standard: events without an empty line between them, if each
+/// is one JSON value, and lines of bare JSON, which proxies write into a stream.
 #[derive(Debug, Default)]
 pub struct EventReader {
     /// The line that has not ended yet.
     line: Vec<u8>,
     /// The data lines of the event that has not ended yet.
     data: Option<Vec<u8>>,
-    /// Whether those lines are one whole JSON value already.
+    /// Whether those lines are already one whole JSON value.
     is_whole: bool,
     scanner: JsonScanner,
     name: Option<String>,
@@ -54,7 +54,7 @@ pub enum EventError {
 impl EventReader {
     /// Takes the next bytes of the stream.
     ///
-    /// Errors: an event that is too long, or no text. Nothing can be read after it.
+    /// Errors: an event is too long or not text. Nothing can be read after an error.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), EventError> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -73,19 +73,19 @@ impl EventReader {
         Ok(())
     }
 
-    /// The stream has ended. An event whose last line end is missing still counts: some engines
-    /// close right after their last word.
+    /// The stream has ended. An event without its last line end still counts, because some engines
+    /// close right after it.
     pub fn end(&mut self) -> Result<(), EventError> {
         self.end_line()?;
         self.end_line()
     }
 
-    /// The next event that is complete.
+    /// The next complete event.
     pub fn pop(&mut self) -> Option<Event> {
         self.ready.pop_front()
     }
 
-    /// Whether any line was one that events are made of.
+    /// Whether any line was a field of an event.
     pub fn has_fields(&self) -> bool {
         self.has_fields
     }
@@ -121,7 +121,7 @@ impl EventReader {
         match field {
             b"data" => self.add_data(value),
             b"event" => self.name = Some(String::from_utf8_lossy(value).into_owned()),
-            // It is no field of the standard; llama-server has used it as one.
+            // The standard has no such field, but llama-server has used it.
             b"error" => {
                 self.name = Some("error".to_owned());
                 self.add_data(value);

@@ -1,15 +1,15 @@
-//! What engines say when something goes wrong, in the many shapes in which they say it.
+//! What engines say when something goes wrong, in the many forms in which they say it.
 //!
-//! The words are for people: cut, cleaned, shown to the operator and to whoever asked. Programs
-//! decide by them only where engines have nothing else to say it with.
+//! The words are for people. They are shortened and cleaned, and shown to the operator and the
+//! client. Decisions depend on them only where engines say the same in no other way.
 
 use serde_json::{Map, Value};
 
-/// Longest part of an engine's words that is repeated, in characters.
+/// How many characters of an engine's words are repeated.
 const WORDS: usize = 200;
-/// How deep words may lie inside each other.
+/// How deep the words may be nested.
 const MAX_DEPTH: usize = 5;
-/// The names under which words lie, the most telling first.
+/// The names of fields with words, the most useful first.
 const NAMES: [&str; 17] = [
     "message",
     "msg",
@@ -33,17 +33,17 @@ const NAMES: [&str; 17] = [
 /// What an engine says went wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
-    /// For people; empty if it says nothing.
+    /// The text for people; empty if there is none.
     pub(super) text: String,
-    /// Its words for programs.
+    /// The codes for programs.
     codes: String,
-    /// Fields of the request that it names as the cause.
+    /// Fields of the request that are named as the cause.
     fields: Vec<String>,
     tokens: Option<usize>,
     limit: Option<usize>,
 }
 
-/// A conversation that does not fit, as far as the engine says by how much.
+/// A conversation that does not fit: its tokens and the limit, if the engine says them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLong {
     pub(super) tokens: Option<usize>,
@@ -71,13 +71,13 @@ impl Words {
         words
     }
 
-    /// The words in something that is no JSON.
+    /// The words in a text that is not JSON.
     pub(super) fn plain(text: &str) -> Words {
         Words { text: printable(&without_tags(text)), ..Words::default() }
     }
 
-    /// The error that an object is, if it is one. `has_choices` says that it holds a part of an
-    /// answer too, beside which only what is named an error is one.
+    /// The words of an object, if it is an error. `has_choices` says that it also has a part of an
+    /// answer; then only a field that is named an error counts.
     pub(super) fn of_object(object: &Map<String, Value>, has_choices: bool) -> Option<Words> {
         let is_there = |name: &str| object.get(name).is_some_and(is_said);
         let has_text =
@@ -98,14 +98,15 @@ impl Words {
         is_error.then(|| Words::of(&Value::Object(object.clone())))
     }
 
-    /// Whether it is the length of the conversation. Engines say so in words of their own.
+    /// Whether the error is that the conversation is too long. Each engine says this in its own
+    /// words.
     pub(super) fn too_long(&self) -> Option<TooLong> {
         let words = self.text.to_lowercase();
         let has = |part: &&str| words.contains(*part);
         let is_about_context =
             words.contains("context") && ["length", "size", "window"].iter().any(has);
-        // "max_tokens must be at most 8192, which is less than the context_window": the answer is
-        // too long, not the conversation.
+        // "max_tokens must be at most 8192, which is less than the context_window" is about the
+        // answer, not about the conversation.
         let is_about_answer = words.contains("max_tokens") && !words.contains("context length");
         let is_said = (is_about_context && !is_about_answer) || TOO_LONG.iter().any(has);
         let is_coded =
@@ -127,30 +128,30 @@ impl Words {
         Some(TooLong { tokens, limit })
     }
 
-    /// Whether it names a field of the request as the cause.
+    /// Whether the words name a field of the request.
     pub(super) fn names(&self, field: &str) -> bool {
         self.blames(field) || has_word(&self.text, field)
     }
 
-    /// Whether it gives a field of the request as the place of the error.
+    /// Whether the error is said to be in this field of the request.
     pub(super) fn blames(&self, field: &str) -> bool {
         self.fields.iter().any(|named| named == field)
     }
 
-    /// Whether it says that it does not know something.
+    /// Whether the words say that something is unknown.
     pub(super) fn is_unknown(&self) -> bool {
         let words = self.text.to_lowercase();
         UNKNOWN.iter().any(|part| words.contains(part) || self.codes.contains(part))
     }
 
-    /// Whether it says what a value may be: then the field is known, and the value is wrong.
+    /// Whether the words say what a value may be. Then the field is known, and the value is wrong.
     pub(super) fn is_about_value(&self) -> bool {
         let words = self.text.to_lowercase();
         VALUE.iter().any(|part| words.contains(part))
     }
 
-    /// The longest answer it makes, where it says that one of `sent` tokens is too long; half of that
-    /// where it does not say how long an answer may be.
+    /// The longest answer that the engine makes, if the words say that `sent` tokens are too many.
+    /// Without a number it is half of `sent`.
     pub(super) fn longest_answer(&self, sent: usize) -> Option<usize> {
         let words = self.text.to_lowercase();
         if ![
@@ -183,7 +184,7 @@ impl Words {
             .or_else(|| (sent > 1).then_some(sent / 2))
     }
 
-    /// Collects what is for programs, at any depth.
+    /// Collects codes, fields and numbers at any depth.
     fn gather(&mut self, error: &Value, depth: usize) {
         if depth > MAX_DEPTH {
             return;
@@ -215,7 +216,7 @@ impl Words {
     }
 }
 
-/// What engines say of a conversation that is too long without saying "context".
+/// Words for a conversation that is too long, without "context".
 const TOO_LONG: [&str; 7] = [
     "prompt is too long",
     "prompt too long",
@@ -226,7 +227,7 @@ const TOO_LONG: [&str; 7] = [
     "`inputs` tokens",
 ];
 
-/// What engines say of a field that they do not take.
+/// Words for a field that is not accepted.
 const UNKNOWN: [&str; 20] = [
     "unsupported",
     "not supported",
@@ -250,7 +251,7 @@ const UNKNOWN: [&str; 20] = [
     "only the default",
 ];
 
-/// What engines say of a value that is out of its range.
+/// Words for a value that is out of its range.
 const VALUE: [&str; 9] = [
     "must be",
     "should be",
@@ -263,7 +264,7 @@ const VALUE: [&str; 9] = [
     "exceed",
 ];
 
-/// What stands before the largest value that is taken.
+/// Words before the largest accepted value.
 const BOUNDS: [&str; 14] = [
     "at most ",
     "less than or equal to ",
@@ -299,7 +300,7 @@ fn text_of(value: &Value, depth: usize) -> Option<String> {
     }
     match value {
         Value::String(text) => {
-            // Gateways put the error of the engine behind them into theirs, as text.
+            // Gateways put the error of their engine into their own error, as text.
             let inner = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok());
             let inner = inner.flatten().and_then(|inner: Value| text_of(&inner, depth + 1));
             Some(inner.unwrap_or_else(|| without_tags(text)))
@@ -323,7 +324,7 @@ fn text_of(value: &Value, depth: usize) -> Option<String> {
     }
 }
 
-/// The text of a page for people: proxies answer with one.
+/// The text of a web page, because proxies answer with one.
 fn without_tags(text: &str) -> String {
     if !text.trim_start().starts_with('<') {
         return text.to_owned();
@@ -340,7 +341,7 @@ fn without_tags(text: &str) -> String {
     plain
 }
 
-/// Whether a text has a word, as names of fields are words.
+/// Whether a text contains a word; a word may have underscores, as names of fields do.
 fn has_word(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.match_indices(word).any(|(start, _)| {
@@ -355,8 +356,8 @@ fn numbers(text: &str) -> impl Iterator<Item = usize> + '_ {
     text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok())
 }
 
-/// One line: without control characters and marks that reorder text, and not longer than
-/// [`WORDS`].
+/// The text as one line of at most [`WORDS`] characters, without control characters and marks that
+/// reorder text.
 pub(super) fn printable(text: &str) -> String {
     let is_hidden = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     let mut line = String::new();

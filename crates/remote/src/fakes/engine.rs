@@ -1,10 +1,10 @@
-//! An engine that speaks OpenAI's language, and misbehaves on demand.
+//! A fake engine with OpenAI's interface, which fails on demand.
 //!
-//! It writes its responses byte by byte onto the connection, because what goes wrong in practice
-//! goes wrong there, and it knows to the microsecond when the other side has hung up.
+//! It writes its responses byte by byte, because real failures happen there, and it knows exactly
+//! when the other side has closed the connection.
 //!
-//! What the newest message says decides the answer: `tokens N` streams N words without a pause,
-//! `slow N` one every 20 ms, anything else comes back word by word.
+//! The newest message decides the answer: `tokens N` streams N words without a pause, `slow N` one
+//! word every 20 ms, and any other message comes back word by word.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, TcpListener};
@@ -27,13 +27,13 @@ pub enum EngineTrick {
     Silence,
     /// These bytes as the stream, piece by piece; then the connection is closed.
     Stream(Vec<Vec<u8>>),
-    /// The same, and then nothing more.
+    /// The same, but the connection stays open.
     StreamAndHang(Vec<Vec<u8>>),
     /// These bytes as the body, with this content type or none.
     Body(Option<&'static str>, Vec<Vec<u8>>),
     /// An event of this many bytes without a line end.
     Endless(usize),
-    /// An honest answer, at one byte each time this has passed.
+    /// A correct answer, one byte at a time, with this pause before each.
     Drip(Duration),
 }
 
@@ -48,7 +48,7 @@ pub struct EngineRequest {
     pub body: Value,
 }
 
-/// A running engine; it ends when dropped.
+/// A running fake engine. It ends when dropped.
 pub struct FakeEngine {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -60,17 +60,17 @@ struct Shared {
     context_tokens: usize,
     state: Mutex<State>,
     changed: Condvar,
-    /// llama-cpp-python breaks an answer off when anything below `/v1/` is asked for.
+    /// llama-cpp-python ends an answer when another request below `/v1/` comes.
     asked_again: Notify,
 }
 
 #[derive(Default)]
 struct State {
     tricks: VecDeque<EngineTrick>,
-    /// Pages that answer with another status and body than usual.
+    /// Paths with another status and body than usual.
     pages: BTreeMap<String, (u16, String)>,
     requests: Vec<EngineRequest>,
-    /// When the other side hung up in the middle of an answer.
+    /// When the other side has closed the connection in the middle of an answer.
     hung_up: Vec<Instant>,
     /// Answers that were written to their end.
     finished: usize,
@@ -82,8 +82,8 @@ impl FakeEngine {
         FakeEngine::with_context(kind, 4_096)
     }
 
-    /// The same with another context. It counts a token for each byte of content, and four per
-    /// message.
+    /// The same with another context. Each byte of content counts as a token, and each message as
+    /// four more.
     pub fn with_context(kind: Kind, context_tokens: usize) -> FakeEngine {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         FakeEngine::listen(listener, kind, context_tokens)
@@ -125,12 +125,12 @@ impl FakeEngine {
         self.address
     }
 
-    /// Plays tricks on the next answers, one each.
+    /// Plays a trick on each of the next answers.
     pub fn play(&self, tricks: impl IntoIterator<Item = EngineTrick>) {
         self.shared.state().tricks.extend(tricks);
     }
 
-    /// Answers a page with a status from now on; 200 lets it be as usual.
+    /// Answers a path with this status from now on. With 200 it is as usual again.
     pub fn break_page(&self, path: &str, status: u16) {
         match status {
             200 => drop(self.shared.state().pages.remove(path)),
@@ -138,7 +138,7 @@ impl FakeEngine {
         }
     }
 
-    /// Answers a page with a status and a body from now on.
+    /// Answers a path with this status and body from now on.
     pub fn set_page(&self, path: &str, status: u16, body: &str) {
         self.shared.state().pages.insert(path.to_owned(), (status, body.to_owned()));
     }
@@ -157,8 +157,8 @@ impl FakeEngine {
         state.requests.iter().find(is_it).expect("it was just seen").clone()
     }
 
-    /// Waits until the other side has hung up in the middle of so many answers, and says when it did
-    /// the last time.
+    /// Waits until the other side has closed the connection in the middle of this many answers, and
+    /// returns when it did so last.
     ///
     /// Panics if it has not for a minute.
     pub fn wait_for_hang_up(&self, count: usize) -> Instant {
@@ -209,7 +209,7 @@ impl Shared {
         json!({"object": "list", "data": [model]})
     }
 
-    /// Everything but answers.
+    /// Responses to all requests except those for answers.
     fn page(&self, path: &str, body: &Value) -> Option<Value> {
         let text = |name: &str| body.get(name).and_then(Value::as_str);
         Some(match path {
@@ -245,7 +245,7 @@ fn count(body: &Value) -> usize {
     messages.into_iter().flatten().map(content).sum()
 }
 
-/// Answers requests until the other side has had enough.
+/// Answers requests until the other side closes the connection.
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     drop(stream.set_nodelay(true));
     let mut stream = BufReader::new(stream);
@@ -303,14 +303,14 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<(EngineReques
     Some((request, path))
 }
 
-/// Writes one answer, honest or not, and notices when the other side hangs up.
+/// Writes one answer, correct or not, and notices when the other side closes the connection.
 async fn answer(stream: TcpStream, shared: &Shared, body: &Value) {
     let (mut reading, mut writing) = stream.into_split();
     let trick = shared.state().tricks.pop_front();
     let write = write_answer(&mut writing, shared, body, trick);
     let hang_up = async {
         let mut byte = [0];
-        // Nothing more is said by an honest client: whatever comes is the end.
+        // A client sends nothing more, so whatever comes means the end.
         drop(reading.read(&mut byte).await);
     };
     let written = tokio::select! {
@@ -426,7 +426,7 @@ async fn write_pieces(
     Ok(())
 }
 
-/// The events of an honest answer, and the pause before each.
+/// The events of a correct answer, and the pause before each.
 fn honest(body: &Value) -> (Vec<String>, Duration) {
     let newest = body["messages"].as_array().and_then(|messages| messages.last());
     let text = newest.and_then(|message| message["content"].as_str()).unwrap_or_default();

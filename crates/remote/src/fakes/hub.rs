@@ -1,8 +1,8 @@
-//! A server that answers as Hugging Face and as ModelScope do, with files of its own.
+//! A fake hub that answers as Hugging Face and as ModelScope do, with files of its own.
 //!
-//! As at Hugging Face a file is first a redirect, with the facts of the file in its headers, and
-//! then bytes on another path; as at ModelScope it is a query. Tricks are played in the order they
-//! were asked for, one per request.
+//! As at Hugging Face, the first response for a file is a redirect with size and checksum in its
+//! headers, and the bytes are at another path. As at ModelScope, a file is named in the query.
+//! Tricks are played in the order in which they were set, one for each request.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, TcpListener};
@@ -29,7 +29,7 @@ use super::trick::{Trick, instead, part, status, whole};
 pub enum Target {
     /// Questions about a repository.
     List,
-    /// Questions where a file lies.
+    /// Questions where a file is.
     Resolve,
     /// Requests for bytes.
     Bytes,
@@ -46,7 +46,7 @@ pub struct Request {
     pub authorization: Option<String>,
 }
 
-/// A running hub; it ends when dropped.
+/// A running fake hub. It ends when dropped.
 pub struct FakeHub {
     shared: Arc<Shared>,
     scheme: &'static str,
@@ -123,7 +123,7 @@ impl FakeHub {
         FakeHub::serve(listener, "http", |listener| listener)
     }
 
-    /// Starts a hub behind TLS; who knows the certificate (PEM) believes it.
+    /// Starts a hub behind TLS, and returns its certificate (PEM).
     pub fn start_encrypted() -> (FakeHub, String) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let (tls, certificate) = Tls::for_loopback();
@@ -171,7 +171,7 @@ impl FakeHub {
         repository.commits.push(files);
     }
 
-    /// Refuses every token from now on: whoever has none is welcome.
+    /// Refuses every token from now on, but answers requests without one.
     pub fn refuse_tokens(&self) {
         *self.shared.refuses_tokens.lock().expect("no holder panics") = true;
     }
@@ -188,13 +188,13 @@ impl FakeHub {
         repositories.entry(repository.to_owned()).or_default().lists_checksums = false;
     }
 
-    /// Claims a file of this length at a path; asking for its bytes never ends.
+    /// Says that a file of this length is at a path. A request for its bytes never ends.
     pub fn claim_length(&self, path: &str, bytes: u64) {
         let mut claimed = self.shared.claimed.lock().expect("no holder panics");
         claimed.insert(format!("/{path}"), bytes);
     }
 
-    /// Plays tricks on the next requests, one each.
+    /// Plays a trick on each of the next requests.
     pub fn play(&self, target: Target, tricks: impl IntoIterator<Item = Trick>) {
         let mut queues = self.shared.tricks.lock().expect("no holder panics");
         queues.push((target, tricks.into_iter().collect()));
@@ -211,7 +211,7 @@ impl FakeHub {
         self.shared.always.lock().expect("no holder panics").clear();
     }
 
-    /// Waits until a request has come that `is_it` knows.
+    /// Waits until a request has come for which `is_it` is true.
     ///
     /// Panics if none has come for a minute.
     pub fn wait_for(&self, is_it: impl Fn(&Request) -> bool) {

@@ -1,4 +1,4 @@
-//! Servers that behave like real ones, and misbehave on demand. For tests.
+//! Servers for tests, which behave like real ones and fail on demand.
 
 mod engine;
 mod hub;

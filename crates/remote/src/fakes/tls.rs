@@ -1,4 +1,4 @@
-//! Connections behind TLS, with a certificate made for the occasion.
+//! TLS connections with a certificate that is made at the start.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ pub(super) struct TlsListener {
 }
 
 impl Tls {
-    /// With the certificate as PEM, for who is to believe it.
+    /// The certificate with its key, and as PEM for clients that are to trust it.
     pub(super) fn for_loopback() -> (Tls, String) {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
         let made = made.expect("a certificate can be made");
@@ -48,7 +48,7 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
-            // Who does not believe the certificate leaves here.
+            // A client that does not trust the certificate leaves here.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, peer);
             }

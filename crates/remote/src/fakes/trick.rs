@@ -1,4 +1,4 @@
-//! How a hub's answer goes wrong, and the answers that come in place of the right one.
+//! How a hub's answer fails, and the answers that come instead of the right one.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use axum::http::{Response, StatusCode, header};
 pub enum Trick {
     /// This status, and perhaps how long to wait.
     Status(u16, Option<u64>),
-    /// 429 and so many seconds to wait, in the words of Hugging Face.
+    /// 429 and this many seconds to wait, in the form of Hugging Face.
     Limited(u64),
-    /// So many bytes of the answer, then the connection breaks.
+    /// This many bytes of the answer; then the connection breaks.
     Cut(usize),
     /// The bytes before those that were asked for.
     WrongRange,
@@ -22,13 +22,13 @@ pub enum Trick {
     OtherBytes,
     /// A redirect to this address.
     Redirect(String),
-    /// A pause before each part of the answer, of so many bytes.
+    /// A pause before each part of the answer; each part has this many bytes.
     Slow(Duration, usize),
     /// Never an answer.
     Silence,
     /// This body instead.
     Body(String),
-    /// A page for people.
+    /// A web page.
     Page,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn part(whole: &Bytes, start: usize, end: usize, body: Body) -> Respo
     response
 }
 
-/// What is answered in place of everything else.
+/// The response of a trick that replaces the whole answer.
 pub(super) async fn instead(trick: Trick) -> Response<Body> {
     match trick {
         Trick::Status(code, retry_after) => {

@@ -1,4 +1,4 @@
-//! Asking a hub: one question, through its redirects, its status as an error of ours, its body bounded.
+//! One request to a hub: its redirects, its status as an error, and the limit of its body.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,26 +15,26 @@ use crate::client::{self, Made};
 use crate::error::{Kept, Login, PullError};
 use crate::patience::Trying;
 
-/// Longest answer about a repository; the largest real ones are a few megabytes.
+/// The longest answer about a repository. The largest real ones have a few megabytes.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
 
-/// How long the same news about a token is no news.
+/// How long the same news about a token is not told again.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// A place that is asked for lists and files.
+/// The client of a hub, which asks it for lists and files.
 #[derive(Clone, Debug)]
 pub(crate) struct HubClient {
     client: Made,
     endpoint: Endpoint,
     host: String,
     hub: Option<Hub>,
-    /// The token is refused where nobody's would do, so nobody asks.
+    /// The hub refuses the token but answers without one, so the token is not sent any more.
     has_bad_token: Arc<AtomicBool>,
     trying: Trying,
 }
 
 impl HubClient {
-    /// A hub, or with `hub` missing, the place of a file that is named by its address.
+    /// The client of a hub. Without `hub` it is for a file that is named by its address.
     pub(crate) fn new(
         hub: Option<Hub>,
         endpoint: &Endpoint,
@@ -51,7 +51,7 @@ impl HubClient {
         })
     }
 
-    /// The host, for people.
+    /// The host, for messages.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -61,9 +61,10 @@ impl HubClient {
         &self.trying
     }
 
-    /// What is at an address, wherever redirects lead; the response knows its own address.
+    /// Gets an address, and follows its redirects. The response knows the last address.
     ///
-    /// Errors: no connection, or a redirect that is not followed. A status is none.
+    /// Errors: no connection, or a redirect that must not be followed. A bad status is not an error
+    /// here.
     pub(crate) async fn get(&self, url: &Url, headers: &HeaderMap) -> Result<Response, PullError> {
         let mut passed = Vec::new();
         let mut at = url.clone();
@@ -87,13 +88,14 @@ impl HubClient {
         }
     }
 
-    /// The first answer for a file: what it says about the file gets lost behind a redirect.
+    /// The first response for a file, without following redirects: the headers about the file are
+    /// in it.
     pub(super) async fn head(&self, url: &Url) -> Result<Response, PullError> {
         self.send(Method::HEAD, url, &HeaderMap::new()).await
     }
 
-    /// Asks once with the token, and if it is refused without: a token that has ended must not
-    /// close what is open to everyone.
+    /// Asks with the token, and if that is refused, without it: an expired token must not make
+    /// public files unreachable.
     async fn send(
         &self,
         method: Method,
@@ -120,14 +122,14 @@ impl HubClient {
         Ok(open)
     }
 
-    /// The token, where it may be shown: only to the hub itself.
+    /// The token for a URL. Only the hub itself gets it.
     fn token_for(&self, url: &Url) -> Option<&Token> {
         let is_hub = url.origin() == self.endpoint.address.url().origin();
         let is_good = !self.has_bad_token.load(Ordering::Relaxed);
         self.endpoint.token.as_ref().filter(|_| is_hub && is_good)
     }
 
-    /// Goes on without a token; whether there was one.
+    /// Stops sending the token. False if there was none.
     pub(super) fn forget_token(&self, status: StatusCode) -> bool {
         let Some(token) = self.token_for(self.endpoint.address.url()) else { return false };
         self.has_bad_token.store(true, Ordering::Relaxed);
@@ -141,7 +143,7 @@ impl HubClient {
     fn signed(&self, request: reqwest::RequestBuilder, token: &Token) -> reqwest::RequestBuilder {
         let request = request.header(AUTHORIZATION, format!("Bearer {}", token.secret()));
         match self.hub {
-            // Its older interface knows a login by this cookie alone.
+            // Its older interface takes a login only from this cookie.
             Some(Hub::ModelScope) => {
                 request.header(COOKIE, format!("m_session_id={}", token.secret()))
             }
@@ -149,7 +151,7 @@ impl HubClient {
         }
     }
 
-    /// Reads a JSON answer.
+    /// Gets an address and reads JSON.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         url: &Url,
@@ -178,7 +180,7 @@ impl HubClient {
         }
     }
 
-    /// The response, if its status is one of success.
+    /// The response, if its status is a success.
     pub(crate) fn checked(&self, response: Response, what: &str) -> Result<Response, PullError> {
         let status = response.status();
         if status.is_success() {
@@ -187,7 +189,7 @@ impl HubClient {
         let is_hub = authority(response.url()) == self.host;
         let mut error = self.refused(status, response.headers(), what);
         match &mut error {
-            // Whoever keeps the hub's files knows none of its logins.
+            // Another host that keeps the hub's files does not know its logins.
             PullError::NotAllowed { host, login, .. } if !is_hub => {
                 *host = authority(response.url());
                 *login = Login::Impossible;
@@ -200,7 +202,7 @@ impl HubClient {
         Err(error)
     }
 
-    /// What a status other than success means, if the hub itself has sent it.
+    /// The error for a status other than success, if the hub itself has sent it.
     pub(super) fn refused(&self, status: StatusCode, headers: &HeaderMap, what: &str) -> PullError {
         let (what, host) = (what.to_owned(), self.host.clone());
         let asked = asked_wait(headers, SystemTime::now());
@@ -233,7 +235,7 @@ impl HubClient {
         }
     }
 
-    /// A connection that could not be made, or broke.
+    /// The error for a connection that could not be made, or that broke.
     pub(crate) fn broken(&self, error: &reqwest::Error, url: &Url) -> PullError {
         let mut reason = client::reason(error);
         if url.scheme() == "https" && !self.client.has_certificates {
@@ -246,7 +248,7 @@ impl HubClient {
         PullError::Unreachable { host, proxy, reason, kept: Kept::Nothing }
     }
 
-    /// An answer that cannot be right.
+    /// The error for an answer that cannot be right.
     pub(crate) fn unexpected_response(&self, what: &str, found: String) -> PullError {
         let (what, host) = (what.to_owned(), self.host.clone());
         PullError::BadAnswer { what, host, found, kept: Kept::Nothing }
@@ -263,17 +265,18 @@ fn is_refusal(status: StatusCode) -> bool {
     status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN
 }
 
-/// Where a response leads, if it is a redirect; nothing inside, if that cannot be read.
+/// The target, if a response is a redirect; `Some(None)` if the target cannot be read.
 fn redirect(response: &Response) -> Option<Option<Url>> {
     let is_redirect = [301, 302, 303, 307, 308].contains(&response.status().as_u16());
     let to = || response.url().join(response.headers().get(LOCATION)?.to_str().ok()?).ok();
     is_redirect.then(to)
 }
 
-/// How long a response asks to wait, in one of the ways there are.
+/// How long a response asks to wait, in any of the forms that are used.
 ///
-/// Source: RFC 9110 (`Retry-After`, seconds or a date); drafts of `RateLimit`, as Hugging Face sends
-/// it (`"api";r=0;t=87`) and as others do (`limit=10, remaining=0, reset=87`); `RateLimit-Reset`.
+/// Source: RFC 9110 (`Retry-After`, seconds or a date); drafts of `RateLimit`, as Hugging Face
+/// sends it (`"api";r=0;t=87`) and as others do (`limit=10, remaining=0, reset=87`);
+/// `RateLimit-Reset`.
 fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
@@ -285,7 +288,7 @@ fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let reset = || {
         let names = ["ratelimit-reset", "x-ratelimit-reset"];
         names.into_iter().find_map(|name| seconds(text(name)?)).map(|found| {
-            // Some count from 1970.
+            // Some servers send a date, in seconds since 1970.
             let is_date = found.as_secs() > 1_000_000_000;
             let then = SystemTime::UNIX_EPOCH + found;
             if is_date { then.duration_since(now).unwrap_or_default() } else { found }
@@ -294,7 +297,7 @@ fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     after.or_else(limit).or_else(reset)
 }
 
-/// When the spent limits of a `RateLimit` header are renewed, in seconds: the last of them.
+/// In how many seconds the used-up limits of a `RateLimit` header are renewed; the longest of them.
 fn spent_until(header: &str) -> Option<u64> {
     let limits = header.split(',').map(|limit| {
         let value = |names: [&str; 2]| {

@@ -1,6 +1,6 @@
-//! The official Qwen2.5-Instruct models, by the names people know them by.
+//! The official Qwen2.5-Instruct models, by the names that people use.
 //!
-//! Another size: one row in [`KNOWN`].
+//! To add a size: one row in [`KNOWN`].
 
 /// An official model, before anything of it has been fetched.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,23 +9,23 @@ pub struct KnownModel {
     pub size: &'static str,
     /// Owner and name of its GGUF repository, on both hubs.
     pub repository: (&'static str, &'static str),
-    /// Its licence, as SPDX or as its makers call it.
+    /// Its licence, by its SPDX name or the name that its makers use.
     pub licence: &'static str,
-    /// The quantisation that is taken unless another is named.
+    /// The quantisation that is used if none is named.
     pub quantisation: &'static str,
-    /// Quantisations whose published files hold blocks that are not computed here.
+    /// The quantisations whose published files contain blocks that banter cannot compute.
     lacks: &'static [&'static str],
-    /// Weights in the published files; small models hold the tied embedding twice.
+    /// The number of weights in the published files. Small models contain the tied embedding twice.
     weights: u64,
-    /// Those of them that are the head, which is never coarser than six bits.
+    /// How many of them are the head, which never has less than six bits per weight.
     head_weights: u64,
     layers: u64,
     kv_heads: u64,
     head_dim: u64,
 }
 
-/// The quantisations that the official repositories hold, with their bits per weight in tenths,
-/// the head left out: the mixed ones keep some matrices in larger types.
+/// The quantisations in the official repositories, with their bits per weight in tenths, without
+/// the head. The mixed ones have some matrices in larger types.
 pub const QUANTISATIONS: &[(&str, u64)] = &[
     ("q2_k", 29),
     ("q3_k_m", 38),
@@ -38,22 +38,22 @@ pub const QUANTISATIONS: &[(&str, u64)] = &[
     ("fp16", 160),
 ];
 
-/// The head of files with fewer bits is in `q6_k`.
+/// In files with fewer bits the head is in `q6_k`.
 const HEAD_TENTHS: u64 = 66;
 
-/// `q2_k` and `q3_k_m` are blocks of 256 weights. Where a row is no multiple of that, as at 896
-/// (0.5b) and 29,568 (72b), llama.cpp writes `iq4_nl`, which is not computed here.
+/// `q2_k` and `q3_k_m` are blocks of 256 weights. Where a row is no multiple of that, as with 896
+/// (0.5b) and 29,568 (72b), llama.cpp writes `iq4_nl`, which banter cannot compute.
 const UNEVEN_ROWS: &[&str] = &["q2_k", "q3_k_m"];
 
-/// Name of the family in short names.
+/// The name of the family in short names.
 pub const FAMILY: &str = "qwen2.5";
 
-/// What `qwen2.5` alone stands for.
+/// The size that `qwen2.5` alone means.
 pub(super) const USUAL_SIZE: &str = "7b";
 
 const APACHE: &str = "apache-2.0";
 
-/// Every official size, smallest first. The two that are not Apache-2.0 carry licences of their own.
+/// Every official size, smallest first. The two that are not Apache-2.0 have licences of their own.
 pub const KNOWN: &[KnownModel] = &[
     KnownModel {
         size: "0.5b",
@@ -142,10 +142,10 @@ pub const KNOWN: &[KnownModel] = &[
     },
 ];
 
-/// Licences that ask nothing of those who only use a model.
+/// Licences without conditions for people who only use a model.
 const OPEN_LICENCES: [&str; 3] = ["apache-2.0", "mit", "cc0-1.0"];
 
-/// Whether a licence can be taken as accepted; others are shown and asked about.
+/// Whether a licence needs no question. Other licences are shown, and must be accepted.
 pub fn is_open_licence(licence: &str) -> bool {
     OPEN_LICENCES.iter().any(|open| licence.eq_ignore_ascii_case(open))
 }
@@ -162,12 +162,12 @@ impl KnownModel {
         names.filter(|name| !self.lacks.contains(name))
     }
 
-    /// The name people pull it by.
+    /// The name by which people pull it.
     pub fn name(&self) -> String {
         format!("{FAMILY}:{}", self.size)
     }
 
-    /// About the size of its files, in bytes.
+    /// The approximate size of its files, in bytes.
     pub fn file_bytes(&self, quantisation: &str) -> u64 {
         let known = QUANTISATIONS.iter().find(|(name, _)| *name == quantisation);
         let tenths = known.map_or(160, |(_, tenths)| *tenths);
@@ -175,14 +175,14 @@ impl KnownModel {
         (body * tenths + self.head_weights * tenths.max(HEAD_TENTHS)) / 80
     }
 
-    /// About the memory it needs for one long conversation, in bytes. What it is exactly is told by
-    /// the file's own metadata.
+    /// The approximate memory for one long conversation, in bytes. The exact amount is computed
+    /// from the file's metadata.
     pub fn memory_bytes(&self, quantisation: &str) -> u64 {
         const CONTEXT_TOKENS: u64 = 8_192;
         const WORKING_BYTES: u64 = 512 << 20;
         let context = self.kv_bytes_per_token() * CONTEXT_TOKENS;
         let weights = self.file_bytes(quantisation);
-        // Weights are held as they are stored; 6-bit scales alone become bytes, up to 4 % more.
+        // Weights stay as they are stored, except 6-bit scales, which become bytes: up to 4 % more.
         let widened = if quantisation.contains("_k") { weights / 25 } else { 0 };
         weights + widened + context + WORKING_BYTES
     }

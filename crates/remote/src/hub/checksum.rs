@@ -19,7 +19,7 @@ impl Sha256Sum {
         bytes.try_into().ok().map(Sha256Sum)
     }
 
-    /// Sums a file up and tells `each` how many bytes were read. Others have their turn in between;
+    /// The sum of a file. `each` is told how many bytes were read. Other tasks run in between, and
     /// dropping the future ends it.
     pub(crate) async fn of_file(path: &Path, mut each: impl FnMut(u64)) -> io::Result<Sha256Sum> {
         const PIECE: usize = 1 << 20;

@@ -1,9 +1,9 @@
-//! Hugging Face, and mirrors of it.
+//! The interface of Hugging Face and its mirrors.
 //!
-//! Source: `huggingface_hub` 2.4: one request lists a repository with sizes and checksums; what the
-//! list leaves out stands in the first answer for the file itself (`X-Linked-Size`,
-//! `X-Linked-Etag`), before the redirect to where it lies. The list names the commit it is of; files
-//! are asked for at that commit, so that what was listed and what is fetched belong together.
+//! Source: `huggingface_hub` 2.4: one request lists a repository with sizes and checksums. What the
+//! list leaves out is in the first response for the file itself (`X-Linked-Size`, `X-Linked-Etag`),
+//! before the redirect to its bytes. The list names its commit, and files are asked for at that
+//! commit, so that the list and the files belong together.
 
 use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap};
 use serde::Deserialize;
@@ -45,7 +45,7 @@ struct Card {
     license_name: Option<String>,
 }
 
-/// What a repository holds.
+/// Lists a repository.
 pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullError> {
     let Repository { client, address, owner, name, revision } = *repository;
     let revision = revision.map(|revision| ["revision", revision]);
@@ -58,14 +58,14 @@ pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullErr
     Ok(Listing { licence, commit, files: files(answer.siblings) })
 }
 
-/// Where a file is asked for.
+/// The URL of a file.
 pub(super) fn url(repository: &Repository<'_>, path: &str) -> Url {
     let Repository { address, owner, name, revision, .. } = *repository;
     let start = [owner, name, "resolve", revision.unwrap_or("main")];
     address.below(start.into_iter().chain(path.split('/')))
 }
 
-/// What the hub says about one file, where its list said nothing.
+/// Asks about one file, for which the list has no size or checksum.
 pub(super) async fn look_up(
     repository: &Repository<'_>,
     path: &str,
@@ -81,7 +81,7 @@ pub(super) async fn look_up(
     });
     let answer = asked.await?;
     let (status, headers) = (answer.status(), answer.headers());
-    // Behind a redirect the length is that of the redirect.
+    // In a redirect, the length is that of the redirect itself.
     let own_length = status.is_success().then_some(CONTENT_LENGTH.as_str());
     let lengths = ["x-linked-size"].into_iter().chain(own_length);
     let sums = ["x-linked-etag", ETAG.as_str()];
@@ -110,7 +110,7 @@ fn files(siblings: Vec<Sibling>) -> Vec<ListedFile> {
     siblings.into_iter().map(file).collect()
 }
 
-/// The licence's own name where it has one: `other` says nothing.
+/// The licence: its own name if it has one, because `other` says nothing.
 fn licence(answer: &Answer) -> Option<String> {
     let card = answer.card.as_ref();
     let named = card.and_then(|card| card.license_name.clone());

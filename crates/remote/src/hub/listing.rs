@@ -1,4 +1,4 @@
-//! What a repository holds, and which of it is the model.
+//! The files of a repository, and which of them are the model.
 
 use super::checksum::Sha256Sum;
 use super::name::is_path;
@@ -8,7 +8,7 @@ use super::name::is_path;
 pub struct Listing {
     /// Its licence, if it states one.
     pub licence: Option<String>,
-    /// The commit that the list is of, if the hub says.
+    /// The commit of the list, if the hub says it.
     pub commit: Option<String>,
     /// Its files.
     pub files: Vec<ListedFile>,
@@ -19,45 +19,46 @@ pub struct Listing {
 pub struct ListedFile {
     /// Its path in the repository.
     pub path: String,
-    /// Its size, if the list says.
+    /// Its size, if the list says it.
     pub bytes: Option<u64>,
-    /// What its bytes must be, if the list says.
+    /// The checksum of its bytes, if the list says it.
     pub sha256: Option<Sha256Sum>,
 }
 
-/// Most files of a repository that are looked at, the first ones; real ones have tens.
+/// How many files of a repository are considered, the first ones. Real repositories have tens.
 const MAX_FILES: usize = 10_000;
 
 /// Which file of a repository is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wanted<'a> {
-    /// This one, or the one whose name has this in it.
+    /// The file of this name, or the one whose name contains this word.
     Named(&'a str),
-    /// The one of this quantisation, else the first of the usual ones that is there.
+    /// The file of this quantisation, or else the first of [`USUAL`] that exists.
     Usual(&'a str),
 }
 
-/// Quantisations in the order in which they are taken when the wanted one is not there.
+/// The quantisations in the order in which they are tried if the wanted one does not exist.
 const USUAL: [&str; 10] =
     ["q4_0", "q4_k_m", "q8_0", "q5_k_m", "q5_0", "q6_k", "q3_k_m", "q2_k", "fp16", "bf16"];
 
 /// Why no file could be chosen.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoChoice {
-    /// What is wanted is not there; what is.
+    /// The wanted file does not exist; with those that do.
     NotThere(Vec<String>),
-    /// The list lacks a part of a split file.
+    /// The list lacks this part of a split file.
     MissingPart(String),
 }
 
 impl Listing {
-    /// Drops what cannot be a file of ours, and what is beyond the limit: hubs are not believed.
+    /// Drops files beyond the limit and those whose path could lead elsewhere: hubs are not
+    /// trusted.
     pub(super) fn keep_usable(&mut self) {
         self.files.truncate(MAX_FILES);
         self.files.retain(|file| is_path(&file.path));
     }
 
-    /// The files of the model: one GGUF file, the parts of a split one, or those of a folder.
+    /// The files of the model: one GGUF file, the parts of a split one, or the files of a folder.
     pub(super) fn choose(&self, wanted: Wanted<'_>) -> Result<Vec<ListedFile>, NoChoice> {
         let weights: Vec<&ListedFile> =
             self.files.iter().filter(|file| is_weights(&file.path)).collect();
@@ -87,7 +88,7 @@ impl Listing {
         (1..=split.count).map(part).collect()
     }
 
-    /// The files of a Hugging Face folder, if this is one.
+    /// The files of a folder with safetensors, if this is one.
     fn folder(&self) -> Option<Vec<ListedFile>> {
         let has = |name: &str| self.files.iter().any(|file| file.path == name);
         let is_model = has("config.json") && has("tokenizer.json");
@@ -124,7 +125,7 @@ fn exactly<'a>(files: &'a [ListedFile], name: &str) -> Option<&'a ListedFile> {
     files.iter().find(|file| file.path == name)
 }
 
-/// The first file that has the tag as a word of its own in its name.
+/// The first file whose name contains the tag as a whole word.
 fn tagged<'a>(files: &[&'a ListedFile], tag: &str) -> Option<&'a ListedFile> {
     let tag = tag.to_ascii_lowercase();
     files.iter().copied().find(|file| {

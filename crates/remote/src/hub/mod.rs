@@ -1,14 +1,15 @@
-//! Model hubs: from a name to the files it stands for.
+//! Model hubs: from the name of a model to its files.
 //!
 //! Reading order:
-//! - `name`: [`ModelName`]; `typed`: how people write it; `catalogue`: the official models.
-//! - `settings`: [`HubSettings`], where the hubs are and who asks.
+//! - `name`: [`ModelName`]; `typed`: the ways in which people write it; `catalogue`: the official
+//!   models.
+//! - `settings`: [`HubSettings`], the addresses and tokens of the hubs.
 //! - [`resolve`] below: a name becomes a [`Source`].
-//! - `hugging_face`, `model_scope`: what the two hubs answer; `asking`: one request.
-//! - `listing`: what a repository holds, and which of it is the model; `checksum`: SHA-256.
+//! - `hugging_face`, `model_scope`: the interfaces of the two hubs; `asking`: one request.
+//! - `listing`: the files of a repository, and which of them are the model; `checksum`: SHA-256.
 //!
-//! Another hub: its file beside `model_scope`, a row in [`Hub`], its prefix in `name`, its endpoint
-//! in `settings`.
+//! To add a hub: a file beside `model_scope`, a variant of [`Hub`], its prefix in `name`, its
+//! endpoint in `settings`.
 
 pub(crate) mod asking;
 mod catalogue;
@@ -36,18 +37,18 @@ use asking::HubClient;
 use listing::{ListedFile, Listing, NoChoice, Wanted};
 use settings::Endpoint;
 
-/// The files a name stands for, and where they come from.
+/// The files of a model, and where they come from.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The name under which the model is kept; it says the quantisation.
+    /// The name under which the model is installed, with its quantisation.
     pub name: String,
     /// Where it comes from, for people.
     pub from: String,
-    /// Its licence, if anyone states one.
+    /// Its licence, if one is stated.
     pub licence: Option<String>,
-    /// Its files, at least one; those with the model's metadata first.
+    /// Its files, at least one.
     pub files: Vec<SourceFile>,
-    /// Whom to ask for them.
+    /// The client that gets them.
     pub(crate) client: HubClient,
 }
 
@@ -56,20 +57,21 @@ pub struct Source {
 pub struct SourceFile {
     /// Its name on disk.
     pub name: String,
-    /// Its size, if the hub says.
+    /// Its size, if the hub says it.
     pub bytes: Option<u64>,
-    /// What its bytes must be, if the hub says.
+    /// The checksum of its bytes, if the hub says it.
     pub sha256: Option<Sha256Sum>,
     pub(crate) url: Url,
 }
 
-/// The quantisation that is looked for where none is named.
+/// The quantisation that is used if none is named.
 const USUAL_QUANTISATION: &str = "q4_0";
 
-/// Asks the hubs which files a name stands for.
+/// Asks the hubs for the files of a model.
 ///
 /// An official model is looked for at the second hub if the first cannot be reached.
-/// Errors: nothing there by that name, no connection, a hub that refuses.
+///
+/// Errors: no model of that name, no connection, a hub that refuses.
 pub async fn resolve(
     name: &ModelName,
     settings: &HubSettings,
@@ -153,7 +155,7 @@ fn quantisation_of(files: &[SourceFile]) -> Option<&'static str> {
     words.find_map(|word| Some(QUANTISATIONS.iter().find(|(name, _)| *name == word)?.0))
 }
 
-/// What is asked of one hub.
+/// The question to one hub.
 struct Question<'a> {
     hub: Hub,
     owner: &'a str,
@@ -239,12 +241,12 @@ impl Question<'_> {
 }
 
 fn source_file(url: Url, file: ListedFile) -> SourceFile {
-    // Folders inside a repository say nothing about the model: its files lie side by side here.
+    // Folders inside a repository do not matter: here all files are in one folder.
     let name = file.path.rsplit('/').next().unwrap_or(&file.path).to_owned();
     SourceFile { name, bytes: file.bytes, sha256: file.sha256, url }
 }
 
-/// The name of a file that is named by its address alone.
+/// The name of a file that is named by its address.
 fn file_name(url: &Url) -> String {
     let last = url.path_segments().and_then(|mut segments| segments.next_back());
     let usable = last.filter(|name| name::is_path(name));

@@ -1,7 +1,7 @@
-//! ModelScope, whose interface is its own.
+//! The interface of ModelScope.
 //!
-//! Source: `modelscope_hub` (the client library): lists come wrapped in `{Code, Success, Data}`, and
-//! an error may come with status 200. Files are named in the query.
+//! Source: `modelscope_hub` (the client library): lists are wrapped in `{Code, Success, Data}`, and
+//! an error may have status 200. Files are named in the query.
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -50,7 +50,7 @@ pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullErr
     let revision = branch(repository);
     url.query_pairs_mut().append_pair("Revision", revision).append_pair("Recursive", "True");
     let files: Files = data(repository, &url).await?;
-    // A list without a licence is still a list.
+    // The list is complete without the licence.
     let about: Option<About> = data(repository, &below(repository, &[])).await.ok();
     let licence = about.and_then(|about| about.license).filter(|licence| !licence.is_empty());
     let is_file = |file: &File| file.r#type.as_deref() != Some("tree");
@@ -60,7 +60,7 @@ pub(super) async fn list(repository: &Repository<'_>) -> Result<Listing, PullErr
         path: file.path,
     };
     let files = files.files.into_iter().filter(is_file).map(listed).collect();
-    // Commits are not told; files are held together by their checksums, which are.
+    // The list names no commit of its own, but the checksums of the files.
     Ok(Listing { licence, commit: None, files })
 }
 
@@ -81,7 +81,7 @@ async fn data<T: DeserializeOwned>(repository: &Repository<'_>, url: &Url) -> Re
         Ok((envelope, status.filter(|status| !status.is_success())))
     };
     let (mut envelope, mut refusal) = ask().await?;
-    // A refusal that came in the body: the status of the answer itself was one of success.
+    // A refusal in the body, while the status of the response was a success.
     if let Some(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) = refusal
         && client.forget_token(status)
     {

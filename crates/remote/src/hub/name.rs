@@ -1,4 +1,4 @@
-//! The names of models: what people type, and nothing a request could abuse.
+//! The names of models. A name cannot lead to a file or an address that a request must not reach.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::checksum::Sha256Sum;
 use super::typed;
 use crate::address::Address;
 
-/// A place where models are published.
+/// A hub where models are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hub {
     /// huggingface.co, or a mirror of it.
@@ -38,7 +38,7 @@ impl Hub {
 pub enum ModelName {
     /// An official model: `qwen2.5:7b`, `qwen2.5:7b-q8_0`.
     Known {
-        /// Which.
+        /// Which one.
         model: &'static KnownModel,
         /// The quantisation, if one was named.
         quantisation: Option<&'static str>,
@@ -51,39 +51,39 @@ pub enum ModelName {
         owner: String,
         /// Its name.
         repository: String,
-        /// Branch, tag or commit; the main one unless named.
+        /// Branch, tag or commit; the main branch if none is named.
         revision: Option<String>,
-        /// The file, or a part of its name as `q4_k_m`; the usual one unless named.
+        /// The file, or a part of its name, as `q4_k_m`; the usual file if none is named.
         file: Option<String>,
     },
-    /// One file by its address; `#sha256=…` behind it says what its bytes must be.
+    /// One file by its address, with `#sha256=…` behind it or not.
     Url {
-        /// The address, without what stands behind `#`.
+        /// The address, without the part after `#`.
         address: Address,
-        /// What its bytes must be.
+        /// The checksum of its bytes.
         sha256: Option<Sha256Sum>,
     },
 }
 
-/// A text that names no model.
+/// Why a text is not the name of a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("model name: expected {expected}, found {found:?}{}", did_you_mean(.meant))]
 pub struct NameError {
     expected: String,
     found: String,
-    /// The name that was meant, perhaps.
+    /// The name that may have been meant.
     meant: Option<String>,
 }
 
-/// Longest name; far above any real one.
+/// The longest name, far above any real one.
 const MAX_NAME_BYTES: usize = 512;
-/// Longest owner, repository or revision; the hubs allow 96.
+/// The longest owner, repository or revision; the hubs allow 96 bytes.
 const MAX_WORD_BYTES: usize = 96;
-/// Longest path of a file in a repository.
+/// The longest path of a file in a repository.
 const MAX_PATH_BYTES: usize = 255;
 
 impl ModelName {
-    /// Reads a name as a person types it.
+    /// Reads a name that a person has typed.
     pub fn parse(text: &str) -> Result<ModelName, NameError> {
         check_length(text)?;
         let lower = text.trim().to_ascii_lowercase();
@@ -95,13 +95,13 @@ impl ModelName {
         }
     }
 
-    /// Reads a name as a request may carry it: never an address, but of a hub's own pages.
+    /// Reads a name from a request: not an address, except of a page of a hub.
     pub fn parse_public(text: &str) -> Result<ModelName, NameError> {
         check_length(text)?;
         typed::read(text)
     }
 
-    /// Whether a text can only be meant as a name, and not as the path of a file.
+    /// Whether a text can only be a name, and not the path of a file.
     pub fn is_meant_by(text: &str) -> bool {
         typed::is_surely_a_name(text)
     }
@@ -121,7 +121,8 @@ fn url(text: &str) -> Result<ModelName, NameError> {
     Ok(ModelName::Url { address, sha256 })
 }
 
-/// Letters, digits and `.`, `_`, `-`; nothing that a file system or a hub could take for more.
+/// Whether a text has only letters, digits and `.`, `_`, `-`, so that it means nothing else to a
+/// file system or a hub.
 pub(super) fn is_word(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=MAX_WORD_BYTES).contains(&text.len())
@@ -130,7 +131,7 @@ pub(super) fn is_word(text: &str) -> bool {
         && !text.contains("..")
 }
 
-/// Whether a path stays below where it is put, on any system.
+/// Whether a path stays below its folder, on any system.
 pub(crate) fn is_path(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+() ".contains(&byte);
     let is_segment = |segment: &str| {
@@ -154,7 +155,7 @@ impl NameError {
         NameError { expected, found: shortened(found), meant: None }
     }
 
-    /// Nothing that names a model; perhaps `meant` was meant.
+    /// The text is no name of a model; `meant` may have been meant.
     pub(super) fn unknown(found: &str, meant: Option<String>) -> NameError {
         let expected = format!(
             "{FAMILY}:7b or another of `banter list`, hf:owner/repo[:file] or ms:owner/repo[:file]"
@@ -162,7 +163,7 @@ impl NameError {
         NameError { meant, ..NameError::new(expected, found) }
     }
 
-    /// A size that there is not.
+    /// There is no model of this size.
     pub(super) fn size(size: &str, found: &str) -> NameError {
         let sizes: Vec<&str> = KNOWN.iter().map(|known| known.size).collect();
         let meant = KNOWN.iter().find(|known| known.size.trim_end_matches('b') == size);
@@ -170,7 +171,7 @@ impl NameError {
         NameError { meant: meant.map(KnownModel::name), ..NameError::new(expected, found) }
     }
 
-    /// A quantisation that there is not, or that cannot be computed.
+    /// There is no such quantisation, or banter cannot compute it.
     pub(super) fn quantisation(model: &KnownModel, word: &str, found: &str) -> NameError {
         let names: Vec<&str> = model.quantisations().collect();
         let is_lacking = QUANTISATIONS.iter().any(|(name, _)| *name == word);
@@ -182,20 +183,20 @@ impl NameError {
         NameError { meant, ..NameError::new(expected, found) }
     }
 
-    /// A hub before it, but no repository behind it.
+    /// A hub is named, but no repository.
     pub(super) fn no_repository(hub: Hub, found: &str) -> NameError {
         let prefix = hub.prefix();
         let expected = format!("{prefix}:owner/repo, with @revision or :file behind it or not");
         NameError::new(expected, found)
     }
 
-    /// A page of a hub that is no model's.
+    /// A page of a hub that is not the page of a model.
     pub(super) fn no_model_page(found: &str) -> NameError {
         let expected = "the page of a model, as huggingface.co/owner/repo".to_owned();
         NameError::new(expected, found)
     }
 
-    /// An address where only names are taken.
+    /// An address, where only names are allowed.
     pub(super) fn address(found: &str) -> NameError {
         let expected = "a name, as qwen2.5:7b or hf:owner/repo; only `banter pull` takes addresses";
         let page = url::Url::parse(found).ok();
@@ -233,7 +234,7 @@ impl fmt::Display for ModelName {
                     None => Ok(()),
                 }
             }
-            // What stands behind `?` may be a secret of whoever signed the link.
+            // The part after `?` may be a secret, as in a signed link.
             ModelName::Url { address, .. } => {
                 let mut shown = address.url().clone();
                 shown.set_query(None);

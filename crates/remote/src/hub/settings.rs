@@ -1,4 +1,5 @@
-//! Where hubs are and who asks, from the environment variables their own tools use.
+//! The addresses and tokens of the hubs, from the environment variables that the hubs' own tools
+//! use.
 
 use std::path::{Path, PathBuf};
 
@@ -7,48 +8,48 @@ use super::typed;
 use crate::address::Address;
 use crate::error::PullError;
 
-/// A secret that opens a hub. Never shown.
+/// A secret for a hub. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token {
     secret: String,
-    /// The variable or the file it was read from, for people.
+    /// The variable or file that it was read from, for messages.
     from: String,
 }
 
-/// A hub as this machine reaches it.
+/// How this machine reaches a hub.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
-    /// Where it is, a mirror perhaps.
+    /// Its address, or that of a mirror.
     pub(crate) address: Address,
-    /// Who asks.
+    /// The token, if there is one.
     pub(crate) token: Option<Token>,
 }
 
-/// Both hubs, and which comes first.
+/// Both hubs, and which is asked first.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
     hugging_face: Endpoint,
     model_scope: Endpoint,
-    /// Hubs to ask for official models, at least one; a later one only if those before cannot be
-    /// reached.
+    /// The hubs to ask for official models, at least one. A later one is asked only if those before
+    /// cannot be reached.
     pub(super) order: Vec<Hub>,
-    /// The variable that forbids to fetch anything.
+    /// The variable that forbids to fetch anything, if one is set.
     offline: Option<&'static str>,
 }
 
 const HUGGING_FACE: &str = "https://huggingface.co";
 const MODEL_SCOPE: &str = "https://modelscope.cn";
 
-/// A file with a token is a line.
+/// A file with a token has one line.
 const MAX_TOKEN_BYTES: u64 = 4096;
 
 impl HubSettings {
-    /// Reads the variables through `variable`.
+    /// Reads the environment variables with `variable`:
     ///
     /// `HF_ENDPOINT`, `HF_TOKEN` (or the file at `HF_TOKEN_PATH`, else `HF_HOME/token`, unless
     /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`), `HF_HUB_OFFLINE`; `MODELSCOPE_ENDPOINT`,
-    /// `MODELSCOPE_DOMAIN`, `MODELSCOPE_API_TOKEN`; `BANTER_HUB` (`huggingface`, `modelscope`, or both in the order to ask).
-    /// Errors: an address or a choice that cannot be read.
+    /// `MODELSCOPE_DOMAIN`, `MODELSCOPE_API_TOKEN`; `BANTER_HUB` (`huggingface`, `modelscope`, or
+    /// both in the order to ask). Errors: an address or a choice that cannot be read.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<HubSettings, PullError> {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let is_on = |name: &str| {
@@ -64,7 +65,7 @@ impl HubSettings {
         let model_scope = endpoint(scope_variable, scope, MODEL_SCOPE)?;
         let order = match set("BANTER_HUB") {
             Some(hubs) => hubs.split(',').map(|hub| named(hub.trim())).collect::<Result<_, _>>()?,
-            // Whoever names a mirror wants it to be asked, and no one else.
+            // Who sets a mirror wants only the mirror to be asked.
             None if set("HF_ENDPOINT").is_some() => vec![Hub::HuggingFace],
             None => vec![Hub::HuggingFace, Hub::ModelScope],
         };
@@ -84,7 +85,7 @@ impl HubSettings {
         })
     }
 
-    /// Reads this process's environment.
+    /// Reads the environment of this process.
     pub fn from_environment() -> Result<HubSettings, PullError> {
         HubSettings::read(|name| std::env::var(name).ok())
     }
@@ -97,7 +98,7 @@ impl HubSettings {
         }
     }
 
-    /// The model of a page or file at a mirror of Hugging Face, named by its address.
+    /// The model whose page or file at a mirror of Hugging Face has this address.
     pub(super) fn page_of_mirror(&self, name: &ModelName) -> Option<ModelName> {
         let ModelName::Url { address, sha256: None } = name else { return None };
         let (url, mirror) = (address.url(), self.hugging_face.address.url());
@@ -117,7 +118,7 @@ impl HubSettings {
 }
 
 impl Token {
-    /// Takes a secret; nothing of it is left if it could not stand in a header.
+    /// Takes a secret; `None` if it could not be sent in a header.
     fn new(text: &str, from: String) -> Option<Token> {
         let text = text.trim();
         let is_visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -129,7 +130,7 @@ impl Token {
         &self.secret
     }
 
-    /// The variable or the file it was read from.
+    /// The variable or file that it was read from.
     pub(super) fn from(&self) -> &str {
         &self.from
     }
@@ -161,7 +162,7 @@ fn endpoint(
         return Ok(Address::parse_base(usual).expect("the usual addresses are right"));
     };
     let value = value.trim();
-    // ModelScope's own tools take a bare host.
+    // ModelScope's own tools accept a host without `https://`.
     let with_scheme = if value.contains("://") || variable == "HF_ENDPOINT" {
         value.to_owned()
     } else {

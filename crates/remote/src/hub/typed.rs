@@ -1,7 +1,8 @@
-//! Names as people type them: with the hub's address before them, copied from its pages, from other
-//! programs' commands, or from memory. Whatever can only mean one model is that model.
+//! Names in the forms in which people type them: with the hub's address, copied from its pages or
+//! from commands of other programs, or from memory. A text that can mean only one model is read as
+//! that model.
 //!
-//! Another spelling: one row in [`HOSTS`] or [`PREFIXES`], or one arm in [`page`].
+//! To add a spelling: one row in [`HOSTS`] or [`PREFIXES`], or one arm in [`page`].
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use url::Url;
 use super::catalogue::{FAMILY, KNOWN, KnownModel, USUAL_SIZE};
 use super::name::{Hub, ModelName, NameError, is_path, is_word};
 
-/// Words before a colon that name a hub.
+/// The words before a colon that name a hub.
 const PREFIXES: [(&str, Hub); 4] = [
     ("hf", Hub::HuggingFace),
     ("huggingface", Hub::HuggingFace),
@@ -19,7 +20,7 @@ const PREFIXES: [(&str, Hub); 4] = [
     ("modelscope", Hub::ModelScope),
 ];
 
-/// Hosts whose addresses are read as names; `www.` may stand before them.
+/// The hosts whose addresses are read as names, with `www.` or without.
 const HOSTS: [(&str, Hub); 4] = [
     ("huggingface.co", Hub::HuggingFace),
     ("hf.co", Hub::HuggingFace),
@@ -27,7 +28,7 @@ const HOSTS: [(&str, Hub); 4] = [
     ("modelscope.ai", Hub::ModelScope),
 ];
 
-/// First words of addresses at the hubs that lead to no model.
+/// The first words of addresses at the hubs that are not models.
 const NO_MODELS: [&str; 12] = [
     "datasets",
     "spaces",
@@ -43,15 +44,15 @@ const NO_MODELS: [&str; 12] = [
     "join",
 ];
 
-/// Words in names of official files that say nothing here: all models are of this kind.
+/// Words in the names of official files that are ignored, because all models here have them.
 const FILLING: [&str; 4] = ["instruct", "chat", "gguf", "latest"];
 
-/// How much a text must be like a name, from 0 to 1, to be taken for a slip of the finger.
+/// How similar a text must be to a name, from 0 to 1, to count as a typing error.
 const LIKENESS: f64 = 0.55;
 
-/// Reads a name in any spelling, but for addresses of other places than the hubs.
+/// Reads a name in any spelling, except addresses of other hosts.
 pub(super) fn read(text: &str) -> Result<ModelName, NameError> {
-    // Input methods for Chinese write the wide colon.
+    // Chinese input methods write the wide colon.
     let text: Cow<'_, str> = text.trim().replace('：', ":").into();
     if let Some((hub, url)) = hub_address(&text) {
         return page(hub, &url).ok_or_else(|| NameError::no_model_page(&text));
@@ -73,7 +74,7 @@ pub(super) fn read(text: &str) -> Result<ModelName, NameError> {
     }
 }
 
-/// Whether a text can only be a name: it begins as no path does.
+/// Whether a text can only be a name, because no path begins so.
 pub(super) fn is_surely_a_name(text: &str) -> bool {
     let lower = text.trim().replace('：', ":").to_ascii_lowercase();
     let begins = PREFIXES.map(|(prefix, _)| prefix).into_iter().chain([FAMILY, "http", "https"]);
@@ -82,7 +83,7 @@ pub(super) fn is_surely_a_name(text: &str) -> bool {
         || hub_address(&lower).is_some()
 }
 
-/// Whether a text is the address of a page or file of a hub.
+/// Whether a text is the address of a page or file at a hub.
 pub(super) fn is_page_of_hub(text: &str) -> bool {
     hub_address(text.trim()).is_some()
 }
@@ -91,7 +92,7 @@ fn starts(text: &str, prefix: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(':'))
 }
 
-/// The address of a page of a hub, with or without its scheme.
+/// The hub and the address of a page at a hub, with or without `https://`.
 fn hub_address(text: &str) -> Option<(Hub, Url)> {
     let with_scheme = match text.split_once("://") {
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => Cow::Borrowed(text),
@@ -99,19 +100,20 @@ fn hub_address(text: &str) -> Option<(Hub, Url)> {
             Cow::Owned(format!("https://{rest}"))
         }
         Some(_) => return None,
-        // A parser of addresses passes over slashes at their beginning; a path begins with one.
+        // A path may begin with a slash, which the parser of addresses would ignore.
         None if text.starts_with(['/', '\\', '.']) => return None,
         None => Cow::Owned(format!("https://{text}")),
     };
     let url = Url::parse(&with_scheme).ok()?;
     let host = url.host_str()?.trim_start_matches("www.");
     let hub = HOSTS.into_iter().find(|(known, _)| *known == host)?.1;
-    // A checksum that someone has named is looked at; only an address has a place for it.
+    // With a checksum behind it, the address is kept as an address, because a name cannot have a
+    // checksum.
     let has_checksum = url.fragment().is_some_and(|fragment| fragment.starts_with("sha256="));
     (!has_checksum && url.port().is_none() && url.username().is_empty()).then_some((hub, url))
 }
 
-/// The model of a page or a file of a hub.
+/// The model of a page or a file at a hub.
 pub(super) fn page(hub: Hub, url: &Url) -> Option<ModelName> {
     let segments: Vec<String> = url.path_segments()?.map(decoded).collect();
     let segments: Vec<&str> =
@@ -139,16 +141,16 @@ pub(super) fn page(hub: Hub, url: &Url) -> Option<ModelName> {
     Some(name)
 }
 
-/// The name that was meant by the address of a page, if it looks like a hub's.
+/// The name that may have been meant by an address that looks like a page of a hub.
 pub(crate) fn meant_by(url: &Url) -> Option<ModelName> {
-    // Their pages are made alike, but lead to no models.
+    // These have pages of the same form, but no models.
     const FORGES: [&str; 3] = ["github.com", "gitlab.com", "gitee.com"];
     let host = url.host_str()?;
     let is_forge = FORGES.iter().any(|forge| host.trim_start_matches("www.") == *forge);
     (!is_forge).then(|| page_by_form(url))?
 }
 
-/// The model of a page or a file at a hub of another host, if its path has their form.
+/// The model of a page or a file at another host, if its path has the form of a hub's.
 pub(super) fn page_by_form(url: &Url) -> Option<ModelName> {
     let segments: Vec<&str> = url.path_segments()?.filter(|segment| !segment.is_empty()).collect();
     let is_file = |name: &str| name.ends_with(".gguf") || name.ends_with(".safetensors");
@@ -172,7 +174,7 @@ fn repository(hub: Hub, rest: &str) -> Option<ModelName> {
 
 fn from_segments(hub: Hub, segments: &[&str]) -> Option<ModelName> {
     let [owner, name, below @ ..] = segments else { return None };
-    // A file may have folders of its own: what stands behind the colon is one path with them.
+    // The part after the colon may have folders: it is one path.
     let (name, tag) = name.split_once(':').map_or((*name, None), |(n, tag)| (n, Some(tag)));
     let (name, revision) = name.split_once('@').map_or((name, None), |(n, r)| (n, Some(r)));
     let (below_revision, path) = match (tag, below) {
@@ -210,7 +212,7 @@ fn from_segments(hub: Hub, segments: &[&str]) -> Option<ModelName> {
     })
 }
 
-/// `owner/repo` without a hub before it: as other programs name what lies at Hugging Face.
+/// `owner/repo` without a hub, as other programs name a model at Hugging Face.
 fn bare_repository(text: &str) -> Result<ModelName, NameError> {
     let segments: Vec<&str> = text.trim_end_matches('/').split('/').collect();
     let is_host = segments[0].contains('.') || segments[0].contains(':');
@@ -223,7 +225,7 @@ fn bare_repository(text: &str) -> Result<ModelName, NameError> {
     Err(NameError::unknown(text, meant.map(|name| name.to_string())))
 }
 
-/// `qwen2.5:7b-q8_0` and what people write for it: `Qwen2.5-7B-Instruct`, `qwen2.5-7b-q8_0.gguf`.
+/// `qwen2.5:7b-q8_0` and other forms of it: `Qwen2.5-7B-Instruct`, `qwen2.5-7b-q8_0.gguf`.
 fn known(lower: &str, text: &str) -> Result<ModelName, NameError> {
     let lower = lower.trim_end_matches(".gguf");
     let Some(rest) = lower.strip_prefix(FAMILY).or_else(|| lower.strip_prefix("qwen-2.5")) else {
@@ -255,20 +257,20 @@ fn known(lower: &str, text: &str) -> Result<ModelName, NameError> {
     }
 }
 
-/// The short name that a text is nearest to, if it is near.
+/// The short name that is most similar to a text, if it is similar enough.
 fn nearest(lower: &str) -> Option<String> {
     let names = KNOWN.iter().map(KnownModel::name).chain([FAMILY.to_owned()]);
     nearest_of(lower, names)
 }
 
-/// The one of `names` that a text is nearest to, if it is near.
+/// The one of `names` that is most similar to a text, if it is similar enough.
 pub fn nearest_of(text: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
     let like = |name: String| {
         let likeness = strsim::normalized_damerau_levenshtein(text, &name.to_ascii_lowercase());
         (likeness, name)
     };
     let near = names.into_iter().map(like).filter(|(likeness, _)| *likeness >= LIKENESS);
-    // The first of equals.
+    // Of equals the first.
     let best = near.reduce(|best, next| if next.0 > best.0 { next } else { best });
     best.map(|(_, name)| name)
 }

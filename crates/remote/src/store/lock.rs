@@ -1,7 +1,7 @@
-//! One process at a time for each model.
+//! The lock of a model: only one process at a time may pull or remove it.
 //!
-//! The system's lock of a file goes with the process that holds it. Where a file system has no locks
-//! (Lustre, some NFS), a file that names the process stands in for it.
+//! A file lock ends with the process that holds it. Where a file system has no locks (Lustre, some
+//! NFS), a file that names the process is used instead.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::error::PullError;
 
-/// Held by whoever pulls or removes a model; goes with the process.
+/// The lock of a model. It ends with the process.
 pub(crate) struct Lock {
     path: PathBuf,
     _file: File,
@@ -33,8 +33,8 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(PullError::folder(path)(error)),
         };
-        // Whoever held it before may have removed the file between the two lines above; then
-        // another process can lock another file of this name.
+        // The former holder may have removed the file between the two lines above. Then another
+        // process could lock a new file of the same name.
         let inode = |found: fs::Metadata| (found.dev(), found.ino());
         let ours = file.metadata().map(inode).map_err(PullError::folder(path))?;
         match fs::metadata(path).map(inode) {
@@ -48,24 +48,24 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Nothing is lost if it stays.
+        // A file that stays does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Whether an error of a lock says that there are none here.
+/// Whether an error says that the file system has no locks.
 fn has_no_locks(error: &io::Error) -> bool {
     let none = [Errno::NOSYS, Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL];
     error.raw_os_error().is_some_and(|found| none.iter().any(|errno| errno.raw_os_error() == found))
 }
 
-/// A file that exists while the process lives that is named in it.
+/// A file with the name of a process, which exists as long as that process runs.
 struct Holder(PathBuf);
 
 impl Holder {
-    /// Makes the file; one that a process of this machine has left behind is replaced.
+    /// Creates the file. A file that an ended process of this machine has left is replaced.
     ///
-    /// Errors: another process holds it, or one of another machine has not removed it.
+    /// Errors: another process holds it, or a process of another machine has left it.
     fn take(path: &Path, name: &str) -> Result<Holder, PullError> {
         let ours = process(std::process::id()).unwrap_or_default();
         let make = || {
@@ -91,15 +91,16 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // A later process finds that this one does not run any more.
+        // If it stays, a later process finds that this one does not run any more.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// A process as a line: number, machine, boot of that machine, and start, as numbers are used again.
+/// A process as a line: its number, its machine, the boot of that machine, and its start, because
+/// numbers are used again.
 fn process(id: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The program's name may hold anything; the start is the 20th number behind it.
+    // The program's name may contain anything; the start time is the 20th field after it.
     let started = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
     Some(format!("process {id} of {} started {started}", this_machine()))
 }
@@ -113,7 +114,7 @@ fn this_machine() -> String {
     format!("{} boot {}", read(name), read(boot))
 }
 
-/// By its name alone: after another boot its processes have ended.
+/// Compares the names only: after another boot all former processes have ended.
 fn is_of_this_machine(line: &str) -> bool {
     let name = |text: &str| text.split(" boot ").next().map(str::to_owned);
     line.split_once(" of ").is_some_and(|(_, machine)| name(machine) == name(&this_machine()))

@@ -1,14 +1,14 @@
-//! The folder of models: one folder per model, with its files and what is known of them.
+//! The folder of models. Each model has a folder with its files and their description.
 //!
 //! ```text
 //! models/
 //!   qwen2.5-7b-q4_0-1f2e3d4c/     model.json, the files
-//!   .incoming/                    what is half there, and the locks of those who pull
-//!   .removed/                     what is being removed
+//!   .incoming/                    partial models, and the locks of pulls
+//!   .removed/                     models that are being removed
 //! ```
 //!
-//! A model appears and goes by one rename. Only what `model.json` names is believed, and only if the
-//! files have the sizes it states.
+//! A model appears and disappears by one rename. Only the files that `model.json` names count, and
+//! only if they have the sizes that it states.
 
 mod lock;
 
@@ -31,46 +31,47 @@ pub(crate) const MANIFEST_FILE: &str = "model.json";
 const INCOMING: &str = ".incoming";
 const REMOVED: &str = ".removed";
 
-/// A folder of models. It need not exist before the first pull.
+/// A folder of models. It may be missing before the first pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     root: PathBuf,
 }
 
-/// A model that is there, whole.
+/// An installed model.
 #[derive(Clone, Debug)]
 pub struct Installed {
-    /// The name it was pulled by, with its quantisation.
+    /// The name by which it was pulled, with its quantisation.
     pub name: String,
     /// Where it came from, for people.
     pub from: String,
-    /// Its licence, if anyone stated one.
+    /// Its licence, if one was stated.
     pub licence: Option<String>,
     /// Bytes on disk.
     pub bytes: u64,
-    /// What an engine opens.
+    /// The path that an engine opens.
     pub path: PathBuf,
     /// When it was pulled.
     pub pulled_at: Option<SystemTime>,
     folder: PathBuf,
 }
 
-/// A model that is half there.
+/// A partial model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partial {
     /// The name it will have.
     pub name: String,
-    /// Bytes of the whole.
+    /// Bytes of all its files.
     pub total_bytes: u64,
-    /// Bytes that are there.
+    /// Bytes that are downloaded.
     pub downloaded_bytes: u64,
     folder: PathBuf,
 }
 
-/// A model whose files are not what its description says. It is not offered; another pull replaces it.
+/// A model whose files are not what its description says. It is not offered, and another pull
+/// replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damaged {
-    /// The name it was pulled by.
+    /// The name by which it was pulled.
     pub name: String,
     /// What is wrong with it, for people.
     pub why: String,
@@ -110,9 +111,9 @@ impl Store {
         &self.root
     }
 
-    /// Every model that is there, by name.
+    /// All installed models, sorted by name.
     ///
-    /// Errors: the folder is there but cannot be read.
+    /// Errors: the folder exists but cannot be read.
     pub fn models(&self) -> Result<Vec<Installed>, PullError> {
         let installed = |found| match found {
             Found::Installed(installed) => Some(installed),
@@ -123,7 +124,7 @@ impl Store {
         Ok(models)
     }
 
-    /// Every model that is there and damaged, by name.
+    /// All damaged models, sorted by name.
     pub fn damaged(&self) -> Result<Vec<Damaged>, PullError> {
         let damaged = |found| match found {
             Found::Installed(_) => None,
@@ -138,7 +139,7 @@ impl Store {
         Ok(folders(&self.root)?.into_iter().filter_map(|folder| read(&folder)))
     }
 
-    /// Every model that is half there, by name.
+    /// All partial models, sorted by name.
     pub fn partial(&self) -> Result<Vec<Partial>, PullError> {
         let half = |folder: PathBuf| {
             let (name, total_bytes, downloaded_bytes) = download::partial(&folder)?;
@@ -150,8 +151,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The model of a name, if it is there. A size without a quantisation finds any, the usual one
-    /// first.
+    /// The installed model of a name. A size without a quantisation finds any, the usual one first.
     pub fn find(&self, name: &ModelName) -> Result<Option<Installed>, PullError> {
         let models = self.models()?;
         let named = |wanted: &str| models.iter().find(|model| model.name == wanted).cloned();
@@ -166,19 +166,19 @@ impl Store {
         Ok(usual.or_else(|| named(&model.name())).or_else(of_size))
     }
 
-    /// Removes a model and returns how many bytes are free again.
+    /// Removes a model, and returns how many bytes are free again.
     pub fn remove(&self, model: &Installed) -> Result<u64, PullError> {
         self.remove_folder(&model.folder)
     }
 
-    /// Removes a model that is damaged and returns how many bytes are free again.
+    /// Removes a damaged model, and returns how many bytes are free again.
     pub fn remove_damaged(&self, model: &Damaged) -> Result<u64, PullError> {
         self.remove_folder(&model.folder)
     }
 
-    /// Removes what is half there of a model and returns how many bytes are free again.
+    /// Removes a partial model, and returns how many bytes are free again.
     ///
-    /// Errors: someone pulls it right now.
+    /// Errors: it is being pulled now.
     pub fn remove_partial(&self, half: &Partial) -> Result<u64, PullError> {
         let _lock = self.lock(&half.name)?;
         self.remove_folder(&half.folder)
@@ -186,7 +186,7 @@ impl Store {
 
     fn remove_folder(&self, folder: &Path) -> Result<u64, PullError> {
         let bytes = disk_bytes(folder);
-        // First out of sight, so that nothing ever sees half a model.
+        // Renamed first, so that nobody ever sees a part of a model.
         let removed = self.root.join(REMOVED);
         make_private_folder(&removed)?;
         let name = folder.file_name().expect("a model has a folder of its own");
@@ -199,13 +199,13 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The right to pull a model or to remove what is half there of it.
+    /// The lock for pulling a model or removing its partial download.
     pub(crate) fn lock(&self, name: &str) -> Result<Lock, PullError> {
         make_private_folder(&self.root.join(INCOMING))?;
         Lock::take(&self.incoming(name).with_added_extension("lock"), name)
     }
 
-    /// Bytes of everything in the folder but for what is being put together at `excepted`.
+    /// Bytes of everything in the folder, except the download in `excepted`.
     pub(crate) fn used_bytes_beside(&self, excepted: &Path) -> Result<u64, PullError> {
         let mut all = folders(&self.root)?;
         all.retain(|folder| !folder.ends_with(INCOMING));
@@ -213,12 +213,12 @@ impl Store {
         Ok(all.iter().filter(|folder| *folder != excepted).map(|folder| disk_bytes(folder)).sum())
     }
 
-    /// Where a model is put together.
+    /// The folder in which a model is downloaded.
     pub(crate) fn incoming(&self, name: &str) -> PathBuf {
         self.root.join(INCOMING).join(folder_name(name))
     }
 
-    /// Puts a finished folder in its place, by one rename.
+    /// Installs a finished folder, by one rename.
     pub(crate) fn install(
         &self,
         folder: &Path,
@@ -229,7 +229,7 @@ impl Store {
         sync_folder(folder)?;
         let target = self.root.join(folder_name(&manifest.name));
         if target.exists() {
-            // It does not hold what it says, or it would not have been pulled again.
+            // The old model is damaged, or it would not have been pulled again.
             self.remove_folder(&target)?;
         }
         fs::rename(folder, &target).map_err(PullError::folder(&target))?;
@@ -242,12 +242,13 @@ impl Store {
     }
 }
 
-/// The file or folder that an engine opens, among the names of a model's files: `.` is all of it.
+/// The name of the file that an engine opens, among the names of a model's files; `.` is the
+/// folder.
 pub(crate) fn opened_name<'a>(mut names: impl Iterator<Item = &'a str>) -> &'a str {
     names.find(|name| name.to_ascii_lowercase().ends_with(".gguf")).unwrap_or(".")
 }
 
-/// The folder's name says what it is to people, and by a part of a checksum nothing else.
+/// The name of a model's folder: readable for people, and unique by a part of a checksum.
 fn folder_name(name: &str) -> String {
     const SHOWN: usize = 80;
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
@@ -280,7 +281,7 @@ fn read(folder: &Path) -> Option<Found> {
     }))
 }
 
-/// What is wrong with a file of a model, as far as a look at its length and its beginning tells.
+/// What is wrong with a file of a model, judged by its length and its first bytes.
 fn damage(folder: &Path, file: &ManifestFile) -> Option<String> {
     let ManifestFile { name, bytes, .. } = file;
     if Path::new(name).file_name() != Some(name.as_ref()) {
@@ -302,7 +303,7 @@ fn damage(folder: &Path, file: &ManifestFile) -> Option<String> {
     Some(format!("{name} is {found}"))
 }
 
-/// The folders in a folder but for hidden ones; none if it is not there.
+/// The folders in a folder, except hidden ones. None if it does not exist.
 fn folders(parent: &Path) -> Result<Vec<PathBuf>, PullError> {
     let entries = match fs::read_dir(parent) {
         Ok(entries) => entries,
@@ -328,7 +329,7 @@ pub(crate) fn make_private_folder(path: &Path) -> Result<(), PullError> {
     made.map_err(PullError::folder(path))
 }
 
-/// Writes a file under another name, makes it safe, and renames it.
+/// Writes a file under another name, syncs it to the disk, and renames it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PullError> {
     let new = path.with_extension("new");
     let write = || {

@@ -10,13 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// A request that is being answered: its connection is neither idle nor evicted until this is
-/// dropped.
+/// A request that is being answered. Until this is dropped its connection is not idle, and no
+/// newcomer takes its permit.
 pub(super) struct Answering {
     phases: Phases,
     permit: Arc<ConnectionPermit>,
     admission: Admission,
-    /// The connection has become a socket, which is never idle for HTTP.
+    /// The connection has become a WebSocket; the time limits of HTTP do not apply any more.
     is_upgraded: bool,
 }
 
@@ -28,12 +28,12 @@ impl Answering {
         Answering { phases, permit, admission, is_upgraded: false }
     }
 
-    /// Whether there is room for the request.
+    /// Whether the request may be answered.
     pub(super) fn admission(&self) -> Admission {
         self.admission
     }
 
-    /// The response, which ends this when all of its body has been handed to the network.
+    /// The response. This ends when all of its body has been handed to the network.
     pub(super) fn send(mut self, response: Response<Body>) -> Response<Sent> {
         self.is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         response.map(|body| Sent { body, _answering: self })
@@ -49,7 +49,7 @@ impl Drop for Answering {
     }
 }
 
-/// The body of a response, dropped when it has been sent.
+/// The body of a response. It is dropped when it has been sent.
 pub(super) struct Sent {
     body: Body,
     _answering: Answering,

@@ -1,5 +1,5 @@
-//! Connections: how many there may be, how long a client may be silent on one, and their end with the
-//! server.
+//! Connections: how many there may be, how long a client may be silent on one, and their end with
+//! the server.
 //!
 //! - `permits`: which connections are open, and who holds how many.
 //! - `timed_io`: the connection with its time limits, which are in `read_timeout` and
@@ -76,8 +76,9 @@ fn take(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, routes: &Rout
     // A connection without a local address is gone already.
     let Ok(local) = stream.local_addr() else { return };
     let local = local.ip().to_canonical();
-    let permit = shared.connections.take(Peer::new(peer, local));
-    log_limit(Peer::new(peer, local), permit.as_ref().map(ConnectionPermit::admission), shared);
+    let origin = Peer::new(peer, local);
+    let permit = shared.connections.take(origin);
+    log_limit(origin, permit.as_ref().map(ConnectionPermit::admission), shared);
     // Too many are being told already that there are too many: this one is dropped unanswered.
     let Some(permit) = permit else { return };
     let connection =

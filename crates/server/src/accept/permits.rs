@@ -1,11 +1,11 @@
 //! Which connections are open, and who holds how many of them.
 //!
 //! These rules keep a few clients from holding all connections:
-//! - One address has a share. When it holds its share, a newcomer takes the permit of the connection
-//!   of the same address that has waited longest for a request. A trusted proxy has no share of its
-//!   own: each WebSocket that it brings counts for the client that it brings it for.
-//! - This machine, with everything that it brings for others, leaves an eighth of all connections to
-//!   those who connect from elsewhere. A program on this machine may name any client, so its
+//! - One address has a share. When it holds its share, a newcomer takes the permit of the
+//!   connection of the same address that has waited longest for a request. A trusted proxy has no
+//!   share of its own: each WebSocket that it brings counts for the client that it brings it for.
+//! - This machine, with everything that it brings for others, leaves an eighth of all connections
+//!   to those who connect from elsewhere. A program on this machine may name any client, so its
 //!   connections are also counted by where they come from.
 //! - When all permits are taken, a newcomer takes the permit of the connection that has waited
 //!   longest.
@@ -13,7 +13,8 @@
 //!   the same time; further ones are dropped unanswered.
 //!
 //! A connection waits while no request has come on it yet, or after its last request is answered.
-//! So a silent connection takes nothing from others: only requests and WebSockets keep their permits.
+//! So a silent connection takes nothing from others: only requests and WebSockets keep their
+//! permits.
 
 use crate::access::{TrustedProxies, network_of};
 use std::collections::{BTreeMap, HashMap};

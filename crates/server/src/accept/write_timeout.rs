@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// The clock of a connection's writes. Any progress starts it anew, so a slow reader is not cut off.
+/// The clock of a connection's writes. Any progress starts it anew, so a slow reader is not cut
+/// off.
 pub(super) struct WriteTimeout {
     timeout: Duration,
     /// Runs while the network takes nothing.

@@ -1,16 +1,16 @@
-//! The cookie of a browser's session.
+//! The cookie in which a browser keeps its session.
 
 use super::sessions::SESSION_LIFETIME;
 use axum::http::{HeaderMap, header};
 
 const NAME: &str = "banter_session";
-/// The cookie by which the browser of a stranger is known again.
+/// The name of the cookie by which the browser of a stranger is recognised.
 const VISITOR_NAME: &str = "banter_visitor";
 
-/// How the cookie of a session is called, and where a browser sends it.
+/// The name of a session's cookie, and where a browser sends it.
 ///
-/// Cookies know neither ports nor paths of the servers that set them: two servers on one host would
-/// sign each other's people out. So the name has the port, and the path is the base path.
+/// Browsers do not separate the cookies of two servers on one host: each would sign out the people
+/// of the other. So the port is a part of the name, and the base path is the path of the cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionCookie {
     name: String,
@@ -19,11 +19,11 @@ pub(crate) struct SessionCookie {
 }
 
 impl SessionCookie {
-    /// For people who open the server at this port, if the address names one, and below this base
-    /// path, which is empty for the root.
+    /// The cookie for a server that is opened at this port, if its address names one, and below
+    /// this base path, which is empty for the root.
     pub(super) fn new(is_https: bool, port: Option<u16>, base_path: &str) -> SessionCookie {
-        // Browsers take names that begin so from encrypted connections only, the first of them only
-        // with the path `/`: no other site of the domain can set them.
+        // Browsers accept names with these prefixes over https only, and `__Host-` only with the
+        // path `/`. So no other site of the domain can set them.
         let prefix = match (is_https, base_path.is_empty()) {
             (true, true) => "__Host-",
             (true, false) => "__Secure-",
@@ -34,12 +34,12 @@ impl SessionCookie {
         SessionCookie { name: format!("{prefix}{NAME}{suffix}"), path, is_https }
     }
 
-    /// The cookie of strangers, bound to its server in the same way.
+    /// The cookie by which strangers are recognised. It belongs to its server in the same way.
     pub(super) fn of_strangers(&self) -> SessionCookie {
         SessionCookie { name: self.name.replace(NAME, VISITOR_NAME), ..self.clone() }
     }
 
-    /// The value of `Set-Cookie` that keeps a session.
+    /// The value of `Set-Cookie` that makes a browser keep a session.
     pub(crate) fn keeping(&self, token: &str) -> String {
         self.with_value(token, SESSION_LIFETIME.as_secs())
     }

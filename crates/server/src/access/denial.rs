@@ -5,81 +5,85 @@
 use axum::http::StatusCode;
 use banter_protocol::http::HttpError;
 
-/// Why someone may not come in.
+/// Why a request is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denial {
-    /// 400: no host, two, or one that cannot be read.
+    /// 400: the request names no host, two hosts, or one that cannot be read.
     BadHost,
-    /// 421: a host that is not ours.
+    /// 421: it names a host that is not ours.
     UnknownHost,
-    /// 403: a page that is not ours.
+    /// 403: it comes from a page that is neither ours nor allowed.
     ForeignOrigin,
-    /// 403: a page opened from disk, which has not been allowed.
+    /// 403: it comes from a page opened from disk, and those are not allowed.
     FilePage,
-    /// 400: more than one key.
+    /// 400: it has more than one key.
     SeveralKeys,
-    /// 401: a key is needed.
+    /// 401: it needs a key, and has none or a wrong one.
     KeyNeeded,
-    /// 403: this is for administrators, or not for pages of other origins.
+    /// 403: only administrators may do this, and no page of another origin.
     AdminOnly,
     /// 429: too many wrong keys from this address.
     TooManyTries,
 }
 
 impl Denial {
-    /// What programs are told. Nothing in it depends on what this server would accept.
+    /// What the client is told. Nothing in it depends on what this server would accept.
     pub(crate) fn words(self) -> (StatusCode, HttpError) {
         let (status, code, message) = match self {
             Denial::BadHost => {
-                (StatusCode::BAD_REQUEST, "bad_host", "the Host header is missing or unreadable")
+                (StatusCode::BAD_REQUEST, "bad_host", "expected one readable Host header")
             }
             Denial::UnknownHost => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "unknown_host",
-                "this host is not served here; whoever runs the server names it with --public-url",
+                "this host is not served here; the operator of the server can name it with --public-url",
             ),
-            Denial::ForeignOrigin => {
-                (StatusCode::FORBIDDEN, "forbidden_origin", "pages of this origin may not connect")
-            }
+            Denial::ForeignOrigin => (
+                StatusCode::FORBIDDEN,
+                "forbidden_origin",
+                "pages of this origin may not use the server",
+            ),
             Denial::FilePage => (
                 StatusCode::FORBIDDEN,
                 "file_page",
-                "pages opened from disk may not connect; --allow-file-pages admits them",
+                "pages opened from disk may not use the server; --allow-file-pages allows them",
             ),
             Denial::SeveralKeys => (
                 StatusCode::BAD_REQUEST,
                 "several_keys",
-                "expected one key in a request, found more",
+                "expected one key in the request, found several",
             ),
             Denial::KeyNeeded => (StatusCode::UNAUTHORIZED, "unauthorized", "a key is needed"),
             Denial::AdminOnly => (
                 StatusCode::FORBIDDEN,
                 "admin_only",
-                "this is for administrators: from this machine, or with --admin-key",
+                "only administrators may do this: on the machine of the server, or with an admin key",
             ),
-            Denial::TooManyTries => {
-                (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", "too many wrong keys")
-            }
+            Denial::TooManyTries => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_tries",
+                "too many wrong keys; try again in a minute",
+            ),
         };
         (status, HttpError { code, message })
     }
 
-    /// What the operator can do about it.
+    /// What the log says, with what the operator can do about it.
     pub(crate) fn hint(self) -> &'static str {
         match self {
-            Denial::BadHost => "the Host header is missing or cannot be read",
-            Denial::UnknownHost => "this host is not served; --public-url names further ones",
+            Denial::BadHost => "the Host header is missing, doubled or unreadable",
+            Denial::UnknownHost => "this host is not served; --public-url adds one",
             Denial::ForeignOrigin => {
-                "pages of this origin may not connect; --allow-origin names those that may, \
-                 --public-url the address of a proxy in front of this server"
+                "pages of this origin may not use the server; --allow-origin allows an origin, and \
+                 --public-url names the address of a proxy in front of the server"
             }
             Denial::FilePage => {
-                "a page opened from disk (origin null) may not connect; \
-                 --allow-file-pages admits it"
+                "a page opened from disk (origin null) may not use the server; \
+                 --allow-file-pages allows such pages"
             }
-            Denial::SeveralKeys => "a request with more than one key",
-            Denial::KeyNeeded => "a key is needed",
-            Denial::AdminOnly => "an administrator is needed; --admin-key makes one",
+            Denial::SeveralKeys => "the request has more than one key",
+            Denial::KeyNeeded => "the request has no key, or a wrong one",
+            Denial::AdminOnly => "only administrators may do this; --admin-key makes one",
             Denial::TooManyTries => "too many wrong keys from one address",
         }
     }

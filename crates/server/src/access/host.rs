@@ -1,14 +1,14 @@
-//! The names by which the server answers.
+//! The host names that the server answers to.
 
 use super::Origin;
 use std::net::IpAddr;
 
-/// An address by which the server is reached from elsewhere, such as
+/// An address at which the server is reached from other machines, such as
 /// `https://chat.example.org/banter/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
     origin: Origin,
-    /// With a slash in front and none behind; empty for the root.
+    /// Begins with a slash and does not end with one; empty for the root.
     base_path: String,
 }
 
@@ -61,7 +61,7 @@ impl PublicUrl {
         &self.origin
     }
 
-    /// The path before every route, with a slash in front and none behind; empty for the root.
+    /// The path before every route, as `/banter`; empty for the root.
     pub fn base_path(&self) -> &str {
         &self.base_path
     }
@@ -116,15 +116,15 @@ impl Authority {
 }
 
 impl Authority {
-    /// Whether a browser that opens this name on a machine reaches that machine itself. Any port:
-    /// tunnels and containers publish a server under another one.
+    /// Whether this name always means the machine on which it is opened. The port does not matter,
+    /// because tunnels and containers publish a server at another one.
     fn is_this_machine(&self) -> bool {
         let name = self.host.strip_suffix('.').unwrap_or(&self.host);
         let is_loopback = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
         name == "localhost" || self.ip().is_some_and(is_loopback)
     }
 
-    /// The address, if the host is one in its usual form. What only looks like one is a name.
+    /// The address, if the host is an address in its usual form; other forms are taken as names.
     fn ip(&self) -> Option<IpAddr> {
         let bare = self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let ip = match bare {
@@ -135,22 +135,22 @@ impl Authority {
     }
 }
 
-/// Who we are to those who named a host.
+/// What the host of a request is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamedHost {
-    /// This machine, by a name that leads nowhere else.
+    /// A name that means this machine and cannot mean another, as `localhost`.
     Local,
-    /// The address of this machine that the connection was made to. It needs no trust: a website
-    /// whose name leads here is asked for by that name, never by the address.
+    /// The address of this machine that the connection was made to. It needs no configuration: a
+    /// website whose name points here would be asked for by its name, not by the address.
     OwnAddress,
-    /// Named by `--public-url`: its place in the list.
+    /// A host that `--public-url` names, with its index in the list.
     Public(usize),
-    /// Nobody we know; only what everybody may know is answered.
+    /// Any other host. Only health checks are answered.
     Unknown,
 }
 
 impl NamedHost {
-    /// Finds out what a host is that was asked for on a connection to `local`.
+    /// What `host` is on a connection to our address `local`.
     pub(super) fn find(
         host: &Authority,
         local: IpAddr,
@@ -161,7 +161,7 @@ impl NamedHost {
         if is_usual && ports.contains(&host.port.unwrap_or(80)) {
             return NamedHost::Local;
         }
-        // Before other local names: whoever names one as public wants a key to be asked for there.
+        // Before other local names: an operator who names one as public wants a key to be needed.
         if let Some(index) = public_urls.iter().position(|url| url.origin.serves(host)) {
             return NamedHost::Public(index);
         }
@@ -172,8 +172,8 @@ impl NamedHost {
     }
 }
 
-/// Whether a page of this origin was served by the host that it now asks: the same port, and the
-/// same host or both this machine.
+/// Whether a page of this origin came from the host that it sends a request to: the ports are the
+/// same, and the hosts are the same or both mean this machine.
 pub(super) fn is_same_page(host: &Authority, origin: &str) -> bool {
     let Some(page) = origin.strip_prefix("http://").and_then(Authority::parse) else {
         return false;

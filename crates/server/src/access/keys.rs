@@ -1,4 +1,4 @@
-//! Keys, and the places of a request where one can stand.
+//! Keys, and where a request can have one.
 
 use super::sessions::random_token;
 use super::{AccessLevel, RequestView};
@@ -6,7 +6,7 @@ use axum::http::header;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// The hash of a key: all that a server keeps of it.
+/// The hash of a key. The server keeps nothing else of it.
 #[derive(Clone, Copy)]
 pub struct KeyHash([u8; 32]);
 
@@ -16,14 +16,14 @@ impl KeyHash {
         KeyHash(Sha256::digest(key.as_bytes()).into())
     }
 
-    /// A part of it.
+    /// The first 64 bits.
     pub(super) fn number(self) -> u64 {
         let (first, _) = self.0.split_first_chunk().expect("a hash is longer");
         u64::from_le_bytes(*first)
     }
 }
 
-/// Whether a presented key is one of ours. Takes the same time wherever they differ.
+/// Whether a key is one of ours. It takes the same time wherever the two differ.
 pub(super) fn is_one_of(keys: &[KeyHash], presented: &str) -> bool {
     let presented = KeyHash::of(presented);
     let matches = keys.iter().map(|key| key.0.ct_eq(&presented.0));
@@ -36,21 +36,21 @@ impl std::fmt::Debug for KeyHash {
     }
 }
 
-/// Makes a key for servers that were given none: 26 characters, 128 random bits.
+/// Makes a key for a server that was given none: 128 random bits as 26 characters.
 pub fn make_key() -> String {
     random_token()
 }
 
-/// What a request has in the places where a key can stand.
+/// The keys of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Presented {
     Nothing,
     Key(String),
-    /// More than one, equal or not. Each would be a guess, and nobody needs two.
+    /// More than one, equal or not. Each of them would be a guess, and nobody needs two.
     Several,
 }
 
-/// The key that a request presents, wherever it stands.
+/// The key of a request, in any of the headers or the query where it may be.
 pub(super) fn presented(view: &RequestView<'_>, level: AccessLevel) -> Presented {
     let bearer = view.headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| {
         let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
@@ -58,8 +58,8 @@ pub(super) fn presented(view: &RequestView<'_>, level: AccessLevel) -> Presented
     });
     let named = view.headers.get_all("x-api-key").iter();
     let named = named.filter_map(|value| Some(value.to_str().ok()?.to_owned()));
-    // Browsers cannot set headers on a WebSocket. Elsewhere a key in the address would end up in
-    // logs and histories for nothing.
+    // Browsers cannot set headers for a WebSocket. On other routes a key in the address would only
+    // get into logs and histories.
     let query = view.uri.query().filter(|_| level == AccessLevel::Socket).unwrap_or("");
     let of_address =
         query.split('&').filter_map(|pair| percent_decoded(pair.strip_prefix("key=")?));

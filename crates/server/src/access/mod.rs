@@ -1,8 +1,14 @@
-//! Who may come in.
+//! Who may use the server.
 //!
-//! Three questions, in this order, for every request: is the host one of ours (otherwise a website
-//! could point its own name at this machine), is the page it comes from one of ours, and does the
-//! request need a key and have one. `Access::admit` answers them all.
+//! `Access::admit` asks three questions about every request, in this order:
+//! 1. Is the host that it names one of ours? Otherwise a website could point its own name at this
+//!    machine.
+//! 2. Is the page that it comes from one of ours, or an allowed one?
+//! 3. Does it need a key, and does it have one?
+//!
+//! Reading order: `host`, `origin` and `network` (names and addresses), `keys`, `sessions` and
+//! `cookie` (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they
+//! are), `denial` (why a request is refused).
 
 mod cookie;
 mod denial;
@@ -38,7 +44,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tries::Tries;
 
-/// The access rules of a server, with the ports it listens on.
+/// The access rules of a server, with the ports that it listens on.
 pub(crate) struct Access {
     ports: Vec<u16>,
     public_urls: Vec<PublicUrl>,
@@ -52,20 +58,20 @@ pub(crate) struct Access {
     tries: Tries,
 }
 
-/// The access level that a route requires of those who use it.
+/// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AccessLevel {
-    /// Liveness: everybody, by whatever host. Probes know an address, not a name.
+    /// Everybody, by any host: health checks know an address of the server, not its name.
     Probe,
-    /// The page and what it is made of, and signing in and out: everybody, by a known host.
+    /// Everybody, by a known host: the files of the page, signing in and out.
     Public,
-    /// Everything that tells or does something: this machine and those with a key.
+    /// This machine, and clients with a key: everything that tells or does something.
     User,
-    /// The socket: as [`AccessLevel::User`], takes the key from the query too, and is where pages
+    /// As [`AccessLevel::User`], for the WebSocket. The key may also stand in the query, and pages
     /// opened from disk may be admitted.
     Socket,
-    /// What changes the server for everybody: this machine and those with an admin key, from our
-    /// own page or a program.
+    /// This machine, and clients with an admin key, from our own page or a program: what changes
+    /// the server for everybody.
     Admin,
 }
 
@@ -79,21 +85,21 @@ impl AccessLevel {
     }
 }
 
-/// A request as far as the rules look at it.
+/// The parts of a request that the access rules look at.
 pub(crate) struct RequestView<'a> {
     pub(crate) peer: IpAddr,
-    /// The address of this machine that the peer has connected to.
+    /// Our address that the peer has connected to.
     pub(crate) local: IpAddr,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// Where a request that may come in comes from.
+/// The origin of the page that sends an admitted request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PageOrigin {
-    /// A page of ours, or a program.
+    /// Our own page, or no page but a program.
     Own,
-    /// A page of an origin named by `--allow-origin`; its browser must be told so.
+    /// A page of this origin, which `--allow-origin` names. The response must name it too.
     Allowed(String),
     /// A page opened from disk.
     File,
@@ -115,7 +121,7 @@ impl Access {
         }
     }
 
-    /// Decides one request.
+    /// Decides about one request.
     pub(crate) fn admit(
         &self,
         view: &RequestView<'_>,
@@ -143,13 +149,12 @@ impl Access {
         Ok(page)
     }
 
-    /// Who signed in, as far as a page is to know: the same for everyone who shows neither a key nor a
-    /// session.
+    /// Who has signed in, as a page may know it: the same for everybody without key and session.
     pub(crate) fn signed_in_as(&self, view: &RequestView<'_>, level: AccessLevel) -> Principal {
         self.signed_in(view, level).unwrap_or(Principal::OPERATOR)
     }
 
-    /// The principal of the key that a request shows, or else of the session that it has.
+    /// The principal of a request's key, or else of its session.
     fn signed_in(&self, view: &RequestView<'_>, level: AccessLevel) -> Option<Principal> {
         let of_session = || self.session(view).map(|session| session.grant.principal);
         self.of_key(view, level).or_else(of_session)
@@ -163,8 +168,8 @@ impl Access {
         Some(Principal::of_key(&key))
     }
 
-    /// Whose conversations those of an admitted visitor are: of the key they show, of the session they
-    /// have, of the operator on this machine, or of a stranger.
+    /// Who an admitted client is: the principal of its key, of its session, the operator on this
+    /// machine, or a stranger.
     pub(crate) fn identify(
         &self,
         view: &RequestView<'_>,
@@ -187,14 +192,16 @@ impl Access {
         Identity::stranger(view.headers, network, &self.cookie(view))
     }
 
-    /// Whether a request is plainly of this machine's own: nobody else learns where its files are.
+    /// Whether a request surely comes from this machine. Only such requests are told where the
+    /// files of the server are.
     pub(crate) fn is_local(&self, view: &RequestView<'_>, page: &PageOrigin) -> bool {
         let is_here = |host| is_on_this_machine(view, host);
         *page == PageOrigin::Own && self.host(view).is_ok_and(is_here)
     }
 
-    /// Whether a request came through a proxy although nobody named the address that it serves:
-    /// the proxy says so, or the browser takes the page for ours and we do not.
+    /// Whether a request came through a proxy although no `--public-url` names the address that the
+    /// proxy serves: a header says so, or the browser says that the page is ours and the `Origin`
+    /// says that it is not.
     pub(crate) fn came_through_an_unnamed_proxy(&self, view: &RequestView<'_>) -> bool {
         let is_foreign =
             |host| self.origin(view, host, AccessLevel::Public) == Err(Denial::ForeignOrigin);
@@ -241,8 +248,8 @@ impl Access {
         }
     }
 
-    /// The key that a request presents. Where none is configured a key means nothing: SDKs send one
-    /// always.
+    /// The key that a request has. Without configured keys several keys are no error, because
+    /// client libraries always send one.
     fn presented(
         &self,
         view: &RequestView<'_>,
@@ -269,19 +276,19 @@ impl Access {
         let scope = match (presented, of_session) {
             (Some(key), _) => self.try_key(self.rate_key(view), &key)?,
             (None, Some(scope)) => scope,
-            // Where no key is asked for there is none to be given.
+            // With `--insecure` there may be no key that could be given.
             (None, None) if self.insecure => return Err(Denial::AdminOnly),
             (None, None) => return Err(Denial::KeyNeeded),
         };
         if scope >= level.needed() { Ok(()) } else { Err(Denial::AdminOnly) }
     }
 
-    /// Whom a wrong key of this request is put down to.
+    /// The client whose tries are counted when this request has a wrong key.
     pub(crate) fn rate_key(&self, view: &RequestView<'_>) -> RateKey {
         RateKey::of(view.peer, view.headers, &self.proxies)
     }
 
-    /// Exchanges a one-time code or a key for a session; the token goes into the cookie.
+    /// Exchanges a one-time code or a key for a session, and returns the token for the cookie.
     pub(crate) fn open_session(
         &self,
         rate_key: RateKey,
@@ -304,33 +311,33 @@ impl Access {
         Ok(self.sessions.open(grant))
     }
 
-    /// Ends the sessions of a browser, and the sockets that were opened with them.
+    /// Ends the sessions that a request brings, and the sockets that were opened with them.
     pub(crate) fn close_sessions(&self, view: &RequestView<'_>) {
         for token in self.cookie(view).tokens(view.headers) {
             self.sessions.end(token);
         }
     }
 
-    /// Cancelled when the session of this request is ended; `None` if it has none.
+    /// Cancelled when the session of this request ends before its time; `None` without a session.
     pub(crate) fn end_of_session(&self, view: &RequestView<'_>) -> Option<CancellationToken> {
         self.sessions.end_of(&self.session(view)?.token)
     }
 
-    /// How the session of whoever sends this request is kept by the browser.
+    /// The cookie in which the browser that sends this request keeps a session.
     pub(crate) fn cookie(&self, view: &RequestView<'_>) -> SessionCookie {
         let port = authority(view).ok().and_then(|host| host.port);
         let Ok(NamedHost::Public(index)) = self.host(view) else {
             return SessionCookie::new(false, port, "");
         };
         let url = &self.public_urls[index];
-        // One cookie for all base paths of one host: each of them leads here.
+        // Several base paths of one host share one cookie, because each of them leads here.
         let mut of_host = self.public_urls.iter().filter(|other| other.origin() == url.origin());
         let is_only_path = of_host.all(|other| other.base_path() == url.base_path());
         let base_path = if is_only_path { url.base_path() } else { "" };
         SessionCookie::new(url.origin().is_https(), port, base_path)
     }
 
-    /// The session of a request; of several the one with the highest scope.
+    /// The session of a request. Of several sessions it is the one with the highest scope.
     fn session(&self, view: &RequestView<'_>) -> Option<Session> {
         let cookie = self.cookie(view);
         let session = |token: &str| {
@@ -340,7 +347,7 @@ impl Access {
         sessions.max_by_key(|session| session.grant.scope)
     }
 
-    /// What a key gives.
+    /// The scope that a key gives. Counts the try.
     fn try_key(&self, rate_key: RateKey, key: &str) -> Result<Scope, Denial> {
         if self.tries.is_exhausted(rate_key) {
             return Err(Denial::TooManyTries);
@@ -357,13 +364,13 @@ impl Access {
         Ok(scope)
     }
 
-    /// Base paths under which the server answers besides the root: `/chat`, without the last slash.
+    /// The base paths at which the server answers beside the root, as `/chat`.
     pub(crate) fn base_paths(&self) -> impl Iterator<Item = &str> {
         self.public_urls.iter().map(PublicUrl::base_path).filter(|path| !path.is_empty())
     }
 }
 
-/// What is exchanged for a session.
+/// What a browser exchanges for a session.
 pub(crate) enum Credential<'a> {
     /// A one-time code.
     Code(&'a str),
@@ -371,13 +378,13 @@ pub(crate) enum Credential<'a> {
     Key(&'a str),
 }
 
-/// A session that a request brings.
+/// A session that a request brings in its cookie.
 struct Session {
     token: String,
     grant: Grant,
 }
 
-/// The host that a request names, in its `Host` header and in its target if it is absolute.
+/// The host that a request names in its `Host` header. A target with a host must name the same.
 fn authority(view: &RequestView<'_>) -> Result<Authority, Denial> {
     let mut hosts = view.headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -392,12 +399,13 @@ fn authority(view: &RequestView<'_>) -> Result<Authority, Denial> {
     }
 }
 
-/// Whether nobody but this machine can have sent a request.
+/// Whether only this machine can have sent a request.
 fn is_on_this_machine(view: &RequestView<'_>, host: NamedHost) -> bool {
     host == NamedHost::Local && view.peer.is_loopback() && !came_through_a_proxy(view)
 }
 
-/// A proxy or tunnel on this machine connects from loopback too, but it says whom it serves.
+/// Whether a request has a header that proxies and tunnels add. A proxy on this machine connects
+/// from loopback as local programs do; only its headers tell it from them.
 fn came_through_a_proxy(view: &RequestView<'_>) -> bool {
     const OTHERS: [&str; 6] =
         ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
@@ -405,14 +413,15 @@ fn came_through_a_proxy(view: &RequestView<'_>) -> bool {
     names.any(|name| OTHERS.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded"))
 }
 
-/// Whether a page of another site sends a request without saying which it is, as for a picture. It
-/// could not read the answer, but it could make work.
+/// Whether a page of another site sends a request without an `Origin`, as browsers do for pictures.
+/// The page could not read the answer, but it could cause work.
 fn is_embedded_elsewhere(view: &RequestView<'_>) -> bool {
     let is_elsewhere = matches!(fetch_site(view), Some("cross-site" | "same-site"));
     is_elsewhere && !view.headers.contains_key(header::ORIGIN)
 }
 
-/// How the page that sends a request is related to this server, as its browser sees it.
+/// What the browser says about the page that sends a request: `same-origin`, `cross-site` and so
+/// on.
 fn fetch_site<'a>(view: &RequestView<'a>) -> Option<&'a str> {
     view.headers.get("sec-fetch-site").and_then(|site| site.to_str().ok())
 }

@@ -1,9 +1,9 @@
-//! Addresses: which belong together, and which are proxies.
+//! Which addresses count as one, and which are proxies.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// What counts as one address: of IPv6 the network of 64 bits, which every subscriber has.
+/// What counts as one address: of IPv6 the network of 64 bits, because every subscriber has one.
 pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -11,7 +11,8 @@ pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The network of 48 bits around an address of IPv6: what a site gets, with 65,536 networks in it.
+/// The network of 48 bits around an address of IPv6. A site usually has one, with 65,536 networks
+/// of 64 bits in it.
 pub(super) fn site_of(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(_) => None,
@@ -24,8 +25,8 @@ fn leading_bits(address: Ipv6Addr, bits: u32) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> rest << rest))
 }
 
-/// Peers that bring the requests of many, and are believed when they say whose: this machine, on
-/// which a proxy or tunnel may run, and what `--trusted-proxy` names.
+/// Peers that bring the requests of many clients, and whose `X-Forwarded-For` is believed: this
+/// machine, on which a proxy or tunnel may run, and what `--trusted-proxy` names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrustedProxies {
     named: Vec<IpNet>,

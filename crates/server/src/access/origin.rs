@@ -3,9 +3,9 @@
 use super::host::{Authority, UrlError};
 
 /// Scheme, host and port of a page, such as `https://wiki.example.org`, or `app://obsidian.md` of a
-/// program that is made of pages.
+/// desktop program that is made of pages.
 ///
-/// Kept in the one form in which browsers send it, so that comparing is comparing bytes.
+/// It is kept in the form in which browsers send it, so two origins are compared as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     serialised: String,
@@ -17,16 +17,16 @@ pub struct Origin {
 enum Scheme {
     Http,
     Https,
-    /// Of a desktop program or a browser's extension.
+    /// The scheme of a desktop program or of a browser's extension.
     Other,
 }
 
-/// Schemes whose pages browsers give the origin `null`, or that have no pages.
+/// Schemes without an origin of their own: browsers send `null` for them, or they have no pages.
 const WITHOUT_ORIGIN: [&str; 8] =
     ["about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"];
 
 impl Origin {
-    /// Reads an origin. Upper case and a default port are brought into the browsers' form.
+    /// Reads an origin, and brings upper case and a default port into the form of browsers.
     pub fn parse(text: &str) -> Result<Origin, UrlError> {
         let wrong_scheme = || UrlError::Scheme { found: text.to_owned() };
         let (name, rest) = text.split_once("://").ok_or_else(wrong_scheme)?;
@@ -58,7 +58,7 @@ impl Origin {
                 == host.port.filter(|port| Some(*port) != self.scheme.default_port())
     }
 
-    /// Whether it is one of the web: `http` or `https`.
+    /// Whether its scheme is `http` or `https`.
     pub(super) fn is_web(&self) -> bool {
         self.scheme != Scheme::Other
     }

@@ -1,4 +1,4 @@
-//! Whose conversations someone's are.
+//! Who a client is: whose conversations, computed text and limits it uses.
 
 use super::keys::KeyHash;
 use super::sessions::random_token;
@@ -8,47 +8,48 @@ use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-/// Whoever has the same key has the same conversations: of what was computed for others, nothing is
-/// used, because its speed would tell what they had asked.
+/// A person or program as the server tells it from others. Clients with the same key are one
+/// principal. Text that was computed for one principal is not used for another, because the speed
+/// of the answer would tell what the first one had asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Principal {
-    /// Tells apart what was computed.
+    /// Whose computed text may be used.
     tenant: u64,
-    /// Tells apart what is held of limits. Strangers could have as many tenants as they like, so those
-    /// of one address have one share together.
+    /// Whose part of the limits is used. A stranger can become any number of tenants, so all
+    /// strangers of one address have one share together.
     share: u64,
 }
 
-/// Someone who was admitted without a key or a session, as they are to be known from now on.
+/// An admitted client, and how it is recognised next time.
 pub(crate) struct Identity {
     pub(crate) principal: Principal,
-    /// A cookie for their browser to keep.
+    /// The value of `Set-Cookie` for a browser that has no cookie yet.
     pub(crate) cookie: Option<String>,
 }
 
 impl Principal {
-    /// Who runs this server: everyone who is plainly on its machine, and the links it prints.
+    /// The operator: every client on this machine, and everybody who opens a printed link.
     pub const OPERATOR: Principal = Principal { tenant: 0, share: 0 };
 
-    /// Whoever has this key.
+    /// The principal of a key.
     pub(crate) fn of_key(key: &str) -> Principal {
         let number = KeyHash::of(key).number();
         Principal { tenant: number, share: number }
     }
 
-    /// A name for browsers, which keep it: long enough to tell apart the people of one browser, and too
-    /// short to help anyone who guesses keys.
+    /// A name that browsers keep: long enough to tell apart the people who use one browser, and too
+    /// short to help somebody who guesses keys.
     pub(crate) fn short_name(self) -> String {
         const NAMED_BITS: u64 = 0xff_ffff;
         format!("{:06x}", self.tenant & NAMED_BITS)
     }
 
-    /// Which computed prefixes may be used: a number of its own, as far as 64 bits of a hash can tell.
+    /// Whose computed prefixes may be used. 64 bits of a hash: two principals never meet by chance.
     pub(crate) fn tenant(self) -> u64 {
         self.tenant
     }
 
-    /// Whose limits count.
+    /// Whose share of the limits is used.
     pub(crate) fn share(self) -> ShareId {
         ShareId(self.share)
     }
@@ -59,8 +60,8 @@ impl Identity {
         Identity { principal, cookie: None }
     }
 
-    /// A stranger with a page of ours, or a program of theirs. Browsers are known again by a cookie;
-    /// whoever keeps none is somebody else on each socket.
+    /// A stranger, with our page or a program. A browser is recognised by a cookie; a client that
+    /// keeps no cookie is another principal on each socket.
     pub(super) fn stranger(
         headers: &HeaderMap,
         network: IpAddr,
@@ -80,9 +81,9 @@ impl Identity {
         Identity { principal: Principal { tenant: number_of("browser", &token), share }, cookie }
     }
 
-    /// A page of another origin or from disk, which can neither keep a cookie of ours nor be told from
-    /// the next one: somebody else on each socket. That its browser has a session changes nothing,
-    /// because the page is not the one that the session was opened for.
+    /// A page of another origin, or one opened from disk. It cannot keep our cookie, so it is
+    /// another principal on each socket. A session of its browser does not count, because the
+    /// session was opened for our page and not for this one.
     pub(super) fn foreign_page(page: &PageOrigin, network: IpAddr) -> Identity {
         let tenant = number_of("page", &random_token());
         Identity::known(Principal { tenant, share: share_of(page, network) })
@@ -104,7 +105,7 @@ fn number_of(kind: &str, text: &str) -> u64 {
     u64::from_le_bytes(*first)
 }
 
-/// Whether a token may be one that we made: a shorter one could be guessed.
+/// Whether a token looks like one that we have made. A shorter one could be guessed.
 fn is_random(token: &str) -> bool {
     token.len() == 26 && token.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -1,4 +1,4 @@
-//! One-time codes of printed links, and the sessions that browsers get for them.
+//! One-time codes of printed links, and the sessions that browsers get for a code or a key.
 
 use super::Principal;
 use sha2::{Digest, Sha256};
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 pub(super) const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// At this limit the oldest code goes.
+/// At this limit the oldest code is dropped.
 const MAX_CODES: usize = 64;
 
 type Hash = [u8; 32];
 
-/// What someone may do. The higher scope includes the lower.
+/// What somebody may do. The higher scope includes the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// Have conversations.
@@ -24,7 +24,7 @@ pub enum Scope {
     Administer,
 }
 
-/// What a session lets someone do, and whose conversations theirs are.
+/// What a session gives: a scope, and whose conversations they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) scope: Scope,
@@ -34,14 +34,14 @@ pub(super) struct Grant {
 /// How many sessions there may be at the same time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionLimits {
-    /// In all; at the limit the oldest goes of the key that has most.
+    /// Sessions in all. At the limit the key with the most sessions loses its oldest.
     pub(crate) total: usize,
-    /// Of one key; at the limit its oldest goes.
+    /// Sessions of one key. At the limit it loses its oldest.
     pub(crate) per_key: usize,
 }
 
-/// Codes and sessions that are valid now. Only hashes are kept, so looking one up tells nothing
-/// through its time.
+/// Codes and sessions that are valid now. Only hashes are kept, so the time of a lookup tells
+/// nothing about the secret.
 pub struct Sessions {
     limits: SessionLimits,
     codes: Mutex<HashMap<Hash, Entry>>,
@@ -51,7 +51,7 @@ pub struct Sessions {
 struct Entry {
     until: Instant,
     grant: Grant,
-    /// Cancelled when it is no longer valid before its time.
+    /// Cancelled when the entry ends before its time.
     ended: CancellationToken,
 }
 
@@ -60,7 +60,7 @@ impl Sessions {
         Sessions { limits, codes: Mutex::default(), sessions: Mutex::default() }
     }
 
-    /// Makes a code for a link that gives this scope: valid for ten minutes, once.
+    /// Makes a code for a link that gives this scope. It is valid once, and for ten minutes.
     pub fn make_code(&self, scope: Scope) -> String {
         let code = random_token();
         let mut codes = lock(&self.codes);
@@ -75,7 +75,7 @@ impl Sessions {
         code
     }
 
-    /// What a code gives, if it is valid; it is not afterwards.
+    /// What a valid code gives. The code is not valid afterwards.
     pub(super) fn redeem(&self, code: &str) -> Option<Grant> {
         let entry = lock(&self.codes).remove(&hash(code))?;
         entry.is_valid().then_some(entry.grant)
@@ -83,7 +83,8 @@ impl Sessions {
 
     /// Opens a session and returns its token.
     ///
-    /// Whoever has a key can open any number, and ends only sessions of the same key by it.
+    /// A key can open any number of sessions; beyond the limits it ends older ones of the same key
+    /// first.
     pub(super) fn open(&self, grant: Grant) -> String {
         let token = random_token();
         let mut sessions = lock(&self.sessions);
@@ -100,20 +101,20 @@ impl Sessions {
         token
     }
 
-    /// Ends a session, and what was begun with it.
+    /// Ends a session, and the sockets that were opened with it.
     pub(super) fn end(&self, token: &str) {
         if let Some(entry) = lock(&self.sessions).remove(&hash(token)) {
             entry.ended.cancel();
         }
     }
 
-    /// What a session gives, if it is one.
+    /// What a valid session gives.
     pub(super) fn grant_of(&self, token: &str) -> Option<Grant> {
         let sessions = lock(&self.sessions);
         sessions.get(&hash(token)).filter(|entry| entry.is_valid()).map(|entry| entry.grant)
     }
 
-    /// Cancelled when a valid session is ended before its time.
+    /// Cancelled when a valid session ends before its time.
     pub(super) fn end_of(&self, token: &str) -> Option<CancellationToken> {
         let sessions = lock(&self.sessions);
         sessions.get(&hash(token)).filter(|entry| entry.is_valid()).map(|entry| entry.ended.clone())
@@ -158,7 +159,7 @@ fn hash(secret: &str) -> Hash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// 128 random bits as 26 characters that can be read aloud.
+/// 128 random bits as 26 letters and digits that can be read aloud.
 pub(super) fn random_token() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the system has random numbers");

@@ -1,12 +1,12 @@
-//! Counts wrong keys, so that guessing is slow.
+//! Counts wrong keys, so that guessing keys is slow.
 //!
-//! Tries come back one by one, so that an attack that has ended locks nobody out any more. Three
-//! counts are kept, and a key is not looked at when one of them is used up:
+//! A wrong key uses up a try. Tries come back one by one, so nobody stays locked out after an
+//! attack has ended. Three counts are kept, and no key is checked while one of them is used up:
 //!
 //! ```text
-//! the address that asks       20 a minute    IPv6: its network of 64 bits
-//! its site (IPv6 only)       160 a minute    its network of 48 bits
-//! the proxy it comes through 1,000 a minute  not for clients that had a right key lately
+//! the client's address          20 a minute  of IPv6 its network of 64 bits
+//! its site, IPv6 only          160 a minute  its network of 48 bits
+//! the proxy that brings it   1,000 a minute  not for clients that had a right key lately
 //! ```
 
 use super::network::{TrustedProxies, network_of, site_of};
@@ -18,47 +18,47 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// A site of IPv6 has this many times the tries of one address: few enough that it cannot use up
-/// those of a proxy.
+/// A site of IPv6 has this many times the tries of one address. It is few enough that one site
+/// cannot use up the tries of a proxy.
 const NETWORKS_OF_A_SITE: u32 = 8;
-/// What a proxy says of its clients may be made up, if it is a tunnel that passes on what it gets:
-/// all of one proxy's clients together have this many times the tries of one.
+/// All clients of one proxy together have this many times the tries of one address: a tunnel that
+/// passes headers on may bring made-up clients.
 const CLIENTS_OF_A_PROXY: u32 = 50;
-/// Counts kept; at the limit all are forgotten, which costs a guesser more addresses than it gains
-/// tries.
+/// Counts that are kept. At the limit all are forgotten: to get there an attacker needs more
+/// addresses than it gains tries.
 const MAX_COUNTS: usize = 4_096;
-/// Clients remembered for a right key; at the limit all are forgotten.
+/// Clients that are remembered for a right key. At the limit all are forgotten.
 const MAX_KNOWN: usize = 4_096;
-/// How long a client is remembered.
+/// How long a client is remembered for a right key.
 const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// Whom a wrong key is put down to.
+/// The client whose tries a wrong key uses up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateKey {
     peer: IpAddr,
-    /// For whom a proxy says that it asks.
+    /// The client that a trusted proxy names.
     client: Option<IpAddr>,
 }
 
 impl RateKey {
-    /// The sender of a request; of `X-Forwarded-For` only what the nearest proxy added counts, and
-    /// only if it is one that is trusted.
+    /// The sender of a request. `X-Forwarded-For` counts only from a trusted proxy, and only the
+    /// address that this proxy has added.
     pub(crate) fn of(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> RateKey {
         let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
         let client = forwarded.filter(|_| proxies.contains(peer)).map(|list| {
             let nearest = list.to_str().ok().and_then(|list| list.rsplit(',').next());
-            // What cannot be read must not be put down to the proxy itself.
+            // An unreadable address must not use up the tries of the proxy itself.
             nearest.and_then(address_in).unwrap_or(Ipv4Addr::UNSPECIFIED.into())
         });
         RateKey { peer, client }
     }
 
-    /// The address that asks, as far as it is known.
+    /// The address of the client, as far as it is known.
     pub(crate) fn address(self) -> IpAddr {
         self.client.unwrap_or(self.peer)
     }
 
-    /// The counts that a wrong key goes to, each with how many times the tries of one address it
+    /// The counts that a wrong key adds to, each with how many times the tries of one address it
     /// has.
     fn counts(self) -> impl Iterator<Item = (Count, u32)> {
         let address = self.address();
@@ -76,7 +76,7 @@ fn address_in(text: &str) -> Option<IpAddr> {
     address.map(|address: IpAddr| address.to_canonical())
 }
 
-/// What wrong keys are counted for.
+/// What wrong keys are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Count {
     Address(IpAddr),
@@ -93,7 +93,7 @@ pub(super) struct Tries {
 
 #[derive(Default)]
 struct State {
-    /// When all of a count's tries will be there again.
+    /// When all tries of a count are back.
     whole_at: HashMap<Count, Instant>,
     /// Clients of proxies that had a right key, and until when they are remembered.
     known_until: HashMap<IpAddr, Instant>,
@@ -133,7 +133,7 @@ impl Tries {
         }
     }
 
-    /// Remembers a client of a proxy: what others do there does not lock it out.
+    /// Remembers a client of a proxy, so that the other clients of the proxy cannot lock it out.
     pub(super) fn count_right(&self, rate_key: RateKey) {
         let Some(client) = rate_key.client else { return };
         let mut state = self.lock();
@@ -147,7 +147,7 @@ impl Tries {
         state.known_until.insert(network_of(client), now + KNOWN_FOR);
     }
 
-    /// How long it takes until one try comes back.
+    /// How long it takes until one try is back.
     fn interval(&self, times: u32) -> Duration {
         match self.limit.saturating_mul(times) {
             0 => WINDOW + Duration::from_secs(1),

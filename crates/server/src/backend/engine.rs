@@ -1,4 +1,4 @@
-//! The engine in this process.
+//! Our engine, in this process.
 
 use super::{
     Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health, Metric,
@@ -27,19 +27,19 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
-/// Messages being turned into tokens at the same time; more wait. A megabyte takes a core for a
-/// while, and the engine needs the cores too.
+/// Messages that are turned into tokens at the same time; more wait. A megabyte keeps a core busy
+/// for a while, and the engine needs the cores too.
 const ENCODING_THREADS: usize = 2;
-/// Texts being counted at the same time; more wait. They have a permit of their own, because nobody
-/// waits for their answer as for the first word of an answer.
+/// Texts whose tokens are counted at the same time; more wait. They have permits of their own,
+/// because counting is less urgent than the first word of an answer.
 const COUNTING_THREADS: usize = 1;
 
-/// See the module. Dropping it ends the engine.
+/// The backend of our engine. Dropping it ends the engine.
 pub struct EngineBackend {
     engine: SharedEngine,
     info: BackendInfo,
     sampling: SamplingParams,
-    /// Requests that the engine takes: those that run and those that wait.
+    /// The requests that the engine takes: those that run and those that wait.
     requests: SharedBudget,
     encoding: Arc<Semaphore>,
     encoders: Encoders,
@@ -48,7 +48,8 @@ pub struct EngineBackend {
 }
 
 impl EngineBackend {
-    /// Puts an engine behind the seam; `is_demo` if its model is the small one of the binary.
+    /// A backend for this engine. `is_demo` says that its model is the one that comes with the
+    /// binary.
     pub fn new(engine: Engine, is_demo: bool) -> EngineBackend {
         let loaded = engine.info();
         let sampling = defaults_of(&loaded.sampling_defaults);
@@ -88,7 +89,7 @@ impl EngineBackend {
     ) -> BoxFuture<'static, Result<T, Fault>> {
         let (engine, counting) = (self.engine.clone(), self.counting.clone());
         async move {
-            let permit = counting.acquire_owned().await.expect("it is never closed");
+            let permit = counting.acquire_owned().await.expect("the semaphore is never closed");
             run_with(permit, move || work(&engine)).await
         }
         .boxed()
@@ -96,15 +97,15 @@ impl EngineBackend {
 
     fn too_many_requests(&self) -> Fault {
         Fault::Busy {
-            reason: "your other messages take as many places as one may have".into(),
+            reason: "your other messages use your share of the queue; wait for one of them".into(),
             position: self.engine.counters().waiting,
             estimate_ms: None,
         }
     }
 }
 
-/// Runs work on text outside the async threads, and gives the permit back when it has ended, even if
-/// nobody waits for it any more.
+/// Runs work on text outside the async threads. The permit goes back when the work has ended, even
+/// if nobody waits for it any more.
 async fn run_with<T: Send + 'static>(
     permit: OwnedSemaphorePermit,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
@@ -115,20 +116,20 @@ async fn run_with<T: Send + 'static>(
         outcome
     });
     work.await.unwrap_or_else(|error| {
-        error!(%error, "turning text into tokens failed");
+        error!(%error, "a text could not be turned into tokens");
         Err(Fault::Internal { reason: "the text could not be turned into tokens".into() })
     })
 }
 
-/// One text at a time for each share: whoever sends many long messages has the others wait for one of
-/// them, not for all.
+/// A permit for each share to turn one message into tokens: others wait for one message of a client
+/// that sends many, not for all of them.
 #[derive(Default)]
 struct Encoders {
     by_share: Mutex<HashMap<ShareId, Weak<Semaphore>>>,
 }
 
 impl Encoders {
-    /// The permit of a share, for as long as it is held somewhere.
+    /// The permit of a share. It exists as long as somebody holds it.
     fn of(&self, share: ShareId) -> Arc<Semaphore> {
         let mut encoders = self.by_share.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(encoder) = encoders.get(&share).and_then(Weak::upgrade) {
@@ -170,8 +171,8 @@ impl Backend for EngineBackend {
         let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
         let encoder = self.encoders.of(principal.share());
         async move {
-            let _encoder = encoder.acquire().await.expect("it is never closed");
-            let permit = encoding.acquire_owned().await.expect("it is never closed");
+            let _encoder = encoder.acquire().await.expect("the semaphore is never closed");
+            let permit = encoding.acquire_owned().await.expect("the semaphore is never closed");
             run_with(permit, move || submit(&engine, request, reservation)).await
         }
         .boxed()
@@ -214,8 +215,8 @@ fn submit(
             Ok(Box::new(EngineGeneration { generation, _engine, _reservation: reservation, moved }))
         }
         Submit::QueueFull { position, estimate_ms } => Err(Fault::Busy {
-            reason: "too many answers are waiting".into(),
-            // The engine counts places from 1, the client those ahead.
+            reason: "too many answers are waiting; try again later".into(),
+            // The engine counts positions from 1, a client the requests ahead of it.
             position: position - 1,
             estimate_ms,
         }),
@@ -223,19 +224,19 @@ fn submit(
     }
 }
 
-/// The newest message of a conversation that begins with a system message.
+/// The newest message, if the conversation begins with a system message.
 fn without_system(messages: &[Message]) -> Option<Message> {
     let (first, newest) = (messages.first()?, messages.last()?);
     (first.role == Role::System && messages.len() > 1).then(|| newest.clone())
 }
 
-/// An engine that lives as long as anyone needs it: another model may have taken its place while it
-/// still writes an answer. Its end takes a while, as it saves what it keeps, so it has a thread of
-/// its own; whoever must not leave before that waits for [`Backend::ended`].
+/// An engine that lives as long as somebody needs it: another model may have replaced it while it
+/// still writes an answer. Its end takes a while, because it saves what it keeps, so a thread of
+/// its own does that. [`Backend::ended`] tells when it is done.
 #[derive(Clone)]
 struct SharedEngine(Option<Arc<RunningEngine>>);
 
-/// The fields are dropped in this order, so the guard tells that the engine has ended.
+/// The fields are dropped in this order, so the guard is dropped when the engine has ended.
 struct RunningEngine {
     engine: Engine,
     _ended: DropGuard,
@@ -251,14 +252,14 @@ impl Deref for SharedEngine {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
-        &self.0.as_ref().expect("it is taken only by drop").engine
+        &self.0.as_ref().expect("only drop takes it").engine
     }
 }
 
 impl Drop for SharedEngine {
     fn drop(&mut self) {
         if let Some(running) = self.0.take().and_then(Arc::into_inner) {
-            // Without a thread it ends here.
+            // If the system has no thread for it, it ends here.
             let end = std::thread::Builder::new().name("engine-end".to_owned());
             drop(end.spawn(move || drop(running)));
         }
@@ -269,7 +270,7 @@ struct EngineGeneration {
     generation: engine::Generation,
     _engine: SharedEngine,
     _reservation: shares::Reservation,
-    /// When it last did anything, or was submitted.
+    /// When it last made progress, or was submitted.
     moved: Instant,
 }
 
@@ -277,7 +278,7 @@ impl Generation for EngineGeneration {
     fn next_event(&mut self) -> BoxFuture<'_, Option<Event>> {
         async {
             let event = match self.generation.next().await? {
-                // A changed position in the queue is no step.
+                // A new position in the queue is no progress.
                 engine::Event::Queued { .. } => return Some(Event::Queued),
                 engine::Event::Prefill { .. } => Event::Progress,
                 engine::Event::Delta(piece) => Event::Delta(piece),
@@ -312,9 +313,11 @@ impl EngineGeneration {
             engine::FinishReason::QueueTimeout => timeout("in the queue"),
             engine::FinishReason::StepTimeout => timeout("without a step"),
             engine::FinishReason::Failed(reason) => {
-                // What broke is for the operator, that it broke for the client.
+                // The operator is told what broke, the client only that it broke.
                 error!(?reason, "the engine failed");
-                FinishReason::Failed(Fault::Internal { reason: "the engine failed".into() })
+                FinishReason::Failed(Fault::Internal {
+                    reason: "the engine failed; the log has the details".into(),
+                })
             }
         };
         let (usage, timings) = (finished.usage, finished.timings);
@@ -330,7 +333,7 @@ impl EngineGeneration {
     }
 }
 
-/// What the client is told; `newest` is the newest message, where a system message stands before it.
+/// What the client is told. `newest` is the newest message, if a system message is before it.
 fn fault_beside(engine: &Engine, refusal: Refusal, newest: Option<Message>) -> Fault {
     match (refusal, newest) {
         (Refusal::TooLong { tokens, limit }, Some(newest))
@@ -350,7 +353,7 @@ fn fault_of(refusal: Refusal) -> Fault {
             expected: error.range.into(),
             found: error.value,
         },
-        // No language here has such a parameter yet.
+        // No language has this parameter yet.
         Refusal::Structure(error) => Fault::InvalidParameter {
             field: "structure".into(),
             expected: "a form that can be used".into(),
@@ -366,8 +369,8 @@ fn fault_of(refusal: Refusal) -> Fault {
     }
 }
 
-/// The model's own values; what it leaves out changes nothing. A model that names none at all gets
-/// those that Qwen2.5-Instruct is published with, as its GGUF files do not hold them.
+/// The model's own values; a value that it leaves out has no effect. A model without any gets those
+/// that Qwen2.5-Instruct is published with, because its GGUF files do not contain them.
 fn defaults_of(model: &SamplingDefaults) -> SamplingParams {
     if *model == SamplingDefaults::default() {
         return SamplingParams {
@@ -461,7 +464,7 @@ mod tests {
         assert_eq!(fault.to_string(), expected);
     }
 
-    /// A backend whose engine has so many places, with a small model.
+    /// A backend with a small model, whose engine takes this many requests.
     fn backend(places: usize) -> EngineBackend {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("tiny.gguf");

@@ -1,31 +1,31 @@
-//! What a backend counts, and what our engine's counters are called.
+//! The counters of a backend, and the names of our engine's counters.
 
 use banter_engine::engine::{Counters, GAP_BOUNDS};
 
 /// One number of a backend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// What it is called; those of one name follow each other.
+    /// Its name. Metrics of one name follow each other.
     pub name: &'static str,
-    /// A sentence about all of that name.
+    /// A sentence about all metrics of that name.
     pub help: &'static str,
-    /// How it moves.
+    /// How its value changes.
     pub kind: MetricKind,
-    /// What tells it from others of its name, as `{part="planning"}` and with a suffix before it where a
-    /// histogram needs one; empty if it is alone.
+    /// What distinguishes it from others of its name, as `{part="planning"}`, for a histogram with
+    /// the suffix before it; empty if it is the only one.
     pub labels: String,
-    /// The number.
+    /// The value.
     pub value: f64,
 }
 
-/// How a number moves.
+/// How a value changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Up.
+    /// It only grows.
     Counter,
-    /// Up and down.
+    /// It grows and shrinks.
     Gauge,
-    /// How many there were of each size.
+    /// It counts how many there were of each size.
     Histogram,
 }
 
@@ -66,17 +66,17 @@ pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
         ("delivering", counters.delivering.as_secs_f64()),
     ];
     [
-        several(Gauge, "banter_sequences", "Answers being computed, and requests not admitted yet.", "state", &sequences),
-        several(Gauge, "banter_cache_blocks", "Blocks of 16 tokens' keys and values: leased by nobody, leased, and on disk.", "state", &blocks),
-        several(Counter, "banter_prompt_tokens_total", "Tokens of prompts that were computed, and that were found computed.", "source", &prompt_tokens),
-        one(Counter, "banter_fetched_blocks_total", "Blocks that came from disk.", count(counters.fetched_blocks)),
-        several(Counter, "banter_guesses_total", "Tokens guessed and computed, by what became of them.", "outcome", &guesses),
-        several(Counter, "banter_drafted_tokens_total", "Tokens computed while somebody typed, those a request then began with, and those that no longer fit.", "outcome", &drafted),
+        several(Gauge, "banter_sequences", "Answers that are computed, and requests that wait to be admitted.", "state", &sequences),
+        several(Gauge, "banter_cache_blocks", "Blocks with the keys and values of 16 tokens: free, leased, and on disk.", "state", &blocks),
+        several(Counter, "banter_prompt_tokens_total", "Tokens of prompts that were computed, and that were reused from the cache.", "source", &prompt_tokens),
+        one(Counter, "banter_fetched_blocks_total", "Blocks that were read from disk.", count(counters.fetched_blocks)),
+        several(Counter, "banter_guesses_total", "Tokens that were guessed and computed: those that held, and those that were wrong.", "outcome", &guesses),
+        several(Counter, "banter_drafted_tokens_total", "Tokens that were computed while somebody typed: all, those that a request then used, and those that were wasted.", "outcome", &drafted),
         one(Counter, "banter_steps_total", "Steps of the engine.", count(counters.steps)),
-        several(Counter, "banter_step_seconds_total", "Time of steps.", "part", &seconds),
-        one(Counter, "banter_slow_steps_total", "Steps with more of prompts than --max-gap-ms or the answers' own time allow.", count(counters.slow_steps)),
-        one(Gauge, "banter_step_level_seconds", "What a step of one token seems to take now: prompts and guesses are paced by it.", counters.step_level.as_secs_f64()),
-        one(Gauge, "banter_tried_step_sizes", "Sizes of steps of answers and guesses that were tried lately, so that what they take is known.", counters.tried_sizes as f64),
+        several(Counter, "banter_step_seconds_total", "Time that steps took, by part.", "part", &seconds),
+        one(Counter, "banter_slow_steps_total", "Steps with more tokens of prompts than --max-gap-ms, or the time of the answers themselves, allows.", count(counters.slow_steps)),
+        one(Gauge, "banter_step_level_seconds", "What a step of one token is estimated to take now; prompts and guesses are paced by it.", counters.step_level.as_secs_f64()),
+        one(Gauge, "banter_tried_step_sizes", "Step sizes of answers and guesses that were tried lately, so that their time is known.", counters.tried_sizes as f64),
         gaps(counters),
     ]
     .concat()

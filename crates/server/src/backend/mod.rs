@@ -1,7 +1,8 @@
-//! The seam to whatever makes answers.
+//! The interface to whatever makes answers.
 //!
-//! Three implementations: [`EngineBackend`] computes in this process, [`RemoteBackend`] asks an engine
-//! that someone else runs, `ScriptedBackend` plays a script for tests and for work on the page.
+//! There are three implementations: [`EngineBackend`] computes in this process, [`RemoteBackend`]
+//! asks an engine that somebody else runs, and `ScriptedBackend` plays a script for tests and for
+//! work on the page. [`BackendSlot`] holds the one that answers now.
 
 mod engine;
 mod metrics;
@@ -30,40 +31,40 @@ pub trait Backend: Send + Sync + 'static {
     /// What is loaded.
     fn info(&self) -> &BackendInfo;
 
-    /// Whether answers are being made, or could be.
+    /// Whether it makes progress, or could.
     fn health(&self) -> Health;
 
-    /// Cancelled when what makes the answers has ended, and has saved what it keeps; it begins to
-    /// end when nobody holds this backend any more. `None` if nothing has to end.
+    /// Cancelled when whatever makes the answers has ended and has saved what it keeps. It begins
+    /// to end when nobody holds this backend any more. `None` if there is nothing to wait for.
     fn ended(&self) -> Option<CancellationToken> {
         None
     }
 
-    /// What it counts; nothing if somebody else counts it.
+    /// Its counters, for `/metrics`. None if somebody else runs the engine.
     fn metrics(&self) -> Vec<Metric> {
         Vec::new()
     }
 
     /// Starts an answer.
     ///
-    /// Nothing of what was computed for another principal is used for it.
-    /// Dropping the future or the generation it yields stops the computation.
+    /// Text that was computed for another principal is not used, as far as the engine can separate
+    /// them. Dropping the future, or the generation that it yields, stops the computation.
     fn generate(
         &self,
         ask: Box<Ask>,
         principal: Principal,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
 
-    /// Whether [`Backend::fit`] can tell anything, as far as is known now.
+    /// Whether [`Backend::fit`] can count tokens, as far as is known now.
     fn counts_tokens(&self) -> bool {
         true
     }
 
-    /// The ids of a text; `None` if this backend cannot tell.
+    /// The token ids of a text; `None` if this backend cannot tell.
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>>;
 
-    /// How much of the context a conversation takes beside an answer of `max_tokens`; `None` if this
-    /// backend cannot tell.
+    /// How many tokens of the context a conversation takes beside an answer of `max_tokens`; `None`
+    /// if this backend cannot tell.
     fn fit(
         &self,
         messages: Vec<Message>,
@@ -71,31 +72,31 @@ pub trait Backend: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>>;
 }
 
-/// One answer being written. Dropping it stops it.
+/// One answer while it is written. Dropping it stops it.
 pub trait Generation: Send {
-    /// The next event; [`Event::Finished`] is the last. `None` if the backend died before it.
+    /// The next event; [`Event::Finished`] is the last. `None` if the backend has ended before it.
     ///
-    /// The future may be dropped at any time without losing an event.
+    /// The future may be dropped at any time; no event is lost.
     fn next_event(&mut self) -> BoxFuture<'_, Option<Event>>;
 
-    /// Asks for the end. [`Event::Finished`] still follows, when the computation has halted.
+    /// Asks the computation to halt. [`Event::Finished`] follows when it has.
     fn stop(&self);
 
-    /// How many of the oldest messages were left out because the history does not fit.
+    /// How many of the oldest messages were left out because the history does not fit the context.
     fn dropped_messages(&self) -> usize;
 }
 
-/// What happens to an answer while it is made.
+/// What happens to an answer while it is written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// It waits its message.
     Queued,
-    /// A step was made, without text yet.
+    /// A step was computed, without new text.
     Progress,
-    /// A piece of what the model thinks before it answers: whole characters, never empty. It is no part
-    /// of the answer.
+    /// A delta of what the model thinks before it answers: whole characters, never empty. It is not
+    /// a part of the answer.
     Thinking(String),
-    /// A piece of the answer: whole characters, never empty.
+    /// A delta of the answer: whole characters, never empty.
     Delta(String),
     /// The end.
     Finished(Finished),
@@ -113,9 +114,9 @@ pub struct Finished {
 /// Why an answer ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FinishReason {
-    /// For one of the reasons that a client can be told.
+    /// It ended for one of the reasons that clients know.
     Ended(EndReason),
-    /// The backend gave up; the client is told the fault.
+    /// It failed; the client gets the fault.
     Failed(Fault),
 }
 
@@ -129,7 +130,7 @@ impl FinishReason {
     }
 }
 
-/// What an answer took.
+/// What an answer took, for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
     /// Tokens of the prompt.
@@ -146,14 +147,14 @@ pub struct Figures {
     pub halt_ms: Option<f32>,
 }
 
-/// Whether a backend moves.
+/// Whether a backend makes progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It steps, or answers its inbox.
+    /// It computes steps, or would at once.
     Ready,
-    /// It has done neither for a while.
+    /// It has not moved for a while.
     Stalled,
-    /// It is elsewhere and cannot be reached, or says that it is not well; with the reason.
+    /// The engine of somebody else cannot be reached, or says that it is not well; with the reason.
     Unreachable(String),
 }
 
@@ -162,7 +163,7 @@ pub enum Health {
 pub struct BackendInfo {
     /// Name of the model.
     pub name: String,
-    /// Whether it is the small model that comes with the binary; the page says so.
+    /// Whether it is the small demo model that comes with the binary. The page says so.
     pub is_demo: bool,
     /// Its licence, if the file names one.
     pub licence: Option<String>,
@@ -172,11 +173,11 @@ pub struct BackendInfo {
     pub weights_bytes: Option<u64>,
     /// Prompt and answer together can have this many tokens, if that is known.
     pub context_tokens: Option<usize>,
-    /// Values for parameters that a request leaves out, as far as they are known.
+    /// The values of parameters that a request leaves out, as far as they are known.
     pub defaults: Defaults,
-    /// The kind of engine that someone else runs.
+    /// The kind of the engine that somebody else runs; `None` for ours.
     pub engine: Option<&'static str>,
-    /// Parameters that a request may have.
+    /// The parameters that a request may have.
     pub known_parameters: Vec<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! An engine that someone else runs, at an address.
+//! An engine that somebody else runs, at an address.
 
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
 use crate::access::Principal;
@@ -16,15 +16,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-/// Consecutive failures before the engine is reported unreachable: a busy one may miss a question.
+/// Health checks that must fail in a row before the engine is reported unreachable. A busy engine
+/// may miss one.
 const MISSED_CHECKS: u32 = 2;
 
 /// How often an engine is asked whether it is well.
 #[derive(Clone, Copy, Debug)]
 pub struct HealthChecks {
-    /// Between two questions while it is.
+    /// Between two checks while it is well.
     pub interval: Duration,
-    /// Between two questions while it is not.
+    /// Between two checks while it is not well.
     pub interval_while_down: Duration,
 }
 
@@ -37,18 +38,18 @@ impl Default for HealthChecks {
     }
 }
 
-/// See the module.
+/// The backend in front of such an engine.
 pub struct RemoteBackend {
     engine: RemoteEngine,
     info: BackendInfo,
     health: Arc<Mutex<Health>>,
-    /// Told when an answer could not begin: then the engine is asked at once how it is.
+    /// Notified when an answer could not begin. Then the engine is checked at once.
     doubt: Arc<Notify>,
     checking: JoinHandle<()>,
 }
 
 impl RemoteBackend {
-    /// Puts an engine at an address behind the seam, and asks it from time to time how it is.
+    /// A backend for this engine. It also checks from time to time whether the engine is well.
     ///
     /// Panics outside an async runtime.
     pub fn new(engine: RemoteEngine, checks: HealthChecks) -> RemoteBackend {
@@ -83,7 +84,7 @@ impl Drop for RemoteBackend {
     }
 }
 
-/// Asks the engine how it is, for ever.
+/// Checks the engine again and again, without end.
 async fn check(
     engine: RemoteEngine,
     health: Arc<Mutex<Health>>,
@@ -93,7 +94,7 @@ async fn check(
     let mut missed = 0;
     loop {
         let pause = if missed == 0 { checks.interval } else { checks.interval_while_down };
-        // Either is a reason to ask.
+        // The time has passed, or somebody has a doubt.
         drop(tokio::time::timeout(pause, doubt.notified()).await);
         match engine.probe().await {
             Ok(()) => {
@@ -110,7 +111,7 @@ async fn check(
                     warn!(engine = %engine.address(), %error, words, "the engine is not well");
                 }
                 if missed >= MISSED_CHECKS {
-                    // Strangers may read it: no addresses, no words.
+                    // Strangers may read this, so it has no address and none of the engine's words.
                     set(&health, Health::Unreachable(format!("the engine: {}", error.summary())));
                 }
             }
@@ -210,8 +211,8 @@ impl RemoteGeneration {
             warn!(
                 read_tokens,
                 least_tokens,
-                "the engine has read a part of the conversation only, and did not say so: give it a \
-                 larger context (Ollama: OLLAMA_CONTEXT_LENGTH, or num_ctx of the model)"
+                "the engine has read only a part of the conversation and did not say so; give it a larger \
+                 context (Ollama: OLLAMA_CONTEXT_LENGTH, or num_ctx of the model)"
             );
         }
         let reason = match end.reason {
@@ -240,14 +241,14 @@ impl RemoteGeneration {
     }
 }
 
-/// Whether it is worth asking at once how the engine is. A request that is refused for what it asks
-/// says nothing about it.
+/// Whether an error is a reason to check the engine at once. A request that is refused for its
+/// content is none.
 fn is_doubtful(error: &EngineError) -> bool {
     matches!(error, EngineError::Connection(_) | EngineError::Broken(_) | EngineError::Silent(_))
 }
 
-/// What the client is told: what the engine said, cut and cleaned, but nothing about the way to it.
-/// The operator's log has it all.
+/// What the client is told: the engine's words, shortened and cleaned, but no addresses. The log
+/// has everything.
 fn fault_of(error: &EngineError) -> Fault {
     let with_words = |reason: &str| match error.words() {
         Some(words) => format!("{reason}: {words}"),
@@ -274,11 +275,12 @@ fn fault_of(error: &EngineError) -> Fault {
             return busy(with_words("the engine is busy"), *retry_after);
         }
         EngineError::Resting { retry_in } => {
-            let reason = "the engine has failed several times and is left alone".to_owned();
+            let reason = "the engine has failed several times, so it gets no requests for a while"
+                .to_owned();
             return busy(reason, Some(*retry_in));
         }
         EngineError::Silent(patience) => {
-            let while_doing = "without a sign of the engine (--queue-timeout)";
+            let while_doing = "without a sign of life from the engine (--queue-timeout)";
             return Fault::Timeout { seconds: patience.as_secs(), while_doing };
         }
         EngineError::TooLong { tokens: Some(tokens), limit: Some(limit) } => {
@@ -292,10 +294,12 @@ fn fault_of(error: &EngineError) -> Fault {
             };
         }
         EngineError::Connection(_) | EngineError::Broken(_) => {
-            "the connection to the engine failed".to_owned()
+            "the connection to the engine failed; the log has the details".to_owned()
         }
-        // Its words may repeat a part of the key.
-        EngineError::NotAllowed { .. } => "the engine refuses the server's key".to_owned(),
+        // The engine's words may repeat a part of the key.
+        EngineError::NotAllowed { .. } => {
+            "the engine refuses the key of this server (--engine-key)".to_owned()
+        }
         EngineError::Status { status: status @ 400..=499, .. } => {
             with_words(&format!("the engine refused the request (status {status})"))
         }
@@ -305,7 +309,7 @@ fn fault_of(error: &EngineError) -> Fault {
         EngineError::Failed(_) => with_words("the engine failed"),
         EngineError::UsedUp => error.to_string(),
         EngineError::Redirect(_) | EngineError::Unexpected(_) | EngineError::Model { .. } => {
-            "the engine's answer cannot be read".to_owned()
+            "the engine's answer cannot be read; the log has the details".to_owned()
         }
     };
     Fault::Internal { reason }

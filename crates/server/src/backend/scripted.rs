@@ -1,7 +1,7 @@
-//! A backend that plays a script: what the newest message says decides the answer.
+//! A backend that plays a script: the newest message decides what the answer will be.
 //!
-//! It is what the server's own tests and the browser tests talk to. Every answer passes the same
-//! seam as the engine's, with the same rules: a stop is followed by `Finished`, dropping stops.
+//! The server's own tests and the browser tests use it. It follows the rules of every backend: a
+//! stop is followed by `Finished`, and dropping a generation stops it.
 
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
 use crate::access::Principal;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 const CONTEXT_TOKENS: usize = 4_096;
 
-/// See the module.
+/// The backend; see the module.
 pub struct ScriptedBackend {
     info: BackendInfo,
     counters: Arc<ScriptedCounters>,
@@ -29,7 +29,7 @@ pub struct ScriptedBackend {
 pub struct ScriptedCounters {
     /// Generations that have neither finished nor been dropped.
     pub running: AtomicUsize,
-    /// Pieces handed out, of all generations.
+    /// Deltas given, by all generations.
     pub pieces: AtomicUsize,
 }
 
@@ -56,7 +56,7 @@ impl Default for ScriptedBackend {
 }
 
 impl ScriptedBackend {
-    /// The same, passing itself off as the model that comes with the binary.
+    /// The same, as if it were the demo model.
     pub fn demo() -> ScriptedBackend {
         let mut backend = ScriptedBackend::default();
         backend.info.is_demo = true;
@@ -70,7 +70,7 @@ impl ScriptedBackend {
         backend
     }
 
-    /// What it has done so far; goes on counting.
+    /// Its counters, which go on counting.
     pub fn counters(&self) -> Arc<ScriptedCounters> {
         self.counters.clone()
     }
@@ -203,7 +203,7 @@ impl Script {
         Script { pieces, pause: Duration::ZERO, end, dropped_messages: 0 }
     }
 
-    /// So many pieces of so many bytes each.
+    /// `count` pieces of `bytes` each; the two numbers of the command.
     fn pieces(numbers: &[u64]) -> Script {
         const MOST_BYTES: u64 = 64 << 20;
         let number = |index: usize| numbers.get(index).copied().unwrap_or(0);
@@ -247,10 +247,10 @@ fn history_as_json(messages: &[Message]) -> String {
 
 struct ScriptedGeneration {
     script: Script,
-    /// As many pieces as the request allows tokens.
+    /// The request's `max_tokens`: each piece counts as a token.
     max_pieces: usize,
     sent: usize,
-    /// When the previous piece was made; the next is due a pause later.
+    /// When the last piece was due. The next is due a pause later.
     due: Instant,
     stop: Arc<Notify>,
     finished: bool,

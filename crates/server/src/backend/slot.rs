@@ -1,4 +1,4 @@
-//! The slot of a backend that may still be loading, and that another may take over.
+//! The slot of the backend, which may still be loading and which another may replace.
 
 use super::{Backend, Health};
 use banter_protocol::http::Status;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use tokio_util::sync::CancellationToken;
 
-/// Where a backend is put when it has loaded. The server listens before that.
+/// Holds the backend when it has loaded. The server listens before that.
 #[derive(Clone, Default)]
 pub struct BackendSlot {
     inner: Arc<Inner>,
@@ -15,7 +15,7 @@ pub struct BackendSlot {
 #[derive(Default)]
 struct Inner {
     content: RwLock<Content>,
-    /// What was in the slot and may not have ended yet: an answer may still need it.
+    /// What was in the slot before and may not have ended yet, because an answer may still need it.
     ending: Mutex<Vec<CancellationToken>>,
     /// Loading progress in thousandths.
     progress: AtomicU32,
@@ -26,12 +26,12 @@ enum Content {
     /// It is being loaded.
     #[default]
     Loading,
-    /// It cannot be reached, for this reason; someone goes on trying.
+    /// It cannot be reached, for this reason. The caller goes on trying.
     Awaited(String),
     Filled(Arc<dyn Backend>),
 }
 
-/// What can be had from a slot right now.
+/// What a slot has now.
 pub enum Readiness {
     /// The backend is there.
     Loaded(Arc<dyn Backend>),
@@ -49,22 +49,23 @@ impl BackendSlot {
         self.inner.progress.store(thousandths, Ordering::Relaxed);
     }
 
-    /// Says why there is no backend yet, where it is not loaded but awaited.
+    /// Stores why the engine of somebody else cannot be reached yet.
     pub fn set_unreachable(&self, reason: String) {
         self.put(Content::Awaited(reason));
     }
 
-    /// Puts a backend in content. Answers that another has begun go on; new ones come from this one.
+    /// Fills the slot with a backend. Answers that the one before has begun go on; new ones come
+    /// from this one.
     pub fn fill(&self, backend: impl Backend) {
         self.fill_with(Arc::new(backend));
     }
 
-    /// The same with a backend that is shared already.
+    /// The same for a backend that is shared already.
     pub fn fill_with(&self, backend: Arc<dyn Backend>) {
         self.put(Content::Filled(backend));
     }
 
-    /// Empties the slot, and is ready when everything that was ever in it has ended.
+    /// Empties the slot. It is ready when everything that was ever in the slot has ended.
     pub async fn end(&self) {
         self.put(Content::Loading);
         let ending = std::mem::take(&mut *self.ending());
@@ -77,7 +78,7 @@ impl BackendSlot {
         let mut current =
             self.inner.content.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let previous = std::mem::replace(&mut *current, content);
-        // Whatever its end takes, nobody waits for it but `end`.
+        // The lock is free before the old backend ends, which may take long.
         drop(current);
         if let Content::Filled(backend) = &previous {
             let mut ending = self.ending();
@@ -91,7 +92,7 @@ impl BackendSlot {
         self.inner.ending.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The backend, or how far it is.
+    /// The backend, or how far loading it has come.
     pub fn readiness(&self) -> Readiness {
         let content = self.inner.content.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &*content {

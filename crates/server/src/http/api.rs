@@ -1,4 +1,4 @@
-//! The routes that programs use.
+//! The routes for programs: health, information and counting tokens.
 
 use super::body::{BodyLimit, read_json};
 use super::error::ApiError;
@@ -75,8 +75,8 @@ pub(super) async fn info(
     Ok(json(StatusCode::OK, &info))
 }
 
-/// The command as this server was started, for those who sit before it. Where its program lies is
-/// nobody else's business: a folder may name a person.
+/// The command as this server was started, for people on this machine. Others do not see the folder
+/// of the program, because a folder may name a person.
 fn real_model_command(shared: &Shared, request: &Request<Body>) -> String {
     if is_local(shared, request) {
         shared.config.real_model_command.clone()
@@ -85,7 +85,7 @@ fn real_model_command(shared: &Shared, request: &Request<Body>) -> String {
     }
 }
 
-/// Whether whoever asks sits before this machine.
+/// Whether a request surely comes from this machine.
 fn is_local(shared: &Shared, request: &Request<Body>) -> bool {
     let connection = Connection::of(request);
     let view = connection.view(request.uri(), request.headers());
@@ -99,7 +99,7 @@ pub(super) async fn tokenize(
 ) -> Result<Response<Body>, ApiError> {
     let waiting =
         tokio::time::timeout(shared.config.body_timeout, shared.tokenize_permits.acquire());
-    let _place = waiting.await.map_err(|_| busy_tokenizing())?;
+    let _permit = waiting.await.map_err(|_| busy_tokenizing())?;
     let body: TokenizeRequest = read_json(&shared, request, BodyLimit::Message).await?;
     let backend = loaded(&shared)?;
     match body {
@@ -130,7 +130,7 @@ fn loaded(shared: &Shared) -> Result<Arc<dyn Backend>, ApiError> {
 }
 
 fn busy_tokenizing() -> ApiError {
-    let reason = "too many texts are being tokenised".into();
+    let reason = "too many texts are being turned into tokens; try again in a moment".into();
     ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
 }
 

@@ -1,4 +1,4 @@
-//! The page and what it is made of, carried in the binary.
+//! The files of the page, which are built into the binary.
 
 use super::encoding::Encoding;
 use super::error::ApiError;
@@ -10,44 +10,45 @@ use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// A file as the build script found it.
+/// A file, as the build script embeds it.
 struct File {
     name: &'static str,
     content: &'static [u8],
-    /// Missing where compressing it gains little.
+    /// `None` where compressing the file gains little.
     brotli: Option<&'static [u8]>,
     gzip: Option<&'static [u8]>,
 }
 
 static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// The example page; the only one whose script and style stand inside it.
+/// The example page. It is the only one whose script and style are inside the HTML.
 const EXAMPLE: &str = "chat.html";
 
-/// Files by name, with the headers that never change.
+/// The files by name, with their fixed headers.
 pub(super) struct Assets {
     files: HashMap<&'static str, Asset>,
 }
 
 struct Asset {
     file: &'static File,
-    /// Of the file itself; its compressed forms have others, as they are other bytes.
+    /// Of the file itself. The entity tags of its compressed forms have a suffix, because their
+    /// bytes differ.
     digest: String,
     headers: HeaderMap,
 }
 
 impl Assets {
-    /// The files that were built in.
+    /// The files that are built in.
     pub(super) fn embedded() -> Assets {
         Assets { files: FILES.iter().map(|file| (file.name, Asset::new(file))).collect() }
     }
 
-    /// Whether a path leads to a file.
+    /// Whether a path is that of a file.
     pub(super) fn has(&self, path: &str) -> bool {
         self.files.contains_key(name_of(path))
     }
 
-    /// Answers every path that is no API.
+    /// Answers a request for a file.
     pub(super) fn answer(&self, uri: &Uri, request: &HeaderMap) -> Response<Body> {
         let Some(asset) = self.files.get(name_of(uri.path())) else {
             return ApiError::NotFound.into_response();
@@ -78,7 +79,7 @@ fn name_of(path: &str) -> &str {
     }
 }
 
-/// Whether the client has this form already.
+/// Whether the client says that it has this form of the file already.
 fn is_known(request: &HeaderMap, etag: &str) -> bool {
     let known = request.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
     known.is_some_and(|known| {
@@ -119,7 +120,7 @@ impl Asset {
     }
 }
 
-/// Whether a file's name changes with its content: `assets/index-BX3kd0_a.js`.
+/// Whether a file's name contains a hash of its content, as `assets/index-BX3kd0_a.js`.
 fn is_named_by_hash(name: &str) -> bool {
     const HASH_CHARACTERS: usize = 8;
     let Some(stem) = name.strip_prefix("assets/").and_then(|name| name.split('.').next()) else {
@@ -148,7 +149,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// The sources `'sha256-…'` of every inline element of one kind.
+/// The `'sha256-…'` sources of all inline elements of one kind, for a content security policy.
 fn hashes(page: &str, element: &str) -> String {
     let (open, close) = (format!("<{element}"), format!("</{element}>"));
     let mut sources = Vec::new();

@@ -1,4 +1,4 @@
-//! The bodies of requests: how long they may be, and what they may hold of memory.
+//! The bodies of requests: how long they may be, and how much memory they may take.
 
 use super::error::ApiError;
 use crate::shared::Shared;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long a body may be.
+/// The limit of a body's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLimit {
-    /// An order of a few words, which strangers may send too.
+    /// A few words, such as a sign-in or the name of a model. Strangers may send it too.
     Order,
     /// A message or a conversation.
     Message,
@@ -29,8 +29,8 @@ impl BodyLimit {
     }
 }
 
-/// Reads a body that must be declared as JSON: that is what keeps pages of other origins from
-/// sending it without the browser asking first.
+/// Reads a body, which must be declared as JSON: a page of another origin cannot send such a body
+/// without the browser asking the server first.
 pub(super) async fn read_json<T: DeserializeOwned>(
     shared: &Shared,
     request: Request<Body>,
@@ -42,7 +42,7 @@ pub(super) async fn read_json<T: DeserializeOwned>(
         Err(error) => Err((error, body)),
     };
     let read = outcome.map_err(|(error, rest)| {
-        forget(shared, Request::from_parts(parts, rest));
+        discard(shared, Request::from_parts(parts, rest));
         error
     })?;
     serde_json::from_slice(&read.joined)
@@ -64,15 +64,15 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A body that has been read, with its share of the memory for bodies.
+/// A body that has been read, with its part of the memory for bodies.
 struct ReadBody {
     joined: Bytes,
     _share: Vec<OwnedSemaphorePermit>,
 }
 
-/// Reads a body to its end. On an error the rest of it comes back.
+/// Reads a body to its end. An error returns the rest of the body, too.
 async fn read(shared: &Shared, mut body: Body, limit: usize) -> Result<ReadBody, (ApiError, Body)> {
-    // What a client announces is refused before it comes.
+    // A body that is announced as too long is refused before it comes.
     if body.size_hint().lower() > limit as u64 {
         return Err((ApiError::TooLarge, body));
     }
@@ -121,17 +121,17 @@ async fn next_bytes(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
 fn share_of(budget: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
     let permits = u32::try_from(bytes).map_err(|_| ApiError::TooLarge)?;
     budget.clone().try_acquire_many_owned(permits).map_err(|_| {
-        let reason = "too many bodies are being received".into();
+        let reason = "too many bodies are being received; try again in a moment".into();
         ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
     })
 }
 
-/// Reads a part of what is still coming of a refused request and forgets it: a connection that is
-/// closed with unread bytes is reset, and the reset can overtake the response that says why.
-pub(super) fn forget(shared: &Shared, request: Request<Body>) {
-    const FORGOTTEN_BYTES: usize = 16 * 1024 * 1024;
-    const FORGETTING: Duration = Duration::from_secs(1);
-    // Whoever waits for a `100 Continue` sends nothing, unless it is asked for it by reading.
+/// Reads the rest of a refused request and drops it, up to a limit. A connection that is closed
+/// while bytes are unread is reset, and the reset can arrive before the response that says why.
+pub(super) fn discard(shared: &Shared, request: Request<Body>) {
+    const DISCARDED_BYTES: usize = 16 * 1024 * 1024;
+    const DISCARDING: Duration = Duration::from_secs(1);
+    // A client that waits for `100 Continue` sends the body only when somebody begins to read it.
     let waits_to_be_asked = request.headers().contains_key(header::EXPECT);
     let mut rest = request.into_body();
     if rest.is_end_stream() || waits_to_be_asked {
@@ -139,17 +139,17 @@ pub(super) fn forget(shared: &Shared, request: Request<Body>) {
     }
     let cut = shared.tasks.cut.clone();
     shared.tasks.tracker.spawn(async move {
-        let forgetting = async {
-            let mut forgotten = 0;
+        let discarding = async {
+            let mut discarded = 0;
             while let Ok(Some(bytes)) = next_bytes(&mut rest).await {
-                forgotten += bytes.len();
-                if forgotten > FORGOTTEN_BYTES {
+                discarded += bytes.len();
+                if discarded > DISCARDED_BYTES {
                     return;
                 }
             }
         };
         tokio::select! {
-            _ = tokio::time::timeout(FORGETTING, forgetting) => {}
+            _ = tokio::time::timeout(DISCARDING, discarding) => {}
             () = cut.cancelled() => {}
         }
     });

@@ -1,4 +1,4 @@
-//! Which compressed form of a file a client takes.
+//! The choice of a file's compressed form by what the client accepts.
 
 use axum::http::{HeaderMap, header};
 
@@ -10,11 +10,11 @@ pub(super) enum Encoding {
     Identity,
 }
 
-/// The forms from the smallest to the largest.
+/// The forms, from the smallest to the largest.
 const FORMS: [Encoding; 3] = [Encoding::Brotli, Encoding::Gzip, Encoding::Identity];
 
 impl Encoding {
-    /// Its name in `Content-Encoding`; the file itself has none.
+    /// Its name in `Content-Encoding`. The uncompressed file has none.
     pub(super) fn name(self) -> Option<&'static str> {
         match self {
             Encoding::Brotli => Some("br"),
@@ -23,8 +23,8 @@ impl Encoding {
         }
     }
 
-    /// The form to send: of those that there are, the one that the client likes best; of equals the
-    /// smallest. A client that excludes all of them gets the file itself, as it must get something.
+    /// The form to send: of the forms that exist, the one that the client prefers, and of equals
+    /// the smallest. A client that excludes all of them gets the uncompressed file.
     pub(super) fn choose(headers: &HeaderMap, exists: impl Fn(Encoding) -> bool) -> Encoding {
         let lines = headers.get_all(header::ACCEPT_ENCODING).iter();
         let accepted: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
@@ -41,12 +41,12 @@ impl Encoding {
     }
 }
 
-/// How much a client likes a form, from 0 to 1: what it says of it, or of everything else.
+/// How much a client prefers a form, from 0 to 1: what it says about the form, or about all others.
 fn weight(accepted: &str, form: Encoding) -> f32 {
     let name = form.name().unwrap_or("identity");
     let of = |name: &str| accepted.split(',').find_map(|part| weight_in(part, name));
     let unsaid = match form {
-        // Less than anything that is asked for, and still more than nothing.
+        // Less than every form that is asked for, but more than an excluded one.
         Encoding::Identity => f32::MIN_POSITIVE,
         Encoding::Brotli | Encoding::Gzip => 0.0,
     };

@@ -1,4 +1,4 @@
-//! The one place that turns what is wrong into a response.
+//! Errors as responses: status, headers and JSON of every error are decided here.
 
 use crate::access::Denial;
 use crate::models::ModelsError;
@@ -8,48 +8,49 @@ use axum::response::IntoResponse;
 use banter_protocol::Fault;
 use banter_protocol::http::HttpError;
 
-/// What can be wrong with an HTTP request.
+/// Why an HTTP request is not answered as it asks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ApiError {
-    /// Whoever sends it may not come in.
+    /// The access rules do not let it in.
     Denied(Denial),
-    /// 400: a WebSocket handshake that is none.
+    /// 400: a WebSocket handshake that breaks the standard.
     BadHandshake(&'static str),
-    /// 400: the body ends in the middle, or its chunks cannot be read.
+    /// 400: the body ended too early, or its chunks cannot be read.
     BrokenBody,
-    /// 404.
+    /// 404: nothing is at this path.
     NotFound,
-    /// 405; with the methods that there are.
+    /// 405; with the methods that the path has.
     MethodNotAllowed(String),
-    /// 408: the body takes too long.
+    /// 408: the body took too long.
     TooSlow,
     /// 413: the body is too long.
     TooLarge,
-    /// 415: the body is not declared as JSON. A page of another origin can only send it so.
+    /// 415: the body is not declared as JSON. A page of another origin could only send it so.
     NotJson,
     /// 415: the body is compressed.
     EncodedBody,
-    /// 426: the socket's address without a handshake, or with one of another version.
+    /// 426: a request to the WebSocket's path without a handshake, or with one of another version.
     UpgradeRequired,
-    /// 501: the engine behind this server does not count tokens.
+    /// 501: the engine that computes for this server cannot count tokens.
     NoTokenizer,
-    /// 501: this server has no models of its own.
+    /// 501: this server has no models of its own, because another engine computes.
     NoModels,
-    /// What was asked of the models cannot be done.
+    /// A pull, a switch or a list of models is not possible.
     Models(ModelsError),
-    /// 503: no room for another connection.
+    /// 503: too many connections are open.
     Full,
-    /// 503: no room for another connection from this address.
+    /// 503: too many connections from this address are open.
     AddressFull,
     /// 503: the model is still loading.
     Loading,
-    /// 503: the engine behind this server cannot be reached.
+    /// 503: the engine that computes for this server cannot be reached.
     Unreachable,
-    /// What the request asks for is wrong or cannot be done.
+    /// The content of the request is wrong, or what it asks for cannot be done.
     Fault(Fault),
 }
 
-/// The word that programs decide by, kept with a response for the page that people may get instead.
+/// The code of an error. It is kept with the response, so that a page for people can replace the
+/// JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ErrorCode(pub(super) &'static str);
 
@@ -58,23 +59,31 @@ impl ApiError {
         let (status, code, message) = match self {
             ApiError::Denied(denial) => return denial.words(),
             ApiError::BadHandshake(reason) => (StatusCode::BAD_REQUEST, "bad_handshake", *reason),
-            ApiError::BrokenBody => {
-                (StatusCode::BAD_REQUEST, "broken_body", "the body cannot be read to its end")
-            }
-            ApiError::NotFound => (StatusCode::NOT_FOUND, "not_found", "there is nothing here"),
-            ApiError::MethodNotAllowed(_) => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not with this method")
-            }
-            ApiError::TooSlow => {
-                (StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not arrive in time")
-            }
-            ApiError::TooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too long")
-            }
+            ApiError::BrokenBody => (
+                StatusCode::BAD_REQUEST,
+                "broken_body",
+                "the body cannot be read to its end; send it again",
+            ),
+            ApiError::NotFound => (StatusCode::NOT_FOUND, "not_found", "nothing is at this path"),
+            ApiError::MethodNotAllowed(_) => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this path does not have this method; the Allow header lists those that it has",
+            ),
+            ApiError::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "too_slow",
+                "the body did not arrive in time; send it faster or in parts",
+            ),
+            ApiError::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "the body is longer than this path takes",
+            ),
             ApiError::NotJson => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "not_json",
-                "the body must be application/json",
+                "expected a body with the Content-Type application/json",
             ),
             ApiError::EncodedBody => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -84,39 +93,47 @@ impl ApiError {
             ApiError::UpgradeRequired => (
                 StatusCode::UPGRADE_REQUIRED,
                 "upgrade_required",
-                "this is a WebSocket, version 13",
+                "expected the handshake of a WebSocket, version 13",
             ),
             _ => return self.words_of_server(),
         };
         (status, HttpError { code, message })
     }
 
-    /// What a request cannot help.
+    /// Errors that are not the request's fault.
     fn words_of_server(&self) -> (StatusCode, HttpError) {
         let (status, code, message) = match self {
             ApiError::NoTokenizer => (
                 StatusCode::NOT_IMPLEMENTED,
                 "no_tokenizer",
-                "the engine behind this server does not count tokens",
+                "the engine that computes for this server cannot count tokens",
             ),
             ApiError::NoModels => (
                 StatusCode::NOT_IMPLEMENTED,
                 "no_models",
-                "another engine computes here, with models of its own",
+                "this server has no models: another engine computes for it, with models of its own",
             ),
-            ApiError::Full => (StatusCode::SERVICE_UNAVAILABLE, "full", "too many connections"),
+            ApiError::Full => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "full",
+                "too many connections are open; try again in a moment",
+            ),
             ApiError::AddressFull => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "address_full",
-                "too many connections from this address",
+                "too many connections from this address are open; close some or try again in a moment",
             ),
-            ApiError::Loading => {
-                (StatusCode::SERVICE_UNAVAILABLE, "loading", "the model is loading")
-            }
-            ApiError::Unreachable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unreachable", "the engine cannot be reached yet")
-            }
-            _ => unreachable!("written by itself, or by what the request is"),
+            ApiError::Loading => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "loading",
+                "the model is still loading; try again in a moment",
+            ),
+            ApiError::Unreachable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unreachable",
+                "the engine that computes for this server cannot be reached; try again in a moment",
+            ),
+            _ => unreachable!("every other error has been matched before"),
         };
         (status, HttpError { code, message })
     }
@@ -133,7 +150,7 @@ impl ApiError {
         }
     }
 
-    /// What the client needs to know beside the status.
+    /// Adds the headers that belong to the error.
     fn add_headers(self, headers: &mut HeaderMap) {
         let mut add = |name, value: &'static str| {
             headers.insert(name, HeaderValue::from_static(value));
@@ -163,7 +180,7 @@ impl ApiError {
     }
 }
 
-/// How long a client should wait who is told that there is too much to do.
+/// How many seconds a client should wait that is told `busy`.
 fn seconds(estimate_ms: Option<u64>) -> u64 {
     const UNKNOWN: u64 = 2;
     const LONGEST: u64 = 600;

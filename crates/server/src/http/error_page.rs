@@ -1,33 +1,33 @@
-//! What a person in a browser reads when a request was refused: why, and what to do about it.
+//! The page that a person in a browser gets for an error: what is wrong, and what to do about it.
 //!
-//! It says only what holds for every server of this kind: nothing in it depends on which hosts,
-//! pages or keys this one accepts.
+//! It says only what is true for every banter server. Nothing in it depends on the hosts, pages or
+//! keys that this server accepts.
 
 use super::error::ErrorCode;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
-/// A language that people are answered in.
+/// A language of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
     English,
     Chinese,
 }
 
-/// Who reads the answer to a request.
+/// Who reads the response to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Program,
-    /// A person who has opened an address.
+    /// A person who has opened an address in a browser.
     Person {
-        /// The address is for programs: only a denial is told in a page.
+        /// The address is for programs. Only a refusal is shown as a page; other errors stay JSON.
         of_api: bool,
         language: Language,
     },
 }
 
 impl Reader {
-    /// Finds out who reads. Browsers ask for `text/html` only where a person has opened an address.
+    /// Finds out who reads. Browsers ask for `text/html` only when a person opens an address.
     pub(super) fn of(method: &Method, path: &str, headers: &HeaderMap) -> Reader {
         let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
         let is_opened = matches!(*method, Method::GET | Method::HEAD)
@@ -43,7 +43,7 @@ impl Reader {
     }
 }
 
-/// The language that a header such as `zh-CN,zh;q=0.9,en;q=0.8` prefers, of those that there are.
+/// The language of ours that a header such as `zh-CN,zh;q=0.9,en;q=0.8` prefers.
 fn preferred(languages: &str) -> Language {
     let mut best = (0.0, Language::English);
     for part in languages.split(',') {
@@ -63,22 +63,22 @@ fn preferred(languages: &str) -> Language {
     best.1
 }
 
-/// What is said about one kind of error.
+/// The text about one kind of error.
 struct Text {
     code: &'static str,
     title: [&'static str; 2],
     advice: [&'static str; 2],
 }
 
-/// English and Chinese, by the code that programs get.
+/// The texts in English and Chinese, by the code of the error.
 const TEXTS: &[Text] = &[
     Text {
         code: "unknown_host",
         title: ["This address is not served here", "此地址未开放"],
         advice: [
-            "The server was reached, but not by a name that it answers to. On the machine it runs \
-             on, open http://localhost and its port. If you run it and want it to be reached by \
-             the address above, start it with --public-url and that address.",
+            "The server was reached, but it does not answer to this address. If you are at the \
+             machine on which it runs, open http://localhost and its port. If you run the server \
+             and want to use the address above, start it with --public-url and that address.",
             "服务器可以连通，但它不接受您使用的这个地址。如果您就在运行它的机器上，请打开 \
              http://localhost 加端口号。如果服务器由您运行，并希望通过上面的地址访问，\
              请用 --public-url 加上该地址重新启动。",
@@ -86,10 +86,10 @@ const TEXTS: &[Text] = &[
     },
     Text {
         code: "bad_host",
-        title: ["The request names no host", "请求中没有主机名"],
+        title: ["The request has no readable host", "请求中没有主机名"],
         advice: [
-            "The Host header is missing or cannot be read. If a proxy is in between, let it pass \
-             the header on.",
+            "The Host header is missing or cannot be read. If there is a proxy in front of the \
+             server, it must pass this header on.",
             "Host 标头缺失或无法读取。如果中间有代理，请让它转发该标头。",
         ],
     },
@@ -98,7 +98,7 @@ const TEXTS: &[Text] = &[
         title: ["A key is needed", "需要密钥"],
         advice: [
             "Open the start page and enter the key, or open the link that was printed when the \
-             server started. Whoever runs the server has both.",
+             server started. The person who runs the server has both.",
             "请打开首页并输入密钥，或打开服务器启动时打印的链接。两者都可向运行服务器的人索取。",
         ],
     },
@@ -119,9 +119,9 @@ const TEXTS: &[Text] = &[
         code: "forbidden_origin",
         title: ["The page you came from may not use this server", "您来自的网页无权使用此服务器"],
         advice: [
-            "Open the address by itself, in a new tab. If you run the server, --allow-origin names \
-             web sites whose pages may use it, and --public-url the address of a proxy in front \
-             of it.",
+            "Open the address directly, in a new tab. If you run the server, --allow-origin allows \
+             a web site to use it, and --public-url names the address of a proxy in front of \
+             it.",
             "请在新标签页中直接打开该地址。如果服务器由您运行，可用 --allow-origin 指定允许的网站，\
              用 --public-url 指定前置代理的地址。",
         ],
@@ -133,22 +133,25 @@ const TEXTS: &[Text] = &[
             "从磁盘打开的网页无权使用此服务器",
         ],
         advice: [
-            "If you run the server, --allow-file-pages admits them.",
+            "If you run the server, start it with --allow-file-pages to allow them.",
             "如果服务器由您运行，可用 --allow-file-pages 允许。",
         ],
     },
     Text {
         code: "admin_only",
-        title: ["This is for administrators", "此操作仅限管理员"],
+        title: ["Only administrators may do this", "此操作仅限管理员"],
         advice: [
-            "It can be done on the machine that the server runs on, or with an admin key.",
+            "Do it on the machine on which the server runs, or use an admin key.",
             "请在运行服务器的机器上操作，或使用管理员密钥。",
         ],
     },
     Text {
         code: "not_found",
-        title: ["There is nothing here", "这里什么也没有"],
-        advice: ["The start page is at the root of this address.", "首页位于该地址的根路径。"],
+        title: ["Nothing is at this address", "这里什么也没有"],
+        advice: [
+            "The start page is at the beginning of this address, without the path.",
+            "首页位于该地址的根路径。",
+        ],
     },
     Text {
         code: "full",
@@ -159,13 +162,13 @@ const TEXTS: &[Text] = &[
         code: "address_full",
         title: ["Too many connections from your address", "来自您地址的连接过多"],
         advice: [
-            "Close some pages of this server, or try again in a moment.",
+            "Close some tabs with pages of this server, or try again in a moment.",
             "请关闭一些打开的页面，或稍后再试。",
         ],
     },
 ];
 
-/// Codes of those who were not let in.
+/// The codes of requests that were not let in.
 const REFUSALS: [&str; 8] = [
     "unknown_host",
     "bad_host",
@@ -177,7 +180,7 @@ const REFUSALS: [&str; 8] = [
     "admin_only",
 ];
 
-/// The response as its reader wants it: for a person, an error becomes a small page.
+/// The response in the form for its reader: for a person, an error becomes a small page.
 pub(super) fn for_reader(response: Response<Body>, reader: Reader) -> Response<Body> {
     let Reader::Person { of_api, language } = reader else { return response };
     let Some(ErrorCode(code)) = response.extensions().get::<ErrorCode>().copied() else {

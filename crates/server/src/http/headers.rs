@@ -1,18 +1,18 @@
-//! Headers of every response.
+//! The headers of every response.
 
 use super::empty;
 use crate::access::PageOrigin;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
-/// Nothing from elsewhere, nothing inline, no frames around it.
+/// Loads nothing from other servers, allows no inline script or style, and no page may frame ours.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
      style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; media-src 'none'; \
      base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
 
 const SERVER: &str = concat!("banter/", env!("CARGO_PKG_VERSION"));
 
-/// Adds what protects the page. A policy of the response's own is kept.
+/// Adds the headers that protect the page. A policy that the response has already is kept.
 pub(super) fn secure(headers: &mut HeaderMap) {
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
@@ -27,12 +27,12 @@ pub(super) fn secure(headers: &mut HeaderMap) {
     for (name, value) in fixed {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    // Two origins may get two answers from one address.
+    // The same address may be answered differently for two origins.
     headers.append(header::VARY, HeaderValue::from_static("origin"));
 }
 
-/// The policy of a page whose inline script and style have these hashes, and which may connect to
-/// any WebSocket: it is an example to be pointed elsewhere.
+/// The policy of a page whose inline script and style have these hashes. It may connect to any
+/// WebSocket, because it is an example that people point at their own server.
 pub(super) fn policy_for_inline(scripts: &str, styles: &str) -> HeaderValue {
     let policy = format!(
         "default-src 'none'; script-src {scripts}; style-src {styles}; connect-src 'self' ws: wss:; \
@@ -41,8 +41,8 @@ pub(super) fn policy_for_inline(scripts: &str, styles: &str) -> HeaderValue {
     HeaderValue::from_str(&policy).expect("hashes are ASCII")
 }
 
-/// Tells the browser of an allowed origin that its page may read the answer. Without credentials:
-/// such pages send a key themselves.
+/// Tells the browser of a page of an allowed origin that the page may read the response.
+/// Credentials are not allowed: such pages send a key themselves.
 pub(super) fn allow_origin(headers: &mut HeaderMap, page: &PageOrigin) {
     if let PageOrigin::Allowed(origin) = page
         && let Ok(origin) = HeaderValue::from_str(origin)
@@ -53,7 +53,7 @@ pub(super) fn allow_origin(headers: &mut HeaderMap, page: &PageOrigin) {
     }
 }
 
-/// The answer to a browser that asks whether its page may send a request.
+/// The response to a browser's question whether a page may send a request.
 pub(super) fn preflight(page: &PageOrigin) -> Response<Body> {
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
@@ -69,12 +69,13 @@ pub(super) fn preflight(page: &PageOrigin) -> Response<Body> {
     response
 }
 
-/// `/chat` to `/chat/`, so that the page's relative addresses lead below it; the query goes along.
+/// Redirects `/chat` to `/chat/`, so that the relative addresses in the page work. The query is
+/// kept.
 pub(super) fn redirect_to_folder(uri: &Uri) -> Response<Body> {
     let mut response = empty(StatusCode::PERMANENT_REDIRECT);
     let last = uri.path().rsplit('/').next().unwrap_or_default();
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    // Relative, because a proxy may have taken a part of the path away.
+    // Relative, because a proxy may have removed a part of the path.
     if let Ok(location) = HeaderValue::from_str(&format!("./{last}/{query}")) {
         response.headers_mut().insert(header::LOCATION, location);
     }

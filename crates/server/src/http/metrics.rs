@@ -22,7 +22,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Respons
     Ok(response)
 }
 
-/// Series of one name follow each other, below their one description.
+/// The metrics as text. Those of one name follow each other below one description.
 fn text(metrics: &[Metric]) -> String {
     let mut text = String::new();
     let mut described = "";

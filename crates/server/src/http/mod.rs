@@ -1,11 +1,11 @@
-//! The routes, and what every request and response has in common.
+//! HTTP: the routes, and what every request and response has in common.
 //!
 //! - `routes`: the table of routes, each with its access level.
 //! - `api`, `session`, `models`, `metrics`, `upgrade`: their handlers.
-//! - `body`: the bodies of requests, and what they may hold of memory.
+//! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
 //! - `assets`, `encoding`: the files of the page.
-//! - `error`, `denial`, `error_page`: what is wrong, for programs and for people.
-//! - `headers`: what every response carries.
+//! - `error`, `error_page`: errors as responses, for programs and for people.
+//! - `headers`: the headers of every response.
 
 mod api;
 mod assets;
@@ -38,24 +38,24 @@ use std::sync::Arc;
 use tower::ServiceExt;
 use tracing::warn;
 
-/// The connection that a request came by.
+/// The connection that a request came on.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) peer: IpAddr,
-    /// The address of this machine that the peer has connected to.
+    /// Our address that the peer has connected to.
     pub(crate) local: IpAddr,
     pub(crate) admission: Admission,
-    /// Held as long as the connection or its socket lives.
+    /// Held as long as the connection, or the WebSocket that it becomes, is open.
     pub(crate) permit: Arc<ConnectionPermit>,
 }
 
 impl Connection {
-    /// The one that this request came by.
+    /// The connection that this request came on.
     fn of(request: &Request<Body>) -> Connection {
         request.extensions().get::<Connection>().expect("set by Routes").clone()
     }
 
-    /// A request on it, for the access rules.
+    /// The parts of a request on this connection that the access rules look at.
     fn view<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap) -> RequestView<'a> {
         RequestView { peer: self.peer, local: self.local, uri, headers }
     }
@@ -69,7 +69,7 @@ pub(crate) struct Routes {
     router: Router,
 }
 
-/// What is known of a request before its handler.
+/// What is known of a request before its handler runs.
 struct Prepared {
     page: PageOrigin,
     level: AccessLevel,
@@ -98,7 +98,7 @@ impl Routes {
         let mut response = match self.prepare(&request, &location, &connection) {
             Ok(prepared) => self.handle(request, prepared, connection).await,
             Err(response) => {
-                body::forget(&self.shared, request);
+                body::discard(&self.shared, request);
                 *response
             }
         };
@@ -127,7 +127,7 @@ impl Routes {
         response
     }
 
-    /// Finds out who comes and what for; answers at once what never reaches a route.
+    /// Finds out who sends a request and what for. A response that needs no handler is the error.
     fn prepare(
         &self,
         request: &Request<Body>,
@@ -153,7 +153,8 @@ impl Routes {
         }
         match connection.admission {
             Admission::Welcome => {}
-            // Probes ask whether the process lives; a socket is told by its close code.
+            // Health checks ask whether the process lives, and a WebSocket is told by its close
+            // code.
             _ if level == AccessLevel::Probe || path == "/ws" => {}
             Admission::Full => return Err(answer(ApiError::Full)),
             Admission::AddressFull => return Err(answer(ApiError::AddressFull)),
@@ -173,14 +174,14 @@ impl Routes {
         Box::new(response)
     }
 
-    /// Says once that a proxy is in front that nobody has named.
+    /// Logs once that requests come through a proxy for which there is no `--public-url`.
     fn log_proxy(&self, view: &RequestView<'_>) {
         if self.shared.access.came_through_an_unnamed_proxy(view)
             && self.shared.log_throttles.unnamed_proxy.is_first()
         {
             warn!(
-                "requests come through a proxy or tunnel, and no --public-url names the address \
-                 that people open; until one does, their pages may be refused"
+                "requests come through a proxy or tunnel, but no --public-url names the address that \
+                 people open, so their pages may be refused; start with --public-url and that address"
             );
         }
     }
@@ -191,7 +192,7 @@ impl Routes {
             _ => &self.shared.log_throttles.refused,
         };
         let Some(suppressed) = gate.admit() else { return };
-        // Debug escapes what could break out of the line; the length is bounded by that of a head.
+        // The debug form escapes line ends and control characters.
         let show = |name| headers.get(name).map(shorten);
         let origin = show(header::ORIGIN);
         let host = show(header::HOST);
@@ -209,19 +210,19 @@ fn shorten(value: &HeaderValue) -> String {
 fn level_of(target: Target, method: &Method) -> AccessLevel {
     match target.level() {
         AccessLevel::Socket => AccessLevel::Socket,
-        // Browsers ask for permission without credentials.
+        // Browsers send this question without credentials.
         _ if method == Method::OPTIONS => AccessLevel::Public,
         level => level,
     }
 }
 
-/// Where a path lies with respect to the base paths.
+/// Where a path is, relative to the base paths.
 #[derive(Debug, PartialEq, Eq)]
 enum Location {
     Root,
-    /// Below a base path; what follows it.
+    /// Below a base path; with the rest of the path.
     Below(String),
-    /// A base path whose last slash is missing.
+    /// A base path without the slash at its end.
     WithoutSlash,
 }
 
@@ -247,7 +248,7 @@ fn with_path(uri: &Uri, path: &str) -> Uri {
     path_and_query.parse().expect("a part of a path that was one")
 }
 
-/// The response to a request whose handler has nothing to say.
+/// A response without a body.
 fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;

@@ -1,4 +1,4 @@
-//! The routes to the models of this server.
+//! The routes for the models of this server.
 
 use super::Connection;
 use super::api::json;
@@ -42,7 +42,8 @@ pub(super) async fn stop(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    // Only for being declared as JSON, as everything that changes something.
+    // The body says nothing, but it must be JSON: a page of another origin cannot send that without
+    // the browser asking first.
     let _: serde_json::Value = read_json(&shared, request, BodyLimit::Order).await?;
     models(&shared)?.stop_pull();
     Ok(super::empty(StatusCode::NO_CONTENT))
@@ -61,7 +62,7 @@ fn models(shared: &Shared) -> Result<&Arc<Models>, ApiError> {
     shared.models.as_ref().ok_or(ApiError::NoModels)
 }
 
-/// Runs work that waits for the disk, a few at a time.
+/// Runs work that waits for the disk; only a few such requests run at the same time.
 async fn blocking<T: Send + 'static>(
     shared: &Shared,
     work: impl FnOnce(&Arc<Models>) -> Result<T, ModelsError> + Send + 'static,
@@ -70,7 +71,7 @@ async fn blocking<T: Send + 'static>(
     let waiting =
         tokio::time::timeout(shared.config.body_timeout, shared.model_list_permits.acquire());
     let _permit = waiting.await.map_err(|_| {
-        let reason = "too many look at the models".into();
+        let reason = "too many lists of the models are being made; try again in a moment".into();
         ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
     })?;
     let outcome = tokio::task::spawn_blocking(move || work(&models)).await;

@@ -1,4 +1,4 @@
-//! The table of routes: what is not in it does not exist, and nothing is in it without a level.
+//! The table of routes. A path that is not in it does not exist, and every row has an access level.
 //!
 //! A new route: one row in [`ROUTES`], and its handler.
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) struct Route {
     pub(super) method: Method,
     pub(super) path: &'static str,
-    /// What is required of those who use it.
+    /// Who may use it.
     pub(super) level: AccessLevel,
     handler: fn() -> MethodRouter<Arc<Shared>>,
 }
@@ -30,7 +30,7 @@ const fn row(
 
 use AccessLevel::{Admin, Probe, Public, Socket, User};
 
-/// Every route but the files of the page, which are public.
+/// Every route except the files of the page, which are public.
 pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/ws", Socket, || get(upgrade::websocket)),
     row(Method::GET, "/health", Probe, || get(api::health)),
@@ -46,21 +46,21 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::POST, "/api/models/switch", Admin, || post(models::switch)),
 ];
 
-/// What a method and a path lead to.
+/// What a method and a path mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// A row of the table, or a file of the page.
     Route(AccessLevel),
-    /// The path is one, with other methods; it is as guarded as these are.
+    /// A row has this path, with another method; the access level is that of the row.
     OtherMethod(AccessLevel),
     /// Nothing.
     Unknown,
 }
 
 impl Target {
-    /// Finds the row; `is_file` says whether a path is a file of the page.
+    /// Finds the row. `is_file` says whether a path is a file of the page.
     pub(super) fn find(method: &Method, path: &str, is_file: impl Fn(&str) -> bool) -> Target {
-        // Whoever may get something may ask for its head.
+        // A `HEAD` is answered wherever a `GET` is.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let mut of_path = ROUTES.iter().filter(|route| route.path == path).peekable();
         let Some(first) = of_path.peek().map(|route| route.level) else {
@@ -76,7 +76,8 @@ impl Target {
         }
     }
 
-    /// What is required of those who come here; whoever finds nothing needs nothing.
+    /// Who may send the request. An unknown path is public, so nobody learns from a refusal what
+    /// exists.
     pub(super) fn level(self) -> AccessLevel {
         match self {
             Target::Route(level) | Target::OtherMethod(level) => level,
@@ -85,7 +86,7 @@ impl Target {
     }
 }
 
-/// The methods that a path has, as in an `Allow` header.
+/// The methods of a path, in the form of an `Allow` header.
 pub(super) fn methods_of(path: &str) -> String {
     let of_path = ROUTES.iter().filter(|route| route.path == path);
     let mut methods: Vec<&str> = of_path.map(|route| route.method.as_str()).collect();

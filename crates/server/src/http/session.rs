@@ -26,8 +26,8 @@ pub(super) async fn open(
     Ok(with_cookie(&cookie.keeping(&token)))
 }
 
-/// Ends the session and what was begun with it, and makes the browser forget it. Whoever has none
-/// is told the same.
+/// Ends the session and the sockets that were opened with it, and makes the browser forget its
+/// cookie. A browser without a session gets the same response.
 pub(super) async fn close(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,

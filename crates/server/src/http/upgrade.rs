@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-/// Answers a handshake and leaves the socket to a task of its own.
+/// Answers a handshake. A task of its own then serves the socket.
 pub(super) async fn websocket(
     State(shared): State<Arc<Shared>>,
     mut request: Request<Body>,
@@ -46,32 +46,32 @@ pub(super) async fn websocket(
             Ok(upgraded) => upgraded,
             Err(error) => return debug!(%error, "the handshake was not completed"),
         };
-        let (receiving, share) = (shared.receive_budget.clone(), client.principal.share());
-        let socket = Socket::new(upgraded, &shared.config, receiving, share);
+        let (receive_budget, share) = (shared.receive_budget.clone(), client.principal.share());
+        let socket = Socket::new(upgraded, &shared.config, receive_budget, share);
         if !has_room {
             return socket.close(Close::TryAgainLater).await;
         }
         let cut = shared.tasks.cut.clone();
         let leaving = shared.tasks.going_away.child_token();
-        let mut speaking = pin!(serve(socket, shared, client, leaving.clone()));
-        let speaks_to_its_end = async {
+        let mut serving = pin!(serve(socket, shared, client, leaving.clone()));
+        let serves_to_its_end = async {
             tokio::select! {
-                () = &mut speaking => return,
+                () = &mut serving => return,
                 () = end_of(session_end) => leaving.cancel(),
             }
-            speaking.await;
+            serving.await;
         };
         tokio::select! {
-            () = speaks_to_its_end => {}
+            () = serves_to_its_end => {}
             () = cut.cancelled() => {}
         }
-        // The permit of the connection is free when its socket is gone.
+        // The connection's permit goes back only now, when its socket is closed.
         drop(connection.permit);
     });
     Ok(switch_protocols(&accept, cookie))
 }
 
-/// Ready when someone has signed out; never for a socket without a session.
+/// Ready when the session has ended; never for a socket without a session.
 async fn end_of(session: Option<CancellationToken>) {
     match session {
         Some(session) => session.cancelled().await,
@@ -79,8 +79,8 @@ async fn end_of(session: Option<CancellationToken>) {
     }
 }
 
-/// A subprotocol is never confirmed: the plain language has none, and a client that insists on
-/// another ends the connection itself, as the WebSocket rules want it.
+/// No subprotocol is ever confirmed, because the plain language has none. A client that needs one
+/// closes the connection itself, as the WebSocket standard says.
 fn switch_protocols(accept: &str, cookie: Option<String>) -> Response<Body> {
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
@@ -95,7 +95,7 @@ fn switch_protocols(accept: &str, cookie: Option<String>) -> Response<Body> {
     response
 }
 
-/// Checks a handshake as RFC 6455, section 4.2.1, wants it, and returns the answer to its key.
+/// Checks a handshake by RFC 6455, section 4.2.1, and returns the answer to its key.
 fn check_handshake(request: &Request<Body>) -> Result<String, ApiError> {
     let headers = request.headers();
     let bad = |reason| Err(ApiError::BadHandshake(reason));

@@ -1,11 +1,11 @@
-//! One pull or one switch, and how it stands.
+//! One pull or one switch, and its state.
 
 use super::PullFailure;
 use banter_protocol::http::{JobState, PullPhase, PullReport, SwitchReport};
 use banter_remote::download::{Phase, Watch};
 use tracing::{error, info};
 
-/// A download, under way or over.
+/// A download that is running or has ended.
 pub(super) struct Pull {
     name: String,
     watch: Watch,
@@ -67,7 +67,7 @@ impl Pull {
     }
 }
 
-/// A change of the model that answers, under way or over.
+/// A change of the model that answers, which is running or has ended.
 pub(super) struct Switch {
     name: String,
     /// From 0 to 1.

@@ -1,11 +1,14 @@
-//! Which models there are; pulling them, and switching while the old one goes on answering.
+//! The models of a server: which there are, pulling them, and switching while the old one goes on
+//! answering.
 //!
-//! A pull and a switch have a thread of their own each, and there is one of either at a time. What they
-//! work with is a [`Library`]: folders, hubs and engines are the program's.
+//! A pull and a switch each have a thread of their own, and there is at most one pull and one
+//! switch at a time. They use a [`Library`], because folders, hubs and engines belong to the
+//! program.
 //!
 //! Reading order:
-//! - [`Library`]: the seam.
-//! - `Models`: what administrators may do; `job`: one pull or one switch, and how it stands.
+//! - [`Library`]: the interface to folders, hubs and engines.
+//! - `Models`: what administrators may do.
+//! - `job`: one pull or one switch, and its state.
 
 mod job;
 
@@ -23,30 +26,31 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use tracing::{error, info};
 
-/// Models as a program has them. Everything here may block; errors are texts for administrators.
+/// The models of a program. All functions may block; errors are texts for administrators.
 pub trait Library: Send + Sync + 'static {
     /// Every model that is installed, partly downloaded, or known by a short name.
     ///
     /// Errors: the folder cannot be read.
     fn entries(&self) -> Result<Vec<ModelEntry>, String>;
 
-    /// Downloads a model; `watch` says how far it is, and ends it.
+    /// Downloads a model. `watch` shows the progress and can stop it.
     fn pull(&self, wanted: &Wanted, watch: &Watch) -> Result<(), PullFailure>;
 
-    /// Loads a model that is here, beside the one that answers.
+    /// Loads an installed model, while another one answers.
     ///
-    /// Errors: it is damaged, does not fit beside the other, or is gone.
+    /// Errors: the model is damaged, does not fit beside the other one, or is not installed any
+    /// more.
     fn load(&self, name: &str, progress: &mut dyn FnMut(f32)) -> Result<Arc<dyn Backend>, String>;
 }
 
-/// A model to pull, and what has been agreed to.
+/// A model to pull, and what the administrator has agreed to.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Its name; never an address or a path.
     pub name: ModelName,
     /// A licence with terms of its own is accepted.
     pub accept_licence: bool,
-    /// It is wanted although it does not fit in memory.
+    /// It is pulled although it does not fit in memory.
     pub even_if_too_large: bool,
 }
 
@@ -55,40 +59,40 @@ pub struct Wanted {
 pub enum PullFailure {
     /// Its licence has terms of its own, which must be accepted first.
     Licence(String),
-    /// It does not fit in memory; in the words of the engine.
+    /// It does not fit in memory; with the engine's text.
     TooLarge(String),
-    /// It was stopped; what is here is kept.
+    /// It was stopped. The downloaded part is kept.
     Stopped(String),
-    /// Everything else.
+    /// It failed for any other reason.
     Failed(String),
 }
 
-/// Why something was not begun.
+/// Why a list, a pull or a switch is not possible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelsError {
-    /// The name is none that may be pulled from here.
+    /// The name cannot be pulled by a request.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// It is not here.
-    #[error("{}: expected a model that is here ({}); GET /api/models lists them", short(.name), .there.join(", "))]
+    /// The model is not installed.
+    #[error("{}: expected the name of an installed model, which are {}; GET /api/models lists all", short(.name), .there.join(", "))]
     NotHere {
-        /// What was asked for.
+        /// The name in the request.
         name: String,
-        /// What is here.
+        /// The installed models.
         there: Vec<String>,
     },
-    /// Another is under way.
-    #[error("{0} is on its way; wait for it or stop it")]
+    /// Another pull or switch is running.
+    #[error("{0} is being pulled or loaded; wait until it is done, or stop it")]
     Busy(String),
     /// The folder of models cannot be read.
     #[error("{0}")]
     Unreadable(String),
-    /// The system gives the server no further thread.
-    #[error("no thread can be started for it ({0}); try again later")]
+    /// The system gives the process no further thread.
+    #[error("the system has no thread for this ({0}); try again later")]
     NoThread(String),
 }
 
-/// A name as a message repeats it.
+/// A name, shortened and quoted, as a message repeats it.
 fn short(name: &str) -> String {
     const SHOWN: usize = 100;
     let plain = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
@@ -147,7 +151,7 @@ impl Models {
         Arc::new(Models { library, slot, state, start: start_thread })
     }
 
-    /// What there is and how it stands. Blocks on the disk.
+    /// The list of models, with the latest pull and switch. Blocks on the disk.
     pub(crate) fn list(&self, may_change: bool) -> Result<ModelList, ModelsError> {
         let models = self.entries()?;
         let state = self.state();
@@ -183,21 +187,22 @@ impl Models {
         Ok(report)
     }
 
-    /// Says how the download that was under way has ended.
+    /// Stores how the running download has ended.
     fn end_pull(&self, outcome: Result<(), PullFailure>) {
         let mut state = self.state();
         let pull = state.pull.as_mut().expect("no other takes its place while it runs");
         pull.end(outcome);
     }
 
-    /// Ends the download that is under way, if one is; what is here is kept.
+    /// Stops the running download, if there is one. The downloaded part is kept.
     pub(crate) fn stop_pull(&self) {
         if let Some(pull) = &self.state().pull {
             pull.watch().stop.cancel();
         }
     }
 
-    /// Begins to load a model that is here; the old one answers until then. Blocks on the disk.
+    /// Begins to load an installed model. The old one answers until it is loaded. Blocks on the
+    /// disk.
     pub(crate) fn switch(self: &Arc<Models>, name: &str) -> Result<SwitchReport, ModelsError> {
         let here = self.entries()?.into_iter().filter(|entry| entry.state == ModelState::Installed);
         let there: Vec<String> = here.map(|entry| entry.name).collect();
@@ -230,7 +235,7 @@ impl Models {
         Ok(report)
     }
 
-    /// Puts what was loaded in the place of what answers, or says why not.
+    /// Lets the loaded model answer from now on, or stores why it could not be loaded.
     fn take_over(&self, loaded: Result<Arc<dyn Backend>, String>) {
         let outcome = loaded.map(|backend| self.slot.fill_with(backend));
         let mut state = self.state();
@@ -255,7 +260,7 @@ impl Models {
     }
 }
 
-/// What went wrong may name folders and hosts: that is for administrators.
+/// Removes the message of a failure, which may name folders and hosts: only administrators see it.
 fn keep_quiet(state: &mut JobState) {
     if let JobState::Failed { message, .. } = state {
         message.clear();
@@ -269,7 +274,7 @@ fn start_thread(name: &str, work: Work) -> io::Result<()> {
 /// Turns a panic into an error, so that the job does not stay `running` for ever.
 fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    outcome.map_err(|_| "it failed inside; the log says how".to_owned())
+    outcome.map_err(|_| "it failed by a bug in banter; the log has the details".to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The plain language on one socket.
 //!
-//! [`protocol`] decides what is said, this loop reads, writes, waits and watches the clock.
+//! - `protocol`: which frames are sent in which order; a state machine without I/O.
+//! - `outbound`: the frames that wait to be sent.
+//! - `running`: the answer that is being written.
+//!
+//! The loop below reads, writes, waits and watches the clock.
 
 mod outbound;
 mod protocol;
@@ -18,7 +22,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Who speaks on a socket.
+/// The client of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Client {
     pub(crate) page: PageKind,
@@ -26,16 +30,16 @@ pub(crate) struct Client {
     pub(crate) principal: Principal,
 }
 
-/// Where who speaks has its page from.
+/// What kind of page a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageKind {
-    /// A page of ours or of a named origin, or a program.
+    /// Our page, a page of an allowed origin, or a program.
     Ordinary,
-    /// A page opened from disk: any website can pretend to be one.
+    /// A page opened from disk. Any website can pretend to be one.
     File,
 }
 
-/// Answers one socket until it closes. Dropping what it leaves behind stops its answer.
+/// Answers the messages of one socket until it closes. The answer that runs then is stopped.
 pub(crate) async fn serve(
     mut socket: Socket,
     shared: Arc<Shared>,
@@ -62,7 +66,7 @@ impl PlainSocket {
         PlainSocket { shared, client, protocol: PlainProtocol::new(limits), running: None }
     }
 
-    /// Runs until the socket is to be closed, and says how.
+    /// Runs until the socket must be closed, and returns the reason.
     async fn run(&mut self, socket: &mut Socket, going_away: CancellationToken) -> Close {
         loop {
             if self.running.is_none()
@@ -70,7 +74,8 @@ impl PlainSocket {
             {
                 self.running = Some(Running::start(&self.shared, self.client, next));
             }
-            // Frames first: a stop that has arrived comes before the delta that has.
+            // Frames first: a stop that has arrived is read before a delta that has arrived is
+            // sent.
             let takes_events = socket.has_room(&self.protocol.outbound);
             let deadline = self.running.as_ref().map(Running::deadline);
             tokio::select! {
@@ -108,7 +113,7 @@ impl PlainSocket {
         self.react(reaction)
     }
 
-    /// A message came that there was no memory for.
+    /// A message came for which there was no memory.
     fn refuse_unread(&mut self) -> Option<Close> {
         let reaction = self.protocol.refuse_unread();
         self.react(reaction)
@@ -139,8 +144,9 @@ impl PlainSocket {
         }
     }
 
-    /// The running generation has not moved for too long: tells the client and asks it to halt.
-    /// If it has been asked already, what waits behind it is told.
+    /// The running generation has made no progress for too long: tells the client, and asks the
+    /// generation to halt. If it was asked before and has not halted, the waiting messages are
+    /// refused too.
     fn give_up(&mut self) {
         let Some(running) = &mut self.running else { return };
         let fault = running.timeout();
@@ -153,7 +159,7 @@ impl PlainSocket {
     }
 }
 
-/// The next outcome of the running generation; forever when there is none.
+/// The next outcome of the running generation. Never ready when there is none.
 async fn outcome_of(running: &mut Option<Running>) -> Outcome {
     match running {
         Some(running) => running.next_outcome().await,

@@ -1,13 +1,13 @@
-//! What waits to be sent to one client.
+//! The frames that wait to be sent to one client.
 
 use crate::socket::Outgoing;
 use banter_protocol::plain::{END, Reports, split_lookalike, thinking_frame};
 use std::collections::VecDeque;
 
-/// Pieces are joined while they wait, up to this size: a slow client gets fewer, longer frames.
+/// Deltas that wait are joined up to this size, so a slow client gets fewer and longer frames.
 const JOINED_BYTES: usize = 16 * 1024;
 
-/// Frames in order. Pieces of the running answer stand at the back and can be taken back.
+/// Frames in order. The deltas of the running answer are at the back, and can be taken back.
 #[derive(Default)]
 pub(super) struct Outbound {
     frames: VecDeque<Frame>,
@@ -15,10 +15,9 @@ pub(super) struct Outbound {
 }
 
 enum Frame {
-    /// A part of an answer that has not ended yet, or not yet when it was queued; and which reports its
-    /// client tells from text.
+    /// Text of an answer, and which reports the client tells from text.
     Delta { text: String, reports: Reports },
-    /// A part of what the model thought before that answer.
+    /// What the model thought before that answer.
     Thinking(String),
     /// An error, a report of an end, or the empty frame.
     Fixed(String),
@@ -31,15 +30,15 @@ impl Frame {
         }
     }
 
-    /// What it takes in memory: an empty frame is not free, or a client could make the server queue
-    /// empty frames without end.
+    /// The memory of the frame. An empty frame counts too, or a client could make the server queue
+    /// any number of them.
     fn bytes(&self) -> usize {
         size_of::<Frame>() + self.text().len()
     }
 }
 
 impl Outbound {
-    /// Queues a delta of the running answer. An empty one is not sent.
+    /// Queues a delta of the running answer. An empty delta is not sent.
     pub(super) fn delta(&mut self, delta: String, reports: Reports) {
         match self.frames.back_mut() {
             Some(Frame::Delta { text, .. }) if text.len() + delta.len() <= JOINED_BYTES => {
@@ -50,14 +49,14 @@ impl Outbound {
         }
     }
 
-    /// Queues a whole answer as one frame, however long. An empty one is not sent.
+    /// Queues a whole answer as one frame, however long. An empty answer is not sent.
     pub(super) fn whole(&mut self, answer: String, reports: Reports) {
         if !answer.is_empty() {
             self.push(Frame::Delta { text: answer, reports });
         }
     }
 
-    /// Queues a delta of what the model thinks. An empty one is not sent.
+    /// Queues a delta of what the model thinks. An empty delta is not sent.
     pub(super) fn thinking(&mut self, delta: String) {
         match self.frames.back_mut() {
             Some(Frame::Thinking(text)) if text.len() + delta.len() <= JOINED_BYTES => {
@@ -68,7 +67,7 @@ impl Outbound {
         }
     }
 
-    /// Queues all that the model thought as one frame. An empty one is not sent.
+    /// Queues everything that the model thought as one frame. An empty text is not sent.
     pub(super) fn whole_thinking(&mut self, thinking: String) {
         if !thinking.is_empty() {
             self.push(Frame::Thinking(thinking));
@@ -85,7 +84,7 @@ impl Outbound {
         self.push(Frame::Fixed(END.to_owned()));
     }
 
-    /// Takes back the deltas of the running answer that have not been sent.
+    /// Removes the deltas of the running answer that have not been sent.
     pub(super) fn take_back_deltas(&mut self) {
         while let Some(frame @ (Frame::Delta { .. } | Frame::Thinking(_))) = self.frames.back() {
             self.bytes -= frame.bytes();
@@ -106,7 +105,8 @@ impl Outgoing for Outbound {
         Some(match frame {
             Frame::Fixed(frame) => frame,
             Frame::Thinking(delta) => thinking_frame(&delta),
-            // Looked at only here, because joining can make a lookalike out of harmless deltas.
+            // Checked only here, because deltas that are harmless alone can look like a report when
+            // joined.
             Frame::Delta { text, reports } => match split_lookalike(&text, reports) {
                 None => text,
                 Some((first, rest)) => {

@@ -1,14 +1,18 @@
-//! The plain language as a state machine: frames and events in, frames out, no I/O.
+//! The plain language as a state machine: frames and events go in, frames come out, no I/O.
 //!
-//! The promise it keeps: N messages, N empty frames, in order, whatever is refused, stopped or
-//! dropped; and after the empty frame of an answer no other frame of that answer.
+//! Its promise: N messages get N empty frames, in order, whatever is refused, stopped or dropped,
+//! and no frame of an answer follows the empty frame of that answer.
+//!
+//! A stop is answered at once, before the backend has halted, so that nobody waits for the halt.
+//! The phase `Halting` lasts from then until the backend has halted; the next message starts after
+//! it.
 
 use super::outbound::Outbound;
 use banter_protocol::Fault;
 use banter_protocol::plain::{AnswerEnd, Ask, ClientMessage, Delivery, EndReason, Reports, parse};
 use std::collections::VecDeque;
 
-/// Where a socket stands. `R` is what a waiting message holds on to: its memory.
+/// The state of the plain language on one socket. `R` is what a waiting message holds: its memory.
 pub(super) struct PlainProtocol<R> {
     phase: Phase,
     waiting: VecDeque<Waiting<R>>,
@@ -26,14 +30,14 @@ pub(super) struct WaitingLimits {
 enum Phase {
     Idle,
     Answering(Answer),
-    /// The answer has ended for the client; the backend still has to halt.
+    /// The answer has ended for the client, but the backend has not halted yet.
     Halting,
 }
 
 struct Answer {
     delivery: Delivery,
     reports: Reports,
-    /// The answer so far, and what was thought before it, when they are to be sent whole.
+    /// The answer so far, and what the model thought before it, for a client that wants them whole.
     whole: String,
     whole_thinking: String,
 }
@@ -46,32 +50,32 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// Of a message that was not begun.
+    /// The end of a message whose answer was not begun.
     const DROPPED: Ending = Ending::End(AnswerEnd { reason: EndReason::Stopped, tokens: Some(0) });
-    /// How many tokens there are shows only when the computation has halted.
+    /// The end of a stopped answer. Its tokens are known only when the computation has halted.
     pub(super) const STOPPED: Ending =
         Ending::End(AnswerEnd { reason: EndReason::Stopped, tokens: None });
 }
 
 enum Waiting<R> {
     Ask(ReadyMessage<R>),
-    /// Refused at once, but told in its turn.
+    /// The message was refused when it came, but is told after the answers before it.
     Refusal(Fault),
 }
 
-/// A message whose turn has come.
+/// A message that can be answered now.
 pub(super) struct ReadyMessage<R> {
     pub(super) ask: Box<Ask>,
     /// Reservation until the backend has taken the message.
     pub(super) memory: R,
 }
 
-/// What reading a frame asks of the caller.
+/// What the caller has to do after a frame was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// Nothing but to go on.
+    /// Nothing.
     GoOn,
-    /// Raise the stop of the running generation.
+    /// Stop the running generation.
     StopGeneration,
     /// Close the socket: more refusals wait than any honest client causes.
     Overflow,
@@ -83,7 +87,7 @@ impl<R> PlainProtocol<R> {
         PlainProtocol { phase: Phase::Idle, waiting: VecDeque::new(), limits, outbound }
     }
 
-    /// Takes one text frame. `memory` is `None` when there is none for another waiting message.
+    /// Reads one text frame. `memory` is `None` if there is no memory for another waiting message.
     pub(super) fn read(&mut self, frame: &str, memory: Option<R>) -> Reaction {
         let waiting = match parse(frame) {
             Ok(ClientMessage::Stop { dropped }) => return self.stop(dropped),
@@ -93,9 +97,10 @@ impl<R> PlainProtocol<R> {
         self.wait(waiting)
     }
 
-    /// Takes note of a message that there was no memory for when it came.
+    /// Refuses a message for which there was no memory when it came.
     pub(super) fn refuse_unread(&mut self) -> Reaction {
-        let refusal = self.busy("there is no memory for a message of this length now");
+        let refusal =
+            self.busy("there is no memory for a message of this length now; try again in a moment");
         self.wait(refusal)
     }
 
@@ -107,12 +112,13 @@ impl<R> PlainProtocol<R> {
     }
 
     fn admit(&self, ask: Box<Ask>, memory: Option<R>) -> Waiting<R> {
-        // What can start at once does not wait.
+        // A message that can start at once does not wait.
         let free = matches!(self.phase, Phase::Idle) && self.waiting.is_empty();
         match memory {
-            None => self.busy("there is no memory for another waiting message now"),
+            None => self
+                .busy("there is no memory for another waiting message now; try again in a moment"),
             Some(_) if !free && self.asks() >= self.limits.messages => {
-                self.busy("too many messages are waiting on this connection")
+                self.busy("too many messages wait on this connection; wait for an answer first")
             }
             Some(memory) => Waiting::Ask(ReadyMessage { ask, memory }),
         }
@@ -127,8 +133,8 @@ impl<R> PlainProtocol<R> {
         self.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Ask(_))).count()
     }
 
-    /// Ends the running answer for the client, now, and drops what waits and then the message that
-    /// came with the stop.
+    /// Ends the running answer for the client at once. Then it drops the waiting messages, and last
+    /// the message that came with the stop.
     fn stop(&mut self, dropped: Option<Reports>) -> Reaction {
         let mut reaction = Reaction::GoOn;
         if let Phase::Answering(answer) = &self.phase {
@@ -150,7 +156,7 @@ impl<R> PlainProtocol<R> {
         reaction
     }
 
-    /// The next message to answer, when its turn has come.
+    /// The next message, if it can be answered now.
     pub(super) fn take_ready(&mut self) -> Option<ReadyMessage<R>> {
         if !matches!(self.phase, Phase::Idle) {
             return None;
@@ -170,7 +176,7 @@ impl<R> PlainProtocol<R> {
         }
     }
 
-    /// Tells the refusals whose turn has come.
+    /// Sends the refusals that have no answer before them.
     fn tell_refusals(&mut self) {
         if !matches!(self.phase, Phase::Idle) {
             return;
@@ -182,7 +188,7 @@ impl<R> PlainProtocol<R> {
         }
     }
 
-    /// Takes a delta of the running answer; one that comes after its end is dropped.
+    /// Takes a delta of the running answer. A delta that comes after the end is dropped.
     pub(super) fn delta(&mut self, delta: String) {
         let Phase::Answering(answer) = &mut self.phase else { return };
         match answer.delivery {
@@ -191,8 +197,8 @@ impl<R> PlainProtocol<R> {
         }
     }
 
-    /// Takes a delta of what the model thinks before the running answer; it is shown to those who
-    /// asked for it.
+    /// Takes a delta of what the model thinks before it answers. Only clients that asked for it get
+    /// it.
     pub(super) fn thinking(&mut self, delta: String) {
         let Phase::Answering(answer) = &mut self.phase else { return };
         match answer.delivery {
@@ -222,7 +228,8 @@ impl<R> PlainProtocol<R> {
         }
     }
 
-    /// Tells everything that waits the same fault: the generation before it does not halt.
+    /// Refuses all waiting messages with one fault, because the generation before them does not
+    /// halt.
     pub(super) fn refuse_waiting(&mut self, fault: &Fault) {
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
@@ -232,8 +239,8 @@ impl<R> PlainProtocol<R> {
         }
     }
 
-    /// Ends one answer. A client that gets no reports is told at least what it would take for a
-    /// finished answer and is none.
+    /// Ends one answer. A client that did not ask for the report is still told if the answer only
+    /// seems to be finished.
     fn end(&mut self, reports: Reports, ending: &Ending) {
         match ending {
             Ending::Fault(fault) => return self.refuse(fault),

@@ -1,4 +1,5 @@
-//! One answer being made for one socket: waiting for its start, then for its events.
+//! One answer that is being written for one socket: its start, its events, its time limits, its log
+//! lines.
 
 use super::protocol::{Ending, ReadyMessage};
 use super::{Client, PageKind};
@@ -15,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{Span, debug, info, info_span, warn};
 
-/// A message with its part of the memory for waiting ones.
+/// A message that can be answered, with its part of the memory for waiting messages.
 type AdmittedMessage = ReadyMessage<Reservation>;
 
 pub(super) struct Running {
@@ -24,17 +25,17 @@ pub(super) struct Running {
     stopped: bool,
     clock: Clock,
     span: Span,
-    /// Pieces of text that it has made.
+    /// The number of deltas so far.
     deltas: usize,
-    /// It has halted, and its line in the log is written.
+    /// It has halted, and the log has its line.
     is_over: bool,
 }
 
 enum State {
-    /// Queued at the backend, or for a place as a page opened from disk.
+    /// It waits for the backend, or for a permit as a page opened from disk.
     Starting(BoxFuture<'static, Result<Started, Fault>>),
     Answering(Started),
-    /// Stopped before the backend took it.
+    /// It was stopped before the backend took it.
     Withdrawn,
 }
 
@@ -53,7 +54,7 @@ struct Clock {
 
 /// What a generation did.
 pub(super) enum Outcome {
-    /// Something the client does not see.
+    /// Progress that the client does not see.
     Progress,
     /// A delta of what the model thinks before it answers.
     Thinking(String),
@@ -113,13 +114,13 @@ impl Running {
             Some(Event::Finished(finished)) => Outcome::Finished(self.finished(finished)),
             None => {
                 warn!(parent: &self.span, "the backend dropped the generation");
-                let reason = "the answer was lost".into();
+                let reason = "the engine lost the answer; send the message again".into();
                 Outcome::Finished(Ending::Fault(Fault::Internal { reason }))
             }
         }
     }
 
-    /// Refusals cost a client nothing, so their lines are limited.
+    /// A client can cause any number of refusals, so the log lines about them are throttled.
     fn log_refusal(&self, fault: &Fault) {
         if let Some(suppressed) = self.shared.log_throttles.refused_answer.admit() {
             info!(parent: &self.span, reason = fault.code(), suppressed, "refused");
@@ -129,7 +130,7 @@ impl Running {
     fn started(&mut self, started: Started) -> Outcome {
         let dropped = started.generation.dropped_messages();
         if dropped > 0 {
-            info!(parent: &self.span, dropped, "left out the oldest messages: the history does not fit");
+            info!(parent: &self.span, dropped, "the history does not fit the context, so its oldest messages are left out");
         }
         self.state = State::Answering(started);
         Outcome::Progress
@@ -159,7 +160,8 @@ impl Running {
         }
     }
 
-    /// Asks for the halt. Its time starts anew, so that what waits behind it is told in the end.
+    /// Asks the generation to halt. Its time limit starts anew; when it has passed, the messages
+    /// behind are refused.
     pub(super) fn stop(&mut self) {
         match &self.state {
             State::Answering(started) => started.generation.stop(),
@@ -170,8 +172,8 @@ impl Running {
         self.clock.deadline = Instant::now() + self.clock.queue_timeout;
     }
 
-    /// The client takes frames again. While it did not, nothing was asked of the generation, so its
-    /// silence was not its own: its time starts anew.
+    /// The client takes frames again. While it took none, the generation was not asked for events,
+    /// so it is not to blame for the pause: its time limit starts anew.
     pub(super) fn go_on(&mut self) {
         let patience = match self.clock.has_begun && !self.stopped {
             true => self.clock.step_timeout,
@@ -217,8 +219,8 @@ impl Clock {
         self.has_begun = true;
         let next = Instant::now() + self.step_timeout;
         self.deadline = match event {
-            // Another engine may say at once that it is there, and then compute in silence: that takes
-            // nothing from the time until the first word.
+            // Another engine may send a sign of life at once and then compute in silence. The time
+            // until the first word is not shortened by that.
             Some(Event::Progress) => self.deadline.max(next),
             _ => next,
         };
@@ -233,11 +235,16 @@ async fn begin(
     let backend = match shared.slot.readiness() {
         Readiness::Loaded(backend) => backend,
         Readiness::Loading(progress) => {
-            let reason = format!("the model is loading, {:.0} % are done", progress * 100.0);
+            let reason = format!(
+                "the model is still loading ({:.0} %); try again in a moment",
+                progress * 100.0
+            );
             return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
         }
         Readiness::Unreachable(_) => {
-            let reason = "the engine cannot be reached yet".into();
+            let reason =
+                "the engine that computes for this server cannot be reached; try again in a moment"
+                    .into();
             return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
         }
     };
@@ -245,7 +252,7 @@ async fn begin(
         PageKind::Ordinary => None,
         PageKind::File => {
             let permits = shared.file_page_permits.clone();
-            Some(permits.acquire_owned().await.expect("the places are never closed"))
+            Some(permits.acquire_owned().await.expect("the semaphore is never closed"))
         }
     };
     let mut ask = message.ask;

@@ -8,28 +8,28 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 /// Why a socket is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Close {
-    /// The other side closed it; the answer to its close is all that is left to send.
+    /// The other side closed it. Only the answer to its close frame is sent.
     ByPeer,
-    /// The connection is dead: there is nobody to tell.
+    /// The connection is dead, so no close frame can be sent.
     Gone,
-    /// 1001: the server ends.
+    /// 1001: the server, or the session of the socket, ends.
     GoingAway,
-    /// 1002: not a WebSocket.
+    /// 1002: the frames break the WebSocket standard.
     Protocol,
-    /// 1003: a binary frame; those are reserved.
+    /// 1003: a binary message, which the plain language does not have.
     Unsupported,
     /// 1007: text that is not UTF-8.
     InvalidText,
-    /// 1008: a limit on what one client may do.
+    /// 1008: the client has passed a limit.
     Policy(&'static str),
-    /// 1009: a message longer than the limit.
+    /// 1009: a message is longer than the limit.
     TooBig,
     /// 1013: the server is full.
     TryAgainLater,
 }
 
 impl Close {
-    /// What to answer to an error while reading.
+    /// The reason that an error of a read gives.
     pub(super) fn after(error: &Error) -> Close {
         match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => Close::TooBig,
@@ -48,7 +48,7 @@ impl Close {
         }
     }
 
-    /// The frame to send, if there is anybody to send it to.
+    /// The close frame, if one can be sent.
     pub(super) fn frame(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Close::ByPeer | Close::Gone => return None,

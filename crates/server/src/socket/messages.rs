@@ -1,4 +1,5 @@
-//! Messages as they are received: their fragments, their memory, and those that there is none for.
+//! Messages while they are received: their fragments, their memory, and which are refused for want
+//! of memory.
 
 use super::meter::MeterLimits;
 use crate::shares::Reservation;
@@ -6,14 +7,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// So many fragments a message may always have. Beyond them it needs [`FRAGMENT_BYTES`] per
-/// fragment: browsers choose fragments of several KiB themselves, a flood sends one byte in each.
+/// A message may always have this many fragments. For each further one it needs [`FRAGMENT_BYTES`]:
+/// browsers send fragments of several KiB, a flood sends one byte in each.
 const FREE_FRAGMENTS: usize = 64;
 const FRAGMENT_BYTES: usize = 1024;
-/// Messages up to this size take nothing from the shared memory.
+/// Messages up to this size take nothing of the shared memory.
 pub(super) const FREE_MESSAGE_BYTES: u64 = 16 * 1024;
 
-/// A limit was passed.
+/// A limit that a client has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Violation {
     #[error("too many fragments in one message")]
@@ -24,21 +25,23 @@ pub(super) enum Violation {
     NoMemory,
 }
 
-/// Follows frames through a stream of bytes. Whether they are legal is the library's business; here an
-/// illegal one only has to reach it.
+/// Follows the frames in a stream of bytes. The library checks whether they are legal; an illegal
+/// one only has to reach it.
 pub(super) struct Messages {
     limits: MeterLimits,
     /// The header of the next frame, as far as it has come.
     header: Vec<u8>,
-    /// Bytes of the current frame's payload that are still to come.
+    /// Bytes of the current frame's payload that have not come yet.
     payload_left: u64,
     current: Way,
-    /// The frame that is passing ends its message.
+    /// The current frame ends its message.
     ends_message: bool,
     message: Option<Message>,
-    /// Messages and control frames that went to the library and have begun to end.
+    /// How many messages and control frames went to the library; a message counts when its last
+    /// frame begins.
     count: u64,
-    /// Messages that were kept from the library: how many of those that it got came before.
+    /// The refused messages: for each, how many messages and control frames the library got before
+    /// it.
     refused: VecDeque<u64>,
     second: Instant,
     control_frames: u32,
@@ -50,7 +53,7 @@ struct Message {
     bytes: u64,
     memory: Option<Reservation>,
     way: Way,
-    /// Its beginning, while that waits.
+    /// The first bytes, while they wait.
     waiting: Vec<u8>,
 }
 
@@ -59,9 +62,9 @@ struct Message {
 enum Way {
     /// To the library.
     Passes,
-    /// Its beginning is short, and waits here: the rest may need memory that there is not.
+    /// Nowhere yet: the first bytes wait here, because the rest may need memory that there is not.
     Waits,
-    /// Nowhere: the client is told that the message is refused.
+    /// Nowhere: the message is refused.
     IsRefused,
 }
 
@@ -87,14 +90,15 @@ impl Messages {
         self.message.as_ref().map(|message| message.started)
     }
 
-    /// How many messages and control frames went to the library, if all of them are complete.
+    /// How many messages and control frames went to the library, if all are complete.
     pub(super) fn complete(&self) -> Option<u64> {
         let is_complete =
             self.header.is_empty() && self.payload_left == 0 && self.message.is_none();
         is_complete.then_some(self.count)
     }
 
-    /// Whether the message after so many that the library gave was refused; tells it once.
+    /// Whether the next message was refused, after the library gave `taken` messages and control
+    /// frames. It tells each refusal once.
     pub(super) fn tell_refused(&mut self, taken: u64) -> bool {
         let is_next = self.refused.front().is_some_and(|before| *before <= taken);
         if is_next {
@@ -103,7 +107,7 @@ impl Messages {
         is_next
     }
 
-    /// Counts bytes, and adds those for the library to `passed`.
+    /// Counts bytes, and appends those for the library to `passed`.
     pub(super) fn pass(
         &mut self,
         mut bytes: &[u8],
@@ -111,7 +115,7 @@ impl Messages {
         now: Instant,
     ) -> Result<(), Violation> {
         loop {
-            // As much of the payload as is there.
+            // The part of the payload that is here.
             let here = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
             let (payload, rest) = bytes.split_at(here);
             self.forward(payload, passed);
@@ -142,7 +146,7 @@ impl Messages {
         }
     }
 
-    /// Counts a frame, and says where its bytes go.
+    /// Counts a frame, and returns where its bytes go.
     fn enter(
         &mut self,
         frame: &FrameHead,
@@ -208,17 +212,18 @@ impl Message {
         Ok(())
     }
 
-    /// Where the message goes as far as it is known with this frame; takes the memory that it needs.
+    /// Decides where the message goes, as far as this frame tells. Takes the memory that it needs.
     fn decide(&mut self, frame: &FrameHead, limits: &MeterLimits) -> Result<Way, Violation> {
         let is_legal = frame.is_legal(self.fragments);
         if self.bytes > limits.message_bytes as u64 {
-            // The library refuses it.
+            // The library refuses it as too long.
             return Ok(Way::Passes);
         }
         if self.bytes <= FREE_MESSAGE_BYTES {
             return Ok(if frame.is_final() || !is_legal { Way::Passes } else { Way::Waits });
         }
-        // All that it may become at once: two halves of two messages must not wait for each other.
+        // Memory for the longest message at once: two halves of two messages must not wait for each
+        // other.
         let whole = usize::try_from(self.bytes).unwrap_or(usize::MAX);
         let amount = if frame.is_final() { whole } else { limits.message_bytes };
         self.memory = limits.receive_budget.take(limits.share, amount);
@@ -266,8 +271,8 @@ impl FrameHead {
         self.first & 0x08 != 0
     }
 
-    /// Whether the library takes it as the fragment of a message with this number. What it does not
-    /// take must reach it, for it says what is wrong.
+    /// Whether the library accepts this frame as the fragment with this number. A frame that it
+    /// does not accept must reach it, because the library says what is wrong.
     fn is_legal(&self, fragment: usize) -> bool {
         let (reserved, opcode) = (self.first & 0x70, self.first & 0x0f);
         let is_expected = if fragment == 1 { opcode == 1 || opcode == 2 } else { opcode == 0 };
@@ -326,7 +331,7 @@ mod tests {
         Ok(passed)
     }
 
-    /// A text in fragments of so many bytes.
+    /// A text in fragments of this many bytes.
     fn fragments(count: usize, bytes: usize) -> Vec<u8> {
         let opcode = |index| if index == 0 { TEXT } else { CONTINUATION };
         (0..count).flat_map(|index| frame(opcode(index), index + 1 == count, bytes)).collect()

@@ -1,8 +1,8 @@
-//! Limits on what a client sends that the WebSocket library does not know.
+//! Limits of what a client may send, for which the WebSocket library has none.
 //!
-//! The meter sits below it and lets [`messages`](super::messages) follow the frames in the bytes that
-//! pass. It fails the read when a limit is passed, and keeps from the library the messages that there
-//! is no memory for: those are told `busy` instead.
+//! The meter is below the library, and lets [`messages`](super::messages) follow the frames in the
+//! bytes. It fails a read when a limit is passed. Messages for which there is no memory do not
+//! reach the library; the client gets `busy` for them.
 
 use super::messages::Messages;
 use crate::shares::{ShareId, SharedBudget};
@@ -14,23 +14,23 @@ use tokio::time::Instant;
 
 #[derive(Clone)]
 pub(crate) struct MeterLimits {
-    /// The longest message; longer ones are refused by the library.
+    /// Bytes of the longest message. The library refuses a longer one.
     pub(crate) message_bytes: usize,
     pub(crate) control_frames_per_second: u32,
-    /// Memory for long messages of all sockets while they are received.
+    /// Memory for the long messages of all sockets while they are received.
     pub(crate) receive_budget: SharedBudget,
-    /// Whose part of it this socket takes.
+    /// Whose part of that memory this socket takes.
     pub(crate) share: ShareId,
 }
 
-/// See the module.
+/// The connection below the WebSocket library, with limits; see the module.
 pub(super) struct Meter<IO> {
     io: IO,
     messages: Messages,
-    /// Read and counted, and not yet taken by the library.
+    /// Bytes that were read and counted, and that the library has not taken yet.
     passed: Vec<u8>,
     last_sign: Instant,
-    /// The network took nothing at the last attempt to write.
+    /// The network took nothing at the last write.
     is_blocked: bool,
 }
 
@@ -41,26 +41,25 @@ impl<IO> Meter<IO> {
         Meter { io, messages, passed: Vec::new(), last_sign: now, is_blocked: false }
     }
 
-    /// When the client last sent anything, or took what the network had no more room for. What goes
-    /// into the network's buffers proves nothing, but that they have room again does: a slow reader
-    /// comes to a ping only after all that was sent before it.
+    /// When the client last sent anything, or took bytes after the network was full. Bytes that
+    /// only go into the network's buffers prove nothing, but buffers that have room again do. A
+    /// slow reader comes to a ping only after everything that was sent before.
     pub(super) fn last_sign(&self) -> Instant {
         self.last_sign
     }
 
-    /// When the message that is being received began.
+    /// When the message that is being received has begun.
     pub(super) fn message_started(&self) -> Option<Instant> {
         self.messages.started()
     }
 
-    /// Whether everything that was read belongs to messages that are complete, and how many
-    /// messages and control frames those are.
+    /// How many messages and control frames were read, if all of them are complete.
     pub(super) fn complete_messages(&self) -> Option<u64> {
         self.messages.complete().filter(|_| self.passed.is_empty())
     }
 
-    /// Whether the message after so many messages and control frames was kept from the library; tells
-    /// it once.
+    /// Whether the next message was refused, after the library gave `taken` messages and control
+    /// frames. It tells each refusal once.
     pub(super) fn tell_refused(&mut self, taken: u64) -> bool {
         self.messages.tell_refused(taken)
     }
@@ -69,12 +68,12 @@ impl<IO> Meter<IO> {
         self.io
     }
 
-    /// Gives the library as much of what has passed as it takes.
+    /// Gives the library as many of the waiting bytes as it takes.
     fn hand_over(&mut self, buffer: &mut ReadBuf<'_>) {
         let here = buffer.remaining().min(self.passed.len());
         buffer.put_slice(&self.passed[..here]);
         if here == self.passed.len() {
-            // An idle socket holds no memory for it.
+            // An idle socket keeps no memory here.
             self.passed = Vec::new();
         } else {
             self.passed.drain(..here);
@@ -88,7 +87,8 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Meter<IO> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Nothing may have passed of what was read, and a read of nothing means the end.
+        // All bytes of a read may belong to refused messages. A read of no bytes would mean the end
+        // of the connection, so this reads on.
         while self.passed.is_empty() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;

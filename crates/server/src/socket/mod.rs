@@ -1,8 +1,9 @@
-//! A WebSocket with small buffers and a short temper.
+//! A WebSocket with small buffers, which closes on every breach of a limit.
 //!
-//! Frames are parsed by `tungstenite`, whose defaults would allocate 128 KiB per connection and
-//! buffer writes without limit; [`meter`] and [`messages`] add the limits it lacks. [`Socket::exchange`] is the only
-//! loop over both directions: it writes what waits, reads what comes, and watches for silence.
+//! `tungstenite` parses the frames. Its defaults would allocate 128 KiB per connection and buffer
+//! writes without limit; [`meter`] and [`messages`] add the limits that it lacks.
+//! [`Socket::exchange`] is the only loop for both directions: it writes what waits, reads what
+//! comes, and checks the time limits.
 
 mod close;
 mod messages;
@@ -29,46 +30,48 @@ use tokio_tungstenite::tungstenite::protocol::frame::{Frame, Utf8Bytes};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
-/// Read buffer of an idle socket. It grows to the longest message; see [`Socket::slim`].
+/// The read buffer of an idle socket. It grows with the longest message; see [`Socket::slim`].
 const READ_BUFFER_BYTES: usize = 1024;
-/// Writes are gathered up to this size before they go to the network.
+/// Writes are collected up to this size before they go to the network.
 const WRITE_BUFFER_BYTES: usize = 8 * 1024;
-/// A longer text is sent as one message in several frames, so that the write buffer stays bounded.
+/// A longer text is sent as one message in several frames, so that the write buffer stays small.
 const FRAME_BYTES: usize = 32 * 1024;
-/// The gathered writes, one frame and a pong.
+/// The collected writes, one frame and a pong.
 const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + FRAME_BYTES + 1024;
-/// How much the other side may still send after our close.
+/// How many bytes the other side may still send after our close frame.
 const CLOSE_DRAIN_BYTES: usize = 4 * 1024 * 1024;
 
 type Transport = Meter<TokioIo<Upgraded>>;
 
-/// What a language has for its client to read.
+/// The frames that a language has for its client.
 pub(crate) trait Outgoing {
     /// Takes the next message, if there is one.
     fn pop(&mut self) -> Option<String>;
 
-    /// Memory of all that waits.
+    /// The memory of all messages that wait.
     fn bytes(&self) -> usize;
 }
 
 /// One WebSocket connection.
 pub(crate) struct Socket {
-    /// Present except while it is exchanged for a slimmer one.
+    /// Missing only while it is replaced by one with a smaller buffer.
     stream: Option<WebSocketStream<Transport>>,
     config: WebSocketConfig,
-    /// Messages and control frames that were taken from the stream.
+    /// Messages and control frames that the stream has given so far.
     taken: u64,
-    /// A long message has passed, and its memory is still held.
+    /// A long message has been read, and the buffer still has its size.
     is_swollen: bool,
     unflushed: bool,
-    /// The rest of a text that is being sent in several frames.
+    /// The rest of a text that is sent in several frames.
     unsent: Option<Unsent>,
-    /// At so many waiting bytes nothing more is to be queued; at twice as many nothing is read.
+    /// While this many bytes wait to be sent, nothing more is queued; while twice as many wait,
+    /// nothing is read.
     max_outbound_bytes: usize,
-    /// The next look at the clock.
+    /// When the time limits are checked next.
     clock: Pin<Box<Sleep>>,
     pinged: bool,
-    /// When nothing was read last because too much waits. Silence from then on does not count.
+    /// When reading was last paused because too much waits to be sent. Silence before this does not
+    /// count.
     paused: Instant,
     ping_interval: Duration,
     message_timeout: Duration,
@@ -80,14 +83,14 @@ struct Unsent {
     is_first: bool,
 }
 
-/// What came from the other side.
+/// What happened on a socket.
 pub(crate) enum Incoming {
     Text(Utf8Bytes),
-    /// A message that there was no memory for; it was not kept.
+    /// A message came for which there was no memory. It was dropped.
     Refused,
-    /// It has taken so much that more may be queued, which was not so before.
+    /// The other side has taken frames, so that more may be queued now.
     Drained,
-    /// Nothing more will come.
+    /// The socket must be closed; nothing more will come.
     Closed(Close),
 }
 
@@ -128,21 +131,22 @@ impl Socket {
         }
     }
 
-    /// Writes what waits in `outbound` until something comes in, or until more may be queued.
+    /// Writes what waits in `outbound`, until something comes in or more may be queued.
     ///
-    /// The future may be dropped at any time without losing a frame.
+    /// The future may be dropped at any time; no frame is lost.
     pub(crate) async fn exchange(&mut self, outbound: &mut impl Outgoing) -> Incoming {
         self.slim();
         poll_fn(|context| self.poll_next(context, outbound)).await
     }
 
-    /// Whether more may be queued. Where not, [`Incoming::Drained`] says when it may.
+    /// Whether more may be queued. If not, [`Incoming::Drained`] says when it may.
     pub(crate) fn has_room(&self, outbound: &impl Outgoing) -> bool {
         outbound.bytes() < self.max_outbound_bytes
     }
 
-    /// Whether a client sends without reading what it is told, so that it is not read any further.
-    /// Twice the limit, because the pieces of an answer alone must not keep a stop from being read.
+    /// Whether reading is paused, because the client sends without taking what is sent to it. The
+    /// limit is twice that of queueing: the deltas of an answer alone must not keep a stop from
+    /// being read.
     fn is_paused(&self, outbound: &impl Outgoing) -> bool {
         outbound.bytes() >= 2 * self.max_outbound_bytes
     }
@@ -151,7 +155,7 @@ impl Socket {
         Pin::new(self.stream.as_mut().expect("present between two calls of slim"))
     }
 
-    /// Whether the next message is one that was refused.
+    /// Whether the next message was refused.
     fn is_refused_next(&mut self) -> bool {
         let taken = self.taken;
         let stream = self.stream.as_mut().expect("present between two calls of slim");
@@ -162,10 +166,10 @@ impl Socket {
         self.stream.as_ref().expect("present between two calls of slim").get_ref()
     }
 
-    /// Gives back the memory of a long message when nothing is under way in either direction.
+    /// Gives back the memory of a long message while nothing is being sent or received.
     ///
-    /// The library's read buffer never shrinks, so a socket that once carried a megabyte would hold
-    /// it for as long as it idles. The meter knows when the buffer is empty.
+    /// The library's read buffer never shrinks: a socket that has once carried a megabyte would
+    /// keep it while idle. The meter knows when the buffer is empty.
     fn slim(&mut self) {
         if !self.is_swollen || self.unflushed || self.unsent.is_some() {
             return;
@@ -189,10 +193,11 @@ impl Socket {
         if let Poll::Ready(close) = self.poll_clock(context) {
             return Poll::Ready(Incoming::Closed(close));
         }
-        // What waits changes with every frame that is written, so both limits are looked at again
-        // here: whoever waits for this future to end would never learn that there is room.
+        // Writing changes how much waits, so both limits are checked here again. Otherwise the
+        // caller would wait for this future and never learn that there is room.
         let had_room = self.has_room(outbound);
-        // An error while writing shows on the reading side too, with what the client said last.
+        // After an error of a write the reading side still has the client's last frames, and then
+        // the error.
         let writing = self.poll_write(context, outbound);
         if writing.is_ok() {
             if !had_room && self.has_room(outbound) {
@@ -235,8 +240,8 @@ impl Socket {
         }
     }
 
-    /// Moves frames from `outbound` to the network until it takes no more. A pending write wakes
-    /// the task when the network has room again.
+    /// Moves frames from `outbound` to the network until it takes no more. The task is woken when
+    /// the network has room again.
     fn poll_write(
         &mut self,
         context: &mut Context<'_>,
@@ -277,11 +282,11 @@ impl Socket {
         Some(Message::Frame(Frame::message(payload, OpCode::Data(opcode), is_last)))
     }
 
-    /// Watches for silence and for messages that never end.
+    /// Checks the time limits of silence and of messages.
     fn poll_clock(&mut self, context: &mut Context<'_>) -> Poll<Close> {
         while self.clock.as_mut().poll(context).is_ready() {
             let now = Instant::now();
-            // The rest of a message that is not read has not come late.
+            // While reading is paused the rest of a message cannot come.
             let started = self.meter().message_started().map(|started| started.max(self.paused));
             if started.is_some_and(|started| now - started >= self.message_timeout) {
                 return Poll::Ready(Close::Policy("the message took too long"));
@@ -300,14 +305,14 @@ impl Socket {
         Poll::Pending
     }
 
-    /// The last sign of life. While nothing is read there can be none; then the write timeout of the
-    /// connection decides.
+    /// The last sign of life. While reading is paused there can be none; then the write timeout of
+    /// the connection decides.
     fn last_sign(&self) -> Instant {
         self.meter().last_sign().max(self.paused)
     }
 
-    /// When to look at the clock again: when the silence would have lasted too long, and a few times
-    /// while a message may take, but not all the time.
+    /// When to check again: when the silence would be too long, and a few times within the limit of
+    /// a message, but not in a busy loop.
     fn next_look(&self, now: Instant) -> Instant {
         let patience = if self.pinged { 2 * self.ping_interval } else { self.ping_interval };
         let silent_too_long = self.last_sign() + patience;
@@ -315,7 +320,7 @@ impl Socket {
         silent_too_long.min(message_check).max(now + self.ping_interval / 4)
     }
 
-    /// Pings, unless the network takes nothing at the moment: then the write timeout of the
+    /// Sends a ping, unless the network takes nothing at the moment. Then the write timeout of the
     /// connection decides, and a slow reader is not mistaken for a dead one.
     fn ping(&mut self, context: &mut Context<'_>) -> bool {
         let ready = self.stream().poll_ready(context);
@@ -325,7 +330,7 @@ impl Socket {
         sent
     }
 
-    /// Says goodbye, waits a moment for the answer, and cuts the connection.
+    /// Sends the close frame, waits a moment for the answer, and ends the connection.
     pub(crate) async fn close(mut self, close: Close) {
         let timeout = self.close_timeout;
         let frame = close.frame();
@@ -336,13 +341,13 @@ impl Socket {
                 poll_fn(|context| self.stream().poll_ready(context)).await.ok()?;
                 self.stream().start_send(message).ok()?;
             }
-            // For a close of the other side this sends the answer to it.
+            // If the other side has closed, this sends the answer to its close frame.
             poll_fn(|context| self.stream().poll_flush(context)).await.ok()
         };
         let flushed = tokio::time::timeout(timeout, goodbye).await;
         if says_something && matches!(flushed, Ok(Some(()))) {
-            // Unread bytes would make the kernel answer with a reset, which can overtake the
-            // close frame; so what still comes is read and forgotten.
+            // A connection that is closed with unread bytes is reset, and the reset can arrive
+            // before the close frame. So everything that still comes is read and dropped.
             if let Some(stream) = self.stream.take() {
                 let mut io = stream.into_inner().into_inner();
                 let _ = tokio::time::timeout(timeout, drain(&mut io)).await;

@@ -1,8 +1,8 @@
-//! `banter bench rewriting`: how much faster an answer comes that repeats what was said.
+//! `banter bench rewriting`: how much faster guesses make an answer that repeats what was said.
 //!
-//! A model of random weights repeats nothing, so its answer is forced along a real one: a letter made
-//! more polite, a program with two methods made one. Every step computes what it would compute then,
-//! guesses included; only the token chosen is the real answer's.
+//! A model with random weights repeats nothing, so its answer is forced to be a real one: a letter
+//! made more polite, a program whose two methods become one. Every step computes the same as for a
+//! real model, with guesses; only the chosen token is that of the real answer.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::options::{ModelOptions, model_arguments, repeat_argument, repetitions};
 
-/// A text, what is asked to be done with it, and what comes of it.
+/// A text, the request about it, and the answer.
 struct Task {
     name: &'static str,
     text: &'static str,
@@ -36,7 +36,7 @@ const TASKS: [Task; 2] = [
     },
 ];
 
-/// How many of a draft model's guesses are made to hold.
+/// The fraction of a draft model's guesses that are made right.
 const ACCEPTANCES: [f64; 3] = [0.4, 0.6, 0.8];
 
 /// The subcommand.
@@ -53,7 +53,7 @@ pub fn command() -> Command {
         )
 }
 
-/// Runs what the command line asks for.
+/// Runs the subcommand.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let model = ModelOptions::from_matches(matches)?;
     let repetitions = repetitions(matches);

@@ -1,4 +1,4 @@
-//! Who asks: conversations of a wanted length, and threads that read answers.
+//! The clients: conversations of a given length, and threads that read answers.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use banter_engine::kv_cache::Tenant;
 use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{Message, Role, TokenId};
 
-/// Asks an engine, never the same twice.
+/// Sends requests to an engine. No two conversations are the same.
 pub struct Clients<'a> {
     engine: &'a Engine,
-    /// Makes texts differ from their first word on.
+    /// Makes texts different from their first word on.
     next: Cell<u64>,
 }
 
@@ -22,7 +22,7 @@ pub struct Heard {
     pub text: String,
     /// How it ended.
     pub finished: Finished,
-    /// When each piece came.
+    /// When each delta came.
     pub at: Vec<Instant>,
 }
 
@@ -37,8 +37,7 @@ impl<'a> Clients<'a> {
         self.engine
     }
 
-    /// A conversation of one message that together with `before` takes `tokens` more than that alone,
-    /// within a few.
+    /// A message that takes about `tokens` more tokens after `before`.
     ///
     /// Errors: it does not fit.
     pub fn conversation(&self, before: &[Message], tokens: usize) -> anyhow::Result<Vec<Message>> {
@@ -49,12 +48,12 @@ impl<'a> Clients<'a> {
         };
         let length = |words| Ok::<_, anyhow::Error>(self.ids(&of_words(words))?.len());
         let wanted = tokens + if before.is_empty() { 0 } else { self.ids(before)?.len() };
-        // A word is at least one token, and words are alike.
+        // A word has at least one token, and all words have about the same.
         let few = 8;
         let per_word = (length(2 * few)? - length(few)?) as f64 / few as f64;
         let rest = wanted.saturating_sub(length(few)?) as f64 / per_word;
         let words = few + rest as usize;
-        // Longer words than those measured come too.
+        // Some words are longer than those that were measured.
         let off = (wanted as f64 - length(words)? as f64) / per_word;
         Ok(of_words((words as f64 + off).max(1.0) as usize))
     }
@@ -88,12 +87,12 @@ impl<'a> Clients<'a> {
         }
     }
 
-    /// Asks and reads to the end.
+    /// Asks, and reads the answer to its end.
     pub fn answer(&self, messages: Vec<Message>, tokens: usize) -> anyhow::Result<Heard> {
         Ok(hear(self.ask(messages, tokens)?))
     }
 
-    /// A message of another and the answer to it, for what is asked next.
+    /// The message and its answer, for the next request.
     pub fn answered(&self, messages: Vec<Message>, tokens: usize) -> anyhow::Result<Vec<Message>> {
         let heard = self.answer(messages.clone(), tokens)?;
         Ok([messages, vec![message(Role::Assistant, heard.text)]].concat())
@@ -123,7 +122,7 @@ pub fn hear(mut generation: Generation) -> Heard {
     }
 }
 
-/// A duration in the unit of the figures.
+/// A duration in milliseconds, the unit of the figures.
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
@@ -133,7 +132,7 @@ pub fn message(role: Role, content: String) -> Message {
     Message { role, content }
 }
 
-/// Words that no other seed has.
+/// Words that no other seed gives.
 fn words_of(seed: u64, words: usize) -> String {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut letter = || {

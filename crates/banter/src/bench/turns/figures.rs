@@ -1,4 +1,4 @@
-//! What is measured of many conversations.
+//! The figures of many conversations.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::SEQUENCES;
 use super::clients::{Clients, Heard, hear, message, milliseconds};
 use crate::bench::quantile::{median, quantile};
 
-/// Measures something here, in so many repetitions.
+/// Measures a figure, with this many repetitions.
 type Measure = fn(&Ground<'_>, usize) -> anyhow::Result<Vec<Value>>;
 
-/// What there is to measure with.
+/// What a measurement needs.
 pub struct Ground<'a> {
     pub clients: Clients<'a>,
-    /// How their engine was opened, for whoever needs another.
+    /// How the engine was opened, for figures that need another one.
     pub config: &'a EngineConfig,
 }
 
@@ -34,7 +34,7 @@ pub struct Value {
     pub unit: &'static str,
 }
 
-/// Everything that can be measured.
+/// All figures.
 pub const FIGURES: [Figure; 7] = [
     Figure { name: "turn", measure: turn },
     Figure { name: "system-prompt", measure: system_prompt },
@@ -47,7 +47,7 @@ pub const FIGURES: [Figure; 7] = [
 
 /// Tokens of a short message.
 const MESSAGE: usize = 32;
-/// Tokens of a conversation that goes on.
+/// Tokens of a conversation that is continued.
 const HISTORY: usize = 2_000;
 /// Tokens of an operator's system prompt.
 const SYSTEM_PROMPT: usize = 1_000;
@@ -61,16 +61,16 @@ const TYPED_WORDS: usize = 60;
 const TYPED_WORDS_A_MINUTE: f64 = 40.0;
 /// Tokens of a prompt that is stopped.
 const STOPPED_PROMPT: usize = 4_000;
-/// Tokens of a prompt that others should not feel.
+/// Tokens of a prompt that should not delay others.
 const LONG_PROMPT: usize = 8_000;
-/// Conversations beside it.
+/// Conversations beside that prompt.
 const CHATS: usize = 8;
 /// Tokens of each answer in them.
 const CHAT_ANSWER: usize = 64;
 /// Stops for each repetition.
 const STOPS: usize = 10;
 
-/// The first word of a turn, with and without a history that was computed before.
+/// The time to the first word of a turn, with and without a history that was computed before.
 fn turn(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
     let clients = &ground.clients;
     let history = clients.conversation(&[], HISTORY)?;
@@ -95,7 +95,7 @@ fn turn(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
     ])
 }
 
-/// How much of what two conversations begin with is computed for the second.
+/// How much of the common beginning of two conversations is computed again for the second.
 fn system_prompt(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     let clients = &ground.clients;
     let mut opening = clients.conversation(&[], SYSTEM_PROMPT)?;
@@ -113,7 +113,8 @@ fn system_prompt(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     ])
 }
 
-/// The first word of an answer whose question was computed while it was typed, and of one that was not.
+/// The time to the first word of an answer: with a question that was computed while it was typed,
+/// and with one that was not.
 fn typing(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     let clients = &ground.clients;
     let history = clients.answered(clients.conversation(&[], TYPED_HISTORY)?, 4)?;
@@ -154,7 +155,8 @@ fn typing(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     ])
 }
 
-/// The first word of a conversation that went on before a restart, and of one that was never computed.
+/// The time to the first word after a restart: of a conversation that was computed before, and of a
+/// new one.
 fn restart(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
     let kv_disk = DiskConfig { folder: folder.path().to_owned(), max_bytes: 4 << 30 };
@@ -178,14 +180,14 @@ fn restart(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
     ])
 }
 
-/// From a stop in the middle of a prompt to the halt.
+/// The time from a stop in the middle of a prompt to the halt.
 fn stop(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
     let clients = &ground.clients;
     let mut halts = Vec::new();
     for stop in 0..repetitions * STOPS {
         let mut generation = clients.ask(clients.conversation(&[], STOPPED_PROMPT)?, 4)?;
         wait_for_prompt(&mut generation)?;
-        // Anywhere in a step, not only where one has just ended.
+        // At any moment of a step, not only when one has just ended.
         std::thread::sleep(Duration::from_millis(37 * (stop as u64 % 23)));
         generation.stop();
         let finished = hear(generation).finished;
@@ -198,11 +200,11 @@ fn stop(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
     ])
 }
 
-/// The pause between two words of short conversations, alone and beside a long prompt.
+/// The pauses between two words of short conversations, alone and beside a long prompt.
 fn neighbours(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Value>> {
     let clients = &ground.clients;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    // In turns, because what else the machine has to do changes within a minute.
+    // Alternately, because the other load of the machine changes within a minute.
     for _ in 0..repetitions {
         alone.extend(gaps(&chat(clients, None)?));
         let long = clients.ask(clients.conversation(&[], LONG_PROMPT)?, 1)?;
@@ -216,7 +218,7 @@ fn neighbours(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Val
     ])
 }
 
-/// Chats that all answer at once; `long` ends with them.
+/// Conversations that are answered at the same time; `long` ends with them.
 fn chat(clients: &Clients<'_>, long: Option<Generation>) -> anyhow::Result<Vec<Heard>> {
     let asked = (0..CHATS).map(|_| clients.ask(clients.conversation(&[], MESSAGE)?, CHAT_ANSWER));
     let asked = asked.collect::<anyhow::Result<Vec<Generation>>>()?;
@@ -233,7 +235,7 @@ fn chat(clients: &Clients<'_>, long: Option<Generation>) -> anyhow::Result<Vec<H
     Ok(heard)
 }
 
-/// Pauses once every chat has its first word.
+/// The pauses after every conversation has its first word.
 fn gaps(heard: &[Heard]) -> Vec<f64> {
     let all_speak = heard.iter().filter_map(|heard| heard.at.first()).max().copied();
     let pauses = |heard: &Heard| {

@@ -2,7 +2,7 @@
 //!
 //! Where `banter bench -m FILE` times forward passes, this asks the engine's thread for answers and
 //! looks at what people would feel: the first word of a turn, the pause between two words beside
-//! someone's long prompt, a stop.
+//! somebody's long prompt, a stop.
 //!
 //! - [`clients`]: conversations of a wanted length, and threads that read answers.
 //! - [`figures`]: what is measured.
