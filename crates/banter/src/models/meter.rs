@@ -18,17 +18,23 @@ pub async fn tell_news<T>(
     tell: impl Fn(&str),
     work: impl Future<Output = T>,
 ) -> T {
+    let tell_all = || progress.take_news().iter().for_each(|line| tell(line));
+    let outcome = with_ticks(work, tell_all).await;
+    tell_all();
+    outcome
+}
+
+/// Calls `tick` each time the bar is drawn, until `work` is done.
+async fn with_ticks<T>(work: impl Future<Output = T>, mut tick: impl FnMut()) -> T {
     let mut ticks = tokio::time::interval(REDRAW);
     tokio::pin!(work);
-    let outcome = loop {
+    loop {
         tokio::select! {
             biased;
-            outcome = &mut work => break outcome,
-            _ = ticks.tick() => progress.take_news().iter().for_each(|line| tell(line)),
+            outcome = &mut work => return outcome,
+            _ = ticks.tick() => tick(),
         }
-    };
-    progress.take_news().iter().for_each(|line| tell(line));
-    outcome
+    }
 }
 
 /// Shows the progress of a download.
@@ -61,15 +67,7 @@ impl Meter {
 
     /// Shows `progress` until the work is done.
     pub async fn watch<T>(mut self, progress: &Progress, work: impl Future<Output = T>) -> T {
-        let mut ticks = tokio::time::interval(REDRAW);
-        tokio::pin!(work);
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                outcome = &mut work => break outcome,
-                _ = ticks.tick() => self.show(progress),
-            }
-        };
+        let outcome = with_ticks(work, || self.show(progress)).await;
         self.tell(progress);
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
