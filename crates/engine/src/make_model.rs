@@ -219,6 +219,12 @@ fn describe(spec: &ModelSpec, vocabulary: &MadeVocabulary, writer: &mut GgufWrit
         writer.u32(&format!("qwen2.{key}"), size);
     }
     writer.f32("qwen2.rope.freq_base", shape.rope_base);
+    if let Some(yarn) = &shape.yarn {
+        let original = u32::try_from(yarn.original_context).expect("a context fits in 32 bits");
+        writer.string("qwen2.rope.scaling.type", "yarn");
+        writer.f32("qwen2.rope.scaling.factor", yarn.factor);
+        writer.u32("qwen2.rope.scaling.original_context_length", original);
+    }
     writer.f32("qwen2.attention.layer_norm_rms_epsilon", shape.rms_eps);
     vocabulary.describe(writer);
 }

@@ -29,6 +29,7 @@ fn quick_shape() -> ModelConfig {
         vocabulary_rows: 600,
         trained_context: 2_048,
         rope_base: 10_000.0,
+        yarn: None,
         rms_eps: 1e-6,
         tied_embeddings: true,
     }

@@ -175,6 +175,7 @@ mod gguf {
             vocabulary_rows: vocabulary.tokens.len(),
             trained_context: 64,
             rope_base: 1e6,
+            yarn: None,
             rms_eps: 1e-6,
             tied_embeddings: true,
         };

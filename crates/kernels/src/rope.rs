@@ -22,17 +22,29 @@ impl Rope {
             head_dim > 0 && head_dim.is_multiple_of(2),
             "heads of pairs, not {head_dim} values"
         );
-        let half = head_dim / 2;
         let frequency = |pair: usize| {
             let exponent = (2 * pair) as f32 / head_dim as f32;
             (1.0 / f64::from(base).powf(f64::from(exponent))) as f32
         };
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let frequencies: Vec<f32> = (0..head_dim / 2).map(frequency).collect();
+        Rope::with_frequencies(&frequencies, 1.0, positions)
+    }
+
+    /// The table for heads of two values per frequency and positions below `positions`; every
+    /// rotated value is multiplied by `magnitude`.
+    ///
+    /// Panics if there is no frequency.
+    pub fn with_frequencies(frequencies: &[f32], magnitude: f32, positions: usize) -> Rope {
+        assert!(!frequencies.is_empty(), "heads of at least one pair");
+        let head_dim = 2 * frequencies.len();
+        let magnitude = f64::from(magnitude);
         let mut angles = Vec::with_capacity(positions * head_dim);
         for position in 0..positions {
             let angle = |frequency: &f32| f64::from(position as f32 * frequency);
-            angles.extend(frequencies.iter().map(|frequency| angle(frequency).cos() as f32));
-            angles.extend(frequencies.iter().map(|frequency| angle(frequency).sin() as f32));
+            let cosine = |frequency| (magnitude * angle(frequency).cos()) as f32;
+            let sine = |frequency| (magnitude * angle(frequency).sin()) as f32;
+            angles.extend(frequencies.iter().map(cosine));
+            angles.extend(frequencies.iter().map(sine));
         }
         Rope { head_dim, angles }
     }

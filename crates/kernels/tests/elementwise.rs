@@ -222,6 +222,20 @@ fn rope_turns_pairs_half_a_head_apart() {
 }
 
 #[test]
+fn frequencies_and_magnitude_of_a_rope_may_be_given() {
+    let table = Rope::with_frequencies(&[0.5, 0.25], 2.0, 8);
+    let mut x = [1.0, 0.0, 0.0, 1.0];
+    rope(&scalar_pool(), &table, &mut x, &[3]);
+    let (a, b) = (1.5_f32, 0.75_f32);
+    assert_close(
+        &x,
+        &[2.0 * a.cos(), -2.0 * b.sin(), 2.0 * a.sin(), 2.0 * b.cos()],
+        1e-6,
+        "turned",
+    );
+}
+
+#[test]
 #[should_panic(expected = "position 64 within the table")]
 fn a_position_beyond_the_table_is_a_bug() {
     let table = Rope::new(2, 10_000.0, 64);

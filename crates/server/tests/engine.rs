@@ -52,6 +52,7 @@ fn open(folder: &Path, kv_disk: Option<DiskConfig>) -> Engine {
         vocabulary_rows: 320,
         trained_context: CONTEXT_TOKENS,
         rope_base: 1e6,
+        yarn: None,
         rms_eps: 1e-6,
         tied_embeddings: true,
     };

@@ -74,6 +74,7 @@ fn byte_model() -> ModelFile {
             vocabulary_rows: 259,
             trained_context: 64,
             rope_base: 10_000.0,
+            yarn: None,
             rms_eps: 1e-6,
             tied_embeddings: true,
         };

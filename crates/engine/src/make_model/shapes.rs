@@ -33,6 +33,7 @@ pub fn named_shape(name: &str) -> Option<ModelConfig> {
         vocabulary_rows,
         trained_context: 32_768,
         rope_base: 1e6,
+        yarn: None,
         rms_eps: 1e-6,
         tied_embeddings: vocabulary_rows == TIED_ROWS,
     })

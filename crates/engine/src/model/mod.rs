@@ -5,6 +5,7 @@
 //! - `layer.rs`: one layer as the paper has it: norm, attention, norm, feed-forward.
 //! - `scratch.rs`: the activations of a step, allocated once.
 //! - `plan.rs`: what a step computes, and what became of it.
+//! - `rotation.rs`: the rotary angles.
 //! - `step.rs`: which rows of the activations belong to whom, and how stopped ones leave.
 //! - `profile.rs`: what the time of a step goes to.
 //! - [`Runner`]: a plan goes in, logits come out.
@@ -19,6 +20,7 @@
 mod layer;
 mod plan;
 mod profile;
+mod rotation;
 mod runner;
 mod scratch;
 mod step;

@@ -8,6 +8,7 @@ use super::BlockId;
 use super::layer::{LayerPages, Rows};
 use super::plan::{Forward, Plan};
 use super::profile::{Profile, Work};
+use super::rotation;
 use super::scratch::Scratch;
 use super::step::{SampledRows, Step};
 use super::weights::{Model, ModelError};
@@ -50,7 +51,7 @@ impl Runner {
     pub fn new(model: Model, pool: Pool, config: RunnerConfig) -> Result<Runner, ModelError> {
         let shape = kv_shape(model.config(), config.kv_type, config.block_count);
         let pages = KvPages::new(shape).map_err(ModelError::Cache)?;
-        let rope = Rope::new(shape.head_dim, model.config().rope_base, config.context_tokens);
+        let rope = rotation::table(model.config(), config.context_tokens);
         let RunnerConfig { max_rows, max_sampled, context_tokens, .. } = config;
         let attention = Workspace::new(pool.threads(), context_tokens);
         let scratch = Scratch::new(model.config(), max_rows, max_sampled, attention);

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use banter_kernels::kv::MAX_HEAD_DIM;
 
 use super::error::Fault;
+use super::yarn::{RawYarn, Yarn};
 
 /// The checked hyper-parameters of a Qwen2 model.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +24,12 @@ pub struct ModelConfig {
     pub feed_forward: usize,
     /// Rows of the embedding; at least as many as there are tokens.
     pub vocabulary_rows: usize,
-    /// Positions the model was trained for.
+    /// Positions the model was trained for, or its context was extended to.
     pub trained_context: usize,
     /// Base of the rotary position angles.
     pub rope_base: f32,
+    /// How the angles are stretched, if they are.
+    pub yarn: Option<Yarn>,
     /// What RMS norms add before the root.
     pub rms_eps: f32,
     /// Whether the embedding is also the output head.
@@ -58,6 +61,7 @@ pub(super) struct RawConfig {
     pub vocabulary_rows: Stated<u64>,
     pub trained_context: Stated<u64>,
     pub rope_base: Stated<f64>,
+    pub yarn: Option<RawYarn>,
     pub rms_eps: Stated<f64>,
     pub tied_embeddings: bool,
 }
@@ -84,6 +88,9 @@ impl RawConfig {
         if !heads.is_multiple_of(kv_heads) {
             return Err(wrong(&self.kv_heads, format!("a divisor of the {heads} heads")));
         }
+        let trained_context =
+            within(&self.trained_context, MIN_CONTEXT_TOKENS as u64..=MAX_CONTEXT)?;
+        let yarn = self.yarn.map(RawYarn::check).transpose()?;
         Ok(ModelConfig {
             layers: within(&self.layers, 1..=MAX_LAYERS)?,
             hidden,
@@ -92,11 +99,12 @@ impl RawConfig {
             head_dim: head_dim(self.head_dim, &self.heads, hidden)?,
             feed_forward: within(&self.feed_forward, 1..=MAX_FEED_FORWARD)?,
             vocabulary_rows: within(&self.vocabulary_rows, 1..=MAX_VOCABULARY_ROWS)?,
-            trained_context: within(
-                &self.trained_context,
-                MIN_CONTEXT_TOKENS as u64..=MAX_CONTEXT,
-            )?,
+            trained_context: match &yarn {
+                Some(yarn) => yarn.context().min(MAX_CONTEXT as usize),
+                None => trained_context,
+            },
             rope_base: between(&self.rope_base, 1.0, 1e12)?,
+            yarn,
             rms_eps: between(&self.rms_eps, 1e-12, 0.1)?,
             tied_embeddings: self.tied_embeddings,
         })

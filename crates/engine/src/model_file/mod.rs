@@ -11,6 +11,7 @@
 //! - [`ModelFile`] below: what the rest of the engine sees.
 //! - `error`: [`ModelFileError`] and its faults.
 //! - `config`: hyper-parameters and their limits.
+//! - `yarn`: contexts that were extended beyond that of training.
 //! - `tensors`: which tensors a Qwen2 model has, and their shapes.
 //! - `stored`, `leftover`: tensors as a file lists them; which the model uses, and what of the others.
 //! - `foreign`: files that are something else, such as a pointer of Git LFS.
@@ -42,6 +43,7 @@ mod sampling;
 mod stored;
 mod tensors;
 mod type_choice;
+mod yarn;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -59,6 +61,7 @@ pub use rows::TensorRows;
 pub use tensors::{LayerTensor, TensorInfo, TensorName};
 pub use type_choice::WeightMix;
 pub(crate) use type_choice::choose as choose_type;
+pub use yarn::Yarn;
 
 /// Where a model is read from.
 #[derive(Clone, Debug)]
@@ -207,6 +210,14 @@ impl ModelFile {
     }
 
     fn from_checked(checked: Checked) -> ModelFile {
+        if let Some(yarn) = &checked.config.yarn {
+            let Yarn { factor, original_context, .. } = *yarn;
+            tracing::warn!(
+                factor,
+                original_context,
+                "contexts are extended by YaRN, as the model asks: answers to short texts differ too"
+            );
+        }
         let tensors = checked.tensors;
         let mut description = Description {
             name: checked.about.name,

@@ -37,6 +37,7 @@ fn realistic_model() -> (TempModel, u64) {
             vocabulary_rows: 300,
             trained_context: 256,
             rope_base: 1e6,
+            yarn: None,
             rms_eps: 1e-6,
             tied_embeddings: true,
         },

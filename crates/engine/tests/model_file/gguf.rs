@@ -28,6 +28,7 @@ fn a_model_says_what_its_file_says() {
         vocabulary_rows: 16,
         trained_context: 512,
         rope_base: 1e6,
+        yarn: None,
         rms_eps: 1e-6,
         tied_embeddings: true,
     };

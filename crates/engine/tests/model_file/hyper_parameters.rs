@@ -1,5 +1,7 @@
 //! Hyper-parameters and the shapes they imply (FAULTS M7 and M8).
 
+use banter_engine::model_file::Yarn;
+
 use super::builder::{Gguf, Value, text};
 use super::{assert_refused, open_bytes};
 
@@ -113,16 +115,42 @@ fn other_architectures_and_variations_are_refused_by_name() {
     for (key, value, expected) in cases {
         assert_refused(open_bytes(&Gguf::tiny().with(key, value).bytes()), expected, key);
     }
+    for kind in ["linear", "longrope"] {
+        let scaled = Gguf::tiny()
+            .with("qwen2.rope.scaling.type", text(kind))
+            .with("qwen2.rope.scaling.factor", Value::F32(4.0));
+        let expected = format!(
+            "rope scaling of type {kind} by 4 (key qwen2.rope.scaling.type) is not supported: use \
+             a file of the same model without it, and a context within the trained one"
+        );
+        assert_refused(open_bytes(&scaled.bytes()), &expected, kind);
+    }
+    let no_type = Gguf::tiny().with("qwen2.rope.scaling.factor", Value::F32(4.0));
+    let expected = "rope scaling of type linear by 4 (key qwen2.rope.scaling.type) is not \
+                    supported: use a file of the same model without it, and a context within the \
+                    trained one";
+    assert_refused(open_bytes(&no_type.bytes()), expected, "a factor without a type");
+}
+
+#[test]
+fn a_context_that_yarn_extends_is_as_long_as_it_says() {
     let yarn = Gguf::tiny()
         .with("qwen2.rope.scaling.type", text("yarn"))
         .with("qwen2.rope.scaling.factor", Value::F32(4.0));
-    let expected = "rope scaling of type yarn by 4 (key qwen2.rope.scaling.type) is not \
-                    supported: use a file of the same model without it, and a context within the \
-                    trained one";
-    assert_refused(open_bytes(&yarn.bytes()), expected, "YaRN");
-    let no_type = Gguf::tiny().with("qwen2.rope.scaling.factor", Value::F32(4.0));
-    let expected = expected.replace("yarn", "linear");
-    assert_refused(open_bytes(&no_type.bytes()), &expected, "a factor without a type");
+    let file = open_bytes(&yarn.bytes()).expect("a model");
+    let expected = Yarn { original_context: 512, ..Yarn::by(4.0) };
+    assert_eq!(file.config().yarn, Some(expected), "without an original context");
+    assert_eq!(file.config().trained_context, 2048);
+    let yarn = yarn
+        .with("qwen2.rope.scaling.original_context_length", Value::U32(128))
+        .with("qwen2.rope.scaling.yarn_beta_fast", Value::F32(16.0));
+    let file = open_bytes(&yarn.bytes()).expect("a model");
+    let expected = Yarn { original_context: 128, fast_turns: 16.0, ..Yarn::by(4.0) };
+    assert_eq!(file.config().yarn, Some(expected));
+    assert_eq!(file.config().trained_context, 512);
+    let other = yarn.with("qwen2.rope.scaling.yarn_attn_factor", Value::F32(0.5));
+    let expected = "key qwen2.rope.scaling.yarn_attn_factor: expected 1, or no such key, found 0.5";
+    assert_refused(open_bytes(&other.bytes()), expected, "another magnitude");
 }
 
 #[test]

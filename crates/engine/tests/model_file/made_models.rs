@@ -19,6 +19,7 @@ pub(super) fn small_shape() -> ModelConfig {
         vocabulary_rows: 400,
         trained_context: 1024,
         rope_base: 1e6,
+        yarn: None,
         rms_eps: 1e-6,
         tied_embeddings: false,
     }

@@ -478,6 +478,7 @@ mod tests {
             vocabulary_rows: 320,
             trained_context: 128,
             rope_base: 1e6,
+            yarn: None,
             rms_eps: 1e-6,
             tied_embeddings: true,
         };

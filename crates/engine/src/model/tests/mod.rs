@@ -48,6 +48,7 @@ fn shape() -> ModelConfig {
         vocabulary_rows: 512,
         trained_context: CONTEXT_TOKENS,
         rope_base: 1e6,
+        yarn: None,
         rms_eps: 1e-6,
         tied_embeddings: false,
     }

@@ -7,6 +7,7 @@ use super::super::error::Fault;
 use super::super::sampling::RawSampling;
 use super::super::stored::{self, StoredTensor};
 use super::super::tensors::TensorName;
+use super::super::yarn::RawYarn;
 use super::super::{About, SamplingDefaults};
 use super::metadata::{Metadata, missing};
 use crate::printable::{printable, printable_within};
@@ -51,6 +52,7 @@ pub(super) fn config(metadata: &Metadata, stored: &[StoredTensor]) -> Result<Mod
         vocabulary_rows: embedding_rows(stored)?,
         trained_context: unsigned(metadata, "context_length")?,
         rope_base: float(metadata, "rope.freq_base")?,
+        yarn: yarn(metadata)?,
         rms_eps: float(metadata, "attention.layer_norm_rms_epsilon")?,
         tied_embeddings: !stored.iter().any(|tensor| tensor.name == TensorName::Head.gguf_name()),
     };
@@ -79,21 +81,7 @@ fn embedding_rows(stored: &[StoredTensor]) -> Result<Stated<u64>, Fault> {
 
 /// Refuses what would change the results and is not implemented.
 fn refuse_variations(metadata: &Metadata) -> Result<(), Fault> {
-    // The format says: missing means linear.
-    let scaling_type = metadata.string(&key("rope.scaling.type"))?.unwrap_or("linear");
-    let factor = metadata.float(&key("rope.scaling.factor"))?.unwrap_or(1.0);
-    if scaling_type != "none" && factor != 1.0 {
-        return Err(Fault::Unsupported {
-            feature: format!(
-                "rope scaling of type {} by {factor} (key {})",
-                printable(scaling_type),
-                key("rope.scaling.type")
-            ),
-            advice: "use a file of the same model without it, and a context within the trained one"
-                .to_string(),
-        });
-    }
-    for name in ["rope.scale_linear", "rope.scaling.attn_factor"] {
+    for name in ["rope.scale_linear", "rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"] {
         if let Some(factor) = metadata.float(&key(name))?.filter(|&factor| factor != 1.0) {
             return Err(Fault::key(&key(name), "1, or no such key", factor.to_string()));
         }
@@ -106,6 +94,42 @@ fn refuse_variations(metadata: &Metadata) -> Result<(), Fault> {
         return Err(Fault::key(&key("attention.causal"), "true", found));
     }
     Ok(())
+}
+
+/// How the context was extended, if it was.
+fn yarn(metadata: &Metadata) -> Result<Option<RawYarn>, Fault> {
+    // The format says: missing means linear.
+    let kind_key = key("rope.scaling.type");
+    let kind = metadata.string(&kind_key)?.unwrap_or("linear");
+    let factor_key = key("rope.scaling.factor");
+    let factor = metadata.float(&factor_key)?.unwrap_or(1.0);
+    if kind == "none" || factor == 1.0 {
+        return Ok(None);
+    }
+    if kind != "yarn" {
+        return Err(Fault::Unsupported {
+            feature: format!(
+                "rope scaling of type {} by {factor} (key {kind_key})",
+                printable(kind)
+            ),
+            advice: "use a file of the same model without it, and a context within the trained one"
+                .to_string(),
+        });
+    }
+    let optional =
+        |name: &str| Ok(metadata.float(&key(name))?.map(|value| Stated::new(&key(name), value)));
+    let original = optional_unsigned(metadata, "rope.scaling.original_context_length")?;
+    let original_context = match original {
+        Some(original) => original,
+        None => unsigned(metadata, "context_length")?,
+    };
+    Ok(Some(RawYarn {
+        factor: Stated::new(&factor_key, factor),
+        original_context,
+        fast_turns: optional("rope.scaling.yarn_beta_fast")?,
+        slow_turns: optional("rope.scaling.yarn_beta_slow")?,
+        magnitude: None,
+    }))
 }
 
 fn refuse_sliding_window(metadata: &Metadata, trained_context: usize) -> Result<(), Fault> {
@@ -317,7 +341,7 @@ fn push_new(ids: &mut Vec<TokenId>, id: TokenId) {
 }
 
 /// Keys of the architecture that are read above, or that say nothing about the computation.
-const KNOWN_KEYS: [&str; 22] = [
+const KNOWN_KEYS: [&str; 25] = [
     "block_count",
     "embedding_length",
     "feed_forward_length",
@@ -336,6 +360,9 @@ const KNOWN_KEYS: [&str; 22] = [
     "rope.scaling.type",
     "rope.scaling.factor",
     "rope.scaling.attn_factor",
+    "rope.scaling.yarn_attn_factor",
+    "rope.scaling.yarn_beta_fast",
+    "rope.scaling.yarn_beta_slow",
     "rope.scaling.original_context_length",
     "rope.scaling.finetuned",
     "expert_count",

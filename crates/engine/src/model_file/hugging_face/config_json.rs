@@ -2,6 +2,7 @@
 
 use super::super::config::{ModelConfig, RawConfig, Stated};
 use super::super::error::{Fault, ModelFileError};
+use super::super::yarn::RawYarn;
 use super::folder::Folder;
 use super::json::Object;
 use super::quantisation::{self, Quantisation};
@@ -50,6 +51,7 @@ pub(in super::super) fn parse(bytes: &[u8]) -> Result<ConfigJson, Fault> {
         vocabulary_rows: size("vocab_size")?,
         trained_context: size("max_position_embeddings")?,
         rope_base: rope_base(&object)?,
+        yarn: yarn(&object)?,
         rms_eps: object.require("rms_norm_eps", object.float("rms_norm_eps")?)?,
         tied_embeddings: tied.unwrap_or(true),
     };
@@ -87,13 +89,98 @@ fn rope_base(object: &Object) -> Result<Stated<f64>, Fault> {
     }
 }
 
-/// Refuses what would change the results and is not implemented.
-fn refuse_variations(object: &Object) -> Result<(), Fault> {
+/// The object that says how rotary angles are scaled, if one does, and its key.
+fn rope_scaling(object: &Object) -> Result<Option<(&'static str, Object)>, Fault> {
     for key in ["rope_scaling", "rope_parameters"] {
-        if let Some(scaling) = object.object(key)? {
-            refuse_scaling(&scaling, key)?;
+        if let Some(scaling) = object.object(key)?
+            && scales(&scaling)?
+        {
+            return Ok(Some((key, scaling)));
         }
     }
+    Ok(None)
+}
+
+/// The kind of scaling: newer files have another key for it.
+fn scaling_kind(scaling: &Object) -> Result<Option<&str>, Fault> {
+    match scaling.string("rope_type")? {
+        Some(kind) => Ok(Some(kind)),
+        None => scaling.string("type"),
+    }
+}
+
+/// Whether it changes angles.
+fn scales(scaling: &Object) -> Result<bool, Fault> {
+    let factor = scaling.float("factor")?.map(|stated| stated.value);
+    // Of the other kinds some change angles or attention whatever their factor.
+    Ok(match scaling_kind(scaling)? {
+        Some("default" | "none") => false,
+        Some("linear") => factor != Some(1.0),
+        Some(_) => true,
+        None => factor.is_some_and(|factor| factor != 1.0),
+    })
+}
+
+fn yarn(object: &Object) -> Result<Option<RawYarn>, Fault> {
+    let Some((key, scaling)) = rope_scaling(object)? else { return Ok(None) };
+    if scaling_kind(&scaling)? != Some("yarn") {
+        return Err(other_scaling(&scaling, key)?);
+    }
+    if scaling.bool("truncate")? == Some(false) {
+        return Err(scaling.wrong("truncate", "true, or no such key", &false.into()));
+    }
+    let trained = object.unsigned("max_position_embeddings")?;
+    let trained = object.require("max_position_embeddings", trained)?;
+    let original = scaling.unsigned("original_max_position_embeddings")?;
+    let original_context = original.unwrap_or_else(|| trained.clone());
+    let factor = match scaling.float("factor")? {
+        Some(factor) => factor,
+        // Some leave it to be computed.
+        None if trained.value > original_context.value => {
+            let factor = trained.value as f64 / original_context.value.max(1) as f64;
+            Stated::new(&trained.key, factor)
+        }
+        None => return scaling.require("factor", None),
+    };
+    Ok(Some(RawYarn {
+        magnitude: magnitude(&scaling, factor.value)?,
+        factor,
+        original_context,
+        fast_turns: scaling.float("beta_fast")?,
+        slow_turns: scaling.float("beta_slow")?,
+    }))
+}
+
+/// What rotated values are multiplied by: stated, or the ratio of what two other keys make of the
+/// factor.
+fn magnitude(scaling: &Object, factor: f64) -> Result<Option<Stated<f64>>, Fault> {
+    if let Some(stated) = scaling.float("attention_factor")? {
+        return Ok(Some(stated));
+    }
+    let (Some(scale), Some(all)) = (scaling.float("mscale")?, scaling.float("mscale_all_dim")?)
+    else {
+        return Ok(None);
+    };
+    if scale.value == 0.0 || all.value == 0.0 {
+        return Ok(None);
+    }
+    let of = |scale: f64| 0.1 * scale * factor.max(1.0).ln() + 1.0;
+    Ok(Some(Stated { key: scale.key, value: of(scale.value) / of(all.value) }))
+}
+
+fn other_scaling(scaling: &Object, key: &str) -> Result<Fault, Fault> {
+    let kind = scaling_kind(scaling)?.map_or_else(|| "unknown".to_string(), printable);
+    let by = scaling.float("factor")?.map(|stated| format!(" by {}", stated.value));
+    Ok(Fault::Unsupported {
+        feature: format!("rope scaling of type {kind}{} (key {key})", by.unwrap_or_default()),
+        advice: format!(
+            "only yarn is; or remove {key} from config.json, and stay within the trained context"
+        ),
+    })
+}
+
+/// Refuses what would change the results and is not implemented.
+fn refuse_variations(object: &Object) -> Result<(), Fault> {
     let is_sliding = |kind: &serde_json::Value| kind == "sliding_attention";
     let layer_types = object.get("layer_types").and_then(serde_json::Value::as_array);
     if object.bool("use_sliding_window")? == Some(true)
@@ -105,28 +192,4 @@ fn refuse_variations(object: &Object) -> Result<(), Fault> {
         });
     }
     Ok(())
-}
-
-fn refuse_scaling(scaling: &Object, key: &str) -> Result<(), Fault> {
-    let kind = match scaling.string("rope_type")? {
-        Some(kind) => Some(kind),
-        None => scaling.string("type")?,
-    };
-    let factor = scaling.float("factor")?.map(|stated| stated.value);
-    // Of the other kinds some change angles or attention whatever their factor.
-    let changes_nothing = match kind {
-        Some("default") => true,
-        Some("linear") => factor == Some(1.0),
-        Some(_) => false,
-        None => factor.is_none_or(|factor| factor == 1.0),
-    };
-    if changes_nothing {
-        return Ok(());
-    }
-    let kind = kind.map_or_else(|| "unknown".to_string(), printable);
-    let by = factor.map(|factor| format!(" by {factor}")).unwrap_or_default();
-    Err(Fault::Unsupported {
-        feature: format!("rope scaling of type {kind}{by} (key {key})"),
-        advice: format!("remove {key} from config.json, and stay within the trained context"),
-    })
 }

@@ -1,5 +1,7 @@
 //! `config.json`: what is read, and what is refused by name.
 
+use banter_engine::model_file::Yarn;
+
 use super::*;
 
 #[test]
@@ -86,27 +88,51 @@ fn configurations_that_cannot_be_run_are_refused_by_name() {
         ),
         (
             "rope_scaling",
-            json!({"type": "yarn", "factor": 4.0}),
-            "rope scaling of type yarn by 4 (key rope_scaling) is not supported: remove \
-             rope_scaling from config.json, and stay within the trained context",
-        ),
-        (
-            "rope_scaling",
             json!({"type": "longrope", "short_factor": [1.0]}),
-            "rope scaling of type longrope (key rope_scaling) is not supported: remove \
-             rope_scaling from config.json, and stay within the trained context",
+            "rope scaling of type longrope (key rope_scaling) is not supported: only yarn is; or \
+             remove rope_scaling from config.json, and stay within the trained context",
         ),
         (
             "rope_scaling",
             json!({"factor": 2.0}),
-            "rope scaling of type unknown by 2 (key rope_scaling) is not supported: remove \
-             rope_scaling from config.json, and stay within the trained context",
+            "rope scaling of type unknown by 2 (key rope_scaling) is not supported: only yarn is; \
+             or remove rope_scaling from config.json, and stay within the trained context",
         ),
         (
             "rope_parameters",
-            json!({"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6}),
-            "rope scaling of type yarn by 4 (key rope_parameters) is not supported: remove \
-             rope_parameters from config.json, and stay within the trained context",
+            json!({"rope_type": "linear", "factor": 4.0, "rope_theta": 1e6}),
+            "rope scaling of type linear by 4 (key rope_parameters) is not supported: only yarn \
+             is; or remove rope_parameters from config.json, and stay within the trained context",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "yarn"}),
+            "key rope_scaling.factor: expected a value, found no such key",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "yarn", "factor": 0.5}),
+            "key rope_scaling.factor: expected a number from 1 to 1024, found 0.5",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "yarn", "factor": 4, "original_max_position_embeddings": 0}),
+            "key rope_scaling.original_max_position_embeddings: expected 32 to 16777216, found 0",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "yarn", "factor": 4, "attention_factor": 0}),
+            "key rope_scaling.attention_factor: expected a number from 0.01 to 100, found 0",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "yarn", "factor": 4, "beta_fast": 1, "beta_slow": 2}),
+            "key rope_scaling.beta_fast: expected a number from 2 to 1000000, found 1",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "yarn", "factor": 4, "truncate": false}),
+            "key rope_scaling.truncate: expected true, or no such key, found false",
         ),
     ];
     for (key, value, expected) in cases {
@@ -196,5 +222,56 @@ fn a_model_that_does_not_say_whether_it_is_tied_is_tied_unless_it_has_a_head() {
         let file = folder.open();
         assert_eq!(file.config().tied_embeddings, stated == json!(true), "{stated}, a head");
         assert_eq!(file.tensor(TensorName::Head).is_none(), stated == json!(true), "{stated}");
+    }
+}
+
+#[test]
+fn a_context_that_yarn_extends_is_as_long_as_it_says() {
+    struct Case {
+        key: &'static str,
+        scaling: Value,
+        context: usize,
+        yarn: Yarn,
+    }
+    let of = |factor, original_context| Yarn { original_context, ..Yarn::by(factor) };
+    let cases = [
+        Case {
+            key: "rope_scaling",
+            scaling: json!({
+                "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512,
+            }),
+            context: 2048,
+            yarn: of(4.0, 512),
+        },
+        Case {
+            key: "rope_scaling",
+            scaling: json!({"rope_type": "yarn", "factor": 2, "beta_fast": 16, "beta_slow": null}),
+            context: 1024,
+            yarn: Yarn { fast_turns: 16.0, ..of(2.0, 512) },
+        },
+        Case {
+            key: "rope_parameters",
+            scaling: json!({
+                "rope_type": "yarn", "original_max_position_embeddings": 128, "rope_theta": 1e6,
+                "attention_factor": 1.5,
+            }),
+            context: 512,
+            yarn: Yarn { magnitude: 1.5, ..of(4.0, 128) },
+        },
+        Case {
+            key: "rope_scaling",
+            scaling: json!({"type": "yarn", "factor": 4, "mscale": 1, "mscale_all_dim": 1}),
+            context: 2048,
+            yarn: Yarn { magnitude: 1.0, ..of(4.0, 512) },
+        },
+    ];
+    for Case { key, scaling, context, yarn } in cases {
+        let folder = Folder::new();
+        let mut changed = config();
+        changed[key] = scaling.clone();
+        folder.write(CONFIG, changed.to_string());
+        let file = open_path(&folder.path).unwrap_or_else(|error| panic!("{scaling}: {error}"));
+        assert_eq!(file.config().yarn, Some(yarn), "{scaling}");
+        assert_eq!(file.config().trained_context, context, "{scaling}");
     }
 }
