@@ -17,7 +17,7 @@ pub(super) struct Bytes {
 
 #[derive(Debug)]
 enum Place {
-    /// With what the system said of the file when it was opened.
+    /// `stamp` describes the file as it was when it was opened.
     File {
         file: File,
         path: PathBuf,
@@ -29,8 +29,8 @@ enum Place {
 impl Bytes {
     /// Opens a regular file that is not empty.
     ///
-    /// Pipes and devices are refused without waiting for them: the file is opened non-blocking and
-    /// its kind is taken from the open handle, so it cannot be exchanged in between.
+    /// Pipes and devices are refused without waiting for them. The file is opened non-blocking, and
+    /// its kind is read from the open handle, so nobody can replace the file in between.
     pub fn open(path: &Path) -> Result<Bytes, ModelFileError> {
         let name = path.display().to_string();
         let fail = |action, error| Fault::Io { action, error }.in_file(&name);
@@ -75,7 +75,7 @@ impl Bytes {
         }
     }
 
-    /// What the system said of the file when it was opened; `None` for bytes in memory.
+    /// Device, inode, length and times of the file when it was opened; `None` for bytes in memory.
     pub fn stamp(&self) -> Option<&str> {
         match &self.place {
             Place::File { stamp, .. } => Some(stamp),
@@ -83,7 +83,7 @@ impl Bytes {
         }
     }
 
-    /// Whether the system says something else of the file than when it was opened.
+    /// Whether the file was changed since it was opened.
     pub fn has_changed(&self) -> bool {
         match &self.place {
             Place::File { file, stamp: before, .. } => {
@@ -118,12 +118,12 @@ impl Bytes {
         }
     }
 
-    /// The fault of a file that is too short for `item`, which ends at byte `end`.
+    /// The fault of a file that ends before `item` does. `item` ends at byte `end`.
     pub fn ends_early(&self, item: &str, end: u64) -> Fault {
         Fault::EndsEarly { item: item.to_string(), expected_bytes: end, found_bytes: self.len }
     }
 
-    /// The first bytes, as many as tell what kind of file this is.
+    /// The first bytes: enough of them to tell what kind of file this is.
     pub fn start(&self) -> Result<Vec<u8>, Fault> {
         let mut start = vec![0; self.len.min(foreign::START_BYTES) as usize];
         self.read_exact_at(0, &mut start)?;
@@ -145,7 +145,7 @@ impl Bytes {
     }
 }
 
-/// Device, number, length and times of a file: one that was written to since has another stamp.
+/// Device, inode, length and times of a file. Writing to a file gives it another stamp.
 fn stamp(metadata: &Metadata) -> String {
     format!(
         "{}:{} {} {}.{} {}.{}",

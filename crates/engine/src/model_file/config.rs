@@ -36,8 +36,8 @@ pub struct ModelConfig {
     pub tied_embeddings: bool,
 }
 
-// Each limit is several times what the largest Qwen2 model has, and small enough that no product of
-// sizes overflows and no table derived from them is large.
+// Each limit is several times the size of the largest Qwen2 model. It is also small enough that no
+// product of sizes overflows and that no table made from them is large.
 pub(super) const MAX_LAYERS: u64 = 512;
 pub(super) const MAX_HIDDEN: u64 = 1 << 16;
 pub(super) const MAX_HEADS: u64 = 1 << 10;
@@ -45,11 +45,11 @@ pub(super) const MAX_FEED_FORWARD: u64 = 1 << 18;
 pub(super) const MAX_VOCABULARY_ROWS: u64 = 1 << 20;
 pub(super) const MAX_CONTEXT: u64 = 1 << 24;
 
-/// The shortest context a model may be trained for, or an engine be opened with: room for a
-/// template, a question and an answer.
+/// The shortest context that a model may be trained for or an engine be opened with. It has room
+/// for a template, a question and an answer.
 pub const MIN_CONTEXT_TOKENS: usize = 32;
 
-/// Hyper-parameters as a file states them, with the keys it uses for them.
+/// Hyper-parameters as a file states them, each with its key.
 pub(super) struct RawConfig {
     pub layers: Stated<u64>,
     pub hidden: Stated<u64>,
@@ -66,7 +66,7 @@ pub(super) struct RawConfig {
     pub tied_embeddings: bool,
 }
 
-/// A value and where it is stated.
+/// A value and the key that states it.
 #[derive(Clone, Debug)]
 pub(super) struct Stated<T> {
     pub key: String,

@@ -26,12 +26,12 @@ pub enum Fault {
         /// What the system said.
         error: io::Error,
     },
-    /// Something stands there, but nothing a model can be read from.
+    /// The path exists, but no model can be read from it.
     #[error("expected {expected}, found {found}")]
     NotAModel {
-        /// What would do.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// The file ends too early.
@@ -40,11 +40,11 @@ pub enum Fault {
          download it again"
     )]
     EndsEarly {
-        /// What does not fit into the file.
+        /// What the file ends before.
         item: String,
-        /// How long the file must be at least.
+        /// The least length that the file must have.
         expected_bytes: u64,
-        /// How long it is.
+        /// The length that it has.
         found_bytes: u64,
     },
     /// A part of the format itself is malformed.
@@ -52,9 +52,9 @@ pub enum Fault {
     Malformed {
         /// Which part.
         item: String,
-        /// What would be right.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// A metadata key is missing, of the wrong type, or out of range.
@@ -62,9 +62,9 @@ pub enum Fault {
     Key {
         /// The key.
         key: String,
-        /// What would be right.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// A tensor is missing, unknown, misplaced or of the wrong shape.
@@ -72,9 +72,9 @@ pub enum Fault {
     Tensor {
         /// The tensor, as the file spells it.
         tensor: String,
-        /// What would be right.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// A tensor is stored in a way this engine cannot read.

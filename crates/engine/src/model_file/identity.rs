@@ -1,4 +1,4 @@
-//! Which model it is, told by its bytes.
+//! What tells a model from every other: its bytes.
 
 use std::fmt::Write;
 use std::io;
@@ -6,12 +6,12 @@ use std::io;
 use super::ModelFile;
 use super::error::Fault;
 
-/// Read at a time.
+/// How many bytes are read at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
 impl ModelFile {
-    /// What the system says of the files: as long as it stays the same, so do their bytes. None for a model
-    /// in memory.
+    /// Describes the files without reading them. While the stamp stays the same, so do the bytes.
+    /// `None` for a model in memory.
     pub fn stamp(&self) -> Option<String> {
         let mut stamp = format!("{:?}", self.config);
         for part in &self.parts {
@@ -20,9 +20,11 @@ impl ModelFile {
         Some(stamp)
     }
 
-    /// A hash of all its bytes. `is_given_up` is asked now and then.
+    /// A hash of all bytes of the model. `is_given_up` is polled before each chunk; once it returns
+    /// true, this fails with `Interrupted`.
     ///
-    /// Errors: the files cannot be read, have changed since they were opened, or it was given up.
+    /// Errors: the files cannot be read, have changed since they were opened, or the caller gave
+    /// up.
     pub fn content_hash(&self, is_given_up: &dyn Fn() -> bool) -> io::Result<[u8; 32]> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{:?}", self.config).as_bytes());

@@ -1,11 +1,13 @@
-//! GGUF files and Hugging Face folders, checked before anything is believed.
+//! GGUF files and Hugging Face folders. Everything in them is checked before it is used.
 //!
-//! Every file is hostile: a count is bounded by the bytes that remain and by a limit of ours, a
-//! size is computed with checked arithmetic, and an error names the file, the key or tensor, what
-//! was expected and what was found. After [`ModelFile::open`] every hyper-parameter is within its
-//! limits and every tensor has the shape they imply, so nothing later needs to look again.
-//! Files are read with positioned reads and never mapped: a file that shrinks under a running
-//! server is an error of one read, not a signal.
+//! Every file is treated as hostile. A count is bounded by the bytes that remain and by a limit of
+//! ours, and a size is computed with checked arithmetic. An error names the file, the key or
+//! tensor, what was expected and what was found. After [`ModelFile::open`] every hyper-parameter is
+//! within its limits and every tensor has the shape that they imply, so later code need not check
+//! again.
+//!
+//! Files are read with positioned reads and never mapped. If a file shrinks while the server runs,
+//! one read fails; with a mapped file the process would get a signal.
 //!
 //! Reading order:
 //! - [`ModelFile`] below: what the rest of the engine sees.
@@ -13,13 +15,14 @@
 //! - `config`: hyper-parameters and their limits.
 //! - `yarn`: contexts that were extended beyond that of training.
 //! - `tensors`: which tensors a Qwen2 model has, and their shapes.
-//! - `stored`, `leftover`: tensors as a file lists them; which the model uses, and what of the others.
-//! - `foreign`: files that are something else, such as a pointer of Git LFS.
+//! - `stored`: tensors as a file lists them, and the choice of those that the model uses.
+//! - `leftover`: the tensors that it does not use.
+//! - `foreign`: files that are no model, such as a Git LFS pointer.
 //! - `sampling`: recommended sampling parameters and their limits.
 //! - `bytes`: where bytes come from.
 //! - `gguf`: single and split GGUF files.
 //! - `packed`: matrices that GPTQ or AWQ packed into words.
-//! - `type_choice`, `quant`: types that weights are given when they are loaded or made.
+//! - `type_choice`, `quant`: which types weights get when they are made or loaded.
 //! - `rows`: reading weights.
 //! - `hugging_face`: folders of `config.json`, safetensors and `tokenizer.json`.
 //! - `parsers`: the parsers by themselves, for fuzzing.
@@ -90,7 +93,7 @@ pub struct Description {
     pub weight_types: String,
     /// How many parameters there are.
     pub parameters: u64,
-    /// How many bytes they take: in the file, or, where [`Quant`] gave them another type, in that.
+    /// Their size in bytes, as stored or in the type that [`Quant`] gives them.
     pub weight_bytes: u64,
 }
 
@@ -99,13 +102,13 @@ pub struct Description {
 pub struct SamplingDefaults {
     /// Softmax temperature.
     pub temperature: Option<f32>,
-    /// Probability mass that stays.
+    /// The probability that the kept tokens have together.
     pub top_p: Option<f32>,
-    /// How many tokens stay; 0 is all.
+    /// How many of the likeliest tokens are kept; 0 keeps all.
     pub top_k: Option<u32>,
-    /// Least probability, as a part of the highest.
+    /// The least probability of a kept token, relative to the likeliest one.
     pub min_p: Option<f32>,
-    /// Divides the logits of tokens already there; 1 is none.
+    /// Divides the logits of tokens that the text already has; 1 changes nothing.
     pub repetition_penalty: Option<f32>,
 }
 
@@ -116,7 +119,7 @@ struct About {
     text: Option<String>,
 }
 
-/// The files that what makes text stands in, as errors call them.
+/// The files that hold the vocabulary and the chat template, as errors name them.
 #[derive(Debug)]
 struct TextSources {
     vocabulary: String,
@@ -149,9 +152,9 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Opens a model and checks all of it but the weights themselves.
+    /// Opens a model and checks everything except the values of the weights.
     ///
-    /// Errors: anything that is not a complete Qwen2 model this engine can run, see [`Fault`].
+    /// Errors: anything that is not a complete Qwen2 model that this engine can run; see [`Fault`].
     pub fn open(source: &ModelSource) -> Result<ModelFile, ModelFileError> {
         match source {
             ModelSource::Path(path) if path.is_dir() => hugging_face::open(path),
@@ -182,7 +185,7 @@ impl ModelFile {
 
     /// The vocabulary and the chat template, made ready for use.
     ///
-    /// Errors: one of them contradicts itself, or is built to exhaust the machine.
+    /// Errors: one of them contradicts itself, or would exhaust memory or time.
     pub fn text(&self) -> Result<Text, ModelFileError> {
         Text::new(&self.vocabulary, self.chat_template()).map_err(|error| {
             let file = match error {
@@ -198,8 +201,8 @@ impl ModelFile {
         &self.sampling_defaults
     }
 
-    /// Where a tensor is and how it is stored; `None` only for [`TensorName::Head`] of a model with
-    /// tied embeddings, and for layers the model does not have.
+    /// Where a tensor is and how it is stored. `None` only for layers that the model does not have,
+    /// and for [`TensorName::Head`] if the embedding is also the head.
     pub fn tensor(&self, tensor: TensorName) -> Option<&TensorInfo> {
         self.tensors.get(&tensor)
     }

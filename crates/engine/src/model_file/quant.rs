@@ -1,25 +1,25 @@
-//! Types that matrices are given as they are loaded.
+//! Other types for matrices, chosen when a model is loaded.
 
 use banter_kernels::blocks::BlockType;
 
 use super::type_choice::{WeightMix, choose};
 use super::{ModelConfig, ModelFile, TensorName};
 
-/// What to hold matrices in, instead of what they are stored in.
+/// The type in which matrices are held in memory, in place of the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quant {
     /// Float matrices become Q8_0.
     Q8_0,
-    /// Float matrices become Q4_0, and where logits are made of them, Q6_K.
+    /// Float matrices become Q4_0; the one that makes the logits becomes Q6_K.
     Q4_0,
-    /// Float matrices become BF16, and are multiplied by activations that are rounded to BF16 too.
+    /// Float matrices become BF16, and activations are rounded to BF16 before the product.
     Bf16Dot,
-    /// Every matrix becomes F32: what the accuracy of a type is measured against.
+    /// Every matrix becomes F32. The accuracy of other types is measured against this.
     F32,
 }
 
 impl Quant {
-    /// Every one there is.
+    /// Every variant.
     pub const ALL: [Quant; 4] = [Quant::Q8_0, Quant::Q4_0, Quant::Bf16Dot, Quant::F32];
 
     /// The name on command lines.
@@ -32,12 +32,12 @@ impl Quant {
         }
     }
 
-    /// The one called `name`.
+    /// The variant with this name.
     pub fn named(name: &str) -> Option<Quant> {
         Quant::ALL.into_iter().find(|quant| quant.name() == name)
     }
 
-    /// The type a matrix is given; the one it is stored in where it stays as it is.
+    /// The type of a matrix in memory: its stored type if this variant leaves it as it is.
     fn kind(self, name: TensorName, stored: BlockType, config: &ModelConfig) -> BlockType {
         let base = match self {
             Quant::F32 => return BlockType::F32,
@@ -50,7 +50,7 @@ impl Quant {
         choice.map(|choice| choice.kind).filter(|kind| kind.is_quantised()).unwrap_or(stored)
     }
 
-    /// Pairs, unless one number of a row is left over.
+    /// BF16 in pairs, or the stored type if rows have an odd number of values.
     fn pairs(name: TensorName, stored: BlockType, config: &ModelConfig) -> BlockType {
         let pairs = BlockType::Bf16Dot;
         let fits = name.shape(config).depth.is_multiple_of(pairs.block_len());
@@ -59,8 +59,9 @@ impl Quant {
 }
 
 impl ModelFile {
-    /// Gives matrices other types. What is quantised already stays so, unless floats are asked for;
-    /// what does not fit into blocks stays float. With none, all stay as they are stored.
+    /// Gives matrices other types. A quantised matrix stays as it is, unless `quant` asks for
+    /// floats. A float matrix whose rows are not whole blocks stays float. With `None`, all
+    /// matrices stay as they are stored.
     pub fn with_quant(mut self, quant: Option<Quant>) -> ModelFile {
         let Some(quant) = quant else { return self };
         for (&name, info) in &mut self.tensors {

@@ -9,19 +9,19 @@ use super::packed::Unpacker;
 use super::tensors::{Place, TensorInfo};
 use super::{ModelFile, ModelFileError};
 
-/// The rows of one tensor. While it lives, a packed tensor is in memory.
+/// Reads the rows of one tensor. A packed tensor is held in memory for as long as this lives.
 pub struct TensorRows<'a> {
     file: &'a ModelFile,
     tensor: &'a TensorInfo,
-    /// None where rows are read from the file.
+    /// `None` if rows are read from the file.
     unpacker: Option<Unpacker>,
 }
 
 impl ModelFile {
-    /// Makes a tensor's rows ready to be read: a packed one is read whole, on all threads of `pool`.
+    /// Prepares a tensor for reading. A packed tensor is read as a whole, on all threads of `pool`.
     ///
-    /// Errors: the file became unreadable or shorter since it was opened, or packed groups or scales
-    /// are not what they must be.
+    /// Errors: the file became unreadable or shorter since it was opened, or the groups or scales
+    /// of a packed tensor are wrong.
     pub fn rows<'a>(
         &'a self,
         tensor: &'a TensorInfo,
@@ -38,8 +38,8 @@ impl ModelFile {
     ///
     /// Any number of threads may read at once.
     /// Errors: the file became unreadable or shorter since it was opened.
-    /// Panics if `rows` reaches past the tensor, `bytes` is not the size of those rows, or the tensor
-    /// is packed: [`ModelFile::rows`] reads any.
+    /// Panics if `rows` reaches past the tensor, `bytes` is not the size of those rows, or the
+    /// tensor is packed: [`ModelFile::rows`] reads any.
     pub fn read_rows(
         &self,
         tensor: &TensorInfo,
@@ -56,8 +56,8 @@ impl ModelFile {
 }
 
 impl TensorRows<'_> {
-    /// Reads whole rows as blocks of the tensor's kind; the values of a row stand in
-    /// [`TensorRows::order`].
+    /// Reads whole rows as blocks of the tensor's kind. [`TensorRows::order`] is the order of the
+    /// values in a row.
     ///
     /// Any number of threads may read at once.
     /// Errors: the file became unreadable or shorter since it was opened.
@@ -89,7 +89,7 @@ impl TensorRows<'_> {
         Ok(())
     }
 
-    /// Which input each value of a row is for; none if they stand as they come.
+    /// Which input each value of a row belongs to. `None` if the values are in the inputs' order.
     pub fn order(&self) -> Option<&InputOrder> {
         self.unpacker.as_ref().and_then(Unpacker::order)
     }

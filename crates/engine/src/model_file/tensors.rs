@@ -12,7 +12,7 @@ pub enum TensorName {
     Embedding,
     /// Weights of the last norm.
     OutputNorm,
-    /// One row of logit weights per token; absent when the embedding serves.
+    /// One row of logit weights per token; absent if the embedding is also the head.
     Head,
     /// A tensor of the layer with this index.
     Layer(usize, LayerTensor),
@@ -212,7 +212,7 @@ impl TensorInfo {
         self.kind.row_bytes(self.depth).expect("depth was checked when the file was opened")
     }
 
-    /// What has to be kept beside the weights: the order of their inputs.
+    /// The size of the inputs' order, which is kept with the weights.
     pub fn order_bytes(&self) -> u64 {
         match &self.place {
             Place::Packed(packed) if packed.g_idx.is_some() => 4 * self.depth as u64,
@@ -220,7 +220,7 @@ impl TensorInfo {
         }
     }
 
-    /// What reading it takes beside its rows: a packed tensor is read whole.
+    /// Memory for reading it, in addition to its rows. A packed tensor is read as a whole.
     pub fn reading_bytes(&self) -> u64 {
         match &self.place {
             Place::Packed(packed) => packed.bytes,
@@ -233,7 +233,7 @@ impl TensorInfo {
         self.stored.row_bytes(self.depth).expect("depth was checked when the file was opened")
     }
 
-    /// The size of the tensor: of the stored one, or of one of the type it is given.
+    /// The size of the tensor in the type in which it is read.
     pub fn bytes(&self) -> u64 {
         match &self.place {
             Place::Packed(packed) if self.kind == self.stored => packed.bytes,

@@ -1,5 +1,5 @@
-//! Which tensor gets which type: the rules of llama.cpp's quantiser, so that what is made or quantised
-//! here is what people download.
+//! Which tensor gets which type: the rules of llama.cpp's quantiser, so that what is made or
+//! quantised here is what people download.
 //!
 //! Source: `llama-quant.cpp` of llama.cpp, November 2026, for dense models of fewer than 80 layers
 //! and without an importance matrix.
@@ -56,8 +56,8 @@ pub(crate) struct Choice {
     pub instead_of: Option<BlockType>,
 }
 
-/// Chooses the type of a tensor; none where its rows are not whole blocks of the type that it should
-/// have, and no other takes its place.
+/// Chooses the type of a tensor; none where its rows are not whole blocks of the type that it
+/// should have, and no other takes its place.
 pub(crate) fn choose(name: TensorName, config: &ModelConfig, mix: WeightMix) -> Option<Choice> {
     if name.is_vector() {
         return Some(Choice { kind: BlockType::F32, instead_of: None });

@@ -84,7 +84,7 @@ impl ValueType {
     }
 }
 
-/// A value: as much of it as any key needs.
+/// A value of a key, in a form that suits every key that is read here.
 #[derive(Debug)]
 enum Value {
     /// Any integer type.
@@ -145,7 +145,7 @@ impl Metadata {
         reader.count("number of keys", MIN_KEY_BYTES, MAX_KEYS)
     }
 
-    /// Every key that starts with `prefix`, in no order.
+    /// Every key that starts with `prefix`, in no particular order.
     pub fn keys_under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.values.keys().map(String::as_str).filter(move |key| key.starts_with(prefix))
     }
@@ -254,7 +254,7 @@ fn read_value(reader: &mut Reader<'_>, key: &str, strings_left: &mut u64) -> Res
     }
 }
 
-/// Decodes a number or bool; an error is the byte of a bool that is neither 0 nor 1.
+/// Decodes a number or bool. The error is the byte of a bool that is neither 0 nor 1.
 fn scalar(kind: ValueType, bytes: &[u8]) -> Result<Value, String> {
     let mut padded = [0; 8];
     padded[..bytes.len()].copy_from_slice(bytes);

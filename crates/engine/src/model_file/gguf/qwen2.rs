@@ -143,7 +143,7 @@ fn refuse_sliding_window(metadata: &Metadata, trained_context: usize) -> Result<
     }
 }
 
-/// Checks a key that may be missing but must not say anything else.
+/// Checks a key that may be missing, but that must have this value if it is there.
 fn expect_unsigned(metadata: &Metadata, name: &str, expected: u64) -> Result<(), Fault> {
     match metadata.unsigned(&key(name))? {
         Some(found) if found != expected => {
@@ -262,7 +262,8 @@ fn tokens(metadata: &Metadata, texts: Vec<String>) -> Result<Vec<VocabularyToken
     let types = metadata.i32s(TYPES_KEY)?;
     let types = types.ok_or_else(|| missing(TYPES_KEY, "an array of i32"))?;
     same_count(TYPES_KEY, types.len(), texts.len())?;
-    // Byte-level merging ranks by merge order and needs no scores, but malformed ones are a sign.
+    // Byte-level merging needs no scores, but a wrong number of them shows that the file is
+    // damaged.
     if let Some(scores) = metadata.f32s("tokenizer.ggml.scores")? {
         same_count("tokenizer.ggml.scores", scores.len(), texts.len())?;
     }
@@ -340,7 +341,7 @@ fn push_new(ids: &mut Vec<TokenId>, id: TokenId) {
     }
 }
 
-/// Keys of the architecture that are read above, or that say nothing about the computation.
+/// Keys of the architecture that are read above or that do not change the computation.
 const KNOWN_KEYS: [&str; 25] = [
     "block_count",
     "embedding_length",
@@ -369,7 +370,7 @@ const KNOWN_KEYS: [&str; 25] = [
     "expert_used_count",
 ];
 
-/// Says in the log which keys of the architecture nobody reads: one of them might matter.
+/// Logs the keys of the architecture that are not read here, because one of them might matter.
 pub(super) fn mention_unknown_keys(metadata: &Metadata, file: &str) {
     const MENTIONED: usize = 8;
     let mut unknown: Vec<String> = metadata

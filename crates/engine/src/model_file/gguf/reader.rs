@@ -1,11 +1,11 @@
-//! Reads a file's metadata from front to back, never more than it may hold.
+//! Reads a file's metadata from front to back, within limits.
 
 use super::super::bytes::Bytes;
 use super::super::error::Fault;
 
 /// The most metadata a file may have: four times what the 152,000 tokens of Qwen2.5 take.
 pub(super) const MAX_METADATA_BYTES: u64 = 24 << 20;
-/// The longest a string may be: chat templates are the longest there are, some 20 KiB.
+/// The longest string. The longest that models have are chat templates of some 20 KiB.
 const MAX_STRING_BYTES: u64 = 4 << 20;
 const BUFFER_BYTES: u64 = 64 << 10;
 
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         self.array(item).map(u64::from_le_bytes)
     }
 
-    /// A count of things of which each takes at least `minimum_bytes` of what remains.
+    /// A count of items. Each item takes at least `minimum_bytes` of the bytes that remain.
     pub fn count(&mut self, item: &str, minimum_bytes: u64, limit: u64) -> Result<usize, Fault> {
         let count = self.u64(item)?;
         if count > limit {

@@ -12,7 +12,7 @@ const NUMBER_KEY: &str = "split.no";
 const COUNT_KEY: &str = "split.count";
 const TENSORS_KEY: &str = "split.tensors.count";
 
-/// How many files a model has, and how they are called.
+/// How many files a model has, and what their names are.
 #[derive(Debug)]
 pub(super) struct Split {
     pub count: usize,
@@ -22,7 +22,7 @@ pub(super) struct Split {
 }
 
 impl Split {
-    /// What the first part says about the others.
+    /// Reads what the first part says about the others.
     pub fn of(first: &Bytes, metadata: &Metadata) -> Result<Split, ModelFileError> {
         let read = || {
             let count = metadata.unsigned(COUNT_KEY)?.unwrap_or(1);
@@ -83,7 +83,7 @@ fn suffix(index: u64, count: u64) -> String {
     format!("-{:05}-of-{count:05}.gguf", index + 1)
 }
 
-/// Refuses to begin with a later part, which says nothing of the model but which part it is.
+/// Refuses a later part as the first file. It only says which part it is.
 pub(super) fn refuse_later_part(metadata: &Metadata) -> Result<(), Fault> {
     match metadata.unsigned(NUMBER_KEY)? {
         None | Some(0) => Ok(()),

@@ -2,7 +2,7 @@
 
 use banter_kernels::blocks::BlockType;
 
-/// How this engine reads the GGUF tensor type `id`, or what the type is called if it cannot.
+/// The block type for the GGUF tensor type `id`, or the name of the type if it is not read here.
 pub(super) fn block_type(id: u32) -> Result<BlockType, String> {
     match known_types().find(|&kind| type_id(kind) == Some(id)) {
         Some(kind) => Ok(kind),
@@ -42,7 +42,7 @@ pub(crate) fn known_types() -> impl Iterator<Item = BlockType> {
     BlockType::ALL.into_iter().filter(|&kind| type_id(kind).is_some())
 }
 
-/// Names of the other types that were ever given a number, those since removed among them.
+/// Names of the types that are not read here, including those that were removed from the format.
 const OTHERS: [(u32, &str); 30] = [
     (4, "Q4_2 (removed from the format)"),
     (5, "Q4_3 (removed from the format)"),

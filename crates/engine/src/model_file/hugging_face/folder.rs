@@ -9,16 +9,17 @@ use super::super::foreign::{self, Foreign};
 use super::other_folders;
 use crate::printable::printable;
 
-/// A folder that stays what it was when it was opened.
+/// The folder of a model, by its real path.
 pub(super) struct Folder {
     name: String,
     path: PathBuf,
-    /// Where links in the folder may lead: the folder itself, and the blobs of a download cache.
+    /// Where links in the folder may lead: into the folder itself, and to the blobs of a download
+    /// cache.
     allowed: Vec<PathBuf>,
 }
 
 impl Folder {
-    /// A folder that looks like a model.
+    /// Opens a folder that has a `config.json`.
     pub fn open(path: &Path) -> Result<Folder, ModelFileError> {
         let name = path.display().to_string();
         let real = fs::canonicalize(path)
@@ -54,12 +55,14 @@ impl Folder {
         self.allowed.len() > 1
     }
 
-    /// Whether there is something of that name.
+    /// Whether the folder has a file or folder of that name.
     pub fn has(&self, file: &str) -> bool {
         self.path.join(file).exists()
     }
 
-    /// Opens a file of the folder; `file` must be a plain name and must not lead out by a link.
+    /// Opens a file of the folder.
+    ///
+    /// Errors: `file` is a path and not a plain name, or a link that leads out of the folder.
     pub fn open_file(&self, file: &str) -> Result<Bytes, ModelFileError> {
         let path = self.path.join(file);
         let name = path.display().to_string();

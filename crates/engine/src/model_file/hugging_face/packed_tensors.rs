@@ -11,10 +11,10 @@ use super::super::stored::{IntegerType, StoredTensor, StoredType, Unclaimed};
 use super::super::tensors::{Place, Shape, TensorInfo, TensorName};
 use super::quantisation::{GroupOrder, Quantisation};
 
-/// Takes every matrix that is packed out of `unclaimed`. Those that are not stay: quantisers leave
-/// out what they are told to, most often the head.
+/// Takes every packed matrix out of `unclaimed`. Quantisers can leave matrices as floats, most
+/// often the head; those stay.
 ///
-/// Errors: a part of a packed matrix is missing, of another shape or type than its packing has.
+/// Errors: a part of a packed matrix is missing, or its shape or type does not fit the packing.
 pub(super) fn claim(
     unclaimed: &mut Unclaimed<'_>,
     quantisation: &Quantisation,
@@ -34,9 +34,9 @@ pub(super) fn claim(
     Ok(claimed)
 }
 
-/// What is packed in a folder that does not say how: nothing.
+/// Checks that nothing is packed, for a folder that does not say how.
 ///
-/// Errors: something is.
+/// Errors: a matrix is packed.
 pub(super) fn none(
     unclaimed: &Unclaimed<'_>,
     config: &ModelConfig,

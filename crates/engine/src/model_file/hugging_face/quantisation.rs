@@ -1,5 +1,5 @@
 //! How the weights of a folder are packed: `quantization_config` of `config.json`, or
-//! `quantize_config.json`, in which older quantisers said the same.
+//! `quantize_config.json`, which older quantisers wrote.
 
 use super::super::error::{Fault, ModelFileError};
 use super::super::packed::{CodeBits, MIN_GROUP_LEN, Packing, StoredZeros};
@@ -16,7 +16,7 @@ const OTHER_PACKING: &str =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Quantisation {
     pub packing: Packing,
-    /// How many inputs share a scale; none if all do.
+    /// How many inputs share a scale; `None` if all of a row do.
     pub group_len: Option<usize>,
     pub groups: GroupOrder,
 }
@@ -36,7 +36,8 @@ pub(super) fn read(folder: &Folder) -> Result<Option<Quantisation>, ModelFileErr
     parse(&file.content).map(Some).map_err(|fault| fault.in_file(&file.name))
 }
 
-/// Parses `quantize_config.json`. GPTQ is what writes it; at first it did not say its name.
+/// Parses `quantize_config.json`. Only tools for GPTQ write it, and early ones gave no
+/// `quant_method`.
 pub(in super::super) fn parse(bytes: &[u8]) -> Result<Quantisation, Fault> {
     let object = Object::parse(bytes)?;
     of_method(&object, object.string("quant_method")?.unwrap_or("gptq"))
@@ -84,7 +85,7 @@ fn gptq(object: &Object) -> Result<Quantisation, Fault> {
         let advice = "use a folder packed in int32, as usual";
         return Err(unsupported(object, "pack_dtype", word, advice));
     }
-    // The key came with the second format: without it, it is the first.
+    // The key came with the second format, so a file without it has the first.
     let zeros = match format(object, &["checkpoint_format", "format"])? {
         None | Some((_, "gptq")) => StoredZeros::LessOne,
         Some((_, "gptq_v2")) => StoredZeros::AsIs,
@@ -123,8 +124,8 @@ fn awq(object: &Object) -> Result<Quantisation, Fault> {
     Ok(Quantisation { packing: Packing::Awq, group_len, groups: GroupOrder::Runs })
 }
 
-/// The first of these keys that says something: writers call the format by different names, and some
-/// leave one empty.
+/// The first of these keys that says something: writers call the format by different names, and
+/// some leave one empty.
 fn format<'a>(
     object: &'a Object,
     keys: &[&'static str],
@@ -160,7 +161,7 @@ fn group_len(object: &Object) -> Result<Option<usize>, Fault> {
     }
 }
 
-/// A layout of words that one kernel of one maker wants.
+/// Refuses the layout of words of the Marlin kernels, which run on GPUs only.
 fn refuse_marlin(object: &Object) -> Result<(), Fault> {
     if object.bool("is_marlin_format")? != Some(true) {
         return Ok(());
@@ -169,7 +170,7 @@ fn refuse_marlin(object: &Object) -> Result<(), Fault> {
     Err(unsupported(object, "is_marlin_format", "true", advice))
 }
 
-/// Settings of single modules would need a rule to match their names.
+/// Refuses settings of single modules. They would need rules that match the names of modules.
 fn refuse_single_modules(object: &Object) -> Result<(), Fault> {
     let modules = object.get("dynamic").and_then(serde_json::Value::as_object);
     if modules.is_none_or(serde_json::Map::is_empty) {

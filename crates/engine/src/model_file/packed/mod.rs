@@ -1,6 +1,6 @@
 //! Weights that quantisers packed into 32-bit words: GPTQ and AWQ.
 //!
-//! A matrix X of `depth` inputs and `rows` outputs is kept in three tensors or four, inputs first:
+//! A matrix X of `depth` inputs and `rows` outputs is stored as three or four tensors:
 //!
 //! | tensor | GPTQ | AWQ |
 //! | --- | --- | --- |
@@ -9,9 +9,9 @@
 //! | X.scales | [groups, rows] | [groups, rows] |
 //! | X.g_idx | [depth], the group of each input | none |
 //!
-//! n is 8 with 4 bits and 4 with 8 bits. A weight is scale × (code − zero). A tensor at a time is
-//! read and handed out as rows of blocks that the kernels know, which take as many bits; the
-//! columns of one whose groups lie anywhere are sorted by group.
+//! n is 8 with 4 bits and 4 with 8 bits. A weight is scale × (code − zero). Tensors are read one at
+//! a time and unpacked to rows of blocks that the kernels know; these take as many bits as the
+//! words do. If groups are not runs of inputs, the columns are sorted by group.
 //!
 //! Reading order:
 //! - [`PackedTensor`] below: where those tensors are, and how they are packed.
@@ -36,7 +36,7 @@ use super::tensors::Region;
 pub(super) use unpacker::Unpacker;
 pub(super) use words::{CodeBits, Packing, StoredZeros};
 
-/// A matrix in packed form: all shapes are as the packing wants them.
+/// A matrix in packed form. The shapes of its tensors have been checked.
 #[derive(Clone, Debug)]
 pub(super) struct PackedTensor {
     /// What errors call the matrix: the names of its tensors without their endings.
@@ -55,7 +55,7 @@ pub(super) struct PackedTensor {
     pub scale_type: BlockType,
     /// The group of each input; none where groups are runs.
     pub g_idx: Option<GroupIndex>,
-    /// What these tensors take in the file.
+    /// The size of these tensors in the file.
     pub bytes: u64,
 }
 
@@ -64,15 +64,15 @@ pub(super) struct PackedTensor {
 pub(super) struct GroupIndex {
     pub region: Region,
     pub kind: IntegerType,
-    /// Whether the configuration says that groups are runs. Then an index that is not one, such as
-    /// all zeros, is of no use and is passed over.
+    /// Whether the configuration says that groups are runs of inputs. Then a wrong index, such as
+    /// one of zeros, is ignored.
     pub is_spare: bool,
 }
 
-/// The least number of inputs that may share a scale: what kernels multiply at once.
+/// The least number of inputs that may share a scale. Kernels multiply that many at once.
 pub(super) const MIN_GROUP_LEN: usize = 32;
 
-/// The block in which rows are handed out: the longest whose values share a scale.
+/// The block type that rows are unpacked to: the longest one whose values share a scale.
 pub(super) fn block_type(bits: CodeBits, group_len: usize) -> BlockType {
     let lengths = match bits {
         CodeBits::Four => [BlockType::Int4By128, BlockType::Int4By64, BlockType::Int4By32],

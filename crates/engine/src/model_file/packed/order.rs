@@ -4,10 +4,10 @@ use banter_kernels::InputOrder;
 
 use super::super::error::Fault;
 
-/// Sorts inputs by the group that `g_idx` gives each; inputs of one group stay in order. `None` if
-/// they are sorted already.
+/// Sorts inputs by their group in `g_idx`. Inputs of one group keep their order. `None` if all
+/// inputs are sorted already.
 ///
-/// Errors: a group that does not exist, or one of more or fewer inputs than `group_len`.
+/// Errors: a group does not exist, or has more or fewer inputs than `group_len`.
 pub(super) fn by_group(
     tensor: &str,
     g_idx: &[i128],

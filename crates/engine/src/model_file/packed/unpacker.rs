@@ -1,8 +1,8 @@
 //! One packed tensor in memory, and its rows as blocks.
 //!
-//! Words run along the inputs or across rows, so that a row is everywhere in the file. The whole
-//! tensor is read in one sweep, on all threads, and is gone before the next one comes: the largest
-//! of a 7B in 8 bits takes 68 MB.
+//! Words run along the inputs or across rows, so the bytes of one row are spread over the whole
+//! tensor. Therefore a tensor is read as a whole, on all threads, and dropped before the next one
+//! is read. The largest tensor of a 7B model in 8 bits takes 68 MB.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -19,12 +19,13 @@ use super::{GroupIndex, PackedTensor, order};
 
 /// How many bytes a thread reads at a time.
 const PIECE_BYTES: usize = 1 << 20;
-/// How many rows are unpacked together. Their words are neighbours; those of the next input are in
-/// another page, so that few rows at a time would spend their time looking up addresses.
+/// How many rows are unpacked together. The words of neighbouring rows lie side by side, but the
+/// next input's words are in another page of memory. With fewer rows, most of the time would be
+/// spent on address translation.
 const ROWS: usize = 64;
 /// The values of the longest block.
 const MAX_BLOCK_LEN: usize = 128;
-/// What a block has before its codes: a scale and a zero.
+/// The bytes of a block before its codes: a scale and a zero.
 const HEAD_BYTES: usize = 3;
 
 /// A packed tensor in memory.
@@ -44,8 +45,8 @@ pub(in super::super) struct Unpacker {
 impl Unpacker {
     /// Reads a tensor.
     ///
-    /// Errors: the file became unreadable or shorter, groups are not what they should be, a scale
-    /// is beyond 16-bit floats, or there is no memory.
+    /// Errors: the file became unreadable or shorter, groups are wrong, a scale is too large for
+    /// F16, or there is too little memory.
     pub fn read(
         info: &TensorInfo,
         packed: &PackedTensor,
@@ -83,12 +84,12 @@ impl Unpacker {
         })
     }
 
-    /// In which order the columns of rows are handed out.
+    /// The order of the columns in the rows that [`Unpacker::write_rows`] writes.
     pub fn order(&self) -> Option<&InputOrder> {
         self.order.as_ref()
     }
 
-    /// Writes rows as blocks; `bytes` is as long as they are.
+    /// Writes rows as blocks. `bytes` has exactly their length.
     pub fn write_rows(&self, rows: Range<usize>, bytes: &mut [u8]) {
         let row_bytes = self.kind.row_bytes(self.depth).expect("groups are whole blocks");
         let chunks = bytes.chunks_mut((ROWS * row_bytes).max(1));
@@ -113,7 +114,7 @@ impl Unpacker {
         for (row, block) in (first_row..).zip(blocks) {
             let scale = self.scales[group * self.rows + row];
             block[..2].copy_from_slice(&scale.to_le_bytes());
-            // From the middle, which fits a signed byte: both have as many bits.
+            // Relative to the middle, so that it fits into a signed byte.
             block[2] = self.packing.zero(&self.qzeros, group, row).wrapping_sub(middle);
         }
     }
@@ -133,7 +134,7 @@ impl Unpacker {
         for (row, block) in blocks.iter_mut().enumerate() {
             let bytes = block[HEAD_BYTES..].iter_mut().enumerate();
             match self.packing.bits() {
-                // Runs of 32 nibbles, the first sixteen in the lower halves of bytes.
+                // Runs of 32 codes: the first sixteen are in the lower halves of bytes.
                 CodeBits::Four => bytes.for_each(|(index, byte)| {
                     let low = index / 16 * 32 + index % 16;
                     *byte = codes[low][row] | codes[low + 16][row] << 4;
@@ -161,8 +162,8 @@ fn order_of(
     }
 }
 
-/// Scales as the kernels take them. BF16 reaches further than F16: what is below its least becomes
-/// 0, what is beyond its largest is refused.
+/// Converts scales to F16, which the kernels take. BF16 has a wider range than F16: a scale that is
+/// too small for F16 becomes 0, and one that is too large is refused.
 fn to_f16(packed: &PackedTensor, bytes: &[u8]) -> Result<Vec<f16>, Fault> {
     let (numbers, _) = bytes.as_chunks::<2>();
     if packed.scale_type == BlockType::F16 {

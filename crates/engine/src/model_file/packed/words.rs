@@ -1,6 +1,6 @@
-//! Which bits of which word are the code of a weight, or the zero of a group.
+//! Finds the code of a weight or the zero of a group in packed words.
 
-/// How codes and zeros stand in words.
+/// How codes and zeros are packed into words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Packing {
     /// A word holds codes of neighbouring inputs, or zeros of neighbouring outputs.
@@ -24,13 +24,13 @@ pub(in super::super) enum CodeBits {
 /// How zeros are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum StoredZeros {
-    /// Each less one: format `gptq`.
+    /// Minus one: format `gptq`.
     LessOne,
-    /// As they are: format `gptq_v2`.
+    /// Unchanged: format `gptq_v2`.
     AsIs,
 }
 
-/// Where the outputs of an AWQ word stand: its lowest nibble is output 0, the next one output 2.
+/// The nibble of each output in an AWQ word. Its lowest nibble is output 0, the next one output 2.
 const AWQ_PLACES: [usize; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
 
 impl CodeBits {
@@ -41,7 +41,7 @@ impl CodeBits {
         }
     }
 
-    /// How many a word holds.
+    /// How many codes a word holds.
     pub fn per_word(self) -> usize {
         32 / self.bits()
     }
@@ -50,12 +50,12 @@ impl CodeBits {
         (1 << self.bits()) - 1
     }
 
-    /// A word of ones.
+    /// A word whose fields are all one.
     fn ones(self) -> u32 {
         u32::MAX / self.mask()
     }
 
-    /// The code that is the middle: zeros of blocks count from it.
+    /// The code in the middle. Zeros of blocks are relative to it.
     pub fn middle(self) -> u8 {
         1 << (self.bits() - 1)
     }
@@ -69,7 +69,7 @@ impl Packing {
         }
     }
 
-    /// Rows and columns of `qweight`; `depth` and `rows` are multiples of what a word holds.
+    /// Rows and columns of `qweight`. `depth` and `rows` are multiples of the codes in a word.
     pub fn code_shape(self, depth: usize, rows: usize) -> [usize; 2] {
         match self {
             Packing::Gptq { bits, .. } => [depth / bits.per_word(), rows],
@@ -109,7 +109,8 @@ impl Packing {
             Packing::Gptq { bits, zeros } => {
                 let word = u32::from_le_bytes(line[row / bits.per_word()]);
                 let word = match zeros {
-                    // Taken off the whole word, where a zero of 0 borrows from the next one.
+                    // Packers subtract one from every field of the word at once, so a zero of 0
+                    // borrows from the next field. Adding to the whole word undoes that.
                     StoredZeros::LessOne => word.wrapping_add(bits.ones()),
                     StoredZeros::AsIs => word,
                 };
