@@ -42,7 +42,7 @@ pub(super) fn open(first: Bytes) -> Result<ModelFile, ModelFileError> {
     let mut parts = vec![first];
     let mut stored = tensors;
     for index in 1..split.count {
-        let bytes = Bytes::open(&split.path(index))?;
+        let bytes = split.open_part(index)?;
         let part = read_part(&bytes, index, PartRole::Later)?;
         split.check_part(&bytes, &part.metadata, index)?;
         stored.extend(part.tensors);

@@ -41,10 +41,16 @@ impl Split {
         read().map_err(|fault| fault.in_file(first.name()))
     }
 
-    /// The path of part `index`, counted from 0.
-    pub fn path(&self, index: usize) -> PathBuf {
+    /// Opens part `index`, counted from 0.
+    pub fn open_part(&self, index: usize) -> Result<Bytes, ModelFileError> {
         let stem = self.stem.as_deref().expect("a model of several parts has a stem");
-        PathBuf::from(format!("{stem}{}", suffix(index as u64, self.count as u64)))
+        let path = PathBuf::from(format!("{stem}{}", suffix(index as u64, self.count as u64)));
+        if path.exists() {
+            return Bytes::open(&path);
+        }
+        let expected = format!("part {} of {}", index + 1, self.count);
+        let found = "no such file: download it into the folder of the first part".to_string();
+        Err(Fault::NotAModel { expected, found }.in_file(&path.display().to_string()))
     }
 
     /// Checks that a later part is the one its name promises.

@@ -15,6 +15,8 @@ use crate::printable::printable;
 
 /// The most values that a file may hold. A value takes 32 bytes here and two in the file.
 const MAX_VALUES: usize = 1 << 16;
+/// The longest file in UTF-16. Decoding it takes three times its size.
+const MAX_UTF16_BYTES: usize = 4 << 20;
 /// Lists of tokens and of labels, which nobody reads here and which may be long.
 const SKIPPED_KEYS: [&str; 3] = ["added_tokens_decoder", "id2label", "label2id"];
 
@@ -241,6 +243,7 @@ fn without_byte_order(bytes: &[u8]) -> Cow<'_, [u8]> {
     };
     match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => Cow::Borrowed(rest),
+        _ if bytes.len() > MAX_UTF16_BYTES => Cow::Borrowed(bytes),
         [0xff, 0xfe, rest @ ..] => decode(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => decode(rest, u16::from_be_bytes),
         _ => Cow::Borrowed(bytes),
