@@ -128,6 +128,11 @@ impl StoredTensor {
         *self.bytes.as_ref().expect("checked when it was taken")
     }
 
+    /// Where it ends in its file; where it begins, if it has no size.
+    pub fn end(&self) -> u64 {
+        self.region.offset.saturating_add(self.bytes.as_ref().map_or(0, |bytes| *bytes))
+    }
+
     /// A fault of its type.
     pub fn unsupported(&self, supported: &str) -> Fault {
         Fault::UnsupportedType {
@@ -217,7 +222,9 @@ impl Unclaimed<'_> {
         let start = tensor.region.offset;
         let end = start.saturating_add(bytes);
         if end > part.len() {
-            return Err(in_part(part.ends_early(&format!("tensor {}", printable(name)), end)));
+            tensor.bytes = Ok(bytes);
+            let others = self.tensors.values().chain([&tensor]);
+            return Err(in_part(ends_early(part, tensor.region.part, others)));
         }
         let (part, alignment) = (tensor.region.part, tensor.alignment);
         self.used.push(Span { name: name.to_string(), part, start, end, alignment });
@@ -317,6 +324,16 @@ impl Unclaimed<'_> {
         let next = self.starts.partition_point(|&start| start < (before.part, before.end));
         self.starts[next] < (span.part, span.start)
     }
+}
+
+/// The fault of a part that ends before its tensors do.
+pub(super) fn ends_early<'a>(
+    part: &Bytes,
+    number: usize,
+    tensors: impl Iterator<Item = &'a StoredTensor>,
+) -> Fault {
+    let ends = tensors.filter(|tensor| tensor.region.part == number).map(StoredTensor::end);
+    part.ends_early("its tensors", ends.max().unwrap_or(0))
 }
 
 /// The fault of a tensor that is not there.

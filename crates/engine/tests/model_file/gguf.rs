@@ -419,7 +419,7 @@ fn tensors_that_do_not_lie_one_after_the_other_are_refused() {
     };
     let beyond = |offset: u64| {
         let end = data_start.saturating_add(offset).saturating_add(bytes);
-        ends_early(&format!("tensor {last}"), end, file_bytes)
+        ends_early("its tensors", end, file_bytes)
     };
     let true_offset = file_bytes as u64 - data_start - bytes;
     let embedding = HIDDEN * 16 * 4;
@@ -468,7 +468,7 @@ fn tensors_that_do_not_lie_one_after_the_other_are_refused() {
     }
     let mut short = Gguf::tiny().bytes();
     short.pop();
-    let expected = ends_early(&format!("tensor {last}"), file_bytes as u64, file_bytes - 1);
+    let expected = ends_early("its tensors", file_bytes as u64, file_bytes - 1);
     assert_refused(open_bytes(&short), &expected, "one byte too few");
 }
 

@@ -14,7 +14,6 @@ use super::super::tensors::TensorName;
 use super::folder::Folder;
 use super::other_folders;
 use super::safetensors::{MAX_SHARDS, parse_index, read_header};
-use crate::printable::printable;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -177,14 +176,12 @@ impl Weights {
     }
 
     fn check_within(&self, tensor: &StoredTensor) -> Result<(), ModelFileError> {
-        let part = &self.parts[tensor.region.part];
-        let bytes = tensor.bytes.as_ref().map_or(0, |bytes| *bytes);
-        let end = tensor.region.offset.saturating_add(bytes);
-        if end <= part.len() {
+        let number = tensor.region.part;
+        let part = &self.parts[number];
+        if tensor.end() <= part.len() {
             return Ok(());
         }
-        let item = format!("tensor {}", printable(&tensor.name));
-        Err(part.ends_early(&item, end).in_file(part.name()))
+        Err(stored::ends_early(part, number, self.stored.iter()).in_file(part.name()))
     }
 }
 

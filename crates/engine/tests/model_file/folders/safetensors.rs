@@ -94,7 +94,7 @@ fn a_tensor_that_the_model_uses_must_be_where_its_header_says() {
             "beyond the end",
             place(1 << 40, (1 << 40) + 128),
             format!(
-                "the file ends early: expected {} bytes (for tensor {NORM}), found {file_bytes}: \
+                "the file ends early: expected {} bytes (for its tensors), found {file_bytes}: \
                  download it again",
                 data_start + (1 << 40) + 128
             ),
@@ -135,8 +135,8 @@ fn a_tensor_that_the_model_uses_must_be_where_its_header_says() {
             "one byte too few",
             whole[..whole.len() - 1].to_vec(),
             format!(
-                "the file ends early: expected {file_bytes} bytes (for tensor \
-                 model.layers.1.mlp.down_proj.weight), found {}: download it again",
+                "the file ends early: expected {file_bytes} bytes (for its tensors), found {}: \
+                 download it again",
                 file_bytes - 1
             ),
         ),
