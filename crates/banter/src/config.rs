@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use banter_engine::engine::ChatTemplate;
 use banter_engine::kv_cache::DiskConfig;
 use banter_engine::model_file::Quant;
 use banter_engine::{Isa, KvType};
@@ -22,9 +23,9 @@ use banter_server::{Origin, PublicUrl};
 use ipnet::IpNet;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
-use crate::home;
 use crate::options::{Given, OptionError, Options};
 use crate::quantity::parse_bytes;
+use crate::{chat_template, home};
 
 /// The port, unless another is named.
 pub const DEFAULT_PORT: u16 = 7860;
@@ -47,6 +48,8 @@ pub struct Config {
     pub max_models_disk_bytes: Option<u64>,
     /// The system message of conversations that have none.
     pub system_prompt: Option<String>,
+    /// What makes the prompts of the model of the start, in place of its own template.
+    pub chat_template: Option<ChatTemplate>,
     /// Where to listen.
     pub listen: Listen,
     /// What the engine may use.
@@ -189,6 +192,7 @@ impl Config {
             system_prompt: optional(options, "system-prompt", "a text", |text| {
                 (!text.trim().is_empty()).then(|| text.to_string())
             })?,
+            chat_template: chat_template(options)?,
             listen: Listen {
                 host: optional(options, "host", "an IP address, as 127.0.0.1 or ::", |text| {
                     text.parse().ok()
@@ -262,9 +266,18 @@ fn draft_model(options: &Options) -> Result<Option<ModelChoice>, OptionError> {
     Ok(chosen)
 }
 
+fn chat_template(options: &Options) -> Result<Option<ChatTemplate>, OptionError> {
+    let Some(path) = path(options, "chat-template")? else { return Ok(None) };
+    chat_template::read(&path).map(Some).map_err(|error| {
+        let place = options.get("chat-template").map(Given::place).unwrap_or_default();
+        OptionError(format!("{place}: {error}"))
+    })
+}
+
 /// The options that only our engine has.
-const OF_OUR_ENGINE: [&str; 16] = [
+const OF_OUR_ENGINE: [&str; 17] = [
     "model",
+    "chat-template",
     "yes",
     "max-models-disk",
     "ctx",
@@ -554,6 +567,31 @@ mod tests {
         assert_eq!(config.listen.port, 3);
         assert_eq!(config.engine.context_tokens, Some(4096));
         assert_eq!(config.engine.queue_limit, 7);
+    }
+
+    #[test]
+    fn the_chat_template_is_read_at_the_start_and_belongs_to_our_engine() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&file, "{{ messages }}").expect("it is writable");
+        let path: &'static str = Box::leak(file.path().display().to_string().into_boxed_str());
+        let config = check(&Case { flags: &[], environment: &[], file: None });
+        assert_eq!(config.expect("defaults are right").chat_template, None);
+        let flags: &'static [&'static str] = Box::leak(Box::new(["--chat-template", path]));
+        let template = check(&Case { flags, ..NOTHING }).expect("it is there").chat_template;
+        assert_eq!(template.map(|template| template.source).as_deref(), Some("{{ messages }}"));
+        let missing = Case { environment: &[("BANTER_CHAT_TEMPLATE", "/no/such")], ..NOTHING };
+        let error = check(&missing).expect_err("nothing is there");
+        assert!(
+            error.starts_with("BANTER_CHAT_TEMPLATE (environment): expected the path"),
+            "{error}"
+        );
+        let flags: &'static [&'static str] =
+            Box::leak(Box::new(["--chat-template", path, "--engine", "http://localhost:1"]));
+        let error = check(&Case { flags, ..NOTHING }).expect_err("another engine has its own");
+        assert!(
+            error.contains("--chat-template (command line): this is an option of our own engine"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //! - [`models`]: models by name: pulling, listing, removing them.
 //! - [`engine_config`]: the options of our engine; [`remote_engine`]: an engine that somebody else
 //!   runs.
-//! - [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`], [`home`]: parts of the
-//!   above.
+//! - [`chat_template`], [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`],
+//!   [`home`]: parts of the above.
 //! - [`usage`]: hints for a wrong command line.
 //! - [`mod@bench`]: measuring, and models with random weights for it.
 
@@ -16,6 +16,7 @@
 #![cfg_attr(not(feature = "llama-cpp"), forbid(unsafe_code))]
 
 mod bench;
+mod chat_template;
 mod config;
 mod engine_config;
 mod home;

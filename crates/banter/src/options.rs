@@ -80,6 +80,11 @@ pub const SERVE: &[OptionRow] = &[
         "System message of conversations that have none of their own [default: the model's]",
     ),
     row(
+        "chat-template",
+        Takes::One("FILE"),
+        "Jinja file that makes the prompts in place of the model's own chat template [default: the model's]",
+    ),
+    row(
         "host",
         Takes::One("ADDRESS"),
         "Address to listen on [default: 127.0.0.1, and ::1 if the machine has it]",

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use banter_engine::ConversationId;
 use banter_engine::engine::{
-    Counters, Draft, Engine, EngineConfig, Event, FinishReason, Finished, GenerateRequest,
-    Generation, OpenError, Refusal, Submit,
+    ChatTemplate, Counters, Draft, Engine, EngineConfig, Event, FinishReason, Finished,
+    GenerateRequest, Generation, OpenError, Refusal, Submit,
 };
 use banter_engine::kv_cache::{DiskConfig, Tenant};
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
@@ -568,6 +568,34 @@ fn a_system_prompt_that_leaves_no_room_is_refused() {
     let error = refused.expect_err("it takes more than half of the context");
     let OpenError::SystemPromptTooLong { tokens, limit: 50 } = error else { panic!("{error}") };
     assert!(tokens > 100, "{tokens}");
+}
+
+#[test]
+fn a_chat_template_is_tried_while_the_model_is_opened() {
+    let opened = |source: &str, system_prompt: Option<&str>| {
+        open(quick_shape(), |config| {
+            config.chat_template =
+                Some(ChatTemplate { name: "mine.jinja".to_owned(), source: source.to_owned() });
+            config.system_prompt = system_prompt.map(str::to_owned);
+        })
+    };
+    for wrong in [
+        "{{ 'no question' }}",
+        "{% if %}",
+        "{% for m in messages %}{{ m.content + 1 }}{% endfor %}",
+    ] {
+        let error = opened(wrong, None).expect_err(wrong);
+        assert!(matches!(error, OpenError::ChatTemplate(_)), "{wrong}: {error}");
+        assert!(error.to_string().starts_with("mine.jinja: chat template: "), "{error}");
+    }
+    let without_system = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}\
+                          {% endif %}{% for m in messages %}{{ m.content }}{% endfor %}";
+    let engine = opened(without_system, None).expect("it takes questions");
+    let ids = engine.text().prompt(&[message(Role::User, "Hi")]).expect("it renders");
+    assert_eq!(ids, engine.text().encode("Hi"), "the given template is used");
+    let error = opened(without_system, Some("Be brief.")).expect_err("it takes no system message");
+    let expected = "system prompt: the chat template takes no system message: no system";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

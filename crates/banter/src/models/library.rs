@@ -60,10 +60,13 @@ impl LocalLibrary {
         progress: &mut dyn FnMut(f32),
     ) -> anyhow::Result<(Engine, bool)> {
         let is_demo = matches!(chosen.source, ModelSource::Embedded { .. });
-        let engine_config = engine_config(&self.config, chosen.source.clone())?;
+        let mut engine_config = engine_config(&self.config, chosen.source.clone())?;
+        // It was written for this model, and others may have other control tokens.
+        let template = self.config.chat_template.as_ref().filter(|_| self.is_start(chosen));
+        engine_config.chat_template = template.cloned();
         let mut open = |config| Engine::open(config, &mut |loading| progress(loading.fraction));
         let engine = match open(engine_config.clone()) {
-            Err(OpenError::DraftTokens { .. }) if chosen.name != self.start.name => {
+            Err(OpenError::DraftTokens { .. }) if !self.is_start(chosen) => {
                 warn!(
                     model = chosen.name,
                     "the draft model has other tokens than this model, so it is not used"
@@ -72,7 +75,7 @@ impl LocalLibrary {
             }
             opened => opened,
         };
-        let engine = engine.map_err(|error| self.named(error))?;
+        let engine = engine.map_err(|error| self.named(error, chosen))?;
         let loaded = engine.info();
         info!(
             model = chosen.name,
@@ -88,11 +91,24 @@ impl LocalLibrary {
         Ok((engine, is_demo))
     }
 
+    fn is_start(&self, chosen: &Chosen) -> bool {
+        chosen.name == self.start.name
+    }
+
     /// Adds the name and the source of the option that an error is about.
-    fn named(&self, error: OpenError) -> anyhow::Error {
+    fn named(&self, error: OpenError, chosen: &Chosen) -> anyhow::Error {
         let name = match &error {
+            OpenError::ChatTemplate(_)
+                if self.config.chat_template.is_none() || !self.is_start(chosen) =>
+            {
+                let advice = "start with --chat-template FILE to use another one";
+                return anyhow!("{error}; {advice}");
+            }
+            OpenError::ChatTemplate(_) => "chat-template",
             OpenError::ContextTooLong { .. } => "ctx",
-            OpenError::SystemPromptTooLong { .. } => "system-prompt",
+            OpenError::SystemPromptTooLong { .. } | OpenError::SystemPromptRefused { .. } => {
+                "system-prompt"
+            }
             OpenError::DraftTokens { .. } | OpenError::DraftContext { .. } => "draft-model",
             OpenError::Memory(MemoryError::CacheTooSmall { .. }) => "kv-memory",
             _ => return error.into(),

@@ -23,6 +23,8 @@ pub struct EngineConfig {
     /// The system message that conversations of every tenant begin with: what is computed of it for one
     /// is found by all. Without it, the one that the template writes by itself.
     pub system_prompt: Option<String>,
+    /// What makes prompts in place of the model's own chat template.
+    pub chat_template: Option<ChatTemplate>,
     /// Types that matrices are given as they are loaded; without it they stay as they are stored.
     pub quant: Option<Quant>,
     /// What keys and values are rounded to.
@@ -61,6 +63,15 @@ pub struct EngineConfig {
     pub max_gap: Duration,
 }
 
+/// A chat template from elsewhere than the model's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatTemplate {
+    /// Where it is from, as errors call it.
+    pub name: String,
+    /// Jinja.
+    pub source: String,
+}
+
 /// The longest context without being asked for a longer one: a conversation's worth, and a cache
 /// that fits beside the weights on a usual machine.
 pub const DEFAULT_CONTEXT_TOKENS: usize = 8_192;
@@ -79,6 +90,7 @@ impl EngineConfig {
             source,
             context_tokens: None,
             system_prompt: None,
+            chat_template: None,
             quant: None,
             kv_type: KvType::F16,
             kv_memory_bytes: None,
@@ -181,6 +193,15 @@ pub enum OpenError {
         /// Half of the context.
         limit: usize,
     },
+    /// The chat template takes no system message, and one was given.
+    #[error("system prompt: the chat template takes no system message: {words}")]
+    SystemPromptRefused {
+        /// The template's own words.
+        words: String,
+    },
+    /// The chat template cannot be used.
+    #[error(transparent)]
+    ChatTemplate(ModelFileError),
     /// The model file is wrong.
     #[error(transparent)]
     ModelFile(#[from] ModelFileError),

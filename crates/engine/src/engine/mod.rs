@@ -3,7 +3,7 @@
 //! Reading order:
 //! - [`Engine`] below: opening, submitting, dropping.
 //! - `config`: what an engine is opened with; `machine` and `memory`: what the machine can give it.
-//! - `forecast`: what a model will need, before anything of it is loaded.
+//! - `forecast`: what a model will need, before anything of it is loaded; `opening`: its words.
 //! - `generation`: what is asked, what comes back.
 //! - `thread`: the loop; `core`: what happens around each forward pass; `answer`: tokens of one
 //!   sequence becoming text; `pace`: how much one step takes.
@@ -29,6 +29,7 @@ mod keeping;
 mod machine;
 mod masks;
 mod memory;
+mod opening;
 mod pace;
 mod status;
 mod thread;
@@ -47,7 +48,9 @@ use std::time::Instant;
 
 use banter_kernels::{BlockType, Isa, Pool};
 
-pub use config::{DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, OpenError};
+pub use config::{
+    ChatTemplate, DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, OpenError,
+};
 pub use forecast::Forecast;
 pub use generation::{
     Draft, Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
@@ -65,6 +68,7 @@ use self::generation::{Delivery, GenerationFacts};
 use self::machine::Machine;
 use self::masks::MaskThread;
 use self::memory::MemoryNeeds;
+use self::opening::{opening, text_for_chat};
 use self::status::{ERRANDS, QueueFull, Status};
 use self::thread::{Arrival, Compute, Phase, StepLoop};
 use crate::StopFlag;
@@ -77,7 +81,7 @@ use crate::sampler::{ParameterError, SampleScratch, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::structure::{Guide, StructureError, Structures};
 use crate::text::{
-    Message, Prompt, Role, StopStrings, Text, TextDecoder, TextError, TokenId, VocabularyToken,
+    Message, Prompt, StopStrings, Text, TextDecoder, TextError, TokenId, VocabularyToken,
     typed_for_good,
 };
 
@@ -133,8 +137,8 @@ impl Engine {
         let file = Arc::new(ModelFile::open(&config.source)?.with_quant(config.quant));
         let trained_context = file.config().trained_context;
         let context_tokens = config.context_for(trained_context)?;
-        let text = Arc::new(file.text()?);
-        let opening = opening(&text, config.system_prompt.as_deref());
+        let text = Arc::new(text_for_chat(&file, config.chat_template.as_ref())?);
+        let opening = opening(&text, config.system_prompt.as_deref())?;
         if opening.len() > context_tokens / 2 {
             let limit = context_tokens / 2;
             return Err(OpenError::SystemPromptTooLong { tokens: opening.len(), limit });
@@ -460,21 +464,6 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("info", &self.info).finish_non_exhaustive()
     }
-}
-
-/// The tokens that all conversations with this system message begin with: those of two that have nothing
-/// else in common. None if the template writes none out.
-fn opening(text: &Text, system_prompt: Option<&str>) -> Vec<TokenId> {
-    let conversation = |content: &str| {
-        let message = |role, content: &str| Message { role, content: content.to_owned() };
-        let system = system_prompt.map(|prompt| message(Role::System, prompt));
-        let messages: Vec<Message> =
-            system.into_iter().chain([message(Role::User, content)]).collect();
-        text.prompt(&messages).unwrap_or_default()
-    };
-    let (mut opening, other) = (conversation("a"), conversation("1"));
-    opening.truncate(common_beginning(&opening, &other));
-    opening
 }
 
 // What the messages below say.

@@ -187,9 +187,23 @@ impl ModelFile {
     ///
     /// Errors: one of them contradicts itself, or would exhaust memory or time.
     pub fn text(&self) -> Result<Text, ModelFileError> {
-        Text::new(&self.vocabulary, self.chat_template()).map_err(|error| {
+        self.text_of(self.chat_template(), &self.text_sources.chat_template)
+    }
+
+    /// As [`ModelFile::text`], with another chat template than the model's; errors call it `name`.
+    pub(crate) fn text_with(&self, template: &str, name: &str) -> Result<Text, ModelFileError> {
+        self.text_of(Some(template), name)
+    }
+
+    /// The file that the chat template stands in, as errors call it.
+    pub(crate) fn template_name(&self) -> &str {
+        &self.text_sources.chat_template
+    }
+
+    fn text_of(&self, template: Option<&str>, name: &str) -> Result<Text, ModelFileError> {
+        Text::new(&self.vocabulary, template).map_err(|error| {
             let file = match error {
-                TextError::Template(_) => &self.text_sources.chat_template,
+                TextError::Template(_) => name,
                 _ => &self.text_sources.vocabulary,
             };
             Fault::Text(error).in_file(file)

@@ -5,6 +5,7 @@
 //! - `byte_level`, `pre_tokenizer`, `merges`, `tokenizer`: text to tokens.
 //! - `message`, `template`, `scaffold`, `answers`, `prompt`: a conversation to tokens; [`Text`] is
 //!   the whole of it.
+//! - `trial`: whether a chat template can be used at all.
 //! - `decoder`, `stop_strings`: tokens to text as they come.
 
 mod answers;
@@ -20,6 +21,7 @@ mod stop_strings;
 mod template;
 mod tokenizer;
 mod tokenizer_json;
+mod trial;
 mod vocabulary;
 
 pub(crate) use answers::KEPT_BYTES as KEPT_ANSWER_BYTES;

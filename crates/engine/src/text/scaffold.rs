@@ -1,25 +1,32 @@
 //! Keeping what people write apart from what the template writes.
 //!
-//! A template glues scaffolding and content into one string. Before that, every literal of an added
-//! token inside content is broken by a private mark, so that afterwards each literal that is whole
-//! was written by the template. Text between two of them is then cut as one run, with the marks
-//! removed; so `<|im_end|>` in a message is ten characters and never a control token.
+//! ```text
+//! content    a<|im_end|>b
+//! guarded    a<|im_end|·>b            a mark (·) breaks the literal
+//! rendered   <|im_start|>user⏎a<|im_end|·>b<|im_end|>
+//! split      [<|im_start|>] "user⏎a<|im_end|>b" [<|im_end|>]
+//! ```
 //!
-//! Some templates look for a literal in content themselves, `</think>` to leave out what was thought.
-//! Literals of tokens that are shown as text and that the template quotes are therefore only
-//! preceded by the mark, and stay whole for the template to find.
+//! A literal is how an added token is spelled. A template joins text of its own and content into one
+//! string. Before it runs, marks break every literal inside content. So a literal that is whole in the
+//! rendered string was written by the template, and becomes a token; everything else is text, from
+//! which the marks are removed. `<|im_end|>` in a message is ten characters and never a control token.
+//!
+//! Some templates look for a literal in content: for `</think>`, to leave out what was thought. If the
+//! template quotes the literal of a token that is shown as text, the mark stands before the literal
+//! and leaves it whole.
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, MatchKind};
 
 use super::error::shown;
 use super::{TextError, TokenId, TokenKind, Vocabulary, VocabularyToken};
 
-/// Most added tokens; known vocabularies have some thirty.
-pub(super) const ADDED_TOKENS: usize = 4096;
-/// Longest added token in bytes, and all of them together; known ones have some thirty, and some
+/// Most added tokens; Qwen's vocabularies have some thirty, others some thousand.
+pub(super) const ADDED_TOKENS: usize = 16_384;
+/// Longest added token in bytes, and all of them together; Qwen's have some thirty, and some
 /// thousand together.
 const ADDED_TOKEN_BYTES: usize = 512;
-const ALL_ADDED_BYTES: usize = 64 * 1024;
+const ALL_ADDED_BYTES: usize = 256 * 1024;
 
 /// Begins every mark; content's own are escaped. From a plane for private use.
 const MARK: char = '\u{f0ba2}';
@@ -27,6 +34,9 @@ const MARK: char = '\u{f0ba2}';
 const BREAK: char = 'b';
 /// [`MARK`] and [`BREAK`]: what follows was written by people.
 const MARKED: &str = "\u{f0ba2}b";
+/// After [`MARK`]: breaks a literal that content began, where content ends. What follows is the
+/// template's.
+const CUT: char = 'c';
 /// After [`MARK`]: the character [`MARK`] itself.
 const SELF: char = 'm';
 /// After [`MARK`], up to the next [`MARK`]: the index of tokens that stand for a whole message.
@@ -37,7 +47,7 @@ const TOKENS: char = 't';
 pub(super) struct Scaffold {
     /// Finds the longest literal at the first place where one begins.
     literals: AhoCorasick,
-    /// To break content: finds the literal that ends first.
+    /// To break content: finds the literal that ends first, in letters of any case.
     first_to_end: AhoCorasick,
     texts: Vec<String>,
     ids: Vec<TokenId>,
@@ -79,18 +89,16 @@ impl Scaffold {
             stays_whole.push(token.kind == TokenKind::UserDefined && is_quoted);
             texts.push(token.text.clone());
         }
-        let build = |kind| {
-            AhoCorasick::builder().match_kind(kind).build(&texts).map_err(|error| {
+        let mut builder = AhoCorasick::builder();
+        let build = |builder: &AhoCorasickBuilder| {
+            builder.build(&texts).map_err(|error| {
                 TextError::Vocabulary(format!("added tokens are too many or too long: {error}"))
             })
         };
-        Ok(Scaffold {
-            literals: build(MatchKind::LeftmostLongest)?,
-            first_to_end: build(MatchKind::Standard)?,
-            texts,
-            ids,
-            stays_whole,
-        })
+        let literals = build(builder.match_kind(MatchKind::LeftmostLongest))?;
+        // A template may change the case of what people wrote.
+        builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
+        Ok(Scaffold { literals, first_to_end: build(&builder)?, texts, ids, stays_whole })
     }
 
     /// Whether content spells an added token.
@@ -99,7 +107,7 @@ impl Scaffold {
     }
 
     /// Content as the template may have it: no literal is whole unless a mark precedes it, nor
-    /// becomes whole by what another message ends with, and every [`MARK`] is escaped.
+    /// becomes whole by what is written before or behind it, and every [`MARK`] is escaped.
     pub(super) fn guard(&self, content: &str) -> String {
         let mut guarded = String::with_capacity(content.len());
         let mut copied = 0;
@@ -108,10 +116,10 @@ impl Scaffold {
             guarded.push_str(MARKED);
             copied = place;
         };
-        // A template may trim content before it puts it behind other content.
-        let trimmed = content.trim_start();
-        if self.ends_a_literal(trimmed) {
-            mark_at(content.len() - trimmed.len());
+        // A template may trim content before it puts it between other content.
+        let trimmed = content.trim();
+        if self.goes_on_a_literal(trimmed) {
+            mark_at(content.len() - content.trim_start().len());
         }
         // The literal that ends first is broken before its last character, which breaks all others
         // around that place as well; what begins there stands behind the mark.
@@ -126,16 +134,39 @@ impl Scaffold {
                 mark_at(from);
             }
         }
+        let end = content.trim_end().len();
+        if end >= copied && self.begins_a_literal(&content[..end]) {
+            push_escaped(&content[copied..end], &mut guarded);
+            guarded.extend([MARK, CUT]);
+            copied = end;
+        }
         push_escaped(&content[copied..], &mut guarded);
         guarded
     }
 
-    /// Whether text begins with the rest of a literal.
-    fn ends_a_literal(&self, text: &str) -> bool {
-        let rest_begins = |literal: &str| {
-            literal.char_indices().skip(1).any(|(index, _)| text.starts_with(&literal[index..]))
+    /// Whether text begins with the rest of a literal, or is a piece of one: what stands before it may
+    /// begin the literal.
+    fn goes_on_a_literal(&self, text: &str) -> bool {
+        let goes_on = |rest: &str| {
+            let shared = rest.len().min(text.len());
+            rest.as_bytes()[..shared].eq_ignore_ascii_case(&text.as_bytes()[..shared])
         };
-        self.texts.iter().any(|literal| rest_begins(literal))
+        let is_gone_on = |literal: &str| {
+            literal.char_indices().skip(1).any(|(index, _)| goes_on(&literal[index..]))
+        };
+        !text.is_empty() && self.texts.iter().any(|literal| is_gone_on(literal))
+    }
+
+    /// Whether text ends with the beginning of a literal, which what stands behind it may end.
+    fn begins_a_literal(&self, text: &str) -> bool {
+        let ends_text = |start: &str| {
+            let end = text.len().checked_sub(start.len()).map(|from| &text.as_bytes()[from..]);
+            end.is_some_and(|end| end.eq_ignore_ascii_case(start.as_bytes()))
+        };
+        let start_ends = |literal: &str| {
+            literal.char_indices().skip(1).any(|(index, _)| ends_text(&literal[..index]))
+        };
+        self.texts.iter().any(|literal| start_ends(literal))
     }
 
     /// A placeholder for tokens that stand for a whole message.
@@ -194,7 +225,7 @@ fn push_text(guarded: &str, parts: &mut Vec<Part>) {
         text.push_str(before);
         let mut characters = behind.chars();
         match characters.next() {
-            Some(BREAK) => rest = characters.as_str(),
+            Some(BREAK | CUT) => rest = characters.as_str(),
             Some(SELF) => {
                 text.push(MARK);
                 rest = characters.as_str();

@@ -106,12 +106,13 @@ impl Listing {
     }
 }
 
-const FOLDER_FILES: [&str; 7] = [
+const FOLDER_FILES: [&str; 8] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "chat_template.json",
     "quantize_config.json",
     "model.safetensors.index.json",
 ];

@@ -1,10 +1,11 @@
 //! What `transformers` gives to chat templates beyond Jinja itself.
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
+
+use super::clock;
 
 /// Depth of a value that is written as JSON; the conversation's own is three.
 const JSON_DEPTH: usize = 16;
@@ -31,7 +32,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("join", join);
     environment.add_filter("tojson", tojson);
     environment.add_function("raise_exception", raise_exception);
-    environment.add_function("strftime_now", strftime_now);
+    environment.add_function("strftime_now", clock::strftime_now);
     environment.set_unknown_method_callback(method);
     environment.set_formatter(write_value);
 }
@@ -45,8 +46,8 @@ fn wrong(what: impl Into<String>) -> Error {
 #[error("{0}")]
 pub(super) struct Raised(pub(super) String);
 
-fn raise_exception(message: &str) -> Result<Value, Error> {
-    Err(wrong("raise_exception").with_source(Raised(message.to_owned())))
+fn raise_exception(message: &Value) -> Result<Value, Error> {
+    Err(wrong("raise_exception").with_source(Raised(text_of(message)?)))
 }
 
 /// Python's methods of strings, lists and maps.
@@ -223,144 +224,5 @@ impl Json<'_, '_, '_> {
 
     fn escape(&mut self, unit: u16) {
         write!(self.text, "\\u{unit:04x}").expect("a string takes all text");
-    }
-}
-
-/// The date and time, in UTC, in the format of C's `strftime`.
-fn strftime_now(format: &str) -> Result<String, Error> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Moment::of(now).format(format)
-}
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-
-/// A second of the calendar.
-#[derive(Debug, PartialEq, Eq)]
-struct Moment {
-    year: u64,
-    /// From 1.
-    month: usize,
-    /// From 1.
-    day: u64,
-    /// Days since Sunday.
-    week_day: usize,
-    /// Days since the year began.
-    year_day: u64,
-    second_of_day: u64,
-}
-
-impl Moment {
-    fn of(unix_seconds: u64) -> Moment {
-        let (mut days, second_of_day) = (unix_seconds / 86_400, unix_seconds % 86_400);
-        let week_day = usize::try_from((days + 4) % 7).expect("fewer than seven");
-        let is_leap = |year: u64| {
-            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-        };
-        let mut year = 1970;
-        while days >= 365 + u64::from(is_leap(year)) {
-            days -= 365 + u64::from(is_leap(year));
-            year += 1;
-        }
-        let year_day = days;
-        let february = 28 + u64::from(is_leap(year));
-        let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let mut month = 0;
-        while days >= lengths[month] {
-            days -= lengths[month];
-            month += 1;
-        }
-        Moment { year, month: month + 1, day: days + 1, week_day, year_day, second_of_day }
-    }
-
-    fn format(&self, format: &str) -> Result<String, Error> {
-        let (hour, minute) = (self.second_of_day / 3600, self.second_of_day / 60 % 60);
-        let hour_of_12 = (hour + 11) % 12 + 1;
-        let mut text = String::new();
-        let mut characters = format.chars();
-        while let Some(character) = characters.next() {
-            if character != '%' {
-                text.push(character);
-                continue;
-            }
-            let directive = characters.next();
-            let (directive, width) = match directive {
-                Some('-') => (characters.next(), 1),
-                other => (other, 2),
-            };
-            let number = match directive {
-                Some('d') => self.day,
-                Some('m') => self.month as u64,
-                Some('y') => self.year % 100,
-                Some('H') => hour,
-                Some('I') => hour_of_12,
-                Some('M') => minute,
-                Some('S') => self.second_of_day % 60,
-                Some(other) => {
-                    self.word(other, &mut text)?;
-                    continue;
-                }
-                None => return Err(wrong("strftime_now: expected a letter after %")),
-            };
-            write!(text, "{number:0width$}").expect("a string takes all text");
-        }
-        Ok(text)
-    }
-
-    fn word(&self, directive: char, text: &mut String) -> Result<(), Error> {
-        let (month, day) = (MONTHS[self.month - 1], DAYS[self.week_day]);
-        match directive {
-            'Y' => text.push_str(&self.year.to_string()),
-            'B' => text.push_str(month),
-            'b' => text.push_str(&month[..3]),
-            'A' => text.push_str(day),
-            'a' => text.push_str(&day[..3]),
-            'j' => text.push_str(&format!("{:03}", self.year_day + 1)),
-            'p' => text.push_str(if self.second_of_day < 43_200 { "AM" } else { "PM" }),
-            'F' => text.push_str(&self.format("%Y-%m-%d")?),
-            'T' => text.push_str(&self.format("%H:%M:%S")?),
-            '%' => text.push('%'),
-            other => return Err(wrong(format!("strftime_now: %{other} is not known"))),
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let cases = [
-            (0, "1970-01-01 Thu 001 12:00 AM"),
-            (951_782_400, "2000-02-29 Tue 060 12:00 AM"),
-            (1_709_251_199, "2024-02-29 Thu 060 11:59 PM"),
-            (4_107_542_400, "2100-03-01 Mon 060 12:00 AM"),
-        ];
-        for (second, expected) in cases {
-            assert_eq!(
-                Moment::of(second).format("%F %a %j %I:%M %p").ok().as_deref(),
-                Some(expected)
-            );
-        }
-        let text = Moment::of(1_709_251_199).format("%-d %B %Y %H %y %A %b %T 100%%");
-        assert_eq!(text.ok().as_deref(), Some("29 February 2024 23 24 Thursday Feb 23:59:59 100%"));
-        assert!(Moment::of(0).format("%Q").is_err());
-        assert!(Moment::of(0).format("%").is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! The chat template of a model file: Jinja, and treated as somebody else's program.
 //!
-//! It gets fuel, a depth and an output limit, and nothing of the machine but the date.
+//! It gets fuel, a depth and an output limit, and nothing of the machine but date and time.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,9 @@ use minijinja::{Environment, Error, UndefinedBehavior, context};
 use super::{Role, TextError};
 use crate::printable::printable_within;
 
+mod clock;
 mod functions;
+mod limits;
 mod rules;
 mod shape;
 
@@ -85,6 +87,7 @@ impl Template {
         let fuel_of_messages = FUEL_PER_MESSAGE * messages.len() as u64;
         let fuel_of_content = content as u64 / CONTENT_BYTES_PER_FUEL;
         environment.set_fuel(Some(FUEL + fuel_of_messages + fuel_of_content));
+        limits::install(&mut environment, messages.len());
         let template = environment.get_template(NAME).map_err(wrong)?;
         let mut output =
             LimitedOutput { bytes: Vec::new(), limit: content + OUTPUT_BEYOND_CONTENT };
@@ -108,9 +111,13 @@ fn compile(source: String) -> Result<Environment<'static>, TextError> {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     let syntax = syntax.map_err(wrong)?;
     shape::check(&source, &syntax).map_err(refused)?;
-    let parsed = minijinja::machinery::parse(&source, NAME, syntax.clone()).map_err(wrong)?;
-    rules::check(&parsed).map_err(refused)?;
-    drop(parsed);
+    let places = unchecked_places(&source, &syntax)?;
+    let source = limits::with_checks(&source, places).map_err(refused)?;
+    shape::check(&source, &syntax).map_err(refused)?;
+    // What the checks were put around is what was meant, or the template is not run.
+    if !unchecked_places(&source, &syntax)?.is_empty() {
+        return Err(refused("a list or map: expected brackets around it".to_owned()));
+    }
     let mut environment = Environment::new();
     environment.set_syntax(syntax);
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
@@ -118,6 +125,11 @@ fn compile(source: String) -> Result<Environment<'static>, TextError> {
     functions::install(&mut environment);
     environment.add_template_owned(NAME.to_owned(), source).map_err(wrong)?;
     Ok(environment)
+}
+
+fn unchecked_places(source: &str, syntax: &SyntaxConfig) -> Result<Vec<rules::Place>, TextError> {
+    let parsed = minijinja::machinery::parse(source, NAME, syntax.clone()).map_err(wrong)?;
+    rules::unchecked_places(&parsed).map_err(refused)
 }
 
 /// Tells a template that refuses the conversation from one that is wrong.

@@ -1,15 +1,15 @@
 //! What a template may do with lists, maps and namespaces.
 //!
-//! Fuel pays for every instruction and every byte, but not for walking a value that holds itself or
-//! holds the same list a million times over: comparing or printing it would take for ever, or more
-//! stack than there is. No chat template builds such values, so the ways to build them are refused
-//! before anything runs: a list or map that a template writes holds only text, numbers and the like,
-//! and a namespace is only ever used by its attributes. Values are then at most as deep as the
-//! conversation itself.
+//! Fuel pays for every instruction and every byte, but not for walking a value that holds the same
+//! list a million times over, or that holds itself: comparing or printing it would take for ever, or
+//! more stack than there is. So every place where a template makes a list or a map of other values is
+//! found here, and [`limits`](super::limits) puts a check around it that runs with the template. What
+//! has no such place, a namespace that could hold itself, is refused before anything runs: a namespace
+//! is only ever used by its attributes.
 
 use std::collections::HashSet;
 
-use minijinja::machinery::ast::{BinOpKind, Call, CallArg, Expr, Macro, Set, Stmt};
+use minijinja::machinery::ast::{BinOp, BinOpKind, Call, CallArg, Expr, Macro, Set, Stmt};
 
 /// Filters and methods whose result is never a list or map.
 const PLAIN_RESULTS: [&str; 27] = [
@@ -41,8 +41,6 @@ const PLAIN_RESULTS: [&str; 27] = [
     "upper",
     "bool",
 ];
-/// What messages hold under these names is text.
-const PLAIN_ATTRIBUTES: [&str; 2] = ["content", "role"];
 /// Functions whose result is never a list or map.
 const PLAIN_FUNCTIONS: [&str; 2] = ["raise_exception", "strftime_now"];
 /// What a loop knows of itself in numbers.
@@ -50,18 +48,48 @@ const LOOP_NUMBERS: [&str; 7] =
     ["first", "index", "index0", "last", "length", "revindex", "revindex0"];
 const NAMESPACE: &str = "namespace";
 
-/// Checks a parsed template.
+/// How a template makes a list or a map of other values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Making {
+    /// Writes it out: `[message]`, `{'role': role}`.
+    Literal,
+    /// Adds or repeats lists: `messages + others`.
+    Sum,
+}
+
+impl Making {
+    /// The function that checks what was made; templates do not know it.
+    pub(super) fn check_name(self) -> &'static str {
+        match self {
+            Making::Literal => "banter_checked_literal",
+            Making::Sum => "banter_checked_sum",
+        }
+    }
+}
+
+/// Where a template makes a list or a map, in bytes of its source.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) making: Making,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// The places of a parsed template where it makes lists or maps that nothing checks yet.
 ///
-/// Errors: names the construct that is refused.
-pub(super) fn check(template: &Stmt<'_>) -> Result<(), String> {
-    let mut rules = Rules { by_attribute_only: HashSet::from(["loop", "self", NAMESPACE]) };
+/// Errors: names a use of a namespace that is refused.
+pub(super) fn unchecked_places(template: &Stmt<'_>) -> Result<Vec<Place>, String> {
+    let mut rules =
+        Rules { by_attribute_only: HashSet::from(["loop", "self", NAMESPACE]), places: Vec::new() };
     rules.collect_namespaces(std::slice::from_ref(template));
-    rules.statement(template)
+    rules.statement(template)?;
+    Ok(rules.places)
 }
 
 struct Rules<'a> {
     /// Names of namespaces, of what makes them and of the loop: never values by themselves.
     by_attribute_only: HashSet<&'a str>,
+    places: Vec<Place>,
 }
 
 impl<'a> Rules<'a> {
@@ -78,7 +106,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn statement(&self, statement: &Stmt<'a>) -> Result<(), String> {
+    fn statement(&mut self, statement: &Stmt<'a>) -> Result<(), String> {
         match statement {
             Stmt::EmitExpr(emit) => self.value(&emit.expr)?,
             Stmt::ForLoop(each) => {
@@ -114,36 +142,22 @@ impl<'a> Rules<'a> {
         Ok(())
     }
 
-    /// A namespace is made only where it gets its name, with plain values.
-    fn set(&self, set: &Set<'a>) -> Result<(), String> {
+    /// A namespace is made only where it gets its name.
+    fn set(&mut self, set: &Set<'a>) -> Result<(), String> {
         if let (Expr::Var(_), Some(call)) = (&set.target, namespace_call(&set.expr)) {
-            for argument in &call.args {
-                match argument {
-                    CallArg::Kwarg(name, value) if may_be_held(Some(name), value) => {
-                        self.value(value)?;
-                    }
-                    _ => return Err("namespace: expected named plain values".to_owned()),
-                }
-            }
-            return Ok(());
+            return self.arguments(&call.args);
         }
         self.target(&set.target)?;
-        if let Expr::GetAttr(attribute) = &set.target
-            && PLAIN_ATTRIBUTES.contains(&attribute.name)
-            && !is_plain(&set.expr)
-        {
-            return Err(format!("attribute {}: expected text", attribute.name));
-        }
         self.value(&set.expr)
     }
 
-    fn declaration(&self, declared: &Macro<'a>) -> Result<(), String> {
+    fn declaration(&mut self, declared: &Macro<'a>) -> Result<(), String> {
         declared.args.iter().try_for_each(|target| self.target(target))?;
         declared.defaults.iter().try_for_each(|value| self.value(value))
     }
 
     /// What is assigned to. A namespace's own name is free for nothing else.
-    fn target(&self, target: &Expr<'a>) -> Result<(), String> {
+    fn target(&mut self, target: &Expr<'a>) -> Result<(), String> {
         match target {
             Expr::Tuple(targets) => targets.items.iter().try_for_each(|item| self.target(item)),
             Expr::List(targets) => targets.items.iter().try_for_each(|item| self.target(item)),
@@ -153,14 +167,14 @@ impl<'a> Rules<'a> {
     }
 
     /// What stands before a dot or a bracket.
-    fn base(&self, expression: &Expr<'a>) -> Result<(), String> {
+    fn base(&mut self, expression: &Expr<'a>) -> Result<(), String> {
         match expression {
             Expr::Var(_) => Ok(()),
             other => self.value(other),
         }
     }
 
-    fn value(&self, expression: &Expr<'a>) -> Result<(), String> {
+    fn value(&mut self, expression: &Expr<'a>) -> Result<(), String> {
         match expression {
             Expr::Const(_) => Ok(()),
             Expr::Var(name) if self.by_attribute_only.contains(name.id) => {
@@ -173,6 +187,10 @@ impl<'a> Rules<'a> {
                 self.value(&slice.expr)
             }
             Expr::UnaryOp(operator) => self.value(&operator.expr),
+            Expr::BinOp(operator) if may_be_sum(operator) => {
+                self.push(Making::Sum, expression);
+                self.operands(operator)
+            }
             Expr::BinOp(operator) => {
                 self.value(&operator.left)?;
                 self.value(&operator.right)
@@ -200,30 +218,44 @@ impl<'a> Rules<'a> {
                 self.value(&item.subscript_expr)
             }
             Expr::Call(call) => self.call(call),
-            Expr::List(list) => self.items(&list.items),
-            Expr::Tuple(tuple) => self.items(&tuple.items),
-            Expr::Map(map) => {
-                self.items(&map.keys)?;
-                for (key, value) in map.keys.iter().zip(&map.values) {
-                    let name = match key {
-                        Expr::Const(key) => key.value.as_str(),
-                        // Any name, so perhaps one that promises text.
-                        _ => Some(PLAIN_ATTRIBUTES[0]),
-                    };
-                    held(name, value)?;
-                    self.value(value)?;
+            Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => {
+                if !is_of_plain_values(expression) {
+                    self.push(Making::Literal, expression);
                 }
-                Ok(())
+                self.parts(expression)
             }
         }
     }
 
-    fn items(&self, items: &[Expr<'a>]) -> Result<(), String> {
-        items.iter().try_for_each(|item| held(None, item))?;
-        items.iter().try_for_each(|item| self.value(item))
+    /// What a literal is made of. Literals that stand in it are checked together with it.
+    fn parts(&mut self, literal: &Expr<'a>) -> Result<(), String> {
+        parts_of(literal).into_iter().try_for_each(|part| match part {
+            Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => self.parts(part),
+            other => self.value(other),
+        })
     }
 
-    fn call(&self, call: &Call<'a>) -> Result<(), String> {
+    /// What a sum is made of. Sums that stand in it are checked together with it.
+    fn operands(&mut self, sum: &BinOp<'a>) -> Result<(), String> {
+        [&sum.left, &sum.right].into_iter().try_for_each(|operand| match operand {
+            Expr::BinOp(inner) if may_be_sum(inner) && matches!(inner.op, BinOpKind::Add) => {
+                self.operands(inner)
+            }
+            other => self.value(other),
+        })
+    }
+
+    fn push(&mut self, making: Making, expression: &Expr<'a>) {
+        let (start, end) = (start_of(expression), expression.span().end_offset);
+        self.places.push(Place { making, start: start as usize, end: end as usize });
+    }
+
+    fn call(&mut self, call: &Call<'a>) -> Result<(), String> {
+        match checked_value(call) {
+            Some(Expr::BinOp(sum)) => return self.operands(sum),
+            Some(literal) => return self.parts(literal),
+            None => {}
+        }
         match &call.expr {
             Expr::Var(name) if name.id == NAMESPACE => {
                 return Err("namespace: expected only where it is given a name".to_owned());
@@ -236,7 +268,7 @@ impl<'a> Rules<'a> {
         self.arguments(&call.args)
     }
 
-    fn arguments(&self, arguments: &[CallArg<'a>]) -> Result<(), String> {
+    fn arguments(&mut self, arguments: &[CallArg<'a>]) -> Result<(), String> {
         arguments.iter().try_for_each(|argument| match argument {
             CallArg::Pos(value)
             | CallArg::Kwarg(_, value)
@@ -271,19 +303,64 @@ fn bodies<'s, 'a>(statement: &'s Stmt<'a>) -> Vec<&'s [Stmt<'a>]> {
     }
 }
 
-fn held(name: Option<&str>, value: &Expr<'_>) -> Result<(), String> {
-    if may_be_held(name, value) {
-        return Ok(());
-    }
-    Err("a list or map: expected only text, numbers and the like in it".to_owned())
+/// The value in a check that was put around it.
+fn checked_value<'e, 'a>(call: &'e Call<'a>) -> Option<&'e Expr<'a>> {
+    let (Expr::Var(name), [CallArg::Pos(value)]) = (&call.expr, call.args.as_slice()) else {
+        return None;
+    };
+    let making = match value {
+        Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => Making::Literal,
+        Expr::BinOp(operator) if may_be_sum(operator) => Making::Sum,
+        _ => return None,
+    };
+    (name.id == making.check_name()).then_some(value)
 }
 
-/// Whether a list, map or namespace may hold a value, under a name if it has one: what is plain, and
-/// lists and maps that are written on the spot.
-fn may_be_held(name: Option<&str>, value: &Expr<'_>) -> bool {
-    let promises_text = name.is_some_and(|name| PLAIN_ATTRIBUTES.contains(&name));
-    let is_literal = matches!(value, Expr::List(_) | Expr::Tuple(_) | Expr::Map(_));
-    is_plain(value) || (is_literal && !promises_text)
+/// What a literal list or map is made of, keys included.
+fn parts_of<'e, 'a>(literal: &'e Expr<'a>) -> Vec<&'e Expr<'a>> {
+    match literal {
+        Expr::List(list) => list.items.iter().collect(),
+        Expr::Tuple(tuple) => tuple.items.iter().collect(),
+        Expr::Map(map) => map.keys.iter().chain(&map.values).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Where an expression begins in the source. The spans of some begin behind their first part.
+fn start_of(expression: &Expr<'_>) -> u32 {
+    let first = match expression {
+        Expr::Tuple(tuple) => tuple.items.first(),
+        Expr::Slice(slice) => Some(&slice.expr),
+        Expr::BinOp(operator) => Some(&operator.left),
+        Expr::Compare(compare) => Some(&compare.expr),
+        Expr::IfExpr(choice) => Some(&choice.true_expr),
+        Expr::Filter(filter) => filter.expr.as_ref(),
+        Expr::Test(test) => Some(&test.expr),
+        Expr::GetAttr(attribute) => Some(&attribute.expr),
+        Expr::GetItem(item) => Some(&item.expr),
+        Expr::Call(call) => Some(&call.expr),
+        _ => None,
+    };
+    let start = expression.span().start_offset;
+    first.map_or(start, |first| start.min(start_of(first)))
+}
+
+/// Whether a literal holds nothing but plain values and literals of such.
+fn is_of_plain_values(literal: &Expr<'_>) -> bool {
+    parts_of(literal).into_iter().all(|part| match part {
+        Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => is_of_plain_values(part),
+        other => is_plain(other),
+    })
+}
+
+/// Whether an operator may add or repeat lists. A list plus a text is an error.
+fn may_be_sum(operator: &BinOp<'_>) -> bool {
+    let (left, right) = (is_plain(&operator.left), is_plain(&operator.right));
+    match operator.op {
+        BinOpKind::Add => !left && !right,
+        BinOpKind::Mul => !left || !right,
+        _ => false,
+    }
 }
 
 /// Whether a value is certainly no list, map or namespace.
@@ -291,9 +368,8 @@ fn is_plain(expression: &Expr<'_>) -> bool {
     match expression {
         Expr::Const(_) | Expr::UnaryOp(_) | Expr::Compare(_) | Expr::Test(_) => true,
         Expr::BinOp(operator) => match operator.op {
-            // A list plus a text is an error; a list times a number is a list.
-            BinOpKind::Add => is_plain(&operator.left) || is_plain(&operator.right),
-            BinOpKind::Mul | BinOpKind::ScAnd | BinOpKind::ScOr => {
+            BinOpKind::Add | BinOpKind::Mul => !may_be_sum(operator),
+            BinOpKind::ScAnd | BinOpKind::ScOr => {
                 is_plain(&operator.left) && is_plain(&operator.right)
             }
             _ => true,
@@ -304,20 +380,18 @@ fn is_plain(expression: &Expr<'_>) -> bool {
         Expr::Filter(filter) => PLAIN_RESULTS.contains(&filter.name),
         Expr::GetAttr(attribute) => {
             let is_loop = matches!(&attribute.expr, Expr::Var(name) if name.id == "loop");
-            PLAIN_ATTRIBUTES.contains(&attribute.name)
-                || (is_loop && LOOP_NUMBERS.contains(&attribute.name))
+            is_loop && LOOP_NUMBERS.contains(&attribute.name)
         }
-        Expr::GetItem(item) => match &item.subscript_expr {
-            Expr::Const(name) => {
-                name.value.as_str().is_some_and(|name| PLAIN_ATTRIBUTES.contains(&name))
-            }
-            _ => false,
-        },
         Expr::Call(call) => match &call.expr {
             Expr::Var(name) => PLAIN_FUNCTIONS.contains(&name.id),
             Expr::GetAttr(method) => PLAIN_RESULTS.contains(&method.name),
             _ => false,
         },
-        Expr::Var(_) | Expr::Slice(_) | Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => false,
+        Expr::Var(_)
+        | Expr::Slice(_)
+        | Expr::GetItem(_)
+        | Expr::List(_)
+        | Expr::Tuple(_)
+        | Expr::Map(_) => false,
     }
 }

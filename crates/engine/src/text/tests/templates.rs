@@ -55,6 +55,20 @@ fn bombs_end_in_an_error_on_a_small_stack() {
         "{% set n = namespace(y=[1]) %}{% for i in range(64) %}\
          {% set n.y = {'con' ~ 'tent': [n.y['content']]} %}{% endfor %}{{ n.y ~ '' }}"
             .to_owned(),
+        "{% set n = namespace(x=[1]) %}{% for i in range(64) %}{% set n.x = n.x + n.x %}\
+         {% endfor %}{{ n.x ~ '' }}"
+            .to_owned(),
+        "{% set n = namespace(x=[1]) %}{% for i in range(64) %}{% set n.x = n.x * 9 %}\
+         {% endfor %}{{ n.x | length }}"
+            .to_owned(),
+        format!(
+            "{{% set x = [messages] %}}{}{{{{ x | length }}}}",
+            "{% set x = (x, x) %}".repeat(9)
+        ),
+        format!("{{% set x = messages %}}{{{{ [{}] | length }}}}", "x,".repeat(500)),
+        "{% set n = namespace() %}{% set m = namespace(n=n) %}{{ m.n.x }}".to_owned(),
+        "{% set n = namespace() %}{% set x = [n] %}{{ x | length }}".to_owned(),
+        "{% set banter_checked_literal = 1 %}{{ [messages] | length }}".to_owned(),
         "{% set n = namespace(content='') %}{% set n.content = messages %}\
          {% set n.content = [n.content, n.content] %}{{ n.content }}"
             .to_owned(),
@@ -117,8 +131,56 @@ fn a_template_can_refuse_a_conversation() {
     ] {
         assert_eq!(render(&template), refused, "{template}");
     }
+    let number = render("{{ raise_exception(messages | length) }}");
+    assert_eq!(number, Err(TextError::Refused("1".to_owned())));
     let error = render("{{ messages[0].content + 1 }}").expect_err("it is wrong");
     assert!(matches!(error, TextError::Template(_)), "{error:?}");
+}
+
+#[test]
+fn a_template_is_tried_with_two_turns_before_anybody_asks() {
+    let tried = |template: &str| {
+        let text = Text::new(&vocabulary(), Some(template)).expect("it is Jinja");
+        text.try_template().map_err(|error| error.to_string())
+    };
+    let body =
+        "{% for m in messages %}<|im_start|>{{ m.role }}{{ m.content }}<|im_end|>{% endfor %}";
+    let refusing = |condition: &str| {
+        format!("{{% if {condition} %}}{{{{ raise_exception('not so') }}}}{{% endif %}}{body}")
+    };
+    let failing =
+        |condition: &str| format!("{{% if {condition} %}}\n{{{{ 1 + '' }}}}{{% endif %}}{body}");
+    let usable = [
+        body.to_owned(),
+        // System messages may be refused, and only the newest message may be looked at.
+        refusing("messages[0].role == 'system'"),
+        "{{ messages[-1].content }}".to_owned(),
+        "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}".to_owned(),
+        refusing("messages | length > 4"),
+    ];
+    for template in usable {
+        assert_eq!(tried(&template), Ok(()), "{template}");
+    }
+    let two_turns = "tried with a question, its answer and another question: ";
+    let cases = [
+        (String::new(), "tried with one question: expected what the user says, found nothing"),
+        ("{% for m in conversation %}{{ m.content }}{% endfor %}".to_owned(), "found nothing"),
+        (
+            "hello".to_owned(),
+            "tried with one question: expected what the user says, found none of it",
+        ),
+        (failing("true"), "tried with one question: "),
+        (failing("messages[1]"), two_turns),
+        (refusing("messages[1]"), "another question: it refuses the conversation: not so"),
+        (refusing("messages | length > 1 and messages[1].role == 'assistant'"), two_turns),
+        (failing("messages[0].role == 'system'"), "tried with a system message and one question: "),
+        ("{{ messages[0]['content'].nothing() }}".to_owned(), "in chat:1"),
+        (failing("messages[1]"), "in chat:2"),
+    ];
+    for (template, expected) in cases {
+        let error = tried(&template).expect_err(&template);
+        assert!(error.contains(expected), "{template}: {error}");
+    }
 }
 
 #[test]
@@ -143,6 +205,38 @@ fn values_are_written_as_python_writes_them() {
         ("{{ [1, 2] | tojson(separators=(',', ':')) }}", "[1,2]"),
         ("{{ tools is none }} {{ tools is defined }}", "True True"),
         ("{{ eos_token }}{{ bos_token }}", "<|im_end|>"),
+    ];
+    for (template, expected) in cases {
+        assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
+    }
+}
+
+#[test]
+fn lists_and_maps_of_a_template_work_as_pythons() {
+    let cases = [
+        (
+            "{% set x = messages + [1] %}{{ x[1] }}{{ x[-1] }}{{ x | length }}{{ x[:1][0].content }}",
+            "112hello",
+        ),
+        ("{{ (messages + messages) is sequence }} {{ [1] + [2] == [1, 2] }}", "True True"),
+        ("{% set x, y = messages[0].role, messages %}{{ x }}{{ y | length }}", "user1"),
+        ("{% set x = messages[0].role, messages[0].content %}{{ x[1] }}{{ x | length }}", "hello2"),
+        (
+            "{{ dict(messages[0], role='me').role }} {{ dict(a=1, b=messages).b[0].content }}",
+            "me hello",
+        ),
+        ("{{ dict(a=messages[0].role).a }} {{ dict() | length }}", "user 0"),
+        ("{{ {messages[0].role: messages}['user'][0]['content'] }}", "hello"),
+        ("{{ [[messages[0].role], [messages]][1][0][0].content }}", "hello"),
+        ("{{ ([1] + messages)[1].content + (messages[0].role + 's') * 1 + '' }}", "hellousers"),
+        ("{{ messages[0].content in ['hello', messages[0].role] }}", "True"),
+        ("{% for m in [messages[0]] + messages %}{{ m.content }}{% endfor %}", "hellohello"),
+        ("{% for a, b in [(1, messages[0])] %}{{ a }}{{ b.role }}{% endfor %}", "1user"),
+        ("{% with x = [messages[0]] %}{{ x[0].role }}{% endwith %}", "user"),
+        (
+            "{{ ([messages[0].role]+['你好'])|join('é') + ['🦀', messages[0].role][0] }}",
+            "useré你好🦀",
+        ),
     ];
     for (template, expected) in cases {
         assert_eq!(render(template).as_deref(), Ok(expected), "{template}");

@@ -1,0 +1,131 @@
+//! Limits of the lists and maps that a template makes, checked while it runs.
+//!
+//! ```text
+//! {% set messages = [{'role': 'system', 'content': text}] + messages %}
+//!                   └──────────── literal ─────────────┘
+//!                   └──────────────────── sum ──────────────────┘
+//! ```
+//!
+//! Every such place is wrapped in a call of a function of ours. A literal is walked, so that no value
+//! is deeper or larger than a conversation needs; a sum is counted. [`rules`](super::rules) says why.
+
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+
+use super::rules::{Making, Place};
+
+/// Levels of lists and maps within one another; messages with parts have four.
+const DEPTH: usize = 8;
+/// Entries that a literal may hold on all its levels, beside those of the messages.
+const HELD_BEYOND_MESSAGES: usize = 1024;
+/// Entries for each message: the message, its two names and what they name, twice.
+const HELD_PER_MESSAGE: usize = 10;
+/// Entries that a sum may have beside those for each message.
+const ENTRIES_BEYOND_MESSAGES: usize = 512;
+const ENTRIES_PER_MESSAGE: usize = 4;
+/// Entries that are walked or copied for one unit of fuel.
+const ENTRIES_PER_FUEL: u64 = 16;
+
+/// The source with a check around each of these places.
+///
+/// Errors: the source uses a check's name itself.
+pub(super) fn with_checks(source: &str, mut places: Vec<Place>) -> Result<String, String> {
+    for name in [Making::Literal, Making::Sum].map(Making::check_name) {
+        if source.contains(name) {
+            return Err(format!("{name}: expected another name, since this one is taken"));
+        }
+    }
+    // Of two places that begin together the longer one is the outer one.
+    places.sort_by_key(|place| (place.start, std::cmp::Reverse(place.end)));
+    let mut checked = String::with_capacity(source.len());
+    let (mut copied, mut ends) = (0, Vec::new());
+    let mut copy_to = |offset: usize, checked: &mut String| -> Result<(), String> {
+        let between = source.get(copied..offset);
+        checked.push_str(between.ok_or("a list or map: expected brackets around it")?);
+        copied = offset;
+        Ok(())
+    };
+    for place in places {
+        while let Some(end) = ends.pop_if(|end| *end <= place.start) {
+            copy_to(end, &mut checked)?;
+            checked.push_str(")))");
+        }
+        copy_to(place.start, &mut checked)?;
+        checked.push('(');
+        checked.push_str(place.making.check_name());
+        checked.push_str("((");
+        ends.push(place.end);
+    }
+    while let Some(end) = ends.pop() {
+        copy_to(end, &mut checked)?;
+        checked.push_str(")))");
+    }
+    copy_to(source.len(), &mut checked)?;
+    Ok(checked)
+}
+
+/// Adds the checks, and what makes maps, for a conversation of so many messages.
+pub(super) fn install(environment: &mut Environment<'_>, messages: usize) {
+    let held = HELD_BEYOND_MESSAGES + HELD_PER_MESSAGE * messages;
+    let entries = ENTRIES_BEYOND_MESSAGES + ENTRIES_PER_MESSAGE * messages;
+    environment.add_function(Making::Literal.check_name(), move |state: &State, value: Value| {
+        check_held(state, &value, held)?;
+        Ok::<Value, Error>(value)
+    });
+    environment.add_function(Making::Sum.check_name(), move |state: &State, value: Value| {
+        checked_sum(state, value, entries)
+    });
+    environment.add_function("dict", move |state: &State, map: Option<Value>, named: Kwargs| {
+        let made = minijinja::functions::dict(map, named)?;
+        check_held(state, &made, held)?;
+        Ok::<Value, Error>(made)
+    });
+}
+
+fn wrong(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, what.into())
+}
+
+fn is_list(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
+}
+
+fn check_held(state: &State, value: &Value, limit: usize) -> Result<(), Error> {
+    let mut left = limit;
+    walk(value, DEPTH, &mut left)?;
+    state.consume_fuel(1 + (limit - left) as u64 / ENTRIES_PER_FUEL)
+}
+
+fn walk(value: &Value, depth: usize, left: &mut usize) -> Result<(), Error> {
+    *left = left.checked_sub(1).ok_or_else(|| wrong("a list or map holds too many values"))?;
+    let is_map = value.kind() == ValueKind::Map;
+    if !is_map && !is_list(value) {
+        return Ok(());
+    }
+    let depth = depth
+        .checked_sub(1)
+        .ok_or_else(|| wrong(format!("lists and maps: expected at most {DEPTH} levels")))?;
+    for entry in value.try_iter()? {
+        walk(&entry, depth, left)?;
+        if is_map {
+            walk(&value.get_item(&entry)?, depth, left)?;
+        }
+    }
+    Ok(())
+}
+
+/// A sum of lists as a list that can be asked for its entries, as Python's can; any other as it is.
+fn checked_sum(state: &State, value: Value, limit: usize) -> Result<Value, Error> {
+    if !is_list(&value) {
+        return Ok(value);
+    }
+    let count = value.len().unwrap_or(usize::MAX);
+    if count > limit {
+        return Err(wrong(format!("a list: expected at most {limit} entries, found {count}")));
+    }
+    state.consume_fuel(1 + count as u64 / ENTRIES_PER_FUEL)?;
+    if value.is_tuple() {
+        return Ok(value);
+    }
+    Ok(Value::from(value.try_iter()?.collect::<Vec<Value>>()))
+}

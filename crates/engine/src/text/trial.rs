@@ -1,0 +1,73 @@
+//! What a chat template must write before its model is called ready.
+
+use super::{Message, Role, Text, TextError, TokenId};
+
+/// Who speaks in a conversation that a template is tried with.
+struct Trial {
+    /// What errors call it.
+    name: &'static str,
+    roles: &'static [Role],
+}
+
+/// Every template must take these.
+const QUESTIONS: [Trial; 2] = [
+    Trial { name: "one question", roles: &[Role::User] },
+    Trial {
+        name: "a question, its answer and another question",
+        roles: &[Role::User, Role::Assistant, Role::User],
+    },
+];
+/// Templates may refuse a system message, but they must not fail with one.
+const WITH_SYSTEM: [Trial; 2] = [
+    Trial { name: "a system message and one question", roles: &[Role::System, Role::User] },
+    Trial {
+        name: "a system message, a question, its answer and another question",
+        roles: &[Role::System, Role::User, Role::Assistant, Role::User],
+    },
+];
+
+impl Text {
+    /// Tries the chat template with short conversations, so that it does not fail with the first
+    /// real one.
+    ///
+    /// Errors: it fails, refuses two turns, or writes nothing of what a user says.
+    pub fn try_template(&self) -> Result<(), TextError> {
+        for trial in &QUESTIONS {
+            self.check_trial(trial).map_err(|error| trial.failed(error))?;
+        }
+        for trial in &WITH_SYSTEM {
+            match self.check_trial(trial) {
+                Ok(()) | Err(TextError::Refused(_)) => {}
+                Err(error) => return Err(trial.failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_trial(&self, trial: &Trial) -> Result<(), TextError> {
+        let written = |question| self.prompt(&trial.messages(question));
+        let (one, other): (Vec<TokenId>, Vec<TokenId>) = (written("Hello")?, written("Thanks")?);
+        if one == other {
+            let found = if one.is_empty() { "nothing" } else { "none of it" };
+            let what = format!("expected what the user says, found {found}");
+            return Err(TextError::Template(what));
+        }
+        Ok(())
+    }
+}
+
+impl Trial {
+    fn messages(&self, question: &str) -> Vec<Message> {
+        let message = |role: &Role| Message { role: *role, content: question.to_owned() };
+        self.roles.iter().map(message).collect()
+    }
+
+    fn failed(&self, error: TextError) -> TextError {
+        let what = match error {
+            TextError::Template(what) => what,
+            TextError::Refused(words) => format!("it refuses the conversation: {words}"),
+            other => return other,
+        };
+        TextError::Template(format!("tried with {}: {what}", self.name))
+    }
+}
