@@ -3,7 +3,7 @@
 #![no_main]
 
 use banter_engine::text::{
-    Message, PreTokenizerKind, Role, Text, TokenId, TokenKind, Vocabulary, VocabularyToken,
+    Message, Role, Text, TokenId, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -29,7 +29,7 @@ fn vocabulary() -> Vocabulary {
     Vocabulary {
         tokens: bytes.chain(controls.map(token(TokenKind::Control))).collect(),
         merges: Vec::new(),
-        pre_tokenizer: PreTokenizerKind::Qwen2,
+        options: TokenizerOptions::QWEN2,
         add_bos: false,
         bos: None,
         end_tokens: vec![TokenId(258)],

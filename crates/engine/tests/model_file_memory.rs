@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use banter_engine::model_file::{ModelFile, ModelSource};
 use banter_engine::text::{
-    Message, PreTokenizerKind, Role, Text, TokenId, TokenKind, Vocabulary, VocabularyToken,
+    Message, Role, Text, TokenId, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken,
     parse_tokenizer_json,
 };
 
@@ -238,7 +238,7 @@ fn vocabulary_of_bytes() -> Vocabulary {
     Vocabulary {
         tokens: spelled.map(normal).collect(),
         merges: Vec::new(),
-        pre_tokenizer: PreTokenizerKind::Qwen2,
+        options: TokenizerOptions::QWEN2,
         add_bos: false,
         bos: None,
         end_tokens: vec![TokenId(0)],

@@ -157,7 +157,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::text::PreTokenizerKind;
+    use crate::text::TokenizerOptions;
 
     #[test]
     fn control_tokens_have_the_ids_of_qwen() {
@@ -209,7 +209,7 @@ mod tests {
         Vocabulary {
             tokens: texts.iter().map(token).collect(),
             merges: vec![("a".to_string(), "b".to_string())],
-            pre_tokenizer: PreTokenizerKind::Qwen2,
+            options: TokenizerOptions::QWEN2,
             add_bos: false,
             bos: None,
             end_tokens: Vec::new(),

@@ -1,7 +1,8 @@
 //! Text to tokens and back.
 //!
 //! Reading order:
-//! - `vocabulary`: what a model file says about its tokens.
+//! - `vocabulary`: what a model file says about its tokens; `tokenizer_json`, `vocab_files`: where
+//!   folders say it.
 //! - `byte_level`, `pre_tokenizer`, `merges`, `tokenizer`: text to tokens.
 //! - `message`, `template`, `scaffold`, `answers`, `prompt`: a conversation to tokens; [`Text`] is
 //!   the whole of it.
@@ -22,6 +23,7 @@ mod template;
 mod tokenizer;
 mod tokenizer_json;
 mod trial;
+mod vocab_files;
 mod vocabulary;
 
 pub(crate) use answers::KEPT_BYTES as KEPT_ANSWER_BYTES;
@@ -34,7 +36,8 @@ pub use stop_strings::{StopOutcome, StopStrings};
 pub(crate) use template::CHATML;
 pub(crate) use tokenizer_json::FILE_BYTES as TOKENIZER_JSON_BYTES;
 pub use tokenizer_json::parse_tokenizer_json;
-pub use vocabulary::{PreTokenizerKind, TokenId, TokenKind, Vocabulary, VocabularyToken};
+pub use vocab_files::parse_vocab_and_merges;
+pub use vocabulary::{TokenId, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken};
 
 #[cfg(test)]
 mod tests;

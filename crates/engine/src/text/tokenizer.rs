@@ -9,12 +9,15 @@ use super::byte_level::{bytes_of, character_of};
 use super::error::shown;
 use super::merges::{Merges, Scratch};
 use super::pre_tokenizer::pieces;
-use super::{TextError, TokenId, TokenKind, Vocabulary};
+use super::{TextError, TokenId, TokenKind, TokenizerOptions, Vocabulary};
 
 /// Turns content into tokens; knows nothing of control tokens.
 #[derive(Debug)]
 pub(super) struct Tokenizer {
+    options: TokenizerOptions,
     merges: Merges,
+    /// By their bytes, the tokens that a piece becomes as a whole.
+    whole_pieces: HashMap<Box<[u8]>, TokenId>,
     id_of_byte: [TokenId; 256],
     /// Bytes of all tokens, one after another.
     bytes: Vec<u8>,
@@ -49,14 +52,24 @@ impl Tokenizer {
                 .ok_or_else(|| wrong(format!("expected a token for each byte, none for {byte}")))?;
         }
         let merges = read_merges(vocabulary, &id_of)?;
-        Ok(Tokenizer { merges, id_of_byte, bytes, ends })
+        let options = vocabulary.options;
+        let whole_pieces = match options.ignore_merges {
+            true => id_of.values().map(|&id| (piece_of(id, &bytes, &ends), id)).collect(),
+            false => HashMap::new(),
+        };
+        Ok(Tokenizer { options, merges, whole_pieces, id_of_byte, bytes, ends })
     }
 
     /// Appends the tokens of `text`.
     pub(super) fn encode_into(&self, text: &str, ids: &mut Vec<TokenId>) {
         let mut scratch = Scratch::default();
         let mut piece_ids = Vec::new();
-        for piece in pieces(&normalised(text)) {
+        let text = if self.options.nfc { normalised(text) } else { Cow::Borrowed(text) };
+        for piece in pieces(&text) {
+            if let Some(id) = self.whole_pieces.get(piece.as_bytes()) {
+                ids.push(*id);
+                continue;
+            }
             piece_ids.clear();
             piece_ids.extend(piece.bytes().map(|byte| self.id_of_byte[usize::from(byte)]));
             self.merges.apply(&mut piece_ids, &mut scratch);
@@ -86,6 +99,11 @@ pub(super) fn normalised(text: &str) -> Cow<'_, str> {
         IsNormalized::Yes => Cow::Borrowed(text),
         _ => Cow::Owned(text.nfc().map(|(character, _)| character).collect()),
     }
+}
+
+fn piece_of(id: TokenId, bytes: &[u8], ends: &[usize]) -> Box<[u8]> {
+    let index = id.0 as usize;
+    bytes[ends[index]..ends[index + 1]].into()
 }
 
 fn wrong(what: String) -> TextError {

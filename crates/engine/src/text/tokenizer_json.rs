@@ -1,7 +1,8 @@
 //! `tokenizer.json` of a Hugging Face folder, as far as Qwen2's goes.
 //!
-//! The file describes a pipeline in general terms; what differs from Qwen2's pipeline is refused by
-//! name, since it would cut text another way without anyone noticing.
+//! The file describes a pipeline in general terms. What cuts text as Qwen2's pipeline does is read,
+//! however it is spelled; anything else is refused by name, since it would cut text another way without
+//! anyone noticing.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,7 +14,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::error::shown;
 use super::scaffold::ADDED_TOKENS;
 use super::tokenizer::normalised;
-use super::{PreTokenizerKind, TextError, TokenKind, Vocabulary, VocabularyToken};
+use super::{TextError, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken};
 use crate::printable::printable_within;
 
 /// Longest file; Qwen2.5's has 7 MB.
@@ -24,22 +25,37 @@ const TOKENS: usize = 1 << 18;
 const TOKEN_BYTES: usize = 4096;
 /// Longest error of the JSON reader, which repeats what it found.
 const ERROR_CHARS: usize = 300;
+/// The most of a file's own words that an error repeats.
+const FOUND_CHARS: usize = 200;
 
 /// Qwen2's pattern, as the file spells it.
 const PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
+/// Other spellings of parts of the pattern that match the same, and Qwen2's.
+const SAME_PARTS: [(&str, &str); 5] = [
+    ("'(?i:[sdmt]|ll|ve|re)", "(?i:'s|'t|'re|'ve|'m|'ll|'d)"),
+    ("(?i:'[sdmt]|'ll|'ve|'re)", "(?i:'s|'t|'re|'ve|'m|'ll|'d)"),
+    // What is possessive here could give nothing back that would match.
+    (r"[^\r\n\p{L}\p{N}]?+\p{L}+", r"[^\r\n\p{L}\p{N}]?\p{L}+"),
+    (r"[^\s\p{L}\p{N}]++", r"[^\s\p{L}\p{N}]+"),
+    (r"|\p{N}{1}|", r"|\p{N}|"),
+];
+
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct File {
     #[serde(default)]
     added_tokens: AtMost<AddedToken, ADDED_TOKENS>,
-    normalizer: Option<Normalizer>,
-    pre_tokenizer: Option<PreTokenizer>,
+    normalizer: Option<Stage>,
+    pre_tokenizer: Option<Stage>,
     model: Model,
 }
 
+/// A token that is not made by merging.
 #[derive(Deserialize)]
-struct AddedToken {
-    id: u32,
+#[serde(expecting = "an object that describes a token")]
+pub(super) struct AddedToken {
+    pub(super) id: Option<u32>,
     content: String,
     #[serde(default)]
     single_word: bool,
@@ -53,25 +69,16 @@ struct AddedToken {
     special: bool,
 }
 
+/// A normalizer or a pre-tokenizer, with what any of them may say; what one does not know is missing.
 #[derive(Deserialize)]
-struct Normalizer {
+#[serde(expecting = "an object with a type")]
+struct Stage {
     #[serde(rename = "type")]
-    kind: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct PreTokenizer {
-    #[serde(rename = "type")]
-    kind: Option<String>,
+    kind: String,
     #[serde(default)]
-    pretokenizers: AtMost<PreTokenizerStage, 8>,
-}
-
-/// What any stage may say; what a stage does not know is missing.
-#[derive(Debug, Deserialize)]
-struct PreTokenizerStage {
-    #[serde(rename = "type")]
-    kind: Option<String>,
+    normalizers: AtMost<Stage, 8>,
+    #[serde(default)]
+    pretokenizers: AtMost<Stage, 8>,
     pattern: Option<Pattern>,
     behavior: Option<String>,
     invert: Option<bool>,
@@ -79,20 +86,20 @@ struct PreTokenizerStage {
     use_regex: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
+#[serde(expecting = "an object with a Regex")]
 struct Pattern {
     #[serde(rename = "Regex")]
     regex: Option<String>,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Model {
     #[serde(rename = "type")]
     kind: Option<String>,
     vocab: Vocab,
     merges: AtMost<Merge, TOKENS>,
-    #[serde(default)]
-    byte_fallback: bool,
     dropout: Option<f64>,
     continuing_subword_prefix: Option<String>,
     end_of_word_suffix: Option<String>,
@@ -175,7 +182,7 @@ impl<'de> Deserialize<'de> for Merge {
 }
 
 /// The vocabulary by id; an id that stands twice is refused.
-struct Vocab(Vec<VocabularyToken>);
+pub(super) struct Vocab(pub(super) Vec<VocabularyToken>);
 
 impl<'de> Deserialize<'de> for Vocab {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Vocab, D::Error> {
@@ -231,95 +238,144 @@ pub fn parse_tokenizer_json(bytes: &[u8]) -> Result<Vocabulary, TextError> {
     if bytes.len() > FILE_BYTES {
         return Err(wrong(format!("expected at most {FILE_BYTES} bytes, found {}", bytes.len())));
     }
-    let file: File = serde_json::from_slice(bytes)
-        .map_err(|error| wrong(printable_within(&error.to_string(), ERROR_CHARS)))?;
-    check_pipeline(&file)?;
+    let file: File = read_json(bytes)?;
+    check_model(&file.model)?;
+    let nfc = normalises(file.normalizer.as_ref())?;
+    check_pre_tokenizer(file.pre_tokenizer.as_ref())?;
+    let options = TokenizerOptions { nfc, ignore_merges: file.model.ignore_merges };
     Ok(Vocabulary {
-        tokens: with_added(file.model.vocab.0, file.added_tokens.0)?,
+        tokens: with_added(file.model.vocab.0, file.added_tokens.0, options)?,
         merges: file.model.merges.0.into_iter().map(|Merge(left, right)| (left, right)).collect(),
-        pre_tokenizer: PreTokenizerKind::Qwen2,
+        options,
         add_bos: false,
         bos: None,
         end_tokens: Vec::new(),
     })
 }
 
-fn wrong(what: String) -> TextError {
+/// Reads JSON, with a byte order mark before it or without.
+pub(super) fn read_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, TextError> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    serde_json::from_slice(bytes)
+        .map_err(|error| wrong(printable_within(&error.to_string(), ERROR_CHARS)))
+}
+
+pub(super) fn wrong(what: String) -> TextError {
     TextError::TokenizerJson(what)
 }
 
-fn expect(
-    part: &str,
-    expected: &str,
-    holds: bool,
-    found: &dyn fmt::Debug,
-) -> Result<(), TextError> {
+fn expect(part: &str, expected: &str, holds: bool, found: &str) -> Result<(), TextError> {
     if holds {
         return Ok(());
     }
-    Err(wrong(format!("{part}: expected {expected}, found {}", shown(found))))
+    Err(wrong(format!(
+        "{part}: expected {expected}, found {}",
+        printable_within(found, FOUND_CHARS)
+    )))
 }
 
-fn check_pipeline(file: &File) -> Result<(), TextError> {
-    let model = &file.model;
-    let kind = model.kind.as_deref();
-    expect("model.type", "BPE", matches!(kind, None | Some("BPE")), &kind)?;
-    expect("model.byte_fallback", "false", !model.byte_fallback, &model.byte_fallback)?;
-    expect("model.ignore_merges", "false", !model.ignore_merges, &model.ignore_merges)?;
-    expect("model.dropout", "none", model.dropout.is_none_or(|p| p == 0.0), &model.dropout)?;
+/// Checks what the model says besides tokens and merges. `byte_fallback` is not asked: each byte has a
+/// token, so there is nothing to fall back from.
+fn check_model(model: &Model) -> Result<(), TextError> {
+    let kind = model.kind.as_deref().unwrap_or("BPE");
+    expect("model.type", "BPE", kind == "BPE", kind)?;
+    let dropout = model.dropout.unwrap_or(0.0);
+    expect("model.dropout", "none", dropout == 0.0, &dropout.to_string())?;
     for (part, affix) in [
         ("model.continuing_subword_prefix", &model.continuing_subword_prefix),
         ("model.end_of_word_suffix", &model.end_of_word_suffix),
     ] {
-        expect(part, "none", affix.as_deref().unwrap_or("").is_empty(), affix)?;
+        let affix = affix.as_deref().unwrap_or("");
+        expect(part, "none", affix.is_empty(), affix)?;
     }
-    let normalizer = file.normalizer.as_ref().and_then(|normalizer| normalizer.kind.as_deref());
-    expect("normalizer.type", "NFC", normalizer == Some("NFC"), &normalizer)?;
-    check_pre_tokenizer(file.pre_tokenizer.as_ref())
+    Ok(())
 }
 
-fn check_pre_tokenizer(pre_tokenizer: Option<&PreTokenizer>) -> Result<(), TextError> {
-    let kind = pre_tokenizer.and_then(|pre_tokenizer| pre_tokenizer.kind.as_deref());
-    let stages = pre_tokenizer.map_or(&[][..], |pre_tokenizer| &pre_tokenizer.pretokenizers.0);
-    let (Some("Sequence"), [split, byte_level]) = (kind, stages) else {
-        return expect(
-            "pre_tokenizer",
-            "a sequence of Split and ByteLevel",
-            false,
-            &(kind, stages),
-        );
+/// Whether the normalizer composes characters (NFC); without one nothing is changed.
+///
+/// Errors: it does anything else.
+fn normalises(normalizer: Option<&Stage>) -> Result<bool, TextError> {
+    let Some(normalizer) = normalizer else { return Ok(false) };
+    let steps = flattened(normalizer, |stage| &stage.normalizers.0);
+    let holds = steps.iter().all(|step| step.kind == "NFC");
+    expect("normalizer", "NFC or none", holds, &names(&steps))?;
+    Ok(!steps.is_empty())
+}
+
+fn check_pre_tokenizer(pre_tokenizer: Option<&Stage>) -> Result<(), TextError> {
+    const EXPECTED: &str = "Split by Qwen2's pattern and then ByteLevel";
+    let stages = pre_tokenizer
+        .map(|stage| flattened(stage, |stage| &stage.pretokenizers.0))
+        .unwrap_or_default();
+    let (split, bytes) = match stages.as_slice() {
+        [split, bytes] if split.kind == "Split" && bytes.kind == "ByteLevel" => (split, bytes),
+        _ => return expect("pre_tokenizer", EXPECTED, false, &names(&stages)),
     };
     let pattern = split.pattern.as_ref().and_then(|pattern| pattern.regex.as_deref());
-    expect("pre_tokenizer pattern", "Qwen2's", pattern == Some(PATTERN), &pattern)?;
-    let behavior = split.behavior.as_deref();
-    expect("pre_tokenizer behavior", "Isolated", behavior == Some("Isolated"), &behavior)?;
-    expect("pre_tokenizer invert", "false", split.invert != Some(true), &split.invert)?;
-    let is_plain = byte_level.kind.as_deref() == Some("ByteLevel")
-        && byte_level.add_prefix_space != Some(true)
-        && byte_level.use_regex == Some(false);
-    expect("pre_tokenizer bytes", "ByteLevel without prefix and pattern", is_plain, byte_level)
+    let pattern = pattern.unwrap_or("no regular expression");
+    let is_qwens = pattern.len() <= 2 * PATTERN.len() && {
+        let same = |text: String, (other, ours): &(&str, &str)| text.replace(other, ours);
+        SAME_PARTS.iter().fold(pattern.to_owned(), same) == PATTERN
+    };
+    expect("pre_tokenizer: pattern of Split", "Qwen2's", is_qwens, pattern)?;
+    // The pattern matches all of a text, so that nothing lies between two matches.
+    let behavior = split.behavior.as_deref().unwrap_or("none");
+    let keeps_matches = match behavior {
+        "Isolated" => true,
+        "Removed" => split.invert == Some(true),
+        _ => false,
+    };
+    let expected = "Isolated, or Removed with invert";
+    expect("pre_tokenizer: behavior of Split", expected, keeps_matches, behavior)?;
+    let is_false = |part: &str, flag: Option<bool>, usual: bool| {
+        let part = format!("pre_tokenizer: {part} of ByteLevel");
+        expect(&part, "false", !flag.unwrap_or(usual), "true")
+    };
+    is_false("add_prefix_space", bytes.add_prefix_space, false)?;
+    is_false("use_regex", bytes.use_regex, true)
+}
+
+/// The stages that run, in order: sequences are taken apart.
+fn flattened(stage: &Stage, stages_of: fn(&Stage) -> &Vec<Stage>) -> Vec<&Stage> {
+    if stage.kind != "Sequence" {
+        return vec![stage];
+    }
+    stages_of(stage).iter().flat_map(|inner| flattened(inner, stages_of)).collect()
+}
+
+fn names(stages: &[&Stage]) -> String {
+    if stages.is_empty() {
+        return "none".to_owned();
+    }
+    stages.iter().map(|stage| stage.kind.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The vocabulary with its added tokens in their places.
-fn with_added(
+pub(super) fn with_added(
     mut tokens: Vec<VocabularyToken>,
     added: Vec<AddedToken>,
+    options: TokenizerOptions,
 ) -> Result<Vec<VocabularyToken>, TextError> {
     let mut spelled = HashSet::new();
     for added in added {
         let part = format!("added token {}", shown(&added.content));
-        expect(&part, "to stand once", spelled.insert(added.content.clone()), &"it twice")?;
-        let plain = !(added.single_word || added.lstrip || added.rstrip);
-        expect(&part, "no single_word, lstrip or rstrip", plain, &"one of them")?;
+        expect(&part, "to stand once", spelled.insert(added.content.clone()), "it twice")?;
+        for (flag, is_set) in
+            [("single_word", added.single_word), ("lstrip", added.lstrip), ("rstrip", added.rstrip)]
+        {
+            expect(&part, "no single_word, lstrip or rstrip", !is_set, flag)?;
+        }
         // To look for a composed literal before or after composing is the same.
-        let is_composed = !added.normalized || normalised(&added.content) == added.content;
-        expect(&part, "not to be normalized, or NFC already", is_composed, &added.normalized)?;
-        let token = place(&mut tokens, added.id).map_err(wrong)?;
+        let stays =
+            !options.nfc || !added.normalized || normalised(&added.content) == added.content;
+        expect(&part, "not to be normalized, or NFC already", stays, "another spelling")?;
+        let id = added.id.ok_or_else(|| wrong(format!("{part}: expected an id, found none")))?;
+        let token = place(&mut tokens, id).map_err(wrong)?;
         let is_free = token.kind == TokenKind::Unused || token.text == added.content;
-        expect(&part, "an id of its own", is_free, &token.text)?;
+        expect(&part, "an id of its own", is_free, &format!("the id of {}", shown(&token.text)))?;
         let kind = if added.special { TokenKind::Control } else { TokenKind::UserDefined };
         *token = VocabularyToken { text: added.content, kind };
     }
-    expect("tokens", "one or more", !tokens.is_empty(), &tokens.len())?;
+    expect("tokens", "one or more", !tokens.is_empty(), "none")?;
     Ok(tokens)
 }

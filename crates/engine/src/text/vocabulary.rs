@@ -33,11 +33,19 @@ pub struct VocabularyToken {
     pub kind: TokenKind,
 }
 
-/// How text is cut before merging; a file that names another way is refused.
+/// How text becomes tokens, where files differ. Common to all is the pre-tokenizer with Qwen2's pattern:
+/// contractions, words, single digits, punctuation, white space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PreTokenizerKind {
-    /// Qwen2's pattern: contractions, words, single digits, punctuation, white space.
-    Qwen2,
+pub struct TokenizerOptions {
+    /// Whether characters are composed (NFC) before anything else.
+    pub nfc: bool,
+    /// Whether a piece that is spelled as a token becomes that token, whatever the merges say.
+    pub ignore_merges: bool,
+}
+
+impl TokenizerOptions {
+    /// As Qwen2's own files have it.
+    pub const QWEN2: TokenizerOptions = TokenizerOptions { nfc: true, ignore_merges: false };
 }
 
 /// Everything a model file says about its tokens.
@@ -47,8 +55,8 @@ pub struct Vocabulary {
     pub tokens: Vec<VocabularyToken>,
     /// Merges in order of rank, both sides in byte-level spelling.
     pub merges: Vec<(String, String)>,
-    /// How text is cut before merging.
-    pub pre_tokenizer: PreTokenizerKind,
+    /// How text becomes tokens.
+    pub options: TokenizerOptions,
     /// Whether a prompt starts with [`Vocabulary::bos`] even if the template does not write it.
     pub add_bos: bool,
     /// The token that begins a text, where the model has one.

@@ -577,6 +577,24 @@ fn arrays_of_the_wrong_elements_are_refused() {
 }
 
 #[test]
+fn without_a_pre_tokenizer_qwens_tokens_are_cut_as_qwens() {
+    let key = "tokenizer.ggml.pre";
+    let unnamed = || [Gguf::tiny().without(key), Gguf::tiny().with(key, text("default"))];
+    let named = open_bytes(&Gguf::tiny().bytes()).expect("it is whole");
+    for file in unnamed() {
+        let file = open_bytes(&file.bytes()).expect("its tokens are Qwen's");
+        assert_eq!(file.vocabulary().options, named.vocabulary().options);
+    }
+    let others = ["a", "b", "ab", "c", "<s>", "</s>", "<unk>", "<x>"].map(str::to_string).to_vec();
+    for file in unnamed() {
+        let file = file.with("tokenizer.ggml.tokens", Value::Texts(others.clone()));
+        let expected = "key tokenizer.ggml.pre: expected qwen2 or deepseek-r1-qwen, found no such \
+                        key, and tokens that are not Qwen's";
+        assert_refused(open_bytes(&file.bytes()), expected, key);
+    }
+}
+
+#[test]
 fn vocabularies_that_contradict_themselves_are_refused() {
     let texts = |texts: &[&str]| Value::Texts(texts.iter().map(|text| text.to_string()).collect());
     let cases = [

@@ -78,7 +78,6 @@ fn keys_a_model_needs_have_no_default() {
         "qwen2.attention.layer_norm_rms_epsilon",
         "qwen2.rope.freq_base",
         "tokenizer.ggml.model",
-        "tokenizer.ggml.pre",
         "tokenizer.ggml.tokens",
         "tokenizer.ggml.token_type",
         "tokenizer.ggml.merges",

@@ -11,7 +11,7 @@ use super::super::yarn::RawYarn;
 use super::super::{About, SamplingDefaults};
 use super::metadata::{Metadata, missing};
 use crate::printable::{printable, printable_within};
-use crate::text::{PreTokenizerKind, TokenId, TokenKind, Vocabulary, VocabularyToken};
+use crate::text::{TokenId, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken};
 
 const ARCHITECTURE: &str = "qwen2";
 
@@ -207,6 +207,7 @@ pub(super) fn sampling_defaults(metadata: &Metadata, file: &str) -> SamplingDefa
     raw.usable(file)
 }
 
+const PRE_KEY: &str = "tokenizer.ggml.pre";
 const TOKENS_KEY: &str = "tokenizer.ggml.tokens";
 const TYPES_KEY: &str = "tokenizer.ggml.token_type";
 const MERGES_KEY: &str = "tokenizer.ggml.merges";
@@ -214,14 +215,21 @@ const MERGES_KEY: &str = "tokenizer.ggml.merges";
 /// The tokens and merges.
 pub(super) fn vocabulary(metadata: &mut Metadata, rows: usize) -> Result<Vocabulary, Fault> {
     expect_text(metadata, "tokenizer.ggml.model", &["gpt2"])?;
-    // DeepSeek's distilled Qwen models name their own pre-tokenizer, which cuts as Qwen2's does.
-    expect_text(metadata, "tokenizer.ggml.pre", &["qwen2", "deepseek-r1-qwen"])?;
+    let names_no_pre_tokenizer = matches!(metadata.string(PRE_KEY)?, None | Some("default"));
+    if !names_no_pre_tokenizer {
+        // DeepSeek's distilled Qwen models name their own, which cuts as Qwen2's does.
+        expect_text(metadata, PRE_KEY, &["qwen2", "deepseek-r1-qwen"])?;
+    }
     let texts = metadata.take_strings(TOKENS_KEY)?;
     if texts.is_empty() || texts.len() > rows {
         let expected = format!("1 to {rows} tokens, as many as the embedding has rows");
         return Err(Fault::key(TOKENS_KEY, expected, texts.len().to_string()));
     }
     let tokens = tokens(metadata, texts)?;
+    if names_no_pre_tokenizer {
+        expect_qwens(&tokens)?;
+        tracing::warn!("the model file names no pre-tokenizer (key {PRE_KEY}); Qwen2's is used");
+    }
     let merges = merges(metadata.take_strings(MERGES_KEY)?, tokens.len())?;
     let token = |name: &str| token_id(metadata, name, tokens.len());
     let bos = token("bos_token_id")?;
@@ -239,14 +247,22 @@ pub(super) fn vocabulary(metadata: &mut Metadata, rows: usize) -> Result<Vocabul
     for id in spelled_end_tokens(&tokens) {
         push_new(&mut end_tokens, id);
     }
-    Ok(Vocabulary {
-        tokens,
-        merges,
-        pre_tokenizer: PreTokenizerKind::Qwen2,
-        add_bos,
-        bos,
-        end_tokens,
-    })
+    Ok(Vocabulary { tokens, merges, options: TokenizerOptions::QWEN2, add_bos, bos, end_tokens })
+}
+
+/// Checks that tokens are Qwen's. Files of early 2024 do not say how text is cut; for tokens of another
+/// model, Qwen2's way would give wrong answers without anyone noticing.
+fn expect_qwens(tokens: &[VocabularyToken]) -> Result<(), Fault> {
+    let is_control = |spelling: &str| {
+        let is =
+            |token: &VocabularyToken| token.kind != TokenKind::Normal && token.text == spelling;
+        tokens.iter().any(is)
+    };
+    if is_control("<|endoftext|>") && is_control("<|im_start|>") {
+        return Ok(());
+    }
+    let found = "no such key, and tokens that are not Qwen's";
+    Err(Fault::key(PRE_KEY, "qwen2 or deepseek-r1-qwen", found))
 }
 
 fn expect_text(metadata: &Metadata, key: &str, known: &[&str]) -> Result<(), Fault> {

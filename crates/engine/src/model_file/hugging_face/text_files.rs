@@ -1,5 +1,5 @@
-//! Tokenizer, chat template, end tokens and sampling parameters: five files, of which only
-//! `tokenizer.json` has to be there.
+//! Tokenizer, chat template, end tokens and sampling parameters. Only `tokenizer.json` has to be
+//! there, or what it can be made of: `vocab.json`, `merges.txt` and `tokenizer_config.json`.
 
 use serde_json::Value;
 
@@ -10,11 +10,17 @@ use super::super::{SamplingDefaults, TextSources};
 use super::folder::Folder;
 use super::json::{Object, unsigned};
 use crate::printable::printable;
-use crate::text::{TOKENIZER_JSON_BYTES, TokenId, TokenKind, Vocabulary, parse_tokenizer_json};
+use crate::text::{
+    TOKENIZER_JSON_BYTES, TextError, TokenId, TokenKind, Vocabulary, parse_tokenizer_json,
+    parse_vocab_and_merges,
+};
 
 /// Room for lists of tokens.
 const MAX_JSON_BYTES: u64 = 16 << 20;
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+const MAX_VOCABULARY_BYTES: u64 = TOKENIZER_JSON_BYTES as u64;
+/// Tokenizers whose `vocab.json` and `merges.txt` are cut as Qwen2's.
+const QWEN_CLASSES: [&str; 2] = ["Qwen2Tokenizer", "Qwen2TokenizerFast"];
 /// Qwen2.5 has two.
 const MAX_END_TOKENS: usize = 64;
 
@@ -60,22 +66,15 @@ impl JsonFile {
 impl TextFiles {
     /// Reads all of them.
     pub fn read(folder: &Folder, config: &ModelConfig) -> Result<TextFiles, ModelFileError> {
-        let (mut vocabulary, vocabulary_source) = read_vocabulary(folder, config)?;
-        let generation = JsonFile::read_if_usable(folder, "generation_config.json");
         let tokenizer = JsonFile::read(folder, "tokenizer_config.json")?;
+        let (mut vocabulary, vocabulary_source) =
+            read_vocabulary(folder, config, tokenizer.as_ref())?;
+        let generation = JsonFile::read_if_usable(folder, "generation_config.json");
         vocabulary.end_tokens = end_tokens(folder, generation.as_ref(), vocabulary.tokens.len())?;
-        let (mut chat_template, mut template_source) = (None, String::new());
         if let Some(tokenizer) = &tokenizer {
             tokenizer.try_with(|object| set_bos(object, &mut vocabulary))?;
-            chat_template = tokenizer.try_with(template)?;
-            template_source.clone_from(&tokenizer.name);
         }
-        if let Some(file) = folder.read_optional("chat_template.jinja", MAX_TEMPLATE_BYTES)? {
-            chat_template = Some(String::from_utf8(file.content).map_err(|error| {
-                Fault::malformed("template", "UTF-8", error.to_string()).in_file(&file.name)
-            })?);
-            template_source = file.name;
-        }
+        let (chat_template, template_source) = read_template(folder, tokenizer.as_ref())?;
         let sampling_defaults = match &generation {
             Some(generation) => sampling_defaults(generation),
             None => SamplingDefaults::default(),
@@ -85,22 +84,87 @@ impl TextFiles {
     }
 }
 
+/// The chat template, if there is one, and the name of its file. A file of its own wins; of the other
+/// two, `chat_template.json` is what older processors have.
+fn read_template(
+    folder: &Folder,
+    tokenizer: Option<&JsonFile>,
+) -> Result<(Option<String>, String), ModelFileError> {
+    if let Some(file) = folder.read_optional("chat_template.jinja", MAX_TEMPLATE_BYTES)? {
+        let text = std::str::from_utf8(&file.content).map_err(|error| {
+            Fault::malformed("template", "UTF-8", error.to_string()).in_file(&file.name)
+        })?;
+        // Editors on Windows write a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        return Ok((Some(text.to_owned()), file.name));
+    }
+    let other = JsonFile::read(folder, "chat_template.json")?;
+    for file in tokenizer.into_iter().chain(&other) {
+        if let Some(template) = file.try_with(template)? {
+            return Ok((Some(template), file.name.clone()));
+        }
+    }
+    Ok((None, String::new()))
+}
+
 /// The vocabulary and the name of its file.
 fn read_vocabulary(
     folder: &Folder,
     config: &ModelConfig,
+    tokenizer: Option<&JsonFile>,
 ) -> Result<(Vocabulary, String), ModelFileError> {
-    let file = folder.read("tokenizer.json", TOKENIZER_JSON_BYTES as u64)?;
-    let vocabulary = parse_tokenizer_json(&file.content)
-        .map_err(|error| Fault::Text(error).in_file(&file.name))?;
+    let (vocabulary, name) = match folder.read_optional("tokenizer.json", MAX_VOCABULARY_BYTES)? {
+        Some(file) => (parse_tokenizer_json(&file.content), file.name),
+        None => vocabulary_of_parts(folder, tokenizer)?,
+    };
+    let vocabulary = vocabulary.map_err(|error| Fault::Text(error).in_file(&name))?;
     let (rows, tokens) = (config.vocabulary_rows, vocabulary.tokens.len());
     if tokens == 0 || tokens > rows {
         let expected = format!("1 to {rows} tokens, as many as the embedding has rows");
-        return Err(
-            Fault::malformed("vocabulary", expected, tokens.to_string()).in_file(&file.name)
-        );
+        return Err(Fault::malformed("vocabulary", expected, tokens.to_string()).in_file(&name));
     }
-    Ok((vocabulary, file.name))
+    Ok((vocabulary, name))
+}
+
+/// The vocabulary of a folder without `tokenizer.json`, and the file to name if it is wrong.
+///
+/// Errors: a part is missing, or the tokenizer is not Qwen2's; says how to make `tokenizer.json`.
+fn vocabulary_of_parts(
+    folder: &Folder,
+    tokenizer: Option<&JsonFile>,
+) -> Result<(Result<Vocabulary, TextError>, String), ModelFileError> {
+    let vocab = folder.read_optional("vocab.json", MAX_VOCABULARY_BYTES)?;
+    let merges = folder.read_optional("merges.txt", MAX_VOCABULARY_BYTES)?;
+    let configuration = folder.read_optional("tokenizer_config.json", MAX_JSON_BYTES)?;
+    let class = match tokenizer {
+        Some(file) => {
+            file.try_with(|object| Ok(object.string("tokenizer_class")?.map(str::to_owned)))?
+        }
+        None => None,
+    };
+    let found = match (vocab, merges, configuration) {
+        (None, ..) | (_, None, _) => "neither".to_owned(),
+        (.., None) => "no tokenizer_config.json".to_owned(),
+        (Some(vocab), Some(merges), Some(configuration)) => match class.as_deref() {
+            Some(class) if QWEN_CLASSES.contains(&class) => {
+                let (vocab, name) = (vocab.content, vocab.name);
+                let made = parse_vocab_and_merges(&vocab, &merges.content, &configuration.content);
+                if let Some(vocabulary) = made.transpose() {
+                    return Ok((vocabulary, name));
+                }
+                "no added_tokens_decoder in tokenizer_config.json".to_owned()
+            }
+            Some(class) => format!("tokenizer_class {}", printable(class)),
+            None => "no tokenizer_class in tokenizer_config.json".to_owned(),
+        },
+    };
+    let expected = "tokenizer.json, or vocab.json and merges.txt of a Qwen2Tokenizer with its \
+                    tokenizer_config.json";
+    let advice = "`AutoTokenizer.from_pretrained(folder).save_pretrained(folder)` of transformers \
+                  makes tokenizer.json";
+    let fault =
+        Fault::NotAModel { expected: expected.to_owned(), found: format!("{found}; {advice}") };
+    Err(fault.in_file(folder.name()))
 }
 
 /// The tokens that end an answer: those of `generation_config.json`, else those of `config.json`.
@@ -173,6 +237,11 @@ fn template(object: &Object) -> Result<Option<String>, Fault> {
     match object.get(key) {
         None => Ok(None),
         Some(Value::String(template)) => Ok(Some(template.clone())),
+        // Older files have them by their names.
+        Some(Value::Object(templates)) => match templates.get("default").and_then(Value::as_str) {
+            Some(template) => Ok(Some(template.to_owned())),
+            None => Err(Fault::key(key, "a template named default", "an object without one")),
+        },
         Some(Value::Array(templates)) => {
             let default = templates.iter().find(|template| template["name"] == "default");
             let template = default.and_then(|template| template["template"].as_str());

@@ -10,7 +10,7 @@ mod tokenizer_files;
 
 use super::byte_level::character_of;
 use super::{
-    Message, PreTokenizerKind, Role, Text, TokenId, TokenKind, Vocabulary, VocabularyToken,
+    Message, Role, Text, TokenId, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken,
 };
 use crate::origin::{ConversationId, Origin, Tenant};
 
@@ -34,7 +34,7 @@ fn vocabulary() -> Vocabulary {
     Vocabulary {
         tokens,
         merges: merges.map(|(left, right)| (left.to_owned(), right.to_owned())).to_vec(),
-        pre_tokenizer: PreTokenizerKind::Qwen2,
+        options: TokenizerOptions::QWEN2,
         add_bos: false,
         bos: None,
         end_tokens: vec![END],

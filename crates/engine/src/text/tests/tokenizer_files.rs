@@ -71,8 +71,30 @@ fn what_is_not_qwens_pipeline_is_refused_by_name() {
     let case = |path, value, named| Case { path, value, named };
     let cases = [
         case("/normalizer", json!({ "type": "NFKC" }), "normalizer"),
-        case("/normalizer", Value::Null, "normalizer"),
-        case("/pre_tokenizer", Value::Null, "pre_tokenizer"),
+        case("/normalizer", json!("NFC"), "an object with a type"),
+        case(
+            "/normalizer",
+            json!({ "type": "Sequence", "normalizers": [{ "type": "NFC" }, { "type": "Lowercase" }] }),
+            "normalizer: expected NFC or none, found NFC, Lowercase",
+        ),
+        case("/pre_tokenizer", Value::Null, "ByteLevel, found none"),
+        case("/pre_tokenizer", json!({ "type": "ByteLevel" }), "ByteLevel, found ByteLevel"),
+        case(
+            "/pre_tokenizer/pretokenizers/2",
+            json!({ "type": "Digits" }),
+            "expected Split by Qwen2's pattern and then ByteLevel, found Split, ByteLevel, Digits",
+        ),
+        case(
+            "/pre_tokenizer/pretokenizers/0/pattern",
+            json!({ "String": " " }),
+            "no regular expression",
+        ),
+        case(
+            "/pre_tokenizer/pretokenizers/1/use_regex",
+            Value::Null,
+            "use_regex of ByteLevel: expected false",
+        ),
+        case("/pre_tokenizer/pretokenizers/1/add_prefix_space", json!(true), "add_prefix_space"),
         case("/pre_tokenizer/pretokenizers/0/pattern/Regex", json!("(a+)+$"), "(a+)+$"),
         case("/pre_tokenizer/pretokenizers/0/pattern/Regex", json!("x".repeat(1 << 20)), "pattern"),
         case("/pre_tokenizer/pretokenizers/0/behavior", json!("Removed"), "Removed"),
@@ -91,7 +113,6 @@ fn what_is_not_qwens_pipeline_is_refused_by_name() {
         case("/model/merges", json!([["h"]]), "merges"),
         case("/model/merges", json!(["h x"]), "hx"),
         case("/model/merges", json!([["h", "e".repeat(100_000)]]), "merge"),
-        case("/model/byte_fallback", json!(true), "byte_fallback"),
         case("/model/dropout", json!(0.1), "dropout"),
         case("/added_tokens/0/id", json!(65), "an id of its own"),
         case("/added_tokens/0/id", json!(1 << 30), "1073741824"),
@@ -105,12 +126,88 @@ fn what_is_not_qwens_pipeline_is_refused_by_name() {
         let (parent, key) = path.rsplit_once('/').expect("a path");
         let parent = changed.pointer_mut(parent).expect("it is in the file");
         match key.parse::<usize>() {
-            Ok(index) if parent.is_array() => parent[index] = value,
+            Ok(index) if parent.get(index).is_some() => parent[index] = value,
+            Ok(_) if parent.is_array() => parent.as_array_mut().expect("a list").push(value),
             _ => parent[key] = value,
         }
         let error = open(&changed).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains(named), "{path}: expected {named:?} in {error:?}");
         assert!(error.len() < 1_000, "{path}: {} bytes of error", error.len());
+        let rusts =
+            ["Some(", "None", "{ ", "struct "].into_iter().find(|word| error.contains(word));
+        assert_eq!(rusts, None, "{error}");
+    }
+}
+
+/// What `tokenizers` wants to be said besides.
+fn for_tokenizers(mut file: Value) -> Value {
+    for token in file["added_tokens"].as_array_mut().expect("a list") {
+        for flag in ["single_word", "lstrip", "rstrip", "normalized"] {
+            token[flag] = json!(false);
+        }
+    }
+    file["version"] = json!("1.0");
+    for bytes in file["pre_tokenizer"]["pretokenizers"].as_array_mut().into_iter().flatten() {
+        if bytes["type"] == "ByteLevel" {
+            bytes["trim_offsets"] = json!(false);
+        }
+        if bytes["type"] == "Split" && bytes["invert"].is_null() {
+            bytes["invert"] = json!(false);
+        }
+    }
+    file
+}
+
+#[test]
+fn what_cuts_as_qwens_pipeline_is_read_and_gives_the_ids_of_tokenizers() {
+    let nfc = || json!({ "type": "NFC" });
+    let split = |pattern: &str, behavior: &str, invert: bool| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": behavior, "invert": invert });
+    let bytes = json!({ "type": "ByteLevel", "add_prefix_space": false, "use_regex": false, "trim_offsets": true });
+    let sequence = |stages: Value| json!({ "type": "Sequence", "pretokenizers": stages });
+    let possessive = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    let cases = [
+        ("/normalizer", Value::Null),
+        ("/normalizer", json!({ "type": "Sequence", "normalizers": [] })),
+        ("/normalizer", json!({ "type": "Sequence", "normalizers": [nfc()] })),
+        ("/normalizer", json!({ "type": "Sequence", "normalizers": [nfc(), nfc()] })),
+        ("/pre_tokenizer/pretokenizers/0", split(PATTERN, "Removed", true)),
+        ("/pre_tokenizer/pretokenizers/0", split(PATTERN, "Isolated", true)),
+        ("/pre_tokenizer/pretokenizers/0", split(possessive, "Isolated", false)),
+        (
+            "/pre_tokenizer",
+            sequence(json!([sequence(json!([split(PATTERN, "Isolated", false)])), bytes])),
+        ),
+        ("/model/ignore_merges", json!(true)),
+        ("/model/byte_fallback", json!(true)),
+        ("/model/dropout", json!(0.0)),
+        ("/model/continuing_subword_prefix", json!("")),
+        ("/model/fuse_unk", json!(true)),
+        ("/truncation", Value::Null),
+    ];
+    let texts = [
+        "hello hell he'll I'LL 'ſ it'S",
+        "e\u{301} \u{212b} \u{1100}\u{1161}",
+        "12345 x=1;\r\n\n  {  } \t你好，世界 👍  ",
+        "shell hello\nllama helo olleh lll",
+    ];
+    for (path, value) in cases {
+        let mut changed = file();
+        // Spelled as a token whose merges are missing.
+        changed["model"]["vocab"]["llo"] = json!(263);
+        let (parent, key) = path.rsplit_once('/').expect("a path");
+        let parent = changed.pointer_mut(parent).expect("it is in the file");
+        match key.parse::<usize>() {
+            Ok(index) => parent[index] = value.clone(),
+            Err(_) => parent[key] = value.clone(),
+        }
+        let ours = open(&changed).unwrap_or_else(|error| panic!("{path} {value}: {error}"));
+        let theirs = for_tokenizers(changed).to_string();
+        let theirs = tokenizers::Tokenizer::from_bytes(theirs).expect("it is a tokenizer");
+        for text in texts.into_iter().chain(["llo llo"]) {
+            let ids: Vec<u32> = ours.encode(text).iter().map(|id| id.0).collect();
+            let expected = theirs.encode_fast(text, false).expect("it encodes");
+            assert_eq!(ids, expected.get_ids(), "{path} {value}: {text:?}");
+        }
     }
 }
 

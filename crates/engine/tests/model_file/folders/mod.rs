@@ -156,6 +156,15 @@ impl Folder {
         open_path(&self.path).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.path.join(file)).expect("a file")
+    }
+
+    /// What is said of a folder that is refused.
+    fn error(&self) -> String {
+        open_path(&self.path).map(drop).expect_err("it is refused").to_string()
+    }
+
     /// Asserts that the folder is refused for a fault of `file`.
     fn refused(&self, file: &str, expected: &str, case: &str) {
         let found = open_path(&self.path);

@@ -51,6 +51,77 @@ fn text_files_say_what_ends_an_answer_and_how_to_sample() {
 }
 
 #[test]
+fn text_files_are_read_as_transformers_reads_them() {
+    let folder = Folder::new();
+    let added: serde_json::Map<String, serde_json::Value> = (0..12_000)
+        .map(|id| {
+            (
+                id.to_string(),
+                json!({"content": format!("<|extra_{id}|>"), "special": true,
+            "lstrip": false, "rstrip": false, "single_word": false, "normalized": false}),
+            )
+        })
+        .collect();
+    let config = json!({"chat_template": "A", "added_tokens_decoder": added}).to_string();
+    assert!(config.len() > 1 << 20);
+    folder.write("tokenizer_config.json", config);
+    assert_eq!(folder.open().chat_template(), Some("A"));
+    folder.write("tokenizer_config.json", " ".repeat((16 << 20) + 1));
+    let error = folder.error();
+    assert!(error.contains("tokenizer_config.json: ") && error.contains("16777216"), "{error}");
+
+    folder.write("tokenizer_config.json", "\u{feff}{\"chat_template\": {\"default\": \"B\"}}");
+    let tokenizer = folder.read("tokenizer.json");
+    folder.write("tokenizer.json", format!("\u{feff}{tokenizer}"));
+    assert_eq!(folder.open().chat_template(), Some("B"));
+    folder.write("chat_template.json", "\u{feff}{\"chat_template\": \"C\"}");
+    assert_eq!(folder.open().chat_template(), Some("B"), "what processors have comes last");
+    folder.write("tokenizer_config.json", "{}");
+    assert_eq!(folder.open().chat_template(), Some("C"));
+    folder.write("chat_template.jinja", "\u{feff}D");
+    assert_eq!(folder.open().chat_template(), Some("D"));
+}
+
+#[test]
+fn a_tokenizer_is_made_of_vocab_json_and_merges_txt() {
+    let folder = Folder::new();
+    let whole = folder.open();
+    let tokenizer: serde_json::Value =
+        serde_json::from_str(&folder.read("tokenizer.json")).expect("JSON");
+    let (model, mut decoder) = (&tokenizer["model"], serde_json::Map::new());
+    for token in tokenizer["added_tokens"].as_array().expect("a list") {
+        decoder.insert(token["id"].to_string(), token.clone());
+    }
+    let merges: Vec<String> =
+        whole.vocabulary().merges.iter().map(|(left, right)| format!("{left} {right}")).collect();
+    folder.remove("tokenizer.json");
+    let error = folder.error();
+    assert!(error.contains("expected tokenizer.json, or vocab.json and merges.txt"), "{error}");
+    assert!(error.contains("AutoTokenizer.from_pretrained(folder).save_pretrained"), "{error}");
+    folder.write("vocab.json", model["vocab"].to_string());
+    folder.write("merges.txt", format!("\u{feff}#version: 0.2\r\n{}\r\n", merges.join("\r\n")));
+    let error = folder.error();
+    assert!(error.contains("found no tokenizer_config.json"), "{error}");
+    folder.write("tokenizer_config.json", "{\"tokenizer_class\": \"Qwen2Tokenizer\"}");
+    let error = folder.error();
+    assert!(error.contains("found no added_tokens_decoder in tokenizer_config.json"), "{error}");
+    let config = |class: &str| {
+        json!({"tokenizer_class": class, "added_tokens_decoder": decoder}).to_string()
+    };
+    folder.write("tokenizer_config.json", config("GPT2Tokenizer"));
+    let error = folder.error();
+    assert!(error.contains("found tokenizer_class GPT2Tokenizer"), "{error}");
+    folder.write("tokenizer_config.json", config("Qwen2Tokenizer"));
+    let (made, whole) = (folder.open(), whole.vocabulary());
+    assert_eq!(made.vocabulary().tokens, whole.tokens);
+    assert_eq!(made.vocabulary().merges, whole.merges);
+    assert_eq!(made.vocabulary().options, whole.options);
+    folder.write("merges.txt", "#version: 0.2\na b c\n");
+    let error = folder.error();
+    assert!(error.contains("merges.txt, line 2: expected two parts"), "{error}");
+}
+
+#[test]
 fn text_files_that_contradict_the_vocabulary_are_refused() {
     let tokenizer = "tokenizer_config.json";
     let cases = [
