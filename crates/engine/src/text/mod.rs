@@ -4,12 +4,11 @@
 //! - `vocabulary`: what a model file says about its tokens; `tokenizer_json`, `vocab_files`: where
 //!   folders say it.
 //! - `byte_level`, `pre_tokenizer`, `merges`, `tokenizer`: text to tokens.
-//! - `message`, `template`, `scaffold`, `answers`, `prompt`: a conversation to tokens; [`Text`] is
+//! - `message`, `template`, `scaffold`, `remembered`, `prompt`: a conversation to tokens; [`Text`] is
 //!   the whole of it.
 //! - `trial`: whether a chat template can be used at all.
 //! - `decoder`, `stop_strings`: tokens to text as they come.
 
-mod answers;
 mod byte_level;
 mod decoder;
 mod error;
@@ -17,6 +16,7 @@ mod merges;
 mod message;
 mod pre_tokenizer;
 mod prompt;
+mod remembered;
 mod scaffold;
 mod stop_strings;
 mod template;
@@ -26,12 +26,12 @@ mod trial;
 mod vocab_files;
 mod vocabulary;
 
-pub(crate) use answers::KEPT_BYTES as KEPT_ANSWER_BYTES;
 pub use decoder::TextDecoder;
 pub use error::TextError;
 pub use message::{Message, Role};
 pub use pre_tokenizer::typed_for_good;
 pub use prompt::{Prompt, Text};
+pub(crate) use remembered::KEPT_BYTES as KEPT_ANSWER_BYTES;
 pub use stop_strings::{StopOutcome, StopStrings};
 pub(crate) use template::CHATML;
 pub(crate) use tokenizer_json::FILE_BYTES as TOKENIZER_JSON_BYTES;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::answers::Answers;
 use super::decoder::TextDecoder;
+use super::remembered::RememberedAnswers;
 use super::scaffold::{Part, Scaffold};
 use super::template::{Template, TemplateMessage, TextEnds};
 use super::tokenizer::Tokenizer;
@@ -19,7 +19,8 @@ pub struct Prompt {
     pub dropped_messages: usize,
 }
 
-/// A history of more bytes than this for each token there is room for is not tried whole first.
+/// A token is hardly ever longer. A history with more bytes than this for each token of room must be cut
+/// anyway, so it is not rendered whole first.
 const LIKELY_TOKEN_BYTES: usize = 8;
 
 /// Everything that turns text into tokens and back, for one model.
@@ -28,7 +29,7 @@ pub struct Text {
     tokenizer: Tokenizer,
     scaffold: Scaffold,
     template: Template,
-    answers: Answers,
+    remembered: RememberedAnswers,
     bos: Option<TokenId>,
     end_tokens: Vec<TokenId>,
     has_token: Vec<bool>,
@@ -49,7 +50,7 @@ impl Text {
             tokenizer: Tokenizer::new(vocabulary)?,
             template: Template::new(template, ends)?,
             scaffold: Scaffold::new(vocabulary, template.unwrap_or_default())?,
-            answers: Answers::default(),
+            remembered: RememberedAnswers::default(),
             bos: vocabulary.bos.filter(|_| vocabulary.add_bos),
             end_tokens: vocabulary.end_tokens.clone(),
             has_token: vocabulary.tokens.iter().map(|token| token.kind.is_sampled()).collect(),
@@ -82,8 +83,9 @@ impl Text {
     /// The newest part of a conversation that leaves `reserve_tokens` of `context_tokens` free:
     /// whole turns go from the oldest, a system message at the start stays.
     ///
-    /// Some more turns go than must, up to a place that stays the same for a while: the next turns lose the
-    /// same ones, and what was computed for this one is found.
+    /// More turns are dropped than necessary, up to a place that stays the same for a while. The next
+    /// requests of the conversation then drop the same turns and begin with the same tokens, so they
+    /// find what was computed for this one.
     ///
     /// Errors: [`TextError::TooLong`] if the newest turn alone does not fit.
     pub fn fit(
@@ -127,8 +129,9 @@ impl Text {
                 return fitting(whole, limit);
             }
         }
-        // The most turns that fit: twice as many until too many, then by halves. Each try reads at
-        // most twice what is kept in the end, so a long history costs no more than a short one.
+        // Looks for the most turns that fit: doubles their number until they are too many, then
+        // halves the distance. No try renders more than twice what is kept in the end, so a long
+        // history costs no more than a short one.
         let mut best = fitting(without(turns - 1)?, limit)?;
         let (mut enough, mut too_many) = (1, turns + 1);
         while too_many - enough > 1 {
@@ -147,7 +150,8 @@ impl Text {
             return Ok(best);
         }
         let cut = without(further)?;
-        // A template may write more for fewer messages; then the place stays where all fits.
+        // A template may write more for fewer messages. If that no longer fits, the earlier place is
+        // kept, where everything fits.
         Ok(if cut.ids.len() <= limit { cut } else { best })
     }
 
@@ -165,7 +169,7 @@ impl Text {
         chosen: &[TokenId],
     ) -> Option<Vec<TokenId>> {
         let ids = self.shown_tokens(text, chosen)?;
-        self.answers.remember(origin, text, &ids);
+        self.remembered.remember(origin, text, &ids);
         Some(ids)
     }
 
@@ -175,15 +179,15 @@ impl Text {
         // What was kept elsewhere may be damaged, or be another model's.
         let text = self.spelled(ids);
         if self.shown_tokens(&text, ids).as_deref() == Some(ids)
-            && self.answers.find(origin, &text).is_none()
+            && self.remembered.find(origin, &text).is_none()
         {
-            self.answers.remember(origin, &text, ids);
+            self.remembered.remember(origin, &text, ids);
         }
     }
 
     /// Forgets the answers of a conversation, or of a whole tenant.
     pub fn forget_answers(&self, meant: &Origin) {
-        self.answers.forget(meant);
+        self.remembered.forget(meant);
     }
 
     /// The bytes a token stands for; none for control tokens.
@@ -239,7 +243,7 @@ impl Text {
         answers: &mut Vec<Arc<[TokenId]>>,
     ) -> TemplateMessage {
         let origin = origin.filter(|_| message.role == Role::Assistant);
-        let known = origin.and_then(|origin| self.answers.find(origin, &message.content));
+        let known = origin.and_then(|origin| self.remembered.find(origin, &message.content));
         let content = match known {
             Some(ids) if self.is_passed_on_whole(&message.content) => {
                 answers.push(ids);
@@ -264,7 +268,7 @@ impl Text {
         if chosen.iter().any(|id| self.token_bytes(*id).is_empty()) {
             return None;
         }
-        // The last place in text and tokens where both are between two characters.
+        // The last place at which text and tokens are both between two characters.
         let (mut decoder, mut rest) = (TextDecoder::default(), text);
         let mut whole = (0, text);
         for (index, id) in chosen.iter().enumerate() {
@@ -296,7 +300,7 @@ fn fitting(prompt: Prompt, limit: usize) -> Result<Prompt, TextError> {
     Ok(prompt)
 }
 
-/// A conversation seen as a system message and turns, each starting with a user's message.
+/// A conversation as system messages and turns. A turn starts with a user's message.
 struct History<'a> {
     messages: &'a [Message],
     system_messages: usize,
@@ -317,11 +321,12 @@ impl<'a> History<'a> {
         History { messages, system_messages, turn_starts }
     }
 
-    /// Of the places where a history may be cut, the first at which at least `turns` turns are dropped.
+    /// How many turns to drop if at least `turns` must go.
     ///
-    /// They are where turns begin behind a whole number of pieces of the conversation, which are a quarter to
-    /// half of what would be kept; a power of two, so that they stay where they are while that
-    /// changes a little. The newest turn stays, and a history of which nothing must go is not cut.
+    /// The conversation's bytes are divided into pieces of equal size, and a history is cut only at the
+    /// first turn that begins in another piece than the turn before it. A piece has a quarter to a
+    /// half of the bytes that would be kept. Its size is a power of two, so the places stay where they
+    /// are while the conversation grows a little. The newest turn is never dropped, and 0 stays 0.
     fn next_cut(&self, turns: usize) -> usize {
         if turns == 0 {
             return 0;

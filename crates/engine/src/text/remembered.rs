@@ -1,12 +1,12 @@
 //! The tokens that made recent answers.
 //!
-//! Sampled tokens are often not the ones its text would be cut into. A history that repeats an
-//! answer unchanged is therefore given the answer's own tokens, so that what was computed for them
-//! is found again.
+//! A model often samples other tokens than the tokenizer would cut the same text into. When a history
+//! repeats an answer unchanged, the prompt uses the answer's own tokens, so that the keys and values
+//! computed for them are found again.
 //!
-//! They are found by tenant, conversation and text: what one conversation was told changes no token
-//! of another. All tenants share the room. When it is full, the tenant that takes the most of it
-//! loses its oldest answer, so a tenant with few answers keeps them beside one with many.
+//! An answer is found by tenant, conversation and text, so an answer in one conversation changes no
+//! token of another. All tenants share the memory. When it is full, the tenant that uses the most of it
+//! loses its oldest answer; a tenant with few answers keeps them beside one with many.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -22,7 +22,7 @@ const BYTES_PER_ANSWER: usize = 256;
 
 /// Remembers answers by their text, the newest of each tenant.
 #[derive(Debug, Default)]
-pub struct Answers {
+pub struct RememberedAnswers {
     hasher: RandomState,
     kept: Mutex<Kept>,
 }
@@ -36,26 +36,26 @@ struct Kept {
 
 #[derive(Debug, Default)]
 struct OfTenant {
-    by_hash: HashMap<u64, Answer>,
+    by_hash: HashMap<u64, RememberedAnswer>,
     /// Hashes in the order in which their answers came or were last found.
     order: VecDeque<u64>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Answer {
+struct RememberedAnswer {
     /// Conversation and text are compared as well, so that two with one hash are never confused.
     conversation: Option<ConversationId>,
     text: Box<str>,
     ids: Arc<[TokenId]>,
 }
 
-impl Answers {
-    /// Remembers that `ids` made `text`; a newer answer of the same text replaces an older one. One
-    /// too large to keep is not kept.
+impl RememberedAnswers {
+    /// Remembers that `ids` made `text`. It replaces an earlier answer with the same text. An answer
+    /// that alone is larger than the memory is not kept.
     pub fn remember(&self, origin: Origin, text: &str, ids: &[TokenId]) {
         let conversation = origin.conversation;
-        let answer = Answer { conversation, text: text.into(), ids: ids.into() };
+        let answer = RememberedAnswer { conversation, text: text.into(), ids: ids.into() };
         if text.is_empty() || ids.is_empty() || answer.bytes() > KEPT_BYTES {
             return;
         }
@@ -86,8 +86,10 @@ impl Answers {
     pub fn forget(&self, meant: &Origin) {
         let mut kept = self.lock();
         let Some(of_tenant) = kept.tenants.get(&meant.tenant) else { return };
-        let of_answer =
-            |answer: &Answer| Origin { tenant: meant.tenant, conversation: answer.conversation };
+        let of_answer = |answer: &RememberedAnswer| Origin {
+            tenant: meant.tenant,
+            conversation: answer.conversation,
+        };
         let found = of_tenant.by_hash.iter().filter(|(_, it)| of_answer(it).is_within(meant));
         let hashes: Vec<u64> = found.map(|(&hash, _)| hash).collect();
         for hash in hashes {
@@ -105,7 +107,7 @@ impl Answers {
     }
 }
 
-impl Answer {
+impl RememberedAnswer {
     fn bytes(&self) -> usize {
         self.text.len() + size_of_val(&*self.ids) + BYTES_PER_ANSWER
     }
@@ -135,7 +137,7 @@ impl Kept {
 }
 
 impl OfTenant {
-    fn put(&mut self, hash: u64, answer: Answer) {
+    fn put(&mut self, hash: u64, answer: RememberedAnswer) {
         self.bytes += answer.bytes();
         self.order.push_back(hash);
         self.by_hash.insert(hash, answer);
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_answers_not_asked_for_longest_go_first() {
-        let answers = Answers::default();
+        let answers = RememberedAnswers::default();
         for name in ["a", "b", "c", "d", "e", "f", "g"] {
             answers.remember(of(0), name, &LARGE);
         }
@@ -176,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_newer_answer_replaces_an_older_one() {
-        let answers = Answers::default();
+        let answers = RememberedAnswers::default();
         answers.remember(of(0), "a", &[TokenId(1)]);
         answers.remember(of(0), "a", &[TokenId(2), TokenId(3)]);
         assert_eq!(answers.find(of(0), "a").as_deref(), Some(&[TokenId(2), TokenId(3)][..]));
@@ -186,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_found_by_its_tenant_and_in_its_conversation_only() {
-        let answers = Answers::default();
+        let answers = RememberedAnswers::default();
         answers.remember(within(1, 7), "a", &[TokenId(1)]);
         for other in [of(1), within(1, 8), within(2, 7), of(2)] {
             assert!(answers.find(other, "a").is_none(), "{other:?}");
@@ -197,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_tenant_with_many_answers_takes_no_room_from_one_with_few() {
-        let answers = Answers::default();
+        let answers = RememberedAnswers::default();
         answers.remember(of(1), "first of all", &[TokenId(1)]);
         for index in 0..100 {
             answers.remember(of(2), &index.to_string(), &LARGE);
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_forgotten_conversation_or_tenant_leaves_nothing_and_others_stay() {
-        let answers = Answers::default();
+        let answers = RememberedAnswers::default();
         let all = [within(1, 7), within(1, 8), of(1), within(2, 7)];
         for origin in all {
             answers.remember(origin, "a", &[TokenId(1)]);
