@@ -1,7 +1,7 @@
-# `make test` is the whole truth: what it passes, continuous integration passes.
+# `make test` runs everything that continuous integration runs: what passes here passes there.
 #
 # It installs what the tests need when it may (as root, or with CI set); otherwise it prints the one
-# command that does and exits with 2. `make help` lists the targets.
+# command that installs it, and exits with 2. `make help` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

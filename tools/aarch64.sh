@@ -36,8 +36,8 @@ has_target rustc || export RUSTC=$debian_rustc
 
 export CARGO_TARGET_DIR=target/aarch64
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-# The loader and the C library must be of one version: with that of libc6:arm64 beside the cross
-# compiler's loader, the first thread waits for ever.
+# The loader and the C library must have the same version. With the C library of libc6:arm64 and the
+# cross compiler's loader, the first thread waits for ever.
 root=/usr/aarch64-linux-gnu
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L $root -E LD_LIBRARY_PATH=$root/lib"
 BANTER_TEST_ISAS=neon-dotprod cargo test -p banter-kernels --target "$target" --lib --tests

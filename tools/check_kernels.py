@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Checks how the kernels of a built program address what they multiply by.
+"""Checks how the kernels of a built program address the operands of their products.
 
     tools/check_kernels.py target/debug/banter
 
-An instruction that multiplies and adds from memory is one operation where the operand's address is a
-register and a constant. With an index register Intel cores split it in two, which made prompts 17 to
-19 % slower there, so no such operand may stand in an AVX-512 kernel (crates/kernels/src/address.rs).
-Prints the functions in which one stands, and exits with 1 if there are any.
+An instruction that multiplies and adds from memory is one operation if the operand's address is a
+register and a constant. With an index register, Intel cores split it in two, which made prompts 17 to
+19 % slower. So an AVX-512 kernel must not have such an operand (crates/kernels/src/address.rs).
+Prints the functions that have one, and exits with 1 if there are any.
 """
 import collections
 import platform

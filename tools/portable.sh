@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A release that starts on older systems than the one it is built on.
+# Builds a release that starts on older systems than the one it is built on.
 #
 #   tools/portable.sh               builds it: target/x86_64-unknown-linux-gnu/release/banter
 #   tools/portable.sh check FILE    says which glibc a binary needs; fails if that is newer than 2.28
 #
-# A binary needs the glibc whose versions of functions it was linked with, and cargo links with the
-# system's. Zig carries the versions of every glibc, so that one of 2018 can be linked with anywhere
-# (Debian 10, Ubuntu 20.04, RHEL 8 and later). Nothing of it ends up in the binary.
+# A binary needs a glibc with the versions of functions that it was linked with, and cargo links with
+# the system's glibc. Zig knows the versions of every glibc, so it can link with one of 2018 (Debian 10,
+# Ubuntu 20.04, RHEL 8 and later) on any system. No code of Zig is in the binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Sees to it that everything the tests need is there.
+# Checks that everything the tests need is installed.
 #
 #   tools/setup.sh           installs what is missing if it may (root, or CI set); otherwise prints
-#                            the command that does and exits with 2
+#                            the command that installs it, and exits with 2
 #   tools/setup.sh install   installs what is missing, or fails
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -63,7 +63,7 @@ install_packages() {
   if ! node_is_new_enough; then
     [ "$(id -u)" = 0 ] || { echo "setup: installing Node.js needs root" >&2; exit 2; }
     command -v npm >/dev/null 2>&1 || { apt-get update -q; apt-get install -q -y --no-install-recommends nodejs npm; }
-    # Debian's own may be older than the page's build tool accepts; the registry carries newer ones.
+    # Debian's own may be too old for the page's build tool; the registry has newer ones.
     node_is_new_enough || npm install --global --no-fund --no-audit node@22
     hash -r
     node_is_new_enough || { echo "setup: Node.js $node_least or newer is needed, found $(node --version)" >&2; exit 2; }
@@ -81,7 +81,7 @@ install_parts() {
       (cd "$part" && npm ci --no-fund --no-audit --loglevel=error)
       cat "$part/package-lock.json" | sha256sum > "$part/node_modules/.installed"
     fi
-    # Under sudo the checkout still belongs to whoever called it.
+    # Under sudo the checkout still belongs to the user who called it.
     [ -z "${SUDO_UID:-}" ] || chown -R "$SUDO_UID:$SUDO_GID" "$([ "$part" = .venv ] && echo .venv || echo "$part/node_modules")"
   done
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What takes too long for every run:
-# - a million strings beside `tokenizers`, a million draws from each filter
+# Runs the tests that take too long for every run:
+# - a million strings compared with `tokenizers`, a million draws from each filter
 # - ten thousand seeds of the simulations of scheduler and cache, two thousand schedules of the demo model
 # - every order in which threads can come through the worker pool's gate, the queue, the inbox and the
 #   flags (loom)
