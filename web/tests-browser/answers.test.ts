@@ -1,52 +1,26 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Locator, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, NO_TROUBLE, visit, type Visit } from './setup/browser';
-import { ChatPage } from './setup/chat_page';
-import { type Server, startServer } from './setup/server';
-import { Stream } from './setup/stream';
+import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
+import { ask, type OpenedFake, Pages } from './setup/pages';
 
-let server: Server;
-let browser: Browser;
-let current: Visit;
+const pages = new Pages();
 
-beforeAll(async () => {
-  [server, browser] = await Promise.all([startServer(['--demo']), launchBrowser()]);
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-afterEach(async () => {
-  expect(current.trouble).toEqual(NO_TROUBLE);
-  await current.close();
-});
-
-interface Writing {
-  readonly chat: ChatPage;
-  readonly page: Page;
-  readonly stream: Stream;
+interface Writing extends OpenedFake {
   readonly answer: Locator;
 }
 
 /** A page that has asked and waits for the test to answer. */
-async function asked(options = {}): Promise<Writing> {
-  current = await visit(browser, server.url, options);
-  const { page } = current;
-  const stream = await Stream.over(page);
-  await page.reload();
-  const chat = new ChatPage(page);
-  await chat.connected();
-  await chat.say('go on');
-  return { chat, page, stream, answer: chat.answers.last() };
+async function asked(options: BrowserContextOptions = {}): Promise<Writing> {
+  const opened = await pages.openFake(options);
+  await ask(opened);
+  return { ...opened, answer: opened.chat.answers.last() };
 }
 
 /** A page with an answer that has come to its end. */
-async function answered(text: string, options = {}): Promise<Writing> {
+async function answered(text: string, options: BrowserContextOptions = {}): Promise<Writing> {
   const writing = await asked(options);
-  writing.stream.send(text);
-  writing.stream.end();
+  writing.socket.end(text);
   await writing.chat.answered();
   return writing;
 }
@@ -77,29 +51,29 @@ describe('while an answer is being written', () => {
   ];
   for (const { name, begin, more, last } of places) {
     it(`a selection in ${name} stays`, async () => {
-      const { chat, page, stream, answer } = await asked();
-      stream.send(begin);
+      const { chat, page, socket, answer } = await asked();
+      socket.say(begin);
       await chat.shows('some bold');
       await select(answer, 'bold');
-      stream.send(more);
+      socket.say(more);
       await chat.shows('bold words');
       expect(await selected(page)).toBe('bold');
-      stream.send(last);
+      socket.say(last);
       await chat.shows('others');
       expect(await selected(page)).toBe('bold');
     });
   }
 
   it('a link opens, although words come between press and release', async () => {
-    const { chat, page, stream, answer } = await asked();
+    const { chat, page, socket, answer } = await asked();
     await page
       .context()
       .route('https://example.org/**', (route) => route.fulfill({ body: 'there' }));
-    stream.send('see [the page](https://example.org/x) and');
+    socket.say('see [the page](https://example.org/x) and');
     const link = answer.getByRole('link', { name: 'the page' });
     await link.hover();
     await page.mouse.down();
-    stream.send(' more words');
+    socket.say(' more words');
     await chat.shows('more words');
     const opened = page.context().waitForEvent('page');
     await page.mouse.up();
@@ -108,13 +82,13 @@ describe('while an answer is being written', () => {
 
   it('finished code in a list is coloured and can be copied', async () => {
     const permissions = ['clipboard-read', 'clipboard-write'];
-    const { chat, page, stream, answer } = await asked({ permissions });
-    stream.send('1. first:\n\n   ```js\n   let x = 1;\n   ```\n\n2. sec');
+    const { chat, page, socket, answer } = await asked({ permissions });
+    socket.say('1. first:\n\n   ```js\n   let x = 1;\n   ```\n\n2. sec');
     await answer.locator('.hljs-keyword').waitFor();
     const copy = answer.getByRole('button', { name: 'Copy the code' });
     await copy.hover();
     await page.mouse.down();
-    stream.send('ond\n3. third');
+    socket.say('ond\n3. third');
     await chat.shows('third');
     await page.mouse.up();
     await answer.getByRole('button', { name: 'Copied' }).waitFor();
@@ -122,26 +96,26 @@ describe('while an answer is being written', () => {
   });
 
   it('a wide table stays where it was scrolled to', async () => {
-    const { chat, stream, answer } = await asked();
+    const { chat, socket, answer } = await asked();
     const cells = Array.from({ length: 30 }, (_, i) => `column-${i}`).join(' | ');
-    stream.send(`| ${cells} |\n|${'--|'.repeat(30)}\n| ${cells} |\n| one`);
+    socket.say(`| ${cells} |\n|${'--|'.repeat(30)}\n| ${cells} |\n| one`);
     const wide = answer.locator('[data-table]');
     await wide.evaluate((element) => (element.scrollLeft = 150));
-    stream.send(' | two |\n| three');
+    socket.say(' | two |\n| three');
     await chat.shows('three');
     expect(await wide.evaluate((element) => element.scrollLeft)).toBe(150);
   });
 
   it('what has been unfolded stays open', async () => {
-    const { chat, stream, answer } = await asked();
-    stream.send('<details>\n<summary>More</summary>\n\none');
+    const { chat, socket, answer } = await asked();
+    socket.say('<details>\n<summary>More</summary>\n\none');
     await answer.getByText('More').click();
-    stream.send(' two');
+    socket.say(' two');
     await chat.shows('one two');
     expect(
       await answer.locator('details').evaluate((details) => details.hasAttribute('open')),
     ).toBe(true);
-    stream.send('\n\n</details>\n\nafter');
+    socket.say('\n\n</details>\n\nafter');
     await chat.shows('after');
     expect(await answer.getByText('one two').isVisible()).toBe(true);
   });
@@ -154,9 +128,9 @@ describe('while an answer is being written', () => {
   ];
   for (const { name, text } of long) {
     it(`a piece changes the end of ${name} only`, async () => {
-      const { chat, page, stream, answer } = await asked();
-      stream.send(`${text.join('\n')}\n`);
-      await stream.drawn();
+      const { chat, page, socket, answer } = await asked();
+      socket.say(`${text.join('\n')}\n`);
+      await socket.drawn();
       await answer.locator('.plain').waitFor({ state: 'detached' });
       await answer.evaluate((element) => {
         const records: MutationRecord[] = [];
@@ -167,7 +141,7 @@ describe('while an answer is being written', () => {
       });
       const pieces = { '- las': 'las', 't words': 'last words', ' | of |': 'of', ' all': 'all' };
       for (const [piece, seen] of Object.entries(pieces)) {
-        stream.send(piece);
+        socket.say(piece);
         await chat.shows(seen);
       }
       const changes = await page.evaluate(
@@ -179,20 +153,20 @@ describe('while an answer is being written', () => {
   }
 
   it('nothing moves when a fence is closed', async () => {
-    const { stream, answer } = await asked();
-    stream.send('before\n\n```text\none\ntwo');
+    const { socket, answer } = await asked();
+    socket.say('before\n\n```text\none\ntwo');
     const code = answer.locator('pre');
     await code.filter({ hasText: 'two' }).waitFor();
     expect(await code.locator('.cursor').count()).toBe(1);
     const height = () => answer.evaluate((element) => element.getBoundingClientRect().height);
     const before = await height();
-    stream.send('\n```');
-    await stream.drawn();
+    socket.say('\n```');
+    await socket.drawn();
     expect(await height()).toBe(before);
   });
 
   it('a table, a formula and bold words are not seen as marks', async () => {
-    const { page, stream, answer } = await asked();
+    const { page, socket, answer } = await asked();
     await answer.evaluate((element) => {
       const seen: string[] = [];
       new MutationObserver(() => seen.push(element.textContent ?? '')).observe(element, {
@@ -203,8 +177,8 @@ describe('while an answer is being written', () => {
     const text =
       'Words **in bold** here:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n$$\nx^2\n$$\n\nthe end';
     for (const character of text) {
-      stream.send(character);
-      await stream.drawn();
+      socket.say(character);
+      await socket.drawn();
     }
     const seen = await page.evaluate(() => (window as unknown as { seen: string[] }).seen);
     expect(seen.length).toBeGreaterThan(20);
@@ -221,7 +195,7 @@ describe('a formula', () => {
   });
 
   it('of chemistry is drawn, and what draws it comes with the first', async () => {
-    const { chat, page, stream, answer } = await answered('$x^2$');
+    const { chat, page, socket, answer } = await answered('$x^2$');
     await answer.locator('.katex').waitFor();
     const loaded = () =>
       page.evaluate(() =>
@@ -229,8 +203,8 @@ describe('a formula', () => {
       );
     expect(await loaded()).toBe(false);
     await chat.say('chemistry');
-    stream.send('$\\ce{2H2 + O2 -> 2H2O}$ and $\\pu{5 kg}$');
-    stream.end();
+    socket.say('$\\ce{2H2 + O2 -> 2H2O}$ and $\\pu{5 kg}$');
+    socket.end();
     await chat.answers.last().locator('.katex').nth(1).waitFor();
     expect(await loaded()).toBe(true);
   });
@@ -279,6 +253,42 @@ describe('the direction of words', () => {
   });
 });
 
+describe('a heading', () => {
+  it('stands below the headings of the page', async () => {
+    const { answer } = await answered('# One\n\nwords\n\n### Three');
+    await answer.getByRole('heading', { name: 'One', level: 3 }).waitFor();
+    await answer.getByRole('heading', { name: 'Three', level: 5 }).waitFor();
+  });
+});
+
+describe('a list of numbers', () => {
+  it('has room for them, however many there are', async () => {
+    const items = Array.from({ length: 1_200 }, (_, index) => `${index + 1}. item`).join('\n');
+    const { answer } = await answered(items);
+    await answer.locator('.plain').waitFor({ state: 'detached' });
+    const list = answer.locator('ol').last();
+    const room = await list.evaluate((e) => {
+      const canvas = document.createElement('canvas').getContext('2d')!;
+      canvas.font = getComputedStyle(e).font;
+      return parseFloat(getComputedStyle(e).paddingLeft) - canvas.measureText('1200.').width;
+    });
+    expect(room).toBeGreaterThan(0);
+  });
+});
+
+describe('a table', () => {
+  it('of many Chinese columns has no column of single characters on a phone', async () => {
+    const cells = Array(6).fill('很长的中文内容在这里').join(' | ');
+    const { answer } = await answered(`| ${cells} |\n|${'--|'.repeat(6)}\n| ${cells} |`, {
+      viewport: { width: 360, height: 740 },
+    });
+    const widths = await answer
+      .locator('td')
+      .evaluateAll((all) => all.map((cell) => cell.getBoundingClientRect().width));
+    expect(Math.min(...widths)).toBeGreaterThan(60);
+  });
+});
+
 describe('a list of tasks', () => {
   it('has checkboxes and no bullets', async () => {
     const { answer } = await answered('- [x] done\n- [ ] open\n- neither');
@@ -316,15 +326,15 @@ describe('code', () => {
 
 describe('thoughts', () => {
   it('are folded, before the answer and while they are being written', async () => {
-    const { chat, page, stream, answer } = await asked();
-    stream.send('<think>\nLet me **see');
+    const { chat, page, socket, answer } = await asked();
+    socket.say('<think>\nLet me **see');
     await page.getByText('Thinking…').click();
     await page.locator('.thinking strong').filter({ hasText: 'see' }).waitFor();
     expect(await answer.innerText()).toBe('');
-    stream.send('**.\n</think>\n\nThe answer');
+    socket.say('**.\n</think>\n\nThe answer');
     await chat.shows('The answer');
     await page.getByText(/^Thought for \d+ s$/).waitFor();
-    stream.end();
+    socket.end();
     await chat.answered();
     expect(await chat.lastAnswer()).toBe('The answer');
     await page.reload();
@@ -333,10 +343,10 @@ describe('thoughts', () => {
   });
 
   it('whose beginning stood in the prompt are folded when their end comes', async () => {
-    const { chat, page, stream } = await asked();
-    stream.send('Let me see.');
+    const { chat, page, socket } = await asked();
+    socket.say('Let me see.');
     await chat.shows('Let me see.');
-    stream.send('\n</think>\n\nThe answer');
+    socket.say('\n</think>\n\nThe answer');
     await chat.shows('The answer');
     expect(await chat.lastAnswer()).toBe('The answer');
     await page.getByText(/^Thought for/).waitFor();
@@ -345,7 +355,7 @@ describe('thoughts', () => {
 
 describe('a large answer', () => {
   it('never stands as more than 20 kB of text in one node, and is drawn in the end', async () => {
-    const { chat, page, stream, answer } = await asked();
+    const { chat, page, socket, answer } = await asked();
     await answer.evaluate((element) => {
       const sizes = [0];
       new MutationObserver((records) => {
@@ -362,9 +372,9 @@ describe('a large answer', () => {
     });
     const paragraph = 'Words of **a paragraph** in an answer that is long, 以及中文。\n\n';
     const oneLine = '没有换行的一段话，'.repeat(4_000);
-    stream.send(`${paragraph.repeat(4_000)}${oneLine}\n\nthe end`);
+    socket.say(`${paragraph.repeat(4_000)}${oneLine}\n\nthe end`);
     await answer.locator('.plain').first().waitFor();
-    stream.end();
+    socket.end();
     await answer.locator('.plain').waitFor({ state: 'detached', timeout: 60_000 });
     await chat.shows('the end');
     expect(await answer.locator('strong').count()).toBe(4_000);
@@ -382,9 +392,9 @@ describe('the table of answers', () => {
       .map((text) => /^# .*\n([\s\S]*?)\n=>/.exec(text)?.[1] ?? '')
       .filter((text) => !/<details>|~~~/.test(text));
     const text = inputs.join('\n\nnext\n\n');
-    const { chat, page, stream, answer } = await asked();
-    for (const piece of text.match(/[\s\S]{1,3}/gu)!) stream.send(piece);
-    stream.end();
+    const { chat, page, socket, answer } = await asked();
+    for (const piece of text.match(/[\s\S]{1,3}/gu)!) socket.say(piece);
+    socket.end();
     await chat.answered();
     const drawn = () =>
       answer.evaluate((element) => {

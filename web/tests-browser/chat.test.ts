@@ -1,30 +1,11 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, NO_TROUBLE, visit, type Visit } from './setup/browser';
+import { describe, expect, it } from 'vitest';
 import { ChatPage } from './setup/chat_page';
-import { type Server, startServer } from './setup/server';
+import { Pages } from './setup/pages';
 
-let server: Server;
-let browser: Browser;
-let current: Visit;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([startServer(['--demo']), launchBrowser()]);
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-afterEach(async () => {
-  expect(current.trouble).toEqual(NO_TROUBLE);
-  await current.close();
-});
+const pages = new Pages();
 
 async function open(options = {}): Promise<ChatPage> {
-  current = await visit(browser, server.url, options);
-  const chat = new ChatPage(current.page);
-  await chat.connected();
-  return chat;
+  return (await pages.open(options)).chat;
 }
 
 async function history(chat: ChatPage): Promise<{ role: string; content: string }[]> {
@@ -239,13 +220,13 @@ describe('trouble', () => {
     await alert.filter({ hasText: /did not accept a setting \(temperature = 9/ }).waitFor();
   });
 
-  it('refuses a message larger than the server takes without sending it', async () => {
+  it('refuses a message larger than the server accepts without sending it', async () => {
     const chat = await open();
     await chat.field.fill('x'.repeat((1 << 20) + 1));
     await chat.field.press('Enter');
     await chat.page
       .getByRole('alert')
-      .filter({ hasText: 'larger than the server takes' })
+      .filter({ hasText: 'larger than the server accepts' })
       .waitFor();
     expect(await chat.ask('small')).toBe('You said: small');
   });
@@ -336,11 +317,11 @@ describe('a reload', () => {
     const chat = await open();
     await chat.ask('first');
     const other = await chat.page.context().newPage();
-    await other.goto(server.url);
+    await other.goto(pages.url);
     await new ChatPage(other).connected();
     await chat.ask('second');
     await other.goto('about:blank');
-    await other.goto(server.url);
+    await other.goto(pages.url);
     const fresh = new ChatPage(other);
     await fresh.connected();
     expect(await fresh.questions.allInnerTexts()).toEqual(['first', 'second']);

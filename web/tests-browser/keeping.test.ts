@@ -1,46 +1,18 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, NO_TROUBLE, visit, type Visit } from './setup/browser';
+import { describe, expect, it } from 'vitest';
 import { ChatPage } from './setup/chat_page';
-import { FakeSocket } from './setup/fake_socket';
-import { type Server, startServer } from './setup/server';
+import type { FakeSocket } from './setup/fake_socket';
+import { exchange, Pages } from './setup/pages';
+import { startServer } from './setup/server';
 
-let server: Server;
-let browser: Browser;
-let current: Visit;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([startServer(['--demo']), launchBrowser()]);
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-afterEach(async () => {
-  expect(current.trouble).toEqual(NO_TROUBLE);
-  await current.close();
-});
+const pages = new Pages();
 
 async function open(): Promise<ChatPage> {
-  current = await visit(browser, server.url);
-  const chat = new ChatPage(current.page);
-  await chat.connected();
-  return chat;
-}
-
-/** As `open`, with a socket whose other end the test holds. */
-async function openFake(): Promise<{ chat: ChatPage; socket: FakeSocket }> {
-  current = await visit(browser, server.url);
-  const socket = await FakeSocket.on(current.page);
-  await current.page.reload();
-  const chat = new ChatPage(current.page);
-  await chat.connected();
-  return { chat, socket };
+  return (await pages.open()).chat;
 }
 
 async function another(chat: ChatPage): Promise<ChatPage> {
   const page = await chat.page.context().newPage();
-  await page.goto(server.url);
+  await page.goto(pages.url);
   const other = new ChatPage(page);
   await other.connected();
   return other;
@@ -61,15 +33,6 @@ async function answerAgain(chat: ChatPage, index: number): Promise<void> {
   await article.getByRole('button', { name: 'Answer again' }).click();
 }
 
-/** Says something to the other end that the test holds, and lets it answer. */
-async function exchange(chat: ChatPage, socket: FakeSocket, text: string): Promise<void> {
-  const before = socket.sent.length;
-  await chat.say(text);
-  await socket.receives(before + 1);
-  socket.end(`answer to ${text}`);
-  await chat.answered();
-}
-
 describe('answering again', () => {
   it('an earlier question keeps what came after, for Undo, also after a reload', async () => {
     const chat = await open();
@@ -87,8 +50,9 @@ describe('answering again', () => {
   });
 
   it('and stopping before the first word leaves the answer that was there', async () => {
-    const { chat, socket } = await openFake();
-    await exchange(chat, socket, 'question');
+    const opened = await pages.openFake();
+    const { chat, socket } = opened;
+    await exchange(opened, 'question', 'answer to question');
     await answerAgain(chat, 0);
     await socket.receives(2);
     await chat.page.keyboard.press('Escape');
@@ -119,9 +83,10 @@ describe('answering again', () => {
   ];
   for (const { what, happens, says } of failures) {
     it(`and ${what} leaves the answers that were there, and says why`, async () => {
-      const { chat, socket } = await openFake();
-      await exchange(chat, socket, 'question');
-      await exchange(chat, socket, 'another');
+      const opened = await pages.openFake();
+      const { chat, socket } = opened;
+      await exchange(opened, 'question', 'answer to question');
+      await exchange(opened, 'another', 'answer to another');
       await answerAgain(chat, 0);
       await socket.receives(3);
       await happens(socket);
@@ -133,8 +98,9 @@ describe('answering again', () => {
   }
 
   it('broken off by a reload before the first word leaves the answer that was there', async () => {
-    const { chat, socket } = await openFake();
-    await exchange(chat, socket, 'question');
+    const opened = await pages.openFake();
+    const { chat, socket } = opened;
+    await exchange(opened, 'question', 'answer to question');
     await answerAgain(chat, 0);
     await socket.receives(2);
     await reload(chat);
@@ -215,7 +181,8 @@ describe('drafts', () => {
 
 describe('a window without frames', () => {
   it('draws and keeps every word', async () => {
-    const { chat, socket } = await openFake();
+    const opened = await pages.openFake();
+    const { chat, socket } = opened;
     await chat.page.evaluate(() => {
       window.requestAnimationFrame = () => 0;
     });
@@ -228,7 +195,8 @@ describe('a window without frames', () => {
   });
 
   it('keeps what has come when it is hidden', async () => {
-    const { chat, socket } = await openFake();
+    const opened = await pages.openFake();
+    const { chat, socket } = opened;
     await chat.page.evaluate(() => {
       window.requestAnimationFrame = () => 0;
       Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
@@ -310,8 +278,7 @@ describe('who signed in', () => {
     const locked = await startServer(['--key', 'key-of-ada', '--key', 'key-of-bob']);
     // What a proxy on this machine adds: only so is a key asked for here.
     const extraHTTPHeaders = { 'X-Forwarded-For': '203.0.113.5' };
-    current = await visit(browser, locked.url, { extraHTTPHeaders });
-    const { page } = current;
+    const page = await pages.visit({ extraHTTPHeaders }, locked.url);
     const chat = new ChatPage(page);
     const signIn = async (key: string) => {
       await page.context().clearCookies();
@@ -339,8 +306,7 @@ describe('who signed in', () => {
 
 describe('the line where the model begins to read', () => {
   it('is also there where nobody counts tokens, and after a reload', async () => {
-    current = await visit(browser, server.url);
-    const { page } = current;
+    const page = await pages.visit();
     const asked: string[] = [];
     page.on('request', (request) => asked.push(new URL(request.url()).pathname));
     await page.route('**/api/info', async (route) => {

@@ -37,17 +37,6 @@ async function open(options = {}): Promise<{ chat: ChatPage; visited: Visit }> {
   return { chat, visited };
 }
 
-/** A phone's Enter starts a line: there, as everywhere, the button sends. */
-async function press(chat: ChatPage, text: string): Promise<void> {
-  await chat.field.fill(text);
-  const pressed = async () => {
-    // Right after an answer has ended, the place where Stop was ignores presses for a moment.
-    if (await chat.send.isEnabled()) await chat.send.click();
-    return chat.field.inputValue();
-  };
-  await expect.poll(pressed, { timeout: 10_000 }).toBe('');
-}
-
 describe('accessibility', () => {
   for (const [size, options] of Object.entries(SIZES)) {
     for (const colorScheme of ['light', 'dark'] as const) {
@@ -55,13 +44,13 @@ describe('accessibility', () => {
         const { chat, visited } = await open({ ...options, colorScheme });
         const { page } = visited;
         expect(await violations(page), 'empty').toEqual([]);
-        await press(chat, 'busy');
+        await chat.press('busy');
         await page.getByRole('alert').waitFor();
-        await press(chat, `echo ${RICH}`);
+        await chat.press(`echo ${RICH}`);
         await page.locator('.katex').nth(1).waitFor();
         await page.locator('.hljs-keyword').first().waitFor();
         expect(await violations(page), 'answered').toEqual([]);
-        await press(chat, 'tokens 100000 10');
+        await chat.press('tokens 100000 10');
         await chat.shows('word9');
         expect(await violations(page), 'streaming').toEqual([]);
         await chat.stop.click();
@@ -85,7 +74,7 @@ describe('accessibility', () => {
 describe('layout', () => {
   it('nothing shifts while 2,000 tokens stream', async () => {
     const { chat, visited } = await open();
-    await press(chat, 'tokens 2000 1');
+    await chat.press('tokens 2000 1');
     await watchShifts(visited.page);
     await chat.shows('word1999');
     await chat.answered();
@@ -99,7 +88,7 @@ describe('layout', () => {
     await visited.page.locator('.katex').waitFor();
     // Not used yet: what comes when it is would move what is drawn.
     expect(await visited.page.evaluate(() => document.fonts.check('1em KaTeX_Size2'))).toBe(true);
-    await press(chat, `echo-chars ${RICH}`);
+    await chat.press(`echo-chars ${RICH}`);
     await watchShifts(visited.page);
     await chat.answered();
     await visited.page.locator('.hljs-number').waitFor();
@@ -110,7 +99,7 @@ describe('layout', () => {
   for (const width of [320, 360, 640, 2_560]) {
     it(`nothing is wider than the screen at ${width} px`, async () => {
       const { chat, visited } = await open({ viewport: { width, height: 740 } });
-      await press(chat, `echo ${RICH}`);
+      await chat.press(`echo ${RICH}`);
       await visited.page.locator('.katex').nth(1).waitFor();
       const widths = await visited.page.evaluate(() =>
         [document.documentElement, document.querySelector('[role=region]')!].map(
@@ -124,7 +113,7 @@ describe('layout', () => {
 
   it('everything that can be pressed on a phone is 44 px high', async () => {
     const { chat, visited } = await open(SIZES.phone);
-    await press(chat, 'busy');
+    await chat.press('busy');
     await visited.page.getByRole('alert').waitFor();
     const low = await visited.page
       .locator('button:visible')
@@ -141,7 +130,7 @@ describe('layout', () => {
     const { chat, visited } = await open();
     const place = async () => JSON.stringify(await chat.field.boundingBox());
     const before = await place();
-    await press(chat, 'tokens 100 5');
+    await chat.press('tokens 100 5');
     await chat.shows('word50');
     expect(await place()).toBe(before);
     await chat.answered();

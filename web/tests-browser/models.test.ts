@@ -92,7 +92,7 @@ describe('the model picker', () => {
       .first()
       .click();
     await sheet.getByRole('button', { name: 'Stop' }).click();
-    await sheet.getByText('stopped. What came is kept').waitFor();
+    await sheet.getByText('stopped. The downloaded part is kept').waitFor();
     await sheet.getByRole('button', { name: 'Download qwen2.5:1.5b-q4_0' }).waitFor();
     await end();
   });

@@ -1,55 +1,17 @@
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, NO_TROUBLE, visit, type Visit } from './setup/browser';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
 import { ChatPage } from './setup/chat_page';
-import { FakeSocket } from './setup/fake_socket';
-import { type Server, startServer } from './setup/server';
+import { ask, exchange, type OpenedFake, Pages } from './setup/pages';
+import { startServer } from './setup/server';
 
-let server: Server;
-let browser: Browser;
-let current: Visit;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([startServer(['--demo']), launchBrowser()]);
-});
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
-afterEach(async () => {
-  expect(current.trouble).toEqual(NO_TROUBLE);
-  await current.close();
-});
-
-interface Opened {
-  readonly chat: ChatPage;
-  readonly page: Page;
-  readonly socket: FakeSocket;
-}
-
-async function open(options: BrowserContextOptions = {}): Promise<Opened> {
-  current = await visit(browser, server.url, options);
-  const { page } = current;
-  const socket = await FakeSocket.on(page);
-  await page.reload();
-  const chat = new ChatPage(page);
-  await chat.connected();
-  return { chat, page, socket };
-}
-
-/** A phone's Enter starts a line: there the button sends. */
-async function send(chat: ChatPage, text: string): Promise<void> {
-  await chat.field.fill(text);
-  await chat.send.click();
-}
+const pages = new Pages();
 
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 
 /** An answer that is longer than the screen and still being written. */
-async function openLong(options: BrowserContextOptions = {}): Promise<Opened> {
-  const opened = await open(options);
-  await send(opened.chat, 'question');
-  await opened.socket.receives(1);
+async function openLong(options: BrowserContextOptions = {}): Promise<OpenedFake> {
+  const opened = await pages.openFake(options);
+  await ask(opened);
   opened.socket.say(lines(0, 100));
   await opened.chat.shows('line 99');
   await expect.poll(() => distance(opened.page)).toBeLessThan(2);
@@ -159,7 +121,8 @@ describe('while an answer grows', () => {
   });
 
   it('a screen reader hears phases, not every word', async () => {
-    const { chat, page, socket } = await open();
+    const opened = await pages.openFake();
+    const { chat, page, socket } = opened;
     await page.evaluate(() => {
       const heard: string[] = [];
       Object.assign(window, { heard });
@@ -168,8 +131,7 @@ describe('while an answer grows', () => {
         if (heard.at(-1) !== text) heard.push(text);
       }).observe(document.body, { subtree: true, childList: true, characterData: true });
     });
-    await send(chat, 'question');
-    await socket.receives(1);
+    await ask(opened);
     for (let word = 0; word < 40; word += 1) {
       socket.say(`word${word} `);
       await chat.shows(`word${word} `.trim());
@@ -216,11 +178,9 @@ describe('Escape', () => {
   });
 
   it('in an editor closes the editor only, and gives the focus back', async () => {
-    const { chat, page, socket } = await open();
-    await send(chat, 'question');
-    await socket.receives(1);
-    socket.end('answer');
-    await chat.answered();
+    const opened = await pages.openFake();
+    const { chat, page, socket } = opened;
+    await exchange(opened);
     const edit = page.getByRole('button', { name: 'Edit this message' });
     await page.locator('article.user').hover();
     await edit.click();
@@ -241,15 +201,15 @@ describe('Escape', () => {
 describe('the end of an answer', () => {
   const cases = [
     { reason: 'length', says: 'Cut at 2,048 tokens.', offers: 'Continue' },
-    { reason: 'filtered', says: "withheld by the engine's filter", offers: 'Edit the question' },
-    { reason: 'unavailable', says: 'lacked the resources to go on', offers: 'Continue' },
-    { reason: 'something new', says: 'ended before it was whole', offers: 'Continue' },
+    { reason: 'filtered', says: "engine's filter held back the rest", offers: 'Edit the question' },
+    { reason: 'unavailable', says: 'lacked the resources to continue', offers: 'Continue' },
+    { reason: 'something new', says: 'ended before it was complete', offers: 'Continue' },
   ];
   for (const { reason, says, offers } of cases) {
     it(`that is not whole says so and offers what helps: ${reason}`, async () => {
-      const { chat, page, socket } = await open();
-      await send(chat, 'question');
-      await socket.receives(1);
+      const opened = await pages.openFake();
+      const { chat, page, socket } = opened;
+      await ask(opened);
       socket.endFor(reason, 'Once upon a time');
       await page.getByText(says).waitFor();
       await page.reload();
@@ -260,9 +220,9 @@ describe('the end of an answer', () => {
   }
 
   it('that was cut can be gone on with, and the part is kept', async () => {
-    const { chat, page, socket } = await open();
-    await send(chat, 'question');
-    await socket.receives(1);
+    const opened = await pages.openFake();
+    const { chat, page, socket } = opened;
+    await ask(opened);
     socket.endFor('length', 'Once upon a time');
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
     const request = await socket.receives(2);
@@ -270,7 +230,7 @@ describe('the end of an answer', () => {
       { role: 'user', content: 'question' },
       { role: 'assistant', content: 'Once upon a time' },
     ]);
-    expect(request.message).toMatch(/go on/);
+    expect(request.message).toMatch(/continue/);
     socket.end('there was a village.');
     await chat.shows('there was a village.');
     expect(await chat.answers.first().innerText()).toContain('Once upon a time');
@@ -279,11 +239,9 @@ describe('the end of an answer', () => {
   });
 
   it('that is whole says nothing', async () => {
-    const { chat, page, socket } = await open();
-    await send(chat, 'question');
-    await socket.receives(1);
-    socket.end('all of it');
-    await chat.answered();
+    const opened = await pages.openFake();
+    const { page } = opened;
+    await exchange(opened, 'question', 'all of it');
     expect(await page.locator('.end').count()).toBe(0);
   });
 
@@ -299,11 +257,9 @@ describe('the end of an answer', () => {
 
 describe('the keyboard', () => {
   it('keeps its place when another answer begins and when all is cleared', async () => {
-    const { chat, page, socket } = await open();
-    await send(chat, 'question');
-    await socket.receives(1);
-    socket.end('answer');
-    await chat.answered();
+    const opened = await pages.openFake();
+    const { chat, page, socket } = opened;
+    await exchange(opened);
     const isInField = () => chat.field.evaluate((field) => field === document.activeElement);
     await page.getByRole('button', { name: 'Answer again' }).focus();
     await page.keyboard.press('Enter');
@@ -317,11 +273,9 @@ describe('the keyboard', () => {
   });
 
   it('comes back to where it was when an editor closes', async () => {
-    const { chat, page, socket } = await open();
-    await send(chat, 'question');
-    await socket.receives(1);
-    socket.end('answer');
-    await chat.answered();
+    const opened = await pages.openFake();
+    const { page } = opened;
+    await exchange(opened);
     const edit = page.getByRole('button', { name: 'Edit this message' });
     await edit.focus();
     await page.keyboard.press('Enter');
@@ -331,7 +285,7 @@ describe('the keyboard', () => {
 
   for (const key of ['Control+Enter', 'Meta+Enter']) {
     it(`sends with ${key}, also where Enter starts a line`, async () => {
-      const { chat, socket } = await open(PHONE);
+      const { chat, socket } = await pages.openFake(PHONE);
       await chat.field.fill('first');
       await chat.field.press('Enter');
       await chat.field.pressSequentially('second');
@@ -344,7 +298,7 @@ describe('the keyboard', () => {
 
   it('reaches the message field with the first key', async () => {
     // Where nothing has the focus to begin with.
-    const { chat, page } = await open(PHONE);
+    const { chat, page } = await pages.openFake(PHONE);
     await page.keyboard.press('Tab');
     const link = page.getByRole('link', { name: 'Skip to the message field' });
     await expect.poll(() => link.evaluate((e) => e === document.activeElement)).toBe(true);
@@ -372,11 +326,9 @@ describe('on a small screen', () => {
   ];
   for (const { what, options, least } of sizes) {
     it(`there is room to read ${what}, also with a long draft`, async () => {
-      const { chat, page, socket } = await open(options);
-      await send(chat, 'question');
-      await socket.receives(1);
-      socket.end(lines(0, 100));
-      await chat.answered();
+      const opened = await pages.openFake(options);
+      const { chat, page } = opened;
+      await exchange(opened, 'question', lines(0, 100));
       await chat.field.fill(Array.from({ length: 8 }, (_, line) => `line ${line}`).join('\n'));
       const height = (await scroller(page).boundingBox())!.height;
       expect(height).toBeGreaterThan(least);
@@ -391,8 +343,7 @@ describe('on a small screen', () => {
   }
 
   it('nothing is pushed about at the first visit', async () => {
-    current = await visit(browser, server.url, PHONE);
-    const { page } = current;
+    const page = await pages.visit(PHONE);
     await page.addInitScript(() => {
       Object.assign(window, { shifted: 0 });
       new PerformanceObserver((list) => {
@@ -412,11 +363,9 @@ describe('on a small screen', () => {
 
 describe('printing', () => {
   it('shows the whole conversation, and nothing to press', async () => {
-    const { chat, page, socket } = await open();
-    await send(chat, `question\n${lines(0, 100)}`);
-    await socket.receives(1);
-    socket.end(lines(0, 200));
-    await chat.answered();
+    const opened = await pages.openFake();
+    const { page } = opened;
+    await exchange(opened, `question\n${lines(0, 100)}`, lines(0, 200));
     await page.emulateMedia({ media: 'print' });
     const { seen, whole } = await page.evaluate(() => ({
       seen: document.documentElement.scrollHeight,
@@ -433,11 +382,9 @@ describe('printing', () => {
 
 describe('a long question', () => {
   it('is folded, and unfolds', async () => {
-    const { chat, page, socket } = await open();
-    await send(chat, lines(0, 200));
-    await socket.receives(1);
-    socket.end('answer');
-    await chat.answered();
+    const opened = await pages.openFake();
+    const { page } = opened;
+    await exchange(opened, lines(0, 200), 'answer');
     const height = async () => (await page.locator('.bubble').boundingBox())!.height;
     expect(await height()).toBeLessThan(300);
     await page.getByRole('button', { name: 'Show more' }).click();
@@ -450,11 +397,9 @@ describe('a long question', () => {
 describe('copying', () => {
   it('an answer gives its words as they were written, and as rich text', async () => {
     const permissions = ['clipboard-read', 'clipboard-write'];
-    const { chat, page, socket } = await open({ permissions });
-    await send(chat, 'question');
-    await socket.receives(1);
-    socket.end('**bold**\n\n```python\nimport this\n```');
-    await chat.answered();
+    const opened = await pages.openFake({ permissions });
+    const { page } = opened;
+    await exchange(opened, 'question', '**bold**\n\n```python\nimport this\n```');
     await page.getByRole('button', { name: 'Copy this message' }).last().click();
     await page.getByRole('button', { name: 'Copied' }).waitFor();
     const copied = await page.evaluate(async () => {
@@ -469,11 +414,9 @@ describe('copying', () => {
   });
 
   it("by selecting leaves out the code's label", async () => {
-    const { chat, page, socket } = await open();
-    await send(chat, 'question');
-    await socket.receives(1);
-    socket.end('before\n\n```python\nimport this\n```\n\nafter');
-    await chat.answered();
+    const opened = await pages.openFake();
+    const { chat, page } = opened;
+    await exchange(opened, 'question', 'before\n\n```python\nimport this\n```\n\nafter');
     await chat.shows('after');
     const selected = await page.evaluate(() => {
       getSelection()!.selectAllChildren(document.querySelector('article.assistant .answer')!);
@@ -488,7 +431,7 @@ describe('settings', () => {
   const SETTINGS = { name: 'Settings', exact: true };
 
   it('tell of each field what is wrong with it, and show what is sent when they open again', async () => {
-    const { page } = await open();
+    const { page } = await pages.openFake();
     await page.getByRole('button', SETTINGS).click();
     const longest = page.getByRole('spinbutton', { name: 'Longest answer' });
     const temperature = page.getByRole('spinbutton', { name: 'Temperature' });
@@ -505,7 +448,8 @@ describe('settings', () => {
   });
 
   it('take the default for an empty field', async () => {
-    const { page, chat, socket } = await open();
+    const opened = await pages.openFake();
+    const { page, chat, socket } = opened;
     await page.getByRole('button', SETTINGS).click();
     const temperature = page.getByRole('spinbutton', { name: 'Temperature' });
     await temperature.fill('1.5');
@@ -514,14 +458,14 @@ describe('settings', () => {
     await page.getByRole('spinbutton', { name: 'Top p' }).focus();
     await expect.poll(() => temperature.inputValue()).toBe('0.7');
     await page.keyboard.press('Escape');
-    await send(chat, 'question');
+    await ask(opened);
     expect(Object.keys(await socket.receives(1))).not.toContain('temperature');
     socket.end('answer');
     await chat.answered();
   });
 
   it('can be typed anew from an empty field', async () => {
-    const { page } = await open();
+    const { page } = await pages.openFake();
     await page.getByRole('button', SETTINGS).click();
     const temperature = page.getByRole('spinbutton', { name: 'Temperature' });
     await temperature.fill('');
@@ -532,7 +476,7 @@ describe('settings', () => {
   });
 
   it('say outside that an instruction is active', async () => {
-    const { page } = await open();
+    const { page } = await pages.openFake();
     const chip = page.getByRole('button', { name: /An instruction for the model applies/ });
     expect(await chip.count()).toBe(0);
     await page.getByRole('button', SETTINGS).click();
@@ -547,8 +491,7 @@ describe('settings', () => {
 describe('suggestions', () => {
   it('before a real model are none of the demo model', async () => {
     const real = await startServer();
-    current = await visit(browser, real.url);
-    const { page } = current;
+    const page = await pages.visit({}, real.url);
     await new ChatPage(page).connected();
     const offers = await page.getByRole('list', { name: 'Things to try' }).innerText();
     expect(offers).not.toMatch(/Qwen2\.5|weather/);

@@ -1,6 +1,7 @@
 /** The chat page as a person uses it. */
 
 import type { Locator, Page } from 'playwright-core';
+import { expect } from 'vitest';
 
 export class ChatPage {
   readonly field: Locator;
@@ -32,6 +33,17 @@ export class ChatPage {
       .last()
       .filter({ hasText: text.slice(0, 40).split('\n')[0]! })
       .waitFor();
+  }
+
+  /** Writes and presses the button that sends: on a phone Enter starts a line. */
+  async press(text: string): Promise<void> {
+    await this.field.fill(text);
+    const pressed = async () => {
+      // Right after an answer has ended, the place where Stop was ignores presses for a moment.
+      if (await this.send.isEnabled()) await this.send.click();
+      return this.field.inputValue();
+    };
+    await expect.poll(pressed, { timeout: 10_000 }).toBe('');
   }
 
   /** Says something and returns the whole answer. */

@@ -2,6 +2,12 @@
 
 import type { Page, WebSocketRoute } from 'playwright-core';
 
+declare global {
+  interface Window {
+    framesReceived: number;
+  }
+}
+
 export interface SentMessage {
   readonly message?: string;
   readonly stop?: boolean;
@@ -13,15 +19,27 @@ export class FakeSocket {
   readonly sent: SentMessage[] = [];
   private route: WebSocketRoute | null = null;
   private waiting: (() => void)[] = [];
+  /** Frames sent to the page since it was loaded. */
+  private said = 0;
+
+  private constructor(private readonly page: Page) {}
 
   /** Takes the place of the server's socket from the next visit of the page on. */
   static async on(page: Page): Promise<FakeSocket> {
-    const socket = new FakeSocket();
+    const socket = new FakeSocket(page);
     await page.routeWebSocket(/\/ws$/, (route) => socket.open(route));
+    await page.addInitScript(() => {
+      window.framesReceived = 0;
+      const dispatch = EventTarget.prototype.dispatchEvent;
+      EventTarget.prototype.dispatchEvent = function (event) {
+        if (event.type === 'message') window.framesReceived += 1;
+        return dispatch.call(this, event);
+      };
+    });
     return socket;
   }
 
-  /** Resolves when the page has sent so many messages, stops included; with the last of them. */
+  /** Resolves when the page has sent this many messages, stops included; with the last of them. */
   async receives(count: number): Promise<SentMessage> {
     while (this.sent.length < count)
       await new Promise<void>((resolve) => this.waiting.push(resolve));
@@ -30,7 +48,17 @@ export class FakeSocket {
 
   /** Frames of an answer that goes on. */
   say(...frames: string[]): void {
-    for (const frame of frames) this.route?.send(frame);
+    if (!this.route) throw new Error('the page has opened no socket');
+    for (const frame of frames) this.route.send(frame);
+    this.said += frames.length;
+  }
+
+  /** Resolves when all that was said is drawn. */
+  async drawn(): Promise<void> {
+    await this.page.waitForFunction((said) => window.framesReceived >= said, this.said);
+    await this.page.evaluate(async () => {
+      for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
+    });
   }
 
   /** The rest of an answer, and its end. */
@@ -53,6 +81,7 @@ export class FakeSocket {
 
   private open(route: WebSocketRoute): void {
     this.route = route;
+    this.said = 0;
     route.onMessage((text) => {
       this.sent.push(JSON.parse(String(text)) as SentMessage);
       for (const resolve of this.waiting.splice(0)) resolve();
