@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { BatchSize } from '../src/markdown/batch_size';
 import { type Block, BlockCache } from '../src/markdown/blocks';
 import { sectionsOf } from '../src/markdown/sections';
 import { GrowingSlices, slicesOf } from '../src/markdown/slices';
@@ -43,16 +44,16 @@ describe('a large answer', () => {
       expect(drawn(cache.update(text, true))).toEqual(drawn(new BlockCache().update(text, true)));
     });
 
-    it(`can be parsed in turns: ${name}`, () => {
+    it(`can be parsed in batches: ${name}`, () => {
       const cache = new BlockCache();
-      let turns = 0;
+      let batches = 0;
       let blocks = cache.update(text, true, 1_000);
-      for (; cache.behind; turns += 1) {
+      for (; cache.behind; batches += 1) {
         const rest = blocks.at(-1)!;
         expect(rest.kind === 'text' && text.endsWith(rest.text)).toBe(true);
         blocks = cache.update(text, true, 1_000);
       }
-      expect(turns).toBeGreaterThan(0);
+      expect(batches).toBeGreaterThan(0);
       expect(drawn(blocks)).toEqual(drawn(new BlockCache().update(text, true)));
     });
   }
@@ -145,5 +146,33 @@ describe('slices of text', () => {
       expect(drawn.join('\n')).toBe(text.slice(0, end));
     }
     expect(drawn.length).toBeGreaterThan(2);
+  });
+});
+
+describe('the size of a batch', () => {
+  /** The size after many batches on a machine that draws this many characters in a millisecond. */
+  const settled = (charactersPerMs: number) => {
+    const size = new BatchSize();
+    for (let batch = 0; batch < 40; batch += 1) size.took(size.characters / charactersPerMs);
+    return size.characters;
+  };
+
+  it('draws a usual answer at once', () => {
+    expect(new BatchSize().characters).toBeGreaterThan(8_000);
+  });
+
+  it('is small for what comes in a burst later', () => {
+    const size = new BatchSize();
+    size.wasEnough();
+    expect(size.characters).toBeLessThan(8_000);
+  });
+
+  it('follows what the machine can do', () => {
+    expect(settled(1_000)).toBe(8_000);
+    expect(settled(250)).toBe(2_000);
+  });
+
+  it('has limits, however fast or slow the machine is', () => {
+    expect([settled(0.001), settled(1e9)]).toEqual([1_000, 32_000]);
   });
 });

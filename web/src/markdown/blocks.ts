@@ -1,15 +1,15 @@
 /**
- * Cuts a growing answer into blocks, and never parses what is finished again.
+ * Cuts a growing answer into blocks and never parses a finished block again.
  *
  * Only the last block of a markdown text can change when more text comes, and of a list, a table or
- * a block of code only the last item, row or line. What is before it is kept as it was drawn:
+ * a block of code only the last item, row or line. Everything before it is kept as it was drawn:
  *
  *     text      # Title⏎⏎words⏎⏎1. one⏎2. two⏎3. thr
  *               └─ finished blocks ─┘└ pieces ┘└ parsed again when more text comes
  *
- * Long texts are parsed in slices, so a caller can draw one per frame. A slice is to the parser what
- * a piece of a stream is: however an answer arrives, the same blocks come out. (A reference link
- * whose definition comes later is made a link when the answer has ended.)
+ * Long texts are parsed in slices, so a caller can draw one slice at a time. For the parser a slice
+ * is like a piece of a stream: the blocks are the same however an answer arrives. (A reference link
+ * whose definition comes later becomes a link when the answer has ended.)
  */
 
 import type { Token, Tokens } from 'marked';
@@ -23,7 +23,7 @@ export type Block =
   /** A list or a table. */
   | { readonly key: number; readonly kind: 'pieces'; readonly pieces: Pieces }
   | { readonly key: number; readonly kind: 'code'; readonly code: Code }
-  /** Not parsed yet, or more than the parser bears; `from` is its place in the answer. */
+  /** Not parsed yet, or too much for the parser; `from` is its place in the answer. */
   | { readonly key: number; readonly kind: 'text'; readonly text: string; readonly from: number };
 
 export interface Code {
@@ -35,20 +35,20 @@ export interface Code {
 
 export interface Pieces {
   readonly shell: Shell;
-  /** HTML of the finished items or rows. The array only grows: the first `count` of it are meant. */
+  /** HTML of the finished items or rows: the first `count` entries. The array only grows. */
   readonly finished: readonly string[];
   readonly count: number;
-  /** HTML of those that can still change. */
+  /** HTML of the items or rows that can still change. */
   readonly open: readonly string[];
 }
 
-/** A paragraph beyond this is cut where a line or a sentence ends: browsers lay a block out whole. */
+/** A longer paragraph is cut after a line or sentence: browsers lay out a block as a whole. */
 const LONGEST_BLOCK = 10_000;
-/** So much is given to the parser at a time. */
+/** The parser gets at most this much at a time, unless no block ends in it. */
 const SLICE = 12_000;
-/** An item beyond this is cut, too. It may hold code, which costs less than words. */
+/** A longer item is cut, too. It may hold code, which costs less than prose. */
 const LONGEST_ITEM = 128_000;
-/** What can be cut between two lines or sentences; anything else that is so long is no prose. */
+/** Tokens that can be cut between two lines or sentences. */
 const PROSE = new Set(['paragraph', 'text', 'blockquote', 'footnote', 'list']);
 /** Key of the text that is not parsed yet. */
 const BACKLOG_KEY = -1;
@@ -66,9 +66,9 @@ export class BlockCache {
   /** Definitions of reference links, and how many were known when the first block was parsed. */
   private links: Links = {};
   private linksAtStart = 0;
-  /** Characters given to the parser so far; tests hold it against the length of the text. */
+  /** Characters given to the parser so far; tests compare it with the length of the text. */
   parsedLength = 0;
-  /** Whether text still waits to be parsed, because `most` was less than it takes. */
+  /** Whether some text still waits to be parsed. */
   behind = false;
 
   /**
@@ -78,8 +78,9 @@ export class BlockCache {
   update(whole: string, ended: boolean, most = Infinity): readonly Block[] {
     this.read(whole);
     const limit = this.parsedLength + most;
-    let open = this.parseSlice(ended);
-    while (!open && this.parsedLength < limit) open = this.parseSlice(ended);
+    const slice = Math.min(SLICE, most);
+    let open = this.parseSlice(slice, ended);
+    while (!open && this.parsedLength < limit) open = this.parseSlice(slice, ended);
     const known = Object.keys(this.links).length;
     if (open && ended && known > this.linksAtStart) {
       this.forgetBlocks();
@@ -100,10 +101,13 @@ export class BlockCache {
     this.text = this.hasReturns ? whole.replaceAll(/\r\n?/g, '\n') : whole;
   }
 
-  /** Parses the next slice. Returns the blocks that are still open at the end of the text. */
-  private parseSlice(ended: boolean): Block[] | null {
+  /**
+   * Parses the next slice, or a longer one if nothing is finished in that. Returns the blocks that are
+   * still open at the end of the text.
+   */
+  private parseSlice(shortest: number, ended: boolean): Block[] | null {
     const from = this.consumed;
-    for (let length = SLICE; ; length *= 2) {
+    for (let length = shortest; ; length *= 2) {
       const slice = this.text.slice(from, from + length);
       const isLast = from + slice.length === this.text.length;
       const open = this.parse(slice, isLast && ended);
@@ -112,7 +116,7 @@ export class BlockCache {
     }
   }
 
-  /** Finishes what it can of `slice`. Returns what is open, or `null` when it has to be parsed anew. */
+  /** Finishes blocks of `slice`. Returns the open ones, or `null` if it must be parsed again. */
   private parse(slice: string, ended: boolean): Block[] | null {
     this.parsedLength += slice.length;
     try {
@@ -137,7 +141,7 @@ export class BlockCache {
     });
   }
 
-  /** What the parser cannot bear is plain text up to the next blank line. */
+  /** Text that the parser cannot handle becomes plain text, up to the next blank line. */
   private giveUp(ended: boolean): Block[] | null {
     this.closeContainer();
     const blank = this.text.indexOf('\n\n', this.consumed);
@@ -200,7 +204,7 @@ export class BlockCache {
     }
     if (!isLast || token.type === 'mathBlock') return [{ ...this.draw([token], token.raw), key }];
     const shown = drawable(token.raw);
-    // Nothing of it can be seen yet: no line of its own for the cursor.
+    // Nothing of it is visible yet, so the cursor gets no line of its own.
     return shown === ''
       ? []
       : [{ ...this.draw(lex(shown, { links: this.links }), token.raw), key }];
@@ -217,7 +221,7 @@ export class BlockCache {
     }
   }
 
-  /** What is parsed later; before it, what is parsed of a list, a table or code. */
+  /** The text that is parsed later, after the parsed part of a list, a table or code. */
   private backlog(): Block[] {
     const open = this.container ? [this.container.block(this.finished.length)] : [];
     return [...open, this.plain(this.consumed, this.text.length, BACKLOG_KEY)];
@@ -241,7 +245,7 @@ export class BlockCache {
   }
 }
 
-/** What may become the next item of the list before it, once more of it has come. */
+/** A line that may become the next item of the list before it, when more text has come. */
 const BEGINNING_OF_ITEM = /^ {0,3}(?:\d{1,9}|[-*+]+)\s*$/;
 
 /** Index of the first block that can still change. */

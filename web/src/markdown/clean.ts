@@ -20,28 +20,21 @@ const ANSWER: Config = {
   ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
+  RETURN_DOM_FRAGMENT: true,
 };
 
 const CODE: Config = { ALLOWED_TAGS: ['span'], ALLOWED_ATTR: ['class'], RETURN_DOM_FRAGMENT: true };
 
-// A link leaves this page alone: it opens beside it and learns nothing about it.
+// A link opens in another tab, and its page learns nothing about this one.
 DOMPurify.addHook('afterSanitizeAttributes', (node) => {
   if (node.nodeName !== 'A') return;
   node.setAttribute('target', '_blank');
   node.setAttribute('rel', 'noopener noreferrer nofollow');
 });
 
-/** HTML of a block of an answer, safe to be set as it is. */
-export function cleanAnswer(html: string): string {
-  return DOMPurify.sanitize(html, ANSWER) as string;
-}
-
-/** The same, as nodes. */
+/** The nodes of a block of an answer, safe to be put into the page. */
 export function cleanNodes(html: string): DocumentFragment {
-  return DOMPurify.sanitize(html, {
-    ...ANSWER,
-    RETURN_DOM_FRAGMENT: true,
-  }) as unknown as DocumentFragment;
+  return DOMPurify.sanitize(html, ANSWER) as unknown as DocumentFragment;
 }
 
 /** Highlighted code, as nodes. */

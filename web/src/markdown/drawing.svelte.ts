@@ -1,6 +1,6 @@
 /**
- * Draws the HTML of a block into its element and changes it while the answer grows: formulas,
- * checkboxes and blocks of code take their places, what is drawn already stays.
+ * Draws the HTML of a block into its element and changes it while the answer grows. Formulas,
+ * checkboxes and blocks of code are put into their places; nodes that are drawn already stay.
  */
 
 import { mount, unmount } from 'svelte';
@@ -11,10 +11,15 @@ import { cleanNodes } from './clean';
 import { drawMath, findMath, sourceOf } from './math';
 import { morphChildren, morphNode } from './morph';
 
-/** What may scroll sideways must be reachable by keys. */
+/** Elements that may scroll sideways; the keyboard must reach them. */
 const SCROLLING = '[data-table], [data-math="display"]';
-/** Their words are not of the language around them, and do not decide in which direction that runs. */
+/** Elements whose text must not decide the direction of the text around them. */
 const LEFT_TO_RIGHT = 'code, pre, kbd, [data-math]';
+/** Headings of an answer stand below those of the page, which are on levels 1 and 2. */
+const HEADINGS = 'h1, h2, h3, h4, h5, h6';
+const LEVEL_OF_PAGE = 2;
+/** All that `decorate` changes; most blocks have nothing of it. */
+const DECORATED = `${SCROLLING}, ${LEFT_TO_RIGHT}, ${HEADINGS}, span[data-task]`;
 const BLOCKS =
   'p, li, ul, ol, blockquote, h1, h2, h3, h4, h5, h6, td, tr, tbody, table, div, details';
 
@@ -37,27 +42,21 @@ export interface Look {
 
 export class Drawing {
   private readonly hosts = new Map<Element, Host>();
-  private readonly cursor = cursorElement();
+  private cursor: HTMLElement | null = null;
   /** Of a list or a table: where its pieces are, and how many of them are finished. */
   private place: Element | null = null;
   private shell = '';
   private lastFinished: Element | null = null;
   private drawnCount = 0;
-  /** Formulas that came with the newest nodes. */
+  /** Formulas in the newest nodes. */
   private formulas: HTMLElement[] = [];
 
   constructor(private readonly root: HTMLElement) {}
 
-  /** Completes what was set into the element. */
-  begin(look: Look): void {
-    this.decorate(this.root, look);
-    this.end(look);
-  }
-
   showHtml(html: string, look: Look): void {
     const fresh = cleanNodes(html);
     this.decorate(fresh, look);
-    this.cursor.remove();
+    this.cursor?.remove();
     morphChildren(this.root, fresh, this.decide);
     this.end(look);
   }
@@ -65,7 +64,7 @@ export class Drawing {
   showPieces({ shell, finished, count, open }: Pieces, look: Look): void {
     if (shell.open !== this.shell) this.drawShell(shell.open, shell.close);
     const place = this.place!;
-    this.cursor.remove();
+    this.cursor?.remove();
     const first = Math.min(this.drawnCount, count);
     const pieces = [...finished.slice(first, count), ...open];
     const fresh = this.nodesOf(pieces, { ...look, cursor: look.cursor && open.length > 0 });
@@ -75,6 +74,7 @@ export class Drawing {
       if (first + index < count) this.lastFinished = last;
     }
     while (place.lastElementChild !== last) place.lastElementChild!.remove();
+    if (place instanceof HTMLOListElement) makeRoomForNumbers(place);
     this.drawnCount = count;
     this.end(look);
   }
@@ -84,7 +84,7 @@ export class Drawing {
     this.hosts.clear();
   }
 
-  /** Puts a piece behind `before`, into the one that is there if that can become it. */
+  /** Puts a piece after `before`; if the piece that is there can be changed into it, that is done. */
   private putBehind(before: Element | null, node: Element): Element {
     const current = before ? before.nextElementSibling : this.place!.firstElementChild;
     if (!current) this.place!.append(node);
@@ -113,6 +113,10 @@ export class Drawing {
   }
 
   private decorate(nodes: ParentNode, { cursor, words }: Look): void {
+    if (!nodes.querySelector(DECORATED)) return;
+    nodes.querySelectorAll(HEADINGS).forEach((heading) => {
+      heading.setAttribute('aria-level', String(Number(heading.nodeName[1]) + LEVEL_OF_PAGE));
+    });
     nodes.querySelectorAll<HTMLElement>(LEFT_TO_RIGHT).forEach((text) => (text.dir = 'ltr'));
     this.formulas.push(...findMath(nodes));
     nodes.querySelectorAll<HTMLElement>(SCROLLING).forEach((wide) => (wide.tabIndex = 0));
@@ -129,7 +133,7 @@ export class Drawing {
     });
   }
 
-  /** What of two elements stays is decided by what is drawn in them. */
+  /** Decides from what is drawn in two elements whether the old one stays. */
   private readonly decide = (old: Element, fresh: Element) => {
     if (old.matches('[data-math]')) return sourceOf(old) === sourceOf(fresh) ? 'keep' : 'replace';
     const [host, next] = [this.hosts.get(old), this.hosts.get(fresh)];
@@ -140,7 +144,7 @@ export class Drawing {
     return 'keep';
   };
 
-  /** Blocks of code that came are mounted, those that went are unmounted; the cursor is last. */
+  /** Mounts new blocks of code, unmounts removed ones, and puts the cursor at the end. */
   private end({ cursor }: Look): void {
     for (const [place, host] of this.hosts) {
       if (!this.root.contains(place)) {
@@ -150,8 +154,7 @@ export class Drawing {
     }
     drawMath(this.formulas);
     this.formulas = [];
-    if (cursor) lastTextElement(this.root).append(this.cursor);
-    else this.cursor.remove();
+    if (cursor) lastTextElement(this.root).append((this.cursor ??= cursorElement()));
   }
 
   private mount(place: Element, host: Host): void {
@@ -172,6 +175,12 @@ function lastTextElement(element: Element): Element {
   const last = element.lastElementChild;
   const isLast = last?.matches(BLOCKS) && !last.matches('[data-math], .code-place');
   return last && isLast ? lastTextElement(last) : element;
+}
+
+/** Numbers stand in the padding of a list; those of three and more digits need more than is usual. */
+function makeRoomForNumbers(list: HTMLOListElement): void {
+  const { length: digits } = String(list.start + list.childElementCount);
+  if (digits > 2) list.style.paddingInlineStart = `${digits * 0.65 + 0.7}em`;
 }
 
 function checkbox(checked: boolean, words: Words): HTMLElement {

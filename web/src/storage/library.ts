@@ -6,7 +6,7 @@
  *     banter.turn.OWNER.ID     a question and its answer
  *     banter.thread.OWNER      what is on the shelf, and where the model begins to read
  *
- * The owner is who signed in: nobody finds what another person asked.
+ * The owner is the person who signed in: nobody sees what another person asked.
  */
 
 import type { Conversation } from '../conversation/reduce';
@@ -18,6 +18,8 @@ import { asMessage, type Turn, turnFromJson, turnToJson } from './turns';
 /** Before owners were told apart there was one conversation, in one entry. */
 const OLD_KEY = 'banter.conversation';
 const VERSION = 2;
+/** No browser keeps more characters for a page; writing them only to be refused takes long. */
+const MOST_CHARACTERS = 5 * 2 ** 20;
 
 /** A removal with the ids of its turns in place of the turns. */
 interface ShelvedTurns {
@@ -55,7 +57,7 @@ export class Library {
     return this.conversation();
   }
 
-  /** Keeps what has changed. Returns whether there was room for it. */
+  /** Saves what has changed. Returns whether there was room for it. */
   save({ messages, shelf, cut }: Conversation): boolean {
     const removed = shelf.map((removal) => ({ ...removal, turns: turnsOf(removal.messages) }));
     const all = [...turnsOf(messages), ...removed.flatMap(({ turns }) => turns)];
@@ -70,12 +72,12 @@ export class Library {
       })),
       cut,
     };
-    // The shelf first: a turn must not stand twice in the conversation if there is no more room.
+    // The shelf first: without it, a shelved turn would be back in the conversation.
     const done = [this.saveIndex(index), ...all.map((turn) => this.saveTurn(turn))];
     return this.store !== null && done.every(Boolean);
   }
 
-  /** Takes what another window kept. Returns the conversation if it concerns this one. */
+  /** Takes over what another window saved. Returns the conversation if it is this one. */
   take(key: string | null, json: string | null): Conversation | null {
     // Without a key, all was removed.
     if (key === null) return this.load();
@@ -85,7 +87,7 @@ export class Library {
     return this.conversation();
   }
 
-  /** Gives all to another owner, when the same person has signed in anew. */
+  /** Moves everything to another owner, when the same person has signed in again. */
   moveTo(owner: string): Library {
     const moved = new Library(this.store, owner, this.window);
     if (owner === this.owner) return moved;
@@ -96,7 +98,7 @@ export class Library {
       shelf: [...before.shelf, ...shelf],
       cut: cut ?? before.cut,
     };
-    // Only what is there in full under the new name may go under the old.
+    // The old entries are removed only if all of them were saved under the new name.
     if (moved.save(merged)) {
       for (const key of [...this.keys(), this.indexKey]) this.store?.removeItem(key);
     }
@@ -136,6 +138,7 @@ export class Library {
     const { id } = turn.question;
     const known = this.turns.get(id);
     if (known?.question === turn.question && known.answer === turn.answer) return true;
+    if (turn.question.text.length + turn.answer.text.length > MOST_CHARACTERS) return false;
     const kept = keep(this.store, this.turnPrefix + id, turnToJson(turn, this.window));
     if (kept) this.turns.set(id, turn);
     return kept;
