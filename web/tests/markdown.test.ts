@@ -82,6 +82,15 @@ describe('BlockCache', () => {
     expect((block as { html: string }).html).not.toContain('href');
   });
 
+  it('shows no half of the second line of a table', () => {
+    const text = 'name | size | x\n:--- | ---: | -\na | 1 | 2';
+    const cache = new BlockCache();
+    for (let end = 1; end <= text.length; end += 1) {
+      const blocks = cache.update(text.slice(0, end), false);
+      expect(JSON.stringify(blocks), text.slice(0, end)).not.toMatch(/-{2}|: |<h/);
+    }
+  });
+
   it('knows when a fence is closed', () => {
     const cache = new BlockCache();
     const code = (text: string, ended = false) => cache.update(text, ended)[0] as { code: unknown };

@@ -1,20 +1,20 @@
 /**
- * What of a growing block is drawn already: marks whose meaning the next words decide wait for them,
- * and what is open is closed. Otherwise `|`, `$$` and `**` would be seen for some frames, and the
- * lines below would jump when they go.
+ * Decides how much of a growing block is drawn. Marks whose meaning depends on the next words are
+ * held back, and open marks are closed. Otherwise `|`, `$$` and `**` would be visible for some
+ * frames, and the lines below would jump when they disappear.
  */
 
 import { openMath } from './math_syntax';
 import { BEGINNING_OF_TAG, closingTags } from './tags';
 import { closed } from './unclosed';
 
-/** A formula in a line is waited for over so many characters. */
+/** An open formula in a line holds back at most this many characters. */
 const LONGEST_AWAITED = 400;
-/** One without a command of TeX is waited for no longer than this: it may be money. */
+/** Without a TeX command it holds back at most this many: it may be money. */
 const LONGEST_PLAIN = 60;
-/** A last line that may become a list, a heading, a fence, a rule, a quote or a footnote. */
+/** A last line that may become a list, a heading, a fence, a rule, a quote, a table or a footnote. */
 const MARKER_LINE =
-  /(?:^|\n)[ \t>]*(?:[-*+>#=|\\]+|(?<!\$)\$|[`~]{1,2}|\d{1,9}[.)]?|(?:[-*+]|\d{1,9}[.)])[ \t]+\[[ xX]?\]?|\[\^[^\]\n]*\]?:?)[ \t]*$/;
+  /(?:^|\n)[ \t>]*(?:[-*+>#=|\\]+|:?-*[-:|][-:| \t]*|(?<!\$)\$|[`~]{1,2}|\d{1,9}[.)]?|(?:[-*+]|\d{1,9}[.)])[ \t]+\[[ xX]?\]?|\[\^[^\]\n]*\]?:?)[ \t]*$/;
 /** Marks at the end that may open something, or close it. */
 const MARKS = /(?:\*{1,3}|_{1,3}|(?<!~)~{1,2}|(?<!`)`{1,2}|!?\[|&#?\w{0,8}|\\)$/;
 
@@ -62,7 +62,7 @@ function withoutOpenMath(raw: string): string {
   return at.length === 0 ? raw : raw.slice(0, raw.length - line.length + Math.min(...at));
 }
 
-/** Where a dollar opens what looks like a formula: not money, of which there is more. */
+/** Index of a dollar that seems to open a formula; most other dollars are money. */
 function openDollar(line: string): number {
   const rest = line
     .replace(/`[^`\n]*`/g, (code) => ' '.repeat(code.length))
@@ -79,7 +79,7 @@ function openBracket(line: string, open: string, close: string): number {
   return at !== -1 && at > line.lastIndexOf(close) && line[at - 1] !== '\\' ? at : -1;
 }
 
-/** The first line of a table is one when its second line has come. */
+/** Holds back the first line of a table: only its second line shows that it is one. */
 function withoutTableHead(raw: string): string {
   const lines = raw.trimEnd().split('\n');
   let first = lines.length;
