@@ -7,14 +7,14 @@ export type Help = 'again' | 'continue' | 'edit' | 'settings' | 'reload';
 
 export interface AnswerEnd {
   readonly text: string;
-  /** Whether something went wrong, in contrast to an answer that is merely not whole. */
+  /** Whether something went wrong; false for an answer that is only incomplete. */
   readonly isTrouble: boolean;
   readonly help: Help | null;
   /** What the server said. */
   readonly detail: string | null;
 }
 
-/** `null` where there is nothing to say: the answer is whole, goes on, or was stopped. */
+/** `null` if there is nothing to say: the answer is complete, being written, or was stopped. */
 export function answerEnd(outcome: Outcome, hasText: boolean, words: Words): AnswerEnd | null {
   const calm = (text: string, help: Help | null) => ({
     text,
@@ -60,7 +60,7 @@ export function mustFailAgain(outcome: Outcome): boolean {
   return outcome.kind === 'failed' && helpFor(outcome.fault) !== 'again';
 }
 
-/** Whether an answer can be gone on with. */
+/** Whether "Continue" can go on with an answer. */
 export function canContinue({ outcome, text }: Message): boolean {
   const kinds = ['stopped', 'cut', 'interrupted', 'unavailable', 'unfinished'];
   return text !== '' && kinds.includes(outcome.kind);

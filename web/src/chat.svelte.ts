@@ -1,7 +1,7 @@
 /**
- * Holds the state and connects it with the outside: socket frames become events, `reduce` makes the
- * next state, and what a person does becomes a frame. The only place with both. What is kept for
- * the next visit is in `keeper.svelte.ts`.
+ * Holds the state and connects it with the outside: socket frames become events, `reduce` computes
+ * the next state, and actions of the person become frames. `keeper.svelte.ts` saves the conversation
+ * for the next visit.
  */
 
 import { addressesOf } from './connection/address';
@@ -23,7 +23,7 @@ import { browserStorage } from './storage/store';
 
 /** Used until the server has named its own limit. */
 const ASSUMED_MESSAGE_BYTES = 1 << 20;
-/** An answer that is silent for so long may have lost its connection: then the server is asked. */
+/** While an answer runs, the connection is checked this often: it may be lost silently. */
 const PROBE_EVERY_MS = 20_000;
 
 export class Chat {
@@ -111,12 +111,12 @@ export class Chat {
     return this.ask(text, this.state.messages.length, 'new');
   }
 
-  /** Sends `text` in place of the message at `index`; what came after it gives way, and is kept. */
+  /** Sends `text` instead of the message at `index`; that and everything after it is shelved. */
   edit(text: string, index: number): boolean {
     return this.ask(text, index, 'new');
   }
 
-  /** Asks the question before the answer at `index` once more. */
+  /** Asks the question before the answer at `index` again. */
   regenerate(index: number): void {
     const question = this.state.messages[index - 1];
     if (question?.role === 'user') this.ask(question.text, index - 1, 'again');
@@ -167,7 +167,7 @@ export class Chat {
     void this.link.signIn({ key });
   }
 
-  /** Ends the session; what was asked stays in this browser for whoever has the same key. */
+  /** Ends the session. The conversation stays in this browser for people with the same key. */
   async signOut(): Promise<void> {
     if (!(await this.api.signOut())) return;
     this.keeper.forgetOwner();
@@ -250,13 +250,13 @@ export class Chat {
     this.dispatch({ kind: 'ended', nowMs: performance.now() });
   }
 
-  /** Draws what has come. What was thought comes before what is said. */
+  /** Draws the pieces that have arrived, thinking before the answer. */
   private flush(): void {
     this.thoughts.flush();
     this.words.flush();
   }
 
-  /** Finds out which messages still fit; the server is asked beside the answer that is being made. */
+  /** Finds out which messages still fit. The server is asked while the answer is being written. */
   private async findCut(request: Request, userId: number): Promise<void> {
     const { maxTokens } = this.preferences.parameters;
     this.latestQuestionId = userId;
@@ -265,7 +265,7 @@ export class Chat {
       : null;
     const isThere = this.state.messages.some(({ id }) => id === userId);
     if (this.latestQuestionId !== userId || !isThere) return;
-    // Where nobody counts tokens, what this page itself left out is known all the same.
+    // If nobody counts tokens, the page still knows what it left out itself.
     this.dispatch({ kind: 'cut', cut: cutAt(request, dropped ?? 0, userId) });
     this.keeper.saveSoon();
   }

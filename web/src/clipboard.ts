@@ -1,4 +1,4 @@
-/** Puts text on the clipboard, and beside it the same as HTML; returns whether it worked. */
+/** Puts text on the clipboard, and the same as HTML; returns whether it worked. */
 export async function copyText(text: string, html: string | null = null): Promise<boolean> {
   if (html !== null && (await copyBoth(text, html))) return true;
   try {
@@ -11,8 +11,8 @@ export async function copyText(text: string, html: string | null = null): Promis
 }
 
 /**
- * An answer as HTML for programs that paste it: without buttons, labels and what is there for the
- * eye alone. Formulas stay as MathML.
+ * An answer as HTML for programs that paste it: without buttons, labels and decoration. Formulas stay
+ * as MathML.
  */
 export function portableHtml(answer: Element): string {
   const copy = answer.cloneNode(true) as Element;

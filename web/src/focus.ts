@@ -17,7 +17,7 @@ export function keepFocus(fallback: () => HTMLElement | undefined): () => void {
   const check = () => {
     const isLost = document.activeElement === null || document.activeElement === document.body;
     if (!isLost || !before || before === document.body || isThere(before)) return;
-    // A phone would raise its keyboard where nobody asked for it.
+    // On a phone this would open the keyboard although nobody asked for it.
     if (isByKeyboard || matchMedia('(pointer: fine)').matches) fallback()?.focus();
   };
 

@@ -1,11 +1,12 @@
 /**
- * Whether a scrolled element follows what grows at its end. The first movement up by a person lets
- * go, however small; only the very end, reached by going down, or the button takes up again.
+ * Keeps a growing element scrolled to its end. It stops following at the first upward movement of a
+ * person, however small. It follows again when the person scrolls down to the very end or presses the
+ * button.
  */
 
 /** Fractions of a pixel, and the rounding of zoomed pages. */
 const AT_END_PX = 2;
-/** What scrolls up when the scroller, or something in it, has the focus. */
+/** Keys that scroll up when the scroller, or something in it, has the focus. */
 const KEYS_UP = ['ArrowUp', 'PageUp', 'Home'];
 
 export class Follow {
@@ -41,7 +42,7 @@ export class Follow {
   scrolled(element: HTMLElement): void {
     const { scrollTop } = element;
     const isAtEnd = distanceToEnd(element) < AT_END_PX;
-    // What grows below is no reason to let go; a scroll bar that is pulled up is.
+    // Growth below does not end following; pulling the scroll bar up does.
     if (scrollTop < this.lastTop && !isAtEnd) this.following = false;
     if (scrollTop > this.lastTop && isAtEnd) this.following = true;
     this.lastTop = scrollTop;
@@ -50,7 +51,7 @@ export class Follow {
   /** The content or the element has another size. */
   resized(element: HTMLElement): void {
     if (this.following) this.toEnd(element);
-    // Where everything is seen there is nothing to come back to.
+    // If everything is visible, there is nothing to return to.
     else if (!canScroll(element)) this.following = true;
   }
 

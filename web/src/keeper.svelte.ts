@@ -1,6 +1,7 @@
 /**
- * Keeps the conversation and the drafts for the next visit: when they change, when the page may
- * end, and for whom. Takes over what other windows of this browser keep.
+ * Keeps the conversation and the drafts for the next visit, separately for each person. Saves them
+ * when they change and when the page may be closed, and takes over what other windows of this
+ * browser have saved.
  */
 
 import type { Conversation } from './conversation/reduce';
@@ -13,19 +14,19 @@ import { browserStorage, keep, windowStorage } from './storage/store';
 
 /** While an answer grows, it is written to storage at most this often. */
 const SAVE_EVERY_MS = 1_000;
-/** A long answer takes long to write: this many times as long is left to other work. */
+/** After a save that took long, this many times as long is left to other work. */
 const REST_AFTER_SAVE = 20;
-/** Another window that writes an answer shows it by keeping it at least this often. */
+/** If another window has not saved its answer for this long, the answer is interrupted. */
 const ORPHANED_AFTER_MS = 5_000;
 
-/** The state whose conversation is kept, and what may happen to it here. */
+/** The conversation that is kept, and the changes that the keeper makes to it. */
 export interface Kept {
   state(): State;
   take(kind: 'restored' | 'synced', stored: Conversation): void;
   orphaned(ids: readonly number[]): void;
   /** Lets go of the oldest removal. */
   shorten(): void;
-  /** Draws what has come. */
+  /** Draws the pieces that have arrived. */
   flush(): void;
 }
 
@@ -76,7 +77,7 @@ export class Keeper {
     };
   }
 
-  /** The next name that the server gives to who is here is theirs: they have just signed in anew. */
+  /** This person has just signed in again: the next owner that the server names is them. */
   expectNewName(): void {
     this.isSamePerson = true;
   }
@@ -88,12 +89,12 @@ export class Keeper {
       this.isSamePerson = false;
       return;
     }
-    // An answer that is being written belongs to who asked for it.
+    // An answer that is being written belongs to the person who asked.
     if (this.chat.state().answering) this.nextOwner = owner;
     else this.switchTo(owner);
   }
 
-  /** Whoever comes next is not shown what this person asked, not even for a moment. */
+  /** The next person must not see what this person asked, not even for a moment. */
   forgetOwner(): void {
     forgetOwner(this.store);
   }
@@ -116,7 +117,7 @@ export class Keeper {
   private switchTo(owner: string): void {
     this.nextOwner = null;
     this.save();
-    // Until a server has named an owner, whoever is here is whoever was here.
+    // Until a server has named an owner, this counts as the same person as before.
     const isSame = this.isSamePerson || this.library.owner === UNKNOWN_OWNER;
     this.isSamePerson = false;
     if (isSame) this.drafts.moveTo(owner);
@@ -135,7 +136,7 @@ export class Keeper {
     this.watchOthers();
   }
 
-  /** An answer of another window that ended without a word is interrupted. */
+  /** An answer of another window that is not saved any more counts as interrupted. */
   private watchOthers(): void {
     if (this.orphanTimer !== null) window.clearTimeout(this.orphanTimer);
     this.orphanTimer = null;
@@ -150,7 +151,7 @@ export class Keeper {
     if (this.saveTimer !== null) this.save();
   }
 
-  /** The page may not come back: an answer that is being written ends here, as far as is known. */
+  /** The page may be closed for good: an answer that is being written is saved as interrupted. */
   private leave(): void {
     this.flush();
     const { answering } = this.chat.state();
@@ -170,7 +171,7 @@ export class Keeper {
     this.saveTimer = null;
     const beganMs = performance.now();
     this.kept = this.library.save(change(this.chat.state()));
-    // What was cleared or replaced gives way to what is on the page.
+    // If there is no room, cleared and replaced messages go first.
     while (!this.kept && this.store && this.chat.state().shelf.length > 0) {
       this.chat.shorten();
       this.kept = this.library.save(change(this.chat.state()));

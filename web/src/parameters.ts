@@ -1,13 +1,13 @@
-/** Which values the settings take: the plain language's ranges, as far as the model has room. */
+/** The values that the settings accept: the plain language's ranges, limited by the context. */
 
 import type { NumberName } from './conversation/types';
 
 export interface Range {
   readonly least: number;
   readonly most: number;
-  /** 1 for what is whole. */
+  /** 1 for whole numbers. */
   readonly step: number;
-  /** Whether a slider is of use: that of a long range would be too coarse. */
+  /** Whether there is a slider: for a long range it would be too coarse. */
   readonly slider: boolean;
 }
 

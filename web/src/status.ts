@@ -1,4 +1,4 @@
-/** What the quiet line above the composer says. */
+/** The text of the status line above the composer. */
 
 import { countWords } from './conversation/count_words';
 import { redoable, undoable } from './conversation/shelf';
@@ -9,12 +9,12 @@ import type { Words } from './words';
 export interface Status {
   /** The colour of the dot; the text alone says as much. */
   readonly tone: 'good' | 'busy' | 'bad';
-  /** Read aloud whenever it changes: phases only. */
+  /** Screen readers speak it whenever it changes, so it names phases only. */
   readonly text: string;
-  /** Changes with every word, so it is for the eye alone. */
+  /** Changes with every word, so screen readers do not get it. */
   readonly count?: string;
   readonly action: 'retry' | null;
-  /** More than fits the line: shown to who points at it. */
+  /** A longer text, shown as a tooltip. */
   readonly detail?: string;
 }
 
@@ -24,7 +24,7 @@ export function statusOf(state: State, words: Words): Status {
   return { tone: 'good', text: restingText(state, words), action: null };
 }
 
-/** What can be brought back, in a few words; `null` where that is nothing. */
+/** What Undo or Redo would bring back, in a few words; `null` if there is nothing. */
 export function removedText(state: State, words: Words): string | null {
   const removal = redoable(state) ?? undoable(state);
   return removal && words.removed[removal.kind];

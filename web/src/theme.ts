@@ -3,8 +3,8 @@ import type { Preferences } from './storage/preferences';
 type Theme = Preferences['theme'];
 
 /**
- * What a press on the theme button leads to. From the system's theme it leads to the other one, so
- * that the first press changes what is seen.
+ * The theme after a press on the theme button. After "same as the system" comes the opposite of the
+ * system's theme, so that the first press changes something visible.
  */
 export function nextTheme(theme: Theme, system: 'light' | 'dark'): Theme {
   const other = system === 'light' ? 'dark' : 'light';

@@ -1,4 +1,4 @@
-/** The title of the window: what someone who looks at another one wants to know. */
+/** The title of the window, for people who are looking at another window. */
 
 import type { State } from './conversation/state';
 import type { Words } from './words';
@@ -10,7 +10,7 @@ export function titleOf({ answering }: State, words: Words, isUnseen: boolean): 
   return isUnseen ? words.titleDone(NAME) : NAME;
 }
 
-/** Whether an answer has ended while nobody looked. */
+/** Whether an answer has ended while the page was hidden. */
 export class Unseen {
   isUnseen = $state(false);
   private wasAnswering = false;

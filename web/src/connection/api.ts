@@ -1,4 +1,4 @@
-/** The server's HTTP routes. Nothing here throws: what can happen is in the return types. */
+/** The server's HTTP routes. Nothing here throws: the return types tell what can happen. */
 
 import type { HistoryEntry } from '../conversation/request';
 import type { ModelList } from '../models/types';
@@ -76,7 +76,7 @@ export class Api {
     return response?.ok ? ((await body(response)) as ModelList | null) : null;
   }
 
-  /** Begins to pull or to switch, or stops a pull. Returns what the server has against it. */
+  /** Begins to pull or to switch, or stops a pull. Returns why the server refused, if it did. */
   async changeModels(
     what: 'pull' | 'switch' | 'stop',
     order: object,

@@ -14,7 +14,7 @@ export interface LinkEvents {
   phase(phase: Phase): void;
   info(info: ServerInfo): void;
   frame(text: string): void;
-  /** An open socket closed: no more frames of what was asked on it. */
+  /** An open socket closed: no more frames of its answer will come. */
   lost(): void;
 }
 

@@ -14,7 +14,7 @@ export type Frame =
 
 export const STOP_JSON = '{"stop":true}';
 
-/** What a request asks to be told beside the words. */
+/** The reports that a request asks for, in addition to the answer. */
 export const REPORTS = { report_end: true, report_thinking: true } as const;
 
 export function readFrame(text: string): Frame {

@@ -1,5 +1,5 @@
 /**
- * Decides when to try again. One timer, never two, whoever asks and however often.
+ * Decides when to try again. There is never more than one timer, however often somebody asks.
  */
 
 export interface Clock {
@@ -10,7 +10,7 @@ export interface Clock {
 }
 
 const FIRST_DELAY_MS = 500;
-/** Short enough that a person who restarts a server needs not press anything. */
+/** Short enough that a person who restarts a server does not have to press anything. */
 const LONGEST_DELAY_MS = 15_000;
 
 export class Reconnect {

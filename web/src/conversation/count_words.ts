@@ -9,7 +9,7 @@ export function countWords(text: string): number {
 /** The words of a text that grows. */
 export interface WordCount {
   readonly count: number;
-  /** Whether the text ends in a word that the next piece may go on with. */
+  /** Whether the text ends in a word that the next piece may continue. */
   readonly inWord: boolean;
 }
 
@@ -17,7 +17,7 @@ export const NO_WORDS: WordCount = { count: 0, inWord: false };
 
 /** Counts a further piece; the work depends on the piece alone. */
 export function addPiece(words: WordCount, piece: string): WordCount {
-  // One letter stands for the word that the piece may go on with.
+  // One letter stands for the word that the piece may continue.
   const text = words.inWord ? `a${piece}` : piece;
   const found = text.match(WORD) ?? [];
   const last = found.at(-1);

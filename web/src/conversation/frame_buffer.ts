@@ -1,6 +1,6 @@
 /**
- * Collects the pieces of an answer and hands them on once per animation frame, or a little later
- * where there are no frames: a hidden page gets none, and its words must be kept all the same.
+ * Collects the pieces of an answer and hands them on once per animation frame. A hidden page has no
+ * frames, but its words must be saved too: there a timer hands them on, a little later.
  */
 export class FrameBuffer {
   private text = '';

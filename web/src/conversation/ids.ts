@@ -1,4 +1,4 @@
-/** Ids that rise with time, so that what two windows of a browser add can be put in order. */
+/** Ids that rise with time, so that messages of two windows of a browser can be put in order. */
 
 /** Room for this many ids in each millisecond. */
 const PER_MS = 1024;
@@ -18,7 +18,7 @@ export class Ids {
     return this.last;
   }
 
-  /** What is there already comes before whatever is new. */
+  /** Makes all new ids larger than these. */
   after(ids: readonly number[]): void {
     for (const id of ids) this.last = Math.max(this.last, id);
   }

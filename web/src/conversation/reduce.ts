@@ -1,7 +1,8 @@
 /**
  * The one place where the state changes: `reduce(state, event)` is pure, and components only read.
  *
- * A new event: a variant here, a branch below, and whoever dispatches it (`chat.svelte.ts`).
+ * A new event needs a variant here, a branch below, and a place that dispatches it
+ * (`chat.svelte.ts`).
  */
 
 import { addPiece, NO_WORDS } from './count_words';
@@ -47,7 +48,7 @@ export interface Asked {
   readonly nowMs: number;
 }
 
-/** What is kept of a conversation. */
+/** The part of a conversation that is saved. */
 export interface Conversation {
   readonly messages: readonly Message[];
   readonly shelf: readonly Removal[];
@@ -150,7 +151,7 @@ function ask(state: State, event: Asked): State {
   return { ...before, messages: [...before.messages, user, answer], answering, attempt: null };
 }
 
-/** What gives way goes to the shelf, unless it is the same question without a word of answer. */
+/** Shelves the replaced messages, unless they are the same question without any answer. */
 function keepReplaced(state: State, event: Asked, removed: readonly Message[]): State {
   const [question, answer, ...later] = removed;
   const isEmpty = (answer?.text ?? '') === '' && answer?.thinking == null;
@@ -179,7 +180,7 @@ function addThinking(state: State, text: string, nowMs: number): State {
   return changeAnswering(grown, { thinkingAtMs: answering.thinkingAtMs ?? nowMs });
 }
 
-/** What was thought, with its time once something else follows. */
+/** The thinking, with its time once something else follows. */
 function thoughtOf(answer: Message, { thinkingAtMs }: Answering, nowMs: number) {
   const { thinking } = answer;
   if (!thinking || thinking.seconds !== null || thinkingAtMs === null) return thinking;
@@ -228,7 +229,7 @@ function restore(state: State): State {
   return broken.reduce((before, { id }) => putBackIfInVain(before, id), state);
 }
 
-/** Takes what is stored; the answer that this window writes is known better here. */
+/** Takes over what is stored, except the answer that this window is writing. */
 function sync(state: State, event: Conversation): State {
   const { answering } = state;
   if (!answering) return { ...state, ...conversationOf(event) };

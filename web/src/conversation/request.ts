@@ -1,4 +1,4 @@
-/** Turns a conversation into what goes over the wire. */
+/** Turns a conversation into the JSON of a request. */
 
 import { REPORTS } from '../connection/plain';
 import { withoutThoughts } from '../markdown/thinking';
@@ -22,8 +22,8 @@ export interface Request {
 
 /**
  * Builds the request for `text` after `earlier`; whole turns are left out from the oldest until it
- * fits `maxBytes`. `null` when the message alone is too large. Of the parameters only the `known`
- * ones are sent; the settings say so beside the others.
+ * fits `maxBytes`. `null` when the message alone is too large. Only `known` parameters are sent; the
+ * settings mark the others.
  */
 export function buildRequest(
   earlier: readonly Message[],
@@ -44,10 +44,7 @@ export function buildRequest(
   }
 }
 
-/**
- * A question that never got a word of answer is no context for the next one, and what was thought
- * before an answer is none either.
- */
+/** The turns that are sent as history: questions without an answer and all thinking are left out. */
 function answeredTurns(messages: readonly Message[]): Message[][] {
   const turns: Message[][] = [];
   messages.forEach((message, index) => {
@@ -81,7 +78,7 @@ function assemble(
   };
 }
 
-/** Only what the person chose: the server's own defaults apply to the rest. */
+/** Only values that the person chose; the server has defaults for the others. */
 function chosen(parameters: Parameters, known: readonly string[]): Record<string, number> {
   const names = Object.keys(WIRE_NAMES) as NumberName[];
   const choice: Record<string, number> = {};

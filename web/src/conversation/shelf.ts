@@ -1,5 +1,5 @@
 /**
- * What was taken off the page and can be brought back.
+ * Messages that were taken off the page and can be brought back.
  *
  * Nothing that a person wrote or got is destroyed by one press. "Clear", an edit and another answer
  * move messages from the conversation to the shelf:
@@ -26,20 +26,20 @@ export function shelve(state: State, from: number, id: number, kind: RemovalKind
   return { ...state, messages: state.messages.slice(0, from), shelf };
 }
 
-/** What "Undo" brings back: the latest removal that was not itself an undo. */
+/** The removal that "Undo" brings back: the latest one that was not itself an undo. */
 export function undoable({ shelf }: State): Removal | null {
   return shelf.findLast(({ kind }) => kind !== 'undone') ?? null;
 }
 
-/** What "Redo" brings back: only right after an undo. */
+/** The removal that "Redo" brings back; there is one only right after an undo. */
 export function redoable({ shelf }: State): Removal | null {
   const last = shelf.at(-1);
   return last?.kind === 'undone' ? last : null;
 }
 
 /**
- * Brings a removal back. What had taken the place of a replaced version goes to the shelf; what was
- * asked after "Clear" stays, behind what comes back.
+ * Brings a removal back. Messages that had replaced it go to the shelf. Messages that were asked
+ * after "Clear" stay, after those that come back.
  */
 export function bringBack(state: State, removal: Removal): State {
   const shelf = state.shelf.filter(({ id }) => id !== removal.id);
@@ -59,7 +59,7 @@ export function bringBack(state: State, removal: Removal): State {
   };
 }
 
-/** Lets go of the oldest removal, where there is no room for it. */
+/** Drops the oldest removal, because there is no room for it. */
 export function shorten(state: State): State {
   return { ...state, shelf: state.shelf.slice(1) };
 }

@@ -1,19 +1,19 @@
-/** The words that the parts of the page share: what a conversation is, and what happens to it. */
+/** Types that the parts of the page share. */
 
 export type Role = 'user' | 'assistant';
 
-/** How an answer stands. */
+/** The state of an answer. */
 export type Outcome =
   | { kind: 'writing' }
   | { kind: 'complete' }
   | { kind: 'stopped' }
   /** The answer has as many tokens as it may have, or as the context has room for. */
   | { kind: 'cut'; tokens: number | null }
-  /** The engine withheld the rest because of what it says. */
+  /** A content filter of the engine held back the rest. */
   | { kind: 'filtered' }
   /** The engine lacked resources for the rest. */
   | { kind: 'unavailable' }
-  /** It is not whole, for a reason that this page does not know. */
+  /** The answer is not complete, for a reason that this page does not know. */
   | { kind: 'unfinished' }
   /** The connection ended before the answer did; what had arrived is kept. */
   | { kind: 'interrupted' }
@@ -40,7 +40,7 @@ export interface Message {
 
 export interface Thinking {
   readonly text: string;
-  /** How long it took; `null` while it goes on. */
+  /** How long it took; `null` while the model still thinks. */
   readonly seconds: number | null;
 }
 
@@ -55,7 +55,7 @@ export interface Figures {
 export interface Removal {
   readonly id: number;
   readonly kind: RemovalKind;
-  /** The message before them, 0 for none: what else follows that one is another version. */
+  /** The message before them, 0 for none. Other messages after it are another version. */
   readonly after: number;
   /** Whole turns, sorted by id. */
   readonly messages: readonly Message[];
@@ -99,7 +99,7 @@ export interface Parameters {
 /** A parameter that is a number. */
 export type NumberName = Exclude<keyof Parameters, 'systemPrompt'>;
 
-/** What the parameters that are numbers are called on the wire. */
+/** The names of the numeric parameters in a request. */
 export const WIRE_NAMES = {
   maxTokens: 'max_tokens',
   temperature: 'temperature',
@@ -115,7 +115,7 @@ export const DEFAULT_PARAMETERS: Parameters = {
   systemPrompt: '',
 };
 
-/** `GET ./api/info`; what an engine behind the server does not tell is `null`. */
+/** `GET ./api/info`. Values that another engine does not tell are `null`. */
 export interface ServerInfo {
   readonly version: string;
   readonly model: {
@@ -147,7 +147,7 @@ export interface ServerInfo {
   readonly owner: string;
 }
 
-/** Where the page stands with the server. */
+/** The state of the connection to the server. */
 export type Phase =
   | { kind: 'connecting' }
   | { kind: 'open' }

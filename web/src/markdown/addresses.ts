@@ -1,4 +1,4 @@
-/** Which addresses become links, and where one that stands bare in a sentence ends. */
+/** Which addresses become links, and where an address in the middle of a sentence ends. */
 
 import { CJK } from './emphasis';
 
@@ -7,7 +7,7 @@ const SENTENCE_MARK =
   /[\u2014\u2018-\u201f\u2026\u3000-\u3004\u3008-\u3020\u3030\u30fb\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]/u;
 /** A CJK character right after a Latin word or its punctuation: it belongs to the sentence. */
 const SENTENCE_WORD = new RegExp(`(?<=[A-Za-z\\d)\\]}"'!?.,;:])${CJK}`, 'u');
-/** What `marked` takes for the beginning of an address. */
+/** The beginnings of addresses that `marked` knows. */
 const BEGINNING = /^(?:[a-z]+:\/\/|www\.|mailto:|xmpp:|[\w.+-]+@)/i;
 
 export function isWebAddress(href: string): boolean {

@@ -1,6 +1,6 @@
 /**
- * Lists, tables and code grow by items, rows and lines. What is finished of them is kept here as it
- * was drawn, so that only the last item, row or line is parsed when more text comes.
+ * Lists, tables and code grow by items, rows and lines. The finished ones are kept here as they were
+ * drawn, so that only the last item, row or line is parsed when more text comes.
  */
 
 import type { Token, Tokens } from 'marked';
@@ -10,18 +10,18 @@ import { isClosedFence, lex, listItem, listShell, type Shell, tableRow, tableShe
 import { languageName } from './language_names';
 
 export interface Container {
-  /** What the parser needs before the rest, to know what the rest belongs to. */
+  /** Text that is put before the rest, so that the parser knows what the rest belongs to. */
   readonly prefix: string;
   readonly isEmpty: boolean;
-  /** Keeps what is finished of `token`. Returns how many characters of the text that was. */
+  /** Keeps the finished part of `token`. Returns its length in the text. */
   take(token: Token): number;
-  /** Keeps all of `token`: nothing more of it comes. */
+  /** Keeps all of `token`, because it has ended. Returns its length in the text. */
   finish(token: Token): number;
   /** How many characters of `token` are not finished. */
   openLength(token: Token): number;
-  /** What is finished. */
+  /** The finished part. */
   block(key: number): Block;
-  /** What is finished, and behind it what is open in `token`. */
+  /** The finished part, and after it the open part of `token`. */
   openBlock(token: Token, key: number): Block;
 }
 

@@ -7,7 +7,7 @@ export function copyWithSources(event: ClipboardEvent): void {
   const selection = document.getSelection();
   if (!selection || selection.isCollapsed || !event.clipboardData) return;
   const range = selection.getRangeAt(0).cloneRange();
-  // Half a formula is none.
+  // A formula is copied as a whole or not at all.
   const [first, last] = [formulaAt(range.startContainer), formulaAt(range.endContainer)];
   if (first) range.setStartBefore(first);
   if (last) range.setEndAfter(last);
@@ -31,7 +31,7 @@ function replace(formula: Element): void {
   formula.replaceWith(`${dollars}${tex}${dollars}`);
 }
 
-/** The text as it would be seen: only what is laid out has lines and the tabs of a table. */
+/** The text as it would look. Only nodes that are laid out have line breaks and table tabs. */
 function textOf(nodes: DocumentFragment): string {
   const place = document.createElement('div');
   Object.assign(place.style, { position: 'fixed', left: '-10000px', whiteSpace: 'normal' });

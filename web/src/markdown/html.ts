@@ -1,6 +1,6 @@
 /**
- * Markdown to HTML. What comes out still goes through the cleaner (`clean.ts`); here, too, nothing
- * of the model's own HTML survives but a few bare tags (`tags.ts`): the rest is shown as text.
+ * Turns markdown into HTML. The cleaner (`clean.ts`) checks the result once more. Of HTML that the
+ * model wrote, only a few tags without attributes survive (`tags.ts`); the rest is shown as text.
  */
 
 import { Marked, type Token, Tokenizer, type Tokens } from 'marked';
@@ -16,7 +16,7 @@ const marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
   // A line break in an answer is meant as one: verses, addresses, short lists.
   breaks: true,
   tokenizer: {
-    // HTML makes no blocks: what is in it is markdown like the rest, and keeps its line breaks.
+    // HTML makes no blocks: text inside it is markdown too, and keeps its line breaks.
     html: () => undefined,
     // `2*3*4` is a product.
     emStrong(text, _masked, before = '') {
@@ -76,7 +76,7 @@ const marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
   },
 });
 
-/** What is around the pieces of a list or a table. */
+/** The HTML before and after the pieces of a list or a table. */
 export interface Shell {
   readonly open: string;
   readonly close: string;

@@ -15,7 +15,7 @@ const drawn = new Map<string, Node | null>();
 /** Enough for the formulas of one answer: its open block is drawn again in every frame. */
 const MOST_KEPT = 200;
 
-/** What stands in a place for a formula, until it is drawn and if it cannot be. */
+/** The source for each place of a formula; it is shown until the formula is drawn. */
 const sources = new WeakMap<Element, string>();
 
 /** The source of the formula in a place, with its dollars. */

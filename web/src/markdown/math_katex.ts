@@ -2,7 +2,7 @@ import 'katex/dist/katex.min.css';
 import katex from 'katex';
 import { copyWithSources } from './copy';
 
-/** What nearly every formula is set in. */
+/** Fonts that nearly every formula needs. */
 const FONTS = [
   '1em KaTeX_Main',
   'italic 1em KaTeX_Math',
@@ -18,8 +18,8 @@ const fonts = Promise.allSettled(FONTS.map((font) => document.fonts.load(font)))
 document.addEventListener('copy', copyWithSources);
 
 /**
- * What draws formulas, once its fonts are here: coming later, they would move what is drawn. Without
- * them, if they cannot be had.
+ * The function that draws formulas. It waits for the fonts, because fonts that arrive later would
+ * move what is drawn; if they cannot be loaded, it draws without them.
  */
 export async function load(): Promise<typeof katex.render> {
   await fonts;

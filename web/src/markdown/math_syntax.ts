@@ -2,7 +2,7 @@
  * Formulas in markdown: `$…$` and `\(…\)` in a line, `$$…$$`, `\[…\]` and `\begin{…}` as a block.
  *
  * Dollars also stand for money and for variables of a shell, and escaped brackets for brackets:
- * what is between them must look like a formula, and what is beside them must not say otherwise.
+ * the text between them must look like a formula, and the text around them must allow one.
  */
 
 import type { MarkedExtension, Tokens } from 'marked';
@@ -12,14 +12,14 @@ export interface MathToken extends Tokens.Generic {
   readonly display: boolean;
 }
 
-/** Longer than any formula; also what an opener without an end costs at most. */
+/** Longer than any formula. The search for an end stops after this many characters. */
 const LONGEST = 4_000;
 /** The environments that stand for themselves, without dollars around them. */
 const ENVIRONMENT =
   '(?:align|alignat|gather|equation|multline|eqnarray|flalign|aligned|gathered|split|cases|' +
   'array|matrix|[pbvBV]matrix|smallmatrix|CD)\\*?';
 
-/** What begins a block formula, and what ends it; `\k<name>` is the environment. */
+/** The beginnings and ends of block formulas; `\k<name>` is the environment. */
 const PAIRS = [
   ['\\$\\$', '\\$\\$'],
   ['\\\\\\[', '\\\\\\]'],
@@ -74,7 +74,7 @@ export const mathSyntax: MarkedExtension = {
   ],
 };
 
-/** A block formula at the end of a text that has begun, and whose end has not come. */
+/** A block formula at the end of a text whose end has not arrived yet. */
 export function openMath(text: string): string | undefined {
   return OPEN_BLOCKS.map((open) => open.exec(text)?.[0]).find((raw) => raw !== undefined);
 }
@@ -135,7 +135,7 @@ function textOf(before: readonly Tokens.Generic[]): string {
   return before.at(-1)?.raw ?? '';
 }
 
-/** Whether what stands between the signs is a formula, and no money, path or sentence. */
+/** Whether the text between the signs is a formula, not money, a path or a sentence. */
 function isFormula(tex: string): boolean {
   const inner = tex.trim();
   if (/\\[A-Za-z{|,;! ]/.test(inner)) return true;

@@ -1,7 +1,7 @@
 /**
- * Changes nodes into what they should be by the least change. A growing block is drawn in every
- * frame; if its nodes were replaced, a selection, a link under a pressed finger, the focus and the
- * place of whatever scrolls would be gone with them.
+ * Changes nodes as little as possible to make them like new ones. A growing block is drawn in every
+ * frame; if its nodes were replaced, the selection, a pressed link, the focus and the scroll position
+ * inside it would be lost.
  */
 
 /** Says of two elements whether the first stays as it is, becomes the second, or gives way to it. */
@@ -39,7 +39,7 @@ export function morphNode(old: Node, fresh: Node, decide: Decide): boolean {
   return decision !== 'replace';
 }
 
-/** Changes only what differs: setting all of a text would collapse a selection in it. */
+/** Changes only the differing part: setting the whole text would end a selection in it. */
 export function growText(node: Text, text: string): void {
   const { data } = node;
   if (text === data) return;
@@ -51,7 +51,7 @@ export function growText(node: Text, text: string): void {
 
 function morphAttributes(old: Element, fresh: Element): void {
   for (const { name } of [...old.attributes]) {
-    // What a person has unfolded stays so.
+    // Details that a person has unfolded stay open.
     if (!fresh.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {

@@ -1,6 +1,6 @@
 /**
- * Puts blocks together into sections. Of an answer of a thousand blocks, a frame then concerns the
- * last section only, and the browser lays out those that are seen.
+ * Groups blocks into sections. In an answer of a thousand blocks a frame then changes the last
+ * section only, and the browser lays out only visible sections.
  */
 
 import type { Block } from './blocks';
@@ -11,13 +11,13 @@ export interface Section {
   readonly blocks: readonly Block[];
   /** The block in it that is being written. */
   readonly growing: Block | null;
-  /** No block comes to it any more. */
+  /** No further block will be added to it. */
   readonly isFull: boolean;
 }
 
 /**
- * The sections of an answer; those that have not changed are the same objects as `before`. A block
- * never moves from one to another, which would draw it anew.
+ * The sections of an answer; unchanged ones are the same objects as in `before`. A block never moves
+ * to another section, because it would then be drawn again.
  */
 export function sectionsOf(
   blocks: readonly Block[],

@@ -3,16 +3,16 @@
  * would hold up the page at every change.
  */
 
-/** About as many characters are in a slice. */
+/** Characters in a slice, about. */
 const SLICE = 8_000;
 
 export interface Slice {
-  /** The same for the same place of the text, however much of it is left. */
+  /** The same for the same place in the text, even if text was taken from the front. */
   readonly key: number;
   readonly text: string;
 }
 
-/** Slices that end with lines. The slice of a place stays the same when text is taken from the front. */
+/** Slices that end with lines. A slice stays the same when text before it is taken away. */
 export function slicesOf(text: string, from: number): Slice[] {
   const slices: Slice[] = [];
   let start = 0;

@@ -90,10 +90,10 @@ function endOf(name: string, text: string, from: number): { start: number; end: 
 /** A tag at the end of a growing text that may still be completed. */
 export const BEGINNING_OF_TAG = new RegExp(`<(?:/?[a-z]{0,9}|(?:${PAIRED}|br)[\\s/][^<>]*)$`, 'i');
 
-/** A tag whose end comes soon is taken for one already. */
+/** A tag counts as one before its end has arrived, for a short while. */
 const AWAITED = 200;
 
-/** What closes the tags that are open at the end of a growing text. */
+/** The end tags for all tags that are open at the end of a growing text. */
 export function closingTags(text: string): string {
   const open: string[] = [];
   const tags = new RegExp(`<(/?)(${PAIRED})(?:\\s[^<>]*)?>`, 'gi');

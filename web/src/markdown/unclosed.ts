@@ -1,5 +1,5 @@
 /**
- * Closes what is still open at the end of a growing text, so that half of `**bold` is bold already.
+ * Closes the marks that are open at the end of a growing text, so that `**bo` is bold already.
  *
  * It reads the last block only, as the parser will: code and formulas hide marks, marks nest, and
  * half a link is its text.
@@ -14,7 +14,7 @@ interface Open {
 
 const BLOCK_BEGINS = /^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]|#{1,6}[ \t]|\|)/;
 const DOLLARS = /\$(?![\s$])(?:\\.|[^$\\\n])+?(?<!\s)\$|\$\$[^$]+\$\$/y;
-/** More marks than that are no emphasis, and would nest deeper than the parser bears. */
+/** More open marks are not emphasis, and would nest too deep for the parser. */
 const MOST_OPEN = 20;
 const MARKS = /\*+|_+|~~/y;
 const TICKS = /`+/y;
@@ -139,7 +139,7 @@ function closing(open: readonly Open[]): string {
     .join('');
 }
 
-/** A link whose address has not come is its text. */
+/** A link whose address has not arrived yet is shown as its text. */
 function withoutHalfLink(text: string, links: readonly number[]): string {
   const last = links.at(-1);
   if (last === undefined) return text;

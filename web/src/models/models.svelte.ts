@@ -8,9 +8,9 @@ const BUSY_LOOK_MS = 500;
 const IDLE_LOOK_MS = 3_000;
 
 export interface Refusal {
-  /** What it concerns, so that it can be told where the person looks. */
+  /** What it is about, so that it can be shown in the right place. */
   readonly about: 'key' | 'typed_name' | 'order';
-  /** Whether the name is none at all, in contrast to one that cannot be pulled now. */
+  /** Whether the text is not a name at all; a name may also be right but not pullable now. */
   readonly isNoName: boolean;
   /** The server's words; empty if it did not answer. */
   readonly said: string;
@@ -25,7 +25,7 @@ export interface ModelEvents {
 
 export class Models {
   list = $state.raw<ModelList | null>(null);
-  /** What the server had against the latest order. */
+  /** Why the server refused the latest order. */
   refused = $state.raw<Refusal | null>(null);
   /** Seconds until the pull is done, and bytes per second, as far as they can be told. */
   estimate = $state.raw<{ seconds: number | null; bytesPerSecond: number | null } | null>(null);

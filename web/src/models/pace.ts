@@ -1,4 +1,4 @@
-/** How fast bytes come, as seen by someone who looks from time to time. */
+/** Estimates a download rate from byte counts that are read from time to time. */
 export class Pace {
   private last: { readonly bytes: number; readonly atMs: number } | null = null;
   private rate: number | null = null;

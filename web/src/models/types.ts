@@ -1,4 +1,4 @@
-/** What the server has to choose from: `GET ./api/models`. */
+/** The models of the server: `GET ./api/models`. */
 
 export interface ModelList {
   /** Name of the one that answers. */
@@ -13,15 +13,15 @@ export interface ModelList {
 
 export interface ModelEntry {
   readonly name: string;
-  /** How much of it is on the server: all, a part, nothing. */
+  /** Whether all of it, a part or nothing is on the server. */
   readonly state: 'installed' | 'partial' | 'available';
   readonly bytes: number;
   readonly downloaded_bytes: number;
   readonly licence: string | null;
-  /** Whether the licence asks nothing of those who only use the model. */
+  /** Whether the licence has no conditions for people who only use the model. */
   readonly is_open: boolean;
   readonly memory_bytes: number | null;
-  /** Whether so much memory is free now, beside the model that answers. */
+  /** Whether this much memory is free now, while the current model stays loaded. */
   readonly fits: boolean | null;
   readonly demo: boolean;
 }

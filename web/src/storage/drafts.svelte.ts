@@ -57,7 +57,7 @@ export class Drafts {
     this.saveSoon();
   }
 
-  /** Keeps what is not kept yet. */
+  /** Saves unsaved changes. */
   flush(): void {
     if (this.timer !== null) this.save();
   }

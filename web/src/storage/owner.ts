@@ -1,4 +1,4 @@
-/** Who signed in last, so that their conversation is there before the server answers. */
+/** The person who signed in last, so that the conversation is shown before the server answers. */
 
 import { keep, type Store } from './store';
 
@@ -14,7 +14,7 @@ export function saveOwner(store: Store | null, owner: string): void {
   keep(store, KEY, owner);
 }
 
-/** Whoever signs in next may be another person. */
+/** The next person may be somebody else. */
 export function forgetOwner(store: Store | null): void {
   store?.removeItem(KEY);
 }

@@ -4,7 +4,7 @@
  * Never a key or a code: those are exchanged for a cookie that scripts cannot read.
  */
 
-import { DEFAULT_PARAMETERS, type Parameters } from '../conversation/types';
+import type { Parameters } from '../conversation/types';
 import { asNumber, isRecord, keep, readRecord, type Store } from './store';
 
 export const PREFERENCES_KEY = 'banter.preferences';
@@ -15,17 +15,9 @@ export interface Preferences {
   readonly parameters: Parameters;
   /** The notice that the demo model answers was read. */
   readonly demoNoticeRead: boolean;
-  /** Whether the demo model answered last; the page looks right before the server tells it anew. */
+  /** Whether the demo model answered last, so that the page looks right before the server tells. */
   readonly demoAnswered: boolean | null;
 }
-
-export const DEFAULT_PREFERENCES: Preferences = {
-  theme: 'auto',
-  language: 'auto',
-  parameters: DEFAULT_PARAMETERS,
-  demoNoticeRead: false,
-  demoAnswered: null,
-};
 
 export function savePreferences(store: Store | null, preferences: Preferences): void {
   // A choice that cannot be kept still holds until the page is closed.

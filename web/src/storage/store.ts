@@ -1,4 +1,4 @@
-/** What the browser keeps, as far as the page needs it. */
+/** The part of the browser's storage that the page uses. */
 
 export type Store = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'>;
 

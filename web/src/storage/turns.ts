@@ -8,7 +8,7 @@ export interface Turn {
   readonly answer: Message;
 }
 
-/** Raised when a new page can no longer read what an old one kept. */
+/** Raised when a new page can no longer read what an old page saved. */
 const VERSION = 2;
 
 /** `window` tells later who was writing an answer that is not finished. */
@@ -83,7 +83,7 @@ function asFigures(value: unknown): Figures | null {
   return { firstWordMs, wordsPerSecond: asNumber(value.wordsPerSecond) };
 }
 
-/** What was thought; the time of a thought that was broken off is not known. */
+/** The thinking. If it was interrupted, its time is not known. */
 function asThinking(value: unknown): Thinking | null {
   if (!isRecord(value) || typeof value.text !== 'string') return null;
   return { text: value.text, seconds: asNumber(value.seconds) };

@@ -3,7 +3,7 @@ import type { Fault } from '../conversation/types';
 /** Every visible word. The shape of this object is the dictionary's type; `zh.ts` must fill it. */
 export const en = {
   // The frame of the page.
-  tagline: 'Ask anything. The answer appears as it is made, and Stop means stop.',
+  tagline: 'Ask anything. The answer appears while it is written, and Stop really stops it.',
   suggestionsLabel: 'Things to try',
   suggestions: {
     model: [
@@ -33,7 +33,7 @@ export const en = {
   settings: 'Settings',
   switchLanguage: 'Switch to Chinese',
   switchLanguageShort: '中',
-  theme: { auto: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
+  theme: { auto: 'Theme: same as the system', light: 'Theme: light', dark: 'Theme: dark' },
 
   // Composer.
   messageLabel: 'Your message',
@@ -45,15 +45,15 @@ export const en = {
   instructionHint: 'An instruction for the model applies to every answer. Change it',
   stopShortcut: 'Esc stops',
 
-  // The quiet line.
+  // The status line.
   connecting: 'Connecting…',
   connected: (model: string) => `Connected · ${model}`,
   demoModel: 'demo model',
   loading: (percent: number) => `The model is loading… ${percent} %`,
   reconnecting: 'Reconnecting… your words are safe',
   away: 'The server does not answer. Trying again… your words are safe',
-  full: 'The server has no free place. Trying again…',
-  stalled: 'The server is there, but its engine stands still. Trying again…',
+  full: 'The server has no free connection. Trying again…',
+  stalled: 'The server answers, but its engine is stuck. Trying again…',
   unreachable: 'The engine behind this server does not answer. Trying again…',
   locked: 'This server asks for a key',
   retryNow: 'Try now',
@@ -87,14 +87,14 @@ export const en = {
   regenerate: 'Answer again',
   editMessage: 'Edit this message',
   editHint: 'Sending replaces this message and what came after it; Undo brings both back',
-  cancelEdit: 'Keep as it was',
+  cancelEdit: 'Cancel',
   askAgain: 'Ask again',
   editQuestion: 'Edit the question',
   openSettings: 'Open the settings',
   reloadPage: 'Reload the page',
   continueAnswer: 'Continue',
   /** Sent as a message of the person. */
-  continueMessage: 'Please go on from where your last answer ended.',
+  continueMessage: 'Please continue from where your last answer ended.',
   showMore: 'Show more',
   showLess: 'Show less',
   figures: (firstWordSeconds: string, wordsPerSecond: string | null) =>
@@ -104,11 +104,11 @@ export const en = {
   cutAt: (tokens: number | null) =>
     tokens === null ? 'Cut before its end.' : `Cut at ${tokens.toLocaleString('en')} tokens.`,
   cutEmpty: 'All tokens were used up before the first word. Allow a longer answer.',
-  filtered: "The rest was withheld by the engine's filter.",
-  filteredEmpty: "The answer was withheld by the engine's filter.",
-  unavailable: 'The engine lacked the resources to go on. What had arrived is kept.',
+  filtered: "The engine's filter held back the rest.",
+  filteredEmpty: "The engine's filter held back the answer.",
+  unavailable: 'The engine lacked the resources to continue. What had arrived is kept.',
   unavailableEmpty: 'The engine lacked the resources to answer. Your message is kept.',
-  unfinished: 'The answer ended before it was whole.',
+  unfinished: 'The answer ended before it was complete.',
   elsewhere: 'Another window of this browser is writing this answer.',
   inVain: 'The earlier answer is kept.',
   interrupted: 'The connection ended here. What had arrived is kept.',
@@ -128,11 +128,11 @@ export const en = {
       case 'too_long':
         return `This message is too long for the model${size(fault)}. Shorten it, or send it in parts.`;
       case 'too_large':
-        return 'This message is larger than the server takes. Shorten it, or send it in parts.';
+        return 'This message is larger than the server accepts. Shorten it, or send it in parts.';
       case 'invalid_parameter':
         return `The server did not accept a setting${setting(fault)}. Change it in the settings and ask again.`;
       case 'bad_json':
-        return 'The server did not understand this page. Reload it: the two may be of different versions.';
+        return 'The server did not understand this page. Reload it: page and server may have different versions.';
       default:
         return 'The server had a problem with this answer. Your message is kept; ask again.';
     }
@@ -145,12 +145,12 @@ export const en = {
   dismiss: 'Dismiss',
   demoCommand: 'This command starts a real model:',
   copyCommand: 'Copy the command',
-  insecureNotice: 'No key is asked for: whoever reaches this address can use it.',
+  insecureNotice: 'No key is needed: everyone who can reach this address can use this server.',
 
   // Sign-in.
   signInTitle: 'This server asks for a key',
   signInText:
-    'It was printed when the server started. It is kept as a cookie that scripts cannot read.',
+    'The server printed it when it started. This browser then keeps a cookie that scripts cannot read.',
   keyLabel: 'Key',
   signIn: 'Enter',
   signOut: 'Sign out',
@@ -170,21 +170,21 @@ export const en = {
   useModel: (name: string) => `Use ${name}`,
   pull: 'Download',
   pullModel: (name: string) => `Download ${name}`,
-  goOn: (percent: number) => `Go on · ${percent} %`,
+  resume: (percent: number) => `Resume · ${percent} %`,
   licenceTerms: (licence: string) =>
     `Its licence, ${licence}, has terms of its own. Read them where the model is published.`,
-  tooLargeNow: 'It does not fit in the memory that is free now, so it could not be used here.',
+  tooLargeNow: 'It does not fit in the memory that is free now, so you could not use it here.',
   acceptAndPull: 'Accept and download',
-  pullAnyway: 'Download all the same',
+  pullAnyway: 'Download anyway',
   cancel: 'Cancel',
   otherModel: 'Another model',
   otherModelHint: 'from Hugging Face (hf:) or ModelScope (ms:)',
-  otherModelRefused: 'This is no name of a model. Names look like hf:owner/repo:q4_k_m.',
+  otherModelRefused: 'This is not the name of a model. Names look like hf:owner/repo:q4_k_m.',
   adminHint:
-    'Only administrators download and switch models: from the server itself, or with its admin key.',
+    "Only administrators can download and switch models: on the server's machine, or with its admin key.",
   adminKey: 'Admin key',
-  looking: 'Looking for it…',
-  checking: 'Checking what came…',
+  looking: 'Looking for the model…',
+  checking: 'Checking the download…',
   hubWaits: 'waiting for the hub',
   perSecond: (size: string) => `${size}/s`,
   timeLeft: (seconds: number) =>
@@ -192,10 +192,11 @@ export const en = {
       ? `about ${Math.max(1, Math.round(seconds))} s`
       : `about ${Math.round(seconds / 60)} min`,
   pulling: (name: string) => `Downloading ${name}`,
-  pullStopped: (name: string) => `${name}: stopped. What came is kept; download it again to go on.`,
+  pullStopped: (name: string) =>
+    `${name}: stopped. The downloaded part is kept; download it again to resume.`,
   notPulled: (name: string) => `${name} was not downloaded`,
   switching: (name: string) => `Loading ${name}`,
-  oldOneAnswers: 'Until it is ready the model of now goes on answering.',
+  oldOneAnswers: 'Until it is ready, the current model answers.',
   notSwitched: (name: string) => `${name} could not be loaded; nothing has changed`,
 
   // Settings.
@@ -208,7 +209,7 @@ export const en = {
   },
   parameterHints: {
     maxTokens: 'in tokens; a word has one or two',
-    temperature: '0 always picks the likeliest word, higher is more surprising',
+    temperature: '0 always picks the likeliest word; higher values are more surprising',
     topP: 'leaves out unlikely words; 1 leaves out none',
     repetitionPenalty: '1 is none; a little above 1 avoids repetition',
   },
@@ -219,7 +220,7 @@ export const en = {
   outOfRange: (least: string, most: string) => `Please stay between ${least} and ${most}.`,
   notWhole: (least: string, most: string) =>
     `Please enter a whole number between ${least} and ${most}.`,
-  engineDefault: "engine's own",
+  engineDefault: 'engine default',
   unknownToEngine: 'The engine behind this server does not know this setting; it is not sent.',
   reset: 'Back to the defaults',
 };

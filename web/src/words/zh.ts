@@ -2,7 +2,7 @@ import type { Fault } from '../conversation/types';
 import { showBytes, type Words } from './en';
 
 export const zh: Words = {
-  tagline: '想问什么就问。回答边想边写，随时可以停下。',
+  tagline: '想问什么就问。回答边生成边显示，点停止就真的停止。',
   suggestionsLabel: '试试这些',
   suggestions: {
     model: [
@@ -49,7 +49,7 @@ export const zh: Words = {
   reconnecting: '连接断开，正在重连，内容不会丢失',
   away: '服务器没有响应，正在重试，内容不会丢失',
   full: '服务器的连接已满，正在重试…',
-  stalled: '服务器在线，但引擎没有动静，正在重试…',
+  stalled: '服务器在线，但引擎卡住了，正在重试…',
   unreachable: '服务器在线，但它背后的引擎没有响应，正在重试…',
   locked: '这台服务器需要密钥',
   retryNow: '立即重试',
@@ -81,7 +81,7 @@ export const zh: Words = {
   regenerate: '重新生成',
   editMessage: '编辑这条消息',
   editHint: '发送后会替换这条消息及其后的内容，撤销可以恢复',
-  cancelEdit: '不改了',
+  cancelEdit: '取消',
   askAgain: '再问一次',
   editQuestion: '修改问题',
   openSettings: '打开设置',
@@ -123,7 +123,7 @@ export const zh: Words = {
       case 'invalid_parameter':
         return `服务器不接受某项设置${setting(fault)}。请在设置里修改后再问。`;
       case 'bad_json':
-        return '服务器看不懂这个页面发来的内容，两边版本可能不同，请刷新页面。';
+        return '服务器看不懂这个页面发来的内容。两边的版本可能不同，请刷新页面。';
       default:
         return '这次回答出了问题。你的消息还在，请再问一次。';
     }
@@ -131,18 +131,18 @@ export const zh: Words = {
   faultDetail: '服务器的原话',
 
   demoNotice: '演示模型，懂得很少。',
-  chooseReal: '换一个',
+  chooseReal: '更换模型',
   dismiss: '知道了',
   demoCommand: '用这条命令启动真正的模型：',
   copyCommand: '复制命令',
-  insecureNotice: '没有设置密钥，能访问此地址的人都可以使用。',
+  insecureNotice: '没有设置密钥，能访问这个地址的人都可以使用。',
 
   signInTitle: '这台服务器需要密钥',
-  signInText: '密钥在服务器启动时显示。登录后只存为脚本读不到的 cookie。',
+  signInText: '密钥在服务器启动时显示。登录后，浏览器只保存一个脚本无法读取的 cookie。',
   keyLabel: '密钥',
   signIn: '进入',
   signOut: '退出登录',
-  keyRefused: '密钥不对，请再看一眼。',
+  keyRefused: '密钥不对，请检查后再试。',
   tooOften: '错误的密钥太多，请一分钟后再试。',
   codeRefused: '这个链接已经用过，或者超过了十分钟。请输入密钥，或打开新的链接。',
 
@@ -155,7 +155,7 @@ export const zh: Words = {
   useModel: (name) => `使用 ${name}`,
   pull: '下载',
   pullModel: (name) => `下载 ${name}`,
-  goOn: (percent) => `继续 · ${percent}%`,
+  resume: (percent) => `继续 · ${percent}%`,
   licenceTerms: (licence) => `它的许可证 ${licence} 另有条款，请先在模型的发布页面阅读。`,
   tooLargeNow: '目前可用的内存放不下它，下载后也无法在这里使用。',
   acceptAndPull: '接受并下载',
@@ -168,7 +168,7 @@ export const zh: Words = {
   adminKey: '管理员密钥',
   looking: '正在查找…',
   checking: '正在校验…',
-  hubWaits: '等待模型站响应',
+  hubWaits: '正在等待模型仓库响应',
   perSecond: (size) => `每秒 ${size}`,
   timeLeft: (seconds) =>
     seconds < 90
@@ -179,7 +179,7 @@ export const zh: Words = {
   notPulled: (name) => `${name} 没有下载成功`,
   switching: (name) => `正在加载 ${name}`,
   oldOneAnswers: '加载完成之前，仍由现在的模型回答。',
-  notSwitched: (name) => `${name} 无法加载，一切照旧`,
+  notSwitched: (name) => `${name} 无法加载，仍使用原来的模型`,
 
   close: '关闭',
   parameterNames: {
@@ -190,8 +190,8 @@ export const zh: Words = {
   },
   parameterHints: {
     maxTokens: '以 token 计，一个汉字约一个',
-    temperature: '0 总选最可能的字，越高越出人意料',
-    topP: '去掉可能性低的字，1 为不去掉',
+    temperature: '0 总选最可能的字；越高越出人意料',
+    topP: '去掉可能性低的字；1 为不去掉',
     repetitionPenalty: '1 为不惩罚，略高于 1 可减少重复',
   },
   systemPrompt: '给模型的指示',
