@@ -253,11 +253,11 @@ describe('the direction of words', () => {
   });
 });
 
-describe('a heading', () => {
-  it('stands below the headings of the page', async () => {
-    const { answer } = await answered('# One\n\nwords\n\n### Three');
-    await answer.getByRole('heading', { name: 'One', level: 3 }).waitFor();
-    await answer.getByRole('heading', { name: 'Three', level: 5 }).waitFor();
+describe('the title of an answer', () => {
+  it('is no second title of the page to screen readers', async () => {
+    const { answer } = await answered('# One\n\nwords\n\n## Two');
+    expect(await answer.locator('h1').getAttribute('aria-level')).toBe('2');
+    expect(await answer.locator('h2').getAttribute('aria-level')).toBe(null);
   });
 });
 

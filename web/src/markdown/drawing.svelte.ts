@@ -15,11 +15,8 @@ import { morphChildren, morphNode } from './morph';
 const SCROLLING = '[data-table], [data-math="display"]';
 /** Elements whose text must not decide the direction of the text around them. */
 const LEFT_TO_RIGHT = 'code, pre, kbd, [data-math]';
-/** Headings of an answer stand below those of the page, which are on levels 1 and 2. */
-const HEADINGS = 'h1, h2, h3, h4, h5, h6';
-const LEVEL_OF_PAGE = 2;
 /** All that `decorate` changes; most blocks have nothing of it. */
-const DECORATED = `${SCROLLING}, ${LEFT_TO_RIGHT}, ${HEADINGS}, span[data-task]`;
+const DECORATED = `${SCROLLING}, ${LEFT_TO_RIGHT}, h1, span[data-task]`;
 const BLOCKS =
   'p, li, ul, ol, blockquote, h1, h2, h3, h4, h5, h6, td, tr, tbody, table, div, details';
 
@@ -114,9 +111,8 @@ export class Drawing {
 
   private decorate(nodes: ParentNode, { cursor, words }: Look): void {
     if (!nodes.querySelector(DECORATED)) return;
-    nodes.querySelectorAll(HEADINGS).forEach((heading) => {
-      heading.setAttribute('aria-level', String(Number(heading.nodeName[1]) + LEVEL_OF_PAGE));
-    });
+    // The page has one title of its own; to screen readers that of an answer is one level lower.
+    nodes.querySelectorAll('h1').forEach((title) => title.setAttribute('aria-level', '2'));
     nodes.querySelectorAll<HTMLElement>(LEFT_TO_RIGHT).forEach((text) => (text.dir = 'ltr'));
     this.formulas.push(...findMath(nodes));
     nodes.querySelectorAll<HTMLElement>(SCROLLING).forEach((wide) => (wide.tabIndex = 0));
