@@ -40,8 +40,8 @@ pub struct Attend<'a> {
 pub(crate) const PIECE_POSITIONS: usize = 256;
 /// The blocks of a piece.
 const PIECE_BLOCKS: usize = PIECE_POSITIONS / BLOCK_TOKENS;
-/// How many queries share a read of keys and values at most: as many accumulators stay in
-/// registers on the widest instruction set.
+/// The most queries that share a read of keys and values: this many sums stay in registers on the
+/// widest instruction set.
 pub(crate) const TILE_QUERIES: usize = 16;
 
 /// Scores of one query, then its weights, by position of the piece.
@@ -56,7 +56,7 @@ pub struct Workspace {
 
 /// The most pieces that wait to be combined; beyond that, there is work enough without splitting.
 const MOST_WAITING_PIECES: usize = 1024;
-/// So many units for each thread need no splitting.
+/// With this many units for each thread, units are not split.
 const ENOUGH_UNITS_PER_THREAD: usize = 4;
 
 impl Workspace {
@@ -275,7 +275,7 @@ impl Default for PieceSoftmax {
 }
 
 impl PieceSoftmax {
-    /// Adds the next piece's sums to those so far, both brought to the larger maximum.
+    /// Adds the next piece's sums to the sums so far, after both are scaled to the larger maximum.
     fn combine(&mut self, isa: Isa, next: PieceSoftmax, total: &mut [f32], piece: &[f32]) {
         // The same choice as in `softmax`, so that a maximum that is not a number is passed over.
         let maximum = if next.maximum > self.maximum { next.maximum } else { self.maximum };

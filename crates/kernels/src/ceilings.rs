@@ -1,8 +1,7 @@
 //! What the machine can do at most, measured: products of an instruction set on registers alone,
 //! and reading memory.
 //!
-//! A speed beside its ceiling, both from the same minute, says more than a speed: machines are
-//! shared and differ.
+//! Machines are shared and differ, so a speed is reported beside its ceiling from the same minute.
 
 use std::time::{Duration, Instant};
 
@@ -22,9 +21,9 @@ pub enum PageSize {
 /// How often a second something was done, in many runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// Of the median run: what a median of other work is to stand beside.
+    /// Of the median run: compare medians of other work with this.
     pub median: f64,
-    /// Of the shortest run: what the machine can do when nobody disturbs it.
+    /// Of the shortest run: what the machine can do when nothing else runs on it.
     pub best: f64,
 }
 
@@ -54,8 +53,8 @@ pub fn float_products_per_second(pool: &Pool) -> Rate {
     products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::float_products(STEPS)))
 }
 
-/// Multiply-adds of BF16 pairs, of which two are counted for each pair, a second, on all threads of
-/// a pool: those of floats where the instruction set has none for pairs.
+/// Multiply-adds of BF16 pairs a second, on all threads of a pool; a pair counts as two. Where the
+/// instruction set has no instruction for pairs, the rate of floats.
 pub fn pair_products_per_second(pool: &Pool) -> Rate {
     products_per_second(pool, &|| dispatch!(pool.isa(), ceilings::pair_products(STEPS)))
 }

@@ -1,8 +1,9 @@
 //! Activations prepared for matmul: once per batch, for all matrices that read it.
 //!
-//! Tokens go in tiles of 16. Within a tile the numbers lie in the order in which the kernel walks:
-//! by depth, then by token. There are three forms of the same activations: 8-bit blocks of 32 for
-//! quantised weights, 32-bit floats for float weights, and pairs of BF16 for weights in such pairs.
+//! Tokens go in tiles of 16. Within a tile the numbers lie in the order in which a kernel reads
+//! them: by depth, then by token. There are three forms of the same activations: 8-bit blocks of 32
+//! for quantised weights, 32-bit floats for float weights, and pairs of BF16 for weights in such
+//! pairs.
 
 use crate::disjoint::Disjoint;
 use crate::input_block::{BLOCK_LEN, InputBlock};
@@ -51,7 +52,7 @@ struct Forms {
 }
 
 impl Forms {
-    /// The forms of which `is_there` says so.
+    /// The forms for which `is_there` returns true.
     fn which(is_there: impl Fn(Form) -> bool) -> Forms {
         Forms {
             blocks: is_there(Form::Blocks),
@@ -91,7 +92,8 @@ impl Input {
         blocks + max_batch * max_depth * size_of::<f32>() + pairs
     }
 
-    /// Prepares `x` for any weights that take inputs as they come, replacing what was there.
+    /// Prepares `x` for any weights without an [`InputOrder`], and replaces what was prepared
+    /// before.
     ///
     /// Shapes: `x` [batch, depth].
     /// Panics if `x` has another length, or if the batch or the depth is beyond what
@@ -107,8 +109,8 @@ impl Input {
         self.prepare(pool, x, batch);
     }
 
-    /// Prepares `x` for these weights only, which is quicker: float weights and quantised ones read
-    /// different forms, and most models have one kind.
+    /// Prepares `x` for these weights only. This is quicker: float weights and quantised weights
+    /// read different forms, and most models have one kind.
     ///
     /// Shapes: `x` [batch, depth of the weights].
     /// Panics as [`Input::set`] does, or if there are no weights or their depths or orders differ.
@@ -124,7 +126,7 @@ impl Input {
         self.prepare(pool, x, batch);
     }
 
-    /// Whether what is prepared is what these weights read.
+    /// Whether the prepared form, depth and order are those that these weights read.
     pub fn suits(&self, weights: &Matrix) -> bool {
         self.forms.has(weights.form())
             && self.depth == weights.depth()

@@ -1,4 +1,5 @@
-//! Which instruction set the kernels use: detected once, carried as a proof, passed down.
+//! Which instruction set the kernels use: it is detected once, and a value of [`Isa`] is the proof
+//! that the processor has it.
 //!
 //! A new instruction set: its token and its line in [`Isa::available`] here, its arm in
 //! `dispatch!`, and a folder with the same file names as `scalar/`.

@@ -1,9 +1,9 @@
 //! Pages of keys and values: blocks of 16 tokens, as attention reads them.
 //!
 //! For each layer, block and KV head there is one run of memory: the keys as
-//! `[head_dim][16 tokens]` and then the values as `[16 tokens][head_dim]`, so that sixteen positions
-//! (or dims) are sixteen lanes. A token's values are filled up with zeroes to a multiple of 16 dims. 8-bit pages
-//! have the scales of the sixteen tokens behind them.
+//! `[head_dim][16 tokens]` and then the values as `[16 tokens][head_dim]`, so that sixteen
+//! positions (or dims) are sixteen lanes. A token's values are filled up with zeroes to a multiple
+//! of 16 dims. 8-bit pages have the scales of the sixteen tokens behind them.
 
 use bytemuck::{AnyBitPattern, Pod, Zeroable};
 use half::f16;

@@ -2,7 +2,8 @@
 //!
 //! One 7B model is a million small pages and two thousand huge ones: with small pages the processor
 //! spends part of every pass over the weights looking up addresses. The pages are only reserved
-//! here; whoever writes first makes them real, so loading on the workers also places them.
+//! here. The first write makes a page real, close to the core that writes, so loading on the
+//! workers also places the pages.
 
 use std::io;
 use std::ops::{Deref, DerefMut};

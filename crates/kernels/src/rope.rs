@@ -7,7 +7,7 @@ use crate::pool::Pool;
 /// The cosines and sines of every position and pair, made once.
 pub struct Rope {
     head_dim: usize,
-    /// [position][head_dim / 2] cosines, then as many sines
+    /// [position][head_dim]: half cosines, then half sines
     angles: Vec<f32>,
 }
 

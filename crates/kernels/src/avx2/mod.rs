@@ -1,7 +1,7 @@
 //! AVX2 with FMA and F16C: sixteen lanes in two registers.
 //!
-//! The functions are those of `scalar/`, with the same operations in the same order. Every function
-//! names the features that `isa.rs` detects; calling one takes the proof.
+//! Every function has a twin in `scalar/` and does the same operations in the same order. Each
+//! names the CPU features that it needs; `isa.rs` detects them, and a value of `Isa` is the proof.
 
 pub(crate) mod activations;
 pub(crate) mod attention;

@@ -297,7 +297,7 @@ const fn has_start<F: Format>() -> bool {
     F::ZERO != 0 && !is_signed::<F>()
 }
 
-/// A sum as a number, whichever way it started.
+/// A sum as a float, whether or not it started with `SUM_START`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn to_float(sum: __m256i, has_start: bool) -> __m256 {

@@ -1,8 +1,8 @@
 //! AVX-512 with VNNI: sixteen lanes in one register.
 //!
-//! The functions are those of `scalar/`, with the same operations in the same order. Every function
-//! names the features that `isa.rs` detects; calling one takes the proof. `bf16` is a
-//! set of its own: this one with another instruction for weights in pairs.
+//! Every function has a twin in `scalar/` and does the same operations in the same order. Each
+//! names the CPU features that it needs; `isa.rs` detects them, and a value of `Isa` is the proof.
+//! `bf16` is a set of its own: this one with another instruction for weights in pairs.
 
 pub(crate) mod activations;
 pub(crate) mod attention;

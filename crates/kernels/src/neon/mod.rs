@@ -1,8 +1,8 @@
 //! NEON with the dot product of bytes: sixteen lanes in four registers.
 //!
-//! The functions are those of `scalar/`, with the same operations in the same order. Every function
-//! names the features that `isa.rs` detects; calling one takes the proof. Two instructions have no
-//! stable intrinsics yet and are written as assembly in `math.rs`.
+//! Every function has a twin in `scalar/` and does the same operations in the same order. Each
+//! names the CPU features that it needs; `isa.rs` detects them, and a value of `Isa` is the proof.
+//! Two instructions have no stable intrinsics yet and are written as assembly in `math.rs`.
 
 pub(crate) mod activations;
 pub(crate) mod attention;

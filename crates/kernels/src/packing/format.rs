@@ -211,7 +211,7 @@ pub(super) fn pack_rows<F: Format>(rows: &[u8], panel: &mut [u8], row_bytes: usi
     }
 }
 
-/// Puts four bytes at a time into one lane of as many lines.
+/// Puts each four bytes into one lane of the next line.
 pub(super) fn put_words(bytes: &[u8], lane: usize, lines: &mut [Line]) {
     for (word, line) in bytes.as_chunks::<QUAD>().0.iter().zip(lines) {
         line[lane * QUAD..][..QUAD].copy_from_slice(word);

@@ -67,7 +67,7 @@ pub(crate) type Line = [u8; LANES * QUAD];
 /// One scale for each row of a panel.
 pub(crate) type Scales = [f16; LANES];
 
-/// Sixteen rows, in whichever format they are.
+/// Sixteen rows of a matrix, in any format.
 #[derive(Clone, Copy)]
 pub(crate) enum Panel<'a> {
     /// [depth]

@@ -30,7 +30,7 @@ pub struct Pool {
 /// What the caller and the workers both see.
 struct Shared {
     gate: Gate,
-    /// A job is running; whoever comes meanwhile runs its own alone.
+    /// A job is running. A job that is started meanwhile runs on its caller alone.
     busy: AtomicBool,
     /// The next piece that nobody has claimed.
     next_piece: AtomicUsize,
@@ -50,7 +50,7 @@ const WORKER_NICENESS: i32 = 2;
 impl Pool {
     /// Starts `threads - 1` workers; the caller of [`Pool::run`] is the remaining thread.
     ///
-    /// Where the system refuses a thread the pool goes on with those it got.
+    /// If the system refuses a thread, the pool works with the threads that it got.
     pub fn new(isa: Isa, threads: NonZeroUsize) -> Pool {
         let shared = Arc::new(Shared {
             gate: Gate::new(),
