@@ -9,8 +9,11 @@ fn halves() -> [Vec<Tensor>; 2] {
     [first, second]
 }
 
+/// Names of files, and their tensors.
+type Files<'a> = &'a [(&'a str, &'a [Tensor])];
+
 /// A folder with these files of weights.
-fn folder_of(files: &[(&str, &[Tensor])]) -> Folder {
+fn folder_of(files: Files) -> Folder {
     let folder = Folder::new();
     folder.remove(WEIGHTS);
     for (name, tensors) in files {
@@ -34,7 +37,7 @@ fn weights_are_found_without_an_index() {
     let all = tensors(BlockType::F32, "F32");
     let [first, second] = halves();
     let (one, two) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
-    let cases: [(&str, &[(&str, &[Tensor])]); 6] = [
+    let cases: [(&str, Files); 6] = [
         ("one shard", &[("model-00001-of-00001.safetensors", &all)]),
         ("two shards", &[(one, &first), (two, &second)]),
         ("another name", &[("qwen2.safetensors", &all)]),
