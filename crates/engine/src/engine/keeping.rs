@@ -32,10 +32,8 @@ impl Core {
         let mut names = self.scheduler.begin_fetch(id, chain);
         let there = names.iter().take_while(|name| disk.has(**name)).count();
         names.truncate(there);
-        if names.is_empty() {
+        if names.is_empty() || !disk.load(id.0, names, stop.clone()) {
             self.scheduler.end_fetch(id);
-        } else {
-            disk.load(id.0, names, stop.clone());
         }
     }
 
@@ -79,7 +77,7 @@ impl Core {
         self.status.add_drafted(0, 0, wasted);
         self.text.forget_answers(meant);
         self.scheduler.cache().forget(meant);
-        if let Some(disk) = &self.disk {
+        if let Some(disk) = &mut self.disk {
             disk.forget(*meant);
         }
     }

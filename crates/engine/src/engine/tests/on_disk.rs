@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::kv_cache::DiskConfig;
-use crate::kv_cache::disk::{Disk, Identity};
+use crate::kv_cache::chain::BlockName;
+use crate::kv_cache::disk::{Disk, Identity, KeptAnswer, Stored};
+use crate::kv_cache::{BLOCK_TOKENS, DiskConfig};
 
 impl Stage {
     /// A stage that keeps conversations in a folder, which is open when this returns.
@@ -239,6 +240,74 @@ fn what_is_forgotten_before_the_folder_is_open_goes_as_soon_as_it_is() {
     assert_eq!(stage.cached_on_disk(&kept), 144);
     assert_eq!(stage.cached_on_disk(&gone), 0);
     stage.end();
+}
+
+/// Blocks that nobody can find, as many as may be on their way to the disk.
+fn save_many(disk: &mut Disk) {
+    let mut number = 0_u128;
+    while disk.has_room() {
+        number += 1;
+        disk.save(Stored {
+            name: BlockName(number.to_le_bytes()),
+            parent: None,
+            owner: None,
+            tokens: [TokenId(0); BLOCK_TOKENS],
+            payload: Vec::new(),
+        });
+    }
+}
+
+#[test]
+fn a_disk_that_stands_still_makes_nothing_grow_and_forgets_once_it_goes_on() {
+    let folder = folder();
+    let (gone, kept) = (within(1, Ask::new(1, 150, 5)), within(2, Ask::new(2, 150, 5)));
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    stage.answer(&gone);
+    stage.answer(&kept);
+    stage.save_all();
+    let disk = stage.step_loop.core.disk.as_mut().expect("it is open");
+    // It stands still from the moment when it has more to say than somebody hears.
+    save_many(disk);
+    for number in 0..50_000_u64 {
+        let origin = Origin { tenant: Tenant(number % 7 + 1), ..Origin::default() };
+        let conversation = Some(ConversationId(number));
+        disk.touch(BlockName(u128::from(number).to_le_bytes()));
+        disk.keep(KeptAnswer { origin, ids: vec![TokenId(1); 4] });
+        disk.load(number, Vec::new(), StopFlag::new());
+        disk.forget(Origin { conversation, ..origin });
+        if number == 10 {
+            disk.forget(Origin { tenant: gone.tenant, conversation: gone.conversation });
+        }
+        assert!(disk.is_bounded(), "after {number} commands of each kind");
+    }
+    while stage.step_loop.core.is_saving() {
+        stage.step_loop.core.wait_for_disk();
+        stage.step_loop.core.keep(&mut stage.step_loop.compute);
+    }
+    stage.end();
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    assert_eq!(stage.cached_on_disk(&gone), 0);
+    stage.end();
+}
+
+#[test]
+fn an_answer_that_was_forgotten_before_the_folder_was_open_is_not_kept_in_it() {
+    let folder = folder();
+    let first = Stage::on_disk(roomy(), folder.path(), "same");
+    // The folder is the first one's until that ends.
+    let mut second = Stage::beside_disk(1 << 20, roomy(), folder.path(), "same");
+    let origin = Origin { tenant: Tenant(1), conversation: Some(ConversationId(1)) };
+    let disk = second.step_loop.core.disk.as_mut().expect("it waits");
+    disk.keep(KeptAnswer { origin, ids: vec![TokenId(7); 4] });
+    disk.forget(origin);
+    first.end();
+    while second.step_loop.core.disk.as_ref().is_some_and(|disk| disk.chain().is_none()) {
+        second.step_loop.core.wait_for_disk();
+        second.step_loop.core.keep(&mut second.step_loop.compute);
+    }
+    second.end();
+    let answers = std::fs::read(folder.path().join("answers")).unwrap_or_default();
+    assert!(answers.is_empty(), "{answers:?}");
 }
 
 #[test]

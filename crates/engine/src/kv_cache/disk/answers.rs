@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::commands::ForgetSet;
 use super::files::write_whole;
 use super::owner::{OWNER_BYTES, owner_bytes, parse_owner};
 use crate::origin::Origin;
@@ -103,12 +104,12 @@ impl AnswerFile {
         Ok(())
     }
 
-    /// Removes the answers of a conversation, or of a whole tenant.
+    /// Removes the answers of conversations or whole tenants.
     ///
     /// Errors: it cannot be read or written.
-    pub fn forget(&mut self, meant: &Origin) -> io::Result<()> {
+    pub fn forget(&mut self, meant: &ForgetSet) -> io::Result<()> {
         let bytes = self.read()?;
-        let stays = |record: &Record<'_>| !record.origin.is_within(meant);
+        let stays = |record: &Record<'_>| !meant.covers(&record.origin);
         let staying: Vec<&[u8]> =
             records(&bytes).filter(stays).map(|record| record.bytes).collect();
         if staying.iter().map(|record| record.len()).sum::<usize>() == bytes.len() {
@@ -277,9 +278,9 @@ mod tests {
         let mut file = open(folder.path());
         let (gone, same_tenant, other) = (answer(1, 1, 0), answer(1, 2, 100), answer(2, 1, 200));
         [&gone, &same_tenant, &gone, &other].iter().for_each(|answer| add(&mut file, answer));
-        file.forget(&gone.origin).expect("it can be written");
+        file.forget(&gone.origin.into()).expect("it can be written");
         assert_eq!(open(folder.path()).of_model(MODEL), [other.clone(), same_tenant]);
-        file.forget(&Tenant(1).into()).expect("it can be written");
+        file.forget(&Origin::from(Tenant(1)).into()).expect("it can be written");
         assert_eq!(open(folder.path()).of_model(MODEL), [other]);
     }
 }

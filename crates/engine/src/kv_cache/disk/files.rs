@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::answers::ANSWERS;
+use super::commands::ForgetSet;
 use super::owner::{OWNER_BYTES, owner_bytes, parse_owner};
 use super::{NUMERICS_VERSION, Stored};
 use crate::kv_cache::chain::BlockName;
@@ -215,11 +216,10 @@ impl Files {
         names.iter().for_each(|name| self.remove(*name));
     }
 
-    /// Removes what belongs to a conversation, or to a whole tenant, and says what is gone. A block
-    /// that one of another conversation follows becomes the other's, which begins with the same
-    /// tokens.
-    pub fn forget(&mut self, meant: &Origin) -> Vec<BlockName> {
-        let is_meant = |entry: &Entry| entry.owner.is_some_and(|owner| owner.is_within(meant));
+    /// Removes what belongs to conversations or whole tenants, and says what is gone. A block that
+    /// one of another conversation follows becomes the other's, which begins with the same tokens.
+    pub fn forget(&mut self, meant: &ForgetSet) -> Vec<BlockName> {
+        let is_meant = |entry: &Entry| entry.owner.is_some_and(|owner| meant.covers(&owner));
         let mut heirs: HashMap<BlockName, Option<Origin>> = HashMap::new();
         for entry in self.entries.values().filter(|entry| !is_meant(entry)) {
             let mut above = entry.parent;

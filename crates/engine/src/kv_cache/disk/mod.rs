@@ -6,19 +6,20 @@
 //! the tenant and all tokens; the tokens themselves are compared besides. Whatever goes wrong on disk is
 //! a block that is not there.
 //!
-//! - [`Disk`] below: the engine's end.
+//! - [`Disk`] below: the engine's end; `commands`: what it has told the thread.
 //! - `files`: the folder, its size, what a file looks like.
 //! - `answers`: the tokens of answers, so that histories are cut as before; `owner`: whose things
 //!   are.
 //! - `thread`: the other end.
 //!
-//! Limits: [`DiskConfig::max_bytes`], then the least recently used blocks go, and the older
-//! answers;
-//! `SAVING_BLOCKS` on their way to the disk, then others stay unsaved until there is room;
-//! `LOADED_BLOCKS` read that the engine has not taken yet, then the thread waits; `BEHIND` commands
-//! that the thread has not taken, then uses are not noted and answers are not kept.
+//! Limits:
+//! - [`DiskConfig::max_bytes`]: then the least recently used blocks go, and the older answers.
+//! - `SAVING_BLOCKS` on their way to the disk: then others stay unsaved until there is room.
+//! - `LOADED_BLOCKS` read that the engine has not taken yet: then the thread waits.
+//! - Everything else that the thread has not taken yet: see `commands`.
 
 mod answers;
+mod commands;
 mod files;
 mod owner;
 mod thread;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use flume::{Receiver, RecvTimeoutError, Sender};
+use flume::{Receiver, RecvTimeoutError};
 
 use super::chain::{BlockName, Chain};
 use super::{BLOCK_TOKENS, BlockId};
@@ -39,6 +40,8 @@ use crate::origin::Origin;
 use crate::text::TokenId;
 
 pub use answers::KeptAnswer;
+
+use commands::{Commands, Load};
 
 /// Where blocks are kept, and how much of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,15 +91,6 @@ pub struct Unsaved {
     pub block: BlockId,
 }
 
-/// What the engine tells the thread.
-enum Command {
-    Save(Stored),
-    Touch(BlockName),
-    Load { fetch: u64, names: Vec<BlockName>, stop: StopFlag },
-    Keep(KeptAnswer),
-    Forget(Origin),
-}
-
 /// What the thread tells the engine.
 #[derive(Debug)]
 pub enum Reply {
@@ -138,7 +132,7 @@ pub enum Reply {
 
 /// The engine's end.
 pub struct Disk {
-    commands: Option<Sender<Command>>,
+    commands: Arc<Commands>,
     replies: Option<Receiver<Reply>>,
     /// None until the folder is open.
     chain: Option<Chain>,
@@ -158,9 +152,6 @@ const SAVING_BLOCKS: usize = 64;
 /// Blocks read from disk that the engine has not taken yet.
 const LOADED_BLOCKS: usize = 8;
 
-/// Commands that the thread has not taken yet, from which on it is told only what must not be lost.
-const BEHIND: usize = 1_024;
-
 /// Raised whenever the same tokens would get other keys and values than before.
 const NUMERICS_VERSION: u32 = 2;
 
@@ -169,16 +160,15 @@ impl Disk {
     ///
     /// Errors: no thread.
     pub fn start(config: DiskConfig, identity: Identity) -> std::io::Result<Disk> {
-        // Loads are bounded by the queue, saves by `saving`, uses and answers by `BEHIND`. A
-        // command to forget must not be lost and is small.
-        let (commands, received) = flume::unbounded();
+        let commands = Arc::new(Commands::default());
         let (sender, replies) = flume::bounded(LOADED_BLOCKS);
         let end = StopFlag::new();
-        let work = thread::Work { config, commands: received, replies: sender, end: end.clone() };
+        let work =
+            thread::Work { config, commands: commands.clone(), replies: sender, end: end.clone() };
         let name = "kv-disk".to_owned();
         let thread = std::thread::Builder::new().name(name).spawn(move || work.run(identity))?;
         Ok(Disk {
-            commands: Some(commands),
+            commands,
             replies: Some(replies),
             chain: None,
             names: HashSet::new(),
@@ -215,31 +205,36 @@ impl Disk {
     }
 
     /// Sends a block to the disk.
+    ///
+    /// Panics if there is no room: see [`Disk::has_room`].
     pub fn save(&mut self, block: Stored) {
+        assert!(self.has_room(), "saves are bounded");
         self.saving.insert(block.name);
-        self.send(Command::Save(block));
+        self.commands.save(block);
     }
 
-    /// Takes note that a block that is there was used, unless the thread is far behind.
+    /// Notes that a block that is there was used, unless the thread is far behind.
     pub fn touch(&self, name: BlockName) {
-        self.send_unless_behind(Command::Touch(name));
+        self.commands.touch(name);
     }
 
     /// Keeps the tokens of an answer, unless the thread is far behind.
     pub fn keep(&self, answer: KeptAnswer) {
-        self.send_unless_behind(Command::Keep(answer));
+        self.commands.keep(answer);
     }
 
     /// Asks for blocks that follow each other; they come as [`Reply::Loaded`], then
-    /// [`Reply::FetchEnded`].
-    pub fn load(&self, fetch: u64, names: Vec<BlockName>, stop: StopFlag) {
-        self.send(Command::Load { fetch, names, stop });
+    /// [`Reply::FetchEnded`]. False if the thread is far behind: then none will come.
+    pub fn load(&self, fetch: u64, names: Vec<BlockName>, stop: StopFlag) -> bool {
+        self.commands.load(Load { fetch, names, stop })
     }
 
     /// Removes what belongs to a conversation, or to a whole tenant; if the folder is not open yet,
-    /// as soon as it is.
-    pub fn forget(&self, meant: Origin) {
-        self.send(Command::Forget(meant));
+    /// as soon as it is. It is never lost, however far behind the thread is.
+    pub fn forget(&mut self, meant: Origin) {
+        for name in self.commands.forget(meant) {
+            self.saving.remove(&name);
+        }
     }
 
     /// The next reply that is there.
@@ -283,22 +278,15 @@ impl Disk {
             .is_some_and(|replies| !replies.is_disconnected() || !replies.is_empty())
     }
 
+    /// Whether no more commands wait for the thread than ever may.
+    #[cfg(test)]
+    pub fn is_bounded(&self) -> bool {
+        self.commands.len() <= commands::MAX_COMMANDS
+    }
+
     fn forget_names(&mut self, names: &[BlockName]) {
         for name in names {
             self.names.remove(name);
-        }
-    }
-
-    fn send_unless_behind(&self, command: Command) {
-        if self.commands.as_ref().is_some_and(|commands| commands.len() < BEHIND) {
-            self.send(command);
-        }
-    }
-
-    fn send(&self, command: Command) {
-        if let Some(commands) = &self.commands {
-            // A thread that has given up takes nothing; whoever waits for a reply finds out.
-            drop(commands.send(command));
         }
     }
 }
@@ -307,7 +295,7 @@ impl Drop for Disk {
     fn drop(&mut self) {
         self.end.raise();
         self.replies = None;
-        self.commands = None;
+        self.commands.close();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

@@ -1,17 +1,17 @@
 //! The thread that reads and writes blocks.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flume::{Receiver, RecvTimeoutError, Sender};
+use flume::Sender;
 
 use super::answers::{AnswerFile, ModelId};
+use super::commands::{Command, Commands, ForgetSet, Load};
 use super::files::{Files, Mended, Saved};
-use super::{Command, DiskConfig, Identity, KeptAnswer, NUMERICS_VERSION, Reply, Stored};
+use super::{DiskConfig, Identity, KeptAnswer, NUMERICS_VERSION, Reply, Stored};
 use crate::StopFlag;
 use crate::kv_cache::chain::{BlockName, Chain};
-use crate::origin::Origin;
 
 /// How often a folder that another engine uses is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
@@ -26,7 +26,7 @@ const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 /// Everything the thread begins with.
 pub(super) struct Work {
     pub config: DiskConfig,
-    pub commands: Receiver<Command>,
+    pub commands: Arc<Commands>,
     pub replies: Sender<Reply>,
     pub end: StopFlag,
 }
@@ -41,11 +41,8 @@ enum Next {
 impl Work {
     /// Opens the folder, then does what it is told to until nobody tells it anything.
     pub fn run(self, identity: Identity) {
-        // What arrives before the folder is open.
-        let mut early = VecDeque::new();
         let folder = self.config.folder.display().to_string();
-        let opened =
-            self.open(&mut early).and_then(|folder| self.name(folder, &identity, &mut early));
+        let opened = self.open().and_then(|folder| self.name(folder, &identity));
         drop(identity);
         let mut keeper = match opened {
             Ok(keeper) => keeper,
@@ -61,7 +58,7 @@ impl Work {
         let opened = Reply::Opened { chain: keeper.chain.clone(), names, answers };
         self.tell(opened);
         // When the engine has gone, what it sent before is still done.
-        while let Some(command) = early.pop_front().or_else(|| self.commands.recv().ok()) {
+        while let Some(command) = self.commands.take() {
             if keeper.obey(command) == Next::End {
                 return;
             }
@@ -69,7 +66,7 @@ impl Work {
     }
 
     /// Opens the folder, when another engine no longer uses it: while models are switched there are two.
-    fn open(&self, early: &mut VecDeque<Command>) -> io::Result<Folder> {
+    fn open(&self) -> io::Result<Folder> {
         let (mut waits, mut ended_at) = (false, None);
         loop {
             let opened = Files::open(&self.config.folder, self.config.max_bytes);
@@ -85,41 +82,31 @@ impl Work {
                 tracing::info!(%folder, "another engine keeps conversations there; waiting");
                 self.tell(Reply::Later);
             }
-            match self.commands.recv_timeout(LOCK_PAUSE) {
-                Ok(command) => early.push_back(command),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    let forgets = early.iter().any(|it| matches!(it, Command::Forget(_)));
-                    let ended_at: Instant = *ended_at.get_or_insert_with(Instant::now);
-                    if !forgets {
-                        return Err(ErrorKind::ResourceBusy.into());
-                    }
-                    if ended_at.elapsed() > LONGEST_LOCK_WAIT {
-                        let folder = self.config.folder.display();
-                        tracing::warn!(%folder, "what was to be forgotten there is still there");
-                        return Err(ErrorKind::ResourceBusy.into());
-                    }
-                    std::thread::sleep(LOCK_PAUSE);
-                }
+            if !self.commands.wait_until_closed(LOCK_PAUSE) {
+                continue;
             }
+            if !self.commands.has_forgets() {
+                return Err(ErrorKind::ResourceBusy.into());
+            }
+            let ended_at: Instant = *ended_at.get_or_insert_with(Instant::now);
+            if ended_at.elapsed() > LONGEST_LOCK_WAIT {
+                let folder = self.config.folder.display();
+                tracing::warn!(%folder, "what was to be forgotten there is still there");
+                return Err(ErrorKind::ResourceBusy.into());
+            }
+            std::thread::sleep(LOCK_PAUSE);
         }
     }
 
     /// Finds out how blocks are named, which may mean reading all of the model. What is to be
     /// forgotten is forgotten before, and in any case: it needs no names.
-    fn name(
-        &self,
-        mut folder: Folder,
-        identity: &Identity,
-        early: &mut VecDeque<Command>,
-    ) -> io::Result<Keeper<'_>> {
-        folder.forget_early(early);
+    fn name(&self, mut folder: Folder, identity: &Identity) -> io::Result<Keeper<'_>> {
+        folder.forget_early(&self.commands);
         if folder.files.is_empty() {
             self.tell(Reply::Later);
         }
         let key = key(&folder.files, identity, &self.end);
-        early.extend(self.commands.try_iter());
-        folder.forget_early(early);
+        folder.forget_early(&self.commands);
         Ok(Keeper::new(self, folder, key?))
     }
 
@@ -137,19 +124,12 @@ struct Folder {
 
 impl Folder {
     /// Does what may be done before names are known.
-    fn forget_early(&mut self, early: &mut VecDeque<Command>) {
-        early.retain(|command| {
-            let Command::Forget(meant) = command else { return true };
-            self.forget(meant);
-            false
-        });
-    }
-
-    fn forget(&mut self, meant: &Origin) -> Vec<BlockName> {
-        if let Err(error) = self.answers.forget(meant) {
+    fn forget_early(&mut self, commands: &Commands) {
+        let Some(meant) = commands.take_forgets() else { return };
+        if let Err(error) = self.answers.forget(&meant) {
             tracing::warn!(%error, "answers could not be forgotten on disk");
         }
-        self.files.forget(meant)
+        self.files.forget(&meant);
     }
 }
 
@@ -175,18 +155,20 @@ impl Keeper<'_> {
     fn obey(&mut self, command: Command) -> Next {
         match command {
             Command::Save(block) => return self.save(&block),
-            Command::Touch(name) => self.files.touch(name),
-            Command::Load { fetch, names, stop } => self.load(fetch, &names, &stop),
+            Command::Touch(names) => names.into_iter().for_each(|name| self.files.touch(name)),
+            Command::Load(load) => self.load(&load),
             Command::Keep(answer) => self.keep(&answer),
-            Command::Forget(meant) => {
-                if let Err(error) = self.answers.forget(&meant) {
-                    self.complain(&error);
-                }
-                let removed = self.files.forget(&meant);
-                self.work.tell(Reply::Removed(removed));
-            }
+            Command::Forget(meant) => self.forget(&meant),
         }
         Next::GoOn
+    }
+
+    fn forget(&mut self, meant: &ForgetSet) {
+        if let Err(error) = self.answers.forget(meant) {
+            self.complain(&error);
+        }
+        let removed = self.files.forget(meant);
+        self.work.tell(Reply::Removed(removed));
     }
 
     fn save(&mut self, block: &Stored) -> Next {
@@ -208,7 +190,9 @@ impl Keeper<'_> {
         Next::GoOn
     }
 
-    fn load(&mut self, fetch: u64, names: &[BlockName], stop: &StopFlag) {
+    fn load(&mut self, load: &Load) {
+        let Load { fetch, names, stop } = load;
+        let fetch = *fetch;
         for (index, name) in names.iter().enumerate() {
             if stop.is_raised() || self.work.end.is_raised() {
                 break;

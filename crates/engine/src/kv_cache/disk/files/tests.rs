@@ -250,8 +250,8 @@ fn a_forgotten_conversation_leaves_what_others_begin_with_and_that_goes_with_the
         save(&mut files, &Stored { owner, ..block(number, parent) });
     }
     let names = |numbers: &[u8]| numbers.iter().map(|n| BlockName([*n; 16])).collect::<Vec<_>>();
-    let forget = |files: &mut Files, meant| {
-        let mut removed = files.forget(&meant);
+    let forget = |files: &mut Files, meant: Origin| {
+        let mut removed = files.forget(&meant.into());
         removed.sort_unstable();
         removed
     };
