@@ -67,10 +67,10 @@ impl Engine {
         let file = ModelFile::open(&config.source)?.with_quant(config.quant);
         let context_tokens = config.context_for(file.config().trained_context)?;
         let runner = super::runner_config(config, context_tokens);
-        let mut needs = super::memory_needs(config, &file, &runner, &Machine::here());
+        let mut needs = MemoryNeeds::of(config, &file, &runner, &Machine::here());
         if let Some(source) = &config.draft_model {
             let draft = super::open_draft_model(source, &file, context_tokens)?;
-            needs.add(&super::memory_needs(config, &draft, &runner, &Machine::here()));
+            needs.add(&MemoryNeeds::of(config, &draft, &runner, &Machine::here()));
         }
         let description = file.description();
         Ok(Forecast {

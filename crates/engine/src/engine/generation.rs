@@ -45,6 +45,28 @@ pub struct Draft {
 }
 
 impl GenerateRequest {
+    /// Checks what does not depend on the model.
+    ///
+    /// Errors: a length outside its limits.
+    pub(super) fn check_lengths(&self) -> Result<(), ParameterError> {
+        let wrong = |field, range: String, found: usize| {
+            Err(ParameterError { field, range, value: found.to_string() })
+        };
+        if self.max_tokens == Some(0) {
+            return wrong("max_tokens", "at least 1".to_owned(), 0);
+        }
+        if self.stop_strings.len() > MAX_STOP_STRINGS {
+            let range = format!("at most {MAX_STOP_STRINGS} strings");
+            return wrong("stop", range, self.stop_strings.len());
+        }
+        let too_long = |string: &&String| string.len() > MAX_STOP_STRING_BYTES;
+        if let Some(string) = self.stop_strings.iter().find(too_long) {
+            let range = format!("strings of at most {MAX_STOP_STRING_BYTES} bytes");
+            return wrong("stop", range, string.len());
+        }
+        Ok(())
+    }
+
     pub(super) fn origin(&self) -> Origin {
         Origin { tenant: self.tenant, conversation: self.conversation }
     }

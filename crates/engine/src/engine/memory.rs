@@ -1,6 +1,10 @@
 //! How much memory the cache gets, decided before anything is loaded.
 
+use super::EngineConfig;
+use super::machine::Machine;
 use crate::kv_cache::{BLOCK_TOKENS, blocks_for};
+use crate::model::{Model, Runner, RunnerConfig};
+use crate::model_file::ModelFile;
 
 /// What is known before loading.
 #[derive(Clone, Copy, Debug)]
@@ -70,11 +74,35 @@ pub const MIN_CACHE_TOKENS: usize = 256;
 /// weights, which usually take most, and for everything else on the machine.
 const DEFAULT_PART: u64 = 4;
 
+/// What loading takes besides weights and a packed tensor: a buffer of file bytes for every thread,
+/// and the text.
+const LOADING_BYTES: u64 = 64 << 20;
+
 struct Size(u64);
 
 struct SmallerContext(usize);
 
 impl MemoryNeeds {
+    /// What one model needs on this machine.
+    pub fn of(
+        config: &EngineConfig,
+        file: &ModelFile,
+        runner: &RunnerConfig,
+        machine: &Machine,
+    ) -> MemoryNeeds {
+        let working_bytes = Runner::scratch_bytes(file.config(), runner) as u64;
+        let loading_bytes = LOADING_BYTES.saturating_add(Model::reading_bytes_needed(file));
+        MemoryNeeds {
+            available_bytes: machine.available_memory_bytes(),
+            weight_bytes: Model::weight_bytes_needed(file),
+            step_bytes: working_bytes.saturating_add(loading_bytes),
+            block_bytes: Runner::block_bytes(file.config(), runner.kv_type) as u64,
+            context_tokens: runner.context_tokens,
+            max_sequences: config.max_sequences,
+            kv_memory_bytes: config.kv_memory_bytes,
+        }
+    }
+
     /// Adds what another model beside this one needs, whose blocks go with this one's.
     pub fn add(&mut self, other: &MemoryNeeds) {
         self.weight_bytes = self.weight_bytes.saturating_add(other.weight_bytes);
@@ -154,6 +182,7 @@ impl std::fmt::Display for SmallerContext {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model_file::ModelSource;
 
     const MIB: u64 = 1 << 20;
 
@@ -217,6 +246,19 @@ mod tests {
         for case in &cases {
             assert_eq!(case.needs.cache_blocks(), Ok(case.blocks), "{}", case.name);
         }
+    }
+
+    #[test]
+    fn a_packed_tensor_is_in_memory_as_a_whole_while_it_is_read() {
+        let (file, code_bytes) = crate::model::tests::packed::packed_file();
+        let source = ModelSource::Embedded { name: "none", bytes: &[] };
+        let config = EngineConfig::new(source);
+        let runner = super::super::runner_config(&config, 64);
+        let needs = MemoryNeeds::of(&config, &file, &runner, &Machine::here());
+        let scratch_bytes = Runner::scratch_bytes(file.config(), &runner) as u64;
+        let reading_bytes = needs.step_bytes - scratch_bytes - LOADING_BYTES;
+        let with_scales = code_bytes..2 * code_bytes;
+        assert!(with_scales.contains(&reading_bytes), "{reading_bytes} for {code_bytes} of codes");
     }
 
     #[test]

@@ -77,7 +77,7 @@ use crate::kv_cache::disk::{Disk, Identity};
 use crate::model::{Model, Runner, RunnerConfig};
 use crate::model_file::{ModelFile, ModelSource, Quant};
 use crate::origin::{ConversationId, Origin, Tenant};
-use crate::sampler::{ParameterError, SampleScratch, Sampler, TokenRows};
+use crate::sampler::{SampleScratch, Sampler, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::structure::{Guide, StructureError, Structures};
 use crate::text::{
@@ -149,9 +149,9 @@ impl Engine {
         };
         let machine = Machine::here();
         let mut runner_config = runner_config(&config, context_tokens);
-        let mut needs = memory_needs(&config, &file, &runner_config, &machine);
+        let mut needs = MemoryNeeds::of(&config, &file, &runner_config, &machine);
         if let Some(draft_file) = &draft_file {
-            needs.add(&memory_needs(&config, draft_file, &runner_config, &machine));
+            needs.add(&MemoryNeeds::of(&config, draft_file, &runner_config, &machine));
         }
         runner_config.block_count = needs.cache_blocks()?;
         let description = file.description();
@@ -372,7 +372,7 @@ impl Engine {
 
     /// Everything that can be done for a request before the thread sees it.
     fn prepare(&self, request: GenerateRequest) -> Result<Prepared, Refusal> {
-        check_lengths(&request)?;
+        request.check_lengths()?;
         let origin = request.origin();
         let sampling = request.sampling.checked()?;
         let guide = match &request.structure {
@@ -466,25 +466,6 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-// What the messages below say.
-const _: () = assert!(MAX_STOP_STRINGS == 16 && MAX_STOP_STRING_BYTES == 256);
-
-fn check_lengths(request: &GenerateRequest) -> Result<(), ParameterError> {
-    let wrong =
-        |field, range, found: usize| Err(ParameterError { field, range, value: found.to_string() });
-    if request.max_tokens == Some(0) {
-        return wrong("max_tokens", "at least 1", 0);
-    }
-    if request.stop_strings.len() > MAX_STOP_STRINGS {
-        return wrong("stop", "at most 16 strings", request.stop_strings.len());
-    }
-    let too_long = |string: &&String| string.len() > MAX_STOP_STRING_BYTES;
-    if let Some(string) = request.stop_strings.iter().find(too_long) {
-        return wrong("stop", "strings of at most 256 bytes", string.len());
-    }
-    Ok(())
-}
-
 /// Opens a draft model for a model.
 ///
 /// Errors: it cannot be opened, has other tokens, or was trained on shorter contexts.
@@ -542,26 +523,3 @@ fn runner_config(config: &EngineConfig, context_tokens: usize) -> RunnerConfig {
         context_tokens,
     }
 }
-
-fn memory_needs(
-    config: &EngineConfig,
-    file: &ModelFile,
-    runner: &RunnerConfig,
-    machine: &Machine,
-) -> MemoryNeeds {
-    let working_bytes = Runner::scratch_bytes(file.config(), runner) as u64;
-    let loading_bytes = LOADING_BYTES.saturating_add(Model::reading_bytes_needed(file));
-    MemoryNeeds {
-        available_bytes: machine.available_memory_bytes(),
-        weight_bytes: Model::weight_bytes_needed(file),
-        step_bytes: working_bytes.saturating_add(loading_bytes),
-        block_bytes: Runner::block_bytes(file.config(), runner.kv_type) as u64,
-        context_tokens: runner.context_tokens,
-        max_sequences: config.max_sequences,
-        kv_memory_bytes: config.kv_memory_bytes,
-    }
-}
-
-/// What loading takes beside the weights and a packed tensor: a buffer of file bytes for every thread, and
-/// the text.
-const LOADING_BYTES: u64 = 64 << 20;

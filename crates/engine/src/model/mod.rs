@@ -34,4 +34,4 @@ pub use runner::{Runner, RunnerConfig};
 pub use weights::{Model, ModelError};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

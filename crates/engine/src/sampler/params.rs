@@ -42,6 +42,9 @@ impl Default for SamplingParams {
     }
 }
 
+/// The smallest number of a range that does not include 0.
+const ABOVE_ZERO: f32 = f32::MIN_POSITIVE;
+
 /// A parameter outside its range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: expected {range}, found {value}")]
@@ -49,7 +52,7 @@ pub struct ParameterError {
     /// The parameter's name.
     pub field: &'static str,
     /// What is allowed, in words: `0 to 2`.
-    pub range: &'static str,
+    pub range: String,
     /// What was asked for.
     pub value: String,
 }
@@ -73,12 +76,12 @@ impl SamplingParams {
     ///
     /// Errors: the first parameter outside its range; NaN is outside every range.
     pub fn checked(self) -> Result<CheckedSampling, ParameterError> {
-        within("temperature", self.temperature, 0.0..=2.0, "0 to 2")?;
-        within("top_p", self.top_p, f32::MIN_POSITIVE..=1.0, "above 0 to 1")?;
-        within("min_p", self.min_p, 0.0..=1.0, "0 to 1")?;
-        within("repetition_penalty", self.repetition_penalty, 0.1..=10.0, "0.1 to 10")?;
-        within("presence_penalty", self.presence_penalty, -2.0..=2.0, "-2 to 2")?;
-        within("frequency_penalty", self.frequency_penalty, -2.0..=2.0, "-2 to 2")?;
+        within("temperature", self.temperature, 0.0..=2.0)?;
+        within("top_p", self.top_p, ABOVE_ZERO..=1.0)?;
+        within("min_p", self.min_p, 0.0..=1.0)?;
+        within("repetition_penalty", self.repetition_penalty, 0.1..=10.0)?;
+        within("presence_penalty", self.presence_penalty, -2.0..=2.0)?;
+        within("frequency_penalty", self.frequency_penalty, -2.0..=2.0)?;
         let seed = self.seed.unwrap_or_else(draw_seed);
         Ok(CheckedSampling { params: self, seed })
     }
@@ -88,11 +91,15 @@ fn within(
     field: &'static str,
     value: f32,
     allowed: RangeInclusive<f32>,
-    range: &'static str,
 ) -> Result<(), ParameterError> {
     if allowed.contains(&value) {
         return Ok(());
     }
+    let (least, most) = (*allowed.start(), *allowed.end());
+    let range = match least == ABOVE_ZERO {
+        true => format!("above 0 to {most}"),
+        false => format!("{least} to {most}"),
+    };
     Err(ParameterError { field, range, value: value.to_string() })
 }
 
@@ -127,7 +134,7 @@ mod tests {
             let error = with(value).expect_err(case.field);
             assert_eq!(error.field, case.field);
             assert_eq!(error.value, value.to_string());
-            assert!(error.to_string().contains(error.range), "{error}");
+            assert!(error.to_string().contains(&error.range), "{error}");
         }
     }
 

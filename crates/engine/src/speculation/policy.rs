@@ -67,6 +67,12 @@ impl StepPolicy {
         &self.costs
     }
 
+    /// What a pass of the draft model takes.
+    #[cfg(test)]
+    pub fn pass_ms(&self) -> Option<f64> {
+        self.draft_pass.map(|pass| pass.ms)
+    }
+
     fn most(&self, most: usize) -> usize {
         if self.costs.sizes() == 0 { 0 } else { most }
     }

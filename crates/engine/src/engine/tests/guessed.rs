@@ -99,13 +99,17 @@ fn the_next_turn_finds_only_what_held() {
 fn with_model(wrong_every: usize) -> Stage {
     let mut stage = guessing();
     takes_a_second_a_step(&mut stage);
+    stage.step_loop.draft_model = Some(DraftModel::new(model(&stage, wrong_every)));
+    stage
+}
+
+fn model(stage: &Stage, wrong_every: usize) -> Scripted {
     let mut model = Scripted::new(200, stage.text.token_count());
     model.says = Box::new(move |tokens, logits| match tokens.len() % wrong_every {
         0 => noise(&tokens[1..], logits),
         _ => noise(tokens, logits),
     });
-    stage.step_loop.draft_model = Some(DraftModel::new(model));
-    stage
+    model
 }
 
 #[test]
@@ -120,6 +124,32 @@ fn a_draft_model_makes_answers_come_in_fewer_steps() {
     stage.assert_all_free();
     let again = stage.answer(&ask);
     assert_eq!(again.text, reply.text, "behind what was found in the cache");
+}
+
+/// Lets every pass of the draft model take this long.
+fn takes(stage: &mut Stage, wrong_every: usize, pass: Duration) {
+    let time = stage.time.clone();
+    let mut model = model(stage, wrong_every);
+    model.at_layer = Box::new(move |moment| {
+        if moment.layer == 0 {
+            *time.lock().expect("no test panics with the clock") += pass;
+        }
+    });
+    stage.step_loop.draft_model = Some(DraftModel::new(model));
+}
+
+#[test]
+fn the_time_of_a_draft_model_is_its_own_and_no_part_of_a_steps() {
+    let mut stage = with_model(5);
+    let pass = Duration::from_millis(20);
+    takes(&mut stage, 5, pass);
+    stage.answer(&Ask::new(1, 20, 100));
+    let counters = stage.status.counters();
+    assert!(counters.guesses > 0, "{counters:?}");
+    let second = Duration::from_secs(1);
+    assert!(counters.step_level.abs_diff(second) < pass / 4, "{:?}", counters.step_level);
+    let policy = stage.step_loop.core.pace.policy();
+    assert!(policy.pass_ms().is_some_and(|ms| (ms - 20.0).abs() < 1e-6), "{policy:?}");
 }
 
 #[test]

@@ -92,3 +92,18 @@ fn nothing_is_told_before_an_answer_has_ended() {
     assert_eq!(told.len(), 2);
     assert!(told.iter().all(|event| matches!(event, Event::Queued { estimate_ms: None, .. })));
 }
+
+#[test]
+fn an_answer_that_was_stopped_says_nothing_about_how_long_others_will_take() {
+    let mut stage = stage_that_takes_time();
+    let estimate = |stage: &Stage| stage.step_loop.core.pace.wait_ms(1, 1);
+    stage.answer(&Ask::new(1, 20, 40));
+    let stopped = stage.submit(&Ask::new(2, 20, 400));
+    stage.turns(8);
+    let before = estimate(&stage);
+    assert!(before.is_some());
+    stopped.stop();
+    stage.turns(1);
+    assert_eq!(read(stopped).reason(), &FinishReason::Stopped);
+    assert_eq!(estimate(&stage), before);
+}

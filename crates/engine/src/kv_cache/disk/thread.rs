@@ -11,7 +11,7 @@ use super::commands::{Command, Commands, ForgetSet, Load};
 use super::files::{Files, Mended, Saved};
 use super::{DiskConfig, Identity, KeptAnswer, NUMERICS_VERSION, Reply, Stored};
 use crate::StopFlag;
-use crate::kv_cache::chain::{BlockName, Chain};
+use crate::kv_cache::chain::Chain;
 
 /// How often a folder that another engine uses is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);

@@ -1,7 +1,7 @@
 //! A small random model, run in every way a plan can ask for.
 
 mod invariance;
-mod packed;
+pub(crate) mod packed;
 mod quantised;
 mod reference;
 mod stop;

@@ -69,6 +69,13 @@ fn cases() -> [Case; 4] {
     ]
 }
 
+/// A model whose matrices are packed, and the bytes that the codes of its largest one take.
+pub(crate) fn packed_file() -> (ModelFile, u64) {
+    let [case, ..] = cases();
+    let code_bytes = shape().feed_forward * shape().hidden * case.bits / 8;
+    (case.file(), code_bytes as u64)
+}
+
 #[test]
 fn a_packed_model_is_near_its_dequantised_weights() {
     for case in cases() {
