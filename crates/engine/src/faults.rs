@@ -1,37 +1,37 @@
-//! Places where tests let the engine's thread break on purpose; outside of tests passing them does nothing.
+//! Places where tests let the engine's thread panic on purpose. Outside of tests they do nothing.
 
-/// A place where something may break: what was just done, or is about to be.
+/// A place where something may break, named by what was just done or is about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A request was put into the books, its answer was not.
+    /// The scheduler has a request, its answer is not kept yet.
     Submit,
-    /// Blocks are fetched or saved.
-    Keep,
+    /// Blocks are exchanged with the disk.
+    SyncDisk,
     /// A block that came from disk is taken in.
     TakeLoaded,
     /// A sequence that was stopped or waited too long ends.
     End,
-    /// A sequence was taken from those who wait and has some blocks, but does not run yet.
+    /// A sequence no longer waits and has some blocks, but does not run yet.
     Admit,
-    /// A sequence takes over what others have computed.
+    /// A sequence adopts what others have computed.
     CatchUp,
-    /// A sequence gives up its blocks.
-    GiveUp,
+    /// A sequence is preempted.
+    Preempt,
     /// An answer guesses.
     Guess,
     /// Rows are handed out.
     Plan,
-    /// Some answers' forms are away, others' are not.
+    /// Some answers' guides are with the mask thread, others' are not.
     BeginMasks,
-    /// What was found of forms is there, and not given back yet.
+    /// Masks are found, and not all answers have theirs yet.
     EndMasks,
     /// Text is delivered.
     Deliver,
-    /// A span's tokens are in the books, its blocks are not.
+    /// A span's tokens are settled, its blocks are not.
     Settle,
-    /// A node of the cache is leased, and nobody knows by whom.
+    /// A node of the cache counts a lease that does not have it yet.
     Lease,
-    /// Blocks are on their way back.
+    /// Some blocks of a lease are released, others are not.
     Release,
 }
 
@@ -40,13 +40,13 @@ thread_local! {
     static ARMED: std::cell::Cell<Option<(Fault, usize)>> = const { std::cell::Cell::new(None) };
 }
 
-/// Lets this thread break when it has passed a place so many times; once.
+/// Lets this thread panic, once, when it has passed a place this many times.
 #[cfg(test)]
 pub(crate) fn break_at(fault: Fault, after: usize) {
     ARMED.set(Some((fault, after)));
 }
 
-/// Whether it has broken since; from now on it does not break any more.
+/// Whether it has panicked since. From now on it does not any more.
 #[cfg(test)]
 pub(crate) fn has_broken() -> bool {
     ARMED.take().is_none()

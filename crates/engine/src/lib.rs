@@ -4,16 +4,17 @@
 //! Reading order:
 //! - [`model_file`]: GGUF files and Hugging Face folders, checked before anything is believed.
 //! - [`text`]: tokenizer, chat template, streaming decoder, stop strings.
-//! - [`model`]: the forward pass, and the runner, the seam between scheduling and computing.
-//! - `origin`: whose tokens they are; [`Tenant`] and [`ConversationId`].
-//! - [`kv_cache`]: who owns which block of cached keys and values.
+//! - [`model`]: the forward pass, and [`model::Compute`], the seam between scheduling and
+//!   computing.
+//! - `origin`: whose tokens they are: [`Tenant`] and [`ConversationId`].
+//! - [`kv_cache`]: which sequence owns which block of cached keys and values.
 //! - [`sampler`]: from logits to one token.
 //! - [`scheduler`]: which tokens the next step computes.
-//! - [`speculation`]: guesses of the next tokens, tried several in one step.
-//! - [`structure`]: answers of a given form.
-//! - [`engine`]: the thread that owns all of it, and the handle the outside talks to.
+//! - [`speculation`]: guesses of the next tokens, several of which are tried in one step.
+//! - [`structure`]: structured answers, such as JSON of a schema.
+//! - [`engine`]: the thread that owns all of it, and the handle by which the outside talks to it.
 //! - [`make_model`]: writes models of random weights, for measurements and tests.
-//! - [`measure`]: how fast a model is here.
+//! - [`measure`]: how fast a model is on this machine.
 //!
 //! Absent on purpose: HTTP, conversations, async runtimes, instruction sets.
 

@@ -1,11 +1,11 @@
 //! Whose tokens they are.
 
-/// Whose conversations they are. Tenants share nothing but what the operator shares with everyone.
+/// Whose conversations they are. Tenants share only what the operator shares with everyone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tenant(pub u64);
 
-/// The number of a conversation, chosen by the caller and unique within a tenant. What was computed
-/// under a number can be forgotten under it.
+/// The number of a conversation, chosen by the caller and unique within a tenant. A conversation
+/// can be forgotten by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConversationId(pub u64);
 
@@ -14,12 +14,12 @@ pub struct ConversationId(pub u64);
 pub struct Origin {
     /// Whose they are.
     pub tenant: Tenant,
-    /// In which conversation. Without one, only forgetting the whole tenant finds them.
+    /// In which conversation. Without one, they are forgotten only with the whole tenant.
     pub conversation: Option<ConversationId>,
 }
 
 impl Origin {
-    /// Whether this is what is meant: a conversation by its number, or everything of its tenant.
+    /// Whether `meant` covers this: the same conversation, or the whole tenant.
     pub fn is_within(&self, meant: &Origin) -> bool {
         self.tenant == meant.tenant
             && (meant.conversation.is_none() || self.conversation == meant.conversation)

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::sync::AtomicU64;
 
-/// Asks one generation to stop; looked at between two layers of the forward pass, and
-/// inside them while nobody else's rows are computed.
+/// Asks one generation to stop. It is read between two layers of the forward pass, and inside them
+/// if the step computes that generation alone.
 ///
-/// Clones share the flag. Once raised it stays raised, and it knows since when, so that the end of
-/// the generation can say how long the stop took.
+/// Clones share the flag. Once raised it stays raised. It knows when it was raised, so that the end
+/// of the generation can say how long the stop took.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag {
     own: Arc<RaisedAt>,
@@ -28,7 +28,7 @@ impl RaisedAt {
     fn raise(&self) {
         let beginning = *BEGINNING;
         let now = u64::try_from(beginning.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        // It fails for all but the first.
+        // It succeeds for the first call only.
         let _ = self.0.compare_exchange(0, now.max(1), Ordering::AcqRel, Ordering::Acquire);
     }
 

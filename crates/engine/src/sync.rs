@@ -1,4 +1,4 @@
-//! What threads meet at: the standard library's, or `loom`'s, which tries all interleavings.
+//! Locks and atomics: the standard library's, or `loom`'s, which tries all interleavings.
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::{

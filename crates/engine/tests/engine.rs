@@ -618,7 +618,7 @@ fn answers_are_the_same_with_and_without_guesses() {
     let (plain, counters) = answers(false);
     assert_eq!(counters.guesses, 0);
     let (guessed, counters) = answers(true);
-    assert!(counters.guesses_held > 0, "{counters:?}");
+    assert!(counters.guesses_accepted > 0, "{counters:?}");
     assert!(plain == guessed);
 }
 
@@ -632,7 +632,7 @@ fn a_question_is_computed_while_it_is_typed() {
     let GenerateRequest { max_tokens, tenant, conversation, .. } = whole.clone();
     let draft = Draft { messages, max_tokens, tenant, conversation, key: 1 };
     engine.draft(draft).expect("it fits");
-    while engine.counters().drafted == 0 {
+    while engine.counters().drafts_computed == 0 {
         std::thread::yield_now();
     }
     let reply = answer(&engine, whole.clone());
@@ -640,7 +640,7 @@ fn a_question_is_computed_while_it_is_typed() {
     let counters = engine.counters();
     assert!(usage.cached_tokens >= 16, "{usage:?}");
     assert_eq!(counters.drafts_wasted, 0, "all of it was typed for good: {counters:?}");
-    assert_eq!(counters.drafts_used, counters.drafted, "{counters:?}");
+    assert_eq!(counters.drafts_used, counters.drafts_computed, "{counters:?}");
     assert_eq!(reply.text, answer(&quick_engine(), whole).text);
 }
 
@@ -738,7 +738,7 @@ fn answers_are_the_same_with_and_without_a_draft_model() {
     };
     let (plain, _) = answers(None);
     let (itself, counters) = answers(Some(&model));
-    assert!(counters.guesses_held > 20, "it knows what it will say: {counters:?}");
+    assert!(counters.guesses_accepted > 20, "it knows what it will say: {counters:?}");
     assert!(plain == itself);
     let (guessed, counters) = answers(Some(&small));
     assert!(counters.guesses > 0, "{counters:?}");

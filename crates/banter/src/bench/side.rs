@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use banter_engine::measure::{Bench, Setup};
-use banter_engine::model::Work;
+use banter_engine::model::Operation;
 use banter_engine::text::TokenId;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
@@ -190,7 +190,9 @@ impl Side for Own {
 
     fn profile(&mut self) -> Vec<(String, f64)> {
         let profile = self.bench.take_profile();
-        let seconds = |work: Work| (work.name().to_string(), profile.spent(work).as_secs_f64());
-        Work::ALL.map(seconds).to_vec()
+        let seconds = |operation: Operation| {
+            (operation.name().to_string(), profile.spent(operation).as_secs_f64())
+        };
+        Operation::ALL.map(seconds).to_vec()
     }
 }

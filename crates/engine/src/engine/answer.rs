@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use super::generation::{Delivery, Event, FinishReason, Finished, Timings, Usage};
+use super::inbox::QueuePermit;
 use super::pace::{AnswerWork, milliseconds};
-use super::status::QueuePlace;
 use crate::StopFlag;
 use crate::faults::{self, Fault};
 use crate::origin::Origin;
 use crate::sampler::{SampleError, SampleScratch, Sampler, TokenRows};
-use crate::speculation::{Guesser, MAX_GUESSES};
+use crate::speculation::{Guesser, Guesses, MAX_GUESSES};
 use crate::structure::{Guide, StructureError, TokenMask};
 use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
 
@@ -24,8 +24,8 @@ pub struct NewAnswer {
     pub decoder: TextDecoder,
     pub stop_strings: StopStrings,
     pub guide: Option<Guide>,
-    /// Dropped before `delivery`, so that whoever is told the end finds the place free.
-    pub place: QueuePlace,
+    /// Declared before `delivery`, so that it is dropped before the end is told.
+    pub permit: QueuePermit,
     pub delivery: Delivery,
     pub submitted_at: Instant,
 }
@@ -36,11 +36,11 @@ pub enum ChooseError {
     /// Logits that allow no choice.
     #[error(transparent)]
     Sample(#[from] SampleError),
-    /// A form that took too much.
+    /// A structure that took too much to follow.
     #[error(transparent)]
     Structure(#[from] StructureError),
-    /// Whatever was to find it has broken.
-    #[error("structure: what may come next was not found")]
+    /// The mask thread panicked.
+    #[error("structure: the tokens that may come next could not be found")]
     NoMask,
 }
 
@@ -48,19 +48,19 @@ pub enum ChooseError {
 #[derive(Debug)]
 pub struct Answer {
     origin: Origin,
-    /// Whether its conversation was forgotten while it was written.
+    /// Its conversation was forgotten while it was written.
     is_forgotten: bool,
     sampler: Sampler,
     guesser: Guesser,
-    has_form: bool,
-    /// If it has a form; with the mask thread while a step's masks are found.
+    is_structured: bool,
+    /// `None` while the mask thread has it, and for answers that are not structured.
     guide: Option<Guide>,
-    /// After each row of the step that a token is chosen after, if the answer has a form.
+    /// One mask per sampled row of this step; `None` for answers that are not structured.
     masks: Option<Result<Vec<TokenMask>, StructureError>>,
     decoder: TextDecoder,
     stop_strings: StopStrings,
-    /// Until the first admission. Dropped before `delivery`, as above.
-    place: Option<QueuePlace>,
+    /// Until the first admission. Declared before `delivery`, as in [`NewAnswer`].
+    permit: Option<QueuePermit>,
     delivery: Delivery,
     /// All text delivered so far.
     text: String,
@@ -69,7 +69,7 @@ pub struct Answer {
     cached_tokens: usize,
     max_tokens: usize,
     completion_tokens: usize,
-    /// Steps after the first token: fewer than tokens where guesses held.
+    /// Steps after the first token: fewer than tokens if guesses were accepted.
     steps: usize,
     position: usize,
     submitted_at: Instant,
@@ -87,13 +87,13 @@ impl Answer {
             is_forgotten: false,
             sampler: new.sampler,
             guesser: Guesser::default(),
-            has_form: new.guide.is_some(),
+            is_structured: new.guide.is_some(),
             guide: new.guide,
             masks: None,
             decoder: new.decoder,
             stop_strings: new.stop_strings,
             delivery: new.delivery,
-            place: Some(new.place),
+            permit: Some(new.permit),
             text: String::new(),
             prompt_tokens: new.prompt.len(),
             prompt_done: 0,
@@ -111,12 +111,12 @@ impl Answer {
         (answer, new.prompt)
     }
 
-    /// In which conversation it is.
+    /// Its tenant and conversation.
     pub fn origin(&self) -> Origin {
         self.origin
     }
 
-    /// Takes note that its conversation is forgotten: nothing of it may be kept at its end.
+    /// Notes that its conversation is forgotten: nothing of it may be kept at its end.
     pub fn forget(&mut self) {
         self.is_forgotten = true;
     }
@@ -131,34 +131,34 @@ impl Answer {
         self.delivery.stop_flag()
     }
 
-    /// Guesses what follows `tokens`, prompt and answer so far: what the form demands, or what the text
-    /// repeats. Says how likely each holds if those before it did.
-    pub fn guess(&mut self, tokens: &[TokenId]) -> (f64, Vec<TokenId>) {
+    /// Guesses what follows `tokens`, prompt and answer so far: what the structure demands, or what
+    /// the text repeats.
+    pub fn guess(&mut self, tokens: &[TokenId]) -> Guesses {
         let forced = self.guide.as_mut().map(|guide| guide.forced(MAX_GUESSES)).unwrap_or_default();
         if !forced.is_empty() {
-            return (self.guesser.chance_of_forced(), forced);
+            return Guesses { chance: self.guesser.forced_chance(), tokens: forced };
         }
-        let guesses = self.guesser.guess(tokens);
-        (self.guesser.chance(), guesses)
+        let tokens = self.guesser.guess(tokens);
+        Guesses { chance: self.guesser.chance(), tokens }
     }
 
-    /// Whether a draft model should guess: nothing better is at hand, and any token may come.
-    pub fn wants_model(&self) -> bool {
-        !self.has_form && self.guesser.is_unsure()
+    /// Whether a draft model should guess: there are no better guesses, and any token may come.
+    pub fn wants_draft_model(&self) -> bool {
+        !self.is_structured && self.guesser.is_unsure()
     }
 
-    /// How likely a guess of the draft model holds if those before it did.
-    pub fn chance_of_drafted(&self) -> f64 {
-        self.guesser.chance_of_drafted()
+    /// How likely a guess of the draft model is accepted if those before it were.
+    pub fn draft_model_chance(&self) -> f64 {
+        self.guesser.draft_model_chance()
     }
 
-    /// The guesses at hand are the draft model's.
-    pub fn take_drafted(&mut self) {
-        self.guesser.take_drafted();
+    /// The guesses of this step are the draft model's.
+    pub fn use_draft_model(&mut self) {
+        self.guesser.use_draft_model();
     }
 
-    /// Draws a token from a draft model's logits as it would from the model's own; none if they allow no
-    /// choice.
+    /// Draws a token from a draft model's logits as it would from the model's own; none if they
+    /// allow no choice.
     pub fn draw(
         &self,
         logits: &mut [f32],
@@ -169,18 +169,18 @@ impl Answer {
         self.sampler.sample(logits, position, rows, None, scratch).ok()
     }
 
-    /// Learns what became of guesses.
-    pub fn learn(&mut self, tried: usize, held: usize) {
-        self.guesser.learn(tried, held);
+    /// Learns how many of the guesses that were tried were accepted.
+    pub fn learn(&mut self, tried: usize, accepted: usize) {
+        self.guesser.learn(tried, accepted);
     }
 
-    /// The guide, if the answer has a form; it must come back with [`Answer::set_masks`].
+    /// The guide of a structured answer; it must come back with [`Answer::set_masks`].
     pub fn take_guide(&mut self) -> Option<Guide> {
         self.masks = None;
         self.guide.take()
     }
 
-    /// What may come after the rows of the step.
+    /// Takes the guide back, with one mask per sampled row of the step.
     pub fn set_masks(&mut self, guide: Guide, masks: Result<Vec<TokenMask>, StructureError>) {
         self.guide = Some(guide);
         self.masks = Some(masks);
@@ -188,7 +188,7 @@ impl Answer {
 
     /// Chooses the token after a row of the step, at `position` of the sequence.
     ///
-    /// Errors: logits that allow no choice, or a form that took too much.
+    /// Errors: logits that allow no choice, or a structure that took too much.
     pub fn choose(
         &self,
         row: usize,
@@ -198,7 +198,7 @@ impl Answer {
         scratch: &mut SampleScratch,
     ) -> Result<TokenId, ChooseError> {
         let mask = match &self.masks {
-            None if self.has_form => return Err(ChooseError::NoMask),
+            None if self.is_structured => return Err(ChooseError::NoMask),
             None => None,
             Some(Err(error)) => return Err(error.clone().into()),
             Some(Ok(masks)) => Some(masks.get(row).ok_or(ChooseError::NoMask)?),
@@ -206,12 +206,12 @@ impl Answer {
         Ok(self.sampler.sample(logits, position, rows, mask, scratch)?)
     }
 
-    /// Whether it has waited for its admission and no longer does.
+    /// Whether it ran at least once.
     pub fn was_admitted(&self) -> bool {
         self.admitted_at.is_some()
     }
 
-    /// When it came, or when a step last computed something for it.
+    /// When a step last computed something for it, or when it came.
     pub fn idle_since(&self) -> Instant {
         self.last_step_at.or(self.admitted_at).unwrap_or(self.submitted_at)
     }
@@ -226,13 +226,13 @@ impl Answer {
         self.prompt_tokens
     }
 
-    /// What it has taken of the machine.
+    /// How much was computed for it.
     pub fn work(&self) -> AnswerWork {
         let prompt_rows = self.prompt_done.saturating_sub(self.cached_tokens);
         AnswerWork { prompt_rows, steps: self.steps }
     }
 
-    /// Tells its place in the queue if it came nearer, or what could not be told before.
+    /// Tells its place in the queue if that came nearer; otherwise what could not be told before.
     pub fn tell_position(&mut self, position: usize, estimate_ms: Option<u64>) {
         if position < self.position && !self.was_admitted() {
             self.position = position;
@@ -242,19 +242,18 @@ impl Answer {
         }
     }
 
-    /// It has blocks now, of which `cached` tokens are computed; a sequence that gave up its blocks
-    /// comes here again.
+    /// It has blocks now, in which `cached` tokens are computed. A preempted sequence comes here
+    /// again.
     pub fn admit(&mut self, cached: usize, now: Instant) {
         if self.admitted_at.is_none() {
             self.admitted_at = Some(now);
-            self.place = None;
+            self.permit = None;
             (self.cached_tokens, self.prompt_done) = (cached, cached);
             self.tell_prefill();
         }
     }
 
-    /// A step has computed its tokens up to `computed`; those of the prompt it did not have to compute
-    /// are `cached`.
+    /// A step has computed its tokens up to `computed`, and `cached` tokens were there already.
     pub fn stepped(&mut self, computed: usize, cached: usize, now: Instant) {
         self.last_step_at = Some(now);
         self.steps += usize::from(self.completion_tokens > 0);
@@ -268,7 +267,7 @@ impl Answer {
         }
     }
 
-    /// Takes the next token; says whether the answer ends with it, and why.
+    /// Takes the next token. Says whether the answer ends with it, and why.
     pub fn take(&mut self, token: TokenId, text: &Text, now: Instant) -> Option<FinishReason> {
         self.completion_tokens += 1;
         self.first_token_at.get_or_insert(now);
@@ -293,10 +292,10 @@ impl Answer {
         (self.completion_tokens == self.max_tokens).then_some(FinishReason::Length)
     }
 
-    /// Ends the answer: what was held back is delivered if nothing was cut short, then the end.
+    /// Ends the answer. If it was not cut short, text that was held back is delivered first.
     ///
-    /// Before the end is told, `remember` is given all that was shown: the next turn may come at
-    /// once.
+    /// `remember` is given all text that was shown before the end is told, because the next turn
+    /// may come at once.
     pub fn end(mut self, reason: FinishReason, now: Instant, remember: impl FnOnce(&str)) {
         if matches!(reason, FinishReason::EndToken | FinishReason::Length) {
             let held_back = self.held_back();
@@ -311,7 +310,7 @@ impl Answer {
         if !self.text.is_empty() {
             remember(&self.text);
         }
-        self.place = None;
+        self.permit = None;
         self.delivery.finish(Finished { reason, usage, timings });
     }
 

@@ -1,4 +1,4 @@
-//! What an engine is opened with, and what it says about itself.
+//! What an engine is opened with, and what an open engine says about itself.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -17,70 +17,71 @@ use crate::speculation::MAX_GUESSES;
 pub struct EngineConfig {
     /// Where the model is read from.
     pub source: ModelSource,
-    /// Tokens of prompt and answer together; a longer history loses its oldest turns, a longer
+    /// Tokens of prompt and answer together. A longer history loses its oldest turns, a longer
     /// message is refused. Without it the model's, at most [`DEFAULT_CONTEXT_TOKENS`].
     pub context_tokens: Option<usize>,
-    /// The system message that conversations of every tenant begin with: what is computed of it for one
-    /// is found by all. Without it, the one that the template writes by itself.
+    /// The system message that conversations of every tenant begin with. It is computed once for
+    /// all. Without it, the one that the template writes by itself.
     pub system_prompt: Option<String>,
-    /// What makes prompts in place of the model's own chat template.
+    /// Makes prompts instead of the model's own chat template.
     pub chat_template: Option<ChatTemplate>,
-    /// Types that matrices are given as they are loaded; without it they stay as they are stored.
+    /// Converts matrices to other types as they are loaded. Without it they stay as they are
+    /// stored.
     pub quant: Option<Quant>,
-    /// What keys and values are rounded to.
+    /// The type of cached keys and values.
     pub kv_type: KvType,
-    /// Memory of the cache; at the limit later requests wait. Without it a quarter of the memory
+    /// Memory of the cache. At the limit later requests wait. Without it a quarter of the memory
     /// that is available at start, at least one whole context.
     pub kv_memory_bytes: Option<u64>,
-    /// Where conversations are kept on disk, so that they go on quickly after a restart; nowhere without
-    /// it.
+    /// Where conversations are kept on disk, so that they go on quickly after a restart. Without
+    /// it, nowhere.
     pub kv_disk: Option<DiskConfig>,
-    /// Threads that compute; without it, by cores and model size.
+    /// Threads that compute. Without it, as cores and model size suggest.
     pub threads: Option<NonZeroUsize>,
-    /// The instruction set; without it, the best there is.
+    /// The instruction set. Without it, the best one of this machine.
     pub isa: Option<Isa>,
-    /// Requests that wait, one that has just arrived included; at the limit another is answered
+    /// Requests that wait, one that has just arrived included. At the limit another is answered
     /// with [`Submit::QueueFull`](super::Submit::QueueFull).
     pub queue_limit: usize,
-    /// Sequences that run at once; at the limit later ones wait.
+    /// Sequences that run at once. At the limit later ones wait.
     pub max_sequences: usize,
-    /// Rows of one step; at the limit prompts go on in the next step.
+    /// Rows of one step. At the limit prompts go on in the next step.
     pub step_tokens: usize,
-    /// A small model of the same tokens that guesses what this one will say; none without it.
+    /// A smaller model of the same tokens that guesses what this one will say.
     pub draft_model: Option<ModelSource>,
-    /// Whether guesses of the next tokens are tried. They change how fast answers come, never what they
-    /// say.
+    /// Whether guesses of the next tokens are tried. They change how fast answers come, never what
+    /// they say.
     pub speculation: bool,
-    /// How long a request waits; at the limit it ends with
+    /// How long a request waits. At the limit it ends with
     /// [`FinishReason::QueueTimeout`](super::FinishReason::QueueTimeout).
     pub queue_timeout: Duration,
-    /// How long an answer that has begun stands still, which it does only while older answers need
-    /// its memory; at the limit it ends with
+    /// How long a preempted answer waits until it is computed again. At the limit it ends with
     /// [`FinishReason::StepTimeout`](super::FinishReason::StepTimeout).
     pub step_timeout: Duration,
-    /// How long an answer may stand still because of others' prompts. Prompts take as many rows of a
-    /// step as fit into this and into the time that the answers take themselves, and at least 4.
+    /// How long an answer may stand still because of others' prompts. A step has as many rows of
+    /// prompts as fit into this and into 0.8 of the time that the answers take alone, and at least
+    /// [`MIN_PROMPT_ROWS`](crate::scheduler::MIN_PROMPT_ROWS).
     pub max_gap: Duration,
 }
 
-/// A chat template from elsewhere than the model's files.
+/// A chat template that is not from the model's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatTemplate {
-    /// Where it is from, as errors call it.
+    /// Where it is from; errors name it so.
     pub name: String,
-    /// Jinja.
+    /// The program, in Jinja.
     pub source: String,
 }
 
-/// The longest context without being asked for a longer one: a conversation's worth, and a cache
-/// that fits beside the weights on a usual machine.
+/// The longest context unless a longer one is asked for: enough for a conversation, with a cache
+/// that fits into a usual machine together with the weights.
 pub const DEFAULT_CONTEXT_TOKENS: usize = 8_192;
 
-/// Rows of guesses in a step: two answers with all they may have. Their logits take 20 MB with Qwen2.5's
-/// vocabulary.
+/// Rows of guesses in a step: enough for two answers with all guesses they may have. Their logits
+/// take 20 MB with Qwen2.5's vocabulary.
 const GUESSED_ROWS: usize = 2 * (MAX_GUESSES + 1);
 
-/// Each thread more is worth its coordination only with this many parameters to share.
+/// A further thread is worth its coordination only if it has this many parameters to work on.
 const PARAMETERS_PER_THREAD: u64 = 10_000_000;
 
 impl EngineConfig {
@@ -122,6 +123,8 @@ impl EngineConfig {
     }
 
     /// The context for a model trained on `trained_context` tokens.
+    ///
+    /// Errors: it was asked to be too short, or longer than the training.
     pub(super) fn context_for(&self, trained_context: usize) -> Result<usize, OpenError> {
         let Some(asked) = self.context_tokens else {
             return Ok(trained_context.min(DEFAULT_CONTEXT_TOKENS));
@@ -193,7 +196,7 @@ pub enum OpenError {
         /// Half of the context.
         limit: usize,
     },
-    /// The chat template takes no system message, and one was given.
+    /// The chat template takes no system message, but one was given.
     #[error("system prompt: the chat template takes no system message: {words}")]
     SystemPromptRefused {
         /// The template's own words.
@@ -252,15 +255,15 @@ pub struct EngineInfo {
     pub isa: &'static str,
     /// Threads that compute.
     pub threads: usize,
-    /// Requests that it takes at once: those that run and those that wait.
+    /// Requests that it takes at once: running and waiting ones.
     pub places: usize,
     /// How long opening took.
     pub opened_in: Duration,
 }
 
 impl EngineInfo {
-    /// Tokens that prompt and answer of one request may have together: the context, or the cache
-    /// where that is smaller.
+    /// Tokens that prompt and answer of one request may have together: the smaller of context and
+    /// cache.
     pub fn room_tokens(&self) -> usize {
         self.context_tokens.min(self.cache_tokens)
     }

@@ -1,4 +1,4 @@
-//! What a model will need, read from its metadata alone.
+//! What a model will need, found from its metadata alone.
 
 use super::machine::Machine;
 use super::memory::{MemoryError, MemoryNeeds};
@@ -6,7 +6,7 @@ use super::{Engine, EngineConfig, OpenError};
 use crate::kv_cache::blocks_for;
 use crate::model_file::ModelFile;
 
-/// What an engine would be, and what it would take.
+/// A model's description, and the memory that an engine with it would take.
 #[derive(Clone, Debug)]
 pub struct Forecast {
     /// Name of the model.
@@ -27,12 +27,12 @@ impl Forecast {
         weight_bytes.saturating_add(step_bytes).saturating_add(self.context_bytes())
     }
 
-    /// The weights' part of it.
+    /// The part of it that the weights take.
     pub fn weight_bytes(&self) -> u64 {
         self.needs.weight_bytes
     }
 
-    /// The cache's part of it: one context.
+    /// The part of it that one context of cache takes.
     pub fn context_bytes(&self) -> u64 {
         let blocks = blocks_for(self.needs.context_tokens) as u64;
         self.needs.block_bytes.saturating_mul(blocks)
@@ -59,17 +59,17 @@ impl Forecast {
 impl Engine {
     /// Reads a model's metadata and says what an engine with this configuration would take.
     ///
-    /// The bytes of the weights are not looked at: files in which they are still missing will do, if
-    /// they have their full length.
+    /// The bytes of the weights are not read: they may still be missing in files that have their
+    /// full length.
     /// Errors: a wrong option or model file.
     pub fn forecast(config: &EngineConfig) -> Result<Forecast, OpenError> {
         config.check()?;
         let file = ModelFile::open(&config.source)?.with_quant(config.quant);
         let context_tokens = config.context_for(file.config().trained_context)?;
-        let runner = super::runner_config(config, context_tokens);
+        let runner = super::open::runner_config(config, context_tokens);
         let mut needs = MemoryNeeds::of(config, &file, &runner, &Machine::here());
         if let Some(source) = &config.draft_model {
-            let draft = super::open_draft_model(source, &file, context_tokens)?;
+            let draft = super::open::open_draft_model(source, &file, context_tokens)?;
             needs.add(&MemoryNeeds::of(config, &draft, &runner, &Machine::here()));
         }
         let description = file.description();

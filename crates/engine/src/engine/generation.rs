@@ -1,4 +1,4 @@
-//! One answer being written: what is asked, what comes back, and how it ends.
+//! One answer being written: what is asked for, what comes back, and how it ends.
 
 use flume::{Receiver, Sender, TrySendError};
 
@@ -8,31 +8,31 @@ use crate::sampler::{ParameterError, SamplingParams};
 use crate::structure::{Structure, StructureError};
 use crate::text::Message;
 
-/// What one answer is asked for.
+/// What a caller asks for.
 #[derive(Clone, Debug)]
 pub struct GenerateRequest {
     /// The conversation, oldest message first.
     pub messages: Vec<Message>,
     /// How tokens are chosen.
     pub sampling: SamplingParams,
-    /// The most tokens the answer may have, cut to what the context has left; without it, what the
-    /// context has left.
+    /// The most tokens the answer may have. Without it, and at most, as many as the context has
+    /// left.
     pub max_tokens: Option<usize>,
-    /// The answer ends before the first of these that it would contain; at most
-    /// [`MAX_STOP_STRINGS`] of at most [`MAX_STOP_STRING_BYTES`] each.
+    /// The answer ends before the first of these that it would contain. At most
+    /// [`MAX_STOP_STRINGS`], each of at most [`MAX_STOP_STRING_BYTES`].
     pub stop_strings: Vec<String>,
-    /// The form the answer must have.
+    /// The structure that the answer must have.
     pub structure: Option<Structure>,
-    /// Whose conversation it is: of what was computed before, others' is not used for it.
+    /// Whose conversation it is. What was computed for other tenants is not used for it.
     pub tenant: Tenant,
-    /// Which of the tenant's conversations it is, for whoever may want it forgotten later.
+    /// Which of the tenant's conversations it is, so that it can be forgotten later.
     pub conversation: Option<ConversationId>,
 }
 
-/// A question that is still being typed.
+/// A message that is still being typed.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The conversation, oldest message first; the last is the one being typed, as far as it is.
+    /// The conversation, oldest message first; the last is the one being typed.
     pub messages: Vec<Message>,
     /// As in the request that will follow: it decides how much of a long history fits.
     pub max_tokens: Option<usize>,
@@ -40,7 +40,7 @@ pub struct Draft {
     pub tenant: Tenant,
     /// Which of the tenant's conversations it is, as in the request that will follow.
     pub conversation: Option<ConversationId>,
-    /// Tells drafts of one tenant apart: a newer one takes the place of the older of the same key.
+    /// Tells drafts of one tenant apart: a newer one replaces the older one of the same key.
     pub key: u64,
 }
 
@@ -84,12 +84,12 @@ pub const MAX_STOP_STRINGS: usize = 16;
 /// How long a stop string may be; a request with a longer one is refused.
 pub const MAX_STOP_STRING_BYTES: usize = 256;
 
-/// What became of a request.
+/// The reply to a request.
 #[derive(Debug)]
 pub enum Submit {
-    /// It runs, or waits its turn.
+    /// It runs, or waits in the queue.
     Accepted(Generation),
-    /// As many requests wait as may; try again later.
+    /// The queue is full; try again later.
     QueueFull {
         /// The place it would have had, counted from 1.
         position: usize,
@@ -114,13 +114,13 @@ pub enum Refusal {
     /// A parameter is outside its range.
     #[error(transparent)]
     InvalidParameter(#[from] ParameterError),
-    /// The form of the answer cannot be used.
+    /// The structure of the answer cannot be used.
     #[error(transparent)]
     Structure(#[from] StructureError),
     /// The chat template could not be written out for these messages.
     #[error("chat template: {0}")]
     Template(String),
-    /// The chat template takes no such conversation; in its own words.
+    /// The chat template refuses the conversation; in its own words.
     #[error("messages: expected a conversation that the chat template takes, found: {0}")]
     Conversation(String),
     /// The engine is shutting down or its thread has ended.
@@ -177,7 +177,7 @@ pub enum FinishReason {
     Stopped,
     /// It waited as long as a request may.
     QueueTimeout,
-    /// It had begun, and then no step computed anything for it for too long.
+    /// It was preempted, and no step computed anything for it for too long.
     StepTimeout,
     /// Something broke; says what.
     Failed(String),
@@ -203,8 +203,8 @@ pub struct Timings {
     pub first_token_ms: Option<f32>,
     /// Speed after the first token, if there were at least two.
     pub tokens_per_second: Option<f32>,
-    /// From the raised stop flag to the moment nothing was computed and no block was held for the
-    /// answer any more, if it was stopped.
+    /// If it was stopped: from the raised stop flag until nothing was computed for the answer and
+    /// it had no block any more.
     pub halt_ms: Option<f32>,
 }
 
@@ -240,8 +240,8 @@ pub(super) struct Delivery {
     progress: Option<Event>,
 }
 
-/// Room beside one delta per token: what the decoder and the stop strings held back, one progress
-/// event, and the end.
+/// Room in addition to one delta per token: for the text that was held back until the end, one
+/// progress event, and the end.
 const EVENTS_BESIDE_TOKENS: usize = 3;
 
 impl Delivery {
@@ -259,7 +259,7 @@ impl Delivery {
         &self.stop
     }
 
-    /// Passes on a piece of the answer.
+    /// Passes on a piece of the answer's text.
     ///
     /// Panics if `text` is empty, or on more deltas than one per token and one for the end.
     pub fn delta(&mut self, text: String) {
@@ -268,8 +268,8 @@ impl Delivery {
         self.send(Event::Delta(text));
     }
 
-    /// Passes on how far it is, if everything before was taken; otherwise keeps it, in place of
-    /// any older one, for [`Delivery::retry_progress`].
+    /// Passes on progress if everything before was taken. Otherwise keeps it for
+    /// [`Delivery::retry_progress`], in place of any older progress.
     pub fn progress(&mut self, event: Event) {
         self.progress = Some(event);
         self.retry_progress();
@@ -289,7 +289,7 @@ impl Delivery {
         self.send(Event::Finished(finished));
     }
 
-    /// A generation that was dropped has raised the flag; what is sent to it is lost, rightly.
+    /// What is sent to a dropped generation is lost: dropping it has raised the stop flag.
     fn send(&self, event: Event) {
         let sent = self.events.try_send(event);
         assert!(
@@ -305,7 +305,7 @@ impl Generation {
         self.stop.raise();
     }
 
-    /// The flag behind [`Generation::stop`], for whoever stops without owning the generation.
+    /// The flag behind [`Generation::stop`], for code that does not own the generation.
     pub fn stopper(&self) -> StopFlag {
         self.stop.clone()
     }
@@ -354,8 +354,8 @@ impl Generation {
         self.events.drain().collect()
     }
 
-    /// A channel that closes without an end means that the engine's thread is gone; whoever waits
-    /// is still told exactly one end.
+    /// A channel that closes without an end means that the engine's thread is gone. The reader is
+    /// still told exactly one end.
     fn passed_on(&mut self, received: Option<Event>) -> Event {
         let event = received.unwrap_or_else(|| {
             Event::Finished(Finished {

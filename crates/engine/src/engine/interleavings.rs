@@ -1,16 +1,16 @@
-//! Queue, inbox, and flags under `loom`: every order in which those who ask can meet the engine's thread.
+//! Queue, inbox, and flags under `loom`: every order in which requests can meet the engine's
+//! thread.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p banter-engine --lib interleavings`
 //!
 //! The inbox here is a list, as `loom` has no bounded channel; nobody waits for it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use loom::sync::Mutex;
 use loom::thread;
 
-use super::status::{QueuePlace, Status};
+use super::inbox::{self, QueuePermit};
 use crate::StopFlag;
 
 /// Tries orders with few pre-emptions, which find nearly everything and end.
@@ -20,14 +20,14 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
     builder.check(run);
 }
 
-fn status(queue_limit: usize) -> Arc<Status> {
-    Arc::new(Status::new(queue_limit, 1, Instant::now()))
+fn permits(queue_limit: usize) -> Arc<inbox::Inbox> {
+    Arc::new(inbox::Inbox::new(queue_limit))
 }
 
 /// What arrived and was not taken yet.
 #[derive(Clone)]
 struct Inbox {
-    arrived: Arc<Mutex<Vec<QueuePlace>>>,
+    arrived: Arc<Mutex<Vec<QueuePermit>>>,
     size: usize,
 }
 
@@ -36,44 +36,44 @@ impl Inbox {
         Inbox { arrived: Arc::new(Mutex::new(Vec::new())), size }
     }
 
-    fn send(&self, place: QueuePlace) -> Result<(), QueuePlace> {
+    fn send(&self, permit: QueuePermit) -> Result<(), QueuePermit> {
         let mut arrived = self.arrived.lock().expect("nobody breaks");
         if arrived.len() == self.size {
-            return Err(place);
+            return Err(permit);
         }
-        arrived.push(place);
+        arrived.push(permit);
         Ok(())
     }
 
-    fn take(&self) -> Option<QueuePlace> {
+    fn take(&self) -> Option<QueuePermit> {
         self.arrived.lock().expect("nobody breaks").pop()
     }
 }
 
 /// Someone asks, as [`Engine::submit`](super::Engine::submit) does.
-fn ask(status: &Arc<Status>, inbox: &Inbox) -> bool {
-    let Ok(place) = status.join_queue() else { return false };
-    let handed_in = status.hand_in(|| inbox.send(place));
+fn ask(permits: &Arc<inbox::Inbox>, inbox: &Inbox) -> bool {
+    let Ok(permit) = permits.join_queue() else { return false };
+    let handed_in = permits.send_request(|| inbox.send(permit));
     assert!(handed_in.is_ok(), "the inbox has a place for everyone in the queue");
     true
 }
 
-/// The thread begins a turn, as `StepLoop::turn` does; says what arrived, and by which flag a draft's step
-/// would end.
-fn turn(status: &Status, inbox: &Inbox) -> (Option<QueuePlace>, StopFlag) {
+/// The thread begins an iteration, as `StepLoop::iterate` does. Says what arrived, and which flag
+/// would end a draft's step.
+fn iterate(permits: &inbox::Inbox, inbox: &Inbox) -> (Option<QueuePermit>, StopFlag) {
     let draft_stop = StopFlag::new().below();
-    status.set_draft_stop(draft_stop.clone());
+    permits.set_draft_stop(draft_stop.clone());
     (inbox.take(), draft_stop)
 }
 
 #[test]
 fn who_asks_is_seen_before_a_draft_is_computed_or_ends_that() {
     model(|| {
-        let status = status(1);
+        let permits = permits(1);
         let inbox = Inbox::new(1);
-        let (asking, filled) = (status.clone(), inbox.clone());
+        let (asking, filled) = (permits.clone(), inbox.clone());
         let asks = thread::spawn(move || assert!(ask(&asking, &filled)));
-        let (arrived, draft_stop) = turn(&status, &inbox);
+        let (arrived, draft_stop) = iterate(&permits, &inbox);
         asks.join().expect("it asked");
         assert!(arrived.is_some() || draft_stop.is_raised());
     });
@@ -82,20 +82,20 @@ fn who_asks_is_seen_before_a_draft_is_computed_or_ends_that() {
 #[test]
 fn the_inbox_holds_everyone_in_the_queue_and_nobody_else_comes_in() {
     model(|| {
-        let status = status(2);
+        let permits = permits(2);
         let inbox = Inbox::new(2);
         let asks: Vec<_> = (0..2)
             .map(|_| {
-                let (status, inbox) = (status.clone(), inbox.clone());
-                thread::spawn(move || (0..2).filter(|_| ask(&status, &inbox)).count())
+                let (permits, inbox) = (permits.clone(), inbox.clone());
+                thread::spawn(move || (0..2).filter(|_| ask(&permits, &inbox)).count())
             })
             .collect();
-        let mut taken = turn(&status, &inbox).0.iter().count();
+        let mut taken = iterate(&permits, &inbox).0.iter().count();
         let asked: usize = asks.into_iter().map(|asks| asks.join().expect("it asked")).sum();
         taken += std::iter::from_fn(|| inbox.take()).count();
         assert!((2..=3).contains(&asked), "two places, and perhaps one given back: {asked}");
         assert_eq!(taken, asked);
-        assert_eq!(status.counters().waiting, 0, "all places are given back");
+        assert_eq!(permits.waiting(), 0, "all places are given back");
     });
 }
 

@@ -1,14 +1,15 @@
 //! What this machine has: memory that may still be taken, and cores.
 //!
-//! Of cores, those count on which the process may run: a container or `taskset` may leave it two hardware
-//! threads of one core of sixty-four. A control group may leave it less time than these cores have.
+//! Only the cores count on which the process may run: a container or `taskset` may leave it two
+//! hardware threads of one core of sixty-four. A control group may give it less time than these
+//! cores have.
 
 use std::collections::HashSet;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-/// A machine, as Linux describes it in files; elsewhere nothing is known of its memory.
+/// A machine, as Linux describes it in files. On other systems nothing is known of its memory.
 pub struct Machine {
     /// `/`, or a folder that looks like it in tests.
     root: PathBuf,
@@ -43,7 +44,7 @@ pub fn available_memory_bytes() -> Option<u64> {
     Machine::here().available_memory_bytes()
 }
 
-/// Cores that this process may use; what an engine counts that is not told how many threads to take.
+/// Cores that this process may use; an engine takes as many threads unless it is told otherwise.
 pub fn cores() -> NonZeroUsize {
     Machine::here().cores()
 }
@@ -60,8 +61,9 @@ impl Machine {
         self.group_rooms().into_iter().chain(machine).min()
     }
 
-    /// Cores this process may use, two hardware threads of one core counted once: matrix kernels
-    /// keep a core's arithmetic busy with one. No more than it is given the time of, but at least one.
+    /// Cores this process may use, but no more than a control group gives it the time of, and at
+    /// least one. Two hardware threads of one core count once: matrix kernels keep a core's
+    /// arithmetic busy with one.
     pub fn cores(&self) -> NonZeroUsize {
         let allowed = self.allowed_cpus().map(|cpus| self.cores_of(&cpus));
         let cores = allowed
@@ -80,7 +82,8 @@ impl Machine {
         numbers(list.trim())
     }
 
-    /// Cores that these hardware threads are of; one of which that is not known is a core of its own.
+    /// Cores that these hardware threads are of; one of which that is not known is a core of its
+    /// own.
     fn cores_of(&self, cpus: &[usize]) -> usize {
         let core = |cpu: &usize| {
             let folder = self.root.join(format!("sys/devices/system/cpu/cpu{cpu}/topology"));
@@ -124,7 +127,8 @@ impl Machine {
         })
     }
 
-    /// What is found in every control group of a controller that this process is in, up to the outermost.
+    /// What is found in every control group of a controller that this process is in, up to the
+    /// outermost.
     fn in_groups<T>(
         &self,
         controller: &str,
@@ -143,8 +147,8 @@ impl Machine {
             } else {
                 continue;
             };
-            // Inside a container the path may be the one seen from outside; groups that are not there are
-            // passed over, and the container's own is the mount itself.
+            // Inside a container the path may be the one seen from outside; groups that are not
+            // there are passed over, and the container's own is the mount itself.
             let innermost = Path::new(path.trim_start_matches('/'));
             let groups = innermost.ancestors().map(|group| mount.join(group));
             found.extend(groups.filter_map(|group| find(version, &group)));
@@ -152,7 +156,8 @@ impl Machine {
         found
     }
 
-    /// A controller's folder is named for it, or for all that are mounted together, as `cpu,cpuacct`.
+    /// A controller's folder is named for it, or for all that are mounted together, as
+    /// `cpu,cpuacct`.
     fn version_1_mount(&self, controller: &str, controllers: &str) -> PathBuf {
         let mounts = self.root.join("sys/fs/cgroup");
         let own = mounts.join(controller);

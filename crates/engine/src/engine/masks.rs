@@ -1,19 +1,20 @@
-//! The thread that finds what may come next in answers of a form, while a step is computed.
+//! The thread that finds the tokens a structured answer may go on with, while a step is computed.
 //!
-//! It is there from the start, because a system that is short of threads gives none in the middle of an
-//! answer.
+//! It is started with the engine, because a system that is short of threads gives none in the
+//! middle of an answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-/// Works on jobs beside the engine's thread; in the engine a job is a `Masking`, in tests anything.
+/// Works on jobs while the engine's thread computes. In the engine a job is a `MaskJob`, in tests
+/// anything.
 #[derive(Debug)]
 pub struct MaskThread<J> {
-    /// Taken when it is to end.
+    /// `None` when the thread is to end.
     jobs: Option<SyncSender<Vec<J>>>,
     done: Receiver<Vec<J>>,
-    /// Whether it has jobs that were not taken back.
+    /// Whether the thread has jobs that were not taken back.
     has_jobs: bool,
     thread: Option<JoinHandle<()>>,
 }
@@ -28,7 +29,7 @@ impl<J: Send + 'static> MaskThread<J> {
         let run = move || {
             while let Ok(mut jobs) = received.recv() {
                 for job in &mut jobs {
-                    // A job that broke has found nothing, which its answer is told.
+                    // If a job panics it has found nothing, and its answer fails with `NoMask`.
                     let _ = catch_unwind(AssertUnwindSafe(|| work(job)));
                 }
                 if sender.send(jobs).is_err() {
@@ -40,7 +41,7 @@ impl<J: Send + 'static> MaskThread<J> {
         Ok(MaskThread { jobs: Some(jobs), done, has_jobs: false, thread: Some(thread) })
     }
 
-    /// Begins some jobs, if there are any.
+    /// Sends jobs to the thread, if there are any.
     ///
     /// Panics if those begun before were not taken back.
     pub fn begin(&mut self, jobs: Vec<J>) {
@@ -52,7 +53,7 @@ impl<J: Send + 'static> MaskThread<J> {
         }
     }
 
-    /// Waits until the jobs are done, and gives them back; none if none were begun.
+    /// Waits until the jobs are done and returns them; none if none were sent.
     pub fn end(&mut self) -> Vec<J> {
         match std::mem::take(&mut self.has_jobs) {
             true => self.done.recv().unwrap_or_default(),
@@ -65,7 +66,7 @@ impl<J> Drop for MaskThread<J> {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // It catches the panics of its jobs.
+            // The thread catches the panics of its jobs, so joining cannot fail.
             let _ = thread.join();
         }
     }

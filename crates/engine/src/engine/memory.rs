@@ -21,7 +21,7 @@ pub struct MemoryNeeds {
     pub context_tokens: usize,
     /// Sequences that run at once; the cache never needs more than a context for each.
     pub max_sequences: usize,
-    /// What the operator gives the cache, if anything is said.
+    /// Memory of the cache, if the operator sets it.
     pub kv_memory_bytes: Option<u64>,
 }
 
@@ -67,11 +67,11 @@ pub enum MemoryError {
     },
 }
 
-/// The smallest cache that is of any use: a question and an answer.
+/// The smallest useful cache: it holds a question and an answer.
 pub const MIN_CACHE_TOKENS: usize = 256;
 
-/// The cache takes this part of the available memory unless told otherwise: it leaves room for the
-/// weights, which usually take most, and for everything else on the machine.
+/// The cache takes a quarter of the available memory unless the operator sets it. That leaves room
+/// for the weights, which usually take most, and for everything else on the machine.
 const DEFAULT_PART: u64 = 4;
 
 /// What loading takes besides weights and a packed tensor: a buffer of file bytes for every thread,
@@ -103,7 +103,7 @@ impl MemoryNeeds {
         }
     }
 
-    /// Adds what another model beside this one needs, whose blocks go with this one's.
+    /// Adds what a draft model needs. It has keys and values for the same blocks.
     pub fn add(&mut self, other: &MemoryNeeds) {
         self.weight_bytes = self.weight_bytes.saturating_add(other.weight_bytes);
         self.step_bytes = self.step_bytes.saturating_add(other.step_bytes);
@@ -253,7 +253,7 @@ mod tests {
         let (file, code_bytes) = crate::model::tests::packed::packed_file();
         let source = ModelSource::Embedded { name: "none", bytes: &[] };
         let config = EngineConfig::new(source);
-        let runner = super::super::runner_config(&config, 64);
+        let runner = crate::engine::open::runner_config(&config, 64);
         let needs = MemoryNeeds::of(&config, &file, &runner, &Machine::here());
         let scratch_bytes = Runner::scratch_bytes(file.config(), &runner) as u64;
         let reading_bytes = needs.step_bytes - scratch_bytes - LOADING_BYTES;

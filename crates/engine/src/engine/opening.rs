@@ -1,12 +1,12 @@
-//! What is made of a model's words before its weights are loaded: the chat template, tried, and the
-//! tokens that every conversation begins with.
+//! What can be done with a model's text before its weights are loaded: the chat template is tried, and
+//! the tokens are found that every conversation begins with.
 
 use super::drafts::common_beginning;
 use super::{ChatTemplate, OpenError};
 use crate::model_file::{Fault, ModelFile, ModelFileError};
 use crate::text::{Message, Role, Text, TextError, TokenId};
 
-/// Makes what turns conversations into tokens, and tries the chat template.
+/// Makes the [`Text`] that turns conversations into tokens, and tries the chat template.
 ///
 /// Errors: the vocabulary or the template is wrong, or the template writes no conversation.
 pub(super) fn text_for_chat(
@@ -28,8 +28,8 @@ pub(super) fn text_for_chat(
     Ok(text)
 }
 
-/// The tokens that all conversations with this system message begin with: those of two that have nothing
-/// else in common.
+/// The tokens that all conversations with this system message begin with: the first tokens that two
+/// otherwise different ones have in common.
 ///
 /// Errors: the template takes no system message.
 pub(super) fn opening(text: &Text, system_prompt: Option<&str>) -> Result<Vec<TokenId>, OpenError> {
@@ -40,7 +40,7 @@ pub(super) fn opening(text: &Text, system_prompt: Option<&str>) -> Result<Vec<To
             system.into_iter().chain([message(Role::User, content)]).collect();
         match text.prompt(&messages) {
             Err(TextError::Refused(words)) => Err(OpenError::SystemPromptRefused { words }),
-            // What was tried with short messages may still fail with long ones.
+            // A template that passed the trial may still fail with this message.
             prompt => Ok(prompt.unwrap_or_default()),
         }
     };

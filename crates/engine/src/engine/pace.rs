@@ -1,28 +1,42 @@
-//! How fast this machine computes, as far as the last steps tell.
+//! How fast this machine computes, as the last steps tell, and how much a step may therefore take.
 //!
-//! Nothing here changes an answer: it decides only how many rows of prompts one step takes, and
+//! Nothing here changes an answer. It decides only how many rows of prompts one step takes, and
 //! what those who wait are told.
+//!
+//! ```text
+//!  ms of a step with answers in it
+//!
+//!  │◄── decode alone, measured ──►│◄─ prompts: at most 0.8 of that, ─►│
+//!  │                              │   and not beyond the gap          │
+//!  ├──────────────────────────────┼──────────────────────────┬────────┤
+//!  0                              40                         72      200 = max_gap
+//!
+//!  rows of prompts = time left for prompts / time of a row, measured
+//! ```
+//!
+//! If decoding alone takes longer than the gap, prompts still get their 0.8, up to
+//! [`MOST_FAIR_ROWS`]: a prompt must end too.
 
 use std::time::Duration;
 
-use crate::scheduler::{MIN_PROMPT_ROWS, PromptRows};
+use crate::scheduler::{MIN_PROMPT_ROWS, PrefillBudget};
 use crate::speculation::StepPolicy;
 
 /// Measures steps and answers.
 #[derive(Clone, Debug)]
 pub struct Pace {
     max_gap_ms: f64,
-    /// What a row of a prompt costs.
+    /// What a row of a prompt takes.
     row_ms: Option<f64>,
-    /// What a step takes that has only answers and guesses in it.
+    /// What a step without prompts takes.
     policy: StepPolicy,
-    /// Steps with prompts beside answers since answers were last measured alone.
+    /// Steps with prompts and answers since answers were last measured alone.
     mixed_steps: usize,
     /// What an answer took, on average.
     work: Option<MeanWork>,
 }
 
-/// What one answer took of the machine. Not its time, which depends on how many ran beside it.
+/// How much was computed for one answer. Not its time, which depends on how many ran beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerWork {
     /// Rows of its prompt that were computed.
@@ -41,53 +55,64 @@ struct MeanWork {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepRows {
     /// Of prompts.
-    pub prompts: usize,
+    pub prefill: usize,
     /// One for each answer.
-    pub answers: usize,
+    pub decode: usize,
     /// Of guesses.
     pub guesses: usize,
 }
 
-/// Who else is in a step with a prompt.
+/// What a prefill shares its step with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
-    /// Only prompts.
-    Prompts,
-    /// So many rows of answers that are being read, and of guesses: someone waits for the step.
-    Answers(usize),
+pub enum StepMix {
+    /// Nothing: nobody is reading an answer.
+    PrefillOnly,
+    /// Decode rows, guesses included: a reader waits for this step.
+    WithDecode {
+        /// How many.
+        rows: usize,
+    },
 }
 
-/// How much longer a step that an answer waits for becomes by prompts, as a part of what it would take
-/// without. Not all of it: where steps take twice as long on average, the slowest take longer.
+impl StepMix {
+    /// The mix of a step with this many decode rows.
+    pub fn with_decode(rows: usize) -> StepMix {
+        if rows == 0 { StepMix::PrefillOnly } else { StepMix::WithDecode { rows } }
+    }
+}
+
+/// Prompts make a step that a reader waits for longer by at most this part of what it would take
+/// without them. Less than 1, because single steps take longer than the average.
 const PROMPTS_PART: f64 = 0.8;
 
-/// How long a step of prompts alone takes: whoever arrives meanwhile waits for its end.
+/// How long a step of prompts alone takes: a request that arrives meanwhile waits for its end.
 const PROMPT_STEP_MS: f64 = 500.0;
 
-/// A prompt that would end after so many times the rows of a step of prompts is not cut: the rest would
-/// read all weights again.
+/// A step of prompts alone may take this many times longer if that completes every prompt: a rest
+/// would read all weights again.
 const LONGEST_STEP: f64 = 1.5;
 
-/// Prompts have their part of a step's time even where answers alone take longer than the gap that they
-/// may have; but for this no more rows than these.
+/// If decoding alone takes longer than the gap, prompts get no more rows than these.
 const MOST_FAIR_ROWS: usize = 16;
 
-/// Rows of a prompt before anything was measured; the slowest machine with the largest model is
-/// through with them in some seconds.
+/// Rows of a prompt before anything was measured. The slowest machine with the largest model
+/// computes them in a few seconds.
 const FIRST_ROWS: usize = 16;
 
-/// Steps of prompts with fewer rows measure how long the weights take to read, not what a row costs.
+/// Steps of prompts with fewer rows measure how long the weights take to read, not what a row
+/// takes.
 const LEAST_MEASURED_ROWS: usize = 8;
 
 /// How much the newest measurement counts.
 const NEWEST_WEIGHT: f64 = 0.3;
 
-/// After this many steps with prompts beside answers one has answers alone: nothing else tells whether prompts
-/// cost more than before or the machine is slower, and where the first is believed instead of the second,
-/// prompts crawl.
+/// After this many steps with prompts and answers, one step has answers alone.
+///
+/// Without it nothing tells a machine that became slower from prompts that became dearer. If the
+/// second is believed when the first is true, prompts crawl.
 const MOST_MIXED_STEPS: usize = 64;
 
-/// And the newest answer: answers differ more than steps do.
+/// How much the newest answer counts: answers differ more than steps do.
 const NEWEST_ANSWER_WEIGHT: f64 = 0.1;
 
 impl Pace {
@@ -97,12 +122,12 @@ impl Pace {
         Pace { max_gap_ms, row_ms: None, policy: StepPolicy::default(), mixed_steps: 0, work: None }
     }
 
-    /// Takes note of the forward pass of a step.
+    /// Notes the forward pass of a step.
     pub fn stepped(&mut self, rows: StepRows, took: Duration) {
         let took_ms = milliseconds(took);
-        let others = rows.answers + rows.guesses;
+        let others = rows.decode + rows.guesses;
         let least = if others > 0 { MIN_PROMPT_ROWS } else { LEAST_MEASURED_ROWS };
-        if rows.prompts == 0 {
+        if rows.prefill == 0 {
             let machine = self.policy.stepped(others, took);
             self.row_ms = self.row_ms.map(|row_ms| row_ms * machine);
             if !self.policy.costs().is_surprised() {
@@ -111,28 +136,29 @@ impl Pace {
             return;
         }
         self.mixed_steps += usize::from(others > 0);
-        if rows.prompts >= least {
+        if rows.prefill >= least {
             let of_others = self.alone_ms(others).unwrap_or(0.0);
-            // What others take was measured in another second, which may have been slower: without a
-            // bound a row would seem to cost nothing, and the next step would take all there are.
-            let share = rows.prompts as f64 / (rows.prompts + others) as f64;
+            // What the others take was measured at another time, when the machine may have been
+            // slower. Without this bound a row could seem to take no time, and the next step would
+            // have all rows there are.
+            let share = rows.prefill as f64 / (rows.prefill + others) as f64;
             let of_prompts = (took_ms - of_others).max(took_ms * share / 2.0);
-            blend(&mut self.row_ms, of_prompts / rows.prompts as f64);
+            blend(&mut self.row_ms, of_prompts / rows.prefill as f64);
         }
     }
 
-    /// Whether the next step should have no prompts in it, so that what answers take alone is measured.
-    pub fn wants_answers_alone(&self) -> bool {
+    /// Whether the next step should have no prompts in it, so that what decoding takes alone is
+    /// measured.
+    pub fn wants_decode_alone(&self) -> bool {
         self.mixed_steps >= MOST_MIXED_STEPS
     }
 
-    /// Takes note of a pass of the draft model.
-    pub fn drafted(&mut self, took: Duration) {
-        self.policy.drafted(took);
+    /// Notes a pass of the draft model.
+    pub fn draft_model_passed(&mut self, took: Duration) {
+        self.policy.draft_model_passed(took);
     }
 
-    /// Takes note of an answer that is complete; what one took that was stopped says nothing about
-    /// others.
+    /// Notes an answer that is complete. One that was stopped would say nothing about others.
     pub fn answered(&mut self, work: AnswerWork) {
         let (prompt_rows, steps) = (work.prompt_rows as f64, work.steps as f64);
         let mean = self.work.get_or_insert(MeanWork { prompt_rows, steps });
@@ -140,29 +166,30 @@ impl Pace {
         mean.steps += NEWEST_ANSWER_WEIGHT * (steps - mean.steps);
     }
 
-    /// How many rows of prompts a step should take.
+    /// How many rows of prompts a step may have.
     ///
-    /// Beside answers, those that are bearable, or if that is more, those that there is time for without
-    /// looking at the gap; the scheduler takes some even if there are none, for a prompt must end too.
-    pub fn prompt_rows(&self, company: Company) -> PromptRows {
-        match company {
-            Company::Prompts => PromptRows {
-                most: self.rows_in(PROMPT_STEP_MS),
-                to_the_end: self.rows_in(LONGEST_STEP * PROMPT_STEP_MS),
+    /// With answers in the step: those that are bearable, or up to [`MOST_FAIR_ROWS`] that fit into
+    /// the prompts' part of the time, if that is more. The scheduler takes a few even if there are
+    /// none, because a prompt must end too.
+    pub fn prefill_budget(&self, mix: StepMix) -> PrefillBudget {
+        match mix {
+            StepMix::PrefillOnly => PrefillBudget {
+                rows: self.rows_in(PROMPT_STEP_MS),
+                rows_to_finish: self.rows_in(LONGEST_STEP * PROMPT_STEP_MS),
             },
-            Company::Answers(answers) => {
-                let alone = self.alone_ms(answers);
+            StepMix::WithDecode { rows: decode } => {
+                let alone = self.alone_ms(decode);
                 let fair = alone.map_or(0, |alone| self.rows_in(PROMPTS_PART * alone));
-                let most = self.bearable_rows(answers).max(fair.min(MOST_FAIR_ROWS));
-                PromptRows { most, to_the_end: most }
+                let rows = self.bearable_rows(decode).max(fair.min(MOST_FAIR_ROWS));
+                PrefillBudget { rows, rows_to_finish: rows }
             }
         }
     }
 
-    /// For how many rows of prompts there is time until so many rows of answers would stand still for
-    /// longer than the gap they may have, or for nearly twice what they take alone.
-    pub fn bearable_rows(&self, answers: usize) -> usize {
-        self.rows_in(match self.alone_ms(answers) {
+    /// How many rows of prompts fit into a step with this many decode rows, before the answers
+    /// stand still for longer than the gap or for nearly twice what they take alone.
+    pub fn bearable_rows(&self, decode: usize) -> usize {
+        self.rows_in(match self.alone_ms(decode) {
             Some(alone) => (PROMPTS_PART * alone).min(self.max_gap_ms - alone).max(0.0),
             None => self.max_gap_ms,
         })
@@ -170,13 +197,13 @@ impl Pace {
 
     /// How many rows of prompts are computed in this time.
     fn rows_in(&self, ms: f64) -> usize {
-        // A float too large for the type becomes its largest value: as many as there are.
+        // A float too large for the type becomes its largest value: as many rows as there are.
         self.row_ms.map_or(FIRST_ROWS, |row_ms| (ms / row_ms.max(f64::MIN_POSITIVE)) as usize)
     }
 
-    /// What a step of so many rows of answers takes without prompts, if it was measured.
-    fn alone_ms(&self, answers: usize) -> Option<f64> {
-        if answers == 0 { None } else { self.policy.costs().step_ms(answers) }
+    /// What a step of this many decode rows takes without prompts, if it was measured.
+    fn alone_ms(&self, decode: usize) -> Option<f64> {
+        if decode == 0 { None } else { self.policy.costs().step_ms(decode) }
     }
 
     /// Decides how many guesses are tried.
@@ -184,15 +211,16 @@ impl Pace {
         &self.policy
     }
 
-    /// How long someone waits until `turns` answers, of `at_once` that run side by side, have ended; none
-    /// before one has. Those that ran alone say how much there is to do, and steps of so many rows
-    /// how long it takes: answers side by side share their steps, but each prompt takes its own time.
-    pub fn wait_ms(&self, turns: usize, at_once: usize) -> Option<u64> {
+    /// How long the request at `position` of the queue waits, if `at_once` answers run together.
+    /// None before an answer has ended.
+    ///
+    /// Answers that run together share their steps, but each prompt takes its own time.
+    pub fn wait_ms(&self, position: usize, at_once: usize) -> Option<u64> {
         let MeanWork { prompt_rows, steps } = self.work?;
         let at_once = at_once.max(1);
         let step_ms = if steps > 0.0 { self.policy.costs().step_ms(at_once)? } else { 0.0 };
         let prompt_ms = prompt_rows * self.row_ms.unwrap_or(0.0);
-        Some((turns as f64 * (prompt_ms + steps * step_ms / at_once as f64)) as u64)
+        Some((position as f64 * (prompt_ms + steps * step_ms / at_once as f64)) as u64)
     }
 }
 
@@ -200,7 +228,7 @@ fn blend(mean: &mut Option<f64>, newest: f64) {
     *mean = Some(mean.map_or(newest, |mean| mean + NEWEST_WEIGHT * (newest - mean)));
 }
 
-/// A duration in the unit this project reports.
+/// A duration in the unit that this project reports.
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
@@ -214,28 +242,38 @@ mod tests {
         Pace::new(Duration::from_millis(200))
     }
 
-    fn prompt(prompts: usize) -> StepRows {
-        StepRows { prompts, answers: 0, guesses: 0 }
+    fn prompt(prefill: usize) -> StepRows {
+        StepRows { prefill, decode: 0, guesses: 0 }
     }
 
-    fn answers(answers: usize) -> StepRows {
-        StepRows { prompts: 0, answers, guesses: 0 }
+    fn answers(decode: usize) -> StepRows {
+        StepRows { prefill: 0, decode, guesses: 0 }
     }
 
     #[test]
     fn a_slow_machine_takes_prompts_in_small_pieces() {
         let mut pace = pace();
-        assert_eq!(pace.prompt_rows(Company::Answers(1)).most, FIRST_ROWS);
+        assert_eq!(pace.prefill_budget(StepMix::with_decode(1)).rows, FIRST_ROWS);
         pace.stepped(prompt(100), Duration::from_millis(1_000));
-        assert_eq!(pace.prompt_rows(Company::Answers(1)), PromptRows { most: 20, to_the_end: 20 });
-        assert_eq!(pace.prompt_rows(Company::Prompts), PromptRows { most: 50, to_the_end: 75 });
+        assert_eq!(
+            pace.prefill_budget(StepMix::with_decode(1)),
+            PrefillBudget { rows: 20, rows_to_finish: 20 }
+        );
+        assert_eq!(
+            pace.prefill_budget(StepMix::PrefillOnly),
+            PrefillBudget { rows: 50, rows_to_finish: 75 }
+        );
         pace.stepped(prompt(1), Duration::from_millis(1_000));
-        assert_eq!(pace.prompt_rows(Company::Prompts).most, 50, "one row says nothing about many");
+        assert_eq!(
+            pace.prefill_budget(StepMix::PrefillOnly).rows,
+            50,
+            "one row says nothing about many"
+        );
         pace.stepped(prompt(100), Duration::ZERO);
-        assert!(pace.prompt_rows(Company::Prompts).most > 50);
+        assert!(pace.prefill_budget(StepMix::PrefillOnly).rows > 50);
         let mut fast = Pace::new(Duration::from_millis(200));
         fast.stepped(prompt(100), Duration::ZERO);
-        assert_eq!(fast.prompt_rows(Company::Answers(1)).most, usize::MAX);
+        assert_eq!(fast.prefill_budget(StepMix::with_decode(1)).rows, usize::MAX);
     }
 
     #[test]
@@ -244,12 +282,12 @@ mod tests {
         pace.stepped(prompt(100), Duration::from_millis(100));
         pace.stepped(answers(4), Duration::from_millis(30));
         assert_eq!(pace.bearable_rows(4), 24, "nearly twice a step of their own");
-        pace.stepped(StepRows { answers: 4, ..prompt(24) }, Duration::from_millis(54));
+        pace.stepped(StepRows { decode: 4, ..prompt(24) }, Duration::from_millis(54));
         assert_eq!(pace.bearable_rows(4), 24, "their own part is not the prompt's");
-        pace.stepped(StepRows { answers: 4, ..prompt(24) }, Duration::from_millis(20));
+        pace.stepped(StepRows { decode: 4, ..prompt(24) }, Duration::from_millis(20));
         let rows = pace.bearable_rows(4);
         assert!(rows < 40, "{rows}: a row costs something even if the answers took longer before");
-        assert_eq!(pace.prompt_rows(Company::Answers(4)).most, rows);
+        assert_eq!(pace.prefill_budget(StepMix::with_decode(4)).rows, rows);
     }
 
     #[test]
@@ -258,11 +296,11 @@ mod tests {
         slow.stepped(prompt(100), Duration::from_millis(2_000));
         slow.stepped(answers(4), Duration::from_millis(150));
         assert_eq!(slow.bearable_rows(4), 2, "the gap they may have comes first");
-        assert_eq!(slow.prompt_rows(Company::Answers(4)).most, 6, "their part of the time");
+        assert_eq!(slow.prefill_budget(StepMix::with_decode(4)).rows, 6, "their part of the time");
         slow.stepped(answers(8), Duration::from_millis(900));
         (0..9).for_each(|_| slow.stepped(prompt(100), Duration::from_millis(100)));
         assert_eq!(slow.bearable_rows(8), 0, "they are late already");
-        assert_eq!(slow.prompt_rows(Company::Answers(8)).most, MOST_FAIR_ROWS);
+        assert_eq!(slow.prefill_budget(StepMix::with_decode(8)).rows, MOST_FAIR_ROWS);
     }
 
     #[test]
@@ -271,9 +309,9 @@ mod tests {
         pace.stepped(answers(8), Duration::from_millis(100));
         pace.stepped(prompt(100), Duration::from_millis(4_000));
         for _ in 0..20 {
-            let rows = pace.prompt_rows(Company::Answers(8)).most.max(MIN_PROMPT_ROWS);
+            let rows = pace.prefill_budget(StepMix::with_decode(8)).rows.max(MIN_PROMPT_ROWS);
             let took = Duration::from_millis(100 + 10 * rows as u64);
-            pace.stepped(StepRows { answers: 8, ..prompt(rows) }, took);
+            pace.stepped(StepRows { decode: 8, ..prompt(rows) }, took);
         }
         assert!(pace.bearable_rows(8).abs_diff(8) <= 1, "{pace:?}");
     }
@@ -285,12 +323,13 @@ mod tests {
             let (mut pace, mut crawled) = (pace(), 0);
             for index in 0..300_000 {
                 // Long prompts, and stretches without any.
-                let is_alone = index % 3_000 < 1_000 || pace.wants_answers_alone();
-                let most = pace.prompt_rows(Company::Answers(4)).most.clamp(MIN_PROMPT_ROWS, 500);
+                let is_alone = index % 3_000 < 1_000 || pace.wants_decode_alone();
+                let most =
+                    pace.prefill_budget(StepMix::with_decode(4)).rows.clamp(MIN_PROMPT_ROWS, 500);
                 let prompts = if is_alone { 0 } else { most };
                 let ms = (40 + 8 + 2 * prompts) as f64 * disturbance(noise, index);
                 let took = Duration::from_secs_f64(ms / 1e3);
-                pace.stepped(StepRows { answers: 4, ..prompt(prompts) }, took);
+                pace.stepped(StepRows { decode: 4, ..prompt(prompts) }, took);
                 crawled = if prompts > 0 && most < CRAWLING { crawled + 1 } else { 0 };
                 assert!(crawled < 4 * MOST_MIXED_STEPS, "step {index}: {pace:?}");
             }
@@ -301,18 +340,18 @@ mod tests {
     fn answers_are_measured_alone_now_and_then_though_prompts_never_end() {
         let mut pace = pace();
         (0..5).for_each(|_| pace.stepped(answers(4), Duration::from_millis(50)));
-        let mixed = StepRows { answers: 4, ..prompt(8) };
+        let mixed = StepRows { decode: 4, ..prompt(8) };
         for _ in 0..MOST_MIXED_STEPS {
-            assert!(!pace.wants_answers_alone());
+            assert!(!pace.wants_decode_alone());
             pace.stepped(mixed, Duration::from_millis(70));
         }
-        assert!(pace.wants_answers_alone());
+        assert!(pace.wants_decode_alone());
         pace.stepped(answers(4), Duration::from_millis(500));
-        assert!(pace.wants_answers_alone(), "what is found then is too surprising for one step");
+        assert!(pace.wants_decode_alone(), "what is found then is too surprising for one step");
         (0..20).for_each(|_| pace.stepped(answers(4), Duration::from_millis(500)));
-        assert!(!pace.wants_answers_alone());
+        assert!(!pace.wants_decode_alone());
         pace.stepped(prompt(100), Duration::from_millis(500));
-        assert!(!pace.wants_answers_alone(), "where nobody answers there is nothing to measure");
+        assert!(!pace.wants_decode_alone(), "where nobody answers there is nothing to measure");
     }
 
     #[test]

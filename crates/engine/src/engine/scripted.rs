@@ -1,12 +1,12 @@
-//! A stand-in for the runner that computes nothing and yet notices every mistake in the books.
+//! A stand-in for the runner that computes nothing and still notices every mistake in the
+//! bookkeeping.
 //!
-//! Its "keys and values" are the tokens themselves, kept in the blocks it is told to use. The logits
-//! of a row are a function of all tokens read back through the sequence's blocks, so a block that
-//! was shared, lost or not computed changes the answer or breaks the step.
+//! Its "keys and values" are the tokens themselves, kept in the blocks it is told to use. The
+//! logits of a row are a function of all tokens read back through the sequence's blocks, so a block
+//! that was shared, lost or not computed changes the answer or breaks the step.
 
-use super::thread::Compute;
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};
-use crate::model::{Forward, Plan, SpanOutcome};
+use crate::model::{Compute, Forward, Plan, SpanOutcome};
 use crate::sampler::random::uniform;
 use crate::text::TokenId;
 
@@ -64,8 +64,8 @@ pub fn noise(tokens: &[TokenId], logits: &mut [f32]) {
     }
 }
 
-/// Logits that depend on the last two tokens alone, and leave few to choose from: answers that go in
-/// circles, now and then in another.
+/// Logits that depend on the last two tokens alone, and leave few to choose from: answers that
+/// repeat themselves, and now and then change to another repetition.
 pub fn refrain(tokens: &[TokenId], logits: &mut [f32]) {
     noise(&tokens[tokens.len().saturating_sub(2)..], logits);
     let few = usize::from(b'a')..usize::from(b'g');
@@ -83,7 +83,7 @@ impl Compute for Scripted {
                 if *outcome == SpanOutcome::Done && span.stop.is_raised() {
                     *outcome = SpanOutcome::Stopped { layers_run: layer, layers_after_stop: 0 };
                 }
-                // As a real step does, this one writes from its first layer on.
+                // Like a real step, this one writes from its first layer on.
                 let writes = *outcome == SpanOutcome::Done;
                 for (offset, &token) in span.tokens.iter().enumerate().filter(|_| writes) {
                     let cell = Self::cell(span.blocks, span.first_position + offset);

@@ -18,16 +18,17 @@ use std::time::{Duration, Instant};
 use banter_kernels::Isa;
 
 use super::answer::NewAnswer;
-use super::core::{Core, Masking, Patience};
+use super::core::{Core, MaskJob, Patience};
 use super::draft_model::DraftModel;
 use super::generation::{Delivery, GenerationFacts};
 use super::masks::MaskThread;
+use super::open::EngineParts;
 use super::scripted::{LAYERS, Moment, Scripted, noise, refrain};
 use super::status::Status;
 use super::thread::{Arrival, Next, Phase, StepLoop};
 use super::{
-    Beside, Engine, EngineConfig, EngineInfo, Event, FinishReason, Finished, GenerateRequest,
-    Generation, Refusal, Submit,
+    Engine, EngineConfig, EngineInfo, Event, FinishReason, Finished, GenerateRequest, Generation,
+    Refusal, Submit,
 };
 use crate::StopFlag;
 use crate::make_model::{ModelSpec, WeightMix, make_model};
@@ -120,7 +121,7 @@ impl Ask {
         }
     }
 
-    /// The same, behind so many tokens with which others begin too.
+    /// The same behind `common` tokens that other prompts begin with too.
     fn behind(mut self, common: usize) -> Ask {
         let story = (0..common).map(|index| TokenId((index * 37 % 251) as u32));
         self.prompt.splice(0..0, story);
@@ -133,7 +134,7 @@ fn limits(total_blocks: usize, max_sequences: usize) -> SchedulerLimits {
     SchedulerLimits { total_blocks, max_sequences, step_tokens: 64, guessed_rows: 0 }
 }
 
-/// A loop whose every turn the test takes itself.
+/// A loop whose iterations the test runs itself.
 struct Stage {
     step_loop: StepLoop<Scripted>,
     sender: Option<SyncSender<Arrival>>,
@@ -164,7 +165,7 @@ impl Stage {
             core: Core::new(limits, patience, text.clone(), rows, scratch, status.clone()),
             compute: Scripted::new(limits.total_blocks, text.token_count()),
             draft_model: None,
-            masks: MaskThread::start(Masking::run).expect("a thread can be started"),
+            masks: MaskThread::start(MaskJob::run).expect("a thread can be started"),
             first: None,
             phase: Phase::Arrivals,
             inbox,
@@ -189,7 +190,7 @@ impl Stage {
         };
         let (delivery, generation) = Delivery::new(facts, &self.all);
         let sampling = ask.sampling.clone().checked().expect("the test asks within range");
-        let place = self.status.join_queue().expect("the queue is long enough");
+        let permit = self.status.inbox().join_queue().expect("the queue is long enough");
         let new = NewAnswer {
             prompt: ask.prompt.clone(),
             max_tokens: ask.max_tokens,
@@ -202,7 +203,7 @@ impl Stage {
                 byte_structures().guide(structure).expect("the test asks for a form")
             }),
             delivery,
-            place,
+            permit,
             submitted_at: now(&self.time),
         };
         let sender = self.sender.as_ref().expect("the inbox is open");
@@ -221,34 +222,34 @@ impl Stage {
         *self.time.lock().expect("no test panics with the clock") += time;
     }
 
-    fn turn(&mut self) -> Next {
-        self.step_loop.turn()
+    fn iterate(&mut self) -> Next {
+        self.step_loop.iterate()
     }
 
-    fn turns(&mut self, count: usize) {
+    fn iterate_times(&mut self, count: usize) {
         for _ in 0..count {
-            assert_eq!(self.turn(), Next::GoOn);
+            assert_eq!(self.iterate(), Next::GoOn);
         }
     }
 
-    /// Up to so many turns: one without work would wait for some.
-    fn turns_with_work(&mut self, count: usize) {
-        self.turns(1);
+    /// Up to `count` iterations. It stops without work, because an idle iteration waits.
+    fn iterate_while_busy(&mut self, count: usize) {
+        self.iterate_times(1);
         for _ in 1..count {
             if self.step_loop.core.is_idle() {
                 return;
             }
-            self.turns(1);
+            self.iterate_times(1);
         }
     }
 
     fn run_until_idle(&mut self) {
-        self.turns(1);
-        let mut turns = 0;
+        self.iterate_times(1);
+        let mut iterations = 0;
         while !self.step_loop.core.is_idle() {
-            self.turns(1);
-            turns += 1;
-            assert!(turns < 100_000, "the work does not end");
+            self.iterate_times(1);
+            iterations += 1;
+            assert!(iterations < 100_000, "the work does not end");
         }
     }
 
@@ -335,7 +336,7 @@ fn a_stop_at_any_moment_frees_everything_and_leaves_the_neighbour_alone() {
                     flag.raise();
                 }
             });
-            stage.turns(step + 1);
+            stage.iterate_times(step + 1);
             let held = stage.status.counters();
             assert_eq!(held.running, 1, "{when:?}: the stop took effect within the step");
             let stopped = read(stopped);
@@ -353,9 +354,9 @@ fn a_stop_in_the_queue_ends_without_a_step() {
     let mut stage = Stage::new(limits(20, 1));
     let running = stage.submit(&Ask::new(1, 5, 30));
     let waiting = stage.submit(&Ask::new(2, 5, 30));
-    stage.turns(1);
+    stage.iterate_times(1);
     waiting.stop();
-    stage.turns(1);
+    stage.iterate_times(1);
     let reply = read(waiting);
     assert_eq!(reply.reason(), &FinishReason::Stopped);
     assert_eq!(reply.finished.usage.completion_tokens, 0);
@@ -369,7 +370,7 @@ fn a_stop_in_the_queue_ends_without_a_step() {
 fn a_thousand_stops_of_one_answer_are_one_end() {
     let mut stage = Stage::with_room();
     let generation = stage.submit(&Ask::new(1, 5, 30));
-    stage.turns(2);
+    stage.iterate_times(2);
     (0..1_000).for_each(|_| generation.stop());
     stage.run_until_idle();
     assert_eq!(read(generation).reason(), &FinishReason::Stopped);
@@ -381,10 +382,10 @@ fn dropping_a_generation_frees_its_blocks() {
     let mut stage = Stage::with_room();
     let before = stage.free_blocks();
     let generation = stage.submit(&Ask::new(1, 100, 100));
-    stage.turns(3);
+    stage.iterate_times(3);
     assert!(stage.free_blocks() < before);
     drop(generation);
-    stage.turns(1);
+    stage.iterate_times(1);
     assert_eq!(stage.free_blocks(), before);
     stage.assert_all_free();
 }
@@ -457,12 +458,12 @@ fn whoever_waits_too_long_is_told() {
     let mut stage = Stage::new(limits(20, 1));
     let running = stage.submit(&Ask::new(1, 5, 200));
     let waiting = stage.submit(&Ask::new(2, 5, 30));
-    stage.turns(1);
+    stage.iterate_times(1);
     stage.pass(QUEUE_PATIENCE - Duration::from_secs(1));
-    stage.turns(1);
+    stage.iterate_times(1);
     assert_eq!(stage.status.counters().waiting, 1);
     stage.pass(Duration::from_secs(1));
-    stage.turns(1);
+    stage.iterate_times(1);
     assert_eq!(stage.status.counters().running, 1, "whoever runs is not overdue");
     let reply = read(waiting);
     assert_eq!(reply.reason(), &FinishReason::QueueTimeout);
@@ -478,15 +479,15 @@ fn an_answer_that_gave_up_its_blocks_for_too_long_is_told() {
     stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
     let older = stage.submit(&Ask::new(1, 16, 100));
     let younger = stage.submit(&Ask::new(2, 16, 90));
-    let mut turns = 0;
-    while turns < 2 || stage.status.counters().running == 2 {
-        stage.turns(1);
-        turns += 1;
+    let mut iterations = 0;
+    while iterations < 2 || stage.status.counters().running == 2 {
+        stage.iterate_times(1);
+        iterations += 1;
     }
     stage.pass(STEP_PATIENCE / 2);
-    stage.turns(1);
+    stage.iterate_times(1);
     stage.pass(STEP_PATIENCE / 2);
-    stage.turns(1);
+    stage.iterate_times(1);
     let reply = read(younger);
     assert_eq!(reply.reason(), &FinishReason::StepTimeout);
     assert!(reply.finished.usage.completion_tokens > 0, "it had begun");
@@ -505,7 +506,7 @@ fn the_place_in_the_queue_is_told_and_never_rises() {
     let mut positions = Vec::new();
     for _ in 0..20 {
         if !stage.step_loop.core.is_idle() || positions.is_empty() {
-            stage.turns(1);
+            stage.iterate_times(1);
         }
         for event in last.take_ready() {
             if let Event::Queued { position, .. } = event {
@@ -522,7 +523,7 @@ fn a_long_prompt_tells_how_far_it_is() {
     let mut generation = stage.submit(&Ask::new(1, 150, 1));
     let mut told = Vec::new();
     for _ in 0..6 {
-        stage.turns(usize::from(!stage.step_loop.core.is_idle() || told.is_empty()));
+        stage.iterate_times(usize::from(!stage.step_loop.core.is_idle() || told.is_empty()));
         for event in generation.take_ready() {
             if let Event::Prefill { done, total, cached } = event {
                 assert_eq!((total, cached), (150, 0));
@@ -543,7 +544,7 @@ fn a_step_that_breaks_ends_its_answers_and_nothing_else() {
     stage.step_loop.compute.at_layer = Box::new(|moment| {
         assert_ne!(moment, Moment { step: 0, layer: 2 }, "the first step breaks on purpose");
     });
-    stage.turns(1);
+    stage.iterate_times(1);
     let reply = read(broken);
     assert!(matches!(reply.reason(), FinishReason::Failed(_)), "{reply:?}");
     stage.step_loop.compute.at_layer = Box::new(|_| ());
@@ -558,8 +559,8 @@ fn a_thread_whose_steps_all_break_ends_and_tells_everyone() {
     let generations: Vec<Generation> =
         (0..5).map(|seed| stage.submit(&Ask::new(seed, 5, 30))).collect();
     stage.step_loop.compute.at_layer = Box::new(|_| panic!("every step breaks on purpose"));
-    stage.turns(2);
-    assert_eq!(stage.turn(), Next::End);
+    stage.iterate_times(2);
+    assert_eq!(stage.iterate(), Next::End);
     for generation in generations {
         let reply = read(generation);
         assert!(matches!(reply.reason(), FinishReason::Failed(_)), "{reply:?}");
@@ -592,11 +593,11 @@ fn logits_without_a_choice_fail_one_answer_and_not_its_neighbour() {
 fn a_closed_inbox_stops_everyone_and_ends_the_loop() {
     let mut stage = Stage::new(limits(20, 1));
     let running = stage.submit(&Ask::new(1, 5, 100));
-    stage.turns(2);
+    stage.iterate_times(2);
     let waiting = stage.submit(&Ask::new(2, 5, 100));
     stage.all.raise();
     stage.sender = None;
-    assert_eq!(stage.turn(), Next::End);
+    assert_eq!(stage.iterate(), Next::End);
     assert_eq!(read(running).reason(), &FinishReason::Stopped);
     assert_eq!(read(waiting).reason(), &FinishReason::Stopped);
     stage.assert_all_free();
@@ -665,10 +666,8 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
     let config = EngineConfig::new(ModelSource::Embedded { name: "none", bytes: &[] });
     let engine = Engine::start(
         &config,
-        info,
-        Beside { text, opening: Vec::new(), disk: None },
+        EngineParts { info, text, opening: Vec::new(), disk: None, draft_model: None },
         compute,
-        None,
     )
     .expect("a thread can be started");
     let request = GenerateRequest {

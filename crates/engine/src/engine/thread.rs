@@ -1,4 +1,10 @@
 //! The loop of the engine's thread.
+//!
+//! ```text
+//!  iterate: inbox ──► sync with the disk ──► take in requests ──► step
+//!             ▲                                                    │
+//!             └──────── a panic: end what it was for, rebuild ◄────┘
+//! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,48 +12,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::answer::NewAnswer;
-use super::core::{Core, Masking};
+use super::core::{Core, MaskJob};
 use super::draft_model::DraftModel;
 use super::drafts::NewDraft;
 use super::generation::FinishReason;
+use super::inbox::InboxPermit;
 use super::masks::MaskThread;
-use super::status::{ErrandPlace, Status, StepTimes};
+use super::status::{Status, StepTimes};
 use crate::StopFlag;
-use crate::kv_cache::BlockId;
-use crate::model::{Forward, Plan, Runner, SpanOutcome};
-
-/// What the loop asks of whatever computes: the runner, or a script in tests.
-pub trait Compute {
-    /// Computes one step.
-    fn forward(&mut self, plan: &Plan<'_>) -> Forward;
-
-    /// Keys and values of a block, as bytes.
-    fn read_block(&self, block: BlockId) -> Vec<u8>;
-
-    /// Puts them back; false if they are not those of a block.
-    fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool;
-
-    /// The logits of a span's sampled rows, if it has any: `[sampled, vocabulary_rows]`.
-    fn logits(&mut self, span: usize) -> Option<&mut [f32]>;
-}
-
-impl Compute for Runner {
-    fn forward(&mut self, plan: &Plan<'_>) -> Forward {
-        Runner::forward(self, plan)
-    }
-
-    fn read_block(&self, block: BlockId) -> Vec<u8> {
-        Runner::read_block(self, block)
-    }
-
-    fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool {
-        Runner::write_block(self, block, bytes)
-    }
-
-    fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
-        Runner::logits(self, span)
-    }
-}
+use crate::model::{Compute, Forward, Plan, SpanOutcome};
 
 /// What is sent to the thread.
 #[derive(Debug)]
@@ -56,8 +29,9 @@ pub enum Arrival {
     Answer(Box<NewAnswer>),
     /// Somebody is typing.
     Draft(NewDraft),
-    /// Something is to be forgotten, as it is before each arrival; an idle thread does it now.
-    Forget(ErrandPlace),
+    /// Wakes an idle thread, so that it forgets at once what it would forget before the next
+    /// arrival.
+    Forget(InboxPermit),
 }
 
 /// Tells the time; tests tell their own.
@@ -67,18 +41,17 @@ pub type Clock = Box<dyn Fn() -> Instant + Send>;
 pub struct StepLoop<C> {
     pub core: Core,
     pub compute: C,
-    /// Guesses what `compute` will say.
-    pub draft_model: Option<DraftModel<C>>,
-    /// Finds what may come next in answers of a form.
-    pub masks: MaskThread<Masking>,
-    /// Of the standard library, because that drops what is left in it with its receiver: whoever
-    /// sent while the thread ended is told so.
+    pub draft_model: Option<DraftModel>,
+    /// Finds which tokens may come next in structured answers.
+    pub masks: MaskThread<MaskJob>,
+    /// The standard library's, because that drops what is left in it together with the receiver:
+    /// a sender whose request came while the thread ended is told so.
     pub inbox: Receiver<Arrival>,
     pub status: Arc<Status>,
     pub clock: Clock,
     /// Raised when all is to end.
     pub stop_all: StopFlag,
-    /// What arrived while there was nothing to do, until it is taken in.
+    /// What woke an idle thread, until it is taken in.
     pub first: Option<Arrival>,
     /// What the loop is in the middle of.
     pub phase: Phase,
@@ -86,57 +59,57 @@ pub struct StepLoop<C> {
     pub broken_steps: usize,
 }
 
-/// What the loop is in the middle of: it decides what is done if something breaks that is for no sequence in
-/// particular.
+/// What the loop is in the middle of. It decides what ends if something breaks that is for no
+/// sequence in particular.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It looks into the inbox. What broke is not taken in.
+    /// Looking into the inbox: what broke is not taken in.
     Arrivals,
-    /// It copies blocks from or to the disk. None are kept there any more.
-    Keeping,
-    /// It steps. Everyone who runs ends.
+    /// Copying blocks from or to the disk: none are kept there any more.
+    Persistence,
+    /// Taking a step: all running sequences end.
     Step,
 }
 
 /// What the loop does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Another turn.
+    /// Another iteration.
     GoOn,
     /// The thread ends.
     End,
 }
 
-/// How often an idle thread shows that it is alive.
+/// How long an idle thread waits for an arrival before it shows that it is alive.
 const IDLE_BEAT: Duration = Duration::from_secs(1);
 
-/// The same while blocks are on their way to the disk: the next go when there is room.
+/// The same while saves are queued: more blocks are sent as the disk's thread drains them.
 const SAVING_BEAT: Duration = Duration::from_millis(5);
 
 /// How long the end of an engine waits for the disk.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
 
-/// After this many broken steps in a row it is not the requests that are broken.
+/// After this many broken steps in a row the requests are not the cause.
 const MAX_BROKEN_STEPS: usize = 3;
 
 impl<C: Compute> StepLoop<C> {
     /// Steps until the inbox is closed, then stops all that is left.
     pub fn run(mut self) {
-        while self.turn() == Next::GoOn {}
+        while self.iterate() == Next::GoOn {}
     }
 
-    /// Takes what arrived and steps, or waits a little for an arrival. What breaks meanwhile ends the answers
-    /// it was for, and nothing else.
-    pub fn turn(&mut self) -> Next {
-        let turned = catch_unwind(AssertUnwindSafe(|| self.take_turn()));
-        turned.unwrap_or_else(|_| self.mend())
+    /// Takes in what arrived and steps, or waits a little for an arrival. What panics meanwhile
+    /// ends the answers it was for, and nothing else.
+    pub fn iterate(&mut self) -> Next {
+        let done = catch_unwind(AssertUnwindSafe(|| self.run_iteration()));
+        done.unwrap_or_else(|_| self.recover())
     }
 
-    fn take_turn(&mut self) -> Next {
+    fn run_iteration(&mut self) -> Next {
         self.status.beat((self.clock)());
-        // Before the inbox is looked at: whoever sends after that finds the flag and raises it.
+        // Before the inbox is looked at: a request that comes after that raises this flag.
         let draft_stop = self.stop_all.below();
-        self.status.set_draft_stop(draft_stop.clone());
+        self.status.inbox().set_draft_stop(draft_stop.clone());
         self.core.set_draft_stop(draft_stop);
         if self.take_arrivals() == Next::End {
             self.core.end_all(&FinishReason::Stopped, (self.clock)());
@@ -157,18 +130,18 @@ impl<C: Compute> StepLoop<C> {
         self.core.work_for_nobody();
     }
 
-    /// Ends what broke, and makes the books right for the others.
-    fn mend(&mut self) -> Next {
+    /// Ends what broke, and rebuilds the bookkeeping for the others.
+    fn recover(&mut self) -> Next {
         let now = (self.clock)();
         let is_for_one = self.core.is_for_one();
         self.core.end_broken(now, self.phase);
         match self.phase {
             Phase::Step if !is_for_one => self.broken_steps += 1,
-            Phase::Keeping if !is_for_one => {
+            Phase::Persistence if !is_for_one => {
                 tracing::error!("keeping conversations on disk has broken down; it ends");
-                self.core.end_keeping();
+                self.core.disconnect_disk();
             }
-            Phase::Arrivals | Phase::Keeping | Phase::Step => {}
+            Phase::Arrivals | Phase::Persistence | Phase::Step => {}
         }
         self.core.leave_step();
         self.core.end_masks(self.masks.end());
@@ -196,8 +169,8 @@ impl<C: Compute> StepLoop<C> {
             }
         }
         // Before anybody is taken in, so that a request finds what the disk has said meanwhile.
-        self.begin(Phase::Keeping);
-        self.core.keep(&mut self.compute);
+        self.begin(Phase::Persistence);
+        self.core.sync_disk(&mut self.compute);
         self.begin(Phase::Arrivals);
         if let Some(arrival) = self.first.take() {
             self.take_in(arrival);
@@ -211,14 +184,15 @@ impl<C: Compute> StepLoop<C> {
         }
     }
 
-    /// What was said last is there after the next start too, unless that takes too long.
+    /// Saves what was computed last, so that it is there after the next start, unless that takes
+    /// too long.
     fn save_the_rest(&mut self) {
-        self.begin(Phase::Keeping);
+        self.begin(Phase::Persistence);
         let begun = (self.clock)();
         while self.core.is_saving()
             && (self.clock)().saturating_duration_since(begun) < LONGEST_GOODBYE
         {
-            self.core.keep(&mut self.compute);
+            self.core.sync_disk(&mut self.compute);
             self.core.wait_for_disk();
         }
     }
@@ -228,7 +202,7 @@ impl<C: Compute> StepLoop<C> {
         match arrival {
             Arrival::Answer(new) => self.core.submit(*new, (self.clock)()),
             Arrival::Draft(new) => self.core.put_draft(new),
-            Arrival::Forget(place) => drop(place),
+            Arrival::Forget(permit) => drop(permit),
         }
     }
 
@@ -248,6 +222,7 @@ impl<C: Compute> StepLoop<C> {
         let planned = (self.clock)();
         let computed = catch_unwind(AssertUnwindSafe(|| self.compute.forward(&plan)));
         drop(spans);
+        // The forward pass alone: what planning and masks take must not look like the cost of rows.
         let took = (self.clock)().saturating_duration_since(planned);
         self.core.end_masks(self.masks.end());
         let now = (self.clock)();

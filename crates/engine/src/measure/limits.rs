@@ -1,5 +1,5 @@
-//! What the machine can do at most, measured in the same minute as what it is compared with: medians
-//! of many runs, like the figures beside them.
+//! What the machine can do at most: medians of many runs, like the figures they are compared with,
+//! and measured in the same minute.
 
 use std::num::NonZeroUsize;
 
@@ -29,9 +29,9 @@ pub struct Limits {
 #[error("measure reading: {0}")]
 pub struct LimitError(#[from] AllocError);
 
-/// Measures the limits of an instruction set on some threads; takes about three seconds.
+/// Measures the limits of an instruction set with some threads. Takes about three seconds.
 ///
-/// Errors: half a gigabyte is not there.
+/// Errors: half a gigabyte of memory cannot be had.
 pub fn limits(isa: Isa, threads: NonZeroUsize) -> Result<Limits, LimitError> {
     let pool = Pool::new(isa, threads);
     Ok(Limits {

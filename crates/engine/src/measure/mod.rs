@@ -1,4 +1,4 @@
-//! How fast a model is here, and how fast it could be.
+//! How fast a model is on this machine, and how fast it could be.
 //!
 //! - [`Bench`] below: drives the runner directly, without sampler or thread, so the figures are the
 //!   forward pass's own. Tokens are arbitrary: a dense model computes the same whatever they are.
@@ -28,19 +28,19 @@ use crate::text::TokenId;
 /// Tokens of a prompt computed in one step, as the engine does by default.
 const STEP_TOKENS: usize = 512;
 
-/// Logits of so many tokens are computed in one step: 40 MB with Qwen2.5's vocabulary.
+/// Logits of this many tokens are computed in one step: 40 MB with Qwen2.5's vocabulary.
 pub const LOGITS_ROWS: usize = 64;
 
-/// What to compute with, and what there must be room for.
+/// What to compute with, and how much room is needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// Instruction set to compute with.
     pub isa: Isa,
     /// Threads to compute with.
     pub threads: NonZeroUsize,
-    /// Types that matrices are given as they are loaded.
+    /// Converts matrices to other types as they are loaded.
     pub quant: Option<Quant>,
-    /// What cached keys and values are rounded to.
+    /// The type of cached keys and values.
     pub kv_type: KvType,
     /// How many sequences there can be at once.
     pub sequences: usize,
@@ -48,24 +48,33 @@ pub struct Setup {
     pub context_tokens: usize,
 }
 
-/// An answer that was gone along.
+/// Which guesses a step tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guessing {
+    /// None: one token a step.
+    None,
+    /// Those that the text suggests, as far as they pay.
+    FromText,
+}
+
+/// What it took to follow a given answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Followed {
     /// How long it took.
     pub time: Duration,
-    /// In how many steps.
+    /// How many steps.
     pub steps: usize,
-    /// Tokens that were guessed and computed.
+    /// Guesses that were computed.
     pub guesses: usize,
-    /// Those of them that the answer went on with.
-    pub held: usize,
+    /// Guesses that were accepted.
+    pub accepted: usize,
 }
 
-/// An answer while it is gone along.
+/// A given answer while it is followed.
 struct Following<'a> {
-    /// Of the prompt, and of the answer so far.
+    /// The tokens of the prompt and of the answer so far.
     tokens: Vec<TokenId>,
-    /// What will come.
+    /// The rest of the answer.
     ahead: &'a [TokenId],
     followed: Followed,
 }
@@ -86,7 +95,7 @@ pub struct Bench {
     model: String,
     weight_types: String,
     load_time: Duration,
-    /// The engine's own; it remembers from one answer to the next, as there.
+    /// The engine's own policy. It remembers from one answer to the next, as in the engine.
     policy: StepPolicy,
 }
 
@@ -139,12 +148,12 @@ impl Bench {
         &self.weight_types
     }
 
-    /// From nothing to a model that computes.
+    /// How long it took to load the model.
     pub fn load_time(&self) -> Duration {
         self.load_time
     }
 
-    /// What a token costs.
+    /// How much there is to compute and to read for a token.
     pub fn workload(&self) -> Workload {
         self.workload
     }
@@ -156,7 +165,8 @@ impl Bench {
         }
     }
 
-    /// How long it takes to compute `tokens` behind `cached` ones, the last one's logits included.
+    /// How long it takes to compute `tokens` tokens behind `cached` ones, with the last one's
+    /// logits.
     pub fn prompt(&mut self, cached: usize, tokens: usize) -> Duration {
         let started = Instant::now();
         let mut position = cached;
@@ -168,7 +178,8 @@ impl Bench {
         started.elapsed()
     }
 
-    /// How long `tokens` steps take in which each of `sequences` goes one token on behind `cached`.
+    /// How long `tokens` steps take, each of which computes one token of `sequences` sequences,
+    /// behind `cached` tokens.
     pub fn generate(&mut self, sequences: usize, cached: usize, tokens: usize) -> Duration {
         let started = Instant::now();
         for position in cached..cached + tokens {
@@ -184,14 +195,22 @@ impl Bench {
         }
     }
 
-    /// Goes from `prompt`, which is computed, along `answer` as the engine would if the model chose these
-    /// very tokens; with guesses of the tokens ahead, or one token a step.
-    pub fn follow(&mut self, prompt: &[TokenId], answer: &[TokenId], guess: bool) -> Followed {
+    /// Computes `answer` behind `prompt`, which is computed, as the engine would if the model chose
+    /// these very tokens.
+    pub fn follow(
+        &mut self,
+        prompt: &[TokenId],
+        answer: &[TokenId],
+        guessing: Guessing,
+    ) -> Followed {
         let mut guesser = Guesser::default();
         let mut following = Following::new(prompt, answer);
         while !following.ahead.is_empty() {
             let began = Instant::now();
-            let guesses = if guess { guesser.guess(&following.tokens) } else { Vec::new() };
+            let guesses = match guessing {
+                Guessing::FromText => guesser.guess(&following.tokens),
+                Guessing::None => Vec::new(),
+            };
             let guesses = self.worthwhile(&guesser, guesses, following.ahead.len() - 1);
             self.step_along(&mut following, &mut guesser, &guesses);
             following.followed.time += began.elapsed();
@@ -199,9 +218,9 @@ impl Bench {
         following.followed
     }
 
-    /// As [`Bench::follow`], with guesses of a draft model, which computed `prompt` too. What it says is
-    /// arbitrary, so each guess holds with the probability `acceptance` instead.
-    pub fn follow_with_model(
+    /// As [`Bench::follow`], with guesses of a draft model, which has computed `prompt` too. Its
+    /// tokens are arbitrary, so each guess is made right with the probability `acceptance` instead.
+    pub fn follow_with_draft_model(
         &mut self,
         model: &mut Bench,
         prompt: &[TokenId],
@@ -214,7 +233,7 @@ impl Bench {
         while !following.ahead.is_empty() {
             let began = Instant::now();
             let most = MAX_GUESSES.min(following.ahead.len() - 1);
-            let length = self.policy.draft_length(&[guesser.chance_of_drafted()], 1, most);
+            let length = self.policy.draft_length(&[guesser.draft_model_chance()], 1, most);
             let mut guesses = Vec::new();
             for right_one in &following.ahead[..length] {
                 let pass = Instant::now();
@@ -223,26 +242,26 @@ impl Bench {
                 model.compute(known, &all[known..], 1);
                 known = all.len();
                 thrown += 1;
-                let holds = uniform(0, thrown) < acceptance;
+                let is_right = uniform(0, thrown) < acceptance;
                 let wrong = TokenId((right_one.0 + 1) % self.vocabulary);
-                guesses.push(if holds { *right_one } else { wrong });
+                guesses.push(if is_right { *right_one } else { wrong });
                 if missing == 1 {
-                    self.policy.drafted(pass.elapsed());
+                    self.policy.draft_model_passed(pass.elapsed());
                 }
             }
             if !guesses.is_empty() {
-                guesser.take_drafted();
+                guesser.use_draft_model();
             }
             let guesses = self.worthwhile(&guesser, guesses, following.ahead.len() - 1);
             let before = following.tokens.len();
-            let held = self.step_along(&mut following, &mut guesser, &guesses);
-            known = known.min(before + held);
+            let accepted = self.step_along(&mut following, &mut guesser, &guesses);
+            known = known.min(before + accepted);
             following.followed.time += began.elapsed();
         }
         following.followed
     }
 
-    /// The first of `guesses` that are worth their rows in a step of this sequence alone, at most `most`.
+    /// The first of `guesses` that pay in a step of this sequence alone, at most `most`.
     fn worthwhile(
         &self,
         guesser: &Guesser,
@@ -255,7 +274,7 @@ impl Bench {
         guesses
     }
 
-    /// A step with these guesses; says how many of them held.
+    /// Takes a step with these guesses. Says how many of them were accepted.
     fn step_along(
         &mut self,
         following: &mut Following<'_>,
@@ -267,18 +286,18 @@ impl Bench {
         let began = Instant::now();
         self.compute(tokens.len() - 1, &rows, rows.len());
         self.policy.stepped(rows.len(), began.elapsed());
-        let held = guesses.iter().zip(*ahead).take_while(|(a, b)| a == b).count();
-        guesser.learn(guesses.len(), held);
-        let (chosen, rest) = ahead.split_at(held + 1);
+        let accepted = guesses.iter().zip(*ahead).take_while(|(a, b)| a == b).count();
+        guesser.learn(guesses.len(), accepted);
+        let (chosen, rest) = ahead.split_at(accepted + 1);
         tokens.extend_from_slice(chosen);
         *ahead = rest;
         followed.steps += 1;
         followed.guesses += guesses.len();
-        followed.held += held;
-        held
+        followed.accepted += accepted;
+        accepted
     }
 
-    /// What the work since the last call spent its time on.
+    /// What the steps since the last call spent their time on.
     pub fn take_profile(&mut self) -> Profile {
         self.runner.take_profile()
     }
@@ -288,7 +307,7 @@ impl Bench {
         self.vocabulary as usize
     }
 
-    /// The logits after each of `tokens`, which follow each other from position 0 on.
+    /// Calls `each` with the logits after each of `tokens`, which begin at position 0.
     ///
     /// Errors: the first of `each`.
     /// Panics if there are more tokens than positions, or one that the vocabulary lacks.

@@ -7,7 +7,7 @@ use crate::kv_cache::BLOCK_TOKENS;
 use crate::model::Runner;
 use crate::model_file::{ModelFile, TensorName};
 
-/// What the products of weights and activations are made of.
+/// The numbers that products of weights and activations are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Products {
     /// 8-bit integers.
@@ -19,7 +19,7 @@ pub enum Products {
 }
 
 impl Products {
-    /// Those of weights of some types; integers, where there are any.
+    /// The numbers for weights of some types: integers if any are quantised.
     fn of(mut kinds: impl Iterator<Item = BlockType> + Clone) -> Products {
         if kinds.clone().any(BlockType::is_quantised) {
             return Products::Int8;
@@ -31,14 +31,14 @@ impl Products {
     }
 }
 
-/// What a step costs at least, whatever computes it.
+/// The least that a step must compute and read, on any machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// Products of weights and activations for every token.
     pub token_products: u64,
     /// More of them for a token that is sampled.
     pub head_products: u64,
-    /// What the layers' products are made of.
+    /// The numbers of the layers' products.
     pub products: Products,
     /// Bytes of weights that a step reads, as the file stores them.
     pub weight_bytes: u64,
@@ -71,7 +71,8 @@ impl Workload {
         self.token_products * tokens as u64 + self.head_products
     }
 
-    /// The bytes that `tokens` steps read in which each of `sequences` goes one on behind `cached`.
+    /// The bytes that `tokens` steps read, each of which computes one token of `sequences`
+    /// sequences, behind `cached` tokens.
     pub fn generate_bytes(&self, sequences: usize, cached: usize, tokens: usize) -> u64 {
         let positions: u64 = (cached..cached + tokens).map(|position| position as u64 + 1).sum();
         self.weight_bytes * tokens as u64 + self.position_bytes * positions * sequences as u64

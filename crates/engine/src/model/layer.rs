@@ -7,7 +7,7 @@ use banter_kernels::{
     rms_norm, rope, swiglu,
 };
 
-use super::profile::{Profile, Work};
+use super::profile::{Operation, Profile};
 use super::scratch::Scratch;
 
 /// A layer of the model.
@@ -55,13 +55,13 @@ pub(super) struct Mlp {
     pub down_proj: Matrix,
 }
 
-/// Where the rows of a step stand in their sequences, and what they compute with.
+/// The rows of a step: their positions, and what they compute with.
 pub(super) struct Rows<'a> {
     pub pool: &'a Pool,
     pub rope: &'a Rope,
     /// [rows]
     pub positions: &'a [u32],
-    /// Which blocks each sequence's rows attend to; their rows follow each other.
+    /// Which blocks each sequence's rows attend to. The rows of a sequence follow each other.
     pub attends: &'a [Attend<'a>],
 }
 
@@ -77,17 +77,17 @@ impl DecoderLayer {
         let (pool, count) = (rows.pool, rows.positions.len());
 
         self.input_layernorm.forward(pool, scratch.x.rows(count), scratch.h.rows_mut(count));
-        scratch.profile.spend(Work::Norm);
+        scratch.profile.spend(Operation::Norm);
         self.self_attn.forward(rows, pages, scratch);
         add(pool, scratch.x.rows_mut(count), scratch.h.rows(count));
-        scratch.profile.spend(Work::Add);
+        scratch.profile.spend(Operation::Add);
 
         let norm = &self.post_attention_layernorm;
         norm.forward(pool, scratch.x.rows(count), scratch.h.rows_mut(count));
-        scratch.profile.spend(Work::Norm);
+        scratch.profile.spend(Operation::Norm);
         self.mlp.forward(pool, count, scratch);
         add(pool, scratch.x.rows_mut(count), scratch.h.rows(count));
-        scratch.profile.spend(Work::Add);
+        scratch.profile.spend(Operation::Add);
     }
 }
 
@@ -107,11 +107,11 @@ impl SelfAttention {
         self.v_proj.forward(&mut shared, v);
         rope(pool, rows.rope, q, rows.positions);
         rope(pool, rows.rope, k, rows.positions);
-        profile.spend(Work::Rope);
+        profile.spend(Operation::Rope);
         pages.write(rows, k, v);
-        profile.spend(Work::WriteKv);
+        profile.spend(Operation::WriteKv);
         attend(pool, pages.pages.layer(pages.layer), q, rows.attends, attention, attended);
-        profile.spend(Work::Attention);
+        profile.spend(Operation::Attention);
 
         let mut shared = SharedInput::new(pool, attended, input, profile);
         shared.multiply(&self.o_proj, h.rows_mut(count));
@@ -129,7 +129,7 @@ impl Mlp {
         shared.multiply(&self.gate_proj, gate);
         shared.multiply(&self.up_proj, up);
         swiglu(pool, gate, up);
-        profile.spend(Work::Gate);
+        profile.spend(Operation::Gate);
 
         let mut shared = SharedInput::new(pool, gate, input, profile);
         shared.multiply(&self.down_proj, h.rows_mut(count));
@@ -148,12 +148,12 @@ impl Linear {
     fn forward(&self, input: &mut SharedInput<'_>, output: &mut [f32]) {
         input.multiply(&self.weight, output);
         add_bias(input.pool, output, &self.bias);
-        input.profile.spend(Work::Bias);
+        input.profile.spend(Operation::Bias);
     }
 }
 
-/// Rows that several matrices read. They are prepared once, and again only for a matrix that reads
-/// another form of them or wants them in another order.
+/// Rows that several matrices read. They are prepared once, and again only for a matrix that needs
+/// them in another form or order.
 struct SharedInput<'a> {
     pool: &'a Pool,
     /// [rows, inputs]
@@ -179,16 +179,16 @@ impl<'a> SharedInput<'a> {
             let rows = self.x.len() / weights.depth();
             self.prepared.set_for(self.pool, self.x, rows, &[weights]);
             self.is_prepared = true;
-            self.profile.spend(Work::Prepare);
+            self.profile.spend(Operation::Prepare);
         }
         matmul(self.pool, weights, self.prepared, output);
-        self.profile.spend(Work::Matmul);
+        self.profile.spend(Operation::Matmul);
     }
 }
 
 impl LayerPages<'_> {
-    /// Stores every row's keys and values before any row attends, so that a row sees those of its
-    /// own step as rounded as those of steps before.
+    /// Stores every row's keys and values before any row attends, so that a row sees the rounded
+    /// values of its own step, as it sees those of earlier steps.
     ///
     /// Shapes: `k`, `v` [rows, kv_heads * head_dim].
     fn write(&mut self, rows: &Rows<'_>, k: &[f32], v: &[f32]) {

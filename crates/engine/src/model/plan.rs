@@ -1,4 +1,4 @@
-//! What one step computes, and what became of it.
+//! What one step computes, and the outcome.
 
 use super::BlockId;
 use crate::StopFlag;
@@ -23,29 +23,29 @@ impl Plan<'_> {
 pub struct Span<'a> {
     /// The sequence's blocks, from position 0 on, with room for this span's tokens.
     pub blocks: &'a [BlockId],
-    /// Position of the first token; keys and values of all before it are in the blocks.
+    /// Position of the first token. Keys and values of all tokens before it are in the blocks.
     pub first_position: usize,
     /// At least one.
     pub tokens: &'a [TokenId],
-    /// After how many of the tokens, the last ones, logits are wanted.
+    /// Logits are wanted after this many tokens, the last ones.
     pub sampled: usize,
-    /// Looked at before every layer and before the logits.
+    /// Read before every layer and before the logits.
     pub stop: &'a StopFlag,
 }
 
-/// What became of a plan.
+/// The outcome of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     /// In the plan's order.
     pub spans: Vec<SpanOutcome>,
 }
 
-/// What became of a span.
+/// The outcome of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanOutcome {
     /// Its keys and values are in its blocks, and the logits that were wanted are there.
     Done,
-    /// It was left; what its blocks hold at its positions is worthless.
+    /// It was stopped. Its blocks hold nothing of value at its positions.
     Stopped {
         /// Layers that were computed for it in this step.
         layers_run: usize,

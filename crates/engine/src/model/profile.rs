@@ -1,12 +1,12 @@
-//! What the time of forward passes goes to.
+//! What forward passes spend their time on.
 //!
-//! Always on: a look at the clock after each operation is a few microseconds a step.
+//! Always on: reading the clock after each operation takes a few microseconds a step.
 
 use std::time::{Duration, Instant};
 
-/// A kind of work in a forward pass.
+/// A kind of operation in a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum Operation {
     /// Reading rows of the embedding.
     Embed,
     /// Norms before attention, feed-forward network and head.
@@ -31,68 +31,68 @@ pub enum Work {
     Head,
 }
 
-impl Work {
+impl Operation {
     /// Every kind, in the order of the forward pass.
-    pub const ALL: [Work; 11] = [
-        Work::Embed,
-        Work::Norm,
-        Work::Prepare,
-        Work::Matmul,
-        Work::Bias,
-        Work::Rope,
-        Work::WriteKv,
-        Work::Attention,
-        Work::Gate,
-        Work::Add,
-        Work::Head,
+    pub const ALL: [Operation; 11] = [
+        Operation::Embed,
+        Operation::Norm,
+        Operation::Prepare,
+        Operation::Matmul,
+        Operation::Bias,
+        Operation::Rope,
+        Operation::WriteKv,
+        Operation::Attention,
+        Operation::Gate,
+        Operation::Add,
+        Operation::Head,
     ];
 
     /// A word for it.
     pub fn name(self) -> &'static str {
         match self {
-            Work::Embed => "embed",
-            Work::Norm => "norm",
-            Work::Prepare => "prepare",
-            Work::Matmul => "matmul",
-            Work::Bias => "bias",
-            Work::Rope => "rope",
-            Work::WriteKv => "write_kv",
-            Work::Attention => "attention",
-            Work::Gate => "gate",
-            Work::Add => "add",
-            Work::Head => "head",
+            Operation::Embed => "embed",
+            Operation::Norm => "norm",
+            Operation::Prepare => "prepare",
+            Operation::Matmul => "matmul",
+            Operation::Bias => "bias",
+            Operation::Rope => "rope",
+            Operation::WriteKv => "write_kv",
+            Operation::Attention => "attention",
+            Operation::Gate => "gate",
+            Operation::Add => "add",
+            Operation::Head => "head",
         }
     }
 }
 
-/// Times by kind of work, added up over steps.
+/// Times by kind of operation, added up over steps.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// When the work that is going on began.
+    /// When the current operation began.
     since: Instant,
-    spent: [Duration; Work::ALL.len()],
+    spent: [Duration; Operation::ALL.len()],
 }
 
 impl Profile {
     /// Nothing spent yet.
     pub(super) fn new() -> Profile {
-        Profile { since: Instant::now(), spent: [Duration::ZERO; Work::ALL.len()] }
+        Profile { since: Instant::now(), spent: [Duration::ZERO; Operation::ALL.len()] }
     }
 
-    /// Begins a step: what went before belongs to no work.
+    /// Begins a step: the time before it belongs to no operation.
     pub(super) fn begin(&mut self) {
         self.since = Instant::now();
     }
 
-    /// Gives the time since the last call to `work`.
-    pub(super) fn spend(&mut self, work: Work) {
+    /// Adds the time since the last call to `operation`.
+    pub(super) fn spend(&mut self, operation: Operation) {
         let now = Instant::now();
-        self.spent[work as usize] += now - self.since;
+        self.spent[operation as usize] += now - self.since;
         self.since = now;
     }
 
-    /// How long all work of a kind took.
-    pub fn spent(&self, work: Work) -> Duration {
-        self.spent[work as usize]
+    /// How long all operations of a kind took.
+    pub fn spent(&self, operation: Operation) -> Duration {
+        self.spent[operation as usize]
     }
 }

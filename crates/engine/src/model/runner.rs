@@ -1,4 +1,4 @@
-//! The one seam between scheduling and computing: a plan goes in, logits come out.
+//! Runs steps on the CPU: a plan goes in, logits come out.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use banter_kernels::{BLOCK_TOKENS, Cancel, KvPages, KvShape, KvType, Pool, Rope,
 use super::BlockId;
 use super::layer::{LayerPages, Rows};
 use super::plan::{Forward, Plan};
-use super::profile::{Profile, Work};
+use super::profile::{Operation, Profile};
 use super::rotation;
 use super::scratch::Scratch;
 use super::step::{SampledRows, Step};
@@ -24,7 +24,7 @@ pub struct RunnerConfig {
     pub block_count: usize,
     /// The most rows of a step, all spans together.
     pub max_rows: usize,
-    /// The most rows of a step that logits are wanted after.
+    /// The most sampled rows of a step.
     pub max_sampled: usize,
     /// Positions of a sequence are below this.
     pub context_tokens: usize,
@@ -40,7 +40,7 @@ pub struct Runner {
     scratch: Scratch,
     /// Blocks of all spans of the step, one span after another, as the kernels take them.
     blocks: Vec<u32>,
-    /// Whose logits the last step left, each with its rows among them.
+    /// Which spans have logits of the last step, and in which rows.
     sampled: Vec<SampledRows>,
 }
 
@@ -65,7 +65,7 @@ impl Runner {
         KvPages::block_bytes(kv_shape(config, kv_type, 1))
     }
 
-    /// How many bytes a runner takes beside the weights and the KV cache.
+    /// How many bytes a runner takes in addition to the weights and the KV cache.
     pub fn scratch_bytes(model: &ModelConfig, config: &RunnerConfig) -> usize {
         let angles = config.context_tokens * model.head_dim * size_of::<f32>();
         Scratch::bytes(model, config.max_rows, config.max_sampled) + angles
@@ -76,18 +76,18 @@ impl Runner {
         &self.model
     }
 
-    /// What there is room for.
+    /// What the runner has room for.
     pub fn config(&self) -> &RunnerConfig {
         &self.config
     }
 
-    /// What the steps since the runner was made, or since the last call, spent their time on.
+    /// What the steps since the last call spent their time on.
     pub fn take_profile(&mut self) -> Profile {
         std::mem::replace(&mut self.scratch.profile, Profile::new())
     }
 
-    /// Fills the cache at positions below `positions` with arbitrary keys and values, so that what
-    /// comes behind a long history can be measured without computing one.
+    /// Fills the cache at positions below `positions` with arbitrary keys and values, so that steps
+    /// behind a long history can be measured without computing one.
     ///
     /// Panics if there are too few blocks.
     pub fn fill_cache(&mut self, blocks: &[BlockId], positions: usize) {
@@ -112,8 +112,8 @@ impl Runner {
         bytes
     }
 
-    /// Puts back what [`Runner::read_block`] read, of this model and type of cache; says whether it has
-    /// the length of a block, and does nothing otherwise.
+    /// Writes what [`Runner::read_block`] read, of this model and type of cache. False if the bytes
+    /// do not have the length of a block; nothing is written then.
     pub fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool {
         let is_whole = bytes.len() == KvPages::block_bytes(self.pages.shape());
         if is_whole {
@@ -124,24 +124,24 @@ impl Runner {
 
     /// Runs one step.
     ///
-    /// Between two layers every span's stop flag is read; the rows of stopped spans are taken out
-    /// and the others go on, bit for bit as they would have. The last span left is stopped in the
-    /// middle of a layer too.
+    /// Between two layers every span's stop flag is read. The rows of stopped spans are removed and
+    /// the others go on, bit for bit as they would have. If only one span is left, it is stopped
+    /// inside a layer too.
     /// Panics if the plan breaks a rule of [`Plan`], its spans or [`RunnerConfig`].
     pub fn forward(&mut self, plan: &Plan<'_>) -> Forward {
         self.forward_observed(plan, &mut |_| {})
     }
 
-    /// The logits after the sampled tokens of a span of the last step: `[sampled, vocabulary_rows]`.
+    /// The logits after the sampled rows of a span of the last step: `[sampled, vocabulary_rows]`.
     ///
-    /// None if they were not asked for, or the span was stopped.
+    /// None if none were asked for, or the span was stopped.
     pub fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
         let sampled = self.sampled.iter().find(|sampled| sampled.span == span)?;
         Some(self.scratch.logits.some_rows_mut(sampled.first_row, sampled.rows))
     }
 
-    /// Runs one step and calls `begun` inside each layer, after the flags were read: what a stop
-    /// does in the middle of a step can be tested without luck.
+    /// Runs one step and calls `begun` inside each layer, after the flags were read, so that tests
+    /// can stop a step at any moment.
     pub(super) fn forward_observed(
         &mut self,
         plan: &Plan<'_>,
@@ -157,7 +157,7 @@ impl Runner {
         for (row, token) in step.tokens().enumerate() {
             model.embed_tokens.row(token.0 as usize, scratch.x.row_mut(row));
         }
-        scratch.profile.spend(Work::Embed);
+        scratch.profile.spend(Operation::Embed);
         for (index, layer) in model.layers.iter().enumerate() {
             step.begin_layer(&mut scratch.x);
             if step.positions().is_empty() {
@@ -201,8 +201,8 @@ impl Runner {
     }
 }
 
-/// Cancels the kernels of a step that is computed for one sequence alone, in the middle of a kernel,
-/// when that sequence is stopped.
+/// If a step computes one sequence alone, lets its stop flag end a kernel between two pieces of
+/// work.
 fn cancel_when_stopped(pool: &Pool, step: &Step<'_>) {
     let cancel = step.lone_span().map(|span| {
         let stop = span.stop.clone();

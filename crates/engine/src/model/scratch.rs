@@ -5,11 +5,11 @@ use banter_kernels::{Input, Workspace};
 use super::profile::Profile;
 use crate::model_file::ModelConfig;
 
-/// Buffers of a forward pass; what a step does not use keeps what an earlier one left.
+/// Buffers of a forward pass. A part that a step does not use still holds values of earlier steps.
 pub(super) struct Scratch {
     /// The residual stream: [rows, hidden].
     pub x: Buffer,
-    /// What attention or the feed-forward network takes, then what it gives back: [rows, hidden].
+    /// Input of attention or the feed-forward network, then its output: [rows, hidden].
     pub h: Buffer,
     /// [rows, heads * head_dim]
     pub q: Buffer,
@@ -23,13 +23,13 @@ pub(super) struct Scratch {
     pub gate: Buffer,
     /// [rows, feed_forward]
     pub up: Buffer,
-    /// One row for each that is sampled: [sampled, vocabulary_rows].
+    /// [sampled, vocabulary_rows]
     pub logits: Buffer,
     /// What the next matmul reads.
     pub input: Input,
-    /// What attention works on.
+    /// Working memory of attention.
     pub attention: Workspace,
-    /// What the time goes to.
+    /// What the time is spent on.
     pub profile: Profile,
 }
 

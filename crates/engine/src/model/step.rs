@@ -1,4 +1,4 @@
-//! The books of one step: whose rows are where, and who has left.
+//! The bookkeeping of one step: which rows belong to which span, and which spans were stopped.
 
 use std::time::Instant;
 
@@ -10,25 +10,25 @@ use crate::text::TokenId;
 
 /// The rows of a plan while they are computed.
 ///
-/// A step allocates these few short lists and nothing else: they borrow the plan, so they cannot be
-/// older than it.
+/// A step allocates these few short lists and nothing else. They borrow the plan, so they cannot be
+/// kept from step to step.
 pub(super) struct Step<'a> {
     plan: &'a Plan<'a>,
     /// Where the rows of each span of the plan attend.
     spans: Vec<Attend<'a>>,
     /// The spans still running, in order of their rows.
     running: Vec<usize>,
-    /// Where the rows still running attend, beside `running`.
+    /// Where the rows of each span in `running` attend.
     attends: Vec<Attend<'a>>,
     /// Positions of the rows still running.
     positions: Vec<u32>,
-    /// What became of each span of the plan so far.
+    /// The outcome of each span of the plan so far.
     outcomes: Vec<SpanOutcome>,
-    /// When each layer that was begun was begun.
+    /// When each layer began, so far.
     layer_starts: Vec<Instant>,
 }
 
-/// Rows that yield logits, the last ones of a span of the plan.
+/// Rows that yield logits: the last ones of a span of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SampledRows {
     pub span: usize,
@@ -78,7 +78,7 @@ impl<'a> Step<'a> {
         self.running.iter().flat_map(|span| self.plan.spans[*span].tokens.iter().copied())
     }
 
-    /// The rows of each span still running that are sampled; spans without any are left out.
+    /// The sampled rows of each span still running; spans without any are left out.
     pub fn sampled_rows(&self) -> impl Iterator<Item = SampledRows> {
         let mut end = 0;
         let last_rows = self.running.iter().map(move |&span| {
@@ -89,11 +89,11 @@ impl<'a> Step<'a> {
         last_rows.filter(|sampled| sampled.rows > 0)
     }
 
-    /// Notes that another layer begins, and looks at the stop flags: spans that were stopped leave
-    /// the books and their rows leave `x`, where the others move together.
+    /// Notes that another layer begins, and removes the spans that were stopped, as
+    /// [`Step::remove_stopped`].
     ///
-    /// The time is taken first. A layer is then counted as begun after a stop only if the flag was
-    /// raised but could not be seen yet.
+    /// The time is taken first. A layer then counts as begun after a stop only if the flag was
+    /// raised too late to be seen.
     pub fn begin_layer(&mut self, x: &mut Buffer) {
         let now = Instant::now();
         self.remove_stopped(x);
@@ -105,7 +105,7 @@ impl<'a> Step<'a> {
         self.running.contains(&span)
     }
 
-    /// The one span still running, if there is just one: nobody else needs what is being computed.
+    /// The span still running, if there is just one: nobody else needs what is being computed.
     pub fn lone_span(&self) -> Option<&Span<'a>> {
         match self.running.as_slice() {
             [span] => Some(&self.plan.spans[*span]),
@@ -113,7 +113,8 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Takes spans that were stopped out of the books and their rows out of `x`.
+    /// Removes the spans that were stopped, and their rows from `x`, where the others move
+    /// together.
     pub fn remove_stopped(&mut self, x: &mut Buffer) {
         let Step { plan, running, outcomes, layer_starts, .. } = self;
         let (mut from, mut to) = (0, 0);
@@ -136,7 +137,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// What became of each span.
+    /// The outcome of each span.
     pub fn into_outcomes(self) -> Vec<SpanOutcome> {
         self.outcomes
     }

@@ -3,7 +3,7 @@
 use banter_kernels::{AllocError, LoadError, Matrix, Pool, dequantise, matmul};
 
 use super::layer::{DecoderLayer, Linear, Mlp, RmsNorm, SelfAttention};
-use super::profile::Work;
+use super::profile::Operation;
 use super::scratch::Scratch;
 use crate::model_file::{
     LayerTensor, ModelConfig, ModelFile, ModelFileError, TensorInfo, TensorName,
@@ -17,7 +17,7 @@ pub struct Model {
     pub(super) layers: Vec<DecoderLayer>,
     /// [hidden]
     pub(super) norm: RmsNorm,
-    /// [vocabulary_rows, hidden]; none where the embedding serves.
+    /// [vocabulary_rows, hidden]; none if the embedding is used instead.
     lm_head: Option<Matrix>,
 }
 
@@ -38,7 +38,7 @@ pub enum ModelError {
 impl Model {
     /// Reads every weight on all threads of `pool`.
     ///
-    /// `progress` is told which part of the bytes has been read, from 0 to 1, after each tensor.
+    /// After each tensor, `progress` is told which part of the bytes has been read, from 0 to 1.
     /// Errors: the file became unreadable since it was opened, or there is no memory.
     pub fn load(
         file: &ModelFile,
@@ -48,7 +48,7 @@ impl Model {
         let config = file.config().clone();
         let names = TensorName::all(&config);
         let total_bytes = names.iter().map(|name| tensor(file, *name).bytes()).sum();
-        let mut reader = Reader { file, pool, total_bytes, done_bytes: 0, progress };
+        let mut reader = WeightReader { file, pool, total_bytes, done_bytes: 0, progress };
         let embed_tokens = reader.matrix(TensorName::Embedding)?;
         let layers = (0..config.layers)
             .map(|index| reader.layer(index, &config))
@@ -77,7 +77,8 @@ impl Model {
         needed.fold(0, u64::saturating_add)
     }
 
-    /// What reading the largest tensor takes beside the weights, one tensor after another.
+    /// Memory that reading takes in addition to the weights. Tensors are read one after another, so
+    /// it is that of the largest.
     pub fn reading_bytes_needed(file: &ModelFile) -> u64 {
         let names = TensorName::all(file.config());
         names.into_iter().map(|name| tensor(file, name).reading_bytes()).max().unwrap_or_default()
@@ -92,12 +93,12 @@ impl Model {
     pub(super) fn logits(&self, pool: &Pool, count: usize, scratch: &mut Scratch) {
         let Scratch { x, h, logits, input, profile, .. } = scratch;
         self.norm.forward(pool, x.rows(count), h.rows_mut(count));
-        profile.spend(Work::Norm);
+        profile.spend(Operation::Norm);
         let head = self.lm_head.as_ref().unwrap_or(&self.embed_tokens);
         input.set_for(pool, h.rows(count), count, &[head]);
-        profile.spend(Work::Prepare);
+        profile.spend(Operation::Prepare);
         matmul(pool, head, input, logits.rows_mut(count));
-        profile.spend(Work::Head);
+        profile.spend(Operation::Head);
     }
 }
 
@@ -105,8 +106,8 @@ fn tensor(file: &ModelFile, name: TensorName) -> &TensorInfo {
     file.tensor(name).expect("an opened file has every tensor its configuration implies")
 }
 
-/// Reads tensors and says how far it is.
-struct Reader<'a> {
+/// Reads tensors and reports progress.
+struct WeightReader<'a> {
     file: &'a ModelFile,
     pool: &'a Pool,
     total_bytes: u64,
@@ -114,7 +115,7 @@ struct Reader<'a> {
     progress: &'a mut dyn FnMut(f32),
 }
 
-impl Reader<'_> {
+impl WeightReader<'_> {
     fn layer(&mut self, index: usize, config: &ModelConfig) -> Result<DecoderLayer, ModelError> {
         use LayerTensor::{
             AttentionNorm, Down, FeedForwardNorm, Gate, K, KBias, O, Q, QBias, Up, V, VBias,

@@ -1,10 +1,12 @@
 //! From logits to one token.
 //!
-//! Order: what a form allows, penalties, temperature, top_k, top_p, min_p, as in transformers. Each filter keeps a
-//! prefix of the tokens in order of likelihood, of equals the lower id first. One uniform number,
-//! made from seed and position alone, then picks from what is kept by walking it in order of id.
-//! So a token depends on its logits, the seed, its position and the tokens before it, on nothing
-//! else: not on the batch, and not on how often it was asked for.
+//! Order: mask of a structured answer, penalties, temperature, top_k, top_p, min_p, as in
+//! transformers. Each filter keeps the first tokens in order of likelihood; ties go to the lower
+//! id. One uniform number, made from seed and position alone, then picks one of the kept tokens by
+//! walking them in order of id.
+//!
+//! A token therefore depends only on its logits, the seed, its position and the tokens before it.
+//! It does not depend on the batch, nor on how often it was asked for.
 //!
 //! Absent on purpose: state that advances with each draw.
 //!
@@ -32,7 +34,7 @@ pub struct Sampler {
     penalties: Penalties,
 }
 
-/// Rows of the vocabulary that have a token; the others are never chosen.
+/// Rows of the vocabulary that have a token. The others are never chosen.
 #[derive(Clone, Debug)]
 pub struct TokenRows {
     count: usize,
@@ -44,9 +46,9 @@ pub struct TokenRows {
 pub struct SampleScratch {
     isa: Isa,
     ranking: Ranking,
-    /// What the filters keep, in order of id, where they do not keep nearly all.
+    /// The tokens that the filters keep, in order of id; unused if they keep nearly all.
     kept: Vec<TokenId>,
-    /// Of what is kept, or of all tokens.
+    /// Weights of the kept tokens, or of all.
     weights: Vec<f32>,
 }
 
@@ -65,14 +67,14 @@ pub enum SampleError {
 }
 
 impl SampleScratch {
-    /// Working memory for a thread that computes with these instructions; tokens do not depend on them.
+    /// Working memory for an instruction set. Tokens do not depend on it.
     pub fn new(isa: Isa) -> SampleScratch {
         SampleScratch { isa, ranking: Ranking::default(), kept: Vec::new(), weights: Vec::new() }
     }
 }
 
 impl TokenRows {
-    /// The first `count` rows, but those without a token.
+    /// The first `count` rows, without those that have no token.
     pub fn new(count: usize, has_token: impl Fn(TokenId) -> bool) -> TokenRows {
         let count_u32 = u32::try_from(count).expect("a vocabulary has fewer rows than 2³²");
         let ids = (0..count_u32).map(TokenId);
@@ -97,7 +99,7 @@ impl Sampler {
         Sampler { seed: sampling.seed(), params: sampling.params, penalties }
     }
 
-    /// Chooses the token at `position` of the sequence, of those that `allowed` names if it is there.
+    /// Chooses the token at `position` of the sequence. With `allowed`, it is one of those tokens.
     /// Changes `logits`.
     ///
     /// Shapes: `logits` [vocabulary rows].
@@ -132,12 +134,13 @@ impl Sampler {
         Ok(TokenId(u32::try_from(index).expect("a vocabulary has fewer rows than 2³²")))
     }
 
-    /// Takes a token into the answer, for the penalties of those after it.
+    /// Adds a token to the answer, for the penalties of those after it.
     pub fn accept(&mut self, token: TokenId) {
         self.penalties.count(token);
     }
 
-    /// Leaves in `scratch.kept` what top_k and top_p keep, and in `scratch.weights` what min_p keeps of it.
+    /// Sets `scratch.kept` to the tokens that top_k and top_p keep, and `scratch.weights` to their
+    /// weights, 0 for those that min_p does not keep.
     fn keep_head(&self, logits: &[f32], exp_weights: ExpWeights, scratch: &mut SampleScratch) {
         let SampleScratch { ranking, kept, weights, .. } = scratch;
         let head = match (self.params.top_k as usize, f64::from(self.params.top_p)) {
@@ -161,7 +164,7 @@ impl Sampler {
         self.cut(weights);
     }
 
-    /// Takes away what min_p does not keep.
+    /// Sets the weights that min_p does not keep to 0.
     fn cut(&self, weights: &mut [f32]) {
         if self.params.min_p > 0.0 {
             for weight in weights {
@@ -190,14 +193,15 @@ fn first_reaching<'a>(
     }
 }
 
-/// A search for top_p begins with this many tokens: at usual temperatures they nearly always hold
+/// A search for top_p begins with this many tokens. At usual temperatures they nearly always have
 /// the probability asked for.
 const FIRST_SEARCHED: usize = 64;
 
-/// How much wider the next search is. Each costs a pass over the vocabulary, so few should do.
+/// How much wider the next search is. Each costs a pass over the vocabulary, so there should be
+/// few.
 const SEARCH_GROWTH: usize = 8;
 
-/// How many of `head`, from its start, add up to `goal`; none if all of it does not.
+/// How many of the first of `head` add up to `goal`; none if all of them do not.
 fn count_reaching(goal: f64, head: &[Candidate], exp_weights: ExpWeights) -> Option<usize> {
     let mut sum = 0.0;
     for (index, candidate) in head.iter().enumerate() {
@@ -209,7 +213,7 @@ fn count_reaching(goal: f64, head: &[Candidate], exp_weights: ExpWeights) -> Opt
     None
 }
 
-/// Computes probabilities up to a common factor: the weight of the likeliest token is 1.
+/// Makes weights of logits: probabilities up to a common factor, so that the best token has 1.
 #[derive(Clone, Copy, Debug)]
 struct ExpWeights {
     isa: Isa,
@@ -230,10 +234,10 @@ impl ExpWeights {
     }
 }
 
-/// How many weights are added up before their sum is looked at.
+/// How many weights are added up before their sum is compared.
 const SUMMED: usize = 256;
 
-/// So many at a time, because a sum in sequence waits for every addition in turn.
+/// This many sums at a time, because in a single sum every addition waits for the one before.
 const SUM_LANES: usize = 8;
 
 /// The sum of all weights, in the order in which [`pick`] walks them.
@@ -252,7 +256,7 @@ fn sum_of_some(weights: &[f32]) -> f64 {
     lanes.into_iter().chain(rest.iter().copied().map(f64::from)).sum()
 }
 
-/// The index at `uniform` of the way through the weights, of which one at least is not 0.
+/// The index at which the sum of weights passes `uniform` of their total, which must not be 0.
 fn pick(weights: &[f32], uniform: f64) -> usize {
     let goal = uniform * sum(weights);
     let mut before = 0.0;
@@ -267,7 +271,7 @@ fn pick(weights: &[f32], uniform: f64) -> usize {
         }
         before = behind;
     }
-    let (group, mut sum) = last_possible.expect("some token weighs something");
+    let (group, mut sum) = last_possible.expect("some token has a weight");
     let start = group * SUMMED;
     let mut last_possible = None;
     for (index, weight) in weights.iter().enumerate().skip(start).take(SUMMED) {
@@ -279,7 +283,7 @@ fn pick(weights: &[f32], uniform: f64) -> usize {
             break;
         }
     }
-    last_possible.expect("some token of the group weighs something")
+    last_possible.expect("some token of the group has a weight")
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What a request may ask of the sampler, and the proof that it asked within range.
+//! How a request says tokens are chosen, and the proof that every parameter is within range.
 
 use std::ops::RangeInclusive;
 
-/// How the next token is chosen, as a request states it; [`SamplingParams::checked`] decides.
+/// How tokens are chosen, as a request says; [`SamplingParams::checked`] checks it.
 ///
-/// The default changes nothing: the model's own distribution, a seed drawn per answer.
+/// The default changes nothing: the model's own distribution, and a seed drawn for each answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SamplingParams {
     /// Divides the logits, 0 to 2; 0 always takes the most likely token.
@@ -23,7 +23,7 @@ pub struct SamplingParams {
     /// Taken from the logits of tokens for each time they occur in the answer, −2 to 2; 0 changes
     /// nothing.
     pub frequency_penalty: f32,
-    /// The same seed gives the same answer; without one a seed is drawn and reported.
+    /// The same seed gives the same answer. Without one, a seed is drawn and reported.
     pub seed: Option<u64>,
 }
 
@@ -74,7 +74,7 @@ impl CheckedSampling {
 impl SamplingParams {
     /// Checks every range and draws a seed where none is given.
     ///
-    /// Errors: the first parameter outside its range; NaN is outside every range.
+    /// Errors: the first parameter outside its range. NaN is outside every range.
     pub fn checked(self) -> Result<CheckedSampling, ParameterError> {
         within("temperature", self.temperature, 0.0..=2.0)?;
         within("top_p", self.top_p, ABOVE_ZERO..=1.0)?;

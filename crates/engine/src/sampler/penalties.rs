@@ -1,11 +1,11 @@
-//! What has been said counts against saying it again.
+//! Penalties make tokens less likely that were in the text before.
 
 use std::collections::HashMap;
 
 use super::SamplingParams;
 use crate::text::TokenId;
 
-/// The tokens of one sequence, as far as its penalties ask for them.
+/// The tokens of one sequence that its penalties need to know.
 #[derive(Clone, Debug)]
 pub struct Penalties {
     repetition: f32,

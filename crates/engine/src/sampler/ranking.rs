@@ -1,7 +1,7 @@
 //! The most likely tokens in order, without sorting the vocabulary.
 //!
-//! The largest logit of every 256 rows is kept. The n-th largest of these is a lower bound of the
-//! n-th largest logit, so the few rows above it hold the first n for certain.
+//! The largest logit of every 256 rows is found first: a peak. The n-th largest peak is a lower
+//! bound of the n-th largest logit, so the first n are among the few rows above it.
 
 use std::cmp::Ordering;
 
@@ -19,13 +19,13 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The more likely first; of equals the lower id.
+    /// The more likely first; ties go to the lower id.
     fn rank(&self, other: &Candidate) -> Ordering {
         other.logit.total_cmp(&self.logit).then(self.token.cmp(&other.token))
     }
 }
 
-/// Working memory of the search, to be kept from token to token.
+/// Working memory of the search, kept from token to token.
 #[derive(Debug, Default)]
 pub struct Ranking {
     group_peaks: Vec<f32>,
@@ -82,7 +82,7 @@ impl Ranking {
         &self.candidates
     }
 
-    /// The first `count` of what [`Ranking::first`] found last.
+    /// The first `count` tokens that [`Ranking::first`] found last.
     pub fn found(&self, count: usize) -> &[Candidate] {
         &self.candidates[..count]
     }
@@ -99,7 +99,7 @@ impl Ranking {
 
 /// The largest logit of a group, or NaN if it has one.
 ///
-/// Lane by lane, because a maximum in sequence waits for every comparison in turn.
+/// Lane by lane, because in a single maximum every comparison waits for the one before.
 fn peak(group: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let mut not_numbers = [0u32; LANES];

@@ -2,10 +2,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::*;
-use crate::origin::ConversationId;
+use crate::kv_cache::BLOCK_TOKENS;
+use crate::kv_cache::block_name::{BlockName, BlockNamer};
+use crate::origin::{ConversationId, Tenant};
 use crate::sampler::random::uniform;
 
-/// The seeds of a simulation: as many as usual, or those that `BANTER_SEEDS` names, as `1000..2000`.
+/// The seeds of a simulation: as many as usual, or those that `BANTER_SEEDS` names, as
+/// `1000..2000`.
 pub(crate) fn seeds(usual: u64) -> Range<u64> {
     let Ok(named) = std::env::var("BANTER_SEEDS") else { return 0..usual };
     let (start, end) = named.split_once("..").expect("BANTER_SEEDS is a range, as 1000..2000");
@@ -69,7 +72,7 @@ pub(crate) fn check_invariants(scheduler: &Scheduler) {
     assert_eq!(waiting.len(), scheduler.waiting_count());
     assert!(scheduler.waiting.is_sorted_by(|a, b| a.id < b.id), "out of order of arrival");
     let mut of_tenants: BTreeMap<u64, SequenceId> = BTreeMap::new();
-    for id in waiting.into_iter().skip(scheduler.returned.len()) {
+    for id in waiting.into_iter().skip(scheduler.preempted.len()) {
         let sequence = scheduler.waiting.iter().find(|sequence| sequence.id == id);
         let tenant = sequence.expect("it waits").origin.tenant.0;
         assert!(of_tenants.insert(tenant, id).is_none_or(|before| before < id), "{id:?} overtook");
@@ -77,20 +80,20 @@ pub(crate) fn check_invariants(scheduler: &Scheduler) {
     assert!(scheduler.running().len() <= scheduler.limits.max_sequences);
 }
 
-fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], prompt_rows: PromptRows) {
+fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], budget: PrefillBudget) {
     let rows: usize = plan.iter().map(|span| span.rows).sum();
     assert!(rows <= scheduler.limits.step_tokens);
-    let prompts: Vec<&PlannedSpan> = plan.iter().filter(|span| !span.is_of_answer()).collect();
+    let prompts: Vec<&PlannedSpan> = plan.iter().filter(|span| !span.is_decode()).collect();
     let long_rows: usize = prompts.iter().map(|span| span.rows).sum();
     let all_end = prompts.iter().all(|span| span.sampled > 0);
-    let most = if all_end { prompt_rows.to_the_end } else { prompt_rows.most };
+    let most = if all_end { budget.rows_to_finish } else { budget.rows };
     assert!(long_rows <= most.max(MIN_PROMPT_ROWS).max(prompts.len()));
     let moves = |index: &usize| !scheduler.waits_for_older(*index);
     let moving = (0..scheduler.running.len()).filter(moves);
     let moving = moving.map(|index| scheduler.running[index].sequence.id);
     assert!(plan.iter().map(|span| span.id).eq(moving), "somebody who runs stands still");
     assert!(plan.iter().all(|span| span.rows > 0), "somebody who runs stands still");
-    let guesses = plan.iter().filter(|span| span.is_of_answer()).map(|span| span.rows - 1);
+    let guesses = plan.iter().filter(|span| span.is_decode()).map(|span| span.rows - 1);
     assert!(guesses.sum::<usize>() <= scheduler.limits.guessed_rows);
     for span in plan {
         let input = scheduler.input(span);
@@ -99,7 +102,7 @@ fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], prompt_rows: PromptRo
     }
 }
 
-/// What every answer consists of, or something else.
+/// The token of every answer, or another one.
 fn answer_token(is_right: bool) -> TokenId {
     TokenId(if is_right { 9 } else { 8 })
 }
@@ -118,8 +121,8 @@ struct FakeDisk {
     fetches: Vec<(SequenceId, Vec<BlockName>)>,
 }
 
-/// Random arrivals, answers, guesses, drafts, stops between and within steps, pressure on the cache, and a
-/// disk with faults.
+/// Random arrivals, answers, guesses, drafts, stops between and within steps, pressure on the
+/// cache, and a disk with faults.
 struct Simulation {
     seed: u64,
     dice: Dice,
@@ -128,9 +131,9 @@ struct Simulation {
     arrived: u64,
     ended: u64,
     preempted: usize,
-    guesses_held: usize,
+    guesses_accepted: usize,
     disk: FakeDisk,
-    chain: Chain,
+    namer: BlockNamer,
     fetched: usize,
 }
 
@@ -143,7 +146,7 @@ impl Simulation {
             step_tokens: dice.between(8 + ROWS_FOR_PROMPTS, 100),
             guessed_rows: dice.between(0, 20),
         });
-        scheduler.cache().set_disk(true);
+        scheduler.cache().connect_disk();
         let open = BTreeMap::new();
         Simulation {
             seed,
@@ -153,9 +156,9 @@ impl Simulation {
             arrived: 0,
             ended: 0,
             preempted: 0,
-            guesses_held: 0,
+            guesses_accepted: 0,
             disk: FakeDisk::default(),
-            chain: Chain::new([7; 32]),
+            namer: BlockNamer::new([7; 32]),
             fetched: 0,
         }
     }
@@ -188,8 +191,8 @@ impl Simulation {
         }
     }
 
-    /// Makes a prompt begin as others do: with a story that all tell, with an answer after it that
-    /// others have been given.
+    /// Makes a prompt begin as others do: with a common story, and an answer to it that others were
+    /// given.
     fn retell(&mut self, prompt: &mut [TokenId]) {
         let told = self.dice.between(1, 120);
         for (index, token) in prompt.iter_mut().enumerate() {
@@ -216,9 +219,9 @@ impl Simulation {
         }
     }
 
-    /// Asks the disk for what it has of a sequence.
+    /// Asks the disk for the blocks that it has of a sequence.
     fn fetch(&mut self, id: SequenceId) {
-        let mut names = self.scheduler.begin_fetch(id, &self.chain);
+        let mut names = self.scheduler.begin_fetch(id, &self.namer);
         let there = names.iter().take_while(|name| self.disk.blocks.contains_key(*name)).count();
         names.truncate(there);
         if names.is_empty() {
@@ -229,7 +232,8 @@ impl Simulation {
         }
     }
 
-    /// Lets the disk bring some of what is awaited, or not, and keep some of what was given back.
+    /// Lets the disk load some of the blocks that are awaited, or fail, and save some that were
+    /// released.
     fn use_disk(&mut self) {
         let mut fetches = std::mem::take(&mut self.disk.fetches);
         fetches.retain_mut(|(id, names)| {
@@ -257,7 +261,7 @@ impl Simulation {
         });
         self.disk.fetches = fetches;
         for _ in 0..self.dice.between(0, 4) {
-            if let Some(block) = self.scheduler.cache().next_given_back(&self.chain) {
+            if let Some(block) = self.scheduler.cache().next_released(&self.namer) {
                 self.disk.blocks.insert(block.name, block.tokens);
             }
         }
@@ -273,9 +277,9 @@ impl Simulation {
         }
     }
 
-    fn prompt_rows(&mut self) -> PromptRows {
+    fn prompt_rows(&mut self) -> PrefillBudget {
         let most = self.dice.between(0, 120);
-        PromptRows { most, to_the_end: self.dice.between(most, 150) }
+        PrefillBudget { rows: most, rows_to_finish: self.dice.between(most, 150) }
     }
 
     /// Computes some of a draft, which others may begin with.
@@ -324,7 +328,7 @@ impl Simulation {
     }
 
     fn guess(&mut self) {
-        for id in self.scheduler.answering().collect::<Vec<_>>() {
+        for id in self.scheduler.decoding().collect::<Vec<_>>() {
             if self.dice.one_in(2) {
                 let free = self.scheduler.cache.available_blocks();
                 let wrong = self.dice.below(12);
@@ -333,13 +337,13 @@ impl Simulation {
                     .collect();
                 if self.dice.one_in(2) {
                     self.scheduler.room_for_guesses(id, guesses.len());
-                    let input = self.scheduler.draft_input(id);
+                    let input = self.scheduler.draft_model_input(id);
                     assert!(
-                        input.known < input.tokens.len()
-                            && input.blocks.len() >= blocks_for(input.known)
+                        input.computed < input.tokens.len()
+                            && input.blocks.len() >= blocks_for(input.computed)
                     );
-                    let known = self.dice.between(input.known, input.tokens.len());
-                    self.scheduler.set_known_to_model(id, known);
+                    let known = self.dice.between(input.computed, input.tokens.len());
+                    self.scheduler.set_draft_model_len(id, known);
                 }
                 let tried = self.scheduler.try_guesses(id, &guesses);
                 assert!(tried <= guesses.len());
@@ -360,7 +364,7 @@ impl Simulation {
         let left = request.answer_tokens - request.answered;
         let chosen = (held + 1).min(left).min(span.sampled);
         request.answered += chosen;
-        self.guesses_held += chosen.saturating_sub(1);
+        self.guesses_accepted += chosen.saturating_sub(1);
         let is_last = request.answered == request.answer_tokens;
         self.scheduler.settle(span, &vec![answer_token(true); chosen]);
         if is_last {
@@ -391,7 +395,7 @@ impl Simulation {
 
 #[test]
 fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
-    let (mut arrived, mut preempted, mut guesses_held, mut fetched) = (0, 0, 0, 0);
+    let (mut arrived, mut preempted, mut guesses_accepted, mut fetched) = (0, 0, 0, 0);
     for seed in seeds(1_000) {
         let outcome = std::panic::catch_unwind(|| {
             let mut simulation = Simulation::new(seed);
@@ -406,18 +410,18 @@ fn thousands_of_random_arrivals_and_stops_keep_the_books_right() {
         assert_eq!(scheduler.free_blocks(), scheduler.limits.total_blocks, "seed {seed}");
         arrived += simulation.arrived;
         preempted += simulation.preempted;
-        guesses_held += simulation.guesses_held;
+        guesses_accepted += simulation.guesses_accepted;
         fetched += simulation.fetched;
     }
     let count = seeds(1_000).count() as u64;
     assert!(arrived > 25 * count, "{arrived} arrivals");
     assert!(preempted as u64 > 2 * count, "{preempted} sequences gave up their blocks");
-    assert!(guesses_held as u64 > 100 * count, "{guesses_held} guesses held");
+    assert!(guesses_accepted as u64 > 100 * count, "{guesses_accepted} guesses held");
     assert!(fetched as u64 > 2 * count, "{fetched} blocks came from disk");
 }
 
-fn up_to(rows: usize) -> PromptRows {
-    PromptRows { most: rows, to_the_end: rows }
+fn up_to(rows: usize) -> PrefillBudget {
+    PrefillBudget { rows, rows_to_finish: rows }
 }
 
 fn step(scheduler: &mut Scheduler, prompt_rows: usize) -> Vec<PlannedSpan> {
@@ -524,10 +528,10 @@ fn prompts_are_not_cut_where_little_would_be_left() {
     scheduler.submit(new_sequence(0, 75, 10)).expect("it fits");
     let mut plan = Vec::new();
     scheduler.admit(&mut Vec::new());
-    scheduler.plan(PromptRows { most: 30, to_the_end: 45 }, &mut plan);
+    scheduler.plan(PrefillBudget { rows: 30, rows_to_finish: 45 }, &mut plan);
     assert_eq!(plan[0].rows, 30);
     scheduler.settle(&plan[0], &[]);
-    scheduler.plan(PromptRows { most: 30, to_the_end: 45 }, &mut plan);
+    scheduler.plan(PrefillBudget { rows: 30, rows_to_finish: 45 }, &mut plan);
     assert_eq!((plan[0].rows, plan[0].sampled), (45, 1));
     scheduler.settle(&plan[0], &[answer_token(true)]);
     finish_all(&mut scheduler);
@@ -595,7 +599,7 @@ fn guesses_take_no_block_that_another_has() {
 }
 
 #[test]
-#[should_panic(expected = "a guess did not hold")]
+#[should_panic(expected = "a token was accepted that was no guess")]
 fn a_token_that_was_not_guessed_ends_what_may_be_settled() {
     let mut scheduler = answering(limits(20), 50);
     let span = guess(&mut scheduler, 3);
@@ -625,13 +629,13 @@ fn turns_go_round_between_tenants() {
 #[test]
 fn blocks_that_wait_for_the_rest_from_disk_go_before_a_running_sequence_does() {
     let mut scheduler = Scheduler::new(limits(6));
-    let chain = Chain::new([0; 32]);
+    let namer = BlockNamer::new([0; 32]);
     scheduler.submit(new_sequence(0, 15, 80)).expect("it fits");
     step(&mut scheduler, 64);
     let waiting = new_sequence(1, 70, 10);
     let tokens = waiting.prompt.clone();
     scheduler.submit(waiting).expect("it fits");
-    assert_eq!(scheduler.begin_fetch(SequenceId(1), &chain).len(), 4);
+    assert_eq!(scheduler.begin_fetch(SequenceId(1), &namer).len(), 4);
     let fetched = scheduler.fetched_block(SequenceId(1), &tokens[..16]);
     assert!(fetched.is_some());
     scheduler.settle_fetched(SequenceId(1));
@@ -648,15 +652,14 @@ fn blocks_that_wait_for_the_rest_from_disk_go_before_a_running_sequence_does() {
 fn a_long_conversation_that_waits_for_room_costs_a_step_no_more_than_a_short_one() {
     const LONG_BLOCKS: usize = 1_000;
     let mut scheduler = Scheduler::new(limits(LONG_BLOCKS + 300));
-    scheduler.cache().set_disk(true);
+    scheduler.cache().connect_disk();
     scheduler.submit(new_sequence(0, 8_000, 1_000)).expect("it fits");
     step(&mut scheduler, 64);
     let long = new_sequence(1, 16 * LONG_BLOCKS, 1);
     let (tokens, id) = (long.prompt.clone(), SequenceId(2));
     scheduler.finish(SequenceId(0));
     scheduler.submit(long).expect("it fits alone");
-    while scheduler.running().next() != Some(SequenceId(1))
-        || scheduler.answering().next().is_none()
+    while scheduler.running().next() != Some(SequenceId(1)) || scheduler.decoding().next().is_none()
     {
         step(&mut scheduler, 64);
     }
@@ -665,14 +668,14 @@ fn a_long_conversation_that_waits_for_room_costs_a_step_no_more_than_a_short_one
     step(&mut scheduler, 64);
     let again = NewSequence { id: SequenceId(3), prompt: tokens, ..new_sequence(3, 1, 100) };
     scheduler.submit(again).expect("it fits alone");
-    let chain = Chain::new([7; 32]);
-    while scheduler.cache().next_given_back(&chain).is_some() {}
+    let namer = BlockNamer::new([7; 32]);
+    while scheduler.cache().next_released(&namer).is_some() {}
     for round in 0..50 {
         let before = scheduler.cache().lookups();
         step(&mut scheduler, 64);
         let lookups = scheduler.cache().lookups() - before;
         assert!(lookups <= 20, "step {round} looked for {lookups} blocks");
-        assert!(!scheduler.cache().has_given_back(), "step {round} gave blocks back");
+        assert!(!scheduler.cache().has_released(), "step {round} gave blocks back");
         assert_eq!(scheduler.waiting().collect::<Vec<_>>(), [SequenceId(3)]);
     }
     scheduler.finish(id);

@@ -3,35 +3,44 @@
 use super::{Lookup, MAX_GUESSES, Odds};
 use crate::text::TokenId;
 
-/// Guesses the next tokens of one answer, and learns how often it is right.
+/// Guesses the next tokens of one answer, and learns how often they are accepted.
 #[derive(Clone, Debug)]
 pub struct Guesser {
     lookup: Lookup,
     /// By [`Kind`].
     odds: [Odds; 5],
-    /// What the guesses at hand are.
+    /// Where the guesses of this step come from.
     kind: Kind,
 }
 
-/// What speaks for guesses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// A token was changed where others were repeated.
-    Changed,
-    /// Few tokens match.
-    Short,
-    /// Many tokens match.
-    Long,
-    /// A form demands them; only how it is cut into tokens is open.
-    Forced,
-    /// A draft model says so.
-    Drafted,
+/// Guesses of the next tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Guesses {
+    /// How likely each is accepted if those before it are.
+    pub chance: f64,
+    /// The tokens, at most [`MAX_GUESSES`].
+    pub tokens: Vec<TokenId>,
 }
 
-/// From so many matching tokens on a match is no accident.
+/// Where guesses come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The text was repeated until a token was changed.
+    Changed,
+    /// A repetition of few tokens.
+    Short,
+    /// A repetition of many tokens.
+    Long,
+    /// A structure demands them; only how it is cut into tokens is open.
+    Forced,
+    /// A draft model.
+    DraftModel,
+}
+
+/// From this many matching tokens on a match is no accident.
 const LONG_MATCH: usize = 5;
 
-/// How likely guesses of each [`Kind`] hold before any was tried.
+/// How likely guesses of each [`Kind`] are accepted before any was tried.
 const PRIORS: [f64; 5] = [0.4, 0.5, 0.8, 0.9, 0.6];
 
 impl Default for Guesser {
@@ -42,7 +51,7 @@ impl Default for Guesser {
 }
 
 impl Guesser {
-    /// Guesses of what follows `tokens`, prompt and answer so far; at most [`MAX_GUESSES`].
+    /// Guesses what follows `tokens`, prompt and answer so far; at most [`MAX_GUESSES`] tokens.
     pub fn guess(&mut self, tokens: &[TokenId]) -> Vec<TokenId> {
         let found = self.lookup.find(tokens, MAX_GUESSES);
         self.kind = match found.matched {
@@ -53,37 +62,37 @@ impl Guesser {
         found.tokens
     }
 
-    /// How likely the next of the guesses at hand holds if those before it did.
+    /// How likely a guess of this step is accepted if those before it are.
     pub fn chance(&self) -> f64 {
         self.odds[self.kind as usize].chance()
     }
 
-    /// The same if the guesses at hand are not these but what a form demands.
-    pub fn chance_of_forced(&mut self) -> f64 {
+    /// The same if the guesses are what a structure demands.
+    pub fn forced_chance(&mut self) -> f64 {
         self.kind = Kind::Forced;
         self.chance()
     }
 
-    /// How likely a guess of a draft model would hold.
-    pub fn chance_of_drafted(&self) -> f64 {
-        self.odds[Kind::Drafted as usize].chance()
+    /// The same for guesses of a draft model.
+    pub fn draft_model_chance(&self) -> f64 {
+        self.odds[Kind::DraftModel as usize].chance()
     }
 
-    /// The guesses at hand are a draft model's now.
-    pub fn take_drafted(&mut self) {
-        self.kind = Kind::Drafted;
+    /// The guesses of this step are a draft model's.
+    pub fn use_draft_model(&mut self) {
+        self.kind = Kind::DraftModel;
     }
 
-    /// Whether a draft model may know better: nothing that was said before matches well.
+    /// Whether a draft model may guess better: no earlier text matches well.
     pub fn is_unsure(&self) -> bool {
         matches!(self.kind, Kind::Changed | Kind::Short)
     }
 
-    /// A step tried so many of the guesses at hand, and the first `held` of them held.
-    pub fn learn(&mut self, tried: usize, held: usize) {
+    /// A step tried `tried` guesses, and the first `accepted` of them were accepted.
+    pub fn learn(&mut self, tried: usize, accepted: usize) {
         for (kind, odds) in self.odds.iter_mut().enumerate() {
             match tried {
-                1.. if kind == self.kind as usize => odds.tried(tried, held),
+                1.. if kind == self.kind as usize => odds.tried(tried, accepted),
                 _ => odds.idle(),
             }
         }

@@ -1,7 +1,15 @@
-//! Prompt lookup: what followed the last tokens where they stood before.
+//! Prompt lookup: the last tokens stood in the text before, and what followed them there is
+//! guessed.
 //!
-//! Whoever rewrites a text or edits code repeats most of it. Where a word was changed, the text goes on
-//! behind the old one, and that is guessed until something matches again.
+//! ```text
+//!  "the red fox runs. the red f"      the longest earlier match: "the red f"
+//!   ├────────┤▲                       guessed: "ox runs. the"
+//!             └ guesses begin here
+//!  "the red fox runs. the red cat"    "cat" took the place of "fox": nothing matches,
+//!               ▲                     so what stands behind "fox" is guessed: " runs."
+//! ```
+//!
+//! An answer that rewrites a text or edits code repeats most of it.
 //!
 //! Source: Saxena, Prompt Lookup Decoding, 2023.
 
@@ -14,33 +22,34 @@ use crate::text::TokenId;
 pub struct Lookup {
     /// The position behind the newest occurrence of each pair.
     newest: HashMap<[TokenId; 2], u32>,
-    /// For each position that follows a pair, the position behind that pair's occurrence before,
-    /// or 0: no pair ends there.
+    /// For each position, the position behind the earlier occurrence of the pair that ends there; 0
+    /// if there is none.
     before: Vec<u32>,
-    /// What was last followed, and how many tokens there were then.
+    /// The position that the last guesses came from, and how many tokens there were then.
     followed: Option<(usize, usize)>,
 }
 
-/// Guesses, and what speaks for them.
+/// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The next tokens, as it seems.
+    /// Guesses of the next tokens.
     pub tokens: Vec<TokenId>,
-    /// How many tokens before them are the same in both places; none where one was just changed.
+    /// How many tokens before them are the same in both places; none if one was just changed.
     pub matched: usize,
 }
 
-/// Occurrences of a pair that are compared; the newest ones.
+/// How many occurrences of a pair are compared, the newest ones.
 const MOST_COMPARED: usize = 16;
 
-/// Tokens that are compared of each.
+/// How many tokens of each are compared.
 const LONGEST_MATCH: usize = 32;
 
 impl Lookup {
-    /// Up to `most` tokens that followed the longest earlier occurrence of the last tokens of
-    /// `tokens`; of equally long ones the newest. If there is none, those that follow what was followed
-    /// before, as if each token since had taken the place of one there. Only called with more tokens
-    /// than before.
+    /// Finds up to `most` tokens that followed the longest earlier match of the last of `tokens`;
+    /// of matches of the same length, the newest.
+    ///
+    /// If nothing matches, goes on from the place of the last guesses, as if each token since had
+    /// replaced one there. Called only with more tokens than before.
     pub fn find(&mut self, tokens: &[TokenId], most: usize) -> Found {
         let older = self.take_in(tokens);
         let candidates = std::iter::successors(older, |position| self.older(*position));
@@ -51,27 +60,27 @@ impl Lookup {
         });
         let (matched, position) = match matches.max() {
             Some((matched, position)) => (matched, Some(position)),
-            None => (0, self.beside(tokens.len())),
+            None => (0, self.behind_change(tokens.len())),
         };
         self.followed = position.map(|position| (position, tokens.len()));
         let tokens = position.map(|position| follow(tokens, position, most)).unwrap_or_default();
         Found { tokens, matched }
     }
 
-    /// Where what was last followed has got to by now.
-    fn beside(&self, length: usize) -> Option<usize> {
+    /// Where the last guesses came from, moved on by the tokens that came since.
+    fn behind_change(&self, length: usize) -> Option<usize> {
         let (position, length_then) = self.followed?;
         let now = position + (length - length_then);
-        // What came since took the place of what is followed; it is not followed itself.
+        // The tokens that came since are the changed ones: they must not be guessed themselves.
         (now < length_then).then_some(now)
     }
 
-    /// Takes note of all pairs; says where the last one stood before.
+    /// Indexes all pairs. Says where the last one stood before.
     fn take_in(&mut self, tokens: &[TokenId]) -> Option<usize> {
         for position in self.before.len()..=tokens.len() {
             let pair = tokens[..position].last_chunk().copied();
-            let place = u32::try_from(position).expect("contexts are far below 2³² tokens");
-            let older = pair.and_then(|pair: [TokenId; 2]| self.newest.insert(pair, place));
+            let position = u32::try_from(position).expect("contexts are far below 2³² tokens");
+            let older = pair.and_then(|pair: [TokenId; 2]| self.newest.insert(pair, position));
             self.before.push(older.unwrap_or_default());
         }
         self.older(tokens.len())
@@ -83,7 +92,7 @@ impl Lookup {
     }
 }
 
-/// `most` tokens from `position` on; where they reach the end, what they would repeat by then.
+/// `most` tokens from `position` on. At the end of the text they go on as if it repeated itself.
 fn follow(tokens: &[TokenId], position: usize, most: usize) -> Vec<TokenId> {
     let mut found: Vec<TokenId> = tokens[position..].iter().copied().take(most).collect();
     let period = tokens.len() - position;

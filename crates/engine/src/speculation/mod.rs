@@ -1,17 +1,25 @@
-//! Guesses of the next tokens, tried several in one step.
+//! Guesses of the next tokens, several of which are tried in one step.
 //!
-//! With few rows a step takes as long as reading the weights, so a few rows more cost little. A
-//! guess is computed as if it were the answer's next token; it holds if the token then sampled is
-//! that very one. Tokens are therefore those that would have been sampled without guesses, bit for
-//! bit; only how many come out of a step changes.
+//! Reading the weights takes most of a step with few rows, so a few rows more cost little. A guess
+//! is computed as if it were the answer's next token. It is accepted if the token that is then
+//! chosen from the model's own logits is that very one:
+//!
+//! ```text
+//!  rows      t    g1   g2   g3        t is the last token, g1 … g3 are guesses
+//!  chosen    g1   g2   x              g1 and g2 are accepted, g3 is not:
+//!                                     the step gives three tokens, g1 g2 x
+//! ```
+//!
+//! The answer is therefore the same with guesses as without, bit for bit. Only the number of tokens
+//! that a step gives changes.
 //!
 //! - [`Guesser`]: the guesses of one answer.
-//! - [`Lookup`]: what followed the last tokens where they stood before.
-//! - [`Odds`]: how often guesses held lately.
-//! - [`StepPolicy`]: how many of all sequences' guesses a step tries, as far as steps told lately.
-//! - [`StepCosts`]: what steps take by their rows.
+//! - [`Lookup`]: guesses from what the text repeats.
+//! - [`Odds`]: how often guesses were accepted lately.
+//! - [`StepPolicy`]: how many guesses of all sequences a step tries.
+//! - [`StepCosts`]: what steps take, by their rows.
 //!
-//! Absent on purpose: any way of taking a guess for an answer without its logits.
+//! Absent on purpose: accepting a guess without the model's logits.
 
 mod guesser;
 mod lookup;
@@ -19,7 +27,7 @@ mod odds;
 mod policy;
 mod step_costs;
 
-pub use guesser::Guesser;
+pub use guesser::{Guesser, Guesses};
 pub use lookup::{Found, Lookup};
 pub use odds::Odds;
 pub use policy::StepPolicy;
@@ -27,18 +35,20 @@ pub use policy::StepPolicy;
 pub(crate) use policy::tests::disturbance;
 pub use step_costs::{FORGOTTEN_AFTER, StepCosts};
 
-/// Guesses of one sequence in one step, at most; with the token before them they fill the tile of a kernel.
+/// The most guesses of one sequence in one step. With the token before them they fill a kernel's
+/// tile.
 pub const MAX_GUESSES: usize = 15;
 
-/// Guesses must promise to make steps faster by this factor: what is measured is not exact.
+/// Guesses must promise to be faster by this factor, because measurements are not exact.
 const LEAST_GAIN: f64 = 1.05;
 
-/// How many of each sequence's guesses to try in a step of `singles` rows besides.
+/// How many of each sequence's guesses to try in a step that has `singles` other rows.
 ///
-/// `chances[s]` is how likely one more guess of sequence `s` holds if those before it did, and of
-/// how many there are; `step_ms(rows)` is what a step of so many rows takes. Of all guesses, the
-/// likeliest are tried, as many as give the most tokens per time: none if that is not more than
-/// without.
+/// `chances[s]` says how likely a guess of sequence `s` is accepted if those before it are, and how
+/// many guesses there are. `step_ms(rows)` is what a step of `rows` rows takes.
+///
+/// Tries the likeliest of all guesses, as many as give the most tokens per time; none if that is
+/// not more than without guesses.
 fn most_worthwhile(
     chances: &[(f64, usize)],
     singles: usize,
@@ -50,7 +60,7 @@ fn most_worthwhile(
         let holds = (1..=count as i32).map(|length| chance.powi(length));
         guesses.extend(holds.map(|all_hold| (all_hold, sequence)));
     }
-    // Of equals the first sequence's come first, in their order: sorting is stable.
+    // Sorting is stable: of guesses as likely as each other, the first sequence's come first.
     guesses.sort_by(|a, b| b.0.total_cmp(&a.0));
     guesses.truncate(most);
     let mut tokens = singles as f64;
@@ -67,11 +77,11 @@ fn most_worthwhile(
     counts
 }
 
-/// How many guesses each sequence should have from a draft model, which takes `pass_ms` for one of all of them:
-/// as many as give the most tokens per time, in a step of `singles` rows besides.
+/// How many guesses each sequence should get from a draft model: as many as give the most tokens
+/// per time, in a step that has `singles` other rows.
 ///
-/// `chances[s]` is how likely one more guess of sequence `s` holds if those before it did. Before the
-/// model was ever asked it is asked for one.
+/// `chances[s]` says how likely a guess of sequence `s` is accepted if those before it are. The
+/// model takes `pass_ms` for one guess of every sequence; before that is known it is asked for one.
 fn worthwhile_length(
     chances: &[f64],
     singles: usize,

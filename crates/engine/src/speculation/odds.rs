@@ -1,18 +1,18 @@
-//! How often guesses held lately.
+//! How often guesses were accepted lately.
 
-/// Counts the guesses of one sequence, the newest most.
+/// Counts the guesses of one sequence; the newest count most.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Odds {
     /// What is believed while little is known.
     prior: f64,
-    held: f64,
+    accepted: f64,
     tried: f64,
 }
 
-/// Of what was counted before, how much still counts after another step with guesses.
+/// How much earlier counts still count after a step with guesses.
 const KEPT_TRIED: f64 = 0.85;
 
-/// And after one without: a sequence whose guesses never held is tried again some day.
+/// And after a step without: a sequence whose guesses were never accepted is tried again some day.
 const KEPT_IDLE: f64 = 0.99;
 
 /// How many guesses the prior counts for.
@@ -21,19 +21,20 @@ const PRIOR_WEIGHT: f64 = 2.0;
 impl Odds {
     /// The odds before anything was tried.
     pub fn new(prior: f64) -> Odds {
-        Odds { prior, held: 0.0, tried: 0.0 }
+        Odds { prior, accepted: 0.0, tried: 0.0 }
     }
 
-    /// How likely one more guess holds if those before it did.
+    /// How likely a guess is accepted if those before it are.
     pub fn chance(&self) -> f64 {
-        (self.held + PRIOR_WEIGHT * self.prior) / (self.tried + PRIOR_WEIGHT)
+        (self.accepted + PRIOR_WEIGHT * self.prior) / (self.tried + PRIOR_WEIGHT)
     }
 
-    /// Of `guesses`, the first `held` held; those behind the first that did not say nothing.
-    pub fn tried(&mut self, guesses: usize, held: usize) {
+    /// Of `guesses`, the first `accepted` were accepted. Those behind the first wrong one say
+    /// nothing.
+    pub fn tried(&mut self, guesses: usize, accepted: usize) {
         self.forget(KEPT_TRIED);
-        self.held += held as f64;
-        self.tried += guesses.min(held + 1) as f64;
+        self.accepted += accepted as f64;
+        self.tried += guesses.min(accepted + 1) as f64;
     }
 
     /// A step tried none.
@@ -42,7 +43,7 @@ impl Odds {
     }
 
     fn forget(&mut self, kept: f64) {
-        self.held *= kept;
+        self.accepted *= kept;
         self.tried *= kept;
     }
 }

@@ -1,5 +1,5 @@
-//! How many guesses a step tries, from what steps and guesses told lately; what the engine decides by, and
-//! what measurements of it decide by too.
+//! How many guesses a step tries, as measured lately. The engine decides by it, and so does
+//! [`Bench`](crate::measure::Bench).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct StepPolicy {
     steps: u64,
 }
 
-/// What one token of every sequence takes a draft model.
+/// What a pass of the draft model takes: one token of every sequence.
 #[derive(Clone, Copy, Debug)]
 struct DraftPass {
     ms: f64,
@@ -25,23 +25,23 @@ struct DraftPass {
 /// How much the newest pass of a draft model counts.
 const NEWEST_WEIGHT: f64 = 0.3;
 
-/// A pass that takes longer than this many times what was expected was disturbed, and counts as if it had
-/// taken that long.
+/// A pass that takes longer than this many times what was expected was disturbed. It counts as if
+/// it had taken that long.
 const MOST_SURPRISE: f64 = 2.0;
 
 impl StepPolicy {
-    /// Takes note of a forward pass of this many rows of answers and their guesses, and nothing else. Says
-    /// by which factor the machine seems to have changed since the one before.
+    /// Notes a forward pass of this many decode rows and guesses, without prompts. Says by which
+    /// factor the machine seems to have become slower since the one before.
     pub fn stepped(&mut self, rows: usize, took: Duration) -> f64 {
         self.steps += 1;
         let machine = self.costs.stepped(rows, 1e3 * took.as_secs_f64());
-        // As with steps: one that seemed too slow once must not seem so for ever.
+        // A model that was slow once must be asked again some day, as with sizes of steps.
         self.draft_pass = self.draft_pass.filter(|pass| self.steps - pass.last <= FORGOTTEN_AFTER);
         machine
     }
 
-    /// Takes note of a pass of a draft model, of one token of every sequence.
-    pub fn drafted(&mut self, took: Duration) {
+    /// Notes a pass of the draft model that read one token of every sequence.
+    pub fn draft_model_passed(&mut self, took: Duration) {
         let newest = 1e3 * took.as_secs_f64();
         let blend =
             |DraftPass { ms, .. }| ms + NEWEST_WEIGHT * (newest.min(MOST_SURPRISE * ms) - ms);
@@ -49,20 +49,21 @@ impl StepPolicy {
         self.draft_pass = Some(DraftPass { ms, last: self.steps });
     }
 
-    /// How many of each sequence's guesses to try in a step of `singles` rows besides, `most` of all
-    /// together: none before anything was measured. `chances` are as `most_worthwhile` takes them.
+    /// How many of each sequence's guesses to try in a step that has `singles` other rows, at most
+    /// `most` together; none before anything was measured. `chances` are those of
+    /// `most_worthwhile`.
     pub fn counts(&self, chances: &[(f64, usize)], singles: usize, most: usize) -> Vec<usize> {
         most_worthwhile(chances, singles, self.most(most), |rows| self.hoped_ms(rows))
     }
 
-    /// How many guesses each sequence should have from a draft model, at most `most`; `chances` are as
-    /// `worthwhile_length` takes them.
+    /// How many guesses each sequence should get from a draft model, at most `most`. `chances` are
+    /// those of `worthwhile_length`.
     pub fn draft_length(&self, chances: &[f64], singles: usize, most: usize) -> usize {
         let (most, pass_ms) = (self.most(most), self.draft_pass.map(|pass| pass.ms));
         worthwhile_length(chances, singles, most, pass_ms, |rows| self.hoped_ms(rows))
     }
 
-    /// What steps cost.
+    /// What steps take.
     pub fn costs(&self) -> &StepCosts {
         &self.costs
     }
@@ -77,7 +78,7 @@ impl StepPolicy {
         if self.costs.sizes() == 0 { 0 } else { most }
     }
 
-    /// Where nothing was measured nothing is tried, and any number will do.
+    /// Before anything was measured nothing is tried, and any number will do.
     fn hoped_ms(&self, rows: usize) -> f64 {
         self.costs.hoped_ms(rows).unwrap_or(1.0)
     }
@@ -89,8 +90,8 @@ pub(crate) mod tests {
     use crate::sampler::random::uniform;
     use crate::speculation::MAX_GUESSES;
 
-    /// How many times longer than it should step `index` takes on a machine with noise, hiccups, and
-    /// phases in which others use it too.
+    /// How many times longer than it should step `index` takes on a machine with noise, hiccups,
+    /// and phases in which others use it too.
     pub(crate) fn disturbance(noise: f64, index: u64) -> f64 {
         let seed = (1_000.0 * noise) as u64;
         let dice = |place| uniform(seed, 4 * index + place);
@@ -131,8 +132,8 @@ pub(crate) mod tests {
         for noise in [0.0, 0.05, 0.1, 0.15] {
             let mut policy = StepPolicy::default();
             let mut index = 0;
-            // One step in which the text may repeat itself, or a session of them, and long stretches of
-            // ordinary text.
+            // One step in which the text may repeat itself, or a session of them, and long
+            // stretches of ordinary text.
             for stretch in [0, 1, 100, 10_000, 200_000, 789_000] {
                 let until = index + stretch;
                 while index < until {
@@ -175,7 +176,7 @@ pub(crate) mod tests {
     fn a_draft_model_that_was_slow_once_is_asked_again() {
         let mut policy = StepPolicy::default();
         policy.stepped(1, ms(42.0));
-        policy.drafted(ms(60_000.0));
+        policy.draft_model_passed(ms(60_000.0));
         let length = |policy: &StepPolicy| policy.draft_length(&[0.8], 1, MAX_GUESSES);
         assert_eq!(length(&policy), 0);
         let waited = (0..=FORGOTTEN_AFTER).position(|_| {
@@ -184,9 +185,9 @@ pub(crate) mod tests {
         });
         assert!(waited.is_some());
         policy.stepped(16, ms(72.0));
-        policy.drafted(ms(2.0));
+        policy.draft_model_passed(ms(2.0));
         assert!(length(&policy) > 4, "it is fast: {policy:?}");
-        policy.drafted(ms(60_000.0));
+        policy.draft_model_passed(ms(60_000.0));
         assert!(length(&policy) > 2, "one disturbed pass says little: {policy:?}");
     }
 }

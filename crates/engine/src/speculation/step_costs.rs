@@ -1,4 +1,4 @@
-//! What a step of this many rows of answers takes, as far as steps told lately.
+//! What a step of this many decode rows takes, as measured lately.
 //!
 //! ```text
 //!  ms            o 9 rows, measured 40 steps ago
@@ -9,13 +9,14 @@
 //!   +------------------------------ rows
 //! ```
 //!
-//! Whatever slows the machine for a second slows steps of any size: otherwise sizes that were last tried
-//! in a slow second would look slow until they are tried again, which is never. There is no level apart
-//! from the sizes, so that nothing can drift apart; and as costs change by factors, what one step adds
-//! another takes away again, in whatever order they come.
+//! A machine that is slow for a second is slow for steps of any size. If only the size that was
+//! measured then were changed, it would look slow until it is tried again, which is never. So a
+//! surprise changes all sizes. It changes them by a factor, so that what one step adds another
+//! takes away again, in any order.
 //!
-//! A size that was not measured for [`FORGOTTEN_AFTER`] steps is forgotten. It then seems cheap, is tried
-//! again where guesses are likely, and measured: however wrong a cost is, it is not wrong for long.
+//! A size that was not measured for [`FORGOTTEN_AFTER`] steps is forgotten. It then seems cheap, is
+//! tried again when guesses are likely, and is measured. However wrong a cost is, it is not wrong
+//! for long.
 
 use std::collections::BTreeMap;
 
@@ -34,18 +35,18 @@ pub struct StepCosts {
 struct Size {
     /// Milliseconds that one would take now.
     ms: f64,
-    /// How often it was measured, as far as that counts.
+    /// How often it was measured, at most [`MOST_AVERAGED`].
     measured: f64,
     /// The last step that measured it.
     last: u64,
 }
 
-/// Steps after which a size that none of them had is forgotten: half a minute of an answer on a slow
-/// machine. A step that tries it again, in vain, is then a fraction of a percent of the time.
+/// A size is forgotten after this many steps of other sizes: half a minute of an answer on a slow
+/// machine. A step that tries it again in vain is then a fraction of a percent of the time.
 pub const FORGOTTEN_AFTER: u64 = 512;
 
-/// How much of what surprises in a step is thought to be the machine's, and counts for steps of any size.
-/// The rest is the size's own.
+/// How much of a surprise is thought to be the machine's, and changes all sizes. The rest is the
+/// size's own.
 const MACHINE_WEIGHT: f64 = 0.2;
 
 /// How many measurements of a size are averaged: noise of 15 % becomes 3 %.
@@ -54,27 +55,27 @@ const MOST_AVERAGED: f64 = 20.0;
 /// From this many measurements on a size is known.
 const LEAST_KNOWN: f64 = 4.0;
 
-/// A step that takes longer than this many times what was expected was disturbed, and counts as if it had
-/// taken that long. Of several in a row each is believed more than the one before.
+/// A step that takes longer than this many times what was expected was disturbed. It counts as if
+/// it had taken that long. Of several in a row, each is believed more than the one before.
 const MOST_SURPRISE: f64 = 1.5;
 
-/// The same of one that is faster.
+/// The same for a step that is faster.
 const MOST_RELIEF: f64 = 4.0;
 
-/// Steps of more rows than were measured are thought to cost this part of what as many rows more cost
-/// alone: little enough that they are tried once, which measures them.
+/// Rows beyond the largest size that was measured are thought to cost this part of what its rows
+/// cost: little enough that they are tried once, which measures them.
 const UNTRIED_SHARE: f64 = 0.25;
 
-/// After this many steps in a row that took too long nothing is thought impossible.
+/// After this many slow steps in a row any time is believed.
 const MOST_DOUBLED: u32 = 3;
 
-/// What a step can take, from a nanosecond to a day.
+/// The time of a step is taken to be between a nanosecond and a day.
 const LEAST_MS: f64 = 1e-6;
 const MOST_MS: f64 = 1e8;
 
 impl StepCosts {
-    /// Takes note of a step; one that took no time says nothing. Says by which factor the machine seems to
-    /// have changed since the one before.
+    /// Notes a step; one that took no time says nothing. Says by which factor the machine seems to
+    /// have become slower since the one before.
     pub fn stepped(&mut self, rows: usize, took_ms: f64) -> f64 {
         if took_ms.is_nan() || took_ms <= 0.0 {
             return 1.0;
@@ -90,7 +91,8 @@ impl StepCosts {
             self.sizes.insert(rows, Size { ms: took_ms, measured: 1.0, last: steps });
             return 1.0;
         };
-        // What was measured once or twice may be wrong itself, which says nothing about the machine.
+        // A size that was measured once or twice may be wrong itself, which says nothing about the
+        // machine.
         if known.measured >= LEAST_KNOWN {
             self.surprises = if is_surprise { self.surprises + 1 } else { 0 };
         }
@@ -111,9 +113,9 @@ impl StepCosts {
         self.surprises > 0
     }
 
-    /// What a step of `rows` would take now: as measured, or between what was measured of fewer and of
-    /// more. More rows than any that was measured seem cheaper than they may be, and are tried. None before
-    /// anything was measured.
+    /// What a step of `rows` would take now: as measured, or interpolated. More rows than were ever
+    /// measured seem cheaper than they may be, so that they are tried. None before anything was
+    /// measured.
     pub fn step_ms(&self, rows: usize) -> Option<f64> {
         let known = |(rows, size): (&usize, &Size)| (*rows as f64, size.ms);
         let fewer = self.sizes.range(..=rows).next_back().map(known);
@@ -128,9 +130,9 @@ impl StepCosts {
         }
     }
 
-    /// The same at best, by which is decided whether guesses pay: one of fewer rows than any that was
-    /// measured is hoped to take less in proportion. Where guesses always held well enough, a step without
-    /// would otherwise be forgotten and seem no faster.
+    /// The same at best; whether guesses pay is decided by it. A step of fewer rows than any that
+    /// was measured is hoped to take less in proportion: otherwise, while guesses are always tried,
+    /// a step without them would be forgotten and seem no faster.
     pub fn hoped_ms(&self, rows: usize) -> Option<f64> {
         let (&fewest, _) = self.sizes.first_key_value()?;
         let part = rows as f64 / fewest.max(1) as f64;

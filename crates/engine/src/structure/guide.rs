@@ -1,4 +1,4 @@
-//! What may come next in one answer.
+//! Which tokens may come next in one answer.
 
 use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
@@ -6,7 +6,7 @@ use llguidance::toktrie::SimpleVob;
 use super::{StructureError, wrong};
 use crate::text::TokenId;
 
-/// Goes along with one answer of a form.
+/// Follows one structured answer.
 pub struct Guide {
     matcher: Matcher,
 }
@@ -20,10 +20,10 @@ impl Guide {
         Guide { matcher }
     }
 
-    /// What may come next, and then after each of `guesses` if those before it have come; it ends with
-    /// the first that may not.
+    /// The tokens that may come next, and then those that may come after each of `guesses`. Ends
+    /// before the first guess that may not come.
     ///
-    /// Errors: more would have to be spent than may be.
+    /// Errors: that takes more than may be spent on it.
     pub fn masks(&mut self, guesses: &[TokenId]) -> Result<Vec<TokenMask>, StructureError> {
         let mut masks = vec![self.mask()?];
         let mut taken = 0;
@@ -40,15 +40,15 @@ impl Guide {
         Ok(masks)
     }
 
-    /// The answer goes on with `token`; says whether it is complete, so that nothing can follow.
+    /// The answer goes on with `token`. Says whether it is complete, so that nothing can follow.
     ///
-    /// Errors: more would have to be spent than may be.
+    /// Errors: that takes more than may be spent on it.
     pub fn take(&mut self, token: TokenId) -> Result<bool, StructureError> {
         self.matcher.consume_token(token.0).map_err(wrong)?;
         Ok(self.matcher.is_stopped())
     }
 
-    /// Tokens that must come next, as it is usual to write them; at most `most`.
+    /// Tokens that must come next, split as the tokenizer would; at most `most`.
     pub fn forced(&mut self, most: usize) -> Vec<TokenId> {
         self.matcher.compute_ff_tokens().into_iter().take(most).map(TokenId).collect()
     }

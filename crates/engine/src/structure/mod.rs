@@ -1,16 +1,16 @@
-//! Answers of a given form: JSON of a schema, a regular expression, or a grammar.
+//! Structured answers: JSON of a schema, text of a regular expression, or text of a grammar.
 //!
-//! Which tokens may come next is found by `llguidance`; the sampler never chooses another. Tokens that
-//! must come next are guesses like any other ([`speculation`](crate::speculation)), so they cost a
-//! row and change nothing.
+//! `llguidance` finds the tokens that may come next, and the sampler chooses one of them. Tokens
+//! that must come next are guesses like any other ([`speculation`](crate::speculation)), so they
+//! cost a row and change nothing.
 //!
 //! - [`Structure`]: what is asked for.
 //! - [`Structures`]: makes a [`Guide`] of it, for one model's tokens.
-//! - [`Guide`]: goes along with one answer.
+//! - [`Guide`]: follows one answer.
 //!
-//! Forms are hostile input. Limits: [`MAX_STRUCTURE_BYTES`], [`MAX_NESTING`], and what `llguidance` may
-//! spend on making a form ready and on each token; at the first three a request is refused, at the last
-//! its answer fails.
+//! Structures are hostile input. Limits: [`MAX_STRUCTURE_BYTES`], [`MAX_NESTING`], [`MAX_RULES`],
+//! and what `llguidance` may spend on preparing a structure: a request beyond them is refused. It
+//! may also spend only so much on each token: an answer beyond that fails.
 
 mod guide;
 mod tokens;
@@ -26,21 +26,22 @@ pub use guide::{Guide, TokenMask};
 
 use crate::text::Text;
 
-/// The form of an answer.
+/// The structure that an answer must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Structure {
-    /// JSON that a JSON schema accepts. The schema's text.
+    /// JSON that a JSON schema accepts; holds the schema.
     JsonSchema(String),
-    /// What a regular expression matches as a whole, in the syntax of Rust's `regex`.
+    /// Text that a regular expression matches as a whole, in the syntax of Rust's `regex`.
     Regex(String),
-    /// What a grammar derives from its rule `start`, in the syntax of Lark as `llguidance` reads it.
+    /// Text that a grammar derives from its rule `start`, in the syntax of Lark as `llguidance`
+    /// reads it.
     Grammar(String),
 }
 
-/// Why a form cannot be used.
+/// Why a structure cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StructureError {
-    /// It is too large to be looked at.
+    /// It is too large to be prepared.
     #[error("structure: expected at most {limit} {of}, found {found}")]
     TooLarge {
         /// What there is too much of.
@@ -50,25 +51,25 @@ pub enum StructureError {
         /// How much there is.
         found: usize,
     },
-    /// It means nothing, or more than may be spent on it.
+    /// It cannot be understood, or takes more than may be spent on it.
     #[error("structure: {0}")]
     Wrong(String),
 }
 
-/// The longest form that is looked at.
+/// The longest structure that is prepared.
 pub const MAX_STRUCTURE_BYTES: usize = 64 << 10;
 
-/// The most brackets inside each other.
+/// The deepest nesting of brackets.
 pub const MAX_NESTING: usize = 128;
 
-/// Room for rules that follow from each other, [`MAX_RULES`] of them, and for schemas that refer to each
-/// other, as many as fit into [`MAX_STRUCTURE_BYTES`]; pages that are not used are not there.
+/// Stack for [`MAX_RULES`] rules that refer to each other, and for as many schemas that do so as
+/// fit into [`MAX_STRUCTURE_BYTES`]. Pages that are never used take no memory.
 const STACK_BYTES: usize = 64 << 20;
 
 /// The most rules of a grammar.
 pub const MAX_RULES: usize = 1_000;
 
-/// Tokens of one model, ready for forms.
+/// Prepares structures for the tokens of one model.
 pub struct Structures {
     factory: ParserFactory,
 }
@@ -85,7 +86,7 @@ impl Structures {
         let mut factory = ParserFactory::new(&tokens, abilities, &slices).map_err(wrong)?;
         factory.quiet();
         *factory.limits_mut() = ParserLimits {
-            // Some 20 ms each at the author's figures.
+            // About 20 ms each, by the figures of `llguidance`.
             initial_lexer_fuel: 500_000,
             step_lexer_fuel: 100_000,
             step_max_items: 50_000,
@@ -97,14 +98,15 @@ impl Structures {
         Ok(Structures { factory })
     }
 
-    /// Makes a form ready for one answer, on a thread of its own: what is inside itself takes stack.
+    /// Prepares a structure for one answer. Does so on a thread of its own, because nested
+    /// structures take much stack.
     ///
-    /// Errors: it means nothing, or is larger than may be.
+    /// Errors: it cannot be understood, or is too large.
     pub fn guide(&self, structure: &Structure) -> Result<Guide, StructureError> {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
             let made = thread.spawn_scoped(scope, || self.make_guide(structure)).map_err(wrong)?;
-            made.join().unwrap_or_else(|_| Err(wrong("it could not be made ready")))
+            made.join().unwrap_or_else(|_| Err(wrong("it could not be prepared")))
         })
     }
 
@@ -131,7 +133,7 @@ impl Structures {
         let mut matcher = Matcher::new(self.factory.create_parser(grammar));
         match matcher.get_error() {
             Some(error) => Err(wrong(error)),
-            // A form may be wrong in a way that shows only when tokens are looked for.
+            // Some faults show only when tokens are looked for.
             None => match matcher.compute_mask_or_eos() {
                 Ok(_) => Ok(Guide::new(matcher)),
                 Err(error) => Err(wrong(error)),
@@ -150,8 +152,8 @@ fn check_size(text: &str) -> Result<(), StructureError> {
     check("bytes", MAX_STRUCTURE_BYTES, text.len())
 }
 
-/// Brackets inside each other. Those that stand for themselves count too, which real forms seldom
-/// have many of.
+/// Checks the nesting of brackets. Brackets that are plain text count too; real structures seldom
+/// have many of these.
 fn check_nesting(text: &str) -> Result<(), StructureError> {
     let (mut depth, mut deepest) = (0_usize, 0);
     for byte in text.bytes() {
@@ -162,7 +164,7 @@ fn check_nesting(text: &str) -> Result<(), StructureError> {
         }
         deepest = deepest.max(depth);
     }
-    check("brackets inside each other", MAX_NESTING, deepest)
+    check("nested brackets", MAX_NESTING, deepest)
 }
 
 fn check(of: &'static str, limit: usize, found: usize) -> Result<(), StructureError> {
@@ -172,7 +174,7 @@ fn check(of: &'static str, limit: usize, found: usize) -> Result<(), StructureEr
     Err(StructureError::TooLarge { of, limit, found })
 }
 
-/// The longest message that is passed on.
+/// The longest message of `llguidance` that is passed on.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 fn wrong(error: impl std::fmt::Display) -> StructureError {

@@ -13,7 +13,8 @@ fn structures() -> (Arc<Text>, Structures) {
     (text.clone(), Structures::new(text).expect("its tokens can be used"))
 }
 
-/// What comes of a form if each token is drawn from those that may come, and the end whenever it may.
+/// The answer of a structure if each token is drawn from those that may come, and the end is
+/// taken as soon as it may.
 fn wander(text: &Text, guide: &mut Guide, seed: u64) -> String {
     let mut bytes = Vec::new();
     for step in 0..400 {
@@ -164,6 +165,6 @@ fn an_error_says_what_is_wrong() {
     let long = message(Structure::Regex("x".repeat(MAX_STRUCTURE_BYTES + 1)));
     assert_eq!(long, "structure: expected at most 65536 bytes, found 65537");
     let deep = message(Structure::Regex("(".repeat(200)));
-    assert_eq!(deep, "structure: expected at most 128 brackets inside each other, found 200");
+    assert_eq!(deep, "structure: expected at most 128 nested brackets, found 200");
     assert!(message(Structure::JsonSchema("{".to_owned())).starts_with("structure: EOF"));
 }

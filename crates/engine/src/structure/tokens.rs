@@ -11,7 +11,7 @@ struct Tokens {
     trie: TokTrie,
 }
 
-/// The tokens of `text`. Control tokens are none, but for those that end an answer.
+/// The tokens of `text`. Of control tokens, only those that end an answer are included.
 pub(super) fn environment(text: Arc<Text>) -> TokEnv {
     let count = u32::try_from(text.token_count()).expect("a vocabulary has fewer rows than 2³²");
     let ends: Vec<u32> = (0..count).filter(|id| text.is_end(TokenId(*id))).collect();

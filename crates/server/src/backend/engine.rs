@@ -350,7 +350,7 @@ fn fault_of(refusal: Refusal) -> Fault {
         Refusal::TooLong { tokens, limit } => Fault::TooLong { tokens, limit },
         Refusal::InvalidParameter(error) => Fault::InvalidParameter {
             field: error.field.into(),
-            expected: error.range.into(),
+            expected: error.range,
             found: error.value,
         },
         // No language has this parameter yet.

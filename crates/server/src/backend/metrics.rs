@@ -52,11 +52,11 @@ pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
     let prompt_tokens =
         [("computed", count(counters.prompt_tokens)), ("reused", count(counters.cached_tokens))];
     let guesses = [
-        ("held", count(counters.guesses_held)),
-        ("wrong", count(counters.guesses - counters.guesses_held)),
+        ("held", count(counters.guesses_accepted)),
+        ("wrong", count(counters.guesses - counters.guesses_accepted)),
     ];
     let drafted = [
-        ("computed", count(counters.drafted)),
+        ("computed", count(counters.drafts_computed)),
         ("used", count(counters.drafts_used)),
         ("wasted", count(counters.drafts_wasted)),
     ];

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use banter_engine::measure::{Bench, Followed, Setup};
+use banter_engine::measure::{Bench, Followed, Guessing, Setup};
 use banter_engine::model_file::{ModelFile, ModelSource};
 use banter_engine::text::{Message, Role, Text, TokenId};
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -81,33 +81,33 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             runs.sort_by_key(|followed| followed.time);
             runs.swap_remove(repetitions / 2)
         };
-        let (plain, guessed) = (follow(false), follow(true));
+        let (plain, guessed) = (follow(Guessing::None), follow(Guessing::FromText));
         let speed = |followed: &Followed| answer.len() as f64 / followed.time.as_secs_f64();
         println!(
-            "{name:<8} {} tokens behind {}: {:.1} tokens/s, with guesses {:.1} · {:.2} × · {} steps, {} of {} guesses held",
+            "{name:<8} {} tokens behind {}: {:.1} tokens/s, with guesses {:.1} · {:.2} × · {} steps, {} of {} guesses accepted",
             answer.len(),
             prompt.len(),
             speed(&plain),
             speed(&guessed),
             speed(&guessed) / speed(&plain),
             guessed.steps,
-            guessed.held,
+            guessed.accepted,
             guessed.guesses,
         );
         if let Some(draft) = &mut draft {
             draft.prompt_of(&prompt);
             for acceptance in ACCEPTANCES {
-                let follow = |_| bench.follow_with_model(draft, &prompt, &answer, acceptance);
+                let follow = |_| bench.follow_with_draft_model(draft, &prompt, &answer, acceptance);
                 let mut runs: Vec<Followed> = (0..repetitions).map(follow).collect();
                 runs.sort_by_key(|followed| followed.time);
                 let median = runs.swap_remove(repetitions / 2);
                 println!(
-                    "{name:<8} draft model, {:.0} %: {:.1} tokens/s · {:.2} × · {} steps, {} of {} guesses held",
+                    "{name:<8} draft model, {:.0} %: {:.1} tokens/s · {:.2} × · {} steps, {} of {} guesses accepted",
                     acceptance * 100.0,
                     speed(&median),
                     speed(&median) / speed(&plain),
                     median.steps,
-                    median.held,
+                    median.accepted,
                     median.guesses,
                 );
             }

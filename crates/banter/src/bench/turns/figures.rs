@@ -150,7 +150,11 @@ fn typing(ground: &Ground<'_>, _: usize) -> anyhow::Result<Vec<Value>> {
         value("tokens that were left to compute", left as f64, "tokens"),
         value("one token behind them", step, "ms"),
         value("drafted / one token", drafted / step, "×"),
-        value("tokens computed for drafts", (ended.drafted - begun.drafted) as f64, "tokens"),
+        value(
+            "tokens computed for drafts",
+            (ended.drafts_computed - begun.drafts_computed) as f64,
+            "tokens",
+        ),
         value("in vain", (ended.drafts_wasted - begun.drafts_wasted) as f64, "tokens"),
     ])
 }

@@ -1,4 +1,4 @@
-//! What breaks in the engine's thread ends the answers it was for, and nothing else.
+//! A panic in the engine's thread ends the answers it was for, and nothing else.
 
 use super::on_disk::{folder, roomy};
 use super::*;
@@ -8,7 +8,7 @@ use crate::scheduler::tests::check_invariants;
 const LIMITS: SchedulerLimits =
     SchedulerLimits { total_blocks: 24, max_sequences: 3, step_tokens: 40, guessed_rows: 12 };
 
-/// Places that everyone passes in the course of a few answers, each for one sequence.
+/// Places that a few answers pass, each time for one sequence.
 const OF_ONE: [Fault; 10] = [
     Fault::Submit,
     Fault::End,
@@ -22,7 +22,7 @@ const OF_ONE: [Fault; 10] = [
     Fault::Lease,
 ];
 
-/// Answers that repeat themselves, one with a form, two that begin alike; more than run at once.
+/// Answers that repeat themselves, a structured one, two that begin alike; more than run at once.
 fn asks() -> Vec<Ask> {
     let form = Some(Structure::Regex("([a-c]{2}[d-f]{3}){2,9}g".to_owned()));
     vec![
@@ -63,17 +63,19 @@ fn stage() -> Stage {
     stage
 }
 
-/// Lets all answers run while something breaks; says how many failed, and whether it broke. Those that did not are what they
-/// are alone, the books are right, and whoever asks next is answered.
+/// Lets all answers run while something panics. Says how many failed, and whether it panicked.
+/// Asserts that the others are as they are alone, the bookkeeping is correct, and the next requests
+/// are answered.
 fn run(asks: &[Ask], alone: &[Reply]) -> (usize, bool) {
     let mut stage = stage();
     let generations: Vec<Generation> = asks.iter().map(|ask| stage.submit(ask)).collect();
-    let mut turns = 0;
-    while turns == 0 || !stage.step_loop.core.is_idle() || stage.status.counters().waiting > 0 {
-        stage.turns(1);
+    let mut iterations = 0;
+    while iterations == 0 || !stage.step_loop.core.is_idle() || stage.status.counters().waiting > 0
+    {
+        stage.iterate_times(1);
         check_invariants(&stage.step_loop.core.scheduler);
-        turns += 1;
-        assert!(turns < 2_000, "the work does not end");
+        iterations += 1;
+        assert!(iterations < 2_000, "the work does not end");
     }
     stage.assert_all_free();
     let (mut failed, broke) = (0, has_broken());
@@ -125,7 +127,7 @@ fn blocks_on_their_way_back_are_not_lost() {
 fn what_breaks_while_blocks_are_given_up_ends_the_answer_that_gave_them_up() {
     let mut stage = Stage::new(limits(11, 2));
     stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
-    break_at(Fault::GiveUp, 0);
+    break_at(Fault::Preempt, 0);
     let older = stage.submit(&Ask::new(1, 16, 100));
     let younger = stage.submit(&Ask::new(2, 16, 90));
     stage.run_until_idle();
@@ -157,7 +159,7 @@ fn a_step_that_breaks_for_nobody_in_particular_again_and_again_ends_the_engine()
         assert_eq!(next, Next::GoOn);
         generations.push(stage.submit(&Ask::new(seed, 10, 10)));
         break_at(Fault::Plan, 0);
-        next = stage.turn();
+        next = stage.iterate();
     }
     assert_eq!(next, Next::End);
     for generation in generations {
@@ -187,9 +189,9 @@ fn when_keeping_breaks_answers_go_on_without_a_disk() {
     let (first, second) = (Ask::new(1, 150, 10), Ask::new(2, 20, 60));
     stage.answer(&first);
     let running = stage.submit(&second);
-    stage.turns(2);
-    break_at(Fault::Keep, 0);
-    stage.turns(1);
+    stage.iterate_times(2);
+    break_at(Fault::SyncDisk, 0);
+    stage.iterate_times(1);
     assert!(has_broken() && stage.step_loop.core.disk.is_none());
     stage.run_until_idle();
     assert_eq!(read(running).text, alone(&second).text);

@@ -1,13 +1,13 @@
-//! What is computed while somebody types.
+//! Drafts: what is computed while somebody types.
 
 use super::*;
 use crate::engine::drafts::NewDraft;
 
 impl Stage {
     pub(super) fn draft(&self, tenant: u64, key: u64, tokens: &[TokenId]) {
-        let place = self.status.join_errands().expect("few drafts are under way");
+        let permit = self.status.inbox().side_message().expect("few drafts are under way");
         let (origin, tokens) = (Tenant(tenant).into(), tokens.to_vec());
-        let draft = NewDraft { origin, key, shared_tokens: 0, tokens, place };
+        let draft = NewDraft { origin, key, shared_tokens: 0, tokens, permit };
         let sender = self.sender.as_ref().expect("the inbox is open");
         sender.try_send(Arrival::Draft(draft)).expect("there is room for drafts");
     }
@@ -31,7 +31,7 @@ fn what_was_drafted_is_there_when_the_question_comes() {
     assert_eq!(stage.cached(&ask), 140);
     let counters = stage.status.counters();
     assert_eq!((counters.drafts_used, counters.drafts_wasted), (140, 0));
-    assert!(counters.drafted <= 141, "nothing is computed twice: {counters:?}");
+    assert!(counters.drafts_computed <= 141, "nothing is computed twice: {counters:?}");
 }
 
 #[test]
@@ -44,7 +44,10 @@ fn a_wrong_draft_costs_nothing_but_its_own_tokens() {
     stage.run_until_idle();
     assert_eq!(stage.cached(&ask), 96, "whole blocks before the difference");
     let counters = stage.status.counters();
-    assert_eq!((counters.drafted, counters.drafts_used, counters.drafts_wasted), (120, 100, 20));
+    assert_eq!(
+        (counters.drafts_computed, counters.drafts_used, counters.drafts_wasted),
+        (120, 100, 20)
+    );
     stage.draft(0, 7, &ask.prompt);
     stage.run_until_idle();
     assert_eq!(stage.cached(&Ask { tenant: Tenant(1), ..ask }), 0, "another's draft is not found");
@@ -56,10 +59,10 @@ fn no_draft_is_computed_while_anybody_waits_for_a_word() {
     let drafted = Ask::new(2, 100, 5);
     let answering = stage.submit(&Ask::new(1, 10, 20));
     stage.draft(0, 7, &drafted.prompt);
-    stage.turns(15);
-    assert_eq!(stage.status.counters().drafted, 0);
+    stage.iterate_times(15);
+    assert_eq!(stage.status.counters().drafts_computed, 0);
     stage.run_until_idle();
-    assert_eq!(stage.status.counters().drafted, 100);
+    assert_eq!(stage.status.counters().drafts_computed, 100);
     assert_eq!(read(answering).text, alone(&Ask::new(1, 10, 20)).text);
     assert_eq!(stage.cached(&drafted), 99);
 }
@@ -73,14 +76,18 @@ fn a_question_ends_the_step_of_a_draft_within_a_layer() {
     // As the handle does when it has sent a question.
     stage.step_loop.compute.at_layer = Box::new(move |moment| {
         if moment == (Moment { step: 1, layer: 1 }) {
-            status.interrupt_draft();
+            status.inbox().interrupt_draft();
         }
     });
-    stage.turns(2);
-    assert_eq!(stage.status.counters().drafted, 16, "of two steps the second was left");
+    stage.iterate_times(2);
+    assert_eq!(stage.status.counters().drafts_computed, 16, "of two steps the second was left");
     stage.assert_all_free();
     stage.run_until_idle();
-    assert_eq!(stage.status.counters().drafted, 150, "it goes on when nobody waits any more");
+    assert_eq!(
+        stage.status.counters().drafts_computed,
+        150,
+        "it goes on when nobody waits any more"
+    );
     assert_eq!(stage.cached(&draft), 149);
 }
 
@@ -90,10 +97,10 @@ fn the_end_of_the_engine_ends_a_draft() {
     stage.draft(0, 7, &Ask::new(2, 150, 5).prompt);
     let all = stage.all.clone();
     stage.step_loop.compute.at_layer = Box::new(move |_| all.raise());
-    stage.turns(1);
-    assert_eq!(stage.status.counters().drafted, 0);
+    stage.iterate_times(1);
+    assert_eq!(stage.status.counters().drafts_computed, 0);
     stage.sender = None;
-    assert_eq!(stage.turn(), Next::End);
+    assert_eq!(stage.iterate(), Next::End);
     stage.assert_all_free();
 }
 
@@ -106,7 +113,7 @@ fn a_broken_step_ends_the_draft_it_was_for() {
         layers += 1;
         assert!(layers > 1, "broken on purpose");
     });
-    stage.turns(1);
+    stage.iterate_times(1);
     assert!(stage.step_loop.core.is_idle());
     stage.assert_all_free();
     let ask = Ask::new(1, 10, 5);
@@ -118,6 +125,6 @@ fn a_draft_that_the_cache_has_no_room_for_is_given_up() {
     let mut stage = Stage::new(limits(4, 1));
     stage.draft(0, 7, &Ask::new(2, 100, 5).prompt);
     stage.run_until_idle();
-    assert!(stage.status.counters().drafted <= 64);
+    assert!(stage.status.counters().drafts_computed <= 64);
     stage.assert_all_free();
 }

@@ -17,9 +17,9 @@ fn takes_a_second_a_step(stage: &mut Stage) {
 
 fn steps(stage: &mut Stage) -> usize {
     let mut steps = 0;
-    stage.turns(1);
+    stage.iterate_times(1);
     while !stage.step_loop.core.is_idle() {
-        stage.turns(1);
+        stage.iterate_times(1);
         steps += 1;
     }
     steps
@@ -87,7 +87,7 @@ fn the_next_turn_finds_only_what_held() {
         only(letters[tokens.len() % circle])(tokens, logits);
     });
     let first = stage.answer(&Ask::new(1, 20, 90));
-    assert!(stage.status.counters().guesses > stage.status.counters().guesses_held);
+    assert!(stage.status.counters().guesses > stage.status.counters().guesses_accepted);
     let mut next = Ask::new(1, 20, 40);
     next.prompt.extend(stage.text.encode(&first.text));
     let reply = stage.answer(&next);
@@ -95,7 +95,8 @@ fn the_next_turn_finds_only_what_held() {
     assert_eq!(reply.text, "fgabcde".repeat(6)[..40]);
 }
 
-/// A stage whose answers are noise, and a draft model that is wrong at every position of a multiple.
+/// A stage whose answers are noise, and a draft model that is wrong at every position of a
+/// multiple.
 fn with_model(wrong_every: usize) -> Stage {
     let mut stage = guessing();
     takes_a_second_a_step(&mut stage);

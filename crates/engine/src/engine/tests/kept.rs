@@ -30,9 +30,9 @@ fn a_stopped_prompt_is_not_computed_again() {
     let mut stage = Stage::with_room();
     let ask = Ask::new(1, 150, 10);
     let stopped = stage.submit(&ask);
-    stage.turns(2);
+    stage.iterate_times(2);
     stopped.stop();
-    stage.turns(1);
+    stage.iterate_times(1);
     assert_eq!(read(stopped).finished.usage.completion_tokens, 0);
     let reply = stage.answer(&ask);
     assert_eq!(reply.finished.usage.cached_tokens, 16 + 64, "what two steps had computed");

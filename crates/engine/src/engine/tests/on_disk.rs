@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::kv_cache::chain::BlockName;
+use crate::kv_cache::block_name::BlockName;
 use crate::kv_cache::disk::{Disk, Identity, KeptAnswer, Stored};
 use crate::kv_cache::{BLOCK_TOKENS, DiskConfig};
 
@@ -15,14 +15,14 @@ impl Stage {
 
     fn on_disk_of(max_bytes: u64, limits: SchedulerLimits, folder: &Path, computed: &str) -> Stage {
         let mut stage = Stage::beside_disk(max_bytes, limits, folder, computed);
-        while stage.step_loop.core.disk.as_ref().is_some_and(|disk| disk.chain().is_none()) {
+        while stage.step_loop.core.disk.as_ref().is_some_and(|disk| disk.namer().is_none()) {
             stage.step_loop.core.wait_for_disk();
-            stage.step_loop.core.keep(&mut stage.step_loop.compute);
+            stage.step_loop.core.sync_disk(&mut stage.step_loop.compute);
         }
         stage
     }
 
-    /// A stage whose folder is opened by and by.
+    /// A stage whose folder may not be open yet.
     fn beside_disk(
         max_bytes: u64,
         limits: SchedulerLimits,
@@ -37,25 +37,27 @@ impl Stage {
         stage
     }
 
-    /// Takes turns until all that was given back is on disk.
+    /// Iterates until all released blocks are on disk.
     fn save_all(&mut self) {
         while self.step_loop.core.is_saving() {
-            self.turns(1);
+            self.iterate_times(1);
         }
     }
 
     /// Asks for a conversation to be forgotten, as the engine does.
     fn forget(&self, ask: &Ask) {
-        self.status.add_forget(Origin { tenant: ask.tenant, conversation: ask.conversation });
-        let place = self.status.join_errands().expect("there is room");
+        self.status
+            .inbox()
+            .add_forget(Origin { tenant: ask.tenant, conversation: ask.conversation });
+        let permit = self.status.inbox().side_message().expect("there is room");
         let sender = self.sender.as_ref().expect("the inbox is open");
-        sender.try_send(Arrival::Forget(place)).expect("there is room");
+        sender.try_send(Arrival::Forget(permit)).expect("there is room");
     }
 
-    /// Closes the inbox and takes the last turn, which saves what is left.
+    /// Closes the inbox and runs the last iteration, which saves what is left.
     pub(super) fn end(mut self) {
         self.sender = None;
-        assert_eq!(self.turn(), Next::End);
+        assert_eq!(self.iterate(), Next::End);
     }
 
     fn cached_on_disk(&mut self, ask: &Ask) -> usize {
@@ -153,7 +155,7 @@ fn what_is_forgotten_is_gone_from_memory_and_disk() {
     stage.answer(&second);
     stage.save_all();
     stage.forget(&first);
-    stage.turns(1);
+    stage.iterate_times(1);
     assert_eq!(stage.cached_on_disk(&first), 32, "what another conversation begins with too");
     stage.forget(&first);
     stage.end();
@@ -193,7 +195,7 @@ fn what_is_forgotten_while_it_is_written_leaves_nothing() {
     let ask = within(1, Ask::new(1, 100, 40));
     let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
     let generation = stage.submit(&ask);
-    stage.turns(4);
+    stage.iterate_times(4);
     stage.forget(&ask);
     stage.run_until_idle();
     assert_eq!(read(generation).text, alone(&ask).text, "it goes on");
@@ -210,14 +212,15 @@ fn what_is_forgotten_while_it_is_written_leaves_nothing() {
 fn a_draft_is_forgotten_with_its_conversation() {
     let mut stage = Stage::with_room();
     let ask = within(1, Ask::new(1, 100, 5));
-    let place = stage.status.join_errands().expect("there is room");
+    let permit = stage.status.inbox().side_message().expect("there is room");
     let origin = Origin { tenant: ask.tenant, conversation: ask.conversation };
     let tokens = ask.prompt[..80].to_vec();
-    let draft = crate::engine::drafts::NewDraft { origin, key: 1, shared_tokens: 0, tokens, place };
+    let draft =
+        crate::engine::drafts::NewDraft { origin, key: 1, shared_tokens: 0, tokens, permit };
     stage.step_loop.core.put_draft(draft);
-    stage.turns(1);
+    stage.iterate_times(1);
     stage.forget(&ask);
-    stage.turns(1);
+    stage.iterate_times(1);
     assert!(stage.step_loop.core.is_idle(), "nothing of it is computed any more");
     assert_eq!(stage.cached_on_disk(&ask), 0);
 }
@@ -282,7 +285,7 @@ fn a_disk_that_stands_still_makes_nothing_grow_and_forgets_once_it_goes_on() {
     }
     while stage.step_loop.core.is_saving() {
         stage.step_loop.core.wait_for_disk();
-        stage.step_loop.core.keep(&mut stage.step_loop.compute);
+        stage.step_loop.core.sync_disk(&mut stage.step_loop.compute);
     }
     stage.end();
     let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
@@ -301,9 +304,9 @@ fn an_answer_that_was_forgotten_before_the_folder_was_open_is_not_kept_in_it() {
     disk.keep(KeptAnswer { origin, ids: vec![TokenId(7); 4] });
     disk.forget(origin);
     first.end();
-    while second.step_loop.core.disk.as_ref().is_some_and(|disk| disk.chain().is_none()) {
+    while second.step_loop.core.disk.as_ref().is_some_and(|disk| disk.namer().is_none()) {
         second.step_loop.core.wait_for_disk();
-        second.step_loop.core.keep(&mut second.step_loop.compute);
+        second.step_loop.core.sync_disk(&mut second.step_loop.compute);
     }
     second.end();
     let answers = std::fs::read(folder.path().join("answers")).unwrap_or_default();
@@ -364,7 +367,7 @@ fn a_size_below_that_of_a_block_keeps_nothing_and_disturbs_nobody() {
     stage.answer(&ask);
     stage.save_all();
     while stage.step_loop.core.disk.is_some() {
-        stage.turns(1);
+        stage.iterate_times(1);
     }
     assert_eq!(stage.cached_on_disk(&ask), 149);
     stage.end();
@@ -391,9 +394,10 @@ fn a_draft_leaves_nothing_on_disk_until_it_is_sent() {
     let folder = folder();
     let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
     let ask = Ask::new(1, 150, 5);
-    let place = stage.status.join_errands().expect("there is room");
+    let permit = stage.status.inbox().side_message().expect("there is room");
     let (origin, tokens) = (ask.tenant.into(), ask.prompt[..100].to_vec());
-    let draft = crate::engine::drafts::NewDraft { origin, key: 1, shared_tokens: 0, tokens, place };
+    let draft =
+        crate::engine::drafts::NewDraft { origin, key: 1, shared_tokens: 0, tokens, permit };
     stage.step_loop.core.put_draft(draft);
     stage.run_until_idle();
     assert!(!stage.step_loop.core.is_saving());
@@ -412,7 +416,7 @@ fn a_stop_while_blocks_come_from_disk_frees_them() {
     stage.end();
     let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
     let stopped = stage.submit(&ask);
-    stage.turns(1);
+    stage.iterate_times(1);
     stopped.stop();
     stage.run_until_idle();
     assert_eq!(read(stopped).reason(), &FinishReason::Stopped);
@@ -440,22 +444,22 @@ fn who_waits_for_room_gives_the_disk_nothing_to_do() {
     let long = Ask::new(1, 250, 5);
     stage.answer(&long);
     while stage.step_loop.core.is_saving() {
-        stage.turns(1);
+        stage.iterate_times(1);
     }
     stage.step_loop.compute.says = Box::new(only(byte(&stage, "a")));
     let running = stage.submit(&Ask::new(2, 200, 200));
-    stage.turns(1);
+    stage.iterate_times(1);
     let waiting = stage.submit(&Ask { max_tokens: 100, ..long.clone() });
-    stage.turns(1);
+    stage.iterate_times(1);
     let StepLoop { core, compute, .. } = &mut stage.step_loop;
     while core.waits_for_disk() || core.is_saving() {
         core.wait_for_disk();
-        core.keep(compute);
+        core.sync_disk(compute);
     }
     // Where what came is in the way of who runs, it goes again.
-    stage.turns(30);
+    stage.iterate_times(30);
     for _ in 0..50 {
-        stage.turns(1);
+        stage.iterate_times(1);
         assert_eq!(stage.status.counters().waiting, 1);
         assert!(!stage.step_loop.core.is_saving(), "blocks were given back for nothing");
     }

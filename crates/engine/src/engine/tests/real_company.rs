@@ -1,15 +1,15 @@
-//! The whole engine on the demo model, with everything switched on: answers in random company are what
-//! they are alone.
+//! The whole engine on the demo model, with everything switched on: answers in random company are
+//! what they are alone.
 
 use super::*;
 use crate::engine::Draft;
 use crate::kv_cache::DiskConfig;
 
-/// Requests of which schedules choose.
+/// How many requests schedules choose from.
 const REQUESTS: u64 = 48;
-/// Requests of a schedule.
+/// How many requests a schedule has.
 const TOGETHER: usize = 7;
-/// Schedules that an engine goes through before it starts again on the same folder.
+/// How many schedules an engine runs before it is opened again on the same folder.
 const PER_ENGINE: u64 = 20;
 /// Tokens of a context: a long history loses turns.
 const CONTEXT: usize = 384;
@@ -27,7 +27,7 @@ fn config() -> EngineConfig {
     }
 }
 
-/// Words that repeat, so that guesses hold now and then.
+/// Words that repeat, so that guesses are accepted now and then.
 fn words(seed: u64, count: usize) -> String {
     const WORDS: [&str; 10] =
         ["the", "river", "runs", "behind", "old", "houses", "and", "你好", "green", "hills"];
@@ -82,7 +82,7 @@ fn accepted(engine: &Engine, request: GenerateRequest) -> Generation {
     }
 }
 
-/// What each request is answered if nothing else ever ran, and nothing is guessed or found.
+/// The answer to each request if nothing else ever ran, and nothing is guessed or found.
 fn alone(requests: &[GenerateRequest]) -> Vec<Reply> {
     let engine = Engine::open(EngineConfig { speculation: false, ..config() }, &mut |_| ());
     let engine = engine.expect("the demo model opens");
@@ -112,14 +112,15 @@ fn engine(seed: u64, folder: &std::path::Path) -> Engine {
     Engine::open(config, &mut |_| ()).expect("the demo model opens")
 }
 
-/// An answer on its way: to which request, and what came of it.
+/// An answer on its way: to which request, and its outcome.
 struct Running {
     request: usize,
     generation: Generation,
     text: String,
 }
 
-/// Takes one turn after another: someone asks, types, reads, stops, or has a conversation forgotten.
+/// Does one thing after another: someone asks, types, reads, stops, or has a conversation
+/// forgotten.
 fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[Reply]) {
     let mut thrown = 100;
     let mut dice = |end: usize| {
@@ -201,9 +202,9 @@ fn everything_switched_on_changes_no_answer_of_the_demo_model() {
         assert_eq!(counters.free_blocks, counters.total_blocks, "{counters:?}");
         let of_engine = [
             counters.cached_tokens,
-            counters.drafted,
-            counters.guesses_held,
-            counters.guesses - counters.guesses_held,
+            counters.drafts_computed,
+            counters.guesses_accepted,
+            counters.guesses - counters.guesses_accepted,
             counters.fetched_blocks,
         ];
         seen.iter_mut().zip(of_engine).for_each(|(seen, count)| *seen += count);

@@ -1,4 +1,4 @@
-//! Answers with a form, beside others and with guesses.
+//! Structured answers, with others in the step and with guesses.
 
 use super::*;
 
@@ -35,10 +35,10 @@ fn what_the_form_demands_takes_few_steps() {
     let demanded = "this is what every answer to this question begins with: ";
     let ask = Ask { structure: regex(&format!("{demanded}[ab]")), ..Ask::new(1, 10, 100) };
     let generation = stage.submit(&ask);
-    stage.turns(1);
+    stage.iterate_times(1);
     let mut steps = 0;
     while !stage.step_loop.core.is_idle() {
-        stage.turns(1);
+        stage.iterate_times(1);
         steps += 1;
     }
     let text = read(generation).text;

@@ -1,9 +1,10 @@
-//! What those who wait are told of their wait.
+//! What waiting requests are told about their wait.
 
 use super::*;
 
 const STEP: Duration = Duration::from_millis(4);
-/// The next end comes by chance; further ones keep to the average.
+/// Estimates are compared only behind this place: the next end comes by chance, later ones come on
+/// average.
 const NEAR: usize = 8;
 const ROW: Duration = Duration::from_micros(500);
 
@@ -51,7 +52,7 @@ fn estimates_are_within_a_factor_of_two_under_load_after_answers_that_ran_alone(
         .collect();
     let mut compared = 0;
     while waiting.iter().any(|one| !one.admitted) {
-        stage.turns(1);
+        stage.iterate_times(1);
         let at = now(&stage.time);
         for one in waiting.iter_mut().filter(|one| !one.admitted) {
             for event in one.generation.take_ready() {
@@ -82,7 +83,7 @@ fn estimates_are_within_a_factor_of_two_under_load_after_answers_that_ran_alone(
 fn nothing_is_told_before_an_answer_has_ended() {
     let mut stage = stage_that_takes_time();
     let generations: Vec<Generation> = (0..6).map(|seed| stage.submit(&ask(seed))).collect();
-    stage.turns(1);
+    stage.iterate_times(1);
     let told = |mut generation: Generation| {
         generation.take_ready().into_iter().find(|event| matches!(event, Event::Queued { .. }))
     };
@@ -99,11 +100,11 @@ fn an_answer_that_was_stopped_says_nothing_about_how_long_others_will_take() {
     let estimate = |stage: &Stage| stage.step_loop.core.pace.wait_ms(1, 1);
     stage.answer(&Ask::new(1, 20, 40));
     let stopped = stage.submit(&Ask::new(2, 20, 400));
-    stage.turns(8);
+    stage.iterate_times(8);
     let before = estimate(&stage);
     assert!(before.is_some());
     stopped.stop();
-    stage.turns(1);
+    stage.iterate_times(1);
     assert_eq!(read(stopped).reason(), &FinishReason::Stopped);
     assert_eq!(estimate(&stage), before);
 }

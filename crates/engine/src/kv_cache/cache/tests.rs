@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::origin::Tenant;
 use crate::sampler::random::uniform;
 
 const LEN: usize = BLOCK_TOKENS;
@@ -8,46 +9,23 @@ const LEN: usize = BLOCK_TOKENS;
 impl BlockCache {
     /// How often a whole block was looked for, in all.
     pub(crate) fn lookups(&self) -> usize {
-        self.lookups.get()
+        self.tree.lookups()
     }
 
     /// Asserts that every block is in exactly one place and every node where it can be found, if
     /// these are all leases there are.
     pub(crate) fn check(&self, leases: &[&Lease]) {
         let own = leases.iter().flat_map(|lease| &lease.blocks[lease.nodes.len()..]);
-        let kept = self.nodes.values().map(|node| &node.block);
+        let kept = self.tree.nodes.values().map(|node| &node.block);
         let mut blocks: Vec<&BlockId> = self.free.iter().chain(own).chain(kept).collect();
         blocks.sort();
         let all: Vec<BlockId> = (0..self.total_blocks as u32).map(BlockId).collect();
         assert!(blocks.into_iter().eq(&all), "a block is lost, or in two places");
         for lease in leases {
-            let blocks = lease.nodes.iter().map(|id| self.nodes[id].block);
+            let blocks = lease.nodes.iter().map(|id| self.tree.nodes[id].block);
             assert!(blocks.eq(lease.blocks[..lease.nodes.len()].iter().copied()));
         }
-        for (id, node) in &self.nodes {
-            let leased = leases.iter().filter(|lease| lease.nodes.contains(id)).count();
-            assert_eq!(node.leases, leased, "{id:?} counts who leases it");
-            assert_eq!(self.idle.get(&node.turn) == Some(id), leased == 0, "{id:?} waits its turn");
-            let parent = match &node.place {
-                Place::Whole(key) => {
-                    assert_eq!(self.by_tokens.get(key), Some(id), "{id:?} is found");
-                    key.parent
-                }
-                Place::End { parent, tenant, tokens } => {
-                    assert!(self.ends[&(*parent, *tenant)].contains(id), "{id:?} is found");
-                    assert!(!tokens.is_empty() && tokens.len() < BLOCK_TOKENS);
-                    *parent
-                }
-            };
-            let children = self.nodes.values().filter(|child| child.parent() == Some(*id)).count();
-            assert_eq!(node.children, children, "{id:?} counts its children");
-            let parent = parent.map(|parent| &self.nodes[&parent]);
-            assert!(parent.is_none_or(|parent| parent.leases > 0 || parent.turn > node.turn));
-        }
-        let whole = self.nodes.values().filter(|node| matches!(node.place, Place::Whole(_)));
-        assert_eq!(self.by_tokens.len(), whole.count(), "only what exists is found");
-        let ends = self.ends.values().map(Vec::len).sum::<usize>();
-        assert_eq!(self.by_tokens.len() + ends, self.nodes.len(), "only what exists is found");
+        self.tree.check(leases);
     }
 }
 
@@ -257,11 +235,11 @@ fn of_two_ends_the_longer_is_kept() {
     let mut short = lease(0);
     cache.grow(&mut short, 1).expect("there is room");
     cache.release(short, &tokens, 5);
-    assert_eq!((cache.idle.len(), cache.free.len()), (1, 9));
+    assert_eq!((cache.tree.idle.len(), cache.free.len()), (1, 9));
     let mut long = lease(0);
     cache.grow(&mut long, 1).expect("there is room");
     cache.release(long, &tokens, 12);
-    assert_eq!((cache.idle.len(), cache.free.len()), (1, 9));
+    assert_eq!((cache.tree.idle.len(), cache.free.len()), (1, 9));
     assert_eq!(read(&mut cache, 0, &tokens).0, 12);
 }
 
@@ -314,7 +292,7 @@ fn a_forgotten_conversation_is_gone_whatever_its_histories_were() {
     assert_eq!(read_within(&mut cache, within(1, 7), &whole), whole.len() - 1, "others' are");
     cache.forget(&within(1, 7));
     cache.check(&[]);
-    assert_eq!((cache.nodes.len(), cache.free.len()), (0, 40));
+    assert_eq!((cache.tree.nodes.len(), cache.free.len()), (0, 40));
 }
 
 #[test]
@@ -328,10 +306,14 @@ fn what_another_conversation_goes_on_from_stays_until_that_is_forgotten_too() {
         read_within(&mut cache, second_origin, &second);
         cache.forget(&within(0, forgotten));
         cache.check(&[]);
-        assert_eq!(cache.nodes.len(), if kept == 1 { 5 } else { 4 }, "{kept} has all it needs");
+        assert_eq!(
+            cache.tree.nodes.len(),
+            if kept == 1 { 5 } else { 4 },
+            "{kept} has all it needs"
+        );
         cache.forget(&within(0, kept));
         cache.check(&[]);
-        assert_eq!(cache.nodes.len(), 0, "{kept}");
+        assert_eq!(cache.tree.nodes.len(), 0, "{kept}");
     }
 }
 
@@ -344,12 +326,12 @@ fn what_is_leased_stays_and_belongs_to_whoever_used_it_last() {
     assert_eq!(cache.adopt(&mut leased, &tokens[..LEN + 2], 0), LEN);
     cache.forget(&within(0, 1));
     cache.check(&[&leased]);
-    assert_eq!(cache.nodes.len(), 1, "what somebody leases");
+    assert_eq!(cache.tree.nodes.len(), 1, "what somebody leases");
     cache.release(leased, &tokens[..LEN + 2], LEN);
     cache.forget(&within(0, 1));
-    assert_eq!(cache.nodes.len(), 1, "it is the other's now");
+    assert_eq!(cache.tree.nodes.len(), 1, "it is the other's now");
     cache.forget(&within(0, 2));
-    assert_eq!(cache.nodes.len(), 0);
+    assert_eq!(cache.tree.nodes.len(), 0);
 }
 
 #[test]
@@ -362,10 +344,10 @@ fn a_forgotten_tenant_keeps_nothing_but_what_the_operator_shares() {
         cache.grow(&mut lease, 4).expect("there is room");
         cache.release(lease, &tokens, tokens.len());
     }
-    assert_eq!(cache.nodes.len(), 1 + 2 * 3);
+    assert_eq!(cache.tree.nodes.len(), 1 + 2 * 3);
     cache.forget(&Tenant(1).into());
     cache.check(&[]);
-    assert_eq!(cache.nodes.len(), 1 + 3, "the operator's and the other tenant's");
+    assert_eq!(cache.tree.nodes.len(), 1 + 3, "the operator's and the other tenant's");
 }
 
 /// Thousands of conversations that begin alike, run together and are forgotten, in random order.
@@ -406,7 +388,7 @@ fn forgetting_in_any_order_loses_no_block_and_leaves_no_token() {
                 let meant = within(0, dice(3) as u64);
                 cache.forget(&meant);
                 let is_running = running.iter().any(|(lease, ..)| lease.origin == meant);
-                let left = cache.nodes.values().filter(|node| node.owner() == Some(meant));
+                let left = cache.tree.nodes.values().filter(|node| node.owner() == Some(meant));
                 assert!(
                     is_running || left.clone().all(|node| node.leases > 0 || node.children > 0)
                 );
@@ -419,7 +401,7 @@ fn forgetting_in_any_order_loses_no_block_and_leaves_no_token() {
         cache.release(lease, &tokens, computed);
     }
     (0..3).for_each(|conversation| cache.forget(&within(0, conversation)));
-    assert_eq!((cache.nodes.len(), cache.free.len()), (0, 24));
+    assert_eq!((cache.tree.nodes.len(), cache.free.len()), (0, 24));
 }
 
 #[test]
@@ -428,20 +410,20 @@ fn what_a_draft_model_knows_goes_with_the_blocks() {
     let tokens = story(1, 3 * LEN + 5);
     let mut first = lease(0);
     cache.grow(&mut first, 4).expect("there is room");
-    cache.know_to_model(&mut first, 2 * LEN + 1);
+    cache.set_draft_model_len(&mut first, 2 * LEN + 1);
     cache.settle(&mut first, &tokens, tokens.len());
     cache.release(first, &tokens, tokens.len());
     let longer = [&tokens[..], &story(2, LEN)].concat();
     let mut second = lease(0);
     assert_eq!(cache.adopt(&mut second, &longer, 0), tokens.len());
-    assert_eq!(second.known_to_model(), 2 * LEN, "whole blocks of what it knew");
-    cache.know_to_model(&mut second, tokens.len());
+    assert_eq!(second.draft_model_len(), 2 * LEN, "whole blocks of what it knew");
+    cache.set_draft_model_len(&mut second, tokens.len());
     cache.release(second, &longer, tokens.len());
     let mut third = lease(0);
     cache.adopt(&mut third, &longer, 0);
-    assert_eq!(third.known_to_model(), tokens.len(), "the half-filled block too");
-    third.forget_of_model(LEN);
-    assert_eq!(third.known_to_model(), LEN);
+    assert_eq!(third.draft_model_len(), tokens.len(), "the half-filled block too");
+    third.truncate_draft_model(LEN);
+    assert_eq!(third.draft_model_len(), LEN);
     cache.release(third, &longer, tokens.len());
 }
 
@@ -471,12 +453,12 @@ fn what_others_lease_is_counted_without_leasing_anything() {
             cache.release(lease, &stories[which], tokens);
         }
         let wanted = &stories[0];
-        let (turn, counted) = (cache.next_turn, cache.leased_by_others(&mut path, wanted));
+        let (uses, counted) = (cache.tree.uses(), cache.leased_by_others(&mut path, wanted));
         let anew = cache.leased_by_others(&mut LeasedPath::new(Tenant(0).into(), 0), wanted);
-        assert_eq!((counted, cache.next_turn), (anew, turn), "round {round}");
+        assert_eq!((counted, cache.tree.uses()), (anew, uses), "round {round}");
         let mut adopted = lease(0);
         cache.adopt(&mut adopted, wanted, 0);
-        let shared = adopted.nodes.iter().filter(|node| cache.nodes[node].leases > 1).count();
+        let shared = adopted.nodes.iter().filter(|node| cache.tree.nodes[node].leases > 1).count();
         assert_eq!(counted, shared, "round {round}");
         let computed = adopted.settled_tokens();
         cache.release(adopted, wanted, computed);

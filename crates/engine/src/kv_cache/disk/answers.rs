@@ -1,8 +1,8 @@
-//! The tokens of answers, kept beside the blocks: without them a history would be cut into other
-//! tokens after a restart, and the blocks behind its first answer would not be found.
+//! The tokens of answers, kept in the folder of the blocks. Without them a history would be split
+//! into other tokens after a restart, and the blocks behind its first answer would not be found.
 //!
-//! One file, `answers`, that grows at its end. When it is full, the older half goes. Behind a
-//! damaged record nothing can be read; that is cut off when the file is opened.
+//! One file, `answers`, that grows at its end. When it is full, its older half is removed. Nothing
+//! behind a damaged record can be read; it is cut off when the file is opened.
 //!
 //! Record, numbers little-endian: how many ids (u32), which model they are of (16 bytes), whose
 //! they are (20, see `owner`), the ids (u32 each), and the first 8 bytes of the BLAKE3 hash of all
@@ -26,9 +26,9 @@ const HEADER_BYTES: usize = 4 + MODEL_BYTES + OWNER_BYTES;
 const MODEL_BYTES: usize = 16;
 const CHECKSUM_BYTES: usize = 8;
 
-/// Of the room for blocks, the part that answers may take besides, up to [`MOST_BYTES`].
+/// Answers may take this part of the room for blocks, in addition to it and up to [`MOST_BYTES`].
 const ROOM_PART: u64 = 64;
-/// What is kept in memory of all answers is no more than this either.
+/// Memory keeps no more of all answers than this either.
 const MOST_BYTES: u64 = crate::text::KEPT_ANSWER_BYTES as u64;
 
 /// Which model's tokens they are.
@@ -39,7 +39,7 @@ pub(super) type ModelId = [u8; MODEL_BYTES];
 pub struct KeptAnswer {
     /// Whose it is.
     pub origin: Origin,
-    /// What made it.
+    /// The tokens that made it.
     pub ids: Vec<TokenId>,
 }
 
@@ -59,7 +59,7 @@ struct Record<'a> {
 }
 
 impl AnswerFile {
-    /// Opens the file of a folder whose blocks may take `block_bytes`, or begins one.
+    /// Opens the file of a folder whose blocks may take `block_bytes`, or begins a new one.
     ///
     /// Errors: it cannot be read or mended.
     pub fn open(folder: &Path, block_bytes: u64) -> io::Result<AnswerFile> {
@@ -84,7 +84,7 @@ impl AnswerFile {
         answers
     }
 
-    /// Adds an answer; one too large to keep is left out.
+    /// Adds an answer, unless it is too large to keep.
     ///
     /// Errors: it cannot be written.
     pub fn add(&mut self, model: ModelId, answer: &KeptAnswer) -> io::Result<()> {
@@ -96,7 +96,7 @@ impl AnswerFile {
         let mut options = OpenOptions::new();
         let mut file = options.append(true).create(true).mode(0o600).open(&self.path)?;
         if let Err(error) = file.write_all(&record) {
-            // Half a record would hide those that follow it.
+            // Half a record would make those behind it unreadable.
             file.set_len(self.bytes)?;
             return Err(error);
         }
@@ -118,7 +118,7 @@ impl AnswerFile {
         self.write(&staying)
     }
 
-    /// Lets the older half go if there is no room for so many bytes more.
+    /// Removes the older half if there is no room for `more` bytes.
     fn make_room(&mut self, more: u64) -> io::Result<()> {
         if self.bytes + more <= self.max_bytes {
             return Ok(());
@@ -169,7 +169,7 @@ fn record(model: ModelId, answer: &KeptAnswer) -> Vec<u8> {
     record
 }
 
-/// The records in a file's bytes, up to the first that is not whole.
+/// The records in a file's bytes, up to the first damaged one.
 fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -179,7 +179,7 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     })
 }
 
-/// The record that bytes begin with.
+/// The first record in `bytes`.
 fn parse(bytes: &[u8]) -> Option<Record<'_>> {
     let (count, rest) = bytes.split_first_chunk::<4>()?;
     let (model, rest) = rest.split_first_chunk::<MODEL_BYTES>()?;

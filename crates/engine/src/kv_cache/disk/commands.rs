@@ -4,7 +4,7 @@
 //! of command therefore has its own limit, and its own answer to what happens there:
 //!
 //! ```text
-//!  forget ──► one set ─────────── at the limit: conversations become their tenants, then everything
+//!  forget ──► one set ─────────── at the limit: whole tenants, then everything
 //!  touch  ──► each name once ──── at the limit: the use is not noted
 //!  save   ┐                       the engine counts them: `Disk::has_room`
 //!  load   ├─► in order ────────── at the limit: refused, the sequence is computed
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::{KeptAnswer, Stored};
 use crate::StopFlag;
-use crate::kv_cache::chain::BlockName;
+use crate::kv_cache::block_name::BlockName;
 use crate::origin::Origin;
 
 /// Conversations that may wait to be forgotten.
@@ -358,7 +358,10 @@ mod tests {
     fn a_use_is_noted_once_and_again_after_it_was_taken() {
         let commands = Commands::default();
         [1, 2, 1].into_iter().for_each(|number| commands.touch(name(number)));
-        let is_of = |taken: Option<Command>, names: &[BlockName]| matches!(taken, Some(Command::Touch(touched)) if touched == names);
+        let is_of = |taken: Option<Command>, names: &[BlockName]| match taken {
+            Some(Command::Touch(touched)) => touched == names,
+            _ => false,
+        };
         assert!(is_of(commands.take(), &[name(1), name(2)]));
         commands.touch(name(1));
         assert!(is_of(commands.take(), &[name(1)]));

@@ -1,14 +1,15 @@
-//! The files of blocks: one for each, within a size, the least recently used gone first.
+//! The files of blocks: one for each. At the size limit the least recently used are removed.
 //!
-//! A file is written under another name and renamed, so what has a block's name is whole; a checksum
-//! tells what the disk has made of it since. What is wrong in any way is removed and was never there.
+//! A file is written under another name and then renamed, so a file with a block's name was written
+//! as a whole. A checksum finds damage that came later. A damaged file is removed, and its block is
+//! not there.
 //!
 //! Format, numbers little-endian: `banterkv`, version (u32), bytes of the payload (u32), which key
 //! it was named with (8 bytes), the block's name (16), its parent's (16, zeroes without one), its
 //! owner (20, see `owner`), 16 token ids (u32 each), the payload, and the BLAKE3 hash of all that
 //! (32 bytes).
 //!
-//! Names are made with a secret that lies in the file `key`. Blocks of another secret can never be
+//! Names are made with a secret, which is in the file `key`. Blocks of another secret can never be
 //! found, so they are removed when the folder is opened.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +23,7 @@ use super::answers::ANSWERS;
 use super::commands::ForgetSet;
 use super::owner::{OWNER_BYTES, owner_bytes, parse_owner};
 use super::{NUMERICS_VERSION, Stored};
-use crate::kv_cache::chain::BlockName;
+use crate::kv_cache::block_name::BlockName;
 use crate::origin::Origin;
 use crate::text::TokenId;
 
@@ -34,12 +35,12 @@ const SECRET_BYTES: usize = 32;
 const CHECKSUM_BYTES: usize = 32;
 const TOKENS: usize = crate::kv_cache::BLOCK_TOKENS;
 
-/// The ending of a block's file, and of one that is being written.
+/// The extension of a block's file, and of one that is being written.
 const ENDING: &str = "kv";
 const UNFINISHED: &str = "tmp";
-/// The ending of what is noted about models.
+/// The extension of a model's note.
 const NOTE: &str = "note";
-/// What is noted: a hash.
+/// A note is a hash of the model's bytes.
 const NOTED_BYTES: usize = 32;
 
 /// Blocks in a folder.
@@ -52,16 +53,16 @@ pub struct Files {
     bytes: u64,
     entries: HashMap<BlockName, Entry>,
     /// Least recently used first.
-    by_turn: BTreeMap<u64, BlockName>,
-    next_turn: u64,
-    /// Held as long as this engine uses the folder.
+    by_last_used: BTreeMap<u64, BlockName>,
+    next_use: u64,
+    /// Locked as long as this engine uses the folder.
     _lock: File,
 }
 
-/// What has come of an attempt to lock the folder.
+/// The outcome of an attempt to lock the folder.
 ///
-/// Some file systems have no locks (Lustre, some NFS). Blocks are written whole and checked when
-/// they are read, so two engines on one folder may remove each other's, but never read wrong ones.
+/// Some file systems have no locks (Lustre, some NFS). Two engines on one folder may then remove
+/// each other's blocks, but never read wrong ones, because blocks are checked when they are read.
 fn check_lock(outcome: Result<(), TryLockError>, folder: &Path) -> io::Result<()> {
     match outcome {
         Ok(()) => Ok(()),
@@ -80,43 +81,43 @@ fn check_lock(outcome: Result<(), TryLockError>, folder: &Path) -> io::Result<()
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     bytes: u64,
-    turn: u64,
+    last_used: u64,
     parent: Option<BlockName>,
     owner: Option<Origin>,
 }
 
-/// What was wrong in a folder that was opened, and is mended.
+/// What was wrong in a folder, and was repaired when it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mended {
-    /// The length of a file `key` that had another one than it should have.
+pub struct Repaired {
+    /// The length of the file `key`, if it was wrong.
     pub key_bytes: Option<usize>,
     /// Files of blocks that were removed: of another key or version, or damaged.
     pub removed: usize,
 }
 
-/// What became of a block that was to be saved.
+/// The outcome of saving a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saved {
     /// It is there now, or was already.
     There,
-    /// It is larger than all that may be kept.
+    /// It is larger than everything that may be kept.
     TooLarge,
 }
 
 impl Files {
-    /// Opens a folder, makes it if it is not there, and lists what is in it; says what it mended.
+    /// Opens a folder, makes it if it is not there, and lists what is in it. Says what it repaired.
     ///
     /// Errors: it cannot be used; [`ErrorKind::ResourceBusy`] if another engine uses it.
-    pub fn open(folder: &Path, max_bytes: u64) -> io::Result<(Files, Mended)> {
+    pub fn open(folder: &Path, max_bytes: u64) -> io::Result<(Files, Repaired)> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let lock = private().read(true).append(true).create(true).open(folder.join("lock"))?;
         check_lock(lock.try_lock(), folder)?;
-        let mut mended = Mended::default();
+        let mut repaired = Repaired::default();
         let secret = match read_secret(folder)? {
             Secret::Whole(secret) => secret,
             Secret::Missing => new_secret(folder)?,
             Secret::Damaged { bytes } => {
-                mended.key_bytes = Some(bytes);
+                repaired.key_bytes = Some(bytes);
                 new_secret(folder)?
             }
         };
@@ -127,13 +128,13 @@ impl Files {
             max_bytes,
             bytes: 0,
             entries: HashMap::new(),
-            by_turn: BTreeMap::new(),
-            next_turn: 0,
+            by_last_used: BTreeMap::new(),
+            next_use: 0,
             _lock: lock,
         };
-        mended.removed = files.list()?;
+        repaired.removed = files.list()?;
         files.make_room(0);
-        Ok((files, mended))
+        Ok((files, repaired))
     }
 
     /// Whether no block is there.
@@ -146,20 +147,20 @@ impl Files {
         self.entries.keys().copied().collect()
     }
 
-    /// A secret that belongs to this folder.
+    /// The secret of this folder.
     pub fn secret(&self) -> &[u8; SECRET_BYTES] {
         &self.secret
     }
 
-    /// What was noted under a name that goes with a file's path, length and time, if anything. A
-    /// damaged note was never there: all names depend on it.
+    /// The note of this name, if there is one. A name stands for a model file's path, length and
+    /// time. A damaged note counts as absent, because all names of blocks depend on it.
     pub fn note(&self, name: &str) -> Option<[u8; NOTED_BYTES]> {
         let bytes = fs::read(self.folder.join(name).with_extension(NOTE)).ok()?;
         let (noted, checksum) = bytes.split_first_chunk()?;
         (blake3::keyed_hash(&self.secret, noted).as_bytes() == checksum).then_some(*noted)
     }
 
-    /// Notes something.
+    /// Writes a note.
     ///
     /// Errors: it cannot be written.
     pub fn write_note(&self, name: &str, noted: &[u8; NOTED_BYTES]) -> io::Result<()> {
@@ -167,7 +168,7 @@ impl Files {
         write_whole(&self.folder.join(name).with_extension(NOTE), &[noted, checksum.as_bytes()])
     }
 
-    /// Writes a block, after others have made room for it; those that went are added to `removed`.
+    /// Writes a block. Blocks that are removed to make room for it are added to `removed`.
     ///
     /// Errors: it cannot be written.
     pub fn save(&mut self, block: &Stored, removed: &mut Vec<BlockName>) -> io::Result<Saved> {
@@ -181,13 +182,13 @@ impl Files {
         }
         removed.extend(self.make_room(bytes));
         self.write(block)?;
-        let turn = self.turn();
+        let last_used = self.last_used();
         let (parent, owner) = (block.parent, block.owner);
-        self.enter(block.name, Entry { bytes, turn, parent, owner });
+        self.enter(block.name, Entry { bytes, last_used, parent, owner });
         Ok(Saved::There)
     }
 
-    /// Reads a block. One that is damaged is removed, and is not there.
+    /// Reads a block. A damaged one is removed, and is not there.
     pub fn load(&mut self, name: BlockName) -> Option<Stored> {
         self.entries.get(&name)?;
         let read = fs::read(self.path(name)).ok().and_then(|bytes| parse(bytes, name));
@@ -198,14 +199,14 @@ impl Files {
         read
     }
 
-    /// Takes note that a block was used.
+    /// Notes that a block was used.
     pub fn touch(&mut self, name: BlockName) {
-        let turn = self.turn();
+        let last_used = self.last_used();
         let Some(entry) = self.entries.get_mut(&name) else { return };
-        self.by_turn.remove(&entry.turn);
-        entry.turn = turn;
-        self.by_turn.insert(turn, name);
-        // For the next start; a file that cannot be touched only seems older than it is.
+        self.by_last_used.remove(&entry.last_used);
+        entry.last_used = last_used;
+        self.by_last_used.insert(last_used, name);
+        // For the next start. A file that cannot be touched only seems older than it is.
         if let Ok(file) = OpenOptions::new().append(true).open(self.path(name)) {
             drop(file.set_modified(SystemTime::now()));
         }
@@ -254,7 +255,8 @@ impl Files {
         true
     }
 
-    /// Lists the blocks that are there, and removes what is none; says how many blocks those were.
+    /// Lists the blocks that are there, and removes other files. Says how many of those were
+    /// blocks.
     fn list(&mut self) -> io::Result<usize> {
         let (mut found, mut removed) = (Vec::new(), 0);
         for folder in fs::read_dir(&self.folder)?.filter_map(Result::ok) {
@@ -275,14 +277,14 @@ impl Files {
         }
         found.sort_by_key(|head| head.modified);
         for Head { name, parent, owner, bytes, .. } in found {
-            let turn = self.turn();
-            self.enter(name, Entry { bytes, turn, parent, owner });
+            let last_used = self.last_used();
+            self.enter(name, Entry { bytes, last_used, parent, owner });
         }
         Ok(removed)
     }
 
     fn enter(&mut self, name: BlockName, entry: Entry) {
-        self.by_turn.insert(entry.turn, name);
+        self.by_last_used.insert(entry.last_used, name);
         self.bytes += entry.bytes;
         self.entries.insert(name, entry);
     }
@@ -290,7 +292,7 @@ impl Files {
     fn make_room(&mut self, bytes: u64) -> Vec<BlockName> {
         let mut removed = Vec::new();
         while self.bytes + bytes > self.max_bytes
-            && let Some((_, &oldest)) = self.by_turn.first_key_value()
+            && let Some((_, &oldest)) = self.by_last_used.first_key_value()
         {
             self.remove(oldest);
             removed.push(oldest);
@@ -300,9 +302,9 @@ impl Files {
 
     fn remove(&mut self, name: BlockName) {
         let Some(entry) = self.entries.remove(&name) else { return };
-        self.by_turn.remove(&entry.turn);
+        self.by_last_used.remove(&entry.last_used);
         self.bytes -= entry.bytes;
-        // One that is gone already is gone.
+        // If the file is gone already, that is as good.
         drop(fs::remove_file(self.path(name)));
     }
 
@@ -322,21 +324,20 @@ impl Files {
         self.folder.join(&hex[..2]).join(hex).with_extension(ENDING)
     }
 
-    fn turn(&mut self) -> u64 {
-        self.next_turn += 1;
-        self.next_turn
+    fn last_used(&mut self) -> u64 {
+        self.next_use += 1;
+        self.next_use
     }
 }
 
-/// What the file `key` holds.
+/// The content of the file `key`.
 enum Secret {
     Whole([u8; SECRET_BYTES]),
     Missing,
     Damaged { bytes: usize },
 }
 
-/// Errors: it is there and cannot be read. Another secret in its place would take all blocks with
-/// it.
+/// Errors: it is there and cannot be read. It must not be replaced then: all blocks would be lost.
 fn read_secret(folder: &Path) -> io::Result<Secret> {
     let bytes = match fs::read(folder.join("key")) {
         Ok(bytes) => bytes,
@@ -358,12 +359,12 @@ fn new_secret(folder: &Path) -> io::Result<[u8; SECRET_BYTES]> {
     let mut secret = [0; SECRET_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut secret)?;
     write_whole(&folder.join("key"), &[&secret])?;
-    // All blocks depend on it: it must outlive a power failure as soon as the first block does.
+    // All blocks depend on it, so it must survive a power failure if the first block does.
     File::open(folder.join("key"))?.sync_all()?;
     Ok(secret)
 }
 
-/// Tells one secret from another, and does not tell the secret.
+/// Tells one secret from another, and does not reveal it.
 fn key_id(secret: &[u8; SECRET_BYTES]) -> [u8; KEY_ID_BYTES] {
     let hash = blake3::keyed_hash(secret, format!("blocks {NUMERICS_VERSION}").as_bytes());
     *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
@@ -380,7 +381,7 @@ pub(super) fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     write().inspect_err(|_| drop(fs::remove_file(&unfinished)))
 }
 
-/// What the beginning of a file says.
+/// The header and the size of a file.
 struct Head {
     key_id: [u8; KEY_ID_BYTES],
     name: BlockName,
@@ -469,7 +470,7 @@ fn hex(name: BlockName) -> String {
     name.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// For files that only their owner may read.
+/// Options for files that only their owner may read.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);

@@ -1,21 +1,25 @@
-//! Blocks on disk: conversations that are found again after a restart, or after others needed their
-//! memory.
+//! Blocks on disk: conversations are found again after a restart, or after their memory was needed.
 //!
-//! A thread of its own reads and writes; the engine's thread sends to it and never waits. What is on
-//! disk is found by names ([`chain`](super::chain)) that stand for the model, the way it is computed,
-//! the tenant and all tokens; the tokens themselves are compared besides. Whatever goes wrong on disk is
-//! a block that is not there.
+//! ```text
+//!  engine's thread                          disk's thread
+//!   Disk ── commands: save, touch, load ──►  files, answers
+//!        ◄─ replies: saved, loaded, removed ─
+//! ```
 //!
-//! - [`Disk`] below: the engine's end; `commands`: what it has told the thread.
-//! - `files`: the folder, its size, what a file looks like.
-//! - `answers`: the tokens of answers, so that histories are cut as before; `owner`: whose things
-//!   are.
+//! The engine's thread never waits for the disk's. Blocks are found by [names](super::block_name);
+//! their tokens are compared too. If anything goes wrong on disk, the block is as good as absent,
+//! and is computed.
+//!
+//! - [`Disk`] below: the engine's end. `commands`: what it has told the thread.
 //! - `thread`: the other end.
+//! - `files`: the folder, its size, the format of a block's file.
+//! - `answers`: the tokens of answers, so that histories have the same tokens after a restart.
+//! - `owner`: how files name tenants and conversations.
 //!
 //! Limits:
-//! - [`DiskConfig::max_bytes`]: then the least recently used blocks go, and the older answers.
-//! - `SAVING_BLOCKS` on their way to the disk: then others stay unsaved until there is room.
-//! - `LOADED_BLOCKS` read that the engine has not taken yet: then the thread waits.
+//! - [`DiskConfig::max_bytes`]: the least recently used blocks are removed, and the older answers.
+//! - `SAVING_BLOCKS` on their way to the disk: further blocks stay unsaved until there is room.
+//! - `LOADED_BLOCKS` that the engine has not taken yet: the thread waits.
 //! - Everything else that the thread has not taken yet: see `commands`.
 
 mod answers;
@@ -32,7 +36,7 @@ use std::time::Duration;
 
 use flume::{Receiver, RecvTimeoutError};
 
-use super::chain::{BlockName, Chain};
+use super::block_name::{BlockName, BlockNamer};
 use super::{BLOCK_TOKENS, BlockId};
 use crate::StopFlag;
 use crate::model_file::ModelFile;
@@ -43,21 +47,21 @@ pub use answers::KeptAnswer;
 
 use commands::{Commands, Load};
 
-/// Where blocks are kept, and how much of them.
+/// Where blocks are kept, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskConfig {
-    /// A folder of its own.
+    /// A folder for nothing else.
     pub folder: PathBuf,
-    /// At the limit the least recently used blocks go.
+    /// At the limit the least recently used blocks are removed.
     pub max_bytes: u64,
 }
 
-/// What blocks depend on beside their tokens.
+/// What the content of blocks depends on besides their tokens.
 #[derive(Debug)]
 pub struct Identity {
-    /// Its bytes are hashed.
+    /// The model; its bytes are hashed.
     pub model: Arc<ModelFile>,
-    /// How it is computed with: type of the cache, weights' types, instruction set.
+    /// How it is computed: type of the cache, types of weights, instruction set.
     pub computed: String,
 }
 
@@ -68,7 +72,7 @@ pub struct Stored {
     pub name: BlockName,
     /// The block before it.
     pub parent: Option<BlockName>,
-    /// Whose it is; nobody's if the operator shares it.
+    /// Its owner; none if the operator shares it.
     pub owner: Option<Origin>,
     /// Its tokens.
     pub tokens: [TokenId; BLOCK_TOKENS],
@@ -76,14 +80,14 @@ pub struct Stored {
     pub payload: Vec<u8>,
 }
 
-/// A block in memory that may be kept on disk.
+/// A block in memory that may be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsaved {
     /// Its name.
     pub name: BlockName,
     /// The block before it.
     pub parent: Option<BlockName>,
-    /// Whose it is; nobody's if the operator shares it.
+    /// Its owner; none if the operator shares it.
     pub owner: Option<Origin>,
     /// Its tokens.
     pub tokens: [TokenId; BLOCK_TOKENS],
@@ -94,12 +98,12 @@ pub struct Unsaved {
 /// What the thread tells the engine.
 #[derive(Debug)]
 pub enum Reply {
-    /// Nothing is there that is worth waiting for: the folder is empty, or another engine uses it.
+    /// There is nothing to wait for: the folder is empty, or another engine uses it.
     Later,
-    /// The folder is open: these blocks are there, and this is how names are made.
+    /// The folder is open.
     Opened {
-        /// Makes names.
-        chain: Chain,
+        /// Makes the names of blocks.
+        namer: BlockNamer,
         /// Blocks that are there.
         names: Vec<BlockName>,
         /// Answers of this model, the newest first.
@@ -111,7 +115,7 @@ pub enum Reply {
         name: BlockName,
         /// Whether it is there now.
         is_there: bool,
-        /// Blocks that went for it.
+        /// Blocks that were removed to make room for it.
         removed: Vec<BlockName>,
     },
     /// Blocks are gone.
@@ -135,11 +139,11 @@ pub struct Disk {
     commands: Arc<Commands>,
     replies: Option<Receiver<Reply>>,
     /// None until the folder is open.
-    chain: Option<Chain>,
+    namer: Option<BlockNamer>,
     names: HashSet<BlockName>,
     /// Blocks on their way to the disk.
     saving: HashSet<BlockName>,
-    /// A reply that was waited for.
+    /// A reply that [`Disk::wait`] has received.
     next: Option<Reply>,
     thread: Option<JoinHandle<()>>,
     /// Raised when the thread is to end.
@@ -152,25 +156,30 @@ const SAVING_BLOCKS: usize = 64;
 /// Blocks read from disk that the engine has not taken yet.
 const LOADED_BLOCKS: usize = 8;
 
-/// Raised whenever the same tokens would get other keys and values than before.
+/// Must be raised whenever the same tokens get other keys and values than before.
 const NUMERICS_VERSION: u32 = 2;
 
 impl Disk {
-    /// Starts the thread, which opens the folder by and by.
+    /// Starts the thread, which then opens the folder.
     ///
     /// Errors: no thread.
     pub fn start(config: DiskConfig, identity: Identity) -> std::io::Result<Disk> {
         let commands = Arc::new(Commands::default());
         let (sender, replies) = flume::bounded(LOADED_BLOCKS);
         let end = StopFlag::new();
-        let work =
-            thread::Work { config, commands: commands.clone(), replies: sender, end: end.clone() };
+        let disk_thread = thread::DiskThread {
+            config,
+            commands: commands.clone(),
+            replies: sender,
+            end: end.clone(),
+        };
         let name = "kv-disk".to_owned();
-        let thread = std::thread::Builder::new().name(name).spawn(move || work.run(identity))?;
+        let thread =
+            std::thread::Builder::new().name(name).spawn(move || disk_thread.run(identity))?;
         Ok(Disk {
             commands,
             replies: Some(replies),
-            chain: None,
+            namer: None,
             names: HashSet::new(),
             saving: HashSet::new(),
             next: None,
@@ -179,24 +188,24 @@ impl Disk {
         })
     }
 
-    /// Makes names, once the folder is open.
-    pub fn chain(&self) -> Option<&Chain> {
-        self.chain.as_ref()
+    /// Makes the names of blocks; none before the folder is open.
+    pub fn namer(&self) -> Option<&BlockNamer> {
+        self.namer.as_ref()
     }
 
-    /// Whether a block is there or on its way, as far as is known.
+    /// Whether a block is on disk or on its way, as the last reply says.
     pub fn has(&self, name: BlockName) -> bool {
         self.names.contains(&name) || self.saving.contains(&name)
     }
 
-    /// How many blocks are there, as far as is known.
+    /// How many blocks are on disk, as the last reply says.
     pub fn blocks(&self) -> usize {
         self.names.len()
     }
 
     /// Whether another block may be sent to the disk.
     pub fn has_room(&self) -> bool {
-        self.chain.is_some() && self.saving.len() < SAVING_BLOCKS
+        self.namer.is_some() && self.saving.len() < SAVING_BLOCKS
     }
 
     /// Blocks on their way to the disk.
@@ -237,13 +246,13 @@ impl Disk {
         }
     }
 
-    /// The next reply that is there.
+    /// The next reply, if there is one.
     pub fn reply(&mut self) -> Option<Reply> {
         let received = |replies: &Receiver<Reply>| replies.try_recv().ok();
         let reply = self.next.take().or_else(|| self.replies.as_ref().and_then(received))?;
         match &reply {
-            Reply::Opened { chain, names, .. } => {
-                self.chain = Some(chain.clone());
+            Reply::Opened { namer, names, .. } => {
+                self.namer = Some(namer.clone());
                 self.names.extend(names);
             }
             Reply::Saved { name, is_there, removed } => {
@@ -257,7 +266,7 @@ impl Disk {
         Some(reply)
     }
 
-    /// Waits until there is a reply, but no longer than that.
+    /// Waits until there is a reply, for `longest` at most.
     pub fn wait(&mut self, longest: Duration) {
         if self.next.is_some() {
             return;
@@ -266,7 +275,7 @@ impl Disk {
         match replies.recv_timeout(longest) {
             Ok(reply) => self.next = Some(reply),
             Err(RecvTimeoutError::Timeout) => {}
-            // The thread has given up; everybody else goes on.
+            // The thread has given up; the engine goes on without it.
             Err(RecvTimeoutError::Disconnected) => self.replies = None,
         }
     }

@@ -1,5 +1,5 @@
-//! Whose something is, as files say it: a kind (u32: 0 the operator's, 1 a tenant's, 2 a tenant's
-//! in a conversation), the tenant (u64) and the conversation (u64), little-endian.
+//! How files name an owner: a kind (u32: 0 the operator, 1 a tenant, 2 a tenant's conversation),
+//! the tenant (u64) and the conversation (u64), little-endian.
 
 use crate::origin::{ConversationId, Origin, Tenant};
 
@@ -22,7 +22,7 @@ pub(super) fn owner_bytes(owner: Option<Origin>) -> [u8; OWNER_BYTES] {
     bytes
 }
 
-/// The outer option is none if the bytes say nothing that is known.
+/// The outer option is none if the bytes name no owner.
 #[allow(clippy::option_option, reason = "none is an owner too: the operator")]
 pub(super) fn parse_owner(bytes: &[u8; OWNER_BYTES]) -> Option<Option<Origin>> {
     let (kind, rest) = bytes.split_first_chunk::<4>()?;

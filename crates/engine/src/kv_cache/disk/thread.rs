@@ -8,23 +8,23 @@ use flume::Sender;
 
 use super::answers::{AnswerFile, ModelId};
 use super::commands::{Command, Commands, ForgetSet, Load};
-use super::files::{Files, Mended, Saved};
+use super::files::{Files, Repaired, Saved};
 use super::{DiskConfig, Identity, KeptAnswer, NUMERICS_VERSION, Reply, Stored};
 use crate::StopFlag;
-use crate::kv_cache::chain::Chain;
+use crate::kv_cache::block_name::BlockNamer;
 
-/// How often a folder that another engine uses is tried.
+/// Pause between two attempts to open a folder that another engine uses.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long an engine that has ended still waits for its folder, if something is to be forgotten
+/// How long an engine that has ended still waits for its folder if something is to be forgotten
 /// there.
 const LONGEST_LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// Complaints about a disk that cannot be written come no more often.
+/// Warnings about a disk that cannot be written come no more often than this.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 
-/// Everything the thread begins with.
-pub(super) struct Work {
+/// Everything that the thread starts with.
+pub(super) struct DiskThread {
     pub config: DiskConfig,
     pub commands: Arc<Commands>,
     pub replies: Sender<Reply>,
@@ -38,8 +38,8 @@ enum Next {
     End,
 }
 
-impl Work {
-    /// Opens the folder, then does what it is told to until nobody tells it anything.
+impl DiskThread {
+    /// Opens the folder, then obeys commands until none is left and nobody sends any more.
     pub fn run(self, identity: Identity) {
         let folder = self.config.folder.display().to_string();
         let opened = self.open().and_then(|folder| self.name(folder, &identity));
@@ -55,9 +55,9 @@ impl Work {
         };
         let names = keeper.files.names();
         let answers = keeper.answers.of_model(keeper.model);
-        let opened = Reply::Opened { chain: keeper.chain.clone(), names, answers };
+        let opened = Reply::Opened { namer: keeper.namer.clone(), names, answers };
         self.tell(opened);
-        // When the engine has gone, what it sent before is still done.
+        // After the engine has gone, what it sent before is still done.
         while let Some(command) = self.commands.take() {
             if keeper.obey(command) == Next::End {
                 return;
@@ -65,15 +65,16 @@ impl Work {
         }
     }
 
-    /// Opens the folder, when another engine no longer uses it: while models are switched there are two.
+    /// Opens the folder as soon as no other engine uses it: while models are switched there are
+    /// two.
     fn open(&self) -> io::Result<Folder> {
         let (mut waits, mut ended_at) = (false, None);
         loop {
             let opened = Files::open(&self.config.folder, self.config.max_bytes);
             let is_busy = matches!(&opened, Err(error) if error.kind() == ErrorKind::ResourceBusy);
             if !is_busy {
-                let (files, mended) = opened?;
-                report(&self.config, mended);
+                let (files, repaired) = opened?;
+                report(&self.config, repaired);
                 let answers = AnswerFile::open(&self.config.folder, self.config.max_bytes)?;
                 return Ok(Folder { files, answers });
             }
@@ -99,7 +100,7 @@ impl Work {
     }
 
     /// Finds out how blocks are named, which may mean reading all of the model. What is to be
-    /// forgotten is forgotten before, and in any case: it needs no names.
+    /// forgotten is forgotten before and even if that fails, because it needs no names.
     fn name(&self, mut folder: Folder, identity: &Identity) -> io::Result<Keeper<'_>> {
         folder.forget_early(&self.commands);
         if folder.files.is_empty() {
@@ -110,7 +111,7 @@ impl Work {
         Ok(Keeper::new(self, folder, key?))
     }
 
-    /// An engine that has gone needs no replies.
+    /// Sends a reply; an engine that has gone needs none.
     fn tell(&self, reply: Reply) {
         drop(self.replies.send(reply));
     }
@@ -123,7 +124,7 @@ struct Folder {
 }
 
 impl Folder {
-    /// Does what may be done before names are known.
+    /// Forgets what can be forgotten before names are known.
     fn forget_early(&mut self, commands: &Commands) {
         let Some(meant) = commands.take_forgets() else { return };
         if let Err(error) = self.answers.forget(&meant) {
@@ -135,21 +136,21 @@ impl Folder {
 
 /// An open folder and what is needed to keep conversations there.
 struct Keeper<'a> {
-    work: &'a Work,
+    thread: &'a DiskThread,
     files: Files,
     answers: AnswerFile,
-    chain: Chain,
+    namer: BlockNamer,
     model: ModelId,
     complained_at: Option<Instant>,
 }
 
 impl Keeper<'_> {
-    fn new(work: &Work, folder: Folder, key: [u8; 32]) -> Keeper<'_> {
+    fn new(thread: &DiskThread, folder: Folder, key: [u8; 32]) -> Keeper<'_> {
         let Folder { files, answers } = folder;
-        // Tells models apart, and does not tell the key.
+        // It tells models apart and does not reveal the key.
         let model = blake3::keyed_hash(&key, b"answers");
         let model = *model.as_bytes().first_chunk().expect("a hash has 32 bytes");
-        Keeper { work, files, answers, chain: Chain::new(key), model, complained_at: None }
+        Keeper { thread, files, answers, namer: BlockNamer::new(key), model, complained_at: None }
     }
 
     fn obey(&mut self, command: Command) -> Next {
@@ -168,7 +169,7 @@ impl Keeper<'_> {
             self.complain(&error);
         }
         let removed = self.files.forget(meant);
-        self.work.tell(Reply::Removed(removed));
+        self.thread.tell(Reply::Removed(removed));
     }
 
     fn save(&mut self, block: &Stored) -> Next {
@@ -178,7 +179,7 @@ impl Keeper<'_> {
             self.complain(error);
         }
         if matches!(saved, Ok(Saved::TooLarge)) {
-            let (folder, max_bytes) = (self.folder(), self.work.config.max_bytes);
+            let (folder, max_bytes) = (self.folder(), self.thread.config.max_bytes);
             tracing::warn!(
                 folder,
                 max_bytes,
@@ -186,7 +187,7 @@ impl Keeper<'_> {
             );
             return Next::End;
         }
-        self.work.tell(Reply::Saved { name: block.name, is_there: saved.is_ok(), removed });
+        self.thread.tell(Reply::Saved { name: block.name, is_there: saved.is_ok(), removed });
         Next::GoOn
     }
 
@@ -194,18 +195,19 @@ impl Keeper<'_> {
         let Load { fetch, names, stop } = load;
         let fetch = *fetch;
         for (index, name) in names.iter().enumerate() {
-            if stop.is_raised() || self.work.end.is_raised() {
+            if stop.is_raised() || self.thread.end.is_raised() {
                 break;
             }
             let Some(block) = self.files.load(*name) else {
-                // What follows has no beginning any more; it will be computed and come anew.
+                // Without this block those behind it cannot be used. They will be computed and
+                // saved again.
                 self.files.remove_all(&names[index..]);
-                self.work.tell(Reply::Removed(names[index..].to_vec()));
+                self.thread.tell(Reply::Removed(names[index..].to_vec()));
                 break;
             };
-            self.work.tell(Reply::Loaded { fetch, block });
+            self.thread.tell(Reply::Loaded { fetch, block });
         }
-        self.work.tell(Reply::FetchEnded { fetch });
+        self.thread.tell(Reply::FetchEnded { fetch });
     }
 
     fn keep(&mut self, answer: &KeptAnswer) {
@@ -222,14 +224,14 @@ impl Keeper<'_> {
     }
 
     fn folder(&self) -> String {
-        self.work.config.folder.display().to_string()
+        self.thread.config.folder.display().to_string()
     }
 }
 
-/// Says what was lost, once: afterwards the folder is whole.
-fn report(config: &DiskConfig, mended: Mended) {
-    let (folder, removed) = (config.folder.display(), mended.removed);
-    if let Some(found) = mended.key_bytes {
+/// Warns of what was lost. It comes once, because the folder is whole afterwards.
+fn report(config: &DiskConfig, repaired: Repaired) {
+    let (folder, removed) = (config.folder.display(), repaired.removed);
+    if let Some(found) = repaired.key_bytes {
         tracing::warn!(
             %folder,
             removed,
@@ -245,7 +247,8 @@ fn report(config: &DiskConfig, mended: Mended) {
     }
 }
 
-/// What names are made with: of the folder's secret, the model's bytes and how it is computed.
+/// The key that names are made with: a hash of the folder's secret, the model's bytes and how it is
+/// computed.
 ///
 /// Errors: the model or the folder cannot be read, or the engine ends meanwhile.
 fn key(files: &Files, identity: &Identity, end: &StopFlag) -> io::Result<[u8; 32]> {

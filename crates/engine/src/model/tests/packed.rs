@@ -1,5 +1,5 @@
-//! Models in packed folders, against the same weights in `f64`: what the file reader makes of packed
-//! words is compared with their makers' code elsewhere, here it is what the model makes of them.
+//! Models in packed folders, against the same weights in `f64`. Other tests compare the file reader
+//! with the code that packed the words; these compare the model.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Every type a file can store weights in, against the same weights in `f64`.
 //!
-//! What is left between the two: 8-bit activations for quantised weights. How much of it reaches the
-//! logits depends on the random model more than on the type.
+//! They differ by the 8-bit activations of quantised weights. How much of that reaches the logits
+//! depends more on the random model than on the type.
 
 use super::*;
 use crate::model_file::Quant;

@@ -1,5 +1,5 @@
-//! The forward pass once more, in `f64` on the dequantised weights of a file: short as can be, no
-//! cache, no batch, nothing shared with the engine but the file reader and the block formats.
+//! The forward pass once more, in `f64` on the dequantised weights of a file. It is as short as
+//! possible: no cache, no batch, and only the file reader and the block formats of the engine.
 
 use std::num::NonZeroUsize;
 

@@ -18,12 +18,13 @@ fn block(number: u8, parent: Option<u8>) -> Stored {
 const FILE_BYTES: u64 = (HEADER_BYTES + 100 + CHECKSUM_BYTES) as u64;
 
 fn open(folder: &Path, blocks: u64) -> Files {
-    let (files, mended) = Files::open(folder, blocks * FILE_BYTES).expect("the folder can be used");
-    assert_eq!(mended, Mended::default());
+    let (files, repaired) =
+        Files::open(folder, blocks * FILE_BYTES).expect("the folder can be used");
+    assert_eq!(repaired, Repaired::default());
     files
 }
 
-fn reopen_mended(folder: &Path) -> (Files, Mended) {
+fn reopen_repaired(folder: &Path) -> (Files, Repaired) {
     Files::open(folder, 10 * FILE_BYTES).expect("the folder can be used")
 }
 
@@ -102,10 +103,10 @@ fn what_is_not_a_blocks_file_is_not_listed() {
     fs::write(path.with_extension("tmp"), b"half").expect("it can be written");
     fs::write(path.with_extension("kv"), b"short").expect("it can be written");
     fs::write(folder.path().join("note.txt"), b"somebody's").expect("it can be written");
-    let (files, mended) = reopen_mended(folder.path());
-    assert_eq!(mended, Mended { key_bytes: None, removed: 2 });
+    let (files, repaired) = reopen_repaired(folder.path());
+    assert_eq!(repaired, Repaired { key_bytes: None, removed: 2 });
     assert!(files.names().is_empty(), "{:?}", files.names());
-    assert_eq!((files.bytes, files.by_turn.len()), (0, 0));
+    assert_eq!((files.bytes, files.by_last_used.len()), (0, 0));
     assert!(folder.path().join("note.txt").exists(), "what is not ours stays");
     assert!(!path.with_extension("tmp").exists());
 }
@@ -146,7 +147,7 @@ fn a_block_larger_than_all_room_is_not_called_saved() {
     assert_eq!((saved, removed.len(), files.names().len()), (Saved::TooLarge, 0, 0));
 }
 
-/// Whatever becomes of the key, blocks that it no longer finds are not listed and not left lying.
+/// If the key changes in any way, blocks that it no longer finds are neither listed nor left.
 #[test]
 fn a_damaged_key_takes_the_blocks_it_named_with_it_and_those_that_come_later_stay() {
     struct Case {
@@ -180,8 +181,8 @@ fn a_damaged_key_takes_the_blocks_it_named_with_it_and_those_that_come_later_sta
             Some(bytes) => fs::write(&path, bytes).expect("it can be written"),
             None => fs::remove_file(&path).expect("it is there"),
         }
-        let (mut files, mended) = reopen_mended(folder.path());
-        assert_eq!(mended, Mended { key_bytes, removed: 3 }, "case {index}");
+        let (mut files, repaired) = reopen_repaired(folder.path());
+        assert_eq!(repaired, Repaired { key_bytes, removed: 3 }, "case {index}");
         assert!(files.names().is_empty(), "case {index}");
         assert_eq!(files.note("model"), None, "case {index}");
         let left = all_files(folder.path());

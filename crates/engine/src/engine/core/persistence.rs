@@ -1,35 +1,51 @@
-//! Between memory and disk: what is saved, and what is fetched before a sequence begins.
+//! Between memory and disk: which blocks are saved, and which are fetched before a sequence begins.
+//!
+//! The disk has a thread of its own, and the engine never waits for it in a step. Between two steps
+//! a few blocks are copied in each direction:
+//!
+//! ```text
+//!  released blocks ──save, or touch if they are there──► disk
+//!  a new sequence  ──load what memory lacks────────────► disk
+//!  its lease       ◄─loaded, one block after another──── disk
+//! ```
 
 use std::time::Duration;
 
-use super::core::Core;
-use super::thread::Compute;
+use super::Core;
 use crate::StopFlag;
+use crate::engine::drafts::DraftTokens;
 use crate::faults::{self, Fault};
 use crate::kv_cache::disk::{Disk, KeptAnswer, Reply, Stored};
+use crate::model::Compute;
 use crate::origin::Origin;
 use crate::scheduler::SequenceId;
 use crate::text::TokenId;
 
-/// Blocks copied from or to memory between two steps: less than a millisecond's worth.
-const BLOCKS_A_TURN: usize = 8;
+/// Blocks copied in each direction between two steps; they take less than a millisecond.
+const BLOCKS_PER_ITERATION: usize = 8;
 
-/// Blocks of which the disk is told between two steps that they were used.
-const USES_A_TURN: usize = 64;
+/// Uses of blocks that the disk is told of between two steps.
+const USES_PER_ITERATION: usize = 64;
 
-/// How long an engine that opens waits for its folder, if something is there to be found. To hash
-/// a model that is not known there yet takes a second for one or two GB.
+/// How long an engine that opens waits for its folder, if something is in it. Hashing a model that
+/// is not known there yet takes a second for one or two GB.
 const LONGEST_OPENING: Duration = Duration::from_secs(10);
 
-/// How long a thread with nothing else to do waits for the disk.
+/// How long the engine's thread waits for the disk when it has nothing else to do.
 const DISK_WAIT: Duration = Duration::from_millis(5);
 
 impl Core {
+    /// Keeps blocks on disk from now on.
+    pub fn set_disk(&mut self, disk: Disk) {
+        self.scheduler.cache().connect_disk();
+        self.disk = Some(disk);
+    }
+
     /// Asks for what the disk has of a sequence's beginning.
     pub(super) fn fetch(&mut self, id: SequenceId, stop: &StopFlag) {
         let Some(disk) = &self.disk else { return };
-        let Some(chain) = disk.chain() else { return };
-        let mut names = self.scheduler.begin_fetch(id, chain);
+        let Some(namer) = disk.namer() else { return };
+        let mut names = self.scheduler.begin_fetch(id, namer);
         let there = names.iter().take_while(|name| disk.has(**name)).count();
         names.truncate(there);
         if names.is_empty() || !disk.load(id.0, names, stop.clone()) {
@@ -37,19 +53,20 @@ impl Core {
         }
     }
 
-    /// Takes what the disk has to say, and copies some of what it brings and of what it is to keep.
-    pub fn keep<C: Compute>(&mut self, compute: &mut C) {
+    /// Takes the disk's replies, and copies some of the blocks that it brings and of those that it
+    /// is to keep.
+    pub fn sync_disk(&mut self, compute: &mut dyn Compute) {
         if self.disk.is_some() {
-            faults::pass(Fault::Keep);
+            faults::pass(Fault::SyncDisk);
         }
         self.take_replies(compute);
         self.save_some(compute);
         if self.disk.as_ref().is_some_and(|disk| !disk.is_alive()) {
-            self.end_keeping();
+            self.disconnect_disk();
         }
     }
 
-    /// Waits until the first request would find what is on disk, but not long.
+    /// Waits until the first request would find what is on disk, for [`LONGEST_OPENING`] at most.
     pub fn wait_for_folder(&mut self) {
         let Some(disk) = &mut self.disk else { return };
         disk.wait(LONGEST_OPENING);
@@ -60,13 +77,13 @@ impl Core {
 
     /// Forgets what callers have asked for.
     pub fn take_forgets(&mut self) {
-        for meant in self.status.take_forgets() {
+        for meant in self.status.inbox().take_forgets() {
             self.forget(&meant);
         }
     }
 
     /// Forgets a conversation, or a whole tenant, in memory and on disk. An answer that is being
-    /// written goes on; what is in use for it is forgotten at its end.
+    /// written goes on; what it uses is forgotten at its end.
     pub fn forget(&mut self, meant: &Origin) {
         for answer in self.answers.values_mut() {
             if answer.origin().is_within(meant) {
@@ -74,7 +91,7 @@ impl Core {
             }
         }
         let wasted = self.drafts.forget(meant);
-        self.status.add_drafted(0, 0, wasted);
+        self.status.add_drafts(DraftTokens { wasted, ..DraftTokens::default() });
         self.text.forget_answers(meant);
         self.scheduler.cache().forget(meant);
         if let Some(disk) = &mut self.disk {
@@ -91,27 +108,27 @@ impl Core {
         }
     }
 
-    /// Whether there is anything to wait for but the disk.
+    /// Whether a sequence waits for blocks from disk.
     pub fn waits_for_disk(&self) -> bool {
         self.scheduler.is_fetching()
     }
 
-    /// Waits a little for the disk.
+    /// Waits a little for a reply of the disk.
     pub fn wait_for_disk(&mut self) {
         if let Some(disk) = &mut self.disk {
             disk.wait(DISK_WAIT);
         }
     }
 
-    /// Whether something is on its way to the disk, or ought to be.
+    /// Whether blocks are on their way to the disk, or ought to be.
     pub fn is_saving(&mut self) -> bool {
         let saving = self.disk.as_ref().is_some_and(|disk| disk.saving() > 0);
-        saving || (self.disk.is_some() && self.scheduler.cache().has_given_back())
+        saving || (self.disk.is_some() && self.scheduler.cache().has_released())
     }
 
-    fn take_replies<C: Compute>(&mut self, compute: &mut C) {
+    fn take_replies(&mut self, compute: &mut dyn Compute) {
         let mut copied = 0;
-        while copied < BLOCKS_A_TURN
+        while copied < BLOCKS_PER_ITERATION
             && let Some(reply) = self.disk.as_mut().and_then(Disk::reply)
         {
             match reply {
@@ -148,26 +165,25 @@ impl Core {
         self.status.set_disk_blocks(self.disk.as_ref().map_or(0, Disk::blocks));
     }
 
-    fn take_loaded<C: Compute>(&mut self, id: SequenceId, block: &Stored, compute: &mut C) {
-        let place = self.scheduler.fetched_block(id, &block.tokens);
-        match place {
-            Some(place) if compute.write_block(place, &block.payload) => {
+    fn take_loaded(&mut self, id: SequenceId, block: &Stored, compute: &mut dyn Compute) {
+        match self.scheduler.fetched_block(id, &block.tokens) {
+            Some(free) if compute.write_block(free, &block.payload) => {
                 self.scheduler.settle_fetched(id);
                 self.status.add_fetched_block();
             }
-            // Blocks after this one would have no beginning.
+            // Without this block the sequence cannot use those behind it.
             _ => {
                 self.scheduler.end_fetch(id);
             }
         }
     }
 
-    fn save_some<C: Compute>(&mut self, compute: &mut C) {
+    fn save_some(&mut self, compute: &mut dyn Compute) {
         let Some(disk) = &mut self.disk else { return };
-        let Some(chain) = disk.chain().cloned() else { return };
+        let Some(namer) = disk.namer().cloned() else { return };
         let (mut copied, mut used) = (0, 0);
-        while copied < BLOCKS_A_TURN && used < USES_A_TURN && disk.has_room() {
-            let Some(unsaved) = self.scheduler.cache().next_given_back(&chain) else { return };
+        while copied < BLOCKS_PER_ITERATION && used < USES_PER_ITERATION && disk.has_room() {
+            let Some(unsaved) = self.scheduler.cache().next_released(&namer) else { return };
             if disk.has(unsaved.name) {
                 used += 1;
                 disk.touch(unsaved.name);
@@ -185,9 +201,9 @@ impl Core {
     }
 
     /// Nothing is kept on disk any more: its thread has given up, or something broke.
-    pub(super) fn end_keeping(&mut self) {
+    pub fn disconnect_disk(&mut self) {
         self.disk = None;
-        self.scheduler.cache().set_disk(false);
+        self.scheduler.cache().disconnect_disk();
         self.scheduler.end_fetches();
     }
 }
