@@ -15,6 +15,20 @@ pub(crate) fn in_one_register<T>(value: &T) -> &T {
     unsafe { &*hide(value) }
 }
 
+/// The same reference, which the compiler can use only after everything that was kept in a register
+/// before it.
+#[inline(always)]
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is read or written through it")]
+pub(crate) fn now_in_one_register<T>(value: &T) -> &T {
+    let mut address: *const T = value;
+    // SAFETY: there are no instructions in it, and hiding an address does not change it. It is not
+    // `pure`, so that it keeps its place among other such statements.
+    unsafe {
+        asm!("/* {0} */", inout(reg) address, options(nomem, nostack, preserves_flags));
+        &*address
+    }
+}
+
 /// An address that the compiler takes for unknown.
 #[inline(always)]
 #[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is read or written through it")]

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::prefetch::prefetch;
+use crate::prefetch::{Cache, prefetch};
 
 /// A borrowed slice whose parts can be written from several threads.
 ///
@@ -26,7 +26,7 @@ impl<'a, T> Disjoint<'a, T> {
 
     /// Asks the processor to have the memory at `index` at hand soon.
     pub(crate) fn prefetch(&self, index: usize) {
-        prefetch(self.start.wrapping_add(index).cast_const());
+        prefetch(self.start.wrapping_add(index).cast_const(), Cache::First);
     }
 
     /// The elements in `range`, to be written.

@@ -13,7 +13,7 @@ use crate::input_block::{InputBlock, SUM_START};
 use crate::lanes::{LANES, Lanes};
 use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Bits, Format, Quantised, Scale, UnpackedBuffer, UnpackedUnit, has_quad};
-use crate::prefetch::ask_ahead;
+use crate::prefetch::{Cache, ask_ahead};
 use crate::strips::with_widths;
 use crate::unrolled::unrolled;
 
@@ -34,7 +34,7 @@ fn floats_of<const TOKENS: usize, T: Number>(
     for (weights, input) in weights.iter().zip(input.chunks_exact(sums.len())) {
         let input: &[f32; TOKENS] = input[first..].first_chunk().expect("so many tokens are left");
         if first == 0 {
-            ask_ahead(weights, size_of_val(weights));
+            ask_ahead(weights, size_of_val(weights), Cache::First);
         }
         let weights = [load_half(weights, 0), load_half(weights, 1)];
         for token in 0..TOKENS {
@@ -64,7 +64,7 @@ fn pairs_of<const TOKENS: usize>(
         let input: &[Bf16Pair; TOKENS] =
             input[first..].first_chunk().expect("so many tokens are left");
         if first == 0 {
-            ask_ahead(weights, size_of_val(weights));
+            ask_ahead(weights, size_of_val(weights), Cache::First);
         }
         let weights = [load_pairs(weights, 0), load_pairs(weights, 1)];
         for token in 0..TOKENS {
@@ -110,7 +110,7 @@ macro_rules! block_kernels {
                 for (block, input) in inputs.chunks_exact(sums.len()).enumerate() {
                     let input = input[first..].first_chunk().expect("so many tokens are left");
                     if F::STREAMS && first == 0 {
-                        Quantised::<F>::ask_ahead(codes, block);
+                        Quantised::<F>::ask_ahead(codes, block, Cache::First);
                     }
                     let block = Block::<F> { codes, scales, block };
                     add_products(&block, input, &mut totals);
@@ -185,7 +185,7 @@ pub(crate) fn unpack<F: Format>(weights: Quantised<'_, F>, unpacked: &mut Unpack
     let mut places = unpacked.units.iter_mut();
     for (codes, scales) in weights.units() {
         for (block, place) in (0..F::BLOCKS).zip(&mut places) {
-            Quantised::<F>::ask_ahead(codes, block);
+            Quantised::<F>::ask_ahead(codes, block, Cache::First);
             let block = Block::<F> { codes, scales, block };
             block.store(0, place);
             block.store(1, place);

@@ -36,7 +36,7 @@ pub(crate) mod tiles {
     use crate::avx512::tiles::{pair_kernel, store_all, with_width};
     use crate::lanes::{LANES, Lanes};
     use crate::numbers::Bf16Pair;
-    use crate::prefetch::ask_ahead;
+    use crate::prefetch::{Cache, ask_ahead};
 
     pair_kernel!("avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16", add_pairs);
 

@@ -3,19 +3,21 @@
 //! The number of tokens is a constant of each kernel, so that the sums of a tile stay in registers:
 //! sixteen of them, eight of weights, and the scales leave seven of the 32 free.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
+use std::mem::offset_of;
 
 use super::math::{
     keep_in_register, load, load_bytes, load_line, load_numbers, load_pairs, load_signed_bytes,
     store, store_line,
 };
-use crate::address::in_one_register;
+use crate::address::{in_one_register, now_in_one_register};
 use crate::input_block::{InputBlock, SUM_START};
 use crate::lanes::{LANES, Lanes};
 use crate::numbers::{Bf16Pair, Number};
 use crate::packing::{Bits, Format, Quantised, Scale, UnpackedBuffer, UnpackedUnit, has_quad};
-use crate::prefetch::ask_ahead;
+use crate::prefetch::{Cache, ask_ahead};
 use crate::unrolled::unrolled;
 
 /// Calls the kernel whose constant is `$width`.
@@ -58,7 +60,7 @@ fn floats_of<const TOKENS: usize, T: Number>(
 ) {
     let mut totals = [_mm512_setzero_ps(); TOKENS];
     for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
-        ask_ahead(weights, size_of_val(weights));
+        ask_ahead(weights, size_of_val(weights), Cache::First);
         let weights = load_numbers(weights);
         let input = in_one_register(input);
         for token in 0..TOKENS {
@@ -86,7 +88,7 @@ macro_rules! pair_kernel {
         ) {
             let mut totals = [_mm512_setzero_ps(); TOKENS];
             for (weights, input) in weights.iter().zip(input.as_chunks::<TOKENS>().0) {
-                ask_ahead(weights, size_of_val(weights));
+                ask_ahead(weights, size_of_val(weights), Cache::First);
                 let weights = load_pairs(weights);
                 let input = in_one_register(input);
                 for token in 0..TOKENS {
@@ -136,7 +138,7 @@ fn blocks_of<const TOKENS: usize, F: Format>(
     for ((codes, scales), inputs) in weights.units().zip(inputs) {
         for (block, input) in inputs.iter().enumerate() {
             if F::STREAMS {
-                Quantised::<F>::ask_ahead(codes, block);
+                Quantised::<F>::ask_ahead(codes, block, Cache::Second);
             }
             let weights = Block::<F>::load(codes, scales, block);
             let input = in_one_register(input);
@@ -160,7 +162,7 @@ pub(crate) fn unpack<F: Format>(weights: Quantised<'_, F>, unpacked: &mut Unpack
     let mut places = unpacked.units.iter_mut();
     for (codes, scales) in weights.units() {
         for (block, place) in (0..F::BLOCKS).zip(&mut places) {
-            Quantised::<F>::ask_ahead(codes, block);
+            Quantised::<F>::ask_ahead(codes, block, Cache::Second);
             Block::<F>::load(codes, scales, block).store(place);
         }
     }
@@ -189,6 +191,9 @@ impl<F: Format> Block<F> {
                 *quad = _mm512_or_si512(*quad, high);
             }
         }
+        // Scales lie behind the codes. Compilers like to read them first, but the processor prefetches
+        // best what is read in order: one token of Q4_K took 5 % longer otherwise (Zen 4).
+        let scales = if F::STREAMS { read_after(&mut quads, scales) } else { scales };
         let last = F::SCALES_PER_BLOCK - 1;
         let scale = |group| F::scale(scales, block, group);
         let minimum = |group| F::minimum(scales, block, group);
@@ -273,14 +278,52 @@ impl<F: Format> Block<F> {
             sums[token] = _mm512_set1_epi32(F::start(&input[token], GROUP));
         }
         unrolled!(QUAD in 0..8 => if has_quad::<F>(GROUP, QUAD) {
-            for token in 0..TOKENS {
-                let four = _mm512_set1_epi32(input[token].quads[QUAD]);
-                let sum = _mm512_dpbusd_epi32(sums[token], self.quads[QUAD], four);
-                sums[token] = keep_in_register(sum);
-            }
+            unrolled!(TOKEN in 0..2 => if TOKEN < TOKENS {
+                sums[TOKEN] = add_quad::<TOKENS, TOKEN, QUAD>(sums[TOKEN], self.quads[QUAD], input);
+            });
         });
         sums
     }
+}
+
+/// Adds the products of a quad with four activations of one token to the token's sums.
+///
+/// This is written as an instruction that reads the activations from memory, for two reasons. From
+/// the intrinsic the compiler made more instructions for every second token, 279 instead of 214 for
+/// a block of Q4_0 and sixteen tokens: it loaded two quads at once into a general register, split
+/// them by shifts and broadcast each. And it moved the products of one token between those of
+/// another, until the sums no longer fitted into the registers.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn add_quad<const TOKENS: usize, const TOKEN: usize, const QUAD: usize>(
+    mut sums: __m512i,
+    quad: __m512i,
+    input: &[InputBlock; TOKENS],
+) -> __m512i {
+    assert!(TOKEN < TOKENS && QUAD < 8, "a quad of the input");
+    // SAFETY: reads four bytes of an input block, which is borrowed; the proof of the instruction
+    // set says that the instruction is there.
+    unsafe {
+        asm!(
+            "vpdpbusd {sums}, {quad}, dword ptr [{input} + {offset}]{{1to16}}",
+            sums = inout(zmm_reg) sums,
+            quad = in(zmm_reg) quad,
+            input = in(reg) input.as_ptr(),
+            offset = const TOKEN * size_of::<InputBlock>() + offset_of!(InputBlock, quads) + QUAD * 4,
+            options(readonly, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
+/// The same reference, which the compiler can use only after it has the quads.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn read_after<'a, T>(quads: &mut [__m512i; 8], value: &'a T) -> &'a T {
+    for quad in quads {
+        *quad = keep_in_register(*quad);
+    }
+    now_in_one_register(value)
 }
 
 /// Some bits of a line's bytes, moved to where the lowest of them has value 2 to the `place`.

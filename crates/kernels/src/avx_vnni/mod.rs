@@ -31,12 +31,13 @@ macro_rules! vnni_tiles {
         pub(crate) mod tiles {
             use std::arch::x86_64::*;
 
-            use crate::lanes::Lanes;
             use crate::avx2::math::keep_in_register;
             use crate::avx2::tiles::{Block, Halves, block_kernels, load_all, store_all, to_float};
             pub(crate) use crate::avx2::tiles::{floats, pairs, unpack};
             use crate::input_block::{InputBlock, SUM_START};
+            use crate::lanes::Lanes;
             use crate::packing::{Format, Quantised, has_quad};
+            use crate::prefetch::Cache;
             use crate::strips::with_widths;
             use crate::unrolled::unrolled;
 

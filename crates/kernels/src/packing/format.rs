@@ -14,7 +14,7 @@ use crate::blocks::BlockType;
 use crate::input_block::SUM_START;
 use crate::input_block::{BLOCK_LEN, InputBlock, SUM_START_BITS};
 use crate::lanes::{LANES, Lanes};
-use crate::prefetch::ask_ahead;
+use crate::prefetch::{Cache, ask_ahead};
 
 /// A quantised format, as sixteen rows of it lie in memory.
 ///
@@ -155,9 +155,9 @@ impl<'a, F: Format> Quantised<'a, F> {
     /// Asks for what will be wanted after a unit: a block's share of it.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "x86-64 alone asks ahead"))]
     #[inline(always)]
-    pub(crate) fn ask_ahead(codes: &F::Codes, block: usize) {
+    pub(crate) fn ask_ahead(codes: &F::Codes, block: usize, cache: Cache) {
         let share = Self::UNIT_BYTES / F::BLOCKS;
-        ask_ahead(std::ptr::from_ref(codes).wrapping_byte_add(block * share), share);
+        ask_ahead(std::ptr::from_ref(codes).wrapping_byte_add(block * share), share, cache);
     }
 
     /// Reads one row back as numbers.
