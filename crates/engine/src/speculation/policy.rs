@@ -40,7 +40,7 @@ impl StepPolicy {
         machine
     }
 
-    /// Notes a pass of the draft model that read one token of every sequence.
+    /// Notes a pass of the draft model that read one or two tokens of every sequence.
     pub fn draft_model_passed(&mut self, took: Duration) {
         let newest = 1e3 * took.as_secs_f64();
         let blend =

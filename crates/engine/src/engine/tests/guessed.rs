@@ -153,6 +153,60 @@ fn the_time_of_a_draft_model_is_its_own_and_no_part_of_a_steps() {
     assert!(policy.pass_ms().is_some_and(|ms| (ms - 20.0).abs() < 1e-6), "{policy:?}");
 }
 
+/// Noise that never ends an answer.
+fn endless(tokens: &[TokenId], logits: &mut [f32]) {
+    noise(tokens, logits);
+    logits[256..].fill(f32::NEG_INFINITY);
+}
+
+/// Steps of a short answer that comes while a long one is written.
+fn steps_of_a_short_answer(mut stage: Stage) -> usize {
+    stage.step_loop.compute.says = Box::new(endless);
+    let long = stage.submit(&Ask::new(1, 20, 1_000));
+    // By then it is known that large steps take no longer than small ones.
+    stage.iterate_times(15);
+    let short = stage.submit(&Ask::new(2, 10, 4));
+    stage.iterate_times(1);
+    let mut steps = 1;
+    while stage.status.counters().running > 1 {
+        stage.iterate_times(1);
+        steps += 1;
+    }
+    assert_eq!(read(short).reason(), &FinishReason::Length);
+    drop(long);
+    stage.run_until_idle();
+    stage.assert_all_free();
+    steps
+}
+
+#[test]
+fn an_answer_that_has_all_the_guesses_it_has_room_for_keeps_them_while_others_get_more() {
+    let mut without_guesses = Stage::with_room();
+    takes_a_second_a_step(&mut without_guesses);
+    let without = steps_of_a_short_answer(without_guesses);
+    let mut guessing = with_model(usize::MAX);
+    let mut model = model(&guessing, usize::MAX);
+    model.says = Box::new(endless);
+    guessing.step_loop.draft_model = Some(DraftModel::new(model));
+    let with = steps_of_a_short_answer(guessing);
+    assert_eq!(with + 2, without, "the last three of four tokens take one step");
+}
+
+#[test]
+fn a_draft_model_that_is_always_right_is_soon_asked_for_more_than_one_guess() {
+    let mut stage = with_model(usize::MAX);
+    let long = stage.submit(&Ask::new(1, 20, 1_000));
+    let mut model = model(&stage, usize::MAX);
+    model.says = Box::new(endless);
+    stage.step_loop.draft_model = Some(DraftModel::new(model));
+    stage.step_loop.compute.says = Box::new(endless);
+    stage.iterate_times(15);
+    let counters = stage.status.counters();
+    assert!(counters.guesses_accepted > 50, "{counters:?}");
+    drop(long);
+    stage.run_until_idle();
+}
+
 #[test]
 fn a_draft_model_that_is_always_wrong_is_left_alone() {
     let mut stage = with_model(1);
