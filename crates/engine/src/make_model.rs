@@ -1,9 +1,9 @@
-//! Writes models of random weights in real shapes: what speed is measured on, and what tests open.
+//! Writes models of random weights in real shapes, for measurements of speed and for tests.
 //!
-//! A file made here loads like a published one: same keys, same tensor names, a vocabulary of the
-//! same size with Qwen2.5's control tokens at their ids, and tensor types as llama.cpp's quantiser
-//! chooses them. Its weights are random blocks, scaled so that a forward pass stays finite; what it
-//! says is noise.
+//! A file made here loads like a published one. It has the same keys, the same tensor names, a
+//! vocabulary of the same size with Qwen2.5's control tokens at their ids, and the tensor types
+//! that llama.cpp's quantiser chooses. Its weights are random blocks, scaled so that a forward pass
+//! stays finite. Its answers are noise.
 //!
 //! Reading order:
 //! - [`ModelSpec`] and [`make_model`] below.
@@ -34,37 +34,37 @@ use weights::Weights;
 pub use crate::model_file::WeightMix;
 pub use shapes::{SHAPE_NAMES, named_shape};
 
-/// What model to make.
+/// The description of a model to make.
 #[derive(Clone, Debug)]
 pub struct ModelSpec {
-    /// What the file calls itself.
+    /// The model's name in the file.
     pub name: String,
-    /// Its hyper-parameters; [`named_shape`] knows those of the published models.
+    /// The hyper-parameters; [`named_shape`] gives those of the published models.
     pub shape: ModelConfig,
-    /// How weights are stored.
+    /// The types in which weights are stored.
     pub weights: WeightMix,
-    /// Whether the model carries the outliers of real ones: k biases of norm 650 and 900 in the
-    /// first and the last layer, and residual channels 1,000 times the rest.
+    /// Whether the model has outliers like real models: k biases of norm 650 in the first layer and
+    /// 900 in the last, and residual channels that are 1,000 times larger than the rest.
     pub outliers: bool,
-    /// A published vocabulary, in which texts have as many tokens as they have there; a made one if
-    /// none.
+    /// A published vocabulary, so that a text has the same number of tokens as in the published
+    /// model. With `None`, a vocabulary is made.
     pub vocabulary: Option<Vocabulary>,
-    /// The same seed makes the same file.
+    /// Seed of the random weights; the same seed gives the same file.
     pub seed: u64,
 }
 
 /// How the tensors of one class are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableRow {
-    /// The class, as files spell it without the layer: `ffn_down.weight`.
+    /// The class: the tensor's name without the layer, such as `ffn_down.weight`.
     pub tensors: String,
-    /// Their type.
+    /// The type of these tensors.
     pub kind: BlockType,
-    /// The type they would have if their rows were whole blocks of it.
+    /// The type that was wanted, if their rows are not whole blocks of it.
     pub instead_of: Option<BlockType>,
-    /// How many there are.
+    /// Number of tensors.
     pub count: usize,
-    /// Their size together.
+    /// Total size in bytes.
     pub bytes: u64,
 }
 
@@ -76,30 +76,31 @@ pub enum MakeModelError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// There is no room for the tokens, or for the bytes and control tokens of a made vocabulary.
+    /// The embedding has fewer rows than the published vocabulary has tokens, or than a made
+    /// vocabulary needs for its bytes and control tokens.
     #[error("vocabulary: expected at least {needed} rows, found {found}")]
     VocabularyTooSmall {
-        /// The least that works.
+        /// The smallest number of rows that works.
         needed: usize,
-        /// What the shape has.
+        /// The number of rows of the shape.
         found: usize,
     },
-    /// A published vocabulary lacks a token that ends answers or texts.
+    /// The published vocabulary has no token that ends answers, or none that ends texts.
     #[error("vocabulary: expected a token {token}, found none")]
     TokenMissing {
-        /// The token.
+        /// The missing token.
         token: &'static str,
     },
-    /// No GGUF file holds this type.
+    /// GGUF files do not have this type.
     #[error("type: expected one of a GGUF file, found {kind}")]
     NoGgufType {
         /// The type that was to be used.
         kind: BlockType,
     },
-    /// Rows of a tensor are not whole blocks, and no other type takes its place.
+    /// The rows of a tensor are not whole blocks of a type, and there is no other type for them.
     #[error("tensor {tensor}: expected rows of whole blocks of {kind}, found {depth} values")]
     RowsNotWholeBlocks {
         /// The tensor.
@@ -113,8 +114,9 @@ pub enum MakeModelError {
 
 /// Writes a model of random weights and says how each class of tensors is stored.
 ///
-/// `progress` hears numbers from 0 to 1. The file appears at `path` when it is complete; memory
-/// stays within a few MiB whatever the size.
+/// `progress` is called with numbers from 0 to 1. The file appears at `path` when it is complete. A
+/// model of any size takes only a few MiB of memory.
+///
 /// Errors: see [`MakeModelError`].
 pub fn make_model(
     spec: &ModelSpec,
@@ -133,7 +135,7 @@ pub fn make_model(
     let written = write(spec, &vocabulary, &tensors, &partial, progress)
         .and_then(|()| fs::rename(&partial, path));
     if let Err(error) = written {
-        // The error that matters is the one that ended the writing.
+        // The caller needs the error of the write, not one of the removal.
         let _ = fs::remove_file(&partial);
         return Err(MakeModelError::Io { path: path.to_path_buf(), error });
     }

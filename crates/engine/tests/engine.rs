@@ -1,4 +1,5 @@
-//! The engine as the server sees it, on small models of random weights.
+//! Tests the engine through the interface that the server uses, with small models of random
+//! weights.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -17,7 +18,7 @@ use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{Message, Role};
 use half::f16;
 
-/// A model that answers in no time.
+/// A model that answers very fast.
 fn quick_shape() -> ModelConfig {
     ModelConfig {
         layers: 3,
@@ -46,7 +47,7 @@ fn slow_shape() -> ModelConfig {
     }
 }
 
-/// A model file in a folder that goes with it.
+/// A model file in a temporary folder, which is removed when this is dropped.
 struct MadeModel {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -69,7 +70,7 @@ fn made(shape: ModelConfig) -> MadeModel {
 }
 
 fn open(shape: ModelConfig, change: impl FnOnce(&mut EngineConfig)) -> Result<Engine, OpenError> {
-    // Loading reads the file and keeps nothing of it, so the folder may go when this returns.
+    // A loaded model does not need its file, so the folder may be removed when this returns.
     open_made(&made(shape), change)
 }
 
@@ -100,7 +101,7 @@ fn message(role: Role, content: &str) -> Message {
     Message { role, content: content.to_owned() }
 }
 
-/// A question of so many words; a word is at least one token.
+/// A question of `words` words; a word is at least one token.
 fn ask(words: usize, max_tokens: usize) -> GenerateRequest {
     let content: String = (0..words).map(|index| format!("word{} ", index % 7)).collect();
     let sampling = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
@@ -120,8 +121,8 @@ fn seeded(words: usize, max_tokens: usize, seed: u64) -> GenerateRequest {
     GenerateRequest { sampling, ..ask(words, max_tokens) }
 }
 
-/// Many times the words that the slow model computes before a test has looked, even on a machine
-/// that does ten things at once: every test that uses them stops them early.
+/// Many times more words than the slow model can compute before a test checks its progress, even on
+/// a busy machine. Every test that uses this prompt stops it early.
 const LONG_PROMPT_WORDS: usize = 5_000;
 
 fn accepted(submit: Submit) -> Generation {
@@ -155,7 +156,7 @@ fn read(mut generation: Generation) -> Reply {
     }
 }
 
-/// Tokens of the prompt and of the answer, however many of them were found computed.
+/// Tokens of the prompt and of the answer, cached ones included.
 fn tokens(reply: &Reply) -> (usize, usize) {
     (reply.finished.usage.prompt_tokens, reply.finished.usage.completion_tokens)
 }
@@ -164,7 +165,7 @@ fn answer(engine: &Engine, request: GenerateRequest) -> Reply {
     read(accepted(engine.submit(request)))
 }
 
-/// Reads until some of the prompt is computed, but not all.
+/// Reads events until a part of the prompt is computed, but not all of it.
 fn wait_until_inside_the_prompt(generation: &mut Generation) {
     loop {
         match generation.next_blocking() {
@@ -216,7 +217,7 @@ fn a_stop_inside_a_long_prompt_runs_at_most_one_more_layer_and_frees_its_blocks(
     let before = engine.counters().free_blocks;
     let stops = 5;
     for stop in 0..stops {
-        // Another tenant each time, so that nothing is computed already.
+        // Each request has another tenant, so that it finds nothing in the cache.
         let request = GenerateRequest { tenant: Tenant(stop), ..ask(LONG_PROMPT_WORDS, 10) };
         let mut generation = accepted(engine.submit(request));
         assert!(generation.prompt_tokens() > 16_000, "{} tokens", generation.prompt_tokens());
@@ -233,7 +234,7 @@ fn a_stop_inside_a_long_prompt_runs_at_most_one_more_layer_and_frees_its_blocks(
     }
 }
 
-/// The request that follows an answer.
+/// The next request of a conversation, after an answer.
 fn next_turn(first: &GenerateRequest, reply: &Reply) -> GenerateRequest {
     let mut messages = first.messages.clone();
     messages.push(message(Role::Assistant, &reply.text));
@@ -251,12 +252,12 @@ fn the_next_turn_computes_only_what_is_new_and_says_what_it_would_have_said() {
         let (prompt, completion) = tokens(&reply);
         let second = next_turn(&first, &reply);
         let next = answer(&engine, second.clone());
-        // The answer's last token was not computed. Random weights choose a control token now and
-        // then; such an answer is cut as any text.
+        // The last token of the answer is not in the cache, because nothing was computed from it.
+        // Random weights sometimes choose a control token; the tokenizer then cuts the answer anew.
         let cached = next.finished.usage.cached_tokens;
         found += usize::from(cached == prompt + completion - 1);
         assert!(cached < prompt + completion, "seed {seed}: {:?}", next.finished.usage);
-        // Another tenant's is computed from the first token on, of the tokens its text is cut into.
+        // Another tenant finds nothing: the tokenizer cuts the answer, and all tokens are computed.
         let other = GenerateRequest { tenant: Tenant(1 + seed), ..second };
         let others = answer(&engine, other.clone());
         assert_eq!(others.finished.usage.cached_tokens, 0);
@@ -300,7 +301,7 @@ fn a_full_queue_is_told_at_once_with_place_and_estimate() {
         config.max_sequences = 1;
         config.queue_limit = 1;
     });
-    // What an answer takes is known from those that have ended.
+    // The estimate needs one answer that has ended.
     read(accepted(engine.submit(ask(5, 3))));
     let mut running = accepted(engine.submit(ask(LONG_PROMPT_WORDS, 10)));
     wait_until_inside_the_prompt(&mut running);
@@ -433,7 +434,8 @@ fn a_cache_smaller_than_the_context_cuts_answers_and_histories() {
     assert_all_free(engine.counters());
 }
 
-/// Bytes of so many cache blocks of [`quick_shape`]: keys and values of 16 tokens in 16-bit floats.
+/// Bytes of `blocks` cache blocks of [`quick_shape`]: keys and values of 16 tokens in 16-bit
+/// floats.
 fn blocks_of_quick_model(blocks: u64) -> u64 {
     let shape = quick_shape();
     blocks * (shape.layers * shape.kv_heads * shape.head_dim * 16 * 2 * 2) as u64
@@ -604,7 +606,7 @@ fn answers_are_the_same_with_and_without_guesses() {
     let answers = |speculation| {
         let engine = open_made(&model, |config| config.speculation = speculation);
         let engine = engine.expect("the model opens");
-        // A random model that is asked for its likeliest token ends in a circle.
+        // With temperature 0, a random model soon repeats itself, and guesses can predict that.
         let requests = (0..6).map(|seed| match seed {
             0..3 => ask(20 + seed, 300),
             _ => seeded(20, 100, seed as u64),
@@ -679,7 +681,7 @@ fn a_conversation_goes_on_after_the_engine_was_closed() {
     assert_eq!(answer(&engine, seeded(100, 20, 3)).finished.usage.cached_tokens, 0);
 }
 
-/// Random weights choose tokens that cutting their text would not give.
+/// Random weights choose tokens that the tokenizer would not cut the same text into.
 #[test]
 fn the_turn_after_a_restart_reads_the_tokens_that_made_the_answer() {
     let (model, home) = (made(quick_shape()), tempfile::tempdir().expect("a temporary folder"));

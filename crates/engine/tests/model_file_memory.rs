@@ -1,5 +1,5 @@
-//! Opening a hostile file takes little memory. A test program of its own, because the peak that the
-//! system reports is that of the whole process.
+//! Opening a hostile file takes little memory. These tests are a program of their own, because the
+//! peak that the system reports is that of the whole process.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -11,32 +11,32 @@ use banter_engine::text::{
     parse_tokenizer_json,
 };
 
-/// What FAULTS allows, section M.
+/// The limit in FAULTS, section M.
 const LIMIT_KIB: u64 = 64 * 1024;
 
-/// Held by a test while it measures: memory is that of the whole process.
+/// Locked by a test while it measures, because memory is that of the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How much more memory than before this process has at most during `work`, in KiB.
+/// By how much the memory of this process grows at most during `work`, in KiB.
 fn grown_kib(work: impl FnOnce()) -> u64 {
-    // What the allocator keeps of earlier work would hide what this takes.
-    // SAFETY: it takes a number and may be called at any time.
+    // Memory that the allocator kept from earlier work would hide the growth.
+    // SAFETY: the function takes a number and may be called at any time.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::malloc_trim(0)
     };
-    // Makes the peak what there is now.
+    // Resets the peak to the memory in use now.
     fs::write("/proc/self/clear_refs", "5").expect("Linux");
     let before = peak_kib();
     work();
     peak_kib() - before
 }
 
-/// The most memory this process had, in KiB.
+/// The peak of this process's memory since the last reset, in KiB.
 fn peak_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
@@ -81,7 +81,7 @@ fn hostile_files_take_at_most_64_mib() {
     let numbers = |count| gguf(&[("a", 0, count)]);
     let cases = [
         (write("sparse", b"GGUF", Some(TEBIBYTE)), "version: expected 2 or 3, found 0"),
-        // As much as is allowed, and zeros for ever after.
+        // As many elements as allowed; the file is zeros from there on.
         (write("strings", &strings(1 << 19), Some(TEBIBYTE)), "key general.architecture"),
         (write("numbers", &numbers(24_000_000), Some(TEBIBYTE)), "key general.architecture"),
         (write("empty", &[], None), "an empty file (0 bytes)"),
@@ -102,7 +102,7 @@ fn hostile_files_take_at_most_64_mib() {
     }
 }
 
-/// Each as long as is allowed; the bytes of the file are there before.
+/// Each file is as long as allowed. Its bytes are in memory before the measurement begins.
 #[test]
 fn hostile_tokenizers_take_as_little() {
     let _alone = alone();
@@ -180,7 +180,7 @@ fn template_bombs_take_at_most_16_mib() {
     }
 }
 
-/// As many added tokens as are allowed, each beginning as the others do, and a long message of them.
+/// As many added tokens as allowed, all with the same beginning, and a long message made of them.
 #[test]
 fn a_hostile_vocabulary_takes_as_little() {
     let _alone = alone();
@@ -206,7 +206,7 @@ const TOKENIZER: &str = r#"{"normalizer": {"type": "NFC"}, "model": {"vocab": {"
          "behavior": "Isolated"},
         {"type": "ByteLevel", "use_regex": false}]}}"#;
 
-/// A header as long as is allowed, most of it the shape of one tensor.
+/// A header as long as allowed; most of it is the shape of one tensor.
 fn long_shape() -> String {
     format!(
         r#"{{"a": {{"dtype": "F32", "data_offsets": [0, 0], "shape": [{}0]}}}}"#,
@@ -214,7 +214,7 @@ fn long_shape() -> String {
     )
 }
 
-/// A configuration as long as is allowed, most of it one array.
+/// A configuration as long as allowed; most of it is one array.
 fn long_config(key: &str) -> String {
     format!(r#"{{"{key}": [{}0]}}"#, "0,".repeat((8 << 20) - 100))
 }
@@ -229,7 +229,7 @@ fn folder_with(parent: &Path, name: &str, header: &[u8], config: &str) -> PathBu
     path
 }
 
-/// A token for each byte, by the characters that stand for them.
+/// A vocabulary with a token for each byte, in byte-level spelling.
 fn vocabulary_of_bytes() -> Vocabulary {
     let printable = (33..127).chain(161..173).chain(174..256_u32);
     let codes = printable.chain(256..324);

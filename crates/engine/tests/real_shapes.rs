@@ -1,5 +1,6 @@
 //! Models of random weights in the shapes of published ones: every supported format loads and
-//! answers, and a stop ends a long prompt. Gigabytes and minutes, so `make test-long` runs them.
+//! answers, and a stop ends a long prompt. They take gigabytes and minutes, so only
+//! `make test-long` runs them.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -58,8 +59,8 @@ fn submit(engine: &Engine, words: usize, max_tokens: usize) -> Generation {
     }
 }
 
-/// The answer to a short question. Whatever random weights say, it is text of some length: no logit
-/// is NaN, and not every token is the same.
+/// The answer to a short question. Random weights give no sensible text, but it must not be empty:
+/// then no logit was NaN, and not every token is the same.
 fn answer(engine: &Engine) -> String {
     let mut generation = submit(engine, 40, ANSWER_TOKENS);
     let mut deltas = Vec::new();
@@ -132,7 +133,7 @@ fn a_stop_inside_4000_tokens_of_a_15b_runs_at_most_one_more_layer() {
             }
         };
         assert!(done < total / 2, "{done} of {total} tokens were computed at once");
-        // Each stop comes at another moment of a step, and nothing waits for this pause.
+        // The pause only moves the stop to another moment of a step; no result depends on it.
         thread::sleep(Duration::from_millis(23 * stop));
         let layers_before = engine.counters().layers_after_stop;
         generation.stop();
@@ -154,7 +155,7 @@ fn a_stop_inside_4000_tokens_of_a_15b_runs_at_most_one_more_layer() {
     }
 }
 
-/// Writes a model file's floats and vocabulary as a Hugging Face folder of so many shards.
+/// Writes a model file's floats and vocabulary as a Hugging Face folder with `shards` shards.
 fn write_folder(file: &ModelFile, folder: &Path, kind: BlockType, dtype: &str, shards: usize) {
     let config = file.config();
     let json = json!({
@@ -206,7 +207,7 @@ fn write_shard(
     kind: BlockType,
     dtype: &str,
 ) {
-    // Norms and biases are stored as F32 in a GGUF file; a folder may mix types, too.
+    // In a GGUF file, norms and biases are stored as F32. A folder may mix types too.
     let infos: Vec<_> =
         names.iter().map(|(name, _)| file.tensor(*name).expect("it is there")).collect();
     let mut header = Map::new();

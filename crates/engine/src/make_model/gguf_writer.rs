@@ -9,28 +9,29 @@ use crate::model_file::gguf::{DEFAULT_ALIGNMENT, MAGIC, type_id};
 
 const VERSION: u32 = 3;
 
-/// A tensor as the header lists it.
+/// A tensor's entry in the header.
 pub(super) struct TensorEntry {
     pub name: String,
     pub kind: BlockType,
-    /// `None` for a vector.
+    /// Number of rows; `None` for a vector.
     pub rows: Option<usize>,
     pub depth: usize,
 }
 
 impl TensorEntry {
-    /// The size of a row.
+    /// The size of a row in bytes.
     pub fn row_bytes(&self) -> usize {
         self.kind.row_bytes(self.depth).expect("types are chosen to fit the rows")
     }
 
-    /// The size of the tensor.
+    /// The size of the tensor in bytes.
     pub fn bytes(&self) -> u64 {
         self.rows.unwrap_or(1) as u64 * self.row_bytes() as u64
     }
 }
 
-/// Keys first, then the header, then the data of each tensor in the header's order.
+/// Writes one file. Call it in this order: the keys, the header, then the data of each tensor in
+/// the order of the header.
 pub(super) struct GgufWriter {
     file: BufWriter<File>,
     position: u64,
@@ -90,7 +91,7 @@ impl GgufWriter {
         self.keys.extend((count as u64).to_le_bytes());
     }
 
-    /// Writes everything that stands before the data.
+    /// Writes everything before the data: counts, keys and the list of tensors.
     pub fn write_header(&mut self, tensors: &[&TensorEntry]) -> io::Result<()> {
         let mut header = Vec::new();
         header.extend(MAGIC);
@@ -114,19 +115,19 @@ impl GgufWriter {
         self.write_data(&header)
     }
 
-    /// Pads to where the next tensor starts.
+    /// Writes padding up to the start of the next tensor.
     pub fn begin_tensor(&mut self) -> io::Result<()> {
         let padding = self.position.next_multiple_of(DEFAULT_ALIGNMENT) - self.position;
         self.write_data(&[0; DEFAULT_ALIGNMENT as usize][..padding as usize])
     }
 
-    /// Appends bytes.
+    /// Appends bytes of data.
     pub fn write_data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.position += bytes.len() as u64;
         self.file.write_all(bytes)
     }
 
-    /// Hands everything to the system.
+    /// Writes the last padding and flushes the file.
     pub fn finish(mut self) -> io::Result<()> {
         self.begin_tensor()?;
         self.file.flush()

@@ -4,15 +4,17 @@
 
 use crate::model_file::ModelConfig;
 
-/// Names [`named_shape`] knows.
+/// The names that [`named_shape`] knows.
 pub const SHAPE_NAMES: [&str; 6] =
     ["qwen2.5-0.5b", "qwen2.5-1.5b", "qwen2.5-3b", "qwen2.5-7b", "qwen2.5-14b", "tiny"];
 
-/// Every size up to 3B uses its embedding as the output head; the larger ones have more rows.
+/// Rows of the embedding: models up to 3B use it as the output head too, larger ones have more
+/// rows.
 const TIED_ROWS: usize = 151_936;
 const UNTIED_ROWS: usize = 152_064;
 
-/// The shape of a published model, or the smallest one that every type fits.
+/// The shape of a published model, or for `tiny` the smallest shape that works with every type.
+/// `None` if the name is not one of [`SHAPE_NAMES`].
 pub fn named_shape(name: &str) -> Option<ModelConfig> {
     let (hidden, layers, heads, kv_heads, feed_forward, vocabulary_rows) = match name {
         "qwen2.5-0.5b" => (896, 24, 14, 2, 4864, TIED_ROWS),

@@ -4,7 +4,7 @@ use super::MakeModelError;
 use super::gguf_writer::GgufWriter;
 use crate::text::{CHATML, TokenKind, Vocabulary, VocabularyToken};
 
-/// How many normal tokens Qwen2.5 has; its added ones follow from this id on.
+/// Number of normal tokens of Qwen2.5; the first added token has this id.
 const QWEN_NORMAL_TOKENS: usize = 151_643;
 const BYTE_TOKENS: usize = 256;
 
@@ -33,21 +33,21 @@ const ADDED: [(&str, TokenKind); 22] = [
     ("<|repo_name|>", TokenKind::Control),
     ("<|file_sep|>", TokenKind::Control),
 ];
-/// The least a conversation needs: the first three.
+/// Number of added tokens that a conversation needs at least: the first three.
 const MIN_ADDED: usize = 3;
 
-/// What a made model says about its tokens.
+/// The vocabulary of a made model.
 pub(super) struct MadeVocabulary {
     tokens: Vec<VocabularyToken>,
-    /// Both sides, with a space between.
+    /// Merges: both parts with a space between them.
     merges: Vec<String>,
     end_of_text: u32,
     im_end: u32,
 }
 
 impl MadeVocabulary {
-    /// A vocabulary for an embedding of `rows` rows: 256 bytes, then made-up words in order of length,
-    /// then the added tokens.
+    /// A vocabulary for an embedding of `rows` rows: 256 bytes, then made-up words in order of
+    /// length, then the added tokens.
     pub fn new(rows: usize) -> Result<MadeVocabulary, MakeModelError> {
         let needed = BYTE_TOKENS + MIN_ADDED;
         if rows < needed {
@@ -76,8 +76,8 @@ impl MadeVocabulary {
         MadeVocabulary::of(vocabulary.tokens.clone(), merges.collect(), rows)
     }
 
-    /// Fills up the rows. Qwen2.5 has more of them than tokens; its published files fill them up with
-    /// tokens that are marked as unused, and some programs insist on that.
+    /// Adds unused tokens until each row has a token. Qwen2.5 has more rows than tokens; its
+    /// published files contain such unused tokens too, and some programs require them.
     fn of(
         mut tokens: Vec<VocabularyToken>,
         merges: Vec<String>,
@@ -118,8 +118,9 @@ impl MadeVocabulary {
     }
 }
 
-/// The letter that spells each byte in a byte-level vocabulary, in the order of GPT-2 and Qwen2:
-/// bytes that are visible in Latin-1 spell themselves, the others follow as letters from U+0100 on.
+/// The letter for each byte in a byte-level vocabulary, in the order of GPT-2 and Qwen2. First come
+/// the bytes that are visible in Latin-1, each with its own letter; then the other bytes, with the
+/// letters that begin at U+0100.
 fn byte_letters() -> Vec<char> {
     let visible = ('!'..='~').chain('¡'..='¬').chain('®'..='ÿ');
     let mut letters: Vec<char> = visible.collect();
@@ -128,8 +129,9 @@ fn byte_letters() -> Vec<char> {
     letters
 }
 
-/// Extends `texts` to `count` tokens and returns the merge that makes each new one: every word of
-/// two letters with or without a space before it, then of three, and so on.
+/// Adds words to `texts` up to `count` tokens, and returns the merge for each new one. It first
+/// adds every word of two letters, with or without a space before it, then those of three, and so
+/// on.
 fn add_words(texts: &mut Vec<String>, count: usize) -> Vec<String> {
     const SPACE: char = 'Ġ'; // U+0120, the spelling of the byte 0x20.
     let mut merges = Vec::with_capacity(count - texts.len());

@@ -1,9 +1,9 @@
 //! Random weights, generated as stored blocks.
 //!
-//! Bits of a block are random but for its 16-bit scales, which are set so that values have the
-//! spread of a trained model's: 1 / √depth, so that a matrix neither grows nor shrinks what goes
-//! through it. Quantising random floats instead would give the same kind of file a hundred times
-//! slower.
+//! All bits of a block are random except its 16-bit scales. The scales are set so that values have
+//! the spread of a trained model's, 1 / √depth: then a product with the matrix neither grows nor
+//! shrinks its input. Quantising random floats instead would give the same kind of file, but take a
+//! hundred times longer.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use super::ModelSpec;
 use super::gguf_writer::TensorEntry;
 use crate::model_file::{LayerTensor, ModelConfig, TensorName};
 
-/// How much is generated before it is written.
+/// Bytes that are generated before they are written.
 const PIECE_BYTES: usize = 1 << 20;
 const NORM_SPREAD: f32 = 0.1;
 const BIAS_SPREAD: f32 = 0.1;
@@ -22,7 +22,7 @@ const BIAS_SPREAD: f32 = 0.1;
 /// 921.
 const FIRST_K_BIAS_NORM: f32 = 650.0;
 const LAST_K_BIAS_NORM: f32 = 900.0;
-/// One residual channel of this many is an outlier.
+/// One of this many residual channels is an outlier.
 const OUTLIER_STRIDE: usize = 256;
 const OUTLIER_FACTOR: f32 = 1000.0;
 
@@ -68,7 +68,7 @@ impl Weights<'_> {
         if pending.is_empty() { Ok(()) } else { write(&pending) }
     }
 
-    /// A bias or norm.
+    /// The values of a bias or a norm.
     fn vector(&mut self, name: TensorName, len: usize) -> Vec<f32> {
         let is_bias = matches!(
             name,
@@ -96,8 +96,8 @@ impl Weights<'_> {
         }
     }
 
-    /// Whether a row writes a residual channel that dwarfs the others: as in trained models, the
-    /// first feed-forward layer makes them, and they stay.
+    /// Whether a row writes a residual channel that is much larger than the others. As in trained
+    /// models, the first feed-forward layer makes these channels, and they stay large.
     fn is_outlier(&self, name: TensorName, row: usize) -> bool {
         self.spec.outliers
             && name == TensorName::Layer(0, LayerTensor::Down)
@@ -108,7 +108,7 @@ impl Weights<'_> {
 /// Fills rows with random blocks of one type.
 struct BlockFiller {
     kind: BlockType,
-    /// Spread of the values of random blocks whose scale is 1.
+    /// Spread of the values of random blocks with scale 1.
     unit_spread: f32,
 }
 
@@ -140,15 +140,15 @@ impl BlockFiller {
             _ => {
                 random.fill(bytes);
                 for block in bytes.chunks_exact_mut(self.kind.block_bytes()) {
-                    // Scales differ between blocks, as they do in real models.
+                    // Scales differ between blocks, as in real models.
                     self.set_scales(block, scale * (1.0 + 0.4 * random.uniform()));
                 }
             }
         }
     }
 
-    /// Overwrites the 16-bit scales of a block of random bits. Minimums are such that the average
-    /// value is about zero.
+    /// Overwrites the 16-bit scales of a block of random bits. The minimums are chosen so that the
+    /// average value is about zero.
     fn set_scales(&self, block: &mut [u8], scale: f32) {
         let mut set = |at: usize, value: f32| {
             block[at..at + 2].copy_from_slice(&f16::from_f32(value).to_le_bytes());

@@ -1,14 +1,14 @@
-//! The byte-level spelling of vocabularies: every byte has a visible character.
+//! The byte-level spelling of vocabularies: a visible character stands for every byte.
 //!
-//! Source: the GPT-2 vocabulary, which Qwen2's follows.
+//! Source: the GPT-2 vocabulary; Qwen2's vocabulary uses the same characters.
 
-/// The character that stands for each byte.
+/// The character that stands for `byte`.
 pub(super) fn character_of(byte: u8) -> char {
     let printable = matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     if printable {
         return char::from(byte);
     }
-    // The others, in order, take the characters from U+0100 on.
+    // The other bytes, in order, take the characters that begin at U+0100.
     let before = match byte {
         0..=0x20 => u32::from(byte),
         0x7f..=0xa0 => u32::from(byte) - 0x7f + 33,
@@ -17,7 +17,7 @@ pub(super) fn character_of(byte: u8) -> char {
     char::from_u32(0x100 + before).expect("U+0100 to U+0143 are characters")
 }
 
-/// The byte that a character stands for, if it stands for one.
+/// The byte that a character stands for, or `None` if it stands for no byte.
 pub(super) fn byte_of(character: char) -> Option<u8> {
     let code = u32::from(character);
     let byte = match code {
@@ -30,7 +30,9 @@ pub(super) fn byte_of(character: char) -> Option<u8> {
     (character_of(byte) == character).then_some(byte)
 }
 
-/// The bytes that a byte-level spelling stands for, or the first character that stands for none.
+/// The bytes that a byte-level spelling stands for.
+///
+/// Errors: the first character that stands for no byte.
 pub(super) fn bytes_of(spelling: &str) -> Result<Vec<u8>, char> {
     spelling.chars().map(|character| byte_of(character).ok_or(character)).collect()
 }

@@ -1,20 +1,20 @@
-//! Tokens to text as they come, in whole characters.
+//! Turns an answer's tokens into text, one token at a time and in whole characters.
 
 use super::{Text, TokenId};
 
 /// Turns a stream of tokens into text that never ends inside a character.
 ///
-/// Bytes that begin a character are held back until it is complete. Bytes that can never become
-/// one are shown as U+FFFD, as [`String::from_utf8_lossy`] does.
+/// The first bytes of a character are held back until the character is complete. Bytes that can
+/// never become a character are shown as U+FFFD, as in [`String::from_utf8_lossy`].
 #[derive(Debug, Default)]
 pub struct TextDecoder {
-    /// Bytes not yet shown: after a call, at most the first three of a character.
+    /// Bytes not yet shown: between calls, at most the first three of one character.
     held: Vec<u8>,
     shown: String,
 }
 
 impl TextDecoder {
-    /// Takes the next token; returns the characters it completed, which may be none.
+    /// Takes the next token and returns the characters that it completed; the text may be empty.
     pub fn push(&mut self, text: &Text, id: TokenId) -> &str {
         self.held.extend_from_slice(text.token_bytes(id));
         self.shown.clear();
@@ -36,12 +36,13 @@ impl TextDecoder {
         &self.shown
     }
 
-    /// Whether all that was taken is shown.
+    /// Whether every byte that was taken has been shown.
     pub(super) fn is_between_characters(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// Ends the stream; returns what was held back, as U+FFFD since it will never be complete.
+    /// Ends the stream. Returns U+FFFD if bytes of an incomplete character were held back, and an
+    /// empty text otherwise.
     pub fn finish(&mut self) -> &str {
         self.shown.clear();
         if !self.held.is_empty() {
@@ -52,7 +53,7 @@ impl TextDecoder {
     }
 }
 
-/// Whether more bytes could complete these to a character.
+/// Whether `bytes` are the start of a character that more bytes could complete.
 fn begins_a_character(bytes: &[u8]) -> bool {
     matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())
 }

@@ -1,32 +1,32 @@
-//! Byte-pair merging: which pairs of tokens join, and in which order.
+//! Byte-pair merging: joins pairs of tokens in the order that the vocabulary gives.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::TokenId;
 
-/// What joining a pair gives, and how early it joins.
+/// The token that a pair becomes, and its rank: pairs with a lower rank join first.
 #[derive(Clone, Copy, Debug)]
 struct Merge {
     rank: u32,
     joined: TokenId,
 }
 
-/// The merges of a vocabulary.
+/// The merges of a vocabulary, by the two tokens that join.
 #[derive(Debug, Default)]
 pub(super) struct Merges {
     by_pair: HashMap<(TokenId, TokenId), Merge>,
 }
 
 impl Merges {
-    /// Adds the next merge; the first of two with the same pair counts.
+    /// Adds the next merge. If the pair was added before, the earlier merge stays.
     pub(super) fn add(&mut self, left: TokenId, right: TokenId, joined: TokenId) {
         let rank = u32::try_from(self.by_pair.len()).expect("fewer merges than 2^32");
         self.by_pair.entry((left, right)).or_insert(Merge { rank, joined });
     }
 
-    /// Joins neighbours in `ids` until no pair joins: the earliest merge first, of equal ones the
-    /// leftmost. Takes time in proportion to n log n.
+    /// Joins neighbours in `ids` until no pair can join. The pair with the lowest rank joins first;
+    /// if several pairs have that rank, the leftmost does. Takes time in proportion to n log n.
     pub(super) fn apply(&self, ids: &mut Vec<TokenId>, scratch: &mut Scratch) {
         if ids.len() < 2 {
             return;
@@ -63,6 +63,7 @@ impl Merges {
         });
     }
 
+    /// Adds the pair `left`, `right` to the candidates if a merge joins it.
     fn offer(&self, ids: &[TokenId], left: usize, right: usize, scratch: &mut Scratch) {
         if let Some(merge) = self.by_pair.get(&(ids[left], ids[right])) {
             #[cfg(test)]
@@ -74,18 +75,18 @@ impl Merges {
     }
 }
 
-/// No neighbour on this side.
+/// Stands for a neighbour that does not exist.
 const END: usize = usize::MAX;
 
-/// Working memory of [`Merges::apply`], kept between pieces: a list of what is left, linked both
-/// ways, and the merges that may come next.
+/// Working memory of [`Merges::apply`], reused for the next piece: a doubly linked list of the
+/// tokens that are left, and the merges that may come next (rank, place of the left token, result).
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     previous: Vec<usize>,
     next: Vec<usize>,
     gone: Vec<bool>,
     candidates: BinaryHeap<Reverse<(u32, usize, TokenId)>>,
-    /// How many candidates there ever were.
+    /// How many candidates were ever added.
     #[cfg(test)]
     offers: usize,
 }
@@ -101,6 +102,7 @@ impl Scratch {
         self.candidates.clear();
     }
 
+    /// Takes `right`, the neighbour of `left`, out of the list.
     fn unlink(&mut self, left: usize, right: usize) {
         let after = self.next[right];
         self.gone[right] = true;
@@ -115,7 +117,7 @@ impl Scratch {
 mod tests {
     use super::*;
 
-    /// Token 0 doubles to 1, that to 2, and so on.
+    /// Two tokens 0 join to token 1, two tokens 1 to token 2, and so on.
     fn doubling(merges: u32) -> Merges {
         let mut doubling = Merges::default();
         for id in 0..merges {

@@ -3,9 +3,9 @@
 /// Who wrote a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The operator's instructions.
+    /// The operator: instructions for the model.
     System,
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Assistant,
@@ -27,6 +27,7 @@ impl Role {
 pub struct Message {
     /// Who wrote it.
     pub role: Role,
-    /// What was written; never control tokens, whatever it spells.
+    /// The text of the message. It never becomes control tokens, even if it contains their
+    /// literals.
     pub content: String,
 }

@@ -1,13 +1,13 @@
 //! Text to tokens and back.
 //!
 //! Reading order:
-//! - `vocabulary`: what a model file says about its tokens; `tokenizer_json`, `vocab_files`: where
-//!   folders say it.
+//! - `vocabulary`: the description of a model's tokens; `tokenizer_json`, `vocab_files`: the files
+//!   of a folder that it is read from.
 //! - `byte_level`, `pre_tokenizer`, `merges`, `tokenizer`: text to tokens.
-//! - `message`, `template`, `scaffold`, `remembered`, `prompt`: a conversation to tokens; [`Text`] is
-//!   the whole of it.
-//! - `trial`: whether a chat template can be used at all.
-//! - `decoder`, `stop_strings`: tokens to text as they come.
+//! - `message`, `template`, `scaffold`, `remembered`, `prompt`: a conversation to tokens; [`Text`]
+//!   joins all parts.
+//! - `trial`: a test of a chat template before it is used.
+//! - `decoder`, `stop_strings`: the tokens of an answer to text, one at a time.
 
 mod byte_level;
 mod decoder;

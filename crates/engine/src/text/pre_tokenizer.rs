@@ -1,6 +1,7 @@
-//! How Qwen2 cuts text before merging, written by hand: linear, without backtracking or recursion.
+//! Cuts text into pieces as Qwen2 does before merging. Written by hand, so it takes linear time and
+//! needs no backtracking or recursion.
 //!
-//! The pattern, first alternative that matches:
+//! The pattern; the first alternative that matches gives the piece:
 //!
 //! ```text
 //! (?i:'s|'t|'re|'ve|'m|'ll|'d) | [^\r\n\p{L}\p{N}]?\p{L}+ | \p{N} | ?[^\s\p{L}\p{N}]+[\r\n]*
@@ -11,7 +12,7 @@
 
 use std::sync::OnceLock;
 
-/// What the pattern can tell of a character.
+/// The kinds of characters that the pattern distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     Letter,
@@ -21,7 +22,7 @@ enum Class {
     Other,
 }
 
-/// The pieces of a text, in order; together they are the whole text.
+/// The pieces of a text in order. Joined, they give the whole text.
 pub(super) fn pieces(text: &str) -> Pieces<'_> {
     Pieces { rest: text }
 }
@@ -44,8 +45,10 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
-/// The part of a text that no more typing behind it can cut otherwise: without the white space at its end,
-/// and without the piece before that, which may go on.
+/// The start of a text whose pieces stay the same whatever is typed after it.
+///
+/// It leaves out the white space at the end of the text and the last piece before that, because
+/// more letters may still join that piece.
 pub fn typed_for_good(text: &str) -> &str {
     let ends = pieces(text).scan(0, |end, piece| {
         *end += piece.len();
@@ -55,7 +58,7 @@ pub fn typed_for_good(text: &str) -> &str {
     &text[..spoken.last().map_or(0, |(start, _)| start)]
 }
 
-/// Bytes of the piece at the start of `text`, which is not empty.
+/// Length in bytes of the piece at the start of `text`. `text` must not be empty.
 fn piece_bytes(text: &str) -> usize {
     if let Some(length) = contraction_bytes(text) {
         return length;
@@ -76,14 +79,16 @@ fn piece_bytes(text: &str) -> usize {
     }
 }
 
-/// Other characters, and the line ends that follow them.
+/// Length in bytes of a run of [`Class::Other`] and the line ends after it.
 fn punctuation_bytes(text: &str) -> usize {
     let others = run_bytes(text, Class::Other);
     others + run_bytes(&text[others..], Class::NewLine)
 }
 
-/// A run of white space ends behind its last line end; without one it leaves its last character
-/// to what follows, unless nothing follows or it is alone.
+/// Length in bytes of a piece of white space.
+///
+/// A run with line ends is cut after the last of them. Any other run leaves its last character to
+/// the next piece, unless the text ends there or the run is one character long.
 fn white_space_bytes(text: &str) -> usize {
     let mut run = 0;
     let mut behind_new_line = 0;
@@ -108,18 +113,20 @@ fn white_space_bytes(text: &str) -> usize {
     }
 }
 
+/// Length in bytes of the run of `class` at the start of `text`.
 fn run_bytes(text: &str, class: Class) -> usize {
     text.char_indices()
         .find(|&(_, character)| class_of(character) != class)
         .map_or(text.len(), |(index, _)| index)
 }
 
+/// Length in bytes of a contraction such as `'re` at the start of `text`.
 fn contraction_bytes(text: &str) -> Option<usize> {
     let mut characters = text.strip_prefix('\'')?.chars();
     let first = characters.next()?;
     match first {
         's' | 'S' | 't' | 'T' | 'm' | 'M' | 'd' | 'D' => return Some(2),
-        // The long s folds to s, so a pattern that ignores case takes it too.
+        // If case is ignored, Unicode treats the long s as an s, so the pattern accepts it too.
         'ſ' => return Some(1 + first.len_utf8()),
         _ => {}
     }
@@ -150,7 +157,7 @@ fn class_of(character: char) -> Class {
     }
 }
 
-/// Sorted, separate ranges of characters.
+/// Ranges of characters, sorted and without overlap; both ends belong to the range.
 struct Ranges(Vec<(char, char)>);
 
 impl Ranges {
@@ -175,7 +182,7 @@ struct Tables {
     numbers: Ranges,
 }
 
-/// The Unicode categories, from the crate whose tables `tokenizers` uses as well.
+/// The Unicode categories, from the crate whose tables `tokenizers` also uses.
 fn tables() -> &'static Tables {
     static TABLES: OnceLock<Tables> = OnceLock::new();
     TABLES.get_or_init(|| Tables {

@@ -1,4 +1,4 @@
-//! A conversation as the tokens the model reads.
+//! Turns a conversation into the tokens that the model reads, and drops old turns that do not fit.
 
 use std::sync::Arc;
 
@@ -10,17 +10,18 @@ use super::tokenizer::Tokenizer;
 use super::{Message, Role, TextError, TokenId, Vocabulary};
 use crate::origin::Origin;
 
-/// A conversation that fits.
+/// The prompt of a conversation, cut to the room that there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// What the model reads.
+    /// The tokens that the model reads.
     pub ids: Vec<TokenId>,
-    /// Messages that were left out, oldest first; the system message never is.
+    /// How many messages were left out. The oldest go first; system messages at the start always
+    /// stay.
     pub dropped_messages: usize,
 }
 
-/// A token is hardly ever longer. A history with more bytes than this for each token of room must be cut
-/// anyway, so it is not rendered whole first.
+/// Tokens are hardly ever longer than this, in bytes. A history with more bytes per token of room
+/// must be cut anyway, so rendering it whole first would be wasted work.
 const LIKELY_TOKEN_BYTES: usize = 8;
 
 /// Everything that turns text into tokens and back, for one model.
@@ -36,7 +37,9 @@ pub struct Text {
 }
 
 impl Text {
-    /// Prepares the text side of a model; without a template it speaks ChatML.
+    /// Prepares text conversion for a model. Without a template, prompts are in ChatML.
+    ///
+    /// Errors: [`TextError::Vocabulary`] or [`TextError::Template`] if one of the two is wrong.
     pub fn new(vocabulary: &Vocabulary, template: Option<&str>) -> Result<Text, TextError> {
         let spelling = |id: Option<&TokenId>| {
             let token = id.and_then(|id| vocabulary.tokens.get(id.0 as usize));
@@ -57,21 +60,26 @@ impl Text {
         })
     }
 
-    /// The tokens of content: never control tokens, whatever it spells.
+    /// The tokens of content. They are never control tokens, even if `text` contains their
+    /// literals.
     pub fn encode(&self, text: &str) -> Vec<TokenId> {
         let mut ids = Vec::new();
         self.tokenizer.encode_into(text, &mut ids);
         ids
     }
 
-    /// The tokens of a conversation, up to where the model's answer begins: a function of its text
-    /// alone, whatever was answered before.
+    /// The tokens of a conversation, up to where the model's answer begins. They depend on the text
+    /// alone; remembered answers are not used.
+    ///
+    /// Errors: [`TextError::Template`] or [`TextError::Refused`] if the template cannot render it.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<TokenId>, TextError> {
         self.render(messages.iter(), None)
     }
 
-    /// The same for a conversation whose answers may be remembered: one that comes back unchanged
-    /// keeps its own tokens.
+    /// Like [`Text::prompt`], but with remembered answers: an answer that comes back unchanged
+    /// keeps the tokens that the model chose for it.
+    ///
+    /// Errors: as [`Text::prompt`].
     pub fn prompt_for(
         &self,
         origin: Origin,
@@ -80,14 +88,16 @@ impl Text {
         self.render(messages.iter(), Some(origin))
     }
 
-    /// The newest part of a conversation that leaves `reserve_tokens` of `context_tokens` free:
-    /// whole turns go from the oldest, a system message at the start stays.
+    /// The prompt for the newest part of a conversation that leaves `reserve_tokens` of
+    /// `context_tokens` free. Whole turns are dropped, the oldest first; system messages at the
+    /// start stay.
     ///
-    /// More turns are dropped than necessary, up to a place that stays the same for a while. The next
-    /// requests of the conversation then drop the same turns and begin with the same tokens, so they
-    /// find what was computed for this one.
+    /// More turns are dropped than necessary, up to a place that stays the same for a while. The
+    /// next requests of the conversation then drop the same turns and begin with the same tokens,
+    /// so they find the keys and values that were computed for this one.
     ///
-    /// Errors: [`TextError::TooLong`] if the newest turn alone does not fit.
+    /// Errors: [`TextError::TooLong`] if the newest turn alone does not fit; else as
+    /// [`Text::prompt`].
     pub fn fit(
         &self,
         messages: &[Message],
@@ -97,7 +107,7 @@ impl Text {
         self.fit_within(context_tokens.saturating_sub(reserve_tokens), messages, None)
     }
 
-    /// The same for a conversation whose answers may be remembered.
+    /// Like [`Text::fit`], but with remembered answers, as in [`Text::prompt_for`].
     ///
     /// Errors: as [`Text::fit`].
     pub fn fit_for(
@@ -129,9 +139,9 @@ impl Text {
                 return fitting(whole, limit);
             }
         }
-        // Looks for the most turns that fit: doubles their number until they are too many, then
-        // halves the distance. No try renders more than twice what is kept in the end, so a long
-        // history costs no more than a short one.
+        // Finds the largest number of turns that fits: doubles it until the turns are too many,
+        // then halves the distance. No try renders more than twice the text that is kept in the
+        // end, so a long history costs no more than a short one.
         let mut best = fitting(without(turns - 1)?, limit)?;
         let (mut enough, mut too_many) = (1, turns + 1);
         while too_many - enough > 1 {
@@ -150,18 +160,20 @@ impl Text {
             return Ok(best);
         }
         let cut = without(further)?;
-        // A template may write more for fewer messages. If that no longer fits, the earlier place is
-        // kept, where everything fits.
+        // A template may write more for fewer messages. If the shorter history does not fit for
+        // that reason, the longer one is used, which does.
         Ok(if cut.ids.len() <= limit { cut } else { best })
     }
 
-    /// Remembers the tokens that were chosen for an answer, for when its text comes back in a
-    /// history of the same conversation, and returns those it remembers: exactly the tokens of what
-    /// was shown.
+    /// Remembers the tokens that the model chose for an answer, and returns them. They are used
+    /// when `text` comes back in a history of the same conversation.
     ///
-    /// An end token is no part of them, as the template writes its own. Where the text ends within
-    /// a token, before a stop string or half a character, the rest of it is cut as any text. An
-    /// answer with a control token in its middle is not remembered: its text does not tell of it.
+    /// The remembered tokens spell exactly `text`, which was shown to the user:
+    /// - An end token is left out, because the template writes its own.
+    /// - If the text ends inside a token (at a stop string or inside a character), the tokenizer
+    ///   cuts the text from there on into tokens.
+    /// - An answer with a control token in the middle is not remembered, because `text` does not
+    ///   show that token. The result is then `None`.
     pub fn remember_answer(
         &self,
         origin: Origin,
@@ -173,10 +185,11 @@ impl Text {
         Some(ids)
     }
 
-    /// Remembers an answer by what [`Text::remember_answer`] returned for it earlier, unless it was
-    /// given again meanwhile.
+    /// Remembers an answer again by the tokens that [`Text::remember_answer`] returned for it
+    /// earlier. Does nothing if an answer with the same text is remembered already, or if `ids` are
+    /// damaged.
     pub fn restore_answer(&self, origin: Origin, ids: &[TokenId]) {
-        // What was kept elsewhere may be damaged, or be another model's.
+        // The tokens come from outside, so they may be damaged or belong to another model.
         let text = self.spelled(ids);
         if self.shown_tokens(&text, ids).as_deref() == Some(ids)
             && self.remembered.find(origin, &text).is_none()
@@ -185,12 +198,12 @@ impl Text {
         }
     }
 
-    /// Forgets the answers of a conversation, or of a whole tenant.
+    /// Forgets the remembered answers of a conversation, or of a whole tenant.
     pub fn forget_answers(&self, meant: &Origin) {
         self.remembered.forget(meant);
     }
 
-    /// The bytes a token stands for; none for control tokens.
+    /// The bytes that a token stands for; empty for control tokens and for ids without a token.
     pub fn token_bytes(&self, id: TokenId) -> &[u8] {
         self.tokenizer.token_bytes(id)
     }
@@ -200,12 +213,12 @@ impl Text {
         self.end_tokens.contains(&id)
     }
 
-    /// Whether a row of the vocabulary has a token; others are never sampled.
+    /// Whether an id has a token. An id without a token is never sampled.
     pub fn has_token(&self, id: TokenId) -> bool {
         self.has_token.get(id.0 as usize).copied().unwrap_or(false)
     }
 
-    /// How many ids there are.
+    /// The number of ids, unused ones included.
     pub fn token_count(&self) -> usize {
         self.tokenizer.token_count()
     }
@@ -234,8 +247,11 @@ impl Text {
         Ok(ids)
     }
 
-    /// An unchanged answer keeps its own tokens, unless it spells an added token or has white space
-    /// at an end: templates cut such content apart and trim it.
+    /// A message as the template gets it. A remembered answer becomes a placeholder for its own
+    /// tokens, which are added to `answers`; any other content is guarded.
+    ///
+    /// An answer that contains the literal of an added token, or begins or ends with white space,
+    /// is guarded as well: templates may cut it apart or trim it.
     fn template_message(
         &self,
         message: &Message,
@@ -258,8 +274,9 @@ impl Text {
         content.trim().len() == content.len() && !self.scaffold.is_spelled_in(content)
     }
 
-    /// The tokens that spell a shown text: those that were chosen, as far as all of each was shown,
-    /// and what the rest is cut into. None if something was chosen that no text shows.
+    /// The tokens that spell a shown text: the chosen tokens whose text was shown in full, then the
+    /// tokens that the tokenizer cuts the rest of the text into. `None` if a control token was
+    /// chosen before the end, or if the tokens do not spell the text.
     fn shown_tokens(&self, text: &str, chosen: &[TokenId]) -> Option<Vec<TokenId>> {
         let chosen = match chosen {
             [before @ .., last] if self.is_end(*last) => before,
@@ -268,7 +285,8 @@ impl Text {
         if chosen.iter().any(|id| self.token_bytes(*id).is_empty()) {
             return None;
         }
-        // The last place at which text and tokens are both between two characters.
+        // The last place where a chosen token and a character of the text both end: the number of
+        // tokens before it, and the text after it.
         let (mut decoder, mut rest) = (TextDecoder::default(), text);
         let mut whole = (0, text);
         for (index, id) in chosen.iter().enumerate() {
@@ -282,7 +300,7 @@ impl Text {
         }
         let mut ids = chosen[..whole.0].to_vec();
         self.tokenizer.encode_into(whole.1, &mut ids);
-        // Cutting composes characters; tokens that spell another text are not those of this one.
+        // The tokenizer composes characters (NFC), so the tokens may spell another text.
         (self.spelled(&ids) == text).then_some(ids)
     }
 
@@ -293,6 +311,7 @@ impl Text {
     }
 }
 
+/// Fails if a prompt is longer than `limit` tokens.
 fn fitting(prompt: Prompt, limit: usize) -> Result<Prompt, TextError> {
     if prompt.ids.len() > limit {
         return Err(TextError::TooLong { tokens: prompt.ids.len(), limit });
@@ -300,7 +319,8 @@ fn fitting(prompt: Prompt, limit: usize) -> Result<Prompt, TextError> {
     Ok(prompt)
 }
 
-/// A conversation as system messages and turns. A turn starts with a user's message.
+/// A conversation split into the system messages at its start and turns. A turn starts with a
+/// user's message.
 struct History<'a> {
     messages: &'a [Message],
     system_messages: usize,
@@ -312,7 +332,7 @@ impl<'a> History<'a> {
         let system_messages =
             messages.iter().take_while(|message| message.role == Role::System).count();
         let after_system = system_messages..messages.len();
-        // Messages before the first user's belong to the first turn.
+        // Messages before the first message of the user belong to the first turn.
         let mut turn_starts: Vec<usize> =
             after_system.filter(|&index| messages[index].role == Role::User).collect();
         if let Some(first) = turn_starts.first_mut() {
@@ -323,10 +343,19 @@ impl<'a> History<'a> {
 
     /// How many turns to drop if at least `turns` must go.
     ///
-    /// The conversation's bytes are divided into pieces of equal size, and a history is cut only at the
-    /// first turn that begins in another piece than the turn before it. A piece has a quarter to a
-    /// half of the bytes that would be kept. Its size is a power of two, so the places stay where they
-    /// are while the conversation grows a little. The newest turn is never dropped, and 0 stays 0.
+    /// The conversation's bytes are divided into pieces of equal size. A history is cut only at a
+    /// turn that begins in another piece than the turn before it:
+    ///
+    /// ```text
+    /// bytes   0         64        128       192
+    /// pieces  |         |         |         |
+    /// turns   1....2.......3....4......5..6....
+    ///                      ^           ^        possible cuts: before turns 3 and 5
+    /// ```
+    ///
+    /// The size of a piece is a power of two, a quarter to a half of the bytes that would be kept.
+    /// So the cuts stay where they are while the conversation grows a little, and consecutive
+    /// requests reuse the cache. The newest turn is never dropped, and 0 stays 0.
     fn next_cut(&self, turns: usize) -> usize {
         if turns == 0 {
             return 0;
@@ -346,10 +375,12 @@ impl<'a> History<'a> {
         (turns..last).find(is_cut).unwrap_or(last)
     }
 
+    /// How many messages the first `turns` turns have.
     fn dropped_messages(&self, turns: usize) -> usize {
         self.turn_starts.get(turns).map_or(0, |start| start - self.system_messages)
     }
 
+    /// The messages without those of the first `turns` turns.
     fn without(&self, turns: usize) -> impl Iterator<Item = &'a Message> {
         let (system, rest) = self.messages.split_at(self.system_messages);
         system.iter().chain(&rest[self.dropped_messages(turns)..])

@@ -1,12 +1,12 @@
-//! The tokens that made recent answers.
+//! Keeps the tokens of recent answers.
 //!
-//! A model often samples other tokens than the tokenizer would cut the same text into. When a history
-//! repeats an answer unchanged, the prompt uses the answer's own tokens, so that the keys and values
-//! computed for them are found again.
+//! A model often samples other tokens than the tokenizer would cut the same text into. When a
+//! history repeats an answer unchanged, the prompt uses the answer's own tokens, so that the keys
+//! and values that were computed for them are found again.
 //!
 //! An answer is found by tenant, conversation and text, so an answer in one conversation changes no
-//! token of another. All tenants share the memory. When it is full, the tenant that uses the most of it
-//! loses its oldest answer; a tenant with few answers keeps them beside one with many.
+//! token of another. All tenants share the memory. When it is full, the tenant that uses the most
+//! of it loses its oldest answer, so a tenant with many answers does not push out those of others.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -15,12 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::TokenId;
 use crate::origin::{ConversationId, Origin, Tenant};
 
-/// How much is kept, some 8 MiB.
+/// Size of the memory in bytes, for all tenants together.
 pub(crate) const KEPT_BYTES: usize = 8 << 20;
-/// What keeping an answer takes beside its text and its tokens; bounds the number of answers as well.
+/// Bytes that an answer takes in addition to its text and tokens. They also limit the number of
+/// answers.
 const BYTES_PER_ANSWER: usize = 256;
 
-/// Remembers answers by their text, the newest of each tenant.
+/// Remembers the newest answers of each tenant by their text.
 #[derive(Debug, Default)]
 pub struct RememberedAnswers {
     hasher: RandomState,
@@ -30,29 +31,30 @@ pub struct RememberedAnswers {
 #[derive(Debug, Default)]
 struct Kept {
     tenants: HashMap<Tenant, OfTenant>,
-    /// Those of all tenants together.
+    /// The sum over all tenants.
     bytes: usize,
 }
 
 #[derive(Debug, Default)]
 struct OfTenant {
     by_hash: HashMap<u64, RememberedAnswer>,
-    /// Hashes in the order in which their answers came or were last found.
+    /// Hashes of the answers, in the order in which they were added or last found.
     order: VecDeque<u64>,
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct RememberedAnswer {
-    /// Conversation and text are compared as well, so that two with one hash are never confused.
+    /// Conversation and text are compared too, so two answers with the same hash are never
+    /// confused.
     conversation: Option<ConversationId>,
     text: Box<str>,
     ids: Arc<[TokenId]>,
 }
 
 impl RememberedAnswers {
-    /// Remembers that `ids` made `text`. It replaces an earlier answer with the same text. An answer
-    /// that alone is larger than the memory is not kept.
+    /// Remembers that `ids` are the tokens of `text`. The answer replaces an earlier one with the
+    /// same text. An empty answer, or one larger than the whole memory, is not kept.
     pub fn remember(&self, origin: Origin, text: &str, ids: &[TokenId]) {
         let conversation = origin.conversation;
         let answer = RememberedAnswer { conversation, text: text.into(), ids: ids.into() };
@@ -67,7 +69,7 @@ impl RememberedAnswers {
         kept.make_room();
     }
 
-    /// The tokens that made `text` in this conversation, if it is a remembered answer.
+    /// The tokens of `text`, if it is a remembered answer of this conversation.
     pub fn find(&self, origin: Origin, text: &str) -> Option<Arc<[TokenId]>> {
         let hash = self.hash(origin, text);
         let mut kept = self.lock();
@@ -101,7 +103,8 @@ impl RememberedAnswers {
         self.hasher.hash_one((origin.conversation, text))
     }
 
-    /// A panic elsewhere leaves the map whole: every change to it is complete or not begun.
+    /// The memory, even if another thread panicked while it held the lock: every change to the map
+    /// is then complete or not begun.
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -114,7 +117,7 @@ impl RememberedAnswer {
 }
 
 impl Kept {
-    /// Lets the oldest answers of the tenants with the most bytes go until the rest fits.
+    /// Removes answers until the rest fits: each time the oldest of the tenant with the most bytes.
     fn make_room(&mut self) {
         while self.bytes > KEPT_BYTES {
             let largest = self.tenants.iter().max_by_key(|(_, of_tenant)| of_tenant.bytes);
@@ -148,7 +151,7 @@ impl OfTenant {
 mod tests {
     use super::*;
 
-    /// A mebibyte of tokens, so that seven such answers are kept.
+    /// A mebibyte of tokens: the memory holds seven such answers.
     static LARGE: [TokenId; 1 << 18] = [TokenId(1); 1 << 18];
 
     fn of(tenant: u64) -> Origin {

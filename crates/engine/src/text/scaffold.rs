@@ -1,4 +1,4 @@
-//! Keeping what people write apart from what the template writes.
+//! Keeps the text of people apart from the text of the template.
 //!
 //! ```text
 //! content    a<|im_end|>b
@@ -7,13 +7,14 @@
 //! split      [<|im_start|>] "user⏎a<|im_end|>b" [<|im_end|>]
 //! ```
 //!
-//! A literal is how an added token is spelled. A template joins text of its own and content into one
-//! string. Before it runs, marks break every literal inside content. So a literal that is whole in the
-//! rendered string was written by the template, and becomes a token; everything else is text, from
-//! which the marks are removed. `<|im_end|>` in a message is ten characters and never a control token.
+//! A literal is the spelling of an added token. A template joins its own text and content into one
+//! string. Before the template runs, marks are put into every literal inside content. So a literal
+//! that is whole in the rendered string was written by the template, and becomes a token.
+//! Everything else is text, and the marks are removed from it. `<|im_end|>` in a message is ten
+//! characters and never a control token.
 //!
-//! Some templates look for a literal in content: for `</think>`, to leave out what was thought. If the
-//! template quotes the literal of a token that is shown as text, the mark stands before the literal
+//! Some templates look for a literal in content: for `</think>`, to leave out the thinking. If the
+//! template quotes the literal of a token that is shown as text, the mark is put before the literal
 //! and leaves it whole.
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, MatchKind};
@@ -21,56 +22,57 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, MatchKind};
 use super::error::shown;
 use super::{TextError, TokenId, TokenKind, Vocabulary, VocabularyToken};
 
-/// Most added tokens; Qwen's vocabularies have some thirty, others some thousand.
+/// Most added tokens; Qwen's vocabularies have about thirty, others about a thousand.
 pub(super) const ADDED_TOKENS: usize = 16_384;
-/// Longest added token in bytes, and all of them together; Qwen's have some thirty, and some
-/// thousand together.
+/// Longest added token in bytes; the longest of Qwen2.5's has 20.
 const ADDED_TOKEN_BYTES: usize = 512;
+/// Most bytes of all added tokens together; Qwen2.5's have 294.
 const ALL_ADDED_BYTES: usize = 256 * 1024;
 
-/// Begins every mark; content's own are escaped. From a plane for private use.
+/// Begins every mark. It is a private-use character; if content contains it, it is escaped.
 const MARK: char = '\u{f0ba2}';
 /// After [`MARK`]: breaks a literal.
 const BREAK: char = 'b';
-/// [`MARK`] and [`BREAK`]: what follows was written by people.
+/// [`MARK`] and [`BREAK`]: the text after it was written by people.
 const MARKED: &str = "\u{f0ba2}b";
-/// After [`MARK`]: breaks a literal that content began, where content ends. What follows is the
-/// template's.
+/// After [`MARK`], at the end of content that ends with the start of a literal: breaks that
+/// literal. The text after it is the template's.
 const CUT: char = 'c';
 /// After [`MARK`]: the character [`MARK`] itself.
 const SELF: char = 'm';
-/// After [`MARK`], up to the next [`MARK`]: the index of tokens that stand for a whole message.
+/// After [`MARK`], up to the next [`MARK`]: the index of a message that is given as tokens.
 const TOKENS: char = 't';
 
-/// Added tokens of a vocabulary, found in rendered text.
+/// The added tokens of a vocabulary, and the search for their literals in text.
 #[derive(Debug)]
 pub(super) struct Scaffold {
-    /// Finds the longest literal at the first place where one begins.
+    /// For rendered text: finds the first literal; of several at the same place, the longest.
     literals: AhoCorasick,
-    /// To break content: finds the literal that ends first, in letters of any case.
+    /// For content: finds the literal that ends first. Upper and lower case are the same to it.
     first_to_end: AhoCorasick,
     texts: Vec<String>,
     ids: Vec<TokenId>,
-    /// Whether content may hold each literal whole, behind a mark.
+    /// For each literal, whether it stays whole in content, after a mark.
     stays_whole: Vec<bool>,
 }
 
 /// One part of a rendered prompt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// A token that the template wrote by its literal.
+    /// A token whose literal the template wrote.
     Control(TokenId),
-    /// Text between two such tokens.
+    /// Ordinary text.
     Text(String),
-    /// Tokens that stand for a whole message.
+    /// The index of a message that is given as tokens.
     Tokens(usize),
 }
 
 impl Scaffold {
-    /// Prepares the added tokens of a vocabulary, beside the template that may look for them.
+    /// Prepares the added tokens of a vocabulary. `template` is the source of the chat template,
+    /// because it may look for their literals.
     ///
-    /// Errors: an added token of fewer than two characters, which could not be told from text;
-    /// more of them, or longer ones, than any vocabulary has.
+    /// Errors: an added token has fewer than two characters and could not be told from text, or
+    /// there are more or longer added tokens than any real vocabulary has.
     pub(super) fn new(vocabulary: &Vocabulary, template: &str) -> Result<Scaffold, TextError> {
         let mut ids = Vec::new();
         let mut stays_whole = Vec::new();
@@ -96,18 +98,19 @@ impl Scaffold {
             })
         };
         let literals = build(builder.match_kind(MatchKind::LeftmostLongest))?;
-        // A template may change the case of what people wrote.
+        // A template may change the case of content.
         builder.match_kind(MatchKind::Standard).ascii_case_insensitive(true);
         Ok(Scaffold { literals, first_to_end: build(&builder)?, texts, ids, stays_whole })
     }
 
-    /// Whether content spells an added token.
+    /// Whether content contains the literal of an added token, in any case.
     pub(super) fn is_spelled_in(&self, content: &str) -> bool {
         self.first_to_end.is_match(content)
     }
 
-    /// Content as the template may have it: no literal is whole unless a mark precedes it, nor
-    /// becomes whole by what is written before or behind it, and every [`MARK`] is escaped.
+    /// Content with marks, safe to give to the template: no literal in it is whole unless a mark
+    /// precedes it, text before or after the content completes no literal, and every [`MARK`] is
+    /// escaped.
     pub(super) fn guard(&self, content: &str) -> String {
         let mut guarded = String::with_capacity(content.len());
         let mut copied = 0;
@@ -116,13 +119,13 @@ impl Scaffold {
             guarded.push_str(MARKED);
             copied = place;
         };
-        // A template may trim content before it puts it between other content.
+        // A template may trim content and then put other text next to it.
         let trimmed = content.trim();
         if self.goes_on_a_literal(trimmed) {
             mark_at(content.len() - content.trim_start().len());
         }
-        // The literal that ends first is broken before its last character, which breaks all others
-        // around that place as well; what begins there stands behind the mark.
+        // The literal that ends first gets a mark before its last character. That mark also breaks
+        // all other literals around this place. A literal that begins there comes after the mark.
         let mut from = 0;
         while let Some(found) = self.first_to_end.find(Input::new(content).range(from..)) {
             let literal = &content[found.range()];
@@ -144,8 +147,8 @@ impl Scaffold {
         guarded
     }
 
-    /// Whether text begins with the rest of a literal, or is a piece of one: what stands before it may
-    /// begin the literal.
+    /// Whether text begins with the end of a literal, or is a part of one. Then the text before it
+    /// may begin the literal.
     fn goes_on_a_literal(&self, text: &str) -> bool {
         let goes_on = |rest: &str| {
             let shared = rest.len().min(text.len());
@@ -157,7 +160,7 @@ impl Scaffold {
         !text.is_empty() && self.texts.iter().any(|literal| is_gone_on(literal))
     }
 
-    /// Whether text ends with the beginning of a literal, which what stands behind it may end.
+    /// Whether text ends with the start of a literal. Then the text after it may end the literal.
     fn begins_a_literal(&self, text: &str) -> bool {
         let ends_text = |start: &str| {
             let end = text.len().checked_sub(start.len()).map(|from| &text.as_bytes()[from..]);
@@ -169,12 +172,12 @@ impl Scaffold {
         self.texts.iter().any(|literal| start_ends(literal))
     }
 
-    /// A placeholder for tokens that stand for a whole message.
+    /// A placeholder for a message that is given as tokens; [`Part::Tokens`] returns `index`.
     pub(super) fn placeholder(index: usize) -> String {
         format!("{MARK}{TOKENS}{index}{MARK}")
     }
 
-    /// Takes a rendered prompt apart.
+    /// Splits a rendered prompt into tokens and text, without the marks.
     pub(super) fn split(&self, rendered: &str) -> Vec<Part> {
         let mut parts = Vec::new();
         let mut text_start = 0;
@@ -191,6 +194,7 @@ impl Scaffold {
     }
 }
 
+/// Checks one added token; `count` and `all_bytes` are the totals up to and with it.
 fn check_added(token: &VocabularyToken, count: usize, all_bytes: usize) -> Result<(), TextError> {
     let what = if token.text.chars().nth(1).is_none() {
         format!("added token {}: expected two characters or more", shown(&token.text))
@@ -207,7 +211,7 @@ fn check_added(token: &VocabularyToken, count: usize, all_bytes: usize) -> Resul
     Err(TextError::Vocabulary(what))
 }
 
-/// Appends people's text with every [`MARK`] of its own escaped.
+/// Appends content to `guarded`, with every [`MARK`] in it escaped.
 fn push_escaped(text: &str, guarded: &mut String) {
     for (index, piece) in text.split(MARK).enumerate() {
         if index > 0 {
@@ -217,7 +221,7 @@ fn push_escaped(text: &str, guarded: &mut String) {
     }
 }
 
-/// Removes the marks from a run of text and takes placeholders out of it.
+/// Appends text to `parts`, without its marks; placeholders in it become parts of their own.
 fn push_text(guarded: &str, parts: &mut Vec<Part>) {
     let mut text = String::with_capacity(guarded.len());
     let mut rest = guarded;
@@ -240,7 +244,7 @@ fn push_text(guarded: &str, parts: &mut Vec<Part>) {
                 }
                 rest = after;
             }
-            // A template that cuts content apart may leave a mark without its letter.
+            // If a template cuts content inside a mark, the mark has lost its letter.
             _ => rest = behind,
         }
     }

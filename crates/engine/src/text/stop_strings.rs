@@ -1,27 +1,28 @@
-//! Strings that end an answer before they would appear in it.
+//! Stop strings: text that ends an answer and is not shown.
 
-/// Watches an answer for stop strings, whatever pieces it comes in.
+/// Watches an answer for stop strings; a stop string may be spread over several pieces.
 ///
-/// The answer ends with the first stop string that becomes complete (of several complete at the
-/// same character, the longest) and is cut where that one begins. Text that may still turn out to
-/// begin a stop string is held back. Takes time in proportion to the answer, whatever the strings.
+/// The answer ends as soon as a stop string is complete, and is cut where that string begins. If
+/// several are complete at the same character, the longest counts. Text that may be the start of a
+/// stop string is held back. The time is in proportion to the length of the answer times the number
+/// of strings.
 #[derive(Debug)]
 pub struct StopStrings {
     watched: Vec<Watched>,
     held: String,
 }
 
-/// What a piece of an answer turned into.
+/// The result of [`StopStrings::push`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopOutcome {
-    /// This much may be shown, which may be nothing.
+    /// This text may be shown; it may be empty.
     Show(String),
-    /// This much may still be shown; a stop string follows it.
+    /// The answer ends here: this text may still be shown, and a stop string follows it.
     Stop(String),
 }
 
 impl StopStrings {
-    /// Watches for any of `strings`; empty ones are left out.
+    /// Watches for any of `strings`. Empty strings are ignored.
     pub fn new(strings: Vec<String>) -> StopStrings {
         let strings = strings.into_iter().filter(|string| !string.is_empty());
         StopStrings { watched: strings.map(Watched::new).collect(), held: String::new() }
@@ -39,26 +40,26 @@ impl StopStrings {
                 return StopOutcome::Stop(std::mem::take(&mut self.held));
             }
         }
-        // Both sides are UTF-8, so an end of one that begins the other starts a character.
+        // Answer and strings are UTF-8, so the part that matches starts at a whole character.
         let keep = self.watched.iter().map(|watched| watched.matched).max().unwrap_or(0);
         let show = self.held.len() - keep;
         StopOutcome::Show(self.held.drain(..show).collect())
     }
 
-    /// Ends the answer; returns what was held back.
+    /// Ends the answer and returns the text that was held back.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 }
 
-/// One stop string, and how much of it the answer ends with.
+/// One stop string, and how many of its first bytes the answer ends with (`matched`).
 ///
 /// Source: Knuth, Morris and Pratt, "Fast pattern matching in strings", 1977.
 #[derive(Debug)]
 struct Watched {
     bytes: Vec<u8>,
-    /// For each beginning of the string, from one byte on: the length of the longest shorter
-    /// beginning that it ends with.
+    /// For each prefix of the string, beginning with that of one byte: the length of the longest
+    /// shorter prefix that it ends with.
     shorter: Vec<usize>,
     matched: usize,
 }
@@ -78,7 +79,7 @@ impl Watched {
         Watched { bytes, shorter, matched: 0 }
     }
 
-    /// Takes one byte; returns the length of the string if that completes it.
+    /// Takes one byte. Returns the string's length in bytes if the byte completes it.
     fn advance(&mut self, byte: u8) -> Option<usize> {
         while self.matched > 0 && self.bytes[self.matched] != byte {
             self.matched = self.shorter[self.matched - 1];

@@ -1,4 +1,4 @@
-//! Byte-level BPE: text to token ids, and token ids to bytes.
+//! Byte-level byte-pair encoding (BPE): text to token ids, and token ids to bytes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,25 +11,26 @@ use super::merges::{Merges, Scratch};
 use super::pre_tokenizer::pieces;
 use super::{TextError, TokenId, TokenKind, TokenizerOptions, Vocabulary};
 
-/// Turns content into tokens; knows nothing of control tokens.
+/// Turns content into tokens, but never into control tokens: those are added by
+/// [`Scaffold`](super::scaffold::Scaffold).
 #[derive(Debug)]
 pub(super) struct Tokenizer {
     options: TokenizerOptions,
     merges: Merges,
-    /// By their bytes, the tokens that a piece becomes as a whole.
+    /// Tokens by their bytes, if a piece that equals a token skips merging; else empty.
     whole_pieces: HashMap<Box<[u8]>, TokenId>,
     id_of_byte: [TokenId; 256],
-    /// Bytes of all tokens, one after another.
+    /// The bytes of all tokens, one token after another.
     bytes: Vec<u8>,
-    /// Where each token's bytes end; one more entry than tokens, starting with 0.
+    /// Where the bytes of each token end. A 0 comes first, so there is one entry more than tokens.
     ends: Vec<usize>,
 }
 
 impl Tokenizer {
     /// Checks a vocabulary and prepares it.
     ///
-    /// Errors: a token spelled with characters that stand for no byte, two tokens with the same
-    /// spelling, a byte without a token, a merge of or into something that is no token.
+    /// Errors: a token contains a character that stands for no byte; two tokens have the same
+    /// spelling; a byte has no token; a merge names or makes a token that does not exist.
     pub(super) fn new(vocabulary: &Vocabulary) -> Result<Tokenizer, TextError> {
         let id_of = ids_by_spelling(vocabulary)?;
         let mut bytes = Vec::new();
@@ -47,9 +48,9 @@ impl Tokenizer {
         let mut id_of_byte = [TokenId(0); 256];
         for byte in 0..=255_u8 {
             let spelling = character_of(byte).to_string();
-            id_of_byte[usize::from(byte)] = *id_of
-                .get(spelling.as_str())
-                .ok_or_else(|| wrong(format!("expected a token for each byte, none for {byte}")))?;
+            id_of_byte[usize::from(byte)] = *id_of.get(spelling.as_str()).ok_or_else(|| {
+                wrong(format!("expected a token for each byte, found none for {byte}"))
+            })?;
         }
         let merges = read_merges(vocabulary, &id_of)?;
         let options = vocabulary.options;
@@ -60,7 +61,7 @@ impl Tokenizer {
         Ok(Tokenizer { options, merges, whole_pieces, id_of_byte, bytes, ends })
     }
 
-    /// Appends the tokens of `text`.
+    /// Appends the tokens of `text` to `ids`.
     pub(super) fn encode_into(&self, text: &str, ids: &mut Vec<TokenId>) {
         let mut scratch = Scratch::default();
         let mut piece_ids = Vec::new();
@@ -77,7 +78,7 @@ impl Tokenizer {
         }
     }
 
-    /// The bytes a token stands for; none for control tokens and ids without a token.
+    /// The bytes that a token stands for; empty for control tokens and for ids without a token.
     pub(super) fn token_bytes(&self, id: TokenId) -> &[u8] {
         let index = id.0 as usize;
         match (self.ends.get(index), self.ends.get(index + 1)) {
@@ -86,14 +87,14 @@ impl Tokenizer {
         }
     }
 
-    /// How many ids have a token or a place for one.
+    /// The number of ids, unused ones included.
     pub(super) fn token_count(&self) -> usize {
         self.ends.len() - 1
     }
 }
 
-/// Text as the vocabulary expects it: composed (NFC), by the tables that `tokenizers` uses. Newer
-/// ones order a few rare marks another way, and the model was trained on these.
+/// Text in composed form (NFC), by the Unicode tables that `tokenizers` uses. Newer tables order a
+/// few rare marks differently, but models were trained with these.
 pub(super) fn normalised(text: &str) -> Cow<'_, str> {
     match is_nfc_quick(text.chars()) {
         IsNormalized::Yes => Cow::Borrowed(text),
@@ -101,6 +102,7 @@ pub(super) fn normalised(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The bytes of a token.
 fn piece_of(id: TokenId, bytes: &[u8], ends: &[usize]) -> Box<[u8]> {
     let index = id.0 as usize;
     bytes[ends[index]..ends[index + 1]].into()

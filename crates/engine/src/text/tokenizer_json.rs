@@ -1,8 +1,8 @@
-//! `tokenizer.json` of a Hugging Face folder, as far as Qwen2's goes.
+//! Reads `tokenizer.json` of a Hugging Face folder, if it describes Qwen2's tokenizer.
 //!
-//! The file describes a pipeline in general terms. What cuts text as Qwen2's pipeline does is read,
-//! however it is spelled; anything else is refused by name, since it would cut text another way without
-//! anyone noticing.
+//! The file describes a pipeline in general terms. A pipeline that cuts text as Qwen2's does is
+//! read, in any of its spellings. Anything else is refused with an error that names the part: it
+//! would cut text in another way, and nobody would notice.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,25 +17,25 @@ use super::tokenizer::normalised;
 use super::{TextError, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken};
 use crate::printable::printable_within;
 
-/// Longest file; Qwen2.5's has 7 MB.
+/// Longest file in bytes; Qwen2.5's has 7 MB.
 pub(crate) const FILE_BYTES: usize = 32 << 20;
-/// Highest id and a little more; Qwen2.5's is 151,664.
+/// Ids must be below this number; the highest id of Qwen2.5 is 151,664.
 const TOKENS: usize = 1 << 18;
 /// Longest token in bytes; Qwen2.5's longest is 256.
 const TOKEN_BYTES: usize = 4096;
-/// Longest error of the JSON reader, which repeats what it found.
+/// Longest error of the JSON reader, in characters: its errors repeat parts of the file.
 const ERROR_CHARS: usize = 300;
-/// The most of a file's own words that an error repeats.
+/// Most characters of a file's own text that an error repeats.
 const FOUND_CHARS: usize = 200;
 
 /// Qwen2's pattern, as the file spells it.
 const PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Other spellings of parts of the pattern that match the same, and Qwen2's.
+/// Other spellings of parts of the pattern that match the same text, each with Qwen2's spelling.
 const SAME_PARTS: [(&str, &str); 5] = [
     ("'(?i:[sdmt]|ll|ve|re)", "(?i:'s|'t|'re|'ve|'m|'ll|'d)"),
     ("(?i:'[sdmt]|'ll|'ve|'re)", "(?i:'s|'t|'re|'ve|'m|'ll|'d)"),
-    // What is possessive here could give nothing back that would match.
+    // `?+` and `++` never give a character back. Here no match would need one back.
     (r"[^\r\n\p{L}\p{N}]?+\p{L}+", r"[^\r\n\p{L}\p{N}]?\p{L}+"),
     (r"[^\s\p{L}\p{N}]++", r"[^\s\p{L}\p{N}]+"),
     (r"|\p{N}{1}|", r"|\p{N}|"),
@@ -51,7 +51,7 @@ struct File {
     model: Model,
 }
 
-/// A token that is not made by merging.
+/// An added token: a token that is not made by merging.
 #[derive(Deserialize)]
 #[serde(expecting = "an object that describes a token")]
 pub(super) struct AddedToken {
@@ -69,7 +69,8 @@ pub(super) struct AddedToken {
     special: bool,
 }
 
-/// A normalizer or a pre-tokenizer, with what any of them may say; what one does not know is missing.
+/// A normalizer or a pre-tokenizer, with the fields of all kinds; the other kinds' fields are
+/// missing.
 #[derive(Deserialize)]
 #[serde(expecting = "an object with a type")]
 struct Stage {
@@ -107,7 +108,8 @@ struct Model {
     ignore_merges: bool,
 }
 
-/// A list that is refused while it is read once it is longer than any real one.
+/// A list of at most `LIMIT` items, more than any real file has. A longer list is refused as soon
+/// as one item too many is read.
 struct AtMost<T, const LIMIT: usize>(Vec<T>);
 
 impl<T, const LIMIT: usize> Default for AtMost<T, LIMIT> {
@@ -160,7 +162,7 @@ impl<'de> Deserialize<'de> for Merge {
                         Ok(Merge(left.to_owned(), right.to_owned()))
                     }
                     _ => Err(E::custom(format!(
-                        "merge {}: expected two parts and one blank between",
+                        "merge {}: expected two parts with one space between them",
                         shown(&text)
                     ))),
                 }
@@ -181,7 +183,7 @@ impl<'de> Deserialize<'de> for Merge {
     }
 }
 
-/// The vocabulary by id; an id that stands twice is refused.
+/// The vocabulary, ordered by id. An id that occurs twice is refused.
 pub(super) struct Vocab(pub(super) Vec<VocabularyToken>);
 
 impl<'de> Deserialize<'de> for Vocab {
@@ -217,7 +219,7 @@ impl<'de> Deserialize<'de> for Vocab {
     }
 }
 
-/// The place of an id, made if there is none yet.
+/// The place of an id in `tokens`. If the list is too short, unused tokens are added.
 fn place(tokens: &mut Vec<VocabularyToken>, id: u32) -> Result<&mut VocabularyToken, String> {
     let index = id as usize;
     if index >= TOKENS {
@@ -230,10 +232,12 @@ fn place(tokens: &mut Vec<VocabularyToken>, id: u32) -> Result<&mut VocabularyTo
     Ok(&mut tokens[index])
 }
 
-/// Reads `tokenizer.json`. End tokens and BOS stand in other files; they are left empty.
+/// Reads a vocabulary from the bytes of `tokenizer.json`. End tokens and BOS are in other files, so
+/// they are left empty.
 ///
-/// Errors: not JSON of this form, a part of the pipeline that is not Qwen2's, ids that stand twice
-/// or beyond any vocabulary, merges of two parts that are not two parts.
+/// Errors: [`TextError::TokenizerJson`] if the bytes are not JSON of this form, if a part of the
+/// pipeline is not Qwen2's, if an id occurs twice or is too high, or if a merge does not have two
+/// parts.
 pub fn parse_tokenizer_json(bytes: &[u8]) -> Result<Vocabulary, TextError> {
     if bytes.len() > FILE_BYTES {
         return Err(wrong(format!("expected at most {FILE_BYTES} bytes, found {}", bytes.len())));
@@ -253,17 +257,19 @@ pub fn parse_tokenizer_json(bytes: &[u8]) -> Result<Vocabulary, TextError> {
     })
 }
 
-/// Reads JSON, with a byte order mark before it or without.
+/// Reads JSON. A byte order mark at the start is skipped.
 pub(super) fn read_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, TextError> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     serde_json::from_slice(bytes)
         .map_err(|error| wrong(printable_within(&error.to_string(), ERROR_CHARS)))
 }
 
+/// An error of a tokenizer file.
 pub(super) fn wrong(what: String) -> TextError {
     TextError::TokenizerJson(what)
 }
 
+/// Fails if `holds` is false, with an error that names `part`, `expected` and `found`.
 fn expect(part: &str, expected: &str, holds: bool, found: &str) -> Result<(), TextError> {
     if holds {
         return Ok(());
@@ -274,8 +280,8 @@ fn expect(part: &str, expected: &str, holds: bool, found: &str) -> Result<(), Te
     )))
 }
 
-/// Checks what the model says besides tokens and merges. `byte_fallback` is not asked: each byte has a
-/// token, so there is nothing to fall back from.
+/// Checks the settings of the model other than tokens and merges. `byte_fallback` is ignored: it is
+/// for bytes without a token, and here each byte has one.
 fn check_model(model: &Model) -> Result<(), TextError> {
     let kind = model.kind.as_deref().unwrap_or("BPE");
     expect("model.type", "BPE", kind == "BPE", kind)?;
@@ -291,9 +297,9 @@ fn check_model(model: &Model) -> Result<(), TextError> {
     Ok(())
 }
 
-/// Whether the normalizer composes characters (NFC); without one nothing is changed.
+/// Whether the normalizer composes characters (NFC). Without a normalizer, text stays as it is.
 ///
-/// Errors: it does anything else.
+/// Errors: the normalizer does anything else.
 fn normalises(normalizer: Option<&Stage>) -> Result<bool, TextError> {
     let Some(normalizer) = normalizer else { return Ok(false) };
     let steps = flattened(normalizer, |stage| &stage.normalizers.0);
@@ -302,6 +308,7 @@ fn normalises(normalizer: Option<&Stage>) -> Result<bool, TextError> {
     Ok(!steps.is_empty())
 }
 
+/// Checks that the pre-tokenizer cuts text as Qwen2's does.
 fn check_pre_tokenizer(pre_tokenizer: Option<&Stage>) -> Result<(), TextError> {
     const EXPECTED: &str = "Split by Qwen2's pattern and then ByteLevel";
     let stages = pre_tokenizer
@@ -318,7 +325,7 @@ fn check_pre_tokenizer(pre_tokenizer: Option<&Stage>) -> Result<(), TextError> {
         SAME_PARTS.iter().fold(pattern.to_owned(), same) == PATTERN
     };
     expect("pre_tokenizer: pattern of Split", "Qwen2's", is_qwens, pattern)?;
-    // The pattern matches all of a text, so that nothing lies between two matches.
+    // The pattern matches all of a text, so there is no text between two matches.
     let behavior = split.behavior.as_deref().unwrap_or("none");
     let keeps_matches = match behavior {
         "Isolated" => true,
@@ -335,7 +342,7 @@ fn check_pre_tokenizer(pre_tokenizer: Option<&Stage>) -> Result<(), TextError> {
     is_false("use_regex", bytes.use_regex, true)
 }
 
-/// The stages that run, in order: sequences are taken apart.
+/// The stages in the order in which they run; a sequence is replaced by its stages.
 fn flattened(stage: &Stage, stages_of: fn(&Stage) -> &Vec<Stage>) -> Vec<&Stage> {
     if stage.kind != "Sequence" {
         return vec![stage];
@@ -343,6 +350,7 @@ fn flattened(stage: &Stage, stages_of: fn(&Stage) -> &Vec<Stage>) -> Vec<&Stage>
     stages_of(stage).iter().flat_map(|inner| flattened(inner, stages_of)).collect()
 }
 
+/// The names of stages, for errors.
 fn names(stages: &[&Stage]) -> String {
     if stages.is_empty() {
         return "none".to_owned();
@@ -350,7 +358,10 @@ fn names(stages: &[&Stage]) -> String {
     stages.iter().map(|stage| stage.kind.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The vocabulary with its added tokens in their places.
+/// The vocabulary with the added tokens at their ids.
+///
+/// Errors: an added token occurs twice, needs an unsupported setting, has no id, or has the id of
+/// another token; there are no tokens at all.
 pub(super) fn with_added(
     mut tokens: Vec<VocabularyToken>,
     added: Vec<AddedToken>,
@@ -359,13 +370,13 @@ pub(super) fn with_added(
     let mut spelled = HashSet::new();
     for added in added {
         let part = format!("added token {}", shown(&added.content));
-        expect(&part, "to stand once", spelled.insert(added.content.clone()), "it twice")?;
+        expect(&part, "it once", spelled.insert(added.content.clone()), "it twice")?;
         for (flag, is_set) in
             [("single_word", added.single_word), ("lstrip", added.lstrip), ("rstrip", added.rstrip)]
         {
             expect(&part, "no single_word, lstrip or rstrip", !is_set, flag)?;
         }
-        // To look for a composed literal before or after composing is the same.
+        // A literal in composed form is found before and after text is composed.
         let stays =
             !options.nfc || !added.normalized || normalised(&added.content) == added.content;
         expect(&part, "not to be normalized, or NFC already", stays, "another spelling")?;

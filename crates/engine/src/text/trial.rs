@@ -1,15 +1,15 @@
-//! What a chat template must write before its model is called ready.
+//! Tries a chat template before its model is ready for users.
 
 use super::{Message, Role, Text, TextError, TokenId};
 
-/// Who speaks in a conversation that a template is tried with.
+/// A conversation that a template is tried with.
 struct Trial {
-    /// What errors call it.
+    /// Its name in error messages.
     name: &'static str,
     roles: &'static [Role],
 }
 
-/// Every template must take these.
+/// Every template must accept these.
 const QUESTIONS: [Trial; 2] = [
     Trial { name: "one question", roles: &[Role::User] },
     Trial {
@@ -27,10 +27,11 @@ const WITH_SYSTEM: [Trial; 2] = [
 ];
 
 impl Text {
-    /// Tries the chat template with short conversations, so that it does not fail with the first
-    /// real one.
+    /// Tries the chat template with short conversations, so that a wrong template is found before
+    /// the first real conversation.
     ///
-    /// Errors: it fails, refuses two turns, or writes nothing of what a user says.
+    /// Errors: [`TextError::Template`] if the template fails, refuses a conversation of one or two
+    /// turns, or does not write the user's message.
     pub fn try_template(&self) -> Result<(), TextError> {
         for trial in &QUESTIONS {
             self.check_trial(trial).map_err(|error| trial.failed(error))?;
@@ -44,12 +45,13 @@ impl Text {
         Ok(())
     }
 
+    /// Renders one conversation with two different texts; the prompts must differ.
     fn check_trial(&self, trial: &Trial) -> Result<(), TextError> {
         let written = |question| self.prompt(&trial.messages(question));
         let (one, other): (Vec<TokenId>, Vec<TokenId>) = (written("Hello")?, written("Thanks")?);
         if one == other {
             let found = if one.is_empty() { "nothing" } else { "none of it" };
-            let what = format!("expected what the user says, found {found}");
+            let what = format!("expected the user's message in the prompt, found {found}");
             return Err(TextError::Template(what));
         }
         Ok(())
@@ -62,6 +64,7 @@ impl Trial {
         self.roles.iter().map(message).collect()
     }
 
+    /// The error with the name of this trial in it.
     fn failed(&self, error: TextError) -> TextError {
         let what = match error {
             TextError::Template(what) => what,

@@ -1,5 +1,5 @@
-//! `vocab.json` and `merges.txt`: the files of which `tokenizer.json` is made. They say nothing of how
-//! text is cut, nor of added tokens; the tokenizer's class and its configuration do.
+//! Reads `vocab.json` and `merges.txt`, the files from which `tokenizer.json` is made. They do not
+//! say how text is cut: the tokenizer's class does. Added tokens are in `tokenizer_config.json`.
 
 use std::fmt;
 
@@ -11,17 +11,17 @@ use super::scaffold::ADDED_TOKENS;
 use super::tokenizer_json::{AddedToken, Vocab, read_json, with_added, wrong};
 use super::{TextError, TokenizerOptions, Vocabulary};
 
-/// Most merges, as of tokens in `tokenizer.json`.
+/// Most merges: the limit for tokens and merges in `tokenizer.json`.
 const MERGES: usize = 1 << 18;
 
-/// What `tokenizer_config.json` says of added tokens.
+/// The part of `tokenizer_config.json` about added tokens.
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct Configuration {
     added_tokens_decoder: Option<AddedTokens>,
 }
 
-/// Added tokens by their ids.
+/// Added tokens, each with its id.
 struct AddedTokens(Vec<AddedToken>);
 
 impl<'de> Deserialize<'de> for AddedTokens {
@@ -53,11 +53,12 @@ impl<'de> Deserialize<'de> for AddedTokens {
     }
 }
 
-/// Makes Qwen2's vocabulary of `vocab.json`, `merges.txt` and the added tokens in
-/// `tokenizer_config.json` (`added_tokens_decoder`); none if it lists none. End tokens and BOS are
-/// left empty.
+/// Makes a vocabulary with Qwen2's options from the bytes of `vocab.json`, `merges.txt` and
+/// `tokenizer_config.json`. Returns `None` if the last has no added tokens
+/// (`added_tokens_decoder`). End tokens and BOS are left empty.
 ///
-/// Errors: not JSON, ids that stand twice, a line that is no merge, an added token that is no such.
+/// Errors: [`TextError::TokenizerJson`] if a file is not JSON of the right form, if an id occurs
+/// twice, if a line of `merges.txt` is not a merge, or if an added token is not supported.
 pub fn parse_vocab_and_merges(
     vocab: &[u8],
     merges: &[u8],
@@ -76,7 +77,8 @@ pub fn parse_vocab_and_merges(
     }))
 }
 
-/// One merge a line, both parts with a blank between; the first line may name a version.
+/// Reads `merges.txt`: one merge per line, its two parts with a space between them. The first line
+/// may be a version instead.
 fn read_merges(bytes: &[u8]) -> Result<Vec<(String, String)>, TextError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| wrong(format!("merges.txt: expected UTF-8, found {error}")))?;
@@ -92,7 +94,8 @@ fn read_merges(bytes: &[u8]) -> Result<Vec<(String, String)>, TextError> {
             }
             _ => {
                 let (number, found) = (index + 1, shown(&line));
-                let expected = format!("two parts with a blank between, on at most {MERGES} lines");
+                let expected =
+                    format!("two parts with one space between them, on at most {MERGES} lines");
                 return Err(wrong(format!(
                     "merges.txt, line {number}: expected {expected}, found {found}"
                 )));

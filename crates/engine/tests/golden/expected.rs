@@ -1,4 +1,4 @@
-//! What a golden file holds, and how far logits are from it.
+//! Reads golden files and measures how far logits are from theirs.
 
 use std::fmt;
 
@@ -11,32 +11,32 @@ const COLUMNS: usize = 8;
 const PROMPT_TOKENS: usize = 24;
 const GREEDY_TOKENS: usize = 128;
 
-/// The content of a golden file, and the tokens it belongs to.
+/// The content of a golden file, with the tokens that it was computed from.
 pub struct Expected {
     pub prompt: Vec<TokenId>,
-    /// What follows the prompt when the most likely token is always taken.
+    /// The tokens after the prompt if the most likely token is always chosen.
     pub answer: Vec<TokenId>,
-    /// Tokens, and the record of each position.
+    /// The tokens of each sequence, and what is recorded of each position.
     pub sequences: Vec<(Vec<TokenId>, Vec<Position>)>,
 }
 
-/// What is known of the logits at one position.
+/// The recorded facts about the logits at one position.
 pub struct Position {
     logsumexp: f32,
     deviation: f32,
     top_values: [f32; TOP],
-    /// Columns that are the same at every position.
+    /// The logits of fixed columns, the same columns at every position.
     fixed_values: [f32; COLUMNS],
     top_ids: [u32; TOP],
 }
 
-/// How far logits are from the expected ones.
+/// The distance of logits from the expected ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gap {
     pub positions: usize,
-    /// The largest difference, in standard deviations of its position.
+    /// The largest difference, in standard deviations of the logits at its position.
     pub worst: f32,
-    /// Positions with another most likely token.
+    /// Number of positions with another most likely token than expected.
     top_1_misses: usize,
 }
 
@@ -57,7 +57,7 @@ impl Expected {
     }
 }
 
-/// Little-endian words of a file.
+/// The 32-bit little-endian words of a file.
 struct Words<'a>(&'a [u8]);
 
 impl Words<'_> {
@@ -94,7 +94,7 @@ impl Gap {
         let sums = (logsumexp(logits) - expected.logsumexp).abs();
         for difference in columns.chain([sums]) {
             let difference = difference / expected.deviation;
-            // Not a number is as wrong as can be.
+            // NaN counts as the largest difference.
             self.worst = if difference <= self.worst { self.worst } else { difference };
         }
         self.positions += 1;
@@ -118,7 +118,7 @@ impl fmt::Display for Gap {
     }
 }
 
-/// The most likely token; the lowest of equals.
+/// The most likely token; if several are equal, the one with the lowest id.
 pub fn most_likely(logits: &[f32]) -> TokenId {
     let mut best = 0;
     for (index, logit) in logits.iter().enumerate() {

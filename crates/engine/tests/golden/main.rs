@@ -1,10 +1,12 @@
-//! The forward pass against golden logits of `transformers` in float32, and against its own mutants.
+//! Compares the forward pass with golden logits of `transformers` in float32, and with mutants of
+//! the models.
 //!
-//! - `models`: the models of `models.json`, made of random numbers as `tools/golden/logits.py` makes
-//!   them.
-//! - `expected`: what the golden files hold.
-//! - `mutation`: models on which a correct engine computes what a wrong one would on the original.
-//! - `run`: a model in a runner, position by position.
+//! - `models`: the models of `models.json`, made of the same random numbers as in
+//!   `tools/golden/logits.py`.
+//! - `expected`: the content of the golden files.
+//! - `mutation`: changed models, on which a correct engine computes what a wrong engine computes on
+//!   the original.
+//! - `run`: computes a model's logits position by position.
 
 mod expected;
 mod models;
@@ -18,13 +20,13 @@ use models::Spec;
 use mutation::Mutation;
 use run::{Model, run_positions};
 
-/// The most a logit may be off, in standard deviations of its position's logits.
+/// Largest allowed difference of a logit, in standard deviations of the logits at its position.
 const TOLERANCE: f32 = 1e-3;
-/// The least part of positions whose most likely token is the expected one.
+/// Smallest allowed share of positions whose most likely token is the expected one.
 const TOP_1: f64 = 0.999;
-/// The same with 16-bit keys and values, where two tokens are as good as equal now and then.
+/// The same with 16-bit keys and values, which sometimes make two tokens almost equally likely.
 const F16_TOP_1: f64 = 0.995;
-/// How many positions prove a mutant wrong, unless a sequence is shorter.
+/// Positions that are computed to prove a mutant wrong; fewer if the sequence is shorter.
 const MUTANT_POSITIONS: usize = 64;
 
 #[test]
@@ -40,7 +42,8 @@ fn logits_are_those_of_transformers() {
     assert!(positions >= 10_000, "{positions} positions");
 }
 
-/// What 16-bit keys and values may cost, by model: measured, and then rounded up.
+/// The loss of accuracy that 16-bit keys and values may cause in each model: measured, then rounded
+/// up.
 #[test]
 fn f16_keys_and_values_cost_what_is_recorded() {
     struct Case {
@@ -94,7 +97,7 @@ fn every_mutant_is_seen() {
             assert!(gap.worst > 10.0 * TOLERANCE, "{} with {mutation:?}: {gap}", spec.name);
             seen += 1;
         }
-        // The comparison itself passes where nothing is wrong.
+        // The same comparison passes on the unchanged model.
         let gap = first_gap(&spec, &mut Model::make(&spec, KvType::F32));
         assert!(gap.worst <= TOLERANCE, "{}: {gap}", spec.name);
     }

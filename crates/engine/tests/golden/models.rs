@@ -1,4 +1,4 @@
-//! The golden models: their descriptions, and the random numbers they are made of.
+//! The golden models: their descriptions, and the random numbers that are their weights.
 //!
 //! `tools/golden/logits.py` does the same in Python; `tools/golden/README.md` describes it.
 
@@ -8,7 +8,7 @@ use banter_engine::text::TokenId;
 use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 
-/// One entry of `models.json`, with the names of `config.json` where there are some.
+/// One entry of `models.json`. Fields that are also in `config.json` have the same names.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Spec {
     pub name: String,
@@ -21,7 +21,7 @@ pub struct Spec {
     pub num_key_value_heads: usize,
     pub head_dim: usize,
     pub vocab_size: usize,
-    /// Rows of the vocabulary that have a token.
+    /// Number of rows of the vocabulary that have a token.
     pub tokens: usize,
     pub end_tokens: Vec<u32>,
     pub tie_word_embeddings: bool,
@@ -29,7 +29,7 @@ pub struct Spec {
     pub rms_norm_eps: f64,
     pub max_position_embeddings: usize,
     pub outliers: bool,
-    /// Lengths of the sequences the golden file holds.
+    /// Lengths of the sequences in the golden file, in tokens.
     pub sequences: Vec<usize>,
 }
 
@@ -48,23 +48,23 @@ pub struct Tensor {
     pub name: String,
     /// One number for a vector, two for a matrix.
     pub shape: Vec<usize>,
-    /// Not yet rounded to what they are stored as.
+    /// Values before they are rounded to the stored type.
     pub values: Vec<f32>,
 }
 
-/// Where the descriptions and golden files are.
+/// The folder of the descriptions and golden files.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Every model there is.
+/// Every model of `models.json`.
 pub fn all() -> Vec<Spec> {
     let file = std::fs::read(folder().join("models.json")).expect("models.json is committed");
     serde_json::from_slice(&file).expect("models.json describes models")
 }
 
 impl Spec {
-    /// Random tokens that depend on the seed and `name` alone.
+    /// Random tokens that depend only on the seed and `name`.
     pub fn tokens(&self, name: &str, count: usize) -> Vec<TokenId> {
         let token = |bits: u64| TokenId(((bits >> 11) % self.tokens as u64) as u32);
         random_bits(self.seed, name).take(count).map(token).collect()
@@ -167,7 +167,7 @@ impl Spec {
         gain * (3.0 / depth as f64).sqrt()
     }
 
-    /// Keeps models with outliers well conditioned.
+    /// A factor for weights that keeps models with outliers well conditioned.
     fn calming(&self, name: &str) -> f64 {
         let last = self.num_hidden_layers - 1;
         let has_large_keys =
@@ -181,7 +181,7 @@ impl Spec {
 }
 
 impl StoredAs {
-    /// What safetensors files call it.
+    /// The name of the type in safetensors files.
     pub fn name(self) -> &'static str {
         match self {
             StoredAs::F32 => "F32",
@@ -190,7 +190,7 @@ impl StoredAs {
         }
     }
 
-    /// `values` rounded and laid out as in a file.
+    /// `values`, rounded, as the bytes of a file.
     pub fn bytes(self, values: &[f32]) -> Vec<u8> {
         match self {
             StoredAs::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -204,13 +204,13 @@ impl StoredAs {
     }
 }
 
-/// FNV-1a, 64 bits.
+/// The 64-bit FNV-1a hash of a name.
 fn name_key(name: &str) -> u64 {
     let step = |key: u64, byte: u8| (key ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     name.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
-/// SplitMix64 of a counter.
+/// Random bits: SplitMix64 of a counter, started from the seed and the name.
 fn random_bits(seed: u64, name: &str) -> impl Iterator<Item = u64> {
     let start = name_key(name) ^ seed;
     (1u64..).map(move |count| {
@@ -221,7 +221,7 @@ fn random_bits(seed: u64, name: &str) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Multiples of 2⁻²³ from -1 to 1, exact.
+/// Random numbers from -1 to 1. They are multiples of 2⁻²³, so they are exact in float32.
 fn uniform(seed: u64, name: &str, count: usize) -> Vec<f32> {
     let value = |bits: u64| ((bits >> 40) as i64 - (1 << 23)) as f32 / (1 << 23) as f32;
     random_bits(seed, name).take(count).map(value).collect()

@@ -1,25 +1,26 @@
-//! Mutants: the mistakes an engine could make, each as a change of the model.
+//! Mutants: mistakes that an engine could make, each made as a change of the model.
 //!
-//! What a wrong engine computes from the original, a right engine computes from the changed model.
-//! So the engine needs no hook to be wrong, and yet each mistake must show.
+//! A correct engine computes from the changed model the same as a wrong engine from the original.
+//! So the engine needs no hook that makes it wrong, and the tests still prove that they notice each
+//! mistake.
 
 use crate::models::{Spec, Tensor};
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// Rotates neighbours (NORM) and not halves (NEOX).
+    /// Rotates neighbouring values (NORM) instead of the two halves (NEOX).
     RotateNeighbours,
-    /// The other usual base: 10,000 for 1,000,000 and the reverse.
+    /// Uses the other common RoPE base: 10,000 instead of 1,000,000, or the reverse.
     OtherRopeBase,
     DropQBias,
     DropKBias,
     DropVBias,
-    /// Takes the embedding as the head of a model that has its own.
+    /// Uses the embedding as the output head of a model that has its own head.
     TieHead,
-    /// Takes other weights than the embedding as the head of a model without one.
+    /// Uses weights other than the embedding as the output head of a model without its own head.
     UntieHead,
-    /// Query head `h` reads KV head `h % kv_heads` and not `h / (heads / kv_heads)`.
+    /// Query head `h` reads KV head `h % kv_heads` instead of `h / (heads / kv_heads)`.
     InterleaveKvHeads,
 }
 
@@ -41,7 +42,7 @@ impl Mutation {
         Mutation::InterleaveKvHeads,
     ];
 
-    /// The mutant of a model, unless this mistake changes nothing there.
+    /// The mutant of a model, or `None` if this mistake changes nothing in that model.
     pub fn of(self, original: &Spec, tensors: &[Tensor]) -> Option<Mutant> {
         let mut spec = original.clone();
         let mut tensors = tensors.to_vec();
@@ -79,7 +80,7 @@ impl Mutation {
                 if kv_heads == 1 || kv_heads == heads {
                     return None;
                 }
-                // The query head that stands where it reads the KV head the mistake gives it.
+                // The query head whose place reads the KV head that the mistake selects.
                 let source =
                     |head: usize| head % (heads / kv_heads) * kv_heads + head / (heads / kv_heads);
                 let row =
@@ -96,7 +97,8 @@ impl Mutation {
     }
 }
 
-/// Where the values of a head come from so that rotating halves is rotating neighbours.
+/// The source of each value of a head, such that rotating halves has the effect of rotating
+/// neighbours.
 fn neighbours_as_halves(row: usize, head_dim: usize) -> usize {
     let (head, place) = (row / head_dim, row % head_dim);
     let half = head_dim / 2;
@@ -112,7 +114,7 @@ fn drop_values(tensors: &mut [Tensor], part: &str) {
     named(tensors, part).for_each(|tensor| tensor.values.fill(0.0));
 }
 
-/// Row `i` becomes what row `source(i)` was; of a vector, value `i`.
+/// Puts the old row `source(i)` into row `i`; in a vector, a row is one value.
 fn reorder_rows(tensor: &mut Tensor, source: impl Fn(usize) -> usize) {
     let width = tensor.shape.get(1).copied().unwrap_or(1);
     let rows: Vec<&[f32]> = tensor.values.chunks_exact(width).collect();
@@ -120,7 +122,7 @@ fn reorder_rows(tensor: &mut Tensor, source: impl Fn(usize) -> usize) {
     tensor.values = reordered.collect();
 }
 
-/// Column `i` becomes what column `source(i)` was.
+/// Puts the old column `source(i)` into column `i`.
 fn reorder_columns(tensor: &mut Tensor, source: impl Fn(usize) -> usize) {
     for row in tensor.values.chunks_exact_mut(tensor.shape[1]) {
         let old = row.to_vec();

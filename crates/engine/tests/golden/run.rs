@@ -1,4 +1,4 @@
-//! A model in a runner.
+//! Runs a golden model.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -23,22 +23,22 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model as described, on the fastest instruction set.
+    /// The model of a description, on the fastest instruction set.
     pub fn make(spec: &Spec, kv_type: KvType) -> Model {
         Model::make_on(spec, kv_type, Isa::best())
     }
 
-    /// The model as described.
+    /// The model of a description, on a given instruction set.
     pub fn make_on(spec: &Spec, kv_type: KvType, isa: Isa) -> Model {
         load(spec, &spec.tensors(), kv_type, isa)
     }
 
-    /// A model of these weights, on the fastest instruction set.
+    /// A model with these weights, on the fastest instruction set.
     pub fn write_and_load(spec: &Spec, tensors: &[Tensor], kv_type: KvType) -> Model {
         load(spec, tensors, kv_type, Isa::best())
     }
 
-    /// The most likely token after the prompt, the most likely after that, and so on.
+    /// The answer to a prompt, if each token is the most likely one.
     pub fn answer(&mut self, prompt: &[TokenId], count: usize) -> Vec<TokenId> {
         let mut tokens = prompt.to_vec();
         let mut computed = 0;
@@ -124,7 +124,7 @@ fn write_folder(spec: &Spec, tensors: &[Tensor], folder: &Path) {
     std::fs::write(folder.join("model.safetensors"), bytes).expect("the folder is writable");
 }
 
-/// A tokenizer of the right size that no test reads text with.
+/// A tokenizer of the right size. No test reads text with it.
 fn tokenizer(spec: &Spec) -> serde_json::Value {
     let pattern = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     let vocab: serde_json::Map<_, _> =

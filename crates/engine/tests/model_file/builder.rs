@@ -1,4 +1,5 @@
-//! Builds GGUF files byte by byte, malformed ones too; knows nothing of the code under test.
+//! Builds GGUF files byte by byte, malformed ones too. It shares no code with the reader under
+//! test.
 
 use banter_kernels::blocks::{BlockType, quantise};
 
@@ -14,7 +15,7 @@ pub enum Value {
     Text(String),
     Texts(Vec<String>),
     I32s(Vec<i32>),
-    /// Any type number and any bytes.
+    /// A type number and bytes, both arbitrary.
     Raw(u32, Vec<u8>),
 }
 
@@ -25,11 +26,11 @@ pub fn text(value: &str) -> Value {
 #[derive(Clone)]
 pub struct Tensor {
     pub name: String,
-    /// Innermost first, as in the file.
+    /// Dimensions in the order of the file: the innermost comes first.
     pub dims: Vec<u64>,
     pub dim_count: Option<u32>,
     pub type_id: u32,
-    /// Where the header says it is, if not where it is.
+    /// The offset that the header gives, if it is a wrong one.
     pub offset: Option<u64>,
     pub data: Vec<u8>,
 }
@@ -42,7 +43,7 @@ pub struct Gguf {
     pub key_count: Option<u64>,
     pub keys: Vec<(String, Value)>,
     pub tensors: Vec<Tensor>,
-    /// What data are padded to, whatever the key says.
+    /// The alignment of the data in bytes, even if the key says another.
     pub alignment: u64,
 }
 
@@ -82,7 +83,7 @@ impl Gguf {
         }
     }
 
-    /// The same with a head of its own.
+    /// The same model with its own output head.
     pub fn untied() -> Gguf {
         let mut gguf = Gguf::tiny();
         gguf.tensors.push(f32_tensor("output.weight", &[HIDDEN, ROWS]));
@@ -109,7 +110,7 @@ impl Gguf {
         found.unwrap_or_else(|| panic!("no tensor {name}"))
     }
 
-    /// Stores a tensor in another type, quantised from what it holds.
+    /// Stores a tensor in another type; its values are quantised.
     pub fn store_as(&mut self, name: &str, kind: BlockType, type_id: u32) {
         let tensor = self.tensor(name);
         let floats = tensor.data.as_chunks::<4>().0;

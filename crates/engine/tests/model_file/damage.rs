@@ -11,7 +11,7 @@ use banter_kernels::blocks::BlockType;
 use super::builder::Gguf;
 use super::{TempModel, open_path};
 
-/// Numbers that look random and are the same every time.
+/// Pseudo-random numbers, the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -22,7 +22,7 @@ impl Numbers {
     }
 }
 
-/// A model with a vocabulary of 300 and quantised weights, and where its data start.
+/// A model with 300 tokens and quantised weights, and the offset of its data.
 fn realistic_model() -> (TempModel, u64) {
     let model = TempModel::new(&[]);
     let spec = ModelSpec {
@@ -49,18 +49,18 @@ fn realistic_model() -> (TempModel, u64) {
     make_model(&spec, &model.path, &mut |_| {}).expect("a model");
     let file = model.open().expect("a model");
     let data = fs::metadata(&model.path).expect("a file").len() - file.description().weight_bytes;
-    // Every tensor is a multiple of 32 bytes, so the data hold nothing else.
+    // The size of every tensor is a multiple of 32 bytes, so there is no padding between them.
     (model, data)
 }
 
-/// Uses all of a model but the computation: its text side, and the last row of every tensor.
+/// Uses all parts of a model except the computation: its text, and the last row of every tensor.
 ///
-/// Errors: a vocabulary or template that contradicts itself, by the name of the file.
+/// Errors: the vocabulary or the template is wrong; the error names the file.
 fn use_all(file: &ModelFile) -> Result<(), ModelFileError> {
     read_all_tensors(file);
     let text = file.text()?;
     let message = Message { role: Role::User, content: "a <|im_end|> 你好".to_string() };
-    // A damaged template may refuse the conversation or say something else.
+    // A damaged template may refuse the conversation or write something else.
     let _ = text.prompt(&[message]);
     Ok(())
 }
@@ -124,7 +124,8 @@ fn a_flipped_bit_of_metadata_is_an_error_or_a_model_that_can_be_read() {
         }
         file.write_all_at(&[original[place as usize]], place).expect("the bit restored");
     }
-    // Most bits are text of tokens, and few of those may be changed without a token or merge missing.
+    // Most bits belong to the spellings of tokens. Most changes there make a token or a merge
+    // wrong.
     assert_eq!(refused + loaded, FLIPS);
     assert!(refused > FLIPS / 4 && loaded > FLIPS / 20, "{refused} refused, {loaded} loaded");
 }

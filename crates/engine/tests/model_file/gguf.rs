@@ -7,7 +7,7 @@ use banter_kernels::blocks::{BlockType, dequantise};
 use super::builder::{Gguf, HIDDEN, Value, push_text, text};
 use super::{assert_refused, open_bytes};
 
-/// What is said of a file that is too short.
+/// The error for a file that is too short.
 fn ends_early(item: &str, expected: u64, found: usize) -> String {
     format!(
         "the file ends early: expected {expected} bytes (for {item}), found {found}: download it \
@@ -65,7 +65,7 @@ fn rows_of_every_type_read_back_as_stored() {
         ("qwen2.attention.head_count_kv", 8),
     ];
     let ids = [0, 1, 30, 8, 2, 3, 6, 7, 10, 11, 12, 13, 14];
-    // Types of packed folders follow, which no GGUF file has.
+    // The types after these are for packed folders; no GGUF file has them.
     for (kind, type_id) in BlockType::ALL.into_iter().zip(ids) {
         let mut gguf = Gguf::tiny();
         for (key, value) in sizes {
@@ -104,7 +104,7 @@ fn variants_of_the_format_load() {
     let tiny = Gguf::tiny;
     let mut shuffled = tiny();
     shuffled.keys.reverse();
-    // The header lists the tensors backwards, the data stay where they were.
+    // The header lists the tensors in reverse order; the data stay in place.
     let mut unsorted = tiny();
     let mut offset = 0;
     for tensor in &mut unsorted.tensors {
@@ -149,7 +149,7 @@ fn variants_of_the_format_load() {
     }
 }
 
-/// A model whose file does not say how many key and value heads there are: one per head.
+/// A model whose file does not give the number of KV heads; then each head has its own.
 fn one_kv_head_per_head() -> Gguf {
     let mut gguf = Gguf::tiny().without("qwen2.attention.head_count_kv");
     for layer in 0..2 {
@@ -263,8 +263,8 @@ fn alignment_is_a_power_of_two_that_files_use() {
     let wrong_type = Gguf::tiny().with("general.alignment", Value::F32(32.0));
     let expected = "key general.alignment: expected an integer from 0 on, found 32";
     assert_refused(open_bytes(&wrong_type.bytes()), expected, "alignment as a float");
-    // Data padded to 32, while the key says 64: noticed by the first tensor that does not begin at
-    // a multiple of it.
+    // The data are aligned to 32 bytes, but the key says 64. The first tensor that does not begin
+    // at a multiple of 64 shows it.
     let mut inconsistent = Gguf::tiny().with("general.alignment", Value::U32(64));
     inconsistent.store_as("blk.0.attn_k.bias", BlockType::F16, 1);
     let mut bytes = inconsistent.bytes();
@@ -472,8 +472,7 @@ fn tensors_that_do_not_lie_one_after_the_other_are_refused() {
     assert_refused(open_bytes(&short), &expected, "one byte too few");
 }
 
-/// The tiny model with another tensor that the model does not use, which is listed `place` from the
-/// end.
+/// The tiny model with a tensor that the model does not use. `place` tensors are listed after it.
 fn with_unused(name: &str, type_id: u32, dims: &[u64], data: Vec<u8>, place: usize) -> Gguf {
     let mut gguf = Gguf::tiny();
     let mut tensor = gguf.tensor("output_norm.weight").clone();
@@ -487,7 +486,7 @@ fn with_unused(name: &str, type_id: u32, dims: &[u64], data: Vec<u8>, place: usi
 fn bytes_between_tensors_belong_to_one_that_is_listed() {
     let spare = with_unused("spare", 0, &[8], vec![1; 32], 3);
     open_bytes(&spare.bytes()).expect("an unused tensor between used ones");
-    // The same bytes, which nothing is said of.
+    // The same bytes, but no tensor is listed for them.
     let mut gap = spare.clone();
     let listed = gap.tensors.len() - 4;
     let metadata = |gguf: &Gguf| gguf.metadata().len().next_multiple_of(32);

@@ -160,7 +160,7 @@ fn a_tensor_of_another_shape_is_refused_whichever_it_is() {
         let mut gguf = Gguf::untied();
         let tensor = gguf.tensor(&name);
         let before = tensor.dims.clone();
-        // Half as many in the outermost dimension.
+        // Halves the outermost dimension.
         *tensor.dims.last_mut().expect("a dimension") /= 2;
         let half = tensor.data.len() / 2;
         tensor.data.truncate(half);
@@ -168,7 +168,7 @@ fn a_tensor_of_another_shape_is_refused_whichever_it_is() {
         let expected = before.iter().rev().copied().collect::<Vec<u64>>();
         let error = open_bytes(&gguf.bytes()).expect_err(&name).to_string();
         if name == "token_embd.weight" {
-            // The embedding defines how many rows there are: the head disagrees with it.
+            // The embedding defines the number of rows, so the error is about the head.
             assert!(
                 error.contains("output.weight: expected shape [8, 32], found [16, 32]"),
                 "{error}"

@@ -128,14 +128,14 @@ fn outliers_are_those_of_real_models() {
 
 #[test]
 fn a_shape_whose_rows_are_no_blocks_falls_back_or_is_refused() {
-    // 96 values are three blocks of 32 and no block of 256.
+    // 96 values are three blocks of 32, but not a whole block of 256.
     let short = ModelConfig { hidden: 96, head_dim: 24, feed_forward: 160, ..small_shape() };
     for weights in ["q2_k", "q3_k", "q4_k_m", "q5_k_m", "q6_k"] {
         make(&spec(short.clone(), weights));
     }
     let odd = ModelConfig { hidden: 40, head_dim: 10, feed_forward: 50, ..small_shape() };
     make(&spec(odd.clone(), "f16"));
-    // Rows of 50 values are no blocks of any type.
+    // Rows of 50 values are not whole blocks of any type.
     let (_model, file) = make(&spec(ModelConfig { feed_forward: 50, ..short }, "q4_k"));
     let down = file.tensor(TensorName::Layer(0, LayerTensor::Down)).expect("a tensor");
     assert_eq!(down.kind, BlockType::F16);
@@ -155,7 +155,7 @@ fn a_path_that_cannot_be_written_is_named() {
 
 #[test]
 fn shapes_have_the_parameters_of_the_published_models() {
-    // Sizes the makers state, in parameters.
+    // Published sizes, in parameters.
     let published = [
         ("qwen2.5-0.5b", 494_032_768),
         ("qwen2.5-1.5b", 1_543_714_304),

@@ -1,4 +1,4 @@
-//! Model files, good ones and hostile ones, as a program that opens them sees them.
+//! Opens model files, good and hostile ones, through the public interface.
 
 mod builder;
 mod damage;
@@ -19,7 +19,7 @@ fn open_path(path: &Path) -> Result<ModelFile, ModelFileError> {
     ModelFile::open(&ModelSource::Path(path.to_path_buf()))
 }
 
-/// A folder of its own with one file in it.
+/// A temporary folder with one file in it.
 struct TempModel {
     folder: tempfile::TempDir,
     path: PathBuf,
@@ -42,7 +42,7 @@ impl TempModel {
     }
 }
 
-/// Opens the bytes as a file and as part of the program, which must come to the same.
+/// Opens the bytes as a file and as an embedded model; both must give the same result.
 fn open_bytes(bytes: &[u8]) -> Result<ModelFile, ModelFileError> {
     let from_path = TempModel::new(bytes).open();
     let embedded: &'static [u8] = bytes.to_vec().leak();
@@ -56,7 +56,7 @@ fn open_bytes(bytes: &[u8]) -> Result<ModelFile, ModelFileError> {
     from_path
 }
 
-/// Asserts that a model is refused with exactly `expected` after the name of the file.
+/// Asserts that a model is refused, and that the error after the file's name is exactly `expected`.
 fn assert_refused(found: Result<ModelFile, ModelFileError>, expected: &str, case: &str) {
     match found {
         Ok(_) => panic!("{case}: expected the error `{expected}`, found a model"),

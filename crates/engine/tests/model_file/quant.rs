@@ -1,4 +1,4 @@
-//! Matrices that are given another type as they are loaded.
+//! Matrices that are converted to another type while they are loaded.
 
 use std::num::NonZeroUsize;
 
@@ -10,7 +10,7 @@ use banter_kernels::blocks::{BlockType, dequantise, quantise};
 use super::made_models::{make, small_shape, spec};
 use super::open_path;
 
-/// All rows of a matrix as the engine reads them.
+/// The type and the bytes of all rows of a matrix, as the engine reads them.
 fn rows(file: &ModelFile, name: TensorName) -> (BlockType, Vec<u8>) {
     let info = file.tensor(name).expect("a tensor");
     let pool = Pool::new(Isa::scalar(), NonZeroUsize::MIN);
@@ -22,7 +22,7 @@ fn rows(file: &ModelFile, name: TensorName) -> (BlockType, Vec<u8>) {
     (info.kind, bytes)
 }
 
-/// The same with a model as it is stored and converted here.
+/// The bytes of all rows of a matrix, converted from its stored type to `to` by this test.
 fn converted(file: &ModelFile, name: TensorName, to: BlockType) -> Vec<u8> {
     let (stored, bytes) = rows(file, name);
     if stored == to {
@@ -81,7 +81,7 @@ fn matrices_are_read_in_the_type_they_are_given() {
 
 #[test]
 fn a_matrix_whose_rows_do_not_fit_stays_float() {
-    // 80 is no multiple of 32; 512 is one of both kinds of blocks.
+    // 80 is not a multiple of 32; 512 is a multiple of both block lengths.
     let shape = ModelConfig { hidden: 80, heads: 5, kv_heads: 1, head_dim: 16, ..small_shape() };
     let (model, _) = make(&spec(shape, "f16"));
     let file = open_path(&model.path).expect("a model").with_quant(Some(Quant::Q4_0));

@@ -10,7 +10,7 @@ use super::{assert_refused, open_bytes, open_path};
 
 const PARTS: usize = 3;
 
-/// The tiny model cut in three; `edit` changes a part before it is written.
+/// The tiny model in three files; `edit` can change each file before it is written.
 fn write_parts(folder: &Path, edit: impl Fn(usize, &mut Gguf)) -> PathBuf {
     let whole = Gguf::tiny();
     let per_part = whole.tensors.len().div_ceil(PARTS);

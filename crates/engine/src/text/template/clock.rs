@@ -1,21 +1,23 @@
-//! `strftime_now`: date and time as templates ask for them, in this machine's time zone.
+//! `strftime_now`: gives templates the date and time in this machine's time zone.
 //!
-//! The zone is that of `TZ`, else that of `/etc/localtime`, else UTC. Formats mean what they mean to
-//! Python's `datetime.now().strftime` on Linux, in English: that time has no zone, so `%z` and `%Z`
-//! write nothing, and a letter that has no meaning is written as it stands.
+//! The zone is that of `TZ`, else that of `/etc/localtime`, else UTC. A format gives the same text
+//! as Python's `datetime.now().strftime` on Linux, in English. Python's value has no zone, so `%z`
+//! and `%Z` write nothing. A directive without a meaning is copied unchanged.
 
 use jiff::ZonedDateTime;
 use jiff::fmt::strtime;
 use minijinja::{Error, ErrorKind};
 
-/// Longest format; known templates have some ten bytes.
+/// Longest format in bytes; known templates use about ten.
 const FORMAT_BYTES: usize = 1000;
 /// Letters that mean the same to Python and to `jiff`.
 const SHARED: &str = "aAbBCdDeFgGhHIjklmMnpPRsStTuUVwWyY%";
-/// Between `%` and a letter: how numbers are filled up, and which letters are large.
+/// Flags between `%` and a letter: how numbers are padded, and whether letters are upper case.
 const FLAGS: [char; 5] = ['-', '_', '0', '^', '#'];
 
 /// The present date and time in a format of C's `strftime`.
+///
+/// Errors: the format is too long, or `jiff` cannot write it.
 pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
     written(format, &ZonedDateTime::now())
 }
@@ -29,7 +31,7 @@ fn written(format: &str, now: &ZonedDateTime) -> Result<String, Error> {
     strtime::format(translated(format), now).map_err(|error| wrong(error.to_string()))
 }
 
-/// A format of Python's in the words of `jiff`.
+/// A format for Python, translated for `jiff`.
 fn translated(format: &str) -> String {
     let mut translated = String::new();
     let mut rest = format;
@@ -44,7 +46,7 @@ fn translated(format: &str) -> String {
         match after.next() {
             Some(letter) if SHARED.contains(letter) => {
                 translated.push('%');
-                // Of several the last one counts.
+                // If there are several flags, the last one counts.
                 translated.extend(flags.chars().next_back());
                 translated.push(letter);
             }

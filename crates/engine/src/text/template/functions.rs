@@ -1,4 +1,4 @@
-//! What `transformers` gives to chat templates beyond Jinja itself.
+//! The filters, functions and methods that `transformers` adds to Jinja for chat templates.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
 use super::clock;
 
-/// Depth of a value that is written as JSON; the conversation's own is three.
+/// Deepest value that is written as JSON, in levels; a conversation has three.
 const JSON_DEPTH: usize = 16;
 /// Filters that copy lists into lists or print whole values; no chat template needs them.
 const REMOVED_FILTERS: [&str; 11] = [
@@ -24,7 +24,7 @@ const REMOVED_FILTERS: [&str; 11] = [
     "zip",
 ];
 
-/// Adds what chat templates expect, and takes away what only others use.
+/// Adds the functions that chat templates expect, and removes those that none of them needs.
 pub(super) fn install(environment: &mut Environment<'static>) {
     REMOVED_FILTERS.iter().for_each(|name| environment.remove_filter(name));
     environment.remove_global("debug");
@@ -41,7 +41,7 @@ fn wrong(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, what.into())
 }
 
-/// What a template says of a conversation that it does not take.
+/// The message of a template that does not accept a conversation.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Raised(pub(super) String);
@@ -59,7 +59,7 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
     }
 }
 
-/// As the filter of the same name, but each item is paid for before it is copied.
+/// The filter `join`, except that each item costs fuel before it is copied.
 fn join(state: &State, items: &Value, separator: Option<&Value>) -> Result<Value, Error> {
     let separator = separator.map(text_of).transpose()?.unwrap_or_default();
     let mut joined = String::new();
@@ -74,7 +74,9 @@ fn join(state: &State, items: &Value, separator: Option<&Value>) -> Result<Value
     Ok(Value::from(joined))
 }
 
-/// What Python's `str` makes of a plain value.
+/// A plain value as text, as Python's `str` writes it.
+///
+/// Errors: the value is a list, a map or an object.
 fn text_of(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
@@ -93,7 +95,7 @@ fn write_value(output: &mut Output, _: &mut State, value: &Value) -> Result<(), 
     Ok(output.write_str(&text_of(value)?)?)
 }
 
-/// Python's `json.dumps` with the arguments that `transformers` takes.
+/// Python's `json.dumps` with the arguments that `transformers` supports.
 fn tojson(state: &State, value: &Value, kwargs: Kwargs) -> Result<Value, Error> {
     let separators: Option<Value> = kwargs.get("separators")?;
     let indent: Option<usize> = kwargs.get("indent")?;
@@ -131,7 +133,7 @@ struct Json<'s, 't, 'e> {
 impl Json<'_, '_, '_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         if depth > JSON_DEPTH {
-            return Err(wrong(format!("tojson: expected at most {JSON_DEPTH} levels")));
+            return Err(wrong(format!("tojson: expected at most {JSON_DEPTH} levels, found more")));
         }
         self.state.consume_fuel(1)?;
         match value.kind() {

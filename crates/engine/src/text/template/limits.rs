@@ -1,4 +1,4 @@
-//! Limits of the lists and maps that a template makes, checked while it runs.
+//! Limits the lists and maps that a template makes, while it runs.
 //!
 //! ```text
 //! {% set messages = [{'role': 'system', 'content': text}] + messages %}
@@ -6,36 +6,37 @@
 //!                   └──────────────────── sum ──────────────────┘
 //! ```
 //!
-//! Every such place is wrapped in a call of a function of ours. A literal is walked, so that no value
-//! is deeper or larger than a conversation needs; a sum is counted. [`rules`](super::rules) says why.
+//! Every such place is wrapped in a call of one of our functions. For a literal, the function
+//! visits all its values, so that none is deeper or larger than a conversation needs. For a sum, it
+//! counts the entries. [`rules`](super::rules) says why.
 
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::rules::{Making, Place};
 
-/// Levels of lists and maps within one another; messages with parts have four.
+/// Most levels of lists and maps inside one another; messages with parts have four.
 const DEPTH: usize = 8;
-/// Entries that a literal may hold on all its levels, beside those of the messages.
+/// Entries that a literal may hold on all its levels, in addition to those for each message.
 const HELD_BEYOND_MESSAGES: usize = 1024;
-/// Entries for each message: the message, its two names and what they name, twice.
+/// Entries for each message: twice the message, its two keys and their two values.
 const HELD_PER_MESSAGE: usize = 10;
-/// Entries that a sum may have beside those for each message.
+/// Entries that a sum may have, in addition to those for each message.
 const ENTRIES_BEYOND_MESSAGES: usize = 512;
 const ENTRIES_PER_MESSAGE: usize = 4;
-/// Entries that are walked or copied for one unit of fuel.
+/// Entries that are visited or copied for one unit of fuel.
 const ENTRIES_PER_FUEL: u64 = 16;
 
 /// The source with a check around each of these places.
 ///
-/// Errors: the source uses a check's name itself.
+/// Errors: the source already contains the name of a check, or two places overlap in part.
 pub(super) fn with_checks(source: &str, mut places: Vec<Place>) -> Result<String, String> {
     for name in [Making::Literal, Making::Sum].map(Making::check_name) {
         if source.contains(name) {
-            return Err(format!("{name}: expected another name, since this one is taken"));
+            return Err(format!("{name}: expected another name, because this one is reserved"));
         }
     }
-    // Of two places that begin together the longer one is the outer one.
+    // If two places begin together, the longer one is the outer one.
     places.sort_by_key(|place| (place.start, std::cmp::Reverse(place.end)));
     let mut checked = String::with_capacity(source.len());
     let (mut copied, mut ends) = (0, Vec::new());
@@ -64,7 +65,7 @@ pub(super) fn with_checks(source: &str, mut places: Vec<Place>) -> Result<String
     Ok(checked)
 }
 
-/// Adds the checks, and what makes maps, for a conversation of so many messages.
+/// Adds the checks, and `dict` with a check, for a conversation of `messages` messages.
 pub(super) fn install(environment: &mut Environment<'_>, messages: usize) {
     let held = HELD_BEYOND_MESSAGES + HELD_PER_MESSAGE * messages;
     let entries = ENTRIES_BEYOND_MESSAGES + ENTRIES_PER_MESSAGE * messages;
@@ -90,6 +91,7 @@ fn is_list(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
 }
 
+/// Fails if a value holds more than `limit` entries or has too many levels.
 fn check_held(state: &State, value: &Value, limit: usize) -> Result<(), Error> {
     let mut left = limit;
     walk(value, DEPTH, &mut left)?;
@@ -102,9 +104,9 @@ fn walk(value: &Value, depth: usize, left: &mut usize) -> Result<(), Error> {
     if !is_map && !is_list(value) {
         return Ok(());
     }
-    let depth = depth
-        .checked_sub(1)
-        .ok_or_else(|| wrong(format!("lists and maps: expected at most {DEPTH} levels")))?;
+    let depth = depth.checked_sub(1).ok_or_else(|| {
+        wrong(format!("lists and maps: expected at most {DEPTH} levels, found more"))
+    })?;
     for entry in value.try_iter()? {
         walk(&entry, depth, left)?;
         if is_map {
@@ -114,7 +116,10 @@ fn walk(value: &Value, depth: usize, left: &mut usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// A sum of lists as a list that can be asked for its entries, as Python's can; any other as it is.
+/// Turns a sum of lists into a list whose entries can be read by index, as in Python. Any other
+/// value stays as it is.
+///
+/// Errors: the list has more than `limit` entries.
 fn checked_sum(state: &State, value: Value, limit: usize) -> Result<Value, Error> {
     if !is_list(&value) {
         return Ok(value);

@@ -1,6 +1,8 @@
-//! The chat template of a model file: Jinja, and treated as somebody else's program.
+//! Runs the chat template of a model file. It is a Jinja program of a stranger, so it is not
+//! trusted.
 //!
-//! It gets fuel, a depth and an output limit, and nothing of the machine but date and time.
+//! It has limits for work (fuel), depth and output, and sees nothing of the machine except the date
+//! and time.
 
 use std::io::{self, Write};
 
@@ -19,22 +21,23 @@ mod shape;
 
 use functions::Raised;
 
-/// What a model without a template speaks.
+/// The template of a model that has none: ChatML.
 pub(crate) const CHATML: &str = "{% for message in messages %}\
 {{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}\
 {% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
-/// Work, in instructions; 64 bytes of text made on the way count as one. So much for any template,
-/// more for each message, and enough to copy content sixteen times (Qwen2.5's does it four times).
+/// Most work of a template, in instructions; making 64 bytes of text counts as one. Each message
+/// adds to it, and so does content: enough to copy it sixteen times (Qwen2.5's template copies it
+/// four times).
 const FUEL: u64 = 50_000;
 const FUEL_PER_MESSAGE: u64 = 2_000;
 const CONTENT_BYTES_PER_FUEL: u64 = 4;
-/// Calls within calls.
+/// Deepest calls within calls.
 const RECURSION: usize = 32;
-/// What a template may add to what people wrote.
+/// Bytes that a template may write in addition to the content.
 const OUTPUT_BEYOND_CONTENT: usize = 1 << 20;
 
-/// One message as a template sees it; content is guarded already.
+/// One message as a template gets it; its content is already guarded.
 #[derive(Debug)]
 pub(super) struct TemplateMessage {
     pub(super) role: Role,
@@ -48,7 +51,7 @@ pub(super) struct Template {
     ends: TextEnds,
 }
 
-/// What a template knows as `bos_token` and `eos_token`.
+/// The values of `bos_token` and `eos_token` in a template; empty if the model has none.
 #[derive(Debug, Default)]
 pub(super) struct TextEnds {
     pub(super) bos: String,
@@ -56,20 +59,24 @@ pub(super) struct TextEnds {
 }
 
 const NAME: &str = "chat";
-/// The longest error a template can cause.
+/// Longest error that a template can cause, in characters.
 const ERROR_CHARS: usize = 300;
 
 impl Template {
-    /// Compiles `source`, or ChatML without one, for a model whose texts begin and end with these.
+    /// Compiles `source`, or ChatML if it is `None`, for a model whose texts begin and end with
+    /// `ends`.
     ///
-    /// Errors: too long, too deeply nested, not Jinja, or built to exhaust the machine.
+    /// Errors: `source` is too long or too deeply nested, is not Jinja, or uses a construct that
+    /// could exhaust the machine.
     pub(super) fn new(source: Option<&str>, ends: TextEnds) -> Result<Template, TextError> {
         let source = shape::without_generation_tags(source.unwrap_or(CHATML));
         let environment = on_a_stack_of_its_own(|| compile(source))?;
         Ok(Template { environment, ends })
     }
 
-    /// Writes the prompt for a conversation, ending where the model's answer begins.
+    /// Writes the prompt for a conversation, up to where the model's answer begins.
+    ///
+    /// Errors: the template refuses the conversation, fails, or reaches a limit.
     pub(super) fn render(&self, messages: &[TemplateMessage]) -> Result<String, TextError> {
         on_a_stack_of_its_own(|| self.render_here(messages))
     }
@@ -96,7 +103,8 @@ impl Template {
             add_generation_prompt => true,
             bos_token => self.ends.bos.as_str(),
             eos_token => self.ends.eos.as_str(),
-            // Present and none, as `transformers` passes them: templates ask both ways.
+            // `transformers` passes them as `None`. Some templates ask whether they are
+            // defined, others whether they are none; both must work.
             tools => (),
             documents => (),
         };
@@ -106,15 +114,16 @@ impl Template {
     }
 }
 
+/// Parses a template, adds the checks of [`limits`] to it, and compiles it.
 fn compile(source: String) -> Result<Environment<'static>, TextError> {
-    // White space as `transformers` sets it.
+    // The settings of `transformers` for white space.
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     let syntax = syntax.map_err(wrong)?;
     shape::check(&source, &syntax).map_err(refused)?;
     let places = unchecked_places(&source, &syntax)?;
     let source = limits::with_checks(&source, places).map_err(refused)?;
     shape::check(&source, &syntax).map_err(refused)?;
-    // What the checks were put around is what was meant, or the template is not run.
+    // Parsed again, every place must now have its check; otherwise the template is refused.
     if !unchecked_places(&source, &syntax)?.is_empty() {
         return Err(refused("a list or map: expected brackets around it".to_owned()));
     }
@@ -132,7 +141,8 @@ fn unchecked_places(source: &str, syntax: &SyntaxConfig) -> Result<Vec<rules::Pl
     rules::unchecked_places(&parsed).map_err(refused)
 }
 
-/// Tells a template that refuses the conversation from one that is wrong.
+/// The error of a template that did not finish: [`TextError::Refused`] if it refuses the
+/// conversation, else [`TextError::Template`].
 fn not_rendered(error: Error) -> TextError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {
@@ -148,27 +158,27 @@ fn wrong(error: Error) -> TextError {
     refused(error.to_string())
 }
 
-/// An error whose text the template may have made, at any length.
+/// An error whose text may come from the template, so it is cut to a safe length.
 fn refused(what: String) -> TextError {
     TextError::Template(printable_within(&what, ERROR_CHARS))
 }
 
-/// Runs `work` where even the deepest template that [`shape`] lets through, and the deepest
-/// value it can build with its fuel, find room on the stack.
+/// Runs `work` on a thread with a large stack. It has room for the deepest template that [`shape`]
+/// allows and for the deepest value that a template can build with its fuel.
 fn on_a_stack_of_its_own<T: Send>(
     work: impl FnOnce() -> Result<T, TextError> + Send,
 ) -> Result<T, TextError> {
     const STACK_BYTES: usize = 32 << 20;
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
-        let thread = builder
-            .spawn_scoped(scope, work)
-            .map_err(|error| TextError::Template(format!("no thread to render it on: {error}")))?;
+        let thread = builder.spawn_scoped(scope, work).map_err(|error| {
+            TextError::Template(format!("expected a thread to render it on, found none: {error}"))
+        })?;
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
-/// Collects output up to a limit.
+/// Collects output up to a limit, in bytes.
 struct LimitedOutput {
     bytes: Vec<u8>,
     limit: usize,

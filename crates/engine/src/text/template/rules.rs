@@ -1,11 +1,14 @@
-//! What a template may do with lists, maps and namespaces.
+//! Finds the places in a template where lists, maps and namespaces could exhaust the machine.
 //!
-//! Fuel pays for every instruction and every byte, but not for walking a value that holds the same
-//! list a million times over, or that holds itself: comparing or printing it would take for ever, or
-//! more stack than there is. So every place where a template makes a list or a map of other values is
-//! found here, and [`limits`](super::limits) puts a check around it that runs with the template. What
-//! has no such place, a namespace that could hold itself, is refused before anything runs: a namespace
-//! is only ever used by its attributes.
+//! Every instruction and every byte of text costs fuel. But it costs none to go through a value in
+//! order to compare or print it. A value may hold the same list a million times, or hold itself.
+//! Going through it would take for ever, or more stack than there is. So this module finds every
+//! place where a template makes a list or a map of other values, and [`limits`](super::limits) puts
+//! a check around it that runs with the template.
+//!
+//! A namespace could hold itself without any such place: `{% set space.inside = space %}`. So a
+//! template may only use the attributes of a namespace, never the namespace as a value; otherwise
+//! it is refused before it runs.
 
 use std::collections::HashSet;
 
@@ -43,7 +46,7 @@ const PLAIN_RESULTS: [&str; 27] = [
 ];
 /// Functions whose result is never a list or map.
 const PLAIN_FUNCTIONS: [&str; 2] = ["raise_exception", "strftime_now"];
-/// What a loop knows of itself in numbers.
+/// Attributes of `loop` whose values are numbers or booleans.
 const LOOP_NUMBERS: [&str; 7] =
     ["first", "index", "index0", "last", "length", "revindex", "revindex0"];
 const NAMESPACE: &str = "namespace";
@@ -58,7 +61,7 @@ pub(super) enum Making {
 }
 
 impl Making {
-    /// The function that checks what was made; templates do not know it.
+    /// The name of the function that checks the new value. A template must not use it itself.
     pub(super) fn check_name(self) -> &'static str {
         match self {
             Making::Literal => "banter_checked_literal",
@@ -67,7 +70,7 @@ impl Making {
     }
 }
 
-/// Where a template makes a list or a map, in bytes of its source.
+/// A place where a template makes a list or a map: a range of bytes in its source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) making: Making,
@@ -75,9 +78,9 @@ pub(super) struct Place {
     pub(super) end: usize,
 }
 
-/// The places of a parsed template where it makes lists or maps that nothing checks yet.
+/// The places of a parsed template where it makes lists or maps and no check is around them yet.
 ///
-/// Errors: names a use of a namespace that is refused.
+/// Errors: the template uses a namespace as a value; the text names it.
 pub(super) fn unchecked_places(template: &Stmt<'_>) -> Result<Vec<Place>, String> {
     let mut rules =
         Rules { by_attribute_only: HashSet::from(["loop", "self", NAMESPACE]), places: Vec::new() };
@@ -87,7 +90,8 @@ pub(super) fn unchecked_places(template: &Stmt<'_>) -> Result<Vec<Place>, String
 }
 
 struct Rules<'a> {
-    /// Names of namespaces, of what makes them and of the loop: never values by themselves.
+    /// Names that must not be used as values, only by their attributes: `loop`, `self`, `namespace`
+    /// and the namespaces of the template.
     by_attribute_only: HashSet<&'a str>,
     places: Vec<Place>,
 }
@@ -106,6 +110,7 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// Checks a statement and adds the places in it.
     fn statement(&mut self, statement: &Stmt<'a>) -> Result<(), String> {
         match statement {
             Stmt::EmitExpr(emit) => self.value(&emit.expr)?,
@@ -142,7 +147,7 @@ impl<'a> Rules<'a> {
         Ok(())
     }
 
-    /// A namespace is made only where it gets its name.
+    /// Checks `{% set … %}`, the only place where a namespace may be made.
     fn set(&mut self, set: &Set<'a>) -> Result<(), String> {
         if let (Expr::Var(_), Some(call)) = (&set.target, namespace_call(&set.expr)) {
             return self.arguments(&call.args);
@@ -156,7 +161,7 @@ impl<'a> Rules<'a> {
         declared.defaults.iter().try_for_each(|value| self.value(value))
     }
 
-    /// What is assigned to. A namespace's own name is free for nothing else.
+    /// Checks the target of an assignment. The name of a namespace must not get another value.
     fn target(&mut self, target: &Expr<'a>) -> Result<(), String> {
         match target {
             Expr::Tuple(targets) => targets.items.iter().try_for_each(|item| self.target(item)),
@@ -166,7 +171,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// What stands before a dot or a bracket.
+    /// Checks the expression before a dot or a bracket.
     fn base(&mut self, expression: &Expr<'a>) -> Result<(), String> {
         match expression {
             Expr::Var(_) => Ok(()),
@@ -174,11 +179,12 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// Checks an expression that is used as a value, and adds the places in it.
     fn value(&mut self, expression: &Expr<'a>) -> Result<(), String> {
         match expression {
             Expr::Const(_) => Ok(()),
             Expr::Var(name) if self.by_attribute_only.contains(name.id) => {
-                Err(format!("{}: expected one of its attributes, found all of it", name.id))
+                Err(format!("{}: expected one of its attributes, found the name alone", name.id))
             }
             Expr::Var(_) => Ok(()),
             Expr::Slice(slice) => {
@@ -227,7 +233,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// What a literal is made of. Literals that stand in it are checked together with it.
+    /// Checks the parts of a literal. Literals inside it need no check of their own.
     fn parts(&mut self, literal: &Expr<'a>) -> Result<(), String> {
         parts_of(literal).into_iter().try_for_each(|part| match part {
             Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => self.parts(part),
@@ -235,7 +241,7 @@ impl<'a> Rules<'a> {
         })
     }
 
-    /// What a sum is made of. Sums that stand in it are checked together with it.
+    /// Checks the operands of a sum. Sums inside it need no check of their own.
     fn operands(&mut self, sum: &BinOp<'a>) -> Result<(), String> {
         [&sum.left, &sum.right].into_iter().try_for_each(|operand| match operand {
             Expr::BinOp(inner) if may_be_sum(inner) && matches!(inner.op, BinOpKind::Add) => {
@@ -258,9 +264,12 @@ impl<'a> Rules<'a> {
         }
         match &call.expr {
             Expr::Var(name) if name.id == NAMESPACE => {
-                return Err("namespace: expected only where it is given a name".to_owned());
+                return Err(
+                    "namespace: expected only in `set name = namespace()`, found elsewhere"
+                        .to_owned(),
+                );
             }
-            // A recursive loop calls itself by its name.
+            // A recursive loop calls itself by the name `loop`.
             Expr::Var(_) => {}
             Expr::GetAttr(method) => self.base(&method.expr)?,
             other => self.value(other)?,
@@ -278,6 +287,7 @@ impl<'a> Rules<'a> {
     }
 }
 
+/// The call of `namespace`, if the expression is one.
 fn namespace_call<'e, 'a>(expression: &'e Expr<'a>) -> Option<&'e Call<'a>> {
     match expression {
         Expr::Call(call) => match &call.expr {
@@ -288,6 +298,7 @@ fn namespace_call<'e, 'a>(expression: &'e Expr<'a>) -> Option<&'e Call<'a>> {
     }
 }
 
+/// The statements inside a statement.
 fn bodies<'s, 'a>(statement: &'s Stmt<'a>) -> Vec<&'s [Stmt<'a>]> {
     match statement {
         Stmt::Template(template) => vec![&template.children],
@@ -303,7 +314,7 @@ fn bodies<'s, 'a>(statement: &'s Stmt<'a>) -> Vec<&'s [Stmt<'a>]> {
     }
 }
 
-/// The value in a check that was put around it.
+/// The value inside a check, if the call is a check.
 fn checked_value<'e, 'a>(call: &'e Call<'a>) -> Option<&'e Expr<'a>> {
     let (Expr::Var(name), [CallArg::Pos(value)]) = (&call.expr, call.args.as_slice()) else {
         return None;
@@ -316,7 +327,7 @@ fn checked_value<'e, 'a>(call: &'e Call<'a>) -> Option<&'e Expr<'a>> {
     (name.id == making.check_name()).then_some(value)
 }
 
-/// What a literal list or map is made of, keys included.
+/// The parts of a literal list or map, keys included.
 fn parts_of<'e, 'a>(literal: &'e Expr<'a>) -> Vec<&'e Expr<'a>> {
     match literal {
         Expr::List(list) => list.items.iter().collect(),
@@ -326,7 +337,8 @@ fn parts_of<'e, 'a>(literal: &'e Expr<'a>) -> Vec<&'e Expr<'a>> {
     }
 }
 
-/// Where an expression begins in the source. The spans of some begin behind their first part.
+/// Where an expression begins in the source, in bytes. The spans of some expressions begin only
+/// after their first part.
 fn start_of(expression: &Expr<'_>) -> u32 {
     let first = match expression {
         Expr::Tuple(tuple) => tuple.items.first(),
@@ -345,7 +357,7 @@ fn start_of(expression: &Expr<'_>) -> u32 {
     first.map_or(start, |first| start.min(start_of(first)))
 }
 
-/// Whether a literal holds nothing but plain values and literals of such.
+/// Whether a literal holds only plain values, or literals of plain values.
 fn is_of_plain_values(literal: &Expr<'_>) -> bool {
     parts_of(literal).into_iter().all(|part| match part {
         Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => is_of_plain_values(part),
@@ -353,7 +365,7 @@ fn is_of_plain_values(literal: &Expr<'_>) -> bool {
     })
 }
 
-/// Whether an operator may add or repeat lists. A list plus a text is an error.
+/// Whether an operator may add or repeat lists. (A list plus a text is an error when it runs.)
 fn may_be_sum(operator: &BinOp<'_>) -> bool {
     let (left, right) = (is_plain(&operator.left), is_plain(&operator.right));
     match operator.op {
@@ -363,7 +375,7 @@ fn may_be_sum(operator: &BinOp<'_>) -> bool {
     }
 }
 
-/// Whether a value is certainly no list, map or namespace.
+/// Whether a value can never be a list, a map or a namespace.
 fn is_plain(expression: &Expr<'_>) -> bool {
     match expression {
         Expr::Const(_) | Expr::UnaryOp(_) | Expr::Compare(_) | Expr::Test(_) => true,

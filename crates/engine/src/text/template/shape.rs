@@ -1,23 +1,24 @@
-//! How long and how deep a template is, found out before a compiler that recurses sees it.
+//! Limits the length and the depth of a template, before the compiler gets it: the compiler is
+//! recursive, so a deep template could overflow its stack.
 
 use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
-/// Longest template; Qwen2.5's has 2,507 bytes, the longest known some 20,000.
+/// Longest template in bytes; Qwen2.5's has 2,507, the longest known about 20,000.
 const SOURCE_BYTES: usize = 128 * 1024;
-/// Longest line; the reader of Jinja counts columns in 16 bits.
+/// Longest line in bytes; the parser of Jinja counts columns in 16 bits.
 const LINE_BYTES: usize = 60_000;
-/// Deepest nesting of blocks (an `elif` counts as one more) and of brackets; real ones stay under
-/// ten.
+/// Deepest nesting of blocks (each `elif` counts as one level) and of brackets; real templates have
+/// fewer than ten levels.
 const NESTING: usize = 64;
-/// Words, operators and strings of the longest tag; real ones stay under a hundred.
+/// Most words, operators and strings in a tag; real tags have fewer than a hundred.
 const TAG_TOKENS: usize = 1024;
 
 const OPENING: [&str; 8] = ["if", "for", "macro", "filter", "call", "with", "autoescape", "block"];
 
-/// Checks that a template is no longer and no deeper than any real one.
+/// Checks that a template is not much longer or deeper than real ones.
 ///
-/// Errors: says what is too long or too deep, or what is no Jinja at all.
+/// Errors: a part is too long or too deep, or is not Jinja; the text names it.
 pub(super) fn check(source: &str, syntax: &SyntaxConfig) -> Result<(), String> {
     if source.len() > SOURCE_BYTES {
         return Err(format!("expected at most {SOURCE_BYTES} bytes, found {}", source.len()));
@@ -52,8 +53,8 @@ pub(super) fn check(source: &str, syntax: &SyntaxConfig) -> Result<(), String> {
     Ok(())
 }
 
-/// The template with `{% generation %}` and its end, by which `transformers` marks answers for
-/// training, as tags that do nothing.
+/// The template with `{% generation %}` and `{% endgeneration %}` replaced by tags that do nothing.
+/// `transformers` uses them to mark answers for training.
 pub(super) fn without_generation_tags(source: &str) -> String {
     let mut kept = String::with_capacity(source.len());
     let mut rest = source;
@@ -79,13 +80,16 @@ pub(super) fn without_generation_tags(source: &str) -> String {
     kept + rest
 }
 
-/// The blocks that are open, each with how deep its chain of `elif` goes.
+/// The blocks that are open, each with its number of levels: 1, and 1 more for each `elif`.
 #[derive(Default)]
 struct Blocks {
     open: Vec<usize>,
 }
 
 impl Blocks {
+    /// Takes the first word of a tag.
+    ///
+    /// Errors: the blocks are nested too deeply.
     fn enter(&mut self, word: &str) -> Result<(), String> {
         if OPENING.contains(&word) {
             self.open.push(1);

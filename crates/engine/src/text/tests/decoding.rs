@@ -1,4 +1,4 @@
-//! Text comes out in whole characters, and ends before a stop string.
+//! Decoding gives whole characters, and an answer ends before a stop string.
 
 use std::collections::HashMap;
 
@@ -18,10 +18,10 @@ fn decode_tokens(text: &Text, ids: impl Iterator<Item = TokenId>) -> (Vec<String
     (deltas, rest)
 }
 
-/// Bytes that make whole characters, halves of them, and none.
+/// Bytes that can make whole characters, parts of characters and invalid text.
 const BYTES: [u8; 9] = [0x61, 0xe4, 0xbd, 0xa0, 0xf0, 0x9f, 0x91, 0xff, 0xc0];
 
-/// A model whose tokens are every byte and every two and three of [`BYTES`].
+/// A model with a token for each byte, and for each pair and triple of [`BYTES`].
 struct Pieces {
     text: Text,
     id_of: HashMap<Vec<u8>, TokenId>,
@@ -47,7 +47,7 @@ impl Pieces {
         Pieces { text: Text::new(&vocabulary, None).expect("a whole vocabulary"), id_of }
     }
 
-    /// Cuts bytes into tokens of these lengths, or of one byte where there is no such token.
+    /// Cuts bytes into tokens of these lengths; a part without a token becomes one token per byte.
     fn split(&self, mut bytes: &[u8], lengths: &[usize]) -> Vec<TokenId> {
         let mut ids = Vec::new();
         for length in lengths.iter().cycle() {
@@ -63,7 +63,7 @@ impl Pieces {
     }
 }
 
-/// The reference: the first stop string to become complete, character by character.
+/// The reference: looks after each character whether a stop string is complete.
 fn cut(text: &str, stops: &[String]) -> Option<usize> {
     text.char_indices().find_map(|(index, character)| {
         let so_far = &text[..index + character.len_utf8()];

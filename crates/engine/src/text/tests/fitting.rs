@@ -44,7 +44,7 @@ fn whole_turns_go_from_the_oldest_and_the_system_message_stays() {
     }
 }
 
-/// Turns that follow each other mostly begin with what the one before has computed.
+/// Most prompts begin with the tokens of the prompt of the turn before.
 #[test]
 fn a_conversation_that_outgrows_the_room_seldom_loses_its_beginning() {
     let text = chatml();
@@ -55,7 +55,7 @@ fn a_conversation_that_outgrows_the_room_seldom_loses_its_beginning() {
             let prompt = text.fit(&conversation(turns), room, 40).expect("it fits");
             if prompt.dropped_messages > 0 {
                 outgrown += 1;
-                // Behind the newest question another answer follows.
+                // The newest question of the prompt before is now followed by its answer.
                 let common = prompt.ids.iter().zip(&before).take_while(|(a, b)| a == b).count();
                 lost += usize::from(common + 60 < before.len());
                 kept += prompt.ids.len();
@@ -116,7 +116,7 @@ fn a_conversation_without_a_turn_is_fitted_or_refused() {
     }
 }
 
-/// A vocabulary in which a rule of dashes takes one token for every 32 bytes.
+/// A vocabulary in which a row of dashes takes one token for every 32 bytes.
 fn with_rules() -> Text {
     let mut vocabulary = vocabulary();
     for length in [2, 4, 8, 16, 32] {
@@ -128,7 +128,7 @@ fn with_rules() -> Text {
     Text::new(&vocabulary, None).expect("a whole vocabulary")
 }
 
-/// What `fit` promises, word for word: try one turn less after another.
+/// The promise of `fit`, written in the simplest way: drops one turn after another until it fits.
 fn fit_plainly(text: &Text, messages: &[Message], limit: usize) -> Result<Prompt, TextError> {
     let system = messages.iter().take_while(|message| message.role == Role::System).count();
     let begins = |index: &usize| messages[*index].role == Role::User;
@@ -149,8 +149,8 @@ fn fit_plainly(text: &Text, messages: &[Message], limit: usize) -> Result<Prompt
     if fewest == 0 {
         return Ok(without(0));
     }
-    // Further, to where a turn begins behind a whole number of pieces: the largest power of two
-    // that is no more than half of what is kept.
+    // Drops more turns, up to the first that begins in another piece than the turn before it. The
+    // size of a piece is the largest power of two that is at most half of the kept bytes.
     let bytes = |from: usize, to: usize| -> usize {
         messages[from..to].iter().map(|message| message.content.len()).sum()
     };
@@ -164,7 +164,7 @@ fn fit_plainly(text: &Text, messages: &[Message], limit: usize) -> Result<Prompt
     Ok(without((fewest..last).find(is_cut).unwrap_or(last)))
 }
 
-/// Rules of dashes, words and hard text, so that a token stands for one byte or for many.
+/// Rows of dashes, words and hard text, so that some tokens stand for one byte and some for many.
 fn random_message(seed: u64, index: u64) -> Message {
     let dice = |place: u64, end: usize| (uniform(seed, 10 * index + place) * end as f64) as usize;
     let role = [Role::User, Role::User, Role::Assistant, Role::Assistant, Role::System][dice(0, 5)];

@@ -1,4 +1,4 @@
-//! Nothing people write becomes a control token.
+//! Text of people never becomes a control token.
 
 use super::*;
 

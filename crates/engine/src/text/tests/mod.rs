@@ -1,4 +1,4 @@
-//! Tests of the text side as a whole, on a small vocabulary.
+//! Tests of all text code together, with a small vocabulary.
 
 mod conversations;
 mod decoding;
@@ -19,7 +19,8 @@ const START: TokenId = TokenId(260);
 const END: TokenId = TokenId(261);
 const TOOL_CALL: TokenId = TokenId(262);
 
-/// Every byte, three merged tokens, Qwen's control tokens and one added token that is not special.
+/// A vocabulary of every byte, three merged tokens, Qwen's control tokens and one added token that
+/// is not special.
 fn vocabulary() -> Vocabulary {
     let normal = (0..=255).map(|byte| character_of(byte).to_string());
     let merged = ["he", "ll", "hell"].map(str::to_owned);
@@ -49,7 +50,7 @@ fn message(role: Role, content: &str) -> Message {
     Message { role, content: content.to_owned() }
 }
 
-/// What the tokens spell, control tokens by their literals.
+/// The text that tokens spell; control tokens give their literals.
 fn spelled(text: &Text, ids: &[TokenId]) -> String {
     let vocabulary = vocabulary();
     let mut bytes = Vec::new();

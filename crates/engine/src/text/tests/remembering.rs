@@ -1,4 +1,4 @@
-//! Answers that come back in a history keep the tokens that made them, and no others.
+//! An answer that comes back in a history keeps the tokens that the model chose for it.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn of(tenant: u64) -> Origin {
     Tenant(tenant).into()
 }
 
-/// Tokens of single bytes: hardly ever what cutting would give.
+/// One token per byte; the tokenizer would hardly ever cut text this way.
 fn bytes(text: &str) -> Vec<TokenId> {
     text.bytes().map(|byte| TokenId(u32::from(byte))).collect()
 }
@@ -19,7 +19,7 @@ fn history(answer: &str) -> [Message; 3] {
     [message(Role::User, "hello"), message(Role::Assistant, answer), message(Role::User, "x")]
 }
 
-/// The tokens between the head of the assistant's message and its end.
+/// The tokens of the assistant's message, without its header and its end token.
 fn of_answer(text: &Text, origin: Origin, answer: &str) -> Vec<TokenId> {
     let ids = text.prompt_for(origin, &history(answer)).expect("it renders");
     let head = bytes("assistant\n");

@@ -1,4 +1,4 @@
-//! Templates are somebody else's programs.
+//! Templates are programs of strangers: they can neither harm the machine nor hang.
 
 use super::*;
 use crate::text::TextError;
@@ -152,7 +152,7 @@ fn a_template_is_tried_with_two_turns_before_anybody_asks() {
         |condition: &str| format!("{{% if {condition} %}}\n{{{{ 1 + '' }}}}{{% endif %}}{body}");
     let usable = [
         body.to_owned(),
-        // System messages may be refused, and only the newest message may be looked at.
+        // A template may refuse system messages, or use only the newest message.
         refusing("messages[0].role == 'system'"),
         "{{ messages[-1].content }}".to_owned(),
         "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}".to_owned(),
@@ -163,11 +163,14 @@ fn a_template_is_tried_with_two_turns_before_anybody_asks() {
     }
     let two_turns = "tried with a question, its answer and another question: ";
     let cases = [
-        (String::new(), "tried with one question: expected what the user says, found nothing"),
+        (
+            String::new(),
+            "tried with one question: expected the user's message in the prompt, found nothing",
+        ),
         ("{% for m in conversation %}{{ m.content }}{% endfor %}".to_owned(), "found nothing"),
         (
             "hello".to_owned(),
-            "tried with one question: expected what the user says, found none of it",
+            "tried with one question: expected the user's message in the prompt, found none of it",
         ),
         (failing("true"), "tried with one question: "),
         (failing("messages[1]"), two_turns),

@@ -1,4 +1,4 @@
-//! `tokenizer.json` from strangers.
+//! `tokenizer.json` files from the network: which are read, and which are refused.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::text::{TextError, parse_tokenizer_json};
 
 const PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// The small vocabulary as a file.
+/// The small vocabulary as a `tokenizer.json` file.
 fn file() -> Value {
     let vocabulary = vocabulary();
     let mut vocab = serde_json::Map::new();
@@ -119,7 +119,7 @@ fn what_is_not_qwens_pipeline_is_refused_by_name() {
         case("/added_tokens/0/lstrip", json!(true), "lstrip"),
         case("/added_tokens/0/content", json!(""), "two characters or more"),
         case("/added_tokens/0/content", json!("a".repeat(513)), "at most 512 bytes"),
-        case("/added_tokens/0/content", json!("<|im_end|>"), "to stand once"),
+        case("/added_tokens/0/content", json!("<|im_end|>"), "expected it once, found it twice"),
     ];
     for Case { path, value, named } in cases {
         let mut changed = file();
@@ -139,7 +139,7 @@ fn what_is_not_qwens_pipeline_is_refused_by_name() {
     }
 }
 
-/// What `tokenizers` wants to be said besides.
+/// The file with the fields that only `tokenizers` requires.
 fn for_tokenizers(mut file: Value) -> Value {
     for token in file["added_tokens"].as_array_mut().expect("a list") {
         for flag in ["single_word", "lstrip", "rstrip", "normalized"] {
@@ -192,7 +192,7 @@ fn what_cuts_as_qwens_pipeline_is_read_and_gives_the_ids_of_tokenizers() {
     ];
     for (path, value) in cases {
         let mut changed = file();
-        // Spelled as a token whose merges are missing.
+        // A token that no merge makes.
         changed["model"]["vocab"]["llo"] = json!(263);
         let (parent, key) = path.rsplit_once('/').expect("a path");
         let parent = changed.pointer_mut(parent).expect("it is in the file");

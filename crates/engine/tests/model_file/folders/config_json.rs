@@ -1,4 +1,5 @@
-//! `config.json`: what is read, and what is refused by name.
+//! `config.json`: settings that are read, and settings that are refused with an error that names
+//! them.
 
 use banter_engine::model_file::Yarn;
 

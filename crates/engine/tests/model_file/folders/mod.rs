@@ -1,4 +1,4 @@
-//! Hugging Face folders (FAULTS M12, M13, M19, and what concerns files in T3).
+//! Hugging Face folders (FAULTS M12, M13, M19, and the part of T3 about files).
 
 mod config_json;
 mod packed;
@@ -110,7 +110,7 @@ fn tensors_of(kind: BlockType, dtype: &'static str, hidden: u64, feed_forward: u
     tensors
 }
 
-/// A safetensors file of a header as given and data.
+/// A safetensors file with this header and data.
 fn raw_safetensors(header: &[u8], data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header, data].concat()
 }
@@ -160,12 +160,12 @@ impl Folder {
         fs::read_to_string(self.path.join(file)).expect("a file")
     }
 
-    /// What is said of a folder that is refused.
+    /// The error of a folder that must be refused.
     fn error(&self) -> String {
         open_path(&self.path).map(drop).expect_err("it is refused").to_string()
     }
 
-    /// Asserts that the folder is refused for a fault of `file`.
+    /// Asserts that the folder is refused, and that the error names `file`.
     fn refused(&self, file: &str, expected: &str, case: &str) {
         let found = open_path(&self.path);
         if let Err(error) = &found {
@@ -265,7 +265,7 @@ fn a_folder_cut_or_flipped_anywhere_is_an_error_or_a_model() {
     let folder = Folder::new();
     for file in [CONFIG, "tokenizer.json", WEIGHTS] {
         let original = fs::read(folder.path.join(file)).expect("a file");
-        // The header of the weights, all of the others.
+        // The test damages only the header of the weights, but all of the other files.
         let header = if file == WEIGHTS {
             8 + original[0] as usize + 256 * original[1] as usize
         } else {

@@ -1,5 +1,5 @@
-//! Packed matrices against what published dequantisers make of them: `packed.safetensors`, written by
-//! `tools/golden/packed/make.py`.
+//! Compares packed matrices with the results of published dequantisers, in `packed.safetensors`;
+//! `tools/golden/packed/make.py` writes that file.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -70,7 +70,7 @@ impl Golden {
         self.tensor(case, "expected").expect("every case has expected weights")
     }
 
-    /// All tensors of a model in which the matrix of this case is packed and the others are floats.
+    /// All tensors of a model. The matrix of this case is packed, the others are floats.
     pub fn tensors(&self, case: &GoldenCase) -> Vec<Tensor> {
         let hidden = self.expected(case).shape[0];
         let mut tensors = tensors_of(BlockType::F32, "F32", hidden, OUTPUTS);
@@ -93,7 +93,7 @@ impl Golden {
         folder
     }
 
-    /// The configuration without a word of packing.
+    /// The configuration without its part about packing.
     pub fn config(&self, case: &GoldenCase) -> Value {
         let mut config = config();
         config["hidden_size"] = json!(self.expected(case).shape[0]);
@@ -102,7 +102,7 @@ impl Golden {
         config
     }
 
-    /// Asserts that the packed matrix is what was expected, rounded to 16 bits as that is.
+    /// Asserts that the packed matrix, rounded to 16 bits, equals the expected one.
     pub fn check(&self, case: &GoldenCase, file: &ModelFile) {
         let expected = self.expected(case);
         let found = gate(file).unwrap_or_else(|error| panic!("{}: {error}", case.name));
@@ -124,7 +124,7 @@ pub fn gate(file: &ModelFile) -> Result<Vec<f32>, ModelFileError> {
     let info = file.tensor(GATE).expect("a tensor");
     let rows = file.rows(info, &pool)?;
     let mut bytes = vec![0; info.rows * info.row_bytes()];
-    // In two pieces, neither of them a multiple of the other.
+    // Reads two pieces whose sizes are not multiples of each other.
     let (first, second) = bytes.split_at_mut(3 * info.row_bytes());
     rows.read(0..3, first)?;
     rows.read(3..info.rows, second)?;
@@ -150,7 +150,7 @@ fn packed_matrices_are_what_published_dequantisers_make_of_them() {
         let info = file.tensor(GATE).expect("a tensor");
         let bits = &case.quantisation["bits"];
         let group_len = match case.quantisation["group_size"].as_i64() {
-            Some(-1) => 32, // The longest block of which 96 inputs are a whole number.
+            Some(-1) => 32, // The longest block length that divides 96 inputs.
             other => other.expect("a number"),
         };
         assert_eq!(info.kind.name(), format!("Int{bits}_{group_len}"), "{}", case.name);

@@ -1,5 +1,5 @@
-//! Packed folders that are refused: what they say, what they hold, and what is only seen when the
-//! weights are read.
+//! Packed folders that are refused: for their configuration, for their tensors, and for faults that
+//! show only when the weights are read.
 
 use std::fs::OpenOptions;
 
@@ -235,7 +235,6 @@ fn parts_of_a_packed_matrix_must_fit_each_other() {
         edit(&mut tensors, index);
         let found = open_path(&golden.folder(case, &tensors).path);
         match found {
-            // Two explanations of one fault: without its words, the matrix is not packed.
             Err(error) => assert_eq!(error.fault.to_string(), expected, "{part}"),
             Ok(_) => panic!("expected {expected}, found a model"),
         }

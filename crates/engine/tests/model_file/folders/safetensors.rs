@@ -47,7 +47,7 @@ fn malformed_safetensors_headers_are_refused() {
     }
 }
 
-/// How long the headers of [`edited`] are.
+/// Length of the headers of [`edited`], in bytes.
 const HEADER_BYTES: usize = 6000;
 
 /// The weights with a header that `edit` has changed.
@@ -146,7 +146,7 @@ fn a_tensor_that_the_model_uses_must_be_where_its_header_says() {
         folder.write(WEIGHTS, bytes);
         folder.refused(WEIGHTS, &expected, case);
     }
-    // Four bytes after the embedding that no tensor has.
+    // Four bytes after the embedding that belong to no tensor.
     let mut gap = tensors(BlockType::F32, "F32");
     gap[0].data.extend([0; 4]);
     let file = safetensors(&gap);
@@ -226,7 +226,7 @@ fn tensors_that_the_model_does_not_use_may_be_anything() {
 fn a_header_names_each_tensor_once_and_not_millions() {
     let entry = r#"{"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}"#;
     let twice = format!("{{\"a\": {entry}, \"a\": {entry}}}");
-    // As many as the limit of a header has room for.
+    // About as many entries as fit into the largest header.
     let many: Vec<String> = (0..60_000).map(|number| format!("\"{number}\":{entry}")).collect();
     let many = format!("{{{}}}", many.join(","));
     for (content, expected) in [

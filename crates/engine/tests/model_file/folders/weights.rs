@@ -12,7 +12,7 @@ fn halves() -> [Vec<Tensor>; 2] {
 /// Names of files, and their tensors.
 type Files<'a> = &'a [(&'a str, &'a [Tensor])];
 
-/// A folder with these files of weights.
+/// A folder with these weight files.
 fn folder_of(files: Files) -> Folder {
     let folder = Folder::new();
     folder.remove(WEIGHTS);
@@ -22,7 +22,7 @@ fn folder_of(files: Files) -> Folder {
     folder
 }
 
-/// Asserts that the folder is the whole model, read from where it is complete.
+/// Asserts that the folder opens as the whole model.
 fn assert_whole(folder: &Folder, case: &str) {
     let whole = Folder::new().open();
     let file = open_path(&folder.path).unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -109,7 +109,7 @@ fn an_index_that_lacks_or_invents_tensors_does_no_harm() {
         folder.shard(edit);
         assert_whole(&folder, case);
     }
-    // Both shards hold the last norm: the index says which is meant.
+    // Both shards contain the last norm; the index says which one counts.
     let folder = Folder::new();
     folder.shard(|_| {});
     let [_, mut second] = halves();
@@ -182,7 +182,7 @@ fn folders_that_hold_something_else_say_what_to_do() {
         }
         let error = open_path(folder.path()).expect_err(expected).to_string();
         assert!(error.contains(expected), "{error}");
-        // A configuration does not make a model of them.
+        // The same files next to a configuration are still not a model.
         if files.iter().any(|file| file.contains("config") || *file == "model.safetensors") {
             continue;
         }
