@@ -219,7 +219,8 @@ async fn thinking_and_the_engines_ends_are_reported_to_those_who_ask() {
         let frames = client.answer().await;
         assert_eq!(frames[..2], [r#"{"thinking":"hm"}"#, "text"], "{reason}");
         let end: Value = serde_json::from_str(&frames[2]).expect("the end is JSON");
-        assert_eq!((frames.len(), &end["end"]["reason"]), (3, &json!(expected)));
+        // The engine said no numbers, so none is made up.
+        assert_eq!((frames.len(), end), (3, json!({"end": {"reason": expected}})));
     }
 }
 

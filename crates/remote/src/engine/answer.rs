@@ -77,18 +77,18 @@ pub enum EndReason {
     Failed(EngineError),
 }
 
-/// What an answer took, as far as the engine says it. The times are measured here.
+/// What an answer took. The engine says the tokens, or nobody does; the times are measured here.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AnswerUsage {
     /// Tokens of the prompt.
-    pub prompt_tokens: usize,
+    pub prompt_tokens: Option<usize>,
     /// Tokens of the prompt that the engine had in its cache.
-    pub cached_tokens: usize,
-    /// Tokens of the answer; if the engine does not say them, its deltas.
-    pub completion_tokens: usize,
+    pub cached_tokens: Option<usize>,
+    /// Tokens of the answer.
+    pub completion_tokens: Option<usize>,
     /// From the request to the first delta, of thinking or of text.
     pub first_token_ms: Option<f32>,
-    /// Speed after the first delta.
+    /// Speed after the first delta, if the engine says it or the tokens of the answer.
     pub tokens_per_second: Option<f32>,
     /// From the stop until the connection was closed.
     pub halt_ms: Option<f32>,
@@ -139,7 +139,6 @@ struct Tally {
     asked: Instant,
     first: Option<Instant>,
     last: Instant,
-    pieces: usize,
     bytes: usize,
     usage: Option<Usage>,
     timings: Option<Timings>,
@@ -163,7 +162,6 @@ impl Answer {
                 asked: asked.at,
                 first: None,
                 last: asked.at,
-                pieces: 0,
                 bytes: 0,
                 usage: None,
                 timings: None,
@@ -389,26 +387,25 @@ impl Tally {
     fn piece(&mut self, bytes: usize) {
         self.last = Instant::now();
         self.first.get_or_insert(self.last);
-        self.pieces += 1;
         self.bytes += bytes;
     }
 
     fn usage(&self) -> AnswerUsage {
         let timings = self.timings;
-        let cached = timings.and_then(|timings| timings.cache_n).unwrap_or(0);
-        let prompt = timings.and_then(|timings| timings.prompt_n).map(|computed| computed + cached);
+        let cached = timings.and_then(|timings| timings.cache_n);
+        let computed = timings.and_then(|timings| timings.prompt_n);
+        let prompt = computed.map(|computed| computed + cached.unwrap_or(0));
         let counted = self.usage.and_then(|usage| usage.completion_tokens);
-        let counted = counted.or_else(|| timings?.predicted_n);
-        let completion_tokens = counted.unwrap_or(self.pieces);
+        let completion_tokens = counted.or_else(|| timings?.predicted_n);
         let milliseconds = |since: Instant| (since - self.asked).as_secs_f32() * 1e3;
-        let measured = self.first.filter(|_| completion_tokens > 1).and_then(|first| {
+        let measured = self.first.zip(completion_tokens).and_then(|(first, tokens)| {
             let seconds = (self.last - first).as_secs_f32();
-            (seconds > 0.0).then(|| (completion_tokens - 1) as f32 / seconds)
+            (tokens > 1 && seconds > 0.0).then(|| (tokens - 1) as f32 / seconds)
         });
         let stated = timings.and_then(|timings| timings.predicted_per_second);
         AnswerUsage {
-            prompt_tokens: self.usage.and_then(|usage| usage.prompt_tokens).or(prompt).unwrap_or(0),
-            cached_tokens: self.usage.and_then(|usage| usage.cached_tokens).unwrap_or(cached),
+            prompt_tokens: self.usage.and_then(|usage| usage.prompt_tokens).or(prompt),
+            cached_tokens: self.usage.and_then(|usage| usage.cached_tokens).or(cached),
             completion_tokens,
             first_token_ms: self.first.map(milliseconds),
             tokens_per_second: stated.map(|speed| speed as f32).or(measured),

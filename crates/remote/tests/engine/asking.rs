@@ -109,7 +109,7 @@ async fn usage_and_times_are_kept() {
     };
     let usage = end.usage;
     let counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
-    assert_eq!(counted, (12, 3, 5));
+    assert_eq!(counted, (Some(12), Some(3), Some(5)));
     assert!(usage.first_token_ms.is_some() && usage.halt_ms.is_none());
     let length =
         whole(begun(&engine, &ask(&json!({"message": "tokens 9", "max_tokens": 4}))).await).await;
@@ -129,7 +129,27 @@ async fn what_llama_server_measures_is_kept() {
     let Some(Step::End(end)) = next(&mut answer).await else { panic!("no end") };
     let usage = end.usage;
     let counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
-    assert_eq!((counted, usage.tokens_per_second), ((42, 32, 2), Some(12.5)));
+    assert_eq!(counted, (Some(42), Some(32), Some(2)));
+    assert_eq!(usage.tokens_per_second, Some(12.5));
+}
+
+#[tokio::test]
+async fn deltas_are_not_taken_for_tokens() {
+    let fake = FakeEngine::start(Kind::OpenAi);
+    let engine = find(&fake).await;
+    let last = json!({"choices": [{"delta": {}, "finish_reason": "length"}]});
+    let events = ["a b ", "c d"].map(EngineTrick::piece).into_iter();
+    let events = events.chain([format!("data: {last}\n\ndata: [DONE]\n\n")]);
+    fake.play([EngineTrick::stream(events)]);
+    let mut answer = begun(&engine, &say("x")).await;
+    let end = loop {
+        if let Step::End(end) = next(&mut answer).await.expect("the end comes") {
+            break end;
+        }
+    };
+    let usage = end.usage;
+    assert_eq!((usage.prompt_tokens, usage.completion_tokens), (None, None));
+    assert_eq!((usage.cached_tokens, usage.tokens_per_second), (None, None));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

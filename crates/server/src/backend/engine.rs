@@ -322,9 +322,9 @@ impl EngineGeneration {
         };
         let (usage, timings) = (finished.usage, finished.timings);
         let figures = Figures {
-            prompt_tokens: usage.prompt_tokens,
-            cached_tokens: usage.cached_tokens,
-            completion_tokens: usage.completion_tokens,
+            prompt_tokens: Some(usage.prompt_tokens),
+            cached_tokens: Some(usage.cached_tokens),
+            completion_tokens: Some(usage.completion_tokens),
             first_token_ms: timings.first_token_ms,
             tokens_per_second: timings.tokens_per_second,
             halt_ms: timings.halt_ms,

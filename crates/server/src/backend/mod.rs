@@ -133,12 +133,13 @@ impl FinishReason {
 /// What an answer took, for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// Tokens of the prompt.
-    pub prompt_tokens: usize,
+    /// Tokens of the prompt. This number and the two below are absent if another engine does not
+    /// say them.
+    pub prompt_tokens: Option<usize>,
     /// Tokens of the prompt that were found in the cache.
-    pub cached_tokens: usize,
+    pub cached_tokens: Option<usize>,
     /// Tokens of the answer.
-    pub completion_tokens: usize,
+    pub completion_tokens: Option<usize>,
     /// Time from the request to the first token, if there was one.
     pub first_token_ms: Option<f32>,
     /// Speed after the first token, if there were two.

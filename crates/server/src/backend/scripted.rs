@@ -293,7 +293,7 @@ impl ScriptedGeneration {
             }
         };
         self.finished = true;
-        let figures = Figures { completion_tokens: self.sent, ..Figures::default() };
+        let figures = Figures { completion_tokens: Some(self.sent), ..Figures::default() };
         Some(Event::Finished(Finished { reason, figures }))
     }
 }

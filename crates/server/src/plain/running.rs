@@ -155,7 +155,7 @@ impl Running {
                 Ending::Fault(fault)
             }
             FinishReason::Ended(reason) => {
-                Ending::End(AnswerEnd { reason, tokens: Some(figures.completion_tokens) })
+                Ending::End(AnswerEnd { reason, tokens: figures.completion_tokens })
             }
         }
     }
