@@ -3,6 +3,8 @@
 //! The text of an option becomes a value only here, so all messages about options have the same
 //! form: `--port (command line): expected a number from 0 to 65535, found "http"`.
 
+mod values;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -24,8 +26,8 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::options::{Given, OptionError, Options};
-use crate::quantity::parse_bytes;
 use crate::{chat_template, home};
+use values::{bytes, many, number, optional, path, seconds, switch};
 
 /// The port, unless another is named.
 pub const DEFAULT_PORT: u16 = 7860;
@@ -431,13 +433,6 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
     Ok(access)
 }
 
-fn seconds(options: &Options, name: &str, default: u64) -> Result<Duration, OptionError> {
-    let seconds = optional(options, name, "seconds from 1 to 86400", |text| {
-        text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
-    })?;
-    Ok(Duration::from_secs(seconds.unwrap_or(default)))
-}
-
 fn is_key(text: &str) -> bool {
     text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -447,69 +442,6 @@ fn is_key(text: &str) -> bool {
 fn is_log_filter(text: &str) -> bool {
     let is_level = LevelFilter::from_str(text).is_ok();
     is_level || text.contains('=') && EnvFilter::try_new(text).is_ok()
-}
-
-fn wrong(given: &Given, expected: &str, found: &str) -> OptionError {
-    // A message may get into a log, so it never repeats a key.
-    let is_secret = given.name == "key" || given.name.ends_with("-key");
-    let found = if is_secret { "another".to_string() } else { format!("{found:?}") };
-    OptionError(format!("{}: expected {expected}, found {found}", given.place()))
-}
-
-fn optional<T>(
-    options: &Options,
-    name: &str,
-    expected: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, OptionError> {
-    let Some(given) = options.get(name) else { return Ok(None) };
-    let text = given.values.first().map_or("", |value| value.trim());
-    read(text).map(Some).ok_or_else(|| wrong(given, expected, text))
-}
-
-fn number(
-    options: &Options,
-    name: &str,
-    least: u64,
-    most: u64,
-) -> Result<Option<u64>, OptionError> {
-    optional(options, name, &format!("a number from {least} to {most}"), |text| {
-        text.parse().ok().filter(|number| (least..=most).contains(number))
-    })
-}
-
-fn bytes(options: &Options, name: &str, least: u64, most: u64) -> Result<Option<u64>, OptionError> {
-    let expected = format!("a size from {least} bytes to {most}, as 512MiB or 4GiB");
-    optional(options, name, &expected, |text| {
-        parse_bytes(text).filter(|bytes| (least..=most).contains(bytes))
-    })
-}
-
-fn path(options: &Options, name: &str) -> Result<Option<PathBuf>, OptionError> {
-    let home = home::folder();
-    optional(options, name, "a path", |text| {
-        (!text.is_empty()).then(|| home::expanded(text, home.as_deref()))
-    })
-}
-
-fn switch(options: &Options, name: &str) -> Result<bool, OptionError> {
-    let on = optional(options, name, "true or false", |text| match text {
-        "true" | "1" | "yes" => Some(true),
-        "false" | "0" | "no" => Some(false),
-        _ => None,
-    })?;
-    Ok(on.unwrap_or(false))
-}
-
-fn many<T>(
-    options: &Options,
-    name: &str,
-    expected: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Vec<T>, OptionError> {
-    let Some(given) = options.get(name) else { return Ok(Vec::new()) };
-    let read = |value: &String| read(value).ok_or_else(|| wrong(given, expected, value));
-    given.values.iter().map(read).collect()
 }
 
 #[cfg(test)]
