@@ -94,8 +94,9 @@ impl Gap {
         let sums = (logsumexp(logits) - expected.logsumexp).abs();
         for difference in columns.chain([sums]) {
             let difference = difference / expected.deviation;
-            // NaN counts as the largest difference.
-            self.worst = if difference <= self.worst { self.worst } else { difference };
+            // `max` would pass over a NaN.
+            let difference = if difference.is_nan() { f32::INFINITY } else { difference };
+            self.worst = self.worst.max(difference);
         }
         self.positions += 1;
         self.top_1_misses += usize::from(most_likely(logits).0 != expected.top_ids[0]);
