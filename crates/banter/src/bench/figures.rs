@@ -18,7 +18,7 @@ pub struct Measured {
     pub figures: Vec<Figure>,
 }
 
-/// What is reported about a side as a whole.
+/// The facts about a side that hold for all its figures.
 pub struct SideFacts {
     pub engine: Engine,
     pub ready: Ready,

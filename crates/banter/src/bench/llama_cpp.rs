@@ -175,7 +175,7 @@ impl LlamaCpp<'_> {
     }
 }
 
-/// What llama.cpp says about the instructions that it was built for and has found.
+/// llama.cpp's list of the instructions that it was built for and has found.
 fn system_info() -> String {
     // SAFETY: the function returns a C string that stays until it is called again, which nobody
     // does before this copy is made.

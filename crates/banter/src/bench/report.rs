@@ -29,7 +29,7 @@ pub struct Row {
     pub seconds: f64,
     /// The shortest possible time on this machine, as a fraction of ours.
     pub limit_share: f64,
-    /// What limits that shortest time.
+    /// The resource that sets that shortest time.
     pub limit: Limit,
     pub other: Option<Other>,
     /// Seconds by kind of work of our engine.

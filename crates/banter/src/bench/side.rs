@@ -20,7 +20,7 @@ pub const NAME: &str = "side";
 
 /// An engine with a model loaded.
 pub trait Side {
-    /// What it says about itself.
+    /// The engine's description of itself.
     fn ready(&self) -> Ready;
     /// Runs a task, and returns how long it took without the preparation.
     fn run(&mut self, task: Task) -> anyhow::Result<Duration>;

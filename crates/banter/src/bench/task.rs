@@ -93,7 +93,7 @@ pub enum Request {
     Logits { tokens: Vec<u32> },
 }
 
-/// What a side says before the logits.
+/// The shape of the logits that a side sends next.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct LogitsRows {
     /// How many logits each token has.

@@ -1,5 +1,5 @@
-//! What can be done with a model's text before its weights are loaded: the chat template is tried, and
-//! the tokens are found that every conversation begins with.
+//! Checks of a model's text before its weights are loaded: the chat template is tried, and the
+//! tokens are found that every conversation begins with.
 
 use super::drafts::common_beginning;
 use super::{ChatTemplate, OpenError};

@@ -191,8 +191,9 @@ impl<F: Format> Block<F> {
                 *quad = _mm512_or_si512(*quad, high);
             }
         }
-        // Scales lie behind the codes. Compilers like to read them first, but the processor prefetches
-        // best what is read in order: one token of Q4_K took 5 % longer otherwise (Zen 4).
+        // Scales lie behind the codes. Compilers like to read them first, but the processor
+        // prefetches best if memory is read in order: one token of Q4_K took 5 % longer otherwise
+        // (Zen 4).
         let scales = if F::STREAMS { read_after(&mut quads, scales) } else { scales };
         let last = F::SCALES_PER_BLOCK - 1;
         let scale = |group| F::scale(scales, block, group);

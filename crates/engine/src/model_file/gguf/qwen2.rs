@@ -250,8 +250,8 @@ pub(super) fn vocabulary(metadata: &mut Metadata, rows: usize) -> Result<Vocabul
     Ok(Vocabulary { tokens, merges, options: TokenizerOptions::QWEN2, add_bos, bos, end_tokens })
 }
 
-/// Checks that tokens are Qwen's. Files of early 2024 do not say how text is cut; for tokens of another
-/// model, Qwen2's way would give wrong answers without anyone noticing.
+/// Checks that tokens are Qwen's. Files of early 2024 do not say how text is cut; for tokens of
+/// another model, Qwen2's way would give wrong answers without anyone noticing.
 fn expect_qwens(tokens: &[VocabularyToken]) -> Result<(), Fault> {
     let is_control = |spelling: &str| {
         let is =

@@ -84,8 +84,8 @@ impl TextFiles {
     }
 }
 
-/// The chat template, if there is one, and the name of its file. A file of its own wins; of the other
-/// two, `chat_template.json` is what older processors have.
+/// The chat template, if there is one, and the name of its file. A file of its own wins; of the
+/// other two, `chat_template.json` is the one that older processors have.
 fn read_template(
     folder: &Folder,
     tokenizer: Option<&JsonFile>,
