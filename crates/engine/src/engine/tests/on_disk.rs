@@ -15,10 +15,7 @@ impl Stage {
 
     fn on_disk_of(max_bytes: u64, limits: SchedulerLimits, folder: &Path, computed: &str) -> Stage {
         let mut stage = Stage::beside_disk(max_bytes, limits, folder, computed);
-        while stage.step_loop.core.disk.as_ref().is_some_and(|disk| disk.namer().is_none()) {
-            stage.step_loop.core.wait_for_disk();
-            stage.step_loop.core.sync_disk(&mut stage.step_loop.compute);
-        }
+        stage.open_disk();
         stage
     }
 
@@ -35,6 +32,14 @@ impl Stage {
         let disk = Disk::start(config, identity).expect("a thread can be started");
         stage.step_loop.core.set_disk(disk);
         stage
+    }
+
+    /// Waits until the folder is open.
+    fn open_disk(&mut self) {
+        while self.step_loop.core.disk.as_ref().is_some_and(|disk| disk.namer().is_none()) {
+            self.step_loop.core.wait_for_disk();
+            self.step_loop.core.sync_disk(&mut self.step_loop.compute);
+        }
     }
 
     /// Iterates until all released blocks are on disk.
@@ -304,10 +309,7 @@ fn an_answer_that_was_forgotten_before_the_folder_was_open_is_not_kept_in_it() {
     disk.keep(KeptAnswer { origin, ids: vec![TokenId(7); 4] });
     disk.forget(origin);
     first.end();
-    while second.step_loop.core.disk.as_ref().is_some_and(|disk| disk.namer().is_none()) {
-        second.step_loop.core.wait_for_disk();
-        second.step_loop.core.sync_disk(&mut second.step_loop.compute);
-    }
+    second.open_disk();
     second.end();
     let answers = std::fs::read(folder.path().join("answers")).unwrap_or_default();
     assert!(answers.is_empty(), "{answers:?}");
