@@ -112,6 +112,7 @@ def main() -> None:
     split = {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated"}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
     letters = [chr(n) for n in [*range(33, 127), *range(161, 173), *range(174, 256), *range(256, 324)]]
+    vocab = {text: number for number, text in enumerate([*letters, "ab"])}
     for name, merges in (("joined", ["a b"]), ("pairs", [["a", "b"]])):
         write_json("tokenizer_json", name, {
             "added_tokens": [{"id": 257, "content": "<|im_end|>", "special": True}],
@@ -119,10 +120,15 @@ def main() -> None:
             "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
             "model": {
                 "type": "BPE",
-                "vocab": {text: number for number, text in enumerate([*letters, "ab"])},
+                "vocab": vocab,
                 "merges": merges,
             },
         })
+
+    added = {"added_tokens_decoder": {"257": {"content": "<|im_end|>", "special": True}}}
+    for name, version in (("versioned", "#version: 0.2\n"), ("plain", "")):
+        files = (json.dumps(vocab), f"{version}a b\n", json.dumps(added))
+        (HERE / "vocab_and_merges" / name).write_bytes("\0".join(files).encode())
 
     template = (
         "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' }}"
