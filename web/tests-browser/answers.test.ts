@@ -131,7 +131,7 @@ describe('while an answer is being written', () => {
       const { chat, page, socket, answer } = await asked();
       socket.say(`${text.join('\n')}\n`);
       await socket.drawn();
-      await answer.locator('.plain').waitFor({ state: 'detached' });
+      await answer.locator('.markdown[aria-busy=false]').waitFor();
       await answer.evaluate((element) => {
         const records: MutationRecord[] = [];
         new MutationObserver((more) => records.push(...more)).observe(element, {
@@ -265,7 +265,7 @@ describe('a list of numbers', () => {
   it('has room for them, however many there are', async () => {
     const items = Array.from({ length: 1_200 }, (_, index) => `${index + 1}. item`).join('\n');
     const { answer } = await answered(items);
-    await answer.locator('.plain').waitFor({ state: 'detached' });
+    await answer.locator('.markdown[aria-busy=false]').waitFor();
     const list = answer.locator('ol').last();
     const room = await list.evaluate((e) => {
       const canvas = document.createElement('canvas').getContext('2d')!;
@@ -373,9 +373,9 @@ describe('a large answer', () => {
     const paragraph = 'Words of **a paragraph** in an answer that is long, 以及中文。\n\n';
     const oneLine = '没有换行的一段话，'.repeat(4_000);
     socket.say(`${paragraph.repeat(4_000)}${oneLine}\n\nthe end`);
-    await answer.locator('.plain').first().waitFor();
+    await answer.locator('.markdown[aria-busy=true]').waitFor();
     socket.end();
-    await answer.locator('.plain').waitFor({ state: 'detached', timeout: 60_000 });
+    await answer.locator('.markdown[aria-busy=false]').waitFor({ timeout: 60_000 });
     await chat.shows('the end');
     expect(await answer.locator('strong').count()).toBe(4_000);
     const sizes = await page.evaluate(() => (window as unknown as { sizes: number[] }).sizes);

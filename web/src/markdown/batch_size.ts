@@ -4,12 +4,12 @@
  * one is made larger or smaller.
  */
 
-/** A batch should take about this long: two of them fit between two frames. */
-const WANTED_MS = 8;
+/** A batch should take about this long, with what the browser does to show it: half a long task. */
+const WANTED_MS = 24;
 /** Drawn at once, before anything was measured: a usual answer as a whole. */
 const FIRST = 10_000;
 const SECOND = 4_000;
-const LEAST = 1_000;
+const LEAST = 2_000;
 const MOST = 32_000;
 
 export class BatchSize {
@@ -17,17 +17,15 @@ export class BatchSize {
   characters = FIRST;
   private isFirst = true;
 
-  /** All of the text was drawn. */
-  wasEnough(): void {
+  /** So many characters were drawn in `ms`. */
+  took(ms: number, characters: number): void {
     if (this.isFirst) this.characters = SECOND;
     this.isFirst = false;
-  }
-
-  /** A batch of `characters` took `ms`, and more text waits. */
-  took(ms: number): void {
-    if (this.isFirst) return this.wasEnough();
+    // A few words take as long as many.
+    if (characters < LEAST) return;
+    const wanted = (characters * WANTED_MS) / Math.max(ms, 0.1);
     // One measurement may be wrong by much: other programs run, too.
-    const factor = Math.min(2, Math.max(0.5, WANTED_MS / Math.max(ms, 0.1)));
-    this.characters = Math.min(MOST, Math.max(LEAST, Math.round(this.characters * factor)));
+    const near = Math.min(this.characters * 2, Math.max(this.characters / 2, wanted));
+    this.characters = Math.min(MOST, Math.max(LEAST, Math.round(near)));
   }
 }

@@ -23,8 +23,8 @@ export type Block =
   /** A list or a table. */
   | { readonly key: number; readonly kind: 'pieces'; readonly pieces: Pieces }
   | { readonly key: number; readonly kind: 'code'; readonly code: Code }
-  /** Not parsed yet, or too much for the parser; `from` is its place in the answer. */
-  | { readonly key: number; readonly kind: 'text'; readonly text: string; readonly from: number };
+  /** Too much for the parser. */
+  | { readonly key: number; readonly kind: 'text'; readonly text: string };
 
 export interface Code {
   readonly language: string;
@@ -50,8 +50,6 @@ const SLICE = 12_000;
 const LONGEST_ITEM = 128_000;
 /** Tokens that can be cut between two lines or sentences. */
 const PROSE = new Set(['paragraph', 'text', 'blockquote', 'footnote', 'list']);
-/** Key of the text that is not parsed yet. */
-const BACKLOG_KEY = -1;
 
 export class BlockCache {
   private finished: Block[] = [];
@@ -73,7 +71,7 @@ export class BlockCache {
 
   /**
    * The blocks of a text; `ended` says that nothing will be added to it. About `most` characters are
-   * parsed; the rest is one block of plain text, until the next call.
+   * parsed, and the rest at the next calls.
    */
   update(whole: string, ended: boolean, most = Infinity): readonly Block[] {
     this.read(whole);
@@ -88,7 +86,7 @@ export class BlockCache {
       return this.update(whole, ended, most);
     }
     this.behind = !open;
-    return [...this.finished, ...(open ?? this.backlog())];
+    return [...this.finished, ...(open ?? this.begun())];
   }
 
   private read(whole: string): void {
@@ -146,7 +144,11 @@ export class BlockCache {
     this.closeContainer();
     const blank = this.text.indexOf('\n\n', this.consumed);
     const end = blank === -1 ? this.text.length : blank;
-    const block = this.plain(this.consumed, end, this.finished.length);
+    const block: Block = {
+      key: this.finished.length,
+      kind: 'text',
+      text: this.text.slice(this.consumed, end),
+    };
     if (blank === -1 && !ended) return [block];
     this.finished.push(block);
     this.consumed = end;
@@ -213,22 +215,17 @@ export class BlockCache {
   private draw(tokens: Token[], raw: string): Block {
     const key = this.finished.length;
     const isStrange = raw.length > LONGEST_BLOCK && tokens[0]?.type !== 'details';
-    if (isStrange) return { key, kind: 'text', text: raw, from: this.consumed };
+    if (isStrange) return { key, kind: 'text', text: raw };
     try {
       return { key, kind: 'html', html: toHtml(tokens) };
     } catch {
-      return { key, kind: 'text', text: raw, from: this.consumed };
+      return { key, kind: 'text', text: raw };
     }
   }
 
-  /** The text that is parsed later, after the parsed part of a list, a table or code. */
-  private backlog(): Block[] {
-    const open = this.container ? [this.container.block(this.finished.length)] : [];
-    return [...open, this.plain(this.consumed, this.text.length, BACKLOG_KEY)];
-  }
-
-  private plain(from: number, to: number, key: number): Block {
-    return { key, kind: 'text', text: this.text.slice(from, to), from };
+  /** The parsed part of a list, a table or code. */
+  private begun(): Block[] {
+    return this.container ? [this.container.block(this.finished.length)] : [];
   }
 
   private forget(): void {

@@ -6,20 +6,12 @@
 /** Characters in a slice, about. */
 const SLICE = 8_000;
 
-export interface Slice {
-  /** The same for the same place in the text, even if text was taken from the front. */
-  readonly key: number;
-  readonly text: string;
-}
-
-/** Slices that end with lines. A slice stays the same when text before it is taken away. */
-export function slicesOf(text: string, from: number): Slice[] {
-  const slices: Slice[] = [];
-  let start = 0;
-  for (let key = Math.floor(from / SLICE); start < text.length; key += 1) {
-    const end = sliceEnd(text, (key + 1) * SLICE - from);
-    if (end > start) slices.push({ key, text: text.slice(start, end) });
-    start = Math.max(start, end);
+/** Slices that end with lines. */
+export function slicesOf(text: string): string[] {
+  const slices: string[] = [];
+  for (let start = 0, end; start < text.length; start = end) {
+    end = sliceEnd(text, start + SLICE);
+    slices.push(text.slice(start, end));
   }
   return slices;
 }
