@@ -60,7 +60,7 @@ fn an_engine_that_starts_later_is_waited_for() {
     let ready = ready.expect("it finds the engine");
     assert!(ready.contains("engine=llama-server"), "{ready}");
     child.kill().expect("it still runs");
-    child.wait().expect("it ends");
+    wait_for(&mut child);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn log_up_to(command: &mut std::process::Command, part: &str) -> String {
     let mut log = log.map_while(Result::ok);
     let found = log.find(|line| line.contains(part));
     child.kill().expect("it still runs");
-    child.wait().expect("it ends");
+    wait_for(&mut child);
     found.unwrap_or_else(|| panic!("it never says {part:?}"))
 }
 

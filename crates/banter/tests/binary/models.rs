@@ -134,7 +134,7 @@ fn at_a_terminal(mut command: Command, types: &[u8]) -> (i32, String) {
     let mut seen = Vec::new();
     // A terminal whose other side is gone is an error here, and the end.
     let _ = ours.read_to_end(&mut seen);
-    let status = child.wait().expect("it ends").code().expect("by itself");
+    let status = wait_for(&mut child).code().expect("by itself");
     (status, String::from_utf8_lossy(&seen).into_owned())
 }
 
@@ -217,7 +217,7 @@ fn an_interrupted_pull_keeps_what_it_has_and_goes_on() {
     let id = libc::pid_t::try_from(child.id()).expect("a process id");
     // SAFETY: `kill` only takes numbers; the process is our own child, not yet waited for.
     assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0, "the signal is delivered");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert_eq!(wait_for(&mut child).code(), Some(130));
     let list = world.list();
     assert!(list.contains("qwen2.5:0.5b-q8_0") && list.contains("% downloaded"), "{list}");
     world.hub.behave();

@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
@@ -93,8 +95,25 @@ impl Server {
     }
 
     pub fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("the process ends")
+        wait_for(&mut self.child)
     }
+}
+
+/// The status of a process that ends by itself. One that does not is ended, so that it holds up
+/// no test, and its status tells.
+pub fn wait_for(child: &mut Child) -> ExitStatus {
+    let id = libc::pid_t::try_from(child.id()).expect("a process id");
+    let (tell, ended) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if ended.recv_timeout(WITHIN) == Err(RecvTimeoutError::Timeout) {
+            // SAFETY: `kill` only takes numbers; the process is our own child.
+            unsafe { libc::kill(id, libc::SIGKILL) };
+        }
+    });
+    let status = child.wait().expect("a child can be waited for");
+    drop(tell);
+    watch.join().expect("the watch ends");
+    status
 }
 
 impl Drop for Server {
@@ -120,6 +139,14 @@ pub fn without_settings(mut command: Command) -> Command {
         }
     }
     command.env("XDG_CONFIG_HOME", "/nonexistent").env("XDG_DATA_HOME", "/nonexistent");
+    // A process inherits which signals are ignored, and `nohup` ignores this one.
+    let hang_up = || {
+        // SAFETY: it takes numbers and installs no handler.
+        let before = unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+        if before == libc::SIG_ERR { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: `signal` may be called between fork and exec, and nothing else is done there.
+    unsafe { command.pre_exec(hang_up) };
     command
 }
 
