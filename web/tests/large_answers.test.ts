@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BatchSize } from '../src/markdown/batch_size';
 import { type Block, BlockCache } from '../src/markdown/blocks';
-import { sectionsOf } from '../src/markdown/sections';
+import { asideCount, sectionsOf } from '../src/markdown/sections';
 import { GrowingSlices, slicesOf } from '../src/markdown/slices';
 
 const PARAGRAPH = 'Words with **bold** ones and 中文。';
@@ -105,6 +105,14 @@ describe('sections', () => {
       expect(place).toBe(Math.floor((count - 1) / 32));
       expect(before.map(({ growing }) => growing).filter(Boolean)).toEqual([last]);
     }
+  });
+
+  it('are left out when they are out of sight, several at once, and never the last', () => {
+    const counts = [0, 1, 32, 33, 256, 257, 512, 513, 3_200].map((count) => {
+      const blocks = Array.from({ length: count }, (_, key) => block(key));
+      return asideCount(sectionsOf(blocks, null, []));
+    });
+    expect(counts).toEqual([0, 0, 0, 0, 0, 8, 8, 16, 96]);
   });
 
   it('are made anew when the answer is another', () => {

@@ -6,6 +6,7 @@
 import type { Block } from './blocks';
 
 const SECTION = 32;
+const GROUP = 8;
 
 export interface Section {
   readonly blocks: readonly Block[];
@@ -43,4 +44,13 @@ export function sectionsOf(
     }
   }
   return sections;
+}
+
+/**
+ * How many sections, from the first, the browser may leave out while they are out of sight. This
+ * changes for several at once: each time Chromium walks through the whole page. The section that is
+ * being written is never among them, because its height would be guessed.
+ */
+export function asideCount(sections: readonly Section[]): number {
+  return Math.max(0, sections.length - 1 - ((sections.length - 1) % GROUP));
 }
