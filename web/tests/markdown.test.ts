@@ -111,6 +111,75 @@ describe('BlockCache', () => {
     );
   });
 
+  describe('and definitions of links that come late', () => {
+    const paragraphs = Array.from({ length: 400 }, (_, i) => `Paragraph ${i} with **bold** words.`);
+    const late = [...paragraphs, 'see [the page][x]', '- see [x]', ...paragraphs];
+    const definition = '\n\n[x]: https://example.org/x\n';
+    const LINK = '<a href="https://example.org/x">';
+
+    /** The blocks after each batch from the end of an answer on, and those before it. */
+    function atTheEnd(text: string) {
+      const cache = new BlockCache();
+      let before = cache.update(text, false);
+      while (cache.behind) before = cache.update(text, false);
+      const states = [cache.update(text, true, 2_000)];
+      while (cache.behind) states.push(cache.update(text, true, 2_000));
+      return { before, states, after: states.at(-1)!, cache };
+    }
+
+    it('parses nothing again if no text refers to them', () => {
+      const text = paragraphs.join('\n\n') + definition;
+      const { before, after, cache } = atTheEnd(text);
+      expect(cache.parsedLength).toBeLessThan(text.length * 2);
+      after.slice(0, -1).forEach((block, index) => expect(block).toBe(before[index]));
+    });
+
+    it('makes links and never draws fewer blocks, in batches', () => {
+      const { before, states, after } = atTheEnd(late.join('\n\n') + definition);
+      expect(states.length).toBeGreaterThan(5);
+      for (const state of states) expect(state.length).toBeGreaterThanOrEqual(before.length);
+      expect(after[400]).toMatchObject({ html: `<p>see ${LINK}the page</a></p>\n` });
+      expect(after[401]).toMatchObject({ pieces: { finished: [`<li>see ${LINK}x</a></li>`] } });
+      expect(drawn(after)).toEqual(
+        drawn(new BlockCache().update(late.join('\n\n') + definition, true)),
+      );
+    });
+
+    it('keeps unchanged blocks as the same objects', () => {
+      const { before, after } = atTheEnd(late.join('\n\n') + definition);
+      const changed = after.flatMap((block, index) => (block === before[index] ? [] : [index]));
+      // The last paragraph was still open.
+      expect(changed).toEqual([400, 401, before.length - 1]);
+    });
+
+    it('never takes half an address for a whole one', () => {
+      const text = 'see [x]\n\nand [y]\n\nmore\n\n[x]: https://example.org/x\n[y]: https://y.org';
+      for (let end = 1; end < text.length; end += 1) {
+        const cache = new BlockCache();
+        cache.update(text.slice(0, end), false);
+        const after = JSON.stringify(cache.update(text, true));
+        expect(after, text.slice(0, end)).toContain('https://example.org/x');
+        expect(after, text.slice(0, end)).toContain('https://y.org');
+      }
+    });
+
+    it('knows them in what is being written', () => {
+      const text = '[x]: https://example.org/x\n\n- one\n- see [x] and';
+      const [list] = new BlockCache().update(text, false);
+      expect(list).toMatchObject({ pieces: { open: [`<li>see ${LINK}x</a> and</li>`] } });
+    });
+
+    it('takes any word for a label', () => {
+      for (const label of ['constructor', 'valueOf', 'toString']) {
+        const text = `see [${label}]\n\nmore\n\n[${label}]: https://example.org/x\n`;
+        for (const pieces of [[text], [...text]]) {
+          const [first] = stream(text, pieces).blocks;
+          expect(first, label).toMatchObject({ html: `<p>see ${LINK}${label}</a></p>\n` });
+        }
+      }
+    });
+  });
+
   it('shows text that is too much for the parser as it is', () => {
     const deep = '- '.repeat(12_000);
     expect(new BlockCache().update(deep, true)).toMatchObject([{ kind: 'text' }]);

@@ -8,15 +8,16 @@
  *               └─ finished blocks ─┘└ pieces ┘└ parsed again when more text comes
  *
  * Long texts are parsed in slices, so a caller can draw one slice at a time. For the parser a slice
- * is like a piece of a stream: the blocks are the same however an answer arrives. (A reference link
- * whose definition comes later becomes a link when the answer has ended.)
+ * is like a piece of a stream: the blocks are the same however an answer arrives. A reference link
+ * whose definition comes later becomes a link when the answer has ended: then all is parsed a second
+ * time, and only the blocks that have changed are exchanged.
  */
 
 import type { Token, Tokens } from 'marked';
 import { type Container, containerOf } from './containers';
-import type { Links } from './emphasis';
 import { drawable } from './hold_back';
 import { lex, type Shell, toHtml } from './html';
+import { References } from './references';
 
 export type Block =
   | { readonly key: number; readonly kind: 'html'; readonly html: string }
@@ -61,13 +62,16 @@ export class BlockCache {
   private source = '';
   private text = '';
   private hasReturns = false;
-  /** Definitions of reference links, and how many were known when the first block was parsed. */
-  private links: Links = {};
-  private linksAtStart = 0;
+  /** Reads the text again with all definitions of reference links, as some came late. */
+  private second: BlockCache | null = null;
+  /** How many blocks it has exchanged. */
+  private exchanged = 0;
   /** Characters given to the parser so far; tests compare it with the length of the text. */
   parsedLength = 0;
   /** Whether some text still waits to be parsed. */
   behind = false;
+
+  constructor(private references = new References()) {}
 
   /**
    * The blocks of a text; `ended` says that nothing will be added to it. About `most` characters are
@@ -79,22 +83,37 @@ export class BlockCache {
     const slice = Math.min(SLICE, most);
     let open = this.parseSlice(slice, ended);
     while (!open && this.parsedLength < limit) open = this.parseSlice(slice, ended);
-    const known = Object.keys(this.links).length;
-    if (open && ended && known > this.linksAtStart) {
-      this.forgetBlocks();
-      this.linksAtStart = known;
-      return this.update(whole, ended, most);
-    }
     this.behind = !open;
+    if (open && ended && (this.second || this.references.cameLate))
+      // What is left of a batch may be too little to get on with.
+      this.readAgain(limit - this.parsedLength < slice ? 0 : most);
     return [...this.finished, ...(open ?? this.begun())];
+  }
+
+  /** Parses a part of the text a second time, and exchanges the blocks that are not the same. */
+  private readAgain(most: number): void {
+    const second = (this.second ??= new BlockCache(new References(this.references)));
+    const before = second.parsedLength;
+    if (most > 0) second.update(this.source, true, most);
+    this.parsedLength += second.parsedLength - before;
+    for (; this.exchanged < second.finished.length; this.exchanged += 1) {
+      const [old, fresh] = [this.finished, second.finished].map((all) => all[this.exchanged]);
+      if (!old || !isSame(old, fresh!)) this.finished[this.exchanged] = fresh!;
+    }
+    this.behind = most === 0 || second.behind;
+    if (this.behind) return;
+    this.finished.length = second.finished.length;
+    this.references = second.references;
+    this.forgetSecond();
   }
 
   private read(whole: string): void {
     const before = this.source;
-    const isSame = whole.length >= before.length && whole.slice(0, before.length) === before;
-    if (!isSame) this.forget();
-    const added = isSame ? whole.slice(before.length) : whole;
-    this.hasReturns = (isSame && this.hasReturns) || added.includes('\r');
+    const grows = whole.length >= before.length && whole.slice(0, before.length) === before;
+    if (!grows) this.forget();
+    const added = grows ? whole.slice(before.length) : whole;
+    if (added !== '') this.forgetSecond();
+    this.hasReturns = (grows && this.hasReturns) || added.includes('\r');
     this.source = whole;
     this.text = this.hasReturns ? whole.replaceAll(/\r\n?/g, '\n') : whole;
   }
@@ -119,7 +138,10 @@ export class BlockCache {
     this.parsedLength += slice.length;
     try {
       const prefix = this.container?.prefix ?? '';
-      return this.take(lex(prefix + slice, { links: this.links, growing: !ended }), ended);
+      return this.take(
+        lex(prefix + slice, { references: this.references, growing: !ended }),
+        ended,
+      );
     } catch {
       return this.giveUp(ended);
     }
@@ -163,10 +185,7 @@ export class BlockCache {
       this.closeContainer();
       return;
     }
-    if (token.type === 'def') {
-      const { tag, href, title = '' } = token as Tokens.Def;
-      this.links[tag] ??= { href, title };
-    }
+    if (token.type === 'def') this.references.define(token as Tokens.Def);
     if (isContent(token)) this.finished.push(this.draw([token], token.raw));
     this.consumed += token.raw.length;
   }
@@ -191,7 +210,7 @@ export class BlockCache {
     const end =
       this.consumed + cutIndex(this.text.slice(this.consumed, this.consumed + LONGEST_BLOCK));
     const part = this.text.slice(this.consumed, end);
-    this.finished.push(this.draw(lex(part, { links: this.links }), part));
+    this.finished.push(this.draw(lex(part, { references: this.references }), part));
     this.consumed = end;
     return true;
   }
@@ -202,14 +221,14 @@ export class BlockCache {
       const taken = container.take(token);
       this.consumed += taken;
       if (taken > 0) this.container = container;
-      return [container.openBlock(token, key)];
+      return [container.openBlock(token, key, this.references)];
     }
     if (!isLast || token.type === 'mathBlock') return [{ ...this.draw([token], token.raw), key }];
     const shown = drawable(token.raw);
     // Nothing of it is visible yet, so the cursor gets no line of its own.
-    return shown === ''
-      ? []
-      : [{ ...this.draw(lex(shown, { links: this.links }), token.raw), key }];
+    if (shown === '') return [];
+    const tokens = lex(shown, { references: this.references });
+    return [{ ...this.draw(tokens, token.raw), key }];
   }
 
   private draw(tokens: Token[], raw: string): Block {
@@ -229,17 +248,35 @@ export class BlockCache {
   }
 
   private forget(): void {
-    this.forgetBlocks();
-    this.links = {};
-    this.linksAtStart = 0;
-    this.text = '';
-  }
-
-  private forgetBlocks(): void {
     this.finished = [];
     this.container = null;
     this.consumed = 0;
+    this.references = new References();
+    this.text = '';
   }
+
+  private forgetSecond(): void {
+    [this.second, this.exchanged] = [null, 0];
+  }
+}
+
+/** Whether two finished blocks look the same. */
+function isSame(one: Block, other: Block): boolean {
+  if (one.kind === 'html') return other.kind === 'html' && one.html === other.html;
+  if (one.kind === 'text') return other.kind === 'text' && one.text === other.text;
+  if (one.kind === 'code')
+    return (
+      other.kind === 'code' &&
+      one.code.language === other.code.language &&
+      one.code.text === other.code.text
+    );
+  if (other.kind !== 'pieces') return false;
+  const [a, b] = [one.pieces, other.pieces];
+  return (
+    a.shell.open === b.shell.open &&
+    a.count === b.count &&
+    a.finished.every((html, index) => html === b.finished[index])
+  );
 }
 
 /** A line that may become the next item of the list before it, when more text has come. */

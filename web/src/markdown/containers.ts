@@ -8,6 +8,7 @@ import type { Block } from './blocks';
 import { drawable, drawableCode, drawableRow } from './hold_back';
 import { isClosedFence, lex, listItem, listShell, type Shell, tableRow, tableShell } from './html';
 import { languageName } from './language_names';
+import type { References } from './references';
 
 export interface Container {
   /** Text that is put before the rest, so that the parser knows what the rest belongs to. */
@@ -22,7 +23,7 @@ export interface Container {
   /** The finished part. */
   block(key: number): Block;
   /** The finished part, and after it the open part of `token`. */
-  openBlock(token: Token, key: number): Block;
+  openBlock(token: Token, key: number, references: References): Block;
 }
 
 /** The container that begins with `token`, if it is one. */
@@ -64,10 +65,10 @@ class List implements Container {
     return piecesBlock(key, this.shell, this.finished, []);
   }
 
-  openBlock(token: Token, key: number): Block {
+  openBlock(token: Token, key: number, references: References): Block {
     const list = token as Tokens.List;
     const open = openItems(list).flatMap((item) => {
-      const [shown] = lex(drawable(item.raw));
+      const [shown] = lex(drawable(item.raw), { references });
       if (shown?.type !== 'list') return [];
       return (shown as Tokens.List).items.map((one) => listItem(shown as Tokens.List, one));
     });
@@ -128,10 +129,10 @@ class Table implements Container {
     return piecesBlock(key, this.shell, this.finished, []);
   }
 
-  openBlock(token: Token, key: number): Block {
+  openBlock(token: Token, key: number, references: References): Block {
     const { raw, rows } = token as Tokens.Table;
     const row = rows.length === 0 ? '' : drawableRow(raw.slice(afterLines(raw, 1 + rows.length)));
-    const [shown] = row === '' ? [] : lex(this.head + row);
+    const [shown] = row === '' ? [] : lex(this.head + row, { references });
     const open = shown?.type === 'table' ? (shown as Tokens.Table).rows.map(tableRow) : [];
     // Until its second line is finished, the head may change.
     const shell = this.isEmpty ? tableShell(token as Tokens.Table) : this.shell;

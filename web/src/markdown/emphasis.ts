@@ -10,6 +10,7 @@
  */
 
 import { Lexer, type Tokenizer } from 'marked';
+import type { References } from './references';
 
 /** Characters that need no space beside them, and their punctuation. */
 export const CJK =
@@ -55,13 +56,9 @@ const RULES = {
   delRDelim: runsOf('~', '~~', '^[^~]+(?=[^~])'),
 };
 
-/** The definitions of reference links, by label. */
-export type Links = Lexer['tokens']['links'];
-
 /** Where a text stands in an answer. */
 export interface Place {
-  /** The definitions of reference links that stand elsewhere. */
-  readonly links: Links;
+  readonly references: References;
   /** More text follows. */
   readonly growing: boolean;
 }
@@ -69,12 +66,17 @@ export interface Place {
 /** A lexer with these rules. */
 export class AnswerLexer extends Lexer {
   readonly growing: boolean;
+  /** The definitions of reference links, as the tokenizer looks them up. */
+  readonly definitions: Lexer['tokens']['links'];
+  /** The label of a definition at the end of a growing text: its address may be half of one. */
+  halfDefined = '';
 
-  constructor(options: Lexer['options'], { links, growing }: Place) {
+  constructor(options: Lexer['options'], { references, growing }: Place) {
     super(options);
     this.growing = growing;
     const tokenizer = this.options.tokenizer as Tokenizer;
     tokenizer.rules = { ...tokenizer.rules, inline: RULES };
-    Object.assign(this.tokens.links, links);
+    const links = Object.assign(this.tokens.links, references.definitions);
+    this.definitions = references.lookingInto(links, (label) => label !== this.halfDefined);
   }
 }

@@ -9,6 +9,7 @@ import { AnswerLexer, type Place } from './emphasis';
 import { footnoteSyntax } from './footnotes';
 import { languageName } from './language_names';
 import { displayMath, escapeHtml, mathSyntax } from './math_syntax';
+import { References } from './references';
 import { tagSyntax } from './tags';
 
 const marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
@@ -26,6 +27,17 @@ const marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
       const raw = this.rules.inline.tag.exec(text)?.[0];
       if (raw === undefined) return undefined;
       return { type: 'html', raw, text: raw, block: false, inLink: false, inRawBlock: false };
+    },
+    def(text) {
+      const definition = Tokenizer.prototype.def.call(this, text);
+      const lexer = this.lexer as AnswerLexer;
+      const isLast = definition?.raw.length === text.length && !text.endsWith('\n');
+      if (isLast && lexer.growing) lexer.halfDefined = definition.tag;
+      return definition;
+    },
+    reflink(text) {
+      const { definitions } = this.lexer as AnswerLexer;
+      return Tokenizer.prototype.reflink.call(this, text, definitions);
     },
     url(text) {
       const end = addressEnd(text);
@@ -82,10 +94,9 @@ export interface Shell {
   readonly close: string;
 }
 
-const ALONE: Place = { links: {}, growing: false };
-
 export function lex(markdown: string, place: Partial<Place> = {}): Token[] {
-  return new AnswerLexer({ ...marked.defaults }, { ...ALONE, ...place }).lex(markdown);
+  const whole = { references: new References(), growing: false, ...place };
+  return new AnswerLexer({ ...marked.defaults }, whole).lex(markdown);
 }
 
 export function toHtml(tokens: Token[]): string {

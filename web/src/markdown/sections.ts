@@ -30,12 +30,11 @@ export function sectionsOf(
     const end = start + SECTION;
     const isFull = end < blocks.length;
     const known = before[sections.length];
-    // Blocks are finished in their order, and finished ones stay the same objects.
+    // Any of them may be another one: late definitions of reference links change single blocks.
     const isSame =
       known?.isFull === true &&
       isFull &&
-      known.blocks[0] === blocks[start] &&
-      known.blocks.at(-1) === blocks[end - 1];
+      known.blocks.every((block, index) => block === blocks[start + index]);
     if (isSame) sections.push(known);
     else {
       const part = blocks.slice(start, end);
