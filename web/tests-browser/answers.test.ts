@@ -95,6 +95,36 @@ describe('while an answer is being written', () => {
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('let x = 1;');
   });
 
+  it('a reference whose definition comes at the end becomes a link, and a selection stays', async () => {
+    const { chat, page, socket, answer } = await asked();
+    socket.say(
+      '- see [the page][1]\n- two\n\n| a | see |\n|--|--|\n| b | [the page][1] |\n| c | d |',
+    );
+    socket.say('\n\n- [the page][1]\n- four\n\nwords');
+    await chat.shows('words');
+    await select(answer, 'two');
+    socket.end('\n\n[1]: https://example.org/x');
+    await chat.answered();
+    const links = answer.getByRole('link', { name: 'the page' });
+    await expect.poll(() => links.count()).toBe(3);
+    expect(await selected(page)).toBe('two');
+  });
+
+  it('finished items take part in a switch to another language', async () => {
+    const { chat, page, socket, answer } = await asked();
+    socket.say('- [x] one\n- two:\n\n  ```js\n  let x = 1;\n  ```\n- three\n- four');
+    await chat.shows('four');
+    await answer.getByRole('checkbox', { name: 'Done' }).waitFor();
+    await select(answer, 'three');
+    await page.getByRole('button', { name: 'Switch to Chinese' }).click();
+    await answer.getByRole('button', { name: '复制代码' }).waitFor();
+    await answer.getByRole('checkbox', { name: '已完成' }).waitFor();
+    expect(await answer.locator('li').count()).toBe(4);
+    expect(await selected(page)).toBe('three');
+    socket.say(' and more');
+    await chat.shows('four and more');
+  });
+
   it('a wide table stays where it was scrolled to', async () => {
     const { chat, socket, answer } = await asked();
     const cells = Array.from({ length: 30 }, (_, i) => `column-${i}`).join(' | ');
@@ -223,6 +253,12 @@ describe('a formula', () => {
       await expect.poll(() => answer.locator('.katex').count()).toBe(3);
     });
   }
+
+  it('is drawn in the head of a table', async () => {
+    const { answer } = await answered('| $x^2$ | b |\n|--|--|\n| c | $y$ |');
+    await answer.locator('th .katex').waitFor();
+    await answer.locator('td .katex').waitFor();
+  });
 
   it('is copied as its source', async () => {
     const permissions = ['clipboard-read', 'clipboard-write'];

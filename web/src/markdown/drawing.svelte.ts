@@ -8,6 +8,7 @@ import CodeBlock from '../parts/CodeBlock.svelte';
 import type { Words } from '../words';
 import type { Code, Pieces } from './blocks';
 import { cleanNodes } from './clean';
+import type { Shell } from './html';
 import { drawMath, findMath, sourceOf } from './math';
 import { morphChildren, morphNode } from './morph';
 
@@ -45,6 +46,9 @@ export class Drawing {
   private shell = '';
   private lastFinished: Element | null = null;
   private drawnCount = 0;
+  /** What the finished pieces were drawn from. The array only grows: another one is another text. */
+  private finished: readonly string[] | null = null;
+  private words: Words | null = null;
   /** Formulas in the newest nodes. */
   private formulas: HTMLElement[] = [];
 
@@ -59,7 +63,10 @@ export class Drawing {
   }
 
   showPieces({ shell, finished, count, open }: Pieces, look: Look): void {
-    if (shell.open !== this.shell) this.drawShell(shell.open, shell.close);
+    if (shell.open !== this.shell) this.drawShell(shell, look);
+    const isOther = finished !== this.finished || look.words !== this.words;
+    if (isOther) [this.lastFinished, this.drawnCount] = [null, 0];
+    [this.finished, this.words] = [finished, look.words];
     const place = this.place!;
     this.cursor?.remove();
     const first = Math.min(this.drawnCount, count);
@@ -90,9 +97,10 @@ export class Drawing {
     return node;
   }
 
-  private drawShell(open: string, close: string): void {
-    this.root.replaceChildren(cleanNodes(open + close));
-    this.root.querySelectorAll<HTMLElement>(SCROLLING).forEach((wide) => (wide.tabIndex = 0));
+  private drawShell({ open, close }: Shell, look: Look): void {
+    const nodes = cleanNodes(open + close);
+    this.decorate(nodes, look);
+    this.root.replaceChildren(nodes);
     this.place = this.root.querySelector('tbody') ?? this.root.querySelector('ul, ol') ?? this.root;
     this.shell = open;
     this.lastFinished = null;
