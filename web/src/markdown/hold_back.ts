@@ -4,19 +4,22 @@
  * frames, and the lines below would jump when they disappear.
  */
 
-import { openMath } from './math_syntax';
+import { openEnvironment, openMath } from './math_syntax';
 import { BEGINNING_OF_TAG, closingTags } from './tags';
 import { closed } from './unclosed';
 
 /** An open formula in a line holds back at most this many characters. */
 const LONGEST_AWAITED = 400;
+/** An environment has rows; its beginning can hardly be anything else. */
+const LONGEST_ENVIRONMENT = 4_000;
 /** Without a TeX command it holds back at most this many: it may be money. */
 const LONGEST_PLAIN = 60;
 /** A last line that may become a list, a heading, a fence, a rule, a quote, a table or a footnote. */
 const MARKER_LINE =
   /(?:^|\n)[ \t>]*(?:[-*+>#=|\\]+|:?-*[-:|][-:| \t]*|(?<!\$)\$|[`~]{1,2}|\d{1,9}[.)]?|(?:[-*+]|\d{1,9}[.)])[ \t]+\[[ xX]?\]?|\[\^[^\]\n]*\]?:?)[ \t]*$/;
-/** Marks at the end that may open something, or close it. */
-const MARKS = /(?:\*{1,3}|_{1,3}|(?<!~)~{1,2}|(?<!`)`{1,2}|!?\[|&#?\w{0,8}|\\)$/;
+/** Marks at the end that may open something, or close it; also the beginning of an environment. */
+const MARKS =
+  /(?:\\(?:b|be|beg|begi|begin|begin\{\w*\*?)|\*{1,3}|_{1,3}|(?<!~)~{1,2}|(?<!`)`{1,2}|!?\[|&#?\w{0,8}|\\)$/;
 
 const OPEN_MATH_FENCE = /^ {0,3}(?:`{3,}|~{3,})[ \t]*math\b/;
 
@@ -54,19 +57,27 @@ function withoutOpenMath(raw: string): string {
     return raw.slice(0, block);
   const line = raw.slice(raw.lastIndexOf('\n\n') + 1);
   const opened = [
-    openDollar(line),
-    openBracket(line, '\\(', '\\)'),
-    openBracket(line, '\\[', '\\]'),
-  ];
-  const at = opened.filter((index) => index !== -1 && line.length - index < LONGEST_AWAITED);
+    [openDollar(line), LONGEST_AWAITED],
+    [openBracket(line, '\\(', '\\)'), LONGEST_AWAITED],
+    [openBracket(line, '\\[', '\\]'), LONGEST_AWAITED],
+    [openEnvironment(withoutCode(line)), LONGEST_ENVIRONMENT],
+  ] as const;
+  const at = opened
+    .filter(([index, longest]) => index !== -1 && line.length - index < longest)
+    .map(([index]) => index);
   return at.length === 0 ? raw : raw.slice(0, raw.length - line.length + Math.min(...at));
+}
+
+/** The line with spaces in place of code, also of code that is still open. */
+function withoutCode(line: string): string {
+  return line.replace(/`[^`\n]*(?:`|$)/g, (code) => ' '.repeat(code.length));
 }
 
 /** Index of a dollar that seems to open a formula; most other dollars are money. */
 function openDollar(line: string): number {
-  const rest = line
-    .replace(/`[^`\n]*`/g, (code) => ' '.repeat(code.length))
-    .replace(/\$(?![\s$])[^$\n]+?(?<!\s)\$/g, (formula) => ' '.repeat(formula.length));
+  const rest = withoutCode(line).replace(/\$(?![\s$])[^$\n]+?(?<!\s)\$/g, (formula) =>
+    ' '.repeat(formula.length),
+  );
   const match = /(?<![\\\w$])\$(?![\s$])[^$\n]*$/.exec(rest);
   if (!match) return -1;
   const isTex = /\\[a-z]/i.test(match[0]);

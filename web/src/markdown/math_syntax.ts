@@ -1,5 +1,6 @@
 /**
- * Formulas in markdown: `$…$` and `\(…\)` in a line, `$$…$$`, `\[…\]` and `\begin{…}` as a block.
+ * Formulas in markdown: `$…$` and `\(…\)` in a line, `$$…$$`, `\[…\]` and `\begin{…}` as a block, or
+ * within a line.
  *
  * Dollars also stand for money and for variables of a shell, and escaped brackets for brackets:
  * the text between them must look like a formula, and the text around them must allow one.
@@ -16,8 +17,8 @@ export interface MathToken extends Tokens.Generic {
 const LONGEST = 4_000;
 /** The environments that stand for themselves, without dollars around them. */
 const ENVIRONMENT =
-  '(?:align|alignat|gather|equation|multline|eqnarray|flalign|aligned|gathered|split|cases|' +
-  'array|matrix|[pbvBV]matrix|smallmatrix|CD)\\*?';
+  '(?:align|alignat|gather|equation|multline|eqnarray|flalign|aligned|alignedat|gathered|split|' +
+  '[dr]{0,2}cases|d?array|subarray|matrix|[pbvBV]matrix|smallmatrix|CD)\\*?';
 
 /** The beginnings and ends of block formulas; `\k<name>` is the environment. */
 const PAIRS = [
@@ -37,7 +38,16 @@ const BLOCKS = PAIRS.map(
 const OPEN_BLOCKS = PAIRS.map(([start, end]) => new RegExp(`^ {0,3}${start}${bodyUntil(end)}$`));
 /** Looked for behind the first character of a text: only there a line begins. */
 const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|\\\\begin\\{${ENVIRONMENT}\\})`);
-const DISPLAY_ENVIRONMENT = /\\begin\{(?:align|alignat|gather|equation|multline|flalign|CD)\*?\}/;
+const DISPLAY_ENVIRONMENT =
+  /\\begin\{(?:align|alignat|gather|equation|split|multline|flalign|CD)\*?\}/;
+/** An environment in a line, whose rows end with backslashes that mean something else in markdown. */
+const INLINE_ENVIRONMENT = new RegExp(
+  `^\\\\begin\\{(?<name>${ENVIRONMENT})\\}[\\s\\S]{0,${LONGEST}}?\\\\end\\{\\k<name>\\}`,
+);
+const OPEN_ENVIRONMENT = new RegExp(
+  `(?<!\\\\)(?:\\\\\\\\)*\\\\begin\\{(?<name>${ENVIRONMENT})\\}` +
+    `(?![\\s\\S]{0,${LONGEST}}?\\\\end\\{\\k<name>\\})`,
+);
 
 const DOLLARS = new RegExp(`^\\$\\$([^$]{1,${LONGEST}}?)\\$\\$(?!\\$)`);
 const DOLLAR = new RegExp(
@@ -64,7 +74,9 @@ export const mathSyntax: MarkedExtension = {
       // A text ends before a backslash anyway.
       start: (text) => text.indexOf('$'),
       tokenizer(text, before) {
-        return text.startsWith('$') ? dollars(text, before) : brackets(text, before);
+        if (text.startsWith('$')) return dollars(text, before);
+        if (text.startsWith('\\begin')) return environment(text, before);
+        return /^\\[([]/.test(text) ? brackets(text, before) : undefined;
       },
       renderer(token) {
         const { tex, display } = token as MathToken;
@@ -77,6 +89,17 @@ export const mathSyntax: MarkedExtension = {
 /** A block formula at the end of a text whose end has not arrived yet. */
 export function openMath(text: string): string | undefined {
   return OPEN_BLOCKS.map((open) => open.exec(text)?.[0]).find((raw) => raw !== undefined);
+}
+
+/** The environment at the beginning of `text`, with its end. */
+export function environmentAt(text: string): string | undefined {
+  return INLINE_ENVIRONMENT.exec(text)?.[0];
+}
+
+/** Index of an environment in a growing line whose end has not arrived yet, or -1. */
+export function openEnvironment(line: string): number {
+  const match = OPEN_ENVIRONMENT.exec(line);
+  return match ? match.index + match[0].indexOf('\\begin') : -1;
 }
 
 function blockMath(text: string): MathToken | undefined {
@@ -114,9 +137,20 @@ function brackets(text: string, before: readonly Tokens.Generic[]): MathToken | 
   if (raw.startsWith('\\(')) return math('mathInline', raw, tex, DISPLAY_ENVIRONMENT.test(tex));
   // Numbers in brackets are citations; and a formula within a sentence does not break it.
   if (/^[\d\s,;–-]+$/.test(tex) || /^\(/.test(text.slice(raw.length))) return undefined;
-  const alone =
-    /(?:^|\n)[ \t]*$/.test(textOf(before)) && /^[ \t]*(?:\n|$)/.test(text.slice(raw.length));
-  return math('mathInline', raw, tex, alone || DISPLAY_ENVIRONMENT.test(tex));
+  const display = isAlone(before, text.slice(raw.length)) || DISPLAY_ENVIRONMENT.test(tex);
+  return math('mathInline', raw, tex, display);
+}
+
+function environment(text: string, before: readonly Tokens.Generic[]): MathToken | undefined {
+  const raw = environmentAt(text);
+  if (raw === undefined) return undefined;
+  const display = isAlone(before, text.slice(raw.length)) || DISPLAY_ENVIRONMENT.test(raw);
+  return math('mathInline', raw, raw, display);
+}
+
+/** Whether a formula has its lines to itself. */
+function isAlone(before: readonly Tokens.Generic[], after: string): boolean {
+  return /(?:^|\n)[ \t]*$/.test(textOf(before)) && /^[ \t]*(?:\n|$)/.test(after);
 }
 
 /** Beside letters and digits a dollar is money or a variable: `US$5`, `5$`, `a$b`. */

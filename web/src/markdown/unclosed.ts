@@ -6,6 +6,7 @@
  */
 
 import { CJK } from './emphasis';
+import { environmentAt } from './math_syntax';
 
 interface Open {
   readonly mark: string;
@@ -18,6 +19,8 @@ const DOLLARS = /\$(?![\s$])(?:\\.|[^$\\\n])+?(?<!\s)\$|\$\$[^$]+\$\$/y;
 const MOST_OPEN = 20;
 const MARKS = /\*+|_+|~~/y;
 const TICKS = /`+/y;
+/** An environment is no longer than this. */
+const LONGEST_FORMULA = 5_000;
 
 export function closed(text: string): string {
   const start = lastBlock(text);
@@ -62,6 +65,7 @@ function lastBlock(text: string): number {
 }
 
 function formulaAt(text: string, at: number): string | undefined {
+  if (text.startsWith('\\begin{', at)) return environmentAt(text.slice(at, at + LONGEST_FORMULA));
   if (text[at] !== '\\') return text[at] === '$' ? matchAt(DOLLARS, text, at) : undefined;
   const end = { '(': '\\)', '[': '\\]' }[text[at + 1] ?? ''];
   const index = end === undefined ? -1 : text.indexOf(end, at + 2);
