@@ -271,6 +271,30 @@ describe('a formula', () => {
     const copied = await page.evaluate(() => navigator.clipboard.readText());
     expect(copied.trim().split(/\n+/)).toEqual(['so with $t = 30$ it is', '$$x^2$$', 'and more']);
   });
+
+  it('is copied with nothing that cannot be selected, and as rich text', async () => {
+    const permissions = ['clipboard-read', 'clipboard-write'];
+    const { page, answer } = await answered(
+      'with $t = 30$ **more**\n\n```python\nimport this\n```',
+      { permissions },
+    );
+    await answer.locator('.katex').waitFor();
+    await page.evaluate(() =>
+      getSelection()!.selectAllChildren(document.querySelector('article.assistant')!),
+    );
+    await page.keyboard.press('Control+c');
+    const copied = await page.evaluate(async () => {
+      const [item] = await navigator.clipboard.read();
+      const text = async (type: string) => (await item!.getType(type)).text();
+      return { plain: await text('text/plain'), html: await text('text/html') };
+    });
+    const lines = copied.plain.trim().split(/\s*\n\s*/);
+    expect(lines).toEqual(['with $t = 30$ more', 'import this']);
+    expect(copied.html).toMatch(/<strong[^>]*>more<\/strong>/);
+    expect(copied.html).toContain('import');
+    expect(copied.html).not.toMatch(/python|<button|data-left-out|visually-hidden/);
+    expect(await answer.locator('[data-left-out]').count()).toBe(0);
+  });
 });
 
 describe('the direction of words', () => {
