@@ -378,6 +378,26 @@ describe('printing', () => {
     const folded = await question.evaluate((e) => e.scrollHeight - e.clientHeight);
     expect(folded).toBeLessThan(2);
   });
+
+  it('cuts off no part of a wide table or formula', async () => {
+    const opened = await pages.openFake();
+    const { page } = opened;
+    const cells = Array.from({ length: 40 }, (_, i) => `column-${i}`).join(' | ');
+    const sum = Array.from({ length: 120 }, (_, i) => `x_{${i}}`).join(' + ');
+    const table = `| ${cells} |\n|${'--|'.repeat(40)}\n| ${cells} |`;
+    await exchange(opened, 'question', `${table}\n\n$$${sum}$$`);
+    await page.locator('.katex').waitFor();
+    await page.emulateMedia({ media: 'print' });
+    const paperWidth = await page.evaluate(() => document.documentElement.clientWidth);
+    for (const wide of ['[data-table]', '[data-math=display]']) {
+      const scrolls = await page.locator(wide).evaluate((e) => getComputedStyle(e).overflowX);
+      expect(scrolls, wide).toBe('visible');
+    }
+    for (const whole of ['td:last-child', '.katex-html > :last-child']) {
+      const { x, width } = (await page.locator(whole).boundingBox())!;
+      expect(x + width, whole).toBeLessThanOrEqual(paperWidth);
+    }
+  });
 });
 
 describe('a long question', () => {
