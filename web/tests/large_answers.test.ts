@@ -64,6 +64,52 @@ describe('a large answer', () => {
     expect(words.join('')).toBe(text);
   });
 
+  const longCode = (mark: string, lines: number) =>
+    Array.from({ length: lines }, (_, line) => `${mark}# line ${line} is *no* title`);
+  const withCode: { name: string; text: string; lines: number }[] = [
+    {
+      name: 'a quote',
+      text: ['> ```py', ...longCode('> ', 1_000), '> ```', '> after'].join('\n'),
+      lines: 1_000,
+    },
+    {
+      name: 'a quote with words before it',
+      text: ['> # words', '> ~~~', ...longCode('> ', 1_000), '> ~~~', '', 'after'].join('\n'),
+      lines: 1_000,
+    },
+    {
+      name: 'a quote that the model never ended',
+      text: ['> ```py', ...longCode('> ', 1_000), '', 'after'].join('\n'),
+      lines: 1_000,
+    },
+    {
+      name: 'a quote in an item',
+      text: ['- > ```py', ...longCode('  > ', 6_000), '  > ```', '', 'after'].join('\n'),
+      lines: 6_000,
+    },
+    {
+      name: 'an item',
+      text: ['1. words', '   ```py', ...longCode('   ', 6_000), '   ```', '2. after'].join('\n'),
+      lines: 6_000,
+    },
+  ];
+  for (const { name, text, lines } of withCode) {
+    it(`is never cut within code: ${name}`, () => {
+      const pieces = new BlockCache();
+      for (let end = 0; end < text.length; end += 4_999) pieces.update(text.slice(0, end), false);
+      for (const blocks of [pieces.update(text, true), new BlockCache().update(text, true)]) {
+        const all = blocks.map((block) => {
+          if (block.kind === 'pieces') return block.pieces.finished.join('');
+          return block.kind === 'code' ? `<pre>${block.code.text}</pre>` : JSON.stringify(block);
+        });
+        const code = all.join('').match(/<pre[^]*?<\/pre>/g) ?? [];
+        expect(code.join('').match(/# line \d+ is \*no\* title/g)?.length).toBe(lines);
+        expect(all.join('').split('is *no* title').length - 1).toBe(lines);
+        expect(all.join('')).toContain('after');
+      }
+    });
+  }
+
   it('goes on with markdown behind what the parser cannot bear', () => {
     const deep = `${'> '.repeat(8_000)}x\n\n**after**`;
     const blocks = new BlockCache().update(deep, true);

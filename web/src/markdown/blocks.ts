@@ -15,6 +15,7 @@
 
 import type { Token, Tokens } from 'marked';
 import { type Container, containerOf } from './containers';
+import { fenceAround } from './fences';
 import { drawable } from './hold_back';
 import { lex, type Shell, toHtml } from './html';
 import { References } from './references';
@@ -47,7 +48,7 @@ export interface Pieces {
 const LONGEST_BLOCK = 10_000;
 /** The parser gets at most this much at a time, unless no block ends in it. */
 const SLICE = 12_000;
-/** A longer item is cut, too. It may hold code, which costs less than prose. */
+/** A longer item is cut, too. It may hold code, which costs less than prose and is never cut. */
 const LONGEST_ITEM = 128_000;
 /** Tokens that can be cut between two lines or sentences. */
 const PROSE = new Set(['paragraph', 'text', 'blockquote', 'footnote', 'list']);
@@ -202,16 +203,17 @@ export class BlockCache {
       ? container.openLength(token) > LONGEST_ITEM
       : isContent(token) && token.raw.length > LONGEST_BLOCK;
     if (!isTooLong || (!container && !PROSE.has(token.type))) return false;
+    const open = container ? token.raw.slice(-container.openLength(token)) : token.raw;
+    const length = lengthOfPart(open);
+    if (length === null) return false;
     if (container) {
       this.consumed += container.take(token);
       this.container = container.isEmpty ? null : container;
     }
     this.closeContainer();
-    const end =
-      this.consumed + cutIndex(this.text.slice(this.consumed, this.consumed + LONGEST_BLOCK));
-    const part = this.text.slice(this.consumed, end);
+    const part = this.text.slice(this.consumed, this.consumed + length);
     this.finished.push(this.draw(lex(part, { references: this.references }), part));
-    this.consumed = end;
+    this.consumed += length;
     return true;
   }
 
@@ -233,8 +235,10 @@ export class BlockCache {
 
   private draw(tokens: Token[], raw: string): Block {
     const key = this.finished.length;
-    const isStrange = raw.length > LONGEST_BLOCK && tokens[0]?.type !== 'details';
-    if (isStrange) return { key, kind: 'text', text: raw };
+    const type = tokens[0]?.type ?? '';
+    // Prose is longer if it holds code.
+    const longest = PROSE.has(type) ? LONGEST_ITEM : LONGEST_BLOCK;
+    if (raw.length > longest && type !== 'details') return { key, kind: 'text', text: raw };
     try {
       return { key, kind: 'html', html: toHtml(tokens) };
     } catch {
@@ -293,6 +297,15 @@ function firstOpenIndex(tokens: readonly Token[]): number {
 
 function isContent(token: Token): boolean {
   return token.type !== 'space' && token.type !== 'def';
+}
+
+/** How much of a text that is too long becomes a block; `null` if all of it is one piece of code. */
+function lengthOfPart(text: string): number | null {
+  const end = cutIndex(text.slice(0, LONGEST_BLOCK));
+  const fence = fenceAround(text, end);
+  if (!fence) return end;
+  if (/[^\s>]/.test(text.slice(0, fence.start))) return fence.start;
+  return fence.end < text.length ? fence.end : null;
 }
 
 /** Where a text that is too long for one block is cut: after a line, a sentence, a word, or anywhere. */
