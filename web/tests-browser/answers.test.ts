@@ -64,6 +64,22 @@ describe('while an answer is being written', () => {
     });
   }
 
+  it('a selection in code stays when its fence is closed, and the colours wait for it', async () => {
+    const { chat, page, socket, answer } = await asked();
+    // Where the highlighter has been fetched.
+    socket.say('```js\nlet y;\n```\n\n```js\nlet first = 1;\nlet x');
+    await answer.locator('.hljs-keyword').waitFor();
+    await chat.shows('let first');
+    await select(answer, 'first');
+    socket.say(' = 2;\n```\n\n```js\nlet z;\n```\n\nafter');
+    await chat.shows('after');
+    await expect.poll(() => answer.locator('.hljs-keyword').count()).toBe(2);
+    expect(await selected(page)).toBe('first');
+    await page.evaluate(() => getSelection()!.removeAllRanges());
+    await expect.poll(() => answer.locator('.hljs-keyword').count()).toBe(4);
+    expect(await answer.locator('pre').nth(1).innerText()).toBe('let first = 1;\nlet x = 2;');
+  });
+
   it('a link opens, although words come between press and release', async () => {
     const { chat, page, socket, answer } = await asked();
     await page
@@ -292,7 +308,7 @@ describe('a formula', () => {
     expect(lines).toEqual(['with $t = 30$ more', 'import this']);
     expect(copied.html).toMatch(/<strong[^>]*>more<\/strong>/);
     expect(copied.html).toContain('import');
-    expect(copied.html).not.toMatch(/python|<button|data-left-out|visually-hidden/);
+    expect(copied.html).not.toMatch(/>python<|<button|data-left-out|visually-hidden/);
     expect(await answer.locator('[data-left-out]').count()).toBe(0);
   });
 });
@@ -441,6 +457,30 @@ describe('a large answer', () => {
     const sizes = await page.evaluate(() => (window as unknown as { sizes: number[] }).sizes);
     expect(Math.max(...sizes)).toBeGreaterThan(0);
     expect(Math.max(...sizes)).toBeLessThan(20_000);
+  });
+});
+
+describe('code in one long line', () => {
+  it('stays one line, and no node of it is large', async () => {
+    const { chat, socket, answer } = await asked();
+    const line = `{"a": "${'0123456789'.repeat(10_000)}"}`;
+    socket.say(`\`\`\`json\n${line.slice(0, 30_000)}`);
+    await answer.locator('code').waitFor();
+    socket.end(line.slice(30_000), '\n```\n\nafter');
+    await chat.answered();
+    await chat.shows('after');
+    const code = answer.locator('pre');
+    const { text, height, nodes } = await code.evaluate((element) => {
+      const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+      const sizes: number[] = [];
+      while (walker.nextNode()) sizes.push((walker.currentNode as Text).length);
+      getSelection()!.selectAllChildren(element);
+      const selection = getSelection()!.toString();
+      return { text: selection, height: element.clientHeight, nodes: sizes };
+    });
+    expect(text.trim()).toBe(line);
+    expect(height).toBeLessThan(60);
+    expect(Math.max(...nodes)).toBeLessThan(20_000);
   });
 });
 

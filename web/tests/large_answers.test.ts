@@ -187,16 +187,34 @@ describe('slices of text', () => {
     }
   });
 
+  const joined = (slices: readonly (readonly string[])[]) =>
+    slices.map((pieces) => pieces.join('')).join('\n');
+
   it('of code that grows are finished one after the other', () => {
     const slices = new GrowingSlices();
-    let drawn: readonly string[] = [];
+    let drawn: readonly (readonly string[])[] = [];
     for (let end = 0; end <= text.length; end += 333) {
       const before = drawn;
       drawn = slices.update(text.slice(0, end));
       expect(drawn.slice(0, Math.max(0, before.length - 1))).toEqual(before.slice(0, -1));
-      expect(drawn.join('\n')).toBe(text.slice(0, end));
+      expect(joined(drawn)).toBe(text.slice(0, end));
     }
     expect(drawn.length).toBeGreaterThan(2);
+  });
+
+  it('of code in one line are pieces of the line, which stay', () => {
+    for (const long of ['x'.repeat(100_000), '😀'.repeat(50_000), `${'x'.repeat(99_999)}\n\nx`]) {
+      const slices = new GrowingSlices();
+      let drawn = slices.update('');
+      for (let end = 0; end <= long.length + 333; end += 333) {
+        const before = drawn;
+        drawn = slices.update(long.slice(0, end));
+        expect(drawn[0]!.slice(0, before[0]!.length - 1)).toEqual(before[0]!.slice(0, -1));
+      }
+      expect(joined(drawn)).toBe(long);
+      expect(Math.max(...drawn.flat().map(({ length }) => length))).toBeLessThan(20_000);
+      for (const piece of drawn.flat()) expect(piece).not.toMatch(/^[\udc00-\udfff]/);
+    }
   });
 });
 

@@ -6,16 +6,39 @@ import { highlighterName } from './language_names';
 /** Beyond this, colouring would hold up the page. */
 const LONGEST_HIGHLIGHTED = 60_000;
 
-/** Replaces the text of `element` by the same text in colours, if the language is known. */
-export async function highlight(
-  element: HTMLElement,
-  text: string,
-  language: string,
-): Promise<void> {
-  if (language === '' || text.length > LONGEST_HIGHLIGHTED) return;
+/** The same text in colours, if the language is known. */
+export async function coloursOf(text: string, language: string): Promise<DocumentFragment | null> {
+  if (language === '' || text.length > LONGEST_HIGHLIGHTED) return null;
   const { hljs } = await import('./highlight_languages');
   const name = highlighterName(language);
-  if (!element.isConnected || !hljs.getLanguage(name)) return;
-  const { value } = hljs.highlight(text, { language: name, ignoreIllegals: true });
-  element.replaceChildren(cleanCode(value));
+  if (!hljs.getLanguage(name)) return null;
+  await idle();
+  return cleanCode(hljs.highlight(text, { language: name, ignoreIllegals: true }).value);
+}
+
+/** Each block of code is a task of its own: a page may hold many, and a long one takes 150 ms. */
+function idle(): Promise<unknown> {
+  return new Promise((resolve) => {
+    if ('requestIdleCallback' in window) requestIdleCallback(resolve, { timeout: 1_000 });
+    // Safari has none.
+    else setTimeout(resolve, 0);
+  });
+}
+
+/** Calls `change` at once, or as soon as no selection reaches into `element`. */
+export function whenUnselected(element: Element, stop: AbortSignal, change: () => void): void {
+  if (stop.aborted) return;
+  if (!isSelected(element)) return change();
+  const look = () => {
+    if (isSelected(element)) return;
+    document.removeEventListener('selectionchange', look);
+    change();
+  };
+  document.addEventListener('selectionchange', look, { signal: stop });
+}
+
+function isSelected(element: Element): boolean {
+  const selection = document.getSelection();
+  if (!selection || selection.isCollapsed) return false;
+  return selection.getRangeAt(0).intersectsNode(element);
 }

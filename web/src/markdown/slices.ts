@@ -27,17 +27,20 @@ function sliceEnd(text: string, at: number): number {
 
 /** The slices of a text that only grows: of all but the last nothing changes any more. */
 export class GrowingSlices {
-  private finished: string[] = [];
+  private finished: (readonly string[])[] = [];
   private end = 0;
 
-  /** Without the line ends between them: each slice is a block. */
-  update(text: string): readonly string[] {
+  /**
+   * Without the line ends between them: each slice is a block. A slice with a very long line is several
+   * pieces, which stand side by side in it.
+   */
+  update(text: string): readonly (readonly string[])[] {
     if (text.length < this.end) [this.finished, this.end] = [[], 0];
     for (let cut = this.cutAt(text); cut !== -1; cut = this.cutAt(text)) {
-      this.finished.push(text.slice(this.end, cut));
+      this.finished.push(piecesOf(text.slice(this.end, cut)));
       this.end = cut + 1;
     }
-    return [...this.finished, text.slice(this.end)];
+    return [...this.finished, piecesOf(text.slice(this.end))];
   }
 
   /** The line end where the next slice can be cut; an empty last line would not be seen. */
@@ -46,4 +49,16 @@ export class GrowingSlices {
     while (at !== -1 && text[at - 1] === '\n') at = text.indexOf('\n', at + 1);
     return at === text.length - 1 ? -1 : at;
   }
+}
+
+/** Pieces that stay the same while the text grows; most slices are one. */
+function piecesOf(text: string): readonly string[] {
+  const pieces: string[] = [];
+  for (let start = 0, end; start < text.length || start === 0; start = end) {
+    end = start + 2 * SLICE;
+    // Never between the halves of a character.
+    if (/[\udc00-\udfff]/.test(text[end] ?? '')) end += 1;
+    pieces.push(text.slice(start, end));
+  }
+  return pieces;
 }
