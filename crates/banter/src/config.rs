@@ -90,6 +90,8 @@ pub struct RemoteOptions {
     pub model: Option<String>,
     /// The key that it needs.
     pub key: Option<String>,
+    /// How many requests it may have at a time; its kind decides if `None`.
+    pub queue_limit: Option<usize>,
 }
 
 impl fmt::Debug for RemoteOptions {
@@ -277,7 +279,7 @@ fn chat_template(options: &Options) -> Result<Option<ChatTemplate>, OptionError>
 }
 
 /// The options that only our engine has.
-const OF_OUR_ENGINE: [&str; 17] = [
+const OF_OUR_ENGINE: [&str; 16] = [
     "model",
     "chat-template",
     "yes",
@@ -291,7 +293,6 @@ const OF_OUR_ENGINE: [&str; 17] = [
     "threads",
     "isa",
     "max-sequences",
-    "queue-limit",
     "max-gap-ms",
     "draft-model",
     "no-speculation",
@@ -331,6 +332,7 @@ fn remote(options: &Options) -> Result<Option<RemoteOptions>, OptionError> {
         key: optional(options, "engine-key", "a key of visible ASCII characters", |text| {
             text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| text.to_string())
         })?,
+        queue_limit: queue_limit(options)?,
     }))
 }
 
@@ -361,11 +363,15 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
             Isa::NAMES.contains(&text).then(|| text.to_string())
         })?,
         max_sequences: number(options, "max-sequences", 1, 256)?.unwrap_or(16) as usize,
-        queue_limit: number(options, "queue-limit", 1, 100_000)?.unwrap_or(64) as usize,
+        queue_limit: queue_limit(options)?.unwrap_or(64),
         queue_timeout: seconds(options, "queue-timeout", 120)?,
         max_gap: Duration::from_millis(number(options, "max-gap-ms", 1, 60_000)?.unwrap_or(200)),
         speculation: !switch(options, "no-speculation")?,
     })
+}
+
+fn queue_limit(options: &Options) -> Result<Option<usize>, OptionError> {
+    Ok(number(options, "queue-limit", 1, 100_000)?.map(|count| count as usize))
 }
 
 /// How much the disk cache may take by default.
@@ -524,6 +530,16 @@ mod tests {
             error.contains("--chat-template (command line): this is an option of our own engine"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_queue_limit_holds_for_another_engine_too() {
+        let remote = |flags| {
+            let config = check(&Case { flags, ..NOTHING }).expect("all right");
+            config.remote.expect("another engine").queue_limit
+        };
+        assert_eq!(remote(&["--engine", "http://localhost:1"]), None);
+        assert_eq!(remote(&["--engine", "http://localhost:1", "--queue-limit", "7"]), Some(7));
     }
 
     #[test]

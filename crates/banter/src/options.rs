@@ -138,7 +138,7 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "queue-limit",
         Takes::One("COUNT"),
-        "Requests that may wait; one more is refused as busy [default: 64]",
+        "Requests that may wait; one more is refused as busy. With --engine: requests that it may have, computed and waiting [default: 64; with --engine 256 or 80, by its kind]",
     ),
     row(
         "max-gap-ms",

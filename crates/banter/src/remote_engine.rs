@@ -46,7 +46,8 @@ pub async fn connect(
         "engine found"
     );
     let (model, kind) = (about.model.clone(), about.kind.name());
-    slot.fill(RemoteBackend::new(engine, HealthChecks::default()));
+    let places = options.queue_limit.unwrap_or_else(|| engine.about().kind.usual_places());
+    slot.fill(RemoteBackend::new(engine, HealthChecks::default(), places));
     let loaded = Loaded::Elsewhere { engine: kind };
     ready_line::print(&ReadyLine { url, model: &model, loaded, after: started.elapsed() });
     Ok(())

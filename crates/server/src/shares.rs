@@ -1,7 +1,9 @@
-//! Budgets that all clients use together, and how much of one a single client may hold.
+//! Budgets that all clients use together, and how much of one a single client may hold; and
+//! permits that each client has a few of.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Whose share it is. Clients that cannot be told apart have one share together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +63,16 @@ impl SharedBudget {
         }
         Some(Reservation { inner: self.inner.clone(), share, amount })
     }
+
+    /// How much all clients hold now.
+    pub(crate) fn taken(&self) -> usize {
+        self.inner.taken().all
+    }
+
+    /// How much a client holds now.
+    pub(crate) fn held(&self, share: ShareId) -> usize {
+        self.inner.taken().by_share.get(&share).copied().unwrap_or(0)
+    }
 }
 
 impl Inner {
@@ -81,6 +93,36 @@ impl Drop for Reservation {
         if *held == 0 {
             taken.by_share.remove(&self.share);
         }
+    }
+}
+
+/// A few permits for each share, to stand in a queue that serves the earliest first: others wait
+/// for what a client has permits for, not for everything that it has asked for.
+pub(crate) struct PermitsPerShare {
+    permits_each: usize,
+    by_share: Mutex<HashMap<ShareId, Weak<Semaphore>>>,
+}
+
+impl PermitsPerShare {
+    pub(crate) fn new(permits_each: usize) -> PermitsPerShare {
+        PermitsPerShare { permits_each, by_share: Mutex::default() }
+    }
+
+    /// Waits for a permit of this share.
+    pub(crate) async fn take(&self, share: ShareId) -> OwnedSemaphorePermit {
+        self.of(share).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// The permits of a share. They exist as long as somebody holds one or waits for one.
+    fn of(&self, share: ShareId) -> Arc<Semaphore> {
+        let mut permits = self.by_share.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(of_share) = permits.get(&share).and_then(Weak::upgrade) {
+            return of_share;
+        }
+        permits.retain(|_, of_share| of_share.strong_count() > 0);
+        let of_share = Arc::new(Semaphore::new(self.permits_each));
+        permits.insert(share, Arc::downgrade(&of_share));
+        of_share
     }
 }
 
@@ -121,6 +163,19 @@ mod tests {
         assert!(shares.take(MODEST, 0).is_some());
         drop(all);
         assert!(shares.take(MODEST, 10).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_share_has_its_permits_and_leaves_nothing_behind() {
+        let permits = PermitsPerShare::new(1);
+        let permit = permits.take(GREEDY).await;
+        assert!(permits.of(GREEDY).try_acquire_owned().is_err());
+        drop(permits.take(MODEST).await);
+        drop(permit);
+        drop(permits.take(GREEDY).await);
+        permits.of(SECOND);
+        let left = permits.by_share.lock().expect("no panic").len();
+        assert!(left <= 2, "{left}");
     }
 
     proptest! {

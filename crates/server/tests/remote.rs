@@ -32,7 +32,7 @@ async fn server_with(
     let engine = RemoteEngine::find(&settings).await.expect("the engine is found");
     let often = Duration::from_millis(10);
     let checks = HealthChecks { interval: often, interval_while_down: often };
-    TestServer::start_with(config, RemoteBackend::new(engine, checks)).await
+    TestServer::start_with(config, RemoteBackend::new(engine, checks, 16)).await
 }
 
 /// Waits for what the fake engine sees without holding up the server.

@@ -112,8 +112,18 @@ impl Kind {
     }
 
     /// Whether a new request ends the one in progress without a word.
-    pub(super) fn serves_one_at_a_time(self) -> bool {
+    pub fn serves_one_at_a_time(self) -> bool {
         self == Kind::LlamaCppPython
+    }
+
+    /// How many requests it should have at a time, computed and waiting, if the operator does not
+    /// say it: what engines for many people compute at once by default; for the others, which
+    /// compute a few, as many as our own engine has places.
+    pub fn usual_places(self) -> usize {
+        match self {
+            Kind::Vllm | Kind::SgLang | Kind::OpenAi => 256,
+            Kind::LlamaServer | Kind::LlamaCppPython | Kind::Transformers | Kind::Ollama => 80,
+        }
     }
 
     /// Whether it separates what it has computed by `cache_salt`.

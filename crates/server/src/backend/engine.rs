@@ -1,11 +1,12 @@
 //! Our engine, in this process.
 
+use super::places::Places;
 use super::{
     Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health, Metric,
     metrics,
 };
 use crate::access::Principal;
-use crate::shares::{self, ShareId, SharedBudget};
+use crate::shares::{self, PermitsPerShare};
 use banter_engine::engine::{self, Engine, GenerateRequest, Refusal, Submit};
 use banter_engine::kv_cache::Tenant;
 use banter_engine::model_file::SamplingDefaults;
@@ -16,11 +17,10 @@ use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, EndReason, Parameters};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use std::collections::HashMap;
 use std::future::ready;
 use std::ops::Deref;
 use std::slice::from_ref;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
@@ -39,10 +39,10 @@ pub struct EngineBackend {
     engine: SharedEngine,
     info: BackendInfo,
     sampling: SamplingParams,
-    /// The requests that the engine takes: those that run and those that wait.
-    requests: SharedBudget,
+    places: Places,
     encoding: Arc<Semaphore>,
-    encoders: Encoders,
+    /// Permits to wait for one of these.
+    encoding_per_share: Arc<PermitsPerShare>,
     counting: Arc<Semaphore>,
     ended: CancellationToken,
 }
@@ -73,9 +73,9 @@ impl EngineBackend {
         EngineBackend {
             info,
             sampling,
-            requests: SharedBudget::new(loaded.places),
+            places: Places::new(loaded.places),
             encoding: Arc::new(Semaphore::new(ENCODING_THREADS)),
-            encoders: Encoders::default(),
+            encoding_per_share: Arc::new(PermitsPerShare::new(1)),
             counting: Arc::new(Semaphore::new(COUNTING_THREADS)),
             engine: SharedEngine::new(engine, ended.clone().drop_guard()),
             ended,
@@ -94,14 +94,6 @@ impl EngineBackend {
         }
         .boxed()
     }
-
-    fn too_many_requests(&self) -> Fault {
-        Fault::Busy {
-            reason: "your other messages use your share of the queue; wait for one of them".into(),
-            position: self.engine.counters().waiting,
-            estimate_ms: None,
-        }
-    }
 }
 
 /// Runs work on text outside the async threads. The permit goes back when the work has ended, even
@@ -119,27 +111,6 @@ async fn run_with<T: Send + 'static>(
         error!(%error, "a text could not be turned into tokens");
         Err(Fault::Internal { reason: "the text could not be turned into tokens".into() })
     })
-}
-
-/// A permit for each share to turn one message into tokens: others wait for one message of a client
-/// that sends many, not for all of them.
-#[derive(Default)]
-struct Encoders {
-    by_share: Mutex<HashMap<ShareId, Weak<Semaphore>>>,
-}
-
-impl Encoders {
-    /// The permit of a share. It exists as long as somebody holds it.
-    fn of(&self, share: ShareId) -> Arc<Semaphore> {
-        let mut encoders = self.by_share.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(encoder) = encoders.get(&share).and_then(Weak::upgrade) {
-            return encoder;
-        }
-        encoders.retain(|_, encoder| encoder.strong_count() > 0);
-        let encoder = Arc::new(Semaphore::new(1));
-        encoders.insert(share, Arc::downgrade(&encoder));
-        encoder
-    }
 }
 
 impl Backend for EngineBackend {
@@ -164,14 +135,16 @@ impl Backend for EngineBackend {
         ask: Box<Ask>,
         principal: Principal,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        let Some(reservation) = self.requests.take(principal.share(), 1) else {
-            return ready(Err(self.too_many_requests())).boxed();
+        let share = principal.share();
+        let reservation = match self.places.take(share, || self.engine.counters().waiting) {
+            Ok(reservation) => reservation,
+            Err(fault) => return ready(Err(fault)).boxed(),
         };
         let request = request(*ask, principal, &self.sampling);
         let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
-        let encoder = self.encoders.of(principal.share());
+        let per_share = self.encoding_per_share.clone();
         async move {
-            let _encoder = encoder.acquire().await.expect("the semaphore is never closed");
+            let _permit_of_share = per_share.take(share).await;
             let permit = encoding.acquire_owned().await.expect("the semaphore is never closed");
             run_with(permit, move || submit(&engine, request, reservation)).await
         }
@@ -506,25 +479,11 @@ mod tests {
         for _ in 0..12 {
             of_alice.push(ask(alice).await.expect("a place"));
         }
-        assert_eq!(ask(alice).await.expect_err("no further one").code(), "busy");
+        let refusal = ask(alice).await.expect_err("no further one");
+        assert!(refusal.to_string().starts_with("your other messages"), "{refusal}");
         let of_bob = ask(bob).await.expect("a place that she left");
         of_alice.pop();
         assert_eq!(ask(alice).await.expect_err("he leaves less").code(), "busy");
         drop(of_bob);
-    }
-
-    #[test]
-    fn a_share_has_one_turn_at_a_time_and_leaves_nothing_behind() {
-        let encoders = Encoders::default();
-        let (alice, bob) = (ShareId(1), ShareId(2));
-        let encoder = encoders.of(alice);
-        let permit = encoder.clone().try_acquire_owned().expect("the first");
-        assert!(encoders.of(alice).try_acquire_owned().is_err());
-        assert!(encoders.of(bob).try_acquire_owned().is_ok());
-        drop((encoder, permit));
-        assert!(encoders.of(alice).try_acquire_owned().is_ok());
-        encoders.of(bob);
-        let left = encoders.by_share.lock().expect("no panic").len();
-        assert!(left <= 2, "{left}");
     }
 }

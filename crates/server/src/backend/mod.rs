@@ -6,6 +6,7 @@
 
 mod engine;
 mod metrics;
+mod places;
 mod remote;
 #[cfg(any(test, feature = "scripted"))]
 mod scripted;

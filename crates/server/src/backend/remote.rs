@@ -1,7 +1,9 @@
 //! An engine that somebody else runs, at an address.
 
+use super::places::Places;
 use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
 use crate::access::Principal;
+use crate::shares::{PermitsPerShare, Reservation};
 use banter_protocol::Fault;
 use banter_protocol::http::{Defaults, TokenizedConversation};
 use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, Message};
@@ -10,9 +12,10 @@ use banter_remote::engine::{
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -42,6 +45,9 @@ impl Default for HealthChecks {
 pub struct RemoteBackend {
     engine: RemoteEngine,
     info: BackendInfo,
+    places: Places,
+    /// Permits to wait for an engine that computes one answer at a time.
+    per_share: Option<Arc<PermitsPerShare>>,
     health: Arc<Mutex<Health>>,
     /// Notified when an answer could not begin. Then the engine is checked at once.
     doubt: Arc<Notify>,
@@ -49,10 +55,11 @@ pub struct RemoteBackend {
 }
 
 impl RemoteBackend {
-    /// A backend for this engine. It also checks from time to time whether the engine is well.
+    /// A backend for this engine, which gets at most `places` requests at a time. It also checks
+    /// from time to time whether the engine is well.
     ///
     /// Panics outside an async runtime.
-    pub fn new(engine: RemoteEngine, checks: HealthChecks) -> RemoteBackend {
+    pub fn new(engine: RemoteEngine, checks: HealthChecks, places: usize) -> RemoteBackend {
         let about = engine.about();
         let usual = about.kind.defaults();
         let info = BackendInfo {
@@ -71,10 +78,13 @@ impl RemoteBackend {
             engine: Some(about.kind.name()),
             known_parameters: about.kind.parameters(),
         };
+        let per_share =
+            about.kind.serves_one_at_a_time().then(|| Arc::new(PermitsPerShare::new(1)));
         let health = Arc::new(Mutex::new(Health::Ready));
         let doubt = Arc::new(Notify::new());
         let checking = check(engine.clone(), health.clone(), doubt.clone(), checks);
-        RemoteBackend { engine, info, health, doubt, checking: tokio::spawn(checking) }
+        let (places, checking) = (Places::new(places), tokio::spawn(checking));
+        RemoteBackend { engine, info, places, per_share, health, doubt, checking }
     }
 }
 
@@ -141,15 +151,26 @@ impl Backend for RemoteBackend {
         ask: Box<Ask>,
         principal: Principal,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+        let share = principal.share();
+        let place = match self.places.take(share, || self.places.taken()) {
+            Ok(place) => place,
+            Err(fault) => return ready(Err(fault)).boxed(),
+        };
         let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
+        let per_share = self.per_share.clone();
         async move {
+            let permit = match per_share {
+                Some(permits) => Some(permits.take(share).await),
+                None => None,
+            };
             let answer = engine.ask(&ask, Tenant(principal.tenant())).await.map_err(|error| {
                 if is_doubtful(&error) {
                     doubt.notify_one();
                 }
                 fault_of(&error)
             })?;
-            Ok(Box::new(RemoteGeneration { answer, doubt }) as Box<dyn Generation>)
+            let generation = RemoteGeneration { answer, doubt, _place: place, _permit: permit };
+            Ok(Box::new(generation) as Box<dyn Generation>)
         }
         .boxed()
     }
@@ -181,6 +202,8 @@ impl Backend for RemoteBackend {
 struct RemoteGeneration {
     answer: Answer,
     doubt: Arc<Notify>,
+    _place: Reservation,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Generation for RemoteGeneration {
@@ -313,4 +336,80 @@ fn fault_of(error: &EngineError) -> Fault {
         }
     };
     Fault::Internal { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use banter_protocol::plain::ClientMessage;
+    use banter_remote::Address;
+    use banter_remote::engine::{EnginePatience, EngineSettings, Kind};
+    use banter_remote::fakes::FakeEngine;
+    use serde_json::json;
+
+    type Asked = BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
+
+    async fn in_front_of(fake: &FakeEngine) -> RemoteBackend {
+        let settings = EngineSettings {
+            address: Address::parse_base(&fake.url()).expect("an address"),
+            key: None,
+            kind: None,
+            model: None,
+            patience: EnginePatience::default(),
+        };
+        let engine = RemoteEngine::find(&settings).await.expect("the engine is found");
+        RemoteBackend::new(engine, HealthChecks::default(), 16)
+    }
+
+    /// Asks for an answer that is written without end.
+    fn ask(backend: &RemoteBackend, principal: Principal) -> Asked {
+        let message = json!({ "message": "slow 1000000" }).to_string();
+        let Ok(ClientMessage::Ask(ask)) = plain::parse(&message) else { panic!("it is right") };
+        backend.generate(ask, principal)
+    }
+
+    async fn patiently<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
+    }
+
+    #[tokio::test]
+    async fn one_key_with_many_messages_leaves_places_to_another() {
+        let fake = FakeEngine::start(Kind::Vllm);
+        let backend = in_front_of(&fake).await;
+        let (alice, bob) = (Principal::of_key("alice's key"), Principal::of_key("bob's key"));
+        let mut of_alice = Vec::new();
+        for _ in 0..12 {
+            of_alice.push(patiently(ask(&backend, alice)).await.expect("a place"));
+        }
+        let refusal = patiently(ask(&backend, alice)).await.expect_err("no further one");
+        let Fault::Busy { reason, position, .. } = refusal else { panic!("{refusal}") };
+        assert!(reason.starts_with("your other messages"), "{reason}");
+        assert_eq!(position, 12);
+        let of_bob = patiently(ask(&backend, bob)).await.expect("a place that she left");
+        of_alice.pop();
+        let refusal = patiently(ask(&backend, alice)).await.expect_err("he leaves less");
+        assert_eq!(refusal.code(), "busy");
+        drop(of_bob);
+        patiently(ask(&backend, alice)).await.expect("a place that came back");
+    }
+
+    #[tokio::test]
+    async fn an_engine_for_one_at_a_time_serves_the_next_key_after_one_answer_of_the_first() {
+        let fake = FakeEngine::start(Kind::LlamaCppPython);
+        let backend = in_front_of(&fake).await;
+        let (alice, bob) = (Principal::of_key("alice's key"), Principal::of_key("bob's key"));
+        let running = patiently(ask(&backend, alice)).await.expect("the engine is free");
+        let mut waiting: Vec<Asked> = (0..5).map(|_| ask(&backend, alice)).collect();
+        let mut of_bob = ask(&backend, bob);
+        for asked in waiting.iter_mut().chain([&mut of_bob]) {
+            assert!(asked.now_or_never().is_none(), "the engine has an answer to write");
+        }
+        drop(running);
+        let of_bob = patiently(of_bob).await.expect("the engine is free");
+        for asked in &mut waiting {
+            assert!(asked.now_or_never().is_none(), "his answer is written");
+        }
+        drop(of_bob);
+        patiently(waiting.remove(0)).await.expect("the engine is free again");
+    }
 }

@@ -1,0 +1,35 @@
+//! The places of a backend, and what a client is told that gets none.
+
+use crate::shares::{Reservation, ShareId, SharedBudget};
+use banter_protocol::Fault;
+
+/// The requests that a backend takes: those that it computes and those that wait.
+pub(super) struct Places(SharedBudget);
+
+impl Places {
+    pub(super) fn new(count: usize) -> Places {
+        Places(SharedBudget::new(count))
+    }
+
+    /// How many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.0.taken()
+    }
+
+    /// Takes a place for a request; `ahead` counts the requests before it.
+    ///
+    /// Errors: every place is taken, or those that are left are kept for clients that hold few.
+    pub(super) fn take(
+        &self,
+        share: ShareId,
+        ahead: impl FnOnce() -> usize,
+    ) -> Result<Reservation, Fault> {
+        self.0.take(share, 1).ok_or_else(|| {
+            let reason = match self.0.held(share) {
+                0 => "too many answers are waiting; try again later",
+                _ => "your other messages use your share of the queue; wait for one of them",
+            };
+            Fault::Busy { reason: reason.into(), position: ahead(), estimate_ms: None }
+        })
+    }
+}
