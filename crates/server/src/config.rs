@@ -62,8 +62,8 @@ pub struct ServerConfig {
     /// Bytes of a short body, such as a sign-in or the name of a model. A longer one is refused
     /// with 413.
     pub max_order_bytes: usize,
-    /// Bytes of all HTTP bodies together while they are received. A body beyond them is refused
-    /// with 503.
+    /// Bytes of all HTTP bodies together while they are received, or wait to be turned into tokens.
+    /// The last quarter is for clients that hold little. A body beyond them is refused with 503.
     pub max_total_body_bytes: usize,
     /// Bytes of all WebSocket messages together while they are received, and again of all that wait
     /// for their answer. The last quarter is for clients that hold little. A message beyond them is
@@ -98,8 +98,9 @@ pub struct ServerConfig {
     /// Answers that are written at the same time for all pages opened from disk together. More
     /// wait.
     pub max_file_page_answers: usize,
-    /// Requests to `/tokenize` that are served at the same time. More wait, and are refused with
-    /// 503 after [`ServerConfig::body_timeout`].
+    /// Requests to `/tokenize` that are served at the same time, once their bodies are there. One
+    /// client may have a quarter of them. More wait, and are refused with 503 after
+    /// [`ServerConfig::body_timeout`].
     pub max_tokenizing: usize,
     /// Lists of the models that are made at the same time. More wait, and are refused with 503
     /// after [`ServerConfig::body_timeout`].

@@ -6,7 +6,7 @@ use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::log_throttle::{LogOnce, LogThrottle};
 use crate::models::Models;
-use crate::shares::SharedBudget;
+use crate::shares::{PermitsPerShare, SharedBudget};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     /// Permits for connections, and for those that are only told that there are too many.
     pub(crate) connections: Arc<ConnectionPermits>,
     /// Memory for the bodies of requests, in bytes.
-    pub(crate) body_budget: Arc<Semaphore>,
+    pub(crate) body_budget: SharedBudget,
     /// Permits for lists of the models, which wait for the disk.
     pub(crate) model_list_permits: Arc<Semaphore>,
     /// Memory for messages while they are received, in bytes.
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) file_page_permits: Arc<Semaphore>,
     /// Permits for requests to `/tokenize`.
     pub(crate) tokenize_permits: Arc<Semaphore>,
+    /// Permits to wait for one of these.
+    pub(crate) tokenize_per_share: PermitsPerShare,
     pub(crate) tasks: Tasks,
     generations: AtomicU64,
 }
@@ -84,12 +86,13 @@ impl Shared {
                 refusals: config.max_refusals,
                 proxies: TrustedProxies::new(&config.trusted_proxies),
             }),
-            body_budget: semaphore(config.max_total_body_bytes),
+            body_budget: SharedBudget::new(config.max_total_body_bytes),
             model_list_permits: semaphore(config.max_model_lists),
             receive_budget: SharedBudget::new(config.max_total_message_bytes),
             queue_budget: SharedBudget::new(config.max_total_message_bytes),
             file_page_permits: semaphore(config.max_file_page_answers),
             tokenize_permits: semaphore(config.max_tokenizing),
+            tokenize_per_share: PermitsPerShare::new((config.max_tokenizing / 4).max(1)),
             tasks: Tasks {
                 tracker: TaskTracker::new(),
                 going_away: CancellationToken::new(),

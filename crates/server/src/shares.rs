@@ -75,6 +75,14 @@ impl SharedBudget {
     }
 }
 
+impl Reservation {
+    /// Makes one reservation of two of the same client and budget.
+    pub(crate) fn absorb(&mut self, mut other: Reservation) {
+        debug_assert!(Arc::ptr_eq(&self.inner, &other.inner) && self.share == other.share);
+        self.amount += std::mem::take(&mut other.amount);
+    }
+}
+
 impl Inner {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -163,6 +171,18 @@ mod tests {
         assert!(shares.take(MODEST, 0).is_some());
         drop(all);
         assert!(shares.take(MODEST, 10).is_some());
+    }
+
+    #[test]
+    fn a_reservation_that_has_absorbed_another_gives_back_both() {
+        let shares = SharedBudget::new(10);
+        let mut held = shares.take(GREEDY, 0).expect("nothing is always free");
+        for amount in [2, 0, 3] {
+            held.absorb(shares.take(GREEDY, amount).expect("enough is free"));
+        }
+        assert_eq!((shares.taken(), shares.held(GREEDY)), (5, 5));
+        drop(held);
+        assert_eq!((shares.taken(), shares.held(GREEDY)), (0, 0));
     }
 
     #[tokio::test]

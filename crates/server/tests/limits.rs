@@ -2,7 +2,15 @@
 
 mod support;
 
+use banter_protocol::Fault;
+use banter_protocol::http::TokenizedConversation;
+use banter_protocol::plain::{Ask, Message};
+use banter_server::access::Principal;
+use banter_server::backend::{Backend, BackendInfo, Generation, Health, ScriptedBackend};
 use banter_server::{KeyHash, PublicUrl, ServerConfig};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::raw::{CONTINUATION, FINAL, Raw, TEXT, frame, get, header, post, text};
 use support::{Log, PATIENCE, TestServer, patiently};
@@ -397,6 +405,139 @@ async fn bodies_share_their_memory() {
         let short = post(server.address, "/tokenize", "", r#"{"text": "hi"}"#).await;
         assert_eq!(short.status, 200, "what was held is given back");
     }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn one_key_with_many_bodies_leaves_memory_to_another() {
+    let config = ServerConfig {
+        max_total_body_bytes: 1_000,
+        keys: vec![KeyHash::of("alice's key"), KeyHash::of("bob's key")],
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start(config).await;
+    let mut held = Vec::new();
+    for _ in 0..12 {
+        let mut raw = half_sent_tokenize(&server, "alice's key", 200).await;
+        raw.send(&[b' '; 100]).await;
+        held.push(raw);
+    }
+    // All of it is counted when she is refused.
+    let text = format!(r#"{{"text": "{}"}}"#, "a".repeat(100));
+    patiently(async {
+        while post(server.address, "/tokenize", "X-API-Key: alice's key\r\n", &text).await.status
+            != 503
+        {}
+    })
+    .await;
+    let of_bob = post(server.address, "/tokenize", "X-API-Key: bob's key\r\n", &text).await;
+    assert_eq!(of_bob.status, 200);
+    server.end().await;
+}
+
+/// A request to count tokens whose body the server has begun to read.
+async fn half_sent_tokenize(server: &TestServer, key: &str, body_bytes: usize) -> Raw {
+    let mut raw = Raw::connect(server.address).await;
+    let head = format!(
+        "POST /tokenize HTTP/1.1\r\nHost: {}\r\nX-API-Key: {key}\r\nContent-Length: {body_bytes}\r\n\
+         Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n",
+        server.host()
+    );
+    raw.send(head.as_bytes()).await;
+    let head = raw.head().await;
+    assert!(head.starts_with("HTTP/1.1 100 "), "{head}");
+    raw
+}
+
+#[tokio::test]
+async fn half_sent_texts_keep_nobody_from_counting_tokens() {
+    let config = ServerConfig {
+        max_tokenizing: 2,
+        body_timeout: 10 * PATIENCE,
+        keys: vec![KeyHash::of("alice's key")],
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start(config).await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let mut raw = half_sent_tokenize(&server, "alice's key", 20).await;
+        raw.send(b"{").await;
+        held.push(raw);
+    }
+    let counted = post(server.address, "/tokenize", "", r#"{"text": "hi"}"#).await;
+    assert_eq!(counted.status, 200);
+    server.end().await;
+}
+
+/// A scripted backend that counts the text "hold" for ever.
+struct SlowCounter {
+    scripted: ScriptedBackend,
+    held: Arc<AtomicUsize>,
+}
+
+impl Backend for SlowCounter {
+    fn info(&self) -> &BackendInfo {
+        self.scripted.info()
+    }
+
+    fn health(&self) -> Health {
+        self.scripted.health()
+    }
+
+    fn generate(
+        &self,
+        ask: Box<Ask>,
+        principal: Principal,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
+        self.scripted.generate(ask, principal)
+    }
+
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
+        if text == "hold" {
+            self.held.fetch_add(1, Ordering::SeqCst);
+            return Box::pin(std::future::pending());
+        }
+        self.scripted.tokenize(text)
+    }
+
+    fn fit(
+        &self,
+        messages: Vec<Message>,
+        max_tokens: usize,
+    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
+        self.scripted.fit(messages, max_tokens)
+    }
+}
+
+#[tokio::test]
+async fn one_key_with_many_texts_leaves_permits_to_another() {
+    let config = ServerConfig {
+        max_tokenizing: 4,
+        body_timeout: 10 * PATIENCE,
+        keys: vec![KeyHash::of("alice's key")],
+        ..ServerConfig::default()
+    };
+    let held = Arc::new(AtomicUsize::new(0));
+    let backend = SlowCounter { scripted: ScriptedBackend::default(), held: held.clone() };
+    let server = TestServer::start_with(config, backend).await;
+    let mut texts = Vec::new();
+    for _ in 0..8 {
+        let body = r#"{"text": "hold"}"#;
+        let mut raw = half_sent_tokenize(&server, "alice's key", body.len()).await;
+        raw.send(body.as_bytes()).await;
+        texts.push(raw);
+    }
+    patiently(async {
+        while held.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for _ in 0..4 {
+        let counted = post(server.address, "/tokenize", "", r#"{"text": "hi"}"#).await;
+        assert_eq!(counted.status, 200);
+    }
+    assert_eq!(held.load(Ordering::SeqCst), 1);
     server.end().await;
 }
 

@@ -1,6 +1,6 @@
 //! The routes for programs: health, information and counting tokens.
 
-use super::body::{BodyLimit, read_json};
+use super::body::{BodyLimit, Received, receive_json, share_of};
 use super::error::ApiError;
 use super::{Connection, no_store};
 use crate::access::{AccessLevel, PageOrigin};
@@ -97,10 +97,16 @@ pub(super) async fn tokenize(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let waiting =
-        tokio::time::timeout(shared.config.body_timeout, shared.tokenize_permits.acquire());
-    let _permit = waiting.await.map_err(|_| busy_tokenizing())?;
-    let body: TokenizeRequest = read_json(&shared, request, BodyLimit::Message).await?;
+    let share = share_of(&shared, &request);
+    // The body first: a permit that waited for a slow client would be missing to all others.
+    let Received { value: body, memory: _memory } =
+        receive_json(&shared, request, BodyLimit::Message).await?;
+    let waiting = async {
+        let of_share = shared.tokenize_per_share.take(share).await;
+        (of_share, shared.tokenize_permits.acquire().await.expect("the semaphore is never closed"))
+    };
+    let waiting = tokio::time::timeout(shared.config.body_timeout, waiting);
+    let _permits = waiting.await.map_err(|_| busy_tokenizing())?;
     let backend = loaded(&shared)?;
     match body {
         TokenizeRequest::Text { text } => {

@@ -1,15 +1,16 @@
 //! The bodies of requests: how long they may be, and how much memory they may take.
 
+use super::Connection;
 use super::error::ApiError;
+use crate::access::{AccessLevel, PageOrigin};
 use crate::shared::Shared;
+use crate::shares::{Reservation, ShareId};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, Request, header};
 use banter_protocol::Fault;
 use serde::de::DeserializeOwned;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The limit of a body's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,24 +30,49 @@ impl BodyLimit {
     }
 }
 
+/// What was read from a body, with its part of the memory for bodies.
+pub(super) struct Received<T> {
+    pub(super) value: T,
+    /// To be held as long as the value is.
+    pub(super) memory: Reservation,
+}
+
+/// Reads the body of an order, which nobody keeps for long.
+pub(super) async fn read_order<T: DeserializeOwned>(
+    shared: &Shared,
+    request: Request<Body>,
+) -> Result<T, ApiError> {
+    Ok(receive_json(shared, request, BodyLimit::Order).await?.value)
+}
+
 /// Reads a body, which must be declared as JSON: a page of another origin cannot send such a body
 /// without the browser asking the server first.
-pub(super) async fn read_json<T: DeserializeOwned>(
+pub(super) async fn receive_json<T: DeserializeOwned>(
     shared: &Shared,
     request: Request<Body>,
     limit: BodyLimit,
-) -> Result<T, ApiError> {
+) -> Result<Received<T>, ApiError> {
+    let share = share_of(shared, &request);
     let (parts, body) = request.into_parts();
     let outcome = match check_headers(&parts.headers) {
-        Ok(()) => read(shared, body, limit.bytes(shared)).await,
+        Ok(()) => read(shared, share, body, limit.bytes(shared)).await,
         Err(error) => Err((error, body)),
     };
-    let read = outcome.map_err(|(error, rest)| {
+    let Received { value: joined, memory } = outcome.map_err(|(error, rest)| {
         discard(shared, Request::from_parts(parts, rest));
         error
     })?;
-    serde_json::from_slice(&read.joined)
-        .map_err(|error| ApiError::Fault(Fault::BadJson { reason: error.to_string() }))
+    let value = serde_json::from_slice(&joined)
+        .map_err(|error| ApiError::Fault(Fault::BadJson { reason: error.to_string() }))?;
+    Ok(Received { value, memory })
+}
+
+/// Whose share of the limits a request uses.
+pub(super) fn share_of(shared: &Shared, request: &Request<Body>) -> ShareId {
+    let connection = Connection::of(request);
+    let view = connection.view(request.uri(), request.headers());
+    let page = request.extensions().get::<PageOrigin>().expect("set by Routes");
+    shared.access.identify(&view, AccessLevel::User, page).principal.share()
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -64,19 +90,18 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A body that has been read, with its part of the memory for bodies.
-struct ReadBody {
-    joined: Bytes,
-    _share: Vec<OwnedSemaphorePermit>,
-}
-
 /// Reads a body to its end. An error returns the rest of the body, too.
-async fn read(shared: &Shared, mut body: Body, limit: usize) -> Result<ReadBody, (ApiError, Body)> {
+async fn read(
+    shared: &Shared,
+    share: ShareId,
+    mut body: Body,
+    limit: usize,
+) -> Result<Received<Vec<u8>>, (ApiError, Body)> {
     // A body that is announced as too long is refused before it comes.
     if body.size_hint().lower() > limit as u64 {
         return Err((ApiError::TooLarge, body));
     }
-    let reading = collect(&mut body, limit, &shared.body_budget);
+    let reading = collect(shared, share, &mut body, limit);
     match tokio::time::timeout(shared.config.body_timeout, reading).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => Err((error, body)),
@@ -85,20 +110,22 @@ async fn read(shared: &Shared, mut body: Body, limit: usize) -> Result<ReadBody,
 }
 
 async fn collect(
+    shared: &Shared,
+    share: ShareId,
     body: &mut Body,
     limit: usize,
-    budget: &Arc<Semaphore>,
-) -> Result<ReadBody, ApiError> {
+) -> Result<Received<Vec<u8>>, ApiError> {
+    let reserve = |bytes| shared.body_budget.take(share, bytes).ok_or_else(no_memory);
     let mut joined = Vec::new();
-    let mut share = Vec::new();
+    let mut memory = reserve(0)?;
     while let Some(bytes) = next_bytes(body).await? {
         if joined.len() + bytes.len() > limit {
             return Err(ApiError::TooLarge);
         }
-        share.push(share_of(budget, bytes.len())?);
+        memory.absorb(reserve(bytes.len())?);
         joined.extend_from_slice(&bytes);
     }
-    Ok(ReadBody { joined: joined.into(), _share: share })
+    Ok(Received { value: joined, memory })
 }
 
 /// The next bytes of a body; `None` at its end.
@@ -118,12 +145,9 @@ async fn next_bytes(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
     }
 }
 
-fn share_of(budget: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-    let permits = u32::try_from(bytes).map_err(|_| ApiError::TooLarge)?;
-    budget.clone().try_acquire_many_owned(permits).map_err(|_| {
-        let reason = "too many bodies are being received; try again in a moment".into();
-        ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
-    })
+fn no_memory() -> ApiError {
+    let reason = "too many bodies are being received; try again in a moment".into();
+    ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
 }
 
 /// Reads the rest of a refused request and drops it, up to a limit. A connection that is closed

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::api::json;
-use super::body::{BodyLimit, read_json};
+use super::body::read_order;
 use super::error::ApiError;
 use crate::access::AccessLevel;
 use crate::models::{Models, ModelsError, Wanted};
@@ -30,7 +30,7 @@ pub(super) async fn pull(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let order: PullOrder = read_json(&shared, request, BodyLimit::Order).await?;
+    let order: PullOrder = read_order(&shared, request).await?;
     let name = ModelName::parse_public(&order.name).map_err(ModelsError::from)?;
     let PullOrder { accept_licence, even_if_too_large, .. } = order;
     let wanted = Wanted { name, accept_licence, even_if_too_large };
@@ -44,7 +44,7 @@ pub(super) async fn stop(
 ) -> Result<Response<Body>, ApiError> {
     // The body says nothing, but it must be JSON: a page of another origin cannot send that without
     // the browser asking first.
-    let _: serde_json::Value = read_json(&shared, request, BodyLimit::Order).await?;
+    let _: serde_json::Value = read_order(&shared, request).await?;
     models(&shared)?.stop_pull();
     Ok(super::empty(StatusCode::NO_CONTENT))
 }
@@ -53,7 +53,7 @@ pub(super) async fn switch(
     State(shared): State<Arc<Shared>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let order: SwitchOrder = read_json(&shared, request, BodyLimit::Order).await?;
+    let order: SwitchOrder = read_order(&shared, request).await?;
     let report = blocking(&shared, move |models| models.switch(&order.name)).await?;
     Ok(json(StatusCode::ACCEPTED, &report))
 }

@@ -1,6 +1,6 @@
 //! Signing in and out.
 
-use super::body::{BodyLimit, read_json};
+use super::body::read_order;
 use super::error::ApiError;
 use super::{Connection, empty, no_store};
 use crate::access::{Credential, RateKey, SessionCookie};
@@ -17,7 +17,7 @@ pub(super) async fn open(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let (cookie, rate_key) = view_of(&shared, &request);
-    let body: SessionRequest = read_json(&shared, request, BodyLimit::Order).await?;
+    let body: SessionRequest = read_order(&shared, request).await?;
     let credential = match &body {
         SessionRequest::Code(code) => Credential::Code(code),
         SessionRequest::Key(key) => Credential::Key(key),
