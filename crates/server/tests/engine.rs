@@ -127,10 +127,13 @@ async fn a_message_that_does_not_fit_alone_is_too_long_and_a_history_is_cut() {
     let fit: serde_json::Value = serde_json::from_str(&fit.body).expect("JSON");
     assert!(fit["dropped_messages"].as_u64() > Some(0), "{fit}");
     assert!(fit["tokens"].as_u64() <= Some(CONTEXT_TOKENS as u64), "{fit}");
-    let request = json!({ "message": "newest", "history": turns, "max_tokens": 8 });
+    let request =
+        json!({ "message": "newest", "history": turns, "max_tokens": 16, "report_end": true });
     client.send(request.to_string()).await;
     let frames = client.answer().await;
-    assert!(!frames.concat().starts_with(r#"{"error""#), "{frames:?}");
+    let end: serde_json::Value =
+        serde_json::from_str(frames.last().expect("an end")).expect("JSON");
+    assert_eq!(end["end"]["dropped_messages"], fit["dropped_messages"], "{frames:?}");
     server.end().await;
 }
 

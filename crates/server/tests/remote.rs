@@ -343,8 +343,13 @@ async fn a_conversation_that_does_not_fit_is_cut_or_refused() {
     let mut client = server.client().await;
     let old = json!([{"role": "user", "content": "x".repeat(200)},
                      {"role": "assistant", "content": "y".repeat(200)}]);
-    client.send(json!({"message": "short", "history": old}).to_string()).await;
-    assert_eq!(client.answer().await.concat(), "short");
+    let long = json!({"message": "short", "history": old, "report_end": true});
+    client.send(long.to_string()).await;
+    let frames = client.answer().await;
+    let (end, words) = frames.split_last().expect("an end");
+    assert_eq!(words.concat(), "short");
+    let end: Value = serde_json::from_str(end).expect("JSON");
+    assert_eq!(end["end"]["dropped_messages"], 2, "{end}");
     client.ask(&"x".repeat(400)).await;
     let error = client.expect_error("too_long").await;
     assert_eq!((&error["tokens"], &error["limit"]), (&json!(404), &json!(299)));

@@ -55,6 +55,32 @@ async fn a_stop_is_reported_when_it_is_read() {
 }
 
 #[tokio::test]
+async fn what_was_left_out_of_the_history_is_reported_with_the_end() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.client().await;
+    for stream in [true, false] {
+        let more = json!({ "stream": stream });
+        let (frames, end) = reported(&mut client, "dropped 6 text", more).await;
+        let expected = json!({ "end": { "reason": "end", "tokens": 1, "dropped_messages": 6 } });
+        assert_eq!((frames.concat().as_str(), end), ("text", expected));
+        let (_, end) = reported(&mut client, "echo all of it", json!({ "stream": stream })).await;
+        assert_eq!(end, json!({ "end": { "reason": "end", "tokens": 1 } }), "it is not kept");
+    }
+    client.ask("dropped 6 text").await;
+    assert_eq!(client.answer().await, ["text"]);
+
+    // The answer ends at its stop, and what was left out is known since it began.
+    client.send(json!({ "message": "dropped-hang 6 text", "report_end": true }).to_string()).await;
+    assert_eq!(client.frame().await, "text");
+    client.send(r#"{"stop": true}"#).await;
+    let frames = client.answer().await;
+    let end: Value = serde_json::from_str(&frames[0]).expect("JSON");
+    let expected = json!({ "end": { "reason": "stopped", "dropped_messages": 6 } });
+    assert_eq!((frames.len(), end), (1, expected));
+    server.end().await;
+}
+
+#[tokio::test]
 async fn without_reports_nothing_is_new_but_an_answer_that_was_cut_ends_with_an_error() {
     let server = TestServer::start(ServerConfig::default()).await;
     let mut client = server.client().await;

@@ -2,6 +2,7 @@
 //! it.
 
 use crate::Fault;
+use serde::Serialize;
 use serde_json::json;
 
 /// The report about the end of an answer, for clients that asked for it.
@@ -11,6 +12,8 @@ pub struct AnswerEnd {
     pub reason: EndReason,
     /// Tokens of the answer; `None` if they are not known, as after a stop.
     pub tokens: Option<usize>,
+    /// How many of the oldest messages were left out because the history does not fit the context.
+    pub dropped_messages: usize,
 }
 
 /// Why an answer ended. For an answer that failed the client gets the [`Fault`] instead.
@@ -55,15 +58,24 @@ impl EndReason {
 }
 
 impl AnswerEnd {
-    /// The frame `{"end": {"reason": …, "tokens": …}}`.
+    /// The frame `{"end": {"reason": …, "tokens": …, "dropped_messages": …}}`.
     pub fn to_json(self) -> String {
-        let reason = self.reason.name();
-        match self.tokens {
-            Some(tokens) => json!({ "end": { "reason": reason, "tokens": tokens } }),
-            None => json!({ "end": { "reason": reason } }),
-        }
-        .to_string()
+        let end = EndFrame {
+            reason: self.reason.name(),
+            tokens: self.tokens,
+            dropped_messages: Some(self.dropped_messages).filter(|dropped| *dropped > 0),
+        };
+        json!({ "end": end }).to_string()
     }
+}
+
+#[derive(Serialize)]
+struct EndFrame {
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_messages: Option<usize>,
 }
 
 /// The frame `{"thinking": "…"}` with a delta of what the model thought.

@@ -257,9 +257,12 @@ const EVERY_REPORT: Reports = Reports { end: true, thinking: true };
 
 #[test]
 fn a_piece_that_is_a_report_is_split_only_for_clients_that_get_such_reports() {
-    let end = AnswerEnd { reason: EndReason::Length, tokens: Some(2_048) }.to_json();
-    assert_eq!(end, r#"{"end":{"reason":"length","tokens":2048}}"#);
-    let stopped = AnswerEnd { reason: EndReason::Stopped, tokens: None }.to_json();
+    let (reason, tokens) = (EndReason::Length, Some(2_048));
+    let end = AnswerEnd { reason, tokens, dropped_messages: 6 }.to_json();
+    let expected = r#"{"end":{"reason":"length","tokens":2048,"dropped_messages":6}}"#;
+    assert_eq!(end, expected);
+    let (reason, tokens) = (EndReason::Stopped, None);
+    let stopped = AnswerEnd { reason, tokens, dropped_messages: 0 }.to_json();
     assert_eq!(stopped, r#"{"end":{"reason":"stopped"}}"#);
     let thinking = thinking_frame("a \"b\"\n");
     assert_eq!(thinking, r#"{"thinking":"a \"b\"\n"}"#);

@@ -173,12 +173,14 @@ fn script(messages: &[Message]) -> Result<Script, Fault> {
         "hang" => Script { end: End::Never, ..Script::done(Vec::new()) },
         "fail" => Script { end: End::Failed, ..Script::words(Some(&3), 0) },
         "history" => Script::done(vec![history_as_json(messages)]),
-        "dropped" => {
+        "dropped" | "dropped-hang" => {
             let text = rest.split_once(' ').map_or("", |(_, text)| text);
             let dropped = numbers.first().copied().unwrap_or(0);
+            let done = Script::done(vec![text.into()]);
             Script {
                 dropped_messages: usize::try_from(dropped).unwrap_or(usize::MAX),
-                ..Script::done(vec![text.into()])
+                end: if command == "dropped" { done.end } else { End::Never },
+                ..done
             }
         }
         "busy" => {

@@ -134,6 +134,7 @@ impl PlainSocket {
 
     fn settle(&mut self, outcome: Outcome) {
         match outcome {
+            Outcome::Begun { dropped_messages } => self.protocol.begun(dropped_messages),
             Outcome::Progress => {}
             Outcome::Delta(delta) => self.protocol.delta(delta),
             Outcome::Thinking(delta) => self.protocol.thinking(delta),

@@ -37,6 +37,8 @@ enum Phase {
 struct Answer {
     delivery: Delivery,
     reports: Reports,
+    /// How many of the oldest messages were left out.
+    dropped_messages: usize,
     /// The answer so far, and what the model thought before it, for a client that wants them whole.
     whole: String,
     whole_thinking: String,
@@ -45,16 +47,19 @@ struct Answer {
 /// How an answer ended.
 #[derive(Clone, Debug)]
 pub(super) enum Ending {
-    End(AnswerEnd),
+    End {
+        reason: EndReason,
+        /// Tokens of the answer, if they are known.
+        tokens: Option<usize>,
+    },
     Fault(Fault),
 }
 
 impl Ending {
     /// The end of a message whose answer was not begun.
-    const DROPPED: Ending = Ending::End(AnswerEnd { reason: EndReason::Stopped, tokens: Some(0) });
+    const DROPPED: Ending = Ending::End { reason: EndReason::Stopped, tokens: Some(0) };
     /// The end of a stopped answer. Its tokens are known only when the computation has halted.
-    pub(super) const STOPPED: Ending =
-        Ending::End(AnswerEnd { reason: EndReason::Stopped, tokens: None });
+    pub(super) const STOPPED: Ending = Ending::End { reason: EndReason::Stopped, tokens: None };
 }
 
 enum Waiting<R> {
@@ -138,20 +143,20 @@ impl<R> PlainProtocol<R> {
     fn stop(&mut self, dropped: Option<Reports>) -> Reaction {
         let mut reaction = Reaction::GoOn;
         if let Phase::Answering(answer) = &self.phase {
-            let reports = answer.reports;
+            let (reports, dropped_messages) = (answer.reports, answer.dropped_messages);
             self.outbound.take_back_deltas();
-            self.end(reports, &Ending::STOPPED);
+            self.end(reports, dropped_messages, &Ending::STOPPED);
             self.phase = Phase::Halting;
             reaction = Reaction::StopGeneration;
         }
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Refusal(fault) => self.refuse(&fault),
-                Waiting::Ask(next) => self.end(next.ask.reports, &Ending::DROPPED),
+                Waiting::Ask(next) => self.end(next.ask.reports, 0, &Ending::DROPPED),
             }
         }
         if let Some(reports) = dropped {
-            self.end(reports, &Ending::DROPPED);
+            self.end(reports, 0, &Ending::DROPPED);
         }
         reaction
     }
@@ -168,6 +173,7 @@ impl<R> PlainProtocol<R> {
                 self.phase = Phase::Answering(Answer {
                     delivery: next.ask.delivery,
                     reports: next.ask.reports,
+                    dropped_messages: 0,
                     whole: String::new(),
                     whole_thinking: String::new(),
                 });
@@ -185,6 +191,13 @@ impl<R> PlainProtocol<R> {
             if let Some(Waiting::Refusal(fault)) = self.waiting.pop_front() {
                 self.refuse(&fault);
             }
+        }
+    }
+
+    /// The backend has taken the running message and has left out this many of the oldest messages.
+    pub(super) fn begun(&mut self, dropped_messages: usize) {
+        if let Phase::Answering(answer) = &mut self.phase {
+            answer.dropped_messages = dropped_messages;
         }
     }
 
@@ -211,11 +224,11 @@ impl<R> PlainProtocol<R> {
     /// The running generation has halted.
     pub(super) fn finished(&mut self, ending: &Ending) {
         if let Phase::Answering(answer) = std::mem::replace(&mut self.phase, Phase::Idle) {
-            if matches!(ending, Ending::End(_)) {
+            if matches!(ending, Ending::End { .. }) {
                 self.outbound.whole_thinking(answer.whole_thinking);
                 self.outbound.whole(answer.whole, answer.reports);
             }
-            self.end(answer.reports, ending);
+            self.end(answer.reports, answer.dropped_messages, ending);
         }
         self.tell_refusals();
     }
@@ -241,12 +254,15 @@ impl<R> PlainProtocol<R> {
 
     /// Ends one answer. A client that did not ask for the report is still told if the answer only
     /// seems to be finished.
-    fn end(&mut self, reports: Reports, ending: &Ending) {
-        match ending {
-            Ending::Fault(fault) => return self.refuse(fault),
-            Ending::End(end) if reports.end => self.outbound.report(end.to_json()),
-            Ending::End(end) => {
-                if let Some(fault) = end.reason.fault() {
+    fn end(&mut self, reports: Reports, dropped_messages: usize, ending: &Ending) {
+        match *ending {
+            Ending::Fault(ref fault) => return self.refuse(fault),
+            Ending::End { reason, tokens } if reports.end => {
+                let end = AnswerEnd { reason, tokens, dropped_messages };
+                self.outbound.report(end.to_json());
+            }
+            Ending::End { reason, .. } => {
+                if let Some(fault) = reason.fault() {
                     self.outbound.report(fault.to_json());
                 }
             }

@@ -7,7 +7,6 @@ use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
 use crate::shared::Shared;
 use crate::shares::Reservation;
 use banter_protocol::Fault;
-use banter_protocol::plain::AnswerEnd;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -54,6 +53,8 @@ struct Clock {
 
 /// What a generation did.
 pub(super) enum Outcome {
+    /// The backend has taken the message and has left out this many of the oldest messages.
+    Begun { dropped_messages: usize },
     /// Progress that the client does not see.
     Progress,
     /// A delta of what the model thinks before it answers.
@@ -86,7 +87,7 @@ impl Running {
         match &outcome {
             Outcome::Finished(_) => self.is_over = true,
             Outcome::Delta(_) => self.deltas += 1,
-            Outcome::Progress | Outcome::Thinking(_) => {}
+            Outcome::Begun { .. } | Outcome::Progress | Outcome::Thinking(_) => {}
         }
         outcome
     }
@@ -128,12 +129,13 @@ impl Running {
     }
 
     fn started(&mut self, started: Started) -> Outcome {
-        let dropped = started.generation.dropped_messages();
-        if dropped > 0 {
+        let dropped_messages = started.generation.dropped_messages();
+        if dropped_messages > 0 {
+            let dropped = dropped_messages;
             info!(parent: &self.span, dropped, "the history does not fit the context, so its oldest messages are left out");
         }
         self.state = State::Answering(started);
-        Outcome::Progress
+        Outcome::Begun { dropped_messages }
     }
 
     fn finished(&self, finished: Finished) -> Ending {
@@ -155,7 +157,7 @@ impl Running {
                 Ending::Fault(fault)
             }
             FinishReason::Ended(reason) => {
-                Ending::End(AnswerEnd { reason, tokens: figures.completion_tokens })
+                Ending::End { reason, tokens: figures.completion_tokens }
             }
         }
     }

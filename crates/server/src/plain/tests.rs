@@ -3,7 +3,7 @@
 use super::protocol::{Ending, PlainProtocol, Reaction, WaitingLimits};
 use crate::socket::Outgoing;
 use banter_protocol::Fault;
-use banter_protocol::plain::{AnswerEnd, EndReason};
+use banter_protocol::plain::EndReason;
 use proptest::prelude::*;
 
 const LIMITS: WaitingLimits = WaitingLimits { messages: 4, refusals: 8 };
@@ -31,7 +31,7 @@ fn start(protocol: &mut PlainProtocol<()>) -> String {
 }
 
 fn end(reason: EndReason) -> Ending {
-    Ending::End(AnswerEnd { reason, tokens: Some(7) })
+    Ending::End { reason, tokens: Some(7) }
 }
 
 fn failed() -> Ending {
