@@ -56,7 +56,7 @@ pub enum Fault {
     Timeout {
         /// The limit in seconds.
         seconds: u64,
-        /// What took so long: `in the queue`, `without a step`.
+        /// What took so long, with the option that sets the limit, if there is one.
         while_doing: &'static str,
     },
     /// A content filter of the engine behind the server cut the answer off.
@@ -74,6 +74,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// What a request did that timed out before it was begun.
+    pub const IN_THE_QUEUE: &'static str = "in the queue (--queue-timeout)";
+    /// What an answer did that timed out after it was begun. No option sets this limit.
+    pub const WITHOUT_A_STEP: &'static str = "without a step";
+
     /// The code, for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -180,3 +180,14 @@ impl ServerConfig {
         messages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_connections_outlive_those_of_proxies() {
+        let default = ServerConfig::default();
+        assert_eq!(default.idle_timeout, Duration::from_secs(75));
+    }
+}

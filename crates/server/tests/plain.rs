@@ -198,11 +198,16 @@ async fn an_answer_that_does_not_begin_or_move_times_out() {
     };
     let server = TestServer::start(config).await;
     let mut client = server.client().await;
-    client.ask("hang").await;
-    client.expect_error("timeout").await;
-    client.expect_works().await;
-    client.ask("tokens 2 60000").await;
-    client.expect_error("timeout").await;
+    for never_begins in ["hang", "tokens 2 60000"] {
+        client.ask(never_begins).await;
+        let error = client.expect_error("timeout").await;
+        assert_eq!(error["message"], "timed out after 0 s in the queue (--queue-timeout)");
+        client.expect_works().await;
+    }
+    client.ask("dropped-hang 0 text").await;
+    assert_eq!(client.frame().await, "text");
+    let error = client.expect_error("timeout").await;
+    assert_eq!(error["message"], "timed out after 0 s without a step");
     server.is_idle().await;
     server.end().await;
 }

@@ -288,18 +288,21 @@ async fn an_engine_that_hangs_or_drips_is_given_up() {
     let patience = EnginePatience { headers: short, ..EnginePatience::default() };
     let server = server_with(&fake, config, patience).await;
     let tricks = [
-        EngineTrick::Silence,
-        EngineTrick::hang_after([EngineTrick::piece("begun")]),
-        EngineTrick::hang_after([": still here\n\n"]),
-        EngineTrick::Drip(Duration::from_secs(1)),
+        (EngineTrick::Silence, "without a sign of life from the engine (--queue-timeout)"),
+        (EngineTrick::hang_after([EngineTrick::piece("begun")]), "without a step"),
+        // A sign of life is progress.
+        (EngineTrick::hang_after([": still here\n\n"]), "without a step"),
+        (EngineTrick::Drip(Duration::from_secs(1)), "in the queue (--queue-timeout)"),
     ];
-    for (index, trick) in tricks.into_iter().enumerate() {
+    for (index, (trick, words)) in tricks.into_iter().enumerate() {
         let mut client = server.client().await;
         fake.play([trick.clone()]);
         client.ask("hello").await;
         let frames = client.answer().await;
         let error: Value = serde_json::from_str(frames.last().expect("an error")).expect("JSON");
         assert_eq!(error["error"]["code"], "timeout", "{trick:?}");
+        let message = error["error"]["message"].as_str().expect("words");
+        assert!(message.ends_with(words), "{trick:?}: {message}");
         let hung_up = fake.clone();
         seen(move || hung_up.wait_for_hang_up(index + 1)).await;
     }

@@ -283,8 +283,8 @@ impl EngineGeneration {
             engine::FinishReason::StopString => FinishReason::Ended(EndReason::StopString),
             engine::FinishReason::Length => FinishReason::Ended(EndReason::Length),
             engine::FinishReason::Stopped => FinishReason::Ended(EndReason::Stopped),
-            engine::FinishReason::QueueTimeout => timeout("in the queue"),
-            engine::FinishReason::StepTimeout => timeout("without a step"),
+            engine::FinishReason::QueueTimeout => timeout(Fault::IN_THE_QUEUE),
+            engine::FinishReason::StepTimeout => timeout(Fault::WITHOUT_A_STEP),
             engine::FinishReason::Failed(reason) => {
                 // The operator is told what broke, the client only that it broke.
                 error!(?reason, "the engine failed");

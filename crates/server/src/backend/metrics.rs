@@ -101,3 +101,73 @@ fn gaps(counters: &Counters) -> Vec<Metric> {
     metrics.push(metric(name, "_count".to_owned(), all as f64));
     metrics
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_counter_has_its_name_and_unit() {
+        let counters = Counters {
+            free_blocks: 1,
+            total_blocks: 3,
+            running: 4,
+            waiting: 5,
+            layers_after_stop: 6,
+            guesses: 15,
+            guesses_accepted: 7,
+            prompt_tokens: 9,
+            cached_tokens: 10,
+            drafts_computed: 11,
+            drafts_used: 12,
+            drafts_wasted: 13,
+            gaps: [1; GAP_BOUNDS.len() + 1],
+            gap_sum: Duration::from_millis(1_500),
+            slow_steps: 14,
+            step_level: Duration::from_micros(2_500),
+            tried_sizes: 16,
+            disk_blocks: 17,
+            fetched_blocks: 18,
+            steps: 19,
+            planning: Duration::from_secs(20),
+            computing: Duration::from_secs(21),
+            delivering: Duration::from_secs(22),
+        };
+        let expected = [
+            ("banter_sequences", "{state=\"running\"}", 4.0),
+            ("banter_sequences", "{state=\"waiting\"}", 5.0),
+            ("banter_cache_blocks", "{state=\"free\"}", 1.0),
+            ("banter_cache_blocks", "{state=\"used\"}", 2.0),
+            ("banter_cache_blocks", "{state=\"disk\"}", 17.0),
+            ("banter_prompt_tokens_total", "{source=\"computed\"}", 9.0),
+            ("banter_prompt_tokens_total", "{source=\"reused\"}", 10.0),
+            ("banter_fetched_blocks_total", "", 18.0),
+            ("banter_guesses_total", "{outcome=\"held\"}", 7.0),
+            ("banter_guesses_total", "{outcome=\"wrong\"}", 8.0),
+            ("banter_drafted_tokens_total", "{outcome=\"computed\"}", 11.0),
+            ("banter_drafted_tokens_total", "{outcome=\"used\"}", 12.0),
+            ("banter_drafted_tokens_total", "{outcome=\"wasted\"}", 13.0),
+            ("banter_steps_total", "", 19.0),
+            ("banter_step_seconds_total", "{part=\"planning\"}", 20.0),
+            ("banter_step_seconds_total", "{part=\"computing\"}", 21.0),
+            ("banter_step_seconds_total", "{part=\"delivering\"}", 22.0),
+            ("banter_slow_steps_total", "", 14.0),
+            ("banter_step_level_seconds", "", 0.0025),
+            ("banter_tried_step_sizes", "", 16.0),
+        ];
+        let metrics = of_engine(&counters);
+        let (told, gaps) = metrics.split_at(expected.len());
+        let told: Vec<_> =
+            told.iter().map(|told| (told.name, told.labels.as_str(), told.value)).collect();
+        assert_eq!(told, expected);
+        for metric in &metrics {
+            let is_total = metric.name.ends_with("_total");
+            assert_eq!(metric.kind == MetricKind::Counter, is_total, "{}", metric.name);
+        }
+        let of = |labels: &str| gaps.iter().find(|gap| gap.labels == labels).map(|gap| gap.value);
+        assert!(gaps.iter().all(|gap| gap.name == "banter_gap_seconds"));
+        assert_eq!(of("_bucket{le=\"0.05\"}"), Some(2.0));
+        assert_eq!((of("_sum"), of("_count")), (Some(1.5), Some(8.0)));
+    }
+}

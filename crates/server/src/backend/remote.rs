@@ -344,7 +344,7 @@ mod tests {
     use banter_protocol::plain::ClientMessage;
     use banter_remote::Address;
     use banter_remote::engine::{EnginePatience, EngineSettings, Kind};
-    use banter_remote::fakes::FakeEngine;
+    use banter_remote::fakes::{EngineTrick, FakeEngine};
     use serde_json::json;
 
     type Asked = BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
@@ -370,6 +370,15 @@ mod tests {
 
     async fn patiently<T>(future: impl Future<Output = T>) -> T {
         tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
+    }
+
+    #[tokio::test]
+    async fn a_sign_of_life_is_progress() {
+        let fake = FakeEngine::start(Kind::Vllm);
+        let backend = in_front_of(&fake).await;
+        fake.play([EngineTrick::hang_after([": still here\n\n"])]);
+        let mut answer = patiently(ask(&backend, Principal::OPERATOR)).await.expect("it begins");
+        assert_eq!(patiently(answer.next_event()).await, Some(Event::Progress));
     }
 
     #[tokio::test]

@@ -187,7 +187,7 @@ fn script(messages: &[Message]) -> Result<Script, Fault> {
             let reason = "too many answers are waiting".into();
             return Err(Fault::Busy { reason, position: 7, estimate_ms: Some(9_000) });
         }
-        "late" => return Err(Fault::Timeout { seconds: 120, while_doing: "in the queue" }),
+        "late" => return Err(Fault::Timeout { seconds: 120, while_doing: Fault::IN_THE_QUEUE }),
         "too-long" => return Err(Fault::TooLong { tokens: 5_000, limit: 4_096 }),
         _ => {
             let words = newest.split_inclusive(' ').map(String::from);

@@ -196,10 +196,10 @@ impl Running {
     pub(super) fn timeout(&self) -> Fault {
         if self.clock.has_begun && !self.stopped {
             let seconds = self.clock.step_timeout.as_secs();
-            Fault::Timeout { seconds, while_doing: "without a step" }
+            Fault::Timeout { seconds, while_doing: Fault::WITHOUT_A_STEP }
         } else {
             let seconds = self.clock.queue_timeout.as_secs();
-            Fault::Timeout { seconds, while_doing: "in the queue" }
+            Fault::Timeout { seconds, while_doing: Fault::IN_THE_QUEUE }
         }
     }
 }

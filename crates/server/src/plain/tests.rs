@@ -276,7 +276,7 @@ fn what_waits_behind_a_generation_that_never_halts_is_told() {
     let mut protocol = protocol();
     ask(&mut protocol, "a");
     start(&mut protocol);
-    let fault = Fault::Timeout { seconds: 60, while_doing: "without a step" };
+    let fault = Fault::Timeout { seconds: 60, while_doing: Fault::WITHOUT_A_STEP };
     protocol.give_up(&fault);
     ask(&mut protocol, "b");
     protocol.refuse_waiting(&fault);
