@@ -11,10 +11,10 @@ import { readFrame, STOP_JSON } from './connection/plain';
 import { FrameBuffer } from './conversation/frame_buffer';
 import { Ids } from './conversation/ids';
 import { type Asked, type Conversation, type Event, reduce } from './conversation/reduce';
-import { buildRequest, type Request } from './conversation/request';
+import { buildRequest, cutAt, type Request } from './conversation/request';
 import { redoable, undoable } from './conversation/shelf';
 import { EMPTY_STATE, type State } from './conversation/state';
-import type { Cut, Fault, Message, ServerInfo } from './conversation/types';
+import type { Fault, Message, ServerInfo } from './conversation/types';
 import { Keeper } from './keeper.svelte';
 import { Models } from './models/models.svelte';
 import { loadPreferences, PREFERENCES_KEY, savePreferences } from './storage/preferences';
@@ -43,7 +43,8 @@ export class Chat {
   private readonly ids = new Ids();
   /** Messages with later ids came while this page was open. */
   private readonly openedAtId = this.ids.next();
-  private latestQuestionId: number | null = null;
+  /** The newest question, until it is known which messages the model gets with it. */
+  private latest: SentQuestion | null = null;
   /** Frames still to come of an answer that "Clear" took off the page. */
   private abandoned = $state(false);
 
@@ -189,7 +190,8 @@ export class Chat {
     const [userId, answerId] = [this.ids.next(), this.ids.next()];
     const nowMs = performance.now();
     this.dispatch({ kind: 'asked', text, at, purpose, userId, answerId, nowMs });
-    if (request) void this.findCut(request, userId);
+    this.latest = request && { request, userId };
+    if (this.latest) void this.findCut(this.latest);
     else this.failHere({ code: 'too_large', message: '' });
     this.keeper.save();
     return true;
@@ -227,6 +229,7 @@ export class Chat {
     if (frame.kind === 'words' && isDrawn) this.words.add(frame.text);
     if (frame.kind === 'thinking' && isDrawn) this.thoughts.add(frame.text);
     if (frame.kind === 'fault' || frame.kind === 'end_told') this.dispatch(frame);
+    if (frame.kind === 'end_told') this.takeDropped(frame.dropped);
     if (frame.kind === 'end') this.end();
     else this.keeper.saveSoon();
   }
@@ -257,17 +260,26 @@ export class Chat {
   }
 
   /** Finds out which messages still fit. The server is asked while the answer is being written. */
-  private async findCut(request: Request, userId: number): Promise<void> {
+  private async findCut(question: SentQuestion): Promise<void> {
+    const { request, userId } = question;
     const { maxTokens } = this.preferences.parameters;
-    this.latestQuestionId = userId;
     const dropped = this.state.info?.counts_tokens
       ? await this.api.droppedMessages(request.messages, maxTokens)
       : null;
     const isThere = this.state.messages.some(({ id }) => id === userId);
-    if (this.latestQuestionId !== userId || !isThere) return;
+    if (this.latest !== question || !isThere) return;
     // If nobody counts tokens, the page still knows what it left out itself.
     this.dispatch({ kind: 'cut', cut: cutAt(request, dropped ?? 0, userId) });
     this.keeper.saveSoon();
+  }
+
+  /** What the model did not get, as the server says at the end: it knows it of every engine. */
+  private takeDropped(dropped: number): void {
+    if (dropped === 0 || !this.latest) return;
+    const { request, userId } = this.latest;
+    // What is still asked is known now.
+    this.latest = null;
+    this.dispatch({ kind: 'cut', cut: cutAt(request, dropped, userId) });
   }
 
   private take(kind: 'restored' | 'synced', stored: Conversation): void {
@@ -281,12 +293,11 @@ export class Chat {
   }
 }
 
-function idOf({ id }: { readonly id: number }): number {
-  return id;
+interface SentQuestion {
+  readonly request: Request;
+  readonly userId: number;
 }
 
-function cutAt(request: Request, dropped: number, userId: number): Cut | null {
-  const droppedCount = dropped + request.trimmedCount;
-  if (droppedCount === 0) return null;
-  return { droppedCount, firstKeptId: request.sentIds[dropped] ?? userId };
+function idOf({ id }: { readonly id: number }): number {
+  return id;
 }

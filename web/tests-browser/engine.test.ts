@@ -58,6 +58,14 @@ describe('in front of an engine that someone else runs', () => {
     await end();
   });
 
+  it('the line where the model begins to read is there if the engine counts no tokens', async () => {
+    const { page, chat, end } = await inFrontOf('openai');
+    await chat.ask(`one ${'x'.repeat(2_500)}`);
+    await chat.ask('two');
+    await page.getByText('The first 2 messages no longer fit; the model reads from here').waitFor();
+    await end();
+  });
+
   it('an engine that is gone is named as what is missing, and comes back by itself', async () => {
     const { engine, server, page, chat, end } = await inFrontOf('llama-server');
     await chat.ask('before');

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { addressesOf } from '../src/connection/address';
 import { readFrame } from '../src/connection/plain';
-import { buildRequest } from '../src/conversation/request';
+import { buildRequest, cutAt } from '../src/conversation/request';
 import { FrameBuffer } from '../src/conversation/frame_buffer';
 import { DEFAULT_PARAMETERS, type Message } from '../src/conversation/types';
 
@@ -61,8 +61,14 @@ describe('readFrame', () => {
   ];
   for (const [frame, outcome] of ends) {
     it(`reads how an answer ends: ${frame}`, () =>
-      expect(readFrame(frame)).toEqual({ kind: 'end_told', outcome }));
+      expect(readFrame(frame)).toEqual({ kind: 'end_told', outcome, dropped: 0 }));
   }
+
+  it('reads how many messages the model did not get', () => {
+    const frame = '{"end":{"reason":"end","tokens":12,"dropped_messages":6,"more":1}}';
+    const outcome = { kind: 'complete' };
+    expect(readFrame(frame)).toEqual({ kind: 'end_told', outcome, dropped: 6 });
+  });
 
   it('takes an object that is no report for words', () => {
     for (const words of [
@@ -72,6 +78,25 @@ describe('readFrame', () => {
       '{"end":null}',
     ])
       expect(readFrame(words)).toEqual({ kind: 'words', text: words });
+  });
+});
+
+describe('cutAt', () => {
+  const history = [message(1, 'q'), message(2, 'a'), message(3, 'q'), message(4, 'a')];
+
+  it('is before the first message that the model gets', () => {
+    const { request } = sent(history, { systemPrompt: 'Be brief.' });
+    expect(cutAt(request, 0, 5)).toBeNull();
+    expect(cutAt(request, 2, 5)).toEqual({ droppedCount: 2, firstKeptId: 3 });
+    expect(cutAt(request, 4, 5)).toEqual({ droppedCount: 4, firstKeptId: 5 });
+  });
+
+  it('counts what was not even sent', () => {
+    const long = [message(1, 'x'.repeat(400)), message(2, 'a'), ...history.slice(2)];
+    const { request } = sent(long, {}, 400);
+    expect(request.trimmedCount).toBe(2);
+    expect(cutAt(request, 0, 5)).toEqual({ droppedCount: 2, firstKeptId: 3 });
+    expect(cutAt(request, 2, 5)).toEqual({ droppedCount: 4, firstKeptId: 5 });
   });
 });
 

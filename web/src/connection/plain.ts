@@ -9,7 +9,8 @@ export type Frame =
   | { kind: 'words'; text: string }
   | { kind: 'thinking'; text: string }
   | { kind: 'fault'; fault: Fault }
-  | { kind: 'end_told'; outcome: Outcome }
+  /** How the answer ends, and how many of the oldest messages the model did not get. */
+  | { kind: 'end_told'; outcome: Outcome; dropped: number }
   | { kind: 'end' };
 
 export const STOP_JSON = '{"stop":true}';
@@ -30,8 +31,10 @@ function readObject(text: string): Frame | null {
   if (typeof thinking === 'string') return { kind: 'thinking', text: thinking };
   if (isRecord(error) && typeof error.code === 'string')
     return { kind: 'fault', fault: readFault(error, error.code) };
-  if (isRecord(end) && typeof end.reason === 'string')
-    return { kind: 'end_told', outcome: readEnd(end.reason, asNumber(end.tokens) ?? null) };
+  if (isRecord(end) && typeof end.reason === 'string') {
+    const outcome = readEnd(end.reason, asNumber(end.tokens) ?? null);
+    return { kind: 'end_told', outcome, dropped: asNumber(end.dropped_messages) ?? 0 };
+  }
   return null;
 }
 

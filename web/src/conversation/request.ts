@@ -2,7 +2,14 @@
 
 import { REPORTS } from '../connection/plain';
 import { withoutThoughts } from '../markdown/thinking';
-import { type Message, type NumberName, type Parameters, type Role, WIRE_NAMES } from './types';
+import {
+  type Cut,
+  type Message,
+  type NumberName,
+  type Parameters,
+  type Role,
+  WIRE_NAMES,
+} from './types';
 
 export interface HistoryEntry {
   readonly role: Role | 'system';
@@ -42,6 +49,16 @@ export function buildRequest(
     // An eighth at a time keeps this quick for conversations far beyond the limit.
     turns.splice(0, Math.max(1, Math.floor(turns.length / 8)));
   }
+}
+
+/**
+ * Where the model starts to read if it gets all of `request` but its first `dropped` messages;
+ * `userId` is the id of the new message. `null` if it reads from the beginning.
+ */
+export function cutAt(request: Request, dropped: number, userId: number): Cut | null {
+  const droppedCount = dropped + request.trimmedCount;
+  if (droppedCount === 0) return null;
+  return { droppedCount, firstKeptId: request.sentIds[dropped] ?? userId };
 }
 
 /** The turns that are sent as history: questions without an answer and all thinking are left out. */
