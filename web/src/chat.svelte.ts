@@ -60,7 +60,6 @@ export class Chat {
       state: () => this.state,
       take: (kind: 'restored' | 'synced', stored: Conversation) => this.take(kind, stored),
       orphaned: (ids: readonly number[]) => this.dispatch({ kind: 'orphaned', ids }),
-      shorten: () => this.dispatch({ kind: 'shelf_shortened' }),
       flush: () => this.flush(),
     });
     this.models = new Models(this.api, {
@@ -285,7 +284,8 @@ export class Chat {
   private take(kind: 'restored' | 'synced', stored: Conversation): void {
     this.dispatch({ kind, ...stored });
     const { messages, shelf } = this.state;
-    this.ids.after([...messages, ...shelf.flatMap((removal) => removal.messages)].map(idOf));
+    const shelved = shelf.flatMap((removal) => [removal, ...removal.messages]);
+    this.ids.after([...messages, ...shelved].map(idOf));
   }
 
   private dispatch(event: Event): void {

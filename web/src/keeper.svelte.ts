@@ -24,8 +24,6 @@ export interface Kept {
   state(): State;
   take(kind: 'restored' | 'synced', stored: Conversation): void;
   orphaned(ids: readonly number[]): void;
-  /** Lets go of the oldest removal. */
-  shorten(): void;
   /** Draws the pieces that have arrived. */
   flush(): void;
 }
@@ -171,11 +169,6 @@ export class Keeper {
     this.saveTimer = null;
     const beganMs = performance.now();
     this.kept = this.library.save(change(this.chat.state()));
-    // If there is no room, cleared and replaced messages go first.
-    while (!this.kept && this.store && this.chat.state().shelf.length > 0) {
-      this.chat.shorten();
-      this.kept = this.library.save(change(this.chat.state()));
-    }
     this.saveMs = performance.now() - beganMs;
   }
 }

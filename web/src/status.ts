@@ -66,9 +66,10 @@ function answeringStatus(answering: NonNullable<State['answering']>, words: Word
   return busy(answering.thinkingAtMs === null ? words.reading : words.thinking);
 }
 
-function restingText({ messages, attempt, shelf, info }: State, words: Words): string {
+function restingText(state: State, words: Words): string {
+  const { messages, attempt, info } = state;
   if (attempt?.outcome.kind === 'stopped') return words.stoppedInVain;
-  if (messages.length === 0 && shelf.at(-1)?.kind === 'cleared') return words.cleared;
+  if (messages.length === 0 && undoable(state)?.kind === 'cleared') return words.cleared;
   const last = messages.at(-1);
   if (last?.outcome.kind === 'stopped') {
     const count = countWords(last.text);

@@ -136,6 +136,28 @@ describe('Clear', () => {
     expect(await chat.questions.allInnerTexts()).toEqual(['old', 'new']);
   });
 
+  it('can be undone, although the conversation is too long to be kept', async () => {
+    const chat = await open();
+    await chat.page.addInitScript(() => {
+      const ROOM = 4_000;
+      const put = Storage.prototype.setItem;
+      Storage.prototype.setItem = function (key, text) {
+        const others = Object.entries({ ...this }).filter(([other]) => other !== key);
+        const used = others.reduce((sum, [, value]) => sum + String(value).length, text.length);
+        if (used > ROOM) throw new DOMException('no room', 'QuotaExceededError');
+        put.call(this, key, text);
+      };
+    });
+    await reload(chat);
+    for (const letter of ['a', 'b', 'c']) await chat.ask(letter.repeat(900));
+    await chat.page.getByText('too long to be kept').waitFor();
+    await button(chat, 'Clear the conversation').click();
+    await button(chat, 'Undo').click();
+    expect(await chat.questions.count()).toBe(3);
+    await button(chat, 'Redo').click();
+    expect(await chat.questions.count()).toBe(0);
+  });
+
   it('of an answer that is being written can be undone, too', async () => {
     const chat = await open();
     await chat.say('tokens 100000 5');

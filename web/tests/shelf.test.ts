@@ -167,6 +167,133 @@ describe('several removals', () => {
   });
 });
 
+/** Where the model begins to read, if the first two messages no longer reach it. */
+const CUT: Event = { kind: 'cut', cut: { droppedCount: 2, firstKeptId: THREE.messages[2]!.id } };
+const NO_CUT: Event = { kind: 'cut', cut: null };
+
+describe('the line where the model begins to read', () => {
+  const cut = after(THREE, CUT);
+
+  it('is back after Clear and Undo', () => {
+    expect(clear(cut).cut).toBeNull();
+    expect(after(clear(cut), UNDO).cut).toEqual(cut.cut);
+  });
+
+  it('is back after an edit and Undo, and gone again after Redo', () => {
+    const edited = after(ask(cut, 'Q1', 0, 'new'), NO_CUT, words('other'), ENDED);
+    expect(after(edited, UNDO).cut).toEqual(cut.cut);
+    expect(after(edited, UNDO, REDO).cut).toBeNull();
+  });
+
+  it('is back after another answer that failed', () => {
+    expect(after(again(cut, 0), NO_CUT, FAULT, ENDED).cut).toEqual(cut.cut);
+  });
+
+  it('stays among messages after Clear, above which those that come back do not fit either', () => {
+    const two = turn(turn(clear(cut), 'q4'), 'q5');
+    const firstKeptId = two.messages[2]!.id;
+    const state = after(two, { kind: 'cut', cut: { droppedCount: 2, firstKeptId } });
+    expect(after(state, UNDO).cut).toEqual({ droppedCount: 8, firstKeptId });
+    expect(after(state, UNDO, REDO).cut).toEqual(state.cut);
+  });
+});
+
+describe('Redo after several Undos', () => {
+  it('does not hide what "Clear" had taken away', () => {
+    const state = after(again(turn(clear(THREE), 'q4'), 0), words('other'), ENDED);
+    const undone = after(state, UNDO, UNDO);
+    expect(texts(undone)).toBe(`${ALL} q4 to q4`);
+    expect(texts(after(undone, REDO))).toBe('q4 to q4');
+    expect(texts(after(undone, REDO, REDO))).toBe('q4 other');
+  });
+
+  it('does each again, in order', () => {
+    const other = after(again(THREE, 4), words('other'), ENDED);
+    const another = after(again(other, 4), words('another'), ENDED);
+    const undone = after(another, UNDO, UNDO);
+    expect(texts(undone)).toBe(ALL);
+    expect(texts(after(undone, REDO))).toBe(texts(other));
+    expect(texts(after(undone, REDO, REDO))).toBe(texts(another));
+  });
+});
+
+describe('whatever is done', () => {
+  const SEQUENCES = 300;
+  const STEPS = 25;
+  /** Beyond this the oldest removal goes. */
+  const MOST_REMOVALS = 10;
+
+  function shown({ messages, cut }: State) {
+    return { ids: messages.map(({ id }) => id), cut };
+  }
+
+  /** Ids of all messages that Undo and Redo lead to. */
+  function reachable(state: State, ...ways: Event[]): Set<number> {
+    const ids = new Set(shown(state).ids);
+    for (const way of ways)
+      for (let at = state, count = 0; count <= MOST_REMOVALS; count += 1) {
+        at = reduce(at, way);
+        for (const id of shown(at).ids) ids.add(id);
+      }
+    return ids;
+  }
+
+  function step(state: State, random: (count: number) => number): State {
+    const turns = state.messages.length / 2;
+    const at = 2 * random(turns);
+    const ending = [[words('some'), ENDED], [FAULT, ENDED], [words('half'), FAULT, ENDED], [LOST]];
+    const cut: Event = random(2)
+      ? NO_CUT
+      : { kind: 'cut', cut: { droppedCount: 2, firstKeptId: state.messages[at]?.id ?? 1 } };
+    const end = [cut, ...ending[random(ending.length)]!];
+    const actions: (() => State)[] = [
+      () => after(ask(state, `q${nextId}`, 2 * turns, 'new'), ...end),
+      () => (turns > 0 ? after(again(state, at), ...end) : state),
+      () => (turns > 0 ? after(ask(state, `q${nextId}`, at, 'new'), ...end) : state),
+      () => clear(state),
+      () => reduce(state, UNDO),
+      () => reduce(state, UNDO),
+      () => reduce(state, REDO),
+      () => reduce(state, REDO),
+    ];
+    return actions[random(actions.length)]!();
+  }
+
+  it("Redo and Undo are each other's inverse, and nothing that they lead to is lost", () => {
+    let seed = 1;
+    const random = (count: number) => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % Math.max(1, count);
+    };
+    let undos = 0;
+    for (let sequence = 0; sequence < SEQUENCES; sequence += 1) {
+      let state = EMPTY_STATE;
+      for (let count = 0; count < STEPS && state.shelf.length < MOST_REMOVALS; count += 1) {
+        const before = state;
+        state = step(state, random);
+        const sorted = state.messages.map(({ id }) => id).toSorted((a, b) => a - b);
+        expect(shown(state).ids).toEqual(sorted);
+        // What was removed before an action can still be brought back after it.
+        const now = reachable(state, UNDO, REDO);
+        const lost = [...reachable(before, UNDO)].filter((id) => !now.has(id));
+        expect(lost.length === 0 || isUnanswered(before, lost)).toBe(true);
+        if (undoable(state)) {
+          undos += 1;
+          expect(shown(after(state, UNDO, REDO))).toEqual(shown(state));
+        }
+        if (redoable(state)) expect(shown(after(state, REDO, UNDO)).ids).toEqual(shown(state).ids);
+      }
+    }
+    expect(undos).toBeGreaterThan(SEQUENCES);
+  });
+
+  /** A question that got no word gives way to the same question, and nothing of it is kept. */
+  function isUnanswered({ messages }: State, ids: number[]): boolean {
+    const of = messages.filter(({ id }) => ids.includes(id));
+    return of.length === ids.length && of.every(({ role, text }) => role === 'user' || text === '');
+  }
+});
+
 describe('what is stored', () => {
   it('with another answer that the end of the page broke off brings back the one before it', () => {
     const { messages, shelf } = again(THREE, 4);

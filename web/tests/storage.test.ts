@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Ids } from '../src/conversation/ids';
 import type { Conversation } from '../src/conversation/reduce';
-import type { Message, Outcome } from '../src/conversation/types';
+import type { Message, Outcome, Removal } from '../src/conversation/types';
 import { Library } from '../src/storage/library';
 import { loadPreferences } from '../src/storage/preferences';
 
@@ -32,6 +32,12 @@ function turn(id: number, text: string, outcome: Outcome = { kind: 'complete' })
     { ...base, id, role: 'user', text, outcome: { kind: 'complete' } },
     { ...base, id: id + 1, role: 'assistant', text: `to ${text}`, outcome },
   ];
+}
+
+const CUT = { droppedCount: 2, firstKeptId: 21 };
+
+function cleared(id: number, messages: Message[]): Removal {
+  return { id, kind: 'cleared', from: id, messages, cut: null };
 }
 
 function kept(messages: Message[], more: Partial<Conversation> = {}): Conversation {
@@ -65,11 +71,27 @@ describe('the library', () => {
       replaces: 7,
     };
     const conversation = kept([messages[0]!, answer, ...messages.slice(2)], {
-      shelf: [{ id: 5, kind: 'replaced', after: 11, messages: turn(501, 'old') }],
-      cut: { droppedCount: 2, firstKeptId: 21 },
+      shelf: [
+        { id: 5, kind: 'replaced', from: 11, messages: turn(501, 'old'), cut: CUT },
+        { id: 7, kind: 'clear_undone', from: 7, messages: [], cut: null },
+      ],
+      cut: CUT,
     });
     expect(new Library(store, 'ada', 'w').save(conversation)).toBe(true);
     expect(new Library(store, 'ada', 'w').load()).toEqual(conversation);
+  });
+
+  it('reads removals of an older page, which knew no cut of theirs', () => {
+    const store = new FakeStore();
+    const removal = { id: 9, kind: 'undone', after: 3, turns: [5] };
+    store.setItem('banter.thread.ada', JSON.stringify({ version: 2, shelf: [removal], cut: null }));
+    const [question, answer] = turn(5, 'a');
+    store.setItem(
+      'banter.turn.ada.5',
+      JSON.stringify({ version: 2, window: 'w', question, answer }),
+    );
+    const expected = { id: 9, kind: 'undone', from: 4, messages: turn(5, 'a'), cut: null };
+    expect(new Library(store, 'ada', 'w').load().shelf).toEqual([expected]);
   });
 
   it('writes only what has changed', () => {
@@ -105,9 +127,9 @@ describe('the library', () => {
     two.save(kept(turn(1, 'a')));
     const take = (key: string) => one.take(key, store.getItem(key));
     expect(texts(take('banter.turn.ada.1')!)).toEqual(['a']);
-    two.save(kept([], { shelf: [{ id: 9, kind: 'cleared', after: 0, messages: turn(1, 'a') }] }));
-    const cleared = take('banter.thread.ada')!;
-    expect([texts(cleared), cleared.shelf[0]?.messages.length]).toEqual([[], 2]);
+    two.save(kept([], { shelf: [cleared(9, turn(1, 'a'))] }));
+    const taken = take('banter.thread.ada')!;
+    expect([texts(taken), taken.shelf[0]?.messages.length]).toEqual([[], 2]);
     two.save(kept([]));
     expect(take('banter.turn.ada.1')!.shelf).toEqual([]);
     expect(one.take('banter.turn.bob.1', '{}')).toBeNull();
@@ -158,6 +180,16 @@ describe('the library', () => {
     expect(new Library(null, 'ada', 'w').save(kept(turn(1, 'a')))).toBe(false);
   });
 
+  it('moves also what is only in memory', () => {
+    const store = new FakeStore();
+    store.room = 3_000;
+    const ada = new Library(store, 'ada', 'w');
+    const messages = [...turn(1, 'a'), ...turn(3, 'b'.repeat(4_000))];
+    ada.save(kept(messages));
+    expect(ada.moveTo('bob').load()).toEqual(kept(messages));
+    expect(texts(new Library(store, 'bob', 'w').load())).toEqual(['a']);
+  });
+
   it('takes over the one conversation of an older page', () => {
     const store = new FakeStore();
     const old = [...turn(1, 'a'), ...turn(3, 'b', { kind: 'writing' })];
@@ -182,6 +214,115 @@ describe('the library', () => {
       expect(loadPreferences(store)).toMatchObject({ theme: 'auto', language: 'auto' });
     });
   }
+});
+
+describe('a library without room for all', () => {
+  /** Room for a few short turns besides what a test puts in. */
+  const SPARE = 2_000;
+  const LARGE = 'l'.repeat(10_000);
+  const SMALLER = 's'.repeat(6_000);
+  const TOO_LONG = 't'.repeat(5 * 2 ** 20);
+
+  /** What stands in the store after these were saved, with room for them and little more. */
+  function full(conversation: Conversation) {
+    const store = new FakeStore();
+    const library = new Library(store, 'ada', 'w');
+    expect(library.save(conversation)).toBe(true);
+    store.room = used(store) + SPARE;
+    return { store, library };
+  }
+
+  function used({ items }: FakeStore): number {
+    return [...items.values()].reduce((sum, text) => sum + text.length, 0);
+  }
+
+  function stored(store: FakeStore): Conversation {
+    return new Library(store, 'ada', 'other').load();
+  }
+
+  /** What a window knows after another one has written something. */
+  function synced(library: Library, store: FakeStore): Conversation {
+    new Library(store, 'ada', 'other').load();
+    return library.take('banter.thread.ada', store.getItem('banter.thread.ada'))!;
+  }
+
+  it('keeps of a removal what fits, and all of it in memory', () => {
+    const { store, library } = full(kept([...turn(1, LARGE), ...turn(3, LARGE)]));
+    const messages = [...turn(1, LARGE), ...turn(3, LARGE), ...turn(5, LARGE)];
+    expect(library.save(kept(messages))).toBe(false);
+    const removed = kept([], { shelf: [cleared(9, messages)] });
+    expect(library.save(removed)).toBe(true);
+    expect(stored(store).shelf).toEqual([cleared(9, messages.slice(0, 4))]);
+    expect(synced(library, store)).toEqual(removed);
+  });
+
+  it('gives up the oldest removals, and no more of them than the messages need', () => {
+    const shelf = [1, 3, 5].map((id) => cleared(10 + id, turn(id, LARGE)));
+    const { store, library } = full(kept([], { shelf }));
+    const asked = kept(turn(21, SMALLER), { shelf });
+    expect(library.save(asked)).toBe(true);
+    expect(stored(store)).toEqual({ ...asked, shelf: shelf.slice(1) });
+    expect(synced(library, store)).toEqual(asked);
+  });
+
+  it('does not try to store again what made room', () => {
+    const shelf = [1, 3].map((id) => cleared(10 + id, turn(id, LARGE)));
+    const { store, library } = full(kept([], { shelf }));
+    const asked = kept(turn(21, SMALLER), { shelf });
+    library.save(asked);
+    store.room = Infinity;
+    store.writes = [];
+    library.save({ ...asked });
+    expect(store.writes).toEqual([]);
+    const [, newer] = shelf;
+    const undone = kept([...turn(1, LARGE), ...turn(21, SMALLER)], { shelf: [newer!] });
+    expect(library.save(undone)).toBe(true);
+    expect(stored(store)).toEqual(undone);
+  });
+
+  it('gives up nothing for a turn that no browser keeps', () => {
+    const shelf = [cleared(11, turn(1, LARGE))];
+    const { store, library } = full(kept([], { shelf }));
+    const asked = kept([...turn(21, 'short'), ...turn(23, TOO_LONG)], { shelf });
+    expect(library.save(asked)).toBe(false);
+    expect(stored(store)).toEqual({ ...asked, messages: turn(21, 'short') });
+    expect(synced(library, store)).toEqual(asked);
+  });
+
+  it('gives up nothing in vain: all that was stored stays', () => {
+    const shelf = [1, 3].map((id) => cleared(10 + id, turn(id, SMALLER)));
+    const { store, library } = full(kept(turn(21, 'short'), { shelf }));
+    const before = stored(store);
+    const grown = turn(21, LARGE + LARGE);
+    for (const more of ['', 'more'])
+      expect(library.save(kept([grown[0]!, { ...grown[1]!, text: LARGE + more }], { shelf }))).toBe(
+        false,
+      );
+    expect(stored(store)).toEqual(before);
+    expect(texts(synced(library, store))).toEqual([LARGE + LARGE]);
+    expect(library.save(kept(turn(21, 'short again'), { shelf }))).toBe(true);
+    expect(stored(store)).toEqual(kept(turn(21, 'short again'), { shelf }));
+  });
+
+  it('has no room at all, and forgets nothing while the page lives', () => {
+    const store = new FakeStore();
+    store.room = 0;
+    const library = new Library(store, 'ada', 'w');
+    const conversation = kept(turn(3, 'b'), { shelf: [cleared(2, turn(1, 'a'))] });
+    expect(library.save(conversation)).toBe(false);
+    expect(library.moveTo('bob').load()).toEqual(conversation);
+  });
+
+  it('keeps what it could not store when another window writes', () => {
+    const { store, library } = full(kept(turn(1, 'a')));
+    const messages = [...turn(1, 'a'), ...turn(3, LARGE)];
+    library.save(kept(messages));
+    const other = new Library(store, 'ada', 'other');
+    const { messages: seen } = other.load();
+    other.save(kept([...seen, ...turn(5, 'theirs')]));
+    const taken = library.take('banter.turn.ada.5', store.getItem('banter.turn.ada.5'))!;
+    expect(texts(taken)).toEqual(['a', LARGE, 'theirs']);
+  });
 });
 
 describe('ids', () => {

@@ -6,7 +6,7 @@
  */
 
 import { addPiece, NO_WORDS } from './count_words';
-import { bringBack, byId, redoable, shelve, shorten, undoable } from './shelf';
+import { bringBack, byId, isOfUse, redoable, shelve, undoable } from './shelf';
 import type { Answering, State } from './state';
 import type { Cut, Fault, Figures, Message, Outcome, Phase, Removal, ServerInfo } from './types';
 
@@ -28,8 +28,6 @@ export type Event =
   | { kind: 'cleared'; id: number }
   | { kind: 'undo' }
   | { kind: 'redo' }
-  /** There is no room for the oldest removal. */
-  | { kind: 'shelf_shortened' }
   | ({ kind: 'restored' } & Conversation)
   /** Another window changed what is stored. */
   | ({ kind: 'synced' } & Conversation)
@@ -97,8 +95,6 @@ function reduceConversation(state: State, event: Event): State {
       return bringBackIfAny(state, undoable(state));
     case 'redo':
       return bringBackIfAny(state, redoable(state));
-    case 'shelf_shortened':
-      return shorten(state);
     case 'restored':
       return restore({ ...state, attempt: null, ...conversationOf(event) });
     case 'synced':
@@ -215,7 +211,7 @@ function putBackIfInVain(state: State, answerId: number): State {
   const isEmpty = answer.text === '';
   if (!isEmpty && answer.outcome.kind !== 'failed') return state;
   const back = bringBack(state, removal);
-  const shelf = isEmpty ? back.shelf.filter(({ id }) => id !== removal.id) : back.shelf;
+  const shelf = isEmpty ? state.shelf.filter(({ id }) => id !== removal.id) : back.shelf;
   const standing = removal.messages[1]?.id ?? null;
   const attempt = standing === null ? null : { messageId: standing, outcome: answer.outcome };
   return { ...back, shelf, attempt };
@@ -239,7 +235,7 @@ function sync(state: State, event: Conversation): State {
   const messages = [...event.messages.filter(isOther), ...mine].sort(byId);
   const shelf = event.shelf
     .map((removal) => ({ ...removal, messages: removal.messages.filter(isOther) }))
-    .filter((removal) => removal.messages.length > 0);
+    .filter(isOfUse);
   return { ...state, messages, shelf, cut: event.cut };
 }
 

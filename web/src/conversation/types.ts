@@ -55,17 +55,18 @@ export interface Figures {
 export interface Removal {
   readonly id: number;
   readonly kind: RemovalKind;
-  /** The message before them, 0 for none. Other messages after it are another version. */
-  readonly after: number;
-  /** Whole turns, sorted by id. */
+  /** Messages in the conversation from this id on are the other version of `messages`. */
+  readonly from: number;
+  /** Whole turns, sorted by id. Empty for `clear_undone`: nothing is to come back. */
   readonly messages: readonly Message[];
+  /** Where the model began to read in the conversation that `messages` belonged to. */
+  readonly cut: Cut | null;
 }
 
 /**
- * Cleared, replaced by another version, or put back when that other version was undone: the last
- * can be done once more.
+ * Cleared, replaced by another version, or one of both undone: those can be done once more.
  */
-export type RemovalKind = 'cleared' | 'replaced' | 'undone';
+export type RemovalKind = 'cleared' | 'replaced' | 'clear_undone' | 'undone';
 
 /** Which messages no longer reach the model. */
 export interface Cut {

@@ -11,6 +11,18 @@ export interface Turn {
 /** Raised when a new page can no longer read what an old page saved. */
 const VERSION = 2;
 
+/** The turns of a conversation or of a removal. */
+export function turnsOf(messages: readonly Message[]): Turn[] {
+  return messages.flatMap((question, at) => {
+    const answer = messages[at + 1];
+    return question.role === 'user' && answer?.role === 'assistant' ? [{ question, answer }] : [];
+  });
+}
+
+export function byQuestion(turns: readonly Turn[]): Map<number, Turn> {
+  return new Map(turns.map((turn) => [turn.question.id, turn]));
+}
+
 /** `window` tells later who was writing an answer that is not finished. */
 export function turnToJson({ question, answer }: Turn, window: string): string {
   return JSON.stringify({ version: VERSION, window, question, answer });

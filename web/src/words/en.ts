@@ -69,6 +69,7 @@ export const en = {
   removed: {
     cleared: 'The cleared conversation is kept',
     replaced: 'The earlier version is kept',
+    clear_undone: 'The cleared conversation is back',
     undone: 'The other version is kept',
   },
   undo: 'Undo',

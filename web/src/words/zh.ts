@@ -64,6 +64,7 @@ export const zh: Words = {
   removed: {
     cleared: '清空的对话还保留着',
     replaced: '原来的版本还保留着',
+    clear_undone: '清空的对话已恢复',
     undone: '另一个版本还保留着',
   },
   undo: '撤销',
