@@ -10,14 +10,14 @@ import type { Message } from './conversation/types';
 import { Drafts } from './storage/drafts.svelte';
 import { Library } from './storage/library';
 import { forgetOwner, loadOwner, saveOwner, UNKNOWN_OWNER } from './storage/owner';
-import { browserStorage, keep, windowStorage } from './storage/store';
+import { browserStorage, windowStorage } from './storage/store';
+import { WindowName } from './storage/window_name';
+import { Writers, windowsChannel } from './storage/writers';
 
 /** While an answer grows, it is written to storage at most this often. */
 const SAVE_EVERY_MS = 1_000;
 /** After a save that took long, this many times as long is left to other work. */
 const REST_AFTER_SAVE = 20;
-/** If another window has not saved its answer for this long, the answer is interrupted. */
-const ORPHANED_AFTER_MS = 5_000;
 
 /** The conversation that is kept, and the changes that the keeper makes to it. */
 export interface Kept {
@@ -34,19 +34,28 @@ export class Keeper {
   readonly drafts: Drafts;
 
   private readonly store = browserStorage();
-  private readonly window = windowName();
+  private readonly name = new WindowName(windowStorage());
+  private readonly writers: Writers;
   private library: Library;
   private saveTimer: number | null = null;
   private saveMs = 0;
-  private orphanTimer: number | null = null;
   /** The owner that the server named while an answer was being written. */
   private nextOwner: string | null = null;
   private isSamePerson = false;
 
   constructor(private readonly chat: Kept) {
     const owner = loadOwner(this.store);
-    this.library = new Library(this.store, owner, this.window);
+    this.library = new Library(this.store, owner, this.name.text);
     this.drafts = new Drafts(windowStorage(), owner);
+    const events = {
+      isWriting: (id: number) => chat.state().answering?.messageId === id,
+      gone: (ids: readonly number[]) => chat.orphaned(ids),
+    };
+    const clock = {
+      setTimeout: (run: () => void, delayMs: number) => window.setTimeout(run, delayMs),
+      clearTimeout: (timer: number) => window.clearTimeout(timer),
+    };
+    this.writers = new Writers(events, windowsChannel(), clock);
   }
 
   /** Brings back what was kept. */
@@ -59,19 +68,24 @@ export class Keeper {
   /** Follows the page and the other windows. Returns how to let go of them. */
   watch(): () => void {
     const leave = () => this.leave();
+    const back = () => this.name.takeOut();
     const hidden = () => document.visibilityState === 'hidden' && this.flush();
     const stored = ({ key, newValue, storageArea }: StorageEvent) => {
       if (storageArea === this.store) this.takeOthers(key, newValue);
     };
     window.addEventListener('pagehide', leave);
+    window.addEventListener('pageshow', back);
     window.addEventListener('storage', stored);
     document.addEventListener('visibilitychange', hidden);
     document.addEventListener('freeze', leave);
+    document.addEventListener('resume', back);
     return () => {
       window.removeEventListener('pagehide', leave);
+      window.removeEventListener('pageshow', back);
       window.removeEventListener('storage', stored);
       document.removeEventListener('visibilitychange', hidden);
       document.removeEventListener('freeze', leave);
+      document.removeEventListener('resume', back);
     };
   }
 
@@ -122,7 +136,7 @@ export class Keeper {
     else this.drafts.changeOwner(owner);
     this.library = isSame
       ? this.library.moveTo(owner)
-      : new Library(this.store, owner, this.window);
+      : new Library(this.store, owner, this.name.text);
     this.chat.take('restored', this.library.load());
     this.watchOthers();
   }
@@ -134,13 +148,9 @@ export class Keeper {
     this.watchOthers();
   }
 
-  /** An answer of another window that is not saved any more counts as interrupted. */
+  /** An answer of another window that is gone counts as interrupted. */
   private watchOthers(): void {
-    if (this.orphanTimer !== null) window.clearTimeout(this.orphanTimer);
-    this.orphanTimer = null;
-    const ids = writtenElsewhere(this.chat.state().messages);
-    if (ids.length === 0) return;
-    this.orphanTimer = window.setTimeout(() => this.chat.orphaned(ids), ORPHANED_AFTER_MS);
+    this.writers.watch(writtenElsewhere(this.chat.state().messages));
   }
 
   private flush(): void {
@@ -151,6 +161,7 @@ export class Keeper {
 
   /** The page may be closed for good: an answer that is being written is saved as interrupted. */
   private leave(): void {
+    this.name.putBack();
     this.flush();
     const { answering } = this.chat.state();
     if (!answering) return;
@@ -175,15 +186,4 @@ export class Keeper {
 
 function writtenElsewhere(messages: readonly Message[]): number[] {
   return messages.filter(({ outcome }) => outcome.kind === 'elsewhere').map(({ id }) => id);
-}
-
-/** Names this window for as long as it lives, reloads included. */
-function windowName(): string {
-  const KEY = 'banter.window';
-  const store = windowStorage();
-  const known = store?.getItem(KEY) ?? null;
-  if (known !== null) return known;
-  const name = String(Math.random()).slice(2);
-  keep(store, KEY, name);
-  return name;
 }

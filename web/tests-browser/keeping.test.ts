@@ -1,8 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { ChatPage } from './setup/chat_page';
 import type { FakeSocket } from './setup/fake_socket';
-import { exchange, Pages } from './setup/pages';
+import { ask, exchange, Pages } from './setup/pages';
 import { startServer } from './setup/server';
+
+declare global {
+  interface Window {
+    /** Windows that have said that they still write. */
+    replies: number;
+    nameAtLoad: string | null;
+  }
+}
 
 const pages = new Pages();
 
@@ -292,6 +300,90 @@ describe('two windows', () => {
     await one.status.filter({ hasText: /Stopped after \d+ words/ }).waitFor();
     const whole = await one.lastAnswer();
     await expect.poll(() => two.lastAnswer()).toBe(whole);
+  });
+});
+
+describe('an answer that another window writes', () => {
+  /** More than the time after which a silent window is asked, and than the time for its reply. */
+  const SILENT_MS = 6_000;
+  const REPLY_MS = 3_000;
+  const NOTICE = 'Another window of this browser is writing this answer.';
+
+  /** A second window whose clock the test puts forward. */
+  async function watching(chat: ChatPage): Promise<ChatPage> {
+    const page = await chat.page.context().newPage();
+    await page.clock.install();
+    await page.addInitScript(() => {
+      window.replies = 0;
+      new BroadcastChannel('banter.windows').onmessage = ({ data }) => {
+        if ('writing' in (data as object)) window.replies += 1;
+      };
+    });
+    await page.goto(pages.url);
+    const other = new ChatPage(page);
+    await other.connected();
+    await page.getByText(NOTICE).waitFor();
+    return other;
+  }
+
+  it('before the first word is not interrupted, as long as that window is there', async () => {
+    const opened = await pages.openFake();
+    await ask(opened);
+    const { page } = await watching(opened.chat);
+    for (const count of [1, 2, 3]) {
+      await page.clock.fastForward(SILENT_MS);
+      await expect.poll(() => page.evaluate(() => window.replies)).toBe(count);
+      await page.clock.fastForward(REPLY_MS);
+      expect(await page.getByText(NOTICE).isVisible()).toBe(true);
+    }
+    opened.socket.end('at last');
+    await page.getByText('at last').waitFor();
+    await page.getByText(NOTICE).waitFor({ state: 'detached' });
+  });
+
+  it('is interrupted if nobody says that it still writes', async () => {
+    const chat = await open();
+    await chat.ask('question');
+    await chat.page.evaluate(() => {
+      const key = Object.keys(localStorage).find((key) => key.startsWith('banter.turn.'))!;
+      const turn = JSON.parse(localStorage.getItem(key)!) as { answer: object };
+      const answer = { ...turn.answer, outcome: { kind: 'writing' } };
+      localStorage.setItem(key, JSON.stringify({ ...turn, answer, window: 'gone' }));
+    });
+    const { page } = await watching(chat);
+    await page.clock.fastForward(SILENT_MS);
+    await page.clock.fastForward(REPLY_MS);
+    await page.getByText('The connection ended here.').waitFor();
+  });
+});
+
+describe('the name of a window', () => {
+  const nameAtLoad = (chat: ChatPage) => chat.page.evaluate(() => window.nameAtLoad);
+
+  it('is not that of a duplicate, which has a copy of all that the window stores', async () => {
+    const opened = await pages.openFake();
+    await ask(opened);
+    opened.socket.say('first words');
+    await opened.chat.shows('first words');
+    const copy = await opened.page.evaluate(() => Object.entries({ ...sessionStorage }));
+    const page = await opened.page.context().newPage();
+    await page.addInitScript((copy) => {
+      for (const [key, text] of copy) sessionStorage.setItem(key, String(text));
+    }, copy);
+    await page.goto(pages.url);
+    await page.getByText('Another window of this browser is writing this answer.').waitFor();
+  });
+
+  it('stays the same over reloads', async () => {
+    const chat = await open();
+    await chat.page.addInitScript(() => {
+      window.nameAtLoad = sessionStorage.getItem('banter.window');
+    });
+    await reload(chat);
+    const name = await nameAtLoad(chat);
+    expect(name).toMatch(/^\d+$/);
+    await reload(chat);
+    expect(await nameAtLoad(chat)).toBe(name);
   });
 });
 

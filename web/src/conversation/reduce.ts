@@ -31,7 +31,7 @@ export type Event =
   | ({ kind: 'restored' } & Conversation)
   /** Another window changed what is stored. */
   | ({ kind: 'synced' } & Conversation)
-  /** Nothing came from the windows that were writing these answers. */
+  /** The windows that were writing these answers are gone. */
   | { kind: 'orphaned'; ids: readonly number[] };
 
 /** A message was sent; everything from index `at` on gives way to it. */
