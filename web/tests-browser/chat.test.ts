@@ -1,3 +1,4 @@
+import type { Locator } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { ChatPage } from './setup/chat_page';
 import { Pages } from './setup/pages';
@@ -73,6 +74,27 @@ describe('sending', () => {
     expect(await offers.count()).toBe(4);
     await offers.nth(1).click();
     await chat.shows('You said: Write a poem about spring');
+  });
+});
+
+describe('words that run from right to left', () => {
+  it('do so wherever they are written and shown', async () => {
+    const chat = await open();
+    const { page } = chat;
+    const words = 'مرحبا بالعالم';
+    const direction = (part: Locator) => part.evaluate((e) => getComputedStyle(e).direction);
+    expect(await direction(chat.field)).toBe('ltr');
+    await chat.field.fill(words);
+    expect(await direction(chat.field)).toBe('rtl');
+    await chat.ask(words);
+    expect(await direction(chat.questions.first())).toBe('rtl');
+    await page.locator('article.user').hover();
+    await page.getByRole('button', { name: 'Edit this message' }).click();
+    expect(await direction(page.getByRole('textbox', { name: 'Edit this message' }))).toBe('rtl');
+    await page.getByRole('button', { name: 'Settings', exact: true }).click();
+    const instruction = page.locator('#system-prompt');
+    await instruction.fill(words);
+    expect(await direction(instruction)).toBe('rtl');
   });
 });
 
@@ -311,6 +333,7 @@ describe('a reload', () => {
     await chat.connected();
     expect(await chat.lastAnswer()).toMatch(/^word0 .*word20/);
     await chat.page.getByText('The connection ended here. What had arrived is kept.').waitFor();
+    await chat.page.getByRole('button', { name: 'Continue', exact: true }).waitFor();
   });
 
   it('finds the latest conversation, though a tab with an older one was left last', async () => {
