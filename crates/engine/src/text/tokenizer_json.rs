@@ -260,8 +260,14 @@ pub fn parse_tokenizer_json(bytes: &[u8]) -> Result<Vocabulary, TextError> {
 /// Reads JSON. A byte order mark at the start is skipped.
 pub(super) fn read_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, TextError> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    serde_json::from_slice(bytes)
-        .map_err(|error| wrong(printable_within(&error.to_string(), ERROR_CHARS)))
+    serde_json::from_slice(bytes).map_err(|error| {
+        let found = printable_within(&error.to_string(), ERROR_CHARS);
+        wrong(if error.is_eof() {
+            format!("expected a whole file, found that it ends early ({found}): download it again")
+        } else {
+            found
+        })
+    })
 }
 
 /// An error of a tokenizer file.

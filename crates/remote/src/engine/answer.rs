@@ -104,6 +104,8 @@ pub struct Answer {
     phase: Phase,
     /// The field of the first text. Text in other fields repeats it.
     field: Option<TextField>,
+    /// All text came as one message that does not say that more follows.
+    is_whole: bool,
     has_thought: bool,
     tally: Tally,
     halt_ms: Mutex<Option<f32>>,
@@ -157,6 +159,7 @@ impl Answer {
             ready: VecDeque::new(),
             phase: Phase::Writing,
             field: None,
+            is_whole: false,
             has_thought: false,
             tally: Tally {
                 asked: asked.at,
@@ -284,9 +287,11 @@ impl Answer {
             self.tally.piece(chunk.thinking.len());
             self.ready.push_back(Step::Thinking(chunk.thinking));
         }
+        let is_first = self.field.is_none();
         if let Some(field) = chunk.field
             && *self.field.get_or_insert(field) == field
         {
+            self.is_whole = is_first && field == TextField::Message && !chunk.goes_on;
             self.tally.piece(chunk.text.len());
             self.ready.push_back(Step::Delta(chunk.text));
         }
@@ -322,7 +327,7 @@ impl Answer {
     /// The body has ended.
     fn close(&mut self) {
         // A whole message needs no reason for its end.
-        if self.field == Some(TextField::Message) {
+        if self.is_whole {
             return self.close_with(EndReason::Done);
         }
         let what = "the connection closed in the middle of the answer".to_owned();

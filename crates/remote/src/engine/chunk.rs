@@ -19,6 +19,8 @@ pub(super) struct Chunk {
     /// The field that the delta came from.
     pub(super) field: Option<TextField>,
     pub(super) finish: Option<Finish>,
+    /// It says that more of the answer follows.
+    pub(super) goes_on: bool,
     pub(super) usage: Option<Usage>,
     pub(super) timings: Option<Timings>,
     pub(super) error: Option<Words>,
@@ -119,8 +121,10 @@ impl Said {
 impl Chunk {
     fn of_choice(choice: &Map<String, Value>) -> Chunk {
         let finish = ["finish_reason", "done_reason"].iter().find_map(|name| choice.get(*name));
-        let finish = finish.and_then(Finish::read);
-        let mut chunk = Chunk { finish, ..Chunk::default() };
+        // Ollama's own form says of each line whether it is the last.
+        let done = choice.get("done").and_then(Value::as_bool);
+        let finish = finish.and_then(Finish::read).or((done == Some(true)).then_some(Finish::Done));
+        let mut chunk = Chunk { finish, goes_on: done == Some(false), ..Chunk::default() };
         let fields = [("delta", TextField::Delta), ("message", TextField::Message)];
         for (name, field) in fields {
             let Some(part) = choice.get(name) else { continue };

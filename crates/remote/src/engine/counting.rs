@@ -1,11 +1,12 @@
 //! Counting tokens by the engine, and leaving out the oldest exchanges of a conversation that has
 //! too many.
 
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use banter_protocol::plain::Message;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::error::EngineError;
 use super::history::{History, LeastTokens};
@@ -14,6 +15,9 @@ use super::{RemoteEngine, as_json};
 
 /// An answer gets at least this part of the context, if it asks for so much.
 const ANSWER_PART: usize = 4;
+
+/// An engine that cannot count is asked again after this time.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The part of a conversation that is sent.
 pub(super) struct Cut<'a> {
@@ -180,14 +184,16 @@ impl RemoteEngine {
 
     /// How the engine counts, as far as it has shown.
     fn counting(&self) -> Counting {
-        match self.0.is_uncountable.load(Ordering::Relaxed) {
+        let until =
+            self.0.uncountable_until.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match until.is_some_and(|until| Instant::now() < until) {
             true => Counting::None,
             false => self.0.about.kind.counting(),
         }
     }
 
-    /// Asks a path of the engine's own interface, and remembers if it does not exist: gateways pass
-    /// on only OpenAI's interface.
+    /// Asks a path of the engine's own interface, and remembers for a while if it does not exist:
+    /// some gateways pass on only OpenAI's interface, others only while the engine starts.
     async fn ask_own<T: serde::de::DeserializeOwned>(
         &self,
         name: &str,
@@ -201,7 +207,9 @@ impl RemoteEngine {
             _ => false,
         };
         if is_missing {
-            self.0.is_uncountable.store(true, Ordering::Relaxed);
+            let until = self.0.uncountable_until.lock();
+            let until = &mut *until.unwrap_or_else(|poisoned| poisoned.into_inner());
+            *until = Some(Instant::now() + ASK_AGAIN_AFTER);
         }
         asked
     }

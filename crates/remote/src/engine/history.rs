@@ -1,6 +1,7 @@
 //! A conversation whose oldest exchanges may have to be left out.
 
 use banter_protocol::plain::{Message, Role};
+use unicode_normalization_alignments::char::is_combining_mark;
 
 /// A conversation as a system message and exchanges. An exchange is a user's message and what
 /// followed it.
@@ -64,37 +65,37 @@ impl<'a> History<'a> {
     }
 }
 
-/// A lower bound of a text's tokens. Tokenizers first cut between words and numbers. Within them,
-/// no token is longer than the length that counts as one token here.
+/// A lower bound of a text's tokens. Tokenizers first cut between words and numbers, and some take
+/// "don't" for one word, or a letter with its marks. Within words and numbers, no token is longer
+/// than what counts as one here: 16 letters, 4 characters of Chinese or Japanese, or 3 digits.
 fn least_tokens(text: &str) -> usize {
     #[derive(Clone, Copy, PartialEq)]
     enum Run {
-        Letters,
-        /// Letters of languages without blanks between words.
-        Han,
+        Word,
         Digits,
         Other,
     }
-    let run_of = |c: char| match c {
-        '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}' => Run::Han,
-        c if c.is_alphabetic() => Run::Letters,
-        c if c.is_ascii_digit() => Run::Digits,
-        _ => Run::Other,
-    };
-    let longest = |run| match run {
-        Run::Letters => 16,
-        Run::Han => 4,
-        Run::Digits => 3,
-        Run::Other => usize::MAX,
+    const LONGEST: usize = 48;
+    let part = |c: char| match c {
+        '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}' => {
+            (Run::Word, LONGEST / 4)
+        }
+        c if c.is_alphabetic() => (Run::Word, LONGEST / 16),
+        c if c.is_ascii_digit() => (Run::Digits, LONGEST / 3),
+        _ => (Run::Other, 0),
     };
     let (mut tokens, mut run, mut length) = (0, Run::Other, 0);
     for c in text.chars() {
-        let next = run_of(c);
-        if next != run || length == longest(run) {
+        let (next, size) = part(c);
+        let joins = matches!(c, '\'' | '’') || is_combining_mark(c);
+        if next == Run::Other && joins && run == Run::Word {
+            continue;
+        }
+        if next != run || length + size > LONGEST {
             (run, length) = (next, 0);
             tokens += usize::from(run != Run::Other);
         }
-        length += 1;
+        length += size;
     }
     tokens
 }
@@ -144,7 +145,9 @@ mod tests {
             ("", 0),
             ("  \n\n...", 0),
             ("What color is the sky?", 5),
-            ("don't", 2),
+            ("don't we’ll", 2),
+            ("cafe\u{301}s, cafés", 2),
+            ("x你 Qwen模型", 2),
             ("1234567", 3),
             ("你好，世界", 2),
             ("中华人民共和国", 2),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Request, RequestBuilder, Response};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -18,6 +17,8 @@ use crate::client;
 
 /// The longest response to a request that is not for an answer.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
+/// A response may be this many times as long as what was sent: the token of each byte as a number.
+const RESPONSE_PER_BYTE: usize = 8;
 /// How much of a refusal is read. Its text is at the beginning.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
@@ -76,7 +77,9 @@ impl EngineClient {
         body: &Value,
     ) -> Result<T, EngineError> {
         let path = url.path().to_owned();
-        read(&self.control(self.post(url, body)).await?, &path)
+        let body = serde_json::to_vec(body).expect("JSON is written as JSON");
+        let most = MAX_RESPONSE_BYTES.max(body.len().saturating_mul(RESPONSE_PER_BYTE));
+        read(&self.control(self.post(url, body), most).await?, &path)
     }
 
     /// Gets `url`, and reads JSON.
@@ -87,7 +90,7 @@ impl EngineClient {
 
     /// Gets `url`, whatever the response contains.
     pub(super) async fn reach(&self, url: Url) -> Result<Vec<u8>, EngineError> {
-        self.control(self.client.get(url)).await
+        self.control(self.client.get(url), MAX_RESPONSE_BYTES).await
     }
 
     /// Posts a request for an answer, and waits for the headers.
@@ -97,26 +100,26 @@ impl EngineClient {
         body: &Map<String, Value>,
     ) -> Result<Response, NoResponse> {
         let patience = self.patience.headers;
+        let body = serde_json::to_vec(body).expect("JSON is written as JSON");
         let asking = self.exchange(self.post(url, body));
         let silent = || NoResponse::Failed(EngineError::Silent(patience));
         timeout(patience, asking).await.unwrap_or_else(|_| Err(silent()))
     }
 
-    fn post(&self, url: Url, body: &impl Serialize) -> RequestBuilder {
-        let body = serde_json::to_vec(body).expect("JSON is written as JSON");
+    fn post(&self, url: Url, body: Vec<u8>) -> RequestBuilder {
         self.client.post(url).header(CONTENT_TYPE, "application/json").body(body)
     }
 
-    /// The body of a response within the time limit.
-    async fn control(&self, request: RequestBuilder) -> Result<Vec<u8>, EngineError> {
+    /// The body of a response of at most `most` bytes, within the time limit.
+    async fn control(&self, request: RequestBuilder, most: usize) -> Result<Vec<u8>, EngineError> {
         let patience = self.patience.control;
         let exchange = async {
             let response = self.exchange(request).await?;
-            let (body, is_whole) = read_body(response, MAX_RESPONSE_BYTES).await?;
+            let (body, is_whole) = read_body(response, most).await?;
             if is_whole {
                 return Ok(body);
             }
-            let what = format!("a response of more than {MAX_RESPONSE_BYTES} bytes");
+            let what = format!("a response of more than {most} bytes");
             Err(EngineError::Unexpected(what))
         };
         timeout(patience, exchange).await.unwrap_or(Err(EngineError::Silent(patience)))

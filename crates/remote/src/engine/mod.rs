@@ -38,7 +38,7 @@ pub mod parsers;
 mod sse;
 mod words;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -139,8 +139,8 @@ struct Inner {
     /// The context with which Ollama has loaded the model; 0 before that. Another client can make
     /// it load the model again with another context.
     loaded_context: AtomicUsize,
-    /// It has shown that it cannot count tokens, although its kind can.
-    is_uncountable: AtomicBool,
+    /// Until when it is not asked to count tokens, after it has shown that it cannot.
+    uncountable_until: Mutex<Option<Instant>>,
     learned: Mutex<Learned>,
     breaker: Arc<Breaker>,
     /// For engines that serve only one request at a time.
@@ -182,7 +182,7 @@ impl RemoteEngine {
             model,
             has_list,
             loaded_context: AtomicUsize::new(0),
-            is_uncountable: AtomicBool::new(false),
+            uncountable_until: Mutex::default(),
             learned: Mutex::default(),
             breaker: Arc::default(),
             slot,
@@ -304,6 +304,9 @@ impl RemoteEngine {
         match &begun {
             Ok(_) => self.0.breaker.succeeded(),
             Err(NoResponse::Failed(EngineError::Connection(_))) => self.0.breaker.failed(),
+            // It has read the request, whatever it says of it. Gateways answer with other statuses
+            // for an engine that they cannot reach.
+            Err(NoResponse::Refused(refusal)) if refusal.status < 500 => self.0.breaker.succeeded(),
             Err(_) => {}
         }
         begun

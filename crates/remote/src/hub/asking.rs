@@ -290,8 +290,8 @@ fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         names.into_iter().find_map(|name| seconds(text(name)?)).map(|found| {
             // Some servers send a date, in seconds since 1970.
             let is_date = found.as_secs() > 1_000_000_000;
-            let then = SystemTime::UNIX_EPOCH + found;
-            if is_date { then.duration_since(now).unwrap_or_default() } else { found }
+            let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            if is_date { found.saturating_sub(since_1970) } else { found }
         })
     };
     after.or_else(limit).or_else(reset)
@@ -321,6 +321,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let in_a_minute = httpdate::fmt_http_date(now + Duration::from_secs(60));
         let epoch = "1700000050".to_owned();
+        let largest = u64::MAX.to_string();
         let cases = [
             ("retry-after", "7", Some(7)),
             ("retry-after", " 0 ", Some(0)),
@@ -333,6 +334,9 @@ mod tests {
             ("ratelimit", "\"api\";r=0;t=-1", None),
             ("ratelimit-reset", "33", Some(33)),
             ("x-ratelimit-reset", epoch.as_str(), Some(50)),
+            ("x-ratelimit-reset", "1600000000", Some(0)),
+            ("x-ratelimit-reset", largest.as_str(), Some(u64::MAX - 1_700_000_000)),
+            ("retry-after", largest.as_str(), Some(u64::MAX)),
             ("content-length", "33", None),
         ];
         for (name, value, expected) in cases {

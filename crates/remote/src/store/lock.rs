@@ -23,9 +23,18 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes the lock file at `path`, for the model called `name`.
     pub(super) fn take(path: &Path, name: &str) -> Result<Lock, PullError> {
+        Lock::take_with(File::try_lock, path, name)
+    }
+
+    /// As [`Lock::take`], with the function that locks a file.
+    fn take_with(
+        try_lock: impl Fn(&File) -> Result<(), TryLockError>,
+        path: &Path,
+        name: &str,
+    ) -> Result<Lock, PullError> {
         let busy = || PullError::Busy(name.to_owned());
         let file = File::create(path).map_err(PullError::folder(path))?;
-        let stand_in = match file.try_lock() {
+        let stand_in = match try_lock(&file) {
             Ok(()) => None,
             Err(TryLockError::WouldBlock) => return Err(busy()),
             Err(TryLockError::Error(error)) if has_no_locks(&error) => {
@@ -59,6 +68,9 @@ fn has_no_locks(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|found| none.iter().any(|errno| errno.raw_os_error() == found))
 }
 
+/// A process that has left no name, or cannot say its own.
+const UNKNOWN: &str = "another process";
+
 /// A file with the name of a process, which exists as long as that process runs.
 struct Holder(PathBuf);
 
@@ -67,10 +79,12 @@ impl Holder {
     ///
     /// Errors: another process holds it, or a process of another machine has left it.
     fn take(path: &Path, name: &str) -> Result<Holder, PullError> {
-        let ours = process(std::process::id()).unwrap_or_default();
+        let ours = process(std::process::id()).unwrap_or_else(|| UNKNOWN.to_owned());
         let make = || {
             let mut file = File::create_new(path)?;
-            file.write_all(ours.as_bytes()).map(|()| Holder(path.to_owned()))
+            // From here on the file is removed with its holder, also if it cannot be written.
+            let holder = Holder(path.to_owned());
+            file.write_all(ours.as_bytes()).map(|()| holder)
         };
         let found = match make() {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::read_to_string(path),
@@ -81,7 +95,8 @@ impl Holder {
             return Err(PullError::Busy(name.to_owned()));
         }
         if !is_of_this_machine(&found) {
-            let holder = found.split(" boot ").next().unwrap_or("another process").to_owned();
+            let holder = found.split(" boot ").next().unwrap_or_default();
+            let holder = if holder.is_empty() { UNKNOWN } else { holder }.to_owned();
             return Err(PullError::HeldElsewhere { path: path.to_owned(), holder });
         }
         fs::remove_file(path).map_err(PullError::folder(path))?;
@@ -152,6 +167,30 @@ mod tests {
         fs::write(&path, "process 1 of elsewhere boot 5 started 7").expect("written");
         let error = Holder::take(&path, "a model").err().expect("nobody knows").to_string();
         assert!(error.contains("process 1 of") && error.contains("model.holder"), "{error}");
+    }
+
+    #[test]
+    fn where_files_cannot_be_locked_a_second_pull_is_still_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.lock");
+        let no_locks = |_: &File| Err(TryLockError::Error(io::Error::from(Errno::NOSYS)));
+        let held = Lock::take_with(no_locks, &path, "a model").expect("nobody holds it");
+        let second = Lock::take_with(no_locks, &path, "a model").err().expect("it is held");
+        assert!(matches!(second, PullError::Busy(_)), "{second}");
+        drop(held);
+        drop(Lock::take_with(no_locks, &path, "a model").expect("nobody holds it any more"));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+        let broken = |_: &File| Err(TryLockError::Error(io::Error::from(Errno::IO)));
+        assert!(Lock::take_with(broken, &path, "a model").is_err());
+    }
+
+    #[test]
+    fn a_file_without_a_name_is_told_of_in_whole_words() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.holder");
+        fs::write(&path, "").expect("written");
+        let error = Holder::take(&path, "a model").err().expect("nobody knows").to_string();
+        assert!(error.contains("another process seems to"), "{error}");
     }
 
     #[test]

@@ -266,6 +266,22 @@ async fn an_engine_that_says_again_and_again_that_it_is_ill_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_engine_that_refuses_a_request_is_there_again() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    fake.break_page("/health", 500);
+    for _ in 0..3 {
+        engine.probe().await.expect_err("it is ill");
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(3)).await;
+    tokio::time::resume();
+    fake.play([EngineTrick::Status(404, "", "{}")]);
+    assert!(matches!(refused(&engine, &say("x")).await, EngineError::Status { .. }));
+    assert_eq!(answered(&engine, "and on").await.0, "and on");
+}
+
+#[tokio::test]
 async fn an_engine_without_connections_is_left_alone() {
     let fake = FakeEngine::start(Kind::Vllm);
     let engine = find(&fake).await;

@@ -1,5 +1,7 @@
 //! Requests in the form that an engine takes, and engines behind gateways and routers.
 
+use std::time::Duration;
+
 use banter_remote::engine::{EngineError, EngineSettings, Kind, RemoteEngine, Tenant};
 use banter_remote::fakes::{EngineTrick, FakeEngine};
 use serde_json::{Value, json};
@@ -217,6 +219,33 @@ async fn a_gateway_that_lets_only_the_interface_through_is_no_obstacle() {
         fake.break_page("/v1/models", 500);
         engine.probe().await.expect_err("its list of models fails");
     }
+}
+
+#[tokio::test]
+async fn an_engine_that_could_not_count_is_asked_again_later() {
+    let fake = FakeEngine::with_context(Kind::Vllm, 512);
+    let engine = find(&fake).await;
+    for (status, page) in [(404, "{}"), (200, "<html>starting</html>")] {
+        fake.set_page("/tokenize", status, page);
+        assert_eq!(engine.tokenize("four").await, Ok(None));
+        fake.break_page("/tokenize", 200);
+        assert!(!engine.counts_tokens(), "it is not asked at every request");
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(61)).await;
+        tokio::time::resume();
+        assert!(engine.counts_tokens());
+        assert!(engine.tokenize("four").await.expect("it counts").is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_long_text_is_counted_by_an_engine_that_lists_all_its_tokens() {
+    let fake = FakeEngine::with_context(Kind::Vllm, 512);
+    let engine = find(&fake).await;
+    let ids = vec![123_456; 2 << 20];
+    fake.set_page("/tokenize", 200, &json!({"tokens": ids}).to_string());
+    let counted = engine.tokenize(&"x".repeat(2 << 20)).await.expect("it counts");
+    assert_eq!(counted.map(|ids| ids.len()), Some(2 << 20));
 }
 
 #[tokio::test]

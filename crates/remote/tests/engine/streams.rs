@@ -230,6 +230,33 @@ async fn errors_in_every_shape_end_the_answer_with_the_engines_words() {
     }
 }
 
+/// A line of Ollama's own form.
+fn line(text: &str, done: &Value) -> String {
+    format!("{}\n", json!({"message": {"role": "assistant", "content": text}, "done": done}))
+}
+
+#[tokio::test]
+async fn messages_in_lines_end_when_they_say_so() {
+    let lines = |last: &str| line("one ", &json!(false)) + &line("two", &json!(false)) + last;
+    let whole = [
+        lines(&line("", &json!(true))),
+        lines("{\"done\": true, \"done_reason\": \"stop\"}\n"),
+        line("one two", &json!(true)),
+        line("one two", &json!(null)),
+    ];
+    for body in whole {
+        let came = came_both_ways(Some("application/x-ndjson"), &body).await;
+        assert_eq!((&*came.text, came.reason), ("one two", EndReason::Done), "{body}");
+    }
+    let full = lines("{\"done\": true, \"done_reason\": \"length\"}\n");
+    assert_eq!(came_both_ways(None, &full).await.reason, EndReason::Length);
+    let message = |text: &str| event(&json!({"choices": [{"message": {"content": text}}]}));
+    for cut in [lines(""), line("one", &json!(false)), message("one ") + &message("two")] {
+        let came = came_both_ways(None, &cut).await;
+        assert!(matches!(came.reason, EndReason::Failed(EngineError::Broken(_))), "{cut}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_answer_is_said_with_its_beginning() {
     let cases = [

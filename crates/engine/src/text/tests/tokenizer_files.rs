@@ -236,3 +236,13 @@ fn files_made_to_exhaust_the_reader_are_refused() {
         assert!(parse_tokenizer_json(file.as_bytes()).is_err(), "{start}");
     }
 }
+
+#[test]
+fn a_file_that_was_cut_anywhere_is_to_be_downloaded_again() {
+    let whole = file().to_string();
+    for end in (1..whole.len()).step_by(97) {
+        let cut = &whole.as_bytes()[..end];
+        let error = parse_tokenizer_json(cut).expect_err("not whole").to_string();
+        assert!(error.contains("it ends early") && error.contains("download it again"), "{error}");
+    }
+}
