@@ -110,6 +110,18 @@ describe('a large answer', () => {
     });
   }
 
+  it('may hold long details, whose end comes late', () => {
+    const text = `<details>\n<summary>More</summary>\n\n${`${PARAGRAPH}\n\n`.repeat(600)}</details>`;
+    expect(text.length).toBeGreaterThan(15_000);
+    const cache = new BlockCache();
+    for (let end = 997; end < text.length; end += 997) {
+      const [block, ...others] = cache.update(text.slice(0, end), false);
+      expect(block).toMatchObject({ html: expect.stringMatching(/^<details><summary>More/) });
+      expect(others).toEqual([]);
+    }
+    expect(drawn(cache.update(text, true))).toEqual(drawn(new BlockCache().update(text, true)));
+  });
+
   it('goes on with markdown behind what the parser cannot bear', () => {
     const deep = `${'> '.repeat(8_000)}x\n\n**after**`;
     const blocks = new BlockCache().update(deep, true);

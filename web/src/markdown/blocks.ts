@@ -198,6 +198,8 @@ export class BlockCache {
 
   /** Cuts a block that is too long for one, and finishes its first part. */
   private cut(token: Token): boolean {
+    // `<details>` are kept together until their end comes, or can no longer come.
+    if ((token as Tokens.Generic).awaitsEnd) return false;
     const container = this.container ?? containerOf(token);
     const isTooLong = container
       ? container.openLength(token) > LONGEST_ITEM

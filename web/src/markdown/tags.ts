@@ -34,7 +34,7 @@ export const tagSyntax: MarkedExtension = {
         const end = endOf('details', text, open.length);
         // Kept together until its end comes, or can no longer come.
         if (!end && (this.lexer as AnswerLexer).growing && text.length < LONGEST)
-          return { type: 'text', raw: text, text };
+          return { type: 'text', raw: text, text, awaitsEnd: true };
         if (!end) return undefined;
         const inner = text.slice(open.length, end.start);
         const [head = '', title = ''] = SUMMARY.exec(inner) ?? [];
