@@ -262,7 +262,9 @@ pub(super) fn read_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T,
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     serde_json::from_slice(bytes).map_err(|error| {
         let found = printable_within(&error.to_string(), ERROR_CHARS);
-        wrong(if error.is_eof() {
+        // A number at the end of a cut file may be wrong, and be found before the end is.
+        let is_cut = bytes.starts_with(b"{") && !bytes.trim_ascii_end().ends_with(b"}");
+        wrong(if error.is_eof() || is_cut {
             format!("expected a whole file, found that it ends early ({found}): download it again")
         } else {
             found

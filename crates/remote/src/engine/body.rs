@@ -37,8 +37,9 @@ impl BodyReader {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), EventError> {
         let room = BEGINNING_BYTES - self.beginning.len();
         self.beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let mut bytes = bytes;
         if let Form::Unknown = self.form {
-            self.form = Form::of(bytes);
+            (self.form, bytes) = Form::of(bytes);
         }
         match &mut self.form {
             Form::Unknown => Ok(()),
@@ -87,16 +88,20 @@ impl BodyReader {
 }
 
 impl Form {
-    /// The form of a body by its first bytes, without white space.
-    fn of(bytes: &[u8]) -> Form {
+    /// The form of a body by its first bytes, and the bytes that belong to it. What stands before
+    /// never does, in however many parts it came.
+    fn of(bytes: &[u8]) -> (Form, &[u8]) {
         // White space, a byte order mark, and the separator of JSON texts.
         let is_skipped = |byte: &u8| b"\xef\xbb\xbf\x1e \t\r\n".contains(byte);
-        match bytes.iter().find(|byte| !is_skipped(byte)) {
+        let begin = bytes.iter().position(|byte| !is_skipped(byte)).unwrap_or(bytes.len());
+        let bytes = &bytes[begin..];
+        let form = match bytes.first() {
             None => Form::Unknown,
             Some(b'{' | b'[') => Form::Objects(ObjectReader::default()),
             Some(b'<') => Form::Page,
             Some(_) => Form::Events(EventReader::default()),
-        }
+        };
+        (form, bytes)
     }
 }
 

@@ -44,12 +44,14 @@ mod tests {
 
     #[test]
     fn the_cuts_between_pieces_change_nothing() {
-        let bodies: [&[u8]; 5] = [
+        let bodies: [&[u8]; 7] = [
             b"event: error\ndata: x\n\ndata: {\"choices\": [{\"delta\": {\"content\": \"\xe4\xbd\xa0\"}}]}\n",
             b"{\"error\": \"x\"}{\"choices\": [{\"text\": \"y\"}]}",
             b"<html>hello</html>",
             b"data: \xff\n\ndata: {}\n\n",
             b" \r\n",
+            b"\xef\xef\xefdata: {\"choices\": [{\"text\": \"y\"}]}\n\n",
+            b"  \n data: {\"choices\": [{\"text\": \"y\"}]}\n\n",
         ];
         for body in bodies {
             let single: Vec<&[u8]> = body.chunks(1).collect();
