@@ -195,6 +195,24 @@ fn what_one_tenant_was_told_changes_nothing_for_another() {
 }
 
 #[test]
+fn an_answer_that_was_forgotten_comes_back_as_its_text_alone() {
+    let engine = engine(None);
+    let mut talk = Talk::new(Ending::Length, 2.0);
+    talk.ask(&engine, QUESTIONS[1]);
+    let request = talk.request("And then?");
+    let read = || {
+        let origin = Some(request.origin());
+        engine.fit_prompt(&request.messages, None, origin).expect("it fits").ids
+    };
+    let canonical = engine.fit(&request.messages, None).expect("it fits").ids;
+    assert_ne!(read(), canonical, "it was written in other tokens");
+    engine.forget(Tenant(1), ConversationId(1)).expect("the engine is open");
+    // What is to be forgotten is forgotten before a later request begins.
+    Talk::new(Ending::Length, 0.0).ask(&engine, QUESTIONS[0]);
+    assert_eq!(read(), canonical);
+}
+
+#[test]
 fn a_control_token_in_an_answer_does_not_come_back() {
     let mut stage = Stage::with_room();
     let end = end_token(&stage);

@@ -131,4 +131,28 @@ mod tests {
         assert_eq!(hour("EST5"), "29 18:59");
         assert_eq!(hour("IST-5:30"), "01 05:29");
     }
+
+    /// The zone is read from the environment of a process, so another process is asked.
+    #[test]
+    fn the_zone_is_that_of_the_machine() {
+        const IS_ASKED: &str = "BANTER_TEST_CLOCK";
+        const FORMAT: &str = "%Y-%m-%d %H";
+        if std::env::var_os(IS_ASKED).is_some() {
+            return println!("now: {}", strftime_now(FORMAT).expect("a time"));
+        }
+        let there = || {
+            let zone = TimeZone::posix("THERE-13").expect("a zone");
+            let now = Timestamp::now().to_zoned_datetime(zone);
+            format!("now: {}", written(FORMAT, &now).expect("a time"))
+        };
+        let name = std::thread::current().name().expect("a test has a name").to_owned();
+        let program = std::env::current_exe().expect("this program");
+        let mut command = std::process::Command::new(program);
+        command.args(["--exact", &name, "--nocapture"]).env(IS_ASKED, "1").env("TZ", "THERE-13");
+        let before = there();
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        // An hour may have ended in between.
+        assert!(said.contains(&before) || said.contains(&there()), "{said}");
+    }
 }
