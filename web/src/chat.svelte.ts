@@ -276,7 +276,7 @@ export class Chat {
   private takeDropped(dropped: number): void {
     if (dropped === 0 || !this.latest) return;
     const { request, userId } = this.latest;
-    // What is still asked is known now.
+    // A reply of /tokenize that is still to come says nothing new.
     this.latest = null;
     this.dispatch({ kind: 'cut', cut: cutAt(request, dropped, userId) });
   }

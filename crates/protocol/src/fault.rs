@@ -56,7 +56,7 @@ pub enum Fault {
     Timeout {
         /// The limit in seconds.
         seconds: u64,
-        /// What took so long, with the option that sets the limit, if there is one.
+        /// One of the constants below, or words like them.
         while_doing: &'static str,
     },
     /// A content filter of the engine behind the server cut the answer off.
@@ -74,9 +74,9 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What a request did that timed out before it was begun.
+    /// [`Fault::Timeout`] of a request that still waited. Names the option that sets the limit.
     pub const IN_THE_QUEUE: &'static str = "in the queue (--queue-timeout)";
-    /// What an answer did that timed out after it was begun. No option sets this limit.
+    /// [`Fault::Timeout`] of an answer that made no progress. No option sets this limit.
     pub const WITHOUT_A_STEP: &'static str = "without a step";
 
     /// The code, for programs.

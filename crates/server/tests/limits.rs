@@ -449,14 +449,19 @@ async fn half_sent_tokenize(server: &TestServer, key: &str, body_bytes: usize) -
     raw
 }
 
-#[tokio::test]
-async fn half_sent_texts_keep_nobody_from_counting_tokens() {
-    let config = ServerConfig {
-        max_tokenizing: 2,
+/// Counts so many texts at a time, and knows Alice.
+fn counting_for_alice(max_tokenizing: usize) -> ServerConfig {
+    ServerConfig {
+        max_tokenizing,
         body_timeout: 10 * PATIENCE,
         keys: vec![KeyHash::of("alice's key")],
         ..ServerConfig::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn half_sent_texts_keep_nobody_from_counting_tokens() {
+    let config = counting_for_alice(2);
     let server = TestServer::start(config).await;
     let mut held = Vec::new();
     for _ in 0..4 {
@@ -511,12 +516,7 @@ impl Backend for SlowCounter {
 
 #[tokio::test]
 async fn one_key_with_many_texts_leaves_permits_to_another() {
-    let config = ServerConfig {
-        max_tokenizing: 4,
-        body_timeout: 10 * PATIENCE,
-        keys: vec![KeyHash::of("alice's key")],
-        ..ServerConfig::default()
-    };
+    let config = counting_for_alice(4);
     let held = Arc::new(AtomicUsize::new(0));
     let backend = SlowCounter { scripted: ScriptedBackend::default(), held: held.clone() };
     let server = TestServer::start_with(config, backend).await;

@@ -88,8 +88,8 @@ impl BodyReader {
 }
 
 impl Form {
-    /// The form of a body by its first bytes, and the bytes that belong to it. What stands before
-    /// never does, in however many parts it came.
+    /// The form of a body, and `bytes` without the white space before it. That is always left out,
+    /// so that it does not matter in how many parts it came.
     fn of(bytes: &[u8]) -> (Form, &[u8]) {
         // White space, a byte order mark, and the separator of JSON texts.
         let is_skipped = |byte: &u8| b"\xef\xbb\xbf\x1e \t\r\n".contains(byte);

@@ -1,6 +1,7 @@
 //! Counting tokens by the engine, and leaving out the oldest exchanges of a conversation that has
 //! too many.
 
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use banter_protocol::plain::Message;
@@ -184,12 +185,14 @@ impl RemoteEngine {
 
     /// How the engine counts, as far as it has shown.
     fn counting(&self) -> Counting {
-        let until =
-            self.0.uncountable_until.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match until.is_some_and(|until| Instant::now() < until) {
+        match self.uncountable_until().is_some_and(|until| Instant::now() < until) {
             true => Counting::None,
             false => self.0.about.kind.counting(),
         }
+    }
+
+    fn uncountable_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.uncountable_until.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Asks a path of the engine's own interface, and remembers for a while if it does not exist:
@@ -207,9 +210,7 @@ impl RemoteEngine {
             _ => false,
         };
         if is_missing {
-            let until = self.0.uncountable_until.lock();
-            let until = &mut *until.unwrap_or_else(|poisoned| poisoned.into_inner());
-            *until = Some(Instant::now() + ASK_AGAIN_AFTER);
+            *self.uncountable_until() = Some(Instant::now() + ASK_AGAIN_AFTER);
         }
         asked
     }

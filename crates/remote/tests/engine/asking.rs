@@ -10,7 +10,7 @@ use banter_remote::engine::{
 use banter_remote::fakes::{EngineTrick, FakeEngine};
 use serde_json::json;
 
-use super::{answered, ask, begun, find, next, refused, say, settings, whole};
+use super::{answered, ask, begun, find, later, next, refused, say, settings, whole};
 
 #[tokio::test]
 async fn every_kind_of_engine_is_known_and_answers() {
@@ -247,14 +247,20 @@ async fn silence_has_an_end() {
     fake.wait_for_hang_up(1);
 }
 
-#[tokio::test]
-async fn an_engine_that_says_again_and_again_that_it_is_ill_is_left_alone() {
-    let fake = FakeEngine::start(Kind::Vllm);
-    let engine = find(&fake).await;
+/// An engine that has said so often that it is ill that it is left alone.
+async fn found_ill(fake: &FakeEngine) -> RemoteEngine {
+    let engine = find(fake).await;
     fake.break_page("/health", 500);
     for _ in 0..3 {
         engine.probe().await.expect_err("it is ill");
     }
+    engine
+}
+
+#[tokio::test]
+async fn an_engine_that_says_again_and_again_that_it_is_ill_is_left_alone() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = found_ill(&fake).await;
     fake.take_requests();
     for _ in 0..10 {
         assert!(matches!(refused(&engine, &say("x")).await, EngineError::Resting { .. }));
@@ -268,14 +274,8 @@ async fn an_engine_that_says_again_and_again_that_it_is_ill_is_left_alone() {
 #[tokio::test]
 async fn an_engine_that_refuses_a_request_is_there_again() {
     let fake = FakeEngine::start(Kind::Vllm);
-    let engine = find(&fake).await;
-    fake.break_page("/health", 500);
-    for _ in 0..3 {
-        engine.probe().await.expect_err("it is ill");
-    }
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(3)).await;
-    tokio::time::resume();
+    let engine = found_ill(&fake).await;
+    later(Duration::from_secs(3)).await;
     fake.play([EngineTrick::Status(404, "", "{}")]);
     assert!(matches!(refused(&engine, &say("x")).await, EngineError::Status { .. }));
     assert_eq!(answered(&engine, "and on").await.0, "and on");

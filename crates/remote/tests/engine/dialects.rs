@@ -6,7 +6,7 @@ use banter_remote::engine::{EngineError, EngineSettings, Kind, RemoteEngine, Ten
 use banter_remote::fakes::{EngineTrick, FakeEngine};
 use serde_json::{Value, json};
 
-use super::{answered, ask, begun, find, refused, say, settings, whole};
+use super::{answered, ask, begun, find, later, refused, say, settings, whole};
 
 /// The bodies of the requests for answers since the last call.
 fn sent(fake: &FakeEngine) -> Vec<Value> {
@@ -230,9 +230,7 @@ async fn an_engine_that_could_not_count_is_asked_again_later() {
         assert_eq!(engine.tokenize("four").await, Ok(None));
         fake.break_page("/tokenize", 200);
         assert!(!engine.counts_tokens(), "it is not asked at every request");
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(61)).await;
-        tokio::time::resume();
+        later(Duration::from_secs(61)).await;
         assert!(engine.counts_tokens());
         assert!(engine.tokenize("four").await.expect("it counts").is_some());
     }

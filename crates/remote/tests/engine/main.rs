@@ -65,6 +65,13 @@ async fn answered(engine: &RemoteEngine, message: &str) -> (String, EndReason) {
     whole(engine.ask(&say(message), Tenant::default()).await.expect("an answer begins")).await
 }
 
+/// Lets time pass for the engine, without waiting.
+async fn later(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 async fn refused(engine: &RemoteEngine, ask: &Ask) -> EngineError {
     match engine.ask(ask, Tenant::default()).await {
         Ok(_) => panic!("an answer has begun"),

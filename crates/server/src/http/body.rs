@@ -30,7 +30,7 @@ impl BodyLimit {
     }
 }
 
-/// What was read from a body, with its part of the memory for bodies.
+/// The content of a body, and the memory that is reserved for it.
 pub(super) struct Received<T> {
     pub(super) value: T,
     /// To be held as long as the value is.
@@ -67,7 +67,7 @@ pub(super) async fn receive_json<T: DeserializeOwned>(
     Ok(Received { value, memory })
 }
 
-/// Whose share of the limits a request uses.
+/// The share that a request belongs to: its limits are counted together with others of that share.
 pub(super) fn share_of(shared: &Shared, request: &Request<Body>) -> ShareId {
     let connection = Connection::of(request);
     let view = connection.view(request.uri(), request.headers());

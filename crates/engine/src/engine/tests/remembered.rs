@@ -207,7 +207,7 @@ fn an_answer_that_was_forgotten_comes_back_as_its_text_alone() {
     let canonical = engine.fit(&request.messages, None).expect("it fits").ids;
     assert_ne!(read(), canonical, "it was written in other tokens");
     engine.forget(Tenant(1), ConversationId(1)).expect("the engine is open");
-    // What is to be forgotten is forgotten before a later request begins.
+    // The engine forgets before it begins a later request.
     Talk::new(Ending::Length, 0.0).ask(&engine, QUESTIONS[0]);
     assert_eq!(read(), canonical);
 }
