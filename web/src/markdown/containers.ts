@@ -68,7 +68,7 @@ class List implements Container {
   openBlock(token: Token, key: number, references: References): Block {
     const list = token as Tokens.List;
     const open = openItems(list).flatMap((item) => {
-      const [shown] = lex(drawable(item.raw), { references });
+      const [shown] = lex(drawable(item.raw), { references, growing: true });
       if (shown?.type !== 'list') return [];
       return (shown as Tokens.List).items.map((one) => listItem(shown as Tokens.List, one));
     });
@@ -132,7 +132,7 @@ class Table implements Container {
   openBlock(token: Token, key: number, references: References): Block {
     const { raw, rows } = token as Tokens.Table;
     const row = rows.length === 0 ? '' : drawableRow(raw.slice(afterLines(raw, 1 + rows.length)));
-    const [shown] = row === '' ? [] : lex(this.head + row, { references });
+    const [shown] = row === '' ? [] : lex(this.head + row, { references, growing: true });
     const open = shown?.type === 'table' ? (shown as Tokens.Table).rows.map(tableRow) : [];
     // Until its second line is finished, the head may change.
     const shell = this.isEmpty ? tableShell(token as Tokens.Table) : this.shell;

@@ -17,6 +17,8 @@ const LONGEST_PLAIN = 60;
 /** A last line that may become a list, a heading, a fence, a rule, a quote, a table or a footnote. */
 const MARKER_LINE =
   /(?:^|\n)[ \t>]*(?:[-*+>#=|\\]+|:?-*[-:|][-:| \t]*|(?<!\$)\$|[`~]{1,2}|\d{1,9}[.)]?|(?:[-*+]|\d{1,9}[.)])[ \t]+\[[ xX]?\]?|\[\^[^\]\n]*\]?:?)[ \t]*$/;
+/** The first two lines of a table, at the end: `withoutTableHead` has let them pass. */
+const TABLE_HEAD = /(?:^|\n)[ \t>]*\|[^\n]*\n[ \t>]*[|:-][|:\- \t]*$/;
 /** Marks at the end that may open something, or close it; also the beginning of an environment. */
 const MARKS =
   /(?:\\(?:b|be|beg|begi|begin|begin\{\w*\*?)|\*{1,3}|_{1,3}|(?<!~)~{1,2}|(?<!`)`{1,2}|!?\[|&#?\w{0,8}|\\)$/;
@@ -75,10 +77,9 @@ function withoutCode(line: string): string {
 
 /** Index of a dollar that seems to open a formula; most other dollars are money. */
 function openDollar(line: string): number {
-  const rest = withoutCode(line).replace(/\$(?![\s$])[^$\n]+?(?<!\s)\$/g, (formula) =>
-    ' '.repeat(formula.length),
-  );
-  const match = /(?<![\\\w$])\$(?![\s$])[^$\n]*$/.exec(rest);
+  const formula = /\$(?![\s$])[^$\n]+?(?<!\s)\$|\$[ \t][^$\n]+[ \t]\$/g;
+  const rest = withoutCode(line).replace(formula, ({ length }) => ' '.repeat(length));
+  const match = /(?<![\\\w$])\$(?![\n$])[^$\n]*$/.exec(rest);
   if (!match) return -1;
   const isTex = /\\[a-z]/i.test(match[0]);
   const isPlain = match[0].length < LONGEST_PLAIN && /[\^_{}=<>]/.test(match[0]);
@@ -113,7 +114,7 @@ function isHalf(delimiter: string, head: string): boolean {
 }
 
 function withoutMarks(raw: string): string {
-  const line = MARKER_LINE.exec(raw);
+  const line = TABLE_HEAD.test(raw) ? null : MARKER_LINE.exec(raw);
   let shown = (line ? raw.slice(0, line.index) : raw).trimEnd();
   for (let before = ''; before !== shown;) {
     before = shown;

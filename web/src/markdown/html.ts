@@ -10,6 +10,7 @@ import { footnoteSyntax } from './footnotes';
 import { languageName } from './language_names';
 import { displayMath, escapeHtml, mathSyntax } from './math_syntax';
 import { References } from './references';
+import { escapePipes } from './tables';
 import { tagSyntax } from './tags';
 
 const marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
@@ -34,6 +35,12 @@ const marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
       const isLast = definition?.raw.length === text.length && !text.endsWith('\n');
       if (isLast && lexer.growing) lexer.halfDefined = definition.tag;
       return definition;
+    },
+    table(text) {
+      const escaped = escapePipes(text, (this.lexer as AnswerLexer).growing);
+      const table = Tokenizer.prototype.table.call(this, escaped);
+      if (table) table.raw = text.split('\n', table.raw.split('\n').length).join('\n');
+      return table;
     },
     reflink(text) {
       const { definitions } = this.lexer as AnswerLexer;

@@ -5,10 +5,10 @@
  * allows; its error display would write a style attribute, so errors are caught and the source stays.
  */
 
-import type katex from 'katex';
 import type { KatexOptions } from 'katex';
+import type { Render } from './math_katex';
 
-let render: typeof katex.render | null = null;
+let render: Render | null = null;
 let hasChemistry = false;
 /** Formulas as they were drawn, by their source; `null` for one that cannot be drawn. */
 const drawn = new Map<string, Node | null>();

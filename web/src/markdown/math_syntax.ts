@@ -54,6 +54,12 @@ const DOLLAR = new RegExp(
   `^\\$(?![\\s$])((?:\\\\.|[^$\\\\\\n]){1,${LONGEST}}?)(?<!\\s)\\$(?!\\$)`,
   'u',
 );
+/** The same with a space on either side, as some models write every formula. */
+const SPACED_DOLLAR = new RegExp(
+  `^\\$[ \\t]+((?:\\\\.|[^$\\\\\\n]){1,${LONGEST}}?)[ \\t]+\\$(?!\\$)`,
+  'u',
+);
+
 export const mathSyntax: MarkedExtension = {
   extensions: [
     {
@@ -73,11 +79,7 @@ export const mathSyntax: MarkedExtension = {
       level: 'inline',
       // A text ends before a backslash anyway.
       start: (text) => text.indexOf('$'),
-      tokenizer(text, before) {
-        if (text.startsWith('$')) return dollars(text, before);
-        if (text.startsWith('\\begin')) return environment(text, before);
-        return /^\\[([]/.test(text) ? brackets(text, before) : undefined;
-      },
+      tokenizer: (text, before) => inlineMath(text, textOf(before)),
       renderer(token) {
         const { tex, display } = token as MathToken;
         return `<span data-math="${display ? 'display' : 'inline'}">${escapeHtml(tex)}</span>`;
@@ -102,6 +104,17 @@ export function openEnvironment(line: string): number {
   return match ? match.index + match[0].indexOf('\\begin') : -1;
 }
 
+/** How long the formula at the beginning of `text` is, if there is one; `before` stands before it. */
+export function formulaLength(text: string, before: string): number {
+  return inlineMath(text, before)?.raw.length ?? 0;
+}
+
+function inlineMath(text: string, before: string): MathToken | undefined {
+  if (text.startsWith('$')) return dollars(text, before);
+  if (text.startsWith('\\begin')) return environment(text, before);
+  return /^\\[([]/.test(text) ? brackets(text, before) : undefined;
+}
+
 function blockMath(text: string): MathToken | undefined {
   for (const block of BLOCKS) {
     const match = block.exec(text);
@@ -118,18 +131,19 @@ export function displayMath(tex: string): string {
   return `<div data-math="display">${escapeHtml(tex)}</div>\n`;
 }
 
-function dollars(text: string, before: readonly Tokens.Generic[]): MathToken | undefined {
+function dollars(text: string, before: string): MathToken | undefined {
   const display = DOLLARS.exec(text);
   if (display)
     return isFormula(display[1]!) ? math('mathInline', display[0], display[1]!, true) : undefined;
-  const match = DOLLAR.exec(text);
+  const match = DOLLAR.exec(text) ?? SPACED_DOLLAR.exec(text);
   if (!match || !mayOpen(before) || !mayClose(match[1]!, text.slice(match[0].length)))
     return undefined;
   const [raw, tex] = match as unknown as [string, string];
-  return isFormula(tex) ? math('mathInline', raw, tex, DISPLAY_ENVIRONMENT.test(tex)) : undefined;
+  const looksRight = /^\$\s/.test(raw) ? isSpacedFormula(tex, before) : isFormula(tex);
+  return looksRight ? math('mathInline', raw, tex, DISPLAY_ENVIRONMENT.test(tex)) : undefined;
 }
 
-function brackets(text: string, before: readonly Tokens.Generic[]): MathToken | undefined {
+function brackets(text: string, before: string): MathToken | undefined {
   const end = text.indexOf(text.startsWith('\\(') ? '\\)' : '\\]', 2);
   if (end === -1 || end > LONGEST) return undefined;
   const [raw, tex] = [text.slice(0, end + 2), text.slice(2, end)];
@@ -141,7 +155,7 @@ function brackets(text: string, before: readonly Tokens.Generic[]): MathToken | 
   return math('mathInline', raw, tex, display);
 }
 
-function environment(text: string, before: readonly Tokens.Generic[]): MathToken | undefined {
+function environment(text: string, before: string): MathToken | undefined {
   const raw = environmentAt(text);
   if (raw === undefined) return undefined;
   const display = isAlone(before, text.slice(raw.length)) || DISPLAY_ENVIRONMENT.test(raw);
@@ -149,13 +163,13 @@ function environment(text: string, before: readonly Tokens.Generic[]): MathToken
 }
 
 /** Whether a formula has its lines to itself. */
-function isAlone(before: readonly Tokens.Generic[], after: string): boolean {
-  return /(?:^|\n)[ \t]*$/.test(textOf(before)) && /^[ \t]*(?:\n|$)/.test(after);
+function isAlone(before: string, after: string): boolean {
+  return /(?:^|\n)[ \t]*$/.test(before) && /^[ \t]*(?:\n|$)/.test(after);
 }
 
 /** Beside letters and digits a dollar is money or a variable: `US$5`, `5$`, `a$b`. */
-function mayOpen(before: readonly Tokens.Generic[]): boolean {
-  return !/[A-Za-z\d$]$/.test(textOf(before));
+function mayOpen(before: string): boolean {
+  return !/[A-Za-z\d$]$/.test(before);
 }
 
 function mayClose(tex: string, after: string): boolean {
@@ -173,8 +187,11 @@ function textOf(before: readonly Tokens.Generic[]): string {
 function isFormula(tex: string): boolean {
   const inner = tex.trim();
   if (/\\[A-Za-z{|,;! ]/.test(inner)) return true;
+  if (/^[-+*/=<>±×÷≠≤≥≈∈∪∩∞]$/.test(inner)) return true;
   if (!/[\p{L}\p{N}]/u.test(inner)) return false;
-  if (/[=<([{,:;"&|/]$/.test(inner) || /(?<![\^_{])[+\-*]$/.test(inner)) return false;
+  // `$|x|$` is an absolute value, `$a |$` the beginning of a command.
+  if (inner.endsWith('|') && count(inner, /\|/g) % 2 === 1) return false;
+  if (/[=<([{,:;"&/]$/.test(inner) || /(?<![\^_{])[+\-*]$/.test(inner)) return false;
   if (inner.includes('"') || isUnbalanced(inner)) return false;
   if (/^\d[^]*[，。；、！？：（）]/.test(inner)) return false;
   if (/[\^_={}<>]/.test(inner)) return true;
@@ -185,9 +202,23 @@ function isFormula(tex: string): boolean {
   );
 }
 
+/** Between dollars with spaces there may also be money or a command: `$ 5, x and $ 6`, `$ ls $`. */
+function isSpacedFormula(tex: string, before: string): boolean {
+  if (/\\[A-Za-z{|]|[\^_]/.test(tex)) return isFormula(tex);
+  if (/\d\s*$/.test(before)) return false;
+  if (/^-?\d+(?:\.\d+)?$/.test(tex)) return true;
+  if (/[-+*/=<>,;:]$/.test(tex) || !/^[A-Za-zΑ-ω\d\s+\-*/=<>()|.,'!:≤≥≠]+$/.test(tex)) return false;
+  const isSum = /[+\-*/=<>≤≥≠]/.test(tex) || /^[A-Za-z]\s*(?:,\s*[A-Za-z]\s*)+$/.test(tex);
+  const isName = /^(?:[A-Z]{1,4}|[A-Za-zΑ-ω])'*!?(?:\(.*\))?$|^\|.*\|$/.test(tex);
+  return (isSum || isName) && !/[a-z]{3}/.test(tex) && isFormula(tex);
+}
+
 function isUnbalanced(text: string): boolean {
-  const count = (signs: RegExp) => text.match(signs)?.length ?? 0;
-  return count(/[([{]/g) !== count(/[)\]}]/g);
+  return count(text, /[([{]/g) !== count(text, /[)\]}]/g);
+}
+
+function count(text: string, signs: RegExp): number {
+  return text.match(signs)?.length ?? 0;
 }
 
 function math(type: string, raw: string, tex: string, display: boolean): MathToken {
