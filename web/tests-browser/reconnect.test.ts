@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, visit } from './setup/browser';
+import { launchBrowser, PHONE, visit } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
 import { startServer } from './setup/server';
 
@@ -36,6 +36,31 @@ describe('when the server goes away and comes back', () => {
     expect(trouble.errors).toEqual([]);
     await close();
     await second.stop();
+  });
+
+  it('what can be pressed in the status line of a phone stays on one line', async () => {
+    const server = await startServer();
+    const { page, close } = await visit(browser, server.url, {
+      viewport: PHONE,
+      isMobile: true,
+      hasTouch: true,
+    });
+    const chat = new ChatPage(page);
+    await chat.connected();
+    await chat.press('hello');
+    await chat.shows('You said: hello');
+    await page.getByRole('button', { name: 'Clear the conversation' }).click();
+    await page.getByRole('button', { name: 'Switch to Chinese' }).click();
+    await server.stop();
+    const again = page.getByRole('button', { name: '立即重试' });
+    await again.waitFor();
+    const lines = await again.evaluate((button) => {
+      const range = document.createRange();
+      range.selectNodeContents(button);
+      return new Set([...range.getClientRects()].map(({ top }) => top)).size;
+    });
+    expect(lines).toBe(1);
+    await close();
   });
 
   it('only one try is ever under way, whoever asks for one', async () => {

@@ -294,6 +294,19 @@ describe('whatever is done', () => {
   }
 });
 
+describe('a new question', () => {
+  it('ends the offer to clear once more what has come back', () => {
+    const back = after(clear(THREE), UNDO);
+    expect(redoable(back)).not.toBeNull();
+    expect(redoable(turn(back, 'q4'))).toBeNull();
+  });
+
+  it('leaves the answer that was undone within reach', () => {
+    const undone = after(again(THREE, 0), words('other'), ENDED, UNDO);
+    expect(texts(after(turn(undone, 'q4'), REDO))).toBe('q1 other');
+  });
+});
+
 describe('what is stored', () => {
   it('with another answer that the end of the page broke off brings back the one before it', () => {
     const { messages, shelf } = again(THREE, 4);

@@ -6,7 +6,7 @@
  */
 
 import { addPiece, NO_WORDS } from './count_words';
-import { bringBack, byId, isOfUse, redoable, shelve, undoable } from './shelf';
+import { bringBack, byId, isOfUse, redoable, shelve, undoable, withoutClearing } from './shelf';
 import type { Answering, State } from './state';
 import type { Cut, Fault, Figures, Message, Outcome, Phase, Removal, ServerInfo } from './types';
 
@@ -144,7 +144,8 @@ function ask(state: State, event: Asked): State {
     stopping: false,
     end: null,
   };
-  return { ...before, messages: [...before.messages, user, answer], answering, attempt: null };
+  const messages = [...before.messages, user, answer];
+  return { ...before, messages, shelf: withoutClearing(before.shelf), answering, attempt: null };
 }
 
 /** Shelves the replaced messages, unless they are the same question without any answer. */

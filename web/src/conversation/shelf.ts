@@ -53,6 +53,11 @@ export function isOfUse({ kind, messages }: Removal): boolean {
   return messages.length > 0 || kind === 'clear_undone';
 }
 
+/** After a new question nobody wants to clear once more what was cleared before. */
+export function withoutClearing(shelf: readonly Removal[]): readonly Removal[] {
+  return shelf.filter(({ kind }) => kind !== 'clear_undone');
+}
+
 /**
  * Brings a removal back. Messages that had replaced it go to the shelf. Messages that were asked
  * after "Clear" stay, after those that come back.
