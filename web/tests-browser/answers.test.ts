@@ -276,6 +276,34 @@ describe('a formula', () => {
     await answer.locator('td .katex').waitFor();
   });
 
+  it('stays on one line with the punctuation beside it', async () => {
+    const text = '设函数（$f(x)=1$）为常数，则有$x=5$。又因为「$y=2$」成立，所以$z=3$，证毕。';
+    const { page, answer, socket } = await asked();
+    for (const character of text) socket.say(character);
+    socket.end();
+    await answer.locator('.katex').nth(3).waitFor();
+    for (let width = 320; width <= 640; width += 8) {
+      await page.setViewportSize({ width, height: 800 });
+      const torn = await answer.locator('.katex-html').evaluateAll((formulas) =>
+        formulas.flatMap((formula) => {
+          const [place, whole] = [formula.closest('[data-math]')!, formula.closest('.unbroken')!];
+          const { top, bottom } = formula.getBoundingClientRect();
+          return [...whole.childNodes]
+            .filter((node) => node !== place)
+            .filter((node) => {
+              const range = document.createRange();
+              range.selectNode(node);
+              const mark = range.getBoundingClientRect();
+              return mark.bottom < top || mark.top > bottom;
+            })
+            .map((node) => node.textContent);
+        }),
+      );
+      expect(torn, `${width} px`).toEqual([]);
+    }
+    expect(await answer.locator('.unbroken').count()).toBe(4);
+  });
+
   it('is copied as its source', async () => {
     const permissions = ['clipboard-read', 'clipboard-write'];
     const { page, answer } = await answered('so with $t = 30$ it is\n\n$$x^2$$\n\nand **more**', {

@@ -11,6 +11,7 @@ import { cleanNodes } from './clean';
 import type { Shell } from './html';
 import { drawMath, findMath, sourceOf } from './math';
 import { morphChildren, morphNode } from './morph';
+import { keepWithPunctuation } from './unbroken';
 
 /** Elements that may scroll sideways; the keyboard must reach them. */
 const SCROLLING = '[data-table], [data-math="display"]';
@@ -122,7 +123,9 @@ export class Drawing {
     // The page has one title of its own; to screen readers that of an answer is one level lower.
     nodes.querySelectorAll('h1').forEach((title) => title.setAttribute('aria-level', '2'));
     nodes.querySelectorAll<HTMLElement>(LEFT_TO_RIGHT).forEach((text) => (text.dir = 'ltr'));
-    this.formulas.push(...findMath(nodes));
+    const formulas = findMath(nodes);
+    keepWithPunctuation(formulas);
+    this.formulas.push(...formulas);
     nodes.querySelectorAll<HTMLElement>(SCROLLING).forEach((wide) => (wide.tabIndex = 0));
     nodes.querySelectorAll<HTMLElement>('span[data-task]').forEach((task) => {
       task.replaceWith(checkbox(task.dataset.task === 'done', words));
@@ -139,7 +142,8 @@ export class Drawing {
 
   /** Decides from what is drawn in two elements whether the old one stays. */
   private readonly decide = (old: Element, fresh: Element) => {
-    if (old.matches('[data-math]')) return sourceOf(old) === sourceOf(fresh) ? 'keep' : 'replace';
+    if ([old, fresh].some((one) => one.matches('[data-math]')))
+      return sourceOf(old) === sourceOf(fresh) ? 'keep' : 'replace';
     const [host, next] = [this.hosts.get(old), this.hosts.get(fresh)];
     if (!host && !next) return 'morph';
     if (!host || !next) return 'replace';
