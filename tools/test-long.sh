@@ -7,6 +7,7 @@
 # - models of random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens
 # - the kernels on aarch64, in qemu (tools/aarch64.sh)
 # - a release for older systems, and which glibc it needs (tools/portable.sh)
+# - a hundred thousand answers made of parts of others, streamed and whole
 # - a tab of the tutorial page in real time, and the page in front of real engines (tools/engines/setup.sh)
 # - the embedded model judged through /ws (when .venv can install the judge's packages)
 # - each fuzz target for a while (FUZZ_SECONDS, 600 unless set)
@@ -27,7 +28,7 @@ tools/aarch64.sh
 tools/portable.sh
 
 tools/engines/setup.sh
-(cd web && npm run test:long)
+(cd web && BANTER_MIXTURES=100000 npm test -- tests/answers.test.ts && npm run test:long)
 
 tools/demo-model/judge-embedded.sh
 

@@ -97,6 +97,48 @@ function marksIn(html: string): string[] {
   return MARKS.filter((mark) => text.includes(mark));
 }
 
+/** `make test-long` makes more of them. */
+const MIXTURES = Number(process.env.BANTER_MIXTURES ?? 600);
+/** Signs that change what the text around them means. */
+const SIGNS = ['|', '$', '`', '*', '\n', ' ', '~', '\\', '$$', '| $|x|$ |', '\n|', '-', '#', '>'];
+
+type Random = (count: number) => number;
+
+function generator(seed: number): Random {
+  let state = seed;
+  return (count) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % Math.max(1, count);
+  };
+}
+
+/** A text of up to three cases, or parts of them, some with a sign put in or indented. */
+function mixture(random: Random): string {
+  const parts = Array.from({ length: 1 + random(3) }, () => {
+    const { markdown } = CASES[random(CASES.length)]!;
+    const at = random(markdown.length);
+    const spoiled = [
+      markdown,
+      markdown.slice(at),
+      markdown.slice(0, at + 1),
+      markdown.slice(0, at) + SIGNS[random(SIGNS.length)] + markdown.slice(at),
+      markdown.replaceAll(/^/gm, '  '),
+    ];
+    return spoiled[random(spoiled.length)]! + ['\n\n', '\n', '', ' '][random(4)];
+  });
+  return parts.join('');
+}
+
+/** White space at the end of a block means nothing, and so does a block of nothing else. */
+function withoutWhiteSpace(html: string): string {
+  return html
+    .replace(/\s+(?=<\/p>)/g, '')
+    .replace(/&lt;/g, '&#60;')
+    .replace(/&gt;/g, '&#62;')
+    .replace(/<p><\/p>|\n/g, '')
+    .trim();
+}
+
 /** A table without outer bars begins like a sentence, HTML in general like a comparison. */
 const SHOWS_MARKS = ['a table without outer bars', 'other tags are text'];
 
@@ -132,6 +174,22 @@ describe('an answer', () => {
     const pieces = document.match(/[\s\S]{1,7}/g)!;
     expect(states(pieces).at(-1)).toBe(whole(document));
   });
+
+  it(
+    'is the same streamed and whole, of whatever parts it is made',
+    () => {
+      const random = generator(1);
+      for (let count = 0; count < MIXTURES; count += 1) {
+        const markdown = mixture(random);
+        const pieces = [...markdown.matchAll(/[\s\S]{1,4}/g)].map(([piece]) => piece);
+        const drawn = states(random(2) ? pieces : [...markdown]).at(-1)!;
+        expect(withoutWhiteSpace(drawn), JSON.stringify(markdown)).toBe(
+          withoutWhiteSpace(whole(markdown)),
+        );
+      }
+    },
+    60_000 + MIXTURES * 50,
+  );
 
   it('is the same whatever ends its lines', () => {
     for (const { markdown, drawn } of CASES) {

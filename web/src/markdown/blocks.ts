@@ -286,15 +286,39 @@ function isSame(one: Block, other: Block): boolean {
 }
 
 /** A line that may become the next item of the list before it, when more text has come. */
-const BEGINNING_OF_ITEM = /^ {0,3}(?:\d{1,9}|[-*+]+)\s*$/;
+const BEGINNING_OF_ITEM = /^ {0,3}(?:\d{1,9}[.)]?|[-*+]+)\s*$/;
 
 /** Index of the first block that can still change. */
 function firstOpenIndex(tokens: readonly Token[]): number {
-  const last = tokens.findLastIndex(isContent);
-  if (last === -1) return 0;
-  const before = tokens.slice(0, last).findLastIndex(isContent);
-  const mayJoin = tokens[before]?.type === 'list' && BEGINNING_OF_ITEM.test(tokens[last]!.raw);
-  return mayJoin ? before : last;
+  let open = tokens.findLastIndex(isContent);
+  for (;;) {
+    const before = tokens.slice(0, Math.max(0, open)).findLastIndex(isContent);
+    if (before === -1) return Math.max(0, open);
+    if (!mayJoin(tokens[before]!, tokens[open]!, before === open - 1)) return open;
+    open = before;
+  }
+}
+
+/** Blocks that go on in the next line unless that begins another one. */
+const GOES_ON = new Set(['paragraph', 'blockquote', 'list', 'table']);
+
+/** Whether the last block may turn out to belong to the one before it. */
+function mayJoin(before: Token, last: Token, areAdjacent: boolean): boolean {
+  if (before.type === 'list' && BEGINNING_OF_ITEM.test(last.raw)) return true;
+  const goesOn = GOES_ON.has(before.type) && areAdjacent && !/\n[ \t]*\n$/.test(before.raw);
+  return goesOn && isUndecided(last);
+}
+
+/** What follows in its line, or that its end never comes, may make words of such a block. */
+function isUndecided(block: Token): boolean {
+  const { type, raw } = block;
+  if (type === 'heading' || type === 'hr' || type === 'mathBlock') return !raw.endsWith('\n');
+  // Only a list that begins with 1 can follow words directly.
+  if (type === 'list')
+    return BEGINNING_OF_ITEM.test(raw) || Number((block as Tokens.List).start) > 1;
+  if (type === 'code') return !raw.includes('\n');
+  if (type === 'table') return raw.split('\n').length === 2;
+  return (block as Tokens.Generic).awaitsEnd === true;
 }
 
 function isContent(token: Token): boolean {

@@ -9,7 +9,7 @@
  * and gets other rules; the package `marked-cjk-friendly` replaces the algorithm and loses them.
  */
 
-import { Lexer, type Tokenizer } from 'marked';
+import { Lexer, type Tokenizer, type Tokens, type TokensList } from 'marked';
 import type { References } from './references';
 
 /** Characters that need no space beside them, and their punctuation. */
@@ -70,6 +70,7 @@ export class AnswerLexer extends Lexer {
   readonly definitions: Lexer['tokens']['links'];
   /** The label of a definition at the end of a growing text: its address may be half of one. */
   halfDefined = '';
+  private whole = '';
 
   constructor(options: Lexer['options'], { references, growing }: Place) {
     super(options);
@@ -78,5 +79,22 @@ export class AnswerLexer extends Lexer {
     tokenizer.rules = { ...tokenizer.rules, inline: RULES };
     const links = Object.assign(this.tokens.links, references.definitions);
     this.definitions = references.lookingInto(links, (label) => label !== this.halfDefined);
+  }
+
+  override lex(text: string): TokensList {
+    this.whole = text.trimEnd();
+    return super.lex(text);
+  }
+
+  /** A part that is kept together, as it is, until its end comes. */
+  awaitingEnd(raw: string): Tokens.Text & { awaitsEnd: true } {
+    const text: Tokens.Text = { type: 'text', raw, text: raw, escaped: false };
+    return { ...text, tokens: [text], awaitsEnd: true };
+  }
+
+  /** Whether a part of the text, or of an item or a quote in it, is the last one and still grows. */
+  isAtEnd(part: string): boolean {
+    const lastLine = part.slice(part.trimEnd().lastIndexOf('\n') + 1).trim();
+    return this.growing && this.whole.endsWith(lastLine);
   }
 }

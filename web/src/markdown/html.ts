@@ -13,7 +13,7 @@ import { References } from './references';
 import { escapePipes } from './tables';
 import { tagSyntax } from './tags';
 
-const marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
+const marked: Marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
   gfm: true,
   // A line break in an answer is meant as one: verses, addresses, short lists.
   breaks: true,
@@ -36,8 +36,18 @@ const marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
       if (isLast && lexer.growing) lexer.halfDefined = definition.tag;
       return definition;
     },
+    lheading(text) {
+      const heading = Tokenizer.prototype.lheading.call(this, text);
+      // A formula within the lines above a rule makes a block of its own.
+      const starts = marked.defaults.extensions?.startBlock ?? [];
+      const isCut = starts.some((start) => {
+        const at = heading && start.call({ lexer: this.lexer }, heading.raw.slice(1));
+        return typeof at === 'number' && at >= 0;
+      });
+      return isCut ? undefined : heading;
+    },
     table(text) {
-      const escaped = escapePipes(text, (this.lexer as AnswerLexer).growing);
+      const escaped = escapePipes(text, (row) => (this.lexer as AnswerLexer).isAtEnd(row));
       const table = Tokenizer.prototype.table.call(this, escaped);
       if (table) table.raw = text.split('\n', table.raw.split('\n').length).join('\n');
       return table;

@@ -7,6 +7,7 @@
  */
 
 import type { MarkedExtension, Tokens } from 'marked';
+import type { AnswerLexer } from './emphasis';
 
 export interface MathToken extends Tokens.Generic {
   readonly tex: string;
@@ -28,14 +29,19 @@ const PAIRS = [
 ] as const;
 
 /** A blank line ends the hope for an end, but for those right inside of the signs. */
-function bodyUntil(end: string): string {
-  return `\\s*(?:(?!${end}|\\n[ \\t]*\\n\\s*(?!${end})\\S)[\\s\\S]){0,${LONGEST}}`;
+function bodyUntil(end: string, halfEnd = end): string {
+  return `\\s*(?:(?!${end}|\\n[ \\t]*\\n\\s*(?!${end}|${halfEnd})\\S)[\\s\\S]){0,${LONGEST}}`;
 }
+
+/** What may become the end of a block formula when more text has come. */
+const HALF_END = '(?:\\$|\\\\(?:e|en|end|end\\{\\w*\\*?)?)$';
 
 const BLOCKS = PAIRS.map(
   ([start, end]) => new RegExp(`^ {0,3}${start}(${bodyUntil(end)})${end}[ \\t]*(?:\\n|$)`),
 );
-const OPEN_BLOCKS = PAIRS.map(([start, end]) => new RegExp(`^ {0,3}${start}${bodyUntil(end)}$`));
+const OPEN_BLOCKS = PAIRS.map(
+  ([start, end]) => new RegExp(`^ {0,3}${start}${bodyUntil(end, HALF_END)}$`),
+);
 /** Looked for behind the first character of a text: only there a line begins. */
 const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|\\\\begin\\{${ENVIRONMENT}\\})`);
 const DISPLAY_ENVIRONMENT =
@@ -69,7 +75,8 @@ export const mathSyntax: MarkedExtension = {
       tokenizer(text) {
         const raw = openMath(text);
         // Kept together until its end comes: what is in it may look like lists and headings.
-        if (raw !== undefined) return { type: 'text', raw, text: raw, escaped: false };
+        const lexer = this.lexer as AnswerLexer;
+        if (raw !== undefined && lexer.isAtEnd(raw)) return lexer.awaitingEnd(raw);
         return blockMath(text);
       },
       renderer: (token) => displayMath((token as MathToken).tex),

@@ -13,14 +13,14 @@ import { formulaLength } from './math_syntax';
 const HEAD = /^ *[^\n ].*\n {0,3}((?=.*[|:])\|? *:?-[-:| ]*)(?:\n|$)/;
 
 /** The text of a table with a backslash before each pipe that cuts no cell; other text as it is. */
-export function escapePipes(text: string, growing: boolean): string {
+export function escapePipes(text: string, isAtEnd: (row: string) => boolean): string {
   const delimiters = HEAD.exec(text)?.[1];
   if (delimiters === undefined) return text;
   const columns = cutsOf(delimiters).length + 1;
   const end = /\n *(?:\n|$)/.exec(text)?.index ?? text.length;
   const [head, line, ...rows] = text.slice(0, end).split('\n') as [string, string, ...string[]];
   const mended = rows.map((row, index) => {
-    const isOpen = growing && end === text.length && index === rows.length - 1;
+    const isOpen = end === text.length && index === rows.length - 1 && isAtEnd(row);
     return mendedRow(row, columns, isOpen);
   });
   return [mendedHead(head, columns), line, ...mended].join('\n') + text.slice(end);

@@ -33,8 +33,8 @@ export const tagSyntax: MarkedExtension = {
         if (open === undefined) return undefined;
         const end = endOf('details', text, open.length);
         // Kept together until its end comes, or can no longer come.
-        if (!end && (this.lexer as AnswerLexer).growing && text.length < LONGEST)
-          return { type: 'text', raw: text, text, awaitsEnd: true };
+        const lexer = this.lexer as AnswerLexer;
+        if (!end && lexer.isAtEnd(text) && text.length < LONGEST) return lexer.awaitingEnd(text);
         if (!end) return undefined;
         const inner = text.slice(open.length, end.start);
         const [head = '', title = ''] = SUMMARY.exec(inner) ?? [];
