@@ -1,6 +1,6 @@
 //! The bodies of the HTTP routes.
 
-use crate::plain::Role;
+use banter_seam::Role;
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/info`: what a page must know before the first message.

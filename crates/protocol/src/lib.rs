@@ -5,6 +5,7 @@
 //! - [`plain`]: the WebSocket language of bare text frames (`/ws` without a subprotocol). Bytes
 //!   become a [`plain::ClientMessage`] in which every value is checked, or one [`Fault`].
 //! - [`fault`]: what can be wrong, in one JSON form for the WebSocket and HTTP.
+//!   The failures of answers themselves are those of [`banter_seam`].
 //! - [`http`]: the bodies of the HTTP routes.
 //!
 //! Absent on purpose: sockets, sessions, defaults that depend on the loaded model, and `banter.v1`,

@@ -1,7 +1,7 @@
 //! Every limit of the server, and what happens at it.
 
 use crate::access::{KeyHash, Origin, PublicUrl};
-use banter_protocol::plain::{Message, Role};
+use banter_seam::{Message, Role};
 use ipnet::IpNet;
 use std::time::Duration;
 

@@ -1,13 +1,10 @@
 //! Budgets that all clients use together, and how much of one a single client may hold; and
 //! permits that each client has a few of.
 
+use banter_seam::ShareId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// Whose share it is. Clients that cannot be told apart have one share together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ShareId(pub(crate) u64);
 
 /// A budget of bytes or permits that all clients take from.
 ///

@@ -2,12 +2,11 @@
 
 mod support;
 
-use banter_protocol::Fault;
-use banter_protocol::http::TokenizedConversation;
-use banter_protocol::plain::{Ask, Message};
-use banter_server::access::Principal;
+use banter_seam::{
+    Backend, BackendInfo, Failure, Fit, GenerateRequest, Generation, Health, Message,
+};
 use banter_server::access::Scope;
-use banter_server::backend::{Backend, BackendInfo, Generation, Health, ScriptedBackend};
+use banter_server::backend::ScriptedBackend;
 use banter_server::{KeyHash, Origin, PublicUrl, ServerConfig};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -61,13 +60,12 @@ impl Backend for Stuck {
 
     fn generate(
         &self,
-        ask: Box<Ask>,
-        owner: Principal,
-    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        self.0.generate(ask, owner)
+        request: Box<GenerateRequest>,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>> {
+        self.0.generate(request)
     }
 
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
         self.0.tokenize(text)
     }
 
@@ -75,7 +73,7 @@ impl Backend for Stuck {
         &self,
         messages: Vec<Message>,
         max_tokens: usize,
-    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
+    ) -> BoxFuture<'static, Result<Option<Fit>, Failure>> {
         self.0.fit(messages, max_tokens)
     }
 }

@@ -2,11 +2,10 @@
 
 mod support;
 
-use banter_protocol::Fault;
-use banter_protocol::http::TokenizedConversation;
-use banter_protocol::plain::{Ask, Message};
-use banter_server::access::Principal;
-use banter_server::backend::{Backend, BackendInfo, Generation, Health, ScriptedBackend};
+use banter_seam::{
+    Backend, BackendInfo, Failure, Fit, GenerateRequest, Generation, Health, Message,
+};
+use banter_server::backend::ScriptedBackend;
 use banter_server::{KeyHash, PublicUrl, ServerConfig};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -491,13 +490,12 @@ impl Backend for SlowCounter {
 
     fn generate(
         &self,
-        ask: Box<Ask>,
-        principal: Principal,
-    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        self.scripted.generate(ask, principal)
+        request: Box<GenerateRequest>,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>> {
+        self.scripted.generate(request)
     }
 
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
         if text == "hold" {
             self.held.fetch_add(1, Ordering::SeqCst);
             return Box::pin(std::future::pending());
@@ -509,7 +507,7 @@ impl Backend for SlowCounter {
         &self,
         messages: Vec<Message>,
         max_tokens: usize,
-    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
+    ) -> BoxFuture<'static, Result<Option<Fit>, Failure>> {
         self.scripted.fit(messages, max_tokens)
     }
 }

@@ -4,7 +4,8 @@ mod support;
 
 use banter_protocol::http::{ModelEntry, ModelState};
 use banter_remote::download::Watch;
-use banter_server::backend::{Backend, ScriptedBackend};
+use banter_seam::Backend;
+use banter_server::backend::ScriptedBackend;
 use banter_server::models::{Library, PullFailure, Wanted};
 use banter_server::{KeyHash, PublicUrl, ServerConfig};
 use serde_json::{Value, json};

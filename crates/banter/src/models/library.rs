@@ -12,7 +12,8 @@ use banter_remote::PullError;
 use banter_remote::download::{Patience, Terms, Watch};
 use banter_remote::hub::{KNOWN, KnownModel, is_open_licence};
 use banter_remote::store::{Installed, Partial};
-use banter_server::backend::{Backend, EngineBackend};
+use banter_seam::Backend;
+use banter_server::backend::EngineBackend;
 use banter_server::models::{Library, PullFailure, Wanted};
 use tracing::{info, warn};
 

@@ -2,6 +2,7 @@
 //! it.
 
 use crate::Fault;
+use banter_seam::{EndReason, Failure};
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,44 +17,13 @@ pub struct AnswerEnd {
     pub dropped_messages: usize,
 }
 
-/// Why an answer ended. For an answer that failed the client gets the [`Fault`] instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// The model has ended it.
-    End,
-    /// It would have contained one of the request's stop strings.
-    StopString,
-    /// It has as many tokens as it may have, or the context is full.
-    Length,
-    /// The client has stopped it.
-    Stopped,
-    /// A content filter of the engine has cut it off.
-    Filtered,
-    /// The engine has cut it off because it lacked resources.
-    Unavailable,
-}
-
-impl EndReason {
-    /// The word on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            EndReason::End => "end",
-            EndReason::StopString => "stop_string",
-            EndReason::Length => "length",
-            EndReason::Stopped => "stopped",
-            EndReason::Filtered => "filtered",
-            EndReason::Unavailable => "unavailable",
-        }
-    }
-
-    /// The fault for a client that did not ask for the report and would think that the answer is
-    /// finished.
-    pub fn fault(self) -> Option<Fault> {
-        match self {
-            EndReason::Filtered => Some(Fault::Filtered),
-            EndReason::Unavailable => Some(Fault::Unavailable),
-            EndReason::End | EndReason::StopString | EndReason::Length | EndReason::Stopped => None,
-        }
+/// What a client is told that did not ask for the report and would think that the answer is
+/// finished.
+pub fn fault_of_end(reason: EndReason) -> Option<Fault> {
+    match reason {
+        EndReason::Filtered => Some(Failure::Filtered.into()),
+        EndReason::Unavailable => Some(Failure::Unavailable.into()),
+        EndReason::End | EndReason::StopString | EndReason::Length | EndReason::Stopped => None,
     }
 }
 

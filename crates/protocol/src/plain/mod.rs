@@ -8,11 +8,8 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use end::{AnswerEnd, EndReason, thinking_frame};
-pub use request::{
-    Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, Message, PARAMETERS, Parameters, Reports,
-    Role, parse,
-};
+pub use end::{AnswerEnd, fault_of_end, thinking_frame};
+pub use request::{Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, PARAMETERS, Reports, parse};
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;

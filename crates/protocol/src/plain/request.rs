@@ -2,6 +2,7 @@
 
 use super::raw::{self, Object, Value};
 use crate::Fault;
+use banter_seam::{Failure, Message, Parameters, Role};
 use std::ops::RangeInclusive;
 
 const MAX_TOKENS: RangeInclusive<u64> = 1..=1_000_000;
@@ -62,26 +63,6 @@ pub struct Ask {
     pub parameters: Parameters,
 }
 
-/// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Who said it.
-    pub role: Role,
-    /// What was said.
-    pub content: String,
-}
-
-/// Who says something in a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The rules of the conversation.
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-}
-
 /// How an answer is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -99,31 +80,6 @@ pub struct Reports {
     pub end: bool,
     /// `report_thinking`: what the model thought before it answered.
     pub thinking: bool,
-}
-
-/// Sampling parameters within their ranges; `None` means the model's default.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameters {
-    /// 1 to 1,000,000; 2,048 if the client does not say it.
-    pub max_tokens: u32,
-    /// 0.0 to 2.0; 0 takes the likeliest token.
-    pub temperature: Option<f32>,
-    /// 0.1 to 1.0.
-    pub top_p: Option<f32>,
-    /// 0.5 to 2.0; 1.0 is none.
-    pub repetition_penalty: Option<f32>,
-    /// 0 to 1,000,000; 0 is off.
-    pub top_k: Option<u32>,
-    /// 0.0 to 1.0; 0 is off.
-    pub min_p: Option<f32>,
-    /// -2.0 to 2.0.
-    pub presence_penalty: Option<f32>,
-    /// -2.0 to 2.0.
-    pub frequency_penalty: Option<f32>,
-    /// Makes the answer repeatable.
-    pub seed: Option<u64>,
-    /// At most 16 strings of 1 to 256 bytes. The answer ends before the first of them.
-    pub stop_strings: Vec<String>,
 }
 
 /// Reads one text frame of a client.
@@ -315,9 +271,6 @@ fn stop_strings(value: Option<Value>) -> Result<Vec<String>, Fault> {
 }
 
 fn invalid(field: &str, expected: &str, found: &Value) -> Fault {
-    Fault::InvalidParameter {
-        field: field.to_owned(),
-        expected: expected.to_owned(),
-        found: raw::show(found),
-    }
+    let (field, expected) = (field.to_owned(), expected.to_owned());
+    Failure::InvalidParameter { field, expected, found: raw::show(found) }.into()
 }

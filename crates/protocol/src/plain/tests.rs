@@ -1,5 +1,6 @@
 use super::*;
 use crate::Fault;
+use banter_seam::{EndReason, Failure, Message, Parameters, Role};
 use proptest::prelude::*;
 
 fn ask(frame: &str) -> Ask {
@@ -124,7 +125,9 @@ fn values_at_the_edge_of_a_range_are_taken_and_those_beyond_are_not() {
         for value in case.outside {
             let frame = format!(r#"{{"message":"a","{}":{value}}}"#, case.field);
             match parse(&frame) {
-                Err(Fault::InvalidParameter { field, .. }) => assert_eq!(field, case.field),
+                Err(Fault::Failure(Failure::InvalidParameter { field, .. })) => {
+                    assert_eq!(field, case.field)
+                }
                 other => panic!("{frame}: {other:?}"),
             }
         }
@@ -223,7 +226,8 @@ fn an_error_is_an_object_with_the_only_key_error() {
         r#""field":"top_p","range":"a number from 0.1 to 1.0","value":"7"}}"#
     );
     assert_eq!(fault.to_json(), expected);
-    let busy = Fault::Busy { reason: "full".into(), position: 5, estimate_ms: None };
+    let busy = Failure::Busy { reason: "full".into(), position: 5, estimate_ms: None };
+    let busy = Fault::from(busy);
     let expected = r#"{"error":{"code":"busy","message":"full","position":5}}"#;
     assert_eq!(busy.to_json(), expected);
     assert!(split_lookalike(&busy.to_json(), Reports::default()).is_some());

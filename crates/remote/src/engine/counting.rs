@@ -4,7 +4,7 @@
 use std::sync::MutexGuard;
 use std::time::Duration;
 
-use banter_protocol::plain::Message;
+use banter_seam::Message;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;

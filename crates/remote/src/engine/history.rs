@@ -1,6 +1,6 @@
 //! A conversation whose oldest exchanges may have to be left out.
 
-use banter_protocol::plain::{Message, Role};
+use banter_seam::{Message, Role};
 use unicode_normalization_alignments::char::is_combining_mark;
 
 /// A conversation as a system message and exchanges. An exchange is a user's message and what

@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use banter_protocol::plain::{PARAMETERS, Parameters};
+use banter_protocol::plain::PARAMETERS;
+use banter_seam::Parameters;
 use serde_json::{Map, Value, json};
 
 use super::error::EngineError;

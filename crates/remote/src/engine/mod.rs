@@ -42,7 +42,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use banter_protocol::plain::{Ask, Message, Parameters, Role};
+use banter_seam::{GenerateRequest, Message, Parameters, Role, Tenant};
 use data_encoding::BASE64URL_NOPAD;
 use reqwest::Response;
 use serde_json::{Map, Value, json};
@@ -120,11 +120,6 @@ pub struct About {
     /// Bytes of its weights.
     pub weights_bytes: Option<u64>,
 }
-
-/// Whose request it is. What was computed for one tenant is not used for another, if the engine can
-/// separate them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tenant(pub u64);
 
 /// An engine at an address. Cheap to clone.
 #[derive(Clone)]
@@ -261,19 +256,19 @@ impl RemoteEngine {
     ///
     /// Errors: a parameter that the engine does not have; a message that does not fit even alone;
     /// everything else in [`EngineError`].
-    pub async fn ask(&self, ask: &Ask, tenant: Tenant) -> Result<Answer, EngineError> {
-        let sampling = self.0.about.kind.translate(&ask.parameters)?;
+    pub async fn ask(&self, asked: &GenerateRequest) -> Result<Answer, EngineError> {
+        let sampling = self.0.about.kind.translate(&asked.parameters)?;
         let slot = match self.0.slot.clone() {
             Some(slot) => Some(slot.acquire_owned().await.expect("the semaphore is never closed")),
             None => None,
         };
         self.0.breaker.admit().map_err(|retry_in| EngineError::Resting { retry_in })?;
         let at = Instant::now();
-        let history = History::new(&ask.messages);
+        let history = History::new(&asked.messages);
         let mut request = Request {
-            fields: self.fields(sampling, tenant),
-            wanted: self.wanted(&ask.parameters),
-            cut: self.cut(&history, ask.parameters.max_tokens as usize).await?,
+            fields: self.fields(sampling, asked.asker.tenant),
+            wanted: self.wanted(&asked.parameters),
+            cut: self.cut(&history, asked.parameters.max_tokens as usize).await?,
         };
         let mut learned = self.learned().clone();
         let mut refused = None;
@@ -284,8 +279,8 @@ impl RemoteEngine {
                     self.keep(learned, &sent, &request.wanted);
                     let least = request.cut.least_tokens();
                     let dropped_messages = request.cut.dropped_messages();
-                    let asked = Asked { at, dropped_messages, least, slot };
-                    return Ok(Answer::new(response, asked, self.0.breaker.clone()));
+                    let begun = Asked { at, dropped_messages, least, slot };
+                    return Ok(Answer::new(response, begun, self.0.breaker.clone()));
                 }
                 Err(NoResponse::Failed(error)) => return Err(error),
                 Err(NoResponse::Refused(refusal)) => {

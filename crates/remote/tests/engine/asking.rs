@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use banter_protocol::plain::{Ask, Message};
 use banter_remote::engine::{
-    EndReason, EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step, Tenant,
+    EndReason, EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step,
 };
 use banter_remote::fakes::{EngineTrick, FakeEngine};
+use banter_seam::{GenerateRequest, Message};
 use serde_json::json;
 
 use super::{answered, ask, begun, find, later, next, refused, say, settings, whole};
@@ -174,7 +174,7 @@ async fn a_stop_closes_the_connection() {
     fake.take_requests();
     let waiting = tokio::spawn({
         let engine = engine.clone();
-        async move { engine.ask(&say("x"), Tenant::default()).await.map(drop) }
+        async move { engine.ask(&say("x")).await.map(drop) }
     });
     tokio::task::block_in_place(|| fake.wait_for("/v1/chat/completions"));
     waiting.abort();
@@ -319,7 +319,7 @@ async fn what_one_clients_requests_meet_closes_the_engine_to_nobody() {
     for trick in poison {
         for _ in 0..5 {
             fake.play([trick.clone()]);
-            if let Ok(answer) = engine.ask(&say("poison"), Tenant(1)).await {
+            if let Ok(answer) = engine.ask(&say("poison")).await {
                 let (_, reason) = whole(answer).await;
                 assert!(matches!(reason, EndReason::Failed(_)), "{trick:?}: {reason:?}");
             }
@@ -344,7 +344,7 @@ async fn refused_requests_do_not_count_as_failures() {
     assert_eq!(answered(&engine, "still here").await.0, "still here");
 }
 
-fn long_talk(exchanges: usize) -> Ask {
+fn long_talk(exchanges: usize) -> GenerateRequest {
     let mut history = vec![json!({"role": "system", "content": "rules"})];
     for index in 0..exchanges {
         history.push(

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use banter_remote::engine::{EngineError, EngineSettings, Kind, RemoteEngine, Tenant};
+use banter_remote::engine::{EngineError, EngineSettings, Kind, RemoteEngine};
 use banter_remote::fakes::{EngineTrick, FakeEngine};
+use banter_seam::Tenant;
 use serde_json::{Value, json};
 
 use super::{answered, ask, begun, find, later, refused, say, settings, whole};
@@ -133,7 +134,9 @@ async fn tenants_have_salts_of_their_own_where_the_engine_knows_them() {
         let fake = FakeEngine::start(kind);
         let engine = find(&fake).await;
         for tenant in [1, 2, 1] {
-            let answer = engine.ask(&say("x"), Tenant(tenant)).await.expect("an answer begins");
+            let mut request = say("x");
+            request.asker.tenant = Tenant(tenant);
+            let answer = engine.ask(&request).await.expect("an answer begins");
             whole(answer).await;
         }
         let salts: Vec<String> =

@@ -6,12 +6,13 @@ mod streams;
 
 use std::time::Duration;
 
-use banter_protocol::plain::{Ask, ClientMessage, parse};
+use banter_protocol::plain::{ClientMessage, parse};
 use banter_remote::Address;
 use banter_remote::engine::{
-    Answer, EndReason, EngineError, EnginePatience, EngineSettings, RemoteEngine, Step, Tenant,
+    Answer, EndReason, EngineError, EnginePatience, EngineSettings, RemoteEngine, Step,
 };
 use banter_remote::fakes::FakeEngine;
+use banter_seam::{Asker, GenerateRequest};
 use serde_json::json;
 
 fn settings(url: &str) -> EngineSettings {
@@ -32,14 +33,16 @@ async fn find(fake: &FakeEngine) -> RemoteEngine {
     RemoteEngine::find(&settings(&fake.url())).await.expect("the engine is found")
 }
 
-fn ask(json: &serde_json::Value) -> Ask {
-    match parse(&json.to_string()).expect("a request") {
+fn ask(json: &serde_json::Value) -> GenerateRequest {
+    let ask = match parse(&json.to_string()).expect("a request") {
         ClientMessage::Ask(ask) => *ask,
         ClientMessage::Stop { .. } => panic!("no stop was written"),
-    }
+    };
+    let (messages, parameters) = (ask.messages, ask.parameters);
+    GenerateRequest { messages, parameters, asker: Asker::default() }
 }
 
-fn say(message: &str) -> Ask {
+fn say(message: &str) -> GenerateRequest {
     ask(&json!({"message": message}))
 }
 
@@ -62,7 +65,7 @@ async fn whole(mut answer: Answer) -> (String, EndReason) {
 }
 
 async fn answered(engine: &RemoteEngine, message: &str) -> (String, EndReason) {
-    whole(engine.ask(&say(message), Tenant::default()).await.expect("an answer begins")).await
+    whole(engine.ask(&say(message)).await.expect("an answer begins")).await
 }
 
 /// Lets time pass for the engine, without waiting.
@@ -72,16 +75,16 @@ async fn later(time: Duration) {
     tokio::time::resume();
 }
 
-async fn refused(engine: &RemoteEngine, ask: &Ask) -> EngineError {
-    match engine.ask(ask, Tenant::default()).await {
+async fn refused(engine: &RemoteEngine, ask: &GenerateRequest) -> EngineError {
+    match engine.ask(ask).await {
         Ok(_) => panic!("an answer has begun"),
         Err(error) => error,
     }
 }
 
 /// An answer that has begun.
-async fn begun(engine: &RemoteEngine, ask: &Ask) -> Answer {
-    engine.ask(ask, Tenant::default()).await.expect("an answer begins")
+async fn begun(engine: &RemoteEngine, ask: &GenerateRequest) -> Answer {
+    engine.ask(ask).await.expect("an answer begins")
 }
 
 /// The next step that says something.

@@ -3,8 +3,8 @@
 use super::keys::KeyHash;
 use super::sessions::random_token;
 use super::{PageOrigin, SessionCookie};
-use crate::shares::ShareId;
 use axum::http::HeaderMap;
+use banter_seam::{Asker, ShareId, Tenant};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
@@ -14,10 +14,10 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Principal {
     /// Whose computed text may be used.
-    tenant: u64,
+    tenant: Tenant,
     /// Whose part of the limits is used. A stranger can become any number of tenants, so all
     /// strangers of one address have one share together.
-    share: u64,
+    share: ShareId,
 }
 
 /// An admitted client, and how it is recognised next time.
@@ -29,29 +29,30 @@ pub(crate) struct Identity {
 
 impl Principal {
     /// The operator: every client on this machine, and everybody who opens a printed link.
-    pub const OPERATOR: Principal = Principal { tenant: 0, share: 0 };
+    pub const OPERATOR: Principal = Principal { tenant: Tenant(0), share: ShareId(0) };
 
     /// The principal of a key.
     pub(crate) fn of_key(key: &str) -> Principal {
         let number = KeyHash::of(key).number();
-        Principal { tenant: number, share: number }
+        Principal { tenant: Tenant(number), share: ShareId(number) }
     }
 
     /// A name that browsers keep: long enough to tell apart the people who use one browser, and too
     /// short to help somebody who guesses keys.
     pub(crate) fn short_name(self) -> String {
         const NAMED_BITS: u64 = 0xff_ffff;
-        format!("{:06x}", self.tenant & NAMED_BITS)
+        format!("{:06x}", self.tenant.0 & NAMED_BITS)
     }
 
-    /// Whose computed prefixes may be used. 64 bits of a hash: two principals never meet by chance.
-    pub(crate) fn tenant(self) -> u64 {
-        self.tenant
+    /// The same, as far as a backend must know it. 64 bits of a hash: two principals never meet by
+    /// chance.
+    pub(crate) fn asker(self) -> Asker {
+        Asker { tenant: self.tenant, share: self.share }
     }
 
     /// Whose share of the limits is used.
     pub(crate) fn share(self) -> ShareId {
-        ShareId(self.share)
+        self.share
     }
 }
 
@@ -78,25 +79,26 @@ impl Identity {
                 (token, Some(cookie))
             }
         };
-        Identity { principal: Principal { tenant: number_of("browser", &token), share }, cookie }
+        let tenant = Tenant(number_of("browser", &token));
+        Identity { principal: Principal { tenant, share }, cookie }
     }
 
     /// A page of another origin, or one opened from disk. It cannot keep our cookie, so it is
     /// another principal on each socket. A session of its browser does not count, because the
     /// session was opened for our page and not for this one.
     pub(super) fn foreign_page(page: &PageOrigin, network: IpAddr) -> Identity {
-        let tenant = number_of("page", &random_token());
+        let tenant = Tenant(number_of("page", &random_token()));
         Identity::known(Principal { tenant, share: share_of(page, network) })
     }
 }
 
-fn share_of(page: &PageOrigin, network: IpAddr) -> u64 {
+fn share_of(page: &PageOrigin, network: IpAddr) -> ShareId {
     let page = match page {
         PageOrigin::Own => "",
         PageOrigin::Allowed(origin) => origin,
         PageOrigin::File => "null",
     };
-    number_of("share", &format!("{network} {page}"))
+    ShareId(number_of("share", &format!("{network} {page}")))
 }
 
 fn number_of(kind: &str, text: &str) -> u64 {

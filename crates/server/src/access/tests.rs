@@ -509,7 +509,7 @@ fn strangers_are_not_the_operator_nor_each_other() {
     let first = visitor(&access, &stranger());
     let second = visitor(&access, &stranger());
     assert!(
-        first.principal.tenant() != second.principal.tenant()
+        first.principal.asker().tenant != second.principal.asker().tenant
             && first.principal != Principal::OPERATOR
     );
     assert_eq!(
@@ -544,8 +544,11 @@ fn pages_of_others_are_not_the_operator_nor_each_other_whatever_their_browser_ha
     for origin in ["https://wiki.example", "null"] {
         let first = visitor(&access, &page(origin));
         let second = visitor(&access, &page(origin).with("cookie", cookie));
-        let tenants =
-            [first.principal.tenant(), second.principal.tenant(), Principal::OPERATOR.tenant()];
+        let tenants = [
+            first.principal.asker().tenant,
+            second.principal.asker().tenant,
+            Principal::OPERATOR.asker().tenant,
+        ];
         assert!(tenants[0] != tenants[1] && !tenants[..2].contains(&tenants[2]), "{origin}");
         assert_eq!(first.principal.share(), second.principal.share());
         assert_ne!(first.principal.share(), Principal::OPERATOR.share());

@@ -1,20 +1,18 @@
 //! Our engine, in this process.
 
+use super::metrics;
 use super::places::Places;
-use super::{
-    Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health, Metric,
-    metrics,
-};
-use crate::access::Principal;
 use crate::shares::{self, PermitsPerShare};
-use banter_engine::engine::{self, Engine, GenerateRequest, Refusal, Submit};
-use banter_engine::kv_cache::Tenant;
+use banter_engine::engine::{self, Engine, Refusal, Submit};
+use banter_engine::kv_cache;
 use banter_engine::model_file::SamplingDefaults;
 use banter_engine::sampler::SamplingParams;
-use banter_engine::text::{Message, Role};
-use banter_protocol::Fault;
-use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, EndReason, Parameters};
+use banter_engine::text;
+use banter_protocol::plain::{DEFAULT_MAX_TOKENS, PARAMETERS};
+use banter_seam::{
+    Backend, BackendInfo, Defaults, EndReason, Event, Failure, FinishReason, Finished, Fit,
+    GenerateRequest, Generation, Health, Message, Metric, Parameters, Role, Timings, Usage,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::future::ready;
@@ -67,7 +65,7 @@ impl EngineBackend {
                 repetition_penalty: Some(sampling.repetition_penalty),
             },
             engine: None,
-            known_parameters: plain::PARAMETERS.to_vec(),
+            known_parameters: PARAMETERS.to_vec(),
         };
         let ended = CancellationToken::new();
         EngineBackend {
@@ -85,8 +83,8 @@ impl EngineBackend {
     /// Counts tokens, one text at a time.
     fn count<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&SharedEngine) -> Result<T, Fault> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Fault>> {
+        work: impl FnOnce(&SharedEngine) -> Result<T, Failure> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Failure>> {
         let (engine, counting) = (self.engine.clone(), self.counting.clone());
         async move {
             let permit = counting.acquire_owned().await.expect("the semaphore is never closed");
@@ -100,8 +98,8 @@ impl EngineBackend {
 /// if nobody waits for it any more.
 async fn run_with<T: Send + 'static>(
     permit: OwnedSemaphorePermit,
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let work = spawn_blocking(move || {
         let outcome = work();
         drop(permit);
@@ -109,7 +107,7 @@ async fn run_with<T: Send + 'static>(
     });
     work.await.unwrap_or_else(|error| {
         error!(%error, "a text could not be turned into tokens");
-        Err(Fault::Internal { reason: "the text could not be turned into tokens".into() })
+        Err(Failure::Internal { reason: "the text could not be turned into tokens".into() })
     })
 }
 
@@ -132,15 +130,14 @@ impl Backend for EngineBackend {
 
     fn generate(
         &self,
-        ask: Box<Ask>,
-        principal: Principal,
-    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        let share = principal.share();
+        request: Box<GenerateRequest>,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>> {
+        let share = request.asker.share;
         let reservation = match self.places.take(share, || self.engine.counters().waiting) {
             Ok(reservation) => reservation,
-            Err(fault) => return ready(Err(fault)).boxed(),
+            Err(failure) => return ready(Err(failure)).boxed(),
         };
-        let request = request(*ask, principal, &self.sampling);
+        let request = for_engine(*request, &self.sampling);
         let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
         let per_share = self.encoding_per_share.clone();
         async move {
@@ -151,7 +148,7 @@ impl Backend for EngineBackend {
         .boxed()
     }
 
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
         self.count(move |engine| {
             Ok(Some(engine.text().encode(&text).into_iter().map(|token| token.0).collect()))
         })
@@ -159,15 +156,15 @@ impl Backend for EngineBackend {
 
     fn fit(
         &self,
-        messages: Vec<plain::Message>,
+        messages: Vec<Message>,
         max_tokens: usize,
-    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
+    ) -> BoxFuture<'static, Result<Option<Fit>, Failure>> {
         self.count(move |engine| {
-            let messages = for_engine(messages);
+            let messages = messages_for_engine(messages);
             let prompt = engine
                 .fit(&messages, Some(max_tokens))
-                .map_err(|refusal| fault_beside(engine, refusal, without_system(&messages)))?;
-            Ok(Some(TokenizedConversation {
+                .map_err(|refusal| failure_beside(engine, refusal, without_system(&messages)))?;
+            Ok(Some(Fit {
                 tokens: prompt.ids.len(),
                 context_tokens: engine.info().room_tokens(),
                 dropped_messages: prompt.dropped_messages,
@@ -178,29 +175,29 @@ impl Backend for EngineBackend {
 
 fn submit(
     engine: &SharedEngine,
-    request: GenerateRequest,
+    request: engine::GenerateRequest,
     reservation: shares::Reservation,
-) -> Result<Box<dyn Generation>, Fault> {
+) -> Result<Box<dyn Generation>, Failure> {
     let without_system = without_system(&request.messages);
     match engine.submit(request) {
         Submit::Accepted(generation) => {
             let (moved, _engine) = (Instant::now(), engine.clone());
             Ok(Box::new(EngineGeneration { generation, _engine, _reservation: reservation, moved }))
         }
-        Submit::QueueFull { position, estimate_ms } => Err(Fault::Busy {
+        Submit::QueueFull { position, estimate_ms } => Err(Failure::Busy {
             reason: "too many answers are waiting; try again later".into(),
             // The engine counts positions from 1, a client the requests ahead of it.
             position: position - 1,
             estimate_ms,
         }),
-        Submit::Refused(refusal) => Err(fault_beside(engine, refusal, without_system)),
+        Submit::Refused(refusal) => Err(failure_beside(engine, refusal, without_system)),
     }
 }
 
 /// The newest message, if the conversation begins with a system message.
-fn without_system(messages: &[Message]) -> Option<Message> {
+fn without_system(messages: &[text::Message]) -> Option<text::Message> {
     let (first, newest) = (messages.first()?, messages.last()?);
-    (first.role == Role::System && messages.len() > 1).then(|| newest.clone())
+    (first.role == text::Role::System && messages.len() > 1).then(|| newest.clone())
 }
 
 /// An engine that lives as long as somebody needs it: another model may have replaced it while it
@@ -251,10 +248,14 @@ impl Generation for EngineGeneration {
     fn next_event(&mut self) -> BoxFuture<'_, Option<Event>> {
         async {
             let event = match self.generation.next().await? {
-                // A new position in the queue is no progress.
-                engine::Event::Queued { .. } => return Some(Event::Queued),
-                engine::Event::Prefill { .. } => Event::Progress,
-                engine::Event::Delta(piece) => Event::Delta(piece),
+                // A new position in the queue is no progress. The engine counts positions from 1.
+                engine::Event::Queued { position, estimate_ms } => {
+                    return Some(Event::Queued { ahead: position - 1, estimate_ms });
+                }
+                engine::Event::Prefill { done, total, cached } => {
+                    Event::Prefill { done, total, cached }
+                }
+                engine::Event::Delta(delta) => Event::Delta(delta),
                 engine::Event::Finished(finished) => Event::Finished(self.finished(finished)),
             };
             self.moved = Instant::now();
@@ -276,69 +277,73 @@ impl EngineGeneration {
     fn finished(&self, finished: engine::Finished) -> Finished {
         let timeout = |while_doing| {
             let seconds = self.moved.elapsed().as_secs();
-            FinishReason::Failed(Fault::Timeout { seconds, while_doing })
+            FinishReason::Failed(Failure::Timeout { seconds, while_doing })
         };
         let reason = match finished.reason {
             engine::FinishReason::EndToken => FinishReason::Ended(EndReason::End),
             engine::FinishReason::StopString => FinishReason::Ended(EndReason::StopString),
             engine::FinishReason::Length => FinishReason::Ended(EndReason::Length),
             engine::FinishReason::Stopped => FinishReason::Ended(EndReason::Stopped),
-            engine::FinishReason::QueueTimeout => timeout(Fault::IN_THE_QUEUE),
-            engine::FinishReason::StepTimeout => timeout(Fault::WITHOUT_A_STEP),
+            engine::FinishReason::QueueTimeout => timeout(Failure::IN_THE_QUEUE),
+            engine::FinishReason::StepTimeout => timeout(Failure::WITHOUT_A_STEP),
             engine::FinishReason::Failed(reason) => {
                 // The operator is told what broke, the client only that it broke.
                 error!(?reason, "the engine failed");
-                FinishReason::Failed(Fault::Internal {
+                FinishReason::Failed(Failure::Internal {
                     reason: "the engine failed; the log has the details".into(),
                 })
             }
         };
         let (usage, timings) = (finished.usage, finished.timings);
-        let figures = Figures {
+        let usage = Usage {
             prompt_tokens: Some(usage.prompt_tokens),
             cached_tokens: Some(usage.cached_tokens),
             completion_tokens: Some(usage.completion_tokens),
+        };
+        let timings = Timings {
             first_token_ms: timings.first_token_ms,
             tokens_per_second: timings.tokens_per_second,
             halt_ms: timings.halt_ms,
         };
-        Finished { reason, figures }
+        Finished { reason, usage, timings }
     }
 }
 
 /// What the client is told. `newest` is the newest message, if a system message is before it.
-fn fault_beside(engine: &Engine, refusal: Refusal, newest: Option<Message>) -> Fault {
+fn failure_beside(engine: &Engine, refusal: Refusal, newest: Option<text::Message>) -> Failure {
     match (refusal, newest) {
         (Refusal::TooLong { tokens, limit }, Some(newest))
             if engine.fit(from_ref(&newest), None).is_ok() =>
         {
-            Fault::TooLongWithSystem { tokens, limit }
+            Failure::TooLongWithSystem { tokens, limit }
         }
-        (refusal, _) => fault_of(refusal),
+        (refusal, _) => failure_of(refusal),
     }
 }
 
-fn fault_of(refusal: Refusal) -> Fault {
+fn failure_of(refusal: Refusal) -> Failure {
     match refusal {
-        Refusal::TooLong { tokens, limit } => Fault::TooLong { tokens, limit },
-        Refusal::InvalidParameter(error) => Fault::InvalidParameter {
+        Refusal::TooLong { tokens, limit } => Failure::TooLong { tokens, limit },
+        Refusal::InvalidParameter(error) => Failure::InvalidParameter {
             field: error.field.into(),
             expected: error.range,
             found: error.value,
         },
         // No language has this parameter yet.
-        Refusal::Structure(error) => Fault::InvalidParameter {
+        Refusal::Structure(error) => Failure::InvalidParameter {
             field: "structure".into(),
             expected: "a form that can be used".into(),
             found: error.to_string(),
         },
-        Refusal::Template(reason) => Fault::Internal { reason: format!("chat template: {reason}") },
-        Refusal::Conversation(words) => Fault::InvalidParameter {
+        Refusal::Template(reason) => {
+            Failure::Internal { reason: format!("chat template: {reason}") }
+        }
+        Refusal::Conversation(words) => Failure::InvalidParameter {
             field: "history".into(),
             expected: "a conversation that the model's chat template takes".into(),
             found: words,
         },
-        Refusal::Closed => Fault::Internal { reason: "the engine has ended".into() },
+        Refusal::Closed => Failure::Internal { reason: "the engine has ended".into() },
     }
 }
 
@@ -365,7 +370,7 @@ fn defaults_of(model: &SamplingDefaults) -> SamplingParams {
     }
 }
 
-fn request(ask: Ask, principal: Principal, defaults: &SamplingParams) -> GenerateRequest {
+fn for_engine(request: GenerateRequest, defaults: &SamplingParams) -> engine::GenerateRequest {
     let Parameters {
         max_tokens,
         temperature,
@@ -377,7 +382,7 @@ fn request(ask: Ask, principal: Principal, defaults: &SamplingParams) -> Generat
         frequency_penalty,
         seed,
         stop_strings,
-    } = ask.parameters;
+    } = request.parameters;
     let sampling = SamplingParams {
         temperature: temperature.unwrap_or(defaults.temperature),
         top_k: top_k.unwrap_or(defaults.top_k),
@@ -388,23 +393,23 @@ fn request(ask: Ask, principal: Principal, defaults: &SamplingParams) -> Generat
         frequency_penalty: frequency_penalty.unwrap_or(defaults.frequency_penalty),
         seed,
     };
-    GenerateRequest {
-        messages: for_engine(ask.messages),
+    engine::GenerateRequest {
+        messages: messages_for_engine(request.messages),
         sampling,
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
         structure: None,
-        tenant: Tenant(principal.tenant()),
+        tenant: kv_cache::Tenant(request.asker.tenant.0),
         conversation: None,
     }
 }
 
-fn for_engine(messages: Vec<plain::Message>) -> Vec<Message> {
-    let message = |message: plain::Message| Message {
+fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> {
+    let message = |message: Message| text::Message {
         role: match message.role {
-            plain::Role::System => Role::System,
-            plain::Role::User => Role::User,
-            plain::Role::Assistant => Role::Assistant,
+            Role::System => text::Role::System,
+            Role::User => text::Role::User,
+            Role::Assistant => text::Role::Assistant,
         },
         content: message.content,
     };
@@ -414,10 +419,11 @@ fn for_engine(messages: Vec<plain::Message>) -> Vec<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Principal;
     use banter_engine::engine::EngineConfig;
     use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
     use banter_engine::model_file::{ModelConfig, ModelSource};
-    use banter_protocol::plain::ClientMessage;
+    use banter_protocol::plain::{self, ClientMessage};
 
     #[test]
     fn a_model_that_says_something_is_not_given_other_models_values() {
@@ -430,11 +436,11 @@ mod tests {
 
     #[test]
     fn a_conversation_that_the_template_refuses_is_the_clients_to_mend() {
-        let fault = fault_of(Refusal::Conversation("roles must alternate".into()));
-        assert_eq!(fault.code(), "invalid_parameter");
+        let failure = failure_of(Refusal::Conversation("roles must alternate".into()));
+        assert_eq!(failure.code(), "invalid_parameter");
         let expected = "history: expected a conversation that the model's chat template takes, \
                         found roles must alternate";
-        assert_eq!(fault.to_string(), expected);
+        assert_eq!(failure.to_string(), expected);
     }
 
     /// A backend with a small model, whose engine takes this many requests.
@@ -469,10 +475,12 @@ mod tests {
     async fn one_key_with_many_messages_leaves_places_to_another() {
         let backend = backend(16);
         let (alice, bob) = (Principal::of_key("alice's key"), Principal::of_key("bob's key"));
-        let ask = async |principal| {
+        let ask = async |principal: Principal| {
             let message = plain::parse(r#"{"message": "hello"}"#).expect("a message");
             let ClientMessage::Ask(ask) = message else { panic!("it is no stop") };
-            backend.generate(ask, principal).await
+            let (messages, parameters) = (ask.messages, ask.parameters);
+            let asker = principal.asker();
+            backend.generate(Box::new(GenerateRequest { messages, parameters, asker })).await
         };
         // An answer holds its place until its socket is through with it.
         let mut of_alice = Vec::new();

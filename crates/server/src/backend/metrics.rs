@@ -1,33 +1,7 @@
-//! The counters of a backend, and the names of our engine's counters.
+//! The names of our engine's counters.
 
 use banter_engine::engine::{Counters, GAP_BOUNDS};
-
-/// One number of a backend.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metric {
-    /// Its name. Metrics of one name follow each other.
-    pub name: &'static str,
-    /// A sentence about all metrics of that name.
-    pub help: &'static str,
-    /// How its value changes.
-    pub kind: MetricKind,
-    /// What distinguishes it from others of its name, as `{part="planning"}`, for a histogram with
-    /// the suffix before it; empty if it is the only one.
-    pub labels: String,
-    /// The value.
-    pub value: f64,
-}
-
-/// How a value changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricKind {
-    /// It only grows.
-    Counter,
-    /// It grows and shrinks.
-    Gauge,
-    /// It counts how many there were of each size.
-    Histogram,
-}
+use banter_seam::{Metric, MetricKind};
 
 /// The counters of our engine.
 pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {

@@ -1,7 +1,7 @@
 //! The places of a backend, and what a client is told that gets none.
 
-use crate::shares::{Reservation, ShareId, SharedBudget};
-use banter_protocol::Fault;
+use crate::shares::{Reservation, SharedBudget};
+use banter_seam::{Failure, ShareId};
 
 /// The requests that a backend takes: those that it computes and those that wait.
 pub(super) struct Places(SharedBudget);
@@ -23,13 +23,13 @@ impl Places {
         &self,
         share: ShareId,
         ahead: impl FnOnce() -> usize,
-    ) -> Result<Reservation, Fault> {
+    ) -> Result<Reservation, Failure> {
         self.0.take(share, 1).ok_or_else(|| {
             let reason = match self.0.held(share) {
                 0 => "too many answers are waiting; try again later",
                 _ => "your other messages use your share of the queue; wait for one of them",
             };
-            Fault::Busy { reason: reason.into(), position: ahead(), estimate_ms: None }
+            Failure::Busy { reason: reason.into(), position: ahead(), estimate_ms: None }
         })
     }
 }

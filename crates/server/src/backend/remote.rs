@@ -1,14 +1,12 @@
 //! An engine that somebody else runs, at an address.
 
 use super::places::Places;
-use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
-use crate::access::Principal;
 use crate::shares::{PermitsPerShare, Reservation};
-use banter_protocol::Fault;
-use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{self, Ask, DEFAULT_MAX_TOKENS, Message};
-use banter_remote::engine::{
-    Answer, End, EndReason, EngineError, RemoteEngine, SilentCut, Step, Tenant,
+use banter_protocol::plain::DEFAULT_MAX_TOKENS;
+use banter_remote::engine::{self, Answer, End, EngineError, RemoteEngine, SilentCut, Step};
+use banter_seam::{
+    Backend, BackendInfo, Defaults, EndReason, Event, Failure, FinishReason, Finished, Fit,
+    GenerateRequest, Generation, Health, Message, Timings, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -148,13 +146,12 @@ impl Backend for RemoteBackend {
 
     fn generate(
         &self,
-        ask: Box<Ask>,
-        principal: Principal,
-    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        let share = principal.share();
+        request: Box<GenerateRequest>,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>> {
+        let share = request.asker.share;
         let place = match self.places.take(share, || self.places.taken()) {
             Ok(place) => place,
-            Err(fault) => return ready(Err(fault)).boxed(),
+            Err(failure) => return ready(Err(failure)).boxed(),
         };
         let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
         let per_share = self.per_share.clone();
@@ -163,11 +160,11 @@ impl Backend for RemoteBackend {
                 Some(permits) => Some(permits.take(share).await),
                 None => None,
             };
-            let answer = engine.ask(&ask, Tenant(principal.tenant())).await.map_err(|error| {
+            let answer = engine.ask(&request).await.map_err(|error| {
                 if is_doubtful(&error) {
                     doubt.notify_one();
                 }
-                fault_of(&error)
+                failure_of(&error)
             })?;
             let generation = RemoteGeneration { answer, doubt, _place: place, _permit: permit };
             Ok(Box::new(generation) as Box<dyn Generation>)
@@ -175,21 +172,22 @@ impl Backend for RemoteBackend {
         .boxed()
     }
 
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
         let engine = self.engine.clone();
-        async move { engine.tokenize(&text).await.map_err(|error| fault_of(&error)) }.boxed()
+        async move { engine.tokenize(&text).await.map_err(|error| failure_of(&error)) }.boxed()
     }
 
     fn fit(
         &self,
         messages: Vec<Message>,
         max_tokens: usize,
-    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
+    ) -> BoxFuture<'static, Result<Option<Fit>, Failure>> {
         let engine = self.engine.clone();
         async move {
-            let fit = engine.fit(&messages, max_tokens).await.map_err(|error| fault_of(&error))?;
+            let fit =
+                engine.fit(&messages, max_tokens).await.map_err(|error| failure_of(&error))?;
             let Some(context_tokens) = engine.about().context_tokens else { return Ok(None) };
-            Ok(fit.map(|(tokens, dropped_messages)| TokenizedConversation {
+            Ok(fit.map(|(tokens, dropped_messages)| Fit {
                 tokens,
                 context_tokens,
                 dropped_messages,
@@ -210,7 +208,7 @@ impl Generation for RemoteGeneration {
     fn next_event(&mut self) -> BoxFuture<'_, Option<Event>> {
         async {
             Some(match self.answer.next().await? {
-                Step::Alive => Event::Progress,
+                Step::Alive => Event::Alive,
                 Step::Thinking(piece) => Event::Thinking(piece),
                 Step::Delta(piece) => Event::Delta(piece),
                 Step::End(end) => Event::Finished(self.finished(end)),
@@ -239,28 +237,30 @@ impl RemoteGeneration {
             );
         }
         let reason = match end.reason {
-            EndReason::Done => FinishReason::Ended(plain::EndReason::End),
-            EndReason::Length => FinishReason::Ended(plain::EndReason::Length),
-            EndReason::Filtered => FinishReason::Ended(plain::EndReason::Filtered),
-            EndReason::Unavailable => FinishReason::Ended(plain::EndReason::Unavailable),
-            EndReason::Stopped => FinishReason::Ended(plain::EndReason::Stopped),
-            EndReason::Failed(error) => {
+            engine::EndReason::Done => FinishReason::Ended(EndReason::End),
+            engine::EndReason::Length => FinishReason::Ended(EndReason::Length),
+            engine::EndReason::Filtered => FinishReason::Ended(EndReason::Filtered),
+            engine::EndReason::Unavailable => FinishReason::Ended(EndReason::Unavailable),
+            engine::EndReason::Stopped => FinishReason::Ended(EndReason::Stopped),
+            engine::EndReason::Failed(error) => {
                 if is_doubtful(&error) {
                     self.doubt.notify_one();
                 }
-                FinishReason::Failed(fault_of(&error))
+                FinishReason::Failed(failure_of(&error))
             }
         };
-        let usage = end.usage;
-        let figures = Figures {
-            prompt_tokens: usage.prompt_tokens,
-            cached_tokens: usage.cached_tokens,
-            completion_tokens: usage.completion_tokens,
-            first_token_ms: usage.first_token_ms,
-            tokens_per_second: usage.tokens_per_second,
-            halt_ms: usage.halt_ms,
+        let figures = end.usage;
+        let usage = Usage {
+            prompt_tokens: figures.prompt_tokens,
+            cached_tokens: figures.cached_tokens,
+            completion_tokens: figures.completion_tokens,
         };
-        Finished { reason, figures }
+        let timings = Timings {
+            first_token_ms: figures.first_token_ms,
+            tokens_per_second: figures.tokens_per_second,
+            halt_ms: figures.halt_ms,
+        };
+        Finished { reason, usage, timings }
     }
 }
 
@@ -272,12 +272,12 @@ fn is_doubtful(error: &EngineError) -> bool {
 
 /// What the client is told: the engine's words, shortened and cleaned, but no addresses. The log
 /// has everything.
-fn fault_of(error: &EngineError) -> Fault {
+fn failure_of(error: &EngineError) -> Failure {
     let with_words = |reason: &str| match error.words() {
         Some(words) => format!("{reason}: {words}"),
         None => reason.to_owned(),
     };
-    let busy = |reason: String, wait: Option<Duration>| Fault::Busy {
+    let busy = |reason: String, wait: Option<Duration>| Failure::Busy {
         reason,
         position: 0,
         estimate_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
@@ -292,7 +292,7 @@ fn fault_of(error: &EngineError) -> Fault {
     let reason = match error {
         EngineError::Parameter { field, expected, found } => {
             let (expected, found) = (expected.clone(), found.clone());
-            return Fault::InvalidParameter { field: (*field).into(), expected, found };
+            return Failure::InvalidParameter { field: (*field).into(), expected, found };
         }
         EngineError::Busy { retry_after, .. } => {
             return busy(with_words("the engine is busy"), *retry_after);
@@ -304,13 +304,13 @@ fn fault_of(error: &EngineError) -> Fault {
         }
         EngineError::Silent(patience) => {
             let while_doing = "without a sign of life from the engine (--queue-timeout)";
-            return Fault::Timeout { seconds: patience.as_secs(), while_doing };
+            return Failure::Timeout { seconds: patience.as_secs(), while_doing };
         }
         EngineError::TooLong { tokens: Some(tokens), limit: Some(limit) } => {
-            return Fault::TooLong { tokens: *tokens, limit: *limit };
+            return Failure::TooLong { tokens: *tokens, limit: *limit };
         }
         EngineError::TooLong { .. } => {
-            return Fault::InvalidParameter {
+            return Failure::InvalidParameter {
                 field: "message".into(),
                 expected: "a message that fits the engine's context".into(),
                 found: "a longer one".into(),
@@ -335,19 +335,20 @@ fn fault_of(error: &EngineError) -> Fault {
             "the engine's answer cannot be read; the log has the details".to_owned()
         }
     };
-    Fault::Internal { reason }
+    Failure::Internal { reason }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use banter_protocol::plain::ClientMessage;
+    use crate::access::Principal;
+    use banter_protocol::plain::{self, ClientMessage};
     use banter_remote::Address;
     use banter_remote::engine::{EnginePatience, EngineSettings, Kind};
     use banter_remote::fakes::{EngineTrick, FakeEngine};
     use serde_json::json;
 
-    type Asked = BoxFuture<'static, Result<Box<dyn Generation>, Fault>>;
+    type Asked = BoxFuture<'static, Result<Box<dyn Generation>, Failure>>;
 
     async fn in_front_of(fake: &FakeEngine) -> RemoteBackend {
         let settings = EngineSettings {
@@ -365,7 +366,9 @@ mod tests {
     fn ask(backend: &RemoteBackend, principal: Principal) -> Asked {
         let message = json!({ "message": "slow 1000000" }).to_string();
         let Ok(ClientMessage::Ask(ask)) = plain::parse(&message) else { panic!("it is right") };
-        backend.generate(ask, principal)
+        let (messages, parameters) = (ask.messages, ask.parameters);
+        let asker = principal.asker();
+        backend.generate(Box::new(GenerateRequest { messages, parameters, asker }))
     }
 
     async fn patiently<T>(future: impl Future<Output = T>) -> T {
@@ -378,7 +381,7 @@ mod tests {
         let backend = in_front_of(&fake).await;
         fake.play([EngineTrick::hang_after([": still here\n\n"])]);
         let mut answer = patiently(ask(&backend, Principal::OPERATOR)).await.expect("it begins");
-        assert_eq!(patiently(answer.next_event()).await, Some(Event::Progress));
+        assert_eq!(patiently(answer.next_event()).await, Some(Event::Alive));
     }
 
     #[tokio::test]
@@ -391,7 +394,7 @@ mod tests {
             of_alice.push(patiently(ask(&backend, alice)).await.expect("a place"));
         }
         let refusal = patiently(ask(&backend, alice)).await.expect_err("no further one");
-        let Fault::Busy { reason, position, .. } = refusal else { panic!("{refusal}") };
+        let Failure::Busy { reason, position, .. } = refusal else { panic!("{refusal}") };
         assert!(reason.starts_with("your other messages"), "{reason}");
         assert_eq!(position, 12);
         let of_bob = patiently(ask(&backend, bob)).await.expect("a place that she left");

@@ -3,11 +3,11 @@
 //! The server's own tests and the browser tests use it. It follows the rules of every backend: a
 //! stop is followed by `Finished`, and dropping a generation stops it.
 
-use super::{Backend, BackendInfo, Event, Figures, FinishReason, Finished, Generation, Health};
-use crate::access::Principal;
-use banter_protocol::Fault;
-use banter_protocol::http::{Defaults, TokenizedConversation};
-use banter_protocol::plain::{Ask, EndReason, Message, PARAMETERS, Role};
+use banter_protocol::plain::PARAMETERS;
+use banter_seam::{
+    Backend, BackendInfo, Defaults, EndReason, Event, Failure, FinishReason, Finished, Fit,
+    GenerateRequest, Generation, Health, Message, Role, Timings, Usage,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -87,17 +87,16 @@ impl Backend for ScriptedBackend {
 
     fn generate(
         &self,
-        ask: Box<Ask>,
-        _principal: Principal,
-    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Fault>> {
-        let script = script(&ask.messages);
+        request: Box<GenerateRequest>,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>> {
+        let script = script(&request.messages);
         let counters = self.counters.clone();
         async move {
             let script = script?;
             counters.running.fetch_add(1, Ordering::SeqCst);
             let generation = ScriptedGeneration {
                 script,
-                max_pieces: usize::try_from(ask.parameters.max_tokens).unwrap_or(usize::MAX),
+                max_pieces: usize::try_from(request.parameters.max_tokens).unwrap_or(usize::MAX),
                 sent: 0,
                 due: Instant::now(),
                 stop: Arc::default(),
@@ -109,7 +108,7 @@ impl Backend for ScriptedBackend {
         .boxed()
     }
 
-    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Fault>> {
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
         async move { Ok(Some(text.bytes().map(u32::from).collect())) }.boxed()
     }
 
@@ -117,11 +116,11 @@ impl Backend for ScriptedBackend {
         &self,
         messages: Vec<Message>,
         _max_tokens: usize,
-    ) -> BoxFuture<'static, Result<Option<TokenizedConversation>, Fault>> {
+    ) -> BoxFuture<'static, Result<Option<Fit>, Failure>> {
         let tokens = messages.iter().map(|message| message.content.len()).sum();
         let context_tokens = CONTEXT_TOKENS;
         let dropped_messages = script(&messages).map_or(0, |script| script.dropped_messages);
-        let fit = TokenizedConversation { tokens, context_tokens, dropped_messages };
+        let fit = Fit { tokens, context_tokens, dropped_messages };
         async move { Ok(Some(fit)) }.boxed()
     }
 }
@@ -149,7 +148,7 @@ enum End {
 }
 
 /// Reads the newest message as a command.
-fn script(messages: &[Message]) -> Result<Script, Fault> {
+fn script(messages: &[Message]) -> Result<Script, Failure> {
     let newest = messages.last().map_or("", |message| message.content.as_str());
     let (command, rest) = newest.split_once(' ').unwrap_or((newest, ""));
     let numbers: Vec<u64> = rest.split(' ').map_while(|word| word.parse().ok()).collect();
@@ -185,10 +184,12 @@ fn script(messages: &[Message]) -> Result<Script, Fault> {
         }
         "busy" => {
             let reason = "too many answers are waiting".into();
-            return Err(Fault::Busy { reason, position: 7, estimate_ms: Some(9_000) });
+            return Err(Failure::Busy { reason, position: 7, estimate_ms: Some(9_000) });
         }
-        "late" => return Err(Fault::Timeout { seconds: 120, while_doing: Fault::IN_THE_QUEUE }),
-        "too-long" => return Err(Fault::TooLong { tokens: 5_000, limit: 4_096 }),
+        "late" => {
+            return Err(Failure::Timeout { seconds: 120, while_doing: Failure::IN_THE_QUEUE });
+        }
+        "too-long" => return Err(Failure::TooLong { tokens: 5_000, limit: 4_096 }),
         _ => {
             let words = newest.split_inclusive(' ').map(String::from);
             Script::done(std::iter::once("You said: ".to_owned()).chain(words).collect())
@@ -286,7 +287,7 @@ impl ScriptedGeneration {
                 End::For(reason) => FinishReason::Ended(reason),
                 End::Failed => {
                     let reason = "the script says so".into();
-                    FinishReason::Failed(Fault::Internal { reason })
+                    FinishReason::Failed(Failure::Internal { reason })
                 }
                 End::Never => {
                     self.stop.notified().await;
@@ -295,8 +296,8 @@ impl ScriptedGeneration {
             }
         };
         self.finished = true;
-        let figures = Figures { completion_tokens: Some(self.sent), ..Figures::default() };
-        Some(Event::Finished(Finished { reason, figures }))
+        let usage = Usage { completion_tokens: Some(self.sent), ..Usage::default() };
+        Some(Event::Finished(Finished { reason, usage, timings: Timings::default() }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The slot of the backend, which may still be loading and which another may replace.
 
-use super::{Backend, Health};
 use banter_protocol::http::Status;
+use banter_seam::{Backend, Health};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use tokio_util::sync::CancellationToken;

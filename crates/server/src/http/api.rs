@@ -4,18 +4,19 @@ use super::body::{BodyLimit, Received, receive_json, share_of};
 use super::error::ApiError;
 use super::{Connection, no_store};
 use crate::access::{AccessLevel, PageOrigin};
-use crate::backend::{Backend, Readiness};
+use crate::backend::Readiness;
 use crate::config::REAL_MODEL_COMMAND;
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use banter_protocol::Fault;
 use banter_protocol::http::{
-    HttpMessage, Info, Limits, ModelInfo, Status, TokenizeRequest, TokenizedText,
+    Defaults, HttpMessage, Info, Limits, ModelInfo, Status, TokenizeRequest, TokenizedConversation,
+    TokenizedText,
 };
-use banter_protocol::plain::{DEFAULT_MAX_TOKENS, Message};
+use banter_protocol::plain::DEFAULT_MAX_TOKENS;
+use banter_seam::{Backend, Failure, Fit, Message};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -63,7 +64,12 @@ pub(super) async fn info(
         },
         context_tokens: loaded.context_tokens,
         limits: Limits { message_bytes: config.max_message_bytes },
-        defaults: loaded.defaults.clone(),
+        defaults: Defaults {
+            max_tokens: loaded.defaults.max_tokens,
+            temperature: loaded.defaults.temperature,
+            top_p: loaded.defaults.top_p,
+            repetition_penalty: loaded.defaults.repetition_penalty,
+        },
         engine: loaded.engine,
         parameters: loaded.known_parameters.clone(),
         counts_tokens: backend.counts_tokens(),
@@ -121,7 +127,9 @@ pub(super) async fn tokenize(
             let messages = messages.into_iter().map(read).collect();
             let max_tokens = max_tokens.unwrap_or(DEFAULT_MAX_TOKENS as usize);
             let fit = backend.fit(shared.config.conversation(messages), max_tokens).await?;
-            let fit = fit.ok_or(ApiError::NoTokenizer)?;
+            let Fit { tokens, context_tokens, dropped_messages } =
+                fit.ok_or(ApiError::NoTokenizer)?;
+            let fit = TokenizedConversation { tokens, context_tokens, dropped_messages };
             Ok(json(StatusCode::OK, &fit))
         }
     }
@@ -137,7 +145,7 @@ fn loaded(shared: &Shared) -> Result<Arc<dyn Backend>, ApiError> {
 
 fn busy_tokenizing() -> ApiError {
     let reason = "too many texts are being turned into tokens; try again in a moment".into();
-    ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
+    ApiError::from(Failure::Busy { reason, position: 0, estimate_ms: None })
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {

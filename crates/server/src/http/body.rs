@@ -4,10 +4,11 @@ use super::Connection;
 use super::error::ApiError;
 use crate::access::{AccessLevel, PageOrigin};
 use crate::shared::Shared;
-use crate::shares::{Reservation, ShareId};
+use crate::shares::Reservation;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, Request, header};
 use banter_protocol::Fault;
+use banter_seam::{Failure, ShareId};
 use serde::de::DeserializeOwned;
 use std::pin::pin;
 use std::time::Duration;
@@ -147,7 +148,7 @@ async fn next_bytes(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
 
 fn no_memory() -> ApiError {
     let reason = "too many bodies are being received; try again in a moment".into();
-    ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
+    ApiError::from(Failure::Busy { reason, position: 0, estimate_ms: None })
 }
 
 /// Reads the rest of a refused request and drops it, up to a limit. A connection that is closed

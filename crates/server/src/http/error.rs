@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use banter_protocol::Fault;
 use banter_protocol::http::HttpError;
+use banter_seam::Failure;
 
 /// Why an HTTP request is not answered as it asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,7 +169,7 @@ impl ApiError {
                 add(header::RETRY_AFTER, "2");
             }
             ApiError::Loading | ApiError::Unreachable => add(header::RETRY_AFTER, "2"),
-            ApiError::Fault(Fault::Busy { estimate_ms, .. }) => {
+            ApiError::Fault(Fault::Failure(Failure::Busy { estimate_ms, .. })) => {
                 headers.insert(header::RETRY_AFTER, seconds(estimate_ms).into());
             }
             ApiError::MethodNotAllowed(methods) => {
@@ -199,6 +200,12 @@ impl From<ModelsError> for ApiError {
     }
 }
 
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> ApiError {
+        ApiError::Fault(failure.into())
+    }
+}
+
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> ApiError {
         ApiError::Fault(fault)
@@ -219,15 +226,18 @@ impl IntoResponse for ApiError {
 }
 
 fn status_of(fault: &Fault) -> StatusCode {
-    match fault {
-        Fault::BadJson { .. }
-        | Fault::InvalidParameter { .. }
-        | Fault::TooLong { .. }
-        | Fault::TooLongWithSystem { .. } => StatusCode::BAD_REQUEST,
-        Fault::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Fault::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-        Fault::Filtered | Fault::Unavailable => StatusCode::BAD_GATEWAY,
-        Fault::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    let failure = match fault {
+        Fault::BadJson { .. } => return StatusCode::BAD_REQUEST,
+        Fault::Failure(failure) => failure,
+    };
+    match failure {
+        Failure::InvalidParameter { .. }
+        | Failure::TooLong { .. }
+        | Failure::TooLongWithSystem { .. } => StatusCode::BAD_REQUEST,
+        Failure::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Failure::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+        Failure::Filtered | Failure::Unavailable => StatusCode::BAD_GATEWAY,
+        Failure::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -247,8 +257,8 @@ mod tests {
             (Some(u64::MAX), "600"),
         ];
         for (estimate_ms, expected) in cases {
-            let fault = Fault::Busy { reason: "busy".into(), position: 3, estimate_ms };
-            let response = ApiError::from(fault).into_response();
+            let failure = Failure::Busy { reason: "busy".into(), position: 3, estimate_ms };
+            let response = ApiError::from(failure).into_response();
             assert_eq!(response.status(), 503);
             assert_eq!(response.headers()[header::RETRY_AFTER], expected, "{estimate_ms:?}");
         }

@@ -1,11 +1,12 @@
 //! `GET /metrics`: figures of the backend, in the text format of Prometheus.
 
 use super::error::ApiError;
-use crate::backend::{Metric, MetricKind, Readiness};
+use crate::backend::Readiness;
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
+use banter_seam::{Metric, MetricKind};
 use std::fmt::Write;
 use std::sync::Arc;
 

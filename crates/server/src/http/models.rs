@@ -10,9 +10,9 @@ use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
-use banter_protocol::Fault;
 use banter_protocol::http::{PullOrder, SwitchOrder};
 use banter_remote::hub::ModelName;
+use banter_seam::Failure;
 use std::sync::Arc;
 
 pub(super) async fn list(
@@ -72,7 +72,7 @@ async fn blocking<T: Send + 'static>(
         tokio::time::timeout(shared.config.body_timeout, shared.model_list_permits.acquire());
     let _permit = waiting.await.map_err(|_| {
         let reason = "too many lists of the models are being made; try again in a moment".into();
-        ApiError::Fault(Fault::Busy { reason, position: 0, estimate_ms: None })
+        ApiError::from(Failure::Busy { reason, position: 0, estimate_ms: None })
     })?;
     let outcome = tokio::task::spawn_blocking(move || work(&models)).await;
     let gone =

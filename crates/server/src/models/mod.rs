@@ -12,13 +12,14 @@
 
 mod job;
 
-use crate::backend::{Backend, BackendSlot};
+use crate::backend::BackendSlot;
 use axum::http::StatusCode;
 use banter_protocol::http::{
     JobState, ModelEntry, ModelList, ModelState, PullReport, SwitchReport,
 };
 use banter_remote::download::Watch;
 use banter_remote::hub::{ModelName, NameError};
+use banter_seam::Backend;
 use job::{Pull, Switch};
 use serde_json::json;
 use std::io;

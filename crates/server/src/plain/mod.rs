@@ -150,7 +150,7 @@ impl PlainSocket {
     /// refused too.
     fn give_up(&mut self) {
         let Some(running) = &mut self.running else { return };
-        let fault = running.timeout();
+        let fault = running.timeout().into();
         if running.is_stopped() {
             self.protocol.refuse_waiting(&fault);
         } else {

@@ -9,7 +9,10 @@
 
 use super::outbound::Outbound;
 use banter_protocol::Fault;
-use banter_protocol::plain::{AnswerEnd, Ask, ClientMessage, Delivery, EndReason, Reports, parse};
+use banter_protocol::plain::{
+    AnswerEnd, Ask, ClientMessage, Delivery, Reports, fault_of_end, parse,
+};
+use banter_seam::{EndReason, Failure};
 use std::collections::VecDeque;
 
 /// The state of the plain language on one socket. `R` is what a waiting message holds: its memory.
@@ -131,7 +134,7 @@ impl<R> PlainProtocol<R> {
 
     fn busy(&self, reason: &str) -> Waiting<R> {
         let (reason, position) = (reason.to_owned(), self.asks());
-        Waiting::Refusal(Fault::Busy { reason, position, estimate_ms: None })
+        Waiting::Refusal(Failure::Busy { reason, position, estimate_ms: None }.into())
     }
 
     fn asks(&self) -> usize {
@@ -262,7 +265,7 @@ impl<R> PlainProtocol<R> {
                 self.outbound.report(end.to_json());
             }
             Ending::End { reason, .. } => {
-                if let Some(fault) = reason.fault() {
+                if let Some(fault) = fault_of_end(reason) {
                     self.outbound.report(fault.to_json());
                 }
             }

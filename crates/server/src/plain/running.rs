@@ -3,10 +3,10 @@
 
 use super::protocol::{Ending, ReadyMessage};
 use super::{Client, PageKind};
-use crate::backend::{Event, FinishReason, Finished, Generation, Readiness};
+use crate::backend::Readiness;
 use crate::shared::Shared;
 use crate::shares::Reservation;
-use banter_protocol::Fault;
+use banter_seam::{Event, Failure, FinishReason, Finished, GenerateRequest, Generation};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct Running {
 
 enum State {
     /// It waits for the backend, or for a permit as a page opened from disk.
-    Starting(BoxFuture<'static, Result<Started, Fault>>),
+    Starting(BoxFuture<'static, Result<Started, Failure>>),
     Answering(Started),
     /// It was stopped before the backend took it.
     Withdrawn,
@@ -96,9 +96,9 @@ impl Running {
         let event = match &mut self.state {
             State::Starting(starting) => match starting.await {
                 Ok(started) => return self.started(started),
-                Err(fault) => {
-                    self.log_refusal(&fault);
-                    return Outcome::Finished(Ending::Fault(fault));
+                Err(failure) => {
+                    self.log_refusal(&failure);
+                    return Outcome::Finished(Ending::Fault(failure.into()));
                 }
             },
             State::Answering(started) => started.generation.next_event().await,
@@ -109,22 +109,22 @@ impl Running {
         };
         self.clock.moved(event.as_ref());
         match event {
-            Some(Event::Queued | Event::Progress) => Outcome::Progress,
+            Some(Event::Queued { .. } | Event::Prefill { .. } | Event::Alive) => Outcome::Progress,
             Some(Event::Thinking(delta)) => Outcome::Thinking(delta),
             Some(Event::Delta(delta)) => Outcome::Delta(delta),
             Some(Event::Finished(finished)) => Outcome::Finished(self.finished(finished)),
             None => {
                 warn!(parent: &self.span, "the backend dropped the generation");
                 let reason = "the engine lost the answer; send the message again".into();
-                Outcome::Finished(Ending::Fault(Fault::Internal { reason }))
+                Outcome::Finished(Ending::Fault(Failure::Internal { reason }.into()))
             }
         }
     }
 
     /// A client can cause any number of refusals, so the log lines about them are throttled.
-    fn log_refusal(&self, fault: &Fault) {
+    fn log_refusal(&self, failure: &Failure) {
         if let Some(suppressed) = self.shared.log_throttles.refused_answer.admit() {
-            info!(parent: &self.span, reason = fault.code(), suppressed, "refused");
+            info!(parent: &self.span, reason = failure.code(), suppressed, "refused");
         }
     }
 
@@ -139,26 +139,24 @@ impl Running {
     }
 
     fn finished(&self, finished: Finished) -> Ending {
-        let figures = finished.figures;
+        let (usage, timings) = (finished.usage, finished.timings);
         info!(
             parent: &self.span,
             reason = finished.reason.name(),
-            prompt_tokens = figures.prompt_tokens,
-            cached_tokens = figures.cached_tokens,
-            completion_tokens = figures.completion_tokens,
-            first_token_ms = figures.first_token_ms,
-            tokens_per_second = figures.tokens_per_second,
-            halt_ms = figures.halt_ms,
+            prompt_tokens = usage.prompt_tokens,
+            cached_tokens = usage.cached_tokens,
+            completion_tokens = usage.completion_tokens,
+            first_token_ms = timings.first_token_ms,
+            tokens_per_second = timings.tokens_per_second,
+            halt_ms = timings.halt_ms,
             "finished"
         );
         match finished.reason {
-            FinishReason::Failed(fault) => {
-                warn!(parent: &self.span, %fault, "the answer failed");
-                Ending::Fault(fault)
+            FinishReason::Failed(failure) => {
+                warn!(parent: &self.span, %failure, "the answer failed");
+                Ending::Fault(failure.into())
             }
-            FinishReason::Ended(reason) => {
-                Ending::End { reason, tokens: figures.completion_tokens }
-            }
+            FinishReason::Ended(reason) => Ending::End { reason, tokens: usage.completion_tokens },
         }
     }
 
@@ -193,13 +191,13 @@ impl Running {
     }
 
     /// What the client is told when the deadline has passed.
-    pub(super) fn timeout(&self) -> Fault {
+    pub(super) fn timeout(&self) -> Failure {
         if self.clock.has_begun && !self.stopped {
             let seconds = self.clock.step_timeout.as_secs();
-            Fault::Timeout { seconds, while_doing: Fault::WITHOUT_A_STEP }
+            Failure::Timeout { seconds, while_doing: Failure::WITHOUT_A_STEP }
         } else {
             let seconds = self.clock.queue_timeout.as_secs();
-            Fault::Timeout { seconds, while_doing: Fault::IN_THE_QUEUE }
+            Failure::Timeout { seconds, while_doing: Failure::IN_THE_QUEUE }
         }
     }
 }
@@ -215,7 +213,7 @@ impl Drop for Running {
 
 impl Clock {
     fn moved(&mut self, event: Option<&Event>) {
-        if matches!(event, Some(Event::Queued)) {
+        if matches!(event, Some(Event::Queued { .. })) {
             return;
         }
         self.has_begun = true;
@@ -223,7 +221,7 @@ impl Clock {
         self.deadline = match event {
             // Another engine may send a sign of life at once and then compute in silence. The time
             // until the first word is not shortened by that.
-            Some(Event::Progress) => self.deadline.max(next),
+            Some(Event::Prefill { .. } | Event::Alive) => self.deadline.max(next),
             _ => next,
         };
     }
@@ -233,7 +231,7 @@ async fn begin(
     shared: Arc<Shared>,
     client: Client,
     message: AdmittedMessage,
-) -> Result<Started, Fault> {
+) -> Result<Started, Failure> {
     let backend = match shared.slot.readiness() {
         Readiness::Loaded(backend) => backend,
         Readiness::Loading(progress) => {
@@ -241,13 +239,13 @@ async fn begin(
                 "the model is still loading ({:.0} %); try again in a moment",
                 progress * 100.0
             );
-            return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
+            return Err(Failure::Busy { reason, position: 0, estimate_ms: None });
         }
         Readiness::Unreachable(_) => {
             let reason =
                 "the engine that computes for this server cannot be reached; try again in a moment"
                     .into();
-            return Err(Fault::Busy { reason, position: 0, estimate_ms: None });
+            return Err(Failure::Busy { reason, position: 0, estimate_ms: None });
         }
     };
     let permit = match client.page {
@@ -257,9 +255,13 @@ async fn begin(
             Some(permits.acquire_owned().await.expect("the semaphore is never closed"))
         }
     };
-    let mut ask = message.ask;
-    ask.messages = shared.config.conversation(ask.messages);
-    let generation = backend.generate(ask, client.principal).await?;
+    let ask = message.ask;
+    let request = GenerateRequest {
+        messages: shared.config.conversation(ask.messages),
+        parameters: ask.parameters,
+        asker: client.principal.asker(),
+    };
+    let generation = backend.generate(Box::new(request)).await?;
     drop(message.memory);
     Ok(Started { generation, _permit: permit })
 }
@@ -278,9 +280,9 @@ mod tests {
             clock.moved(Some(&event));
             (clock.deadline - begun).as_secs()
         };
-        assert_eq!(moved(Event::Progress), 120);
+        assert_eq!(moved(Event::Alive), 120);
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(moved(Event::Progress), 160);
+        assert_eq!(moved(Event::Alive), 160);
         assert_eq!(moved(Event::Delta("word".to_owned())), 160);
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(moved(Event::Delta("word".to_owned())), 170);

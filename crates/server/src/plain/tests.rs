@@ -2,8 +2,7 @@
 
 use super::protocol::{Ending, PlainProtocol, Reaction, WaitingLimits};
 use crate::socket::Outgoing;
-use banter_protocol::Fault;
-use banter_protocol::plain::EndReason;
+use banter_seam::{EndReason, Failure};
 use proptest::prelude::*;
 
 const LIMITS: WaitingLimits = WaitingLimits { messages: 4, refusals: 8 };
@@ -35,7 +34,7 @@ fn end(reason: EndReason) -> Ending {
 }
 
 fn failed() -> Ending {
-    Ending::Fault(Fault::Internal { reason: "x".into() })
+    Ending::Fault(Failure::Internal { reason: "x".into() }.into())
 }
 
 fn is_error(frame: &str, code: &str) -> bool {
@@ -276,7 +275,7 @@ fn what_waits_behind_a_generation_that_never_halts_is_told() {
     let mut protocol = protocol();
     ask(&mut protocol, "a");
     start(&mut protocol);
-    let fault = Fault::Timeout { seconds: 60, while_doing: Fault::WITHOUT_A_STEP };
+    let fault = Failure::Timeout { seconds: 60, while_doing: Failure::WITHOUT_A_STEP }.into();
     protocol.give_up(&fault);
     ask(&mut protocol, "b");
     protocol.refuse_waiting(&fault);

@@ -283,7 +283,8 @@ impl FrameHead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shares::{ShareId, SharedBudget};
+    use crate::shares::SharedBudget;
+    use banter_seam::ShareId;
     use proptest::prelude::*;
 
     const MESSAGE_BYTES: usize = 1024 * 1024;

@@ -5,7 +5,8 @@
 //! reach the library; the client gets `busy` for them.
 
 use super::messages::Messages;
-use crate::shares::{ShareId, SharedBudget};
+use crate::shares::SharedBudget;
+use banter_seam::ShareId;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

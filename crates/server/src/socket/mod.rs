@@ -13,7 +13,8 @@ pub(crate) use close::Close;
 pub(crate) use meter::MeterLimits;
 
 use crate::config::ServerConfig;
-use crate::shares::{ShareId, SharedBudget};
+use crate::shares::SharedBudget;
+use banter_seam::ShareId;
 use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;

@@ -4,8 +4,9 @@
 
 pub mod raw;
 
+use banter_seam::Backend;
 use banter_server::access::Sessions;
-use banter_server::backend::{Backend, ScriptedBackend, ScriptedCounters};
+use banter_server::backend::{ScriptedBackend, ScriptedCounters};
 use banter_server::models::Library;
 use banter_server::{Server, ServerConfig, run};
 use futures_util::{SinkExt, StreamExt};

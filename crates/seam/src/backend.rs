@@ -1,0 +1,156 @@
+//! The interface to whatever makes answers.
+
+use crate::{Event, Failure, GenerateRequest, Message};
+use futures_util::future::BoxFuture;
+use std::fmt;
+use tokio_util::sync::CancellationToken;
+
+/// Something that makes answers.
+pub trait Backend: Send + Sync + 'static {
+    /// What is loaded.
+    fn info(&self) -> &BackendInfo;
+
+    /// Whether it makes progress, or could.
+    fn health(&self) -> Health;
+
+    /// Cancelled when whatever makes the answers has ended and has saved what it keeps. It begins
+    /// to end when nobody holds this backend any more. `None` if there is nothing to wait for.
+    fn ended(&self) -> Option<CancellationToken> {
+        None
+    }
+
+    /// Its counters, for `/metrics`. None if somebody else runs the engine.
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+
+    /// Starts an answer.
+    ///
+    /// Dropping the future, or the generation that it yields, stops the computation.
+    fn generate(
+        &self,
+        request: Box<GenerateRequest>,
+    ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>>;
+
+    /// Whether [`Backend::fit`] can count tokens, as far as is known now.
+    fn counts_tokens(&self) -> bool {
+        true
+    }
+
+    /// The token ids of a text; `None` if this backend cannot tell.
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>>;
+
+    /// How many tokens of the context a conversation takes beside an answer of `max_tokens`; `None`
+    /// if this backend cannot tell.
+    fn fit(
+        &self,
+        messages: Vec<Message>,
+        max_tokens: usize,
+    ) -> BoxFuture<'static, Result<Option<Fit>, Failure>>;
+}
+
+/// One answer while it is written. Dropping it stops it.
+pub trait Generation: Send {
+    /// The next event; [`Event::Finished`] is the last. `None` if the backend has ended before it.
+    ///
+    /// The future may be dropped at any time; no event is lost.
+    fn next_event(&mut self) -> BoxFuture<'_, Option<Event>>;
+
+    /// Asks the computation to halt. [`Event::Finished`] follows when it has.
+    fn stop(&self);
+
+    /// How many of the oldest messages were left out because the history does not fit the context.
+    fn dropped_messages(&self) -> usize;
+}
+
+/// Whether a backend makes progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It computes steps, or would at once.
+    Ready,
+    /// It has not moved for a while.
+    Stalled,
+    /// The engine of somebody else cannot be reached, or says that it is not well; with the reason.
+    Unreachable(String),
+}
+
+/// What a backend has loaded.
+#[derive(Clone, Debug)]
+pub struct BackendInfo {
+    /// Name of the model.
+    pub name: String,
+    /// Whether it is the small demo model that comes with the binary. The page says so.
+    pub is_demo: bool,
+    /// Its licence, if the file names one.
+    pub licence: Option<String>,
+    /// How many parameters it has, if that is known.
+    pub parameters: Option<u64>,
+    /// Memory taken by the weights, if that is known.
+    pub weights_bytes: Option<u64>,
+    /// Prompt and answer together can have this many tokens, if that is known.
+    pub context_tokens: Option<usize>,
+    /// The values of parameters that a request leaves out, as far as they are known.
+    pub defaults: Defaults,
+    /// The kind of the engine that somebody else runs; `None` for ours.
+    pub engine: Option<&'static str>,
+    /// The parameters that a request may have.
+    pub known_parameters: Vec<&'static str>,
+}
+
+/// The values of parameters that a request leaves out. A missing value is the model's own, and not
+/// known here.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// Tokens of an answer.
+    pub max_tokens: u32,
+    /// Sampling temperature.
+    pub temperature: Option<f32>,
+    /// Nucleus size.
+    pub top_p: Option<f32>,
+    /// Repetition penalty; 1.0 is none.
+    pub repetition_penalty: Option<f32>,
+}
+
+/// How a conversation fits the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Tokens of the prompt that would be computed.
+    pub tokens: usize,
+    /// Prompt and answer together can have this many.
+    pub context_tokens: usize,
+    /// How many of the oldest messages would be left out.
+    pub dropped_messages: usize,
+}
+
+/// One number of a backend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name. Metrics of one name follow each other.
+    pub name: &'static str,
+    /// A sentence about all metrics of that name.
+    pub help: &'static str,
+    /// How its value changes.
+    pub kind: MetricKind,
+    /// What distinguishes it from others of its name, as `{part="planning"}`, for a histogram with
+    /// the suffix before it; empty if it is the only one.
+    pub labels: String,
+    /// The value.
+    pub value: f64,
+}
+
+/// How a value changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows.
+    Counter,
+    /// It grows and shrinks.
+    Gauge,
+    /// It counts how many there were of each size.
+    Histogram,
+}
+
+impl fmt::Debug for dyn Generation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Generation")
+    }
+}

@@ -1,0 +1,116 @@
+//! What happens to an answer while it is written, and how it ended.
+
+use crate::Failure;
+
+/// What happens to an answer while it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It waits in the queue; sent again when its place changes. Some may be left out.
+    Queued {
+        /// How many requests are ahead of it.
+        ahead: usize,
+        /// How long it will wait; `None` if that cannot be estimated.
+        estimate_ms: Option<u64>,
+    },
+    /// Its prompt is being computed. Some may be left out.
+    Prefill {
+        /// Prompt tokens computed so far.
+        done: usize,
+        /// Prompt tokens in all.
+        total: usize,
+        /// Prompt tokens that were found computed already.
+        cached: usize,
+    },
+    /// A sign of life without new text.
+    Alive,
+    /// A delta of what the model thinks before it answers: whole characters, never empty. It is not
+    /// a part of the answer.
+    Thinking(String),
+    /// A delta of the answer: whole characters, never empty.
+    Delta(String),
+    /// The end.
+    Finished(Finished),
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// Why.
+    pub reason: FinishReason,
+    /// What it took.
+    pub usage: Usage,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FinishReason {
+    /// It ended for one of the reasons that clients know.
+    Ended(EndReason),
+    /// It failed, for this reason.
+    Failed(Failure),
+}
+
+impl FinishReason {
+    /// One word for the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FinishReason::Ended(reason) => reason.name(),
+            FinishReason::Failed(failure) => failure.code(),
+        }
+    }
+}
+
+/// Tokens of an answer; a number is absent if another engine does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: Option<usize>,
+    /// Tokens of the prompt that were found in the cache.
+    pub cached_tokens: Option<usize>,
+    /// Tokens of the answer.
+    pub completion_tokens: Option<usize>,
+}
+
+/// Times of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// Time from the request to the first token, if there was one.
+    pub first_token_ms: Option<f32>,
+    /// Speed after the first token, if there were two.
+    pub tokens_per_second: Option<f32>,
+    /// Time from the stop to the halt of the computation.
+    pub halt_ms: Option<f32>,
+}
+
+/// Why an answer ended. An answer that failed has a [`Failure`] instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The model has ended it.
+    End,
+    /// It would have contained one of the request's stop strings.
+    StopString,
+    /// It has as many tokens as it may have, or the context is full.
+    Length,
+    /// The client has stopped it.
+    Stopped,
+    /// A content filter of the engine has cut it off.
+    Filtered,
+    /// The engine has cut it off because it lacked resources.
+    Unavailable,
+}
+
+impl EndReason {
+    /// One word for it, which languages and the log use.
+    pub fn name(self) -> &'static str {
+        match self {
+            EndReason::End => "end",
+            EndReason::StopString => "stop_string",
+            EndReason::Length => "length",
+            EndReason::Stopped => "stopped",
+            EndReason::Filtered => "filtered",
+            EndReason::Unavailable => "unavailable",
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What a language asks of a backend, and what the backend says while it answers.
+//!
+//! A language is a way in which clients talk to the server; a backend makes answers. Neither knows
+//! the other: both speak the types of this crate, which have no wire format and do no I/O.
+//!
+//! Reading order:
+//! - [`request`]: what is asked.
+//! - [`event`]: what happens to an answer, and how it ended.
+//! - [`failure`]: why a request was refused or an answer failed.
+//! - [`backend`]: the interface to whatever makes answers.
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod event;
+pub mod failure;
+pub mod request;
+
+pub use backend::{Backend, BackendInfo, Defaults, Fit, Generation, Health, Metric, MetricKind};
+pub use event::{EndReason, Event, FinishReason, Finished, Timings, Usage};
+pub use failure::Failure;
+pub use request::{Asker, GenerateRequest, Message, Parameters, Role, ShareId, Tenant};
