@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use banter_seam::{EndReason, Timings, Usage};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::Response;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::BodyReader;
 use super::breaker::Breaker;
-use super::chunk::{Chunk, Said, TextField, Timings, Usage};
+use super::chunk::{self, Chunk, Said, TextField};
 use super::error::EngineError;
 use super::finish::Finish;
 use super::history::LeastTokens;
@@ -44,9 +45,11 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq)]
 pub struct End {
     /// Why.
-    pub reason: EndReason,
-    /// What it took.
-    pub usage: AnswerUsage,
+    pub reason: Ending,
+    /// What it took, as far as the engine says it.
+    pub usage: Usage,
+    /// How long it took. The speed is what the engine says, or measured from its token counts.
+    pub timings: Timings,
     /// The engine has read only a part of the conversation and did not say so.
     pub silent_cut: Option<SilentCut>,
 }
@@ -60,39 +63,8 @@ pub struct SilentCut {
     pub least_tokens: usize,
 }
 
-/// Why an answer ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// The model came to its end.
-    Done,
-    /// It has as many tokens as it may have.
-    Length,
-    /// A filter for contents cut it off.
-    Filtered,
-    /// The engine cut it off because it lacked resources.
-    Unavailable,
-    /// It was stopped.
-    Stopped,
-    /// The engine, or the connection to it, failed.
-    Failed(EngineError),
-}
-
-/// What an answer took. The engine says the tokens, or nobody does; the times are measured here.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct AnswerUsage {
-    /// Tokens of the prompt.
-    pub prompt_tokens: Option<usize>,
-    /// Tokens of the prompt that the engine had in its cache.
-    pub cached_tokens: Option<usize>,
-    /// Tokens of the answer.
-    pub completion_tokens: Option<usize>,
-    /// From the request to the first delta, of thinking or of text.
-    pub first_token_ms: Option<f32>,
-    /// Speed after the first delta, if the engine says it or the tokens of the answer.
-    pub tokens_per_second: Option<f32>,
-    /// From the stop until the connection was closed.
-    pub halt_ms: Option<f32>,
-}
+/// Why an answer ended; an error if the engine, or the connection to it, failed.
+pub type Ending = Result<EndReason, EngineError>;
 
 /// An answer that is being written. Dropping it closes the connection, and that stops the engine.
 pub struct Answer {
@@ -130,7 +102,7 @@ enum Phase {
     Writing,
     /// The engine has said why it ended. Its token counts may still follow.
     Ending {
-        reason: EndReason,
+        reason: Ending,
         until: Instant,
     },
     Over,
@@ -142,8 +114,8 @@ struct Tally {
     first: Option<Instant>,
     last: Instant,
     bytes: usize,
-    usage: Option<Usage>,
-    timings: Option<Timings>,
+    usage: Option<chunk::Usage>,
+    timings: Option<chunk::Timings>,
 }
 
 impl Answer {
@@ -195,7 +167,7 @@ impl Answer {
     pub async fn next(&mut self) -> Option<Step> {
         if self.was_stopped() {
             self.ready.clear();
-            self.end(EndReason::Stopped);
+            self.end(Ok(EndReason::Stopped));
         }
         if let Some(step) = self.ready.pop_front() {
             return Some(step);
@@ -305,21 +277,21 @@ impl Answer {
         }
     }
 
-    fn reason_of(&self, finish: Finish) -> EndReason {
+    fn reason_of(&self, finish: Finish) -> Ending {
         let has_text = self.field.is_some();
         match finish {
             Finish::Done if !has_text && self.has_thought => {
                 let words = "it thought, and then ended without an answer".to_owned();
-                EndReason::Failed(EngineError::Failed(words))
+                Err(EngineError::Failed(words))
             }
-            Finish::Done => EndReason::Done,
-            Finish::Length if !has_text => EndReason::Failed(EngineError::UsedUp),
-            Finish::Length => EndReason::Length,
-            Finish::Filtered => EndReason::Filtered,
-            Finish::Unavailable => EndReason::Unavailable,
+            Finish::Done => Ok(EndReason::End),
+            Finish::Length if !has_text => Err(EngineError::UsedUp),
+            Finish::Length => Ok(EndReason::Length),
+            Finish::Filtered => Ok(EndReason::Filtered),
+            Finish::Unavailable => Ok(EndReason::Unavailable),
             Finish::Failed(word) => {
                 let words = format!("it ended the answer with {word:?}");
-                EndReason::Failed(EngineError::Failed(words))
+                Err(EngineError::Failed(words))
             }
         }
     }
@@ -328,14 +300,14 @@ impl Answer {
     fn close(&mut self) {
         // A whole message needs no reason for its end.
         if self.is_whole {
-            return self.close_with(EndReason::Done);
+            return self.close_with(Ok(EndReason::End));
         }
         let what = "the connection closed in the middle of the answer".to_owned();
-        self.close_with(EndReason::Failed(EngineError::Broken(what)));
+        self.close_with(Err(EngineError::Broken(what)));
     }
 
     /// Ends the answer with the reason that the engine has given, or else with this one.
-    fn close_with(&mut self, otherwise: EndReason) {
+    fn close_with(&mut self, otherwise: Ending) {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Over => {}
             Phase::Ending { reason, .. } => self.end(reason),
@@ -345,27 +317,27 @@ impl Answer {
 
     /// An error after the engine has given its reason does not matter.
     fn fail(&mut self, error: EngineError) {
-        self.close_with(EndReason::Failed(error));
+        self.close_with(Err(error));
     }
 
-    fn end(&mut self, reason: EndReason) {
+    fn end(&mut self, reason: Ending) {
         self.phase = Phase::Over;
         self.asked.slot = None;
         *self.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
         let halt_ms = *self.halt_ms.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let usage = AnswerUsage { halt_ms, ..self.tally.usage() };
+        let (usage, timings) = self.tally.taken(halt_ms);
         let silent_cut = self.silent_cut();
         let reason = match (reason, silent_cut) {
             // Not even the whole newest message was read.
-            (EndReason::Done | EndReason::Length, Some(cut))
+            (Ok(EndReason::End | EndReason::Length), Some(cut))
                 if cut.read_tokens < self.asked.least.newest =>
             {
                 let (tokens, limit) = (Some(self.asked.least.newest), Some(cut.read_tokens));
-                EndReason::Failed(EngineError::TooLong { tokens, limit })
+                Err(EngineError::TooLong { tokens, limit })
             }
             (reason, _) => reason,
         };
-        self.ready.push_back(Step::End(End { reason, usage, silent_cut }));
+        self.ready.push_back(Step::End(End { reason, usage, timings, silent_cut }));
     }
 
     /// Whether the engine says fewer tokens than the prompt must have.
@@ -383,9 +355,9 @@ impl Answer {
 }
 
 /// An engine that serves only one request at a time ended an answer without a reason.
-fn broken_off() -> EndReason {
+fn broken_off() -> Ending {
     let words = "it broke the answer off, as it does when another client asks it something";
-    EndReason::Failed(EngineError::Failed(words.to_owned()))
+    Err(EngineError::Failed(words.to_owned()))
 }
 
 impl Tally {
@@ -395,7 +367,8 @@ impl Tally {
         self.bytes += bytes;
     }
 
-    fn usage(&self) -> AnswerUsage {
+    /// What the answer took; `halt_ms` is the time from the stop to the closed connection.
+    fn taken(&self, halt_ms: Option<f32>) -> (Usage, Timings) {
         let timings = self.timings;
         let cached = timings.and_then(|timings| timings.cache_n);
         let computed = timings.and_then(|timings| timings.prompt_n);
@@ -408,13 +381,16 @@ impl Tally {
             (tokens > 1 && seconds > 0.0).then(|| (tokens - 1) as f32 / seconds)
         });
         let stated = timings.and_then(|timings| timings.predicted_per_second);
-        AnswerUsage {
+        let usage = Usage {
             prompt_tokens: self.usage.and_then(|usage| usage.prompt_tokens).or(prompt),
             cached_tokens: self.usage.and_then(|usage| usage.cached_tokens).or(cached),
             completion_tokens,
+        };
+        let timings = Timings {
             first_token_ms: self.first.map(milliseconds),
             tokens_per_second: stated.map(|speed| speed as f32).or(measured),
-            halt_ms: None,
-        }
+            halt_ms,
+        };
+        (usage, timings)
     }
 }

@@ -60,7 +60,7 @@ use history::History;
 use http::{EngineClient, NoResponse};
 use learned::{Learned, Lesson};
 
-pub use answer::{Answer, AnswerUsage, End, EndReason, SilentCut, Step};
+pub use answer::{Answer, End, Ending, SilentCut, Step};
 pub use error::EngineError;
 pub use kind::{EngineDefaults, KINDS, Kind};
 

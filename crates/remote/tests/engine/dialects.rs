@@ -137,18 +137,18 @@ async fn tenants_have_salts_of_their_own_where_the_engine_knows_them() {
             let mut request = say("x");
             request.asker.tenant = Tenant(tenant);
             let answer = engine.ask(&request).await.expect("an answer begins");
-            whole(answer).await;
+            whole(answer).await.1.expect("a good end");
         }
         let salts: Vec<String> =
             sent(&fake).iter().map(|body| body["cache_salt"].to_string()).collect();
         assert!(salts[0] == salts[2] && salts[0] != salts[1], "{salts:?}");
         assert!(salts.iter().all(|salt| salt.len() == 43 + 2), "{salts:?}");
         // Another start has other salts: nobody can work them out.
-        whole(begun(&find(&fake).await, &say("x")).await).await;
+        whole(begun(&find(&fake).await, &say("x")).await).await.1.expect("a good end");
         assert!(!salts.contains(&sent(&fake)[0]["cache_salt"].to_string()));
     }
     let fake = FakeEngine::start(Kind::LlamaServer);
-    whole(begun(&find(&fake).await, &say("x")).await).await;
+    whole(begun(&find(&fake).await, &say("x")).await).await.1.expect("a good end");
     assert!(sent(&fake)[0].get("cache_salt").is_none());
 }
 
@@ -274,7 +274,7 @@ async fn a_router_is_told_the_model_everywhere() {
     fake.take_requests();
     engine.tokenize("four").await.expect("it counts").expect("it can");
     engine.fit(&say(&"x".repeat(400)).messages, 50).await.expect("it counts").expect("it can");
-    answered(&engine, "hello").await;
+    answered(&engine, "hello").await.1.expect("a good end");
     for request in fake.take_requests() {
         assert_eq!(request.body["model"], "m", "{}", request.line);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use banter_protocol::plain::{ClientMessage, parse};
 use banter_remote::Address;
 use banter_remote::engine::{
-    Answer, EndReason, EngineError, EnginePatience, EngineSettings, RemoteEngine, Step,
+    Answer, Ending, EngineError, EnginePatience, EngineSettings, RemoteEngine, Step,
 };
 use banter_remote::fakes::FakeEngine;
 use banter_seam::{Asker, GenerateRequest};
@@ -47,7 +47,7 @@ fn say(message: &str) -> GenerateRequest {
 }
 
 /// The text of an answer and how it ended.
-async fn whole(mut answer: Answer) -> (String, EndReason) {
+async fn whole(mut answer: Answer) -> (String, Ending) {
     let mut text = String::new();
     loop {
         match answer.next().await.expect("the end comes before nothing does") {
@@ -64,7 +64,7 @@ async fn whole(mut answer: Answer) -> (String, EndReason) {
     }
 }
 
-async fn answered(engine: &RemoteEngine, message: &str) -> (String, EndReason) {
+async fn answered(engine: &RemoteEngine, message: &str) -> (String, Ending) {
     whole(engine.ask(&say(message)).await.expect("an answer begins")).await
 }
 

@@ -1,7 +1,8 @@
 //! Reading answers: in every form, whole and byte by byte, with the same result.
 
-use banter_remote::engine::{EndReason, EngineError, Kind, RemoteEngine, SilentCut, Step};
+use banter_remote::engine::{Ending, EngineError, Kind, RemoteEngine, SilentCut, Step};
 use banter_remote::fakes::{EngineTrick, FakeEngine};
+use banter_seam::EndReason;
 use serde_json::{Value, json};
 
 use super::{answered, ask, begun, find, next, say};
@@ -11,7 +12,7 @@ use super::{answered, ask, begun, find, next, say};
 struct Came {
     thinking: String,
     text: String,
-    reason: EndReason,
+    reason: Ending,
 }
 
 async fn came(engine: &RemoteEngine, trick: EngineTrick, fake: &FakeEngine) -> Came {
@@ -71,7 +72,7 @@ async fn a_reason_that_says_nothing_ends_nothing() {
     for reason in reasons {
         let body = spoken_with(&reason) + DONE;
         let came = came_both_ways(Some("text/event-stream"), &body).await;
-        assert_eq!((&*came.text, came.reason), ("one two three", EndReason::Done), "{reason}");
+        assert_eq!((&*came.text, came.reason), ("one two three", Ok(EndReason::End)), "{reason}");
     }
 }
 
@@ -111,11 +112,11 @@ async fn the_same_answer_is_read_from_every_form_and_under_every_content_type() 
     ];
     for (index, body) in bodies.iter().enumerate() {
         let came = came_both_ways(kinds[index % kinds.len()], body).await;
-        assert_eq!((&*came.text, came.reason), ("one two three", EndReason::Done), "{body}");
+        assert_eq!((&*came.text, came.reason), ("one two three", Ok(EndReason::End)), "{body}");
     }
     for kind in kinds {
         let came = came_both_ways(kind, &events).await;
-        assert_eq!((&*came.text, came.reason), ("one two three", EndReason::Done), "{kind:?}");
+        assert_eq!((&*came.text, came.reason), ("one two three", Ok(EndReason::End)), "{kind:?}");
     }
 }
 
@@ -140,24 +141,24 @@ async fn content_of_any_form_gives_its_text_and_keeps_thinking_apart() {
     for (body, thinking) in bodies.into_iter().zip(thinking) {
         let came = came_both_ways(None, &(body.clone() + &finish("stop") + DONE)).await;
         assert_eq!((&*came.text, &*came.thinking), ("one two three", thinking), "{body}");
-        assert_eq!(came.reason, EndReason::Done, "{body}");
+        assert_eq!(came.reason, Ok(EndReason::End), "{body}");
     }
 }
 
 #[tokio::test]
 async fn every_end_is_told_for_what_it_is() {
-    let failed = |words: &str| EndReason::Failed(EngineError::Failed(words.to_owned()));
+    let failed = |words: &str| Err(EngineError::Failed(words.to_owned()));
     let named = |word: &str| failed(&format!("it ended the answer with {word:?}"));
     let cases = [
-        ("stop", EndReason::Done),
-        ("eos", EndReason::Done),
-        ("length", EndReason::Length),
-        ("max_tokens", EndReason::Length),
-        ("content_filter", EndReason::Filtered),
-        ("SAFETY", EndReason::Filtered),
-        ("sensitive", EndReason::Filtered),
-        ("insufficient_system_resource", EndReason::Unavailable),
-        ("network_error", EndReason::Unavailable),
+        ("stop", Ok(EndReason::End)),
+        ("eos", Ok(EndReason::End)),
+        ("length", Ok(EndReason::Length)),
+        ("max_tokens", Ok(EndReason::Length)),
+        ("content_filter", Ok(EndReason::Filtered)),
+        ("SAFETY", Ok(EndReason::Filtered)),
+        ("sensitive", Ok(EndReason::Filtered)),
+        ("insufficient_system_resource", Ok(EndReason::Unavailable)),
+        ("network_error", Ok(EndReason::Unavailable)),
         ("cancelled", named("cancelled")),
         ("tool_calls", named("tool_calls")),
         ("abort", named("abort")),
@@ -168,7 +169,7 @@ async fn every_end_is_told_for_what_it_is() {
         for before in [spoken(), String::new()] {
             let came = came_both_ways(None, &(before.clone() + &finish(word) + DONE)).await;
             let expected = match (&expected, before.is_empty()) {
-                (EndReason::Length, true) => EndReason::Failed(EngineError::UsedUp),
+                (Ok(EndReason::Length), true) => Err(EngineError::UsedUp),
                 _ => expected.clone(),
             };
             assert_eq!(came.reason, expected, "{word} after {before:?}");
@@ -180,11 +181,11 @@ async fn every_end_is_told_for_what_it_is() {
 async fn thinking_that_leaves_no_answer_is_told() {
     let thinking = delta(&json!({"reasoning_content": "hm "})).repeat(4);
     let came = came_both_ways(None, &(thinking.clone() + &finish("length") + DONE)).await;
-    assert_eq!(came.reason, EndReason::Failed(EngineError::UsedUp));
+    assert_eq!(came.reason, Err(EngineError::UsedUp));
     assert_eq!((&*came.thinking, &*came.text), ("hm hm hm hm ", ""));
     for end in [finish("stop") + DONE, DONE.to_owned()] {
         let came = came_both_ways(None, &(thinking.clone() + &end)).await;
-        let EndReason::Failed(EngineError::Failed(words)) = came.reason else { panic!("{came:?}") };
+        let Err(EngineError::Failed(words)) = came.reason else { panic!("{came:?}") };
         assert!(words.contains("without an answer"), "{words}");
     }
 }
@@ -209,7 +210,7 @@ async fn errors_in_every_shape_end_the_answer_with_the_engines_words() {
     ];
     for shape in shapes {
         let came = came_both_ways(Some("text/event-stream"), &(one.clone() + &shape + DONE)).await;
-        let expected = EndReason::Failed(EngineError::Failed("because".to_owned()));
+        let expected = Err(EngineError::Failed("because".to_owned()));
         assert_eq!((&*came.text, came.reason), ("one ", expected), "{shape}");
     }
     let whole = [
@@ -220,13 +221,13 @@ async fn errors_in_every_shape_end_the_answer_with_the_engines_words() {
     ];
     for body in whole {
         let came = came_both_ways(Some("application/json"), &body.to_string()).await;
-        let expected = EndReason::Failed(EngineError::Failed("because".to_owned()));
+        let expected = Err(EngineError::Failed("because".to_owned()));
         assert_eq!((&*came.text, came.reason), ("", expected), "{body}");
     }
     for harmless in [json!(null), json!(false), json!(""), json!({})] {
         let chunk = json!({"error": harmless, "choices": [{"delta": {"content": "one "}}]});
         let came = came_both_ways(None, &(event(&chunk) + &finish("stop") + DONE)).await;
-        assert_eq!((&*came.text, came.reason), ("one ", EndReason::Done), "{chunk}");
+        assert_eq!((&*came.text, came.reason), ("one ", Ok(EndReason::End)), "{chunk}");
     }
 }
 
@@ -246,14 +247,14 @@ async fn messages_in_lines_end_when_they_say_so() {
     ];
     for body in whole {
         let came = came_both_ways(Some("application/x-ndjson"), &body).await;
-        assert_eq!((&*came.text, came.reason), ("one two", EndReason::Done), "{body}");
+        assert_eq!((&*came.text, came.reason), ("one two", Ok(EndReason::End)), "{body}");
     }
     let full = lines("{\"done\": true, \"done_reason\": \"length\"}\n");
-    assert_eq!(came_both_ways(None, &full).await.reason, EndReason::Length);
+    assert_eq!(came_both_ways(None, &full).await.reason, Ok(EndReason::Length));
     let message = |text: &str| event(&json!({"choices": [{"message": {"content": text}}]}));
     for cut in [lines(""), line("one", &json!(false)), message("one ") + &message("two")] {
         let came = came_both_ways(None, &cut).await;
-        assert!(matches!(came.reason, EndReason::Failed(EngineError::Broken(_))), "{cut}");
+        assert!(matches!(came.reason, Err(EngineError::Broken(_))), "{cut}");
     }
 }
 
@@ -266,9 +267,7 @@ async fn what_is_no_answer_is_said_with_its_beginning() {
     ];
     for (body, expected) in cases {
         let came = came_both_ways(Some("text/html"), body).await;
-        let EndReason::Failed(error @ EngineError::Unexpected(_)) = came.reason else {
-            panic!("{came:?}")
-        };
+        let Err(error @ EngineError::Unexpected(_)) = came.reason else { panic!("{came:?}") };
         let message = error.to_string();
         assert!(message.contains(expected) && message.contains("text/html"), "{message}");
     }
@@ -290,7 +289,7 @@ async fn bytes_without_words_are_signs_of_life() {
 }
 
 /// An answer of an engine that says how many tokens of the prompt it has read.
-async fn cut_of(conversation: Value, prompt_tokens: usize) -> (EndReason, Option<SilentCut>) {
+async fn cut_of(conversation: Value, prompt_tokens: usize) -> (Ending, Option<SilentCut>) {
     let fake = FakeEngine::start(Kind::Ollama);
     let engine = find(&fake).await;
     let usage = json!({"prompt_tokens": prompt_tokens, "completion_tokens": 3});
@@ -310,16 +309,16 @@ async fn a_conversation_that_the_engine_cuts_in_silence_is_noticed() {
     let old = json!([{"role": "user", "content": long}, {"role": "assistant", "content": "well"}]);
     let cut = cut_of(json!({"message": "and now?", "history": old}), 4_096).await;
     let expected = SilentCut { read_tokens: 4_096, least_tokens: 10_003 };
-    assert_eq!(cut, (EndReason::Done, Some(expected)));
+    assert_eq!(cut, (Ok(EndReason::End), Some(expected)));
     let whole = cut_of(json!({"message": "and now?", "history": old}), 10_050).await;
-    assert_eq!(whole, (EndReason::Done, None));
+    assert_eq!(whole, (Ok(EndReason::End), None));
 
     let (reason, _) = cut_of(json!({"message": long}), 4_096).await;
     let (tokens, limit) = (Some(10_000), Some(4_096));
-    assert_eq!(reason, EndReason::Failed(EngineError::TooLong { tokens, limit }));
+    assert_eq!(reason, Err(EngineError::TooLong { tokens, limit }));
     // One long word may be few tokens.
     let word = cut_of(json!({"message": "x".repeat(10_000)}), 700).await;
-    assert_eq!(word, (EndReason::Done, None));
+    assert_eq!(word, (Ok(EndReason::End), None));
 }
 
 #[tokio::test]
@@ -348,7 +347,7 @@ async fn streams_are_read_however_they_are_written() {
     for (index, stream) in streams.into_iter().enumerate() {
         fake.play([EngineTrick::Stream(stream)]);
         let (read, reason) = answered(&engine, "x").await;
-        assert_eq!((read.as_str(), reason), (text, EndReason::Done), "stream {index}");
+        assert_eq!((read.as_str(), reason), (text, Ok(EndReason::End)), "stream {index}");
     }
 }
 
@@ -379,7 +378,7 @@ async fn a_stream_that_breaks_ends_the_answer_after_what_was_whole() {
         fake.play([trick.clone()]);
         let (text, reason) = answered(&engine, "x").await;
         assert_eq!(text, "so far", "{trick:?}");
-        let EndReason::Failed(error) = reason else { panic!("{trick:?} ended as {reason:?}") };
+        let Err(error) = reason else { panic!("{trick:?} ended as {reason:?}") };
         let message = error.to_string();
         assert!(message.contains(expected) && !message.contains("because"), "{message}");
     }
@@ -391,7 +390,7 @@ async fn a_line_of_100_megabytes_is_not_taken() {
     let engine = find(&fake).await;
     fake.play([EngineTrick::Endless(100 << 20)]);
     let (text, reason) = answered(&engine, "x").await;
-    let EndReason::Failed(error) = reason else { panic!("ended as {reason:?}") };
+    let Err(error) = reason else { panic!("ended as {reason:?}") };
     assert!(text.is_empty() && error.to_string().contains("more than"), "{error}");
     // It was told to stop long before it had written all.
     fake.wait_for_hang_up(1);

@@ -3,10 +3,10 @@
 use super::places::Places;
 use crate::shares::{PermitsPerShare, Reservation};
 use banter_protocol::plain::DEFAULT_MAX_TOKENS;
-use banter_remote::engine::{self, Answer, End, EngineError, RemoteEngine, SilentCut, Step};
+use banter_remote::engine::{Answer, End, EngineError, RemoteEngine, SilentCut, Step};
 use banter_seam::{
-    Backend, BackendInfo, Defaults, EndReason, Event, Failure, FinishReason, Finished, Fit,
-    GenerateRequest, Generation, Health, Message, Timings, Usage,
+    Backend, BackendInfo, Defaults, Event, Failure, FinishReason, Finished, Fit, GenerateRequest,
+    Generation, Health, Message,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -237,30 +237,15 @@ impl RemoteGeneration {
             );
         }
         let reason = match end.reason {
-            engine::EndReason::Done => FinishReason::Ended(EndReason::End),
-            engine::EndReason::Length => FinishReason::Ended(EndReason::Length),
-            engine::EndReason::Filtered => FinishReason::Ended(EndReason::Filtered),
-            engine::EndReason::Unavailable => FinishReason::Ended(EndReason::Unavailable),
-            engine::EndReason::Stopped => FinishReason::Ended(EndReason::Stopped),
-            engine::EndReason::Failed(error) => {
+            Ok(reason) => FinishReason::Ended(reason),
+            Err(error) => {
                 if is_doubtful(&error) {
                     self.doubt.notify_one();
                 }
                 FinishReason::Failed(failure_of(&error))
             }
         };
-        let figures = end.usage;
-        let usage = Usage {
-            prompt_tokens: figures.prompt_tokens,
-            cached_tokens: figures.cached_tokens,
-            completion_tokens: figures.completion_tokens,
-        };
-        let timings = Timings {
-            first_token_ms: figures.first_token_ms,
-            tokens_per_second: figures.tokens_per_second,
-            halt_ms: figures.halt_ms,
-        };
-        Finished { reason, usage, timings }
+        Finished { reason, usage: end.usage, timings: end.timings }
     }
 }
 
