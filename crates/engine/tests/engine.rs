@@ -149,7 +149,7 @@ fn read(mut generation: Generation) -> Reply {
     let mut text = String::new();
     loop {
         match generation.next_blocking().expect("a generation is told its end") {
-            Event::Delta(delta) => text.push_str(&delta),
+            Event::Delta { text: delta, .. } => text.push_str(&delta),
             Event::Finished(finished) => return Reply { text, finished },
             Event::Queued { .. } | Event::Prefill { .. } => {}
         }

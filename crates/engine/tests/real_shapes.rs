@@ -66,7 +66,7 @@ fn answer(engine: &Engine) -> String {
     let mut deltas = Vec::new();
     loop {
         match generation.next_blocking().expect("a generation is told its end") {
-            Event::Delta(delta) => deltas.push(delta),
+            Event::Delta { text, .. } => deltas.push(text),
             Event::Finished(finished) => {
                 assert_eq!(finished.reason, FinishReason::Length, "{deltas:?}");
                 let different: HashSet<&String> = deltas.iter().collect();

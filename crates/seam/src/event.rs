@@ -26,8 +26,14 @@ pub enum Event {
     /// A delta of what the model thinks before it answers: whole characters, never empty. It is not
     /// a part of the answer.
     Thinking(String),
-    /// A delta of the answer: whole characters, never empty.
-    Delta(String),
+    /// A delta of the answer.
+    Delta {
+        /// Whole characters, never empty.
+        text: String,
+        /// The tokens since the delta before, if the backend knows them. Their text may go on, so the
+        /// text of all tokens so far begins with the text so far.
+        tokens: Vec<u32>,
+    },
     /// The end.
     Finished(Finished),
 }

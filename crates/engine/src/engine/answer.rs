@@ -64,6 +64,8 @@ pub struct Answer {
     delivery: Delivery,
     /// All text delivered so far.
     text: String,
+    /// Tokens since the last delta.
+    undelivered: Vec<TokenId>,
     prompt_tokens: usize,
     prompt_done: usize,
     cached_tokens: usize,
@@ -95,6 +97,7 @@ impl Answer {
             delivery: new.delivery,
             permit: Some(new.permit),
             text: String::new(),
+            undelivered: Vec::new(),
             prompt_tokens: new.prompt.len(),
             prompt_done: 0,
             cached_tokens: 0,
@@ -276,6 +279,7 @@ impl Answer {
             return Some(FinishReason::EndToken);
         }
         self.sampler.accept(token);
+        self.undelivered.push(token);
         let decoded = self.decoder.push(text, token);
         match self.stop_strings.push(decoded) {
             StopOutcome::Show(delta) => self.deliver(delta),
@@ -323,7 +327,7 @@ impl Answer {
         faults::pass(Fault::Deliver);
         if !delta.is_empty() {
             self.text.push_str(&delta);
-            self.delivery.delta(delta);
+            self.delivery.delta(delta, std::mem::take(&mut self.undelivered));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::StopFlag;
 use crate::origin::{ConversationId, Origin, Tenant};
 use crate::sampler::{ParameterError, SamplingParams};
 use crate::structure::{Structure, StructureError};
-use crate::text::Message;
+use crate::text::{Message, TokenId};
 
 /// What a caller asks for.
 #[derive(Clone, Debug)]
@@ -147,8 +147,15 @@ pub enum Event {
         /// Prompt tokens that were found computed already.
         cached: usize,
     },
-    /// More of the answer: whole characters, never empty.
-    Delta(String),
+    /// More of the answer.
+    Delta {
+        /// Whole characters, never empty.
+        text: String,
+        /// The tokens since the delta before. Their text may go on: what could become a stop string
+        /// and characters that are not complete are held back. So the text of all tokens so far
+        /// begins with the text so far.
+        tokens: Vec<TokenId>,
+    },
     /// The end.
     Finished(Finished),
 }
@@ -262,10 +269,10 @@ impl Delivery {
     /// Passes on a piece of the answer's text.
     ///
     /// Panics if `text` is empty, or on more deltas than one per token and one for the end.
-    pub fn delta(&mut self, text: String) {
+    pub fn delta(&mut self, text: String, tokens: Vec<TokenId>) {
         assert!(!text.is_empty(), "a delta carries text");
         self.progress = None;
-        self.send(Event::Delta(text));
+        self.send(Event::Delta { text, tokens });
     }
 
     /// Passes on progress if everything before was taken. Otherwise keeps it for
@@ -383,6 +390,10 @@ mod tests {
         Event::Queued { position, estimate_ms: None }
     }
 
+    fn delta(text: &str) -> Event {
+        Event::Delta { text: text.to_owned(), tokens: Vec::new() }
+    }
+
     fn end() -> Finished {
         Finished {
             reason: FinishReason::EndToken,
@@ -414,7 +425,7 @@ mod tests {
         delivery.progress(queued(1));
         let held_back_at_the_end = 1;
         for _ in 0..max_tokens + held_back_at_the_end {
-            delivery.delta("a".to_owned());
+            delivery.delta("a".to_owned(), Vec::new());
         }
         delivery.finish(end());
         let events = std::iter::from_fn(|| generation.next_blocking()).count();
@@ -427,9 +438,9 @@ mod tests {
         let (mut delivery, mut generation) = Delivery::new(facts, &StopFlag::new());
         delivery.progress(queued(2));
         delivery.progress(queued(1));
-        delivery.delta("a".to_owned());
+        delivery.delta("a".to_owned(), Vec::new());
         assert_eq!(generation.next_blocking(), Some(queued(2)));
-        assert_eq!(generation.next_blocking(), Some(Event::Delta("a".to_owned())));
+        assert_eq!(generation.next_blocking(), Some(delta("a")));
         delivery.retry_progress();
         delivery.finish(end());
         assert_eq!(generation.next_blocking(), Some(Event::Finished(end())));
@@ -469,14 +480,14 @@ mod tests {
         let facts = GenerationFacts { max_tokens: 2, ..GenerationFacts::default() };
         let (mut delivery, mut generation) = Delivery::new(facts, &StopFlag::new());
         assert!(pin!(generation.next()).poll(&mut context).is_pending());
-        delivery.delta("a".to_owned());
+        delivery.delta("a".to_owned(), Vec::new());
         {
             let mut given_up = pin!(generation.next());
-            delivery.delta("b".to_owned());
+            delivery.delta("b".to_owned(), Vec::new());
             let first = given_up.as_mut().poll(&mut context);
-            assert_eq!(first, Poll::Ready(Some(Event::Delta("a".to_owned()))));
+            assert_eq!(first, Poll::Ready(Some(delta("a"))));
         }
-        assert_eq!(generation.next_blocking(), Some(Event::Delta("b".to_owned())));
+        assert_eq!(generation.next_blocking(), Some(delta("b")));
         delivery.finish(end());
         let last = pin!(generation.next()).poll(&mut context);
         assert_eq!(last, Poll::Ready(Some(Event::Finished(end()))));

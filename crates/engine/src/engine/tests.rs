@@ -286,9 +286,36 @@ fn read(mut generation: Generation) -> Reply {
     let (mut text, mut progress) = (String::new(), Vec::new());
     while let Some(event) = generation.next_blocking() {
         match event {
-            Event::Delta(delta) => text.push_str(&delta),
+            Event::Delta { text: delta, .. } => text.push_str(&delta),
             Event::Finished(finished) => return Reply { text, finished, progress },
             other => progress.push(other),
+        }
+    }
+    unreachable!("every generation is told its end")
+}
+
+/// Reads an answer, and checks after each delta that the text of its tokens begins with its text.
+fn read_with_tokens(mut generation: Generation) -> (String, FinishReason) {
+    let (mut decoder, mut spoken, mut shown) =
+        (TextDecoder::default(), String::new(), String::new());
+    while let Some(event) = generation.next_blocking() {
+        match event {
+            Event::Delta { text, tokens } => {
+                for token in tokens {
+                    spoken.push_str(decoder.push(&byte_text(), token));
+                }
+                shown.push_str(&text);
+                // Half a character at the very end is shown as U+FFFD.
+                let complete = shown.strip_suffix('\u{fffd}').unwrap_or(&shown);
+                assert!(spoken.starts_with(complete), "{spoken:?} does not begin with {shown:?}");
+            }
+            Event::Finished(finished) => {
+                let is_whole = finished.reason == FinishReason::Length;
+                spoken.push_str(decoder.finish());
+                assert!(!is_whole || spoken == shown, "{spoken:?} is not {shown:?}");
+                return (shown, finished.reason);
+            }
+            Event::Queued { .. } | Event::Prefill { .. } => {}
         }
     }
     unreachable!("every generation is told its end")
@@ -305,6 +332,25 @@ fn alone_where(ask: &Ask, says: fn(&[TokenId], &mut [f32])) -> Reply {
     stage.run_until_idle();
     stage.assert_all_free();
     read(generation)
+}
+
+#[test]
+fn the_text_of_all_tokens_so_far_begins_with_the_text_so_far() {
+    let mut reasons = Vec::new();
+    for seed in 0..60 {
+        let mut stage = Stage::with_room();
+        stage.step_loop.compute.says = Box::new(noise);
+        let mut ask = Ask::new(seed, 5, 40);
+        if seed % 3 == 0 {
+            ask.stop_strings = ["a", "b", "cd", "?!"].map(str::to_owned).to_vec();
+        }
+        let generation = stage.submit(&ask);
+        stage.run_until_idle();
+        reasons.push(read_with_tokens(generation).1);
+    }
+    for reason in [FinishReason::Length, FinishReason::StopString] {
+        assert!(reasons.contains(&reason), "no answer ended as {reason:?}");
+    }
 }
 
 /// Logits that leave one choice.

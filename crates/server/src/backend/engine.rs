@@ -255,7 +255,10 @@ impl Generation for EngineGeneration {
                 engine::Event::Prefill { done, total, cached } => {
                     Event::Prefill { done, total, cached }
                 }
-                engine::Event::Delta(delta) => Event::Delta(delta),
+                engine::Event::Delta { text, tokens } => {
+                    let tokens = tokens.into_iter().map(|token| token.0).collect();
+                    Event::Delta { text, tokens }
+                }
                 engine::Event::Finished(finished) => Event::Finished(self.finished(finished)),
             };
             self.moved = Instant::now();

@@ -278,7 +278,7 @@ impl ScriptedGeneration {
                     self.counters.pieces.fetch_add(1, Ordering::SeqCst);
                     return Some(match piece.clone() {
                         Piece::Thought(text) => Event::Thinking(text),
-                        Piece::Text(text) => Event::Delta(text),
+                        Piece::Text(text) => Event::Delta { text, tokens: Vec::new() },
                     });
                 }
             }

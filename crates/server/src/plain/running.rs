@@ -111,7 +111,7 @@ impl Running {
         match event {
             Some(Event::Queued { .. } | Event::Prefill { .. } | Event::Alive) => Outcome::Progress,
             Some(Event::Thinking(delta)) => Outcome::Thinking(delta),
-            Some(Event::Delta(delta)) => Outcome::Delta(delta),
+            Some(Event::Delta { text, .. }) => Outcome::Delta(text),
             Some(Event::Finished(finished)) => Outcome::Finished(self.finished(finished)),
             None => {
                 warn!(parent: &self.span, "the backend dropped the generation");
@@ -280,11 +280,12 @@ mod tests {
             clock.moved(Some(&event));
             (clock.deadline - begun).as_secs()
         };
+        let delta = || Event::Delta { text: "word".to_owned(), tokens: Vec::new() };
         assert_eq!(moved(Event::Alive), 120);
         tokio::time::advance(Duration::from_secs(100)).await;
         assert_eq!(moved(Event::Alive), 160);
-        assert_eq!(moved(Event::Delta("word".to_owned())), 160);
+        assert_eq!(moved(delta()), 160);
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(moved(Event::Delta("word".to_owned())), 170);
+        assert_eq!(moved(delta()), 170);
     }
 }

@@ -112,7 +112,7 @@ pub fn hear(mut generation: Generation) -> Heard {
     let (mut text, mut at) = (String::new(), Vec::new());
     loop {
         match generation.next_blocking().expect("an answer is told its end") {
-            Event::Delta(delta) => {
+            Event::Delta { text: delta, .. } => {
                 at.push(Instant::now());
                 text.push_str(&delta);
             }

@@ -256,7 +256,7 @@ fn scheduler(ground: &Ground<'_>, repetitions: usize) -> anyhow::Result<Vec<Valu
     let asked = (0..SEQUENCES).map(|_| clients.ask(clients.conversation(&[], MESSAGE)?, tokens));
     let mut asked = asked.collect::<anyhow::Result<Vec<Generation>>>()?;
     for generation in &mut asked {
-        while !matches!(generation.next_blocking().context("an answer")?, Event::Delta(_)) {}
+        while !matches!(generation.next_blocking().context("an answer")?, Event::Delta { .. }) {}
     }
     let before = clients.engine().counters();
     asked.into_iter().for_each(|generation| drop(hear(generation)));

@@ -159,7 +159,7 @@ fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[R
                 let place = dice(running.len());
                 let Running { request, generation, text } = &mut running[place];
                 match generation.next_blocking().expect("an answer is told its end") {
-                    Event::Delta(delta) => text.push_str(&delta),
+                    Event::Delta { text: delta, .. } => text.push_str(&delta),
                     Event::Finished(finished) => {
                         let alone = &alone[*request];
                         assert_is_beginning(seed, text, &finished, alone);

@@ -74,7 +74,7 @@ impl Talk {
         let mut begun = String::new();
         while self.ending == Ending::Stopped && begun.len() < 10 {
             match generation.next_blocking() {
-                Some(Event::Delta(delta)) => begun.push_str(&delta),
+                Some(Event::Delta { text, .. }) => begun.push_str(&text),
                 Some(Event::Finished(finished)) => {
                     self.take(question, &begun);
                     return Reply { text: begun, finished, progress: Vec::new() };
