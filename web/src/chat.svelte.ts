@@ -14,12 +14,13 @@ import { type Asked, type Conversation, type Event, reduce } from './conversatio
 import { buildRequest, cutAt, type Request } from './conversation/request';
 import { redoable, undoable } from './conversation/shelf';
 import { EMPTY_STATE, type State } from './conversation/state';
-import type { Fault, Message, ServerInfo } from './conversation/types';
+import type { Fault, Message } from './conversation/types';
 import { Keeper } from './keeper.svelte';
 import { Models } from './models/models.svelte';
 import { loadPreferences, PREFERENCES_KEY, savePreferences } from './storage/preferences';
 import type { Preferences } from './storage/preferences';
 import { browserStorage } from './storage/store';
+import type { Info } from './wire';
 
 /** Used until the server has named its own limit. */
 const ASSUMED_MESSAGE_BYTES = 1 << 20;
@@ -199,7 +200,7 @@ export class Chat {
   private linkEvents() {
     return {
       phase: (phase: State['phase']) => this.enterPhase(phase),
-      info: (info: ServerInfo) => this.takeInfo(info),
+      info: (info: Info) => this.takeInfo(info),
       frame: (text: string) => this.takeFrame(text),
       lost: () => this.loseConnection(),
     };
@@ -210,7 +211,7 @@ export class Chat {
     if (phase.kind === 'locked') this.keeper.forgetOwner();
   }
 
-  private takeInfo(info: ServerInfo): void {
+  private takeInfo(info: Info): void {
     this.dispatch({ kind: 'info', info });
     this.keeper.changeOwner(info.owner);
     if (info.model.demo !== this.preferences.demoAnswered)

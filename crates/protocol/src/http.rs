@@ -2,12 +2,14 @@
 
 use banter_seam::Role;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// `GET /api/info`: what a page must know before the first message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct Info {
     /// Version of the server.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// The loaded model.
     pub model: ModelInfo,
     /// Prompt and answer together can have this many tokens, if that is known.
@@ -17,9 +19,9 @@ pub struct Info {
     /// The values of parameters that a request leaves out.
     pub defaults: Defaults,
     /// The kind of the engine that somebody else runs and that computes for this server.
-    pub engine: Option<&'static str>,
+    pub engine: Option<Cow<'static, str>>,
     /// The parameters that a request may have. Others are refused.
-    pub parameters: Vec<&'static str>,
+    pub parameters: Vec<Cow<'static, str>>,
     /// Whether `POST /tokenize` can count tokens.
     pub counts_tokens: bool,
     /// Whether this server has models to choose from; see `GET /api/models`.
@@ -34,7 +36,8 @@ pub struct Info {
 }
 
 /// The loaded model, for people.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct ModelInfo {
     /// Its name.
     pub name: String,
@@ -49,14 +52,16 @@ pub struct ModelInfo {
 }
 
 /// The limits that a page can respect in advance.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct Limits {
     /// The longest message, in bytes of JSON.
     pub message_bytes: usize,
 }
 
 /// The defaults of sampling. A missing value is the model's own, and not known here.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct Defaults {
     /// Tokens of an answer.
     pub max_tokens: u32,
@@ -69,7 +74,8 @@ pub struct Defaults {
 }
 
 /// `POST /tokenize`: either a text or a conversation.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(untagged)]
 pub enum TokenizeRequest {
     /// Asks for the token ids of a text.
@@ -87,7 +93,8 @@ pub enum TokenizeRequest {
 }
 
 /// One message of a conversation in an HTTP body.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct HttpMessage {
     /// Who said it.
     pub role: HttpRole,
@@ -95,8 +102,9 @@ pub struct HttpMessage {
     pub content: String,
 }
 
-/// [`Role`] in an HTTP body.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Who says something in a conversation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum HttpRole {
     /// The system message.
@@ -118,7 +126,8 @@ impl From<HttpRole> for Role {
 }
 
 /// The answer to a text in `POST /tokenize`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct TokenizedText {
     /// How many ids there are.
     pub tokens: usize,
@@ -127,7 +136,8 @@ pub struct TokenizedText {
 }
 
 /// The answer to a conversation in `POST /tokenize`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct TokenizedConversation {
     /// Tokens of the prompt that would be computed.
     pub tokens: usize,
@@ -138,7 +148,8 @@ pub struct TokenizedConversation {
 }
 
 /// `POST /api/session`: a secret that is exchanged for a cookie.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum SessionRequest {
     /// A one-time code from a printed link.
@@ -148,7 +159,8 @@ pub enum SessionRequest {
 }
 
 /// `GET /api/models`: the models, and the latest pull and switch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct ModelList {
     /// The name of the model that answers, if it is one of these.
     pub current: Option<String>,
@@ -163,7 +175,8 @@ pub struct ModelList {
 }
 
 /// A model that is installed or could be.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct ModelEntry {
     /// The name for pulling it and switching to it.
     pub name: String,
@@ -186,7 +199,8 @@ pub struct ModelEntry {
 }
 
 /// How much of a model is downloaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum ModelState {
     /// All of it.
@@ -198,7 +212,8 @@ pub enum ModelState {
 }
 
 /// The state of a pull.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct PullReport {
     /// The name in the request.
     pub name: String,
@@ -213,7 +228,8 @@ pub struct PullReport {
 }
 
 /// What a pull is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum PullPhase {
     /// It finds out the files, and whether the model can run here.
@@ -227,7 +243,8 @@ pub enum PullPhase {
 }
 
 /// The state of a switch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct SwitchReport {
     /// The model that is to answer.
     pub name: String,
@@ -238,7 +255,8 @@ pub struct SwitchReport {
 }
 
 /// The state of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum JobState {
     /// It is running.
@@ -247,15 +265,31 @@ pub enum JobState {
     Done,
     /// It has failed.
     Failed {
-        /// The code, for programs: `licence`, `too_large`, `stopped` or `failed`.
-        code: &'static str,
+        /// Why, for programs.
+        code: JobFailure,
         /// The same for people.
         message: String,
     },
 }
 
+/// Why a job has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum JobFailure {
+    /// The licence has terms of its own that nobody has accepted.
+    Licence,
+    /// The model does not fit in memory.
+    TooLarge,
+    /// An administrator has stopped it.
+    Stopped,
+    /// Something else; the message says what.
+    Failed,
+}
+
 /// `POST /api/models/pull`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct PullOrder {
     /// An alias, `hf:owner/repo[:file]` or `ms:owner/repo[:file]`.
@@ -269,7 +303,8 @@ pub struct PullOrder {
 }
 
 /// `POST /api/models/switch`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct SwitchOrder {
     /// The name of an installed model.
@@ -277,7 +312,8 @@ pub struct SwitchOrder {
 }
 
 /// `GET /health` and `GET /ready`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Status {
     /// The process is alive.
@@ -295,25 +331,27 @@ pub enum Status {
     Unreachable {
         /// The reason. Only requests from this machine get it, because it may name addresses.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, ts(optional))]
         reason: Option<String>,
     },
 }
 
 /// An HTTP error that is not about the content of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct HttpError {
     /// The code, for programs.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// The same for people.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
 }
 
 impl HttpError {
     /// The JSON object `{"error": {"code", "message"}}`.
-    pub fn to_json(self) -> String {
+    pub fn to_json(&self) -> String {
         #[derive(Serialize)]
-        struct Envelope {
-            error: HttpError,
+        struct Envelope<'a> {
+            error: &'a HttpError,
         }
         serde_json::to_string(&Envelope { error: self }).expect("strings always serialise")
     }

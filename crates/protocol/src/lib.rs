@@ -17,5 +17,7 @@
 pub mod fault;
 pub mod http;
 pub mod plain;
+#[cfg(test)]
+mod schema;
 
 pub use fault::Fault;

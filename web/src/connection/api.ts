@@ -1,8 +1,7 @@
 /** The server's HTTP routes. Nothing here throws: the return types tell what can happen. */
 
 import type { HistoryEntry } from '../conversation/request';
-import type { ModelList } from '../models/types';
-import type { ServerInfo } from '../conversation/types';
+import type { Info, ModelList } from '../wire';
 
 /** Longer than any healthy server takes, short enough not to look like nothing happens. */
 const PATIENCE_MS = 10_000;
@@ -13,7 +12,7 @@ const NOT_IMPLEMENTED = 501;
 const NO_NAME = 400;
 
 export type Entry =
-  | { kind: 'ready'; info: ServerInfo }
+  | { kind: 'ready'; info: Info }
   | { kind: 'loading'; progress: number }
   | { kind: 'stalled' }
   | { kind: 'unreachable'; detail: string }
@@ -40,7 +39,7 @@ export class Api {
     if (!info) return { kind: 'away' };
     if (info.status === 401) return { kind: 'locked' };
     const facts = info.ok ? await body(info) : null;
-    return facts ? { kind: 'ready', info: facts as unknown as ServerInfo } : { kind: 'away' };
+    return facts ? { kind: 'ready', info: facts as unknown as Info } : { kind: 'away' };
   }
 
   /** Exchanges a code or a key for a cookie. */

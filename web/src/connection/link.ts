@@ -6,13 +6,14 @@
  * needed, whether the model is still loading, or whether nobody is there.
  */
 
-import type { Phase, ServerInfo } from '../conversation/types';
+import type { Phase } from '../conversation/types';
 import type { Api, Credential, Entry } from './api';
 import { type Clock, Reconnect } from './reconnect';
+import type { Info } from '../wire';
 
 export interface LinkEvents {
   phase(phase: Phase): void;
-  info(info: ServerInfo): void;
+  info(info: Info): void;
   frame(text: string): void;
   /** An open socket closed: no more frames of its answer will come. */
   lost(): void;

@@ -8,11 +8,12 @@
 import { addPiece, NO_WORDS } from './count_words';
 import { bringBack, byId, isOfUse, redoable, shelve, undoable, withoutClearing } from './shelf';
 import type { Answering, State } from './state';
-import type { Cut, Fault, Figures, Message, Outcome, Phase, Removal, ServerInfo } from './types';
+import type { Cut, Fault, Figures, Message, Outcome, Phase, Removal } from './types';
+import type { Info } from '../wire';
 
 export type Event =
   | { kind: 'phase'; phase: Phase }
-  | { kind: 'info'; info: ServerInfo }
+  | { kind: 'info'; info: Info }
   | Asked
   | { kind: 'words'; text: string; nowMs: number }
   | { kind: 'thinking'; text: string; nowMs: number }

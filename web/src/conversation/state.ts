@@ -1,9 +1,10 @@
 import type { WordCount } from './count_words';
-import type { Cut, Message, Outcome, Phase, Removal, ServerInfo } from './types';
+import type { Cut, Message, Outcome, Phase, Removal } from './types';
+import type { Info } from '../wire';
 
 export interface State {
   readonly phase: Phase;
-  readonly info: ServerInfo | null;
+  readonly info: Info | null;
   /** Whole turns, each a question and its answer, sorted by id. */
   readonly messages: readonly Message[];
   /** The answer being written; there is at most one. */

@@ -116,38 +116,6 @@ export const DEFAULT_PARAMETERS: Parameters = {
   systemPrompt: '',
 };
 
-/** `GET ./api/info`. Values that another engine does not tell are `null`. */
-export interface ServerInfo {
-  readonly version: string;
-  readonly model: {
-    readonly name: string;
-    readonly demo: boolean;
-    readonly parameters: number | null;
-    readonly licence: string | null;
-    readonly weights_bytes: number | null;
-  };
-  readonly context_tokens: number | null;
-  readonly limits: { readonly message_bytes: number };
-  readonly defaults: {
-    readonly max_tokens: number;
-    readonly temperature: number | null;
-    readonly top_p: number | null;
-    readonly repetition_penalty: number | null;
-  };
-  /** The kind of engine that someone else runs behind the server, `null` for its own. */
-  readonly engine: string | null;
-  /** Names, as on the wire, of the parameters that a request may have. */
-  readonly parameters: readonly string[];
-  /** Whether `POST ./tokenize` can tell how much of a conversation fits. */
-  readonly counts_tokens: boolean;
-  /** Whether there are models to choose from. */
-  readonly has_models: boolean;
-  readonly real_model_command: string;
-  readonly insecure: boolean;
-  /** Differs between people who sign in with different keys. */
-  readonly owner: string;
-}
-
 /** The state of the connection to the server. */
 export type Phase =
   | { kind: 'connecting' }

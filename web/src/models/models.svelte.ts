@@ -2,7 +2,8 @@
 
 import type { Api } from '../connection/api';
 import { Pace } from './pace';
-import { type Agreed, type ModelList, NOTHING_AGREED } from './types';
+import type { ModelList } from '../wire';
+import { type Agreed, NOTHING_AGREED } from './agreed';
 
 const BUSY_LOOK_MS = 500;
 const IDLE_LOOK_MS = 3_000;

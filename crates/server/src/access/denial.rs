@@ -3,7 +3,6 @@
 //! The text that people read in a browser is in `http/error_page.rs`.
 
 use axum::http::StatusCode;
-use banter_protocol::http::HttpError;
 
 /// Why a request is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub(crate) enum Denial {
 
 impl Denial {
     /// What the client is told. Nothing in it depends on what this server would accept.
-    pub(crate) fn words(self) -> (StatusCode, HttpError) {
+    pub(crate) fn words(self) -> (StatusCode, &'static str, &'static str) {
         let (status, code, message) = match self {
             Denial::BadHost => {
                 (StatusCode::BAD_REQUEST, "bad_host", "expected one readable Host header")
@@ -65,7 +64,7 @@ impl Denial {
                 "too many wrong keys; try again in a minute",
             ),
         };
-        (status, HttpError { code, message })
+        (status, code, message)
     }
 
     /// What the log says, with what the operator can do about it.

@@ -54,7 +54,7 @@ pub(super) async fn info(
     let loaded = backend.info();
     let config = &shared.config;
     let info = Info {
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").into(),
         model: ModelInfo {
             name: loaded.name.clone(),
             demo: loaded.is_demo,
@@ -70,8 +70,8 @@ pub(super) async fn info(
             top_p: loaded.defaults.top_p,
             repetition_penalty: loaded.defaults.repetition_penalty,
         },
-        engine: loaded.engine,
-        parameters: loaded.known_parameters.clone(),
+        engine: loaded.engine.map(Into::into),
+        parameters: loaded.known_parameters.iter().map(|&name| name.into()).collect(),
         counts_tokens: backend.counts_tokens(),
         has_models: shared.models.is_some(),
         real_model_command: real_model_command(&shared, &request),

@@ -56,7 +56,7 @@ pub(super) enum ApiError {
 pub(super) struct ErrorCode(pub(super) &'static str);
 
 impl ApiError {
-    fn words(&self) -> (StatusCode, HttpError) {
+    fn words(&self) -> (StatusCode, &'static str, &'static str) {
         let (status, code, message) = match self {
             ApiError::Denied(denial) => return denial.words(),
             ApiError::BadHandshake(reason) => (StatusCode::BAD_REQUEST, "bad_handshake", *reason),
@@ -98,11 +98,11 @@ impl ApiError {
             ),
             _ => return self.words_of_server(),
         };
-        (status, HttpError { code, message })
+        (status, code, message)
     }
 
     /// Errors that are not the request's fault.
-    fn words_of_server(&self) -> (StatusCode, HttpError) {
+    fn words_of_server(&self) -> (StatusCode, &'static str, &'static str) {
         let (status, code, message) = match self {
             ApiError::NoTokenizer => (
                 StatusCode::NOT_IMPLEMENTED,
@@ -136,7 +136,7 @@ impl ApiError {
             ),
             _ => unreachable!("every other error has been matched before"),
         };
-        (status, HttpError { code, message })
+        (status, code, message)
     }
 
     /// Status, code and JSON.
@@ -145,8 +145,9 @@ impl ApiError {
             ApiError::Fault(fault) => (status_of(fault), fault.code(), fault.to_json()),
             ApiError::Models(error) => (error.status(), "models", error.to_json()),
             other => {
-                let (status, words) = other.words();
-                (status, words.code, words.to_json())
+                let (status, code, message) = other.words();
+                let error = HttpError { code: code.into(), message: message.into() };
+                (status, code, error.to_json())
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One pull or one switch, and its state.
 
 use super::PullFailure;
-use banter_protocol::http::{JobState, PullPhase, PullReport, SwitchReport};
+use banter_protocol::http::{JobFailure, JobState, PullPhase, PullReport, SwitchReport};
 use banter_remote::download::{Phase, Watch};
 use tracing::{error, info};
 
@@ -54,13 +54,13 @@ impl Pull {
                 self.state = JobState::Done;
                 return;
             }
-            Err(PullFailure::Licence(message)) => ("licence", message),
-            Err(PullFailure::TooLarge(message)) => ("too_large", message),
-            Err(PullFailure::Stopped(message)) => ("stopped", message),
-            Err(PullFailure::Failed(message)) => ("failed", message),
+            Err(PullFailure::Licence(message)) => (JobFailure::Licence, message),
+            Err(PullFailure::TooLarge(message)) => (JobFailure::TooLarge, message),
+            Err(PullFailure::Stopped(message)) => (JobFailure::Stopped, message),
+            Err(PullFailure::Failed(message)) => (JobFailure::Failed, message),
         };
         match code {
-            "failed" => error!(model, "not pulled: {message}"),
+            JobFailure::Failed => error!(model, "not pulled: {message}"),
             _ => info!(model, "not pulled: {message}"),
         }
         self.state = JobState::Failed { code, message };
@@ -96,7 +96,7 @@ impl Switch {
     pub(super) fn end(&mut self, outcome: Result<(), String>) {
         self.state = match outcome {
             Ok(()) => JobState::Done,
-            Err(message) => JobState::Failed { code: "failed", message },
+            Err(message) => JobState::Failed { code: JobFailure::Failed, message },
         };
     }
 }

@@ -1,0 +1,107 @@
+//! The HTTP bodies in the words of others: JSON Schema in `docs/http.schema.json`, and TypeScript for
+//! the page in `web/src/wire.ts`. With `BANTER_WRITE=1` the test writes both files.
+
+use crate::http::{
+    Defaults, HttpError, HttpMessage, HttpRole, Info, JobFailure, JobState, Limits, ModelEntry,
+    ModelInfo, ModelList, ModelState, PullOrder, PullPhase, PullReport, SessionRequest, Status,
+    SwitchOrder, SwitchReport, TokenizeRequest, TokenizedConversation, TokenizedText,
+};
+use schemars::JsonSchema;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use ts_rs::{Config, TS};
+
+/// A type on the wire, for both files.
+struct WireType {
+    add_schema: fn(&mut SchemaGenerator),
+    declaration: fn(&Config) -> String,
+}
+
+fn wire_type<T: JsonSchema + TS>() -> WireType {
+    WireType {
+        add_schema: |generator| drop(generator.subschema_for::<T>()),
+        declaration: |config| {
+            let docs = T::docs().unwrap_or_default();
+            format!("{docs}export {}\n", T::decl(config))
+        },
+    }
+}
+
+/// What the server sends.
+fn sent() -> Vec<WireType> {
+    vec![
+        wire_type::<Info>(),
+        wire_type::<ModelInfo>(),
+        wire_type::<Limits>(),
+        wire_type::<Defaults>(),
+        wire_type::<ModelList>(),
+        wire_type::<ModelEntry>(),
+        wire_type::<ModelState>(),
+        wire_type::<PullReport>(),
+        wire_type::<PullPhase>(),
+        wire_type::<SwitchReport>(),
+        wire_type::<JobState>(),
+        wire_type::<JobFailure>(),
+        wire_type::<Status>(),
+        wire_type::<TokenizedText>(),
+        wire_type::<TokenizedConversation>(),
+        wire_type::<HttpError>(),
+    ]
+}
+
+/// What the server reads.
+fn read() -> Vec<WireType> {
+    vec![
+        wire_type::<TokenizeRequest>(),
+        wire_type::<HttpMessage>(),
+        wire_type::<HttpRole>(),
+        wire_type::<SessionRequest>(),
+        wire_type::<PullOrder>(),
+        wire_type::<SwitchOrder>(),
+    ]
+}
+
+fn json_schema() -> String {
+    let settings = SchemaSettings::draft2020_12();
+    let mut definitions = Map::new();
+    for (types, settings) in
+        [(sent(), settings.clone().for_serialize()), (read(), settings.for_deserialize())]
+    {
+        let mut generator = settings.into_generator();
+        types.iter().for_each(|wire_type| (wire_type.add_schema)(&mut generator));
+        definitions.extend(generator.take_definitions(true));
+    }
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The HTTP bodies of banter",
+        "$defs": Value::Object(definitions),
+    });
+    serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
+}
+
+fn type_script() -> String {
+    // No number on the wire is so large that JavaScript could not hold it.
+    let config = Config::new().with_large_int("number");
+    let types = sent().into_iter().chain(read());
+    let declarations = types.map(|wire_type| (wire_type.declaration)(&config));
+    let head = "/** The HTTP bodies, made from the server's types: see `crates/protocol/src/schema.rs`. */";
+    let all: Vec<String> = [head.to_owned()].into_iter().chain(declarations).collect();
+    let lines: Vec<&str> = all.iter().flat_map(|part| part.lines().map(str::trim_end)).collect();
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn the_files_made_from_the_types_are_those_of_the_types() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (name, expected) in
+        [("docs/http.schema.json", json_schema()), ("web/src/wire.ts", type_script())]
+    {
+        let path = root.join(name);
+        if std::env::var_os("BANTER_WRITE").is_some() {
+            std::fs::write(&path, &expected).expect("the file can be written");
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == expected, "{name}: run this test with BANTER_WRITE=1");
+    }
+}
