@@ -37,14 +37,15 @@ const marked: Marked = new Marked(mathSyntax, tagSyntax, footnoteSyntax, {
       return definition;
     },
     lheading(text) {
-      const heading = Tokenizer.prototype.lheading.call(this, text);
+      const raw = this.rules.block.lheading.exec(text)?.[0];
+      if (raw === undefined) return undefined;
       // A formula within the lines above a rule makes a block of its own.
       const starts = marked.defaults.extensions?.startBlock ?? [];
       const isCut = starts.some((start) => {
-        const at = heading && start.call({ lexer: this.lexer }, heading.raw.slice(1));
+        const at = start.call({ lexer: this.lexer }, raw.slice(1));
         return typeof at === 'number' && at >= 0;
       });
-      return isCut ? undefined : heading;
+      return isCut ? undefined : false;
     },
     table(text) {
       const escaped = escapePipes(text, (row) => (this.lexer as AnswerLexer).isAtEnd(row));
