@@ -2,7 +2,7 @@
 
 use super::raw::{self, Object, Value};
 use crate::Fault;
-use banter_seam::{Failure, Message, Parameters, Role};
+use banter_seam::{Asker, Failure, GenerateRequest, Message, Parameters, Role};
 use std::ops::RangeInclusive;
 
 const MAX_TOKENS: RangeInclusive<u64> = 1..=1_000_000;
@@ -61,6 +61,13 @@ pub struct Ask {
     pub reports: Reports,
     /// The sampling parameters.
     pub parameters: Parameters,
+}
+
+impl Ask {
+    /// The request for an answer, without how it is to be sent.
+    pub fn into_request(self, asker: Asker) -> GenerateRequest {
+        GenerateRequest { messages: self.messages, parameters: self.parameters, asker }
+    }
 }
 
 /// How an answer is sent.

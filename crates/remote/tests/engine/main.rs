@@ -34,12 +34,10 @@ async fn find(fake: &FakeEngine) -> RemoteEngine {
 }
 
 fn ask(json: &serde_json::Value) -> GenerateRequest {
-    let ask = match parse(&json.to_string()).expect("a request") {
-        ClientMessage::Ask(ask) => *ask,
+    match parse(&json.to_string()).expect("a request") {
+        ClientMessage::Ask(ask) => ask.into_request(Asker::default()),
         ClientMessage::Stop { .. } => panic!("no stop was written"),
-    };
-    let (messages, parameters) = (ask.messages, ask.parameters);
-    GenerateRequest { messages, parameters, asker: Asker::default() }
+    }
 }
 
 fn say(message: &str) -> GenerateRequest {

@@ -481,9 +481,7 @@ mod tests {
         let ask = async |principal: Principal| {
             let message = plain::parse(r#"{"message": "hello"}"#).expect("a message");
             let ClientMessage::Ask(ask) = message else { panic!("it is no stop") };
-            let (messages, parameters) = (ask.messages, ask.parameters);
-            let asker = principal.asker();
-            backend.generate(Box::new(GenerateRequest { messages, parameters, asker })).await
+            backend.generate(Box::new(ask.into_request(principal.asker()))).await
         };
         // An answer holds its place until its socket is through with it.
         let mut of_alice = Vec::new();

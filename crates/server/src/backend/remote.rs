@@ -351,9 +351,7 @@ mod tests {
     fn ask(backend: &RemoteBackend, principal: Principal) -> Asked {
         let message = json!({ "message": "slow 1000000" }).to_string();
         let Ok(ClientMessage::Ask(ask)) = plain::parse(&message) else { panic!("it is right") };
-        let (messages, parameters) = (ask.messages, ask.parameters);
-        let asker = principal.asker();
-        backend.generate(Box::new(GenerateRequest { messages, parameters, asker }))
+        backend.generate(Box::new(ask.into_request(principal.asker())))
     }
 
     async fn patiently<T>(future: impl Future<Output = T>) -> T {

@@ -6,7 +6,7 @@ use super::{Client, PageKind};
 use crate::backend::Readiness;
 use crate::shared::Shared;
 use crate::shares::Reservation;
-use banter_seam::{Event, Failure, FinishReason, Finished, GenerateRequest, Generation};
+use banter_seam::{Event, Failure, FinishReason, Finished, Generation};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -255,12 +255,8 @@ async fn begin(
             Some(permits.acquire_owned().await.expect("the semaphore is never closed"))
         }
     };
-    let ask = message.ask;
-    let request = GenerateRequest {
-        messages: shared.config.conversation(ask.messages),
-        parameters: ask.parameters,
-        asker: client.principal.asker(),
-    };
+    let mut request = message.ask.into_request(client.principal.asker());
+    request.messages = shared.config.conversation(request.messages);
     let generation = backend.generate(Box::new(request)).await?;
     drop(message.memory);
     Ok(Started { generation, _permit: permit })
