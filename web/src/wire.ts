@@ -313,7 +313,7 @@ role: HttpRole,
  */
 content: string, };
 /**
- * Who says something in a conversation.
+ * The author of a message.
  */
 export type HttpRole = "system" | "user" | "assistant";
 /**

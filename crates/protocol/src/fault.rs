@@ -3,7 +3,7 @@
 use banter_seam::Failure;
 use serde::Serialize;
 
-/// What a client is told instead of an answer, or in the middle of one.
+/// An error that is sent to a client: instead of an answer, or in the middle of one.
 ///
 /// [`Fault::code`] is for programs, the `Display` form is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,5 @@
-//! The HTTP bodies in the words of others: JSON Schema in `docs/http.schema.json`, and TypeScript for
-//! the page in `web/src/wire.ts`. With `BANTER_WRITE=1` the test writes both files.
+//! Describes the HTTP bodies for other programs: JSON Schema in `docs/http.schema.json`, TypeScript
+//! for the page in `web/src/wire.ts`. With `BANTER_WRITE=1` the test writes both files.
 
 use crate::http::{
     Defaults, HttpError, HttpMessage, HttpRole, Info, JobFailure, JobState, Limits, ModelEntry,
@@ -28,7 +28,7 @@ fn wire_type<T: JsonSchema + TS>() -> WireType {
     }
 }
 
-/// What the server sends.
+/// The types of response bodies.
 fn sent() -> Vec<WireType> {
     vec![
         wire_type::<Info>(),
@@ -50,7 +50,7 @@ fn sent() -> Vec<WireType> {
     ]
 }
 
-/// What the server reads.
+/// The types of request bodies.
 fn read() -> Vec<WireType> {
     vec![
         wire_type::<TokenizeRequest>(),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Something that makes answers.
 pub trait Backend: Send + Sync + 'static {
-    /// What is loaded.
+    /// Describes the loaded model.
     fn info(&self) -> &BackendInfo;
 
     /// Whether it makes progress, or could.

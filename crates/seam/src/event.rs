@@ -30,8 +30,8 @@ pub enum Event {
     Delta {
         /// Whole characters, never empty.
         text: String,
-        /// The tokens since the delta before, if the backend knows them. Their text may go on, so the
-        /// text of all tokens so far begins with the text so far.
+        /// The tokens since the delta before; empty if the backend does not know them. Text may be
+        /// held back, so the text of all tokens so far begins with the text so far.
         tokens: Vec<u32>,
     },
     /// The end.
@@ -43,9 +43,9 @@ pub enum Event {
 pub struct Finished {
     /// Why.
     pub reason: FinishReason,
-    /// What it took.
+    /// Its tokens.
     pub usage: Usage,
-    /// How long it took.
+    /// Its times.
     pub timings: Timings,
 }
 

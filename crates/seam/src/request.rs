@@ -38,7 +38,7 @@ pub struct Message {
     pub content: String,
 }
 
-/// Who says something in a conversation.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The rules of the conversation.

@@ -10,8 +10,8 @@
 //! - `socket`: a WebSocket with small buffers, liveness and limits on what a client may send.
 //! - `plain`: the plain language: a state machine without I/O, and the loop that drives it.
 //! - [`models`]: which models there are, pulling them, and switching between them.
-//! - [`backend`]: what makes answers: our engine, an engine that somebody else runs, or a script for
-//!   tests. All of them speak [`banter_seam`].
+//! - [`backend`]: what makes answers: our engine, an engine that somebody else runs, or a script.
+//!   All of them speak [`banter_seam`].
 //!
 //! Absent on purpose: TLS (a proxy does it), HTTP/2 (it would bring new floods and no gain),
 //! conversations on disk, `banter.v1`, and anything that knows tensors.

@@ -17,8 +17,8 @@ pub struct AnswerEnd {
     pub dropped_messages: usize,
 }
 
-/// What a client is told that did not ask for the report and would think that the answer is
-/// finished.
+/// The error for a client that did not ask for the report of the end. Without it, an answer that
+/// was cut off would look finished. `None` if nothing was cut off.
 pub fn fault_of_end(reason: EndReason) -> Option<Fault> {
     match reason {
         EndReason::Filtered => Some(Failure::Filtered.into()),

@@ -46,9 +46,9 @@ pub enum Step {
 pub struct End {
     /// Why.
     pub reason: Ending,
-    /// What it took, as far as the engine says it.
+    /// Its tokens, as far as the engine says them.
     pub usage: Usage,
-    /// How long it took. The speed is what the engine says, or measured from its token counts.
+    /// Its times. The speed is what the engine says, or computed from its token counts.
     pub timings: Timings,
     /// The engine has read only a part of the conversation and did not say so.
     pub silent_cut: Option<SilentCut>,
@@ -367,7 +367,8 @@ impl Tally {
         self.bytes += bytes;
     }
 
-    /// What the answer took; `halt_ms` is the time from the stop to the closed connection.
+    /// Tokens and times of the answer. `halt_ms` is the time from the stop until the connection was
+    /// closed.
     fn taken(&self, halt_ms: Option<f32>) -> (Usage, Timings) {
         let timings = self.timings;
         let cached = timings.and_then(|timings| timings.cache_n);

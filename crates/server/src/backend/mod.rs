@@ -2,7 +2,7 @@
 //!
 //! There are three implementations of [`Backend`](banter_seam::Backend): [`EngineBackend`] computes
 //! in this process, [`RemoteBackend`] asks an engine that somebody else runs, and `ScriptedBackend`
-//! plays a script for tests and for work on the page. [`BackendSlot`] holds the one that answers now.
+//! plays a script for tests and for work on the page. [`BackendSlot`] holds the one that is in use.
 
 mod engine;
 mod metrics;
