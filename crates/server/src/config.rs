@@ -79,8 +79,8 @@ pub struct ServerConfig {
     /// Refused messages of one socket that wait until they may be told. More close the socket with
     /// 1008.
     pub max_waiting_refusals: usize,
-    /// Bytes that wait to be sent on one socket. At the limit the answer waits in the backend,
-    /// which needs no more memory for it than the answer is long.
+    /// Bytes that wait to be sent on one socket. At the limit the socket reads no further in the
+    /// answer, which goes on.
     pub max_outbound_bytes: usize,
     /// A silent client is pinged after this time. After twice this time its socket is closed.
     pub ping_interval: Duration,
@@ -95,6 +95,9 @@ pub struct ServerConfig {
     /// An answer that has begun must make progress within this time; otherwise it ends with
     /// `timeout`.
     pub step_timeout: Duration,
+    /// Bytes of an answer, with those of the thoughts before it. At the limit it ends, with `length`
+    /// as the reason.
+    pub max_answer_bytes: usize,
     /// Answers that are written at the same time for all pages opened from disk together. More
     /// wait.
     pub max_file_page_answers: usize,
@@ -156,6 +159,7 @@ impl Default for ServerConfig {
             close_timeout: Duration::from_secs(1),
             queue_timeout: Duration::from_secs(120),
             step_timeout: Duration::from_secs(60),
+            max_answer_bytes: 16 * 1024 * 1024,
             max_file_page_answers: 2,
             max_tokenizing: 16,
             max_model_lists: 4,

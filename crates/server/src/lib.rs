@@ -9,6 +9,7 @@
 //! - `http`: the routes, the page, errors as responses, and the headers of every response.
 //! - `socket`: a WebSocket with small buffers, liveness and limits on what a client may send.
 //! - `plain`: the plain language: a state machine without I/O, and the loop that drives it.
+//! - `answers`: answers while they are written: a task for each, and followers that read along.
 //! - [`models`]: which models there are, pulling them, and switching between them.
 //! - [`backend`]: what makes answers: our engine, an engine that somebody else runs, or a script.
 //!   All of them speak [`banter_seam`].
@@ -20,6 +21,7 @@
 
 mod accept;
 pub mod access;
+mod answers;
 pub mod backend;
 pub mod config;
 mod http;

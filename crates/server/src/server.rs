@@ -120,6 +120,8 @@ async fn end(mut accepting: JoinSet<()>, shared: &Shared) {
         shared.tasks.cut.cancel();
         shared.tasks.tracker.wait().await;
     }
+    // Their sockets are closed, so they end at once.
+    shared.answers.all_ended().await;
     if tokio::time::timeout(BACKEND_GRACE, shared.slot.end()).await.is_err() {
         warn!(
             seconds = BACKEND_GRACE.as_secs(),

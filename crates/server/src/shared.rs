@@ -2,13 +2,13 @@
 
 use crate::accept::{ConnectionLimits, ConnectionPermits};
 use crate::access::{Access, TrustedProxies};
+use crate::answers::{AnswerLimits, Answers};
 use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::log_throttle::{LogOnce, LogThrottle};
 use crate::models::Models;
 use crate::shares::{PermitsPerShare, SharedBudget};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
     pub(crate) slot: BackendSlot,
+    pub(crate) answers: Answers,
     /// `None` in front of an engine that somebody else runs.
     pub(crate) models: Option<Arc<Models>>,
     pub(crate) access: Access,
@@ -38,13 +39,11 @@ pub(crate) struct Shared {
     /// Permits to wait for one of these.
     pub(crate) tokenize_per_share: PermitsPerShare,
     pub(crate) tasks: Tasks,
-    generations: AtomicU64,
 }
 
 /// One throttle for each kind of log line that a client can trigger.
 pub(crate) struct LogThrottles {
     pub(crate) refused: LogThrottle,
-    pub(crate) refused_answer: LogThrottle,
     pub(crate) file_page: LogThrottle,
     pub(crate) full: LogThrottle,
     pub(crate) accept: LogThrottle,
@@ -68,13 +67,18 @@ impl Shared {
         access: Access,
     ) -> Shared {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
+        let limits = AnswerLimits {
+            queue_timeout: config.queue_timeout,
+            step_timeout: config.step_timeout,
+            bytes: config.max_answer_bytes,
+        };
         Shared {
+            answers: Answers::new(slot.clone(), limits),
             slot,
             models,
             access,
             log_throttles: LogThrottles {
                 refused: LogThrottle::new(),
-                refused_answer: LogThrottle::new(),
                 file_page: LogThrottle::new(),
                 full: LogThrottle::new(),
                 accept: LogThrottle::new(),
@@ -98,13 +102,7 @@ impl Shared {
                 going_away: CancellationToken::new(),
                 cut: CancellationToken::new(),
             },
-            generations: AtomicU64::new(0),
             config,
         }
-    }
-
-    /// A number by which the lines of one answer are found in the log.
-    pub(crate) fn next_generation_id(&self) -> u64 {
-        self.generations.fetch_add(1, Ordering::Relaxed) + 1
     }
 }

@@ -33,13 +33,13 @@ async fn expect_works(raw: &mut Raw) {
 
 #[tokio::test]
 async fn a_reader_that_pauses_gets_all_of_a_streamed_answer_and_goes_on() {
-    const PIECES: usize = 20_000;
+    const PIECES: usize = 10_000;
     let server = TestServer::start(ServerConfig::default()).await;
     let mut raw = Raw::websocket(server.address).await;
     let request = format!(r#"{{"message": "pieces {PIECES} 1000", "max_tokens": {PIECES}}}"#);
     raw.send(&text(&request)).await;
     server.stands_still().await;
-    assert_eq!(server.running(), 1, "the answer waits for its reader");
+    assert_eq!(server.running(), 0, "the answer does not wait for its reader");
     assert_eq!(answer_bytes(&mut raw).await, PIECES * 1_000);
     expect_works(&mut raw).await;
     server.end().await;

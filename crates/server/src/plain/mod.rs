@@ -2,24 +2,22 @@
 //!
 //! - `protocol`: which frames are sent in which order; a state machine without I/O.
 //! - `outbound`: the frames that wait to be sent.
-//! - `running`: the answer that is being written.
 //!
-//! The loop below reads, writes, waits and watches the clock.
+//! The loop below reads and writes frames, and follows the answer that is being written.
 
 mod outbound;
 mod protocol;
-mod running;
 #[cfg(test)]
 mod tests;
 
 use crate::access::Principal;
+use crate::answers::{AnswerRequest, Follower, Keep, Update};
 use crate::shared::Shared;
 use crate::shares::Reservation;
 use crate::socket::{Close, Incoming, Socket};
-use protocol::{PlainProtocol, Reaction, WaitingLimits};
-use running::{Outcome, Running};
+use banter_seam::Failure;
+use protocol::{PlainProtocol, Reaction, ReadyMessage, WaitingLimits};
 use std::sync::Arc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The client of a socket.
@@ -54,7 +52,8 @@ struct PlainSocket {
     shared: Arc<Shared>,
     client: Client,
     protocol: PlainProtocol<Reservation>,
-    running: Option<Running>,
+    /// The answer that is being written.
+    running: Option<Follower>,
 }
 
 impl PlainSocket {
@@ -70,14 +69,13 @@ impl PlainSocket {
     async fn run(&mut self, socket: &mut Socket, going_away: CancellationToken) -> Close {
         loop {
             if self.running.is_none()
-                && let Some(next) = self.protocol.take_ready()
+                && let Some(message) = self.protocol.take_ready()
             {
-                self.running = Some(Running::start(&self.shared, self.client, next));
+                self.running = Some(self.answer(message));
             }
             // Frames first: a stop that has arrived is read before a delta that has arrived is
             // sent.
-            let takes_events = socket.has_room(&self.protocol.outbound);
-            let deadline = self.running.as_ref().map(Running::deadline);
+            let takes_text = socket.has_room(&self.protocol.outbound);
             tokio::select! {
                 biased;
                 () = going_away.cancelled() => return Close::GoingAway,
@@ -93,18 +91,25 @@ impl PlainSocket {
                                 return close;
                             }
                         }
-                        Incoming::Drained => {
-                            if let Some(running) = &mut self.running {
-                                running.go_on();
-                            }
-                        }
+                        Incoming::Drained => {}
                         Incoming::Closed(close) => return close,
                     }
                 }
-                outcome = outcome_of(&mut self.running), if takes_events => self.settle(outcome),
-                () = at(deadline), if takes_events => self.give_up(),
+                update = next_of(&mut self.running), if takes_text => self.settle(update),
             }
         }
+    }
+
+    /// Starts the answer to a message. It stops when this socket follows it no longer.
+    fn answer(&self, message: ReadyMessage<Reservation>) -> Follower {
+        let mut request = message.ask.into_request(self.client.principal.asker());
+        request.messages = self.shared.config.conversation(request.messages);
+        let permits = match self.client.page {
+            PageKind::Ordinary => None,
+            PageKind::File => Some(self.shared.file_page_permits.clone()),
+        };
+        let request = AnswerRequest { request, permits, memory: message.memory };
+        self.shared.answers.start(request, Keep::WhileFollowed)
     }
 
     fn read(&mut self, frame: &str) -> Option<Close> {
@@ -123,8 +128,8 @@ impl PlainSocket {
         match reaction {
             Reaction::GoOn => {}
             Reaction::StopGeneration => {
-                if let Some(running) = &mut self.running {
-                    running.stop();
+                if let Some(running) = &self.running {
+                    running.answer().stop();
                 }
             }
             Reaction::Overflow => return Some(Close::Policy("too many refused messages")),
@@ -132,45 +137,31 @@ impl PlainSocket {
         None
     }
 
-    fn settle(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Begun { dropped_messages } => self.protocol.begun(dropped_messages),
-            Outcome::Progress => {}
-            Outcome::Delta(delta) => self.protocol.delta(delta),
-            Outcome::Thinking(delta) => self.protocol.thinking(delta),
-            Outcome::Finished(ending) => {
+    fn settle(&mut self, update: Update) {
+        match update {
+            Update::Begun { dropped_messages } => self.protocol.begun(dropped_messages),
+            Update::Thinking(thought) => self.protocol.thinking(thought),
+            Update::Delta(delta) => self.protocol.delta(delta),
+            Update::Ended(finished) => self.protocol.ended(&finished.into()),
+            Update::Overdue => self.protocol.refuse_waiting(&self.overdue().into()),
+            Update::Halted => {
                 self.running = None;
-                self.protocol.finished(&ending);
+                self.protocol.halted();
             }
         }
     }
 
-    /// The running generation has made no progress for too long: tells the client, and asks the
-    /// generation to halt. If it was asked before and has not halted, the waiting messages are
-    /// refused too.
-    fn give_up(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        let fault = running.timeout().into();
-        if running.is_stopped() {
-            self.protocol.refuse_waiting(&fault);
-        } else {
-            self.protocol.give_up(&fault);
-        }
-        running.stop();
+    /// What the messages are told that wait for an answer which does not halt.
+    fn overdue(&self) -> Failure {
+        let seconds = self.shared.config.queue_timeout.as_secs();
+        Failure::Timeout { seconds, while_doing: Failure::IN_THE_QUEUE }
     }
 }
 
-/// The next outcome of the running generation. Never ready when there is none.
-async fn outcome_of(running: &mut Option<Running>) -> Outcome {
+/// What the running answer does next. Never ready when there is none.
+async fn next_of(running: &mut Option<Follower>) -> Update {
     match running {
-        Some(running) => running.next_outcome().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        Some(running) => running.next().await,
         None => std::future::pending().await,
     }
 }

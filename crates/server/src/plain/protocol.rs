@@ -12,7 +12,7 @@ use banter_protocol::Fault;
 use banter_protocol::plain::{
     AnswerEnd, Ask, ClientMessage, Delivery, Reports, fault_of_end, parse,
 };
-use banter_seam::{EndReason, Failure};
+use banter_seam::{EndReason, Failure, FinishReason, Finished};
 use std::collections::VecDeque;
 
 /// The state of the plain language on one socket. `R` is what a waiting message holds: its memory.
@@ -62,7 +62,18 @@ impl Ending {
     /// The end of a message whose answer was not begun.
     const DROPPED: Ending = Ending::End { reason: EndReason::Stopped, tokens: Some(0) };
     /// The end of a stopped answer. Its tokens are known only when the computation has halted.
-    pub(super) const STOPPED: Ending = Ending::End { reason: EndReason::Stopped, tokens: None };
+    const STOPPED: Ending = Ending::End { reason: EndReason::Stopped, tokens: None };
+}
+
+impl From<Finished> for Ending {
+    fn from(finished: Finished) -> Ending {
+        match finished.reason {
+            FinishReason::Failed(failure) => Ending::Fault(failure.into()),
+            FinishReason::Ended(reason) => {
+                Ending::End { reason, tokens: finished.usage.completion_tokens }
+            }
+        }
+    }
 }
 
 enum Waiting<R> {
@@ -224,24 +235,21 @@ impl<R> PlainProtocol<R> {
         }
     }
 
-    /// The running generation has halted.
-    pub(super) fn finished(&mut self, ending: &Ending) {
-        if let Phase::Answering(answer) = std::mem::replace(&mut self.phase, Phase::Idle) {
-            if matches!(ending, Ending::End { .. }) {
-                self.outbound.whole_thinking(answer.whole_thinking);
-                self.outbound.whole(answer.whole, answer.reports);
-            }
-            self.end(answer.reports, answer.dropped_messages, ending);
+    /// The running answer has ended. The backend may not have halted yet.
+    pub(super) fn ended(&mut self, ending: &Ending) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Halting);
+        let Phase::Answering(answer) = phase else { return };
+        if matches!(ending, Ending::End { .. }) {
+            self.outbound.whole_thinking(answer.whole_thinking);
+            self.outbound.whole(answer.whole, answer.reports);
         }
-        self.tell_refusals();
+        self.end(answer.reports, answer.dropped_messages, ending);
     }
 
-    /// Ends the running answer for the client with a fault, before the generation has halted.
-    pub(super) fn give_up(&mut self, fault: &Fault) {
-        if matches!(self.phase, Phase::Answering(_)) {
-            self.phase = Phase::Halting;
-            self.refuse(fault);
-        }
+    /// The backend has halted after the end of the running answer.
+    pub(super) fn halted(&mut self) {
+        self.phase = Phase::Idle;
+        self.tell_refusals();
     }
 
     /// Refuses all waiting messages with one fault, because the generation before them does not

@@ -33,6 +33,12 @@ fn end(reason: EndReason) -> Ending {
     Ending::End { reason, tokens: Some(7) }
 }
 
+/// Ends the running answer, and halts.
+fn finish(protocol: &mut PlainProtocol<()>, ending: &Ending) {
+    protocol.ended(ending);
+    protocol.halted();
+}
+
 fn failed() -> Ending {
     Ending::Fault(Failure::Internal { reason: "x".into() }.into())
 }
@@ -55,7 +61,7 @@ fn a_stop_ends_the_answer_at_once_and_drops_what_comes_after() {
     ask(&mut protocol, "second");
     assert!(protocol.take_ready().is_none(), "the first has not halted");
     assert_eq!(sent(&mut protocol), [""]);
-    protocol.finished(&end(EndReason::End));
+    finish(&mut protocol, &end(EndReason::End));
     assert_eq!(start(&mut protocol), "second");
 }
 
@@ -74,7 +80,7 @@ fn a_stop_drops_what_waits_with_an_end_for_each() {
     assert_eq!(frames[..3], ["", "", ""]);
     assert!(is_error(&frames[3], "bad_json"));
     assert_eq!(frames[4..], [""]);
-    protocol.finished(&end(EndReason::End));
+    finish(&mut protocol, &end(EndReason::End));
     assert!(protocol.take_ready().is_none());
 }
 
@@ -87,7 +93,7 @@ fn a_stop_while_halting_drops_the_message_that_waits_for_the_halt() {
     ask(&mut protocol, "second");
     assert_eq!(stop(&mut protocol), Reaction::GoOn);
     assert_eq!(sent(&mut protocol), ["", ""]);
-    protocol.finished(&end(EndReason::End));
+    finish(&mut protocol, &end(EndReason::End));
     assert!(protocol.take_ready().is_none());
 }
 
@@ -97,7 +103,7 @@ fn a_stop_with_nothing_running_is_answered_by_nothing() {
     assert_eq!(stop(&mut protocol), Reaction::GoOn);
     ask(&mut protocol, "a");
     start(&mut protocol);
-    protocol.finished(&end(EndReason::End));
+    finish(&mut protocol, &end(EndReason::End));
     assert_eq!(sent(&mut protocol), [""]);
     assert_eq!(stop(&mut protocol), Reaction::GoOn);
     assert!(sent(&mut protocol).is_empty());
@@ -113,11 +119,11 @@ fn the_fifth_waiting_message_is_told_busy_in_its_turn() {
     }
     assert!(sent(&mut protocol).is_empty(), "nothing before the running answer's end");
     for expected in ["1", "2", "3", "4"] {
-        protocol.finished(&end(EndReason::End));
+        finish(&mut protocol, &end(EndReason::End));
         assert_eq!(start(&mut protocol), expected);
     }
     assert_eq!(sent(&mut protocol), ["", "", "", ""]);
-    protocol.finished(&end(EndReason::End));
+    finish(&mut protocol, &end(EndReason::End));
     let frames = sent(&mut protocol);
     assert!(frames[0].is_empty() && is_error(&frames[1], "busy") && frames[2].is_empty());
     assert_eq!(frames.len(), 3);
@@ -142,7 +148,7 @@ fn a_whole_answer_is_one_frame_and_an_empty_one_is_none() {
             protocol.delta(delta.into());
             assert!(sent(&mut protocol).is_empty());
         }
-        protocol.finished(&end(EndReason::End));
+        finish(&mut protocol, &end(EndReason::End));
         assert_eq!(sent(&mut protocol), expected);
     }
 }
@@ -153,7 +159,7 @@ fn a_fault_in_the_middle_is_one_frame_before_the_end() {
     ask(&mut protocol, "a");
     start(&mut protocol);
     protocol.delta("so far".into());
-    protocol.finished(&failed());
+    finish(&mut protocol, &failed());
     let frames = sent(&mut protocol);
     assert_eq!((frames.len(), frames[0].as_str()), (3, "so far"));
     assert!(is_error(&frames[1], "internal") && frames[2].is_empty());
@@ -166,7 +172,7 @@ fn frames_of(request: serde_json::Value, ending: &Ending) -> Vec<String> {
     start(&mut protocol);
     protocol.thinking("hm".into());
     protocol.delta(r#"{"end":1}"#.into());
-    protocol.finished(ending);
+    finish(&mut protocol, ending);
     sent(&mut protocol)
 }
 
@@ -238,7 +244,7 @@ fn a_stop_reports_the_ends_of_all_that_it_ends_when_it_is_read() {
     let both = r#"{"stop": true, "message": "y", "report_end": true}"#;
     assert_eq!(protocol.read(both, Some(())), Reaction::StopGeneration);
     protocol.thinking("too late".into());
-    protocol.finished(&end(EndReason::Stopped));
+    finish(&mut protocol, &end(EndReason::Stopped));
     let dropped = r#"{"end":{"reason":"stopped","tokens":0}}"#;
     let expected = [r#"{"end":{"reason":"stopped"}}"#, "", dropped, "", dropped, ""];
     assert_eq!(sent(&mut protocol), expected);
@@ -255,7 +261,7 @@ fn a_message_in_a_stop_is_dropped_with_an_end_of_its_own() {
     start(&mut protocol);
     assert_eq!(protocol.read(both, Some(())), Reaction::StopGeneration);
     assert_eq!(sent(&mut protocol), ["", ""]);
-    protocol.finished(&end(EndReason::Stopped));
+    finish(&mut protocol, &end(EndReason::Stopped));
     assert!(protocol.take_ready().is_none() && sent(&mut protocol).is_empty());
 }
 
@@ -275,8 +281,9 @@ fn what_waits_behind_a_generation_that_never_halts_is_told() {
     let mut protocol = protocol();
     ask(&mut protocol, "a");
     start(&mut protocol);
-    let fault = Failure::Timeout { seconds: 60, while_doing: Failure::WITHOUT_A_STEP }.into();
-    protocol.give_up(&fault);
+    let fault: banter_protocol::Fault =
+        Failure::Timeout { seconds: 60, while_doing: Failure::WITHOUT_A_STEP }.into();
+    protocol.ended(&Ending::Fault(fault.clone()));
     ask(&mut protocol, "b");
     protocol.refuse_waiting(&fault);
     let frames = sent(&mut protocol);
@@ -352,11 +359,11 @@ fn play(story: &[Happening]) -> (usize, Vec<String>) {
             Happening::Delta if generating => protocol.delta("delta".into()),
             Happening::Finish if generating => {
                 generating = false;
-                protocol.finished(&end(EndReason::End));
+                finish(&mut protocol, &end(EndReason::End));
             }
             Happening::Fail if generating => {
                 generating = false;
-                protocol.finished(&failed());
+                finish(&mut protocol, &failed());
             }
             Happening::Send => frames.extend(protocol.outbound.pop()),
             Happening::Think | Happening::Delta | Happening::Finish | Happening::Fail => {}
@@ -366,7 +373,7 @@ fn play(story: &[Happening]) -> (usize, Vec<String>) {
         }
     }
     while generating {
-        protocol.finished(&end(EndReason::End));
+        finish(&mut protocol, &end(EndReason::End));
         generating = protocol.take_ready().is_some();
     }
     frames.extend(std::iter::from_fn(|| protocol.outbound.pop()));
