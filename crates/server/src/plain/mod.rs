@@ -92,6 +92,7 @@ impl PlainSocket {
                             }
                         }
                         Incoming::Drained => {}
+                        Incoming::Binary => return Close::Unsupported,
                         Incoming::Closed(close) => return close,
                     }
                 }

@@ -1,6 +1,6 @@
 //! The frames that wait to be sent to one client.
 
-use crate::socket::Outgoing;
+use crate::socket::{Outgoing, Payload};
 use banter_protocol::plain::{END, Reports, split_lookalike, thinking_frame};
 use std::collections::VecDeque;
 
@@ -99,10 +99,10 @@ impl Outbound {
 }
 
 impl Outgoing for Outbound {
-    fn pop(&mut self) -> Option<String> {
+    fn pop(&mut self) -> Option<Payload> {
         let frame = self.frames.pop_front()?;
         self.bytes -= frame.bytes();
-        Some(match frame {
+        Some(Payload::Text(match frame {
             Frame::Fixed(frame) => frame,
             Frame::Thinking(delta) => thinking_frame(&delta),
             // Checked only here, because deltas that are harmless alone can look like a report when
@@ -116,7 +116,7 @@ impl Outgoing for Outbound {
                     first.to_owned()
                 }
             },
-        })
+        }))
     }
 
     fn bytes(&self) -> usize {
@@ -129,7 +129,11 @@ mod tests {
     use super::*;
 
     fn drain(outbound: &mut Outbound) -> Vec<String> {
-        std::iter::from_fn(|| outbound.pop()).collect()
+        let text = |message| match message {
+            Payload::Text(text) => text,
+            Payload::Binary(_) => panic!("the plain language has no binary messages"),
+        };
+        std::iter::from_fn(|| outbound.pop()).map(text).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The plain language without sockets: what is said, in which order.
 
 use super::protocol::{Ending, PlainProtocol, Reaction, WaitingLimits};
-use crate::socket::Outgoing;
+use crate::socket::{Outgoing, Payload};
 use banter_seam::{EndReason, Failure};
 use proptest::prelude::*;
 
@@ -21,7 +21,15 @@ fn stop(protocol: &mut PlainProtocol<()>) -> Reaction {
 }
 
 fn sent(protocol: &mut PlainProtocol<()>) -> Vec<String> {
-    std::iter::from_fn(|| protocol.outbound.pop()).collect()
+    std::iter::from_fn(|| pop(protocol)).collect()
+}
+
+/// The next frame, which is text like all frames of the plain language.
+fn pop(protocol: &mut PlainProtocol<()>) -> Option<String> {
+    match protocol.outbound.pop()? {
+        Payload::Text(text) => Some(text),
+        Payload::Binary(_) => panic!("the plain language has no binary messages"),
+    }
 }
 
 fn start(protocol: &mut PlainProtocol<()>) -> String {
@@ -365,7 +373,7 @@ fn play(story: &[Happening]) -> (usize, Vec<String>) {
                 generating = false;
                 finish(&mut protocol, &failed());
             }
-            Happening::Send => frames.extend(protocol.outbound.pop()),
+            Happening::Send => frames.extend(pop(&mut protocol)),
             Happening::Think | Happening::Delta | Happening::Finish | Happening::Fail => {}
         }
         if !generating {
@@ -376,7 +384,7 @@ fn play(story: &[Happening]) -> (usize, Vec<String>) {
         finish(&mut protocol, &end(EndReason::End));
         generating = protocol.take_ready().is_some();
     }
-    frames.extend(std::iter::from_fn(|| protocol.outbound.pop()));
+    frames.extend(sent(&mut protocol));
     (messages, frames)
 }
 

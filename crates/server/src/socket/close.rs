@@ -16,7 +16,7 @@ pub(crate) enum Close {
     GoingAway,
     /// 1002: the frames break the WebSocket standard.
     Protocol,
-    /// 1003: a binary message, which the plain language does not have.
+    /// 1003: a binary message, which no language has yet.
     Unsupported,
     /// 1007: text that is not UTF-8.
     InvalidText,

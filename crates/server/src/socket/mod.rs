@@ -35,7 +35,7 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 const READ_BUFFER_BYTES: usize = 1024;
 /// Writes are collected up to this size before they go to the network.
 const WRITE_BUFFER_BYTES: usize = 8 * 1024;
-/// A longer text is sent as one message in several frames, so that the write buffer stays small.
+/// A longer message is sent in several frames, so that the write buffer stays small.
 const FRAME_BYTES: usize = 32 * 1024;
 /// The collected writes, one frame and a pong.
 const MAX_WRITE_BUFFER_BYTES: usize = WRITE_BUFFER_BYTES + FRAME_BYTES + 1024;
@@ -44,13 +44,21 @@ const CLOSE_DRAIN_BYTES: usize = 4 * 1024 * 1024;
 
 type Transport = Meter<TokioIo<Upgraded>>;
 
-/// The frames that a language has for its client.
+/// The messages that a language has for its client.
 pub(crate) trait Outgoing {
     /// Takes the next message, if there is one.
-    fn pop(&mut self) -> Option<String>;
+    fn pop(&mut self) -> Option<Payload>;
 
     /// The memory of all messages that wait.
     fn bytes(&self) -> usize;
+}
+
+/// A message for the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    Text(String),
+    #[cfg_attr(not(test), expect(dead_code, reason = "no language has binary messages yet"))]
+    Binary(Vec<u8>),
 }
 
 /// One WebSocket connection.
@@ -63,7 +71,7 @@ pub(crate) struct Socket {
     /// A long message has been read, and the buffer still has its size.
     is_swollen: bool,
     unflushed: bool,
-    /// The rest of a text that is sent in several frames.
+    /// The message that is being sent.
     unsent: Option<Unsent>,
     /// While this many bytes wait to be sent, nothing more is queued; while twice as many wait,
     /// nothing is read.
@@ -79,14 +87,17 @@ pub(crate) struct Socket {
     close_timeout: Duration,
 }
 
+/// The rest of a message that is sent in several frames.
 struct Unsent {
-    text: Bytes,
+    bytes: Bytes,
+    kind: Data,
     is_first: bool,
 }
 
 /// What happened on a socket.
 pub(crate) enum Incoming {
     Text(Utf8Bytes),
+    Binary,
     /// A message came for which there was no memory. It was dropped.
     Refused,
     /// The other side has taken frames, so that more may be queued now.
@@ -230,7 +241,7 @@ impl Socket {
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.unflushed = true,
                 Some(Ok(Message::Binary(_))) => {
-                    return Poll::Ready(Incoming::Closed(Close::Unsupported));
+                    return Poll::Ready(Incoming::Binary);
                 }
                 Some(Ok(Message::Close(_))) | None => {
                     return Poll::Ready(Incoming::Closed(Close::ByPeer));
@@ -254,10 +265,10 @@ impl Socket {
                 Poll::Pending => return Ok(()),
             }
             if self.unsent.is_none() {
-                let Some(frame) = outbound.pop() else { break };
-                self.unsent = Some(Unsent { text: Bytes::from(frame), is_first: true });
+                let Some(message) = outbound.pop() else { break };
+                self.unsent = Some(Unsent::new(message));
             }
-            let frame = self.next_frame().expect("a text was just put there");
+            let frame = self.next_frame().expect("a message was just put there");
             self.stream().start_send(frame)?;
             self.unflushed = true;
         }
@@ -272,10 +283,9 @@ impl Socket {
 
     fn next_frame(&mut self) -> Option<Message> {
         let unsent = self.unsent.as_mut()?;
-        let opcode = if unsent.is_first { Data::Text } else { Data::Continue };
-        let is_last = unsent.text.len() <= FRAME_BYTES;
-        let end = if is_last { unsent.text.len() } else { character_end(&unsent.text) };
-        let payload = unsent.text.split_to(end);
+        let opcode = if unsent.is_first { unsent.kind } else { Data::Continue };
+        let is_last = unsent.bytes.len() <= FRAME_BYTES;
+        let payload = unsent.bytes.split_to(unsent.end_of_frame());
         unsent.is_first = false;
         if is_last {
             self.unsent = None;
@@ -374,12 +384,52 @@ async fn drain(io: &mut TokioIo<Upgraded>) {
     }
 }
 
-/// Where to cut a text so that no frame ends inside a character.
-fn character_end(text: &[u8]) -> usize {
-    let is_continuation = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
-    let mut end = FRAME_BYTES;
-    while is_continuation(text[end]) {
-        end -= 1;
+impl Unsent {
+    fn new(message: Payload) -> Unsent {
+        let (bytes, kind) = match message {
+            Payload::Text(text) => (Bytes::from(text), Data::Text),
+            Payload::Binary(bytes) => (Bytes::from(bytes), Data::Binary),
+        };
+        Unsent { bytes, kind, is_first: true }
     }
-    end
+
+    /// Where the next frame ends. No frame of a text ends inside a character.
+    fn end_of_frame(&self) -> usize {
+        if self.bytes.len() <= FRAME_BYTES {
+            return self.bytes.len();
+        }
+        let is_continuation = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+        let mut end = FRAME_BYTES;
+        while self.kind == Data::Text && is_continuation(self.bytes[end]) {
+            end -= 1;
+        }
+        end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The frames of a message.
+    fn frames(message: Payload) -> Vec<Bytes> {
+        let mut unsent = Unsent::new(message);
+        let mut frames = Vec::new();
+        while !unsent.bytes.is_empty() {
+            let end = unsent.end_of_frame();
+            frames.push(unsent.bytes.split_to(end));
+        }
+        frames
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters_and_bytes_anywhere() {
+        let text = "字".repeat(FRAME_BYTES);
+        let of_text = frames(Payload::Text(text.clone()));
+        assert!(of_text.iter().all(|frame| std::str::from_utf8(frame).is_ok()));
+        assert_eq!(of_text.concat(), text.as_bytes());
+        let of_bytes = frames(Payload::Binary(text.clone().into_bytes()));
+        assert!(of_bytes[..of_bytes.len() - 1].iter().all(|frame| frame.len() == FRAME_BYTES));
+        assert_eq!(of_bytes.concat(), text.as_bytes());
+    }
 }
