@@ -36,7 +36,7 @@ pub struct Info {
 }
 
 /// The loaded model, for people.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct ModelInfo {
     /// Its name.
@@ -95,6 +95,7 @@ pub enum TokenizeRequest {
 /// One message of a conversation in an HTTP body.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[serde(expecting = "an object {role, content}")]
 pub struct HttpMessage {
     /// Who said it.
     pub role: HttpRole,

@@ -8,6 +8,8 @@
 //!   The failures of answers themselves are those of [`banter_seam`].
 //! - [`http`]: the bodies of the HTTP routes.
 //!
+//! - `json`, `ranges` and [`text`] are what these are read with.
+//!
 //! Absent on purpose: sockets, sessions, defaults that depend on the loaded model, and `banter.v1`,
 //! which does not exist yet. Everything here depends only on its input, so that a fuzzer can call
 //! it directly.
@@ -16,8 +18,11 @@
 
 pub mod fault;
 pub mod http;
+mod json;
 pub mod plain;
+mod ranges;
 #[cfg(test)]
 mod schema;
+pub mod text;
 
 pub use fault::Fault;

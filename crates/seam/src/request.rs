@@ -56,7 +56,7 @@ pub struct Parameters {
     pub max_tokens: u32,
     /// 0.0 to 2.0; 0 takes the likeliest token.
     pub temperature: Option<f32>,
-    /// 0.1 to 1.0.
+    /// Above 0.0, at most 1.0. The plain language takes 0.1 to 1.0.
     pub top_p: Option<f32>,
     /// 0.5 to 2.0; 1.0 is none.
     pub repetition_penalty: Option<f32>,

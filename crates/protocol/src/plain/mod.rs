@@ -3,13 +3,13 @@
 //! To add a field of requests: its range in `request.rs`, and one row in the tests.
 
 mod end;
-mod raw;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use crate::ranges::{DEFAULT_MAX_TOKENS, PARAMETERS};
 pub use end::{AnswerEnd, fault_of_end, thinking_frame};
-pub use request::{Ask, ClientMessage, DEFAULT_MAX_TOKENS, Delivery, PARAMETERS, Reports, parse};
+pub use request::{Ask, ClientMessage, Delivery, Reports, parse};
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;

@@ -10,13 +10,12 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How many values one request may have. A request with more is refused as bad JSON. An entry of
-/// the history has three.
-pub(super) const MAX_VALUES: usize = 65_536;
+/// How many values one text may have. A text with more is refused. An entry of a history has three.
+const MAX_VALUES: usize = 65_536;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     /// A whole number, 0 or more.
@@ -28,10 +27,10 @@ pub(super) enum Value {
     Object(Object),
 }
 
-pub(super) type Object = BTreeMap<String, Value>;
+pub(crate) type Object = BTreeMap<String, Value>;
 
 /// Reads one JSON value. Nothing may follow it.
-pub(super) fn read(text: &str) -> Result<Value, serde_json::Error> {
+pub(crate) fn read(text: &str) -> Result<Value, serde_json::Error> {
     let remaining = Cell::new(MAX_VALUES);
     let mut parser = serde_json::Deserializer::from_str(text);
     let value = Reader { remaining: &remaining }.deserialize(&mut parser)?;
@@ -119,7 +118,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 }
 
 /// A value in the form for an error message: JSON, shortened to a few dozen characters.
-pub(super) fn show(value: &Value) -> String {
+pub(crate) fn show(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
