@@ -4,15 +4,16 @@
 //! Reading order:
 //! - [`plain`]: the WebSocket language of bare text frames (`/ws` without a subprotocol). Bytes
 //!   become a [`plain::ClientMessage`] in which every value is checked, or one [`Fault`].
+//! - [`v1`]: the WebSocket language of conversations that the server keeps (`/ws` with the
+//!   subprotocol `banter.v1`).
 //! - [`fault`]: what can be wrong, in one JSON form for the WebSocket and HTTP.
 //!   The failures of answers themselves are those of [`banter_seam`].
 //! - [`http`]: the bodies of the HTTP routes.
 //!
-//! - `json`, `ranges` and [`text`] are what these are read with.
+//! - `json`, `ranges`, [`text`] and [`settable`] are what these are read with.
 //!
-//! Absent on purpose: sockets, sessions, defaults that depend on the loaded model, and `banter.v1`,
-//! which does not exist yet. Everything here depends only on its input, so that a fuzzer can call
-//! it directly.
+//! Absent on purpose: sockets, sessions, and defaults that depend on the loaded model. Everything
+//! here depends only on its input, so that a fuzzer can call it directly.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,9 @@ pub mod plain;
 mod ranges;
 #[cfg(test)]
 mod schema;
+pub mod settable;
 pub mod text;
+pub mod v1;
 
 pub use fault::Fault;
+pub use settable::Settable;

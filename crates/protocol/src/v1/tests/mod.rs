@@ -1,0 +1,4 @@
+//! Tests of the events, as bytes.
+
+mod client;
+mod server;
