@@ -1,4 +1,4 @@
-/** The HTTP bodies, made from the server's types: see `crates/protocol/src/schema.rs`. */
+/** The words on the wire, made from the server's types: see `crates/protocol/src/schema.rs`. */
 /**
  * `GET /api/info`: what a page must know before the first message.
  */
@@ -344,3 +344,983 @@ export type SwitchOrder = {
  * The name of an installed model.
  */
 name: string, };
+/** Names a conversation. */
+export type ConversationId = string;
+/** Names a message, and so also an answer. */
+export type MessageId = string;
+/**
+ * An event of the server.
+ */
+export type ServerEvent = { "type": "welcome" } & Welcome | { "type": "opened" } & Opened | { "type": "messages" } & Messages | { "type": "closed" } & Closed | { "type": "accepted" } & Accepted | { "type": "message" } & MessageAdded | { "type": "queued" } & Queued | { "type": "prefill" } & Prefill | { "type": "context" } & Context | { "type": "thinking" } & Delta | { "type": "delta" } & Delta | { "type": "finished" } & Finished | { "type": "resumed" } & Resumed | { "type": "reset" } & Reset | { "type": "changed" } & Changed | { "type": "error" } & V1Error | { "type": "pong" } | { "type": "going_away" } & GoingAway;
+/**
+ * The reply to `hello`.
+ */
+export type Welcome = {
+/**
+ * The version of the server.
+ */
+version: string,
+/**
+ * A name of this run of the server. If it differs from the last one, the server has been
+ * started again.
+ */
+epoch: string,
+/**
+ * A name of the user. It differs between people.
+ */
+user: string,
+/**
+ * The model that answers; `null` while none is loaded.
+ */
+model: ModelInfo | null,
+/**
+ * Prompt and answer together can have this many tokens, if that is known.
+ */
+context_tokens: number | null,
+/**
+ * The limits of a client.
+ */
+limits: SocketLimits,
+/**
+ * Whether conversations outlive the server.
+ */
+stores: boolean,
+/**
+ * What becomes of an answer that nobody follows any more.
+ */
+on_disconnect: OnDisconnect,
+/**
+ * `grace`: for how long it goes on.
+ */
+grace_ms?: number, };
+/**
+ * The limits of a socket.
+ */
+export type SocketLimits = {
+/**
+ * The longest frame of a client, in bytes.
+ */
+message_bytes: number,
+/**
+ * The longest `client_id`, in bytes.
+ */
+client_id_bytes: number,
+/**
+ * The longest `tag`, in bytes.
+ */
+tag_bytes: number,
+/**
+ * The longest title of a conversation, in bytes.
+ */
+title_bytes: number,
+/**
+ * How many conversations a socket may follow at a time.
+ */
+open_conversations: number, };
+/**
+ * What becomes of an answer that nobody follows any more.
+ */
+export type OnDisconnect = "finish" | "grace" | "stop";
+/**
+ * The first reply to `open`.
+ */
+export type Opened = {
+/**
+ * The conversation.
+ */
+conversation: Conversation, };
+/**
+ * The messages of a conversation, or some of them.
+ */
+export type Messages = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * Messages in the order in which they were added, so that each comes after its parent.
+ */
+messages: Array<Message>,
+/**
+ * Whether another frame with messages follows.
+ */
+more: boolean, };
+/**
+ * The reply to `close`.
+ */
+export type Closed = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId, };
+/**
+ * The reply to a request for an answer.
+ */
+export type Accepted = {
+/**
+ * The name that the client gave the request.
+ */
+client_id: string,
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The message that was added; `null` for `regenerate` and `continue`.
+ */
+message: MessageId | null,
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * The parent of `message`, or, without one, of `answer`.
+ */
+parent: MessageId | null,
+/**
+ * Whether the same request had been accepted before. Nothing new was started.
+ */
+duplicate: boolean, };
+/**
+ * A message was added, or `continue` has begun to change it.
+ */
+export type MessageAdded = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The message. It replaces one with the same id.
+ */
+message: Message, };
+/**
+ * An answer waits in the queue.
+ */
+export type Queued = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * How many requests are ahead of it.
+ */
+ahead: number,
+/**
+ * How long it will wait, if that can be estimated.
+ */
+estimate_ms: number | null, };
+/**
+ * The prompt of an answer is being computed.
+ */
+export type Prefill = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * Prompt tokens computed so far.
+ */
+done: number,
+/**
+ * Prompt tokens in all.
+ */
+total: number,
+/**
+ * Prompt tokens that had been computed before.
+ */
+cached: number, };
+/**
+ * How the conversation fits in the model's context.
+ */
+export type Context = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * The messages of the branch that the model does not get, oldest first.
+ */
+left_out: Array<MessageId>,
+/**
+ * Tokens of the prompt, if they are known.
+ */
+prompt_tokens: number | null,
+/**
+ * Prompt and answer together can have this many tokens, if that is known.
+ */
+context_tokens: number | null, };
+/**
+ * More of a text.
+ */
+export type Delta = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * How many bytes of the text come before it.
+ */
+at: number,
+/**
+ * Whole characters, never none.
+ */
+text: string, };
+/**
+ * An answer has ended.
+ */
+export type Finished = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * How it stands now.
+ */
+state: AnswerState,
+/**
+ * The length of its text.
+ */
+bytes: number,
+/**
+ * The length of what the model thought.
+ */
+thinking_bytes: number,
+/**
+ * Why it ended.
+ */
+reason: FinishReason,
+/**
+ * What failed, if the state is `failed`.
+ */
+error?: V1Error,
+/**
+ * Its tokens.
+ */
+usage: Usage,
+/**
+ * Its times.
+ */
+timings: Timings,
+/**
+ * The seed that repeats it, if the engine tells it. A seed that the server has drawn is below
+ * 2⁵³.
+ */
+seed: number | null, };
+/**
+ * The reply to `resume`.
+ */
+export type Resumed = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * How it stands.
+ */
+state: AnswerState,
+/**
+ * The length of its text so far.
+ */
+bytes: number,
+/**
+ * The length of what the model has thought so far.
+ */
+thinking_bytes: number, };
+/**
+ * The reply to `resume` if the answer or the place is not known. The client opens the conversation
+ * again.
+ */
+export type Reset = {
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * The name of this run of the server.
+ */
+epoch: string,
+/**
+ * What is not known.
+ */
+reason: ResetReason, };
+/**
+ * What is not known about an answer that was to be resumed.
+ */
+export type ResetReason = "unknown_answer" | "unknown_offset";
+/**
+ * A conversation was made, changed or deleted.
+ */
+export type Changed = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * What happened.
+ */
+change: Change,
+/**
+ * The conversation as it is now; missing if it was deleted.
+ */
+summary?: Conversation,
+/**
+ * A message that was deleted, with all that followed it.
+ */
+removed?: MessageId, };
+/**
+ * What happened to a conversation.
+ */
+export type Change = "created" | "updated" | "deleted";
+/**
+ * The server is about to close the socket.
+ */
+export type GoingAway = {
+/**
+ * Why.
+ */
+reason: GoingAwayReason, };
+/**
+ * Why the server closes a socket.
+ */
+export type GoingAwayReason = "shutdown" | "revoked";
+/**
+ * An error as the client is told: the event `error`, or the `error` of an answer that has failed.
+ */
+export type V1Error = {
+/**
+ * The code, for programs.
+ */
+code: ErrorCode,
+/**
+ * The same for people.
+ */
+message: string,
+/**
+ * The field that is wrong, with its path: `parameters.stop[3]`.
+ */
+field?: string,
+/**
+ * The type or range that the field may have.
+ */
+expected?: string,
+/**
+ * What was found in its place, shortened if it is long.
+ */
+found?: string,
+/**
+ * `too_long`: how many tokens the message has.
+ */
+tokens?: number,
+/**
+ * `too_long`: how many tokens fit.
+ */
+limit?: number,
+/**
+ * `busy`: how many requests are ahead.
+ */
+position?: number,
+/**
+ * When it is worth trying again, if that is known.
+ */
+retry_after_ms?: number, };
+/**
+ * What is wrong, for programs.
+ */
+export type ErrorCode = "bad_json" | "unknown_event" | "invalid_parameter" | "unknown_conversation" | "unknown_message" | "not_an_answer" | "not_a_user_message" | "answer_complete" | "answer_running" | "too_long" | "busy" | "timeout" | "unauthorized" | "hello_first" | "hello_again" | "store_full" | "store_failed" | "filtered" | "unavailable" | "internal";
+/**
+ * A conversation without its messages.
+ */
+export type Conversation = {
+/**
+ * Its id.
+ */
+id: ConversationId,
+/**
+ * Its title; `null` until it has one.
+ */
+title: string | null,
+/**
+ * When it was made.
+ */
+created_ms: number,
+/**
+ * When its newest message was added, or its newest answer ended.
+ */
+updated_ms: number,
+/**
+ * Whether it comes before others in the list.
+ */
+pinned: boolean,
+/**
+ * Whether the list leaves it out.
+ */
+archived: boolean,
+/**
+ * Its system prompt.
+ */
+system: string | null,
+/**
+ * Parameters of its answers.
+ */
+parameters: Parameters,
+/**
+ * The newest message of the current branch; `null` while it has no message.
+ */
+leaf: MessageId | null,
+/**
+ * The model of its newest answer.
+ */
+model: string | null,
+/**
+ * How many messages it has, on all branches.
+ */
+messages: number, };
+/**
+ * A message of a conversation.
+ */
+export type Message = {
+/**
+ * Its id.
+ */
+id: MessageId,
+/**
+ * The message before it; `null` for a first message. Messages with one parent are branches.
+ */
+parent: MessageId | null,
+/**
+ * Who wrote it.
+ */
+role: MessageRole,
+/**
+ * Its text; of an answer that is being written, the text so far.
+ */
+text: string,
+/**
+ * What the model thought before an answer, if it did.
+ */
+thinking?: string,
+/**
+ * How an answer stands; missing for a person's message.
+ */
+state?: AnswerState,
+/**
+ * When it was added.
+ */
+created_ms: number,
+/**
+ * The model that wrote an answer.
+ */
+model?: string,
+/**
+ * How an answer ended; missing while it is being written.
+ */
+finish?: Finish, };
+/**
+ * The author of a message. The system prompt is no message.
+ */
+export type MessageRole = "user" | "assistant";
+/**
+ * How an answer stands.
+ */
+export type AnswerState = "waiting" | "writing" | "complete" | "length" | "stopped" | "interrupted" | "failed";
+/**
+ * How an answer ended.
+ */
+export type Finish = {
+/**
+ * Why it ended.
+ */
+reason: FinishReason,
+/**
+ * What failed, if the state is `failed`.
+ */
+error?: V1Error,
+/**
+ * Its tokens.
+ */
+usage: Usage,
+/**
+ * Its times.
+ */
+timings: Timings,
+/**
+ * The seed that repeats it, if the engine tells it. A seed that the server has drawn is below
+ * 2⁵³.
+ */
+seed: number | null, };
+/**
+ * Why an answer ended.
+ */
+export type FinishReason = "end" | "stop_string" | "length" | "stopped" | "filtered" | "unavailable" | "disconnected" | "shutdown" | "crashed" | "failed";
+/**
+ * Tokens of an answer; `null` where they are not known.
+ */
+export type Usage = {
+/**
+ * Tokens of the prompt.
+ */
+prompt_tokens: number | null,
+/**
+ * Tokens of the prompt that had been computed before.
+ */
+cached_tokens: number | null,
+/**
+ * Tokens of the answer.
+ */
+completion_tokens: number | null, };
+/**
+ * Times of an answer; `null` where they are not known.
+ */
+export type Timings = {
+/**
+ * Time from the request to the first token.
+ */
+first_token_ms: number | null,
+/**
+ * Speed after the first token.
+ */
+tokens_per_second: number | null,
+/**
+ * Time from the stop to the halt of the computation.
+ */
+halt_ms: number | null, };
+/**
+ * `GET /api/conversations`: one page of the list.
+ */
+export type ConversationList = {
+/**
+ * Pinned conversations first, and among each the newest first.
+ */
+conversations: Array<Conversation>,
+/**
+ * What `after` has to be for the next page; `null` if this is the last one.
+ */
+next: string | null, };
+/**
+ * `GET /api/conversations?q=`: what a search has found.
+ */
+export type SearchResults = {
+/**
+ * The best first.
+ */
+hits: Array<SearchHit>,
+/**
+ * Whether there are more than `limit`.
+ */
+more: boolean, };
+/**
+ * A place that a search has found.
+ */
+export type SearchHit = {
+/**
+ * The conversation.
+ */
+conversation: Conversation,
+/**
+ * The message; `null` if the title was found.
+ */
+message: MessageId | null,
+/**
+ * Some of the text around what was found.
+ */
+snippet: string,
+/**
+ * What was found in the snippet, in order.
+ */
+marks: Array<Mark>, };
+/**
+ * A part of a snippet, in bytes of UTF-8. It begins and ends between two characters.
+ */
+export type Mark = {
+/**
+ * Where it begins.
+ */
+start: number,
+/**
+ * Where it ends.
+ */
+end: number, };
+/**
+ * `GET /api/conversations/{id}`: a conversation with all its messages.
+ */
+export type ConversationTree = {
+/**
+ * The conversation.
+ */
+conversation: Conversation,
+/**
+ * All messages in the order in which they were added, so that each comes after its parent.
+ */
+messages: Array<Message>, };
+/**
+ * An export of conversations as JSON. An import takes it back.
+ */
+export type Export = {
+/**
+ * What this is.
+ */
+format: ExportMark,
+/**
+ * The version of the form; 1 so far.
+ */
+version: number,
+/**
+ * When it was made.
+ */
+exported_ms: number,
+/**
+ * The conversations.
+ */
+conversations: Array<ConversationTree>, };
+/**
+ * The word by which an export is told from other files.
+ */
+export type ExportMark = "banter-conversations";
+/**
+ * `POST /api/conversations/import`: what became of a file.
+ */
+export type ImportReport = {
+/**
+ * Whose file it was.
+ */
+format: ImportFormat,
+/**
+ * How many conversations were added.
+ */
+conversations: number,
+/**
+ * How many messages these have.
+ */
+messages: number,
+/**
+ * How many conversations were here already.
+ */
+known: number,
+/**
+ * The first conversations that could not be added.
+ */
+skipped: Array<Skipped>,
+/**
+ * How many could not be added.
+ */
+skipped_count: number, };
+/**
+ * The program that has written a file.
+ */
+export type ImportFormat = "banter" | "chatgpt" | "open_webui";
+/**
+ * A conversation that could not be imported.
+ */
+export type Skipped = {
+/**
+ * Its place in the file, from 0.
+ */
+index: number,
+/**
+ * Its title, if that could be read.
+ */
+title: string | null,
+/**
+ * Why, for people.
+ */
+reason: string, };
+/**
+ * What every event may have beside its own fields.
+ */
+export type TagField = {
+/**
+ * A name for the event. The direct reply to it, or the error, has the same tag.
+ */
+tag?: string, };
+/**
+ * An event of a client.
+ */
+export type ClientEvent = { "type": "hello" } & Hello | { "type": "open" } & Open | { "type": "close" } & Close | { "type": "send" } & SendMessage | { "type": "edit" } & EditMessage | { "type": "regenerate" } & Regenerate | { "type": "continue" } & Continue | { "type": "stop" } & Stop | { "type": "resume" } & Resume | { "type": "draft" } & Draft | { "type": "ping" };
+/**
+ * The first event of every socket.
+ */
+export type Hello = {
+/**
+ * The key, if the handshake had none and one is needed.
+ */
+key?: Key, };
+/**
+ * A key of the server.
+ */
+export type Key = string;
+/**
+ * Asks for a conversation and all that happens in it from now on.
+ */
+export type Open = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId, };
+/**
+ * Asks for no more events of a conversation.
+ */
+export type Close = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId, };
+/**
+ * Adds a message, and asks for an answer to it.
+ */
+export type SendMessage = {
+/**
+ * The conversation; without one, a new one is made.
+ */
+conversation?: ConversationId,
+/**
+ * The answer after which the message comes. `null` makes it a first message. If it is missing,
+ * the message comes after the newest message of the current branch.
+ */
+parent?: MessageId | null,
+/**
+ * The message.
+ */
+text: string,
+/**
+ * A name for this request, which no other request of the user has.
+ */
+client_id: string,
+/**
+ * The system prompt of a new conversation.
+ */
+system?: string,
+/**
+ * Parameters of this answer. A new conversation keeps them.
+ */
+parameters?: Parameters, };
+/**
+ * Adds another version of a message, and asks for an answer to it.
+ */
+export type EditMessage = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The message of the person. It stays, and the new version gets the same parent.
+ */
+message: MessageId,
+/**
+ * The new version.
+ */
+text: string,
+/**
+ * A name for this request, which no other request of the user has.
+ */
+client_id: string,
+/**
+ * Parameters of this answer.
+ */
+parameters?: Parameters, };
+/**
+ * Asks for another answer.
+ */
+export type Regenerate = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The answer. It stays, and the new one gets the same parent.
+ */
+message: MessageId,
+/**
+ * A name for this request, which no other request of the user has.
+ */
+client_id: string,
+/**
+ * Parameters of this answer.
+ */
+parameters?: Parameters, };
+/**
+ * Asks for more of an answer that ended too early.
+ */
+export type Continue = {
+/**
+ * The conversation.
+ */
+conversation: ConversationId,
+/**
+ * The answer. It keeps its text, and more follows.
+ */
+message: MessageId,
+/**
+ * A name for this request, which no other request of the user has.
+ */
+client_id: string,
+/**
+ * Parameters of what follows.
+ */
+parameters?: Parameters, };
+/**
+ * Ends an answer.
+ */
+export type Stop = {
+/**
+ * The answer.
+ */
+answer: MessageId, };
+/**
+ * Asks for the rest of an answer.
+ */
+export type Resume = {
+/**
+ * The answer.
+ */
+answer: MessageId,
+/**
+ * How many bytes of its text the client has.
+ */
+at: number,
+/**
+ * How many bytes of its thinking the client has. Without it, no thinking is sent.
+ */
+thinking_at?: number, };
+/**
+ * The text that is being typed.
+ */
+export type Draft = {
+/**
+ * The conversation; none for a new one.
+ */
+conversation?: ConversationId,
+/**
+ * As in [`SendMessage`].
+ */
+parent?: MessageId | null,
+/**
+ * The text so far. An empty one ends the draft.
+ */
+text: string,
+/**
+ * The system prompt of a new conversation.
+ */
+system?: string, };
+/**
+ * Sampling parameters. One that is missing has the value of the conversation, and if that lacks it
+ * too, the model's.
+ */
+export type Parameters = {
+/**
+ * How many tokens the answer may have; 2,048 if nothing else is said. The room in the context
+ * may allow fewer.
+ */
+max_tokens?: number,
+/**
+ * 0 always takes the likeliest token.
+ */
+temperature?: number,
+/**
+ * Keeps the likeliest tokens that together have this probability. It is above 0.
+ */
+top_p?: number,
+/**
+ * Keeps this many tokens; 0 keeps all.
+ */
+top_k?: number,
+/**
+ * Drops tokens that have less than this part of the likeliest token's probability; 0 drops
+ * none.
+ */
+min_p?: number,
+/**
+ * Makes tokens of the conversation less likely; 1.0 changes nothing.
+ */
+repetition_penalty?: number,
+/**
+ * Makes tokens that the answer has less likely.
+ */
+presence_penalty?: number,
+/**
+ * Makes tokens less likely the more often the answer has them.
+ */
+frequency_penalty?: number,
+/**
+ * Makes the answer repeatable.
+ */
+seed?: number,
+/**
+ * The answer ends before the first of these. One string may stand without a list.
+ */
+stop?: OneOrMany, };
+/**
+ * The forms of `stop`.
+ */
+export type OneOrMany = string | Array<string>;
+/**
+ * `POST /api/conversations`: makes a conversation. The reply is a [`Conversation`].
+ */
+export type NewConversation = {
+/**
+ * Its title.
+ */
+title?: string,
+/**
+ * Its system prompt.
+ */
+system?: string,
+/**
+ * Parameters of its answers.
+ */
+parameters?: Parameters, };
+/**
+ * `PATCH /api/conversations/{id}`: changes what it names. The reply is a [`Conversation`].
+ */
+export type ConversationPatch = {
+/**
+ * The title; `null` removes it.
+ */
+title?: string | null,
+/**
+ * Whether it comes before others in the list.
+ */
+pinned?: boolean,
+/**
+ * Whether the list leaves it out.
+ */
+archived?: boolean,
+/**
+ * The system prompt; `null` removes it.
+ */
+system?: string | null,
+/**
+ * All parameters of its answers; `null` removes them.
+ */
+parameters?: Parameters | null,
+/**
+ * The newest message of the branch that is to be the current one.
+ */
+leaf?: MessageId, };
+/**
+ * How an export is written.
+ */
+export type ExportFormat = "markdown" | "json";

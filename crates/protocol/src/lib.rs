@@ -9,6 +9,7 @@
 //! - [`fault`]: what can be wrong, in one JSON form for the WebSocket and HTTP.
 //!   The failures of answers themselves are those of [`banter_seam`].
 //! - [`http`]: the bodies of the HTTP routes.
+//! - [`conversations`]: those of the routes under `/api/conversations`.
 //!
 //! - `json`, `ranges`, [`text`] and [`settable`] are what these are read with.
 //!
@@ -17,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod conversations;
 pub mod fault;
 pub mod http;
 mod json;

@@ -1,4 +1,5 @@
-//! The ranges of sampling parameters, and the functions that read a value within them.
+//! The ranges of numbers, above all of sampling parameters, and the functions that read a value
+//! within them.
 //!
 //! Every language uses these. A whole number may be written as `5.0`, because some languages have
 //! no whole numbers, and may stand where a number with a fraction is expected. `null` is as
@@ -41,6 +42,8 @@ pub(crate) const FREQUENCY_PENALTY: Floats = Floats::from(-2.0, 2.0);
 /// The limits of `stop` as strings; beyond them the request is refused. Each string costs a
 /// comparison for each character of the answer.
 pub(crate) const MAX_STOP_STRINGS: usize = 16;
+/// How many entries one page of a list may have.
+pub(crate) const PAGE_LIMIT: RangeInclusive<u64> = 1..=200;
 /// One string of `stop`.
 pub(crate) type StopString = Text<1, 256>;
 
@@ -58,6 +61,15 @@ impl Floats {
 
     const fn above(least: f64, most: f64) -> Floats {
         Floats { least: Bound::Excluded(least), most }
+    }
+
+    /// The lower end, for the JSON Schema.
+    #[cfg(test)]
+    pub(crate) fn least(self) -> f64 {
+        match self.least {
+            Bound::Included(least) | Bound::Excluded(least) => least,
+            Bound::Unbounded => f64::MIN,
+        }
     }
 
     /// The number, if it is in the range.
@@ -141,6 +153,11 @@ pub(crate) fn stop<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D:
 /// `stop` of the plain language, in which `true` is a command and `false` is as missing.
 pub(crate) fn plain_stop<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     from.deserialize_option(StopVisitor(StopForm::StringsOrCommand))
+}
+
+/// How many entries of a list are wanted.
+pub(crate) fn page_limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    whole_u32(from, PAGE_LIMIT)
 }
 
 /// A byte offset in a text. It has to be there.

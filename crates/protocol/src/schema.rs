@@ -1,5 +1,8 @@
-//! Describes the HTTP bodies for other programs: JSON Schema in `docs/http.schema.json`, TypeScript
-//! for the page in `web/src/wire.ts`. With `BANTER_WRITE=1` the test writes both files.
+//! Describes the words on the wire for other programs: JSON Schema in `docs/http.schema.json` and
+//! `docs/v1.schema.json`, TypeScript for the page in `web/src/wire.ts`. With `BANTER_WRITE=1` the
+//! test writes the files.
+
+mod v1;
 
 use crate::http::{
     Defaults, HttpError, HttpMessage, HttpRole, Info, JobFailure, JobState, Limits, ModelEntry,
@@ -28,7 +31,19 @@ fn wire_type<T: JsonSchema + TS>() -> WireType {
     }
 }
 
-/// The types of response bodies.
+/// Types of one file, by who writes them.
+struct WireTypes {
+    /// What the server sends.
+    sent: Vec<WireType>,
+    /// What the server reads.
+    read: Vec<WireType>,
+}
+
+/// The HTTP bodies.
+fn http() -> WireTypes {
+    WireTypes { sent: sent(), read: read() }
+}
+
 fn sent() -> Vec<WireType> {
     vec![
         wire_type::<Info>(),
@@ -50,7 +65,6 @@ fn sent() -> Vec<WireType> {
     ]
 }
 
-/// The types of request bodies.
 fn read() -> Vec<WireType> {
     vec![
         wire_type::<TokenizeRequest>(),
@@ -62,11 +76,11 @@ fn read() -> Vec<WireType> {
     ]
 }
 
-fn json_schema() -> String {
+fn json_schema(title: &str, types: &WireTypes) -> String {
     let settings = SchemaSettings::draft2020_12();
     let mut definitions = Map::new();
     for (types, settings) in
-        [(sent(), settings.clone().for_serialize()), (read(), settings.for_deserialize())]
+        [(&types.sent, settings.clone().for_serialize()), (&types.read, settings.for_deserialize())]
     {
         let mut generator = settings.into_generator();
         types.iter().for_each(|wire_type| (wire_type.add_schema)(&mut generator));
@@ -74,18 +88,18 @@ fn json_schema() -> String {
     }
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "The HTTP bodies of banter",
+        "title": title,
         "$defs": Value::Object(definitions),
     });
     serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
 }
 
-fn type_script() -> String {
-    // No number on the wire is so large that JavaScript could not hold it.
+fn type_script(all_types: &[WireTypes]) -> String {
+    // No number that the server makes is so large that JavaScript could not hold it.
     let config = Config::new().with_large_int("number");
-    let types = sent().into_iter().chain(read());
+    let types = all_types.iter().flat_map(|types| types.sent.iter().chain(&types.read));
     let declarations = types.map(|wire_type| (wire_type.declaration)(&config));
-    let head = "/** The HTTP bodies, made from the server's types: see `crates/protocol/src/schema.rs`. */";
+    let head = "/** The words on the wire, made from the server's types: see `crates/protocol/src/schema.rs`. */";
     let all: Vec<String> = [head.to_owned()].into_iter().chain(declarations).collect();
     let lines: Vec<&str> = all.iter().flat_map(|part| part.lines().map(str::trim_end)).collect();
     lines.join("\n") + "\n"
@@ -94,9 +108,14 @@ fn type_script() -> String {
 #[test]
 fn the_files_made_from_the_types_are_those_of_the_types() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for (name, expected) in
-        [("docs/http.schema.json", json_schema()), ("web/src/wire.ts", type_script())]
-    {
+    for (name, expected) in [
+        ("docs/http.schema.json", json_schema("The HTTP bodies of banter", &http())),
+        (
+            "docs/v1.schema.json",
+            json_schema("The events of banter.v1, and conversations", &v1::all()),
+        ),
+        ("web/src/wire.ts", type_script(&[http(), v1::all()])),
+    ] {
         let path = root.join(name);
         if std::env::var_os("BANTER_WRITE").is_some() {
             std::fs::write(&path, &expected).expect("the file can be written");

@@ -56,7 +56,7 @@ pub struct Hello {
     pub key: Option<Key>,
 }
 
-/// A key of the server. It does not appear in `Debug`.
+/// A key of the server.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(transparent)]
@@ -102,7 +102,7 @@ pub struct SendMessage {
     /// Parameters of this answer. A new conversation keeps them.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     #[serde(deserialize_with = "null_as_default")]
-    #[cfg_attr(test, ts(as = "Option<Parameters>"))]
+    #[cfg_attr(test, schemars(with = "Option<Parameters>"), ts(as = "Option<Parameters>"))]
     pub parameters: Parameters,
 }
 
@@ -121,6 +121,7 @@ pub struct EditMessage {
     /// Parameters of this answer.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     #[serde(deserialize_with = "null_as_default")]
+    #[cfg_attr(test, schemars(with = "Option<Parameters>"))]
     #[cfg_attr(test, ts(optional, as = "Option<Parameters>"))]
     pub parameters: Parameters,
 }
@@ -138,6 +139,7 @@ pub struct Regenerate {
     /// Parameters of this answer.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     #[serde(deserialize_with = "null_as_default")]
+    #[cfg_attr(test, schemars(with = "Option<Parameters>"))]
     #[cfg_attr(test, ts(optional, as = "Option<Parameters>"))]
     pub parameters: Parameters,
 }
@@ -155,6 +157,7 @@ pub struct Continue {
     /// Parameters of what follows.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     #[serde(deserialize_with = "null_as_default")]
+    #[cfg_attr(test, schemars(with = "Option<Parameters>"))]
     #[cfg_attr(test, ts(optional, as = "Option<Parameters>"))]
     pub parameters: Parameters,
 }
@@ -218,7 +221,7 @@ pub fn parse(frame: &str) -> Result<Tagged<ClientEvent>, Tagged<V1Error>> {
         let reason = format!("expected an object, found {}", tree::show(&value));
         return Err(V1Error::bad_json(reason).into());
     };
-    let OnlyTag { tag } = read(&value).map_err(V1Error::from)?;
+    let TagField { tag } = read(&value).map_err(V1Error::from)?;
     match event_of(&value, object) {
         Ok(event) => Ok(Tagged { event, tag }),
         Err(event) => Err(Tagged { event, tag }),
@@ -228,12 +231,15 @@ pub fn parse(frame: &str) -> Result<Tagged<ClientEvent>, Tagged<V1Error>> {
 /// The tag of a frame that is an object of which a value cannot be read. Values are skipped without
 /// a look at what is in them.
 fn tag_of_broken_frame(frame: &str) -> Option<Tag> {
-    serde_json::from_str::<OnlyTag>(frame).ok()?.tag
+    serde_json::from_str::<TagField>(frame).ok()?.tag
 }
 
+/// What every event may have beside its own fields.
 #[derive(Deserialize)]
-#[serde(expecting = "an object")]
-struct OnlyTag {
+#[cfg_attr(test, derive(Serialize, schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub(crate) struct TagField {
+    /// A name for the event. The direct reply to it, or the error, has the same tag.
     tag: Option<Tag>,
 }
 
@@ -304,6 +310,7 @@ impl Key {
     }
 }
 
+/// Events may be logged, and keys may not.
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Key")

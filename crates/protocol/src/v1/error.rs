@@ -99,6 +99,33 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// The code as the wire has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorCode::BadJson => "bad_json",
+            ErrorCode::UnknownEvent => "unknown_event",
+            ErrorCode::InvalidParameter => "invalid_parameter",
+            ErrorCode::UnknownConversation => "unknown_conversation",
+            ErrorCode::UnknownMessage => "unknown_message",
+            ErrorCode::NotAnAnswer => "not_an_answer",
+            ErrorCode::NotAUserMessage => "not_a_user_message",
+            ErrorCode::AnswerComplete => "answer_complete",
+            ErrorCode::AnswerRunning => "answer_running",
+            ErrorCode::TooLong => "too_long",
+            ErrorCode::Busy => "busy",
+            ErrorCode::Timeout => "timeout",
+            ErrorCode::Unauthorized => "unauthorized",
+            ErrorCode::HelloFirst => "hello_first",
+            ErrorCode::HelloAgain => "hello_again",
+            ErrorCode::StoreFull => "store_full",
+            ErrorCode::StoreFailed => "store_failed",
+            ErrorCode::Filtered => "filtered",
+            ErrorCode::Unavailable => "unavailable",
+            ErrorCode::Internal => "internal",
+            ErrorCode::Unknown => "unknown",
+        }
+    }
+
     /// A sentence for people about an error of which nothing more is known.
     pub fn sentence(self) -> &'static str {
         match self {

@@ -1,9 +1,10 @@
 //! What the server sends.
 
 use super::{
-    AnswerState, ClientId, Conversation, ConversationId, Finish, Message, MessageId, Tagged,
+    AnswerState, ClientId, Conversation, ConversationId, Finish, Message, MessageId, Tag, Tagged,
     V1Error,
 };
+use crate::conversations::Title;
 use crate::http::ModelInfo;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -96,6 +97,19 @@ pub struct SocketLimits {
     pub title_bytes: u64,
     /// How many conversations a socket may follow at a time.
     pub open_conversations: u64,
+}
+
+impl SocketLimits {
+    /// The limits of this server. Those of single fields are the same for every server.
+    pub fn new(message_bytes: u64, open_conversations: u64) -> SocketLimits {
+        SocketLimits {
+            message_bytes,
+            client_id_bytes: ClientId::MAX_BYTES as u64,
+            tag_bytes: Tag::MAX_BYTES as u64,
+            title_bytes: Title::MAX_BYTES as u64,
+            open_conversations,
+        }
+    }
 }
 
 /// What becomes of an answer that nobody follows any more.
@@ -359,7 +373,7 @@ impl ServerEvent {
     }
 
     /// The event with the tag of the event that it replies to.
-    pub fn tagged(self, tag: Option<super::Tag>) -> Tagged<ServerEvent> {
+    pub fn tagged(self, tag: Option<Tag>) -> Tagged<ServerEvent> {
         Tagged { event: self, tag }
     }
 }

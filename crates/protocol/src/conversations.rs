@@ -1,0 +1,341 @@
+//! The queries and bodies of the routes under `/api/conversations`.
+//!
+//! [`Conversation`] and [`Message`] are those of `banter.v1`. Queries are read by the `read` of
+//! their types and bodies by [`read_body`], which name what is wrong. An error is written as
+//! [`Fault::to_json`] or as [`HttpError::to_json`].
+
+use crate::Fault;
+use crate::http::HttpError;
+use crate::json::tree::{self, Object};
+use crate::json::{Mistake, Value, null_as_default, read};
+use crate::ranges::page_limit;
+use crate::settable::Settable;
+use crate::text::Text;
+use crate::v1::{Conversation, ConversationId, ErrorCode, Message, MessageId, Parameters};
+use serde::de::{DeserializeOwned, Deserializer, Error, Unexpected, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+
+/// The title of a conversation.
+pub type Title = Text<1, 512>;
+
+/// The query of `GET /api/conversations`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ListQuery {
+    /// Where the list goes on: `next` of the list before.
+    pub after: Option<Cursor>,
+    /// How many entries are wanted, if that is said.
+    #[serde(deserialize_with = "page_limit")]
+    pub limit: Option<u32>,
+    /// Whether archived conversations are wanted. If it is missing, a list has those that are not
+    /// archived, and a search has all.
+    pub archived: Option<bool>,
+    /// What is searched for.
+    pub q: Option<Text<1, 512>>,
+}
+
+impl ListQuery {
+    /// How many entries a list has if the query does not say it.
+    pub const DEFAULT_LIMIT: u32 = 50;
+
+    /// Reads the query. A parameter without a value is as missing.
+    pub fn read(pairs: impl IntoIterator<Item = (String, String)>) -> Result<ListQuery, Fault> {
+        Ok(read(&tree_of(pairs)?)?)
+    }
+}
+
+/// The query of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct ExportQuery {
+    /// How it is written; JSON if it is not said.
+    #[serde(deserialize_with = "null_as_default")]
+    pub format: ExportFormat,
+}
+
+impl ExportQuery {
+    /// Reads the query. A parameter without a value is as missing.
+    pub fn read(pairs: impl IntoIterator<Item = (String, String)>) -> Result<ExportQuery, Fault> {
+        Ok(read(&tree_of(pairs)?)?)
+    }
+}
+
+/// How an export is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum ExportFormat {
+    /// The current branch as text for people.
+    Markdown,
+    /// Everything, as an [`Export`].
+    #[default]
+    Json,
+}
+
+/// The parameters of a query as a tree.
+fn tree_of(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Value, Mistake> {
+    let mut object = Object::new();
+    for (name, text) in pairs.into_iter().filter(|(_, text)| !text.is_empty()) {
+        let number = || text.parse().ok().map(Value::Whole);
+        let flag = || text.parse().ok().map(Value::Bool);
+        let value = match name.as_str() {
+            "limit" => number(),
+            "archived" => flag(),
+            _ => None,
+        };
+        let value = value.unwrap_or(Value::Text(text));
+        if object.contains_key(&name) {
+            return Err(Mistake::new(&name, "one value", &Value::List(vec![Value::Null, value])));
+        }
+        object.insert(name, value);
+    }
+    Ok(Value::Object(object))
+}
+
+/// Reads a body that is not an import.
+pub fn read_body<T: DeserializeOwned>(body: &str) -> Result<T, Fault> {
+    let value = tree::read(body).map_err(|error| Fault::BadJson { reason: error.to_string() })?;
+    if !matches!(value, Value::Object(_)) {
+        let reason = format!("expected an object, found {}", tree::show(&value));
+        return Err(Fault::BadJson { reason });
+    }
+    Ok(read(&value)?)
+}
+
+/// The place of a conversation in the list: pinned ones first, and among each the newest first.
+///
+/// Clients take it as a text without meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Whether the conversation is pinned.
+    pub pinned: bool,
+    /// Its `updated_ms`.
+    pub updated_ms: u64,
+    /// Its id, which decides between two of the same time.
+    pub id: ConversationId,
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Option<Cursor> {
+        let (time, id) = text.get(1..)?.split_once('.')?;
+        let pinned = match text.as_bytes()[0] {
+            b'p' => true,
+            b'n' => false,
+            _ => return None,
+        };
+        let cursor = Cursor { pinned, updated_ms: time.parse().ok()?, id: id.parse().ok()? };
+        Some(cursor).filter(|cursor| cursor.to_string() == text)
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let group = if self.pinned { 'p' } else { 'n' };
+        write!(formatter, "{group}{}.{}", self.updated_ms, self.id)
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {
+        deserializer.deserialize_str(CursorVisitor)
+    }
+}
+
+struct CursorVisitor;
+
+impl Visitor<'_> for CursorVisitor {
+    type Value = Cursor;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the next of an earlier list")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Cursor, E> {
+        Cursor::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+/// `GET /api/conversations`: one page of the list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct ConversationList {
+    /// Pinned conversations first, and among each the newest first.
+    pub conversations: Vec<Conversation>,
+    /// What `after` has to be for the next page; `null` if this is the last one.
+    #[cfg_attr(test, schemars(with = "Option<String>"), ts(as = "Option<String>"))]
+    pub next: Option<Cursor>,
+}
+
+/// `GET /api/conversations?q=`: what a search has found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct SearchResults {
+    /// The best first.
+    pub hits: Vec<SearchHit>,
+    /// Whether there are more than `limit`.
+    pub more: bool,
+}
+
+/// A place that a search has found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct SearchHit {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// The message; `null` if the title was found.
+    pub message: Option<MessageId>,
+    /// Some of the text around what was found.
+    pub snippet: String,
+    /// What was found in the snippet, in order.
+    pub marks: Vec<Mark>,
+}
+
+/// A part of a snippet, in bytes of UTF-8. It begins and ends between two characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct Mark {
+    /// Where it begins.
+    pub start: u64,
+    /// Where it ends.
+    pub end: u64,
+}
+
+/// `GET /api/conversations/{id}`: a conversation with all its messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct ConversationTree {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// All messages in the order in which they were added, so that each comes after its parent.
+    pub messages: Vec<Message>,
+}
+
+/// `POST /api/conversations`: makes a conversation. The reply is a [`Conversation`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub struct NewConversation {
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
+    /// Its system prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// Parameters of its answers.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
+    #[cfg_attr(test, schemars(with = "Option<Parameters>"), ts(as = "Option<Parameters>"))]
+    pub parameters: Parameters,
+}
+
+/// `PATCH /api/conversations/{id}`: changes what it names. The reply is a [`Conversation`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub struct ConversationPatch {
+    /// The title; `null` removes it.
+    #[serde(default, skip_serializing_if = "Settable::is_missing")]
+    #[cfg_attr(test, schemars(with = "Option<Title>"))]
+    #[cfg_attr(test, ts(optional = nullable, as = "Option<Title>"))]
+    pub title: Settable<Title>,
+    /// Whether it comes before others in the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
+    /// Whether the list leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+    /// The system prompt; `null` removes it.
+    #[serde(default, skip_serializing_if = "Settable::is_missing")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    #[cfg_attr(test, ts(optional = nullable, as = "Option<String>"))]
+    pub system: Settable<String>,
+    /// All parameters of its answers; `null` removes them.
+    #[serde(default, skip_serializing_if = "Settable::is_missing")]
+    #[cfg_attr(test, schemars(with = "Option<Parameters>"))]
+    #[cfg_attr(test, ts(optional = nullable, as = "Option<Parameters>"))]
+    pub parameters: Settable<Parameters>,
+    /// The newest message of the branch that is to be the current one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<MessageId>,
+}
+
+/// An export of conversations as JSON. An import takes it back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct Export {
+    /// What this is.
+    pub format: ExportMark,
+    /// The version of the form; 1 so far.
+    pub version: u32,
+    /// When it was made.
+    pub exported_ms: u64,
+    /// The conversations.
+    pub conversations: Vec<ConversationTree>,
+}
+
+/// The word by which an export is told from other files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub enum ExportMark {
+    /// The only one.
+    #[default]
+    #[serde(rename = "banter-conversations")]
+    Conversations,
+}
+
+/// `POST /api/conversations/import`: what became of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct ImportReport {
+    /// Whose file it was.
+    pub format: ImportFormat,
+    /// How many conversations were added.
+    pub conversations: u64,
+    /// How many messages these have.
+    pub messages: u64,
+    /// How many conversations were here already.
+    pub known: u64,
+    /// The first conversations that could not be added.
+    pub skipped: Vec<Skipped>,
+    /// How many could not be added.
+    pub skipped_count: u64,
+}
+
+/// The program that has written a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum ImportFormat {
+    /// This one.
+    Banter,
+    /// ChatGPT: `conversations.json`.
+    Chatgpt,
+    /// Open WebUI.
+    OpenWebui,
+}
+
+/// A conversation that could not be imported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct Skipped {
+    /// Its place in the file, from 0.
+    pub index: u64,
+    /// Its title, if that could be read.
+    pub title: Option<String>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl From<ErrorCode> for HttpError {
+    fn from(code: ErrorCode) -> HttpError {
+        HttpError { code: code.name().into(), message: code.sentence().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+use super::*;
+use banter_seam::Failure;
+use proptest::prelude::*;
+
+fn query(text: &str) -> Result<ListQuery, Fault> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    ListQuery::read(pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').expect("a name and a value");
+        (name.to_owned(), value.to_owned())
+    }))
+}
+
+fn message_of(fault: &Fault) -> String {
+    fault.to_string()
+}
+
+#[test]
+fn a_query_without_values_is_empty() {
+    let empty = ListQuery { after: None, limit: None, archived: None, q: None };
+    for text in ["", "after=&limit=&archived=&q=", "unknown=5"] {
+        assert_eq!(query(text), Ok(empty.clone()), "{text}");
+    }
+}
+
+#[test]
+fn a_query_is_read_with_its_types() {
+    let id = ConversationId::from_bits(7);
+    let found = query(&format!("after=p12.{id}&limit=200&archived=true&q=12")).expect("valid");
+    assert_eq!(found.after, Some(Cursor { pinned: true, updated_ms: 12, id }));
+    assert_eq!((found.limit, found.archived), (Some(200), Some(true)));
+    assert_eq!(found.q.expect("a text").as_str(), "12");
+}
+
+#[test]
+fn a_wrong_parameter_of_a_query_is_named() {
+    struct Case {
+        query: &'static str,
+        message: &'static str,
+    }
+    let cases = [
+        Case { query: "limit=0", message: "limit: expected a whole number from 1 to 200, found 0" },
+        Case {
+            query: "limit=-1",
+            message: "limit: expected a whole number from 1 to 200, found \"-1\"",
+        },
+        Case { query: "archived=yes", message: "archived: expected true or false, found \"yes\"" },
+        Case {
+            query: "after=p01.aaaaaaaaaaaaaaaaaaaaaaaaaa",
+            message: "after: expected the next of an earlier list, found \"p01.aaaaaaaaaaaaaaaaaaaaaaaaaa\"",
+        },
+        Case {
+            query: "after=ä",
+            message: "after: expected the next of an earlier list, found \"ä\"",
+        },
+        Case { query: "q=a&q=b", message: "q: expected one value, found a list of 2" },
+    ];
+    for case in cases {
+        let fault = query(case.query).expect_err(case.query);
+        assert_eq!(message_of(&fault), case.message);
+        assert_eq!(fault.code(), "invalid_parameter");
+    }
+    let pairs = [("format".to_owned(), "pdf".to_owned())];
+    let fault = ExportQuery::read(pairs).expect_err("no such format");
+    assert_eq!(message_of(&fault), "format: expected markdown or json, found \"pdf\"");
+}
+
+#[test]
+fn an_export_is_json_unless_it_says_otherwise() {
+    let format = |value: &str| ExportQuery::read([("format".to_owned(), value.to_owned())]);
+    assert_eq!(format(""), Ok(ExportQuery { format: ExportFormat::Json }));
+    assert_eq!(format("markdown"), Ok(ExportQuery { format: ExportFormat::Markdown }));
+}
+
+#[test]
+fn a_patch_tells_null_from_missing() {
+    let nothing: ConversationPatch = read_body("{}").expect("valid");
+    assert_eq!(nothing, ConversationPatch::default());
+    let nulls = r#"{"title":null,"pinned":null,"archived":null,"system":null,"parameters":null,"leaf":null}"#;
+    let nulls: ConversationPatch = read_body(nulls).expect("valid");
+    let expected = ConversationPatch {
+        title: Settable::Null,
+        system: Settable::Null,
+        parameters: Settable::Null,
+        ..ConversationPatch::default()
+    };
+    assert_eq!(nulls, expected);
+    let values = r#"{"title":"t","pinned":true,"archived":false,"system":"","parameters":{"seed":1},"leaf":"aaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
+    let patch: ConversationPatch = read_body(values).expect("valid");
+    assert_eq!(patch.system, Settable::Value(String::new()));
+    assert_eq!(serde_json::to_string(&patch).expect("JSON"), values);
+}
+
+#[test]
+fn a_wrong_body_is_named_with_its_path() {
+    struct Case {
+        body: &'static str,
+        code: &'static str,
+        message: &'static str,
+    }
+    let cases = [
+        Case {
+            body: "[]",
+            code: "bad_json",
+            message: "not a JSON request: expected an object, found a list of 0",
+        },
+        Case {
+            body: r#"{"title":""}"#,
+            code: "invalid_parameter",
+            message: r#"title: expected a string of 1 to 512 bytes, found """#,
+        },
+        Case {
+            body: r#"{"system":5}"#,
+            code: "invalid_parameter",
+            message: "system: expected a string, found 5",
+        },
+        Case {
+            body: r#"{"parameters":{"stop":["a",5]}}"#,
+            code: "invalid_parameter",
+            message: "parameters.stop[1]: expected a string of 1 to 256 bytes, found 5",
+        },
+        Case {
+            body: r#"{"parameters":[]}"#,
+            code: "invalid_parameter",
+            message: "parameters: expected an object of parameters, found a list of 0",
+        },
+    ];
+    for case in cases {
+        let patched = read_body::<ConversationPatch>(case.body).expect_err(case.body);
+        let made = read_body::<NewConversation>(case.body).expect_err(case.body);
+        assert_eq!(patched, made, "{}", case.body);
+        assert_eq!((patched.code(), message_of(&patched).as_str()), (case.code, case.message));
+    }
+    let leaf = read_body::<ConversationPatch>(r#"{"leaf":"x"}"#).expect_err("no id");
+    let Fault::Failure(Failure::InvalidParameter { field, .. }) = leaf else { panic!("{leaf}") };
+    assert_eq!(field, "leaf");
+}
+
+#[test]
+fn an_error_without_details_has_the_words_of_its_code() {
+    let error = HttpError::from(ErrorCode::UnknownConversation);
+    let expected =
+        r#"{"error":{"code":"unknown_conversation","message":"you have no such conversation"}}"#;
+    assert_eq!(error.to_json(), expected);
+}
+
+#[test]
+fn an_export_names_itself() {
+    let export = Export {
+        format: ExportMark::Conversations,
+        version: 1,
+        exported_ms: 5,
+        conversations: Vec::new(),
+    };
+    let text =
+        r#"{"format":"banter-conversations","version":1,"exported_ms":5,"conversations":[]}"#;
+    assert_eq!(serde_json::to_string(&export).expect("JSON"), text);
+    assert_eq!(serde_json::from_str::<Export>(text).expect("valid"), export);
+}
+
+proptest! {
+    #[test]
+    fn a_cursor_comes_back_unchanged(pinned: bool, updated_ms: u64, bits: u128) {
+        let cursor = Cursor { pinned, updated_ms, id: ConversationId::from_bits(bits) };
+        prop_assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+    }
+
+    #[test]
+    fn no_body_and_no_query_panics(text in "\\PC{0,60}") {
+        let _ = read_body::<ConversationPatch>(&text);
+        let pairs = ["after", "limit", "archived", "q"].map(|name| (name.into(), text.clone()));
+        let _ = ListQuery::read(pairs);
+    }
+}
