@@ -1,0 +1,196 @@
+//! Finding messages and titles by their words.
+//!
+//! `words` cuts text into pieces: words of letters and digits, and runs of characters of scripts
+//! that put no spaces between words. Case, accents and widths are folded. `index` turns pieces into
+//! tokens for SQLite's full-text index, `query` turns what a person types into a question for it,
+//! and `snippet` finds the places in the text again, because the index holds no text.
+//!
+//! ```text
+//! "getUserName 你好吗"   words: getusername 你好 好吗
+//!                       parts: username name 你 好 吗 and beginnings of up to 3 characters
+//! ```
+//!
+//! Every token begins with the user's number, so one user's words cost another's searches nothing,
+//! neither time nor secrets.
+
+pub(crate) mod index;
+pub(crate) mod query;
+pub(crate) mod snippet;
+pub(crate) mod words;
+
+use std::ops::Range;
+
+use rusqlite::{Connection, params};
+
+use crate::config::{Limits, check_bytes};
+use crate::conversations::Archived;
+use crate::ids::{MessageSeq, UserId};
+use crate::message::{Conversation, Message};
+use crate::reply::Reply;
+use crate::rows;
+use crate::{Store, StoreError};
+
+/// What is searched for.
+#[derive(Clone, Debug, Default)]
+pub struct SearchQuery {
+    /// The words. All must be there; each word may be the beginning of one, and characters of
+    /// Chinese, Japanese, Korean and other scripts without spaces must follow each other. No
+    /// character has a special meaning.
+    pub text: String,
+    /// At most this many messages, and as many titles; the store's limit holds as well.
+    pub limit: usize,
+    /// Only messages older than this one, for the next page. Then no titles are found.
+    pub before: Option<MessageSeq>,
+    /// Whether archived conversations are searched.
+    pub archived: Archived,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchResult {
+    /// Conversations whose title has the words, newest first.
+    pub titles: Vec<TitleHit>,
+    /// Messages that have the words, newest first.
+    pub messages: Vec<MessageHit>,
+    /// Whether there may be older messages.
+    pub more: bool,
+}
+
+/// A conversation whose title was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TitleHit {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// Where the words are: byte ranges of the title, in order.
+    pub marks: Vec<Range<usize>>,
+}
+
+/// A message that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageHit {
+    /// Its conversation.
+    pub conversation: Conversation,
+    /// The message, with its whole text.
+    pub message: Message,
+    /// Where the words are: byte ranges of the text, in order. The first 100.
+    pub marks: Vec<Range<usize>>,
+    /// The part of the text around the first of them.
+    pub snippet: Snippet,
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snippet {
+    /// The part.
+    pub text: String,
+    /// Where it begins in the whole text, in bytes.
+    pub at: usize,
+    /// Whether text follows it.
+    pub cut_after: bool,
+    /// Where the words are: byte ranges of the part, in order.
+    pub marks: Vec<Range<usize>>,
+}
+
+impl Store {
+    /// Finds messages and titles.
+    pub fn search(&self, user: UserId, query: SearchQuery) -> Reply<SearchResult> {
+        self.read(move |reading| search(reading.connection, user, (&query, reading.limits)))
+    }
+}
+
+fn search(
+    connection: &Connection,
+    user: UserId,
+    (query, limits): (&SearchQuery, &Limits),
+) -> Result<SearchResult, StoreError> {
+    check_bytes("search text", &query.text, limits.search_bytes)?;
+    let terms = query::terms(&query.text);
+    if terms.is_empty() {
+        return Ok(SearchResult::default());
+    }
+    let limit = query.limit.clamp(1, limits.page_rows);
+    let finder = Finder { connection, user, terms, archived: archived(query.archived) };
+    let titles = match query.before {
+        None => finder.titles(limit)?,
+        Some(_) => Vec::new(),
+    };
+    let mut messages = finder.messages(limit + 1, query.before)?;
+    let more = messages.len() > limit;
+    messages.truncate(limit);
+    Ok(SearchResult { titles, messages, more })
+}
+
+fn archived(archived: Archived) -> &'static str {
+    match archived {
+        Archived::Without => "c.archived = 0",
+        Archived::Only => "c.archived = 1",
+        Archived::With => "TRUE",
+    }
+}
+
+struct Finder<'a> {
+    connection: &'a Connection,
+    user: UserId,
+    terms: Vec<query::Term>,
+    /// The condition for conversations.
+    archived: &'static str,
+}
+
+impl Finder<'_> {
+    fn titles(&self, limit: usize) -> Result<Vec<TitleHit>, StoreError> {
+        // `CROSS JOIN` keeps the index first: it gives the newest rows first and stops at the limit.
+        let mut statement = self.connection.prepare_cached(&format!(
+            "{} CROSS JOIN title_words w ON w.rowid = c.number
+             WHERE title_words MATCH ?1 AND c.user = ?2 AND {}
+             ORDER BY c.touched DESC LIMIT ?3",
+            rows::SELECT_CONVERSATION,
+            self.archived
+        ))?;
+        let parameters = params![query::fts(self.user, &self.terms), self.user, limit as i64];
+        let rows = statement.query_map(parameters, rows::conversation)?;
+        rows.map(|row| {
+            let conversation = row?;
+            let marks = snippet::marks(&conversation.title, &self.terms);
+            Ok(TitleHit { conversation, marks })
+        })
+        .collect()
+    }
+
+    fn messages(
+        &self,
+        limit: usize,
+        before: Option<MessageSeq>,
+    ) -> Result<Vec<MessageHit>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT w.rowid, m.indexed, c.id FROM message_words w
+             CROSS JOIN messages m ON m.seq = w.rowid
+             CROSS JOIN conversations c ON c.number = m.conversation
+             WHERE message_words MATCH ?1 AND w.rowid < ?2 AND c.user = ?3 AND {}
+             ORDER BY w.rowid DESC LIMIT ?4",
+            self.archived
+        ))?;
+        let before = before.map_or(i64::MAX, |before| before.0);
+        let fts = query::fts(self.user, &self.terms);
+        let mut found = statement.query(params![fts, before, self.user, limit as i64])?;
+        let mut hits = Vec::new();
+        while let Some(row) = found.next()? {
+            let indexed_bytes = usize::try_from(rows::number(row, 1)?).unwrap_or(usize::MAX);
+            hits.push(self.hit(row.get(0)?, (indexed_bytes, row.get(2)?))?);
+        }
+        Ok(hits)
+    }
+
+    fn hit(
+        &self,
+        message: MessageSeq,
+        (indexed_bytes, conversation): (usize, crate::ids::ConversationId),
+    ) -> Result<MessageHit, StoreError> {
+        let mut found = rows::messages(self.connection, ("WHERE m.seq = ?1", [message]))?;
+        let message = found.pop().ok_or(StoreError::UnknownMessage)?;
+        let indexed = index::first_bytes(&message.text, indexed_bytes);
+        let marks = snippet::marks(indexed, &self.terms);
+        let snippet = snippet::around(&message.text, &marks);
+        let conversation = rows::find_conversation(self.connection, self.user, conversation)?;
+        Ok(MessageHit { conversation, message, marks, snippet })
+    }
+}

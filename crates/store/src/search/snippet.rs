@@ -1,0 +1,147 @@
+//! Where the words of a search are in a text, and the part of the text around them.
+
+use std::ops::Range;
+
+use super::Snippet;
+use super::query::Term;
+use super::words::{Kind, Piece, pieces};
+
+/// Places that are marked in one text.
+const MARKS: usize = 100;
+
+/// Characters of a snippet, and how many of them come before the first mark.
+const SNIPPET_CHARS: usize = 160;
+const CHARS_BEFORE: usize = 40;
+
+/// Where the terms are: byte ranges in order, which don't touch each other.
+pub(crate) fn marks(text: &str, terms: &[Term]) -> Vec<Range<usize>> {
+    let pieces = pieces(text);
+    let mut found = Vec::new();
+    for (index, piece) in pieces.iter().enumerate() {
+        for term in terms {
+            match term {
+                Term::Run(chars) if piece.kind == Kind::Run => mark_run(piece, chars, &mut found),
+                Term::Words(words) if piece.kind == Kind::Word => {
+                    mark_words(&pieces[index..], words, &mut found);
+                }
+                _ => {}
+            }
+        }
+        if found.len() >= 2 * MARKS {
+            break;
+        }
+    }
+    found.sort_by_key(|range| (range.start, range.end));
+    let mut marks: Vec<Range<usize>> = Vec::new();
+    for range in found {
+        match marks.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => marks.push(range),
+        }
+    }
+    marks.truncate(MARKS);
+    marks
+}
+
+fn mark_run(piece: &Piece, chars: &[char], found: &mut Vec<Range<usize>>) {
+    for (at, window) in piece.chars.windows(chars.len()).enumerate() {
+        if window.iter().map(|folded| folded.char).eq(chars.iter().copied()) {
+            found.push(piece.bytes(at..at + chars.len()));
+        }
+    }
+}
+
+fn mark_words(pieces: &[Piece], words: &[Vec<char>], found: &mut Vec<Range<usize>>) {
+    let Some((last, before)) = words.split_last() else { return };
+    let Some(last_piece) = pieces.get(before.len()) else { return };
+    let is_same = |(piece, word): (&Piece, &Vec<char>)| {
+        piece.kind == Kind::Word
+            && piece.chars.iter().map(|folded| folded.char).eq(word.iter().copied())
+    };
+    if last_piece.kind != Kind::Word || !pieces.iter().zip(before).all(is_same) {
+        return;
+    }
+    // The last word may be the beginning of one, and a single one also of a part of an identifier.
+    let begins: Vec<usize> = match before.is_empty() {
+        true => std::iter::once(0).chain(last_piece.part_begins()).collect(),
+        false => vec![0],
+    };
+    for begin in begins {
+        let chars = last_piece.chars[begin..].iter().map(|folded| folded.char);
+        if chars.take(last.len()).eq(last.iter().copied()) {
+            let end = last_piece.bytes(begin..begin + last.len());
+            let start = match before.is_empty() {
+                true => end.start,
+                false => pieces[0].bytes(0..1).start,
+            };
+            found.push(start..end.end);
+        }
+    }
+}
+
+/// The part of the text around the first mark, or its beginning.
+pub(crate) fn around(text: &str, marks: &[Range<usize>]) -> Snippet {
+    let first = marks.first().map_or(0, |mark| mark.start);
+    let begin = begin_before(text, first);
+    let end =
+        text[begin..].char_indices().nth(SNIPPET_CHARS).map_or(text.len(), |(at, _)| begin + at);
+    let inside = marks.iter().filter(|mark| mark.start >= begin && mark.end <= end);
+    Snippet {
+        text: text[begin..end].to_owned(),
+        at: begin,
+        cut_after: end < text.len(),
+        marks: inside.map(|mark| mark.start - begin..mark.end - begin).collect(),
+    }
+}
+
+/// Some characters before `at`, at the beginning of a word if there is one.
+fn begin_before(text: &str, at: usize) -> usize {
+    let before = &text[..at];
+    let Some((far, _)) = before.char_indices().rev().nth(CHARS_BEFORE) else { return 0 };
+    let space = before[far..].find(char::is_whitespace);
+    match space {
+        Some(space) => {
+            let rest = &before[far + space..];
+            far + space + (rest.len() - rest.trim_start().len())
+        }
+        None => far,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::query::terms;
+
+    fn marked<'a>(text: &'a str, query: &str) -> Vec<&'a str> {
+        marks(text, &terms(query)).into_iter().map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn words_are_marked_where_they_are() {
+        struct Case(&'static str, &'static str, &'static [&'static str]);
+        let cases = [
+            Case("Hello world, hello", "hel", &["Hel", "hel"]),
+            Case("Crème brûlée", "brule", &["brûlé"]),
+            Case("call getUserName()", "user", &["User"]),
+            Case("set max_tokens now", "max_tok", &["max_tok"]),
+            Case("set max of tokens", "max_tok", &[]),
+            Case("今天天气很好", "天气", &["天气"]),
+            Case("今天天气很好", "天", &["天天"]),
+            Case("a b", "", &[]),
+        ];
+        for Case(text, query, expected) in cases {
+            assert_eq!(marked(text, query), expected, "{query} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_snippet_surrounds_the_first_mark() {
+        let text = format!("{} needle {}", "前面的文字".repeat(100), "words after it ".repeat(100));
+        let snippet = around(&text, &marks(&text, &terms("needle")));
+        assert_eq!(&snippet.text[snippet.marks[0].clone()], "needle");
+        assert_eq!(&text[snippet.at..][..snippet.text.len()], snippet.text);
+        assert!(snippet.cut_after && snippet.text.chars().count() <= SNIPPET_CHARS);
+        assert_eq!(around("", &[]), Snippet::default());
+    }
+}

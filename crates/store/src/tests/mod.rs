@@ -1,0 +1,14 @@
+//! Tests of the whole store. Those that are named after a case, such as `s14_…`, check what must hold
+//! when something fails.
+
+mod answers;
+mod conversations;
+mod crash;
+mod disk;
+mod erase;
+mod files;
+mod migration;
+mod odd_input;
+mod search;
+mod support;
+mod users;

@@ -1,0 +1,156 @@
+//! Finding messages and titles.
+
+use super::support::*;
+use crate::{
+    Archived, ConversationChange, Place, Position, SearchQuery, Store, StoreConfig, TitleSource,
+};
+
+fn found(store: &Store, user: crate::UserId, text: &str) -> Vec<String> {
+    let query = SearchQuery { text: text.into(), limit: 50, ..SearchQuery::default() };
+    let result = store.search(user, query).wait().unwrap();
+    for hit in &result.messages {
+        assert!(!hit.marks.is_empty(), "{text} in {}", hit.message.text);
+        for mark in &hit.snippet.marks {
+            assert!(hit.snippet.text.get(mark.clone()).is_some());
+        }
+    }
+    result.messages.into_iter().map(|hit| hit.message.text).collect()
+}
+
+#[test]
+fn words_are_found_in_every_script() {
+    let store = memory();
+    let user = user(&store, 1);
+    const CHINESE: &str = "今天天气很好，我们去公园散步吧";
+    const FRENCH: &str = "Une Crème brûlée à Noël";
+    const CODE: &str = "let n = config.max_tokens + getUserName(id);";
+    const JAPANESE: &str = "東京タワーへ行きたい";
+    const KOREAN: &str = "한국어를 배우고 싶어요";
+    for (n, text) in [CHINESE, FRENCH, CODE, JAPANESE, KOREAN].iter().enumerate() {
+        exchange(&store, user, ask_new(text, &n.to_string()), "");
+    }
+    struct Case(&'static str, &'static [&'static str]);
+    let cases = [
+        Case("天气", &[CHINESE]),
+        Case("公园散步", &[CHINESE]),
+        Case("吧", &[CHINESE]),
+        Case("气", &[CHINESE]),
+        Case("天园", &[]),
+        Case("creme", &[FRENCH]),
+        Case("CREME BRUL", &[FRENCH]),
+        Case("noel", &[FRENCH]),
+        Case("rûl", &[]),
+        Case("max_tokens", &[CODE]),
+        Case("max_tok", &[CODE]),
+        Case("tokens", &[CODE]),
+        Case("getuser", &[CODE]),
+        Case("username", &[CODE]),
+        Case("name", &[CODE]),
+        Case("config.max_tokens", &[CODE]),
+        Case("タワー", &[JAPANESE]),
+        Case("東京 行き", &[JAPANESE]),
+        Case("한국어", &[KOREAN]),
+        Case("c", &[CODE, FRENCH]),
+        Case("co", &[CODE]),
+        Case("\"", &[]),
+        Case("", &[]),
+        Case("*", &[]),
+        Case("creme OR tokens", &[]),
+        Case("words:creme", &[]),
+    ];
+    for Case(text, expected) in cases {
+        assert_eq!(found(&store, user, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_answer_is_found_once_it_is_finished() {
+    let store = memory();
+    let user = user(&store, 1);
+    let asked = store.ask(user, ask_new("question", "a")).wait().unwrap();
+    store.save_progress(asked.answer.seq, growth(0, "elephants")).wait().unwrap();
+    assert_eq!(found(&store, user, "elephant"), [""; 0]);
+    store.finish_answer(asked.answer.seq, ending(9, " fly")).wait().unwrap();
+    assert_eq!(found(&store, user, "elephant"), ["elephants fly"]);
+}
+
+#[test]
+fn newest_messages_come_first_and_in_pages() {
+    let store = memory();
+    let user = user(&store, 1);
+    let (first, _) = exchange(&store, user, ask_new("word 0", "a"), "");
+    for n in 1..10 {
+        let ask = ask_in(first.conversation.id, Position::AtLeaf, Some(&format!("word {n}")));
+        exchange(&store, user, ask, "");
+    }
+    let mut before = None;
+    let mut texts = Vec::new();
+    loop {
+        let query = SearchQuery { text: "word".into(), limit: 4, before, ..Default::default() };
+        let result = store.search(user, query).wait().unwrap();
+        before = result.messages.last().map(|hit| hit.message.seq);
+        texts.extend(result.messages.into_iter().map(|hit| hit.message.text));
+        if !result.more {
+            break;
+        }
+    }
+    let expected: Vec<_> = (0..10).rev().map(|n| format!("word {n}")).collect();
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn titles_are_found_and_others_conversations_are_not() {
+    let store = memory();
+    let (mine, other) = (user(&store, 1), user(&store, 11));
+    let (asked, _) = exchange(&store, mine, ask_new("hello there", "a"), "");
+    let title = |title: &str| {
+        let title = Some((title.to_owned(), TitleSource::Person));
+        let change = ConversationChange { title, ..Default::default() };
+        store.change_conversation(mine, asked.conversation.id, change).wait().unwrap();
+    };
+    let titles = |user, text: &str| {
+        let query = SearchQuery { text: text.into(), limit: 5, ..Default::default() };
+        let result = store.search(user, query).wait().unwrap();
+        result.titles.into_iter().map(|hit| hit.conversation.title).collect::<Vec<_>>()
+    };
+    title("旅行计划 Paris");
+    assert_eq!(titles(mine, "旅行"), ["旅行计划 Paris"]);
+    assert_eq!(titles(mine, "par"), ["旅行计划 Paris"]);
+    assert_eq!(titles(other, "旅行"), [""; 0]);
+    assert_eq!(found(&store, other, "hello"), [""; 0]);
+    title("Rome");
+    assert_eq!(titles(mine, "旅行"), [""; 0]);
+    assert_eq!(titles(mine, "rome"), ["Rome"]);
+
+    let change = ConversationChange { archived: Some(true), ..Default::default() };
+    store.change_conversation(mine, asked.conversation.id, change).wait().unwrap();
+    assert_eq!(titles(mine, "rome"), [""; 0]);
+    assert_eq!(found(&store, mine, "hello"), [""; 0]);
+    let query =
+        SearchQuery { text: "hello".into(), limit: 5, archived: Archived::Only, before: None };
+    assert_eq!(store.search(mine, query).wait().unwrap().messages.len(), 1);
+    store.delete_conversation(mine, asked.conversation.id).wait().unwrap();
+    assert_eq!(titles(mine, "rome"), [""; 0]);
+}
+
+#[test]
+fn the_index_stays_whole_when_its_limit_changes() {
+    let folder = TestFolder::new();
+    let long = format!("{} needle", "straw 中文 ".repeat(100));
+    let open = |indexed_bytes| {
+        let mut config = StoreConfig::new(Place::Folder(folder.path()));
+        config.limits.indexed_bytes = indexed_bytes;
+        Store::open(config).unwrap()
+    };
+    let store = open(100);
+    let user = user(&store, 1);
+    let (asked, _) = exchange(&store, user, ask_new(&long, "a"), "");
+    assert_eq!(found(&store, user, "needle"), [""; 0]);
+    assert_eq!(found(&store, user, "straw").len(), 1);
+    drop(store);
+    let store = open(1 << 20);
+    store.delete_conversation(user, asked.conversation.id).wait().unwrap();
+    assert_eq!(found(&store, user, "straw"), [""; 0]);
+    drop(store);
+    assert_whole(&folder.database());
+}
