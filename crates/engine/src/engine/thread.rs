@@ -178,8 +178,13 @@ impl<C: Compute> StepLoop<C> {
         loop {
             match self.inbox.try_recv() {
                 Ok(arrival) => self.take_in(arrival),
-                Err(TryRecvError::Empty) => return Next::GoOn,
-                Err(TryRecvError::Disconnected) => return Next::End,
+                Err(end) => {
+                    self.core.forget_arrivals();
+                    return match end {
+                        TryRecvError::Empty => Next::GoOn,
+                        TryRecvError::Disconnected => Next::End,
+                    };
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ mod ending;
 mod guessing;
 mod persistence;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,7 @@ use crate::StopFlag;
 use crate::faults::{self, Fault};
 use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
+use crate::origin::Origin;
 use crate::sampler::{SampleScratch, TokenRows};
 use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
 use crate::structure::{Guide, StructureError, TokenMask};
@@ -86,6 +87,8 @@ pub struct Core {
     pub(super) pace: Pace,
     patience: Patience,
     drafts: Drafts,
+    /// Forgotten since the inbox was last seen empty.
+    forgotten: HashSet<Origin>,
     pub(super) disk: Option<Disk>,
     /// Ends the step of a draft.
     draft_stop: StopFlag,
@@ -117,6 +120,7 @@ impl Core {
             pace: Pace::new(patience.gap),
             patience,
             drafts: Drafts::default(),
+            forgotten: HashSet::new(),
             disk: None,
             draft_stop: StopFlag::new(),
             text,

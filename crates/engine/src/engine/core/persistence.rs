@@ -79,6 +79,15 @@ impl Core {
     pub fn take_forgets(&mut self) {
         for meant in self.status.inbox().take_forgets() {
             self.forget(&meant);
+            self.forgotten.insert(meant);
+        }
+    }
+
+    /// Forgets the same once more, because the inbox was empty just now: what was sent before a
+    /// caller asked to forget it may have been taken in after [`Core::take_forgets`].
+    pub fn forget_arrivals(&mut self) {
+        for meant in std::mem::take(&mut self.forgotten) {
+            self.forget(&meant);
         }
     }
 

@@ -231,6 +231,34 @@ fn a_draft_is_forgotten_with_its_conversation() {
 }
 
 #[test]
+fn what_was_sent_before_it_was_forgotten_leaves_nothing_either() {
+    let folder = folder();
+    let mut stage = Stage::on_disk(roomy(), folder.path(), "same");
+    let (answer, draft) = (within(1, Ask::new(1, 100, 5)), within(1, Ask::new(2, 100, 5)));
+    let kept = within(2, Ask::new(3, 100, 5));
+    // All of this waits in the inbox when the engine looks into it.
+    let generation = stage.submit(&answer);
+    let permit = stage.status.inbox().side_message().expect("there is room");
+    let origin = Origin { tenant: draft.tenant, conversation: draft.conversation };
+    let tokens = draft.prompt.clone();
+    let new = crate::engine::drafts::NewDraft { origin, key: 1, shared_tokens: 0, tokens, permit };
+    let sender = stage.sender.as_ref().expect("the inbox is open");
+    sender.try_send(Arrival::Draft(new)).expect("there is room");
+    let beside = stage.submit(&kept);
+    stage.forget(&answer);
+    stage.run_until_idle();
+    assert_eq!(read(generation).text, alone(&answer).text, "it is answered");
+    assert_eq!(read(beside).text, alone(&kept).text);
+    stage.save_all();
+    assert_eq!(stage.status.counters().drafts_computed, 0);
+    for ask in [answer, draft] {
+        assert_eq!(stage.cached_on_disk(&Ask { conversation: None, ..ask }), 0);
+    }
+    assert_eq!(stage.cached_on_disk(&kept), 99, "another conversation stays");
+    stage.end();
+}
+
+#[test]
 fn what_is_forgotten_before_the_folder_is_open_goes_as_soon_as_it_is() {
     let folder = folder();
     let (gone, kept) = (within(1, Ask::new(1, 150, 5)), within(2, Ask::new(2, 150, 5)));
