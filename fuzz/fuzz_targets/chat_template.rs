@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|template: &str| {
     let Ok(text) = Text::new(&vocabulary(), Some(template)) else { return };
-    let message = |role, content: &str| Message { role, content: content.to_string() };
+    let message = |role, content: &str| Message::new(role, content);
     let messages = [
         message(Role::System, "s"),
         message(Role::User, "<|im_start|>user"),

@@ -4,7 +4,7 @@
 #![no_main]
 
 use banter_engine::model_file::{LayerTensor, ModelFile, ModelSource, TensorName};
-use banter_engine::text::{Message, Role};
+use banter_engine::text::Message;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         read_last_rows(&file);
         if let Ok(text) = file.text() {
             let content = "a b, 12 <|im_end|> 你好\n".to_owned();
-            let _ = text.prompt(&[Message { role: Role::User, content }]);
+            let _ = text.prompt(&[Message::user(content)]);
         }
     }
 });

@@ -12,7 +12,7 @@ use banter_engine::StopFlag;
 use banter_engine::kv_cache::{BlockId, blocks_for};
 use banter_engine::model::{KvType, Model, Plan, Runner, RunnerConfig, Span};
 use banter_engine::model_file::{ModelFile, ModelSource};
-use banter_engine::text::{Message, Role, Text, TextDecoder, TokenId};
+use banter_engine::text::{Message, Text, TextDecoder, TokenId};
 use banter_kernels::{Isa, Pool};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let max_tokens: usize = max_tokens.parse()?;
     let file = ModelFile::open(&ModelSource::Path(path.into()))?;
     let text = Text::new(file.vocabulary(), file.chat_template())?;
-    let message = Message { role: Role::User, content: message.clone() };
+    let message = Message::user(message.clone());
     let mut tokens = text.prompt(&[message])?;
     let most_tokens = tokens.len() + max_tokens;
 

@@ -98,7 +98,7 @@ fn slow_engine(change: impl FnOnce(&mut EngineConfig)) -> Engine {
 }
 
 fn message(role: Role, content: &str) -> Message {
-    Message { role, content: content.to_owned() }
+    Message::new(role, content)
 }
 
 /// A question of `words` words; a word is at least one token.
@@ -106,13 +106,9 @@ fn ask(words: usize, max_tokens: usize) -> GenerateRequest {
     let content: String = (0..words).map(|index| format!("word{} ", index % 7)).collect();
     let sampling = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
     GenerateRequest {
-        messages: vec![message(Role::User, &content)],
         sampling,
         max_tokens: Some(max_tokens),
-        stop_strings: Vec::new(),
-        structure: None,
-        tenant: Tenant::default(),
-        conversation: None,
+        ..GenerateRequest::new(vec![Message::user(content)])
     }
 }
 

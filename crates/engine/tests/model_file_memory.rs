@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use banter_engine::model_file::{ModelFile, ModelSource};
 use banter_engine::text::{
-    Message, Role, Text, TokenId, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken,
+    Message, Text, TokenId, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken,
     parse_tokenizer_json,
 };
 
@@ -169,7 +169,7 @@ fn template_bombs_take_at_most_16_mib() {
     let vocabulary = vocabulary_of_bytes();
     for bomb in bombs {
         let shown: String = bomb.chars().take(60).collect();
-        let message = Message { role: Role::User, content: "hello".to_owned() };
+        let message = Message::user("hello");
         let grown = grown_kib(|| {
             let ended =
                 Text::new(&vocabulary, Some(&bomb)).and_then(|text| text.prompt(&[message]));
@@ -187,7 +187,7 @@ fn a_hostile_vocabulary_takes_as_little() {
     let control = |text: String| VocabularyToken { text, kind: TokenKind::Control };
     let mut vocabulary = vocabulary_of_bytes();
     vocabulary.tokens.extend((2..360).map(|count| control("a".repeat(count))));
-    let message = Message { role: Role::User, content: "a".repeat(1 << 20) };
+    let message = Message::user("a".repeat(1 << 20));
     let grown = grown_kib(|| {
         let text = Text::new(&vocabulary, None).expect("a whole vocabulary");
         text.prompt(&[message]).expect("a prompt");

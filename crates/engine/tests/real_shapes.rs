@@ -13,11 +13,10 @@ use std::time::Duration;
 use banter_engine::engine::{
     Engine, EngineConfig, Event, FinishReason, GenerateRequest, Generation, Submit,
 };
-use banter_engine::kv_cache::Tenant;
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model, named_shape};
 use banter_engine::model_file::{LayerTensor, ModelFile, ModelSource, TensorName};
 use banter_engine::sampler::SamplingParams;
-use banter_engine::text::{Message, Role, TokenKind};
+use banter_engine::text::{Message, TokenKind};
 use banter_kernels::blocks::BlockType;
 use serde_json::{Map, Value, json};
 
@@ -45,13 +44,9 @@ fn open(path: &Path) -> Engine {
 fn submit(engine: &Engine, words: usize, max_tokens: usize) -> Generation {
     let content: String = (0..words).map(|index| format!("word{} ", index % 7)).collect();
     let request = GenerateRequest {
-        messages: vec![Message { role: Role::User, content }],
         sampling: SamplingParams { temperature: 1.0, seed: Some(1), ..SamplingParams::default() },
         max_tokens: Some(max_tokens),
-        stop_strings: Vec::new(),
-        structure: None,
-        tenant: Tenant::default(),
-        conversation: None,
+        ..GenerateRequest::new(vec![Message::user(content)])
     };
     match engine.submit(request) {
         Submit::Accepted(generation) => generation,

@@ -1,6 +1,6 @@
 //! The interface to whatever makes answers.
 
-use crate::{Event, Failure, GenerateRequest, Message};
+use crate::{ConversationNumber, DraftRequest, Event, Failure, GenerateRequest, Message, Tenant};
 use futures_util::future::BoxFuture;
 use std::fmt;
 use tokio_util::sync::CancellationToken;
@@ -24,13 +24,31 @@ pub trait Backend: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Starts an answer.
+    /// Whether it can go on with an answer that was cut off. Engines that somebody else runs cannot,
+    /// because their interface takes text and not tokens.
+    fn can_continue(&self) -> bool {
+        false
+    }
+
+    /// Starts an answer, or goes on with one.
     ///
     /// Dropping the future, or the generation that it yields, stops the computation.
     fn generate(
         &self,
         request: Box<GenerateRequest>,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>>;
+
+    /// Computes ahead what the answer to a message will need that is still being typed, at low
+    /// priority. Never waits, and promises nothing: a draft is dropped when there is too much to
+    /// do. A backend that cannot do this does nothing. To be called inside an async runtime.
+    fn draft(&self, _draft: DraftRequest) {}
+
+    /// Forgets a conversation of a tenant, or all that the tenant has: everything that was computed
+    /// and remembered for its requests and drafts, in memory and on disk.
+    ///
+    /// Never waits. It is done before any later request begins. An answer of the conversation that
+    /// is being written goes on, and leaves nothing. A backend that keeps nothing does nothing.
+    fn forget(&self, _tenant: Tenant, _conversation: Option<ConversationNumber>) {}
 
     /// Whether [`Backend::fit`] can count tokens, as far as is known now.
     fn counts_tokens(&self) -> bool {
@@ -61,6 +79,18 @@ pub trait Generation: Send {
 
     /// How many of the oldest messages were left out because the history does not fit the context.
     fn dropped_messages(&self) -> usize;
+
+    /// The seed of the answer, drawn if the request has none. With it, and with all else the same,
+    /// the answer can be repeated, or can go on after a cut. `None` if the backend does not know it.
+    fn seed(&self) -> Option<u64> {
+        None
+    }
+
+    /// Tokens that the model reads before its first new one: the prompt, and the answer so far if
+    /// the request goes on with one. `None` if that is not known at the beginning.
+    fn prompt_tokens(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Whether a backend makes progress.

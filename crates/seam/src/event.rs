@@ -27,11 +27,15 @@ pub enum Event {
     /// a part of the answer.
     Thinking(String),
     /// A delta of the answer.
+    ///
+    /// A backend that knows tokens tells each one once and in order, except the token that ends the
+    /// answer. Text may be held back, so the text of all tokens so far begins with the text so far,
+    /// and the two are always enough to go on with the answer ([`Continuation`](crate::Continuation)).
     Delta {
-        /// Whole characters, never empty.
+        /// Whole characters. Empty at most once: in the last event before [`Event::Finished`], if
+        /// there are tokens whose text is still held back.
         text: String,
-        /// The tokens since the delta before; empty if the backend does not know them. Text may be
-        /// held back, so the text of all tokens so far begins with the text so far.
+        /// The tokens since the delta before; empty if the backend does not know them.
         tokens: Vec<u32>,
     },
     /// The end.
@@ -71,11 +75,11 @@ impl FinishReason {
 /// Tokens of an answer; a number is absent if another engine does not say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, and of the answer so far if the request has gone on with one.
     pub prompt_tokens: Option<usize>,
-    /// Tokens of the prompt that were found in the cache.
+    /// Those of them that were found in the cache.
     pub cached_tokens: Option<usize>,
-    /// Tokens of the answer.
+    /// New tokens of the answer.
     pub completion_tokens: Option<usize>,
 }
 

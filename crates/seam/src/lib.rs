@@ -19,4 +19,7 @@ pub mod request;
 pub use backend::{Backend, BackendInfo, Defaults, Fit, Generation, Health, Metric, MetricKind};
 pub use event::{EndReason, Event, FinishReason, Finished, Timings, Usage};
 pub use failure::Failure;
-pub use request::{Asker, GenerateRequest, Message, Parameters, Role, ShareId, Tenant};
+pub use request::{
+    Asker, Continuation, ConversationNumber, DraftRequest, GenerateRequest, Message, Parameters,
+    Role, ShareId, Tenant,
+};

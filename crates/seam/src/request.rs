@@ -1,5 +1,7 @@
 //! What is asked of a backend.
 
+use std::sync::Arc;
+
 /// A request for an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
@@ -9,7 +11,54 @@ pub struct GenerateRequest {
     pub parameters: Parameters,
     /// Who asks.
     pub asker: Asker,
+    /// Which of the tenant's conversations it is, so that it can be forgotten later.
+    pub conversation: Option<ConversationNumber>,
+    /// The answer so far, if the request goes on with one instead of beginning one. It belongs to
+    /// the newest message. A backend that cannot go on refuses the request; see
+    /// [`Backend::can_continue`](crate::Backend::can_continue).
+    pub continues: Option<Continuation>,
 }
+
+impl GenerateRequest {
+    /// A request for a new answer, in a conversation without a number.
+    pub fn new(messages: Vec<Message>, parameters: Parameters, asker: Asker) -> GenerateRequest {
+        GenerateRequest { messages, parameters, asker, conversation: None, continues: None }
+    }
+}
+
+/// An answer that was cut off and is to go on.
+///
+/// With the messages, the parameters and the seed of the request that began it, its text and its
+/// tokens become what they would have been without the cut. `max_tokens` counts new tokens only,
+/// and so does [`Usage::completion_tokens`](crate::Usage::completion_tokens). To keep the context
+/// as it was, the caller asks for the tokens that remain of the first `max_tokens`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Continuation {
+    /// All tokens of the answer so far, in the order in which its deltas told them.
+    pub tokens: Vec<u32>,
+    /// How many bytes of its text were shown. Deltas go on exactly from there.
+    pub text_bytes: usize,
+}
+
+/// A message that is still being typed. A backend may compute what its answer will need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DraftRequest {
+    /// The conversation; the last message is the one being typed.
+    pub messages: Vec<Message>,
+    /// As in the request that will follow: it decides how much of a long history fits.
+    pub max_tokens: u32,
+    /// Who types.
+    pub asker: Asker,
+    /// The conversation, as in the request that will follow.
+    pub conversation: Option<ConversationNumber>,
+    /// Distinguishes drafts of one tenant: a newer one replaces the older one of the same key.
+    pub key: u64,
+}
+
+/// The number of a conversation, chosen by the server and unique within a tenant. A conversation
+/// can be forgotten by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConversationNumber(pub u64);
 
 /// Who asks, as far as a backend must know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,6 +85,37 @@ pub struct Message {
     pub role: Role,
     /// What was said.
     pub content: String,
+    /// Of an answer: the tokens that made it, if they are known, as its deltas told them. A backend
+    /// that computed it finds more of it in its cache by these than by the text. Tokens that do not
+    /// spell `content` are ignored.
+    pub tokens: Option<Arc<[u32]>>,
+}
+
+impl Message {
+    /// A message that is known by its text alone.
+    pub fn new(role: Role, content: impl Into<String>) -> Message {
+        Message { role, content: content.into(), tokens: None }
+    }
+
+    /// The rules of a conversation.
+    pub fn system(content: impl Into<String>) -> Message {
+        Message::new(Role::System, content)
+    }
+
+    /// A message of the person.
+    pub fn user(content: impl Into<String>) -> Message {
+        Message::new(Role::User, content)
+    }
+
+    /// An answer of the model.
+    pub fn assistant(content: impl Into<String>) -> Message {
+        Message::new(Role::Assistant, content)
+    }
+
+    /// The same message, made of these tokens.
+    pub fn with_tokens(self, tokens: impl Into<Arc<[u32]>>) -> Message {
+        Message { tokens: Some(tokens.into()), ..self }
+    }
 }
 
 /// The author of a message.

@@ -179,7 +179,7 @@ impl ServerConfig {
     pub(crate) fn conversation(&self, mut messages: Vec<Message>) -> Vec<Message> {
         let brings_one = messages.first().is_some_and(|message| message.role == Role::System);
         if let Some(content) = self.system_prompt.clone().filter(|_| !brings_one) {
-            messages.insert(0, Message { role: Role::System, content });
+            messages.insert(0, Message::system(content));
         }
         messages
     }

@@ -173,7 +173,7 @@ fn tokens(model: &ModelOptions, text: Option<&PathBuf>, most: usize) -> anyhow::
         None => {
             let roles = [Role::User, Role::Assistant].into_iter().cycle();
             let messages = roles.zip(CONVERSATION);
-            let message = |(role, text): (Role, &str)| Message { role, content: text.to_string() };
+            let message = |(role, text): (Role, &str)| Message::new(role, text);
             tokenizer.prompt(&messages.map(message).collect::<Vec<_>>())?
         }
     };

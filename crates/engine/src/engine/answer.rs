@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::continuation::{AnswerSoFar, ShownText};
 use super::generation::{Delivery, Event, FinishReason, Finished, Timings, Usage};
 use super::inbox::QueuePermit;
 use super::pace::{AnswerWork, milliseconds};
@@ -16,13 +17,13 @@ use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
 /// A request on its way to the engine's thread.
 #[derive(Debug)]
 pub struct NewAnswer {
+    /// The tokens before the answer.
     pub prompt: Vec<TokenId>,
+    pub so_far: AnswerSoFar,
     pub max_tokens: usize,
     pub origin: Origin,
     pub shared_tokens: usize,
     pub sampler: Sampler,
-    pub decoder: TextDecoder,
-    pub stop_strings: StopStrings,
     pub guide: Option<Guide>,
     /// Declared before `delivery`, so that it is dropped before the end is told.
     pub permit: QueuePermit,
@@ -62,14 +63,17 @@ pub struct Answer {
     /// Until the first admission. Declared before `delivery`, as in [`NewAnswer`].
     permit: Option<QueuePermit>,
     delivery: Delivery,
-    /// All text delivered so far.
-    text: String,
+    shown: ShownText,
     /// Tokens since the last delta.
     undelivered: Vec<TokenId>,
+    /// Where the answer begins among the tokens of its sequence.
+    first_position: usize,
+    /// Tokens to compute before the first new one: the prompt, and the answer so far.
     prompt_tokens: usize,
     prompt_done: usize,
     cached_tokens: usize,
     max_tokens: usize,
+    /// New tokens, the end token included.
     completion_tokens: usize,
     /// Steps after the first token: fewer than tokens if guesses were accepted.
     steps: usize,
@@ -82,8 +86,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer that waits, and its prompt.
+    /// An answer that waits, and the tokens to compute before its next one.
     pub fn new(new: NewAnswer) -> (Answer, Vec<TokenId>) {
+        let AnswerSoFar { tokens, decoder, stop_strings, shown } = new.so_far;
+        let first_position = new.prompt.len();
+        let mut prompt = new.prompt;
+        prompt.extend(tokens);
         let answer = Answer {
             origin: new.origin,
             is_forgotten: false,
@@ -92,13 +100,14 @@ impl Answer {
             is_structured: new.guide.is_some(),
             guide: new.guide,
             masks: None,
-            decoder: new.decoder,
-            stop_strings: new.stop_strings,
+            decoder,
+            stop_strings,
             delivery: new.delivery,
             permit: Some(new.permit),
-            text: String::new(),
+            shown,
             undelivered: Vec::new(),
-            prompt_tokens: new.prompt.len(),
+            first_position,
+            prompt_tokens: prompt.len(),
             prompt_done: 0,
             cached_tokens: 0,
             max_tokens: new.max_tokens,
@@ -111,7 +120,7 @@ impl Answer {
             last_token_at: None,
             last_step_at: None,
         };
-        (answer, new.prompt)
+        (answer, prompt)
     }
 
     /// Its tenant and conversation.
@@ -224,9 +233,14 @@ impl Answer {
         self.last_token_at
     }
 
-    /// Tokens of its prompt.
+    /// Tokens of its prompt, and of the answer so far if it goes on with one.
     pub fn prompt_tokens(&self) -> usize {
         self.prompt_tokens
+    }
+
+    /// Where the answer begins among the tokens of its sequence.
+    pub fn first_position(&self) -> usize {
+        self.first_position
     }
 
     /// How much was computed for it.
@@ -282,9 +296,9 @@ impl Answer {
         self.undelivered.push(token);
         let decoded = self.decoder.push(text, token);
         match self.stop_strings.push(decoded) {
-            StopOutcome::Show(delta) => self.deliver(delta),
+            StopOutcome::Show(delta) => self.deliver(&delta),
             StopOutcome::Stop(delta) => {
-                self.deliver(delta);
+                self.deliver(&delta);
                 return Some(FinishReason::StopString);
             }
         }
@@ -296,14 +310,17 @@ impl Answer {
         (self.completion_tokens == self.max_tokens).then_some(FinishReason::Length)
     }
 
-    /// Ends the answer. If it was not cut short, text that was held back is delivered first.
+    /// Ends the answer. If it was not cut short, text that was held back is delivered first, and in
+    /// any case the tokens that no delta has told yet.
     ///
     /// `remember` is given all text that was shown before the end is told, because the next turn
     /// may come at once.
     pub fn end(mut self, reason: FinishReason, now: Instant, remember: impl FnOnce(&str)) {
-        if matches!(reason, FinishReason::EndToken | FinishReason::Length) {
-            let held_back = self.held_back();
-            self.deliver(held_back);
+        if let Some(held_back) = self.held_back(&reason) {
+            self.deliver(&held_back);
+        }
+        if !self.undelivered.is_empty() {
+            self.delivery.delta(String::new(), std::mem::take(&mut self.undelivered));
         }
         let usage = Usage {
             prompt_tokens: self.prompt_tokens,
@@ -311,8 +328,8 @@ impl Answer {
             completion_tokens: self.completion_tokens,
         };
         let timings = self.timings(&reason, now);
-        if !self.text.is_empty() {
-            remember(&self.text);
+        if !self.shown.text().is_empty() {
+            remember(self.shown.text());
         }
         self.permit = None;
         self.delivery.finish(Finished { reason, usage, timings });
@@ -323,19 +340,25 @@ impl Answer {
         self.delivery.progress(Event::Prefill { done, total, cached: self.cached_tokens });
     }
 
-    fn deliver(&mut self, delta: String) {
+    fn deliver(&mut self, released: &str) {
         faults::pass(Fault::Deliver);
+        let delta = self.shown.release(released);
         if !delta.is_empty() {
-            self.text.push_str(&delta);
             self.delivery.delta(delta, std::mem::take(&mut self.undelivered));
         }
     }
 
-    /// Text that might have become a stop string, and bytes that might have become a character.
-    fn held_back(&mut self) -> String {
-        let mut held_back = self.stop_strings.finish();
-        held_back.push_str(self.decoder.finish());
-        held_back
+    /// Text that was held back and is shown at an end for this reason.
+    ///
+    /// What might have become a stop string is shown. Bytes that might have become a character are
+    /// shown as U+FFFD if the model has ended the answer. At the greatest length they are left out,
+    /// because the answer may go on and complete the character.
+    fn held_back(&mut self, reason: &FinishReason) -> Option<String> {
+        match reason {
+            FinishReason::EndToken => Some(self.stop_strings.finish() + self.decoder.finish()),
+            FinishReason::Length => Some(self.stop_strings.finish()),
+            _ => None,
+        }
     }
 
     fn timings(&self, reason: &FinishReason, now: Instant) -> Timings {

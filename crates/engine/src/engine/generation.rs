@@ -2,6 +2,7 @@
 
 use flume::{Receiver, Sender, TrySendError};
 
+use super::continuation::{Continuation, ContinuationError};
 use crate::StopFlag;
 use crate::origin::{ConversationId, Origin, Tenant};
 use crate::sampler::{ParameterError, SamplingParams};
@@ -15,8 +16,8 @@ pub struct GenerateRequest {
     pub messages: Vec<Message>,
     /// How tokens are chosen.
     pub sampling: SamplingParams,
-    /// The most tokens the answer may have. Without it, and at most, as many as the context has
-    /// left.
+    /// The most tokens the answer may have, or if it goes on, may have in addition. Without it, and
+    /// at most, as many as the context has left.
     pub max_tokens: Option<usize>,
     /// The answer ends before the first of these that it would contain. At most
     /// [`MAX_STOP_STRINGS`], each of at most [`MAX_STOP_STRING_BYTES`].
@@ -27,6 +28,18 @@ pub struct GenerateRequest {
     pub tenant: Tenant,
     /// Which of the tenant's conversations it is, so that it can be forgotten later.
     pub conversation: Option<ConversationId>,
+    /// The answer so far, if the request goes on with one instead of beginning one. It belongs to
+    /// the last message.
+    ///
+    /// With the messages, the parameters and the seed of the request that began it, its text and
+    /// its tokens become what they would have been without the cut. There is one exception. An
+    /// answer that reached `max_tokens` has shown the beginning of a stop string. If the answer
+    /// goes on and completes that stop string, it ends, and what was shown stays.
+    ///
+    /// The same turns of the history are left out as before if `max_tokens` is what remains of the
+    /// first request's. If the answer has used all the room that the history had left for it,
+    /// further turns are left out.
+    pub continues: Option<Continuation>,
 }
 
 /// A message that is still being typed.
@@ -45,6 +58,21 @@ pub struct Draft {
 }
 
 impl GenerateRequest {
+    /// A request of the default tenant, outside any conversation: with the model's own
+    /// distribution, and an answer as long as the context allows.
+    pub fn new(messages: Vec<Message>) -> GenerateRequest {
+        GenerateRequest {
+            messages,
+            sampling: SamplingParams::default(),
+            max_tokens: None,
+            stop_strings: Vec::new(),
+            structure: None,
+            tenant: Tenant::default(),
+            conversation: None,
+            continues: None,
+        }
+    }
+
     /// Checks what does not depend on the model.
     ///
     /// Errors: a length outside its limits.
@@ -117,6 +145,9 @@ pub enum Refusal {
     /// The structure of the answer cannot be used.
     #[error(transparent)]
     Structure(#[from] StructureError),
+    /// The answer cannot go on.
+    #[error("continuation: expected an answer that can go on, found {0}")]
+    Continuation(ContinuationError),
     /// The chat template could not be written out for these messages.
     #[error("chat template: {0}")]
     Template(String),
@@ -148,12 +179,16 @@ pub enum Event {
         cached: usize,
     },
     /// More of the answer.
+    ///
+    /// Each token is told once and in order, except the token that ends the answer. What could
+    /// become a stop string and characters that are not complete are held back. So the text of all
+    /// tokens so far begins with the text so far, and the two are always enough for a
+    /// [`Continuation`].
     Delta {
-        /// Whole characters, never empty.
+        /// Whole characters. Empty at most once: in the last event before [`Event::Finished`], if
+        /// there are tokens whose text is still held back.
         text: String,
-        /// The tokens since the delta before. Their text may go on: what could become a stop string
-        /// and characters that are not complete are held back. So the text of all tokens so far
-        /// begins with the text so far.
+        /// The tokens since the delta before.
         tokens: Vec<TokenId>,
     },
     /// The end.
@@ -193,11 +228,11 @@ pub enum FinishReason {
 /// Tokens of one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, and of the answer so far if the request has gone on with one.
     pub prompt_tokens: usize,
     /// Those of them that were found computed already.
     pub cached_tokens: usize,
-    /// Tokens sampled for the answer, its end token included.
+    /// Tokens sampled for this request, the end token included.
     pub completion_tokens: usize,
 }
 
@@ -229,9 +264,9 @@ pub struct Generation {
 pub(super) struct GenerationFacts {
     /// Messages of the history that did not fit and were left out.
     pub dropped_messages: usize,
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, and of the answer so far.
     pub prompt_tokens: usize,
-    /// Tokens the answer may have, which also bounds its deltas.
+    /// New tokens the answer may have, which also bounds its deltas.
     pub max_tokens: usize,
     /// The seed of the answer.
     pub seed: u64,
@@ -247,8 +282,8 @@ pub(super) struct Delivery {
     progress: Option<Event>,
 }
 
-/// Room in addition to one delta per token: for the text that was held back until the end, one
-/// progress event, and the end.
+/// Room in addition to one delta per token: for what was held back until the end, one progress
+/// event, and the end.
 const EVENTS_BESIDE_TOKENS: usize = 3;
 
 impl Delivery {
@@ -266,11 +301,12 @@ impl Delivery {
         &self.stop
     }
 
-    /// Passes on a piece of the answer's text.
+    /// Passes on a piece of the answer.
     ///
-    /// Panics if `text` is empty, or on more deltas than one per token and one for the end.
+    /// Panics if it has neither text nor tokens, or on more deltas than one per token and one for
+    /// the end.
     pub fn delta(&mut self, text: String, tokens: Vec<TokenId>) {
-        assert!(!text.is_empty(), "a delta carries text");
+        assert!(!(text.is_empty() && tokens.is_empty()), "a delta carries text or tokens");
         self.progress = None;
         self.send(Event::Delta { text, tokens });
     }
@@ -340,12 +376,12 @@ impl Generation {
         self.facts.dropped_messages
     }
 
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, and of the answer so far if the request goes on with one.
     pub fn prompt_tokens(&self) -> usize {
         self.facts.prompt_tokens
     }
 
-    /// Tokens the answer may have.
+    /// New tokens the answer may have.
     pub fn max_tokens(&self) -> usize {
         self.facts.max_tokens
     }

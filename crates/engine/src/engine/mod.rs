@@ -13,7 +13,7 @@
 //!   has, and what a model needs.
 //! - `generation`: what is asked for, what comes back. `inbox`: how requests reach the thread.
 //! - `thread`: the loop. `core`: what happens around each forward pass.
-//! - `answer`: a sequence's tokens becoming text. `pace`: how much one step takes.
+//! - `answer`: a sequence's tokens becoming text. `continuation`: an answer that goes on. `pace`: how much one step takes.
 //! - `masks`: the thread that finds the tokens a structured answer may go on with.
 //! - `draft_model`: a smaller model that guesses. `drafts`: messages that are still being typed.
 //! - `status`: what the outside may know without asking the thread.
@@ -27,6 +27,7 @@
 
 mod answer;
 mod config;
+mod continuation;
 mod core;
 mod draft_model;
 mod drafts;
@@ -57,6 +58,7 @@ use std::time::Instant;
 pub use config::{
     ChatTemplate, DEFAULT_CONTEXT_TOKENS, EngineConfig, EngineInfo, LoadProgress, OpenError,
 };
+pub use continuation::{Continuation, ContinuationError};
 pub use forecast::Forecast;
 pub use generation::{
     Draft, Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
@@ -67,6 +69,7 @@ pub use memory::MemoryError;
 pub use status::{Counters, GAP_BOUNDS, Heartbeat, LONGEST_SILENCE};
 
 use self::answer::NewAnswer;
+use self::continuation::AnswerSoFar;
 use self::drafts::{NewDraft, common_beginning};
 use self::generation::{Delivery, GenerationFacts};
 use self::inbox::QueueFull;
@@ -76,9 +79,7 @@ use crate::StopFlag;
 use crate::origin::{ConversationId, Origin, Tenant};
 use crate::sampler::Sampler;
 use crate::structure::{Guide, StructureError, Structures};
-use crate::text::{
-    Message, Prompt, StopStrings, Text, TextDecoder, TextError, TokenId, typed_for_good,
-};
+use crate::text::{Message, Prompt, StopStrings, Text, TextError, TokenId, typed_for_good};
 
 /// A loaded model and the thread that computes with it.
 ///
@@ -102,9 +103,18 @@ struct Prepared {
     origin: Origin,
     shared_tokens: usize,
     prompt: Vec<TokenId>,
+    so_far: AnswerSoFar,
     sampler: Sampler,
-    stop_strings: StopStrings,
     guide: Option<Guide>,
+}
+
+/// The room that an answer asks for, in tokens.
+#[derive(Clone, Copy, Default)]
+struct AnswerRoom {
+    /// What it has already.
+    so_far: usize,
+    /// What may be added.
+    max_tokens: Option<usize>,
 }
 
 /// History may fill all but a quarter of the room. The rest is reserved for the answer, or less if
@@ -140,12 +150,11 @@ impl Engine {
         let (delivery, generation) = Delivery::new(prepared.facts, &self.stop_all);
         let new = NewAnswer {
             prompt: prepared.prompt,
+            so_far: prepared.so_far,
             max_tokens: prepared.facts.max_tokens,
             origin: prepared.origin,
             shared_tokens: prepared.shared_tokens,
             sampler: prepared.sampler,
-            decoder: TextDecoder::default(),
-            stop_strings: prepared.stop_strings,
             guide: prepared.guide,
             delivery,
             permit,
@@ -184,7 +193,8 @@ impl Engine {
             if let Some(last) = messages.last_mut() {
                 last.content = [typed, more].concat();
             }
-            self.fit_prompt(&messages, draft.max_tokens, Some(draft.origin()))
+            let room = AnswerRoom { so_far: 0, max_tokens: draft.max_tokens };
+            self.fit_prompt(&messages, room, Some(draft.origin()))
         };
         let (mut tokens, other) = (continued(" a")?.ids, continued(" 1")?.ids);
         tokens.truncate(common_beginning(&tokens, &other));
@@ -242,12 +252,18 @@ impl Engine {
         request.check_lengths()?;
         let origin = request.origin();
         let sampling = request.sampling.checked()?;
-        let guide = match &request.structure {
+        let mut guide = match &request.structure {
             Some(structure) => Some(self.structures()?.guide(structure)?),
             None => None,
         };
-        let prompt = self.fit_prompt(&request.messages, request.max_tokens, Some(origin))?;
-        let prompt_tokens = prompt.ids.len();
+        let stop_strings = StopStrings::new(request.stop_strings);
+        let so_far = match request.continues {
+            Some(continuation) => AnswerSoFar::resume(continuation, &self.text, stop_strings)?,
+            None => AnswerSoFar::begin(stop_strings),
+        };
+        let room = AnswerRoom { so_far: so_far.tokens.len(), max_tokens: request.max_tokens };
+        let prompt = self.fit_prompt(&request.messages, room, Some(origin))?;
+        let prompt_tokens = prompt.ids.len() + so_far.tokens.len();
         let facts = GenerationFacts {
             dropped_messages: prompt.dropped_messages,
             prompt_tokens,
@@ -257,11 +273,11 @@ impl Engine {
                 .min(self.info.room_tokens() - prompt_tokens),
             seed: sampling.seed(),
         };
-        let sampler = Sampler::new(sampling, &prompt.ids);
-        let stop_strings = StopStrings::new(request.stop_strings);
+        let mut sampler = Sampler::new(sampling, &prompt.ids);
+        so_far.replay(&mut sampler, guide.as_mut())?;
         let prompt = prompt.ids;
         let shared_tokens = common_beginning(&self.opening, &prompt);
-        Ok(Prepared { facts, origin, shared_tokens, prompt, sampler, stop_strings, guide })
+        Ok(Prepared { facts, origin, shared_tokens, prompt, so_far, sampler, guide })
     }
 
     fn structures(&self) -> Result<&Structures, StructureError> {
@@ -281,24 +297,28 @@ impl Engine {
     ///
     /// Errors: the newest message alone does not fit, or the template cannot be written out.
     pub fn fit(&self, messages: &[Message], max_tokens: Option<usize>) -> Result<Prompt, Refusal> {
-        self.fit_prompt(messages, max_tokens, None)
+        self.fit_prompt(messages, AnswerRoom { so_far: 0, max_tokens }, None)
     }
 
     fn fit_prompt(
         &self,
         messages: &[Message],
-        max_tokens: Option<usize>,
+        answer: AnswerRoom,
         origin: Option<Origin>,
     ) -> Result<Prompt, Refusal> {
         let room = self.info.room_tokens();
-        let usual = room / ANSWER_PART;
-        let reserve = max_tokens.unwrap_or(usual).min(usual);
+        let least = answer.so_far + 1;
         let fit = |reserve| match origin {
             Some(origin) => self.text.fit_for(origin, messages, room, reserve),
             None => self.text.fit(messages, room, reserve),
         };
-        let fitted = match fit(reserve) {
-            Err(TextError::TooLong { tokens, .. }) if tokens < room => fit(room - tokens),
+        let fit_newest = |reserve| match fit(reserve) {
+            Err(TextError::TooLong { tokens, .. }) if tokens + least <= room => fit(room - tokens),
+            fitted => fitted,
+        };
+        let as_at_first = fit_newest(answer.first_reserve(room));
+        let fitted = match as_at_first {
+            Ok(prompt) if prompt.ids.len() + least > room => fit_newest(answer.more_reserve(room)),
             fitted => fitted,
         };
         match fitted {
@@ -306,11 +326,32 @@ impl Engine {
                 Err(Refusal::Template("expected at least one token, found none".to_owned()))
             }
             Ok(prompt) => Ok(prompt),
-            Err(TextError::TooLong { tokens, .. }) => {
-                Err(Refusal::TooLong { tokens, limit: room - 1 })
-            }
+            Err(TextError::TooLong { tokens, .. }) => Err(answer.refusal(tokens, room - 1)),
             Err(TextError::Refused(words)) => Err(Refusal::Conversation(words)),
             Err(error) => Err(Refusal::Template(error.to_string())),
+        }
+    }
+}
+
+impl AnswerRoom {
+    /// What a history leaves free for the whole answer when it begins. An answer that goes on with
+    /// what remains of its `max_tokens` gets the same.
+    fn first_reserve(self, room: usize) -> usize {
+        let usual = room / ANSWER_PART;
+        self.max_tokens.map_or(usual, |more| more.saturating_add(self.so_far)).min(usual)
+    }
+
+    /// What a history leaves free for an answer that has used all of the above and goes on.
+    fn more_reserve(self, room: usize) -> usize {
+        let usual = room / ANSWER_PART;
+        self.max_tokens.unwrap_or(usual).min(usual).saturating_add(self.so_far)
+    }
+
+    /// Why there is none beside a prompt of `tokens`, if `limit` would leave room for one more.
+    fn refusal(self, tokens: usize, limit: usize) -> Refusal {
+        match self.so_far {
+            0 => Refusal::TooLong { tokens, limit },
+            so_far => ContinuationError::NoRoom { tokens: tokens + so_far, limit }.into(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::drafts::common_beginning;
 use super::{ChatTemplate, OpenError};
 use crate::model_file::{Fault, ModelFile, ModelFileError};
-use crate::text::{Message, Role, Text, TextError, TokenId};
+use crate::text::{Message, Text, TextError, TokenId};
 
 /// Makes the [`Text`] that turns conversations into tokens, and tries the chat template.
 ///
@@ -34,10 +34,8 @@ pub(super) fn text_for_chat(
 /// Errors: the template takes no system message.
 pub(super) fn opening(text: &Text, system_prompt: Option<&str>) -> Result<Vec<TokenId>, OpenError> {
     let conversation = |content: &str| {
-        let message = |role, content: &str| Message { role, content: content.to_owned() };
-        let system = system_prompt.map(|prompt| message(Role::System, prompt));
-        let messages: Vec<Message> =
-            system.into_iter().chain([message(Role::User, content)]).collect();
+        let system = system_prompt.map(Message::system);
+        let messages: Vec<Message> = system.into_iter().chain([Message::user(content)]).collect();
         match text.prompt(&messages) {
             Err(TextError::Refused(words)) => Err(OpenError::SystemPromptRefused { words }),
             // A template that passed the trial may still fail with this message.

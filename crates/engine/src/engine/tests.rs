@@ -2,6 +2,8 @@
 
 mod breaking;
 mod company;
+mod continued;
+mod continued_real;
 mod drafted;
 mod guessed;
 mod kept;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use banter_kernels::Isa;
 
 use super::answer::NewAnswer;
+use super::continuation::{AnswerSoFar, Continuation, ContinuationError};
 use super::core::{Core, MaskJob, Patience};
 use super::draft_model::DraftModel;
 use super::generation::{Delivery, GenerationFacts};
@@ -95,7 +98,7 @@ fn dice(seed: u64, index: u64, end: usize) -> usize {
 }
 
 /// What a test asks for.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Ask {
     prompt: Vec<TokenId>,
     max_tokens: usize,
@@ -104,6 +107,7 @@ struct Ask {
     structure: Option<Structure>,
     tenant: Tenant,
     conversation: Option<ConversationId>,
+    continues: Option<Continuation>,
 }
 
 impl Ask {
@@ -118,6 +122,7 @@ impl Ask {
             structure: None,
             tenant: Tenant(0),
             conversation: None,
+            continues: None,
         }
     }
 
@@ -183,25 +188,37 @@ impl Stage {
     }
 
     fn submit(&self, ask: &Ask) -> Generation {
+        self.try_submit(ask).expect("the answer can go on")
+    }
+
+    fn try_submit(&self, ask: &Ask) -> Result<Generation, ContinuationError> {
         let facts = GenerationFacts {
             prompt_tokens: ask.prompt.len(),
             max_tokens: ask.max_tokens,
             ..GenerationFacts::default()
         };
+        let stop_strings = StopStrings::new(ask.stop_strings.clone());
+        let so_far = match ask.continues.clone() {
+            Some(continuation) => AnswerSoFar::resume(continuation, &self.text, stop_strings)?,
+            None => AnswerSoFar::begin(stop_strings),
+        };
+        let mut guide = ask
+            .structure
+            .as_ref()
+            .map(|structure| byte_structures().guide(structure).expect("the test asks for a form"));
         let (delivery, generation) = Delivery::new(facts, &self.all);
         let sampling = ask.sampling.clone().checked().expect("the test asks within range");
+        let mut sampler = Sampler::new(sampling, &ask.prompt);
+        so_far.replay(&mut sampler, guide.as_mut())?;
         let permit = self.status.inbox().join_queue().expect("the queue is long enough");
         let new = NewAnswer {
             prompt: ask.prompt.clone(),
+            so_far,
             max_tokens: ask.max_tokens,
             origin: Origin { tenant: ask.tenant, conversation: ask.conversation },
             shared_tokens: 0,
-            sampler: Sampler::new(sampling, &ask.prompt),
-            decoder: TextDecoder::default(),
-            stop_strings: StopStrings::new(ask.stop_strings.clone()),
-            guide: ask.structure.as_ref().map(|structure| {
-                byte_structures().guide(structure).expect("the test asks for a form")
-            }),
+            sampler,
+            guide,
             delivery,
             permit,
             submitted_at: now(&self.time),
@@ -209,7 +226,7 @@ impl Stage {
         let sender = self.sender.as_ref().expect("the inbox is open");
         let arrival = Arrival::Answer(Box::new(new));
         sender.try_send(arrival).expect("the inbox has a place for everyone in the queue");
-        generation
+        Ok(generation)
     }
 
     fn answer(&mut self, ask: &Ask) -> Reply {
@@ -294,13 +311,18 @@ fn read(mut generation: Generation) -> Reply {
     unreachable!("every generation is told its end")
 }
 
-/// Reads an answer, and checks after each delta that the text of its tokens begins with its text.
+/// Reads an answer. Checks after each delta that the text of its tokens begins with its text, and
+/// at the end that every token was told.
 fn read_with_tokens(mut generation: Generation) -> (String, FinishReason) {
     let (mut decoder, mut spoken, mut shown) =
         (TextDecoder::default(), String::new(), String::new());
+    let (mut told, mut has_empty) = (0, false);
     while let Some(event) = generation.next_blocking() {
         match event {
             Event::Delta { text, tokens } => {
+                assert!(!has_empty, "an empty delta is the last");
+                has_empty = text.is_empty();
+                told += tokens.len();
                 for token in tokens {
                     spoken.push_str(decoder.push(&byte_text(), token));
                 }
@@ -311,8 +333,9 @@ fn read_with_tokens(mut generation: Generation) -> (String, FinishReason) {
             }
             Event::Finished(finished) => {
                 let is_whole = finished.reason == FinishReason::Length;
-                spoken.push_str(decoder.finish());
                 assert!(!is_whole || spoken == shown, "{spoken:?} is not {shown:?}");
+                let end_tokens = usize::from(finished.reason == FinishReason::EndToken);
+                assert_eq!(told + end_tokens, finished.usage.completion_tokens);
                 return (shown, finished.reason);
             }
             Event::Queued { .. } | Event::Prefill { .. } => {}
@@ -658,7 +681,7 @@ fn an_answer_is_remembered_by_the_tokens_that_made_it() {
     let generation = stage.submit(&Ask::new(1, 5, 6));
     stage.run_until_idle();
     let reply = read(generation);
-    let history = [Message { role: Role::Assistant, content: reply.text }];
+    let history = [Message::assistant(reply.text)];
     let ids = stage.text.prompt(&history).expect("ChatML takes any history");
     let made_by = [byte(&stage, "a"); 6];
     assert!(ids.windows(made_by.len()).any(|window| window == made_by));
@@ -717,13 +740,8 @@ fn an_engine_that_has_broken_down_says_so_and_takes_no_more() {
     )
     .expect("a thread can be started");
     let request = GenerateRequest {
-        messages: vec![Message { role: Role::User, content: "hello".to_owned() }],
-        sampling: SamplingParams::default(),
         max_tokens: Some(5),
-        stop_strings: Vec::new(),
-        structure: None,
-        tenant: Tenant::default(),
-        conversation: None,
+        ..GenerateRequest::new(vec![Message::user("hello")])
     };
     let mut failures = 0;
     loop {

@@ -28,12 +28,17 @@ impl TextDecoder {
                 break;
             }
             if !invalid.is_empty() {
-                self.shown.push(char::REPLACEMENT_CHARACTER);
+                self.shown.push_str(REPLACEMENT);
                 shown_bytes += invalid.len();
             }
         }
         self.held.drain(..shown_bytes);
         &self.shown
+    }
+
+    /// What [`TextDecoder::finish`] would return.
+    pub fn held_back(&self) -> &'static str {
+        if self.held.is_empty() { "" } else { REPLACEMENT }
     }
 
     /// Whether every byte that was taken has been shown.
@@ -43,15 +48,15 @@ impl TextDecoder {
 
     /// Ends the stream. Returns U+FFFD if bytes of an incomplete character were held back, and an
     /// empty text otherwise.
-    pub fn finish(&mut self) -> &str {
-        self.shown.clear();
-        if !self.held.is_empty() {
-            self.held.clear();
-            self.shown.push(char::REPLACEMENT_CHARACTER);
-        }
-        &self.shown
+    pub fn finish(&mut self) -> &'static str {
+        let held_back = self.held_back();
+        self.held.clear();
+        held_back
     }
 }
+
+/// U+FFFD, which is shown in place of bytes that are no character.
+const REPLACEMENT: &str = "\u{fffd}";
 
 /// Whether `bytes` are the start of a character that more bytes could complete.
 fn begins_a_character(bytes: &[u8]) -> bool {

@@ -68,8 +68,8 @@ impl Text {
         ids
     }
 
-    /// The tokens of a conversation, up to where the model's answer begins. They depend on the text
-    /// alone; remembered answers are not used.
+    /// The tokens of a conversation, up to where the model's answer begins. They depend on the
+    /// messages alone; remembered answers are not used.
     ///
     /// Errors: [`TextError::Template`] or [`TextError::Refused`] if the template cannot render it.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<TokenId>, TextError> {
@@ -247,8 +247,8 @@ impl Text {
         Ok(ids)
     }
 
-    /// A message as the template gets it. A remembered answer becomes a placeholder for its own
-    /// tokens, which are added to `answers`; any other content is guarded.
+    /// A message as the template gets it. An answer whose tokens are known becomes a placeholder
+    /// for them, and they are added to `answers`; any other content is guarded.
     ///
     /// An answer that contains the literal of an added token, or begins or ends with white space,
     /// is guarded as well: templates may cut it apart or trim it.
@@ -258,20 +258,35 @@ impl Text {
         origin: Option<Origin>,
         answers: &mut Vec<Arc<[TokenId]>>,
     ) -> TemplateMessage {
-        let origin = origin.filter(|_| message.role == Role::Assistant);
-        let known = origin.and_then(|origin| self.remembered.find(origin, &message.content));
+        let may_be_known =
+            message.role == Role::Assistant && self.is_passed_on_whole(&message.content);
+        let known = may_be_known.then(|| self.known_tokens(message, origin)).flatten();
         let content = match known {
-            Some(ids) if self.is_passed_on_whole(&message.content) => {
+            Some(ids) => {
                 answers.push(ids);
                 Scaffold::placeholder(answers.len() - 1)
             }
-            _ => self.scaffold.guard(&message.content),
+            None => self.scaffold.guard(&message.content),
         };
         TemplateMessage { role: message.role, content }
     }
 
+    /// The tokens that made an answer: those that came with it, or else the remembered ones.
+    fn known_tokens(&self, message: &Message, origin: Option<Origin>) -> Option<Arc<[TokenId]>> {
+        // Tokens that come with a message may be damaged or belong to another model.
+        let given = message.tokens.as_deref();
+        let spelling = given.and_then(|given| self.shown_tokens(&message.content, given));
+        match spelling {
+            Some(ids) => Some(ids.into()),
+            None => self.remembered.find(origin?, &message.content),
+        }
+    }
+
+    /// Whether a template passes content on as it is, so that tokens may take its place.
     fn is_passed_on_whole(&self, content: &str) -> bool {
-        content.trim().len() == content.len() && !self.scaffold.is_spelled_in(content)
+        !content.is_empty()
+            && content.trim().len() == content.len()
+            && !self.scaffold.is_spelled_in(content)
     }
 
     /// The tokens that spell a shown text: the chosen tokens whose text was shown in full, then the
@@ -282,7 +297,7 @@ impl Text {
             [before @ .., last] if self.is_end(*last) => before,
             all => all,
         };
-        if chosen.iter().any(|id| self.token_bytes(*id).is_empty()) {
+        if chosen.iter().any(|id| !self.has_token(*id) || self.token_bytes(*id).is_empty()) {
             return None;
         }
         // The last place where a chosen token and a character of the text both end: the number of

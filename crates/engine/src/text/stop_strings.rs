@@ -46,6 +46,11 @@ impl StopStrings {
         StopOutcome::Show(self.held.drain(..show).collect())
     }
 
+    /// Text that may be the start of a stop string.
+    pub fn held_back(&self) -> &str {
+        &self.held
+    }
+
     /// Ends the answer and returns the text that was held back.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)

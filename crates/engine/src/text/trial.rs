@@ -60,7 +60,7 @@ impl Text {
 
 impl Trial {
     fn messages(&self, question: &str) -> Vec<Message> {
-        let message = |role: &Role| Message { role: *role, content: question.to_owned() };
+        let message = |role: &Role| Message::new(*role, question);
         self.roles.iter().map(message).collect()
     }
 

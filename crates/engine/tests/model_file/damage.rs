@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
 use banter_engine::model_file::{LayerTensor, ModelConfig, ModelFile, ModelFileError, TensorName};
-use banter_engine::text::{Message, Role};
+use banter_engine::text::Message;
 use banter_kernels::blocks::BlockType;
 
 use super::builder::Gguf;
@@ -59,7 +59,7 @@ fn realistic_model() -> (TempModel, u64) {
 fn use_all(file: &ModelFile) -> Result<(), ModelFileError> {
     read_all_tensors(file);
     let text = file.text()?;
-    let message = Message { role: Role::User, content: "a <|im_end|> 你好".to_string() };
+    let message = Message::user("a <|im_end|> 你好");
     // A damaged template may refuse the conversation or write something else.
     let _ = text.prompt(&[message]);
     Ok(())

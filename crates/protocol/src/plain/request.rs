@@ -4,7 +4,7 @@ use crate::Fault;
 use crate::http::HttpMessage;
 use crate::json::{Found, Mistake, Value, null_as_default, read, tree};
 use crate::ranges;
-use banter_seam::{Asker, Failure, GenerateRequest, Message, Parameters, Role};
+use banter_seam::{Asker, Failure, GenerateRequest, Message, Parameters};
 use serde::Deserialize;
 
 /// What a client can send in one frame.
@@ -36,7 +36,7 @@ pub struct Ask {
 impl Ask {
     /// The request for an answer, without how it is to be sent.
     pub fn into_request(self, asker: Asker) -> GenerateRequest {
-        GenerateRequest { messages: self.messages, parameters: self.parameters, asker }
+        GenerateRequest::new(self.messages, self.parameters, asker)
     }
 }
 
@@ -121,9 +121,9 @@ pub fn parse(frame: &str) -> Result<ClientMessage, Fault> {
 
 /// The history and then the message, unless the history already ends with it.
 fn conversation(history: Vec<HttpMessage>, message: String) -> Vec<Message> {
-    let entry = |entry: HttpMessage| Message { role: entry.role.into(), content: entry.content };
+    let entry = |entry: HttpMessage| Message::new(entry.role.into(), entry.content);
     let mut messages: Vec<Message> = history.into_iter().map(entry).collect();
-    let newest = Message { role: Role::User, content: message };
+    let newest = Message::user(message);
     if messages.last() != Some(&newest) {
         messages.push(newest);
     }

@@ -11,7 +11,7 @@ fn ask(frame: &str) -> Ask {
 }
 
 fn message(role: Role, content: &str) -> Message {
-    Message { role, content: content.into() }
+    Message::new(role, content)
 }
 
 #[test]

@@ -105,13 +105,13 @@ mod tests {
     use super::*;
 
     fn messages(roles: &str) -> Vec<Message> {
-        let message = |(index, role): (usize, char)| Message {
-            role: match role {
+        let message = |(index, role): (usize, char)| {
+            let role = match role {
                 's' => Role::System,
                 'u' => Role::User,
                 _ => Role::Assistant,
-            },
-            content: index.to_string(),
+            };
+            Message::new(role, index.to_string())
         };
         roles.chars().enumerate().map(message).collect()
     }

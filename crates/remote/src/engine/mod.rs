@@ -257,6 +257,7 @@ impl RemoteEngine {
     /// Errors: a parameter that the engine does not have; a message that does not fit even alone;
     /// everything else in [`EngineError`].
     pub async fn ask(&self, asked: &GenerateRequest) -> Result<Answer, EngineError> {
+        refuse_to_continue(asked)?;
         let sampling = self.0.about.kind.translate(&asked.parameters)?;
         let slot = match self.0.slot.clone() {
             Some(slot) => Some(slot.acquire_owned().await.expect("the semaphore is never closed")),
@@ -408,6 +409,20 @@ fn is_closed(error: &EngineError) -> bool {
         EngineError::NotAllowed { .. } | EngineError::Redirect(_) => true,
         _ => false,
     }
+}
+
+/// The interface of these engines takes text, and text does not say of which tokens it was made.
+///
+/// Errors: the request goes on with an answer.
+fn refuse_to_continue(asked: &GenerateRequest) -> Result<(), EngineError> {
+    if asked.continues.is_none() {
+        return Ok(());
+    }
+    Err(EngineError::Parameter {
+        field: "continue",
+        expected: "an engine that can go on with an answer".to_owned(),
+        found: "an engine that somebody else runs, which begins every answer anew".to_owned(),
+    })
 }
 
 fn as_json<'a>(messages: impl Iterator<Item = &'a Message>) -> Value {

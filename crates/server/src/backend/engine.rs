@@ -1,8 +1,11 @@
 //! Our engine, in this process.
 
 use super::metrics;
+use super::on_the_way::{OnTheWay, Origin, Way};
 use super::places::Places;
+use super::waiting_drafts::{WaitingDrafts, origin_of};
 use crate::shares::{self, PermitsPerShare};
+use banter_engine::ConversationId;
 use banter_engine::engine::{self, Engine, Refusal, Submit};
 use banter_engine::kv_cache;
 use banter_engine::model_file::SamplingDefaults;
@@ -10,20 +13,22 @@ use banter_engine::sampler::SamplingParams;
 use banter_engine::text;
 use banter_protocol::plain::{DEFAULT_MAX_TOKENS, PARAMETERS};
 use banter_seam::{
-    Backend, BackendInfo, Defaults, EndReason, Event, Failure, FinishReason, Finished, Fit,
-    GenerateRequest, Generation, Health, Message, Metric, Parameters, Role, Timings, Usage,
+    Backend, BackendInfo, Continuation, ConversationNumber, Defaults, DraftRequest, EndReason,
+    Event, Failure, FinishReason, Finished, Fit, GenerateRequest, Generation, Health, Message,
+    Metric, Parameters, Role, Tenant, Timings, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::future::ready;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::error;
+use tracing::{debug, error};
 
 /// Messages that are turned into tokens at the same time; more wait. A megabyte keeps a core busy
 /// for a while, and the engine needs the cores too.
@@ -42,6 +47,8 @@ pub struct EngineBackend {
     /// Permits to wait for one of these.
     encoding_per_share: Arc<PermitsPerShare>,
     counting: Arc<Semaphore>,
+    drafts: Arc<WaitingDrafts>,
+    on_the_way: Arc<OnTheWay>,
     ended: CancellationToken,
 }
 
@@ -75,6 +82,8 @@ impl EngineBackend {
             encoding: Arc::new(Semaphore::new(ENCODING_THREADS)),
             encoding_per_share: Arc::new(PermitsPerShare::new(1)),
             counting: Arc::new(Semaphore::new(COUNTING_THREADS)),
+            drafts: Arc::default(),
+            on_the_way: Arc::default(),
             engine: SharedEngine::new(engine, ended.clone().drop_guard()),
             ended,
         }
@@ -137,15 +146,47 @@ impl Backend for EngineBackend {
             Ok(reservation) => reservation,
             Err(failure) => return ready(Err(failure)).boxed(),
         };
+        let (tenant, conversation) = (request.asker.tenant, request.conversation);
+        let way = self.on_the_way.begin(Origin { tenant, conversation });
         let request = for_engine(*request, &self.sampling);
         let (engine, encoding) = (self.engine.clone(), self.encoding.clone());
         let per_share = self.encoding_per_share.clone();
         async move {
             let _permit_of_share = per_share.take(share).await;
             let permit = encoding.acquire_owned().await.expect("the semaphore is never closed");
-            run_with(permit, move || submit(&engine, request, reservation)).await
+            run_with(permit, move || {
+                let submitted = submit(&engine, request, reservation);
+                arrive(&engine, way);
+                submitted
+            })
+            .await
         }
         .boxed()
+    }
+
+    fn can_continue(&self) -> bool {
+        true
+    }
+
+    fn draft(&self, draft: DraftRequest) {
+        // Requests that are turned into tokens are more urgent.
+        if self.encoding.available_permits() == 0 || !self.drafts.put(draft) {
+            return;
+        }
+        let (engine, drafts) = (self.engine.clone(), self.drafts.clone());
+        let on_the_way = self.on_the_way.clone();
+        spawn_blocking(move || {
+            while let Some(draft) = take_on_the_way(&drafts, &on_the_way) {
+                pass_on(&engine, draft);
+            }
+        });
+    }
+
+    fn forget(&self, tenant: Tenant, conversation: Option<ConversationNumber>) {
+        let meant = Origin { tenant, conversation };
+        self.drafts.forget(&meant);
+        self.on_the_way.forget(&meant);
+        forget_in(&self.engine, meant);
     }
 
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
@@ -170,6 +211,43 @@ impl Backend for EngineBackend {
                 dropped_messages: prompt.dropped_messages,
             }))
         })
+    }
+}
+
+/// The next draft, which is on its way from now on.
+fn take_on_the_way(
+    drafts: &WaitingDrafts,
+    on_the_way: &Arc<OnTheWay>,
+) -> Option<(DraftRequest, Way)> {
+    drafts.take(|draft| on_the_way.begin(origin_of(draft)))
+}
+
+/// Gives a draft to the engine.
+fn pass_on(engine: &SharedEngine, (draft, way): (DraftRequest, Way)) {
+    let draft = draft_for_engine(draft);
+    match catch_unwind(AssertUnwindSafe(|| engine.draft(draft))) {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => debug!(%refusal, "a draft is not computed"),
+        Err(_) => error!("a draft could not be turned into tokens"),
+    }
+    arrive(engine, way);
+}
+
+/// Something has reached the engine. If it was forgotten on its way, the engine forgets it now.
+fn arrive(engine: &Engine, way: Way) {
+    if let Some(forgotten) = way.end() {
+        forget_in(engine, forgotten);
+    }
+}
+
+fn forget_in(engine: &Engine, meant: Origin) {
+    let tenant = tenant_for_engine(meant.tenant);
+    let told = match meant.conversation {
+        Some(conversation) => engine.forget(tenant, conversation_for_engine(conversation)),
+        None => engine.forget_tenant(tenant),
+    };
+    if let Err(refusal) = told {
+        error!(%refusal, "a conversation could not be forgotten");
     }
 }
 
@@ -274,6 +352,14 @@ impl Generation for EngineGeneration {
     fn dropped_messages(&self) -> usize {
         self.generation.dropped_messages()
     }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.generation.seed())
+    }
+
+    fn prompt_tokens(&self) -> Option<usize> {
+        Some(self.generation.prompt_tokens())
+    }
 }
 
 impl EngineGeneration {
@@ -336,6 +422,11 @@ fn failure_of(refusal: Refusal) -> Failure {
         Refusal::Structure(error) => Failure::InvalidParameter {
             field: "structure".into(),
             expected: "a form that can be used".into(),
+            found: error.to_string(),
+        },
+        Refusal::Continuation(error) => Failure::InvalidParameter {
+            field: "continue".into(),
+            expected: "an answer that can go on".into(),
             found: error.to_string(),
         },
         Refusal::Template(reason) => {
@@ -402,9 +493,34 @@ fn for_engine(request: GenerateRequest, defaults: &SamplingParams) -> engine::Ge
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
         structure: None,
-        tenant: kv_cache::Tenant(request.asker.tenant.0),
-        conversation: None,
+        tenant: tenant_for_engine(request.asker.tenant),
+        conversation: request.conversation.map(conversation_for_engine),
+        continues: request.continues.map(continuation_for_engine),
     }
+}
+
+fn draft_for_engine(draft: DraftRequest) -> engine::Draft {
+    engine::Draft {
+        messages: messages_for_engine(draft.messages),
+        max_tokens: Some(usize::try_from(draft.max_tokens).unwrap_or(usize::MAX)),
+        tenant: tenant_for_engine(draft.asker.tenant),
+        conversation: draft.conversation.map(conversation_for_engine),
+        key: draft.key,
+    }
+}
+
+fn tenant_for_engine(tenant: Tenant) -> kv_cache::Tenant {
+    kv_cache::Tenant(tenant.0)
+}
+
+fn conversation_for_engine(conversation: ConversationNumber) -> ConversationId {
+    ConversationId(conversation.0)
+}
+
+fn continuation_for_engine(continuation: Continuation) -> engine::Continuation {
+    let Continuation { tokens, text_bytes } = continuation;
+    let tokens = tokens.into_iter().map(text::TokenId).collect();
+    engine::Continuation { tokens, text_bytes }
 }
 
 fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> {
@@ -415,6 +531,7 @@ fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> {
             Role::Assistant => text::Role::Assistant,
         },
         content: message.content,
+        tokens: message.tokens.map(|tokens| tokens.iter().copied().map(text::TokenId).collect()),
     };
     messages.into_iter().map(message).collect()
 }

@@ -6,11 +6,13 @@
 
 mod engine;
 mod metrics;
+mod on_the_way;
 mod places;
 mod remote;
 #[cfg(any(test, feature = "scripted"))]
 mod scripted;
 mod slot;
+mod waiting_drafts;
 
 pub use engine::EngineBackend;
 pub use remote::{HealthChecks, RemoteBackend};

@@ -2,16 +2,20 @@
 //!
 //! The server's own tests and the browser tests use it. It follows the rules of every backend: a
 //! stop is followed by `Finished`, and dropping a generation stops it.
+//!
+//! Each piece of the script is one token, and its id is its place in the script. So an answer that
+//! was cut off goes on with the piece behind its last token.
 
 use banter_protocol::plain::PARAMETERS;
 use banter_seam::{
-    Backend, BackendInfo, Defaults, EndReason, Event, Failure, FinishReason, Finished, Fit,
-    GenerateRequest, Generation, Health, Message, Role, Timings, Usage,
+    Backend, BackendInfo, Continuation, ConversationNumber, Defaults, DraftRequest, EndReason,
+    Event, Failure, FinishReason, Finished, Fit, GenerateRequest, Generation, Health, Message,
+    Role, Tenant, Timings, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -31,7 +35,14 @@ pub struct ScriptedCounters {
     pub running: AtomicUsize,
     /// Deltas given, by all generations.
     pub pieces: AtomicUsize,
+    /// The newest draft.
+    pub draft: Mutex<Option<DraftRequest>>,
+    /// What was forgotten last.
+    pub forgotten: Mutex<Option<(Tenant, Option<ConversationNumber>)>>,
 }
+
+/// The seed of an answer whose request has none.
+const SEED: u64 = 7;
 
 impl Default for ScriptedBackend {
     fn default() -> Self {
@@ -92,11 +103,18 @@ impl Backend for ScriptedBackend {
         let script = script(&request.messages);
         let counters = self.counters.clone();
         async move {
-            let script = script?;
+            let mut script = script?;
+            let begun = match &request.continues {
+                Some(continuation) => script.resume(continuation)?,
+                None => 0,
+            };
             counters.running.fetch_add(1, Ordering::SeqCst);
             let generation = ScriptedGeneration {
                 script,
+                seed: request.parameters.seed.unwrap_or(SEED),
+                prompt_tokens: tokens_of(&request.messages) + begun,
                 max_pieces: usize::try_from(request.parameters.max_tokens).unwrap_or(usize::MAX),
+                begun,
                 sent: 0,
                 due: Instant::now(),
                 stop: Arc::default(),
@@ -108,6 +126,19 @@ impl Backend for ScriptedBackend {
         .boxed()
     }
 
+    fn can_continue(&self) -> bool {
+        true
+    }
+
+    fn draft(&self, draft: DraftRequest) {
+        *self.counters.draft.lock().unwrap_or_else(PoisonError::into_inner) = Some(draft);
+    }
+
+    fn forget(&self, tenant: Tenant, conversation: Option<ConversationNumber>) {
+        let mut forgotten = self.counters.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        *forgotten = Some((tenant, conversation));
+    }
+
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
         async move { Ok(Some(text.bytes().map(u32::from).collect())) }.boxed()
     }
@@ -117,12 +148,16 @@ impl Backend for ScriptedBackend {
         messages: Vec<Message>,
         _max_tokens: usize,
     ) -> BoxFuture<'static, Result<Option<Fit>, Failure>> {
-        let tokens = messages.iter().map(|message| message.content.len()).sum();
-        let context_tokens = CONTEXT_TOKENS;
+        let (tokens, context_tokens) = (tokens_of(&messages), CONTEXT_TOKENS);
         let dropped_messages = script(&messages).map_or(0, |script| script.dropped_messages);
         let fit = Fit { tokens, context_tokens, dropped_messages };
         async move { Ok(Some(fit)) }.boxed()
     }
+}
+
+/// One for each byte.
+fn tokens_of(messages: &[Message]) -> usize {
+    messages.iter().map(|message| message.content.len()).sum()
 }
 
 /// What an answer will be.
@@ -206,6 +241,39 @@ impl Script {
         Script { pieces, pause: Duration::ZERO, end, dropped_messages: 0 }
     }
 
+    /// Goes on with an answer: takes away what was shown of it. Says how many pieces that were.
+    ///
+    /// Errors: the answer is not the beginning of this one.
+    fn resume(&mut self, continuation: &Continuation) -> Result<usize, Failure> {
+        let Continuation { tokens, text_bytes } = continuation;
+        let wrong = |expected: &str, found: String| Failure::InvalidParameter {
+            field: "continue".into(),
+            expected: expected.into(),
+            found,
+        };
+        let last = tokens.last().map_or(Ok(0), |last| usize::try_from(*last).map(|last| last + 1));
+        let begun = last.unwrap_or(usize::MAX);
+        if begun > self.pieces.len() {
+            return Err(wrong("tokens of this answer", format!("{tokens:?}")));
+        }
+        let text = |piece: &Piece| match piece {
+            Piece::Thought(_) => String::new(),
+            Piece::Text(text) => text.clone(),
+        };
+        let spelled: String = self.pieces[..begun].iter().map(text).collect();
+        let unshown = spelled
+            .get(*text_bytes..)
+            .ok_or_else(|| wrong("a place in its text", format!("byte {text_bytes}")))?;
+        if !unshown.is_empty() {
+            // The next piece brings what was not shown.
+            match self.pieces.get_mut(begun) {
+                Some(Piece::Text(next)) => next.insert_str(0, unshown),
+                _ => return Err(wrong("all of its text", format!("{text_bytes} bytes"))),
+            }
+        }
+        Ok(begun)
+    }
+
     /// `count` pieces of `bytes` each; the two numbers of the command.
     fn pieces(numbers: &[u64]) -> Script {
         const MOST_BYTES: u64 = 64 << 20;
@@ -250,8 +318,13 @@ fn history_as_json(messages: &[Message]) -> String {
 
 struct ScriptedGeneration {
     script: Script,
+    seed: u64,
+    prompt_tokens: usize,
     /// The request's `max_tokens`: each piece counts as a token.
     max_pieces: usize,
+    /// Pieces that the answer had before it went on.
+    begun: usize,
+    /// Pieces sent since then.
     sent: usize,
     /// When the last piece was due. The next is due a pause later.
     due: Instant,
@@ -268,7 +341,8 @@ impl ScriptedGeneration {
         let due = self.due + self.script.pause;
         let reason = if self.sent == self.max_pieces {
             FinishReason::Ended(EndReason::Length)
-        } else if let Some(piece) = self.script.pieces.get(self.sent) {
+        } else if let Some(piece) = self.script.pieces.get(self.begun + self.sent) {
+            let token = u32::try_from(self.begun + self.sent).expect("scripts are short");
             tokio::select! {
                 biased;
                 () = self.stop.notified() => FinishReason::Ended(EndReason::Stopped),
@@ -278,7 +352,7 @@ impl ScriptedGeneration {
                     self.counters.pieces.fetch_add(1, Ordering::SeqCst);
                     return Some(match piece.clone() {
                         Piece::Thought(text) => Event::Thinking(text),
-                        Piece::Text(text) => Event::Delta { text, tokens: Vec::new() },
+                        Piece::Text(text) => Event::Delta { text, tokens: vec![token] },
                     });
                 }
             }
@@ -312,6 +386,14 @@ impl Generation for ScriptedGeneration {
 
     fn dropped_messages(&self) -> usize {
         self.script.dropped_messages
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.seed)
+    }
+
+    fn prompt_tokens(&self) -> Option<usize> {
+        Some(self.prompt_tokens)
     }
 }
 

@@ -120,10 +120,7 @@ pub(super) async fn tokenize(
             Ok(json(StatusCode::OK, &TokenizedText { tokens: ids.len(), ids }))
         }
         TokenizeRequest::Conversation { messages, max_tokens } => {
-            let read = |message: HttpMessage| Message {
-                role: message.role.into(),
-                content: message.content,
-            };
+            let read = |message: HttpMessage| Message::new(message.role.into(), message.content);
             let messages = messages.into_iter().map(read).collect();
             let max_tokens = max_tokens.unwrap_or(DEFAULT_MAX_TOKENS as usize);
             let fit = backend.fit(shared.config.conversation(messages), max_tokens).await?;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use banter_engine::measure::{Bench, Followed, Guessing, Setup};
 use banter_engine::model_file::{ModelFile, ModelSource};
-use banter_engine::text::{Message, Role, Text, TokenId};
+use banter_engine::text::{Message, Text, TokenId};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::options::{ModelOptions, model_arguments, repeat_argument, repetitions};
@@ -119,7 +119,7 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 impl Task {
     fn prompt(&self, text: &Text) -> anyhow::Result<Vec<TokenId>> {
         let content = format!("{}\n\n{}", self.wish, self.text);
-        Ok(text.prompt(&[Message { role: Role::User, content }])?)
+        Ok(text.prompt(&[Message::user(content)])?)
     }
 
     fn ids(&self, text: &Text) -> Vec<TokenId> {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use banter_engine::engine::{Engine, Event, Finished, GenerateRequest, Generation, Submit};
-use banter_engine::kv_cache::Tenant;
 use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{Message, Role, TokenId};
 
@@ -73,13 +72,9 @@ impl<'a> Clients<'a> {
     pub fn ask(&self, messages: Vec<Message>, tokens: usize) -> anyhow::Result<Generation> {
         let seed = self.next.replace(self.next.get() + 1);
         let request = GenerateRequest {
-            messages,
             sampling: SamplingParams { seed: Some(seed), ..SamplingParams::default() },
             max_tokens: Some(tokens),
-            stop_strings: Vec::new(),
-            structure: None,
-            tenant: Tenant::default(),
-            conversation: None,
+            ..GenerateRequest::new(messages)
         };
         match self.engine.submit(request) {
             Submit::Accepted(generation) => Ok(generation),
@@ -112,6 +107,8 @@ pub fn hear(mut generation: Generation) -> Heard {
     let (mut text, mut at) = (String::new(), Vec::new());
     loop {
         match generation.next_blocking().expect("an answer is told its end") {
+            // Tokens alone, whose text is held back.
+            Event::Delta { text: delta, .. } if delta.is_empty() => {}
             Event::Delta { text: delta, .. } => {
                 at.push(Instant::now());
                 text.push_str(&delta);
@@ -129,7 +126,7 @@ pub fn milliseconds(duration: Duration) -> f64 {
 
 /// A message.
 pub fn message(role: Role, content: String) -> Message {
-    Message { role, content }
+    Message::new(role, content)
 }
 
 /// Words that no other seed gives.

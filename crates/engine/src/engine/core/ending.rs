@@ -53,7 +53,7 @@ impl Core {
             self.pace.answered(answer.work());
         }
         self.publish();
-        let answer_ids = &ended.tokens[answer.prompt_tokens()..];
+        let answer_ids = &ended.tokens[answer.first_position()..];
         let halt_ms = answer
             .stop_flag()
             .raised_at()

@@ -38,15 +38,14 @@ fn words(seed: u64, count: usize) -> String {
 /// A conversation of one of three tenants; many begin alike.
 fn request(index: u64) -> GenerateRequest {
     let dice = |place, end| dice(1_000 + index, place, end);
-    let message = |role, content| Message { role, content };
     let mut messages = Vec::new();
     let story = dice(0, 4) as u64;
     for turn in 0..dice(1, 5) as u64 {
-        messages.push(message(Role::User, words(10 * story + turn, 30)));
-        messages.push(message(Role::Assistant, words(100 + 10 * story + turn, 25)));
+        messages.push(Message::user(words(10 * story + turn, 30)));
+        messages.push(Message::assistant(words(100 + 10 * story + turn, 25)));
     }
     let text = words(500 + index, 4 + dice(2, 30));
-    messages.push(message(Role::User, ["", "Repeat: ", "Repeat: "][dice(3, 3)].to_owned() + &text));
+    messages.push(Message::user(["", "Repeat: ", "Repeat: "][dice(3, 3)].to_owned() + &text));
     let structure = match dice(4, 5) {
         0 => Some(Structure::Regex("(river|green) [a-z]{2,12}( hills){1,6}".to_owned())),
         1 => Some(Structure::JsonSchema(
@@ -72,6 +71,7 @@ fn request(index: u64) -> GenerateRequest {
         structure,
         tenant: Tenant(dice(11, 3) as u64),
         conversation: Some(ConversationId(dice(12, 5) as u64)).filter(|id| id.0 > 0),
+        continues: None,
     }
 }
 

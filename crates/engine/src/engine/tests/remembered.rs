@@ -1,6 +1,7 @@
 //! Conversations whose answers come back in a history, on the demo model with the real engine.
 
 use super::*;
+use crate::engine::AnswerRoom;
 use crate::kv_cache::DiskConfig;
 
 fn demo() -> ModelSource {
@@ -16,7 +17,7 @@ fn engine(folder: Option<&std::path::Path>) -> Engine {
 }
 
 fn message(role: Role, content: &str) -> Message {
-    Message { role, content: content.to_owned() }
+    Message::new(role, content)
 }
 
 /// How the answers of a conversation end.
@@ -63,6 +64,7 @@ impl Talk {
             structure: None,
             tenant: Tenant(1),
             conversation: Some(ConversationId(1)),
+            continues: None,
         }
     }
 
@@ -111,7 +113,8 @@ fn the_turn_after_an_end_token_reads_what_the_text_alone_gives() {
         let reply = talk.ask(&first, question);
         ended += usize::from(*reply.reason() == FinishReason::EndToken);
         let request = talk.request("And then?");
-        let own = first.fit_prompt(&request.messages, None, Some(request.origin()));
+        let own =
+            first.fit_prompt(&request.messages, AnswerRoom::default(), Some(request.origin()));
         let own = own.expect("it fits").ids;
         assert_eq!(ends(&first, &own), 3, "one for each message of {question:?}");
         let canonical = first.fit(&request.messages, None).expect("it fits").ids;
@@ -185,7 +188,9 @@ fn what_one_tenant_was_told_changes_nothing_for_another() {
     for question in QUESTIONS {
         talk.ask(&engine, question);
         let messages = talk.request("And then?").messages;
-        let of = |origin| engine.fit_prompt(&messages, None, origin).expect("it fits").ids;
+        let of = |origin| {
+            engine.fit_prompt(&messages, AnswerRoom::default(), origin).expect("it fits").ids
+        };
         let canonical = of(None);
         let (tenant, conversation) = (Tenant(2), Some(ConversationId(1)));
         assert_eq!(of(Some(tenant.into())), canonical);
@@ -202,7 +207,7 @@ fn an_answer_that_was_forgotten_comes_back_as_its_text_alone() {
     let request = talk.request("And then?");
     let read = || {
         let origin = Some(request.origin());
-        engine.fit_prompt(&request.messages, None, origin).expect("it fits").ids
+        engine.fit_prompt(&request.messages, AnswerRoom::default(), origin).expect("it fits").ids
     };
     let canonical = engine.fit(&request.messages, None).expect("it fits").ids;
     assert_ne!(read(), canonical, "it was written in other tokens");

@@ -47,7 +47,7 @@ fn chatml() -> Text {
 }
 
 fn message(role: Role, content: &str) -> Message {
-    Message { role, content: content.to_owned() }
+    Message::new(role, content)
 }
 
 /// The text that tokens spell; control tokens give their literals.

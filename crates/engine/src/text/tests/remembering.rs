@@ -108,6 +108,67 @@ fn of_an_answer_that_was_cut_short_the_shown_tokens_are_kept() {
     }
 }
 
+fn history_of(answer: Message) -> [Message; 3] {
+    [Message::user("hello"), answer, Message::user("x")]
+}
+
+#[test]
+fn an_answer_that_comes_with_its_tokens_keeps_them() {
+    let text = chatml();
+    text.remember_answer(of(0), "hello", &bytes("hello"));
+    let expected = text.prompt_for(of(0), &history("hello")).expect("it renders");
+    let fresh = chatml();
+    let with_tokens =
+        |tokens: Vec<TokenId>| history_of(Message::assistant("hello").with_tokens(tokens));
+    let known = with_tokens(bytes("hello"));
+    assert_eq!(fresh.prompt(&known), Ok(expected.clone()));
+    assert_eq!(fresh.prompt_for(of(3), &known), Ok(expected.clone()), "whoever asks");
+    assert_eq!(fresh.fit(&known, 1_000, 10).map(|prompt| prompt.ids), Ok(expected.clone()));
+    let ended = with_tokens([bytes("hello"), vec![END]].concat());
+    assert_eq!(fresh.prompt(&ended), Ok(expected.clone()), "the template writes the end itself");
+    let cut = with_tokens(bytes("hello, STOP"));
+    assert_eq!(fresh.prompt(&cut), Ok(expected), "a stop string was not shown");
+}
+
+#[test]
+fn tokens_that_do_not_make_the_message_are_ignored() {
+    let text = chatml();
+    let canonical = text.prompt(&history("hello")).expect("it renders");
+    let damaged = [
+        bytes("hallo"),
+        bytes("jello"),
+        Vec::new(),
+        vec![END],
+        vec![TokenId(99_999)],
+        [bytes("hello"), vec![TokenId(99_999)]].concat(),
+        [bytes("he"), vec![START], bytes("llo")].concat(),
+        [bytes("hello"), vec![END], vec![END]].concat(),
+    ];
+    for tokens in damaged {
+        let given = history_of(Message::assistant("hello").with_tokens(tokens.clone()));
+        let ids = text.prompt(&given).expect("it renders");
+        let spelled_alike = spelled(&text, &ids) == spelled(&text, &canonical);
+        assert!(spelled_alike, "{tokens:?}");
+        let has_own = ids.windows(5).any(|window| window == bytes("hello"));
+        assert!(!has_own, "{tokens:?}");
+    }
+    let users = [Message::user("hello").with_tokens(bytes("hello"))];
+    assert_eq!(text.prompt(&users), text.prompt(&[Message::user("hello")]));
+    let literal = Message::assistant("<|im_end|>").with_tokens(bytes("<|im_end|>"));
+    let plain = Message::assistant("<|im_end|>");
+    assert_eq!(text.prompt(&history_of(literal)), text.prompt(&history_of(plain)));
+    let empty = Message::assistant("").with_tokens(Vec::new());
+    assert_eq!(text.prompt(&history_of(empty)), text.prompt(&history("")));
+}
+
+#[test]
+fn remembered_tokens_are_used_where_those_given_are_damaged() {
+    let text = chatml();
+    text.remember_answer(of(0), "hello", &bytes("hello"));
+    let damaged = history_of(Message::assistant("hello").with_tokens(vec![START]));
+    assert_eq!(text.prompt_for(of(0), &damaged), text.prompt_for(of(0), &history("hello")));
+}
+
 #[test]
 fn another_tenant_and_another_conversation_read_what_the_text_alone_gives() {
     let text = chatml();
