@@ -123,8 +123,10 @@ pub(crate) fn show(value: &Value) -> String {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
         Value::Whole(value) => value.to_string(),
-        // Without an exponent 1e308 takes 309 digits.
-        Value::Number(value) if value.abs() >= 1e15 => format!("{value:e}"),
+        // Without an exponent 1e308 takes 309 digits, and 1e-300 takes 301.
+        Value::Number(value) if *value != 0.0 && !(1e-5..1e15).contains(&value.abs()) => {
+            format!("{value:e}")
+        }
         Value::Number(value) => value.to_string(),
         Value::Text(text) => shorten(text),
         Value::List(values) => format!("a list of {}", values.len()),

@@ -88,7 +88,7 @@ macro_rules! id {
         impl $name {
             /// An id of these bits. They have to be random: whoever knows an id is not trusted
             /// for it, but nobody should find one by trying.
-            pub fn from_bits(bits: u128) -> $name {
+            pub const fn from_bits(bits: u128) -> $name {
                 $name(Id(bits))
             }
 

@@ -79,26 +79,25 @@ impl Parameters {
         }
     }
 
+    /// These parameters for a backend.
+    pub fn into_seam(self) -> banter_seam::Parameters {
+        banter_seam::Parameters {
+            max_tokens: self.max_tokens.unwrap_or(ranges::DEFAULT_MAX_TOKENS),
+            temperature: self.temperature,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            seed: self.seed,
+            stop_strings: self.stop,
+        }
+    }
+
     /// Whether no parameter is given.
     pub fn is_empty(&self) -> bool {
         *self == Parameters::default()
-    }
-}
-
-impl From<Parameters> for banter_seam::Parameters {
-    fn from(parameters: Parameters) -> banter_seam::Parameters {
-        banter_seam::Parameters {
-            max_tokens: parameters.max_tokens.unwrap_or(ranges::DEFAULT_MAX_TOKENS),
-            temperature: parameters.temperature,
-            top_p: parameters.top_p,
-            repetition_penalty: parameters.repetition_penalty,
-            top_k: parameters.top_k,
-            min_p: parameters.min_p,
-            presence_penalty: parameters.presence_penalty,
-            frequency_penalty: parameters.frequency_penalty,
-            seed: parameters.seed,
-            stop_strings: parameters.stop,
-        }
     }
 }
 
