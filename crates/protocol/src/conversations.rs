@@ -11,10 +11,9 @@ use crate::json::{Mistake, Value, null_as_default, read};
 use crate::ranges::page_limit;
 use crate::settable::Settable;
 use crate::text::Text;
-use crate::v1::{Conversation, ConversationId, ErrorCode, Message, MessageId, Parameters};
-use serde::de::{DeserializeOwned, Deserializer, Error, Unexpected, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
+use crate::v1::{Conversation, ErrorCode, Message, MessageId, Parameters};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The title of a conversation.
 pub type Title = Text<1, 512>;
@@ -23,7 +22,7 @@ pub type Title = Text<1, 512>;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ListQuery {
     /// Where the list goes on: `next` of the list before.
-    pub after: Option<Cursor>,
+    pub after: Option<Text<1, 64>>,
     /// How many entries are wanted, if that is said.
     #[serde(deserialize_with = "page_limit")]
     pub limit: Option<u32>,
@@ -101,65 +100,6 @@ pub fn read_body<T: DeserializeOwned>(body: &str) -> Result<T, Fault> {
     Ok(read(&value)?)
 }
 
-/// The place of a conversation in the list: pinned ones first, and among each the newest first.
-///
-/// Clients take it as a text without meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// Whether the conversation is pinned.
-    pub pinned: bool,
-    /// Its `updated_ms`.
-    pub updated_ms: u64,
-    /// Its id, which decides between two of the same time.
-    pub id: ConversationId,
-}
-
-impl Cursor {
-    fn parse(text: &str) -> Option<Cursor> {
-        let (time, id) = text.get(1..)?.split_once('.')?;
-        let pinned = match text.as_bytes()[0] {
-            b'p' => true,
-            b'n' => false,
-            _ => return None,
-        };
-        let cursor = Cursor { pinned, updated_ms: time.parse().ok()?, id: id.parse().ok()? };
-        Some(cursor).filter(|cursor| cursor.to_string() == text)
-    }
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let group = if self.pinned { 'p' } else { 'n' };
-        write!(formatter, "{group}{}.{}", self.updated_ms, self.id)
-    }
-}
-
-impl Serialize for Cursor {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {
-        deserializer.deserialize_str(CursorVisitor)
-    }
-}
-
-struct CursorVisitor;
-
-impl Visitor<'_> for CursorVisitor {
-    type Value = Cursor;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the next of an earlier list")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Cursor, E> {
-        Cursor::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-    }
-}
-
 /// `GET /api/conversations`: one page of the list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
@@ -167,8 +107,7 @@ pub struct ConversationList {
     /// Pinned conversations first, and among each the newest first.
     pub conversations: Vec<Conversation>,
     /// What `after` has to be for the next page; `null` if this is the last one.
-    #[cfg_attr(test, schemars(with = "Option<String>"), ts(as = "Option<String>"))]
-    pub next: Option<Cursor>,
+    pub next: Option<String>,
 }
 
 /// `GET /api/conversations?q=`: what a search has found.

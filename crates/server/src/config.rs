@@ -95,6 +95,8 @@ pub struct ServerConfig {
     /// An answer that has begun must make progress within this time; otherwise it ends with
     /// `timeout`.
     pub step_timeout: Duration,
+    /// What becomes of a stored answer that nobody follows any more.
+    pub on_disconnect: OnDisconnect,
     /// Bytes of an answer, with those of the thoughts before it. At the limit it ends, with `length`
     /// as the reason.
     pub max_answer_bytes: usize,
@@ -124,6 +126,17 @@ pub struct ServerConfig {
     /// The command that starts a real model. The page shows it beside the demo model, and on other
     /// machines without the folder of the program.
     pub real_model_command: String,
+}
+
+/// What becomes of a stored answer that nobody follows any more, because its sockets were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDisconnect {
+    /// It goes on to its end.
+    Finish,
+    /// It goes on for this long.
+    Grace(Duration),
+    /// It stops at once.
+    Stop,
 }
 
 impl Default for ServerConfig {
@@ -159,6 +172,7 @@ impl Default for ServerConfig {
             close_timeout: Duration::from_secs(1),
             queue_timeout: Duration::from_secs(120),
             step_timeout: Duration::from_secs(60),
+            on_disconnect: OnDisconnect::Grace(Duration::from_secs(60)),
             max_answer_bytes: 16 * 1024 * 1024,
             max_file_page_answers: 2,
             max_tokenizing: 16,

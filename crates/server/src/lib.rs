@@ -3,19 +3,21 @@
 //! Reading order, which follows one message:
 //! - [`config`]: every limit, and what happens at it.
 //! - [`server`]: [`Server`] and [`run`], the whole public server.
-//! - `shared`: what all connections use together; `shares`: how much of it one client may hold.
+//! - `tasks`: how everything ends; `shares`: how much of a budget one client may hold.
 //! - `accept`: connections: how many there may be, and how long a client may be silent on one.
 //! - `access`: who may use the server, decided by Host, peer, forwarding headers, Origin and key.
 //! - `http`: the routes, the page, errors as responses, and the headers of every response.
 //! - `socket`: a WebSocket with small buffers, liveness and limits on what a client may send.
 //! - `plain`: the plain language: a state machine without I/O, and the loop that drives it.
 //! - `answers`: answers while they are written: a task for each, and followers that read along.
+//! - `v1`: the language `banter.v1`, with conversations that last.
+//! - `conversations`: conversations in the store, and what is told about them.
 //! - [`models`]: which models there are, pulling them, and switching between them.
 //! - [`backend`]: what makes answers: our engine, an engine that somebody else runs, or a script.
 //!   All of them speak [`banter_seam`].
 //!
-//! Absent on purpose: TLS (a proxy does it), HTTP/2 (it would bring new floods and no gain),
-//! conversations on disk, `banter.v1`, and anything that knows tensors.
+//! Absent on purpose: TLS (a proxy does it), HTTP/2 (it would bring new floods and no gain), SQL
+//! (`banter-store` has it), and anything that knows tensors.
 
 #![forbid(unsafe_code)]
 
@@ -24,15 +26,17 @@ pub mod access;
 mod answers;
 pub mod backend;
 pub mod config;
+mod conversations;
 mod http;
 mod log_throttle;
 pub mod models;
 mod plain;
 pub mod server;
-mod shared;
 mod shares;
 mod socket;
+mod tasks;
+mod v1;
 
 pub use access::{KeyHash, Origin, PublicUrl};
-pub use config::ServerConfig;
+pub use config::{OnDisconnect, ServerConfig};
 pub use server::{Server, run};

@@ -1,12 +1,18 @@
 //! The whole public server: [`run`] serves its listeners until it is told to end.
 
-use crate::accept;
-use crate::access::{Access, SessionLimits, Sessions};
+use crate::accept::{self, Acceptor};
+use crate::access::{Access, SessionLimits, Sessions, random_token};
+use crate::answers::{AnswerLimits, Answers, Keep};
 use crate::backend::BackendSlot;
-use crate::config::ServerConfig;
-use crate::http::Routes;
+use crate::config::{OnDisconnect, ServerConfig};
+use crate::conversations::{Conversations, Settings};
+use crate::http::{Http, Parts, Routes, Sockets};
 use crate::models::{Library, Models};
-use crate::shared::Shared;
+use crate::plain::Plain;
+use crate::shares::SharedBudget;
+use crate::tasks::Tasks;
+use crate::v1::V1;
+use banter_store::{Place, Store, StoreConfig};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +24,16 @@ use tracing::warn;
 /// that five seconds and then finishes the file that it is writing, so this is longer.
 const BACKEND_GRACE: Duration = Duration::from_secs(10);
 
+/// How long a server waits at its end for answers to halt and to be stored.
+const ANSWER_GRACE: Duration = Duration::from_secs(10);
+
 /// A server that does not run yet.
 pub struct Server {
     config: ServerConfig,
     slot: BackendSlot,
     models: Option<Arc<Models>>,
     sessions: Arc<Sessions>,
+    store: Option<Arc<Store>>,
 }
 
 impl Server {
@@ -32,13 +42,20 @@ impl Server {
         let limits =
             SessionLimits { total: config.max_sessions, per_key: config.max_sessions_per_key };
         let sessions = Arc::new(Sessions::new(limits));
-        Server { config, slot: BackendSlot::default(), models: None, sessions }
+        Server { config, slot: BackendSlot::default(), models: None, sessions, store: None }
     }
 
     /// Lets administrators pull models and switch between them. `current` is the name of the model
     /// that is loaded or being loaded.
     pub fn with_models(mut self, library: Arc<dyn Library>, current: Option<String>) -> Server {
         self.models = Some(Models::new(library, self.slot.clone(), current));
+        self
+    }
+
+    /// Keeps conversations in this store. Without one they are kept in memory, and are gone when the
+    /// server ends.
+    pub fn with_store(mut self, store: Arc<Store>) -> Server {
+        self.store = Some(store);
         self
     }
 
@@ -83,7 +100,7 @@ pub async fn run(
 
 /// [`run`] with another function in the place of [`accept::serve`].
 async fn run_with<F: Future<Output = ()> + Send + 'static>(
-    accept: impl Fn(TcpListener, Arc<Shared>, Routes) -> F,
+    accept: impl Fn(TcpListener, Arc<Acceptor>, Routes) -> F,
     listeners: Vec<TcpListener>,
     server: Server,
     shutdown: impl Future<Output = ()>,
@@ -92,37 +109,121 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     for listener in &listeners {
         ports.push(listener.local_addr()?.port());
     }
-    let access = Access::new(&server.config, ports, server.sessions);
-    let shared = Arc::new(Shared::new(server.config, server.slot, server.models, access));
-    warn_of_unsafe_settings(&shared.config);
-    let routes = Routes::new(shared.clone());
+    let store = match server.store {
+        Some(store) => store,
+        None => Arc::new(memory_store()?),
+    };
+    let config = Arc::new(server.config);
+    warn_of_unsafe_settings(&config);
+    let running = Running::new(&config, server.slot, store, Tasks::default());
+    let access = Arc::new(Access::new(&config, ports, server.sessions));
+    let http = running.http(config.clone(), access, server.models);
+    let acceptor = Arc::new(Acceptor::new(config.clone(), running.tasks.clone()));
+    let routes = Routes::new(Arc::new(http));
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, shared.clone(), routes.clone()));
+        accepting.spawn(accept(listener, acceptor.clone(), routes.clone()));
     }
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
         // A server that accepts no connections must end, so that whoever watches it notices.
         Some(ended) = accepting.join_next() => Err(stopped_accepting(ended)),
     };
-    end(accepting, &shared).await;
+    drop(routes);
+    end(accepting, running, config.shutdown_grace).await;
     outcome
 }
 
-/// Ends everything that runs.
-async fn end(mut accepting: JoinSet<()>, shared: &Shared) {
-    shared.tasks.going_away.cancel();
+/// A store that is gone when the server ends.
+fn memory_store() -> io::Result<Store> {
+    Store::open(StoreConfig::new(Place::Memory)).map_err(io::Error::other)
+}
+
+/// What has to be ended when the server ends.
+pub(crate) struct Running {
+    tasks: Tasks,
+    slot: BackendSlot,
+    answers: Answers,
+    conversations: Conversations,
+}
+
+impl Running {
+    pub(crate) fn new(
+        config: &ServerConfig,
+        slot: BackendSlot,
+        store: Arc<Store>,
+        tasks: Tasks,
+    ) -> Running {
+        let limits = AnswerLimits {
+            queue_timeout: config.queue_timeout,
+            step_timeout: config.step_timeout,
+            bytes: config.max_answer_bytes,
+        };
+        let answers = Answers::new(slot.clone(), limits);
+        let settings = Settings {
+            system_prompt: config.system_prompt.clone(),
+            keep: match config.on_disconnect {
+                OnDisconnect::Finish => Keep::ToTheEnd,
+                OnDisconnect::Grace(grace) => Keep::For(grace),
+                OnDisconnect::Stop => Keep::WHILE_FOLLOWED,
+            },
+            stores: store.is_durable(),
+        };
+        let conversations = Conversations::new(store, answers.clone(), settings);
+        Running { tasks, slot, answers, conversations }
+    }
+
+    /// What the routes need.
+    pub(crate) fn http(
+        &self,
+        config: Arc<ServerConfig>,
+        access: Arc<Access>,
+        models: Option<Arc<Models>>,
+    ) -> Http {
+        let queue_budget = SharedBudget::new(config.max_total_message_bytes);
+        let v1 = V1 {
+            conversations: self.conversations.clone(),
+            access: access.clone(),
+            slot: self.slot.clone(),
+            queue_budget: queue_budget.clone(),
+            max_message_bytes: config.max_message_bytes,
+            close_timeout: config.close_timeout,
+            epoch: random_token(),
+        };
+        let sockets = Sockets {
+            plain: Arc::new(Plain::new(config.clone(), self.answers.clone(), queue_budget)),
+            v1: Arc::new(v1),
+            receive_budget: SharedBudget::new(config.max_total_message_bytes),
+        };
+        Http::new(Parts {
+            access,
+            slot: self.slot.clone(),
+            models,
+            conversations: self.conversations.clone(),
+            sockets,
+            tasks: self.tasks.clone(),
+            config,
+        })
+    }
+}
+
+/// Ends everything that runs: connections first, then answers, then what they have kept.
+async fn end(mut accepting: JoinSet<()>, running: Running, grace: Duration) {
+    let Running { tasks, slot, answers, conversations } = running;
+    tasks.going_away.cancel();
     // The server ends in any case, so how they end does not matter.
     while accepting.join_next().await.is_some() {}
-    shared.tasks.tracker.close();
-    let goodbyes = shared.tasks.tracker.wait();
-    if tokio::time::timeout(shared.config.shutdown_grace, goodbyes).await.is_err() {
-        shared.tasks.cut.cancel();
-        shared.tasks.tracker.wait().await;
+    tasks.tracker.close();
+    if tokio::time::timeout(grace, tasks.tracker.wait()).await.is_err() {
+        tasks.cut.cancel();
+        tasks.tracker.wait().await;
     }
-    // Their sockets are closed, so they end at once.
-    shared.answers.all_ended().await;
-    if tokio::time::timeout(BACKEND_GRACE, shared.slot.end()).await.is_err() {
+    if tokio::time::timeout(ANSWER_GRACE, answers.shut_down()).await.is_err() {
+        warn!("an answer has not ended in time, so its end may not be stored");
+    }
+    conversations.shut_down().await;
+    drop((answers, conversations));
+    if tokio::time::timeout(BACKEND_GRACE, slot.end()).await.is_err() {
         warn!(
             seconds = BACKEND_GRACE.as_secs(),
             "the engine has not ended in time, so what it computed last may not be on disk"
@@ -151,9 +252,9 @@ mod tests {
         for (panics, expected) in [(true, "panicked"), (false, "returned")] {
             let listeners = vec![listener().await, listener().await];
             let dying = listeners[1].local_addr().expect("an address");
-            let accept = |listener: TcpListener, shared, routes| async move {
+            let accept = |listener: TcpListener, acceptor, routes: Routes| async move {
                 if listener.local_addr().expect("an address") != dying {
-                    return accept::serve(listener, shared, routes).await;
+                    return accept::serve(listener, acceptor, routes).await;
                 }
                 assert!(!panics, "as a bug would");
             };

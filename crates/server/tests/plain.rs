@@ -136,9 +136,9 @@ async fn an_answer_whose_client_vanishes_leaves_a_line_in_the_log() {
     server.is_idle().await;
     server.end().await;
     let text = log.text();
-    let lines: Vec<&str> = text.lines().filter(|line| line.contains("ended unfinished")).collect();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("disconnected")).collect();
     assert_eq!(lines.len(), 1, "{text}");
-    assert!(lines[0].contains("generation{id=2") && lines[0].contains("deltas="), "{}", lines[0]);
+    assert!(lines[0].contains("generation{id=2") && lines[0].contains("finished"), "{}", lines[0]);
     assert!(!text.contains("secret-word"), "{text}");
 }
 

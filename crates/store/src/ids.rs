@@ -58,6 +58,16 @@ macro_rules! public_id {
             pub fn random() -> Self {
                 Self(random())
             }
+
+            /// The id of these bits.
+            pub fn from_bits(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// The bits.
+            pub fn bits(self) -> u128 {
+                self.0
+            }
         }
 
         impl fmt::Display for $name {
@@ -129,6 +139,11 @@ macro_rules! row_number {
             /// The number.
             pub fn get(self) -> u64 {
                 self.0.unsigned_abs()
+            }
+
+            /// The one with this number, for tests without a store.
+            pub fn of_number(number: u32) -> Self {
+                Self(number.into())
             }
         }
 

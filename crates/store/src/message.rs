@@ -232,6 +232,10 @@ pub struct Conversation {
     pub parameters: Option<Parameters>,
     /// The last message of the current branch; `None` while there is no message.
     pub leaf: Option<MessageId>,
+    /// The model of its newest answer.
+    pub model: Option<String>,
+    /// How many messages it has, on all branches.
+    pub messages: u64,
     /// Whether it is pinned.
     pub pinned: bool,
     /// Whether it is archived.

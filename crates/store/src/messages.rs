@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use crate::answers::newest_below;
 use crate::config::Limits;
 use crate::ids::{ConversationId, ConversationNumber, MessageId, MessageSeq, UserId};
-use crate::message::{Conversation, Message, Tree};
+use crate::message::{Conversation, Message, Role, Tree};
 use crate::reply::Reply;
 use crate::rows::{self, Known, find_conversation, find_message};
 use crate::search::index;
@@ -155,6 +155,9 @@ fn find_answer(
         StoreError::UnknownConversation => StoreError::UnknownMessage,
         other => other,
     })?;
+    if message.role != Role::Assistant {
+        return Err(StoreError::NotAnAnswer);
+    }
     Ok((conversation, message))
 }
 

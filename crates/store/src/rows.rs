@@ -12,7 +12,10 @@ use crate::message::{AnswerError, Conversation, Message, State};
 /// Begins a query of conversations; [`conversation`] reads its rows.
 pub(crate) const SELECT_CONVERSATION: &str =
     "SELECT c.number, c.id, c.title, c.title_source, c.system, c.parameters, l.id, c.pinned,
-            c.archived, c.created_ms, c.updated_ms, c.touched
+            c.archived, c.created_ms, c.updated_ms, c.touched,
+            (SELECT a.model FROM messages a WHERE a.conversation = c.number AND a.role = 'assistant'
+             ORDER BY a.seq DESC LIMIT 1),
+            (SELECT count(*) FROM messages n WHERE n.conversation = c.number)
      FROM conversations c LEFT JOIN messages l ON l.seq = c.leaf ";
 
 /// Begins a query of messages; [`message`] reads its rows.
@@ -35,6 +38,8 @@ pub(crate) fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         archived: row.get(8)?,
         created_ms: number(row, 9)?,
         updated_ms: number(row, 10)?,
+        model: row.get(12)?,
+        messages: number(row, 13)?,
     })
 }
 

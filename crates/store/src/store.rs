@@ -104,6 +104,11 @@ impl Store {
         &self.limits
     }
 
+    /// Whether what is stored outlives the process.
+    pub fn is_durable(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// How many answers were interrupted by the end of the last process.
     pub fn interrupted_answers(&self) -> usize {
         self.interrupted

@@ -24,9 +24,8 @@ fn a_query_without_values_is_empty() {
 
 #[test]
 fn a_query_is_read_with_its_types() {
-    let id = ConversationId::from_bits(7);
-    let found = query(&format!("after=p12.{id}&limit=200&archived=true&q=12")).expect("valid");
-    assert_eq!(found.after, Some(Cursor { pinned: true, updated_ms: 12, id }));
+    let found = query("after=p12&limit=200&archived=true&q=12").expect("valid");
+    assert_eq!(found.after.expect("a place").as_str(), "p12");
     assert_eq!((found.limit, found.archived), (Some(200), Some(true)));
     assert_eq!(found.q.expect("a text").as_str(), "12");
 }
@@ -44,14 +43,6 @@ fn a_wrong_parameter_of_a_query_is_named() {
             message: "limit: expected a whole number from 1 to 200, found \"-1\"",
         },
         Case { query: "archived=yes", message: "archived: expected true or false, found \"yes\"" },
-        Case {
-            query: "after=p01.aaaaaaaaaaaaaaaaaaaaaaaaaa",
-            message: "after: expected the next of an earlier list, found \"p01.aaaaaaaaaaaaaaaaaaaaaaaaaa\"",
-        },
-        Case {
-            query: "after=ä",
-            message: "after: expected the next of an earlier list, found \"ä\"",
-        },
         Case { query: "q=a&q=b", message: "q: expected one value, found a list of 2" },
     ];
     for case in cases {
@@ -158,12 +149,6 @@ fn an_export_names_itself() {
 }
 
 proptest! {
-    #[test]
-    fn a_cursor_comes_back_unchanged(pinned: bool, updated_ms: u64, bits: u128) {
-        let cursor = Cursor { pinned, updated_ms, id: ConversationId::from_bits(bits) };
-        prop_assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
-    }
-
     #[test]
     fn no_body_and_no_query_panics(text in "\\PC{0,60}") {
         let _ = read_body::<ConversationPatch>(&text);

@@ -15,10 +15,12 @@ mod read_timeout;
 mod timed_io;
 mod write_timeout;
 
-pub(crate) use permits::{Admission, ConnectionLimits, ConnectionPermit, ConnectionPermits, Peer};
+pub(crate) use permits::{Admission, ConnectionPermit};
 
-use crate::http::{Connection, Routes};
-use crate::shared::Shared;
+use crate::access::TrustedProxies;
+use crate::config::ServerConfig;
+use crate::log_throttle::LogThrottle;
+use crate::tasks::Tasks;
 use answering::{Answering, Sent};
 use axum::body::Body;
 use hyper::body::Incoming;
@@ -26,10 +28,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use permits::{ConnectionLimits, ConnectionPermits, Peer};
 use read_timeout::{Phases, ReadLimits, ReadTimeout};
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,18 +44,62 @@ use tracing::{debug, warn};
 /// again at full speed.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
+/// The connection that a request came on.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) peer: IpAddr,
+    /// Our address that the peer has connected to.
+    pub(crate) local: IpAddr,
+    pub(crate) admission: Admission,
+    /// Held as long as the connection, or the WebSocket that it becomes, is open.
+    pub(crate) permit: Arc<ConnectionPermit>,
+}
+
+/// Answers the requests of connections.
+pub(crate) trait Service: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(
+        &self,
+        request: Request<Body>,
+        connection: Connection,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Accepts connections, within their limits.
+pub(crate) struct Acceptor {
+    config: Arc<ServerConfig>,
+    /// Permits for connections, and for those that are only told that there are too many.
+    permits: Arc<ConnectionPermits>,
+    full_logged: LogThrottle,
+    failures_logged: LogThrottle,
+    tasks: Tasks,
+}
+
+impl Acceptor {
+    pub(crate) fn new(config: Arc<ServerConfig>, tasks: Tasks) -> Acceptor {
+        let permits = ConnectionPermits::new(ConnectionLimits {
+            total: config.max_connections,
+            per_address: config.max_connections_per_address,
+            refusals: config.max_refusals,
+            proxies: TrustedProxies::new(&config.trusted_proxies),
+        });
+        let (full_logged, failures_logged) = (LogThrottle::new(), LogThrottle::new());
+        Acceptor { config, permits, full_logged, failures_logged, tasks }
+    }
+}
+
 /// Accepts connections until the server ends.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, routes: Routes) {
+pub(crate) async fn serve(listener: TcpListener, acceptor: Arc<Acceptor>, service: impl Service) {
     loop {
         let accepted = tokio::select! {
-            () = shared.tasks.going_away.cancelled() => return,
+            () = acceptor.tasks.going_away.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => take(stream, peer, &shared, &routes),
+            Ok((stream, peer)) => take(stream, peer, &acceptor, &service),
             Err(error) if is_of_one_connection(&error) => debug!(%error, "accept"),
             Err(error) => {
-                if let Some(suppressed) = shared.log_throttles.accept.admit() {
+                if let Some(suppressed) = acceptor.failures_logged.admit() {
                     warn!(%error, suppressed, "cannot accept a connection, trying again");
                 }
                 tokio::time::sleep(ACCEPT_BACK_OFF).await;
@@ -71,32 +118,32 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn take(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, routes: &Routes) {
+fn take(stream: TcpStream, peer: SocketAddr, acceptor: &Arc<Acceptor>, service: &impl Service) {
     let peer = peer.ip().to_canonical();
     // A connection without a local address is gone already.
     let Ok(local) = stream.local_addr() else { return };
     let local = local.ip().to_canonical();
     let origin = Peer::new(peer, local);
-    let permit = shared.connections.take(origin);
-    log_limit(origin, permit.as_ref().map(ConnectionPermit::admission), shared);
+    let permit = acceptor.permits.take(origin);
+    log_limit(origin, permit.as_ref().map(ConnectionPermit::admission), acceptor);
     // Too many are being told already that there are too many: this one is dropped unanswered.
     let Some(permit) = permit else { return };
     let connection =
         Connection { peer, local, admission: permit.admission(), permit: Arc::new(permit) };
-    shared.tasks.tracker.spawn(serve_connection(
+    acceptor.tasks.tracker.spawn(serve_connection(
         stream,
         connection,
-        shared.clone(),
-        routes.clone(),
+        acceptor.clone(),
+        service.clone(),
     ));
 }
 
-fn log_limit(peer: Peer, admission: Option<Admission>, shared: &Shared) {
+fn log_limit(peer: Peer, admission: Option<Admission>, acceptor: &Acceptor) {
     if admission == Some(Admission::Welcome) {
         return;
     }
-    let Some(suppressed) = shared.log_throttles.full.admit() else { return };
-    let limits = shared.connections.limits();
+    let Some(suppressed) = acceptor.full_logged.admit() else { return };
+    let limits = acceptor.permits.limits();
     match (admission, peer) {
         (Some(Admission::AddressFull), _) => warn!(
             limit = limits.per_address,
@@ -123,21 +170,21 @@ fn log_limit(peer: Peer, admission: Option<Admission>, shared: &Shared) {
 async fn serve_connection(
     stream: TcpStream,
     connection: Connection,
-    shared: Arc<Shared>,
-    routes: Routes,
+    acceptor: Arc<Acceptor>,
+    service: impl Service,
 ) {
     // Deltas are small; each is sent at once and does not wait for the next.
     let _ = stream.set_nodelay(true);
-    let config = &shared.config;
+    let (config, tasks) = (&acceptor.config, &acceptor.tasks);
     let phases = Phases::new();
     let limits = ReadLimits { head: config.header_timeout, idle: config.idle_timeout };
     let reads = ReadTimeout::new(phases.clone(), limits);
     let io = TokioIo::new(TimedIo::new(stream, reads, config.write_timeout));
     let permit = connection.permit.clone();
     let phases_of_service = phases.clone();
-    let service = service_fn(move |request| {
+    let answers = service_fn(move |request| {
         let answering = Answering::begin(&phases_of_service, &connection.permit);
-        answer(request, routes.clone(), connection.clone(), answering)
+        answer(request, service.clone(), connection.clone(), answering)
     });
     let mut builder = http1::Builder::new();
     builder
@@ -145,12 +192,12 @@ async fn serve_connection(
         .header_read_timeout(None)
         .max_headers(config.max_headers)
         .max_buf_size(config.max_head_bytes);
-    let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
+    let mut serving = pin!(builder.serve_connection(io, answers).with_upgrades());
     let ended = tokio::select! {
         ended = &mut serving => Some(ended),
         // hyper would wait for the rest of a head; a response that is not sent yet is sent.
         () = permit.evicted() => if phases.is_reading_a_head() { return } else { None },
-        () = shared.tasks.going_away.cancelled() => None,
+        () = tasks.going_away.cancelled() => None,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -158,7 +205,7 @@ async fn serve_connection(
             serving.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = serving => ended,
-                () = shared.tasks.cut.cancelled() => return,
+                () = tasks.cut.cancelled() => return,
             }
         }
     };
@@ -169,11 +216,19 @@ async fn serve_connection(
 
 async fn answer(
     request: Request<Incoming>,
-    routes: Routes,
+    service: impl Service,
     connection: Connection,
     answering: Answering,
 ) -> Result<Response<Sent>, Infallible> {
     let connection = Connection { admission: answering.admission(), ..connection };
-    let response = routes.answer(request.map(Body::new), connection).await;
+    let response = service.answer(request.map(Body::new), connection).await;
     Ok(answering.send(response))
+}
+
+/// A permit for one connection, for tests of what happens on it.
+#[cfg(test)]
+pub(crate) fn one_permit(peer: IpAddr, local: IpAddr) -> ConnectionPermit {
+    let proxies = TrustedProxies::default();
+    let limits = ConnectionLimits { total: 8, per_address: 8, refusals: 1, proxies };
+    ConnectionPermits::new(limits).take(Peer::new(peer, local)).expect("the first")
 }

@@ -16,6 +16,10 @@ impl KeyHash {
         KeyHash(Sha256::digest(key.as_bytes()).into())
     }
 
+    pub(super) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// The first 64 bits.
     pub(super) fn number(self) -> u64 {
         let (first, _) = self.0.split_first_chunk().expect("a hash is longer");

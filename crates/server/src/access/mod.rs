@@ -31,8 +31,8 @@ pub use origin::Origin;
 pub(crate) use principal::Identity;
 pub use principal::Principal;
 use sessions::Grant;
-pub(crate) use sessions::SessionLimits;
 pub use sessions::{Scope, Sessions};
+pub(crate) use sessions::{SessionLimits, random_token};
 pub(crate) use tries::RateKey;
 
 use crate::config::ServerConfig;
@@ -345,6 +345,16 @@ impl Access {
         };
         let sessions = cookie.tokens(view.headers).filter_map(session);
         sessions.max_by_key(|session| session.grant.scope)
+    }
+
+    /// The principal of a key that comes after the handshake. Counts the try.
+    pub(crate) fn principal_of_key(
+        &self,
+        rate_key: RateKey,
+        key: &str,
+    ) -> Result<Principal, Denial> {
+        self.try_key(rate_key, key)?;
+        Ok(Principal::of_key(key))
     }
 
     /// The scope that a key gives. Counts the try.

@@ -5,6 +5,7 @@ use super::sessions::random_token;
 use super::{PageOrigin, SessionCookie};
 use axum::http::HeaderMap;
 use banter_seam::{Asker, ShareId, Tenant};
+use banter_store::{NewUser, SecretHash, UserKind};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
@@ -18,6 +19,19 @@ pub struct Principal {
     /// Whose part of the limits is used. A stranger can become any number of tenants, so all
     /// strangers of one address have one share together.
     share: ShareId,
+    /// By which its user is found in the store.
+    anchor: Anchor,
+}
+
+/// What tells a user from all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Anchor {
+    #[default]
+    Operator,
+    /// The hash of a key.
+    Key([u8; 32]),
+    /// The hash of what a browser keeps, or of what a client without a cookie has for one socket.
+    Browser([u8; 32]),
 }
 
 /// An admitted client, and how it is recognised next time.
@@ -29,12 +43,30 @@ pub(crate) struct Identity {
 
 impl Principal {
     /// The operator: every client on this machine, and everybody who opens a printed link.
-    pub const OPERATOR: Principal = Principal { tenant: Tenant(0), share: ShareId(0) };
+    pub const OPERATOR: Principal =
+        Principal { tenant: Tenant(0), share: ShareId(0), anchor: Anchor::Operator };
 
     /// The principal of a key.
     pub(crate) fn of_key(key: &str) -> Principal {
-        let number = KeyHash::of(key).number();
-        Principal { tenant: Tenant(number), share: ShareId(number) }
+        let hash = KeyHash::of(key);
+        let (tenant, share) = (Tenant(hash.number()), ShareId(hash.number()));
+        Principal { tenant, share, anchor: Anchor::Key(hash.bytes()) }
+    }
+
+    /// A client that is known by a random text, and by nothing else.
+    fn stranger(kind: &str, token: &str, share: ShareId) -> Principal {
+        let hash = hash_of(kind, token);
+        Principal { tenant: Tenant(first_number(&hash)), share, anchor: Anchor::Browser(hash) }
+    }
+
+    /// Its user in the store.
+    pub(crate) fn user(self) -> NewUser {
+        let (kind, anchor) = match self.anchor {
+            Anchor::Operator => (UserKind::Operator, hash_of("operator", "")),
+            Anchor::Key(hash) => (UserKind::Key, hash),
+            Anchor::Browser(hash) => (UserKind::Browser, hash),
+        };
+        NewUser { kind, anchor: SecretHash(anchor), name: self.short_name() }
     }
 
     /// A name that browsers keep: long enough to tell apart the people who use one browser, and too
@@ -79,16 +111,15 @@ impl Identity {
                 (token, Some(cookie))
             }
         };
-        let tenant = Tenant(number_of("browser", &token));
-        Identity { principal: Principal { tenant, share }, cookie }
+        Identity { principal: Principal::stranger("browser", &token, share), cookie }
     }
 
     /// A page of another origin, or one opened from disk. It cannot keep our cookie, so it is
     /// another principal on each socket. A session of its browser does not count, because the
     /// session was opened for our page and not for this one.
     pub(super) fn foreign_page(page: &PageOrigin, network: IpAddr) -> Identity {
-        let tenant = Tenant(number_of("page", &random_token()));
-        Identity::known(Principal { tenant, share: share_of(page, network) })
+        let share = share_of(page, network);
+        Identity::known(Principal::stranger("page", &random_token(), share))
     }
 }
 
@@ -98,11 +129,14 @@ fn share_of(page: &PageOrigin, network: IpAddr) -> ShareId {
         PageOrigin::Allowed(origin) => origin,
         PageOrigin::File => "null",
     };
-    ShareId(number_of("share", &format!("{network} {page}")))
+    ShareId(first_number(&hash_of("share", &format!("{network} {page}"))))
 }
 
-fn number_of(kind: &str, text: &str) -> u64 {
-    let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(text).finalize();
+fn hash_of(kind: &str, text: &str) -> [u8; 32] {
+    Sha256::new().chain_update(kind).chain_update([0]).chain_update(text).finalize().into()
+}
+
+fn first_number(hash: &[u8; 32]) -> u64 {
     let (first, _) = hash.split_first_chunk().expect("a hash is longer");
     u64::from_le_bytes(*first)
 }

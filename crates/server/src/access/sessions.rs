@@ -160,7 +160,7 @@ fn hash(secret: &str) -> Hash {
 }
 
 /// 128 random bits as 26 letters and digits that can be read aloud.
-pub(super) fn random_token() -> String {
+pub(crate) fn random_token() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the system has random numbers");
     data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()

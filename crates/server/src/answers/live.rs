@@ -1,15 +1,24 @@
 //! An answer that is being written, and those who read along.
 
-use super::log::{AnswerLog, Position, Update};
+use super::log::{AnswerLog, Interruption, Offsets, Position, Update};
+use banter_store::{Ends, Growth};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// How long an answer goes on.
+/// How long an answer goes on when nobody follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
-    /// As long as somebody follows it.
-    WhileFollowed,
+    /// For this long. Whoever follows it within that time lets it go on.
+    For(Duration),
+    /// To its end.
+    ToTheEnd,
+}
+
+impl Keep {
+    /// Not at all.
+    pub(crate) const WHILE_FOLLOWED: Keep = Keep::For(Duration::ZERO);
 }
 
 /// An answer that is being written. The task that writes it and its followers share it.
@@ -31,10 +40,10 @@ pub(crate) struct Follower {
 }
 
 impl LiveAnswer {
-    pub(super) fn new(keep: Keep) -> LiveAnswer {
+    pub(super) fn new(keep: Keep, log: AnswerLog) -> LiveAnswer {
         LiveAnswer {
             keep,
-            log: Mutex::default(),
+            log: Mutex::new(log),
             changes: watch::Sender::new(()),
             followers: watch::Sender::new(0),
             stop: CancellationToken::new(),
@@ -46,18 +55,56 @@ impl LiveAnswer {
         self.stop.cancel();
     }
 
+    /// A follower that reads on from these offsets; `None` if no character begins there.
+    pub(crate) fn follow(self: &Arc<Self>, offsets: Offsets) -> Option<Follower> {
+        let position = self.log().position_at(offsets)?;
+        Some(Follower::new(self.clone(), position))
+    }
+
+    /// The texts so far, and a follower that reads on from there: the answer, and the thoughts
+    /// before it.
+    pub(crate) fn read(self: &Arc<Self>) -> ((String, String), Follower) {
+        let log = self.log();
+        let (text, thinking) = log.texts();
+        let texts = (text.to_owned(), thinking.to_owned());
+        let position = log.position_at(log.offsets()).expect("texts end between characters");
+        drop(log);
+        (texts, Follower::new(self.clone(), position))
+    }
+
+    /// The answer so far.
+    pub(crate) fn text(&self) -> String {
+        self.log().texts().0.to_owned()
+    }
+
+    /// Ready when the computation has halted. Whoever waits for this does not follow the answer.
+    pub(crate) async fn halted(&self) {
+        let mut changes = self.changes.subscribe();
+        while !self.log().has_halted() {
+            changes.changed().await.expect("the sender lives as long as the answer");
+        }
+    }
+
+    /// The ends of the texts so far.
+    pub(crate) fn offsets(&self) -> Offsets {
+        self.log().offsets()
+    }
+
     /// Ready when somebody has asked for the halt.
     pub(super) async fn stop_asked(&self) {
         self.stop.cancelled().await;
     }
 
     /// Ready when nobody needs the answer any more.
-    pub(super) async fn abandoned(&self) {
-        match self.keep {
-            Keep::WhileFollowed => {
-                let mut followers = self.followers.subscribe();
-                let nobody = followers.wait_for(|count| *count == 0).await;
-                nobody.expect("the sender lives as long as the answer");
+    pub(super) async fn abandoned(&self) -> Interruption {
+        let Keep::For(grace) = self.keep else { return std::future::pending().await };
+        let mut followers = self.followers.subscribe();
+        let lives = "the sender lives as long as the answer";
+        loop {
+            followers.wait_for(|count| *count == 0).await.expect(lives);
+            let somebody_comes = followers.wait_for(|count| *count > 0);
+            if tokio::time::timeout(grace, somebody_comes).await.is_err() {
+                return Interruption::Disconnected;
             }
         }
     }
@@ -68,9 +115,14 @@ impl LiveAnswer {
         self.changes.send_replace(());
     }
 
-    /// How long the answer is so far, with the thoughts before it.
-    pub(super) fn bytes(&self) -> usize {
-        self.log().bytes()
+    /// The ends of the texts and the tokens so far.
+    pub(super) fn ends(&self) -> Ends {
+        self.log().ends()
+    }
+
+    /// What the answer has grown by since it had these ends.
+    pub(super) fn growth_since(&self, ends: Ends) -> Growth {
+        self.log().growth_since(ends)
     }
 
     fn log(&self) -> MutexGuard<'_, AnswerLog> {
@@ -79,15 +131,14 @@ impl LiveAnswer {
 }
 
 impl Follower {
-    /// A follower that reads the answer from its first byte on.
-    pub(super) fn at_the_beginning(answer: Arc<LiveAnswer>) -> Follower {
+    fn new(answer: Arc<LiveAnswer>, position: Position) -> Follower {
         answer.followers.send_modify(|count| *count += 1);
         let changes = answer.changes.subscribe();
-        Follower { answer, changes, position: Position::default() }
+        Follower { answer, changes, position }
     }
 
     /// The answer that it follows.
-    pub(crate) fn answer(&self) -> &LiveAnswer {
+    pub(crate) fn answer(&self) -> &Arc<LiveAnswer> {
         &self.answer
     }
 

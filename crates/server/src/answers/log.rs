@@ -1,6 +1,7 @@
 //! What is known about an answer: its text, and what else has happened to it.
 
 use banter_seam::{FinishReason, Finished, Timings, Usage};
+use banter_store::{Ends, Growth, MessageId};
 
 /// The longest piece of text that a follower reads at once, in bytes.
 const MAX_PIECE_BYTES: usize = 16 * 1024;
@@ -12,10 +13,14 @@ pub(super) struct AnswerLog {
     text: String,
     /// What the model thought before the answer, so far.
     thinking: String,
-    /// How many of the oldest messages the backend has left out, once it has taken the request.
-    begun: Option<usize>,
+    /// The tokens of the answer so far, if the backend knows them.
+    tokens: Vec<u32>,
+    /// What it waits for, and how often that has changed.
+    waiting: Option<Waiting>,
+    waiting_changes: u64,
+    begun: Option<Begun>,
     /// How it ended for those who read it.
-    ended: Option<Finished>,
+    ended: Option<Ended>,
     /// The computation has halted. This can be later than the end.
     has_halted: bool,
     /// How many times the halt was waited for in vain.
@@ -25,62 +30,142 @@ pub(super) struct AnswerLog {
 /// How far a follower has read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
-    /// Bytes of the answer.
-    text: usize,
-    /// Bytes of the thoughts.
-    thinking: usize,
+    offsets: Offsets,
+    waiting_changes: u64,
     has_begun: bool,
     has_ended: bool,
     has_halted: bool,
     overdue: u32,
 }
 
+/// A place in the texts of an answer, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Offsets {
+    /// In the answer.
+    pub(crate) text: usize,
+    /// In what the model thought before it.
+    pub(crate) thinking: usize,
+}
+
 /// What a follower reads next.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Update {
-    /// The backend has taken the request and has left out this many of the oldest messages.
-    Begun {
-        /// How many.
-        dropped_messages: usize,
-    },
+    /// The answer waits for something.
+    Waiting(Waiting),
+    /// The backend has taken the request.
+    Begun(Begun),
     /// More of what the model thinks before it answers.
-    Thinking(String),
+    Thinking(Piece),
     /// More of the answer.
-    Delta(String),
+    Delta(Piece),
     /// The answer has ended. The computation may not have halted yet.
-    Ended(Finished),
+    Ended(Box<Ended>),
     /// The computation was asked to halt and has not done so in time. It is still waited for.
     Overdue,
     /// The computation has halted. Nothing follows.
     Halted,
 }
 
+/// What an answer waits for before its first word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Its turn.
+    Queued {
+        /// How many requests are ahead of it.
+        ahead: usize,
+        /// How long it will wait; `None` if that cannot be estimated.
+        estimate_ms: Option<u64>,
+    },
+    /// Its prompt.
+    Prefill {
+        /// Prompt tokens computed so far.
+        done: usize,
+        /// Prompt tokens in all.
+        total: usize,
+        /// Prompt tokens that were found computed already.
+        cached: usize,
+    },
+}
+
+/// What is known when the backend has taken the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// How many of the oldest messages the backend has left out.
+    pub(crate) dropped_messages: usize,
+    /// The stored ones of these messages.
+    pub(crate) left_out: Vec<MessageId>,
+    /// Tokens of the prompt, if they are known.
+    pub(crate) prompt_tokens: Option<usize>,
+    /// Prompt and answer together can have this many tokens, if that is known.
+    pub(crate) context_tokens: Option<usize>,
+}
+
+/// A piece of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// How many bytes of the text come before it.
+    pub(crate) at: usize,
+    /// Whole characters, never none.
+    pub(crate) text: String,
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ended {
+    pub(crate) finished: Finished,
+    /// Why the server has stopped it, if it has.
+    pub(crate) interruption: Option<Interruption>,
+    /// The seed that repeats it, if it is known.
+    pub(crate) seed: Option<u64>,
+    /// Bytes of its texts.
+    pub(crate) offsets: Offsets,
+}
+
+/// Why the server has stopped an answer that nobody has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interruption {
+    /// Nobody followed it any more.
+    Disconnected,
+    /// The server ends.
+    Shutdown,
+}
+
+impl Interruption {
+    /// One word for the log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Interruption::Disconnected => "disconnected",
+            Interruption::Shutdown => "shutdown",
+        }
+    }
+}
+
 impl AnswerLog {
-    pub(super) fn begin(&mut self, dropped_messages: usize) {
-        self.begun = Some(dropped_messages);
+    /// The log of an answer of which a part is there already.
+    pub(super) fn going_on(text: String, thinking: String, tokens: Vec<u32>) -> AnswerLog {
+        AnswerLog { text, thinking, tokens, ..AnswerLog::default() }
     }
 
-    /// Bytes of the answer, and of the thoughts before it.
-    pub(super) fn bytes(&self) -> usize {
-        self.text.len() + self.thinking.len()
+    pub(super) fn wait_for(&mut self, waiting: Waiting) {
+        self.waiting = Some(waiting);
+        self.waiting_changes += 1;
+    }
+
+    pub(super) fn begin(&mut self, begun: Begun) {
+        self.begun = Some(begun);
     }
 
     pub(super) fn think(&mut self, thought: &str) {
         self.thinking.push_str(thought);
     }
 
-    pub(super) fn write(&mut self, delta: &str) {
+    pub(super) fn write(&mut self, delta: &str, tokens: &[u32]) {
         self.text.push_str(delta);
+        self.tokens.extend_from_slice(tokens);
     }
 
-    /// Ends the answer, unless it has ended already.
-    pub(super) fn end(&mut self, finished: Finished) {
-        self.ended.get_or_insert(finished);
-    }
-
-    /// Ends the answer for a reason of this server. What was computed is not known then.
-    pub(super) fn end_here(&mut self, reason: FinishReason) {
-        self.end(Finished { reason, usage: Usage::default(), timings: Timings::default() });
+    pub(super) fn end(&mut self, ended: Ended) {
+        self.ended = Some(ended);
     }
 
     pub(super) fn halt(&mut self) {
@@ -91,21 +176,65 @@ impl AnswerLog {
         self.overdue += 1;
     }
 
+    pub(super) fn has_halted(&self) -> bool {
+        self.has_halted
+    }
+
+    /// The ends of the texts so far.
+    pub(super) fn offsets(&self) -> Offsets {
+        Offsets { text: self.text.len(), thinking: self.thinking.len() }
+    }
+
+    /// The texts so far: the answer, and the thoughts before it.
+    pub(super) fn texts(&self) -> (&str, &str) {
+        (&self.text, &self.thinking)
+    }
+
+    /// The ends of the texts and the tokens so far.
+    pub(super) fn ends(&self) -> Ends {
+        Ends {
+            text: self.text.len() as u64,
+            thinking: self.thinking.len() as u64,
+            tokens: self.tokens.len() as u64,
+        }
+    }
+
+    /// What the answer has grown by since it had these ends.
+    pub(super) fn growth_since(&self, at: Ends) -> Growth {
+        let place = |end: u64| usize::try_from(end).expect("it was a length in memory");
+        Growth {
+            at,
+            text: self.text[place(at.text)..].to_owned(),
+            thinking: self.thinking[place(at.thinking)..].to_owned(),
+            tokens: self.tokens[place(at.tokens)..].to_vec(),
+        }
+    }
+
+    /// A position that begins at these offsets, if characters begin there.
+    pub(super) fn position_at(&self, offsets: Offsets) -> Option<Position> {
+        let is_there = self.text.is_char_boundary(offsets.text)
+            && self.thinking.is_char_boundary(offsets.thinking);
+        is_there.then(|| Position { offsets, ..Position::default() })
+    }
+
     /// What comes after a position, which moves behind it; `None` if there is nothing yet.
     pub(super) fn after(&self, position: &mut Position) -> Option<Update> {
-        if let (Some(dropped_messages), false) = (self.begun, position.has_begun) {
-            position.has_begun = true;
-            return Some(Update::Begun { dropped_messages });
+        if let Some(waiting) = self.waiting_after(position) {
+            return Some(Update::Waiting(waiting));
         }
-        if let Some(thought) = piece_after(&self.thinking, &mut position.thinking) {
+        if let (Some(begun), false) = (&self.begun, position.has_begun) {
+            position.has_begun = true;
+            return Some(Update::Begun(begun.clone()));
+        }
+        if let Some(thought) = piece_after(&self.thinking, &mut position.offsets.thinking) {
             return Some(Update::Thinking(thought));
         }
-        if let Some(delta) = piece_after(&self.text, &mut position.text) {
+        if let Some(delta) = piece_after(&self.text, &mut position.offsets.text) {
             return Some(Update::Delta(delta));
         }
-        if let (Some(finished), false) = (&self.ended, position.has_ended) {
+        if let (Some(ended), false) = (&self.ended, position.has_ended) {
             position.has_ended = true;
-            return Some(Update::Ended(finished.clone()));
+            return Some(Update::Ended(Box::new(ended.clone())));
         }
         if self.has_halted && !position.has_halted {
             position.has_halted = true;
@@ -117,12 +246,34 @@ impl AnswerLog {
         }
         None
     }
+
+    /// What the answer waits for, if that is new. Only the newest counts, and nothing once the
+    /// answer has text.
+    fn waiting_after(&self, position: &mut Position) -> Option<Waiting> {
+        let is_new = self.waiting_changes > position.waiting_changes;
+        position.waiting_changes = self.waiting_changes;
+        let has_text = !self.text.is_empty() || !self.thinking.is_empty() || self.ended.is_some();
+        self.waiting.filter(|_| is_new && !has_text)
+    }
+}
+
+impl Ended {
+    /// Whether it failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.finished.reason, FinishReason::Failed(_))
+    }
+
+    /// The end of an answer for a reason of this server. What was computed is not known then.
+    pub(super) fn here(reason: FinishReason) -> Finished {
+        Finished { reason, usage: Usage::default(), timings: Timings::default() }
+    }
 }
 
 /// The piece of a text that begins at a position, which moves to its end.
-fn piece_after(text: &str, position: &mut usize) -> Option<String> {
+fn piece_after(text: &str, position: &mut usize) -> Option<Piece> {
     let rest = text.get(*position..).filter(|rest| !rest.is_empty())?;
     let piece = &rest[..rest.floor_char_boundary(MAX_PIECE_BYTES)];
+    let at = *position;
     *position += piece.len();
-    Some(piece.to_owned())
+    Some(Piece { at, text: piece.to_owned() })
 }

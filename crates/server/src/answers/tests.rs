@@ -1,10 +1,10 @@
 //! Answers of the scripted backend: what followers read, and when an answer ends.
 
-use super::{AnswerLimits, AnswerRequest, Answers, Follower, Keep, Update};
+use super::{AnswerLimits, AnswerRequest, Answers, Begun, Follower, Update};
 use crate::backend::{BackendSlot, ScriptedBackend, ScriptedCounters};
 use crate::shares::SharedBudget;
 use banter_seam::{
-    Asker, EndReason, Failure, FinishReason, Finished, GenerateRequest, Message, Parameters, Role,
+    Asker, EndReason, Failure, FinishReason, Finished, GenerateRequest, Message, Parameters,
     ShareId,
 };
 use std::sync::Arc;
@@ -44,11 +44,10 @@ impl Server {
             seed: None,
             stop_strings: Vec::new(),
         };
-        let message = Message { role: Role::User, content: message.to_owned() };
-        let request =
-            GenerateRequest { messages: vec![message], parameters, asker: Asker::default() };
+        let messages = vec![Message::user(message)];
+        let request = GenerateRequest::new(messages, parameters, Asker::default());
         let memory = self.memory.take(ShareId(1), 60).expect("memory");
-        self.answers.start(AnswerRequest { request, permits: None, memory }, Keep::WhileFollowed)
+        self.answers.start(AnswerRequest::passing(request, memory))
     }
 }
 
@@ -63,7 +62,7 @@ async fn read_all(follower: &mut Follower) -> Vec<Update> {
 
 fn text_of(updates: &[Update]) -> String {
     let text = |update: &Update| match update {
-        Update::Delta(delta) => Some(delta.clone()),
+        Update::Delta(piece) => Some(piece.text.clone()),
         _ => None,
     };
     updates.iter().filter_map(text).collect()
@@ -72,7 +71,7 @@ fn text_of(updates: &[Update]) -> String {
 fn end_of(updates: &[Update]) -> &Finished {
     let end = |update: &'_ Update| matches!(update, Update::Ended(_));
     match updates.iter().find(|update| end(update)) {
-        Some(Update::Ended(finished)) => finished,
+        Some(Update::Ended(ended)) => &ended.finished,
         _ => panic!("no end in {updates:?}"),
     }
 }
@@ -84,12 +83,12 @@ async fn a_follower_reads_what_happens_in_order_and_once() {
     let thoughts: String = updates
         .iter()
         .filter_map(|update| match update {
-            Update::Thinking(thought) => Some(thought.as_str()),
+            Update::Thinking(piece) => Some(piece.text.as_str()),
             _ => None,
         })
         .collect();
     assert_eq!((thoughts.as_str(), text_of(&updates).as_str()), ("so it is", "你好"));
-    assert_eq!(updates[0], Update::Begun { dropped_messages: 0 });
+    assert!(matches!(&updates[0], Update::Begun(Begun { dropped_messages: 0, .. })));
     assert_eq!(end_of(&updates).reason, FinishReason::Ended(EndReason::End));
     assert!(matches!(updates[updates.len() - 2], Update::Ended(_)), "{updates:?}");
     assert_eq!(server.memory.taken(), 0);
@@ -110,7 +109,7 @@ async fn a_slow_follower_reads_more_at_once_but_only_whole_characters_and_bounde
     let deltas = updates.iter().filter(|update| matches!(update, Update::Delta(_))).count();
     assert_eq!(deltas, 4, "60,000 bytes in pieces of 16 KiB");
     for update in &updates {
-        assert!(!matches!(update, Update::Delta(text) if text.len() > 16 * 1024));
+        assert!(!matches!(update, Update::Delta(piece) if piece.text.len() > 16 * 1024));
     }
 }
 
@@ -118,7 +117,7 @@ async fn a_slow_follower_reads_more_at_once_but_only_whole_characters_and_bounde
 async fn a_stop_ends_the_answer_with_what_was_written() {
     let server = Server::new();
     let mut follower = server.ask("hang");
-    assert_eq!(follower.next().await, Update::Begun { dropped_messages: 0 });
+    assert!(matches!(follower.next().await, Update::Begun(_)));
     follower.answer().stop();
     follower.answer().stop();
     let updates = read_all(&mut follower).await;
@@ -133,7 +132,7 @@ async fn an_answer_that_nobody_follows_is_stopped() {
     follower.next().await;
     assert_eq!(server.counters.running.load(Ordering::SeqCst), 1);
     drop(follower);
-    server.answers.all_ended().await;
+    server.answers.shut_down().await;
     assert_eq!(server.counters.running.load(Ordering::SeqCst), 0);
 }
 
@@ -161,6 +160,6 @@ async fn an_answer_without_end_ends_at_its_limit_with_the_length_as_reason() {
     let updates = read_all(&mut server.ask("pieces 1000000 1000")).await;
     assert_eq!(end_of(&updates).reason, FinishReason::Ended(EndReason::Length));
     assert_eq!(text_of(&updates).len(), LIMITS.bytes);
-    server.answers.all_ended().await;
+    server.answers.shut_down().await;
     assert_eq!(server.counters.running.load(Ordering::SeqCst), 0);
 }

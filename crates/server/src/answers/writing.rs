@@ -1,26 +1,31 @@
 //! The task that writes one answer: its start, its events, its time limits, its log lines.
 
 use super::clock::Clock;
-use super::log::AnswerLog;
-use super::{AnswerRequest, Answers, LiveAnswer};
+use super::log::{AnswerLog, Begun, Ended, Interruption, Waiting};
+use super::recording::Recording;
+use super::{Answers, LiveAnswer, Question};
+use crate::shares::Reservation;
 use banter_seam::{EndReason, Event, Failure, FinishReason, Finished, Generation};
-use futures_util::FutureExt;
+use banter_store::MessageId;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
-use tracing::{Span, debug, info, warn};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, Span, debug, info, warn};
 
 /// One answer while it is written.
 pub(super) struct Writing {
     answers: Answers,
     answer: Arc<LiveAnswer>,
+    recording: Option<Recording>,
     state: State,
     clock: Clock,
     /// The computation was asked to halt.
     is_stopped: bool,
-    /// The number of deltas so far.
-    deltas: usize,
-    span: Span,
+    /// Why the server has asked for that, if it was the server.
+    interruption: Option<Interruption>,
+    seed: Option<u64>,
+    /// The end, once it is known.
+    end: Option<Finished>,
 }
 
 enum State {
@@ -29,9 +34,19 @@ enum State {
     Answering(Started),
 }
 
-struct Started {
+/// An answer that the backend has begun.
+pub(super) struct Started {
     generation: Box<dyn Generation>,
+    stored: Vec<MessageId>,
+    context_tokens: Option<usize>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What an answer needs to start.
+pub(super) struct Start {
+    pub(super) question: BoxFuture<'static, Result<Question, Failure>>,
+    pub(super) permits: Option<Arc<Semaphore>>,
+    pub(super) memory: Option<Reservation>,
 }
 
 /// What happens next.
@@ -50,42 +65,75 @@ enum Progress {
     HasHalted,
 }
 
+/// Starts an answer.
+pub(super) async fn start(answers: Answers, start: Start) -> Result<Started, Failure> {
+    let backend = answers.backend()?;
+    let permit = match start.permits {
+        Some(permits) => {
+            Some(permits.acquire_owned().await.expect("the semaphore is never closed"))
+        }
+        None => None,
+    };
+    let Question { request, stored } = start.question.await?;
+    let generation = backend.generate(Box::new(request)).await?;
+    drop(start.memory);
+    let context_tokens = backend.info().context_tokens;
+    Ok(Started { generation, stored, context_tokens, _permit: permit })
+}
+
 impl Writing {
     pub(super) fn new(
         answers: Answers,
         answer: Arc<LiveAnswer>,
-        request: AnswerRequest,
-        span: Span,
+        starting: BoxFuture<'static, Result<Started, Failure>>,
+        recording: Option<Recording>,
     ) -> Writing {
-        let clock = Clock::new(answers.inner.limits);
-        let state = State::Starting(start(answers.clone(), request).boxed());
-        Writing { answers, answer, state, clock, is_stopped: false, deltas: 0, span }
+        Writing {
+            clock: Clock::new(answers.inner.limits),
+            answers,
+            answer,
+            recording,
+            state: State::Starting(starting),
+            is_stopped: false,
+            interruption: None,
+            seed: None,
+            end: None,
+        }
     }
 
-    /// Writes until the computation has halted, or nobody needs the answer any more. Dropping the
-    /// generation then stops the computation.
-    pub(super) async fn run(mut self) {
+    /// Writes until the computation has halted.
+    pub(super) async fn run(self, span: Span) {
         let answer = self.answer.clone();
+        self.write_to_the_end().instrument(span).await;
+        answer.write(AnswerLog::halt);
+    }
+
+    async fn write_to_the_end(mut self) {
+        let (answer, shutdown) = (self.answer.clone(), self.answers.inner.shutdown.clone());
         let mut progress = Progress::GoesOn;
         while progress == Progress::GoesOn {
             let deadline = self.clock.deadline();
             progress = tokio::select! {
                 biased;
-                () = answer.stop_asked(), if !self.is_stopped => self.stop(),
-                happening = self.state.next() => self.take(happening),
-                () = answer.abandoned() => {
-                    let deltas = self.deltas;
-                    info!(parent: &self.span, reason = "socket closed", deltas, "ended unfinished");
-                    return;
+                () = answer.stop_asked(), if !self.is_stopped => self.stop().await,
+                () = shutdown.cancelled(), if !self.is_stopped => {
+                    self.interrupt(Interruption::Shutdown).await
                 }
-                () = tokio::time::sleep_until(deadline) => self.give_up(),
+                happening = self.state.next() => self.take(happening).await,
+                why = answer.abandoned(), if !self.is_stopped => self.interrupt(why).await,
+                () = tokio::time::sleep_until(deadline) => self.give_up().await,
+                () = save(&mut self.recording, &answer) => Progress::GoesOn,
             };
         }
-        answer.write(|log| log.halt());
+    }
+
+    async fn interrupt(&mut self, interruption: Interruption) -> Progress {
+        self.interruption = Some(interruption);
+        self.stop().await
     }
 
     /// Asks the computation to halt. A request that the backend has not taken yet is withdrawn.
-    fn stop(&mut self) -> Progress {
+    async fn stop(&mut self) -> Progress {
         self.is_stopped = true;
         self.clock.wait_for_the_halt();
         match &self.state {
@@ -94,8 +142,8 @@ impl Writing {
                 Progress::GoesOn
             }
             State::Starting(_) => {
-                debug!(parent: &self.span, "stopped before it began");
-                self.end_here(FinishReason::Ended(EndReason::Stopped));
+                debug!("stopped before it began");
+                self.end(Ended::here(FinishReason::Ended(EndReason::Stopped))).await;
                 Progress::HasHalted
             }
         }
@@ -103,112 +151,173 @@ impl Writing {
 
     /// There was no progress for too long. The answer ends, and the computation is asked to halt.
     /// If it was asked before and has not halted, those who wait for that are told.
-    fn give_up(&mut self) -> Progress {
+    async fn give_up(&mut self) -> Progress {
         let failure = self.clock.timeout();
-        if self.is_stopped {
-            self.clock.wait_for_the_halt();
-            self.answer.write(|log| log.count_overdue());
+        if !self.is_stopped {
+            self.fail(failure).await;
+            return self.stop().await;
+        }
+        self.clock.wait_for_the_halt();
+        self.answer.write(AnswerLog::count_overdue);
+        if self.interruption.is_none() {
             return Progress::GoesOn;
         }
-        self.fail(failure);
-        self.stop()
+        // A server that ends, and an answer that nobody follows, wait no longer.
+        self.end(Ended::here(FinishReason::Ended(EndReason::Stopped))).await;
+        Progress::HasHalted
     }
 
-    fn fail(&self, failure: Failure) {
-        self.end_here(FinishReason::Failed(failure));
+    async fn fail(&mut self, failure: Failure) {
+        self.end(Ended::here(FinishReason::Failed(failure))).await;
     }
 
-    fn end_here(&self, reason: FinishReason) {
-        self.answer.write(|log| log.end_here(reason));
+    /// Ends the answer, unless it has ended already: it is stored, and then those who follow are
+    /// told.
+    async fn end(&mut self, finished: Finished) {
+        if self.end.is_some() {
+            return;
+        }
+        self.end = Some(finished.clone());
+        let ended = Ended {
+            finished,
+            interruption: self.interruption,
+            seed: self.seed,
+            offsets: self.answer.offsets(),
+        };
+        if let Some(recording) = self.recording.take() {
+            recording.finish(&self.answer, &ended).await;
+        }
+        self.answer.write(|log| log.end(ended));
     }
 
-    fn take(&mut self, happening: Happening) -> Progress {
+    async fn take(&mut self, happening: Happening) -> Progress {
         match happening {
-            Happening::Started(started) => self.started(started),
+            Happening::Started(started) => {
+                self.started(started);
+                Progress::GoesOn
+            }
+            Happening::Event(event) => self.take_event(event).await,
             Happening::Refused(failure) => {
                 self.log_refusal(&failure);
-                self.fail(failure);
-                return Progress::HasHalted;
+                self.fail(failure).await;
+                Progress::HasHalted
             }
-            Happening::Event(event) => return self.take_event(event),
             Happening::Lost => {
-                warn!(parent: &self.span, "the backend dropped the generation");
+                warn!("the backend dropped the generation");
                 let reason = "the engine lost the answer; send the message again".into();
-                self.fail(Failure::Internal { reason });
-                return Progress::HasHalted;
+                self.fail(Failure::Internal { reason }).await;
+                Progress::HasHalted
             }
         }
-        Progress::GoesOn
     }
 
-    fn started(&mut self, started: Started) {
+    fn started(&mut self, mut started: Started) {
         let dropped_messages = started.generation.dropped_messages();
         if dropped_messages > 0 {
             let dropped = dropped_messages;
-            info!(parent: &self.span, dropped, "the history does not fit the context, so its oldest messages are left out");
+            info!(
+                dropped,
+                "the history does not fit the context, so its oldest messages are left out"
+            );
         }
+        self.seed = started.generation.seed();
+        let mut left_out = std::mem::take(&mut started.stored);
+        left_out.truncate(dropped_messages);
+        let begun = Begun {
+            dropped_messages,
+            left_out,
+            prompt_tokens: started.generation.prompt_tokens(),
+            context_tokens: started.context_tokens,
+        };
         self.state = State::Answering(started);
-        self.answer.write(|log| log.begin(dropped_messages));
+        self.answer.write(|log| log.begin(begun));
     }
 
-    fn take_event(&mut self, event: Event) -> Progress {
+    async fn take_event(&mut self, event: Event) -> Progress {
         if !self.is_stopped {
             self.clock.moved(&event);
         }
         match event {
-            Event::Queued { .. } | Event::Prefill { .. } | Event::Alive => {}
-            Event::Thinking(thought) => {
-                return self.write(&thought, AnswerLog::think);
+            Event::Alive => {}
+            Event::Queued { ahead, estimate_ms } => {
+                self.answer.write(|log| log.wait_for(Waiting::Queued { ahead, estimate_ms }));
             }
-            Event::Delta { text, .. } => {
-                self.deltas += 1;
-                return self.write(&text, AnswerLog::write);
+            Event::Prefill { done, total, cached } => {
+                self.answer.write(|log| log.wait_for(Waiting::Prefill { done, total, cached }));
             }
+            Event::Thinking(thought) => return self.write("", &thought, &[]).await,
+            Event::Delta { text, tokens } => return self.write(&text, "", &tokens).await,
             Event::Finished(finished) => {
-                self.log_end(&finished);
-                self.answer.write(|log| log.end(finished));
+                log_end(&finished, self.interruption);
+                self.end(finished).await;
                 return Progress::HasHalted;
             }
         }
         Progress::GoesOn
     }
 
-    /// Writes a piece of text, or the part of it that the answer may still have.
-    fn write(&mut self, piece: &str, write: fn(&mut AnswerLog, &str)) -> Progress {
-        let room = self.answers.inner.limits.bytes.saturating_sub(self.answer.bytes());
-        let fitting = &piece[..piece.floor_char_boundary(room)];
-        self.answer.write(|log| write(log, fitting));
-        if fitting.len() == piece.len() || self.is_stopped {
+    /// Writes a piece of the answer or of the thoughts before it, or the part that still fits.
+    async fn write(&mut self, text: &str, thought: &str, tokens: &[u32]) -> Progress {
+        // What comes after the end was not seen by anybody, and is not stored either.
+        if self.end.is_some() {
             return Progress::GoesOn;
         }
-        warn!(parent: &self.span, "the answer is as long as it may be");
-        self.end_here(FinishReason::Ended(EndReason::Length));
-        self.stop()
+        let written = self.answer.offsets();
+        let room = self.answers.inner.limits.bytes.saturating_sub(written.text + written.thinking);
+        let fits = text.len() + thought.len() <= room;
+        // An answer that is cut here keeps no tokens for the cut text, so it is not continued.
+        let (text, thought, tokens) = match fits {
+            true => (text, thought, tokens),
+            false => {
+                let cut = |piece: &str| piece.floor_char_boundary(room);
+                (&text[..cut(text)], &thought[..cut(thought)], &[][..])
+            }
+        };
+        if let Some(recording) = &mut self.recording {
+            recording.keep(text, thought, tokens).await;
+        }
+        self.answer.write(|log| {
+            log.think(thought);
+            log.write(text, tokens);
+        });
+        if fits || self.is_stopped {
+            return Progress::GoesOn;
+        }
+        warn!("the answer is as long as it may be");
+        self.end(Ended::here(FinishReason::Ended(EndReason::Length))).await;
+        self.stop().await
     }
 
     /// A client can cause any number of refusals, so the log lines about them are throttled.
     fn log_refusal(&self, failure: &Failure) {
         if let Some(suppressed) = self.answers.inner.refusals_logged.admit() {
-            info!(parent: &self.span, reason = failure.code(), suppressed, "refused");
+            info!(reason = failure.code(), suppressed, "refused");
         }
     }
+}
 
-    fn log_end(&self, finished: &Finished) {
-        let (usage, timings) = (&finished.usage, &finished.timings);
-        info!(
-            parent: &self.span,
-            reason = finished.reason.name(),
-            prompt_tokens = usage.prompt_tokens,
-            cached_tokens = usage.cached_tokens,
-            completion_tokens = usage.completion_tokens,
-            first_token_ms = timings.first_token_ms,
-            tokens_per_second = timings.tokens_per_second,
-            halt_ms = timings.halt_ms,
-            "finished"
-        );
-        if let FinishReason::Failed(failure) = &finished.reason {
-            warn!(parent: &self.span, %failure, "the answer failed");
-        }
+/// Makes durable what is due. Never ready; the future may be dropped at any time.
+async fn save(recording: &mut Option<Recording>, answer: &LiveAnswer) {
+    match recording {
+        Some(recording) => recording.go_on(answer).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn log_end(finished: &Finished, interruption: Option<Interruption>) {
+    let (usage, timings) = (&finished.usage, &finished.timings);
+    info!(
+        reason = interruption.map_or(finished.reason.name(), Interruption::name),
+        prompt_tokens = usage.prompt_tokens,
+        cached_tokens = usage.cached_tokens,
+        completion_tokens = usage.completion_tokens,
+        first_token_ms = timings.first_token_ms,
+        tokens_per_second = timings.tokens_per_second,
+        halt_ms = timings.halt_ms,
+        "finished"
+    );
+    if let FinishReason::Failed(failure) = &finished.reason {
+        warn!(%failure, "the answer failed");
     }
 }
 
@@ -226,18 +335,4 @@ impl State {
             },
         }
     }
-}
-
-async fn start(answers: Answers, request: AnswerRequest) -> Result<Started, Failure> {
-    let AnswerRequest { request, permits, memory } = request;
-    let backend = answers.backend()?;
-    let permit = match permits {
-        Some(permits) => {
-            Some(permits.acquire_owned().await.expect("the semaphore is never closed"))
-        }
-        None => None,
-    };
-    let generation = backend.generate(Box::new(request)).await?;
-    drop(memory);
-    Ok(Started { generation, _permit: permit })
 }

@@ -19,3 +19,17 @@ pub use remote::{HealthChecks, RemoteBackend};
 #[cfg(any(test, feature = "scripted"))]
 pub use scripted::{ScriptedBackend, ScriptedCounters};
 pub use slot::{BackendSlot, Readiness};
+
+use banter_protocol::http::ModelInfo;
+use banter_seam::BackendInfo;
+
+/// The loaded model, as people are told.
+pub(crate) fn model_info(loaded: &BackendInfo) -> ModelInfo {
+    ModelInfo {
+        name: loaded.name.clone(),
+        demo: loaded.is_demo,
+        parameters: loaded.parameters,
+        licence: loaded.licence.clone(),
+        weights_bytes: loaded.weights_bytes,
+    }
+}

@@ -1,18 +1,18 @@
 //! The routes for programs: health, information and counting tokens.
 
+use super::Http;
 use super::body::{BodyLimit, Received, receive_json, share_of};
 use super::error::ApiError;
-use super::{Connection, no_store};
+use super::{connection_of, no_store, view_of};
 use crate::access::{AccessLevel, PageOrigin};
-use crate::backend::Readiness;
+use crate::backend::{Readiness, model_info};
 use crate::config::REAL_MODEL_COMMAND;
-use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use banter_protocol::http::{
-    Defaults, HttpMessage, Info, Limits, ModelInfo, Status, TokenizeRequest, TokenizedConversation,
+    Defaults, HttpMessage, Info, Limits, Status, TokenizeRequest, TokenizedConversation,
     TokenizedText,
 };
 use banter_protocol::plain::DEFAULT_MAX_TOKENS;
@@ -24,13 +24,10 @@ pub(super) async fn health() -> Response<Body> {
     json(StatusCode::OK, &Status::Alive)
 }
 
-pub(super) async fn ready(
-    State(shared): State<Arc<Shared>>,
-    request: Request<Body>,
-) -> Response<Body> {
-    let mut status = shared.slot.status();
+pub(super) async fn ready(State(http): State<Arc<Http>>, request: Request<Body>) -> Response<Body> {
+    let mut status = http.slot.status();
     if let Status::Unreachable { reason } = &mut status
-        && !is_local(&shared, &request)
+        && !is_local(&http, &request)
     {
         *reason = None;
     }
@@ -44,24 +41,18 @@ pub(super) async fn ready(
 }
 
 pub(super) async fn info(
-    State(shared): State<Arc<Shared>>,
+    State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let connection = Connection::of(&request);
-    let view = connection.view(request.uri(), request.headers());
-    let owner = shared.access.signed_in_as(&view, AccessLevel::User).short_name();
-    let backend = loaded(&shared)?;
+    let connection = connection_of(&request);
+    let view = view_of(&connection, request.uri(), request.headers());
+    let owner = http.access.signed_in_as(&view, AccessLevel::User).short_name();
+    let backend = loaded(&http)?;
     let loaded = backend.info();
-    let config = &shared.config;
+    let config = &http.config;
     let info = Info {
         version: env!("CARGO_PKG_VERSION").into(),
-        model: ModelInfo {
-            name: loaded.name.clone(),
-            demo: loaded.is_demo,
-            parameters: loaded.parameters,
-            licence: loaded.licence.clone(),
-            weights_bytes: loaded.weights_bytes,
-        },
+        model: model_info(loaded),
         context_tokens: loaded.context_tokens,
         limits: Limits { message_bytes: config.max_message_bytes },
         defaults: Defaults {
@@ -73,8 +64,8 @@ pub(super) async fn info(
         engine: loaded.engine.map(Into::into),
         parameters: loaded.known_parameters.iter().map(|&name| name.into()).collect(),
         counts_tokens: backend.counts_tokens(),
-        has_models: shared.models.is_some(),
-        real_model_command: real_model_command(&shared, &request),
+        has_models: http.models.is_some(),
+        real_model_command: real_model_command(&http, &request),
         insecure: config.insecure,
         owner,
     };
@@ -83,37 +74,37 @@ pub(super) async fn info(
 
 /// The command as this server was started, for people on this machine. Others do not see the folder
 /// of the program, because a folder may name a person.
-fn real_model_command(shared: &Shared, request: &Request<Body>) -> String {
-    if is_local(shared, request) {
-        shared.config.real_model_command.clone()
+fn real_model_command(http: &Http, request: &Request<Body>) -> String {
+    if is_local(http, request) {
+        http.config.real_model_command.clone()
     } else {
         REAL_MODEL_COMMAND.to_owned()
     }
 }
 
 /// Whether a request surely comes from this machine.
-fn is_local(shared: &Shared, request: &Request<Body>) -> bool {
-    let connection = Connection::of(request);
-    let view = connection.view(request.uri(), request.headers());
+fn is_local(http: &Http, request: &Request<Body>) -> bool {
+    let connection = connection_of(request);
+    let view = view_of(&connection, request.uri(), request.headers());
     let page = request.extensions().get::<PageOrigin>().expect("set by Routes");
-    shared.access.is_local(&view, page)
+    http.access.is_local(&view, page)
 }
 
 pub(super) async fn tokenize(
-    State(shared): State<Arc<Shared>>,
+    State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let share = share_of(&shared, &request);
+    let share = share_of(&http, &request);
     // The body first: a permit that waited for a slow client would be missing to all others.
     let Received { value: body, memory: _memory } =
-        receive_json(&shared, request, BodyLimit::Message).await?;
+        receive_json(&http, request, BodyLimit::Message).await?;
     let waiting = async {
-        let of_share = shared.tokenize_per_share.take(share).await;
-        (of_share, shared.tokenize_permits.acquire().await.expect("the semaphore is never closed"))
+        let of_share = http.tokenize_per_share.take(share).await;
+        (of_share, http.tokenize_permits.acquire().await.expect("the semaphore is never closed"))
     };
-    let waiting = tokio::time::timeout(shared.config.body_timeout, waiting);
+    let waiting = tokio::time::timeout(http.config.body_timeout, waiting);
     let _permits = waiting.await.map_err(|_| busy_tokenizing())?;
-    let backend = loaded(&shared)?;
+    let backend = loaded(&http)?;
     match body {
         TokenizeRequest::Text { text } => {
             let ids = backend.tokenize(text).await?.ok_or(ApiError::NoTokenizer)?;
@@ -123,7 +114,7 @@ pub(super) async fn tokenize(
             let read = |message: HttpMessage| Message::new(message.role.into(), message.content);
             let messages = messages.into_iter().map(read).collect();
             let max_tokens = max_tokens.unwrap_or(DEFAULT_MAX_TOKENS as usize);
-            let fit = backend.fit(shared.config.conversation(messages), max_tokens).await?;
+            let fit = backend.fit(http.config.conversation(messages), max_tokens).await?;
             let Fit { tokens, context_tokens, dropped_messages } =
                 fit.ok_or(ApiError::NoTokenizer)?;
             let fit = TokenizedConversation { tokens, context_tokens, dropped_messages };
@@ -132,8 +123,8 @@ pub(super) async fn tokenize(
     }
 }
 
-fn loaded(shared: &Shared) -> Result<Arc<dyn Backend>, ApiError> {
-    match shared.slot.readiness() {
+fn loaded(http: &Http) -> Result<Arc<dyn Backend>, ApiError> {
+    match http.slot.readiness() {
         Readiness::Loaded(backend) => Ok(backend),
         Readiness::Loading(_) => Err(ApiError::Loading),
         Readiness::Unreachable(_) => Err(ApiError::Unreachable),

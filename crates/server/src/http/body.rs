@@ -1,9 +1,9 @@
 //! The bodies of requests: how long they may be, and how much memory they may take.
 
-use super::Connection;
+use super::Http;
 use super::error::ApiError;
+use super::{connection_of, view_of};
 use crate::access::{AccessLevel, PageOrigin};
-use crate::shared::Shared;
 use crate::shares::Reservation;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, Request, header};
@@ -23,10 +23,10 @@ pub(super) enum BodyLimit {
 }
 
 impl BodyLimit {
-    fn bytes(self, shared: &Shared) -> usize {
+    fn bytes(self, http: &Http) -> usize {
         match self {
-            BodyLimit::Order => shared.config.max_order_bytes,
-            BodyLimit::Message => shared.config.max_message_bytes,
+            BodyLimit::Order => http.config.max_order_bytes,
+            BodyLimit::Message => http.config.max_message_bytes,
         }
     }
 }
@@ -40,40 +40,60 @@ pub(super) struct Received<T> {
 
 /// Reads the body of an order, which nobody keeps for long.
 pub(super) async fn read_order<T: DeserializeOwned>(
-    shared: &Shared,
+    http: &Http,
     request: Request<Body>,
 ) -> Result<T, ApiError> {
-    Ok(receive_json(shared, request, BodyLimit::Order).await?.value)
+    Ok(receive_json(http, request, BodyLimit::Order).await?.value)
 }
 
 /// Reads a body, which must be declared as JSON: a page of another origin cannot send such a body
 /// without the browser asking the server first.
 pub(super) async fn receive_json<T: DeserializeOwned>(
-    shared: &Shared,
+    http: &Http,
     request: Request<Body>,
     limit: BodyLimit,
 ) -> Result<Received<T>, ApiError> {
-    let share = share_of(shared, &request);
-    let (parts, body) = request.into_parts();
-    let outcome = match check_headers(&parts.headers) {
-        Ok(()) => read(shared, share, body, limit.bytes(shared)).await,
-        Err(error) => Err((error, body)),
-    };
-    let Received { value: joined, memory } = outcome.map_err(|(error, rest)| {
-        discard(shared, Request::from_parts(parts, rest));
-        error
-    })?;
-    let value = serde_json::from_slice(&joined)
+    let Received { value: body, memory } = receive(http, request, limit).await?;
+    let value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::Fault(Fault::BadJson { reason: error.to_string() }))?;
     Ok(Received { value, memory })
 }
 
+/// Reads a body that is declared as JSON, and leaves the reading of the JSON to the caller.
+pub(super) async fn receive_text(
+    http: &Http,
+    request: Request<Body>,
+    limit: BodyLimit,
+) -> Result<Received<String>, ApiError> {
+    let Received { value: body, memory } = receive(http, request, limit).await?;
+    let value = String::from_utf8(body)
+        .map_err(|error| ApiError::Fault(Fault::BadJson { reason: error.to_string() }))?;
+    Ok(Received { value, memory })
+}
+
+async fn receive(
+    http: &Http,
+    request: Request<Body>,
+    limit: BodyLimit,
+) -> Result<Received<Vec<u8>>, ApiError> {
+    let share = share_of(http, &request);
+    let (parts, body) = request.into_parts();
+    let outcome = match check_headers(&parts.headers) {
+        Ok(()) => read(http, share, body, limit.bytes(http)).await,
+        Err(error) => Err((error, body)),
+    };
+    outcome.map_err(|(error, rest)| {
+        discard(http, Request::from_parts(parts, rest));
+        error
+    })
+}
+
 /// The share that a request belongs to: its limits are counted together with others of that share.
-pub(super) fn share_of(shared: &Shared, request: &Request<Body>) -> ShareId {
-    let connection = Connection::of(request);
-    let view = connection.view(request.uri(), request.headers());
+pub(super) fn share_of(http: &Http, request: &Request<Body>) -> ShareId {
+    let connection = connection_of(request);
+    let view = view_of(&connection, request.uri(), request.headers());
     let page = request.extensions().get::<PageOrigin>().expect("set by Routes");
-    shared.access.identify(&view, AccessLevel::User, page).principal.share()
+    http.access.identify(&view, AccessLevel::User, page).principal.share()
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -93,7 +113,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Reads a body to its end. An error returns the rest of the body, too.
 async fn read(
-    shared: &Shared,
+    http: &Http,
     share: ShareId,
     mut body: Body,
     limit: usize,
@@ -102,8 +122,8 @@ async fn read(
     if body.size_hint().lower() > limit as u64 {
         return Err((ApiError::TooLarge, body));
     }
-    let reading = collect(shared, share, &mut body, limit);
-    match tokio::time::timeout(shared.config.body_timeout, reading).await {
+    let reading = collect(http, share, &mut body, limit);
+    match tokio::time::timeout(http.config.body_timeout, reading).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => Err((error, body)),
         Err(_) => Err((ApiError::TooSlow, body)),
@@ -111,12 +131,12 @@ async fn read(
 }
 
 async fn collect(
-    shared: &Shared,
+    http: &Http,
     share: ShareId,
     body: &mut Body,
     limit: usize,
 ) -> Result<Received<Vec<u8>>, ApiError> {
-    let reserve = |bytes| shared.body_budget.take(share, bytes).ok_or_else(no_memory);
+    let reserve = |bytes| http.body_budget.take(share, bytes).ok_or_else(no_memory);
     let mut joined = Vec::new();
     let mut memory = reserve(0)?;
     while let Some(bytes) = next_bytes(body).await? {
@@ -153,7 +173,7 @@ fn no_memory() -> ApiError {
 
 /// Reads the rest of a refused request and drops it, up to a limit. A connection that is closed
 /// while bytes are unread is reset, and the reset can arrive before the response that says why.
-pub(super) fn discard(shared: &Shared, request: Request<Body>) {
+pub(super) fn discard(http: &Http, request: Request<Body>) {
     const DISCARDED_BYTES: usize = 16 * 1024 * 1024;
     const DISCARDING: Duration = Duration::from_secs(1);
     // A client that waits for `100 Continue` sends the body only when somebody begins to read it.
@@ -162,8 +182,8 @@ pub(super) fn discard(shared: &Shared, request: Request<Body>) {
     if rest.is_end_stream() || waits_to_be_asked {
         return;
     }
-    let cut = shared.tasks.cut.clone();
-    shared.tasks.tracker.spawn(async move {
+    let cut = http.tasks.cut.clone();
+    http.tasks.tracker.spawn(async move {
         let discarding = async {
             let mut discarded = 0;
             while let Ok(Some(bytes)) = next_bytes(&mut rest).await {

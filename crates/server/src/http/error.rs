@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use banter_protocol::Fault;
 use banter_protocol::http::HttpError;
+use banter_protocol::v1::{self, V1Error};
 use banter_seam::Failure;
 
 /// Why an HTTP request is not answered as it asks.
@@ -48,6 +49,8 @@ pub(super) enum ApiError {
     Unreachable,
     /// The content of the request is wrong, or what it asks for cannot be done.
     Fault(Fault),
+    /// Something about conversations cannot be done.
+    Conversation(V1Error),
 }
 
 /// The code of an error. It is kept with the response, so that a page for people can replace the
@@ -144,6 +147,11 @@ impl ApiError {
         match self {
             ApiError::Fault(fault) => (status_of(fault), fault.code(), fault.to_json()),
             ApiError::Models(error) => (error.status(), "models", error.to_json()),
+            ApiError::Conversation(error) => {
+                let code = error.code.name();
+                let body = HttpError { code: code.into(), message: error.message.clone().into() };
+                (status_of_code(error.code), code, body.to_json())
+            }
             other => {
                 let (status, code, message) = other.words();
                 let error = HttpError { code: code.into(), message: message.into() };
@@ -201,6 +209,12 @@ impl From<ModelsError> for ApiError {
     }
 }
 
+impl From<V1Error> for ApiError {
+    fn from(error: V1Error) -> ApiError {
+        ApiError::Conversation(error)
+    }
+}
+
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> ApiError {
         ApiError::Fault(failure.into())
@@ -239,6 +253,30 @@ fn status_of(fault: &Fault) -> StatusCode {
         Failure::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         Failure::Filtered | Failure::Unavailable => StatusCode::BAD_GATEWAY,
         Failure::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn status_of_code(code: v1::ErrorCode) -> StatusCode {
+    use v1::ErrorCode;
+    match code {
+        ErrorCode::BadJson
+        | ErrorCode::UnknownEvent
+        | ErrorCode::InvalidParameter
+        | ErrorCode::NotAnAnswer
+        | ErrorCode::NotAUserMessage
+        | ErrorCode::TooLong
+        | ErrorCode::HelloFirst
+        | ErrorCode::HelloAgain => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorCode::UnknownConversation | ErrorCode::UnknownMessage => StatusCode::NOT_FOUND,
+        ErrorCode::AnswerComplete | ErrorCode::AnswerRunning => StatusCode::CONFLICT,
+        ErrorCode::Busy | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
+        ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorCode::Filtered => StatusCode::BAD_GATEWAY,
+        ErrorCode::StoreFailed | ErrorCode::Internal | ErrorCode::Unknown => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 

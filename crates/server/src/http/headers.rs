@@ -57,9 +57,10 @@ pub(super) fn allow_origin(headers: &mut HeaderMap, page: &PageOrigin) {
 pub(super) fn preflight(page: &PageOrigin) -> Response<Body> {
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS"));
+    headers
+        .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS"));
     if matches!(page, PageOrigin::Allowed(_)) {
-        let methods = HeaderValue::from_static("GET, POST");
+        let methods = HeaderValue::from_static("GET, POST, PATCH, DELETE");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         let names = HeaderValue::from_static("authorization, content-type, x-api-key");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);

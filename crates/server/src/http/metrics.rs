@@ -1,8 +1,8 @@
 //! `GET /metrics`: figures of the backend, in the text format of Prometheus.
 
+use super::Http;
 use super::error::ApiError;
 use crate::backend::Readiness;
-use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// Version 0.0.4 of the format, which every collector reads.
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
 
-pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, ApiError> {
-    let metrics = match shared.slot.readiness() {
+pub(super) async fn metrics(State(http): State<Arc<Http>>) -> Result<Response<Body>, ApiError> {
+    let metrics = match http.slot.readiness() {
         Readiness::Loaded(backend) => backend.metrics(),
         Readiness::Loading(_) | Readiness::Unreachable(_) => Vec::new(),
     };

@@ -1,7 +1,7 @@
 //! HTTP: the routes, and what every request and response has in common.
 //!
 //! - `routes`: the table of routes, each with its access level.
-//! - `api`, `session`, `models`, `metrics`, `upgrade`: their handlers.
+//! - `api`, `conversations`, `session`, `models`, `metrics`, `upgrade`: their handlers.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
 //! - `assets`, `encoding`: the files of the page.
 //! - `error`, `error_page`: errors as responses, for programs and for people.
@@ -10,6 +10,7 @@
 mod api;
 mod assets;
 mod body;
+mod conversations;
 mod encoding;
 mod error;
 mod error_page;
@@ -22,9 +23,15 @@ mod session;
 mod tests;
 mod upgrade;
 
-use crate::accept::{Admission, ConnectionPermit};
+use crate::accept::{Admission, Connection, Service};
 use crate::access::{Access, AccessLevel, Denial, PageOrigin, RequestView};
-use crate::shared::Shared;
+use crate::backend::BackendSlot;
+use crate::config::ServerConfig;
+use crate::conversations::Conversations;
+use crate::log_throttle::{LogOnce, LogThrottle};
+use crate::models::Models;
+use crate::shares::{PermitsPerShare, SharedBudget};
+use crate::tasks::Tasks;
 use assets::Assets;
 use axum::Router;
 use axum::body::Body;
@@ -33,38 +40,82 @@ use axum::response::IntoResponse;
 use error::ApiError;
 use error_page::Reader;
 use routes::Target;
-use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tracing::warn;
+pub(crate) use upgrade::Sockets;
 
-/// The connection that a request came on.
-#[derive(Clone)]
-pub(crate) struct Connection {
-    pub(crate) peer: IpAddr,
-    /// Our address that the peer has connected to.
-    pub(crate) local: IpAddr,
-    pub(crate) admission: Admission,
-    /// Held as long as the connection, or the WebSocket that it becomes, is open.
-    pub(crate) permit: Arc<ConnectionPermit>,
+/// What the handlers of the routes need.
+pub(crate) struct Http {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) slot: BackendSlot,
+    /// `None` in front of an engine that somebody else runs.
+    pub(crate) models: Option<Arc<Models>>,
+    pub(crate) conversations: Conversations,
+    pub(crate) sockets: Sockets,
+    pub(crate) tasks: Tasks,
+    /// Memory for the bodies of requests, in bytes.
+    body_budget: SharedBudget,
+    /// Permits for lists of the models, which wait for the disk.
+    model_list_permits: Semaphore,
+    /// Permits for requests to `/tokenize`.
+    tokenize_permits: Semaphore,
+    /// Permits to wait for one of these.
+    tokenize_per_share: PermitsPerShare,
+    refusals_logged: LogThrottle,
+    file_pages_logged: LogThrottle,
+    unnamed_proxy_logged: LogOnce,
 }
 
-impl Connection {
-    /// The connection that this request came on.
-    fn of(request: &Request<Body>) -> Connection {
-        request.extensions().get::<Connection>().expect("set by Routes").clone()
-    }
+/// What the handlers of the routes use of the rest of the server.
+pub(crate) struct Parts {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) slot: BackendSlot,
+    pub(crate) models: Option<Arc<Models>>,
+    pub(crate) conversations: Conversations,
+    pub(crate) sockets: Sockets,
+    pub(crate) tasks: Tasks,
+}
 
-    /// The parts of a request on this connection that the access rules look at.
-    fn view<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap) -> RequestView<'a> {
-        RequestView { peer: self.peer, local: self.local, uri, headers }
+impl Http {
+    pub(crate) fn new(parts: Parts) -> Http {
+        let Parts { config, access, slot, models, conversations, sockets, tasks } = parts;
+        Http {
+            body_budget: SharedBudget::new(config.max_total_body_bytes),
+            model_list_permits: Semaphore::new(config.max_model_lists),
+            tokenize_permits: Semaphore::new(config.max_tokenizing),
+            tokenize_per_share: PermitsPerShare::new((config.max_tokenizing / 4).max(1)),
+            refusals_logged: LogThrottle::new(),
+            file_pages_logged: LogThrottle::new(),
+            unnamed_proxy_logged: LogOnce::default(),
+            config,
+            access,
+            slot,
+            models,
+            conversations,
+            sockets,
+            tasks,
+        }
     }
+}
+
+/// The connection that a request came on.
+fn connection_of(request: &Request<Body>) -> Connection {
+    request.extensions().get::<Connection>().expect("set by Routes").clone()
+}
+
+/// The parts of a request on a connection that the access rules look at.
+fn view_of<'a>(connection: &Connection, uri: &'a Uri, headers: &'a HeaderMap) -> RequestView<'a> {
+    RequestView { peer: connection.peer, local: connection.local, uri, headers }
 }
 
 /// All routes of a server.
 #[derive(Clone)]
 pub(crate) struct Routes {
-    shared: Arc<Shared>,
+    http: Arc<Http>,
     assets: Arc<Assets>,
     router: Router,
 }
@@ -75,22 +126,27 @@ struct Prepared {
     level: AccessLevel,
 }
 
+impl Service for Routes {
+    async fn answer(&self, request: Request<Body>, connection: Connection) -> Response<Body> {
+        self.answer_one(request, connection).await
+    }
+}
+
 impl Routes {
-    pub(crate) fn new(shared: Arc<Shared>) -> Routes {
+    pub(crate) fn new(http: Arc<Http>) -> Routes {
         let assets = Arc::new(Assets::embedded());
         let files = assets.clone();
         let file = async move |uri: Uri, headers: HeaderMap| files.answer(&uri, &headers);
-        let router = routes::router().fallback(file).with_state(shared.clone());
-        Routes { shared, assets, router }
+        let router = routes::router().fallback(file).with_state(http.clone());
+        Routes { http, assets, router }
     }
 
-    /// Answers one request.
-    pub(crate) async fn answer(
+    async fn answer_one(
         &self,
         mut request: Request<Body>,
         connection: Connection,
     ) -> Response<Body> {
-        let location = Location::find(&self.shared.access, request.uri());
+        let location = Location::find(&self.http.access, request.uri());
         if let Location::Below(path) = &location {
             *request.uri_mut() = with_path(request.uri(), path);
         }
@@ -98,7 +154,7 @@ impl Routes {
         let mut response = match self.prepare(&request, &location, &connection) {
             Ok(prepared) => self.handle(request, prepared, connection).await,
             Err(response) => {
-                body::discard(&self.shared, request);
+                body::discard(&self.http, request);
                 *response
             }
         };
@@ -137,9 +193,9 @@ impl Routes {
         let answer = |error: ApiError| Box::new(error.into_response());
         let (method, path) = (request.method(), request.uri().path());
         let target = Target::find(method, path, |path| self.assets.has(path));
-        let level = level_of(target, method);
-        let view = connection.view(request.uri(), request.headers());
-        let admitted = self.shared.access.admit(&view, level);
+        let level = level_of(target, method, request.headers());
+        let view = view_of(connection, request.uri(), request.headers());
+        let admitted = self.http.access.admit(&view, level);
         self.log_proxy(&view);
         let page = admitted.map_err(|denial| {
             self.log_denial(denial, request.headers());
@@ -176,8 +232,8 @@ impl Routes {
 
     /// Logs once that requests come through a proxy for which there is no `--public-url`.
     fn log_proxy(&self, view: &RequestView<'_>) {
-        if self.shared.access.came_through_an_unnamed_proxy(view)
-            && self.shared.log_throttles.unnamed_proxy.is_first()
+        if self.http.access.came_through_an_unnamed_proxy(view)
+            && self.http.unnamed_proxy_logged.is_first()
         {
             warn!(
                 "requests come through a proxy or tunnel, but no --public-url names the address that \
@@ -188,8 +244,8 @@ impl Routes {
 
     fn log_denial(&self, denial: Denial, headers: &HeaderMap) {
         let gate = match denial {
-            Denial::FilePage => &self.shared.log_throttles.file_page,
-            _ => &self.shared.log_throttles.refused,
+            Denial::FilePage => &self.http.file_pages_logged,
+            _ => &self.http.refusals_logged,
         };
         let Some(suppressed) = gate.admit() else { return };
         // The debug form escapes line ends and control characters.
@@ -207,8 +263,10 @@ fn shorten(value: &HeaderValue) -> String {
 }
 
 /// The access level that a request needs.
-fn level_of(target: Target, method: &Method) -> AccessLevel {
+fn level_of(target: Target, method: &Method, headers: &HeaderMap) -> AccessLevel {
     match target.level() {
+        // Its key may come in the first event; until then the socket can do nothing.
+        AccessLevel::Socket if upgrade::asks_for_v1(headers) => AccessLevel::Public,
         AccessLevel::Socket => AccessLevel::Socket,
         // Browsers send this question without credentials.
         _ if method == Method::OPTIONS => AccessLevel::Public,

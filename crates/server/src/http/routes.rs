@@ -2,12 +2,11 @@
 //!
 //! A new route: one row in [`ROUTES`], and its handler.
 
-use super::{api, metrics, models, session, upgrade};
+use super::{Http, api, conversations, metrics, models, session, upgrade};
 use crate::access::AccessLevel;
-use crate::shared::Shared;
 use axum::Router;
 use axum::http::Method;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use std::sync::Arc;
 
 /// One row of the table.
@@ -16,14 +15,14 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// Who may use it.
     pub(super) level: AccessLevel,
-    handler: fn() -> MethodRouter<Arc<Shared>>,
+    handler: fn() -> MethodRouter<Arc<Http>>,
 }
 
 const fn row(
     method: Method,
     path: &'static str,
     level: AccessLevel,
-    handler: fn() -> MethodRouter<Arc<Shared>>,
+    handler: fn() -> MethodRouter<Arc<Http>>,
 ) -> Route {
     Route { method, path, level, handler }
 }
@@ -40,6 +39,14 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/api/info", User, || get(api::info)),
     row(Method::POST, "/api/session", Public, || post(session::open)),
     row(Method::DELETE, "/api/session", Public, || delete(session::close)),
+    row(Method::GET, "/api/conversations", User, || get(conversations::list)),
+    row(Method::POST, "/api/conversations", User, || post(conversations::create)),
+    row(Method::GET, "/api/conversations/{id}", User, || get(conversations::tree)),
+    row(Method::PATCH, "/api/conversations/{id}", User, || patch(conversations::change)),
+    row(Method::DELETE, "/api/conversations/{id}", User, || delete(conversations::remove)),
+    row(Method::DELETE, "/api/conversations/{id}/messages/{message}", User, || {
+        delete(conversations::remove_message)
+    }),
     row(Method::GET, "/api/models", User, || get(models::list)),
     row(Method::POST, "/api/models/pull", Admin, || post(models::pull)),
     row(Method::POST, "/api/models/stop", Admin, || post(models::stop)),
@@ -62,7 +69,7 @@ impl Target {
     pub(super) fn find(method: &Method, path: &str, is_file: impl Fn(&str) -> bool) -> Target {
         // A `HEAD` is answered wherever a `GET` is.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let mut of_path = ROUTES.iter().filter(|route| route.path == path).peekable();
+        let mut of_path = ROUTES.iter().filter(|route| is_at(route.path, path)).peekable();
         let Some(first) = of_path.peek().map(|route| route.level) else {
             return match (is_file(path), method == Method::GET) {
                 (true, true) => Target::Route(Public),
@@ -86,9 +93,22 @@ impl Target {
     }
 }
 
+/// Whether a path is one of a route's. A part of the route in braces stands for anything.
+fn is_at(route: &str, path: &str) -> bool {
+    let (mut of_route, mut of_path) = (route.split('/'), path.split('/'));
+    loop {
+        match (of_route.next(), of_path.next()) {
+            (None, None) => return true,
+            (Some(any), Some(part)) if any.starts_with('{') && !part.is_empty() => {}
+            (Some(expected), Some(part)) if expected == part => {}
+            _ => return false,
+        }
+    }
+}
+
 /// The methods of a path, in the form of an `Allow` header.
 pub(super) fn methods_of(path: &str) -> String {
-    let of_path = ROUTES.iter().filter(|route| route.path == path);
+    let of_path = ROUTES.iter().filter(|route| is_at(route.path, path));
     let mut methods: Vec<&str> = of_path.map(|route| route.method.as_str()).collect();
     if methods.is_empty() {
         methods.push("GET");
@@ -100,7 +120,7 @@ pub(super) fn methods_of(path: &str) -> String {
 }
 
 /// A router with every row of the table.
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Arc<Http>> {
     let add = |router: Router<_>, route: &Route| router.route(route.path, (route.handler)());
     ROUTES.iter().fold(Router::new(), add)
 }

@@ -1,10 +1,10 @@
 //! Signing in and out.
 
+use super::Http;
 use super::body::read_order;
 use super::error::ApiError;
-use super::{Connection, empty, no_store};
+use super::{connection_of, empty, no_store, view_of};
 use crate::access::{Credential, RateKey, SessionCookie};
-use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -13,35 +13,32 @@ use std::sync::Arc;
 
 /// Exchanges a one-time code or a key for a cookie.
 pub(super) async fn open(
-    State(shared): State<Arc<Shared>>,
+    State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let (cookie, rate_key) = view_of(&shared, &request);
-    let body: SessionRequest = read_order(&shared, request).await?;
+    let (cookie, rate_key) = client_of(&http, &request);
+    let body: SessionRequest = read_order(&http, request).await?;
     let credential = match &body {
         SessionRequest::Code(code) => Credential::Code(code),
         SessionRequest::Key(key) => Credential::Key(key),
     };
-    let token = shared.access.open_session(rate_key, credential)?;
+    let token = http.access.open_session(rate_key, credential)?;
     Ok(with_cookie(&cookie.keeping(&token)))
 }
 
 /// Ends the session and the sockets that were opened with it, and makes the browser forget its
 /// cookie. A browser without a session gets the same response.
-pub(super) async fn close(
-    State(shared): State<Arc<Shared>>,
-    request: Request<Body>,
-) -> Response<Body> {
-    let connection = Connection::of(&request);
-    let view = connection.view(request.uri(), request.headers());
-    shared.access.close_sessions(&view);
-    with_cookie(&shared.access.cookie(&view).forgetting())
+pub(super) async fn close(State(http): State<Arc<Http>>, request: Request<Body>) -> Response<Body> {
+    let connection = connection_of(&request);
+    let view = view_of(&connection, request.uri(), request.headers());
+    http.access.close_sessions(&view);
+    with_cookie(&http.access.cookie(&view).forgetting())
 }
 
-fn view_of(shared: &Shared, request: &Request<Body>) -> (SessionCookie, RateKey) {
-    let connection = Connection::of(request);
-    let view = connection.view(request.uri(), request.headers());
-    (shared.access.cookie(&view), shared.access.rate_key(&view))
+fn client_of(http: &Http, request: &Request<Body>) -> (SessionCookie, RateKey) {
+    let connection = connection_of(request);
+    let view = view_of(&connection, request.uri(), request.headers());
+    (http.access.cookie(&view), http.access.rate_key(&view))
 }
 
 fn with_cookie(cookie: &str) -> Response<Body> {

@@ -2,14 +2,18 @@
 
 use super::routes::{ROUTES, Target};
 use super::*;
-use crate::accept::{ConnectionLimits, ConnectionPermits, Peer};
-use crate::access::{KeyHash, Origin, PublicUrl, SessionLimits, Sessions, TrustedProxies};
+use crate::accept::one_permit;
+use crate::access::{KeyHash, Origin, PublicUrl, SessionLimits, Sessions};
 use crate::backend::{BackendSlot, ScriptedBackend};
 use crate::config::ServerConfig;
+use crate::server::Running;
 use axum::body::to_bytes;
+use banter_store::{Place, Store, StoreConfig};
+use std::net::IpAddr;
 
 const KEY: &str = "the-key";
 const ADMIN_KEY: &str = "the-admin-key";
+const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn routes(config: ServerConfig) -> Routes {
     let slot = BackendSlot::default();
@@ -20,7 +24,9 @@ fn routes(config: ServerConfig) -> Routes {
 fn routes_in_front_of(slot: BackendSlot, config: ServerConfig) -> Routes {
     let sessions = Arc::new(Sessions::new(SessionLimits { total: 16, per_key: 4 }));
     let access = Access::new(&config, vec![7860], sessions);
-    Routes::new(Arc::new(Shared::new(config, slot, None, access)))
+    let store = Store::open(StoreConfig::new(Place::Memory)).expect("a store");
+    let running = Running::new(&config, slot, Arc::new(store), Tasks::default());
+    Routes::new(Arc::new(running.http(Arc::new(config), Arc::new(access), None)))
 }
 
 fn config() -> ServerConfig {
@@ -39,16 +45,17 @@ fn config() -> ServerConfig {
 #[derive(Clone)]
 struct Ask {
     method: Method,
-    path: &'static str,
+    path: String,
     headers: Vec<(&'static str, &'static str)>,
     peer: &'static str,
     admission: Admission,
 }
 
-fn ask(method: &Method, path: &'static str) -> Ask {
+fn ask(method: &Method, path: &str) -> Ask {
     Ask {
         method: method.clone(),
-        path,
+        // A part that stands for anything is an id here.
+        path: path.replace("{id}", ID).replace("{message}", ID),
         headers: vec![("host", "chat.example")],
         peer: "203.0.113.5",
         admission: Admission::Welcome,
@@ -78,18 +85,10 @@ impl Ask {
         }
         let request = request.body(Body::empty()).expect("a request");
         let peer: IpAddr = self.peer.parse().expect("an address");
-        let limits = ConnectionLimits {
-            total: 8,
-            per_address: 8,
-            refusals: 1,
-            proxies: TrustedProxies::default(),
-        };
         let local = if peer.is_loopback() { "127.0.0.1" } else { "192.0.2.7" };
         let local = local.parse().expect("an address");
-        let permits = ConnectionPermits::new(limits);
-        let permit = permits.take(Peer::new(peer, local)).expect("the first");
-        let connection =
-            Connection { peer, local, admission: self.admission, permit: Arc::new(permit) };
+        let permit = Arc::new(one_permit(peer, local));
+        let connection = Connection { peer, local, admission: self.admission, permit };
         routes.answer(request, connection).await
     }
 
@@ -156,8 +155,7 @@ async fn a_path_has_no_other_methods_than_its_rows() {
 #[tokio::test]
 async fn what_is_in_no_row_does_not_exist() {
     let routes = routes(config());
-    for path in ["/api", "/api/", "/api/infos", "/api/conversations", "/v1/models", "/ws/", "//ws"]
-    {
+    for path in ["/api", "/api/", "/api/infos", "/api/secrets", "/v1/models", "/ws/", "//ws"] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
             assert_eq!(ask(&method, path).locally().status(&routes).await, 404, "{path}");
             assert_eq!(ask(&method, path).status(&routes).await, 404, "{path}, told nothing");

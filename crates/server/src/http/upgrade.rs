@@ -1,14 +1,18 @@
-//! From a request to a WebSocket.
+//! From a request to a WebSocket, in one of the languages.
 
 use super::error::ApiError;
-use super::{Admission, Connection, empty};
-use crate::access::{AccessLevel, Identity, PageOrigin};
-use crate::plain::{Client, PageKind, serve};
-use crate::shared::Shared;
+use super::{Http, connection_of, empty, view_of};
+use crate::accept::Admission;
+use crate::access::{AccessLevel, Denial, Identity, PageOrigin};
+use crate::plain::{self, Client, PageKind, Plain};
+use crate::shares::SharedBudget;
 use crate::socket::{Close, Socket};
+use crate::v1::{self, Endings, V1, Visitor};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use banter_protocol::v1::SUBPROTOCOL;
+use banter_seam::ShareId;
 use data_encoding::BASE64;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,78 +20,154 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+/// What sockets need of the server, by language.
+pub(crate) struct Sockets {
+    pub(crate) plain: Arc<Plain>,
+    pub(crate) v1: Arc<V1>,
+    /// Memory for messages while they are received, in bytes.
+    pub(crate) receive_budget: SharedBudget,
+}
+
+/// A client in the language that it has asked for.
+enum Speaker {
+    Plain(Client),
+    V1(Visitor),
+}
+
 /// Answers a handshake. A task of its own then serves the socket.
 pub(super) async fn websocket(
-    State(shared): State<Arc<Shared>>,
+    State(http): State<Arc<Http>>,
     mut request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accept = check_handshake(&request)?;
-    let connection = Connection::of(&request);
+    let connection = connection_of(&request);
     let origin = request.extensions().get::<PageOrigin>().expect("set by Routes");
-    let page = match origin {
-        PageOrigin::File => PageKind::File,
-        PageOrigin::Own | PageOrigin::Allowed(_) => PageKind::Ordinary,
-    };
-    let view = connection.view(request.uri(), request.headers());
-    let Identity { principal, cookie } = shared.access.identify(&view, AccessLevel::Socket, origin);
-    let client = Client { page, principal };
-    let session_end = shared.access.end_of_session(&view);
-    let address = shared.access.rate_key(&view).address();
+    let view = view_of(&connection, request.uri(), request.headers());
+    let (speaker, cookie) = speaker(&http, &view, origin)?;
+    let revoked = http.access.end_of_session(&view);
+    let address = http.access.rate_key(&view).address();
     let has_room =
         connection.admission == Admission::Welcome && connection.permit.assign_to(address);
+    let response = switch_protocols(&accept, cookie, speaker.subprotocol());
     let upgrade = hyper::upgrade::on(&mut request);
-    let tasks = shared.clone();
-    tasks.tasks.tracker.spawn(async move {
+    let tasks = http.tasks.clone();
+    tasks.tracker.spawn(async move {
+        let cut = http.tasks.cut.clone();
         let upgraded = tokio::select! {
             upgraded = upgrade => upgraded,
-            () = shared.tasks.cut.cancelled() => return,
+            () = cut.cancelled() => return,
         };
         let upgraded = match upgraded {
             Ok(upgraded) => upgraded,
             Err(error) => return debug!(%error, "the handshake was not completed"),
         };
-        let (receive_budget, share) = (shared.receive_budget.clone(), client.principal.share());
-        let socket = Socket::new(upgraded, &shared.config, receive_budget, share);
-        if !has_room {
-            return socket.close(Close::TryAgainLater).await;
-        }
-        let cut = shared.tasks.cut.clone();
-        let leaving = shared.tasks.going_away.child_token();
-        let mut serving = pin!(serve(socket, shared, client, leaving.clone()));
-        let serves_to_its_end = async {
-            tokio::select! {
-                () = &mut serving => return,
-                () = end_of(session_end) => leaving.cancel(),
+        let budget = http.sockets.receive_budget.clone();
+        let socket = Socket::new(upgraded, &http.config, budget, speaker.share());
+        let serving = async {
+            match has_room {
+                true => speaker.serve(socket, &http, revoked).await,
+                false => socket.close(Close::TryAgainLater).await,
             }
-            serving.await;
         };
         tokio::select! {
-            () = serves_to_its_end => {}
+            () = pin!(serving) => {}
             () = cut.cancelled() => {}
         }
         // The connection's permit goes back only now, when its socket is closed.
         drop(connection.permit);
     });
-    Ok(switch_protocols(&accept, cookie))
+    Ok(response)
 }
 
-/// Ready when the session has ended; never for a socket without a session.
-async fn end_of(session: Option<CancellationToken>) {
-    match session {
-        Some(session) => session.cancelled().await,
-        None => std::future::pending().await,
+/// Who the client is, in the language that it asks for, and the value of `Set-Cookie` for it.
+fn speaker(
+    http: &Http,
+    view: &crate::access::RequestView<'_>,
+    origin: &PageOrigin,
+) -> Result<(Speaker, Option<String>), Denial> {
+    let identify = || http.access.identify(view, AccessLevel::Socket, origin);
+    if !asks_for_v1(view.headers) {
+        let page = match origin {
+            PageOrigin::File => PageKind::File,
+            PageOrigin::Own | PageOrigin::Allowed(_) => PageKind::Ordinary,
+        };
+        let Identity { principal, cookie } = identify();
+        return Ok((Speaker::Plain(Client { page, principal }), cookie));
+    }
+    let rate_key = http.access.rate_key(view);
+    match http.access.admit(view, AccessLevel::Socket) {
+        // Any website can pretend to be such a page.
+        Ok(PageOrigin::File) => Err(Denial::FilePage),
+        Ok(_) => {
+            let Identity { principal, cookie } = identify();
+            Ok((Speaker::V1(Visitor { principal: Some(principal), rate_key }), cookie))
+        }
+        // The key may still come in the first event.
+        Err(Denial::KeyNeeded) => Ok((Speaker::V1(Visitor { principal: None, rate_key }), None)),
+        Err(denial) => Err(denial),
     }
 }
 
-/// No subprotocol is ever confirmed, because the plain language has none. A client that needs one
-/// closes the connection itself, as the WebSocket standard says.
-fn switch_protocols(accept: &str, cookie: Option<String>) -> Response<Body> {
+/// Whether a client asks for `banter.v1`.
+pub(super) fn asks_for_v1(headers: &HeaderMap) -> bool {
+    has_token(headers, header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+}
+
+impl Speaker {
+    fn subprotocol(&self) -> Option<&'static str> {
+        match self {
+            Speaker::Plain(_) => None,
+            Speaker::V1(_) => Some(SUBPROTOCOL),
+        }
+    }
+
+    fn share(&self) -> ShareId {
+        match self {
+            Speaker::Plain(client) => client.principal.share(),
+            Speaker::V1(visitor) => visitor.share(),
+        }
+    }
+
+    /// Serves the socket to its end, which comes at the latest with the session or the server.
+    async fn serve(self, socket: Socket, http: &Http, revoked: Option<CancellationToken>) {
+        let shutdown = http.tasks.going_away.clone();
+        let revoked = revoked.unwrap_or_default();
+        match self {
+            Speaker::Plain(client) => {
+                let leaving = shutdown.child_token();
+                let mut serving =
+                    pin!(plain::serve(socket, http.sockets.plain.clone(), client, leaving.clone()));
+                tokio::select! {
+                    () = &mut serving => return,
+                    () = revoked.cancelled() => leaving.cancel(),
+                }
+                serving.await;
+            }
+            Speaker::V1(visitor) => {
+                let endings = Endings { shutdown, revoked };
+                v1::serve(socket, http.sockets.v1.clone(), visitor, endings).await;
+            }
+        }
+    }
+}
+
+/// The plain language has no subprotocol. A client that asks for one that is not known, and needs
+/// it, closes the connection itself, as the WebSocket standard says.
+fn switch_protocols(
+    accept: &str,
+    cookie: Option<String>,
+    subprotocol: Option<&'static str>,
+) -> Response<Body> {
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let accept = HeaderValue::from_str(accept).expect("base64 is ASCII");
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(subprotocol) = subprotocol {
+        let subprotocol = HeaderValue::from_static(subprotocol);
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
     if let Some(cookie) = cookie {
         let cookie = HeaderValue::from_str(&cookie).expect("a token is ASCII");
         headers.insert(header::SET_COOKIE, cookie);

@@ -11,14 +11,36 @@ mod protocol;
 mod tests;
 
 use crate::access::Principal;
-use crate::answers::{AnswerRequest, Follower, Keep, Update};
-use crate::shared::Shared;
-use crate::shares::Reservation;
+use crate::answers::{AnswerRequest, Answers, Follower, Update};
+use crate::config::ServerConfig;
+use crate::shares::{Reservation, SharedBudget};
 use crate::socket::{Close, Incoming, Socket};
 use banter_seam::Failure;
 use protocol::{PlainProtocol, Reaction, ReadyMessage, WaitingLimits};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+/// What the sockets of this language need.
+pub(crate) struct Plain {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) answers: Answers,
+    /// Memory for messages that wait for their answer, in bytes.
+    pub(crate) queue_budget: SharedBudget,
+    /// Permits for answers to pages opened from disk.
+    file_page_permits: Arc<Semaphore>,
+}
+
+impl Plain {
+    pub(crate) fn new(
+        config: Arc<ServerConfig>,
+        answers: Answers,
+        queue_budget: SharedBudget,
+    ) -> Plain {
+        let file_page_permits = Arc::new(Semaphore::new(config.max_file_page_answers));
+        Plain { config, answers, queue_budget, file_page_permits }
+    }
+}
 
 /// The client of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +62,16 @@ pub(crate) enum PageKind {
 /// Answers the messages of one socket until it closes. The answer that runs then is stopped.
 pub(crate) async fn serve(
     mut socket: Socket,
-    shared: Arc<Shared>,
+    plain: Arc<Plain>,
     client: Client,
     going_away: CancellationToken,
 ) {
-    let close = PlainSocket::new(shared, client).run(&mut socket, going_away).await;
+    let close = PlainSocket::new(plain, client).run(&mut socket, going_away).await;
     socket.close(close).await;
 }
 
 struct PlainSocket {
-    shared: Arc<Shared>,
+    plain: Arc<Plain>,
     client: Client,
     protocol: PlainProtocol<Reservation>,
     /// The answer that is being written.
@@ -57,12 +79,12 @@ struct PlainSocket {
 }
 
 impl PlainSocket {
-    fn new(shared: Arc<Shared>, client: Client) -> PlainSocket {
+    fn new(plain: Arc<Plain>, client: Client) -> PlainSocket {
         let limits = WaitingLimits {
-            messages: shared.config.max_waiting_messages,
-            refusals: shared.config.max_waiting_refusals,
+            messages: plain.config.max_waiting_messages,
+            refusals: plain.config.max_waiting_refusals,
         };
-        PlainSocket { shared, client, protocol: PlainProtocol::new(limits), running: None }
+        PlainSocket { plain, client, protocol: PlainProtocol::new(limits), running: None }
     }
 
     /// Runs until the socket must be closed, and returns the reason.
@@ -104,17 +126,16 @@ impl PlainSocket {
     /// Starts the answer to a message. It stops when this socket follows it no longer.
     fn answer(&self, message: ReadyMessage<Reservation>) -> Follower {
         let mut request = message.ask.into_request(self.client.principal.asker());
-        request.messages = self.shared.config.conversation(request.messages);
-        let permits = match self.client.page {
-            PageKind::Ordinary => None,
-            PageKind::File => Some(self.shared.file_page_permits.clone()),
-        };
-        let request = AnswerRequest { request, permits, memory: message.memory };
-        self.shared.answers.start(request, Keep::WhileFollowed)
+        request.messages = self.plain.config.conversation(request.messages);
+        let mut request = AnswerRequest::passing(request, message.memory);
+        if self.client.page == PageKind::File {
+            request.permits = Some(self.plain.file_page_permits.clone());
+        }
+        self.plain.answers.start(request)
     }
 
     fn read(&mut self, frame: &str) -> Option<Close> {
-        let memory = self.shared.queue_budget.take(self.client.principal.share(), frame.len());
+        let memory = self.plain.queue_budget.take(self.client.principal.share(), frame.len());
         let reaction = self.protocol.read(frame, memory);
         self.react(reaction)
     }
@@ -140,10 +161,11 @@ impl PlainSocket {
 
     fn settle(&mut self, update: Update) {
         match update {
-            Update::Begun { dropped_messages } => self.protocol.begun(dropped_messages),
-            Update::Thinking(thought) => self.protocol.thinking(thought),
-            Update::Delta(delta) => self.protocol.delta(delta),
-            Update::Ended(finished) => self.protocol.ended(&finished.into()),
+            Update::Waiting(_) => {}
+            Update::Begun(begun) => self.protocol.begun(begun.dropped_messages),
+            Update::Thinking(piece) => self.protocol.thinking(piece.text),
+            Update::Delta(piece) => self.protocol.delta(piece.text),
+            Update::Ended(ended) => self.protocol.ended(&ended.finished.into()),
             Update::Overdue => self.protocol.refuse_waiting(&self.overdue().into()),
             Update::Halted => {
                 self.running = None;
@@ -154,7 +176,7 @@ impl PlainSocket {
 
     /// What the messages are told that wait for an answer which does not halt.
     fn overdue(&self) -> Failure {
-        let seconds = self.shared.config.queue_timeout.as_secs();
+        let seconds = self.plain.config.queue_timeout.as_secs();
         Failure::Timeout { seconds, while_doing: Failure::IN_THE_QUEUE }
     }
 }

@@ -3,16 +3,19 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 pub mod raw;
+pub mod v1;
 
 use banter_seam::Backend;
 use banter_server::access::Sessions;
 use banter_server::backend::{ScriptedBackend, ScriptedCounters};
 use banter_server::models::Library;
 use banter_server::{Server, ServerConfig, run};
+use banter_store::{Place, Store, StoreConfig};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
@@ -40,6 +43,16 @@ impl TestServer {
     /// A server with a scripted backend.
     pub async fn start(config: ServerConfig) -> TestServer {
         let server = Server::new(impatient(config));
+        let backend = ScriptedBackend::default();
+        let counters = backend.counters();
+        server.slot().fill(backend);
+        TestServer::serve(server, counters).await
+    }
+
+    /// A server with a scripted backend that keeps conversations in a folder.
+    pub async fn start_in(folder: &Path, config: ServerConfig) -> TestServer {
+        let store = Store::open(StoreConfig::new(Place::Folder(folder.into()))).expect("a store");
+        let server = Server::new(impatient(config)).with_store(Arc::new(store));
         let backend = ScriptedBackend::default();
         let counters = backend.counters();
         server.slot().fill(backend);

@@ -1,0 +1,180 @@
+//! Keeps a stored answer while it is written.
+//!
+//! A delta is kept in memory that outlives the process before anybody sees it, and is made durable
+//! a moment later: so a killed server loses nothing that somebody has seen, and a power cut loses a
+//! quarter of a second. If the store cannot write, the answer goes on without it, and what is
+//! missing is written as soon as that is possible again.
+
+use super::LiveAnswer;
+use super::log::{Ended, Interruption};
+use banter_seam::{EndReason, FinishReason};
+use banter_store::{
+    AnswerError, Ending, Ends, Growth, Message, MessageSeq, Reason, Reply, State, Store,
+    StoreError, Timings, Usage,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::warn;
+
+/// Text becomes durable after this time at the latest, beside the time that the disk takes.
+const SAVE_INTERVAL: Duration = Duration::from_millis(200);
+/// If an end could not be stored, it is tried again after this time.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What is stored of an answer.
+pub(super) struct Recording {
+    store: Arc<Store>,
+    answer: MessageSeq,
+    /// How much of the answer is durable.
+    durable: Ends,
+    /// How much of the answer outlives the process.
+    kept: Ends,
+    /// The part that is being made durable.
+    saving: Option<Reply<Ends>>,
+    /// When the next part is due.
+    due: Option<Instant>,
+    /// The store has failed, and the log says so.
+    has_failed: bool,
+}
+
+impl Recording {
+    pub(super) fn new(store: Arc<Store>, answer: MessageSeq, stored: Ends) -> Recording {
+        let (durable, kept) = (stored, stored);
+        Recording { store, answer, durable, kept, saving: None, due: None, has_failed: false }
+    }
+
+    /// Keeps a part of the answer that nobody has seen yet.
+    pub(super) async fn keep(&mut self, text: &str, thinking: &str, tokens: &[u32]) {
+        let growth = Growth {
+            at: self.kept,
+            text: text.to_owned(),
+            thinking: thinking.to_owned(),
+            tokens: tokens.to_vec(),
+        };
+        self.kept = growth.ends();
+        let kept = self.store.append_live(self.answer, growth).await;
+        self.note(kept.err());
+        self.due.get_or_insert_with(|| Instant::now() + SAVE_INTERVAL);
+    }
+
+    /// Makes durable what is due. Never ready; the future may be dropped at any time.
+    pub(super) async fn go_on(&mut self, answer: &LiveAnswer) {
+        loop {
+            if let Some(saving) = &mut self.saving {
+                let saved = saving.await;
+                self.saving = None;
+                match saved {
+                    Ok(ends) => self.durable = ends,
+                    Err(error) => self.note(Some(error)),
+                }
+                // What has come since then, or what could not be written.
+                if self.durable != answer.ends() {
+                    self.due = Some(Instant::now() + SAVE_INTERVAL);
+                }
+                continue;
+            }
+            match self.due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+            self.due = None;
+            let growth = answer.growth_since(self.durable);
+            self.saving = Some(self.store.save_progress(self.answer, growth));
+        }
+    }
+
+    /// Stores the end of the answer. If that fails, it is tried again until it succeeds or the
+    /// answer is gone.
+    pub(super) async fn finish(mut self, answer: &LiveAnswer, ended: &Ended) {
+        let ending = ending(ended, answer.growth_since(self.durable));
+        match self.store.finish_answer(self.answer, ending.clone()).await {
+            Ok(_) => {}
+            Err(error) if is_worth_trying_again(&error) => {
+                self.note(Some(error));
+                tokio::spawn(finish_later(self.store, self.answer, ending));
+            }
+            Err(error) => self.note(Some(error)),
+        }
+    }
+
+    /// Logs the first failure of the store.
+    fn note(&mut self, error: Option<StoreError>) {
+        if let Some(error) = error
+            && !std::mem::replace(&mut self.has_failed, true)
+        {
+            warn!(%error, "an answer could not be stored; it goes on, and is stored later if possible");
+        }
+    }
+}
+
+async fn finish_later(store: Arc<Store>, answer: MessageSeq, ending: Ending) {
+    loop {
+        tokio::time::sleep(RETRY_INTERVAL).await;
+        let finished: Result<Message, StoreError> =
+            store.finish_answer(answer, ending.clone()).await;
+        match finished {
+            Err(error) if is_worth_trying_again(&error) => {}
+            _ => return,
+        }
+    }
+}
+
+fn is_worth_trying_again(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Busy | StoreError::Full | StoreError::Timeout | StoreError::Failed { .. }
+    )
+}
+
+/// The end of an answer as it is stored.
+fn ending(ended: &Ended, rest: Growth) -> Ending {
+    let (usage, timings) = (ended.finished.usage, ended.finished.timings);
+    let (state, reason) = state_of(ended);
+    let error = match &ended.finished.reason {
+        FinishReason::Failed(failure) => {
+            Some(AnswerError { code: failure.code().into(), message: failure.to_string() })
+        }
+        FinishReason::Ended(_) => None,
+    };
+    let count = |tokens: Option<usize>| tokens.map(|tokens| tokens as u64);
+    Ending {
+        rest,
+        state,
+        reason,
+        error,
+        usage: Some(Usage {
+            prompt_tokens: count(usage.prompt_tokens),
+            cached_tokens: count(usage.cached_tokens),
+            completion_tokens: count(usage.completion_tokens),
+        }),
+        timings: Some(Timings {
+            first_token_ms: timings.first_token_ms.map(f64::from),
+            tokens_per_second: timings.tokens_per_second.map(f64::from),
+            halt_ms: timings.halt_ms.map(f64::from),
+        }),
+        seed: ended.seed,
+    }
+}
+
+/// The state and the reason of an answer that has ended.
+fn state_of(ended: &Ended) -> (State, Reason) {
+    let reason = match (&ended.finished.reason, ended.interruption) {
+        (FinishReason::Failed(_), _) => return (State::Failed, Reason::Failed),
+        (FinishReason::Ended(reason), interruption) => (*reason, interruption),
+    };
+    match reason {
+        (EndReason::Stopped, Some(Interruption::Disconnected)) => {
+            (State::Interrupted, Reason::Disconnected)
+        }
+        (EndReason::Stopped, Some(Interruption::Shutdown)) => {
+            (State::Interrupted, Reason::Shutdown)
+        }
+        (EndReason::Stopped, None) => (State::Stopped, Reason::Stopped),
+        (EndReason::End, _) => (State::Complete, Reason::End),
+        (EndReason::StopString, _) => (State::Complete, Reason::StopString),
+        (EndReason::Length, _) => (State::Length, Reason::Length),
+        (EndReason::Filtered, _) => (State::Failed, Reason::Filtered),
+        (EndReason::Unavailable, _) => (State::Failed, Reason::Unavailable),
+    }
+}

@@ -1,0 +1,191 @@
+//! Lists, searches, titles, pins, deletions, exports and imports.
+
+use super::feed::News;
+use super::wire::{self, SameId, v1_error};
+use super::{Conversations, Owner};
+use banter_protocol::conversations::{ConversationPatch, NewConversation};
+use banter_protocol::v1::server::{Change, Changed};
+use banter_protocol::v1::{self, V1Error};
+use banter_seam::ConversationNumber;
+use banter_store::{
+    self as store, ConversationChange, ConversationId, ListQuery, MessageId, SearchQuery,
+    SearchResult, TitleSource, Tree,
+};
+use std::time::Duration;
+
+/// How long a deletion waits for answers that are being written.
+const HALT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Conversations {
+    /// A page of the list, and where the next one begins.
+    pub(crate) async fn list(
+        &self,
+        owner: Owner,
+        query: ListQuery,
+    ) -> Result<(Vec<v1::Conversation>, Option<String>), V1Error> {
+        let page =
+            self.inner.store.list_conversations(owner.user, query).await.map_err(v1_error)?;
+        let conversations = page.conversations.iter().map(wire::conversation).collect();
+        Ok((conversations, page.next.map(|next| next.to_string())))
+    }
+
+    /// Messages and titles with these words.
+    pub(crate) async fn search(
+        &self,
+        owner: Owner,
+        query: SearchQuery,
+    ) -> Result<SearchResult, V1Error> {
+        self.inner.store.search(owner.user, query).await.map_err(v1_error)
+    }
+
+    /// Makes a conversation without messages.
+    pub(crate) async fn create(
+        &self,
+        owner: Owner,
+        new: NewConversation,
+    ) -> Result<v1::Conversation, V1Error> {
+        let title = new.title.map(|title| (title.into_string(), TitleSource::Person));
+        let parameters = wire::stored_parameters(&new.parameters);
+        let new = store::NewConversation { title, system: new.system, parameters };
+        let conversations = self.clone();
+        self.to_the_end(async move {
+            let store = &conversations.inner.store;
+            let made = store.create_conversation(owner.user, new).await.map_err(v1_error)?;
+            conversations.tell_changed(owner, &made, Change::Created);
+            Ok(wire::conversation(&made))
+        })
+        .await
+    }
+
+    /// Changes a conversation.
+    pub(crate) async fn change(
+        &self,
+        owner: Owner,
+        id: ConversationId,
+        patch: ConversationPatch,
+    ) -> Result<v1::Conversation, V1Error> {
+        let title = patch.title.change().map(|title| match title {
+            Some(title) => (title.into_string(), TitleSource::Person),
+            None => (String::new(), TitleSource::Person),
+        });
+        let change = ConversationChange {
+            title,
+            pinned: patch.pinned,
+            archived: patch.archived,
+            system: patch.system.change(),
+            parameters: patch
+                .parameters
+                .change()
+                .map(|parameters| parameters.and_then(|given| wire::stored_parameters(&given))),
+            leaf: patch.leaf.map(SameId::other),
+        };
+        let conversations = self.clone();
+        self.to_the_end(async move {
+            let store = &conversations.inner.store;
+            let changed =
+                store.change_conversation(owner.user, id, change).await.map_err(v1_error)?;
+            conversations.tell_changed(owner, &changed, Change::Updated);
+            Ok(wire::conversation(&changed))
+        })
+        .await
+    }
+
+    /// Deletes a conversation: what is stored of it, and what the engine has computed and kept.
+    pub(crate) async fn delete(&self, owner: Owner, id: ConversationId) -> Result<(), V1Error> {
+        let conversations = self.clone();
+        self.to_the_end(async move {
+            conversations.halt(owner, id, None).await;
+            let store = &conversations.inner.store;
+            let number = store.delete_conversation(owner.user, id).await.map_err(v1_error)?;
+            conversations.forget(owner, ConversationNumber(number.get()));
+            let deleted = Changed {
+                conversation: id.other(),
+                change: Change::Deleted,
+                summary: None,
+                removed: None,
+            };
+            conversations.inner.feeds.tell(owner.user, id, News::Changed(deleted));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Deletes a message and all that follows it.
+    pub(crate) async fn delete_message(
+        &self,
+        owner: Owner,
+        id: ConversationId,
+        message: MessageId,
+    ) -> Result<v1::Conversation, V1Error> {
+        let conversations = self.clone();
+        self.to_the_end(async move {
+            conversations.halt(owner, id, Some(message)).await;
+            let store = &conversations.inner.store;
+            let left = store.delete_message(owner.user, id, message).await.map_err(v1_error)?;
+            // The engine knows conversations, not messages: it forgets all of this one, and computes
+            // what is left of it again.
+            conversations.forget(owner, ConversationNumber(left.number.get()));
+            let summary = wire::conversation(&left);
+            let changed = Changed {
+                conversation: id.other(),
+                change: Change::Updated,
+                summary: Some(summary.clone()),
+                removed: Some(message.other()),
+            };
+            conversations.inner.feeds.tell(owner.user, id, News::Changed(changed));
+            Ok(summary)
+        })
+        .await
+    }
+
+    /// A conversation with all that is stored of it.
+    pub(crate) async fn tree(&self, owner: Owner, id: ConversationId) -> Result<Tree, V1Error> {
+        self.inner.store.tree(owner.user, id).await.map_err(v1_error)
+    }
+
+    /// Stops the answers of a conversation that are being written, or those below a message, and
+    /// waits until they have halted.
+    async fn halt(&self, owner: Owner, id: ConversationId, below: Option<MessageId>) {
+        let subtree = match below {
+            None => None,
+            Some(message) => match self.tree(owner, id).await {
+                Ok(tree) => Some(subtree(&tree, message)),
+                Err(_) => return,
+            },
+        };
+        let halting: Vec<_> = self
+            .running()
+            .iter()
+            .filter(|(answer, running)| {
+                running.user == owner.user
+                    && running.conversation == id
+                    && subtree.as_ref().is_none_or(|subtree| subtree.contains(answer))
+            })
+            .map(|(_, running)| running.live.clone())
+            .collect();
+        for live in &halting {
+            live.stop();
+        }
+        for live in halting {
+            // A deletion does not depend on the engine.
+            let _ = tokio::time::timeout(HALT_TIMEOUT, live.halted()).await;
+        }
+    }
+
+    fn forget(&self, owner: Owner, number: ConversationNumber) {
+        if let Ok(backend) = self.inner.answers.backend() {
+            backend.forget(owner.asker.tenant, Some(number));
+        }
+    }
+}
+
+/// A message and all that follows it.
+fn subtree(tree: &Tree, root: MessageId) -> Vec<MessageId> {
+    let mut subtree = vec![root];
+    for message in &tree.messages {
+        if message.parent.is_some_and(|parent| subtree.contains(&parent)) {
+            subtree.push(message.id);
+        }
+    }
+    subtree
+}

@@ -1,0 +1,214 @@
+//! What takes a while: the store is asked, and the outcome comes back to the session.
+
+use super::V1;
+use super::readings::stored_finish;
+use crate::access::{Principal, RateKey};
+use crate::answers::{Follower, Offsets};
+use crate::conversations::{
+    AcceptedRequest, CannotResume, DraftPlace, MessagePlace, Opened, Owner, Request, Rest, Resumed,
+    SameId, What,
+};
+use banter_protocol::Settable;
+use banter_protocol::v1::client::{
+    Continue, Draft, EditMessage, Hello, Open, Regenerate, Resume, SendMessage,
+};
+use banter_protocol::v1::server::{self, Delta, Reset};
+use banter_protocol::v1::{self, ErrorCode, ServerEvent, V1Error};
+use banter_seam::ShareId;
+use banter_store::{ConversationId, MessageId, Position};
+use std::sync::Arc;
+
+/// Texts are sent in pieces of this size.
+const PIECE_BYTES: usize = 32 * 1024;
+/// The messages of a conversation are sent in frames of this size.
+const MESSAGES_BYTES: usize = 256 * 1024;
+
+/// Who has opened a socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visitor {
+    /// Who the client is; `None` if it needs a key and has shown none yet.
+    pub(crate) principal: Option<Principal>,
+    /// Whose tries are counted if the key is wrong.
+    pub(crate) rate_key: RateKey,
+}
+
+impl Visitor {
+    /// Whose share of the limits is used. Clients that have no key yet have one share together.
+    pub(crate) fn share(&self) -> ShareId {
+        self.principal.map(Principal::share).unwrap_or_default()
+    }
+}
+
+/// What has come of a request.
+pub(super) enum Outcome {
+    /// Frames, and nothing else.
+    Said(Vec<ServerEvent>),
+    /// The client is this one.
+    Greeted(Owner, Box<server::Welcome>),
+    /// The client is nobody. The socket has to close.
+    Unauthorized,
+    Opened(ConversationId, Box<Opened>),
+    Closed(ConversationId),
+    Accepted(Box<AcceptedRequest>),
+    /// The rest of an answer: frames, and a follower if it is being written.
+    Resumed {
+        ids: (ConversationId, MessageId),
+        said: Vec<ServerEvent>,
+        follower: Option<Follower>,
+        with_thinking: bool,
+    },
+}
+
+pub(super) async fn hello(v1: Arc<V1>, visitor: Visitor, hello: Hello) -> Outcome {
+    let principal = match (visitor.principal, hello.key) {
+        (Some(principal), _) => principal,
+        (None, None) => return Outcome::Unauthorized,
+        (None, Some(key)) => match v1.access.principal_of_key(visitor.rate_key, key.expose()) {
+            Ok(principal) => principal,
+            Err(_) => return Outcome::Unauthorized,
+        },
+    };
+    match v1.conversations.owner(principal).await {
+        Ok(owner) => Outcome::Greeted(owner, Box::new(v1.welcome(principal))),
+        Err(error) => Outcome::Said(vec![error.into()]),
+    }
+}
+
+pub(super) async fn open(v1: Arc<V1>, owner: Owner, open: Open) -> Outcome {
+    let id = open.conversation.other();
+    match v1.conversations.open(owner, id).await {
+        Ok(opened) => Outcome::Opened(id, Box::new(opened)),
+        Err(error) => Outcome::Said(vec![error.into()]),
+    }
+}
+
+pub(super) async fn ask(v1: Arc<V1>, owner: Owner, request: Request) -> Outcome {
+    match v1.conversations.ask(owner, request).await {
+        Ok(accepted) => Outcome::Accepted(Box::new(accepted)),
+        Err(error) => Outcome::Said(vec![error.into()]),
+    }
+}
+
+pub(super) fn send(send: SendMessage) -> Request {
+    let place = match send.conversation {
+        None => MessagePlace::NewConversation { system: send.system },
+        Some(id) => MessagePlace::In(id.other(), position(send.parent)),
+    };
+    let what = What::Message { text: send.text.into_string(), place };
+    Request { what, client_id: send.client_id.into_string(), parameters: send.parameters }
+}
+
+/// Where a message comes.
+pub(super) fn position(parent: Settable<v1::MessageId>) -> Position {
+    match parent {
+        Settable::Missing => Position::AtLeaf,
+        Settable::Null => Position::First,
+        Settable::Value(message) => Position::After(message.other()),
+    }
+}
+
+pub(super) fn edit(edit: EditMessage) -> Request {
+    let position = Position::Beside(edit.message.other());
+    let place = MessagePlace::In(edit.conversation.other(), position);
+    let what = What::Message { text: edit.text.into_string(), place };
+    Request { what, client_id: edit.client_id.into_string(), parameters: edit.parameters }
+}
+
+pub(super) fn regenerate(again: Regenerate) -> Request {
+    let (conversation, answer) = (again.conversation.other(), again.message.other());
+    let what = What::Another { conversation, answer };
+    Request { what, client_id: again.client_id.into_string(), parameters: again.parameters }
+}
+
+pub(super) fn go_on(more: Continue) -> Request {
+    let (conversation, answer) = (more.conversation.other(), more.message.other());
+    let what = What::More { conversation, answer };
+    Request { what, client_id: more.client_id.into_string(), parameters: more.parameters }
+}
+
+pub(super) async fn resume(v1: Arc<V1>, owner: Owner, resume: Resume) -> Outcome {
+    let answer = resume.answer;
+    let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+    let with_thinking = resume.thinking_at.is_some();
+    let offsets = Offsets { text: place(resume.at), thinking: resume.thinking_at.map_or(0, place) };
+    match v1.conversations.resume(owner, answer.other(), offsets).await {
+        Ok(resumed) => resumed_outcome(answer, resumed, (offsets, with_thinking)),
+        Err(CannotResume::Failed(error)) => Outcome::Said(vec![error.into()]),
+        Err(CannotResume::Reset(reason)) => {
+            let epoch = v1.epoch.clone();
+            Outcome::Said(vec![ServerEvent::Reset(Reset { answer, epoch, reason })])
+        }
+    }
+}
+
+fn resumed_outcome(
+    answer: v1::MessageId,
+    resumed: Resumed,
+    (offsets, with_thinking): (Offsets, bool),
+) -> Outcome {
+    let conversation = resumed.conversation;
+    let ids = (conversation, answer.other());
+    let mut said = vec![ServerEvent::Resumed(server::Resumed {
+        conversation: conversation.other(),
+        answer,
+        state: resumed.state,
+        bytes: resumed.ends.text as u64,
+        thinking_bytes: resumed.ends.thinking as u64,
+    })];
+    let follower = match resumed.rest {
+        Rest::Live(follower) => Some(follower),
+        Rest::Stored(message) => {
+            let delta = |at, text| Delta { conversation: conversation.other(), answer, at, text };
+            if with_thinking {
+                let thinking = message.thinking.as_deref().unwrap_or_default();
+                let pieces = pieces(thinking, offsets.thinking);
+                said.extend(pieces.map(|(at, text)| ServerEvent::Thinking(delta(at, text))));
+            }
+            let pieces = pieces(&message.text, offsets.text);
+            said.extend(pieces.map(|(at, text)| ServerEvent::Delta(delta(at, text))));
+            said.extend(stored_finish(conversation, &message));
+            None
+        }
+    };
+    Outcome::Resumed { ids, said, follower, with_thinking }
+}
+
+/// The pieces of a text from an offset on, each with its own.
+fn pieces(text: &str, from: usize) -> impl Iterator<Item = (u64, String)> {
+    let mut at = from;
+    std::iter::from_fn(move || {
+        let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
+        let piece = &rest[..rest.floor_char_boundary(PIECE_BYTES)];
+        let begins = at as u64;
+        at += piece.len();
+        Some((begins, piece.to_owned()))
+    })
+}
+
+/// The frames that answer `open`.
+pub(super) fn opened_frames(opened: &mut Opened) -> Vec<ServerEvent> {
+    let id = opened.conversation.id;
+    let messages = std::mem::take(&mut opened.messages);
+    let conversation = opened.conversation.clone();
+    let first = ServerEvent::Opened(Box::new(server::Opened { conversation }));
+    let frames = v1::Messages::split(id, messages, MESSAGES_BYTES);
+    std::iter::once(first).chain(frames.into_iter().map(ServerEvent::Messages)).collect()
+}
+
+/// The end of an answer that is not being written.
+pub(super) async fn stopped(v1: Arc<V1>, owner: Owner, answer: MessageId) -> ServerEvent {
+    match v1.conversations.answer(owner, answer).await {
+        Ok((conversation, message)) => stored_finish(conversation, &message)
+            .unwrap_or_else(|| V1Error::from(ErrorCode::NotAnAnswer).into()),
+        Err(error) => error.into(),
+    }
+}
+
+/// Lets the model compute ahead what is being typed.
+pub(super) async fn draft(v1: Arc<V1>, owner: Owner, draft: Draft, key: u64) {
+    let place = match draft.conversation {
+        None => DraftPlace::NewConversation { system: draft.system },
+        Some(id) => DraftPlace::In(id.other(), position(draft.parent)),
+    };
+    v1.conversations.draft(owner, (place, draft.text), key).await;
+}

@@ -1,0 +1,426 @@
+//! What a socket knows and does.
+
+use super::V1;
+use super::outbound::Outbound;
+use super::readings::{Read, Readings, Shows};
+use super::requests::{self, Outcome, Visitor};
+use crate::conversations::{Missed, News, NewsOf, Opened, Owner, SameId, Subscription};
+use crate::shares::Reservation;
+use crate::socket::Close;
+use banter_protocol::v1::client::{Draft, Stop};
+use banter_protocol::v1::server::{self, Change, MessageAdded};
+use banter_protocol::v1::{self, ClientEvent, ErrorCode, ServerEvent, Tag, Tagged, V1Error};
+use banter_store::{ConversationId, MessageId, MessageSeq};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+/// More conversations than this cannot be followed at the same time.
+pub(super) const MAX_OPEN_CONVERSATIONS: usize = 64;
+/// More events than this cannot wait.
+const MAX_WAITING: usize = 64;
+/// More stops than this cannot wait for their answers.
+const MAX_STOPS: usize = 64;
+
+/// The state of one socket.
+pub(super) struct Session {
+    v1: Arc<V1>,
+    visitor: Visitor,
+    /// Events that wait for what is being done.
+    waiting: VecDeque<WaitingEvent>,
+    /// Answers that this socket has asked for and has not been told of as messages yet.
+    asked: HashSet<MessageId>,
+    draft_key: u64,
+    pub(super) pending: Pending,
+    pub(super) outbound: Outbound,
+}
+
+/// Everything that a socket waits for, beside frames.
+#[derive(Default)]
+pub(super) struct Pending {
+    /// The user, once the client has said hello.
+    user: Option<User>,
+    /// What is being done for the client, one after another.
+    doing: Option<Doing>,
+    readings: Readings,
+    /// Stops of answers that this socket does not follow.
+    stops: FuturesUnordered<BoxFuture<'static, Tagged<ServerEvent>>>,
+    drafting: Option<BoxFuture<'static, ()>>,
+}
+
+struct User {
+    owner: Owner,
+    news: Subscription,
+    followed: HashMap<ConversationId, Followed>,
+}
+
+/// A conversation that the socket follows.
+struct Followed {
+    /// News before this one are known already.
+    since: u64,
+    /// Messages up to this one are known already.
+    newest: Option<MessageSeq>,
+}
+
+/// An event that waits for those before it.
+struct WaitingEvent {
+    event: Tagged<ClientEvent>,
+    _memory: Reservation,
+}
+
+/// What is being done.
+struct Doing {
+    work: BoxFuture<'static, Outcome>,
+    tag: Option<Tag>,
+    /// The news that come from here on are new to the client.
+    since: u64,
+}
+
+/// What happens next.
+pub(super) enum Next {
+    /// The loop goes on.
+    GoOn,
+    Close(Close),
+    Done(Outcome),
+    Read(Read),
+    News(Result<Arc<NewsOf>, Missed>),
+    Stopped(Tagged<ServerEvent>),
+    Drafted,
+}
+
+impl Session {
+    pub(super) fn new(v1: Arc<V1>, visitor: Visitor) -> Session {
+        let mut key = [0; 8];
+        getrandom::fill(&mut key).expect("the system has random numbers");
+        Session {
+            v1,
+            visitor,
+            waiting: VecDeque::new(),
+            asked: HashSet::new(),
+            draft_key: u64::from_le_bytes(key),
+            pending: Pending::default(),
+            outbound: Outbound::default(),
+        }
+    }
+
+    pub(super) fn was_greeted(&self) -> bool {
+        self.pending.user.is_some()
+    }
+
+    /// Sends an event without a tag.
+    pub(super) fn say(&mut self, event: impl Into<ServerEvent>) {
+        self.reply(event.into(), None);
+    }
+
+    fn reply(&mut self, event: ServerEvent, tag: Option<Tag>) {
+        self.outbound.push(event.tagged(tag).to_json());
+    }
+
+    fn refuse(&mut self, error: impl Into<V1Error>, tag: Option<Tag>) {
+        self.reply(ServerEvent::Error(error.into()), tag);
+    }
+
+    /// Reads a frame of the client.
+    pub(super) fn read(&mut self, frame: &str) {
+        let event = match v1::parse(frame) {
+            Ok(event) => event,
+            Err(Tagged { event, tag }) => return self.refuse(event, tag),
+        };
+        match event.event {
+            ClientEvent::Stop(stop) if self.pending.user.is_some() => self.stop(stop, event.tag),
+            ClientEvent::Draft(draft) if self.pending.user.is_some() => self.draft(draft),
+            _ => self.wait(event, frame.len()),
+        }
+    }
+
+    /// Lets an event wait for those before it.
+    fn wait(&mut self, event: Tagged<ClientEvent>, bytes: usize) {
+        let memory = self.v1.queue_budget.take(self.visitor.share(), bytes);
+        match memory {
+            Some(memory) if self.waiting.len() < MAX_WAITING => {
+                self.waiting.push_back(WaitingEvent { event, _memory: memory });
+                self.go_on();
+            }
+            _ => {
+                let reason = "too much waits on this socket; wait for a reply first";
+                self.refuse(V1Error::new(ErrorCode::Busy, reason), event.tag);
+            }
+        }
+    }
+
+    /// Does what waits, up to something that takes a while.
+    fn go_on(&mut self) {
+        while self.pending.doing.is_none()
+            && let Some(WaitingEvent { event, .. }) = self.waiting.pop_front()
+        {
+            let tag = event.tag;
+            match self.begin(event.event) {
+                Ok(work) => {
+                    let since = self.pending.user.as_ref().map_or(0, |user| user.news.latest());
+                    self.pending.doing = Some(Doing { work, tag, since });
+                }
+                Err(reply) => self.reply(*reply, tag),
+            }
+        }
+    }
+
+    /// Begins what an event asks for. A reply that needs no work is the error.
+    fn begin(
+        &mut self,
+        event: ClientEvent,
+    ) -> Result<BoxFuture<'static, Outcome>, Box<ServerEvent>> {
+        let v1 = self.v1.clone();
+        let refused = |code: ErrorCode| Box::new(ServerEvent::Error(code.into()));
+        let Some(user) = &self.pending.user else {
+            return match event {
+                ClientEvent::Hello(hello) => Ok(requests::hello(v1, self.visitor, hello).boxed()),
+                _ => Err(refused(ErrorCode::HelloFirst)),
+            };
+        };
+        let owner = user.owner;
+        Ok(match event {
+            ClientEvent::Hello(_) => return Err(refused(ErrorCode::HelloAgain)),
+            ClientEvent::Ping => return Err(Box::new(ServerEvent::Pong)),
+            ClientEvent::Open(open) => {
+                let is_new = !user.followed.contains_key(&open.conversation.other());
+                if is_new && user.followed.len() >= MAX_OPEN_CONVERSATIONS {
+                    let reason = "this socket follows as many conversations as it may; close one";
+                    let error = V1Error::new(ErrorCode::Busy, reason);
+                    return Err(Box::new(ServerEvent::Error(error)));
+                }
+                requests::open(v1, owner, open).boxed()
+            }
+            ClientEvent::Close(close) => {
+                let id = close.conversation.other();
+                std::future::ready(Outcome::Closed(id)).boxed()
+            }
+            ClientEvent::Send(send) => self.ask(owner, requests::send(send)),
+            ClientEvent::Edit(edit) => self.ask(owner, requests::edit(edit)),
+            ClientEvent::Regenerate(again) => self.ask(owner, requests::regenerate(again)),
+            ClientEvent::Continue(more) => self.ask(owner, requests::go_on(more)),
+            ClientEvent::Resume(resume) => requests::resume(v1, owner, resume).boxed(),
+            ClientEvent::Stop(_) | ClientEvent::Draft(_) => {
+                unreachable!("they do not wait once the client has said hello")
+            }
+        })
+    }
+
+    fn ask(
+        &mut self,
+        owner: Owner,
+        request: crate::conversations::Request,
+    ) -> BoxFuture<'static, Outcome> {
+        self.pending.drafting = None;
+        requests::ask(self.v1.clone(), owner, request).boxed()
+    }
+
+    /// Stops an answer at once. The reply comes when it has halted.
+    fn stop(&mut self, stop: Stop, tag: Option<Tag>) {
+        let Some(user) = &self.pending.user else { return };
+        let (owner, answer) = (user.owner, stop.answer.other());
+        let v1 = self.v1.clone();
+        let live = v1.conversations.stop(owner, answer);
+        if live.is_some() && self.pending.readings.tag_end(answer, tag.as_ref()) {
+            return;
+        }
+        if self.pending.stops.len() >= MAX_STOPS {
+            let reason = "too many stops wait for their answers; wait for a reply first";
+            return self.refuse(V1Error::new(ErrorCode::Busy, reason), tag);
+        }
+        let stopped = async move {
+            if let Some(live) = live {
+                live.halted().await;
+            }
+            requests::stopped(v1, owner, answer).await.tagged(tag)
+        };
+        self.pending.stops.push(stopped.boxed());
+    }
+
+    fn draft(&mut self, draft: Draft) {
+        let Some(user) = &self.pending.user else { return };
+        self.pending.drafting = None;
+        if !draft.text.is_empty() {
+            let drafting = requests::draft(self.v1.clone(), user.owner, draft, self.draft_key);
+            self.pending.drafting = Some(drafting.boxed());
+        }
+    }
+
+    /// Does what has happened.
+    pub(super) fn take(&mut self, next: Next) -> Next {
+        match next {
+            Next::GoOn | Next::Close(_) => return next,
+            Next::Done(outcome) => {
+                let doing =
+                    self.pending.doing.take().expect("an outcome comes from what is being done");
+                if let Some(close) = self.done(outcome, (doing.tag, doing.since)) {
+                    return Next::Close(close);
+                }
+                self.go_on();
+            }
+            Next::News(Ok(news)) => self.tell(&news),
+            Next::News(Err(Missed)) => {
+                return Next::Close(Close::Policy("too far behind; connect again"));
+            }
+            Next::Read(read) => {
+                for event in self.pending.readings.take(read) {
+                    self.outbound.push(event.to_json());
+                }
+            }
+            Next::Stopped(event) => self.outbound.push(event.to_json()),
+            Next::Drafted => self.pending.drafting = None,
+        }
+        Next::GoOn
+    }
+
+    /// Tells the client what has come of its event.
+    fn done(&mut self, outcome: Outcome, (tag, since): (Option<Tag>, u64)) -> Option<Close> {
+        match outcome {
+            Outcome::Said(said) => self.reply_all(said, tag),
+            Outcome::Greeted(owner, welcome) => {
+                let news = self.v1.conversations.subscribe(owner.user);
+                self.pending.user = Some(User { owner, news, followed: HashMap::new() });
+                self.reply(ServerEvent::Welcome(welcome), tag);
+            }
+            Outcome::Unauthorized => {
+                self.refuse(ErrorCode::Unauthorized, tag);
+                return Some(Close::Policy("the key is wrong, or one is needed"));
+            }
+            Outcome::Opened(id, mut opened) => {
+                self.reply_all(requests::opened_frames(&mut opened), tag);
+                self.follow_opened(id, *opened, since);
+            }
+            Outcome::Closed(id) => {
+                self.pending.readings.hide(id);
+                if let Some(user) = &mut self.pending.user {
+                    user.followed.remove(&id);
+                }
+                let closed = server::Closed { conversation: id.other() };
+                self.reply(ServerEvent::Closed(closed), tag);
+            }
+            Outcome::Accepted(accepted) => {
+                let id = accepted.conversation;
+                let answer = accepted.accepted.answer.other();
+                self.reply(ServerEvent::Accepted(accepted.accepted), tag);
+                if let Some(user) = &mut self.pending.user {
+                    user.followed.entry(id).or_insert(Followed { since, newest: None });
+                }
+                if let Some(follower) = accepted.follower {
+                    self.pending.readings.begin((id, answer), follower, Shows::Everything);
+                    self.asked.insert(answer);
+                }
+            }
+            Outcome::Resumed { ids, said, follower, with_thinking } => {
+                self.reply_first(said, tag);
+                if let Some(follower) = follower {
+                    let shows = if with_thinking { Shows::Everything } else { Shows::NoThinking };
+                    self.pending.readings.begin(ids, follower, shows);
+                }
+            }
+        }
+        None
+    }
+
+    fn follow_opened(&mut self, id: ConversationId, opened: Opened, since: u64) {
+        let Some(user) = &mut self.pending.user else { return };
+        user.followed.insert(id, Followed { since, newest: opened.newest });
+        self.pending.readings.end(id);
+        for running in opened.running {
+            self.pending.readings.begin((id, running.answer), running.follower, Shows::Everything);
+        }
+    }
+
+    /// Sends events that all are the direct reply.
+    fn reply_all(&mut self, events: Vec<ServerEvent>, tag: Option<Tag>) {
+        for event in events {
+            self.reply(event, tag.clone());
+        }
+    }
+
+    /// Sends events of which the first is the direct reply.
+    fn reply_first(&mut self, events: Vec<ServerEvent>, mut tag: Option<Tag>) {
+        for event in events {
+            self.reply(event, tag.take());
+        }
+    }
+
+    /// Tells the client what has happened elsewhere.
+    fn tell(&mut self, news: &NewsOf) {
+        let Some(user) = &mut self.pending.user else { return };
+        let number = user.news.position() - 1;
+        let id = news.conversation;
+        match &news.news {
+            News::Changed(changed) => {
+                if changed.change == Change::Deleted {
+                    user.followed.remove(&id);
+                    self.pending.readings.end(id);
+                }
+                self.say(ServerEvent::Changed(Box::new(changed.clone())));
+            }
+            News::Message { seq, message, live } => {
+                let Some(followed) = user.followed.get_mut(&id) else { return };
+                // An answer that this socket has just asked for is told, although it is read.
+                let is_read = live.as_ref().is_some_and(|(answer, _)| {
+                    self.pending.readings.shows(*answer) && !self.asked.remove(answer)
+                });
+                let was_seen = followed.newest.is_some_and(|newest| newest >= *seq);
+                if number < followed.since || was_seen && (live.is_none() || is_read) {
+                    return;
+                }
+                followed.newest = followed.newest.max(Some(*seq));
+                let added = MessageAdded { conversation: id.other(), message: (**message).clone() };
+                self.say(ServerEvent::Message(Box::new(added)));
+                let Some((answer, live)) = live else { return };
+                if self.pending.readings.shows(*answer) {
+                    return;
+                }
+                let offsets = crate::answers::Offsets {
+                    text: message.text.len(),
+                    thinking: message.thinking.as_ref().map_or(0, String::len),
+                };
+                if let Some(follower) = live.follow(offsets) {
+                    self.pending.readings.begin((id, *answer), follower, Shows::Everything);
+                }
+            }
+        }
+    }
+}
+
+impl Pending {
+    /// Waits for what happens next. The future may be dropped at any time; nothing is lost.
+    pub(super) async fn next(&mut self) -> Next {
+        let is_idle = self.doing.is_none();
+        tokio::select! {
+            biased;
+            outcome = outcome_of(&mut self.doing) => Next::Done(outcome),
+            // What a request brings about is told after the reply to it.
+            news = news_of(&mut self.user), if is_idle => Next::News(news),
+            read = self.readings.next() => Next::Read(read),
+            Some(stopped) = self.stops.next() => Next::Stopped(stopped),
+            () = drafted(&mut self.drafting) => Next::Drafted,
+        }
+    }
+}
+
+/// The outcome of what is being done. Never ready when there is nothing.
+async fn outcome_of(doing: &mut Option<Doing>) -> Outcome {
+    match doing {
+        Some(doing) => (&mut doing.work).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn news_of(user: &mut Option<User>) -> Result<Arc<NewsOf>, Missed> {
+    match user {
+        Some(user) => user.news.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn drafted(drafting: &mut Option<BoxFuture<'static, ()>>) {
+    match drafting {
+        Some(drafting) => drafting.await,
+        None => std::future::pending().await,
+    }
+}
