@@ -21,7 +21,7 @@ use banter_remote::Address;
 use banter_remote::engine::{KINDS, Kind};
 use banter_remote::hub::ModelName;
 use banter_remote::store::Store;
-use banter_server::{Origin, PublicUrl};
+use banter_server::{OnDisconnect, Origin, PublicUrl};
 use ipnet::IpNet;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
@@ -58,6 +58,10 @@ pub struct Config {
     pub engine: EngineOptions,
     /// Who may use the server, and how many may.
     pub access: AccessOptions,
+    /// Where conversations are kept.
+    pub store: StoreChoice,
+    /// What becomes of an answer whose reader is gone.
+    pub on_disconnect: OnDisconnect,
     /// What is logged, and where besides stderr.
     pub log: LogOptions,
     /// How a message names each option that was given. Some options can only be checked when the
@@ -168,6 +172,19 @@ pub struct AccessOptions {
     pub idle_timeout: Duration,
 }
 
+/// Where conversations are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// In a folder that the user has named.
+    Named(PathBuf),
+    /// In the usual folder, if it can be used.
+    Usual(PathBuf),
+    /// In memory: the user wants that.
+    Memory,
+    /// In memory, because there is no home folder for the usual one.
+    NoHome,
+}
+
 /// What is logged, and where to besides stderr.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LogOptions {
@@ -206,6 +223,8 @@ impl Config {
             },
             engine: engine(options)?,
             access: access(options)?,
+            store: store(options)?,
+            on_disconnect: on_disconnect(options)?,
             log: LogOptions {
                 filter: optional(
                     options,
@@ -372,6 +391,33 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
 
 fn queue_limit(options: &Options) -> Result<Option<usize>, OptionError> {
     Ok(number(options, "queue-limit", 1, 100_000)?.map(|count| count as usize))
+}
+
+fn store(options: &Options) -> Result<StoreChoice, OptionError> {
+    match (path(options, "data")?, switch(options, "no-store")?) {
+        (Some(_), true) => {
+            let place = options.get("data").map(Given::place).unwrap_or_default();
+            Err(OptionError(format!("{place}: expected it without --no-store, found both")))
+        }
+        (Some(folder), false) => Ok(StoreChoice::Named(folder)),
+        (None, true) => Ok(StoreChoice::Memory),
+        (None, false) => {
+            Ok(home::conversations_dir().map_or(StoreChoice::NoHome, StoreChoice::Usual))
+        }
+    }
+}
+
+fn on_disconnect(options: &Options) -> Result<OnDisconnect, OptionError> {
+    let grace = seconds(options, "grace", 60)?;
+    let chosen = optional(options, "on-disconnect", "one of finish, grace, stop", |text| {
+        Some(match text {
+            "finish" => OnDisconnect::Finish,
+            "grace" => OnDisconnect::Grace(grace),
+            "stop" => OnDisconnect::Stop,
+            _ => return None,
+        })
+    })?;
+    Ok(chosen.unwrap_or(OnDisconnect::Grace(grace)))
 }
 
 /// How much the disk cache may take by default.

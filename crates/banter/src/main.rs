@@ -18,6 +18,7 @@
 mod bench;
 mod chat_template;
 mod config;
+mod conversation_store;
 mod engine_config;
 mod home;
 mod invocation;

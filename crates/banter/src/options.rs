@@ -161,6 +161,22 @@ pub const SERVE: &[OptionRow] = &[
         "Longest wait in the queue; after that the request ends with timeout [default: 120]",
     ),
     row(
+        "data",
+        Takes::One("PATH"),
+        "Folder of conversations; it belongs to one server [default: ~/.local/share/banter/data]",
+    ),
+    row("no-store", Takes::Nothing, "Keep conversations in memory only, until the server ends"),
+    row(
+        "on-disconnect",
+        Takes::One("WHAT"),
+        "What becomes of an answer whose reader is gone: finish, grace (it goes on for --grace) or stop; the plain language always stops [default: grace]",
+    ),
+    row(
+        "grace",
+        Takes::One("SECONDS"),
+        "How long an answer goes on whose reader is gone [default: 60]",
+    ),
+    row(
         "max-message",
         Takes::One("SIZE"),
         "Longest WebSocket message; a longer one closes the connection with 1009 [default: 1MiB]",

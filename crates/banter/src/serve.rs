@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use banter_server::access::{Scope, make_key};
 use banter_server::backend::{BackendSlot, EngineBackend};
 use banter_server::{KeyHash, PublicUrl, Server, ServerConfig};
+use banter_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -19,7 +20,7 @@ use crate::config::{AccessOptions, Config};
 use crate::models::Chosen;
 use crate::models::library::LocalLibrary;
 use crate::ready_line::{self, Loaded, ReadyLine};
-use crate::{invocation, listen, logging, models, remote_engine};
+use crate::{conversation_store, invocation, listen, logging, models, remote_engine};
 
 /// Threads for sockets; the engine has its own.
 const SOCKET_THREADS: usize = 2;
@@ -37,26 +38,37 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let started = Instant::now();
     let listeners = listen::bind(&config.listen)?;
     let access = Access::of(&config, &listeners)?;
+    let store = Arc::new(conversation_store::open(&config.store)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SOCKET_THREADS)
         .enable_all()
         .build()
         .context("start the threads for sockets")?;
-    runtime.block_on(serve(config, model, access, listeners, started))
+    let parts = Parts { config, model, access, store: store.clone(), listeners, started };
+    let outcome = runtime.block_on(serve(parts));
+    drop(runtime);
+    // Closing it writes the rest to disk, so nothing else may hold it.
+    drop(store);
+    outcome
 }
 
-async fn serve(
+/// What is there when the server begins.
+struct Parts {
     config: Config,
     model: Option<Chosen>,
     access: Access,
+    store: Arc<Store>,
     listeners: Vec<TcpListener>,
     started: Instant,
-) -> anyhow::Result<()> {
+}
+
+async fn serve(parts: Parts) -> anyhow::Result<()> {
+    let Parts { config, model, access, store, listeners, started } = parts;
     let url = access.address(&listeners)?;
     let server_config = access.server_config(&config);
     raise_descriptor_limit(&server_config);
     let config = Arc::new(config);
-    let mut server = Server::new(server_config);
+    let mut server = Server::new(server_config).with_store(store);
     let code = server.sessions().make_code(access.scope_of_link());
     let greeting = access.greeting(&access.addresses_elsewhere(&listeners, &url)?, &code);
     let model =
@@ -266,6 +278,7 @@ impl Access {
             idle_timeout: options.idle_timeout,
             max_message_bytes: options.max_message_bytes,
             queue_timeout: config.engine.queue_timeout,
+            on_disconnect: config.on_disconnect,
             system_prompt: config.system_prompt.clone(),
             real_model_command: format!("{} --model qwen2.5:7b", invocation::serve_command()),
             ..ServerConfig::default()
