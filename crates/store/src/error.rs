@@ -119,8 +119,10 @@ pub enum OpenError {
     },
     /// The write-ahead log of a store that was not closed has disappeared.
     #[error(
-        "{}: the write-ahead log is missing, which holds the newest messages; put it back, or \
-         accept the loss by removing the file banter.open from the data folder", path.display()
+        "{}: the write-ahead log of a store that was not closed is missing; if another program has \
+         opened the database meanwhile, nothing is lost, otherwise the newest messages are, unless \
+         you put the log back; to go on, remove the file banter.open from the data folder",
+        path.display()
     )]
     LogMissing {
         /// The path of the log.

@@ -14,7 +14,7 @@
 //! - `live`: answers that are being written, kept before a client sees them.
 //! - `search`: finding messages by their words, in Chinese too.
 //! - `open.rs`, `folder.rs`, `migrate.rs`: opening, and what is refused. `backup.rs`: copies.
-//! - `exchange`: conversations as JSON and Markdown, and those of other programs.
+//! - [`exchange`]: conversations as JSON and Markdown, and those of other programs.
 //! - `faults.rs`: where tests let things fail.
 //!
 //! Absent on purpose: an ORM, asynchronous SQL, text of conversations in logs and errors.
@@ -26,6 +26,7 @@ mod backup;
 mod config;
 mod conversations;
 mod error;
+pub mod exchange;
 mod faults;
 mod folder;
 mod growth;

@@ -25,7 +25,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// than the message, so ordering a path by `seq` gives it from its root on. Parents don't delete
 /// their children by a foreign key, because SQLite follows those to a depth of 1,000 only.
 ///
-/// The two indexes for searching hold words, but no text: `search/index.rs` makes their columns.
+/// The two indexes for searching hold neither text nor words: `search/index.rs` makes their tokens.
 pub(crate) const TABLES: &str = "
 CREATE TABLE users (
   user INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -128,11 +128,11 @@ CREATE INDEX requests_by_message ON requests (message);
 CREATE INDEX requests_by_answer ON requests (answer);
 
 CREATE VIRTUAL TABLE message_words USING fts5 (
-  words, parts, content = '', columnsize = 0, tokenize = 'ascii'
+  tokens, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
 );
 INSERT INTO message_words (message_words, rank) VALUES ('secure-delete', 1);
 CREATE VIRTUAL TABLE title_words USING fts5 (
-  words, parts, content = '', columnsize = 0, tokenize = 'ascii'
+  tokens, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
 );
 INSERT INTO title_words (title_words, rank) VALUES ('secure-delete', 1);
 ";

@@ -1,42 +1,55 @@
 //! Puts words into the full-text indexes and takes them out again.
 //!
-//! The indexes hold no text. To take a message out, its tokens must be the same as when it was put
-//! in: a change of `words` or of `columns` needs a migration that builds the indexes anew. Both are
-//! set to overwrite what is taken out (`secure-delete`).
+//! A row of an index is a set of tokens. To take a text out, its tokens must be the same as when it
+//! was put in: a change of `words` or of the tokens needs a migration that builds the indexes anew.
+//! Both indexes overwrite what is taken out (`secure-delete`).
 
 use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::words::{Kind, Piece, pieces};
+use super::words::{Kind, pieces};
 use crate::StoreError;
 use crate::ids::{ConversationNumber, MessageSeq, UserId};
 use crate::writer::Writing;
 
-/// Beginnings of up to this many characters are tokens of their own. A longer beginning is looked up
-/// among the words that have it; for short ones those would be too many.
-pub(crate) const BEGINNING_CHARS: usize = 3;
+/// Beginnings of these lengths are tokens. What is typed is looked up by its longest one.
+///
+/// More lengths would make the index larger, fewer would give more candidates that the text then
+/// refuses.
+const BEGINNING_CHARS: [usize; 7] = [1, 2, 3, 4, 6, 8, 12];
 
-/// The columns of a row: `words` in their order, `parts` in none.
-pub(crate) struct Columns {
-    words: String,
-    parts: String,
+/// Characters of a token, of five bits each. Two words with the same token cost some time only.
+const TOKEN_CHARS: u32 = 6;
+
+/// What is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// The beginning of a word.
+    Beginning = b'b' as isize,
+    /// One character of a run, or two.
+    Run = b'r' as isize,
 }
 
-impl Columns {
-    fn is_empty(&self) -> bool {
-        self.words.is_empty()
-    }
+/// The token of something that a user has written.
+pub(crate) fn token(user: UserId, looked: Looked, chars: &[char]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&user.0.to_le_bytes());
+    hasher.update(&[looked as u8]);
+    hasher.update(String::from_iter(chars).as_bytes());
+    let hash = hasher.finalize();
+    let bits = hash.as_bytes().first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
+    let letter = |index| {
+        char::from(b"abcdefghijklmnopqrstuvwxyz234567"[(bits >> (5 * index)) as usize % 32])
+    };
+    (0..TOKEN_CHARS).map(letter).collect()
 }
 
-/// The token of a word, or of one or two characters of a run.
-pub(crate) fn word_token(user: UserId, word: &str) -> String {
-    format!("{user}x{word}")
-}
-
-/// The token of a word's beginning.
-pub(crate) fn beginning_token(user: UserId, beginning: &str) -> String {
-    format!("{user}p{beginning}")
+/// The beginning of a word that is a token, as long as possible.
+pub(crate) fn longest_beginning(word: &[char]) -> &[char] {
+    let lengths = BEGINNING_CHARS.iter().rev();
+    let longest = lengths.copied().find(|length| *length <= word.len());
+    &word[..longest.unwrap_or(0)]
 }
 
 /// The first bytes of a text, at most this many, without a part of a character.
@@ -51,14 +64,14 @@ pub(crate) fn add_message(
     text: &str,
 ) -> Result<(), StoreError> {
     let text = first_bytes(text, writing.limits.indexed_bytes);
-    let columns = columns(user, text);
-    if columns.is_empty() {
+    let tokens = tokens(user, text);
+    if tokens.is_empty() {
         return Ok(());
     }
     writing
         .connection
-        .prepare_cached("INSERT INTO message_words (rowid, words, parts) VALUES (?1, ?2, ?3)")?
-        .execute(params![message, columns.words, columns.parts])?;
+        .prepare_cached("INSERT INTO message_words (rowid, tokens) VALUES (?1, ?2)")?
+        .execute(params![message, tokens])?;
     // How much was put in: a later limit may be another one.
     writing
         .connection
@@ -80,14 +93,13 @@ pub(crate) fn remove_message(
         })
         .optional()?;
     let Some((text, bytes)) = found else { return Ok(()) };
-    let columns = columns(user, first_bytes(&text, bytes));
+    let tokens = tokens(user, first_bytes(&text, bytes));
     writing
         .connection
         .prepare_cached(
-            "INSERT INTO message_words (message_words, rowid, words, parts)
-             VALUES ('delete', ?1, ?2, ?3)",
+            "INSERT INTO message_words (message_words, rowid, tokens) VALUES ('delete', ?1, ?2)",
         )?
-        .execute(params![message, columns.words, columns.parts])?;
+        .execute(params![message, tokens])?;
     writing
         .connection
         .prepare_cached("UPDATE messages SET indexed = 0 WHERE seq = ?1")?
@@ -101,12 +113,12 @@ pub(crate) fn add_title(
     (user, conversation): (UserId, ConversationNumber),
     title: &str,
 ) -> Result<(), StoreError> {
-    let columns = columns(user, title);
-    if !columns.is_empty() {
+    let tokens = tokens(user, title);
+    if !tokens.is_empty() {
         writing
             .connection
-            .prepare_cached("INSERT INTO title_words (rowid, words, parts) VALUES (?1, ?2, ?3)")?
-            .execute(params![conversation, columns.words, columns.parts])?;
+            .prepare_cached("INSERT INTO title_words (rowid, tokens) VALUES (?1, ?2)")?
+            .execute(params![conversation, tokens])?;
     }
     Ok(())
 }
@@ -117,65 +129,44 @@ pub(crate) fn remove_title(
     (user, conversation): (UserId, ConversationNumber),
     title: &str,
 ) -> Result<(), StoreError> {
-    let columns = columns(user, title);
-    if !columns.is_empty() {
+    let tokens = tokens(user, title);
+    if !tokens.is_empty() {
         writing
             .connection
             .prepare_cached(
-                "INSERT INTO title_words (title_words, rowid, words, parts)
-                 VALUES ('delete', ?1, ?2, ?3)",
+                "INSERT INTO title_words (title_words, rowid, tokens) VALUES ('delete', ?1, ?2)",
             )?
-            .execute(params![conversation, columns.words, columns.parts])?;
+            .execute(params![conversation, tokens])?;
     }
     Ok(())
 }
 
-fn columns(user: UserId, text: &str) -> Columns {
-    let mut words: Vec<String> = Vec::new();
-    let mut parts = BTreeSet::new();
-    for piece in pieces(text) {
-        match piece.kind {
-            Kind::Word => add_word(user, &piece, (&mut words, &mut parts)),
-            Kind::Run => add_run(user, &piece, (&mut words, &mut parts)),
-        }
-    }
-    let parts: Vec<String> = parts.into_iter().collect();
-    Columns { words: words.join(" "), parts: parts.join(" ") }
-}
-
-fn add_word(
-    user: UserId,
-    piece: &Piece,
-    (words, parts): (&mut Vec<String>, &mut BTreeSet<String>),
-) {
-    let chars: Vec<char> = piece.chars.iter().map(|folded| folded.char).collect();
-    let mut add_beginnings = |chars: &[char]| {
-        let mut beginning = String::new();
-        for char in chars.iter().take(BEGINNING_CHARS) {
-            beginning.push(*char);
-            parts.insert(beginning_token(user, &beginning));
-        }
+/// The tokens of a text, in any order.
+fn tokens(user: UserId, text: &str) -> String {
+    let mut found: BTreeSet<(u8, Vec<char>)> = BTreeSet::new();
+    let mut add = |looked: Looked, chars: &[char]| {
+        found.insert((looked as u8, chars.to_vec()));
     };
-    add_beginnings(&chars);
-    for begin in piece.part_begins() {
-        add_beginnings(&chars[begin..]);
+    for piece in pieces(text) {
+        let chars: Vec<char> = piece.chars.iter().map(|folded| folded.char).collect();
+        match piece.kind {
+            Kind::Word => {
+                for begin in std::iter::once(0).chain(piece.part_begins()) {
+                    let part = &chars[begin..];
+                    let lengths = BEGINNING_CHARS.iter().filter(|length| **length <= part.len());
+                    lengths.for_each(|length| add(Looked::Beginning, &part[..*length]));
+                }
+            }
+            Kind::Run => {
+                chars.windows(1).for_each(|char| add(Looked::Run, char));
+                chars.windows(2).for_each(|pair| add(Looked::Run, pair));
+            }
+        }
     }
-    for begin in piece.part_begins() {
-        parts.insert(word_token(user, &String::from_iter(&chars[begin..])));
-    }
-    words.push(word_token(user, &piece.text()));
-}
-
-fn add_run(user: UserId, piece: &Piece, (words, parts): (&mut Vec<String>, &mut BTreeSet<String>)) {
-    for folded in &piece.chars {
-        parts.insert(word_token(user, folded.char.encode_utf8(&mut [0; 4])));
-    }
-    for pair in piece.chars.windows(2) {
-        words.push(word_token(user, &String::from_iter([pair[0].char, pair[1].char])));
-    }
-    if let [only] = &piece.chars[..] {
-        words.push(word_token(user, only.char.encode_utf8(&mut [0; 4])));
-    }
+    let looked = |byte| if byte == b'r' { Looked::Run } else { Looked::Beginning };
+    let tokens: BTreeSet<String> =
+        found.iter().map(|(byte, chars)| token(user, looked(*byte), chars)).collect();
+    Vec::from_iter(tokens).join(" ")
 }
 
 #[cfg(test)]
@@ -184,26 +175,30 @@ mod tests {
 
     #[test]
     fn a_text_has_these_tokens() {
-        let columns = columns(UserId(7), "getUserName 你好吗 a");
-        assert_eq!(columns.words, "7xgetusername 7x你好 7x好吗 7xa");
-        let parts: BTreeSet<&str> = columns.parts.split(' ').collect();
-        let expected = [
-            "7pg",
-            "7pge",
-            "7pget",
-            "7pu",
-            "7pus",
-            "7puse",
-            "7pn",
-            "7pna",
-            "7pnam",
-            "7pa",
-            "7xusername",
-            "7xname",
-            "7x你",
-            "7x好",
-            "7x吗",
+        let user = UserId(7);
+        let found = tokens(user, "getUserName 你好吗 a a");
+        let words = [
+            "g", "ge", "get", "getu", "getuse", "getusern", "u", "us", "use", "user", "userna",
+            "username", "n", "na", "nam", "name", "a",
         ];
-        assert_eq!(parts, BTreeSet::from(expected));
+        let runs = ["你", "好", "吗", "你好", "好吗"];
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        let words = words.map(|word| token(user, Looked::Beginning, &chars(word)));
+        let runs = runs.map(|run| token(user, Looked::Run, &chars(run)));
+        let expected: BTreeSet<String> = words.into_iter().chain(runs).collect();
+        assert_eq!(found.split(' ').map(str::to_owned).collect::<BTreeSet<_>>(), expected);
+        assert_eq!(tokens(user, " ,. "), "");
+    }
+
+    #[test]
+    fn tokens_are_the_same_for_ever() {
+        // A stored index depends on them: if this fails, a migration is missing.
+        let token = |user, text: &str| {
+            token(UserId(user), Looked::Beginning, &text.chars().collect::<Vec<_>>())
+        };
+        assert_eq!(
+            [token(1, "user"), token(2, "user"), token(1, "用户")],
+            ["2bxwux", "n46bg7", "dgxz3b"]
+        );
     }
 }

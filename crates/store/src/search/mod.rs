@@ -3,15 +3,17 @@
 //! `words` cuts text into pieces: words of letters and digits, and runs of characters of scripts
 //! that put no spaces between words. Case, accents and widths are folded. `index` turns pieces into
 //! tokens for SQLite's full-text index, `query` turns what a person types into a question for it,
-//! and `snippet` finds the places in the text again, because the index holds no text.
+//! and `snippet` finds the places in the text.
 //!
 //! ```text
-//! "getUserName 你好吗"   words: getusername 你好 好吗
-//!                       parts: username name 你 好 吗 and beginnings of up to 3 characters
+//! "getUserName 你好吗"   words: beginnings of getusername, username and name
+//!                       runs: 你 好 吗 你好 好吗
 //! ```
 //!
-//! Every token begins with the user's number, so one user's words cost another's searches nothing,
-//! neither time nor secrets.
+//! The index only finds candidates; the text decides. So it needs no order of words, and a token can
+//! be a short hash of a word and its user. That has three uses: no deleted word stays in a corner of
+//! the index, which SQLite can't clean out completely; one user's words cost another's searches
+//! nothing, neither time nor secrets; and a beginning of a word is looked up like a word.
 
 pub(crate) mod index;
 pub(crate) mod query;
@@ -24,7 +26,7 @@ use rusqlite::{Connection, params};
 
 use crate::config::{Limits, check_bytes};
 use crate::conversations::Archived;
-use crate::ids::{MessageSeq, UserId};
+use crate::ids::{ConversationId, MessageSeq, UserId};
 use crate::message::{Conversation, Message};
 use crate::reply::Reply;
 use crate::rows;
@@ -138,22 +140,25 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     fn titles(&self, limit: usize) -> Result<Vec<TitleHit>, StoreError> {
-        // `CROSS JOIN` keeps the index first: it gives the newest rows first and stops at the limit.
+        // `CROSS JOIN` keeps the index first; there are far fewer titles than messages.
         let mut statement = self.connection.prepare_cached(&format!(
             "{} CROSS JOIN title_words w ON w.rowid = c.number
-             WHERE title_words MATCH ?1 AND c.user = ?2 AND {}
-             ORDER BY c.touched DESC LIMIT ?3",
+             WHERE title_words MATCH ?1 AND c.user = ?2 AND {} ORDER BY c.touched DESC",
             rows::SELECT_CONVERSATION,
             self.archived
         ))?;
-        let parameters = params![query::fts(self.user, &self.terms), self.user, limit as i64];
-        let rows = statement.query_map(parameters, rows::conversation)?;
-        rows.map(|row| {
-            let conversation = row?;
-            let marks = snippet::marks(&conversation.title, &self.terms);
-            Ok(TitleHit { conversation, marks })
-        })
-        .collect()
+        let fts = query::fts(self.user, &self.terms);
+        let mut found = statement.query(params![fts, self.user])?;
+        let mut hits = Vec::new();
+        while let Some(row) = found.next()? {
+            let conversation = rows::conversation(row)?;
+            let Some(marks) = snippet::find(&conversation.title, &self.terms) else { continue };
+            hits.push(TitleHit { conversation, marks });
+            if hits.len() == limit {
+                break;
+            }
+        }
+        Ok(hits)
     }
 
     fn messages(
@@ -161,21 +166,28 @@ impl Finder<'_> {
         limit: usize,
         before: Option<MessageSeq>,
     ) -> Result<Vec<MessageHit>, StoreError> {
+        // `CROSS JOIN` keeps the index first, which gives the newest candidates first, one by one.
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT w.rowid, m.indexed, c.id FROM message_words w
+            "SELECT m.seq, m.indexed, m.text, c.id FROM message_words w
              CROSS JOIN messages m ON m.seq = w.rowid
              CROSS JOIN conversations c ON c.number = m.conversation
              WHERE message_words MATCH ?1 AND w.rowid < ?2 AND c.user = ?3 AND {}
-             ORDER BY w.rowid DESC LIMIT ?4",
+             ORDER BY w.rowid DESC",
             self.archived
         ))?;
         let before = before.map_or(i64::MAX, |before| before.0);
         let fts = query::fts(self.user, &self.terms);
-        let mut found = statement.query(params![fts, before, self.user, limit as i64])?;
+        let mut found = statement.query(params![fts, before, self.user])?;
         let mut hits = Vec::new();
         while let Some(row) = found.next()? {
             let indexed_bytes = usize::try_from(rows::number(row, 1)?).unwrap_or(usize::MAX);
-            hits.push(self.hit(row.get(0)?, (indexed_bytes, row.get(2)?))?);
+            let text: String = row.get(2)?;
+            let indexed = index::first_bytes(&text, indexed_bytes);
+            let Some(marks) = snippet::find(indexed, &self.terms) else { continue };
+            hits.push(self.hit(row.get(0)?, (row.get(3)?, marks))?);
+            if hits.len() == limit {
+                break;
+            }
         }
         Ok(hits)
     }
@@ -183,12 +195,10 @@ impl Finder<'_> {
     fn hit(
         &self,
         message: MessageSeq,
-        (indexed_bytes, conversation): (usize, crate::ids::ConversationId),
+        (conversation, marks): (ConversationId, Vec<Range<usize>>),
     ) -> Result<MessageHit, StoreError> {
         let mut found = rows::messages(self.connection, ("WHERE m.seq = ?1", [message]))?;
         let message = found.pop().ok_or(StoreError::UnknownMessage)?;
-        let indexed = index::first_bytes(&message.text, indexed_bytes);
-        let marks = snippet::marks(indexed, &self.terms);
         let snippet = snippet::around(&message.text, &marks);
         let conversation = rows::find_conversation(self.connection, self.user, conversation)?;
         Ok(MessageHit { conversation, message, marks, snippet })

@@ -1,9 +1,11 @@
 //! What a person types, as a question for the index.
 //!
-//! The text is cut into the same pieces as messages are, and only their letters reach the index, in
-//! quotes, so nothing in it can be taken for the index's own language.
+//! The text is cut into the same pieces as messages are, and only hashes of them reach the index, so
+//! nothing in it can be taken for the index's own language.
 
-use super::index::{BEGINNING_CHARS, beginning_token, word_token};
+use std::collections::BTreeSet;
+
+use super::index::{Looked, longest_beginning, token};
 use super::words::{Kind, Piece, pieces};
 use crate::ids::UserId;
 
@@ -30,39 +32,23 @@ pub(crate) fn terms(text: &str) -> Vec<Term> {
     terms
 }
 
-/// The terms in the language of the index.
+/// What a text must have to be a candidate, in the language of the index.
 pub(crate) fn fts(user: UserId, terms: &[Term]) -> String {
-    let terms: Vec<String> = terms.iter().map(|term| fts_term(user, term)).collect();
-    terms.join(" AND ")
+    let tokens: BTreeSet<String> = terms.iter().flat_map(|term| tokens(user, term)).collect();
+    Vec::from_iter(tokens).join(" AND ")
 }
 
-fn fts_term(user: UserId, term: &Term) -> String {
+fn tokens(user: UserId, term: &Term) -> Vec<String> {
     match term {
-        Term::Run(chars) if chars.len() == 1 => {
-            quoted([word_token(user, chars[0].encode_utf8(&mut [0; 4]))])
-        }
         Term::Run(chars) => {
-            let pairs = chars.windows(2).map(|pair| word_token(user, &String::from_iter(pair)));
-            format!("words : {}", quoted(pairs))
+            let pairs = chars.windows(chars.len().min(2));
+            pairs.map(|pair| token(user, Looked::Run, pair)).collect()
         }
-        Term::Words(words) => match &words[..] {
-            [word] if word.len() <= BEGINNING_CHARS => {
-                let token = beginning_token(user, &String::from_iter(word));
-                format!("parts : {}", quoted([token]))
-            }
-            [word] => format!("{} *", quoted([word_token(user, &String::from_iter(word))])),
-            words => {
-                let tokens = words.iter().map(|word| word_token(user, &String::from_iter(word)));
-                format!("words : {} *", quoted(tokens))
-            }
-        },
+        Term::Words(words) => {
+            let beginnings = words.iter().map(|word| longest_beginning(word));
+            beginnings.map(|beginning| token(user, Looked::Beginning, beginning)).collect()
+        }
     }
-}
-
-/// A phrase. Tokens have letters and digits only, so none has a quote.
-fn quoted(tokens: impl IntoIterator<Item = String>) -> String {
-    let tokens: Vec<String> = tokens.into_iter().collect();
-    format!("\"{}\"", tokens.join(" "))
 }
 
 #[cfg(test)]
@@ -71,24 +57,35 @@ mod tests {
 
     #[test]
     fn nothing_that_is_typed_reaches_the_index_as_its_language() {
-        struct Case(&'static str, &'static str);
-        let cases = [
-            Case("", ""),
-            Case("\"", ""),
-            Case("the", r#"parts : "3pthe""#),
-            Case("there", r#""3xthere" *"#),
-            Case("max_tokens", r#"words : "3xmax 3xtokens" *"#),
-            Case("a OR b", r#"parts : "3pa" AND parts : "3por" AND parts : "3pb""#),
-            Case(
-                "x\" OR words : \"y*",
-                r#"parts : "3px" AND parts : "3por" AND "3xwords" * AND parts : "3py""#,
-            ),
-            Case("NEAR(中文, 2)", r#""3xnear" * AND words : "3x中文" AND parts : "3p2""#),
-            Case("中", r#""3x中""#),
-            Case("中文字", r#"words : "3x中文 3x文字""#),
+        let texts = [
+            "\"",
+            "the",
+            "a OR b",
+            "x\" OR words : \"y*",
+            "NEAR(中文, 2)",
+            "中",
+            "tokens:x",
+            "-a",
+            "^b",
         ];
-        for Case(text, expected) in cases {
-            assert_eq!(fts(UserId(3), &terms(text)), expected, "{text}");
+        for text in texts {
+            let fts = fts(UserId(3), &terms(text));
+            for token in fts.split(" AND ").filter(|token| !token.is_empty()) {
+                assert!(
+                    token.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')),
+                    "{fts}"
+                );
+            }
         }
+    }
+
+    #[test]
+    fn a_text_has_these_terms() {
+        let run = |text: &str| Term::Run(text.chars().collect());
+        let words =
+            |words: &[&str]| Term::Words(words.iter().map(|word| word.chars().collect()).collect());
+        assert_eq!(terms(""), []);
+        assert_eq!(terms("Max_Tokens now"), [words(&["max", "tokens"]), words(&["now"])]);
+        assert_eq!(terms("用Rust 写代码"), [run("用"), words(&["rust"]), run("写代码")]);
     }
 }

@@ -13,12 +13,15 @@ const MARKS: usize = 100;
 const SNIPPET_CHARS: usize = 160;
 const CHARS_BEFORE: usize = 40;
 
-/// Where the terms are: byte ranges in order, which don't touch each other.
-pub(crate) fn marks(text: &str, terms: &[Term]) -> Vec<Range<usize>> {
+/// Where the terms are: byte ranges in order, which don't touch each other. `None` if a term is
+/// missing.
+pub(crate) fn find(text: &str, terms: &[Term]) -> Option<Vec<Range<usize>>> {
     let pieces = pieces(text);
     let mut found = Vec::new();
+    let mut missing = vec![true; terms.len()];
     for (index, piece) in pieces.iter().enumerate() {
-        for term in terms {
+        for (term, missing) in terms.iter().zip(&mut missing) {
+            let before = found.len();
             match term {
                 Term::Run(chars) if piece.kind == Kind::Run => mark_run(piece, chars, &mut found),
                 Term::Words(words) if piece.kind == Kind::Word => {
@@ -26,11 +29,16 @@ pub(crate) fn marks(text: &str, terms: &[Term]) -> Vec<Range<usize>> {
                 }
                 _ => {}
             }
+            *missing &= found.len() == before;
         }
-        if found.len() >= 2 * MARKS {
+        if found.len() >= 2 * MARKS && !missing.contains(&true) {
             break;
         }
     }
+    (!missing.contains(&true)).then(|| in_order(found))
+}
+
+fn in_order(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     found.sort_by_key(|range| (range.start, range.end));
     let mut marks: Vec<Range<usize>> = Vec::new();
     for range in found {
@@ -114,7 +122,8 @@ mod tests {
     use crate::search::query::terms;
 
     fn marked<'a>(text: &'a str, query: &str) -> Vec<&'a str> {
-        marks(text, &terms(query)).into_iter().map(|range| &text[range]).collect()
+        let marks = find(text, &terms(query)).unwrap_or_default();
+        marks.into_iter().map(|range| &text[range]).collect()
     }
 
     #[test]
@@ -138,7 +147,7 @@ mod tests {
     #[test]
     fn a_snippet_surrounds_the_first_mark() {
         let text = format!("{} needle {}", "前面的文字".repeat(100), "words after it ".repeat(100));
-        let snippet = around(&text, &marks(&text, &terms("needle")));
+        let snippet = around(&text, &find(&text, &terms("needle")).unwrap());
         assert_eq!(&snippet.text[snippet.marks[0].clone()], "needle");
         assert_eq!(&text[snippet.at..][..snippet.text.len()], snippet.text);
         assert!(snippet.cut_after && snippet.text.chars().count() <= SNIPPET_CHARS);

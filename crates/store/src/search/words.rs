@@ -45,6 +45,7 @@ enum Class {
 
 impl Piece {
     /// Its characters as a text.
+    #[cfg(test)]
     pub(crate) fn text(&self) -> String {
         self.chars.iter().map(|folded| folded.char).collect()
     }

@@ -6,6 +6,7 @@ mod conversations;
 mod crash;
 mod disk;
 mod erase;
+mod exchange;
 mod files;
 mod migration;
 mod odd_input;

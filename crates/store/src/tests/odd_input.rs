@@ -175,8 +175,7 @@ fn c7_a_panic_fails_only_its_own_call() {
     let (asked, _) = exchange(&store, user, ask_new("q", "a"), "a");
     let number = asked.conversation.number;
     // All three wait while the first runs, so they are committed together.
-    let (go, wait) = flume::bounded::<()>(0);
-    let blocker = store.write(move |_| Ok(wait.recv().is_ok()));
+    let blocked = Blocked::begin(&store);
     let title = |text: &str| {
         let title = Some((text.to_owned(), TitleSource::Person));
         let change = ConversationChange { title, ..Default::default() };
@@ -192,8 +191,7 @@ fn c7_a_panic_fails_only_its_own_call() {
         Err(StoreError::UnknownUser)
     });
     let after = store.ask(user, ask_new("q2", "b"));
-    go.send(()).unwrap();
-    assert!(blocker.wait().unwrap());
+    blocked.end();
     assert!(before.wait().is_ok());
     assert!(matches!(panicking.wait(), Err(StoreError::Internal { .. })));
     assert_eq!(failing.wait(), Err(StoreError::UnknownUser));
@@ -211,17 +209,10 @@ fn a_full_queue_is_said_at_once() {
     let mut config = StoreConfig::new(Place::Memory);
     config.waiting_calls = 2;
     let store = Store::open(config).unwrap();
-    let (started, has_started) = flume::bounded::<()>(1);
-    let (go, wait) = flume::bounded::<()>(0);
-    let blocker = store.write(move |_| {
-        let _ = started.try_send(());
-        Ok(wait.recv().is_ok())
-    });
-    has_started.recv().unwrap();
+    let blocked = Blocked::begin(&store);
     let waiting: Vec<_> = (0..2).map(|_| store.remove_ended_sessions()).collect();
     assert_eq!(store.remove_ended_sessions().wait(), Err(StoreError::Busy));
-    go.send(()).unwrap();
-    blocker.wait().unwrap();
+    blocked.end();
     waiting.into_iter().for_each(|reply| assert_eq!(reply.wait(), Ok(0)));
 }
 

@@ -94,6 +94,32 @@ pub fn exchange(store: &Store, user: UserId, ask: Ask, answer: &str) -> (Asked, 
     (asked, answer)
 }
 
+/// Keeps the writer busy, so that calls wait and are then committed together.
+pub struct Blocked {
+    go: flume::Sender<()>,
+    reply: crate::Reply<()>,
+}
+
+impl Blocked {
+    /// Returns when the writer has begun to wait, so that it takes no call along.
+    pub fn begin(store: &Store) -> Self {
+        let (started, has_started) = flume::bounded::<()>(1);
+        let (go, wait) = flume::bounded::<()>(0);
+        let reply = store.write(move |_| {
+            let _ = started.try_send(());
+            let _ = wait.recv();
+            Ok(())
+        });
+        has_started.recv().unwrap();
+        Self { go, reply }
+    }
+
+    pub fn end(self) {
+        drop(self.go);
+        self.reply.wait().unwrap();
+    }
+}
+
 pub fn texts(store: &Store, user: UserId, conversation: ConversationId) -> Vec<String> {
     let tree = store.tree(user, conversation).wait().unwrap();
     tree.messages.into_iter().map(|message| message.text).collect()

@@ -1,0 +1,283 @@
+//! Conversations as files: those of banter, and those of other programs.
+//!
+//! Pure functions without SQL. A file of another program becomes [`Imported`] conversations, which
+//! [`Store::import_conversation`](crate::Store::import_conversation) stores.
+//!
+//! - [`export_json`], [`JsonExport`]: everything, for another banter.
+//! - [`export_markdown`]: the current branch, for people.
+//! - [`import`]: banter's JSON, ChatGPT's `conversations.json`, Open WebUI's export.
+//!
+//! Files are hostile: whatever is in one, reading it ends with conversations or with an error that
+//! names the place. A new format: its own file beside `chatgpt.rs`, a line in `import`.
+
+mod chatgpt;
+mod json;
+mod markdown;
+mod open_webui;
+mod store;
+mod tree;
+mod value;
+
+use serde_json::Value;
+
+use crate::message::{AnswerError, Parameters, Reason, Role, State, Timings, TitleSource, Usage};
+
+pub use json::{JsonExport, export_json};
+pub use markdown::export_markdown;
+
+/// Errors that are kept of one file; more are only counted.
+const KEPT_ERRORS: usize = 100;
+
+/// What was read from a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Imported {
+    /// The conversations that could be read.
+    pub conversations: Vec<ImportedConversation>,
+    /// What was left out, and why: the first 100.
+    pub left_out: Vec<ImportError>,
+    /// How many conversations and messages were left out.
+    pub left_out_count: usize,
+}
+
+impl Imported {
+    fn leave_out(&mut self, error: ImportError) {
+        self.left_out_count += 1;
+        if self.left_out.len() < KEPT_ERRORS {
+            self.left_out.push(error);
+        }
+    }
+}
+
+/// A conversation from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportedConversation {
+    /// Its title; empty if it has none.
+    pub title: String,
+    /// Where the title comes from.
+    pub title_source: TitleSource,
+    /// Its system prompt.
+    pub system: Option<String>,
+    /// Its parameters.
+    pub parameters: Option<Parameters>,
+    /// Whether it is pinned.
+    pub pinned: bool,
+    /// Whether it is archived.
+    pub archived: bool,
+    /// When it was made, if the file says it.
+    pub created_ms: Option<u64>,
+    /// When it was last changed, if the file says it.
+    pub updated_ms: Option<u64>,
+    /// Its messages, each after its parent.
+    pub messages: Vec<ImportedMessage>,
+    /// The last message of the current branch, as an index.
+    pub leaf: Option<usize>,
+}
+
+impl Default for ImportedConversation {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            title_source: TitleSource::None,
+            system: None,
+            parameters: None,
+            pinned: false,
+            archived: false,
+            created_ms: None,
+            updated_ms: None,
+            messages: Vec::new(),
+            leaf: None,
+        }
+    }
+}
+
+/// A message from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportedMessage {
+    /// Its id in the file. It gets a new one when it is stored.
+    pub id: String,
+    /// The message before it, as an index.
+    pub parent: Option<usize>,
+    /// Who wrote it.
+    pub role: Role,
+    /// Its state.
+    pub state: State,
+    /// Its text.
+    pub text: String,
+    /// What the model thought before it.
+    pub thinking: String,
+    /// The tokens that made the text, if they are known.
+    pub tokens: Vec<u32>,
+    /// The model that wrote it.
+    pub model: Option<String>,
+    /// The parameters of the request for it.
+    pub parameters: Option<Parameters>,
+    /// The seed with which it was sampled.
+    pub seed: Option<u64>,
+    /// Why it ended.
+    pub reason: Option<Reason>,
+    /// How it failed.
+    pub error: Option<AnswerError>,
+    /// Its tokens.
+    pub usage: Option<Usage>,
+    /// Its times.
+    pub timings: Option<Timings>,
+    /// When it was written, if the file says it.
+    pub created_ms: Option<u64>,
+}
+
+impl ImportedMessage {
+    /// A message without anything but a text.
+    pub(crate) fn new(id: &str, role: Role, text: String) -> Self {
+        Self {
+            id: id.to_owned(),
+            parent: None,
+            role,
+            state: State::Complete,
+            text,
+            thinking: String::new(),
+            tokens: Vec::new(),
+            model: None,
+            parameters: None,
+            seed: None,
+            reason: None,
+            error: None,
+            usage: None,
+            timings: None,
+            created_ms: None,
+        }
+    }
+}
+
+/// Why a file, or something in it, can't be read. Paths are like `[3].mapping.abc.parent`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImportError {
+    /// The file is larger than it may be.
+    #[error("the file is too large: at most {limit} bytes, found {found}")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+        /// Its size.
+        found: usize,
+    },
+    /// The file is not JSON, or nested too deeply.
+    #[error("the file is not JSON: {reason}")]
+    NotJson {
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// The file is JSON, but of no known format.
+    #[error(
+        "expected an export of banter, ChatGPT (conversations.json) or Open WebUI, found {found}"
+    )]
+    UnknownFormat {
+        /// What it is instead.
+        found: String,
+    },
+    /// A newer banter has written the file.
+    #[error("the file has version {found} of banter's format, and this banter knows up to {known}")]
+    NewerVersion {
+        /// Its version.
+        found: u64,
+        /// The newest version that is known.
+        known: u64,
+    },
+    /// A value is not what it must be.
+    #[error("{path}: expected {expected}, found {found}")]
+    Invalid {
+        /// Where.
+        path: String,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is, shortened.
+        found: String,
+    },
+    /// Two messages have the same id.
+    #[error("{path}: another message has the same id")]
+    DuplicateId {
+        /// Where the second is.
+        path: String,
+    },
+    /// A message comes after one that is not there.
+    #[error("{path}: the message before it is missing")]
+    MissingParent {
+        /// Where the message is.
+        path: String,
+    },
+    /// Messages come after each other in a circle.
+    #[error("{path}: it comes after itself")]
+    Cycle {
+        /// Where one of the messages is.
+        path: String,
+    },
+    /// A conversation has more messages than it may have, or a file too many conversations.
+    #[error("{path}: at most {limit} are allowed, found {found}")]
+    TooMany {
+        /// Where.
+        path: String,
+        /// The limit.
+        limit: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// Something that has no text, such as an image.
+    #[error("{path}: {what} can't be taken")]
+    NoText {
+        /// Where.
+        path: String,
+        /// What it is.
+        what: String,
+    },
+}
+
+/// How large a file may be, and what is in it.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportLimits {
+    /// Bytes of the file. Reading one takes about ten times its size in memory.
+    pub file_bytes: usize,
+    /// Conversations of the file.
+    pub conversations: usize,
+    /// Messages of a conversation, also those that are left out.
+    pub conversation_messages: usize,
+}
+
+impl Default for ImportLimits {
+    fn default() -> Self {
+        Self { file_bytes: 64 << 20, conversations: 10_000, conversation_messages: 10_000 }
+    }
+}
+
+/// Reads a file of any known format.
+///
+/// A conversation that can't be read is left out, and the others are taken; so are messages of the
+/// system and of tools, and what has no text.
+///
+/// # Errors
+/// The file as a whole can't be read.
+pub fn import(file: &[u8], limits: &ImportLimits) -> Result<Imported, ImportError> {
+    if file.len() > limits.file_bytes {
+        return Err(ImportError::TooLarge { limit: limits.file_bytes, found: file.len() });
+    }
+    // Some programs begin files with a byte order mark.
+    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
+    let whole: Value = serde_json::from_slice(file)
+        .map_err(|error| ImportError::NotJson { reason: error.to_string() })?;
+    if whole.get("format").and_then(Value::as_str) == Some(json::FORMAT) {
+        return json::import(&whole, limits);
+    }
+    let entries = match &whole {
+        Value::Array(entries) => &entries[..],
+        single => std::slice::from_ref(single),
+    };
+    if entries.len() > limits.conversations {
+        let (limit, found) = (limits.conversations, entries.len());
+        return Err(ImportError::TooMany { path: "the file's conversations".into(), limit, found });
+    }
+    let has = |name: &str| entries.iter().any(|entry| entry.get(name).is_some());
+    if has("mapping") {
+        Ok(chatgpt::import(entries, limits))
+    } else if has("chat") || has("history") {
+        Ok(open_webui::import(entries, limits))
+    } else {
+        Err(ImportError::UnknownFormat { found: value::describe(&whole) })
+    }
+}

@@ -1,0 +1,123 @@
+//! Stores conversations from files.
+
+use rusqlite::params;
+
+use super::{ImportedConversation, ImportedMessage};
+use crate::answers;
+use crate::config::{Limits, check_bytes, check_count};
+use crate::conversations::{self, NewConversation, check_parameters};
+use crate::growth::tokens_to_bytes;
+use crate::ids::{ConversationNumber, MessageId, MessageSeq, UserId};
+use crate::message::{Conversation, State};
+use crate::reply::Reply;
+use crate::rows::{find_conversation, to_json};
+use crate::search::index;
+use crate::writer::Writing;
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Stores a conversation from a file, in one transaction. It and its messages get new ids. An
+    /// answer that was being written is interrupted.
+    pub fn import_conversation(
+        &self,
+        user: UserId,
+        imported: ImportedConversation,
+    ) -> Reply<Conversation> {
+        self.write(move |writing| store(writing, user, &imported))
+    }
+}
+
+fn store(
+    writing: &Writing<'_>,
+    user: UserId,
+    imported: &ImportedConversation,
+) -> Result<Conversation, StoreError> {
+    let new = NewConversation {
+        title: Some((imported.title.clone(), imported.title_source)),
+        system: imported.system.clone(),
+        parameters: imported.parameters.clone(),
+    };
+    let made = conversations::create(writing, user, &new)?;
+    answers::check_room(writing, made.number, imported.messages.len())?;
+    let mut seqs: Vec<MessageSeq> = Vec::with_capacity(imported.messages.len());
+    for message in &imported.messages {
+        check(writing.limits, message)?;
+        let parent = message.parent.map(|parent| stored(&seqs, parent)).transpose()?;
+        seqs.push(add(writing, (user, made.number), (parent, message))?);
+    }
+    let leaf = imported.leaf.map(|leaf| stored(&seqs, leaf)).transpose()?;
+    let time = |ms: Option<u64>| ms.and_then(|ms| i64::try_from(ms).ok());
+    writing.connection.execute(
+        "UPDATE conversations SET leaf = ?2, pinned = ?3, archived = ?4,
+           created_ms = coalesce(?5, created_ms), updated_ms = coalesce(?6, updated_ms)
+         WHERE number = ?1",
+        params![
+            made.number,
+            leaf,
+            imported.pinned,
+            imported.archived,
+            time(imported.created_ms),
+            time(imported.updated_ms),
+        ],
+    )?;
+    find_conversation(writing.connection, user, made.id)
+}
+
+fn stored(seqs: &[MessageSeq], index: usize) -> Result<MessageSeq, StoreError> {
+    seqs.get(index).copied().ok_or(StoreError::UnknownMessage)
+}
+
+fn check(limits: &Limits, message: &ImportedMessage) -> Result<(), StoreError> {
+    check_bytes("text", &message.text, limits.answer_bytes)?;
+    check_bytes("thinking", &message.thinking, limits.answer_bytes)?;
+    check_count("tokens", message.tokens.len(), (limits.answer_tokens, "tokens"))?;
+    check_parameters(limits, message.parameters.as_ref())?;
+    if let Some(model) = &message.model {
+        check_bytes("model", model, limits.name_bytes)?;
+    }
+    if let Some(error) = &message.error {
+        check_bytes("error code", &error.code, limits.name_bytes)?;
+        check_bytes("error message", &error.message, limits.error_bytes)?;
+    }
+    Ok(())
+}
+
+fn add(
+    writing: &Writing<'_>,
+    (user, conversation): (UserId, ConversationNumber),
+    (parent, message): (Option<MessageSeq>, &ImportedMessage),
+) -> Result<MessageSeq, StoreError> {
+    let state = if message.state.is_running() { State::Interrupted } else { message.state };
+    let error = message.error.as_ref();
+    let created_ms = message.created_ms.and_then(|ms| i64::try_from(ms).ok());
+    writing
+        .connection
+        .prepare_cached(
+            "INSERT INTO messages (id, conversation, parent, role, state, text, thinking, tokens,
+               model, parameters, seed, reason, error_code, error_message, usage, timings,
+               created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        )?
+        .execute(params![
+            MessageId::random(),
+            conversation,
+            parent,
+            message.role,
+            state,
+            message.text,
+            message.thinking,
+            tokens_to_bytes(&message.tokens),
+            message.model,
+            to_json(message.parameters.as_ref()),
+            message.seed.map(u64::cast_signed),
+            message.reason,
+            error.map(|error| &error.code),
+            error.map(|error| &error.message),
+            to_json(message.usage.as_ref()),
+            to_json(message.timings.as_ref()),
+            created_ms.unwrap_or(writing.now_ms),
+        ])?;
+    let seq = MessageSeq(writing.connection.last_insert_rowid());
+    index::add_message(writing, (user, seq), &message.text)?;
+    Ok(seq)
+}
