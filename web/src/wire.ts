@@ -977,37 +977,9 @@ conversation: Conversation,
  */
 messages: Array<Message>, };
 /**
- * An export of conversations as JSON. An import takes it back.
- */
-export type Export = {
-/**
- * What this is.
- */
-format: ExportMark,
-/**
- * The version of the form; 1 so far.
- */
-version: number,
-/**
- * When it was made.
- */
-exported_ms: number,
-/**
- * The conversations.
- */
-conversations: Array<ConversationTree>, };
-/**
- * The word by which an export is told from other files.
- */
-export type ExportMark = "banter-conversations";
-/**
  * `POST /api/conversations/import`: what became of a file.
  */
 export type ImportReport = {
-/**
- * Whose file it was.
- */
-format: ImportFormat,
 /**
  * How many conversations were added.
  */
@@ -1017,37 +989,13 @@ conversations: number,
  */
 messages: number,
 /**
- * How many conversations were here already.
+ * What was left out, and why, for people: the first ones.
  */
-known: number,
+left_out: Array<string>,
 /**
- * The first conversations that could not be added.
+ * How much was left out.
  */
-skipped: Array<Skipped>,
-/**
- * How many could not be added.
- */
-skipped_count: number, };
-/**
- * The program that has written a file.
- */
-export type ImportFormat = "banter" | "chatgpt" | "open_webui";
-/**
- * A conversation that could not be imported.
- */
-export type Skipped = {
-/**
- * Its place in the file, from 0.
- */
-index: number,
-/**
- * Its title, if that could be read.
- */
-title: string | null,
-/**
- * Why, for people.
- */
-reason: string, };
+left_out_count: number, };
 /**
  * What every event may have beside its own fields.
  */

@@ -65,7 +65,7 @@ impl ExportQuery {
 pub enum ExportFormat {
     /// The current branch as text for people.
     Markdown,
-    /// Everything, as an [`Export`].
+    /// Everything. An import takes it back.
     #[default]
     Json,
 }
@@ -203,71 +203,18 @@ pub struct ConversationPatch {
     pub leaf: Option<MessageId>,
 }
 
-/// An export of conversations as JSON. An import takes it back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
-pub struct Export {
-    /// What this is.
-    pub format: ExportMark,
-    /// The version of the form; 1 so far.
-    pub version: u32,
-    /// When it was made.
-    pub exported_ms: u64,
-    /// The conversations.
-    pub conversations: Vec<ConversationTree>,
-}
-
-/// The word by which an export is told from other files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
-pub enum ExportMark {
-    /// The only one.
-    #[default]
-    #[serde(rename = "banter-conversations")]
-    Conversations,
-}
-
 /// `POST /api/conversations/import`: what became of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct ImportReport {
-    /// Whose file it was.
-    pub format: ImportFormat,
     /// How many conversations were added.
     pub conversations: u64,
     /// How many messages these have.
     pub messages: u64,
-    /// How many conversations were here already.
-    pub known: u64,
-    /// The first conversations that could not be added.
-    pub skipped: Vec<Skipped>,
-    /// How many could not be added.
-    pub skipped_count: u64,
-}
-
-/// The program that has written a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
-#[serde(rename_all = "snake_case")]
-pub enum ImportFormat {
-    /// This one.
-    Banter,
-    /// ChatGPT: `conversations.json`.
-    Chatgpt,
-    /// Open WebUI.
-    OpenWebui,
-}
-
-/// A conversation that could not be imported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
-pub struct Skipped {
-    /// Its place in the file, from 0.
-    pub index: u64,
-    /// Its title, if that could be read.
-    pub title: Option<String>,
-    /// Why, for people.
-    pub reason: String,
+    /// What was left out, and why, for people: the first ones.
+    pub left_out: Vec<String>,
+    /// How much was left out.
+    pub left_out_count: u64,
 }
 
 impl From<ErrorCode> for HttpError {

@@ -62,6 +62,8 @@ pub struct ServerConfig {
     /// Bytes of a short body, such as a sign-in or the name of a model. A longer one is refused
     /// with 413.
     pub max_order_bytes: usize,
+    /// Bytes of a file with conversations. A longer one is refused with 413.
+    pub max_import_bytes: usize,
     /// Bytes of all HTTP bodies together while they are received, or wait to be turned into tokens.
     /// The last quarter is for clients that hold little. A body beyond them is refused with 503.
     pub max_total_body_bytes: usize,
@@ -160,7 +162,8 @@ impl Default for ServerConfig {
             max_head_bytes: 16 * 1024,
             max_message_bytes: 1024 * 1024,
             max_order_bytes: 4 * 1024,
-            max_total_body_bytes: 64 * 1024 * 1024,
+            max_import_bytes: 64 * 1024 * 1024,
+            max_total_body_bytes: 128 * 1024 * 1024,
             max_total_message_bytes: 64 * 1024 * 1024,
             message_timeout: Duration::from_secs(60),
             max_control_frames_per_second: 50,

@@ -134,20 +134,6 @@ fn an_error_without_details_has_the_words_of_its_code() {
     assert_eq!(error.to_json(), expected);
 }
 
-#[test]
-fn an_export_names_itself() {
-    let export = Export {
-        format: ExportMark::Conversations,
-        version: 1,
-        exported_ms: 5,
-        conversations: Vec::new(),
-    };
-    let text =
-        r#"{"format":"banter-conversations","version":1,"exported_ms":5,"conversations":[]}"#;
-    assert_eq!(serde_json::to_string(&export).expect("JSON"), text);
-    assert_eq!(serde_json::from_str::<Export>(text).expect("valid"), export);
-}
-
 proptest! {
     #[test]
     fn no_body_and_no_query_panics(text in "\\PC{0,60}") {

@@ -2,8 +2,8 @@
 
 use super::{WireTypes, wire_type};
 use crate::conversations::{
-    ConversationList, ConversationPatch, ConversationTree, Export, ExportFormat, ExportMark,
-    ImportFormat, ImportReport, Mark, NewConversation, SearchHit, SearchResults, Skipped,
+    ConversationList, ConversationPatch, ConversationTree, ExportFormat, ImportReport, Mark,
+    NewConversation, SearchHit, SearchResults,
 };
 use crate::v1::client::{
     ClientEvent, Close, Continue, Draft, EditMessage, Hello, Key, Open, Regenerate, Resume,
@@ -65,11 +65,7 @@ fn sent() -> Vec<super::WireType> {
         wire_type::<SearchHit>(),
         wire_type::<Mark>(),
         wire_type::<ConversationTree>(),
-        wire_type::<Export>(),
-        wire_type::<ExportMark>(),
         wire_type::<ImportReport>(),
-        wire_type::<ImportFormat>(),
-        wire_type::<Skipped>(),
     ]
 }
 

@@ -7,9 +7,10 @@ use banter_protocol::conversations::{ConversationPatch, NewConversation};
 use banter_protocol::v1::server::{Change, Changed};
 use banter_protocol::v1::{self, V1Error};
 use banter_seam::ConversationNumber;
+use banter_store::exchange::ImportedConversation;
 use banter_store::{
-    self as store, ConversationChange, ConversationId, ListQuery, MessageId, SearchQuery,
-    SearchResult, TitleSource, Tree,
+    self as store, ConversationChange, ConversationId, ListCursor, ListQuery, MessageId,
+    SearchQuery, SearchResult, TitleSource, Tree,
 };
 use std::time::Duration;
 
@@ -27,6 +28,17 @@ impl Conversations {
             self.inner.store.list_conversations(owner.user, query).await.map_err(v1_error)?;
         let conversations = page.conversations.iter().map(wire::conversation).collect();
         Ok((conversations, page.next.map(|next| next.to_string())))
+    }
+
+    /// The ids of a page of the list, and where the next one begins.
+    pub(crate) async fn list_ids(
+        &self,
+        owner: Owner,
+        query: ListQuery,
+    ) -> Result<(Vec<ConversationId>, Option<ListCursor>), V1Error> {
+        let page =
+            self.inner.store.list_conversations(owner.user, query).await.map_err(v1_error)?;
+        Ok((page.conversations.iter().map(|one| one.id).collect(), page.next))
     }
 
     /// Messages and titles with these words.
@@ -116,7 +128,7 @@ impl Conversations {
         owner: Owner,
         id: ConversationId,
         message: MessageId,
-    ) -> Result<v1::Conversation, V1Error> {
+    ) -> Result<(), V1Error> {
         let conversations = self.clone();
         self.to_the_end(async move {
             conversations.halt(owner, id, Some(message)).await;
@@ -125,15 +137,14 @@ impl Conversations {
             // The engine knows conversations, not messages: it forgets all of this one, and computes
             // what is left of it again.
             conversations.forget(owner, ConversationNumber(left.number.get()));
-            let summary = wire::conversation(&left);
             let changed = Changed {
                 conversation: id.other(),
                 change: Change::Updated,
-                summary: Some(summary.clone()),
+                summary: Some(wire::conversation(&left)),
                 removed: Some(message.other()),
             };
             conversations.inner.feeds.tell(owner.user, id, News::Changed(changed));
-            Ok(summary)
+            Ok(())
         })
         .await
     }
@@ -141,6 +152,23 @@ impl Conversations {
     /// A conversation with all that is stored of it.
     pub(crate) async fn tree(&self, owner: Owner, id: ConversationId) -> Result<Tree, V1Error> {
         self.inner.store.tree(owner.user, id).await.map_err(v1_error)
+    }
+
+    /// Adds a conversation that was read from a file. Returns how many messages it has.
+    pub(crate) async fn import(
+        &self,
+        owner: Owner,
+        imported: ImportedConversation,
+    ) -> Result<usize, V1Error> {
+        let conversations = self.clone();
+        let messages = imported.messages.len();
+        self.to_the_end(async move {
+            let store = &conversations.inner.store;
+            let added = store.import_conversation(owner.user, imported).await.map_err(v1_error)?;
+            conversations.tell_changed(owner, &added, Change::Created);
+            Ok(messages)
+        })
+        .await
     }
 
     /// Stops the answers of a conversation that are being written, or those below a message, and

@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 use std::pin::pin;
 use std::time::Duration;
 
+/// A file with conversations must be complete within this time.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// The limit of a body's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLimit {
@@ -20,6 +23,8 @@ pub(super) enum BodyLimit {
     Order,
     /// A message or a conversation.
     Message,
+    /// A file with conversations.
+    Import,
 }
 
 impl BodyLimit {
@@ -27,6 +32,17 @@ impl BodyLimit {
         match self {
             BodyLimit::Order => http.config.max_order_bytes,
             BodyLimit::Message => http.config.max_message_bytes,
+            BodyLimit::Import => http.config.max_import_bytes,
+        }
+    }
+}
+
+impl BodyLimit {
+    /// A file may take longer than what a person has typed.
+    fn timeout(self, http: &Http) -> Duration {
+        match self {
+            BodyLimit::Order | BodyLimit::Message => http.config.body_timeout,
+            BodyLimit::Import => IMPORT_TIMEOUT,
         }
     }
 }
@@ -71,7 +87,7 @@ pub(super) async fn receive_text(
     Ok(Received { value, memory })
 }
 
-async fn receive(
+pub(super) async fn receive(
     http: &Http,
     request: Request<Body>,
     limit: BodyLimit,
@@ -79,7 +95,7 @@ async fn receive(
     let share = share_of(http, &request);
     let (parts, body) = request.into_parts();
     let outcome = match check_headers(&parts.headers) {
-        Ok(()) => read(http, share, body, limit.bytes(http)).await,
+        Ok(()) => read(http, share, body, limit).await,
         Err(error) => Err((error, body)),
     };
     outcome.map_err(|(error, rest)| {
@@ -116,14 +132,15 @@ async fn read(
     http: &Http,
     share: ShareId,
     mut body: Body,
-    limit: usize,
+    limit: BodyLimit,
 ) -> Result<Received<Vec<u8>>, (ApiError, Body)> {
+    let (limit, timeout) = (limit.bytes(http), limit.timeout(http));
     // A body that is announced as too long is refused before it comes.
     if body.size_hint().lower() > limit as u64 {
         return Err((ApiError::TooLarge, body));
     }
     let reading = collect(http, share, &mut body, limit);
-    match tokio::time::timeout(http.config.body_timeout, reading).await {
+    match tokio::time::timeout(timeout, reading).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => Err((error, body)),
         Err(_) => Err((ApiError::TooSlow, body)),

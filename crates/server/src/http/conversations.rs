@@ -1,4 +1,4 @@
-//! The routes of conversations: lists, searches, changes, exports and imports.
+//! The routes of conversations: lists, searches and changes.
 
 use super::api::json;
 use super::body::{BodyLimit, receive_text};
@@ -107,19 +107,19 @@ pub(super) async fn remove_message(
 ) -> Result<Response<Body>, ApiError> {
     let owner = http.conversations.owner(principal(&http, &request)).await?;
     let (id, message) = (conversation_id(&id)?, message_id(&message)?);
-    let left = http.conversations.delete_message(owner, id, message).await?;
-    Ok(json(StatusCode::OK, &left))
+    http.conversations.delete_message(owner, id, message).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Who sends a request.
-fn principal(http: &Http, request: &Request<Body>) -> Principal {
+pub(super) fn principal(http: &Http, request: &Request<Body>) -> Principal {
     let connection = connection_of(request);
     let view = view_of(&connection, request.uri(), request.headers());
     let page = request.extensions().get::<PageOrigin>().expect("set by Routes");
     http.access.identify(&view, AccessLevel::User, page).principal
 }
 
-fn conversation_id(text: &str) -> Result<ConversationId, ApiError> {
+pub(super) fn conversation_id(text: &str) -> Result<ConversationId, ApiError> {
     let id = text.parse::<v1::ConversationId>();
     Ok(id.map_err(|_| V1Error::from(ErrorCode::UnknownConversation))?.other())
 }
@@ -130,7 +130,7 @@ fn message_id(text: &str) -> Result<MessageId, ApiError> {
 }
 
 /// The parameters of a query.
-fn pairs(uri: &Uri) -> Vec<(String, String)> {
+pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {
     let query = uri.query().unwrap_or_default().as_bytes();
     let owned = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
         (name.into_owned(), value.into_owned())

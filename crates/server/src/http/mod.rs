@@ -1,7 +1,7 @@
 //! HTTP: the routes, and what every request and response has in common.
 //!
 //! - `routes`: the table of routes, each with its access level.
-//! - `api`, `conversations`, `session`, `models`, `metrics`, `upgrade`: their handlers.
+//! - `api`, `conversations`, `files`, `session`, `models`, `metrics`, `upgrade`: their handlers.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
 //! - `assets`, `encoding`: the files of the page.
 //! - `error`, `error_page`: errors as responses, for programs and for people.
@@ -14,6 +14,7 @@ mod conversations;
 mod encoding;
 mod error;
 mod error_page;
+mod files;
 mod headers;
 mod metrics;
 mod models;
@@ -60,6 +61,8 @@ pub(crate) struct Http {
     body_budget: SharedBudget,
     /// Permits for lists of the models, which wait for the disk.
     model_list_permits: Semaphore,
+    /// A permit to read an import.
+    import_permits: Semaphore,
     /// Permits for requests to `/tokenize`.
     tokenize_permits: Semaphore,
     /// Permits to wait for one of these.
@@ -86,6 +89,7 @@ impl Http {
         Http {
             body_budget: SharedBudget::new(config.max_total_body_bytes),
             model_list_permits: Semaphore::new(config.max_model_lists),
+            import_permits: Semaphore::new(1),
             tokenize_permits: Semaphore::new(config.max_tokenizing),
             tokenize_per_share: PermitsPerShare::new((config.max_tokenizing / 4).max(1)),
             refusals_logged: LogThrottle::new(),

@@ -2,7 +2,7 @@
 //!
 //! A new route: one row in [`ROUTES`], and its handler.
 
-use super::{Http, api, conversations, metrics, models, session, upgrade};
+use super::{Http, api, conversations, files, metrics, models, session, upgrade};
 use crate::access::AccessLevel;
 use axum::Router;
 use axum::http::Method;
@@ -41,6 +41,9 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::DELETE, "/api/session", Public, || delete(session::close)),
     row(Method::GET, "/api/conversations", User, || get(conversations::list)),
     row(Method::POST, "/api/conversations", User, || post(conversations::create)),
+    row(Method::GET, "/api/conversations/export", User, || get(files::export_all)),
+    row(Method::POST, "/api/conversations/import", User, || post(files::import_file)),
+    row(Method::GET, "/api/conversations/{id}/export", User, || get(files::export)),
     row(Method::GET, "/api/conversations/{id}", User, || get(conversations::tree)),
     row(Method::PATCH, "/api/conversations/{id}", User, || patch(conversations::change)),
     row(Method::DELETE, "/api/conversations/{id}", User, || delete(conversations::remove)),
