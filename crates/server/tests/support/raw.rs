@@ -171,12 +171,10 @@ impl Response {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.unwrap_or_else(|| panic!("expected a response, found {text:?}"));
-        Response {
-            status,
-            head: head.to_ascii_lowercase(),
-            head_as_sent: head.to_owned(),
-            body: body.to_owned(),
-        }
+        let (head, head_as_sent) = (head.to_ascii_lowercase(), head.to_owned());
+        let is_chunked = head.contains("\r\ntransfer-encoding: chunked");
+        let body = if is_chunked { unchunked(body) } else { body.to_owned() };
+        Response { status, head, head_as_sent, body }
     }
 
     /// The body as JSON.
@@ -199,6 +197,22 @@ impl Response {
         let (_, rest) = self.head.split_once(&start)?;
         Some(rest.split("\r\n").next().unwrap_or(rest))
     }
+}
+
+/// The text of chunks, each of which has its length in front of it.
+fn unchunked(mut chunks: &str) -> String {
+    let mut text = String::new();
+    while let Some((length, rest)) = chunks.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("a length in hexadecimal");
+        text.push_str(&rest[..length]);
+        chunks = &rest[length + "\r\n".len()..];
+    }
+    text
+}
+
+/// A request with a JSON body, by any method.
+pub async fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> Response {
+    send(address, method, path, "Content-Type: application/json\r\n", body).await
 }
 
 /// A request without a body; `lines` are further header lines, each with its line end. The Host is

@@ -1,0 +1,208 @@
+//! Conversations over HTTP: lists, searches, changes, deletions, exports and imports.
+
+mod support;
+
+use banter_server::{KeyHash, ServerConfig};
+use serde_json::{Value, json};
+use support::TestServer;
+use support::raw::{Response, get, request};
+use support::v1::V1Client;
+
+fn body(response: &Response) -> Value {
+    serde_json::from_str(&response.body).unwrap_or_else(|_| panic!("expected JSON: {response:?}"))
+}
+
+/// A conversation with one question and one answer.
+async fn conversation(client: &mut V1Client, said: &str) -> Value {
+    let accepted = client.ask(&format!("echo {said}")).await;
+    client.read(&accepted["answer"], &mut String::new()).await;
+    accepted
+}
+
+async fn list(server: &TestServer, query: &str) -> Value {
+    let response = get(server.address, &format!("/api/conversations{query}"), "").await;
+    assert_eq!(response.status, 200, "{response:?}");
+    body(&response)
+}
+
+fn titles(list: &Value) -> Vec<&str> {
+    let conversations = list["conversations"].as_array().expect("a list").iter();
+    conversations.map(|one| one["title"].as_str().expect("a title")).collect()
+}
+
+fn path_of(accepted: &Value) -> String {
+    format!("/api/conversations/{}", accepted["conversation"].as_str().expect("an id"))
+}
+
+async fn patch(server: &TestServer, path: &str, change: Value) -> Response {
+    request(server.address, "PATCH", path, &change.to_string()).await
+}
+
+#[tokio::test]
+async fn the_list_is_newest_first_with_pinned_ones_before_and_goes_on_by_its_cursor() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let first = conversation(&mut client, "one").await;
+    for said in ["two", "three"] {
+        conversation(&mut client, said).await;
+    }
+    let pinned = patch(&server, &path_of(&first), json!({ "pinned": true })).await;
+    assert_eq!((pinned.status, &body(&pinned)["pinned"]), (200, &json!(true)));
+    let page = list(&server, "?limit=2").await;
+    assert_eq!(titles(&page), ["echo one", "echo three"]);
+    let next = page["next"].as_str().expect("a cursor");
+    let rest = list(&server, &format!("?limit=2&after={next}")).await;
+    assert_eq!((titles(&rest), &rest["next"]), (vec!["echo two"], &Value::Null));
+    let wrong = get(server.address, "/api/conversations?after=nonsense", "").await;
+    assert_eq!((wrong.status, &body(&wrong)["error"]["code"]), (400, &json!("invalid_parameter")));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_conversation_can_be_made_renamed_archived_and_read_as_a_tree() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let new = json!({ "title": "Plans", "system": "Be kind.", "parameters": { "seed": 3 } });
+    let made = request(server.address, "POST", "/api/conversations", &new.to_string()).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let id = body(&made)["id"].clone();
+    let path = format!("/api/conversations/{}", id.as_str().expect("an id"));
+    let mut client = server.v1().await;
+    let accepted = client.ask_in(&id, "history").await;
+    let mut told = String::new();
+    client.read(&accepted["answer"], &mut told).await;
+    assert!(told.contains("Be kind."), "{told}");
+    let change = json!({ "title": "计划", "archived": true, "system": null });
+    let changed = body(&patch(&server, &path, change).await);
+    assert_eq!((&changed["title"], &changed["system"]), (&json!("计划"), &Value::Null));
+    assert_eq!(titles(&list(&server, "").await), Vec::<&str>::new());
+    assert_eq!(titles(&list(&server, "?archived=true").await), ["计划"]);
+    let tree = body(&get(server.address, &path, "").await);
+    assert_eq!(tree["messages"].as_array().expect("a list").len(), 2);
+    assert_eq!(tree["messages"][1]["state"], "complete");
+    let wrong = patch(&server, &path, json!({ "parameters": { "top_p": 7 } })).await;
+    assert!(wrong.status == 400 && wrong.body.contains("parameters.top_p"), "{wrong:?}");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn two_characters_of_chinese_find_a_message() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    conversation(&mut client, "今天天气很好，我们去公园散步").await;
+    conversation(&mut client, "The quick brown fox").await;
+    for (words, count) in [("%E5%85%AC%E5%9B%AD", 2), ("QUICK", 2), ("elephant", 0)] {
+        let found = list(&server, &format!("?q={words}")).await;
+        let hits = found["hits"].as_array().expect("a list");
+        // The title has the words of the question, and the answer repeats them.
+        assert!(hits.len() >= count, "{words}: {found}");
+        if count == 0 {
+            assert!(hits.is_empty(), "{found}");
+        }
+        for hit in hits {
+            assert!(!hit["marks"].as_array().expect("marks").is_empty(), "{hit}");
+        }
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_gone_for_everybody_and_its_answer_has_stopped() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let mut other = server.v1().await;
+    let accepted = client.ask("hang").await;
+    client.event("context").await;
+    let path = path_of(&accepted);
+    let gone = request(server.address, "DELETE", &path, "").await;
+    assert_eq!(gone.status, 204, "{gone:?}");
+    assert_eq!(server.running(), 0);
+    loop {
+        let changed = other.event("changed").await;
+        if changed["change"] == "deleted" {
+            assert_eq!(changed["conversation"], accepted["conversation"]);
+            break;
+        }
+    }
+    assert_eq!(get(server.address, &path, "").await.status, 404);
+    assert_eq!(request(server.address, "DELETE", &path, "").await.status, 404);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_deleted_message_takes_what_follows_it_and_leaves_the_rest() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let first = conversation(&mut client, "stays").await;
+    let second = client.ask_in(&first["conversation"], "echo goes").await;
+    client.read(&second["answer"], &mut String::new()).await;
+    let message = second["message"].as_str().expect("an id");
+    let path = format!("{}/messages/{message}", path_of(&first));
+    assert_eq!(request(server.address, "DELETE", &path, "").await.status, 204);
+    let tree = body(&get(server.address, &path_of(&first), "").await);
+    assert_eq!(tree["messages"].as_array().expect("a list").len(), 2);
+    assert_eq!(tree["conversation"]["leaf"], first["answer"]);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn an_export_comes_back_without_loss_and_markdown_is_a_file() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let accepted = conversation(&mut client, "你好").await;
+    conversation(&mut client, "second").await;
+    let markdown =
+        get(server.address, &format!("{}/export?format=markdown", path_of(&accepted)), "").await;
+    assert_eq!(markdown.header("content-type"), Some("text/markdown; charset=utf-8"));
+    let disposition = markdown.header("content-disposition").expect("a name");
+    assert!(disposition.starts_with("attachment; filename*=UTF-8''echo%20"), "{disposition}");
+    assert!(markdown.body.contains("你好"), "{}", markdown.body);
+    let all = get(server.address, "/api/conversations/export", "").await;
+    let again = TestServer::start(ServerConfig::default()).await;
+    let report = request(again.address, "POST", "/api/conversations/import", &all.body).await;
+    let report = body(&report);
+    assert_eq!((&report["conversations"], &report["messages"]), (&json!(2), &json!(4)), "{report}");
+    let texts = |tree: &Value| -> Vec<String> {
+        let messages = tree["messages"].as_array().expect("a list").iter();
+        messages.map(|message| message["text"].to_string()).collect()
+    };
+    let found = list(&again, "").await;
+    assert_eq!(titles(&found), ["echo second", "echo 你好"]);
+    let id = found["conversations"][1]["id"].as_str().expect("an id");
+    let imported = body(&get(again.address, &format!("/api/conversations/{id}"), "").await);
+    let original = body(&get(server.address, &path_of(&accepted), "").await);
+    assert_eq!(texts(&imported), texts(&original));
+    let wrong = request(again.address, "POST", "/api/conversations/import", "[1, 2]").await;
+    assert!(wrong.status == 400 && wrong.body.contains("Open WebUI"), "{wrong:?}");
+    for server in [server, again] {
+        server.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a10_the_routes_know_only_what_is_the_users() {
+    let config = ServerConfig {
+        keys: vec![KeyHash::of("of-alice"), KeyHash::of("of-bob")],
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start(config).await;
+    let mut alice = server.v1_with(&[("x-api-key", "of-alice")]).await.expect("a handshake");
+    alice.send(json!({ "type": "hello" })).await;
+    alice.event("welcome").await;
+    let secret = conversation(&mut alice, "secret").await;
+    let message = secret["message"].as_str().expect("an id");
+    let path = path_of(&secret);
+    let of_bob = "x-api-key: of-bob\r\n";
+    for path in [path.clone(), format!("{path}/export")] {
+        assert_eq!(get(server.address, &path, of_bob).await.status, 404, "{path}");
+        assert_eq!(get(server.address, &path, "x-api-key: of-alice\r\n").await.status, 200);
+    }
+    let found = get(server.address, "/api/conversations?q=secret", of_bob).await;
+    assert_eq!(body(&found)["hits"], json!([]));
+    let listed = get(server.address, "/api/conversations", of_bob).await;
+    assert_eq!(body(&listed)["conversations"], json!([]));
+    for path in [path.clone(), format!("{path}/messages/{message}")] {
+        // Without a key this is the operator on this machine, who is not Alice either.
+        assert_eq!(request(server.address, "DELETE", &path, "").await.status, 404, "{path}");
+    }
+    server.end().await;
+}
