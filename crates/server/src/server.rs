@@ -89,7 +89,8 @@ fn warn_of_unsafe_settings(config: &ServerConfig) {
 /// Serves until `shutdown` is ready, then says goodbye to every socket, ends what makes the
 /// answers, and returns.
 ///
-/// Errors: a listener has no address of its own, or a listener has stopped accepting connections.
+/// Errors: a listener has no address of its own or has stopped accepting connections, or the store
+/// fails.
 pub async fn run(
     listeners: Vec<TcpListener>,
     server: Server,
@@ -115,8 +116,9 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     };
     let config = Arc::new(server.config);
     warn_of_unsafe_settings(&config);
-    let running = Running::new(&config, server.slot, store, Tasks::default());
     let access = Arc::new(Access::new(&config, ports, server.sessions));
+    access.restore(&store).await.map_err(io::Error::other)?;
+    let running = Running::new(&config, server.slot, store, Tasks::default());
     let http = running.http(config.clone(), access, server.models);
     let acceptor = Arc::new(Acceptor::new(config.clone(), running.tasks.clone()));
     let routes = Routes::new(Arc::new(http));
@@ -145,6 +147,7 @@ pub(crate) struct Running {
     slot: BackendSlot,
     answers: Answers,
     conversations: Conversations,
+    store: Arc<Store>,
 }
 
 impl Running {
@@ -169,8 +172,8 @@ impl Running {
             },
             stores: store.is_durable(),
         };
-        let conversations = Conversations::new(store, answers.clone(), settings);
-        Running { tasks, slot, answers, conversations }
+        let conversations = Conversations::new(store.clone(), answers.clone(), settings);
+        Running { tasks, slot, answers, conversations, store }
     }
 
     /// What the routes need.
@@ -200,6 +203,7 @@ impl Running {
             slot: self.slot.clone(),
             models,
             conversations: self.conversations.clone(),
+            store: self.store.clone(),
             sockets,
             tasks: self.tasks.clone(),
             config,
@@ -209,7 +213,7 @@ impl Running {
 
 /// Ends everything that runs: connections first, then answers, then what they have kept.
 async fn end(mut accepting: JoinSet<()>, running: Running, grace: Duration) {
-    let Running { tasks, slot, answers, conversations } = running;
+    let Running { tasks, slot, answers, conversations, store } = running;
     tasks.going_away.cancel();
     // The server ends in any case, so how they end does not matter.
     while accepting.join_next().await.is_some() {}
@@ -222,7 +226,7 @@ async fn end(mut accepting: JoinSet<()>, running: Running, grace: Duration) {
         warn!("an answer has not ended in time, so its end may not be stored");
     }
     conversations.shut_down().await;
-    drop((answers, conversations));
+    drop((answers, conversations, store));
     if tokio::time::timeout(BACKEND_GRACE, slot.end()).await.is_err() {
         warn!(
             seconds = BACKEND_GRACE.as_secs(),

@@ -153,8 +153,8 @@ async fn an_export_comes_back_without_loss_and_markdown_is_a_file() {
     let markdown =
         get(server.address, &format!("{}/export?format=markdown", path_of(&accepted)), "").await;
     assert_eq!(markdown.header("content-type"), Some("text/markdown; charset=utf-8"));
-    let disposition = markdown.header("content-disposition").expect("a name");
-    assert!(disposition.starts_with("attachment; filename*=UTF-8''echo%20"), "{disposition}");
+    let disposition = markdown.header_as_sent("content-disposition").expect("a name");
+    assert_eq!(disposition, "attachment; filename*=UTF-8''echo%20%E4%BD%A0%E5%A5%BD.md");
     assert!(markdown.body.contains("你好"), "{}", markdown.body);
     let all = get(server.address, "/api/conversations/export", "").await;
     let again = TestServer::start(ServerConfig::default()).await;
@@ -205,4 +205,31 @@ async fn a10_the_routes_know_only_what_is_the_users() {
         assert_eq!(request(server.address, "DELETE", &path, "").await.status, 404, "{path}");
     }
     server.end().await;
+}
+
+#[tokio::test]
+async fn a_browser_stays_signed_in_when_the_server_starts_again_unless_its_key_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("data");
+    let with = |keys: &[&str]| ServerConfig {
+        keys: keys.iter().map(|key| KeyHash::of(key)).collect(),
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start_in(&place, with(&["the-key"])).await;
+    let body = r#"{"key": "the-key"}"#;
+    let signed_in = request(server.address, "POST", "/api/session", body).await;
+    let cookie = signed_in.header_as_sent("set-cookie").expect("a cookie");
+    let (name, value) = cookie.split_once('=').expect("a name and a value");
+    let token = value.split(';').next().expect("a token").to_owned();
+    // The port, and with it the name of the cookie, differs from server to server.
+    let kind = name.trim_end_matches(|character: char| character.is_ascii_digit()).to_owned();
+    server.end().await;
+    for (keys, status) in [(&["the-key"][..], 200), (&["another"][..], 401), (&["the-key"], 401)] {
+        let server = TestServer::start_in(&place, with(keys)).await;
+        let port = server.address.port();
+        let lines = format!("x-forwarded-for: 203.0.113.9\r\nCookie: {kind}{port}={token}\r\n");
+        let listed = get(server.address, "/api/conversations", &lines).await;
+        assert_eq!(listed.status, status, "{keys:?}: {listed:?}");
+        server.end().await;
+    }
 }

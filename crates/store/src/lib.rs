@@ -69,4 +69,4 @@ pub use messages::MessagePage;
 pub use reply::Reply;
 pub use search::{MessageHit, SearchQuery, SearchResult, Snippet, TitleHit};
 pub use store::Store;
-pub use users::{Key, NewUser, Session, User, UserKind};
+pub use users::{KeptSession, Key, NewUser, Session, User, UserKind};

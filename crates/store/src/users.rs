@@ -66,6 +66,19 @@ pub struct Session {
     pub until_ms: u64,
 }
 
+/// A session with its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSession {
+    /// The hash of its token.
+    pub hash: SecretHash,
+    /// The session.
+    pub session: Session,
+    /// What its user is.
+    pub kind: UserKind,
+    /// The hash of what tells its user from others.
+    pub anchor: SecretHash,
+}
+
 /// What a new user is.
 #[derive(Clone, Debug)]
 pub struct NewUser {
@@ -126,6 +139,21 @@ impl Store {
         })
     }
 
+    /// Lets a key in: adds it, or gives a key that was revoked or has another scope this scope.
+    pub fn allow_key(&self, user: UserId, hash: SecretHash, scope: &str) -> Reply<()> {
+        let scope = scope.to_owned();
+        self.write(move |writing| {
+            check_bytes("scope", &scope, writing.limits.name_bytes)?;
+            check_user(writing, user)?;
+            writing.connection.execute(
+                "INSERT INTO keys (hash, user, scope, label, created_ms) VALUES (?1, ?2, ?3, '', ?4)
+                 ON CONFLICT (hash) DO UPDATE SET user = ?2, scope = ?3, revoked_ms = NULL",
+                params![hash, user, scope, writing.now_ms],
+            )?;
+            Ok(())
+        })
+    }
+
     /// Finds a key that is not revoked.
     pub fn find_key(&self, hash: SecretHash) -> Reply<Option<Key>> {
         self.read(move |reading| {
@@ -183,6 +211,20 @@ impl Store {
             let mut statement = reading.connection.prepare_cached(sql)?;
             let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
             Ok(statement.query_row(params![hash, now_ms], session).optional()?)
+        })
+    }
+
+    /// All sessions that have not ended by now, and whose they are.
+    pub fn sessions(&self) -> Reply<Vec<KeptSession>> {
+        self.write(move |writing| {
+            let sql = "SELECT s.user, s.scope, s.created_ms, s.until_ms, s.hash, u.kind, u.anchor
+                       FROM sessions s JOIN users u ON u.user = s.user WHERE s.until_ms > ?1";
+            let mut statement = writing.connection.prepare_cached(sql)?;
+            let kept = statement.query_map([writing.now_ms], |row| {
+                let (hash, kind, anchor) = (row.get(4)?, row.get(5)?, row.get(6)?);
+                Ok(KeptSession { hash, session: session(row)?, kind, anchor })
+            })?;
+            Ok(kept.collect::<Result<_, _>>()?)
         })
     }
 

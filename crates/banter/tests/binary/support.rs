@@ -138,7 +138,8 @@ pub fn without_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("XDG_CONFIG_HOME", "/nonexistent").env("XDG_DATA_HOME", "/nonexistent");
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("data");
+    command.env("XDG_CONFIG_HOME", "/nonexistent").env("XDG_DATA_HOME", data);
     // A process inherits which signals are ignored, and `nohup` ignores this one.
     let hang_up = || {
         // SAFETY: it takes numbers and installs no handler.

@@ -16,6 +16,10 @@ impl KeyHash {
         KeyHash(Sha256::digest(key.as_bytes()).into())
     }
 
+    pub(super) fn from_bytes(bytes: [u8; 32]) -> KeyHash {
+        KeyHash(bytes)
+    }
+
     pub(super) fn bytes(self) -> [u8; 32] {
         self.0
     }

@@ -6,13 +6,14 @@
 //! 2. Is the page that it comes from one of ours, or an allowed one?
 //! 3. Does it need a key, and does it have one?
 //!
-//! Reading order: `host`, `origin` and `network` (names and addresses), `keys`, `sessions` and
-//! `cookie` (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they
+//! Reading order: `host`, `origin` and `network` (names and addresses), `keys`, `sessions`, `cookie`
+//! and `kept` (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they
 //! are), `denial` (why a request is refused).
 
 mod cookie;
 mod denial;
 mod host;
+mod kept;
 mod keys;
 mod network;
 mod origin;
@@ -37,6 +38,7 @@ pub(crate) use tries::RateKey;
 
 use crate::config::ServerConfig;
 use axum::http::{HeaderMap, Uri, header};
+use banter_store::SecretHash;
 use host::{Authority, NamedHost, is_same_page};
 use keys::Presented;
 use std::net::IpAddr;
@@ -311,11 +313,15 @@ impl Access {
         Ok(self.sessions.open(grant))
     }
 
-    /// Ends the sessions that a request brings, and the sockets that were opened with them.
-    pub(crate) fn close_sessions(&self, view: &RequestView<'_>) {
-        for token in self.cookie(view).tokens(view.headers) {
+    /// Ends the sessions that a request brings, and the sockets that were opened with them. Returns
+    /// the hashes of their tokens.
+    pub(crate) fn close_sessions(&self, view: &RequestView<'_>) -> Vec<SecretHash> {
+        let cookie = self.cookie(view);
+        let end = |token: &str| {
             self.sessions.end(token);
-        }
+            SecretHash(Sessions::hash(token))
+        };
+        cookie.tokens(view.headers).map(end).collect()
     }
 
     /// Cancelled when the session of this request ends before its time; `None` without a session.

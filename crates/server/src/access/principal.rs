@@ -48,7 +48,28 @@ impl Principal {
 
     /// The principal of a key.
     pub(crate) fn of_key(key: &str) -> Principal {
-        let hash = KeyHash::of(key);
+        Principal::of_key_hash(KeyHash::of(key))
+    }
+
+    /// The principal of a stored user.
+    pub(super) fn of_user(kind: UserKind, anchor: [u8; 32]) -> Principal {
+        match kind {
+            UserKind::Operator => Principal::OPERATOR,
+            UserKind::Key => Principal::of_key_hash(KeyHash::from_bytes(anchor)),
+            UserKind::Browser => {
+                let number = first_number(&anchor);
+                let (tenant, share) = (Tenant(number), ShareId(number));
+                Principal { tenant, share, anchor: Anchor::Browser(anchor) }
+            }
+        }
+    }
+
+    /// Whether it is the principal of this key.
+    pub(super) fn is_of_key(self, key: KeyHash) -> bool {
+        self.anchor == Anchor::Key(key.bytes())
+    }
+
+    pub(super) fn of_key_hash(hash: KeyHash) -> Principal {
         let (tenant, share) = (Tenant(hash.number()), ShareId(hash.number()));
         Principal { tenant, share, anchor: Anchor::Key(hash.bytes()) }
     }

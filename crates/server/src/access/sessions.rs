@@ -101,6 +101,16 @@ impl Sessions {
         token
     }
 
+    /// Takes back a session that was open before the server was started again.
+    pub(super) fn take_back(&self, hash: Hash, grant: Grant, left: Duration) {
+        lock(&self.sessions).insert(hash, Entry::new(grant, left.min(SESSION_LIFETIME)));
+    }
+
+    /// The hash by which a token is known.
+    pub(super) fn hash(token: &str) -> Hash {
+        hash(token)
+    }
+
     /// Ends a session, and the sockets that were opened with it.
     pub(super) fn end(&self, token: &str) {
         if let Some(entry) = lock(&self.sessions).remove(&hash(token)) {

@@ -91,7 +91,8 @@ async fn store_all(conversations: &Conversations, owner: Owner, read: Imported) 
         left_out: read.left_out.iter().map(ToString::to_string).collect(),
         left_out_count: read.left_out_count as u64,
     };
-    for conversation in read.conversations {
+    // Files have the newest first, and what is stored last is the newest.
+    for conversation in read.conversations.into_iter().rev() {
         let title = conversation.title.clone();
         match conversations.import(owner, conversation).await {
             Ok(messages) => {

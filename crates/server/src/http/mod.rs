@@ -38,6 +38,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
+use banter_store::Store;
 use error::ApiError;
 use error_page::Reader;
 use routes::Target;
@@ -55,6 +56,8 @@ pub(crate) struct Http {
     /// `None` in front of an engine that somebody else runs.
     pub(crate) models: Option<Arc<Models>>,
     pub(crate) conversations: Conversations,
+    /// Where sessions are kept.
+    pub(crate) store: Arc<Store>,
     pub(crate) sockets: Sockets,
     pub(crate) tasks: Tasks,
     /// Memory for the bodies of requests, in bytes.
@@ -79,13 +82,14 @@ pub(crate) struct Parts {
     pub(crate) slot: BackendSlot,
     pub(crate) models: Option<Arc<Models>>,
     pub(crate) conversations: Conversations,
+    pub(crate) store: Arc<Store>,
     pub(crate) sockets: Sockets,
     pub(crate) tasks: Tasks,
 }
 
 impl Http {
     pub(crate) fn new(parts: Parts) -> Http {
-        let Parts { config, access, slot, models, conversations, sockets, tasks } = parts;
+        let Parts { config, access, slot, models, conversations, store, sockets, tasks } = parts;
         Http {
             body_budget: SharedBudget::new(config.max_total_body_bytes),
             model_list_permits: Semaphore::new(config.max_model_lists),
@@ -100,6 +104,7 @@ impl Http {
             slot,
             models,
             conversations,
+            store,
             sockets,
             tasks,
         }

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use banter_protocol::http::SessionRequest;
 use std::sync::Arc;
+use tracing::warn;
 
 /// Exchanges a one-time code or a key for a cookie.
 pub(super) async fn open(
@@ -23,6 +24,10 @@ pub(super) async fn open(
         SessionRequest::Key(key) => Credential::Key(key),
     };
     let token = http.access.open_session(rate_key, credential)?;
+    // A session that could not be written down is valid until the server ends.
+    if let Err(error) = http.access.keep_session(&http.store, &token).await {
+        warn!(%error, "a session could not be stored");
+    }
     Ok(with_cookie(&cookie.keeping(&token)))
 }
 
@@ -31,8 +36,14 @@ pub(super) async fn open(
 pub(super) async fn close(State(http): State<Arc<Http>>, request: Request<Body>) -> Response<Body> {
     let connection = connection_of(&request);
     let view = view_of(&connection, request.uri(), request.headers());
-    http.access.close_sessions(&view);
-    with_cookie(&http.access.cookie(&view).forgetting())
+    let ended = http.access.close_sessions(&view);
+    let cookie = http.access.cookie(&view).forgetting();
+    for hash in ended {
+        if let Err(error) = http.store.end_session(hash).await {
+            warn!(%error, "the end of a session could not be stored");
+        }
+    }
+    with_cookie(&cookie)
 }
 
 fn client_of(http: &Http, request: &Request<Body>) -> (SessionCookie, RateKey) {
