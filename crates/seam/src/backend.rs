@@ -24,8 +24,8 @@ pub trait Backend: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Whether it can go on with an answer that was cut off. Engines that somebody else runs cannot,
-    /// because their interface takes text and not tokens.
+    /// Whether it can go on with an answer that was cut off. Engines that somebody else runs
+    /// cannot, because their interface takes text and not tokens.
     fn can_continue(&self) -> bool {
         false
     }
@@ -81,7 +81,8 @@ pub trait Generation: Send {
     fn dropped_messages(&self) -> usize;
 
     /// The seed of the answer, drawn if the request has none. With it, and with all else the same,
-    /// the answer can be repeated, or can go on after a cut. `None` if the backend does not know it.
+    /// the answer can be repeated, or can go on after a cut. `None` if the backend does not know
+    /// it.
     fn seed(&self) -> Option<u64> {
         None
     }

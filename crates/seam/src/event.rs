@@ -30,7 +30,7 @@ pub enum Event {
     ///
     /// A backend that knows tokens tells each one once and in order, except the token that ends the
     /// answer. Text may be held back, so the text of all tokens so far begins with the text so far,
-    /// and the two are always enough to go on with the answer ([`Continuation`](crate::Continuation)).
+    /// and the two are always enough for a [`Continuation`](crate::Continuation).
     Delta {
         /// Whole characters. Empty at most once: in the last event before [`Event::Finished`], if
         /// there are tokens whose text is still held back.

@@ -13,7 +13,6 @@
 //!
 //! The tokens come from outside, so they may be damaged or belong to another model.
 
-use super::generation::Refusal;
 use crate::sampler::Sampler;
 use crate::structure::{Guide, StructureError};
 use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
@@ -105,9 +104,9 @@ pub struct ShownText {
     text: String,
     /// What may be shown, but was not.
     unshown: String,
-    /// The end of `text`, if it was shown although it was still held back, until it comes once more.
-    /// An answer that has ended, if only for now, shows what may have become a stop string or a
-    /// character.
+    /// The end of `text`, if it was shown although it was still held back, until it comes once
+    /// more. An answer that has ended, if only for now, shows what may have become a stop string or
+    /// a character.
     ahead: String,
 }
 
@@ -168,8 +167,8 @@ impl AnswerSoFar {
 }
 
 impl ShownText {
-    /// The first `bytes` of an answer are shown. `released` may be, and `held_back` follows it if the
-    /// answer ends.
+    /// The first `bytes` of an answer are shown. `released` may be, and `held_back` follows it if
+    /// the answer ends.
     fn up_to(
         bytes: usize,
         mut released: String,
@@ -214,12 +213,6 @@ impl ShownText {
 fn common_text(one: &str, other: &str) -> usize {
     let same = one.chars().zip(other.chars()).take_while(|(a, b)| a == b);
     same.map(|(character, _)| character.len_utf8()).sum()
-}
-
-impl From<ContinuationError> for Refusal {
-    fn from(error: ContinuationError) -> Refusal {
-        Refusal::Continuation(error)
-    }
 }
 
 #[cfg(test)]

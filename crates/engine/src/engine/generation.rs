@@ -147,7 +147,7 @@ pub enum Refusal {
     Structure(#[from] StructureError),
     /// The answer cannot go on.
     #[error("continuation: expected an answer that can go on, found {0}")]
-    Continuation(ContinuationError),
+    Continuation(#[from] ContinuationError),
     /// The chat template could not be written out for these messages.
     #[error("chat template: {0}")]
     Template(String),

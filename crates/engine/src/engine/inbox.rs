@@ -14,7 +14,7 @@
 //! ends a draft's step. What is to be forgotten must not wait for room in the channel, so it has a
 //! set of its own.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -32,27 +32,60 @@ pub struct Inbox {
     estimate_ms: AtomicU64,
     /// Raised to end the step of a draft.
     draft_stop: Mutex<StopFlag>,
-    forgets: Mutex<HashSet<Origin>>,
+    forgets: Mutex<Forgets>,
 }
+
+/// What callers have asked to forget and the thread has not taken yet.
+#[derive(Debug, Default)]
+struct Forgets {
+    /// With the number of the newest call for each.
+    meant: Meant,
+    /// Calls so far.
+    calls: u64,
+}
+
+/// What is to be forgotten, with the number of the newest call that asked for it. A permit knows
+/// how many calls there were before it.
+pub type Meant = HashMap<Origin, u64>;
 
 /// A place in the queue, from a request's arrival until it is admitted or ends. Dropping it frees
 /// the place.
 #[derive(Debug)]
-pub struct QueuePermit(Arc<Inbox>);
+pub struct QueuePermit {
+    inbox: Arc<Inbox>,
+    forgets_before: u64,
+}
+
+impl QueuePermit {
+    /// Calls to forget something before this permit was given.
+    pub fn forgets_before(&self) -> u64 {
+        self.forgets_before
+    }
+}
 
 impl Drop for QueuePermit {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.inbox.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// A slot of the channel for anything but a request. Dropping it frees the slot.
 #[derive(Debug)]
-pub struct InboxPermit(Arc<Inbox>);
+pub struct InboxPermit {
+    inbox: Arc<Inbox>,
+    forgets_before: u64,
+}
+
+impl InboxPermit {
+    /// Calls to forget something before this permit was given.
+    pub fn forgets_before(&self) -> u64 {
+        self.forgets_before
+    }
+}
 
 impl Drop for InboxPermit {
     fn drop(&mut self) {
-        self.0.side_messages.fetch_sub(1, Ordering::AcqRel);
+        self.inbox.side_messages.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -86,7 +119,7 @@ impl Inbox {
             side_messages: AtomicUsize::new(0),
             estimate_ms: AtomicU64::new(UNKNOWN),
             draft_stop: Mutex::new(StopFlag::new()),
-            forgets: Mutex::new(HashSet::new()),
+            forgets: Mutex::new(Forgets::default()),
         }
     }
 
@@ -96,7 +129,10 @@ impl Inbox {
     pub fn join_queue(self: &Arc<Inbox>) -> Result<QueuePermit, QueueFull> {
         let join = |waiting: usize| (waiting < self.queue_limit).then_some(waiting + 1);
         match self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, join) {
-            Ok(_) => Ok(QueuePermit(self.clone())),
+            Ok(_) => {
+                let (inbox, forgets_before) = (self.clone(), self.forget_calls());
+                Ok(QueuePermit { inbox, forgets_before })
+            }
             Err(waiting) => Err(QueueFull {
                 position: waiting + 1,
                 estimate_ms: Some(self.estimate_ms.load(Ordering::Relaxed))
@@ -109,7 +145,7 @@ impl Inbox {
     pub fn side_message(self: &Arc<Inbox>) -> Option<InboxPermit> {
         let join = |taken: usize| (taken < MAX_SIDE_MESSAGES).then_some(taken + 1);
         self.side_messages.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).ok()?;
-        Some(InboxPermit(self.clone()))
+        Some(InboxPermit { inbox: self.clone(), forgets_before: self.forget_calls() })
     }
 
     /// How many requests wait.
@@ -126,15 +162,22 @@ impl Inbox {
     /// request.
     pub fn add_forget(&self, meant: Origin) {
         let mut forgets = self.forgets.lock().unwrap_or_else(PoisonError::into_inner);
-        forgets.insert(meant);
-        if forgets.len() > MAX_FORGETS {
-            *forgets = forgets.iter().map(|meant| meant.tenant.into()).collect();
+        forgets.calls += 1;
+        let call = forgets.calls;
+        forgets.meant.insert(meant, call);
+        if forgets.meant.len() > MAX_FORGETS {
+            forgets.meant = forgets.meant.keys().map(|meant| (meant.tenant.into(), call)).collect();
         }
     }
 
     /// Takes what is to be forgotten.
-    pub fn take_forgets(&self) -> HashSet<Origin> {
-        std::mem::take(&mut *self.forgets.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take_forgets(&self) -> Meant {
+        let mut forgets = self.forgets.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut forgets.meant)
+    }
+
+    fn forget_calls(&self) -> u64 {
+        self.forgets.lock().unwrap_or_else(PoisonError::into_inner).calls
     }
 
     /// Lets [`Inbox::interrupt_draft`] raise this flag from now on.
@@ -159,6 +202,8 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::origin::{ConversationId, Tenant};
 
@@ -188,6 +233,6 @@ mod tests {
         assert!(inbox.take_forgets().is_empty(), "each is taken once");
         (0..=MAX_FORGETS as u64).for_each(|conversation| inbox.add_forget(meant(conversation)));
         let tenants: HashSet<Origin> = [Tenant(0).into(), Tenant(1).into()].into();
-        assert_eq!(inbox.take_forgets(), tenants);
+        assert_eq!(inbox.take_forgets().into_keys().collect::<HashSet<_>>(), tenants);
     }
 }

@@ -13,7 +13,8 @@
 //!   has, and what a model needs.
 //! - `generation`: what is asked for, what comes back. `inbox`: how requests reach the thread.
 //! - `thread`: the loop. `core`: what happens around each forward pass.
-//! - `answer`: a sequence's tokens becoming text. `continuation`: an answer that goes on. `pace`: how much one step takes.
+//! - `answer`: a sequence's tokens becoming text. `continuation`: an answer that goes on.
+//! - `pace`: how much one step takes.
 //! - `masks`: the thread that finds the tokens a structured answer may go on with.
 //! - `draft_model`: a smaller model that guesses. `drafts`: messages that are still being typed.
 //! - `status`: what the outside may know without asking the thread.

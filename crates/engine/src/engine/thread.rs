@@ -179,7 +179,7 @@ impl<C: Compute> StepLoop<C> {
             match self.inbox.try_recv() {
                 Ok(arrival) => self.take_in(arrival),
                 Err(end) => {
-                    self.core.forget_arrivals();
+                    self.core.end_arrivals();
                     return match end {
                         TryRecvError::Empty => Next::GoOn,
                         TryRecvError::Disconnected => Next::End,

@@ -7,7 +7,7 @@ use banter_remote::engine::{
     EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step,
 };
 use banter_remote::fakes::{EngineTrick, FakeEngine};
-use banter_seam::{EndReason, GenerateRequest, Message};
+use banter_seam::{Continuation, ConversationNumber, EndReason, GenerateRequest, Message};
 use serde_json::json;
 
 use super::{answered, ask, begun, find, later, next, refused, say, settings, whole};
@@ -342,6 +342,26 @@ async fn refused_requests_do_not_count_as_failures() {
         ));
     }
     assert_eq!(answered(&engine, "still here").await.0, "still here");
+}
+
+#[tokio::test]
+async fn a_request_that_goes_on_is_refused_before_the_engine_hears_of_it() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    let continues = Some(Continuation { tokens: vec![1, 2], text_bytes: 3 });
+    let refusal = refused(&engine, &GenerateRequest { continues, ..say("x") }).await;
+    assert!(matches!(refusal, EngineError::Parameter { field: "continue", .. }), "{refusal}");
+    // What the engine cannot use does not disturb it.
+    let mut request = say("the newest");
+    request.conversation = Some(ConversationNumber(1));
+    request.messages.insert(0, Message::assistant("before").with_tokens([1, 2, 3]));
+    whole(begun(&engine, &request).await).await;
+    let sent = fake.wait_for("/v1/chat/completions").body;
+    let expected = json!([
+        {"role": "assistant", "content": "before"},
+        {"role": "user", "content": "the newest"}
+    ]);
+    assert_eq!(sent["messages"], expected);
 }
 
 fn long_talk(exchanges: usize) -> GenerateRequest {

@@ -1,21 +1,22 @@
 //! Our engine, in this process.
 
+use super::for_engine::{
+    conversation_for_engine, defaults_of, draft_for_engine, failure_of, for_engine,
+    messages_for_engine, tenant_for_engine,
+};
 use super::metrics;
 use super::on_the_way::{OnTheWay, Origin, Way};
 use super::places::Places;
 use super::waiting_drafts::{WaitingDrafts, origin_of};
 use crate::shares::{self, PermitsPerShare};
-use banter_engine::ConversationId;
 use banter_engine::engine::{self, Engine, Refusal, Submit};
-use banter_engine::kv_cache;
-use banter_engine::model_file::SamplingDefaults;
 use banter_engine::sampler::SamplingParams;
 use banter_engine::text;
 use banter_protocol::plain::{DEFAULT_MAX_TOKENS, PARAMETERS};
 use banter_seam::{
-    Backend, BackendInfo, Continuation, ConversationNumber, Defaults, DraftRequest, EndReason,
-    Event, Failure, FinishReason, Finished, Fit, GenerateRequest, Generation, Health, Message,
-    Metric, Parameters, Role, Tenant, Timings, Usage,
+    Backend, BackendInfo, ConversationNumber, Defaults, DraftRequest, EndReason, Event, Failure,
+    FinishReason, Finished, Fit, GenerateRequest, Generation, Health, Message, Metric, Tenant,
+    Timings, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -410,132 +411,6 @@ fn failure_beside(engine: &Engine, refusal: Refusal, newest: Option<text::Messag
     }
 }
 
-fn failure_of(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::TooLong { tokens, limit } => Failure::TooLong { tokens, limit },
-        Refusal::InvalidParameter(error) => Failure::InvalidParameter {
-            field: error.field.into(),
-            expected: error.range,
-            found: error.value,
-        },
-        // No language has this parameter yet.
-        Refusal::Structure(error) => Failure::InvalidParameter {
-            field: "structure".into(),
-            expected: "a form that can be used".into(),
-            found: error.to_string(),
-        },
-        Refusal::Continuation(error) => Failure::InvalidParameter {
-            field: "continue".into(),
-            expected: "an answer that can go on".into(),
-            found: error.to_string(),
-        },
-        Refusal::Template(reason) => {
-            Failure::Internal { reason: format!("chat template: {reason}") }
-        }
-        Refusal::Conversation(words) => Failure::InvalidParameter {
-            field: "history".into(),
-            expected: "a conversation that the model's chat template takes".into(),
-            found: words,
-        },
-        Refusal::Closed => Failure::Internal { reason: "the engine has ended".into() },
-    }
-}
-
-/// The model's own values; a value that it leaves out has no effect. A model without any gets those
-/// that Qwen2.5-Instruct is published with, because its GGUF files do not contain them.
-fn defaults_of(model: &SamplingDefaults) -> SamplingParams {
-    if *model == SamplingDefaults::default() {
-        return SamplingParams {
-            temperature: 0.7,
-            top_p: 0.8,
-            top_k: 20,
-            repetition_penalty: 1.05,
-            ..SamplingParams::default()
-        };
-    }
-    let neutral = SamplingParams::default();
-    SamplingParams {
-        temperature: model.temperature.unwrap_or(neutral.temperature),
-        top_p: model.top_p.unwrap_or(neutral.top_p),
-        top_k: model.top_k.unwrap_or(neutral.top_k),
-        min_p: model.min_p.unwrap_or(neutral.min_p),
-        repetition_penalty: model.repetition_penalty.unwrap_or(neutral.repetition_penalty),
-        ..neutral
-    }
-}
-
-fn for_engine(request: GenerateRequest, defaults: &SamplingParams) -> engine::GenerateRequest {
-    let Parameters {
-        max_tokens,
-        temperature,
-        top_p,
-        repetition_penalty,
-        top_k,
-        min_p,
-        presence_penalty,
-        frequency_penalty,
-        seed,
-        stop_strings,
-    } = request.parameters;
-    let sampling = SamplingParams {
-        temperature: temperature.unwrap_or(defaults.temperature),
-        top_k: top_k.unwrap_or(defaults.top_k),
-        top_p: top_p.unwrap_or(defaults.top_p),
-        min_p: min_p.unwrap_or(defaults.min_p),
-        repetition_penalty: repetition_penalty.unwrap_or(defaults.repetition_penalty),
-        presence_penalty: presence_penalty.unwrap_or(defaults.presence_penalty),
-        frequency_penalty: frequency_penalty.unwrap_or(defaults.frequency_penalty),
-        seed,
-    };
-    engine::GenerateRequest {
-        messages: messages_for_engine(request.messages),
-        sampling,
-        max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
-        stop_strings,
-        structure: None,
-        tenant: tenant_for_engine(request.asker.tenant),
-        conversation: request.conversation.map(conversation_for_engine),
-        continues: request.continues.map(continuation_for_engine),
-    }
-}
-
-fn draft_for_engine(draft: DraftRequest) -> engine::Draft {
-    engine::Draft {
-        messages: messages_for_engine(draft.messages),
-        max_tokens: Some(usize::try_from(draft.max_tokens).unwrap_or(usize::MAX)),
-        tenant: tenant_for_engine(draft.asker.tenant),
-        conversation: draft.conversation.map(conversation_for_engine),
-        key: draft.key,
-    }
-}
-
-fn tenant_for_engine(tenant: Tenant) -> kv_cache::Tenant {
-    kv_cache::Tenant(tenant.0)
-}
-
-fn conversation_for_engine(conversation: ConversationNumber) -> ConversationId {
-    ConversationId(conversation.0)
-}
-
-fn continuation_for_engine(continuation: Continuation) -> engine::Continuation {
-    let Continuation { tokens, text_bytes } = continuation;
-    let tokens = tokens.into_iter().map(text::TokenId).collect();
-    engine::Continuation { tokens, text_bytes }
-}
-
-fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> {
-    let message = |message: Message| text::Message {
-        role: match message.role {
-            Role::System => text::Role::System,
-            Role::User => text::Role::User,
-            Role::Assistant => text::Role::Assistant,
-        },
-        content: message.content,
-        tokens: message.tokens.map(|tokens| tokens.iter().copied().map(text::TokenId).collect()),
-    };
-    messages.into_iter().map(message).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -544,24 +419,7 @@ mod tests {
     use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
     use banter_engine::model_file::{ModelConfig, ModelSource};
     use banter_protocol::plain::{self, ClientMessage};
-
-    #[test]
-    fn a_model_that_says_something_is_not_given_other_models_values() {
-        let nothing = defaults_of(&SamplingDefaults::default());
-        assert_eq!((nothing.temperature, nothing.top_p, nothing.top_k), (0.7, 0.8, 20));
-        let greedy = SamplingDefaults { temperature: Some(0.0), ..SamplingDefaults::default() };
-        let expected = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
-        assert_eq!(defaults_of(&greedy), expected);
-    }
-
-    #[test]
-    fn a_conversation_that_the_template_refuses_is_the_clients_to_mend() {
-        let failure = failure_of(Refusal::Conversation("roles must alternate".into()));
-        assert_eq!(failure.code(), "invalid_parameter");
-        let expected = "history: expected a conversation that the model's chat template takes, \
-                        found roles must alternate";
-        assert_eq!(failure.to_string(), expected);
-    }
+    use banter_seam::Continuation;
 
     /// A backend with a small model, whose engine takes this many requests.
     fn backend(places: usize) -> EngineBackend {
@@ -611,5 +469,109 @@ mod tests {
         of_alice.pop();
         assert_eq!(ask(alice).await.expect_err("he leaves less").code(), "busy");
         drop(of_bob);
+    }
+
+    /// The request for an answer to a message, in a conversation.
+    fn request(message: &str, seed: u64, conversation: Option<u64>) -> GenerateRequest {
+        let fields = serde_json::json!({"message": message, "max_tokens": 40, "seed": seed});
+        let Ok(ClientMessage::Ask(ask)) = plain::parse(&fields.to_string()) else {
+            panic!("it is right")
+        };
+        let request = ask.into_request(Principal::of_key("alice's key").asker());
+        GenerateRequest { conversation: conversation.map(ConversationNumber), ..request }
+    }
+
+    /// All that is told of an answer.
+    #[derive(Debug, Default)]
+    struct Told {
+        text: String,
+        tokens: Vec<u32>,
+        /// How many tokens and bytes were told with each delta.
+        deltas: Vec<(usize, usize)>,
+        usage: Usage,
+    }
+
+    async fn told(backend: &EngineBackend, request: GenerateRequest) -> Told {
+        let mut generation = backend.generate(Box::new(request.clone())).await.expect("a place");
+        assert_eq!(generation.seed(), request.parameters.seed);
+        let mut told = Told::default();
+        while let Some(event) = generation.next_event().await {
+            match event {
+                Event::Delta { text, tokens } => {
+                    told.text.push_str(&text);
+                    told.tokens.extend(tokens);
+                    told.deltas.push((told.tokens.len(), told.text.len()));
+                }
+                Event::Finished(finished) => told.usage = finished.usage,
+                _ => {}
+            }
+        }
+        assert_eq!(generation.prompt_tokens(), told.usage.prompt_tokens);
+        told
+    }
+
+    #[tokio::test]
+    async fn an_answer_goes_on_as_if_it_had_not_been_cut() {
+        let backend = backend(16);
+        assert!(backend.can_continue());
+        for seed in 0..5 {
+            let asked = request("tell me something", seed, None);
+            let whole = told(&backend, asked.clone()).await;
+            for &(tokens, text_bytes) in whole.deltas.iter().filter(|(tokens, _)| *tokens < 40) {
+                let mut more = asked.clone();
+                let so_far = whole.tokens[..tokens].to_vec();
+                more.continues = Some(Continuation { tokens: so_far, text_bytes });
+                more.parameters.max_tokens -= u32::try_from(tokens).expect("at most 40");
+                let rest = told(&backend, more).await;
+                assert_eq!(rest.text, whole.text[text_bytes..], "{seed} after {tokens} tokens");
+                assert_eq!(rest.tokens, whole.tokens[tokens..], "{seed} after {tokens} tokens");
+            }
+        }
+        let mut damaged = request("tell me something", 1, None);
+        damaged.continues = Some(Continuation { tokens: vec![u32::MAX], text_bytes: 0 });
+        let refusal = backend.generate(Box::new(damaged)).await.expect_err("it is damaged");
+        let expected = "continue: expected an answer that can go on, found the id 4294967295 \
+                        without a token, at index 0";
+        assert_eq!(refusal.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_draft_is_computed_ahead_and_forgotten_with_its_conversation() {
+        let backend = backend(16);
+        let asked = request("what is typed here is long enough for a block", 1, Some(5));
+        let draft = |key| DraftRequest {
+            messages: asked.messages.clone(),
+            max_tokens: 40,
+            asker: asked.asker,
+            conversation: asked.conversation,
+            key,
+        };
+        for round in 0..3 {
+            let before = backend.engine.counters().drafts_computed;
+            backend.draft(draft(round));
+            while backend.engine.counters().drafts_computed == before {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            if round == 1 {
+                backend.forget(asked.asker.tenant, asked.conversation);
+            }
+            let cached = told(&backend, asked.clone()).await.usage.cached_tokens;
+            assert_eq!(cached > Some(0), round != 1, "round {round}: {cached:?}");
+            backend.forget(asked.asker.tenant, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_forgotten_on_its_way_leaves_nothing() {
+        let backend = backend(16);
+        let asked = request("what is asked here is long enough for a block", 1, Some(5));
+        assert_eq!(told(&backend, asked.clone()).await.usage.cached_tokens, Some(0));
+        backend.forget(asked.asker.tenant, asked.conversation);
+        let on_its_way = backend.generate(Box::new(asked.clone()));
+        backend.forget(asked.asker.tenant, asked.conversation);
+        let mut generation = on_its_way.await.expect("a place");
+        while generation.next_event().await.is_some() {}
+        let usage = told(&backend, asked).await.usage;
+        assert_eq!(usage.cached_tokens, Some(0));
     }
 }

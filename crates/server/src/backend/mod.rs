@@ -5,6 +5,7 @@
 //! plays a script for tests and for work on the page. [`BackendSlot`] holds the one that is in use.
 
 mod engine;
+mod for_engine;
 mod metrics;
 mod on_the_way;
 mod places;

@@ -331,6 +331,7 @@ mod tests {
     use banter_remote::Address;
     use banter_remote::engine::{EnginePatience, EngineSettings, Kind};
     use banter_remote::fakes::{EngineTrick, FakeEngine};
+    use banter_seam::Continuation;
     use serde_json::json;
 
     type Asked = BoxFuture<'static, Result<Box<dyn Generation>, Failure>>;
@@ -356,6 +357,21 @@ mod tests {
 
     async fn patiently<T>(future: impl Future<Output = T>) -> T {
         tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_engine_cannot_go_on() {
+        let fake = FakeEngine::start(Kind::Vllm);
+        let backend = in_front_of(&fake).await;
+        assert!(!backend.can_continue());
+        let Ok(ClientMessage::Ask(ask)) = plain::parse(r#"{"message": "x"}"#) else { panic!() };
+        let mut request = ask.into_request(Principal::OPERATOR.asker());
+        request.continues = Some(Continuation { tokens: vec![1], text_bytes: 1 });
+        let refusal = patiently(backend.generate(Box::new(request))).await.expect_err("refused");
+        let expected = "continue: expected an engine that can go on with an answer, found an \
+                        engine that somebody else runs, which begins every answer anew";
+        assert_eq!(refusal.to_string(), expected);
+        assert_eq!(refusal.code(), "invalid_parameter");
     }
 
     #[tokio::test]

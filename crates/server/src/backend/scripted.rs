@@ -402,3 +402,51 @@ impl Drop for ScriptedGeneration {
         self.counters.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use banter_protocol::plain::{self, ClientMessage};
+    use banter_seam::Asker;
+
+    /// The text and the tokens of an answer, or why there is none.
+    async fn told(
+        message: &str,
+        continues: Option<Continuation>,
+    ) -> Result<(String, Vec<u32>), Failure> {
+        let fields = serde_json::json!({ "message": message }).to_string();
+        let Ok(ClientMessage::Ask(ask)) = plain::parse(&fields) else { panic!("it is right") };
+        let mut request = ask.into_request(Asker::default());
+        request.continues = continues;
+        let mut generation = ScriptedBackend::default().generate(Box::new(request)).await?;
+        let (mut text, mut all) = (String::new(), Vec::new());
+        while let Some(event) = generation.next_event().await {
+            if let Event::Delta { text: delta, tokens } = event {
+                text.push_str(&delta);
+                all.extend(tokens);
+            }
+        }
+        Ok((text, all))
+    }
+
+    fn after(tokens: &[u32], text_bytes: usize) -> Option<Continuation> {
+        Some(Continuation { tokens: tokens.to_vec(), text_bytes })
+    }
+
+    #[tokio::test]
+    async fn an_answer_goes_on_with_the_next_piece() {
+        let whole = told("tokens 3 0", None).await;
+        assert_eq!(whole, Ok(("word0 word1 word2 ".into(), vec![0, 1, 2])));
+        let rest = |continues| told("tokens 3 0", continues);
+        assert_eq!(rest(after(&[], 0)).await, whole);
+        assert_eq!(rest(after(&[0], 6)).await, Ok(("word1 word2 ".into(), vec![1, 2])));
+        assert_eq!(rest(after(&[0], 4)).await, Ok(("0 word1 word2 ".into(), vec![1, 2])));
+        assert_eq!(rest(after(&[0, 1, 2], 18)).await, Ok((String::new(), vec![])));
+        let thinks = told("thinks one two | answer", after(&[2], 6)).await;
+        assert_eq!(thinks, Ok((String::new(), vec![])), "thoughts are pieces too");
+        for wrong in [after(&[3], 6), after(&[0], 7), after(&[u32::MAX], 0)] {
+            let refusal = rest(wrong).await.expect_err("it is another answer's");
+            assert_eq!(refusal.code(), "invalid_parameter");
+        }
+    }
+}

@@ -107,9 +107,13 @@ mod tests {
     #[test]
     fn one_share_has_few_and_all_together_have_a_limit() {
         let waiting = WaitingDrafts::default();
-        (0..5).for_each(|key| drop(waiting.put(draft(1, key, &key.to_string()))));
+        for key in 0..5 {
+            waiting.put(draft(1, key, &key.to_string()));
+        }
         assert_eq!(texts(&waiting), ["1", "2", "3", "4"], "the oldest had to go");
-        (0..20).for_each(|share| drop(waiting.put(draft(share, 0, &share.to_string()))));
+        for share in 0..20 {
+            waiting.put(draft(share, 0, &share.to_string()));
+        }
         assert_eq!(texts(&waiting).len(), MOST);
     }
 

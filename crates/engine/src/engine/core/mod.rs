@@ -19,7 +19,7 @@ mod ending;
 mod guessing;
 mod persistence;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,13 +27,13 @@ use super::answer::{Answer, ChooseError, NewAnswer};
 use super::draft_model::DraftModel;
 use super::drafts::{DraftTokens, Drafts, NewDraft};
 use super::generation::FinishReason;
+use super::inbox::Meant;
 use super::pace::{Pace, StepMix, StepRows};
 use super::status::Status;
 use crate::StopFlag;
 use crate::faults::{self, Fault};
 use crate::kv_cache::disk::Disk;
 use crate::model::{Span, SpanOutcome};
-use crate::origin::Origin;
 use crate::sampler::{SampleScratch, TokenRows};
 use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
 use crate::structure::{Guide, StructureError, TokenMask};
@@ -87,8 +87,8 @@ pub struct Core {
     pub(super) pace: Pace,
     patience: Patience,
     drafts: Drafts,
-    /// Forgotten since the inbox was last seen empty.
-    forgotten: HashSet<Origin>,
+    /// Forgotten since the inbox was last seen empty: arrivals may have been sent before that.
+    forgotten: Meant,
     pub(super) disk: Option<Disk>,
     /// Ends the step of a draft.
     draft_stop: StopFlag,
@@ -120,7 +120,7 @@ impl Core {
             pace: Pace::new(patience.gap),
             patience,
             drafts: Drafts::default(),
-            forgotten: HashSet::new(),
+            forgotten: Meant::new(),
             disk: None,
             draft_stop: StopFlag::new(),
             text,
@@ -132,7 +132,11 @@ impl Core {
     pub fn submit(&mut self, new: NewAnswer, now: Instant) {
         let id = self.new_id();
         let (max_tokens, origin, shared_tokens) = (new.max_tokens, new.origin, new.shared_tokens);
-        let (answer, prompt) = Answer::new(new);
+        let is_forgotten = self.was_forgotten(&origin, new.permit.forgets_before());
+        let (mut answer, prompt) = Answer::new(new);
+        if is_forgotten {
+            answer.forget();
+        }
         self.status.add_drafts(self.drafts.serve(origin.tenant, &prompt));
         let new = NewSequence { id, prompt, max_tokens, origin, shared_tokens };
         self.scheduler.work_for(Some(id));
@@ -151,6 +155,9 @@ impl Core {
 
     /// Takes in what somebody is typing.
     pub fn put_draft(&mut self, new: NewDraft) {
+        if self.was_forgotten(&new.origin, new.permit.forgets_before()) {
+            return;
+        }
         let wasted = self.drafts.put(new);
         self.status.add_drafts(DraftTokens { wasted, ..DraftTokens::default() });
     }

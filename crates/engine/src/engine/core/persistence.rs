@@ -77,18 +77,22 @@ impl Core {
 
     /// Forgets what callers have asked for.
     pub fn take_forgets(&mut self) {
-        for meant in self.status.inbox().take_forgets() {
+        for (meant, call) in self.status.inbox().take_forgets() {
             self.forget(&meant);
-            self.forgotten.insert(meant);
+            self.forgotten.insert(meant, call);
         }
     }
 
-    /// Forgets the same once more, because the inbox was empty just now: what was sent before a
-    /// caller asked to forget it may have been taken in after [`Core::take_forgets`].
-    pub fn forget_arrivals(&mut self) {
-        for meant in std::mem::take(&mut self.forgotten) {
-            self.forget(&meant);
-        }
+    /// Whether something that is taken in now was forgotten after it was sent: after the first
+    /// `forgets_before` calls.
+    pub(super) fn was_forgotten(&self, origin: &Origin, forgets_before: u64) -> bool {
+        let mut forgotten = self.forgotten.iter();
+        forgotten.any(|(meant, call)| *call > forgets_before && origin.is_within(meant))
+    }
+
+    /// The inbox is empty: what comes from now on is sent after everything was forgotten.
+    pub fn end_arrivals(&mut self) {
+        self.forgotten.clear();
     }
 
     /// Forgets a conversation, or a whole tenant, in memory and on disk. An answer that is being

@@ -259,6 +259,15 @@ fn what_was_sent_before_it_was_forgotten_leaves_nothing_either() {
 }
 
 #[test]
+fn what_is_sent_after_its_conversation_was_forgotten_is_kept() {
+    let mut stage = Stage::with_room();
+    let ask = within(1, Ask::new(1, 100, 5));
+    stage.forget(&ask);
+    stage.answer(&ask);
+    assert_eq!(stage.cached_on_disk(&ask), 99);
+}
+
+#[test]
 fn what_is_forgotten_before_the_folder_is_open_goes_as_soon_as_it_is() {
     let folder = folder();
     let (gone, kept) = (within(1, Ask::new(1, 150, 5)), within(2, Ask::new(2, 150, 5)));

@@ -1,0 +1,206 @@
+//! The words of the seam in those of our engine, and its refusals in those of the seam.
+
+use banter_engine::ConversationId;
+use banter_engine::engine::{self, Refusal};
+use banter_engine::kv_cache;
+use banter_engine::model_file::SamplingDefaults;
+use banter_engine::sampler::SamplingParams;
+use banter_engine::text;
+use banter_seam::{
+    Continuation, ConversationNumber, DraftRequest, Failure, GenerateRequest, Message, Parameters,
+    Role, Tenant,
+};
+
+/// What the client is told of a refusal.
+pub(super) fn failure_of(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::TooLong { tokens, limit } => Failure::TooLong { tokens, limit },
+        Refusal::InvalidParameter(error) => Failure::InvalidParameter {
+            field: error.field.into(),
+            expected: error.range,
+            found: error.value,
+        },
+        // No language has this parameter yet.
+        Refusal::Structure(error) => Failure::InvalidParameter {
+            field: "structure".into(),
+            expected: "a form that can be used".into(),
+            found: error.to_string(),
+        },
+        Refusal::Continuation(error) => Failure::InvalidParameter {
+            field: "continue".into(),
+            expected: "an answer that can go on".into(),
+            found: error.to_string(),
+        },
+        Refusal::Template(reason) => {
+            Failure::Internal { reason: format!("chat template: {reason}") }
+        }
+        Refusal::Conversation(words) => Failure::InvalidParameter {
+            field: "history".into(),
+            expected: "a conversation that the model's chat template takes".into(),
+            found: words,
+        },
+        Refusal::Closed => Failure::Internal { reason: "the engine has ended".into() },
+    }
+}
+
+/// The model's own values; a value that it leaves out has no effect. A model without any gets those
+/// that Qwen2.5-Instruct is published with, because its GGUF files do not contain them.
+pub(super) fn defaults_of(model: &SamplingDefaults) -> SamplingParams {
+    if *model == SamplingDefaults::default() {
+        return SamplingParams {
+            temperature: 0.7,
+            top_p: 0.8,
+            top_k: 20,
+            repetition_penalty: 1.05,
+            ..SamplingParams::default()
+        };
+    }
+    let neutral = SamplingParams::default();
+    SamplingParams {
+        temperature: model.temperature.unwrap_or(neutral.temperature),
+        top_p: model.top_p.unwrap_or(neutral.top_p),
+        top_k: model.top_k.unwrap_or(neutral.top_k),
+        min_p: model.min_p.unwrap_or(neutral.min_p),
+        repetition_penalty: model.repetition_penalty.unwrap_or(neutral.repetition_penalty),
+        ..neutral
+    }
+}
+
+/// A request as the engine takes it. `defaults` are the values of parameters that it leaves out.
+pub(super) fn for_engine(
+    request: GenerateRequest,
+    defaults: &SamplingParams,
+) -> engine::GenerateRequest {
+    let Parameters {
+        max_tokens,
+        temperature,
+        top_p,
+        repetition_penalty,
+        top_k,
+        min_p,
+        presence_penalty,
+        frequency_penalty,
+        seed,
+        stop_strings,
+    } = request.parameters;
+    let sampling = SamplingParams {
+        temperature: temperature.unwrap_or(defaults.temperature),
+        top_k: top_k.unwrap_or(defaults.top_k),
+        top_p: top_p.unwrap_or(defaults.top_p),
+        min_p: min_p.unwrap_or(defaults.min_p),
+        repetition_penalty: repetition_penalty.unwrap_or(defaults.repetition_penalty),
+        presence_penalty: presence_penalty.unwrap_or(defaults.presence_penalty),
+        frequency_penalty: frequency_penalty.unwrap_or(defaults.frequency_penalty),
+        seed,
+    };
+    engine::GenerateRequest {
+        messages: messages_for_engine(request.messages),
+        sampling,
+        max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
+        stop_strings,
+        structure: None,
+        tenant: tenant_for_engine(request.asker.tenant),
+        conversation: request.conversation.map(conversation_for_engine),
+        continues: request.continues.map(continuation_for_engine),
+    }
+}
+
+/// A draft as the engine takes it.
+pub(super) fn draft_for_engine(draft: DraftRequest) -> engine::Draft {
+    engine::Draft {
+        messages: messages_for_engine(draft.messages),
+        max_tokens: Some(usize::try_from(draft.max_tokens).unwrap_or(usize::MAX)),
+        tenant: tenant_for_engine(draft.asker.tenant),
+        conversation: draft.conversation.map(conversation_for_engine),
+        key: draft.key,
+    }
+}
+
+pub(super) fn tenant_for_engine(tenant: Tenant) -> kv_cache::Tenant {
+    kv_cache::Tenant(tenant.0)
+}
+
+pub(super) fn conversation_for_engine(conversation: ConversationNumber) -> ConversationId {
+    ConversationId(conversation.0)
+}
+
+fn continuation_for_engine(continuation: Continuation) -> engine::Continuation {
+    let Continuation { tokens, text_bytes } = continuation;
+    let tokens = tokens.into_iter().map(text::TokenId).collect();
+    engine::Continuation { tokens, text_bytes }
+}
+
+/// A conversation as the engine takes it.
+pub(super) fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> {
+    let message = |message: Message| text::Message {
+        role: match message.role {
+            Role::System => text::Role::System,
+            Role::User => text::Role::User,
+            Role::Assistant => text::Role::Assistant,
+        },
+        content: message.content,
+        tokens: message.tokens.map(|tokens| tokens.iter().copied().map(text::TokenId).collect()),
+    };
+    messages.into_iter().map(message).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use banter_seam::Asker;
+
+    #[test]
+    fn a_model_that_says_something_is_not_given_other_models_values() {
+        let nothing = defaults_of(&SamplingDefaults::default());
+        assert_eq!((nothing.temperature, nothing.top_p, nothing.top_k), (0.7, 0.8, 20));
+        let greedy = SamplingDefaults { temperature: Some(0.0), ..SamplingDefaults::default() };
+        let expected = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
+        assert_eq!(defaults_of(&greedy), expected);
+    }
+
+    #[test]
+    fn a_conversation_that_the_template_refuses_is_the_clients_to_mend() {
+        let failure = failure_of(Refusal::Conversation("roles must alternate".into()));
+        assert_eq!(failure.code(), "invalid_parameter");
+        let expected = "history: expected a conversation that the model's chat template takes, \
+                        found roles must alternate";
+        assert_eq!(failure.to_string(), expected);
+    }
+
+    #[test]
+    fn the_engine_is_told_what_the_request_says() {
+        let parameters = Parameters {
+            max_tokens: 7,
+            temperature: None,
+            top_p: Some(0.5),
+            repetition_penalty: None,
+            top_k: None,
+            min_p: None,
+            presence_penalty: None,
+            frequency_penalty: None,
+            seed: Some(3),
+            stop_strings: vec!["x".into()],
+        };
+        let messages = vec![Message::user("a"), Message::assistant("b").with_tokens([4, 5])];
+        let asker = Asker { tenant: Tenant(8), ..Asker::default() };
+        let request = GenerateRequest {
+            conversation: Some(ConversationNumber(9)),
+            continues: Some(Continuation { tokens: vec![6], text_bytes: 2 }),
+            ..GenerateRequest::new(messages, parameters, asker)
+        };
+        let defaults = SamplingParams { temperature: 0.25, ..SamplingParams::default() };
+        let told = for_engine(request, &defaults);
+        assert_eq!((told.max_tokens, told.stop_strings), (Some(7), vec!["x".to_owned()]));
+        assert_eq!(told.sampling, SamplingParams { top_p: 0.5, seed: Some(3), ..defaults });
+        assert_eq!(
+            (told.tenant, told.conversation),
+            (kv_cache::Tenant(8), Some(ConversationId(9)))
+        );
+        let tokens = vec![text::TokenId(6)];
+        assert_eq!(told.continues, Some(engine::Continuation { tokens, text_bytes: 2 }));
+        let made_of = [4, 5].map(text::TokenId);
+        let expected =
+            [text::Message::user("a"), text::Message::assistant("b").with_tokens(made_of)];
+        assert_eq!(told.messages, expected);
+    }
+}
