@@ -355,7 +355,7 @@ async fn a_request_that_goes_on_is_refused_before_the_engine_hears_of_it() {
     let mut request = say("the newest");
     request.conversation = Some(ConversationNumber(1));
     request.messages.insert(0, Message::assistant("before").with_tokens([1, 2, 3]));
-    whole(begun(&engine, &request).await).await;
+    assert_eq!(whole(begun(&engine, &request).await).await.1, Ok(EndReason::End));
     let sent = fake.wait_for("/v1/chat/completions").body;
     let expected = json!([
         {"role": "assistant", "content": "before"},
