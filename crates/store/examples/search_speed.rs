@@ -158,6 +158,22 @@ fn measure_asking(store: &Store, user: UserId) {
     print("delete a small conversation", vec![begin.elapsed()], 0);
 }
 
+/// Closing, and opening after a clean and after an unclean end.
+fn measure_opening(store: Store, path: &std::path::Path) {
+    drop(store);
+    for (name, is_clean) in [("open after a clean end", true), ("open after an unclean end", false)]
+    {
+        if !is_clean {
+            // What a process leaves that is killed while it opens the store.
+            std::fs::write(path.join("banter.open"), "").expect("the folder can be written to");
+        }
+        let begin = Instant::now();
+        let store = Store::open(StoreConfig::new(Place::Folder(path.into()))).expect("it opens");
+        print(name, vec![begin.elapsed()], 0);
+        drop(store);
+    }
+}
+
 fn main() {
     let messages = std::env::args().nth(1).map_or(100_000, |text| text.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder for temporary files");
@@ -172,4 +188,5 @@ fn main() {
     println!("{messages} messages in {:.1?}, {} MiB", begin.elapsed(), bytes >> 20);
     measure_searches(&store, user);
     measure_asking(&store, user);
+    measure_opening(store, &path);
 }

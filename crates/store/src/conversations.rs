@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use rusqlite::{Connection, params};
 
-use crate::answers::newest_below;
+use crate::asking::newest_below;
 use crate::config::{Limits, check_bytes};
 use crate::ids::{ConversationId, ConversationNumber, MessageId, MessageSeq, UserId};
 use crate::message::{Conversation, Parameters, TitleSource};

@@ -20,7 +20,7 @@ pub(crate) enum Fault {
 /// What is to happen at which places.
 #[cfg(not(test))]
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Faults;
+pub(crate) struct Faults(());
 
 #[cfg(not(test))]
 impl Faults {

@@ -166,10 +166,9 @@ pub(crate) fn remove_copies(folder: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("banter.db.v") && name.contains(COPY_SUFFIX) {
-            if let Err(error) = fs::remove_file(entry.path()) {
-                tracing::warn!(%error, path = %entry.path().display(), "a copy can't be removed");
-            }
+        let is_copy = name.starts_with("banter.db.v") && name.contains(COPY_SUFFIX);
+        if is_copy && let Err(error) = fs::remove_file(entry.path()) {
+            tracing::warn!(%error, path = %entry.path().display(), "a copy can't be removed");
         }
     }
 }

@@ -9,7 +9,7 @@
 //!   `reply.rs`: what callers see of it.
 //! - `message.rs`, `ids.rs`: what is stored. `schema.rs`, `rows.rs`: the tables, and their rows as
 //!   values.
-//! - `conversations.rs`, `messages.rs`, `answers.rs`, `growth.rs`, `users.rs`: the calls.
+//! - `conversations.rs`, `messages.rs`, `asking.rs`, `answers.rs`, `growth.rs`, `users.rs`: the calls.
 //! - `writer.rs`, `readers.rs`: the threads that write and read.
 //! - `live`: answers that are being written, kept before a client sees them.
 //! - `search`: finding messages by their words, in Chinese too.
@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod asking;
 mod backup;
 mod config;
 mod conversations;
@@ -48,7 +49,8 @@ mod times;
 mod users;
 mod writer;
 
-pub use answers::{Ask, Asked, Continue, Ending, How, Position, Target};
+pub use answers::Ending;
+pub use asking::{Ask, Asked, Continue, How, Position, Target};
 pub use backup::BackupMade;
 pub use config::{Clock, Limits, Place, StoreConfig};
 pub use conversations::{

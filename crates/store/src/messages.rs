@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::answers::newest_below;
+use crate::asking::newest_below;
 use crate::config::Limits;
 use crate::ids::{ConversationId, ConversationNumber, MessageId, MessageSeq, UserId};
 use crate::message::{Conversation, Message, Role, Tree};

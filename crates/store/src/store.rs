@@ -1,7 +1,7 @@
 //! The store: its threads, and how calls reach them.
 //!
 //! The calls themselves are methods of [`Store`] in the modules of what they are about:
-//! `conversations.rs`, `messages.rs`, `answers.rs`, `users.rs`, `search`, `backup.rs`.
+//! `conversations.rs`, `messages.rs`, `asking.rs`, `answers.rs`, `users.rs`, `search`, `backup.rs`.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -54,7 +54,10 @@ impl Store {
     pub fn open(config: StoreConfig) -> Result<Self, OpenError> {
         let opened = open::open(&config)?;
         Self::start(&config, opened).map_err(|reason| {
-            let Place::Folder(folder) = config.place else { unreachable!("memory can't fail") };
+            let folder = match config.place {
+                Place::Folder(folder) => folder,
+                Place::Memory => ":memory:".into(),
+            };
             OpenError::Other { folder, reason }
         })
     }

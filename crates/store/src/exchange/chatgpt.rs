@@ -88,7 +88,7 @@ fn user(message: &Value, (path, key): (&str, &str), imported: &mut Imported) -> 
     }
     let mut taken = ImportedMessage::new(key, Role::User, words);
     taken.created_ms = time_ms(message.get("create_time"));
-    Content::Message(taken)
+    Content::Message(Box::new(taken))
 }
 
 fn assistant(message: &Value, (path, key): (&str, &str), imported: &mut Imported) -> Content {
@@ -106,7 +106,7 @@ fn assistant(message: &Value, (path, key): (&str, &str), imported: &mut Imported
     let mut taken = ImportedMessage::new(key, Role::Assistant, words);
     taken.model = Some(text(metadata, "model_slug").to_owned()).filter(|model| !model.is_empty());
     taken.created_ms = time_ms(message.get("create_time"));
-    Content::Message(taken)
+    Content::Message(Box::new(taken))
 }
 
 fn thoughts(content: &Value) -> String {

@@ -233,5 +233,5 @@ fn node(entry: MessageEntry) -> Node {
         timings: entry.timings,
         created_ms: Some(entry.created_ms),
     };
-    Node { key, parent: entry.parent, content: Content::Message(message) }
+    Node { key, parent: entry.parent, content: Content::Message(Box::new(message)) }
 }

@@ -139,7 +139,7 @@ fn content(
         taken.thinking = text(message, "reasoning_content").to_owned();
     }
     taken.created_ms = time_ms(message.get("timestamp"));
-    Content::Message(taken)
+    Content::Message(Box::new(taken))
 }
 
 fn words(message: &Value, path: &str, imported: &mut Imported) -> String {

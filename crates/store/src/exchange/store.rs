@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::{ImportedConversation, ImportedMessage};
-use crate::answers;
+use crate::asking;
 use crate::config::{Limits, check_bytes, check_count};
 use crate::conversations::{self, NewConversation, check_parameters};
 use crate::growth::tokens_to_bytes;
@@ -38,7 +38,7 @@ fn store(
         parameters: imported.parameters.clone(),
     };
     let made = conversations::create(writing, user, &new)?;
-    answers::check_room(writing, made.number, imported.messages.len())?;
+    asking::check_room(writing, made.number, imported.messages.len())?;
     let mut seqs: Vec<MessageSeq> = Vec::with_capacity(imported.messages.len());
     for message in &imported.messages {
         check(writing.limits, message)?;

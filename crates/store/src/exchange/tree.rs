@@ -16,7 +16,7 @@ pub(crate) struct Node {
 /// What a node is.
 pub(crate) enum Content {
     /// A message.
-    Message(ImportedMessage),
+    Message(Box<ImportedMessage>),
     /// What a model thought before its next answer.
     Thinking(String),
     /// Nothing that is taken. What follows it comes after what is before it.
@@ -106,7 +106,7 @@ fn take(content: Content, before: Passed, messages: &mut Vec<ImportedMessage>) -
             if message.role == Role::Assistant && message.thinking.is_empty() {
                 message.thinking = before.thinking;
             }
-            messages.push(message);
+            messages.push(*message);
             Passed { message: Some(messages.len() - 1), thinking: String::new() }
         }
     }

@@ -140,12 +140,12 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     fn titles(&self, limit: usize) -> Result<Vec<TitleHit>, StoreError> {
-        // `CROSS JOIN` keeps the index first; there are far fewer titles than messages.
+        // The `+` keeps SQLite from asking the index once for each conversation of the user.
         let mut statement = self.connection.prepare_cached(&format!(
-            "{} CROSS JOIN title_words w ON w.rowid = c.number
-             WHERE title_words MATCH ?1 AND c.user = ?2 AND {} ORDER BY c.touched DESC",
+            "{} WHERE c.number IN (SELECT rowid FROM title_words WHERE title_words MATCH ?1)
+             AND +c.user = ?2 AND {} ORDER BY c.touched DESC",
             rows::SELECT_CONVERSATION,
-            self.archived
+            self.archived.replace("c.", "+c.")
         ))?;
         let fts = query::fts(self.user, &self.terms);
         let mut found = statement.query(params![fts, self.user])?;

@@ -150,7 +150,11 @@ fn s5_a_database_that_is_damaged_when_it_is_opened_again_takes_nothing() {
     for n in 0..50 {
         exchange(&store, user, ask_new(&"text ".repeat(200), &n.to_string()), "a");
     }
-    store.write(|writing| Ok(writing.erase([]))).wait().unwrap();
+    let emptied = store.write(|writing| {
+        writing.erase([]);
+        Ok(())
+    });
+    emptied.wait().unwrap();
     let mut content = fs::read(folder.database()).unwrap();
     let middle = content.len() / 2;
     content[middle..middle + 8192].fill(0x5a);
