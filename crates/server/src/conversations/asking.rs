@@ -256,7 +256,7 @@ impl Conversations {
             summary: Some(wire::conversation(conversation)),
             removed: None,
         };
-        self.inner.feeds.tell(owner.user, conversation.id, News::Changed(changed));
+        self.inner.feeds.tell(owner.user, conversation.id, News::Changed(Box::new(changed)));
     }
 
     fn tell_message(

@@ -116,7 +116,7 @@ impl Conversations {
                 summary: None,
                 removed: None,
             };
-            conversations.inner.feeds.tell(owner.user, id, News::Changed(deleted));
+            conversations.inner.feeds.tell(owner.user, id, News::Changed(Box::new(deleted)));
             Ok(())
         })
         .await
@@ -143,7 +143,7 @@ impl Conversations {
                 summary: Some(wire::conversation(&left)),
                 removed: Some(message.other()),
             };
-            conversations.inner.feeds.tell(owner.user, id, News::Changed(changed));
+            conversations.inner.feeds.tell(owner.user, id, News::Changed(Box::new(changed)));
             Ok(())
         })
         .await

@@ -26,7 +26,7 @@ pub(super) struct Feeds {
 #[derive(Clone)]
 pub(crate) enum News {
     /// A conversation was made, changed or deleted.
-    Changed(v1::server::Changed),
+    Changed(Box<v1::server::Changed>),
     /// A message was added, or an answer goes on.
     Message {
         seq: MessageSeq,

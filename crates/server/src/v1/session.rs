@@ -356,7 +356,7 @@ impl Session {
                     user.followed.remove(&id);
                     self.pending.readings.end(id);
                 }
-                self.say(ServerEvent::Changed(Box::new(changed.clone())));
+                self.say(ServerEvent::Changed(changed.clone()));
             }
             News::Message { seq, message, live } => {
                 let Some(followed) = user.followed.get_mut(&id) else { return };
