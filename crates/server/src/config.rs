@@ -99,6 +99,8 @@ pub struct ServerConfig {
     pub step_timeout: Duration,
     /// What becomes of a stored answer that nobody follows any more.
     pub on_disconnect: OnDisconnect,
+    /// The model writes titles for conversations when nobody has waited for an answer for this long.
+    pub title_idle: Duration,
     /// Bytes of an answer, with those of the thoughts before it. At the limit it ends, with `length`
     /// as the reason.
     pub max_answer_bytes: usize,
@@ -176,6 +178,7 @@ impl Default for ServerConfig {
             queue_timeout: Duration::from_secs(120),
             step_timeout: Duration::from_secs(60),
             on_disconnect: OnDisconnect::Grace(Duration::from_secs(60)),
+            title_idle: Duration::from_secs(3),
             max_answer_bytes: 16 * 1024 * 1024,
             max_file_page_answers: 2,
             max_tokenizing: 16,

@@ -170,6 +170,7 @@ impl Running {
                 OnDisconnect::Grace(grace) => Keep::For(grace),
                 OnDisconnect::Stop => Keep::WHILE_FOLLOWED,
             },
+            title_idle: config.title_idle,
             stores: store.is_durable(),
         };
         let conversations = Conversations::new(store.clone(), answers.clone(), settings);

@@ -12,7 +12,8 @@ use banter_server::{KeyHash, Origin, PublicUrl, ServerConfig};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
-use support::raw::{get, post};
+use support::raw::{get, post, request};
+use support::v1::V1Client;
 use support::{Client, TestServer, patiently};
 
 const CONTEXT_TOKENS: usize = 512;
@@ -287,5 +288,76 @@ async fn texts_that_are_counted_do_not_hold_up_answers() {
         assert!(meanwhile < TEXTS / 2, "{meanwhile} texts came before the answer");
     };
     tokio::join!(counting, answers);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_stopped_goes_on_as_if_it_had_never_been() {
+    let server = server().await;
+    let mut client = server.v1().await;
+    let mut ask = async |client: &mut V1Client, client_id: &str| {
+        client
+            .send(json!({
+                "type": "send", "text": "hello", "client_id": client_id,
+                "parameters": {
+                    "seed": 5, "temperature": 1.0, "max_tokens": 200, "repetition_penalty": 1.2,
+                },
+            }))
+            .await;
+        client.event("accepted").await
+    };
+    let whole = ask(&mut client, "whole").await;
+    let mut expected = String::new();
+    let end = client.read(&whole["answer"], &mut expected).await;
+    assert_eq!(end["seed"], 5);
+    let cut = ask(&mut client, "cut").await;
+    let answer = &cut["answer"];
+    let mut text = String::new();
+    while text.is_empty() {
+        let delta = client.event("delta").await;
+        if delta["answer"] == *answer {
+            text.push_str(delta["text"].as_str().expect("text"));
+        }
+    }
+    client.send(json!({ "type": "stop", "answer": answer })).await;
+    let stopped = client.read(answer, &mut text).await;
+    assert_eq!(stopped["state"], "stopped", "it was too quick for a stop");
+    assert!(expected.starts_with(&text) && text != expected, "{text:?} of {expected:?}");
+    client
+        .send(json!({
+            "type": "continue", "conversation": cut["conversation"], "message": answer,
+            "client_id": "more",
+        }))
+        .await;
+    client.event("accepted").await;
+    let finished = client.read(answer, &mut text).await;
+    assert_eq!(text, expected);
+    assert_eq!(finished["reason"], end["reason"]);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_was_computed_for_a_deleted_conversation_is_not_found_again() {
+    let server = server().await;
+    let mut client = server.v1().await;
+    let long = "a question that is long enough for several blocks of tokens ".repeat(4);
+    let mut cached = Vec::new();
+    for round in 0..3 {
+        let accepted = client.ask(&long).await;
+        let finished = client.read(&accepted["answer"], &mut String::new()).await;
+        cached.push(finished["usage"]["cached_tokens"].as_u64().expect("a number"));
+        if round == 1 {
+            for conversation in
+                get(server.address, "/api/conversations", "").await.json()["conversations"]
+                    .as_array()
+                    .expect("a list")
+            {
+                let id = conversation["id"].as_str().expect("an id");
+                let path = format!("/api/conversations/{id}");
+                assert_eq!(request(server.address, "DELETE", &path, "").await.status, 204);
+            }
+        }
+    }
+    assert!(cached[1] > 16 && cached[2] <= cached[0], "{cached:?}");
     server.end().await;
 }

@@ -424,3 +424,32 @@ async fn what_happens_in_one_tab_is_told_in_all_of_them() {
     assert_eq!(text, "again");
     server.end().await;
 }
+
+#[tokio::test]
+async fn the_model_writes_a_title_when_it_is_idle() {
+    let config = ServerConfig { title_idle: Duration::from_millis(1), ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut client = server.v1().await;
+    client.ask("echo hello").await;
+    loop {
+        let changed = client.event("changed").await;
+        let title = changed["summary"]["title"].as_str().expect("a title").to_owned();
+        // The script repeats what it was asked.
+        if title != "echo hello" {
+            assert!(title.starts_with("You said: Write a title"), "{title}");
+            break;
+        }
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_draft_is_not_stored_and_not_answered() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    client.send(json!({ "type": "draft", "text": "half a mess" })).await;
+    client.send(json!({ "type": "draft", "text": "" })).await;
+    client.send(json!({ "type": "ping" })).await;
+    assert_eq!(client.next().await["type"], "pong");
+    server.end().await;
+}

@@ -37,6 +37,7 @@ use banter_store::{ConversationId, MessageId, Store, UserId};
 use feed::Feeds;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -65,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) system_prompt: Option<String>,
     /// How long an answer goes on that nobody follows.
     pub(crate) keep: Keep,
+    /// Titles are written when nobody has waited for an answer for this long.
+    pub(crate) title_idle: Duration,
     /// Whether conversations outlive the server.
     pub(crate) stores: bool,
 }

@@ -11,7 +11,6 @@ use banter_protocol::v1::{self, server::Change};
 use banter_seam as seam;
 use banter_store::{Conversation, ConversationChange, Message, Role, TitleSource};
 use futures_util::FutureExt;
-use std::time::Duration;
 
 /// The first words of a conversation are cut after this many characters.
 const FIRST_CHARACTERS: usize = 60;
@@ -20,8 +19,6 @@ const TITLE_CHARACTERS: usize = 80;
 const TITLE_TOKENS: u32 = 32;
 /// How much of each message the model reads for a title.
 const READ_CHARACTERS: usize = 1_000;
-/// The model counts as idle when nobody has asked for anything for this long.
-const IDLE: Duration = Duration::from_secs(3);
 /// A title that was given up this often is not tried again.
 const TRIES: u32 = 5;
 
@@ -65,7 +62,11 @@ impl Conversations {
         self.inner.tasks.spawn(async move {
             let titling = async {
                 for _ in 0..TRIES {
-                    conversations.inner.answers.idle_for(IDLE).await;
+                    conversations
+                        .inner
+                        .answers
+                        .idle_for(conversations.inner.settings.title_idle)
+                        .await;
                     if conversations.try_title(owner, &conversation).await.is_some() {
                         return;
                     }
