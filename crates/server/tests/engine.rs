@@ -295,7 +295,7 @@ async fn texts_that_are_counted_do_not_hold_up_answers() {
 async fn an_answer_that_was_stopped_goes_on_as_if_it_had_never_been() {
     let server = server().await;
     let mut client = server.v1().await;
-    let mut ask = async |client: &mut V1Client, client_id: &str| {
+    let ask = async |client: &mut V1Client, client_id: &str| {
         client
             .send(json!({
                 "type": "send", "text": "hello", "client_id": client_id,
