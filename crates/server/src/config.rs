@@ -1,6 +1,6 @@
 //! Every limit of the server, and what happens at it.
 
-use crate::access::{KeyHash, Origin, PublicUrl};
+use crate::access::{AccessRules, KeyHash, Origin, PublicUrl};
 use banter_seam::{Message, Role};
 use ipnet::IpNet;
 use std::time::Duration;
@@ -194,6 +194,21 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// Who may come in to a server that listens on these ports.
+    pub(crate) fn access_rules(&self, ports: Vec<u16>) -> AccessRules {
+        AccessRules {
+            ports,
+            public_urls: self.public_urls.clone(),
+            allow_origins: self.allow_origins.clone(),
+            keys: self.keys.clone(),
+            admin_keys: self.admin_keys.clone(),
+            allow_file_pages: self.allow_file_pages,
+            insecure: self.insecure,
+            trusted_proxies: self.trusted_proxies.clone(),
+            max_wrong_keys_per_minute: self.max_wrong_keys_per_minute,
+        }
+    }
+
     /// The conversation as a model gets it: with the operator's system message, unless it has one
     /// of its own.
     pub(crate) fn conversation(&self, mut messages: Vec<Message>) -> Vec<Message> {

@@ -116,7 +116,7 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     };
     let config = Arc::new(server.config);
     warn_of_unsafe_settings(&config);
-    let access = Arc::new(Access::new(&config, ports, server.sessions));
+    let access = Arc::new(Access::new(config.access_rules(ports), server.sessions));
     access.restore(&store).await.map_err(io::Error::other)?;
     let running = Running::new(&config, server.slot, store, Tasks::default());
     let http = running.http(config.clone(), access, server.models);

@@ -36,9 +36,9 @@ pub use sessions::{Scope, Sessions};
 pub(crate) use sessions::{SessionLimits, random_token};
 pub(crate) use tries::RateKey;
 
-use crate::config::ServerConfig;
 use axum::http::{HeaderMap, Uri, header};
 use banter_store::SecretHash;
+use ipnet::IpNet;
 use host::{Authority, NamedHost, is_same_page};
 use keys::Presented;
 use std::net::IpAddr;
@@ -58,6 +58,20 @@ pub(crate) struct Access {
     proxies: TrustedProxies,
     sessions: Arc<Sessions>,
     tries: Tries,
+}
+
+/// What an operator has said about who may come in.
+pub(crate) struct AccessRules {
+    /// The ports that the server listens on.
+    pub(crate) ports: Vec<u16>,
+    pub(crate) public_urls: Vec<PublicUrl>,
+    pub(crate) allow_origins: Vec<Origin>,
+    pub(crate) keys: Vec<KeyHash>,
+    pub(crate) admin_keys: Vec<KeyHash>,
+    pub(crate) allow_file_pages: bool,
+    pub(crate) insecure: bool,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) max_wrong_keys_per_minute: u32,
 }
 
 /// Who may use a route.
@@ -108,18 +122,18 @@ pub(crate) enum PageOrigin {
 }
 
 impl Access {
-    pub(crate) fn new(config: &ServerConfig, ports: Vec<u16>, sessions: Arc<Sessions>) -> Access {
+    pub(crate) fn new(rules: AccessRules, sessions: Arc<Sessions>) -> Access {
         Access {
-            ports,
-            public_urls: config.public_urls.clone(),
-            allow_origins: config.allow_origins.clone(),
-            keys: config.keys.clone(),
-            admin_keys: config.admin_keys.clone(),
-            allow_file_pages: config.allow_file_pages,
-            insecure: config.insecure,
-            proxies: TrustedProxies::new(&config.trusted_proxies),
+            ports: rules.ports,
+            public_urls: rules.public_urls,
+            allow_origins: rules.allow_origins,
+            keys: rules.keys,
+            admin_keys: rules.admin_keys,
+            allow_file_pages: rules.allow_file_pages,
+            insecure: rules.insecure,
+            proxies: TrustedProxies::new(&rules.trusted_proxies),
             sessions,
-            tries: Tries::new(config.max_wrong_keys_per_minute),
+            tries: Tries::new(rules.max_wrong_keys_per_minute),
         }
     }
 

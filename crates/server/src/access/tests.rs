@@ -19,7 +19,7 @@ fn config() -> ServerConfig {
 
 fn access(config: &ServerConfig) -> Access {
     let limits = SessionLimits { total: 64, per_key: 16 };
-    Access::new(config, vec![PORT], Arc::new(Sessions::new(limits)))
+    Access::new(config.access_rules(vec![PORT]), Arc::new(Sessions::new(limits)))
 }
 
 fn grant(scope: Scope) -> Grant {

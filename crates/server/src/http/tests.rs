@@ -23,7 +23,7 @@ fn routes(config: ServerConfig) -> Routes {
 
 fn routes_in_front_of(slot: BackendSlot, config: ServerConfig) -> Routes {
     let sessions = Arc::new(Sessions::new(SessionLimits { total: 16, per_key: 4 }));
-    let access = Access::new(&config, vec![7860], sessions);
+    let access = Access::new(config.access_rules(vec![7860]), sessions);
     let store = Store::open(StoreConfig::new(Place::Memory)).expect("a store");
     let running = Running::new(&config, slot, Arc::new(store), Tasks::default());
     Routes::new(Arc::new(running.http(Arc::new(config), Arc::new(access), None)))
