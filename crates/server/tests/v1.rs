@@ -6,6 +6,7 @@ use banter_server::{KeyHash, OnDisconnect, ServerConfig};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::TestServer;
+use support::raw::{Raw, text};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// A server whose answers outlive their sockets for a long time.
@@ -128,7 +129,7 @@ async fn edits_and_other_answers_make_branches_and_overwrite_nothing() {
 
 #[tokio::test]
 async fn n6_a_request_that_is_sent_many_times_is_answered_once() {
-    const SENDERS: usize = 20;
+    const SENDERS: usize = 100;
     let server = TestServer::start(ServerConfig::default()).await;
     let mut clients = Vec::new();
     for _ in 0..SENDERS {
@@ -290,6 +291,35 @@ async fn a_stop_is_answered_when_the_computation_has_halted_and_can_be_repeated(
     other.send(json!({ "type": "stop", "answer": slow["answer"], "tag": "o" })).await;
     assert_eq!(other.event("finished").await["tag"], "o");
     assert_eq!(client.event("finished").await["state"], "stopped");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_is_answered_even_if_the_conversation_is_opened_again() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut asker = server.v1().await;
+    let accepted = asker.ask("slow 1000").await;
+    asker.event("delta").await;
+    let mut raw =
+        Raw::websocket_with(server.address, "Sec-WebSocket-Protocol: banter.v1\r\n").await;
+    let event = |event: Value| text(&event.to_string());
+    let resume = json!({ "type": "resume", "answer": accepted["answer"], "at": 0 });
+    raw.send(&[event(json!({ "type": "hello" })), event(resume)].concat()).await;
+    let is = |payload: &[u8], name: &str| {
+        serde_json::from_slice::<Value>(payload).expect("JSON")["type"] == name
+    };
+    while !is(&raw.frame().await.expect("an open socket").1, "delta") {}
+    let stop = event(json!({ "type": "stop", "answer": accepted["answer"], "tag": "s" }));
+    let open = event(json!({ "type": "open", "conversation": accepted["conversation"] }));
+    // Both at once, so that the answer has not halted when it is opened.
+    raw.send(&[stop, open].concat()).await;
+    let finished = loop {
+        let (_, payload) = raw.frame().await.expect("an open socket");
+        if is(&payload, "finished") {
+            break serde_json::from_slice::<Value>(&payload).expect("JSON");
+        }
+    };
+    assert_eq!((&finished["tag"], &finished["state"]), (&json!("s"), &json!("stopped")));
     server.end().await;
 }
 

@@ -190,6 +190,12 @@ fn script(messages: &[Message]) -> Result<Script, Failure> {
     Ok(match command {
         "echo" => Script::done(vec![rest.into()]),
         "echo-chars" => Script::done(rest.chars().map(String::from).collect()),
+        // A pause in milliseconds, and the text that comes character by character.
+        "paced" => {
+            let (pause_ms, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            let pause = Duration::from_millis(pause_ms.parse().unwrap_or(0));
+            Script { pause, ..Script::done(text.chars().map(String::from).collect()) }
+        }
         "tokens" => Script::words(numbers.first(), numbers.get(1).copied().unwrap_or(5)),
         "slow" => Script::words(numbers.first(), 200),
         "pieces" => Script::pieces(&numbers),

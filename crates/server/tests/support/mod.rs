@@ -2,7 +2,11 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod checker;
+pub mod proxy;
+pub mod random;
 pub mod raw;
+pub mod stubborn;
 pub mod v1;
 
 use banter_seam::Backend;

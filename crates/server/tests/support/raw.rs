@@ -76,12 +76,20 @@ impl Raw {
 
     /// The same, with room for little that has not been read; none if the server is full.
     pub async fn narrow_websocket(address: SocketAddr) -> Option<Raw> {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(NARROW_BYTES).expect("a size");
-        let stream = patiently(socket.connect(address)).await.expect("a connection");
-        let mut raw = Raw { stream };
+        let mut raw = Raw::narrow(address).await;
         raw.send(handshake(address, "").as_bytes()).await;
         raw.head().await.starts_with("HTTP/1.1 101 ").then_some(raw)
+    }
+
+    /// The same with further header lines, on a server that has room.
+    pub async fn narrow_websocket_with(address: SocketAddr, lines: &str) -> Raw {
+        Raw::narrow(address).await.upgraded(address, lines).await
+    }
+
+    async fn narrow(address: SocketAddr) -> Raw {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(NARROW_BYTES).expect("a size");
+        Raw { stream: patiently(socket.connect(address)).await.expect("a connection") }
     }
 
     async fn upgraded(self, address: SocketAddr, lines: &str) -> Raw {
