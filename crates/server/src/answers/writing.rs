@@ -8,6 +8,7 @@ use crate::shares::Reservation;
 use banter_seam::{EndReason, Event, Failure, FinishReason, Finished, Generation};
 use banter_store::MessageId;
 use futures_util::future::BoxFuture;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, Span, debug, info, warn};
@@ -110,6 +111,8 @@ impl Writing {
 
     async fn write_to_the_end(mut self) {
         let (answer, shutdown) = (self.answer.clone(), self.answers.inner.shutdown.clone());
+        // One wait for the whole answer: otherwise the grace time would begin again at every word.
+        let mut abandoned = pin!(answer.abandoned());
         let mut progress = Progress::GoesOn;
         while progress == Progress::GoesOn {
             let deadline = self.clock.deadline();
@@ -119,8 +122,9 @@ impl Writing {
                 () = shutdown.cancelled(), if !self.is_stopped => {
                     self.interrupt(Interruption::Shutdown).await
                 }
+                // Before what happens: a backend that always has a word would never be stopped.
+                why = &mut abandoned, if !self.is_stopped => self.interrupt(why).await,
                 happening = self.state.next() => self.take(happening).await,
-                why = answer.abandoned(), if !self.is_stopped => self.interrupt(why).await,
                 () = tokio::time::sleep_until(deadline) => self.give_up().await,
                 () = save(&mut self.recording, &answer) => Progress::GoesOn,
             };
