@@ -44,6 +44,11 @@ impl Recording {
         Recording { store, answer, durable, kept, saving: None, due: None, has_failed: false }
     }
 
+    /// The longest answer that can be stored, in bytes.
+    pub(super) fn max_bytes(&self) -> usize {
+        self.store.limits().answer_bytes
+    }
+
     /// Keeps a part of the answer that nobody has seen yet.
     pub(super) async fn keep(&mut self, text: &str, thinking: &str, tokens: &[u32]) {
         let growth = Growth {
@@ -87,14 +92,23 @@ impl Recording {
     /// Stores the end of the answer. If that fails, it is tried again until it succeeds or the
     /// answer is gone.
     pub(super) async fn finish(mut self, answer: &LiveAnswer, ended: &Ended) {
-        let ending = ending(ended, answer.growth_since(self.durable));
+        let mut ending = ending(ended, answer.growth_since(self.durable));
+        if let Some(error) = &mut ending.error {
+            let most = self.store.limits().error_bytes;
+            error.message.truncate(error.message.floor_char_boundary(most));
+        }
         match self.store.finish_answer(self.answer, ending.clone()).await {
             Ok(_) => {}
             Err(error) if is_worth_trying_again(&error) => {
                 self.note(Some(error));
                 tokio::spawn(finish_later(self.store, self.answer, ending));
             }
-            Err(error) => self.note(Some(error)),
+            Err(error) => {
+                self.note(Some(error));
+                // An answer that is stored as running would be waited for until the server ends.
+                let bare = Ending { rest: Growth::default(), ..ending };
+                self.note(self.store.finish_answer(self.answer, bare).await.err());
+            }
         }
     }
 

@@ -267,7 +267,7 @@ impl Writing {
             return Progress::GoesOn;
         }
         let written = self.answer.offsets();
-        let room = self.answers.inner.limits.bytes.saturating_sub(written.text + written.thinking);
+        let room = self.max_bytes().saturating_sub(written.text + written.thinking);
         let fits = text.len() + thought.len() <= room;
         // An answer that is cut here keeps no tokens for the cut text, so it is not continued.
         let (text, thought, tokens) = match fits {
@@ -290,6 +290,12 @@ impl Writing {
         warn!("the answer is as long as it may be");
         self.end(Ended::here(FinishReason::Ended(EndReason::Length))).await;
         self.stop().await
+    }
+
+    /// The longest answer, with the thoughts before it: as long as it may be, and as can be stored.
+    fn max_bytes(&self) -> usize {
+        let limit = self.answers.inner.limits.bytes;
+        self.recording.as_ref().map_or(limit, |recording| limit.min(recording.max_bytes()))
     }
 
     /// A client can cause any number of refusals, so the log lines about them are throttled.
