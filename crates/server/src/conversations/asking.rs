@@ -130,7 +130,8 @@ impl Conversations {
         self.check_can_continue(&before)?;
         let stored = Continue { conversation, answer, client_id: request.client_id.clone(), how };
         let asked = store.continue_answer(owner.user, stored).await.map_err(v1_error)?;
-        let making = Making::going_on(parameters, &before);
+        // Another request may have gone on with the answer since it was read above.
+        let making = Making::going_on(parameters, (&asked.answer, before.state));
         Ok(self.accept(owner, (asked, false), (request.client_id, making)))
     }
 
@@ -286,10 +287,10 @@ impl Making {
 
     /// How an answer goes on. If it was cut at its length, it gets as many tokens again; if not, it
     /// gets those that are left, so that it becomes what it would have been.
-    fn going_on(parameters: v1::Parameters, answer: &Message) -> Making {
+    fn going_on(parameters: v1::Parameters, (answer, ended): (&Message, State)) -> Making {
         let all = parameters.clone().into_seam().max_tokens;
         let so_far = u32::try_from(answer.tokens.len()).unwrap_or(u32::MAX);
-        let max_tokens = match answer.state {
+        let max_tokens = match ended {
             State::Length => all,
             _ => all.checked_sub(so_far).filter(|left| *left > 0).unwrap_or(all),
         };
