@@ -26,6 +26,9 @@ pub(crate) enum Close {
     TooBig,
     /// 1013: the server is full.
     TryAgainLater,
+    /// 1013: the client has read so slowly that it has missed something, and has to load again what
+    /// it shows.
+    TooFarBehind,
 }
 
 impl Close {
@@ -59,6 +62,7 @@ impl Close {
             Close::Policy(reason) => (CloseCode::Policy, reason),
             Close::TooBig => (CloseCode::Size, "the message is too long"),
             Close::TryAgainLater => (CloseCode::Again, "the server is full"),
+            Close::TooFarBehind => (CloseCode::Again, "too far behind; connect again"),
         };
         Some(CloseFrame { code, reason: reason.into() })
     }

@@ -260,9 +260,7 @@ impl Session {
                 self.go_on();
             }
             Next::News(Ok(news)) => self.tell(&news),
-            Next::News(Err(Missed)) => {
-                return Next::Close(Close::Policy("too far behind; connect again"));
-            }
+            Next::News(Err(Missed)) => return Next::Close(Close::TooFarBehind),
             Next::Read(read) => {
                 for event in self.pending.readings.take(read) {
                     self.outbound.push(event.to_json());
