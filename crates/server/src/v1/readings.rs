@@ -77,15 +77,19 @@ impl Readings {
         }
     }
 
-    /// Ends the readings of a conversation.
-    pub(super) fn end(&mut self, conversation: ConversationId) {
-        self.known.retain(|_, known| {
+    /// Ends the readings of a conversation. Returns the stops that wait for ends of answers in it.
+    #[must_use]
+    pub(super) fn end(&mut self, conversation: ConversationId) -> Vec<(MessageId, Option<Tag>)> {
+        let mut stops = Vec::new();
+        self.known.retain(|answer, known| {
             let stays = known.conversation != conversation;
             if !stays {
                 known.abort.abort();
+                stops.extend(known.stops.drain(..).map(|tag| (*answer, tag)));
             }
             stays
         });
+        stops
     }
 
     /// Gives the end of an answer a tag; `false` if the answer is not read.

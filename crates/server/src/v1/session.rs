@@ -4,7 +4,8 @@ use super::V1;
 use super::outbound::Outbound;
 use super::readings::{Read, Readings, Shows};
 use super::requests::{self, Outcome, Visitor};
-use crate::conversations::{Missed, News, NewsOf, Opened, Owner, SameId, Subscription};
+use crate::answers::LiveAnswer;
+use crate::conversations::{Missed, News, NewsOf, Opened, Owner, Running, SameId, Subscription};
 use crate::shares::Reservation;
 use crate::socket::Close;
 use banter_protocol::v1::client::{Draft, Stop};
@@ -220,15 +221,25 @@ impl Session {
     fn stop(&mut self, stop: Stop, tag: Option<Tag>) {
         let Some(user) = &self.pending.user else { return };
         let (owner, answer) = (user.owner, stop.answer.other());
-        let v1 = self.v1.clone();
-        let live = v1.conversations.stop(owner, answer);
+        let live = self.v1.conversations.stop(owner, answer);
         if live.is_some() && self.pending.readings.tag_end(answer, tag.as_ref()) {
             return;
         }
+        self.tell_end((owner, answer), live, tag);
+    }
+
+    /// Tells the end of an answer that is not read, once it has halted.
+    fn tell_end(
+        &mut self,
+        (owner, answer): (Owner, MessageId),
+        live: Option<Arc<LiveAnswer>>,
+        tag: Option<Tag>,
+    ) {
         if self.pending.stops.len() >= MAX_STOPS {
             let reason = "too many stops wait for their answers; wait for a reply first";
             return self.refuse(V1Error::new(ErrorCode::Busy, reason), tag);
         }
+        let v1 = self.v1.clone();
         let stopped = async move {
             if let Some(live) = live {
                 live.halted().await;
@@ -236,6 +247,22 @@ impl Session {
             requests::stopped(v1, owner, answer).await.tagged(tag)
         };
         self.pending.stops.push(stopped.boxed());
+    }
+
+    /// Ends the readings of a conversation. The stops that wait there are answered all the same: with
+    /// the end that a new reading comes to, or that is stored.
+    fn end_readings(&mut self, id: ConversationId, new: Vec<Running>) {
+        let stops = self.pending.readings.end(id);
+        for running in new {
+            let ids = (id, running.answer);
+            self.pending.readings.begin(ids, running.follower, Shows::Everything);
+        }
+        let Some(owner) = self.pending.user.as_ref().map(|user| user.owner) else { return };
+        for (answer, tag) in stops {
+            if !self.pending.readings.tag_end(answer, tag.as_ref()) {
+                self.tell_end((owner, answer), None, tag);
+            }
+        }
     }
 
     fn draft(&mut self, draft: Draft) {
@@ -323,10 +350,7 @@ impl Session {
     fn follow_opened(&mut self, id: ConversationId, opened: Opened, since: u64) {
         let Some(user) = &mut self.pending.user else { return };
         user.followed.insert(id, Followed { since, newest: opened.newest });
-        self.pending.readings.end(id);
-        for running in opened.running {
-            self.pending.readings.begin((id, running.answer), running.follower, Shows::Everything);
-        }
+        self.end_readings(id, opened.running);
     }
 
     /// Sends events that all are the direct reply.
@@ -352,7 +376,7 @@ impl Session {
             News::Changed(changed) => {
                 if changed.change == Change::Deleted {
                     user.followed.remove(&id);
-                    self.pending.readings.end(id);
+                    self.end_readings(id, Vec::new());
                 }
                 self.say(ServerEvent::Changed(changed.clone()));
             }
