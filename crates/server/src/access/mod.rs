@@ -38,8 +38,8 @@ pub(crate) use tries::RateKey;
 
 use axum::http::{HeaderMap, Uri, header};
 use banter_store::SecretHash;
-use ipnet::IpNet;
 use host::{Authority, NamedHost, is_same_page};
+use ipnet::IpNet;
 use keys::Presented;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! DESIGN's rule as a table: Host × peer × forwarding headers × key × Origin.
 
 use super::*;
+use crate::config::ServerConfig;
 use axum::http::{HeaderName, HeaderValue};
 
 const KEY: &str = "the-key";
