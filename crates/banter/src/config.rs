@@ -366,6 +366,17 @@ pub fn models_dir(options: &Options) -> Result<PathBuf, OptionError> {
     })
 }
 
+/// The folder of conversations.
+///
+/// Errors: no folder is named, and there is no home folder.
+pub fn data_folder(options: &Options) -> Result<PathBuf, OptionError> {
+    path(options, "data")?.or_else(home::conversations_dir).ok_or_else(|| {
+        let message =
+            "data: expected a folder of conversations, and found no home folder to look in";
+        OptionError(format!("{message}; name one with --data"))
+    })
+}
+
 fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
     let kv_types = KvType::ALL.map(KvType::name).join(", ");
     let kv_type = optional(options, "kv-type", &format!("one of {kv_types}"), KvType::named)?;

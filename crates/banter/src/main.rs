@@ -9,6 +9,7 @@
 //!   runs.
 //! - [`chat_template`], [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`],
 //!   [`home`]: parts of the above.
+//! - [`conversation_store`], [`data`]: the folder of conversations, for the server and by hand.
 //! - [`usage`]: hints for a wrong command line.
 //! - [`mod@bench`]: measuring, and models with random weights for it.
 
@@ -19,6 +20,7 @@ mod bench;
 mod chat_template;
 mod config;
 mod conversation_store;
+mod data;
 mod engine_config;
 mod home;
 mod invocation;
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Some(("pull", matches)) => with_store(matches, models::pull::run),
         Some(("list", matches)) => with_store(matches, models::list::run),
         Some(("rm", matches)) => with_store(matches, models::remove::run),
+        Some(("data", matches)) => with_data(matches),
         Some(("bench", matches)) => bench::run(matches),
         _ => unreachable!("the parser demands a known subcommand"),
     };
@@ -101,6 +104,7 @@ fn command() -> Command {
         .subcommand(models::pull::command())
         .subcommand(models::list::command())
         .subcommand(models::remove::command())
+        .subcommand(data::command())
         .subcommand(bench::command())
 }
 
@@ -125,6 +129,13 @@ fn with_store(
 ) -> anyhow::Result<()> {
     let folder = settings(matches).and_then(|options| config::models_dir(&options))?;
     run(matches, &Store::new(folder))
+}
+
+/// Runs a subcommand of `banter data` with the folder that the options name.
+fn with_data(matches: &ArgMatches) -> anyhow::Result<()> {
+    let (_, of_subcommand) = matches.subcommand().expect("the parser demands one");
+    let folder = settings(of_subcommand).and_then(|options| config::data_folder(&options))?;
+    data::run(matches, folder)
 }
 
 /// The options that were given for a subcommand.

@@ -126,3 +126,36 @@ fn commands_of_other_programs_get_a_hint() {
     let (status, message) = run_to_end(&mut banter(&["frobnicate"]));
     assert_eq!((status, message.contains("hint:")), (2, false), "{message}");
 }
+
+#[test]
+fn s7_a_damaged_store_is_refused_and_set_aside_only_by_an_explicit_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let named = ["--data", data.to_str().expect("a path")];
+    drop(Server::start(&named));
+    std::fs::write(data.join("banter.db"), b"this is no database at all").expect("written");
+    let serve = [&["serve", "--port", "0"], &named[..]].concat();
+    let (status, message) = run_to_end(&mut banter(&serve));
+    assert!(!status.success() && message.contains("banter.db"), "{message}");
+    let (status, message) = run_to_end(&mut banter(&[&["data", "set-aside"], &named[..]].concat()));
+    assert!(status.success(), "{message}");
+    drop(Server::start(&named));
+}
+
+#[test]
+fn s6_a_second_server_on_a_named_folder_is_refused_and_says_who_uses_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let named = ["--data", data.to_str().expect("a path")];
+    let first = Server::start(&named);
+    let (status, message) = run_to_end(&mut banter(&[&["serve", "--port", "0"], &named[..]].concat()));
+    let process = first.child.id().to_string();
+    assert!(!status.success() && message.contains(&process), "{message}");
+    let file = folder.path().join("copy.db");
+    let file = file.to_str().expect("a path");
+    let backup = [&["data", "backup", file], &named[..]].concat();
+    assert!(!run_to_end(&mut banter(&backup)).0.success(), "a server uses the folder");
+    drop(first);
+    let (status, message) = run_to_end(&mut banter(&backup));
+    assert!(status.success() && std::fs::metadata(file).is_ok(), "{message}");
+}
