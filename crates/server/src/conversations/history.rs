@@ -41,3 +41,77 @@ impl History {
         History { messages, stored }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::Keep;
+    use banter_store::{
+        Ask, How, NewConversation, Place, Position, Store, StoreConfig, Target, TitleSource,
+    };
+    use std::time::Duration;
+
+    fn settings(system_prompt: Option<&str>) -> Settings {
+        Settings {
+            system_prompt: system_prompt.map(str::to_owned),
+            keep: Keep::ToTheEnd,
+            title_idle: Duration::ZERO,
+            stores: false,
+        }
+    }
+
+    /// A conversation with a question, an answer that is not begun, and another question.
+    fn stored(system: Option<&str>) -> (Conversation, Vec<Message>) {
+        let store = Store::open(StoreConfig::new(Place::Memory)).expect("a store");
+        let user = store.ensure_user(crate::access::Principal::OPERATOR.user()).wait();
+        let user = user.expect("a user").id;
+        let new = NewConversation {
+            title: Some(("title".into(), TitleSource::Person)),
+            system: system.map(str::to_owned),
+            parameters: None,
+        };
+        let ask = |target, text: &str, client_id: &str| Ask {
+            target,
+            text: Some(text.into()),
+            client_id: client_id.into(),
+            how: How::default(),
+        };
+        let first = store.ask(user, ask(Target::New(new), "first", "1")).wait().expect("asked");
+        let id = first.conversation.id;
+        let end = banter_store::Ending::new(
+            banter_store::State::Stopped,
+            banter_store::Reason::Stopped,
+        );
+        store.finish_answer(first.answer.seq, end).wait().expect("finished");
+        let target = Target::Existing(id, Position::AtLeaf);
+        let second = store.ask(user, ask(target, "second", "2")).wait().expect("asked");
+        let question = second.message.expect("a message").id;
+        let branch = store.path(user, id, question).wait().expect("a branch");
+        (second.conversation, branch)
+    }
+
+    #[test]
+    fn an_answer_without_text_says_nothing_and_is_not_told() {
+        let (conversation, branch) = stored(None);
+        assert_eq!(branch.len(), 3);
+        let history = History::new(&conversation, branch.clone(), &settings(None));
+        let told = [seam::Message::user("first"), seam::Message::user("second")];
+        assert_eq!(history.messages, told);
+        assert_eq!(history.stored, [branch[0].id, branch[2].id]);
+    }
+
+    #[test]
+    fn the_conversations_system_prompt_comes_before_the_operators() {
+        for (own, operators, expected) in [
+            (Some("own"), Some("operator"), Some("own")),
+            (None, Some("operator"), Some("operator")),
+            (Some(""), Some("operator"), None),
+            (None, None, None),
+        ] {
+            let (conversation, branch) = stored(own);
+            let history = History::new(&conversation, branch, &settings(operators));
+            let system = history.messages.iter().find(|told| told.role == seam::Role::System);
+            assert_eq!(system.map(|told| told.content.as_str()), expected, "{own:?} {operators:?}");
+        }
+    }
+}

@@ -18,8 +18,6 @@ mod drafting;
 mod feed;
 mod history;
 mod reading;
-#[cfg(test)]
-mod tests;
 mod titles;
 mod wire;
 
