@@ -19,6 +19,8 @@ use tracing::warn;
 
 /// Text becomes durable after this time at the latest, beside the time that the disk takes.
 const SAVE_INTERVAL: Duration = Duration::from_millis(200);
+/// If too many answers are being kept at this moment, it is tried again after this time.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// If an end could not be stored, it is tried again after this time.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -58,7 +60,11 @@ impl Recording {
             tokens: tokens.to_vec(),
         };
         self.kept = growth.ends();
-        let kept = self.store.append_live(self.answer, growth).await;
+        let mut kept = self.store.append_live(self.answer, growth.clone()).await;
+        while kept == Err(StoreError::Busy) {
+            tokio::time::sleep(BUSY_PAUSE).await;
+            kept = self.store.append_live(self.answer, growth.clone()).await;
+        }
         self.note(kept.err());
         self.due.get_or_insert_with(|| Instant::now() + SAVE_INTERVAL);
     }
