@@ -10,7 +10,8 @@ use crate::options;
 
 /// The subcommand.
 pub fn command() -> Command {
-    let file = Arg::new("file").value_name("FILE").required(true).help("The copy; it must not exist");
+    let file =
+        Arg::new("file").value_name("FILE").required(true).help("The copy; it must not exist");
     Command::new("data")
         .about("Copy the folder of conversations, or set a damaged one aside; no server may use it")
         .subcommand_required(true)

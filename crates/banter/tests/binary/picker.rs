@@ -81,7 +81,7 @@ impl Server {
     fn answers(&self) {
         let mut socket = self.connect();
         send(&mut socket, r#"{"message": "你好", "temperature": 0}"#);
-        assert!(read_answer(&mut socket).len() > 1, "words come one by one");
+        assert!(!read_answer(&mut socket).is_empty(), "words come");
     }
 }
 

@@ -284,6 +284,8 @@ impl Writing {
             log.think(thought);
             log.write(text, tokens);
         });
+        // Followers go first: otherwise a quick model's words would reach them all at once.
+        tokio::task::yield_now().await;
         if fits || self.is_stopped {
             return Progress::GoesOn;
         }

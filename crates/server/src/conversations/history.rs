@@ -78,10 +78,8 @@ mod tests {
         };
         let first = store.ask(user, ask(Target::New(new), "first", "1")).wait().expect("asked");
         let id = first.conversation.id;
-        let end = banter_store::Ending::new(
-            banter_store::State::Stopped,
-            banter_store::Reason::Stopped,
-        );
+        let end =
+            banter_store::Ending::new(banter_store::State::Stopped, banter_store::Reason::Stopped);
         store.finish_answer(first.answer.seq, end).wait().expect("finished");
         let target = Target::Existing(id, Position::AtLeaf);
         let second = store.ask(user, ask(target, "second", "2")).wait().expect("asked");
