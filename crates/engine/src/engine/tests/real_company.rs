@@ -185,6 +185,18 @@ fn assert_is_beginning(seed: u64, text: &str, finished: &Finished, alone: &Reply
     assert_eq!(usage.completion_tokens, usage_alone.completion_tokens, "seed {seed}");
 }
 
+/// Waits until the engine has computed a draft. Among other requests it may never have the time.
+fn computes_a_draft(engine: &Engine, seed: u64) {
+    let before = engine.counters().drafts_computed;
+    let messages = vec![Message::user(format!("What is half of {seed}, and what"))];
+    let (tenant, conversation) = (Tenant::default(), None);
+    let draft = Draft { messages, max_tokens: Some(8), tenant, conversation, key: 0 };
+    engine.draft(draft).expect("it fits");
+    while engine.counters().drafts_computed == before {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn everything_switched_on_changes_no_answer_of_the_demo_model() {
     let requests: Vec<GenerateRequest> = (0..REQUESTS).map(request).collect();
@@ -197,6 +209,7 @@ fn everything_switched_on_changes_no_answer_of_the_demo_model() {
         for seed in start..seeds.end.min(start + PER_ENGINE) {
             schedule(seed, &engine, &requests, &alone);
         }
+        computes_a_draft(&engine, start);
         let counters = engine.counters();
         assert_eq!((counters.running, counters.waiting), (0, 0), "{counters:?}");
         assert_eq!(counters.free_blocks, counters.total_blocks, "{counters:?}");
