@@ -82,7 +82,8 @@ pub struct ServerConfig {
     /// 1008.
     pub max_waiting_refusals: usize,
     /// Bytes that wait to be sent on one socket. At the limit the socket reads no further in the
-    /// answer, which goes on.
+    /// answer, which goes on. Together with its other buffers, a socket whose client takes nothing
+    /// holds less than twice as much.
     pub max_outbound_bytes: usize,
     /// A silent client is pinged after this time. After twice this time its socket is closed.
     pub ping_interval: Duration,
@@ -171,7 +172,7 @@ impl Default for ServerConfig {
             max_control_frames_per_second: 50,
             max_waiting_messages: 4,
             max_waiting_refusals: 4_096,
-            max_outbound_bytes: 256 * 1024,
+            max_outbound_bytes: 128 * 1024,
             ping_interval: Duration::from_secs(20),
             write_timeout: Duration::from_secs(40),
             close_timeout: Duration::from_secs(1),

@@ -2,9 +2,13 @@
 
 mod bench;
 mod engine;
+mod examples;
+mod idle;
+mod kill;
 mod models;
 mod names;
 mod picker;
 mod serve;
 mod start;
 mod support;
+mod v1;

@@ -80,7 +80,9 @@ impl Checker {
 
     /// The state in which an answer has ended, if the client knows that it has.
     pub fn finished(&self, answer: &Value) -> Option<&str> {
-        self.answers.get(key(answer))?.finished.as_deref()
+        let applied = self.answers.get(key(answer))?;
+        // After a `resume` everything from there on comes again, with the end.
+        applied.finished.as_deref().filter(|_| applied.asked_at.is_none())
     }
 
     /// The client sends a `resume` from here.

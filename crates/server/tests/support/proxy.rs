@@ -2,12 +2,14 @@
 //! single bytes, and delays it.
 
 use super::random::Random;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -110,74 +112,89 @@ impl Drop for Proxy {
     }
 }
 
-/// Whether a direction has ended by itself or has passed what it may.
-enum Passed {
-    ToTheEnd,
-    AsMuchAsItMay,
+/// One direction of a connection that has ended or has passed what it may.
+struct Passed {
+    from: OwnedReadHalf,
+    /// Dropping it tells the other side that nothing more comes.
+    to: OwnedWriteHalf,
+    is_spent: bool,
 }
 
 async fn carry(
-    mut client: TcpStream,
+    client: TcpStream,
     address: SocketAddr,
     (weather, cuts): (Weather, Arc<AtomicUsize>),
 ) {
-    let Ok(mut server) = TcpStream::connect(address).await else { return };
+    let Ok(server) = TcpStream::connect(address).await else { return };
     for stream in [&client, &server] {
         let _ = stream.set_nodelay(true);
     }
-    let (mut from_client, mut to_client) = client.split();
-    let (mut from_server, mut to_server) = server.split();
-    let passed = tokio::select! {
-        passed = pass(&mut from_client, &mut to_server, (weather, weather.from_client)) => passed,
-        passed = pass(&mut from_server, &mut to_client, (weather, weather.from_server)) => passed,
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let up = pass(from_client, to_server, (weather, weather.from_client)).boxed();
+    let down = pass(from_server, to_client, (weather, weather.from_server)).boxed();
+    let (spent, other, is_down) = match select(up, down).await {
+        Either::Left((spent, down)) => (spent, down, false),
+        Either::Right((spent, up)) => (spent, up, true),
     };
-    if matches!(passed, Passed::ToTheEnd) {
+    if !spent.is_spent {
         return;
     }
     cuts.fetch_add(1, Ordering::Relaxed);
     match weather.cut {
         Cut::Fin => {}
-        Cut::Reset => reset([client, server]),
+        Cut::Reset => spent.reset(),
         Cut::BlackHole(time) => {
-            tokio::time::sleep(time).await;
-            reset([client, server]);
+            drop_later(other, time).await;
+            spent.reset();
         }
-        Cut::HalfAtClient => {
-            let _ = to_client.shutdown().await;
-            pass(&mut from_client, &mut to_server, (weather, usize::MAX)).await;
-        }
-        Cut::HalfAtServer => {
-            let _ = to_server.shutdown().await;
-            pass(&mut from_server, &mut to_client, (weather, usize::MAX)).await;
+        // The direction that goes on must not lose what it carries.
+        Cut::HalfAtClient | Cut::HalfAtServer => {
+            if is_down == (weather.cut == Cut::HalfAtServer) {
+                drop(other);
+                pass(spent.from, spent.to, (weather, usize::MAX)).await;
+            } else {
+                drop(spent);
+                other.await;
+            }
         }
     }
 }
 
-fn reset(streams: [TcpStream; 2]) {
-    for stream in streams {
-        let _ = stream.set_zero_linger();
+/// Holds a direction without moving it, and then drops it.
+async fn drop_later<T>(held: T, time: Duration) {
+    tokio::time::sleep(time).await;
+    drop(held);
+}
+
+impl Passed {
+    /// Both connections end with a reset.
+    fn reset(self) {
+        for stream in [self.from.as_ref(), self.to.as_ref()] {
+            let _ = stream.set_zero_linger();
+        }
     }
 }
 
 async fn pass(
-    from: &mut ReadHalf<'_>,
-    to: &mut WriteHalf<'_>,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
     (weather, mut left): (Weather, usize),
 ) -> Passed {
     let mut buffer = vec![0; weather.chunk_bytes];
     while left > 0 {
         let room = weather.chunk_bytes.min(left);
         let bytes = match from.read(&mut buffer[..room]).await {
-            Ok(0) | Err(_) => return Passed::ToTheEnd,
+            Ok(0) | Err(_) => return Passed { from, to, is_spent: false },
             Ok(bytes) => bytes,
         };
         if !weather.pause.is_zero() {
             tokio::time::sleep(weather.pause).await;
         }
         if to.write_all(&buffer[..bytes]).await.is_err() {
-            return Passed::ToTheEnd;
+            return Passed { from, to, is_spent: false };
         }
         left -= bytes;
     }
-    Passed::AsMuchAsItMay
+    Passed { from, to, is_spent: true }
 }

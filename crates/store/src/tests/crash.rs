@@ -248,3 +248,56 @@ fn s2_a_process_killed_at_any_failpoint_loses_nothing_that_was_acknowledged() {
         assert_whole(&folder.database());
     }
 }
+
+/// A copy of the folder as a power cut can leave it: of the log there is what was synced and a part
+/// of what came after it, and of `live.db` nothing.
+fn after_a_power_cut(folder: &TestFolder, log_bytes: u64) -> TestFolder {
+    let copy = TestFolder::new();
+    std::fs::create_dir(copy.path()).unwrap();
+    for file in files(&folder.path()) {
+        let name = file.file_name().unwrap().to_owned();
+        if !name.to_string_lossy().starts_with("live.db") {
+            std::fs::copy(&file, copy.path().join(name)).unwrap();
+        }
+    }
+    // The index of the log is in memory that no sync writes.
+    std::fs::remove_file(copy.path().join("banter.db-shm")).unwrap();
+    let log = copy.path().join("banter.db-wal");
+    std::fs::File::options().write(true).open(log).unwrap().set_len(log_bytes).unwrap();
+    copy
+}
+
+#[test]
+fn s3_a_power_cut_takes_nothing_that_was_acknowledged_or_saved() {
+    const MESSAGES: usize = 8;
+    let folder = TestFolder::new();
+    let store = folder.open();
+    let user = user(&store, 1);
+    let log = folder.path().join("banter.db-wal");
+    let log_bytes = || std::fs::metadata(&log).unwrap().len();
+    let mut synced = Vec::new();
+    for n in 0..MESSAGES {
+        let text = format!("message {n}");
+        let asked = store.ask(user, ask_new(&text, &text)).wait().unwrap();
+        store.save_progress(asked.answer.seq, growth(0, "saved ")).wait().unwrap();
+        store.append_live(asked.answer.seq, growth(6, "and shown")).wait().unwrap();
+        synced.push((asked, log_bytes()));
+    }
+    for (index, (_, bytes)) in synced.iter().enumerate() {
+        let next = synced.get(index + 1).map_or(*bytes, |(_, next)| *next);
+        for torn in [*bytes, bytes + (next - bytes) / 2, next - (next - bytes) / 100] {
+            let copy = after_a_power_cut(&folder, torn);
+            let cut = copy.open();
+            for (asked, _) in &synced[..=index] {
+                let tree = cut.tree(user, asked.conversation.id).wait().unwrap();
+                let [message, answer] = &tree.messages[..] else { panic!("{tree:?}") };
+                assert_eq!(Some(message), asked.message.as_ref());
+                let end = (answer.text.as_str(), answer.state);
+                assert_eq!(end, ("saved ", State::Interrupted), "{torn} bytes of the log");
+            }
+            drop(cut);
+            assert_whole(&copy.database());
+        }
+    }
+    assert!(synced[0].1 < synced[MESSAGES - 1].1, "the log was emptied in between");
+}

@@ -1,0 +1,106 @@
+//! Readers that stop reading. Alone in its file, because it measures the whole process.
+
+mod support;
+
+use banter_server::{OnDisconnect, ServerConfig};
+use serde_json::{Value, json};
+use std::time::Duration;
+use support::checker::Checker;
+use support::raw::{self, Raw};
+use support::stubborn::Stubborn;
+use support::{TestServer, resident_bytes};
+
+/// The most that one reader may cost, with the kernel's buffers left out.
+const MOST_BYTES_EACH: usize = 256 * 1024;
+/// Longer than what may wait for a reader, in many pieces.
+const PIECES: usize = 20_000;
+const PIECE_BYTES: usize = 100;
+
+#[tokio::test]
+async fn r3_readers_that_stop_reading_cost_little_hold_up_nobody_and_catch_up() {
+    const READERS: usize = 200;
+    let config = ServerConfig {
+        on_disconnect: OnDisconnect::Grace(Duration::from_secs(60)),
+        max_connections_per_address: 2 * READERS,
+        ..ServerConfig::default()
+    };
+    let server = TestServer::start_narrow(config).await;
+    let mut healthy = Stubborn::new(server.address, 1);
+    let mut request = json!({
+        "type": "send", "text": format!("pieces {PIECES} {PIECE_BYTES}"), "client_id": "one",
+        "parameters": { "max_tokens": PIECES },
+    });
+    // The first answer makes room for the next one. What a second one adds is kept of it.
+    ask(&server, &mut healthy, &request, Vec::new()).await;
+    let before = resident_bytes();
+    request["client_id"] = "two".into();
+    ask(&server, &mut healthy, &request, Vec::new()).await;
+    let of_the_answer = resident_bytes().saturating_sub(before);
+    let mut stalled = Vec::new();
+    for _ in 0..READERS {
+        stalled.push(reader(&server).await);
+    }
+    let before = resident_bytes();
+    request["client_id"] = "three".into();
+    let (answer, stalled) = ask(&server, &mut healthy, &request, stalled).await;
+    // The healthy reader has everything, and the others have not taken a byte yet.
+    assert_eq!(healthy.checker.text(&answer).len(), PIECES * PIECE_BYTES);
+    server.stands_still().await;
+    let each = resident_bytes().saturating_sub(before + of_the_answer) / READERS;
+    println!("{READERS} stalled readers: {each} bytes each");
+    assert!(each <= MOST_BYTES_EACH, "{each} bytes for each reader");
+    for mut reader in stalled {
+        let mut checker = Checker::new("a stalled reader");
+        checker.begin_socket();
+        checker.resumes(&answer, 0);
+        while checker.finished(&answer).is_none() {
+            checker.take(&event(&mut reader).await);
+        }
+        assert_eq!(checker.text(&answer), healthy.checker.text(&answer));
+        checker.assert_nothing_is_wrong();
+    }
+    healthy.checker.assert_nothing_is_wrong();
+    healthy.lose();
+    server.end().await;
+}
+
+/// A greeted socket with room for little that was not read.
+async fn reader(server: &TestServer) -> Raw {
+    let subprotocol = "Sec-WebSocket-Protocol: banter.v1\r\n";
+    let mut raw = Raw::narrow_websocket_with(server.address, subprotocol).await;
+    raw.send(&raw::text(r#"{"type": "hello"}"#)).await;
+    assert_eq!(event(&mut raw).await["type"], "welcome");
+    raw
+}
+
+/// The next event, whatever frames it comes in.
+async fn event(raw: &mut Raw) -> Value {
+    let mut whole = Vec::new();
+    loop {
+        let (first, payload) = raw.frame().await.expect("an open socket");
+        if first & 0x0f == raw::PING {
+            continue;
+        }
+        whole.extend(payload);
+        if first & raw::FINAL != 0 {
+            return serde_json::from_slice(&whole).expect("JSON");
+        }
+    }
+}
+
+/// Asks, lets the others follow the answer without reading, and reads it to its end.
+async fn ask(
+    server: &TestServer,
+    healthy: &mut Stubborn,
+    request: &Value,
+    mut others: Vec<Raw>,
+) -> (Value, Vec<Raw>) {
+    let asked = healthy.accepted(request.clone()).await;
+    let resume = json!({ "type": "resume", "answer": asked.answer, "at": 0 }).to_string();
+    for other in &mut others {
+        other.send(&raw::text(&resume)).await;
+    }
+    healthy.read(&asked.conversation, &asked.answer).await;
+    server.is_idle().await;
+    (asked.answer, others)
+}
