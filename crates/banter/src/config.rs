@@ -3,7 +3,7 @@
 //! The text of an option becomes a value only here, so all messages about options have the same
 //! form: `--port (command line): expected a number from 0 to 65535, found "http"`.
 
-mod values;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;

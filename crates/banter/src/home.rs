@@ -1,4 +1,4 @@
-//! The home folder: the meaning of `~` and `$HOME`, and the usual folders of models and conversations.
+//! The home folder: the meaning of `~` and `$HOME`, and the usual folders of what is kept.
 //!
 //! A shell replaces them on a command line, but not in a configuration file, in a variable of a
 //! service, or after `--model=`.
@@ -13,15 +13,16 @@ pub fn folder() -> Option<PathBuf> {
 
 /// The folder of pulled models, unless another is named; `None` without a home folder.
 pub fn models_dir() -> Option<PathBuf> {
-    Some(data_folder()?.join("models"))
+    Some(data_dir()?.join("models"))
 }
 
 /// The folder of conversations, unless another is named; `None` without a home folder.
 pub fn conversations_dir() -> Option<PathBuf> {
-    Some(data_folder()?.join("data"))
+    Some(data_dir()?.join("data"))
 }
 
-fn data_folder() -> Option<PathBuf> {
+/// The folder of all that a person keeps with banter; `None` without a home folder.
+pub fn data_dir() -> Option<PathBuf> {
     let data = variable("XDG_DATA_HOME").map(PathBuf::from);
     Some(data.or_else(|| Some(folder()?.join(".local/share")))?.join("banter"))
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::Context;
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing::Subscriber;
+use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogOptions;
@@ -17,29 +19,44 @@ use crate::config::LogOptions;
 ///
 /// Errors: the filter cannot be read, or the file cannot be opened for appending.
 pub fn start(options: &LogOptions) -> anyhow::Result<()> {
-    // Lines of libraries may contain what people write, as frames or headers, so only ours are
-    // logged.
-    let ours = filter_fn(|metadata| metadata.target().starts_with("banter"));
-    let filter = || EnvFilter::try_new(&options.filter).context("--log");
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         // If stderr is closed, an error about that could not be written to it either.
         .log_internal_errors(false)
-        .with_filter(filter()?);
-    let file = match &options.file {
-        Some(path) => Some(
-            tracing_subscriber::fmt::layer()
-                .with_writer(Mutex::new(LogFile::open(path)?))
-                .with_ansi(false)
-                .log_internal_errors(false)
-                .with_filter(filter()?),
-        ),
-        None => None,
-    };
-    let layers = tracing_subscriber::registry().with(ours).with(stderr).with(file);
-    layers.try_init().context("start logging")
+        .with_filter(filter(options)?);
+    let layers = tracing_subscriber::registry().with(ours()).with(stderr);
+    layers.with(to_file(options)?).try_init().context("start logging")
+}
+
+/// The same without stderr, for a program that talks with a person there.
+pub fn start_quietly(options: &LogOptions) -> anyhow::Result<()> {
+    let layers = tracing_subscriber::registry().with(ours());
+    layers.with(to_file(options)?).try_init().context("start logging")
+}
+
+/// Lines of libraries may contain what people write, as frames or headers, so only ours are logged.
+fn ours() -> FilterFn {
+    filter_fn(|metadata| metadata.target().starts_with("banter"))
+}
+
+fn filter(options: &LogOptions) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(&options.filter).context("--log")
+}
+
+/// The layer of the log file, if one is named.
+fn to_file<S>(options: &LogOptions) -> anyhow::Result<Option<impl Layer<S>>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let Some(path) = &options.file else { return Ok(None) };
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(Mutex::new(LogFile::open(path)?))
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .with_filter(filter(options)?);
+    Ok(Some(layer))
 }
 
 /// The log file. When it cannot be written any more, stderr gets one line about it, and the server

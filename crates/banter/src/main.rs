@@ -4,6 +4,7 @@
 //! - [`options`]: the table of options and their three sources.
 //! - [`config`]: the checked values of the options.
 //! - [`serve`]: the server, from its start to its end.
+//! - [`chat`]: the conversation in a terminal.
 //! - [`models`]: models by name: pulling, listing, removing them.
 //! - [`engine_config`]: the options of our engine; [`remote_engine`]: an engine that somebody else
 //!   runs.
@@ -17,6 +18,7 @@
 #![cfg_attr(not(feature = "llama-cpp"), forbid(unsafe_code))]
 
 mod bench;
+mod chat;
 mod chat_template;
 mod config;
 mod conversation_store;
@@ -56,6 +58,24 @@ fn main() -> ExitCode {
     let parsed = command().try_get_matches_from(&arguments);
     let matches = parsed.unwrap_or_else(|error| usage::end(&error, &arguments));
     let outcome = match matches.subcommand() {
+        Some(("chat", matches)) => {
+            let options = settings(matches).map_err(anyhow::Error::from);
+            options.and_then(|options| chat::run(matches, &options))
+        }
+        subcommand => run(subcommand).map(|()| 0),
+    };
+    match outcome {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("banter: {error:#}");
+            ExitCode::from(status(&error))
+        }
+    }
+}
+
+/// Runs a subcommand that has either done what it was asked for, or failed.
+fn run(subcommand: Option<(&str, &ArgMatches)>) -> anyhow::Result<()> {
+    match subcommand {
         Some(("serve", matches)) => {
             let config = settings(matches).and_then(|options| Config::check(&options));
             config.map_err(anyhow::Error::from).and_then(serve::run)
@@ -66,13 +86,6 @@ fn main() -> ExitCode {
         Some(("data", matches)) => with_data(matches),
         Some(("bench", matches)) => bench::run(matches),
         _ => unreachable!("the parser demands a known subcommand"),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("banter: {error:#}");
-            ExitCode::from(status(&error))
-        }
     }
 }
 
@@ -86,9 +99,6 @@ fn status(error: &anyhow::Error) -> u8 {
 }
 
 fn command() -> Command {
-    let config = Arg::new("config").long("config").value_name("FILE").help(
-        "Configuration file (TOML; its keys are the flags) [default: ~/.config/banter/config.toml]",
-    );
     Command::new("banter")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Real-time conversation with Qwen2.5 on your own machine")
@@ -98,14 +108,21 @@ fn command() -> Command {
             Command::new("serve")
                 .about("Load a model and serve the page and the WebSocket")
                 .after_help("Every option can also be set as BANTER_… in the environment (BANTER_PORT=7860) or in the configuration file.")
-                .arg(config)
+                .arg(config_argument())
                 .args(options::arguments()),
         )
+        .subcommand(chat::command().arg(config_argument()))
         .subcommand(models::pull::command())
         .subcommand(models::list::command())
         .subcommand(models::remove::command())
         .subcommand(data::command())
         .subcommand(bench::command())
+}
+
+fn config_argument() -> Arg {
+    Arg::new("config").long("config").value_name("FILE").help(
+        "Configuration file (TOML; its keys are the flags) [default: ~/.config/banter/config.toml]",
+    )
 }
 
 /// Adds `serve` if no subcommand is named: `banter --port 8000` is `banter serve --port 8000`.

@@ -1,11 +1,12 @@
-//! The options of `banter serve`: one table and three sources.
+//! The options of `banter serve` and `banter chat`: two tables and three sources.
 //!
 //! An option can be given by a flag, in the environment (`BANTER_PORT`) or in the configuration
 //! file (`port = 7860`). The first of these that has it wins. Here values are text with their
 //! source; [`crate::config`] checks them.
 //!
-//! To add an option: one row in [`SERVE`], one field and one line in `config.rs`, and one line in
-//! `docs/CONFIGURATION.md`.
+//! To add an option of the server: one row in [`SERVE`], one field and one line in `config.rs`, and
+//! one line in `docs/CONFIGURATION.md`. To add one of the chat: one row in [`CHAT`], and the same in
+//! `chat/settings.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -244,6 +245,51 @@ pub const SERVE: &[OptionRow] = &[
     ),
 ];
 
+/// Every option that only `banter chat` has.
+pub const CHAT: &[OptionRow] = &[
+    row(
+        "url",
+        Takes::One("URL"),
+        "Address of the server to talk to [default: http://127.0.0.1:7860 if a banter answers there; else the model runs in this process]",
+    ),
+    row(
+        "system",
+        Takes::One("TEXT"),
+        "System message of a new conversation [default: the server's]",
+    ),
+    row("conversation", Takes::One("ID"), "Conversation to go on with [default: a new one]"),
+    row("new", Takes::Nothing, "Begin a new conversation, whatever the other sources say"),
+    row("json", Takes::Nothing, "Print the server's events as lines of JSON instead of the answer"),
+    row(
+        "plain",
+        Takes::One("URL"),
+        "WebSocket of a server that speaks the plain language, such as ws://localhost:7860/ws",
+    ),
+    row(
+        "idle-end",
+        Takes::One("SECONDS"),
+        "With --plain: silence that ends an answer of a server that sends no empty frame [default: 2]",
+    ),
+    row("max-tokens", Takes::One("COUNT"), "Longest answer in tokens [default: 2048]"),
+    row(
+        "temperature",
+        Takes::One("NUMBER"),
+        "0 always takes the likeliest word, up to 2 [default: the model's]",
+    ),
+    row(
+        "top-p",
+        Takes::One("NUMBER"),
+        "Keep the likeliest words that together have this probability [default: the model's]",
+    ),
+    row("seed", Takes::One("NUMBER"), "Makes the answer repeatable [default: drawn]"),
+    row("stop", Takes::Many("TEXT"), "End the answer before this text"),
+];
+
+/// Every option.
+fn rows() -> impl Iterator<Item = &'static OptionRow> {
+    SERVE.iter().chain(CHAT)
+}
+
 /// Where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -323,7 +369,7 @@ impl Options {
 
     /// The values for `name`, if it was given.
     pub fn get(&self, name: &str) -> Option<&Given> {
-        debug_assert!(SERVE.iter().any(|row| row.name == name), "no such option: {name}");
+        debug_assert!(rows().any(|row| row.name == name), "no such option: {name}");
         self.0.get(name)
     }
 
@@ -333,16 +379,23 @@ impl Options {
     }
 }
 
-/// The flags of the table, for the parser of the command line.
+/// The flags of the server, for the parser of the command line.
 pub fn arguments() -> impl Iterator<Item = Arg> {
-    SERVE.iter().map(|row| {
-        let arg = Arg::new(row.name).long(row.name).help(row.help);
-        match row.takes {
-            Takes::One(value) => arg.value_name(value).allow_negative_numbers(true),
-            Takes::Many(value) => arg.value_name(value).action(ArgAction::Append),
-            Takes::Nothing => arg.action(ArgAction::SetTrue),
-        }
-    })
+    SERVE.iter().map(flag)
+}
+
+/// The flags that only the chat has.
+pub fn chat_arguments() -> impl Iterator<Item = Arg> {
+    CHAT.iter().map(flag)
+}
+
+fn flag(row: &'static OptionRow) -> Arg {
+    let arg = Arg::new(row.name).long(row.name).help(row.help);
+    match row.takes {
+        Takes::One(value) => arg.value_name(value).allow_negative_numbers(true),
+        Takes::Many(value) => arg.value_name(value).action(ArgAction::Append),
+        Takes::Nothing => arg.action(ArgAction::SetTrue),
+    }
 }
 
 /// The flag of one option, for subcommands that share it.
@@ -357,7 +410,7 @@ pub fn variable(name: &str) -> String {
 
 fn from_flags(matches: &ArgMatches) -> Options {
     let mut options = Options::default();
-    for row in SERVE {
+    for row in rows() {
         let values: Vec<String> = match row.takes {
             Takes::Nothing => {
                 let is_set = matches.try_get_one::<bool>(row.name).ok().flatten();
@@ -377,7 +430,7 @@ fn from_flags(matches: &ArgMatches) -> Options {
 
 fn from_environment(environment: &BTreeMap<String, String>) -> Result<Options, OptionError> {
     let mut options = Options::default();
-    for row in SERVE {
+    for row in rows() {
         let Some(text) = environment.get(&variable(row.name)) else { continue };
         let values = match row.takes {
             Takes::Many(_) => text.split(',').map(|part| part.trim().to_string()).collect(),
@@ -416,8 +469,10 @@ fn from_file(path: &Path, text: &str) -> Result<Options, OptionError> {
     })?;
     let mut options = Options::default();
     for (key, value) in &table {
-        let row = SERVE.iter().find(|row| row.name == key).ok_or_else(|| {
-            fail(format!("unknown key \"{key}\"; the keys are the flags of `banter serve --help`"))
+        let row = rows().find(|row| row.name == key).ok_or_else(|| {
+            fail(format!(
+                "unknown key \"{key}\"; the keys are the flags of `banter serve` and `banter chat`"
+            ))
         })?;
         let values = file_values(row, value).ok_or_else(|| {
             fail(format!("{key}: expected {}, found {}", expected(row), value.type_str()))
@@ -450,7 +505,7 @@ fn file_values(row: &OptionRow, value: &toml::Value) -> Option<Vec<String>> {
 
 impl Options {
     fn insert(&mut self, row: &OptionRow, values: Vec<String>, source: Source) {
-        let name = SERVE.iter().find(|other| other.name == row.name).expect("a row of the table");
+        let name = rows().find(|other| other.name == row.name).expect("a row of the table");
         self.0.insert(name.name, Given { name: name.name, values, source });
     }
 }
@@ -467,7 +522,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
             .map(|(name, _)| name)
             .collect();
-        let options: Vec<&str> = SERVE.iter().map(|row| row.name).collect();
+        let options: Vec<&str> = rows().map(|row| row.name).collect();
         assert_eq!(documented, options);
     }
 }

@@ -26,6 +26,18 @@ pub async fn connect(
     url: &str,
     started: Instant,
 ) -> anyhow::Result<()> {
+    let (model, engine) = fill(config, options, slot).await?;
+    let loaded = Loaded::Elsewhere { engine };
+    ready_line::print(&ReadyLine { url, model: &model, loaded, after: started.elapsed() });
+    Ok(())
+}
+
+/// The same without a word about it. Returns the name of the model and the kind of the engine.
+pub async fn fill(
+    config: &Config,
+    options: &RemoteOptions,
+    slot: &BackendSlot,
+) -> anyhow::Result<(String, &'static str)> {
     let settings = EngineSettings {
         address: options.address.clone(),
         key: options.key.clone(),
@@ -48,9 +60,7 @@ pub async fn connect(
     let (model, kind) = (about.model.clone(), about.kind.name());
     let places = options.queue_limit.unwrap_or_else(|| engine.about().kind.usual_places());
     slot.fill(RemoteBackend::new(engine, HealthChecks::default(), places));
-    let loaded = Loaded::Elsewhere { engine: kind };
-    ready_line::print(&ReadyLine { url, model: &model, loaded, after: started.elapsed() });
-    Ok(())
+    Ok((model, kind))
 }
 
 async fn find(

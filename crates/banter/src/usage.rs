@@ -38,11 +38,7 @@ fn hint(stray: &str, words: &[String]) -> Option<String> {
     let serve = |model: &str| format!("`banter serve --model {model}` serves a model");
     match stray {
         "run" | "start" | "load" | "launch" => Some(serve(name)),
-        "chat" => Some(
-            "`banter serve` serves a page to talk on; `python examples/chat.py` talks to it in a \
-             terminal"
-                .to_owned(),
-        ),
+        "talk" | "ask" | "repl" => Some("`banter chat` talks in this terminal".to_owned()),
         "ls" | "models" | "ps" | "show" => Some("`banter list` lists the models".to_owned()),
         "remove" | "delete" | "uninstall" => Some(format!("`banter rm {name}` removes a model")),
         "download" | "get" | "install" | "fetch" => {
@@ -68,7 +64,7 @@ mod tests {
             (&["run", "qwen2.5:7b"], "`banter serve --model qwen2.5:7b`"),
             (&["run"], "`banter serve --model NAME`"),
             (&["run", "--verbose"], "`banter serve --model NAME`"),
-            (&["chat"], "`banter serve`"),
+            (&["ask"], "`banter chat`"),
             (&["ls"], "`banter list`"),
             (&["remove", "qwen2.5:7b"], "`banter rm qwen2.5:7b`"),
             (&["download", "a/b"], "`banter pull a/b`"),

@@ -1,4 +1,4 @@
-//! What banter needs from other servers: models and answers. Every connection that banter opens is
+//! What banter needs from other servers: models, answers, and conversations. Every connection that banter opens is
 //! opened here.
 //!
 //! Reading order:
@@ -9,6 +9,7 @@
 //! - [`download`]: from files on a hub to a model in a folder, whatever fails on the way.
 //! - [`store`]: the folder of models: installed ones, partial ones, and removing them.
 //! - [`engine`]: engines that others run, and their answers.
+//! - [`server`]: requests and WebSockets to a banter server.
 //! - [`error`]: why a model could not be pulled, and what to do then; [`size`]: sizes for people.
 //!
 //! Absent on purpose: tensors and tokens (the engine knows whether a model fits in memory),
@@ -26,6 +27,7 @@ pub mod fakes;
 pub mod hub;
 mod patience;
 mod progress;
+pub mod server;
 pub mod size;
 pub mod store;
 

@@ -18,7 +18,7 @@ fn wrong(given: &Given, expected: &str, found: &str) -> OptionError {
 }
 
 /// A value that `read` understands; `expected` describes what it understands.
-pub(super) fn optional<T>(
+pub fn optional<T>(
     options: &Options,
     name: &str,
     expected: &str,
@@ -30,7 +30,7 @@ pub(super) fn optional<T>(
 }
 
 /// A whole number.
-pub(super) fn number(
+pub fn number(
     options: &Options,
     name: &str,
     least: u64,
@@ -42,7 +42,7 @@ pub(super) fn number(
 }
 
 /// A size in bytes.
-pub(super) fn bytes(
+pub fn bytes(
     options: &Options,
     name: &str,
     least: u64,
@@ -55,7 +55,7 @@ pub(super) fn bytes(
 }
 
 /// A path; `~` and `$HOME` are replaced.
-pub(super) fn path(options: &Options, name: &str) -> Result<Option<PathBuf>, OptionError> {
+pub fn path(options: &Options, name: &str) -> Result<Option<PathBuf>, OptionError> {
     let home = home::folder();
     optional(options, name, "a path", |text| {
         (!text.is_empty()).then(|| home::expanded(text, home.as_deref()))
@@ -63,7 +63,7 @@ pub(super) fn path(options: &Options, name: &str) -> Result<Option<PathBuf>, Opt
 }
 
 /// A yes or no; no if it is not given.
-pub(super) fn switch(options: &Options, name: &str) -> Result<bool, OptionError> {
+pub fn switch(options: &Options, name: &str) -> Result<bool, OptionError> {
     let on = optional(options, name, "true or false", |text| match text {
         "true" | "1" | "yes" => Some(true),
         "false" | "0" | "no" => Some(false),
@@ -73,7 +73,7 @@ pub(super) fn switch(options: &Options, name: &str) -> Result<bool, OptionError>
 }
 
 /// All values of an option that can be repeated, in their order.
-pub(super) fn many<T>(
+pub fn many<T>(
     options: &Options,
     name: &str,
     expected: &str,
@@ -85,11 +85,7 @@ pub(super) fn many<T>(
 }
 
 /// A time of at least a second and at most a day.
-pub(super) fn seconds(
-    options: &Options,
-    name: &str,
-    default: u64,
-) -> Result<Duration, OptionError> {
+pub fn seconds(options: &Options, name: &str, default: u64) -> Result<Duration, OptionError> {
     let seconds = optional(options, name, "seconds from 1 to 86400", |text| {
         text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
     })?;
