@@ -99,12 +99,12 @@ fn server_config(config: &Config) -> ServerConfig {
 ///
 /// Errors: they cannot be opened; the text says why.
 fn open_store() -> Result<Store, String> {
-    let folder = home::data_dir().ok_or("there is no home folder")?;
+    let folder = home::conversations_dir().ok_or("there is no home folder")?;
+    let parent = folder.parent().unwrap_or(&folder);
     let mut builder = DirBuilder::new();
-    let made = builder.recursive(true).mode(0o700).create(&folder);
-    made.map_err(|error| format!("{}: {error}", folder.display()))?;
-    let place = Place::Folder(folder.join("conversations"));
-    Store::open(StoreConfig::new(place)).map_err(|error| error.to_string())
+    let made = builder.recursive(true).mode(0o700).create(parent);
+    made.map_err(|error| format!("{}: {error}", parent.display()))?;
+    Store::open(StoreConfig::new(Place::Folder(folder))).map_err(|error| error.to_string())
 }
 
 async fn load(library: Arc<LocalLibrary>, start: Chosen, slot: BackendSlot) -> anyhow::Result<()> {
