@@ -1,6 +1,6 @@
 //! What the commands do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
@@ -263,9 +263,10 @@ impl App {
     }
 
     async fn save(&mut self, file: &str) -> anyhow::Result<()> {
-        let tree = self.tree().await?;
+        let id = self.tree().await?.conversation.id;
         let path: PathBuf = home::expanded(file, home::folder().as_deref());
-        save::write(Path::new(&path), tree).with_context(|| format!("/save {file}"))?;
+        let text = api::export(&self.client, id, save::format_of(&path)?).await?;
+        save::write(&path, &text).with_context(|| format!("/save {file}"))?;
         Ok(self.screen.note(&visible_line(&format!("saved in {}", path.display())))?)
     }
 

@@ -27,6 +27,18 @@ pub async fn tree(client: &ServerClient, id: ConversationId) -> anyhow::Result<C
     get(client, &["api", "conversations", &id.to_string()], &[]).await
 }
 
+/// A conversation as a file of this form.
+pub async fn export(
+    client: &ServerClient,
+    id: ConversationId,
+    format: &str,
+) -> anyhow::Result<String> {
+    let id = id.to_string();
+    let path = ["api", "conversations", &id, "export"];
+    let request = ServerRequest { query: &[("format", format)], ..request("GET", &path, None) };
+    String::from_utf8(ask(client, request).await?.body).context("the server sent no text")
+}
+
 /// Changes a conversation.
 pub async fn change(
     client: &ServerClient,
