@@ -3,8 +3,10 @@
 //!
 //! `BANTER_KILLS` says how often a server is killed, and `BANTER_SEED` chooses another run.
 
+use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::support::*;
-use crate::v1::{Random, Seen, V1, kept, number_from};
+use crate::v1::{Gone, Random, Seen, V1, kept, number_from};
 
 /// Clients that ask at the same time.
 const CLIENTS: u64 = 4;
@@ -32,6 +34,9 @@ struct Witness {
     conversations: Vec<Vec<Seen>>,
     /// A request of which nobody knows whether it has arrived.
     unsure: Option<Value>,
+    /// The last event, and the code with which the socket was closed.
+    goodbye: Option<Value>,
+    closed: Option<CloseCode>,
 }
 
 fn request(random: &mut Random, conversation: Option<&str>) -> Value {
@@ -47,9 +52,14 @@ fn request(random: &mut Random, conversation: Option<&str>) -> Value {
 }
 
 /// Asks and reads until the server is gone.
-fn witness(port: u16, mut random: Random) -> Witness {
+fn witness(port: u16, random: Random) -> Witness {
     let mut witness = Witness::default();
     let Ok(mut client) = V1::connect(port) else { return witness };
+    let Err(Gone) = ask_on(&mut client, &mut witness, random);
+    Witness { goodbye: client.last, closed: client.closed, ..witness }
+}
+
+fn ask_on(client: &mut V1, witness: &mut Witness, mut random: Random) -> Result<Infallible, Gone> {
     loop {
         let is_full = |conversation: &Vec<Seen>| conversation.len() == MESSAGES;
         if witness.conversations.last().is_none_or(is_full) {
@@ -58,20 +68,29 @@ fn witness(port: u16, mut random: Random) -> Witness {
         let conversation = witness.conversations.last_mut().expect("one was just put there");
         let id = conversation.first().map(|seen| seen.conversation.clone());
         let request = request(&mut random, id.as_deref());
-        let Ok(seen) = client.ask(&request) else {
-            witness.unsure = Some(request);
-            return witness;
-        };
-        conversation.push(seen);
-        if client.read(conversation.last_mut().expect("it was just put there")).is_err() {
-            return witness;
-        }
+        witness.unsure = Some(request.clone());
+        conversation.push(client.ask(&request)?);
+        witness.unsure = None;
+        client.read(conversation.last_mut().expect("it was just put there"))?;
     }
 }
 
+/// Clients that ask until the server is gone.
+fn witnesses(port: u16, seed: u64) -> Vec<JoinHandle<Witness>> {
+    let start = |client| {
+        let random = Random(seed.wrapping_mul(1_000_003).wrapping_add(client));
+        std::thread::spawn(move || witness(port, random))
+    };
+    (0..CLIENTS).map(start).collect()
+}
+
+fn join(clients: Vec<JoinHandle<Witness>>) -> Vec<Witness> {
+    clients.into_iter().map(|client| client.join().expect("no client fails")).collect()
+}
+
 /// Checks a conversation that the server has kept against what a client has seen of it. Returns how
-/// many of its answers the kill has cut off.
-fn check(server: &Server, seen: &[Seen], unsure: Option<&Value>) -> usize {
+/// many of its answers were cut off, which has to be for this reason.
+fn check(server: &Server, seen: &[Seen], (unsure, reason): (Option<&Value>, &str)) -> usize {
     let kept = kept(server, &seen[0].conversation);
     let unsure_here = unsure.is_some_and(|unsure| unsure["conversation"] == seen[0].conversation);
     assert!(
@@ -88,10 +107,10 @@ fn check(server: &Server, seen: &[Seen], unsure: Option<&Value>) -> usize {
         match &seen.state {
             Some(told) => assert_eq!((state, text), (told.as_str(), &*seen.text)),
             None if state == "interrupted" => {
-                assert_eq!(pair[1]["finish"]["reason"], "crashed");
+                assert_eq!(pair[1]["finish"]["reason"], reason);
                 cut += 1;
             }
-            // It ended just before the kill.
+            // It ended just before.
             None => assert!(["complete", "length"].contains(&state), "{}", pair[1]),
         }
     }
@@ -173,24 +192,17 @@ fn s1_a_killed_server_loses_nothing_that_was_said_and_goes_on() {
     let mut server = Server::start(&arguments);
     let (mut messages, mut cut, mut continued) = (0, 0, 0);
     for kill in 0..kills {
-        let port = server.port;
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| {
-                let random = Random(seed.wrapping_mul(1_000_003) + kill * CLIENTS + client);
-                std::thread::spawn(move || witness(port, random))
-            })
-            .collect();
+        let clients = witnesses(server.port, seed.wrapping_add(kill << 32));
         std::thread::sleep(random.time(30, 1_500));
         server.child.kill().expect("it runs");
         server.child.wait().expect("it can be waited for");
-        let witnesses: Vec<Witness> =
-            clients.into_iter().map(|client| client.join().expect("no client fails")).collect();
+        let witnesses = join(clients);
         assert_whole(&data);
         server = Server::start(&arguments);
         let mut to_continue = None;
         for witness in &witnesses {
             for seen in witness.conversations.iter().filter(|seen| !seen.is_empty()) {
-                let cut_here = check(&server, seen, witness.unsure.as_ref());
+                let cut_here = check(&server, seen, (witness.unsure.as_ref(), "crashed"));
                 (messages, cut) = (messages + seen.len(), cut + cut_here);
                 let is_unsure = witness.unsure.is_some();
                 if cut_here > 0
@@ -218,58 +230,27 @@ fn s1_a_killed_server_loses_nothing_that_was_said_and_goes_on() {
 
 #[test]
 fn c9_a_server_that_is_told_to_end_keeps_its_answers_and_says_goodbye() {
-    const ANSWERS: usize = 12;
+    const ENDS: u64 = 3;
     let home = tempfile::tempdir().expect("a temporary folder");
     let data = home.path().join("data");
     let arguments = ["--data", data.to_str().expect("a plain path")];
     let mut server = Server::start(&arguments);
-    let mut clients = Vec::new();
-    for number in 0..ANSWERS {
-        let mut client = V1::connect(server.port).expect("the server listens");
-        let mut request = request(&mut Random(number as u64), None);
-        request["parameters"]["max_tokens"] = 1_500.into();
-        request["parameters"]["temperature"] = 1.5.into();
-        let seen = client.ask(&request).expect("the server listens");
-        clients.push((client, seen));
-    }
-    for (client, seen) in &mut clients {
-        while seen.text.is_empty() && seen.state.is_none() {
-            let event = client.next().expect("the server listens");
-            seen.take(&event);
-        }
-    }
-    let told = Instant::now();
-    server.signal(libc::SIGTERM);
-    for (client, seen) in &mut clients {
-        let mut goodbye = None;
-        while let Ok(event) = client.next() {
-            seen.take(&event);
-            goodbye = Some(event);
-        }
-        let goodbye = goodbye.expect("something came");
-        assert_eq!(
-            (&goodbye["type"], &goodbye["reason"]),
-            (&json!("going_away"), &json!("shutdown"))
-        );
-        assert_eq!(client.closed, Some(CloseCode::Away));
-    }
-    assert_eq!(server.wait().code(), Some(0));
-    assert!(told.elapsed() < Duration::from_secs(20), "{:?}", told.elapsed());
-
-    let server = Server::start(&arguments);
     let mut cut = 0;
-    for (_, seen) in &clients {
-        let answer = kept(&server, &seen.conversation).remove(1);
-        assert!(answer["text"].as_str().expect("text").starts_with(&seen.text), "{answer}");
-        match answer["state"].as_str().expect("a state") {
-            "interrupted" => {
-                assert_eq!(answer["finish"]["reason"], "shutdown", "{answer}");
-                cut += 1;
-            }
-            // It ended by itself, perhaps after its socket was closed.
-            state => {
-                assert!(["complete", "length"].contains(&state), "{answer}");
-                assert!(seen.state.as_deref().is_none_or(|told| told == state), "{answer}");
+    for end in 0..ENDS {
+        let clients = witnesses(server.port, end);
+        std::thread::sleep(Duration::from_millis(700));
+        let told = Instant::now();
+        server.signal(libc::SIGTERM);
+        let witnesses = join(clients);
+        assert_eq!(server.wait().code(), Some(0));
+        assert!(told.elapsed() < Duration::from_secs(20), "{:?}", told.elapsed());
+        server = Server::start(&arguments);
+        for witness in &witnesses {
+            let goodbye = witness.goodbye.as_ref().expect("something came");
+            let expected = json!({ "type": "going_away", "reason": "shutdown" });
+            assert_eq!((goodbye, witness.closed), (&expected, Some(CloseCode::Away)));
+            for seen in witness.conversations.iter().filter(|seen| !seen.is_empty()) {
+                cut += check(&server, seen, (witness.unsure.as_ref(), "shutdown"));
             }
         }
     }

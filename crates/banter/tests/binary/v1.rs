@@ -13,6 +13,8 @@ use crate::support::{Server, WITHIN};
 /// A client that has said hello.
 pub struct V1 {
     socket: WebSocket<TcpStream>,
+    /// The last event.
+    pub last: Option<Value>,
     /// The code with which the server has closed the socket.
     pub closed: Option<CloseCode>,
 }
@@ -43,14 +45,19 @@ impl V1 {
         let subprotocol = "banter.v1".parse().expect("a header value");
         request.headers_mut().insert("sec-websocket-protocol", subprotocol);
         let (socket, _) = tungstenite::client(request, stream).map_err(|_| Gone)?;
-        let mut client = V1 { socket, closed: None };
+        let mut client = V1 { socket, last: None, closed: None };
         client.send(&json!({ "type": "hello" }))?;
         client.event("welcome")?;
         Ok(client)
     }
 
     pub fn send(&mut self, event: &Value) -> Result<(), Gone> {
-        self.socket.send(Message::text(event.to_string())).map_err(|_| Gone)
+        if self.socket.send(Message::text(event.to_string())).is_ok() {
+            return Ok(());
+        }
+        // What the server has said before it went.
+        while self.next().is_ok() {}
+        Err(Gone)
     }
 
     pub fn next(&mut self) -> Result<Value, Gone> {
@@ -59,6 +66,7 @@ impl V1 {
                 Ok(Message::Text(text)) => {
                     let event: Value = serde_json::from_str(&text).expect("JSON");
                     assert!(event["type"] != "error", "{event}");
+                    self.last = Some(event.clone());
                     return Ok(event);
                 }
                 Ok(Message::Close(frame)) => {

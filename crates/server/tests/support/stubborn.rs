@@ -154,8 +154,13 @@ impl Stubborn {
             format!("ws://{}/ws", self.address).into_client_request().expect("a request");
         let subprotocol = "banter.v1".parse().expect("a header value");
         request.headers_mut().insert("sec-websocket-protocol", subprotocol);
-        let stream = patiently(TcpStream::connect(self.address)).await.map_err(|_| Lost)?;
-        let (socket, _) = patiently(client_async(request, stream)).await.map_err(lost)?;
+        let connecting = async {
+            let stream = TcpStream::connect(self.address).await.map_err(|_| Lost)?;
+            client_async(request, stream).await.map_err(lost)
+        };
+        // Many clients at once may have to wait for long.
+        let connected = tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| Lost)?;
+        let (socket, _) = connected?;
         self.socket = Some(socket);
         self.checker.begin_socket();
         self.send(&json!({ "type": "hello" })).await?;
