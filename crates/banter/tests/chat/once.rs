@@ -232,15 +232,3 @@ fn a_question_is_asked_once_although_the_reply_was_lost() {
     assert_eq!(list["conversations"].as_array().map(Vec::len), Some(1), "{list}");
     assert_eq!(list["conversations"][0]["messages"], 2);
 }
-
-#[test]
-fn without_a_server_the_model_runs_in_this_process() {
-    let home = tempfile::tempdir().expect("a folder");
-    let mut command = banter(&["chat", "--kv-memory", "64MiB", "--max-tokens", "3", "hello"]);
-    command.env("XDG_DATA_HOME", home.path());
-    let (status, stdout, stderr) = run(&mut command);
-    assert_eq!(status, 0, "{stderr}");
-    assert!(!stdout.trim().is_empty(), "{stdout}");
-    assert!(!stderr.contains("ready") && !stdout.contains("ready"), "{stderr}");
-    assert!(home.path().join("banter/conversations").is_dir(), "it is kept");
-}
