@@ -3,6 +3,7 @@
 //! The text of an option becomes a value only here, so all messages about options have the same
 //! form: `--port (command line): expected a number from 0 to 65535, found "http"`.
 
+mod conversations;
 pub mod values;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::options::{Given, OptionError, Options};
 use crate::{chat_template, home};
+pub use conversations::{StoreChoice, data_folder};
+use conversations::{on_disconnect, store};
 use values::{bytes, many, number, optional, path, seconds, switch};
 
 /// The port, unless another is named.
@@ -170,19 +173,6 @@ pub struct AccessOptions {
     pub header_timeout: Duration,
     /// How long a connection is kept without a further request.
     pub idle_timeout: Duration,
-}
-
-/// Where conversations are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreChoice {
-    /// In a folder that the user has named.
-    Named(PathBuf),
-    /// In the usual folder, if it can be used.
-    Usual(PathBuf),
-    /// In memory: the user wants that.
-    Memory,
-    /// In memory, because there is no home folder for the usual one.
-    NoHome,
 }
 
 /// What is logged, and where to besides stderr.
@@ -366,17 +356,6 @@ pub fn models_dir(options: &Options) -> Result<PathBuf, OptionError> {
     })
 }
 
-/// The folder of conversations.
-///
-/// Errors: no folder is named, and there is no home folder.
-pub fn data_folder(options: &Options) -> Result<PathBuf, OptionError> {
-    path(options, "data")?.or_else(home::conversations_dir).ok_or_else(|| {
-        let message =
-            "data: expected a folder of conversations, and found no home folder to look in";
-        OptionError(format!("{message}; name one with --data"))
-    })
-}
-
 fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
     let kv_types = KvType::ALL.map(KvType::name).join(", ");
     let kv_type = optional(options, "kv-type", &format!("one of {kv_types}"), KvType::named)?;
@@ -402,33 +381,6 @@ fn engine(options: &Options) -> Result<EngineOptions, OptionError> {
 
 fn queue_limit(options: &Options) -> Result<Option<usize>, OptionError> {
     Ok(number(options, "queue-limit", 1, 100_000)?.map(|count| count as usize))
-}
-
-fn store(options: &Options) -> Result<StoreChoice, OptionError> {
-    match (path(options, "data")?, switch(options, "no-store")?) {
-        (Some(_), true) => {
-            let place = options.get("data").map(Given::place).unwrap_or_default();
-            Err(OptionError(format!("{place}: expected it without --no-store, found both")))
-        }
-        (Some(folder), false) => Ok(StoreChoice::Named(folder)),
-        (None, true) => Ok(StoreChoice::Memory),
-        (None, false) => {
-            Ok(home::conversations_dir().map_or(StoreChoice::NoHome, StoreChoice::Usual))
-        }
-    }
-}
-
-fn on_disconnect(options: &Options) -> Result<OnDisconnect, OptionError> {
-    let grace = seconds(options, "grace", 60)?;
-    let chosen = optional(options, "on-disconnect", "one of finish, grace, stop", |text| {
-        Some(match text {
-            "finish" => OnDisconnect::Finish,
-            "grace" => OnDisconnect::Grace(grace),
-            "stop" => OnDisconnect::Stop,
-            _ => return None,
-        })
-    })?;
-    Ok(chosen.unwrap_or(OnDisconnect::Grace(grace)))
 }
 
 /// How much the disk cache may take by default.

@@ -2,78 +2,60 @@
 
 use anyhow::Context;
 use banter_store::{OpenError, Place, Store, StoreConfig};
-use tracing::{info, warn};
 
 use crate::config::StoreChoice;
 
-/// Opens the store. If the usual folder cannot be used, conversations are kept in memory, and a
-/// warning says so. A folder that the user has named has to be usable, and a damaged store is never
-/// left aside silently.
+/// An open store.
+pub struct OpenedStore {
+    /// The store.
+    pub store: Store,
+    /// Why conversations are kept in memory only, if nobody has asked for that.
+    pub unkept: Option<String>,
+}
+
+/// Opens the store. If the usual folder cannot be used, conversations are kept in memory. A folder
+/// that the user has named has to be usable, and a damaged store is never left aside silently.
 ///
 /// Errors: the store cannot be opened.
-pub fn open(choice: &StoreChoice) -> anyhow::Result<Store> {
+pub fn open(choice: &StoreChoice) -> anyhow::Result<OpenedStore> {
     let folder = match choice {
-        StoreChoice::Memory => return in_memory(),
+        StoreChoice::Memory => return in_memory(None),
         StoreChoice::NoHome => {
-            warn!(
-                "conversations are kept in memory only, because there is no home folder; --data \
-                 names a folder for them"
-            );
-            return in_memory();
+            let reason = "there is no home folder; --data names a folder for them";
+            return in_memory(Some(reason.into()));
         }
         StoreChoice::Named(folder) | StoreChoice::Usual(folder) => folder.clone(),
     };
     if let (StoreChoice::Usual(_), Some(parent)) = (choice, folder.parent()) {
-        // What is wrong with the parent is said by the store.
+        // The store itself says what is wrong with the parent.
         let _ = std::fs::create_dir_all(parent);
     }
     match Store::open(StoreConfig::new(Place::Folder(folder))) {
-        Ok(store) => {
-            tell_interrupted(&store);
-            Ok(store)
-        }
+        Ok(store) => Ok(OpenedStore { store, unkept: None }),
         Err(error) if matches!(choice, StoreChoice::Usual(_)) && may_do_without(&error) => {
-            warn!(
-                "conversations are kept in memory only: {error}; --data names another folder, and \
-                 --no-store keeps them in memory without this warning"
+            let reason = format!(
+                "{error}; --data names another folder, and --no-store keeps them in memory without \
+                 this warning"
             );
-            in_memory()
+            in_memory(Some(reason))
         }
         Err(error) => Err(error).context("open the store of conversations"),
     }
 }
 
-fn in_memory() -> anyhow::Result<Store> {
-    Store::open(StoreConfig::new(Place::Memory)).context("open a store in memory")
+fn in_memory(unkept: Option<String>) -> anyhow::Result<OpenedStore> {
+    let store = Store::open(StoreConfig::new(Place::Memory)).context("open a store in memory")?;
+    Ok(OpenedStore { store, unkept })
 }
 
-/// Whether the usual folder is only not usable here. What is in it is as it should be.
+/// Whether the usual folder is only not usable here. Its content is as it should be.
 fn may_do_without(error: &OpenError) -> bool {
-    match error {
+    matches!(
+        error,
         OpenError::Locked { .. }
-        | OpenError::MissingParent { .. }
-        | OpenError::ReadOnly { .. }
-        | OpenError::Permission { .. }
-        | OpenError::WrongOwner { .. } => true,
-        OpenError::NotAFolder { .. }
-        | OpenError::NotAFile { .. }
-        | OpenError::Full { .. }
-        | OpenError::Foreign { .. }
-        | OpenError::NewerSchema { .. }
-        | OpenError::UnknownSchema { .. }
-        | OpenError::Damaged { .. }
-        | OpenError::LogMissing { .. }
-        | OpenError::OldSqlite { .. }
-        | OpenError::Other { .. } => false,
-    }
-}
-
-fn tell_interrupted(store: &Store) {
-    let answers = store.interrupted_answers();
-    if answers > 0 {
-        info!(
-            answers,
-            "the last server ended while it wrote answers; they are kept as far as they had come"
-        );
-    }
+            | OpenError::MissingParent { .. }
+            | OpenError::ReadOnly { .. }
+            | OpenError::Permission { .. }
+            | OpenError::WrongOwner { .. }
+    )
 }

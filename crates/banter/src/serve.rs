@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::config::{AccessOptions, Config};
+use crate::conversation_store::OpenedStore;
 use crate::models::Chosen;
 use crate::models::library::LocalLibrary;
 use crate::ready_line::{self, Loaded, ReadyLine};
@@ -38,7 +39,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let started = Instant::now();
     let listeners = listen::bind(&config.listen)?;
     let access = Access::of(&config, &listeners)?;
-    let store = Arc::new(conversation_store::open(&config.store)?);
+    let store = Arc::new(open_store(&config)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SOCKET_THREADS)
         .enable_all()
@@ -52,7 +53,22 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     outcome
 }
 
-/// What is there when the server begins.
+fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let OpenedStore { store, unkept } = conversation_store::open(&config.store)?;
+    if let Some(reason) = unkept {
+        warn!("conversations are kept in memory only: {reason}");
+    }
+    let answers = store.interrupted_answers();
+    if answers > 0 {
+        info!(
+            answers,
+            "the last server ended while it wrote answers; they are kept as far as they had come"
+        );
+    }
+    Ok(store)
+}
+
+/// The parts from which the server begins.
 struct Parts {
     config: Config,
     model: Option<Chosen>,

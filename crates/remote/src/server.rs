@@ -1,6 +1,6 @@
 //! Requests and WebSockets to a banter server, for the chat in a terminal.
 //!
-//! What is said on them is the caller's: this module opens connections, with the certificates, the
+//! It knows nothing of their content: this module opens connections, with the certificates, the
 //! proxies and the key that belong to the server.
 
 use std::time::Duration;

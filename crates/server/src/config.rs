@@ -100,10 +100,11 @@ pub struct ServerConfig {
     pub step_timeout: Duration,
     /// What becomes of a stored answer that nobody follows any more.
     pub on_disconnect: OnDisconnect,
-    /// The model writes titles for conversations when nobody has waited for an answer for this long.
+    /// The model writes titles for conversations when nobody has waited for an answer for this
+    /// long.
     pub title_idle: Duration,
-    /// Bytes of an answer, with those of the thoughts before it. At the limit it ends, with `length`
-    /// as the reason.
+    /// Bytes of an answer, with those of the thoughts before it. At the limit it ends, with
+    /// `length` as the reason.
     pub max_answer_bytes: usize,
     /// Answers that are written at the same time for all pages opened from disk together. More
     /// wait.

@@ -52,8 +52,8 @@ impl Server {
         self
     }
 
-    /// Keeps conversations in this store. Without one they are kept in memory, and are gone when the
-    /// server ends.
+    /// Keeps conversations in this store. Without one they are kept in memory, and are gone when
+    /// the server ends.
     pub fn with_store(mut self, store: Arc<Store>) -> Server {
         self.store = Some(store);
         self

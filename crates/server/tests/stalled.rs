@@ -30,7 +30,7 @@ async fn r3_readers_that_stop_reading_cost_little_hold_up_nobody_and_catch_up() 
         "type": "send", "text": format!("pieces {PIECES} {PIECE_BYTES}"), "client_id": "one",
         "parameters": { "max_tokens": PIECES },
     });
-    // The first answer makes room for the next one. What a second one adds is kept of it.
+    // The first answer makes room for the next one, and the second one is kept.
     ask(&server, &mut healthy, &request, Vec::new()).await;
     let before = resident_bytes();
     request["client_id"] = "two".into();

@@ -1,8 +1,8 @@
 //! Measures searching and storing with many messages:
 //! `cargo run --release -p banter-store --example search_speed -- [messages]`.
 //!
-//! Half of the messages are Chinese, half English; words are drawn so that a few are in most messages
-//! and many are rare, as in real text. Prints times in milliseconds.
+//! Half of the messages are Chinese, half English; words are drawn so that a few are in most
+//! messages and many are rare, as in real text. Prints times in milliseconds.
 
 use std::time::{Duration, Instant};
 

@@ -55,7 +55,7 @@ impl Store {
         }
     }
 
-    /// Makes what an answer has grown by durable. What is durable already is left out, so a piece
+    /// Makes new text of an answer durable. Text that is durable already is left out, so a piece
     /// may be repeated.
     pub fn save_progress(&self, answer: MessageSeq, growth: Growth) -> Reply<Ends> {
         self.write(move |writing| save(writing, answer, &growth))

@@ -29,8 +29,8 @@ impl Store {
     /// The copy is a database like `banter.db`: to restore it, put it in that file's place while no
     /// banter uses the folder, and remove the files with the same beginning.
     ///
-    /// The copy is made at once, so that calls that write don't start it anew each time; meanwhile the
-    /// write-ahead log can't be emptied.
+    /// The copy is made at once, so that calls that write don't start it anew each time; meanwhile
+    /// the write-ahead log can't be emptied.
     pub fn backup_to(&self, path: impl Into<PathBuf>) -> Reply<BackupMade> {
         let path = path.into();
         self.read_as(ReadMode::Unhurried, move |reading| backup(reading.connection, path))

@@ -20,8 +20,8 @@ pub struct StoreConfig {
     /// How many calls may wait for the writer, for the readers, and for the live answers, each. One
     /// more fails at once with [`StoreError::Busy`].
     pub waiting_calls: usize,
-    /// How long one read may take; then it fails with [`StoreError::Timeout`]. Long reads would keep
-    /// the write-ahead log from being emptied.
+    /// How long one read may take; then it fails with [`StoreError::Timeout`]. Long reads would
+    /// keep the write-ahead log from being emptied.
     pub read_timeout: Duration,
     /// The clock that gives the times of messages. Nothing is ordered by it.
     pub clock: Clock,

@@ -64,7 +64,8 @@ mod armed {
     pub(crate) struct Faults(Arc<Mutex<Vec<Armed>>>);
 
     impl Faults {
-        /// Lets `action` happen at `fault`, `times` times, after it was passed `passes_before` times.
+        /// Lets `action` happen at `fault`, `times` times, after it was passed `passes_before`
+        /// times.
         pub(crate) fn arm(
             &self,
             fault: Fault,

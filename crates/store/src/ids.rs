@@ -1,7 +1,8 @@
 //! Names of what is stored.
 //!
 //! Conversations and messages are known to clients by 128 random bits, written as 26 lower-case
-//! letters and digits. Inside the store, rows have numbers that are counted up and never used again.
+//! letters and digits. Inside the store, rows have numbers that are counted up and never used
+//! again.
 
 use std::fmt;
 use std::str::FromStr;

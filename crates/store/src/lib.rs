@@ -9,7 +9,8 @@
 //!   `reply.rs`: what callers see of it.
 //! - `message.rs`, `ids.rs`: what is stored. `schema.rs`, `rows.rs`: the tables, and their rows as
 //!   values.
-//! - `conversations.rs`, `messages.rs`, `asking.rs`, `answers.rs`, `growth.rs`, `users.rs`: the calls.
+//! - `conversations.rs`, `messages.rs`, `asking.rs`, `answers.rs`, `growth.rs`, `users.rs`: the
+//!   calls.
 //! - `writer.rs`, `readers.rs`: the threads that write and read.
 //! - `live`: answers that are being written, kept before a client sees them.
 //! - `search`: finding messages by their words, in Chinese too.

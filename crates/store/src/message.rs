@@ -119,8 +119,8 @@ words! {
 }
 
 words! {
-    /// Where a conversation's title comes from. A title replaces only titles from sources before its
-    /// own in this list, or from the same one.
+    /// Where a conversation's title comes from. A title replaces only titles from sources before
+    /// its own in this list, or from the same one.
     TitleSource {
         /// There is none.
         None = "none",

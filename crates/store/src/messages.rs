@@ -40,8 +40,8 @@ impl Store {
         })
     }
 
-    /// A page of a conversation's messages: those stored after `after`, oldest first, as many as the
-    /// limits of a page allow.
+    /// A page of a conversation's messages: those stored after `after`, oldest first, as many as
+    /// the limits of a page allow.
     pub fn messages_after(
         &self,
         user: UserId,
@@ -84,8 +84,8 @@ impl Store {
         self.read(move |reading| find_answer(reading.connection, user, answer))
     }
 
-    /// Deletes a message and all that follows it. No byte of their text is left then. If the current
-    /// branch ended there, it ends at the newest message beside or before it.
+    /// Deletes a message and all that follows it. No byte of their text is left then. If the
+    /// current branch ended there, it ends at the newest message beside or before it.
     pub fn delete_message(
         &self,
         user: UserId,

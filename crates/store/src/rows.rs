@@ -141,7 +141,8 @@ pub(crate) fn find_message(
         .ok_or(StoreError::UnknownMessage)
 }
 
-/// The messages of a query that begins with [`SELECT_MESSAGE`], unfinished answers with their parts.
+/// The messages of a query that begins with [`SELECT_MESSAGE`], unfinished answers with their
+/// parts.
 pub(crate) fn messages<P: rusqlite::Params>(
     connection: &Connection,
     (condition, parameters): (&str, P),

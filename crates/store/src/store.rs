@@ -20,9 +20,9 @@ use crate::writer::{Task, WriteCall, Writer, Writing};
 
 /// Conversations, messages, users, keys and sessions that last.
 ///
-/// A call returns a [`Reply`] at once and never blocks; threads of the store do the work. Calls that
-/// write take effect in the order in which they were made. A call that reads sees all calls whose
-/// replies have come.
+/// A call returns a [`Reply`] at once and never blocks; threads of the store do the work. Calls
+/// that write take effect in the order in which they were made. A call that reads sees all calls
+/// whose replies have come.
 ///
 /// Every call names the user for whom it is made; what belongs to another user is unknown to it.
 ///
@@ -44,8 +44,8 @@ pub struct Store {
 impl Store {
     /// Opens the store, and makes it if there is none.
     ///
-    /// Answers that were being written when the last process ended become interrupted, with all text
-    /// that was kept of them. A damaged database is never replaced: see [`set_aside`].
+    /// Answers that were being written when the last process ended become interrupted, with all
+    /// text that was kept of them. A damaged database is never replaced: see [`set_aside`].
     ///
     /// [`set_aside`]: crate::set_aside
     ///

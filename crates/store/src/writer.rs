@@ -10,8 +10,8 @@
 //!
 //! Calls that wait are committed together, because syncing costs more than writing. A reply is sent
 //! only after the commit. If the commit fails and certainly nothing was stored, each call of the
-//! group is tried once more alone. If the disk failed, it is unknown what is stored: the calls fail,
-//! and the connection is opened again and checked before the next group.
+//! group is tried once more alone. If the disk failed, it is unknown what is stored: the calls
+//! fail, and the connection is opened again and checked before the next group.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,7 +50,8 @@ pub(crate) struct Writing<'a> {
     effects: &'a RefCell<Effects>,
 }
 
-/// Writes in the transaction that is open, outside of the writer's thread: while the store is opened.
+/// Writes in the transaction that is open, outside of the writer's thread: while the store is
+/// opened.
 pub(crate) fn write_while_opening<T>(
     connection: &Connection,
     (limits, now_ms): (&Limits, i64),

@@ -1,4 +1,4 @@
-//! What the commands do.
+//! Carries out the commands of the chat.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -287,7 +287,7 @@ fn newest(tree: &ConversationTree, role: Role) -> Option<&Message> {
     save::branch(tree).into_iter().rev().find(|message| message.role == role)
 }
 
-/// What is shown of an answer that was loaded with all its text.
+/// The position of an answer whose whole text was loaded: all of it is shown.
 fn shown(answer: &Message) -> Shown {
     let thinking = answer.thinking.as_ref().map_or(0, String::len);
     Shown { text: answer.text.len() as u64, thinking: thinking as u64 }

@@ -1,4 +1,4 @@
-//! What the chat asks over HTTP: lists, searches, whole conversations, models.
+//! The HTTP requests of the chat: lists, searches, whole conversations, models.
 
 use anyhow::{Context, anyhow, bail};
 use banter_protocol::conversations::{

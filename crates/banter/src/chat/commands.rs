@@ -1,4 +1,4 @@
-//! What begins with a slash.
+//! Commands: messages that begin with a slash.
 //!
 //! To add a command: its variant, its row in [`TABLE`], and what it does in `actions.rs`.
 

@@ -22,6 +22,7 @@ use rustyline::{
     Cmd, ConditionalEventHandler, Config, Event, EventContext, EventHandler, ExternalPrinter,
     Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::commands;
@@ -31,11 +32,11 @@ use super::terminal::Modes;
 /// How many lines the history keeps.
 const HISTORY_LINES: usize = 1_000;
 const PROMPT: &str = "> ";
-/// Stands between a backslash and the line end that Enter has made of it, so that backslashes at the
-/// end of pasted lines stay. It is a character without a width (WORD JOINER).
+/// Stands between a backslash and the line end that Enter has made of it, so that backslashes at
+/// the end of pasted lines stay. It is a character without a width (WORD JOINER).
 const JOINT: char = '\u{2060}';
 
-/// What a person did at the prompt.
+/// An action of the person at the prompt.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Typed {
     /// A text was sent.
@@ -58,8 +59,8 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// Starts the thread. The history is kept in this file, which only its owner may read. What is
-    /// being typed can be read from the second value.
+    /// Starts the thread. The history is kept in this file, which only its owner may read. The
+    /// second value holds the text that is being typed.
     ///
     /// Errors: the terminal cannot be used.
     pub fn start(
@@ -92,7 +93,7 @@ impl Editor {
         let _ = self.prompts.send(initial);
     }
 
-    /// What was done at the prompt. Nothing is lost if the future is dropped.
+    /// The next action at the prompt. Nothing is lost if the future is dropped.
     pub async fn typed(&mut self) -> Typed {
         let failed = || Typed::Failed("the editor has ended".to_owned());
         self.typed.recv().await.unwrap_or_else(failed)
@@ -130,7 +131,8 @@ fn line_editor(draft: watch::Sender<String>, modes: Modes) -> rustyline::Result<
     line.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
     let enter = EventHandler::Conditional(Box::new(Enter));
     line.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::NONE), enter);
-    let suspend = EventHandler::Conditional(Box::new(Suspend(modes)));
+    let suspend =
+        EventHandler::Conditional(Box::new(Suspend { modes, runtime: Handle::current() }));
     line.bind_sequence(KeyEvent::ctrl('Z'), suspend);
     Ok(line)
 }
@@ -250,11 +252,14 @@ impl ConditionalEventHandler for Enter {
 }
 
 /// Ctrl-Z stops the process, in the modes in which it was started.
-struct Suspend(Modes);
+struct Suspend {
+    modes: Modes,
+    runtime: Handle,
+}
 
 impl ConditionalEventHandler for Suspend {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext) -> Option<Cmd> {
-        self.0.suspend();
+        self.runtime.block_on(self.modes.suspend());
         Some(Cmd::Repaint)
     }
 }

@@ -178,7 +178,7 @@ impl App {
                 asked = self.signals.next() => match asked {
                     Asked::Interrupt => return leave_prompt(INTERRUPTED),
                     Asked::Leave(status) => return leave_prompt(status),
-                    Asked::Suspend => self.modes.suspend(),
+                    Asked::Suspend => self.modes.suspend().await,
                     // The editor sees it too.
                     Asked::Resize => self.screen.resize(),
                 },
@@ -332,7 +332,7 @@ impl App {
                         self.link.stop();
                     }
                     Asked::Leave(status) => return Ok(After::Leave(status)),
-                    Asked::Suspend => modes.suspend(),
+                    Asked::Suspend => modes.suspend().await,
                     Asked::Resize => self.screen.resize(),
                 },
             }

@@ -279,7 +279,7 @@ impl Keeper {
         }
     }
 
-    /// Waits, and takes orders meanwhile. What they defer is part of what the session sends later.
+    /// Waits, and takes orders meanwhile. The session sends later what these orders put off.
     async fn wait_until(&mut self, time: Instant) -> Result<(), End> {
         loop {
             tokio::select! {

@@ -3,10 +3,8 @@
 //! It is the server of `banter serve`, on a free port of this machine, with the conversations in
 //! the person's own folder. It prints nothing and ends with the chat.
 
-use std::fs::DirBuilder;
 use std::io::IsTerminal;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +12,6 @@ use anyhow::{Context, anyhow};
 use banter_remote::Address;
 use banter_server::backend::{BackendSlot, EngineBackend};
 use banter_server::{Server, ServerConfig};
-use banter_store::{Place, Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -23,9 +20,10 @@ use super::screen;
 use super::terminal;
 use super::wrap::Dress;
 use crate::config::{Config, RemoteOptions};
+use crate::conversation_store::OpenedStore;
 use crate::models::library::LocalLibrary;
 use crate::models::{self, Chosen};
-use crate::{home, invocation, logging, remote_engine};
+use crate::{conversation_store, invocation, logging, remote_engine};
 
 /// How long an engine that others run may be unreachable.
 const ENGINE_WITHIN: Duration = Duration::from_secs(10);
@@ -43,20 +41,14 @@ pub struct LocalServer {
 impl LocalServer {
     /// Starts the server, and waits until its model is loaded.
     ///
-    /// Errors: the model cannot be loaded.
+    /// Errors: the model cannot be loaded, or the store cannot be opened.
     pub async fn start(config: Config) -> anyhow::Result<LocalServer> {
         logging::start_quietly(&config.log)?;
         let model =
             if config.remote.is_some() { None } else { Some(models::find_or_pull(&config)?) };
         let config = Arc::new(config);
-        let (store, unkept) = match open_store() {
-            Ok(store) => (Some(store), None),
-            Err(reason) => (None, Some(reason)),
-        };
-        let mut server = Server::new(server_config(&config));
-        if let Some(store) = store {
-            server = server.with_store(Arc::new(store));
-        }
+        let OpenedStore { store, unkept } = conversation_store::open(&config.store)?;
+        let mut server = Server::new(server_config(&config)).with_store(Arc::new(store));
         let slot = server.slot();
         let library =
             model.map(|start| (Arc::new(LocalLibrary::new(config.clone(), start.clone())), start));
@@ -89,22 +81,11 @@ fn server_config(config: &Config) -> ServerConfig {
     ServerConfig {
         max_message_bytes: config.access.max_message_bytes,
         queue_timeout: config.engine.queue_timeout,
+        on_disconnect: config.on_disconnect,
         system_prompt: config.system_prompt.clone(),
         real_model_command: format!("{} --model qwen2.5:7b", invocation::serve_command()),
         ..ServerConfig::default()
     }
-}
-
-/// The person's conversations.
-///
-/// Errors: they cannot be opened; the text says why.
-fn open_store() -> Result<Store, String> {
-    let folder = home::conversations_dir().ok_or("there is no home folder")?;
-    let parent = folder.parent().unwrap_or(&folder);
-    let mut builder = DirBuilder::new();
-    let made = builder.recursive(true).mode(0o700).create(parent);
-    made.map_err(|error| format!("{}: {error}", parent.display()))?;
-    Store::open(StoreConfig::new(Place::Folder(folder))).map_err(|error| error.to_string())
 }
 
 async fn load(library: Arc<LocalLibrary>, start: Chosen, slot: BackendSlot) -> anyhow::Result<()> {

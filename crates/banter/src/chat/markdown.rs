@@ -1,6 +1,6 @@
 //! Markdown as it comes, for a terminal.
 //!
-//! What is on the screen is never printed again, so nothing is written before it is decided what it
+//! Text on the screen is never printed again, so nothing is written before it is decided what it
 //! means. Marks whose end is missing are kept back until the end comes, the line ends, or the text
 //! between them is too long; then they are shown as they are. Every character is taken alone, so
 //! pieces of any length give the same.

@@ -8,7 +8,8 @@
 //! - `once`: one question. `interactive`: the conversation; `commands` and `actions`: what begins
 //!   with a slash; `save`: files of conversations; `editor`: the line that is typed.
 //! - `link`: the socket, which is opened again when it is lost; `session`: what must be remembered
-//!   for that; `socket`: frames; `api`: what is asked over HTTP; `local`: the server in this process.
+//!   for that; `socket`: frames; `api`: what is asked over HTTP; `local`: the server in this
+//!   process.
 //! - `screen`: what is shown; `markdown`, `inline`, `wrap`: how; `visible`: why it can do no harm;
 //!   `terminal`: modes and width.
 //! - `plain`: servers of the plain language.

@@ -112,7 +112,7 @@ impl PlainServer {
         Ok(())
     }
 
-    /// What came after the answer was believed to be over. It belongs to that answer.
+    /// Text that came after the answer was believed to be over. It belongs to that answer.
     async fn late(&mut self) -> String {
         let mut late = String::new();
         while let Some(socket) = &mut self.socket {
@@ -319,7 +319,7 @@ async fn converse(
     }
 }
 
-/// Sends a message and shows the answer. What fails is shown too.
+/// Sends a message and shows the answer, or the error.
 async fn exchange(server: &mut PlainServer, screen: &mut Screen, text: &str) -> anyhow::Result<()> {
     let late = server.late().await;
     if !late.is_empty() {

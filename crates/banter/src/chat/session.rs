@@ -2,7 +2,8 @@
 //!
 //! A [`Session`] sees every event that is sent and every event that comes. It has no socket and no
 //! clock, so a table can test it. It knows the requests that were not accepted yet, the answer that
-//! is being written with the number of its bytes that were shown, and a stop that was not confirmed.
+//! is being written with the number of its bytes that were shown, and a stop that was not
+//! confirmed.
 
 use banter_protocol::v1::client::{
     ClientEvent, Continue, EditMessage, Regenerate, Resume, SendMessage, Stop,

@@ -51,8 +51,9 @@ pub enum Target {
     },
 }
 
-/// The options of our engine, and of others, that `banter chat` has too.
-pub const ENGINE_OPTIONS: [&str; 18] = [
+/// The options of our engine, of others and of the store that `banter chat` has too. They mean a
+/// server in this process.
+pub const ENGINE_OPTIONS: [&str; 20] = [
     "model",
     "yes",
     "models-dir",
@@ -71,6 +72,8 @@ pub const ENGINE_OPTIONS: [&str; 18] = [
     "isa",
     "draft-model",
     "no-speculation",
+    "data",
+    "no-store",
 ];
 
 impl ChatSettings {

@@ -2,12 +2,17 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use rustix::process::{Signal, getpid, getsid, kill_current_process_group};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use super::wrap::Dress;
 
+/// How long a process may take to stop.
+const STOPPED_WITHIN: Duration = Duration::from_secs(1);
 /// What turns off the marks that terminals put around pasted text.
 const PASTE_MARKS_OFF: &str = "\x1b[?2004l";
 const PASTE_MARKS_ON: &str = "\x1b[?2004h";
@@ -28,15 +33,19 @@ impl Modes {
     /// Lets go of the terminal as long as the process is stopped, as Ctrl-Z asks for.
     ///
     /// A process that no shell watches could not be continued, so it goes on.
-    pub fn suspend(&self) {
+    pub async fn suspend(&self) {
         if getsid(None).is_ok_and(|session| session == getpid()) {
             return;
         }
         let Ok(now) = tcgetattr(io::stdin()) else { return };
+        let Ok(mut continued) = signal(SignalKind::from_raw(Signal::CONT.as_raw())) else { return };
         let is_raw = !is_same(&now, &self.original);
         self.restore();
         // The whole job stops, as a terminal stops it: a shell waits for its first process.
         let _ = kill_current_process_group(Signal::STOP);
+        // Another thread may take the signal, and this one would run on for a moment. The limit
+        // holds if the process does not stop.
+        let _ = timeout(STOPPED_WITHIN, continued.recv()).await;
         let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &now);
         if is_raw && !now.local_modes.contains(LocalModes::ISIG) {
             let _ = io::stdout().write_all(PASTE_MARKS_ON.as_bytes());

@@ -72,7 +72,7 @@ impl Wrapper {
         }
     }
 
-    /// The terminal has another width now. What was written may be anywhere, so text goes on at the
+    /// The terminal has another width now. The text may be anywhere on it, so text goes on at the
     /// beginning of a line.
     pub fn resize(&mut self, width: usize) {
         let width = width.max(LEAST_WIDTH);
@@ -121,7 +121,8 @@ impl Wrapper {
         }
     }
 
-    /// Adds a character as it is: only the terminal breaks the line, so that it can be copied whole.
+    /// Adds a character as it is: only the terminal breaks the line, so that it can be copied
+    /// whole.
     pub fn push_verbatim(&mut self, character: char, look: Look) {
         self.finish_word();
         self.write_blanks();

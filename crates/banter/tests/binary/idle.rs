@@ -1,7 +1,10 @@
 //! What idle sockets of `banter.v1` cost the server.
 //!
 //! The long run, which needs twice as many descriptors as there are sockets:
-//! `BANTER_IDLE_SOCKETS=9000 BANTER_IDLE_SECONDS=600 cargo test --release -p banter --test binary r1_ -- --nocapture`
+//! ```sh
+//! BANTER_IDLE_SOCKETS=9000 BANTER_IDLE_SECONDS=600 \
+//!     cargo test --release -p banter --test binary r1_ -- --nocapture
+//! ```
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -114,7 +114,7 @@ fn what_a_hub_asks_to_wait_is_said_at_once() {
 fn commands_of_other_programs_get_a_hint() {
     let cases: &[(&[&str], &str)] = &[
         (&["run", "qwen2.5:7b"], "hint: `banter serve --model qwen2.5:7b`"),
-        (&["chat"], "hint: `banter serve` serves a page to talk on"),
+        (&["ask", "hello"], "hint: `banter chat` talks in this terminal"),
         (&["serve", "model.gguf"], "hint: `banter serve --model model.gguf`"),
         (&["model.gguf"], "hint: `banter serve --model model.gguf`"),
         (&["serve", "--port", "0", "qwen2.5:7b"], "hint: `banter serve --model qwen2.5:7b`"),

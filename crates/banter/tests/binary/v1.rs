@@ -108,7 +108,7 @@ impl V1 {
         })
     }
 
-    /// Reads on in an answer, up to its end. What was read stays, also if the socket is lost.
+    /// Reads on in an answer, up to its end. If the socket is lost, the text that was read stays.
     pub fn read(&mut self, seen: &mut Seen) -> Result<(), Gone> {
         while seen.state.is_none() {
             let event = self.next()?;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use banter_remote::fakes::{FakeHub, TlsProxy};
 
 use crate::servers::{Proxy, Scripted};
-use crate::support::{banter, wait_for};
+use crate::support::{Server, banter, wait_for};
 use crate::terminal::Terminal;
 
 fn chat(url: &str, arguments: &[&str]) -> Command {
@@ -231,4 +231,28 @@ fn a_question_is_asked_once_although_the_reply_was_lost() {
     let list = server.conversations();
     assert_eq!(list["conversations"].as_array().map(Vec::len), Some(1), "{list}");
     assert_eq!(list["conversations"][0]["messages"], 2);
+}
+
+#[test]
+fn a_server_on_the_usual_port_is_joined() {
+    let server = Server::start(&[]);
+    let mut command = banter(&["chat", "--max-tokens", "3", "hello"]);
+    // The port of the options is the usual one.
+    let (status, stdout, stderr) = run(command.env("BANTER_PORT", server.port.to_string()));
+    assert_eq!(status, 0, "{stderr}");
+    assert!(!stdout.trim().is_empty(), "{stdout}");
+    let computed = server.metric("banter_prompt_tokens_total{source=\"computed\"}");
+    assert!(computed > 0.0, "the server has answered: {computed}");
+}
+
+#[test]
+fn without_a_server_the_model_runs_in_this_process() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = banter(&["chat", "--kv-memory", "64MiB", "--max-tokens", "3", "hello"]);
+    command.env("XDG_DATA_HOME", home.path());
+    let (status, stdout, stderr) = run(&mut command);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(!stdout.trim().is_empty(), "{stdout}");
+    assert!(!stderr.contains("ready") && !stdout.contains("ready"), "{stderr}");
+    assert!(home.path().join("banter/data").is_dir(), "it is kept");
 }

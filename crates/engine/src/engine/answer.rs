@@ -350,9 +350,9 @@ impl Answer {
 
     /// Text that was held back and is shown at an end for this reason.
     ///
-    /// What might have become a stop string is shown. Bytes that might have become a character are
-    /// shown as U+FFFD if the model has ended the answer. At the greatest length they are left out,
-    /// because the answer may go on and complete the character.
+    /// Text that might have become a stop string is shown. Bytes that might have become a character
+    /// are shown as U+FFFD if the model has ended the answer. At the greatest length they are left
+    /// out, because the answer may go on and complete the character.
     fn held_back(&mut self, reason: &FinishReason) -> Option<String> {
         match reason {
             FinishReason::EndToken => Some(self.stop_strings.finish() + self.decoder.finish()),

@@ -4,7 +4,8 @@
 //! event means and in which order events come; this module has their words.
 //!
 //! Reading order:
-//! - [`client`]: what a client sends. [`parse`] checks every value, or says what is wrong and where.
+//! - [`client`]: what a client sends. [`parse`] checks every value, or says what is wrong and
+//!   where.
 //! - [`server`]: what the server sends. Clients in Rust read it with the same types.
 //! - [`conversation`]: conversations and messages, which HTTP bodies have too.
 //! - [`error`]: what can be wrong.

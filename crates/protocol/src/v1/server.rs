@@ -22,7 +22,7 @@ pub enum ServerEvent {
     Messages(Messages),
     /// The reply to `close`.
     Closed(Closed),
-    /// The reply to a request for an answer. What the client sent is stored.
+    /// The reply to a request for an answer. The request is stored now.
     Accepted(Accepted),
     /// A message was added, or `continue` has begun to change it.
     Message(Box<MessageAdded>),

@@ -6,9 +6,9 @@
 //! 2. Is the page that it comes from one of ours, or an allowed one?
 //! 3. Does it need a key, and does it have one?
 //!
-//! Reading order: `host`, `origin` and `network` (names and addresses), `keys`, `sessions`, `cookie`
-//! and `kept` (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they
-//! are), `denial` (why a request is refused).
+//! Reading order: `host`, `origin` and `network` (names and addresses), `keys`, `sessions`,
+//! `cookie` and `kept` (what lets somebody in), `tries` (wrong keys), `principal` (whose
+//! conversations they are), `denial` (why a request is refused).
 
 mod cookie;
 mod denial;

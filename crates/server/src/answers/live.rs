@@ -77,7 +77,7 @@ impl LiveAnswer {
         self.log().texts().0.to_owned()
     }
 
-    /// Ready when the computation has halted. Whoever waits for this does not follow the answer.
+    /// Ready when the computation has halted. Waiting for this is not following the answer.
     pub(crate) async fn halted(&self) {
         let mut changes = self.changes.subscribe();
         while !self.log().has_halted() {

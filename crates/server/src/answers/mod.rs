@@ -1,9 +1,9 @@
 //! Answers while they are written.
 //!
 //! An answer is a text that only grows. A task of its own writes it: it owns the generation,
-//! watches the clock and writes the log lines. Whoever wants to read along holds a [`Follower`],
-//! which is a position in that text and no queue: fifty readers are fifty numbers, a slow reader
-//! reads more at once, and nobody waits for anybody.
+//! watches the clock and writes the log lines. A reader holds a [`Follower`], which is a
+//! position in that text and no queue: fifty readers are fifty numbers, a slow reader reads more
+//! at once, and the computation waits for no reader.
 //!
 //! - `log`: the text, and what else is known about the answer.
 //! - `live`: an answer that others share, its followers, and its stop.

@@ -153,8 +153,8 @@ impl Conversations {
         Ok(())
     }
 
-    /// How an answer is going to be made, as it is stored. The seed is drawn here, so that an answer
-    /// can go on after the server was killed.
+    /// How an answer is going to be made, as it is stored. The seed is drawn here, so that an
+    /// answer can go on after the server was killed.
     fn how(&self, parameters: &v1::Parameters) -> How {
         let backend = self.inner.answers.backend().ok();
         let draws = backend.as_ref().is_some_and(|backend| backend.can_continue());

@@ -134,8 +134,8 @@ impl Conversations {
             conversations.halt(owner, id, Some(message)).await;
             let store = &conversations.inner.store;
             let left = store.delete_message(owner.user, id, message).await.map_err(v1_error)?;
-            // The engine knows conversations, not messages: it forgets all of this one, and computes
-            // what is left of it again.
+            // The engine knows conversations, not messages: it forgets all of this one, and
+            // computes what is left of it again.
             conversations.forget(owner, ConversationNumber(left.number.get()));
             let changed = Changed {
                 conversation: id.other(),

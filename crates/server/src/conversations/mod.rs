@@ -1,7 +1,7 @@
 //! Conversations that last: they are stored, and any number of clients can follow them.
 //!
-//! [`Conversations`] does what a language or a route asks for. It stores first and tells afterwards,
-//! so nothing is told that could still be lost.
+//! [`Conversations`] does what a language or a route asks for. It stores first and tells
+//! afterwards, so nothing is told that could still be lost.
 //!
 //! - `asking`: messages and the answers to them.
 //! - `drafting`: messages that are being typed.

@@ -56,7 +56,7 @@ pub(crate) fn conversation(stored: &Conversation) -> v1::Conversation {
     }
 }
 
-/// Stored parameters. What a later version may have stored is left out.
+/// Stored parameters. Those of a later version are left out.
 pub(super) fn parameters(stored: Option<&Parameters>) -> v1::Parameters {
     let read = |stored: &Parameters| serde_json::from_value(stored.clone().into()).ok();
     stored.and_then(read).unwrap_or_default()

@@ -1,7 +1,7 @@
 //! `banter.v1` on one socket.
 //!
 //! - `session`: what the socket knows and does: events go in, frames come out.
-//! - `requests`: what takes a while: the store is asked, and the outcome comes back to the session.
+//! - `requests`: requests that take a while; their outcome comes back to the session.
 //! - `readings`: the answers that the socket follows.
 //! - `outbound`: the frames that wait to be sent.
 //!
@@ -57,7 +57,7 @@ pub(crate) struct Endings {
     pub(crate) revoked: CancellationToken,
 }
 
-/// Serves one socket until it closes. What it has asked for goes on.
+/// Serves one socket until it closes. The answers that it has asked for go on.
 pub(crate) async fn serve(mut socket: Socket, v1: Arc<V1>, visitor: Visitor, endings: Endings) {
     let mut session = Session::new(v1.clone(), visitor);
     let close = run(&mut session, &mut socket, &endings).await;

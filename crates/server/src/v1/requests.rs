@@ -1,4 +1,4 @@
-//! What takes a while: the store is asked, and the outcome comes back to the session.
+//! Requests that take a while: they ask the store, and the outcome comes back to the session.
 
 use super::V1;
 use super::readings::stored_finish;

@@ -249,8 +249,8 @@ impl Session {
         self.pending.stops.push(stopped.boxed());
     }
 
-    /// Ends the readings of a conversation. The stops that wait there are answered all the same: with
-    /// the end that a new reading comes to, or that is stored.
+    /// Ends the readings of a conversation. The stops that wait there are answered all the same:
+    /// with the end that a new reading comes to, or that is stored.
     fn end_readings(&mut self, id: ConversationId, new: Vec<Running>) {
         let stops = self.pending.readings.end(id);
         for running in new {
@@ -416,7 +416,7 @@ impl Pending {
         tokio::select! {
             biased;
             outcome = outcome_of(&mut self.doing) => Next::Done(outcome),
-            // What a request brings about is told after the reply to it.
+            // The reply to a request comes before the news about it.
             news = news_of(&mut self.user), if is_idle => Next::News(news),
             read = self.readings.next() => Next::Read(read),
             Some(stopped) = self.stops.next() => Next::Stopped(stopped),

@@ -118,7 +118,7 @@ impl Checker {
         }
     }
 
-    /// Reading begins at this position. What the client has beyond it comes again.
+    /// Reading begins at this position. Text that the client has beyond it comes again.
     fn begin_at(&mut self, answer: &Value, at: usize) {
         let applied = self.applied(answer);
         applied.text.truncate(at);

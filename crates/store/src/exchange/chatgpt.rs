@@ -1,9 +1,9 @@
 //! ChatGPT's `conversations.json`.
 //!
-//! A list of conversations. Each has a `mapping` from ids to nodes with `message` (or null), `parent`
-//! and `children`, and a `current_node`. A message has `author.role`, `create_time` in seconds, and a
-//! `content` whose `content_type` says what else is in it: `text` and `multimodal_text` have `parts`,
-//! `code` has `text`, `thoughts` has `thoughts`.
+//! A list of conversations. Each has a `mapping` from ids to nodes with `message` (or null),
+//! `parent` and `children`, and a `current_node`. A message has `author.role`, `create_time` in
+//! seconds, and a `content` whose `content_type` says what else is in it: `text` and
+//! `multimodal_text` have `parts`, `code` has `text`, `thoughts` has `thoughts`.
 
 use serde_json::Value;
 
@@ -13,14 +13,9 @@ use super::{ImportError, ImportLimits, Imported, ImportedConversation, ImportedM
 use crate::message::{Role, TitleSource};
 
 pub(super) fn import(entries: &[Value], limits: &ImportLimits) -> Imported {
-    let mut imported = Imported::default();
-    for (index, entry) in entries.iter().enumerate() {
-        match conversation(entry, (&format!("[{index}]"), limits), &mut imported) {
-            Ok(conversation) => imported.conversations.push(conversation),
-            Err(error) => imported.leave_out(error),
-        }
-    }
-    imported
+    Imported::of_each(entries, |(path, entry), imported| {
+        conversation(entry, (path, limits), imported)
+    })
 }
 
 fn conversation(

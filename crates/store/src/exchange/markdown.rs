@@ -1,7 +1,8 @@
 //! A conversation as Markdown, for people and their note programs.
 //!
-//! Front matter as Typora and Obsidian read it, then `## User` and `## Assistant` in turns. Headings
-//! inside of texts move two levels down, so that the outline shows the turns; code stays as it is.
+//! Front matter as Typora and Obsidian read it, then `## User` and `## Assistant` in turns.
+//! Headings inside of texts move two levels down, so that the outline shows the turns; code stays
+//! as it is.
 
 use std::fmt::Write;
 

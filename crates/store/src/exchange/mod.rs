@@ -40,6 +40,21 @@ pub struct Imported {
 }
 
 impl Imported {
+    /// Reads the entries of a file, each with its path. Those that can't be read are left out.
+    fn of_each(
+        entries: &[Value],
+        read: impl Fn((&str, &Value), &mut Imported) -> Result<ImportedConversation, ImportError>,
+    ) -> Imported {
+        let mut imported = Imported::default();
+        for (index, entry) in entries.iter().enumerate() {
+            match read((&format!("[{index}]"), entry), &mut imported) {
+                Ok(conversation) => imported.conversations.push(conversation),
+                Err(error) => imported.leave_out(error),
+            }
+        }
+        imported
+    }
+
     fn leave_out(&mut self, error: ImportError) {
         self.left_out_count += 1;
         if self.left_out.len() < KEPT_ERRORS {

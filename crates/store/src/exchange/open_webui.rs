@@ -1,8 +1,9 @@
 //! Open WebUI's export.
 //!
-//! A list of entries with `chat`, `title`, `created_at`, `updated_at`, `archived` and `pinned`; or one
-//! such entry; or the value of `chat` alone. A chat has `history.messages`, a map from ids to messages
-//! with `parentId` and `childrenIds`, and `history.currentId`. Older ones have `messages`, a list.
+//! A list of entries with `chat`, `title`, `created_at`, `updated_at`, `archived` and `pinned`; or
+//! one such entry; or the value of `chat` alone. A chat has `history.messages`, a map from ids to
+//! messages with `parentId` and `childrenIds`, and `history.currentId`. Older ones have `messages`,
+//! a list.
 
 use serde_json::Value;
 
@@ -12,14 +13,9 @@ use super::{ImportError, ImportLimits, Imported, ImportedConversation, ImportedM
 use crate::message::{Role, TitleSource};
 
 pub(super) fn import(entries: &[Value], limits: &ImportLimits) -> Imported {
-    let mut imported = Imported::default();
-    for (index, entry) in entries.iter().enumerate() {
-        match conversation(entry, (&format!("[{index}]"), limits), &mut imported) {
-            Ok(conversation) => imported.conversations.push(conversation),
-            Err(error) => imported.leave_out(error),
-        }
-    }
-    imported
+    Imported::of_each(entries, |(path, entry), imported| {
+        conversation(entry, (path, limits), imported)
+    })
 }
 
 fn conversation(

@@ -41,8 +41,8 @@ fn interrupt(
     answers::finish_unchecked(writing, answer, &ending)
 }
 
-/// What `live.db` has of an answer beyond what is stored. Pieces count as long as each continues the
-/// one before.
+/// What `live.db` has of an answer beyond what is stored. Pieces count as long as each continues
+/// the one before.
 fn newest(
     connection: &Connection,
     live: &Connection,

@@ -113,14 +113,8 @@ pub(crate) fn add_title(
     (user, conversation): (UserId, ConversationNumber),
     title: &str,
 ) -> Result<(), StoreError> {
-    let tokens = tokens(user, title);
-    if !tokens.is_empty() {
-        writing
-            .connection
-            .prepare_cached("INSERT INTO title_words (rowid, tokens) VALUES (?1, ?2)")?
-            .execute(params![conversation, tokens])?;
-    }
-    Ok(())
+    let sql = "INSERT INTO title_words (rowid, tokens) VALUES (?1, ?2)";
+    write_title(writing, sql, (conversation, &tokens(user, title)))
 }
 
 /// Takes a conversation's title out.
@@ -129,14 +123,18 @@ pub(crate) fn remove_title(
     (user, conversation): (UserId, ConversationNumber),
     title: &str,
 ) -> Result<(), StoreError> {
-    let tokens = tokens(user, title);
+    let sql = "INSERT INTO title_words (title_words, rowid, tokens) VALUES ('delete', ?1, ?2)";
+    write_title(writing, sql, (conversation, &tokens(user, title)))
+}
+
+/// A title without words is not in the index.
+fn write_title(
+    writing: &Writing<'_>,
+    sql: &str,
+    (conversation, tokens): (ConversationNumber, &str),
+) -> Result<(), StoreError> {
     if !tokens.is_empty() {
-        writing
-            .connection
-            .prepare_cached(
-                "INSERT INTO title_words (title_words, rowid, tokens) VALUES ('delete', ?1, ?2)",
-            )?
-            .execute(params![conversation, tokens])?;
+        writing.connection.prepare_cached(sql)?.execute(params![conversation, tokens])?;
     }
     Ok(())
 }

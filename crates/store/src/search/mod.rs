@@ -10,10 +10,10 @@
 //!                       runs: 你 好 吗 你好 好吗
 //! ```
 //!
-//! The index only finds candidates; the text decides. So it needs no order of words, and a token can
-//! be a short hash of a word and its user. That has three uses: no deleted word stays in a corner of
-//! the index, which SQLite can't clean out completely; one user's words cost another's searches
-//! nothing, neither time nor secrets; and a beginning of a word is looked up like a word.
+//! The index only finds candidates; the text decides. So it needs no order of words, and a token
+//! can be a short hash of a word and its user. That has three uses: no deleted word stays in a
+//! corner of the index, which SQLite can't clean out completely; one user's words cost another's
+//! searches nothing, neither time nor secrets; and a beginning of a word is looked up like a word.
 
 pub(crate) mod index;
 pub(crate) mod query;

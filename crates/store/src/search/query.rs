@@ -1,7 +1,7 @@
 //! What a person types, as a question for the index.
 //!
-//! The text is cut into the same pieces as messages are, and only hashes of them reach the index, so
-//! nothing in it can be taken for the index's own language.
+//! The text is cut into the same pieces as messages are, and only hashes of them reach the index,
+//! so nothing in it can be taken for the index's own language.
 
 use std::collections::BTreeSet;
 

@@ -2,8 +2,8 @@
 //!
 //! Not shown here: a real full file system and a real failing `fsync`. Mounting a small file system
 //! needs root, and a file system of SQLite's that fails needs `unsafe`. Instead SQLite is given a
-//! largest size, which makes the same result code at the same places of a statement, and the code of
-//! a failed sync is put in at the commit.
+//! largest size, which makes the same result code at the same places of a statement, and the code
+//! of a failed sync is put in at the commit.
 
 use std::fs;
 

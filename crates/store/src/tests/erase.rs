@@ -29,8 +29,8 @@ fn assert_no_secrets(folder: &TestFolder) {
             .iter()
             .flat_map(|piece| piece.chars.iter().map(|folded| folded.char))
             .collect();
-        // An index of words could have pairs of Chinese characters, and words without what they have
-        // in common with another one.
+        // An index of words could have pairs of Chinese characters, and words without what they
+        // have in common with another one.
         let parts: Vec<String> = match secret.starts_with('秘') {
             true => ["秘密", "密花", "花园", "园钥", "钥匙"].map(str::to_owned).into(),
             false => vec![

@@ -1,5 +1,5 @@
-//! Tests of the whole store. Those that are named after a case, such as `s14_…`, check what must hold
-//! when something fails.
+//! Tests of the whole store. Those that are named after a case, such as `s14_…`, check what must
+//! hold when something fails.
 
 mod answers;
 mod conversations;
