@@ -18,7 +18,8 @@ pub struct StoreConfig {
     /// Threads that read. A [`Place::Memory`] has none: its writer's thread reads too.
     pub reader_threads: usize,
     /// How many calls may wait for the writer, for the readers, and for the live answers, each. One
-    /// more fails at once with [`StoreError::Busy`].
+    /// more fails at once with [`StoreError::Busy`]. There is room for every client of a server
+    /// that comes back at the same moment; whoever calls bounds the bytes of the texts that wait.
     pub waiting_calls: usize,
     /// How long one read may take; then it fails with [`StoreError::Timeout`]. Long reads would
     /// keep the write-ahead log from being emptied.
@@ -44,7 +45,7 @@ impl StoreConfig {
             place,
             limits: Limits::default(),
             reader_threads: 2,
-            waiting_calls: 1024,
+            waiting_calls: 65_536,
             read_timeout: Duration::from_secs(10),
             clock: Clock::default(),
             faults: Faults::default(),

@@ -30,6 +30,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use permits::{ConnectionLimits, ConnectionPermits, Peer};
 use read_timeout::{Phases, ReadLimits, ReadTimeout};
+use socket2::SockRef;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +41,10 @@ use timed_io::TimedIo;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
+/// As many connections may wait to be accepted, if the system allows it. When all clients come back
+/// at once, as after an outage of the network, the system drops those that have no place here. Such
+/// a client tries again only after a second, then after three, seven and so on.
+const BACKLOG: i32 = 4_096;
 /// Pause after a failed accept. Without it, a process without free descriptors would try again and
 /// again at full speed.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
@@ -90,6 +95,10 @@ impl Acceptor {
 
 /// Accepts connections until the server ends.
 pub(crate) async fn serve(listener: TcpListener, acceptor: Arc<Acceptor>, service: impl Service) {
+    // Whoever made the listener may have chosen fewer places; the standard library does.
+    if let Err(error) = SockRef::from(&listener).listen(BACKLOG) {
+        debug!(%error, "the backlog keeps its length");
+    }
     loop {
         let accepted = tokio::select! {
             () = acceptor.tasks.going_away.cancelled() => return,

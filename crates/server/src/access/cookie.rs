@@ -1,7 +1,10 @@
 //! The cookie in which a browser keeps its session.
 
-use super::sessions::SESSION_LIFETIME;
 use axum::http::{HeaderMap, header};
+use std::time::Duration;
+
+/// How long a browser stays signed in.
+pub(super) const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 const NAME: &str = "banter_session";
 /// The name of the cookie by which the browser of a stranger is recognised.

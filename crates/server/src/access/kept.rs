@@ -1,9 +1,12 @@
 //! Keys and sessions in the store, and whose they are. A browser stays signed in when the server
 //! starts again, unless its key is gone.
 
+use super::Access;
+use super::cookie::SESSION_LIFETIME;
 use super::keys::KeyHash;
-use super::sessions::{Grant, SESSION_LIFETIME, Scope, Sessions};
-use super::{Access, Principal};
+use super::level::Scope;
+use super::principal::Principal;
+use super::sessions::{Grant, Sessions};
 use banter_store::{SecretHash, Store, StoreError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,7 +1,8 @@
 //! Keys, and where a request can have one.
 
-use super::sessions::random_token;
-use super::{AccessLevel, RequestView};
+use super::level::AccessLevel;
+use super::request::RequestView;
+use super::token::random_token;
 use axum::http::header;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};

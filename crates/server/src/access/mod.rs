@@ -6,42 +6,51 @@
 //! 2. Is the page that it comes from one of ours, or an allowed one?
 //! 3. Does it need a key, and does it have one?
 //!
-//! Reading order: `host`, `origin` and `network` (names and addresses), `keys`, `sessions`,
-//! `cookie` and `kept` (what lets somebody in), `tries` (wrong keys), `principal` (whose
-//! conversations they are), `denial` (why a request is refused).
+//! Reading order: `level` and `request` (what is asked for, and by whom), `authority`, `origin`,
+//! `host` and `network` (names and addresses), `token`, `keys`, `cookie`, `sessions` and `kept`
+//! (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they are),
+//! `denial` (why a request is refused).
 
+mod authority;
 mod cookie;
 mod denial;
 mod host;
 mod kept;
 mod keys;
+mod level;
 mod network;
 mod origin;
 mod principal;
+mod request;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod token;
 mod tries;
 
 pub(crate) use cookie::SessionCookie;
 pub(crate) use denial::Denial;
 pub use host::PublicUrl;
 pub use keys::{KeyHash, make_key};
+pub(crate) use level::AccessLevel;
+pub use level::Scope;
 pub(crate) use network::{TrustedProxies, network_of};
 pub use origin::Origin;
 pub(crate) use principal::Identity;
 pub use principal::Principal;
-use sessions::Grant;
-pub use sessions::{Scope, Sessions};
-pub(crate) use sessions::{SessionLimits, random_token};
+pub(crate) use request::{PageOrigin, RequestView};
+pub(crate) use sessions::SessionLimits;
+pub use sessions::Sessions;
+pub(crate) use token::random_token;
 pub(crate) use tries::RateKey;
 
-use axum::http::{HeaderMap, Uri, header};
+use authority::Authority;
+use axum::http::header;
 use banter_store::SecretHash;
-use host::{Authority, NamedHost, is_same_page};
+use host::{NamedHost, is_same_page};
 use ipnet::IpNet;
 use keys::Presented;
-use std::net::IpAddr;
+use sessions::Grant;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tries::Tries;
@@ -72,53 +81,6 @@ pub(crate) struct AccessRules {
     pub(crate) insecure: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) max_wrong_keys_per_minute: u32,
-}
-
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AccessLevel {
-    /// Everybody, by any host: health checks know an address of the server, not its name.
-    Probe,
-    /// Everybody, by a known host: the files of the page, signing in and out.
-    Public,
-    /// This machine, and clients with a key: everything that tells or does something.
-    User,
-    /// As [`AccessLevel::User`], for the WebSocket. The key may also stand in the query, and pages
-    /// opened from disk may be admitted.
-    Socket,
-    /// This machine, and clients with an admin key, from our own page or a program: what changes
-    /// the server for everybody.
-    Admin,
-}
-
-impl AccessLevel {
-    fn needed(self) -> Scope {
-        if self == AccessLevel::Admin { Scope::Administer } else { Scope::Talk }
-    }
-
-    fn is_for_everybody(self) -> bool {
-        matches!(self, AccessLevel::Probe | AccessLevel::Public)
-    }
-}
-
-/// The parts of a request that the access rules look at.
-pub(crate) struct RequestView<'a> {
-    pub(crate) peer: IpAddr,
-    /// Our address that the peer has connected to.
-    pub(crate) local: IpAddr,
-    pub(crate) uri: &'a Uri,
-    pub(crate) headers: &'a HeaderMap,
-}
-
-/// The origin of the page that sends an admitted request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PageOrigin {
-    /// Our own page, or no page but a program.
-    Own,
-    /// A page of this origin, which `--allow-origin` names. The response must name it too.
-    Allowed(String),
-    /// A page opened from disk.
-    File,
 }
 
 impl Access {

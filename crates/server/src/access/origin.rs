@@ -1,6 +1,6 @@
 //! Where a page comes from.
 
-use super::host::{Authority, UrlError};
+use super::authority::{Authority, UrlError};
 
 /// Scheme, host and port of a page, such as `https://wiki.example.org`, or `app://obsidian.md` of a
 /// desktop program that is made of pages.

@@ -1,8 +1,9 @@
 //! Who a client is: whose conversations, computed text and limits it uses.
 
+use super::cookie::SessionCookie;
 use super::keys::KeyHash;
-use super::sessions::random_token;
-use super::{PageOrigin, SessionCookie};
+use super::request::PageOrigin;
+use super::token::{is_random, random_token};
 use axum::http::HeaderMap;
 use banter_seam::{Asker, ShareId, Tenant};
 use banter_store::{NewUser, SecretHash, UserKind};
@@ -160,9 +161,4 @@ fn hash_of(kind: &str, text: &str) -> [u8; 32] {
 fn first_number(hash: &[u8; 32]) -> u64 {
     let (first, _) = hash.split_first_chunk().expect("a hash is longer");
     u64::from_le_bytes(*first)
-}
-
-/// Whether a token looks like one that we have made. A shorter one could be guessed.
-fn is_random(token: &str) -> bool {
-    token.len() == 26 && token.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

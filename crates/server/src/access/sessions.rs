@@ -1,6 +1,9 @@
 //! One-time codes of printed links, and the sessions that browsers get for a code or a key.
 
-use super::Principal;
+use super::cookie::SESSION_LIFETIME;
+use super::level::Scope;
+use super::principal::Principal;
+use super::token::random_token;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -9,20 +12,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
-pub(super) const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// At this limit the oldest code is dropped.
 const MAX_CODES: usize = 64;
 
 type Hash = [u8; 32];
-
-/// What somebody may do. The higher scope includes the lower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Have conversations.
-    Talk,
-    /// Change the server for everybody.
-    Administer,
-}
 
 /// What a session gives: a scope, and whose conversations they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,13 +160,6 @@ fn lock(entries: &Mutex<HashMap<Hash, Entry>>) -> MutexGuard<'_, HashMap<Hash, E
 
 fn hash(secret: &str) -> Hash {
     Sha256::digest(secret.as_bytes()).into()
-}
-
-/// 128 random bits as 26 letters and digits that can be read aloud.
-pub(crate) fn random_token() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the system has random numbers");
-    data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
 }
 
 #[cfg(test)]

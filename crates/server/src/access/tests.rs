@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::ServerConfig;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 const KEY: &str = "the-key";
 const ADMIN_KEY: &str = "the-admin-key";

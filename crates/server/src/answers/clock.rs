@@ -1,8 +1,19 @@
 //! When to give up on an answer.
 
-use super::AnswerLimits;
 use banter_seam::{Event, Failure};
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// The limits of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnswerLimits {
+    /// It must begin within this time.
+    pub(crate) queue_timeout: Duration,
+    /// Once it has begun, it must make progress within this time.
+    pub(crate) step_timeout: Duration,
+    /// Its bytes, with those of the thoughts before it.
+    pub(crate) bytes: usize,
+}
 
 /// The clock of one answer.
 pub(super) struct Clock {
@@ -55,7 +66,6 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn a_sign_of_life_takes_nothing_from_the_time_until_the_first_word() {

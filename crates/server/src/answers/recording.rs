@@ -5,7 +5,7 @@
 //! quarter of a second. If the store cannot write, the answer goes on without it, and what is
 //! missing is written as soon as that is possible again.
 
-use super::LiveAnswer;
+use super::live::LiveAnswer;
 use super::log::{Ended, Interruption};
 use banter_seam::{EndReason, FinishReason};
 use banter_store::{

@@ -1,9 +1,11 @@
 //! The task that writes one answer: its start, its events, its time limits, its log lines.
 
 use super::clock::Clock;
+use super::common::Common;
+use super::live::LiveAnswer;
 use super::log::{AnswerLog, Begun, Ended, Interruption, Waiting};
 use super::recording::Recording;
-use super::{Answers, LiveAnswer, Question};
+use super::request::Question;
 use crate::shares::Reservation;
 use banter_seam::{EndReason, Event, Failure, FinishReason, Finished, Generation};
 use banter_store::MessageId;
@@ -15,7 +17,7 @@ use tracing::{Instrument, Span, debug, info, warn};
 
 /// One answer while it is written.
 pub(super) struct Writing {
-    answers: Answers,
+    common: Arc<Common>,
     answer: Arc<LiveAnswer>,
     recording: Option<Recording>,
     state: State,
@@ -67,8 +69,8 @@ enum Progress {
 }
 
 /// Starts an answer.
-pub(super) async fn start(answers: Answers, start: Start) -> Result<Started, Failure> {
-    let backend = answers.backend()?;
+pub(super) async fn start(common: Arc<Common>, start: Start) -> Result<Started, Failure> {
+    let backend = common.backend()?;
     let permit = match start.permits {
         Some(permits) => {
             Some(permits.acquire_owned().await.expect("the semaphore is never closed"))
@@ -84,14 +86,14 @@ pub(super) async fn start(answers: Answers, start: Start) -> Result<Started, Fai
 
 impl Writing {
     pub(super) fn new(
-        answers: Answers,
+        common: Arc<Common>,
         answer: Arc<LiveAnswer>,
         starting: BoxFuture<'static, Result<Started, Failure>>,
         recording: Option<Recording>,
     ) -> Writing {
         Writing {
-            clock: Clock::new(answers.inner.limits),
-            answers,
+            clock: Clock::new(common.limits),
+            common,
             answer,
             recording,
             state: State::Starting(starting),
@@ -110,7 +112,7 @@ impl Writing {
     }
 
     async fn write_to_the_end(mut self) {
-        let (answer, shutdown) = (self.answer.clone(), self.answers.inner.shutdown.clone());
+        let (answer, shutdown) = (self.answer.clone(), self.common.shutdown.clone());
         // One wait for the whole answer: otherwise the grace time would begin again at every word.
         let mut abandoned = pin!(answer.abandoned());
         let mut progress = Progress::GoesOn;
@@ -296,13 +298,13 @@ impl Writing {
 
     /// The longest answer, with the thoughts before it: as long as it may be, and as can be stored.
     fn max_bytes(&self) -> usize {
-        let limit = self.answers.inner.limits.bytes;
+        let limit = self.common.limits.bytes;
         self.recording.as_ref().map_or(limit, |recording| limit.min(recording.max_bytes()))
     }
 
     /// A client can cause any number of refusals, so the log lines about them are throttled.
     fn log_refusal(&self, failure: &Failure) {
-        if let Some(suppressed) = self.answers.inner.refusals_logged.admit() {
+        if let Some(suppressed) = self.common.refusals_logged.admit() {
             info!(reason = failure.code(), suppressed, "refused");
         }
     }

@@ -2,8 +2,8 @@
 
 use super::feed::News;
 use super::history::History;
+use super::state::{Conversations, Owner, RunningAnswer};
 use super::wire::{self, SameId, v1_error};
-use super::{Conversations, Owner, RunningAnswer};
 use crate::answers::{AnswerRequest, Follower, LiveAnswer, Place, Question, Urgency};
 use banter_protocol::v1::server::{Change, Changed};
 use banter_protocol::v1::{self, ErrorCode, V1Error};

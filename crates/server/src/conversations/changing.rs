@@ -1,8 +1,8 @@
 //! Lists, searches, titles, pins, deletions, exports and imports.
 
 use super::feed::News;
+use super::state::{Conversations, Owner};
 use super::wire::{self, SameId, v1_error};
-use super::{Conversations, Owner};
 use banter_protocol::conversations::{ConversationPatch, NewConversation};
 use banter_protocol::v1::server::{Change, Changed};
 use banter_protocol::v1::{self, V1Error};

@@ -2,8 +2,8 @@
 
 use super::asking::branch_end;
 use super::history::History;
+use super::state::{Conversations, Owner};
 use super::wire;
-use super::{Conversations, Owner};
 use banter_protocol::v1;
 use banter_seam::{self as seam, ConversationNumber, DraftRequest};
 use banter_store::{Conversation, ConversationId, Message, Position};

@@ -1,6 +1,6 @@
 //! What the model is told of a conversation.
 
-use super::Settings;
+use super::state::Settings;
 use banter_seam as seam;
 use banter_store::{Conversation, Message, MessageId, Role};
 

@@ -3,6 +3,7 @@
 //! [`Conversations`] does what a language or a route asks for. It stores first and tells
 //! afterwards, so nothing is told that could still be lost.
 //!
+//! - `state`: the conversations of all users, and the answers that are being written.
 //! - `asking`: messages and the answers to them.
 //! - `drafting`: messages that are being typed.
 //! - `reading`: what is stored, and the answers that are being written.
@@ -18,6 +19,7 @@ mod drafting;
 mod feed;
 mod history;
 mod reading;
+mod state;
 mod titles;
 mod wire;
 
@@ -25,117 +27,5 @@ pub(crate) use asking::{AcceptedRequest, MessagePlace, Request, What};
 pub(crate) use drafting::DraftPlace;
 pub(crate) use feed::{Missed, News, NewsOf, Subscription};
 pub(crate) use reading::{CannotResume, Opened, Rest, Resumed, Running};
+pub(crate) use state::{Conversations, Owner, Settings};
 pub(crate) use wire::{SameId, conversation, finish_of_end};
-
-use crate::access::Principal;
-use crate::answers::{Answers, Keep, LiveAnswer};
-use banter_protocol::v1::V1Error;
-use banter_seam::Asker;
-use banter_store::{ConversationId, MessageId, Store, UserId};
-use feed::Feeds;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
-
-/// The conversations of all users. Clones are the same.
-#[derive(Clone)]
-pub(crate) struct Conversations {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    store: Arc<Store>,
-    answers: Answers,
-    settings: Settings,
-    feeds: Feeds,
-    /// The answers that are being written.
-    running: Mutex<HashMap<MessageId, RunningAnswer>>,
-    /// One title is written at a time.
-    titling: Arc<Semaphore>,
-    tasks: TaskTracker,
-}
-
-/// What an operator chooses.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    /// The system message of conversations that have none of their own.
-    pub(crate) system_prompt: Option<String>,
-    /// How long an answer goes on that nobody follows.
-    pub(crate) keep: Keep,
-    /// Titles are written when nobody has waited for an answer for this long.
-    pub(crate) title_idle: Duration,
-    /// Whether conversations outlive the server.
-    pub(crate) stores: bool,
-}
-
-/// For whom something is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    pub(crate) user: UserId,
-    pub(crate) asker: Asker,
-}
-
-/// An answer that is being written, and whose it is.
-#[derive(Clone)]
-struct RunningAnswer {
-    user: UserId,
-    conversation: ConversationId,
-    live: Arc<LiveAnswer>,
-}
-
-impl Conversations {
-    pub(crate) fn new(store: Arc<Store>, answers: Answers, settings: Settings) -> Conversations {
-        let inner = Inner {
-            store,
-            answers,
-            settings,
-            feeds: Feeds::default(),
-            running: Mutex::default(),
-            titling: Arc::new(Semaphore::new(1)),
-            tasks: TaskTracker::new(),
-        };
-        Conversations { inner: Arc::new(inner) }
-    }
-
-    /// What the operator has chosen.
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.inner.settings
-    }
-
-    /// The owner of what a client makes.
-    pub(crate) async fn owner(&self, principal: Principal) -> Result<Owner, V1Error> {
-        let user = self.inner.store.ensure_user(principal.user()).await;
-        let user = user.map_err(wire::v1_error)?;
-        Ok(Owner { user: user.id, asker: principal.asker() })
-    }
-
-    /// The news of a user from now on.
-    pub(crate) fn subscribe(&self, user: UserId) -> Subscription {
-        self.inner.feeds.subscribe(user)
-    }
-
-    /// Ready when everything that was begun is stored. Answers have to be stopped before.
-    pub(crate) async fn shut_down(&self) {
-        self.inner.tasks.close();
-        self.inner.tasks.wait().await;
-    }
-
-    /// Does something to its end, even if nobody waits for it any more: what was begun to be stored
-    /// must also be told.
-    async fn to_the_end<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, V1Error>> + Send + 'static,
-    ) -> Result<T, V1Error> {
-        let work = self.inner.tasks.spawn(work);
-        work.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a request about a conversation was not done");
-            Err(banter_protocol::v1::ErrorCode::Internal.into())
-        })
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<MessageId, RunningAnswer>> {
-        self.inner.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}

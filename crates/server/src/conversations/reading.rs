@@ -1,7 +1,7 @@
 //! What is stored, together with the answers that are being written.
 
+use super::state::{Conversations, Owner, RunningAnswer};
 use super::wire::{self, v1_error};
-use super::{Conversations, Owner, RunningAnswer};
 use crate::answers::{Follower, LiveAnswer, Offsets};
 use banter_protocol::v1::server::ResetReason;
 use banter_protocol::v1::{self, ErrorCode, V1Error};

@@ -5,7 +5,7 @@
 //! and tried again when the model is idle again.
 
 use super::history::History;
-use super::{Conversations, Owner};
+use super::state::{Conversations, Owner};
 use crate::answers::{AnswerRequest, Keep, Question, Update, Urgency};
 use banter_protocol::v1::{self, server::Change};
 use banter_seam as seam;

@@ -1,9 +1,9 @@
 //! The routes for programs: health, information and counting tokens.
 
-use super::Http;
 use super::body::{BodyLimit, Received, receive_json, share_of};
 use super::error::ApiError;
-use super::{connection_of, no_store, view_of};
+use super::headers::no_store;
+use super::state::{Http, connection_of, view_of};
 use crate::access::{AccessLevel, PageOrigin};
 use crate::backend::{Readiness, model_info};
 use crate::config::REAL_MODEL_COMMAND;

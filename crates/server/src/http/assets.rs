@@ -2,7 +2,7 @@
 
 use super::encoding::Encoding;
 use super::error::ApiError;
-use super::headers::policy_for_inline;
+use super::headers::{empty, policy_for_inline};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
@@ -56,7 +56,7 @@ impl Assets {
         let encoding = Encoding::choose(request, |form| asset.form(form).is_some());
         let etag = asset.etag(encoding);
         let mut response = if is_known(request, &etag) {
-            super::empty(StatusCode::NOT_MODIFIED)
+            empty(StatusCode::NOT_MODIFIED)
         } else {
             asset.form(encoding).expect("only forms that exist are chosen").into_response()
         };

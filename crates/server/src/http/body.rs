@@ -1,8 +1,7 @@
 //! The bodies of requests: how long they may be, and how much memory they may take.
 
-use super::Http;
 use super::error::ApiError;
-use super::{connection_of, view_of};
+use super::state::{Http, connection_of, view_of};
 use crate::access::{AccessLevel, PageOrigin};
 use crate::shares::Reservation;
 use axum::body::{Body, Bytes, HttpBody};

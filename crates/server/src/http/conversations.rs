@@ -3,7 +3,8 @@
 use super::api::json;
 use super::body::{BodyLimit, receive_text};
 use super::error::ApiError;
-use super::{Http, connection_of, empty, view_of};
+use super::headers::empty;
+use super::state::{Http, connection_of, view_of};
 use crate::access::{AccessLevel, PageOrigin, Principal};
 use crate::conversations::SameId;
 use axum::body::Body;

@@ -1,6 +1,5 @@
-//! The headers of every response.
+//! The headers of every response, and responses that are nothing else.
 
-use super::empty;
 use crate::access::PageOrigin;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
@@ -81,4 +80,15 @@ pub(super) fn redirect_to_folder(uri: &Uri) -> Response<Body> {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// A response without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+pub(super) fn no_store(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

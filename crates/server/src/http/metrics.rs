@@ -1,7 +1,7 @@
 //! `GET /metrics`: figures of the backend, in the text format of Prometheus.
 
-use super::Http;
 use super::error::ApiError;
+use super::state::Http;
 use crate::backend::Readiness;
 use axum::body::Body;
 use axum::extract::State;

@@ -1,5 +1,6 @@
 //! HTTP: the routes, and what every request and response has in common.
 //!
+//! - `state`: what the handlers have of the rest of the server.
 //! - `routes`: the table of routes, each with its access level.
 //! - `api`, `conversations`, `files`, `session`, `models`, `metrics`, `upgrade`: their handlers.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
@@ -20,106 +21,26 @@ mod metrics;
 mod models;
 mod routes;
 mod session;
+mod state;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
 use crate::accept::{Admission, Connection, Service};
 use crate::access::{Access, AccessLevel, Denial, PageOrigin, RequestView};
-use crate::backend::BackendSlot;
-use crate::config::ServerConfig;
-use crate::conversations::Conversations;
-use crate::log_throttle::{LogOnce, LogThrottle};
-use crate::models::Models;
-use crate::shares::{PermitsPerShare, SharedBudget};
-use crate::tasks::Tasks;
 use assets::Assets;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use axum::response::IntoResponse;
-use banter_store::Store;
 use error::ApiError;
 use error_page::Reader;
 use routes::Target;
+use state::view_of;
+pub(crate) use state::{Http, Parts, Sockets};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tracing::warn;
-pub(crate) use upgrade::Sockets;
-
-/// What the handlers of the routes need.
-pub(crate) struct Http {
-    pub(crate) config: Arc<ServerConfig>,
-    pub(crate) access: Arc<Access>,
-    pub(crate) slot: BackendSlot,
-    /// `None` in front of an engine that somebody else runs.
-    pub(crate) models: Option<Arc<Models>>,
-    pub(crate) conversations: Conversations,
-    /// Where sessions are kept.
-    pub(crate) store: Arc<Store>,
-    pub(crate) sockets: Sockets,
-    pub(crate) tasks: Tasks,
-    /// Memory for the bodies of requests, in bytes.
-    body_budget: SharedBudget,
-    /// Permits for lists of the models, which wait for the disk.
-    model_list_permits: Semaphore,
-    /// A permit to read an import.
-    import_permits: Semaphore,
-    /// Permits for requests to `/tokenize`.
-    tokenize_permits: Semaphore,
-    /// Permits to wait for one of these.
-    tokenize_per_share: PermitsPerShare,
-    refusals_logged: LogThrottle,
-    file_pages_logged: LogThrottle,
-    unnamed_proxy_logged: LogOnce,
-}
-
-/// What the handlers of the routes use of the rest of the server.
-pub(crate) struct Parts {
-    pub(crate) config: Arc<ServerConfig>,
-    pub(crate) access: Arc<Access>,
-    pub(crate) slot: BackendSlot,
-    pub(crate) models: Option<Arc<Models>>,
-    pub(crate) conversations: Conversations,
-    pub(crate) store: Arc<Store>,
-    pub(crate) sockets: Sockets,
-    pub(crate) tasks: Tasks,
-}
-
-impl Http {
-    pub(crate) fn new(parts: Parts) -> Http {
-        let Parts { config, access, slot, models, conversations, store, sockets, tasks } = parts;
-        Http {
-            body_budget: SharedBudget::new(config.max_total_body_bytes),
-            model_list_permits: Semaphore::new(config.max_model_lists),
-            import_permits: Semaphore::new(1),
-            tokenize_permits: Semaphore::new(config.max_tokenizing),
-            tokenize_per_share: PermitsPerShare::new((config.max_tokenizing / 4).max(1)),
-            refusals_logged: LogThrottle::new(),
-            file_pages_logged: LogThrottle::new(),
-            unnamed_proxy_logged: LogOnce::default(),
-            config,
-            access,
-            slot,
-            models,
-            conversations,
-            store,
-            sockets,
-            tasks,
-        }
-    }
-}
-
-/// The connection that a request came on.
-fn connection_of(request: &Request<Body>) -> Connection {
-    request.extensions().get::<Connection>().expect("set by Routes").clone()
-}
-
-/// The parts of a request on a connection that the access rules look at.
-fn view_of<'a>(connection: &Connection, uri: &'a Uri, headers: &'a HeaderMap) -> RequestView<'a> {
-    RequestView { peer: connection.peer, local: connection.local, uri, headers }
-}
 
 /// All routes of a server.
 #[derive(Clone)]
@@ -313,15 +234,4 @@ fn with_path(uri: &Uri, path: &str) -> Uri {
         None => path.to_owned(),
     };
     path_and_query.parse().expect("a part of a path that was one")
-}
-
-/// A response without a body.
-fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
-fn no_store(headers: &mut HeaderMap) {
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

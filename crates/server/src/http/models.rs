@@ -1,10 +1,10 @@
 //! The routes for the models of this server.
 
-use super::Http;
 use super::api::json;
 use super::body::read_order;
 use super::error::ApiError;
-use super::{connection_of, view_of};
+use super::headers::empty;
+use super::state::{Http, connection_of, view_of};
 use crate::access::AccessLevel;
 use crate::models::{Models, ModelsError, Wanted};
 use axum::body::Body;
@@ -46,7 +46,7 @@ pub(super) async fn stop(
     // the browser asking first.
     let _: serde_json::Value = read_order(&http, request).await?;
     models(&http)?.stop_pull();
-    Ok(super::empty(StatusCode::NO_CONTENT))
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) async fn switch(

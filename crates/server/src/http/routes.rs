@@ -2,7 +2,8 @@
 //!
 //! A new route: one row in [`ROUTES`], and its handler.
 
-use super::{Http, api, conversations, files, metrics, models, session, upgrade};
+use super::state::Http;
+use super::{api, conversations, files, metrics, models, session, upgrade};
 use crate::access::AccessLevel;
 use axum::Router;
 use axum::http::Method;

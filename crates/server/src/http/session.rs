@@ -1,9 +1,9 @@
 //! Signing in and out.
 
-use super::Http;
 use super::body::read_order;
 use super::error::ApiError;
-use super::{connection_of, empty, no_store, view_of};
+use super::headers::{empty, no_store};
+use super::state::{Http, connection_of, view_of};
 use crate::access::{Credential, RateKey, SessionCookie};
 use axum::body::Body;
 use axum::extract::State;

@@ -7,6 +7,7 @@ use crate::access::{KeyHash, Origin, PublicUrl, SessionLimits, Sessions};
 use crate::backend::{BackendSlot, ScriptedBackend};
 use crate::config::ServerConfig;
 use crate::server::Running;
+use crate::tasks::Tasks;
 use axum::body::to_bytes;
 use banter_store::{Place, Store, StoreConfig};
 use std::net::IpAddr;

@@ -1,13 +1,13 @@
 //! From a request to a WebSocket, in one of the languages.
 
 use super::error::ApiError;
-use super::{Http, connection_of, empty, view_of};
+use super::headers::empty;
+use super::state::{Http, connection_of, view_of};
 use crate::accept::Admission;
 use crate::access::{AccessLevel, Denial, Identity, PageOrigin};
-use crate::plain::{self, Client, PageKind, Plain};
-use crate::shares::SharedBudget;
+use crate::plain::{self, Client, PageKind};
 use crate::socket::{Close, Socket};
-use crate::v1::{self, Endings, V1, Visitor};
+use crate::v1::{self, Endings, Visitor};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -19,14 +19,6 @@ use std::sync::Arc;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-
-/// What sockets need of the server, by language.
-pub(crate) struct Sockets {
-    pub(crate) plain: Arc<Plain>,
-    pub(crate) v1: Arc<V1>,
-    /// Memory for messages while they are received, in bytes.
-    pub(crate) receive_budget: SharedBudget,
-}
 
 /// A client in the language that it has asked for.
 enum Speaker {
@@ -62,12 +54,13 @@ pub(super) async fn websocket(
             Err(error) => return debug!(%error, "the handshake was not completed"),
         };
         let budget = http.sockets.receive_budget.clone();
-        let socket = Socket::new(upgraded, &http.config, budget, speaker.share());
+        let mut socket = Socket::new(upgraded, &http.config, budget, speaker.share());
         let serving = async {
-            match has_room {
-                true => speaker.serve(socket, &http, revoked).await,
-                false => socket.close(Close::TryAgainLater).await,
-            }
+            let close = match has_room {
+                true => speaker.serve(&mut socket, &http, revoked).await,
+                false => Close::TryAgainLater,
+            };
+            socket.close(close).await;
         };
         tokio::select! {
             () = pin!(serving) => {}
@@ -128,8 +121,14 @@ impl Speaker {
         }
     }
 
-    /// Serves the socket to its end, which comes at the latest with the session or the server.
-    async fn serve(self, socket: Socket, http: &Http, revoked: Option<CancellationToken>) {
+    /// Serves the socket until it has to be closed, at the latest with the session or the server,
+    /// and returns the reason.
+    async fn serve(
+        self,
+        socket: &mut Socket,
+        http: &Http,
+        revoked: Option<CancellationToken>,
+    ) -> Close {
         let shutdown = http.tasks.going_away.clone();
         let revoked = revoked.unwrap_or_default();
         match self {
@@ -138,14 +137,14 @@ impl Speaker {
                 let mut serving =
                     pin!(plain::serve(socket, http.sockets.plain.clone(), client, leaving.clone()));
                 tokio::select! {
-                    () = &mut serving => return,
+                    close = &mut serving => return close,
                     () = revoked.cancelled() => leaving.cancel(),
                 }
-                serving.await;
+                serving.await
             }
             Speaker::V1(visitor) => {
                 let endings = Endings { shutdown, revoked };
-                v1::serve(socket, http.sockets.v1.clone(), visitor, endings).await;
+                v1::serve(socket, http.sockets.v1.clone(), visitor, endings).await
             }
         }
     }

@@ -1,9 +1,21 @@
 //! One pull or one switch, and its state.
 
-use super::PullFailure;
 use banter_protocol::http::{JobFailure, JobState, PullPhase, PullReport, SwitchReport};
 use banter_remote::download::{Phase, Watch};
 use tracing::{error, info};
+
+/// Why a model was not pulled.
+#[derive(Debug)]
+pub enum PullFailure {
+    /// Its licence has terms of its own, which must be accepted first.
+    Licence(String),
+    /// It does not fit in memory; with the engine's text.
+    TooLarge(String),
+    /// It was stopped. The downloaded part is kept.
+    Stopped(String),
+    /// It failed for any other reason.
+    Failed(String),
+}
 
 /// A download that is running or has ended.
 pub(super) struct Pull {

@@ -20,6 +20,7 @@ use banter_protocol::http::{
 use banter_remote::download::Watch;
 use banter_remote::hub::{ModelName, NameError};
 use banter_seam::Backend;
+pub use job::PullFailure;
 use job::{Pull, Switch};
 use serde_json::json;
 use std::io;
@@ -53,19 +54,6 @@ pub struct Wanted {
     pub accept_licence: bool,
     /// It is pulled although it does not fit in memory.
     pub even_if_too_large: bool,
-}
-
-/// Why a model was not pulled.
-#[derive(Debug)]
-pub enum PullFailure {
-    /// Its licence has terms of its own, which must be accepted first.
-    Licence(String),
-    /// It does not fit in memory; with the engine's text.
-    TooLarge(String),
-    /// It was stopped. The downloaded part is kept.
-    Stopped(String),
-    /// It failed for any other reason.
-    Failed(String),
 }
 
 /// Why a list, a pull or a switch is not possible.

@@ -59,15 +59,15 @@ pub(crate) enum PageKind {
     File,
 }
 
-/// Answers the messages of one socket until it closes. The answer that runs then is stopped.
+/// Answers the messages of one socket until it has to be closed, and returns the reason. The answer
+/// that runs then is stopped.
 pub(crate) async fn serve(
-    mut socket: Socket,
+    socket: &mut Socket,
     plain: Arc<Plain>,
     client: Client,
     going_away: CancellationToken,
-) {
-    let close = PlainSocket::new(plain, client).run(&mut socket, going_away).await;
-    socket.close(close).await;
+) -> Close {
+    PlainSocket::new(plain, client).run(socket, going_away).await
 }
 
 struct PlainSocket {

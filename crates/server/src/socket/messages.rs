@@ -1,8 +1,8 @@
 //! Messages while they are received: their fragments, their memory, and which are refused for want
 //! of memory.
 
-use super::meter::MeterLimits;
-use crate::shares::Reservation;
+use crate::shares::{Reservation, SharedBudget};
+use banter_seam::ShareId;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,6 +13,18 @@ const FREE_FRAGMENTS: usize = 64;
 const FRAGMENT_BYTES: usize = 1024;
 /// Messages up to this size take nothing of the shared memory.
 pub(super) const FREE_MESSAGE_BYTES: u64 = 16 * 1024;
+
+/// What a client may send.
+#[derive(Clone)]
+pub(crate) struct MeterLimits {
+    /// Bytes of the longest message. The library refuses a longer one.
+    pub(crate) message_bytes: usize,
+    pub(crate) control_frames_per_second: u32,
+    /// Memory for the long messages of all sockets while they are received.
+    pub(crate) receive_budget: SharedBudget,
+    /// Whose part of that memory this socket takes.
+    pub(crate) share: ShareId,
+}
 
 /// A limit that a client has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

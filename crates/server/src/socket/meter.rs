@@ -4,25 +4,12 @@
 //! bytes. It fails a read when a limit is passed. Messages for which there is no memory do not
 //! reach the library; the client gets `busy` for them.
 
-use super::messages::Messages;
-use crate::shares::SharedBudget;
-use banter_seam::ShareId;
+use super::messages::{Messages, MeterLimits};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
-
-#[derive(Clone)]
-pub(crate) struct MeterLimits {
-    /// Bytes of the longest message. The library refuses a longer one.
-    pub(crate) message_bytes: usize,
-    pub(crate) control_frames_per_second: u32,
-    /// Memory for the long messages of all sockets while they are received.
-    pub(crate) receive_budget: SharedBudget,
-    /// Whose part of that memory this socket takes.
-    pub(crate) share: ShareId,
-}
 
 /// The connection below the WebSocket library, with limits; see the module.
 pub(super) struct Meter<IO> {

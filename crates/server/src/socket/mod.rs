@@ -10,7 +10,7 @@ mod messages;
 mod meter;
 
 pub(crate) use close::Close;
-pub(crate) use meter::MeterLimits;
+pub(crate) use messages::MeterLimits;
 
 use crate::config::ServerConfig;
 use crate::shares::SharedBudget;
@@ -341,8 +341,9 @@ impl Socket {
         sent
     }
 
-    /// Sends the close frame, waits a moment for the answer, and ends the connection.
-    pub(crate) async fn close(mut self, close: Close) {
+    /// Sends the close frame, waits a moment for the answer, and ends the connection. Nothing can
+    /// be exchanged afterwards.
+    pub(crate) async fn close(&mut self, close: Close) {
         let timeout = self.close_timeout;
         let frame = close.frame();
         let says_something = frame.is_some();
@@ -374,7 +375,8 @@ fn open(transport: Transport, config: WebSocketConfig) -> WebSocketStream<Transp
 }
 
 async fn drain(io: &mut TokioIo<Upgraded>) {
-    let mut discarded = [0; 1024];
+    // On the heap: otherwise every idle socket would hold it, in the state of its task.
+    let mut discarded = vec![0; 1024];
     let mut total = 0;
     while let Ok(bytes @ 1..) = io.read(&mut discarded).await {
         total += bytes;

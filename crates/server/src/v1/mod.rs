@@ -1,5 +1,6 @@
 //! `banter.v1` on one socket.
 //!
+//! - `state`: what all sockets have of the server.
 //! - `session`: what the socket knows and does: events go in, frames come out.
 //! - `requests`: requests that take a while; their outcome comes back to the session.
 //! - `readings`: the answers that the socket follows.
@@ -11,20 +12,14 @@ mod outbound;
 mod readings;
 mod requests;
 mod session;
+mod state;
 
 pub(crate) use requests::Visitor;
+pub(crate) use state::V1;
 
-use crate::access::{Access, Principal};
-use crate::answers::Keep;
-use crate::backend::{BackendSlot, Readiness, model_info};
-use crate::conversations::Conversations;
-use crate::shares::SharedBudget;
 use crate::socket::{Close, Incoming, Socket};
-use banter_protocol::conversations::Title;
-use banter_protocol::v1::server::{
-    GoingAway, GoingAwayReason, OnDisconnect, SocketLimits, Welcome,
-};
-use banter_protocol::v1::{ClientId, ErrorCode, ServerEvent, Tag, V1Error};
+use banter_protocol::v1::server::{GoingAway, GoingAwayReason};
+use banter_protocol::v1::{ErrorCode, ServerEvent, V1Error};
 use session::{Next, Session};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,21 +27,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A client has this long for its `hello`.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What the sockets of this language need.
-pub(crate) struct V1 {
-    pub(crate) conversations: Conversations,
-    pub(crate) access: Arc<Access>,
-    pub(crate) slot: BackendSlot,
-    /// Memory for events that wait, in bytes.
-    pub(crate) queue_budget: SharedBudget,
-    /// The longest frame of a client, in bytes.
-    pub(crate) max_message_bytes: usize,
-    /// How long the last frames may take when the socket is closed.
-    pub(crate) close_timeout: Duration,
-    /// A name of this run of the server.
-    pub(crate) epoch: String,
-}
 
 /// Why a socket has to end.
 #[derive(Clone, Debug, Default)]
@@ -57,15 +37,21 @@ pub(crate) struct Endings {
     pub(crate) revoked: CancellationToken,
 }
 
-/// Serves one socket until it closes. The answers that it has asked for go on.
-pub(crate) async fn serve(mut socket: Socket, v1: Arc<V1>, visitor: Visitor, endings: Endings) {
-    let mut session = Session::new(v1.clone(), visitor);
-    let close = run(&mut session, &mut socket, &endings).await;
+/// Serves one socket until it has to be closed, and returns the reason. The answers that it has
+/// asked for go on.
+pub(crate) async fn serve(
+    socket: &mut Socket,
+    v1: Arc<V1>,
+    visitor: Visitor,
+    endings: Endings,
+) -> Close {
+    let close_timeout = v1.close_timeout;
+    let mut session = Session::new(v1, visitor);
+    let close = run(&mut session, socket, &endings).await;
     if !matches!(close, Close::ByPeer | Close::Gone) {
-        let _ = tokio::time::timeout(v1.close_timeout, flush(&mut session, &mut socket)).await;
+        let _ = tokio::time::timeout(close_timeout, flush(&mut session, socket)).await;
     }
-    drop(session);
-    socket.close(close).await;
+    close
 }
 
 async fn run(session: &mut Session, socket: &mut Socket, endings: &Endings) -> Close {
@@ -118,38 +104,4 @@ async fn flush(session: &mut Session, socket: &mut Socket) {
 
 fn going_away(reason: GoingAwayReason) -> ServerEvent {
     ServerEvent::GoingAway(GoingAway { reason })
-}
-
-impl V1 {
-    /// The greeting of a client.
-    fn welcome(&self, principal: Principal) -> Welcome {
-        let backend = match self.slot.readiness() {
-            Readiness::Loaded(backend) => Some(backend),
-            Readiness::Loading(_) | Readiness::Unreachable(_) => None,
-        };
-        let settings = self.conversations.settings();
-        let (on_disconnect, grace_ms) = match settings.keep {
-            Keep::ToTheEnd => (OnDisconnect::Finish, None),
-            Keep::WHILE_FOLLOWED => (OnDisconnect::Stop, None),
-            Keep::For(grace) => (OnDisconnect::Grace, u64::try_from(grace.as_millis()).ok()),
-        };
-        let info = backend.as_ref().map(|backend| backend.info());
-        Welcome {
-            version: env!("CARGO_PKG_VERSION").into(),
-            epoch: self.epoch.clone(),
-            user: principal.short_name(),
-            model: info.map(model_info),
-            context_tokens: info.and_then(|info| info.context_tokens).map(|tokens| tokens as u64),
-            limits: SocketLimits {
-                message_bytes: self.max_message_bytes as u64,
-                client_id_bytes: ClientId::MAX_BYTES as u64,
-                tag_bytes: Tag::MAX_BYTES as u64,
-                title_bytes: Title::MAX_BYTES as u64,
-                open_conversations: session::MAX_OPEN_CONVERSATIONS as u64,
-            },
-            stores: settings.stores,
-            on_disconnect,
-            grace_ms,
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Requests that take a while: they ask the store, and the outcome comes back to the session.
 
-use super::V1;
 use super::readings::stored_finish;
+use super::state::V1;
 use crate::access::{Principal, RateKey};
 use crate::answers::{Follower, Offsets};
 use crate::conversations::{

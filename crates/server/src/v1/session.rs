@@ -1,9 +1,9 @@
 //! What a socket knows and does.
 
-use super::V1;
 use super::outbound::Outbound;
 use super::readings::{Read, Readings, Shows};
 use super::requests::{self, Outcome, Visitor};
+use super::state::{MAX_OPEN_CONVERSATIONS, V1};
 use crate::answers::LiveAnswer;
 use crate::conversations::{Missed, News, NewsOf, Opened, Owner, Running, SameId, Subscription};
 use crate::shares::Reservation;
@@ -18,8 +18,6 @@ use futures_util::{FutureExt, StreamExt};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-/// More conversations than this cannot be followed at the same time.
-pub(super) const MAX_OPEN_CONVERSATIONS: usize = 64;
 /// More events than this cannot wait.
 const MAX_WAITING: usize = 64;
 /// More stops than this cannot wait for their answers.
@@ -71,12 +69,13 @@ struct WaitingEvent {
     _memory: Reservation,
 }
 
-/// What is being done.
+/// What is being done. Its texts may still wait for the store.
 struct Doing {
     work: BoxFuture<'static, Outcome>,
     tag: Option<Tag>,
     /// The news that come from here on are new to the client.
     since: u64,
+    _memory: Reservation,
 }
 
 /// What happens next.
@@ -154,16 +153,20 @@ impl Session {
     /// Does what waits, up to something that takes a while.
     fn go_on(&mut self) {
         while self.pending.doing.is_none()
-            && let Some(WaitingEvent { event, .. }) = self.waiting.pop_front()
+            && let Some(WaitingEvent { event, _memory }) = self.waiting.pop_front()
         {
             let tag = event.tag;
             match self.begin(event.event) {
                 Ok(work) => {
                     let since = self.pending.user.as_ref().map_or(0, |user| user.news.latest());
-                    self.pending.doing = Some(Doing { work, tag, since });
+                    self.pending.doing = Some(Doing { work, tag, since, _memory });
                 }
                 Err(reply) => self.reply(*reply, tag),
             }
+        }
+        if self.waiting.is_empty() {
+            // An idle socket holds no memory for events.
+            self.waiting = VecDeque::new();
         }
     }
 
