@@ -325,14 +325,19 @@ fn log_end(finished: &Finished, interruption: Option<Interruption>) {
         prompt_tokens = usage.prompt_tokens,
         cached_tokens = usage.cached_tokens,
         completion_tokens = usage.completion_tokens,
-        first_token_ms = timings.first_token_ms,
-        tokens_per_second = timings.tokens_per_second,
-        halt_ms = timings.halt_ms,
+        first_token_ms = timings.first_token_ms.map(in_tenths),
+        tokens_per_second = timings.tokens_per_second.map(in_tenths),
+        halt_ms = timings.halt_ms.map(in_tenths),
         "finished"
     );
     if let FinishReason::Failed(failure) = &finished.reason {
         warn!(%failure, "the answer failed");
     }
+}
+
+/// A figure as people read it. All digits of a log line would pretend to know microseconds.
+fn in_tenths(figure: f32) -> f64 {
+    (f64::from(figure) * 10.0).round() / 10.0
 }
 
 impl State {
