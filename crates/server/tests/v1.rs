@@ -324,6 +324,52 @@ async fn a_stop_is_answered_even_if_the_conversation_is_opened_again() {
 }
 
 #[tokio::test]
+async fn a_long_conversation_is_opened_in_parts_and_nothing_comes_in_between() {
+    const EXCHANGES: usize = 120;
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut asker = server.v1().await;
+    let first = asker.ask("tokens 1 0").await;
+    asker.event("finished").await;
+    for _ in 1..EXCHANGES {
+        asker.ask_in(&first["conversation"], "tokens 1 0").await;
+        asker.event("finished").await;
+    }
+    let long = asker.ask_in(&first["conversation"], "tokens 2000 1").await;
+    asker.event("delta").await;
+    let mut reader = server.v1().await;
+    let mut text = String::new();
+    // The second time it is followed already, and its deltas keep coming.
+    for tag in ["a", "b"] {
+        let open = json!({ "type": "open", "conversation": first["conversation"], "tag": tag });
+        reader.send(open).await;
+        while reader.next().await["type"] != "opened" {}
+        let (mut messages, mut frames) = (Vec::new(), 0);
+        loop {
+            let mut event = reader.next().await;
+            assert_eq!((&event["type"], &event["tag"]), (&json!("messages"), &json!(tag)));
+            messages.append(event["messages"].as_array_mut().expect("a list"));
+            frames += 1;
+            if event["more"] == false {
+                break;
+            }
+        }
+        assert!(frames > 1, "one page has all of it");
+        assert_eq!(messages.len(), 2 * (EXCHANGES + 1));
+        let answer = messages.last().expect("there are many");
+        assert_eq!(answer["id"], long["answer"]);
+        text = answer["text"].as_str().expect("a text").to_owned();
+        let delta = reader.event("delta").await;
+        assert_eq!(delta["at"], text.len());
+        text += delta["text"].as_str().expect("a text");
+    }
+    reader.send(json!({ "type": "stop", "answer": long["answer"] })).await;
+    let finished = reader.read(&long["answer"], &mut text).await;
+    assert_eq!(finished["state"], "stopped");
+    assert_eq!(finished["bytes"], text.len());
+    server.end().await;
+}
+
+#[tokio::test]
 async fn an_answer_goes_on_for_the_grace_time_and_stops_when_that_is_over() {
     let grace = Duration::from_millis(100);
     let config =

@@ -105,7 +105,7 @@ impl Default for Limits {
             user_conversations: 100_000,
             search_bytes: 256,
             page_rows: 200,
-            page_bytes: 4 << 20,
+            page_bytes: 256 << 10,
             indexed_bytes: 256 << 10,
         }
     }

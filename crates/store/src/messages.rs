@@ -12,9 +12,11 @@ use crate::search::index;
 use crate::writer::Writing;
 use crate::{Store, StoreError};
 
-/// Some messages of a conversation, in the order in which they were stored.
+/// A conversation, and some of its messages in the order in which they were stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessagePage {
+    /// The conversation.
+    pub conversation: Conversation,
     /// The messages.
     pub messages: Vec<Message>,
     /// Whether there are more after them.
@@ -49,8 +51,8 @@ impl Store {
         after: Option<MessageSeq>,
     ) -> Reply<MessagePage> {
         self.read(move |reading| {
-            let number = find_conversation(reading.connection, user, id)?.number;
-            page(reading.connection, (number, after), reading.limits)
+            let conversation = find_conversation(reading.connection, user, id)?;
+            page(reading.connection, (conversation, after), reading.limits)
         })
     }
 
@@ -103,15 +105,16 @@ impl Store {
 
 fn page(
     connection: &Connection,
-    (conversation, after): (ConversationNumber, Option<MessageSeq>),
+    (conversation, after): (Conversation, Option<MessageSeq>),
     limits: &Limits,
 ) -> Result<MessagePage, StoreError> {
     let mut statement = connection.prepare_cached(&format!(
         "{} WHERE m.conversation = ?1 AND m.seq > ?2 ORDER BY m.seq",
         rows::SELECT_MESSAGE
     ))?;
-    let mut found = statement.query(params![conversation, after.map_or(0, |after| after.0)])?;
-    let mut page = MessagePage { messages: Vec::new(), more: false };
+    let after = after.map_or(0, |after| after.0);
+    let mut found = statement.query(params![conversation.number, after])?;
+    let mut page = MessagePage { conversation, messages: Vec::new(), more: false };
     let mut bytes = 0;
     while let Some(row) = found.next()? {
         let message = rows::with_parts(connection, rows::message(row)?)?;

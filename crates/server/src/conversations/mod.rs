@@ -26,6 +26,6 @@ mod wire;
 pub(crate) use asking::{AcceptedRequest, MessagePlace, Request, What};
 pub(crate) use drafting::DraftPlace;
 pub(crate) use feed::{Missed, News, NewsOf, Subscription};
-pub(crate) use reading::{CannotResume, Opened, Rest, Resumed, Running};
+pub(crate) use reading::{CannotResume, Opened, Opening, Rest, Resumed, Running};
 pub(crate) use state::{Conversations, Owner, Settings};
 pub(crate) use wire::{SameId, conversation, finish_of_end};

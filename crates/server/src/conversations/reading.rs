@@ -3,6 +3,7 @@
 use super::state::{Conversations, Owner, RunningAnswer};
 use super::wire::{self, v1_error};
 use crate::answers::{Follower, LiveAnswer, Offsets};
+use banter_protocol::conversations::ConversationTree;
 use banter_protocol::v1::server::ResetReason;
 use banter_protocol::v1::{self, ErrorCode, V1Error};
 use banter_store::{ConversationId, Message, MessageId, MessageSeq};
@@ -14,13 +15,23 @@ use std::time::Duration;
 const LOOKS: u32 = 100;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A conversation with its messages.
+/// A conversation with its messages, or with some of them.
 pub(crate) struct Opened {
     pub(crate) conversation: v1::Conversation,
     pub(crate) messages: Vec<v1::Message>,
-    /// The newest of these messages.
+    /// The newest of these messages, or of those before them.
     pub(crate) newest: Option<MessageSeq>,
-    /// The answers that are being written. Their texts so far are in `messages`.
+    /// The answers that are being written, of these messages and of those before them. Their texts
+    /// so far are in the messages.
+    pub(crate) running: Vec<Running>,
+    /// More messages come after these.
+    pub(crate) more: bool,
+}
+
+/// Where reading a conversation goes on, and what was found before.
+#[derive(Default)]
+pub(crate) struct Opening {
+    pub(crate) newest: Option<MessageSeq>,
     pub(crate) running: Vec<Running>,
 }
 
@@ -56,12 +67,20 @@ pub(crate) enum CannotResume {
 }
 
 impl Conversations {
-    /// A conversation with all of its messages, and with the answers that are being written.
-    pub(crate) async fn open(&self, owner: Owner, id: ConversationId) -> Result<Opened, V1Error> {
-        let tree = self.inner.store.tree(owner.user, id).await.map_err(v1_error)?;
-        let newest = tree.messages.last().map(|message| message.seq);
-        let (mut messages, mut running) = (Vec::new(), Vec::new());
-        for message in tree.messages {
+    /// A conversation with its next messages, and with the answers that are being written. Not all
+    /// messages are read at once, so that a client that does not take them holds little memory.
+    pub(crate) async fn open(
+        &self,
+        owner: Owner,
+        id: ConversationId,
+        opening: Opening,
+    ) -> Result<Opened, V1Error> {
+        let Opening { newest, mut running } = opening;
+        let page = self.inner.store.messages_after(owner.user, id, newest).await;
+        let page = page.map_err(v1_error)?;
+        let newest = page.messages.last().map(|message| message.seq).or(newest);
+        let mut messages = Vec::new();
+        for message in page.messages {
             if !message.state.is_running() {
                 messages.push(wire::message(message));
                 continue;
@@ -72,8 +91,26 @@ impl Conversations {
             );
             messages.push(message);
         }
-        let conversation = wire::conversation(&tree.conversation);
-        Ok(Opened { conversation, messages, newest, running })
+        let conversation = wire::conversation(&page.conversation);
+        Ok(Opened { conversation, messages, newest, running, more: page.more })
+    }
+
+    /// A conversation with all of its messages.
+    pub(crate) async fn whole(
+        &self,
+        owner: Owner,
+        id: ConversationId,
+    ) -> Result<ConversationTree, V1Error> {
+        let (mut messages, mut newest) = (Vec::new(), None);
+        loop {
+            let opening = Opening { newest, ..Opening::default() };
+            let mut opened = self.open(owner, id, opening).await?;
+            messages.append(&mut opened.messages);
+            newest = opened.newest;
+            if !opened.more {
+                return Ok(ConversationTree { conversation: opened.conversation, messages });
+            }
+        }
     }
 
     /// An answer that is stored as running, with its text so far.

@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, Response, StatusCode, Uri};
 use banter_protocol::conversations::{
-    ConversationList, ConversationPatch, ConversationTree, ListQuery, Mark, NewConversation,
-    SearchHit, SearchResults, read_body,
+    ConversationList, ConversationPatch, ListQuery, Mark, NewConversation, SearchHit,
+    SearchResults, read_body,
 };
 use banter_protocol::v1::{self, ErrorCode, V1Error};
 use banter_store::{Archived, ConversationId, ListCursor, MessageId, SearchQuery, SearchResult};
@@ -73,8 +73,7 @@ pub(super) async fn tree(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let owner = http.conversations.owner(principal(&http, &request)).await?;
-    let opened = http.conversations.open(owner, conversation_id(&id)?).await?;
-    let tree = ConversationTree { conversation: opened.conversation, messages: opened.messages };
+    let tree = http.conversations.whole(owner, conversation_id(&id)?).await?;
     Ok(json(StatusCode::OK, &tree))
 }
 

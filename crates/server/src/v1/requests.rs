@@ -5,8 +5,8 @@ use super::state::V1;
 use crate::access::{Principal, RateKey};
 use crate::answers::{Follower, Offsets};
 use crate::conversations::{
-    AcceptedRequest, CannotResume, DraftPlace, MessagePlace, Opened, Owner, Request, Rest, Resumed,
-    SameId, What,
+    AcceptedRequest, CannotResume, DraftPlace, MessagePlace, Opened, Opening, Owner, Request, Rest,
+    Resumed, SameId, What,
 };
 use banter_protocol::Settable;
 use banter_protocol::v1::client::{
@@ -47,7 +47,12 @@ pub(super) enum Outcome {
     Greeted(Owner, Box<server::Welcome>),
     /// The client is nobody. The socket has to close.
     Unauthorized,
+    /// The first messages of a conversation.
     Opened(ConversationId, Box<Opened>),
+    /// The next ones.
+    OpenedOn(ConversationId, Box<Opened>),
+    /// The next ones cannot be read.
+    CannotOpenOn(ConversationId, V1Error),
     Closed(ConversationId),
     Accepted(Box<AcceptedRequest>),
     /// The rest of an answer: frames, and a follower if it is being written.
@@ -76,9 +81,22 @@ pub(super) async fn hello(v1: Arc<V1>, visitor: Visitor, hello: Hello) -> Outcom
 
 pub(super) async fn open(v1: Arc<V1>, owner: Owner, open: Open) -> Outcome {
     let id = open.conversation.other();
-    match v1.conversations.open(owner, id).await {
+    match v1.conversations.open(owner, id, Opening::default()).await {
         Ok(opened) => Outcome::Opened(id, Box::new(opened)),
         Err(error) => Outcome::Said(vec![error.into()]),
+    }
+}
+
+/// Reads the next messages of a conversation that is being opened.
+pub(super) async fn open_on(
+    v1: Arc<V1>,
+    owner: Owner,
+    id: ConversationId,
+    opening: Opening,
+) -> Outcome {
+    match v1.conversations.open(owner, id, opening).await {
+        Ok(opened) => Outcome::OpenedOn(id, Box::new(opened)),
+        Err(error) => Outcome::CannotOpenOn(id, error),
     }
 }
 
@@ -185,14 +203,12 @@ fn pieces(text: &str, from: usize) -> impl Iterator<Item = (u64, String)> {
     })
 }
 
-/// The frames that answer `open`.
-pub(super) fn opened_frames(opened: &mut Opened) -> Vec<ServerEvent> {
-    let id = opened.conversation.id;
+/// The frames of the messages of a conversation that is being opened.
+pub(super) fn messages_frames(opened: &mut Opened) -> Vec<ServerEvent> {
     let messages = std::mem::take(&mut opened.messages);
-    let conversation = opened.conversation.clone();
-    let first = ServerEvent::Opened(Box::new(server::Opened { conversation }));
-    let frames = v1::Messages::split(id, messages, MESSAGES_BYTES);
-    std::iter::once(first).chain(frames.into_iter().map(ServerEvent::Messages)).collect()
+    let mut frames = v1::Messages::split(opened.conversation.id, messages, MESSAGES_BYTES);
+    frames.last_mut().expect("there is at least one").more = opened.more;
+    frames.into_iter().map(ServerEvent::Messages).collect()
 }
 
 /// The end of an answer that is not being written.

@@ -5,7 +5,9 @@ use super::readings::{Read, Readings, Shows};
 use super::requests::{self, Outcome, Visitor};
 use super::state::{MAX_OPEN_CONVERSATIONS, V1};
 use crate::answers::LiveAnswer;
-use crate::conversations::{Missed, News, NewsOf, Opened, Owner, Running, SameId, Subscription};
+use crate::conversations::{
+    Missed, News, NewsOf, Opened, Opening, Owner, Running, SameId, Subscription,
+};
 use crate::shares::Reservation;
 use crate::socket::Close;
 use banter_protocol::v1::client::{Draft, Stop};
@@ -284,7 +286,7 @@ impl Session {
             Next::Done(outcome) => {
                 let doing =
                     self.pending.doing.take().expect("an outcome comes from what is being done");
-                if let Some(close) = self.done(outcome, (doing.tag, doing.since)) {
+                if let Some(close) = self.done(outcome, doing) {
                     return Next::Close(close);
                 }
                 self.go_on();
@@ -303,7 +305,8 @@ impl Session {
     }
 
     /// Tells the client what has come of its event.
-    fn done(&mut self, outcome: Outcome, (tag, since): (Option<Tag>, u64)) -> Option<Close> {
+    fn done(&mut self, outcome: Outcome, doing: Doing) -> Option<Close> {
+        let (tag, since) = (doing.tag.clone(), doing.since);
         match outcome {
             Outcome::Said(said) => self.reply_all(said, tag),
             Outcome::Greeted(owner, welcome) => {
@@ -315,9 +318,17 @@ impl Session {
                 self.refuse(ErrorCode::Unauthorized, tag);
                 return Some(Close::Policy("the key is wrong, or one is needed"));
             }
-            Outcome::Opened(id, mut opened) => {
-                self.reply_all(requests::opened_frames(&mut opened), tag);
-                self.follow_opened(id, *opened, since);
+            Outcome::Opened(id, opened) => {
+                let conversation = opened.conversation.clone();
+                self.reply(ServerEvent::Opened(Box::new(server::Opened { conversation })), tag);
+                self.show_messages(id, opened, doing);
+            }
+            Outcome::OpenedOn(id, opened) => self.show_messages(id, opened, doing),
+            Outcome::CannotOpenOn(id, error) => {
+                if let Some(user) = &mut self.pending.user {
+                    user.followed.remove(&id);
+                }
+                self.refuse(error, tag);
             }
             Outcome::Closed(id) => {
                 self.pending.readings.hide(id);
@@ -348,6 +359,21 @@ impl Session {
             }
         }
         None
+    }
+
+    /// Sends messages of a conversation that is being opened. If they are not the last ones, the
+    /// next ones are read when the client has taken these. Until then the client is told nothing
+    /// else of the conversation.
+    fn show_messages(&mut self, id: ConversationId, mut opened: Box<Opened>, doing: Doing) {
+        self.reply_all(requests::messages_frames(&mut opened), doing.tag.clone());
+        if !opened.more {
+            return self.follow_opened(id, *opened, doing.since);
+        }
+        let Some(user) = &self.pending.user else { return };
+        let opening = Opening { newest: opened.newest, running: opened.running };
+        let work = requests::open_on(self.v1.clone(), user.owner, id, opening).boxed();
+        self.pending.readings.hide(id);
+        self.pending.doing = Some(Doing { work, ..doing });
     }
 
     fn follow_opened(&mut self, id: ConversationId, opened: Opened, since: u64) {
