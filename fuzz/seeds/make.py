@@ -144,6 +144,44 @@ def main() -> None:
     (HERE / "chat_template/other").write_text(other, encoding="utf-8")
 
     write_answers()
+    write_imports()
+
+
+def write_imports() -> None:
+    """Files of conversations of each program."""
+
+    def said(parent: str | None, role: str, content: dict | str) -> dict:
+        return {"parent": parent, "message": {"author": {"role": role}, "content": content}}
+
+    mapping = {
+        "r": {"message": None},
+        "s": said("r", "system", {"parts": ["rules"]}),
+        "q": said("s", "user", {"content_type": "multimodal_text", "parts": ["hi", {"content_type": "image"}]}),
+        "t": said("q", "assistant", {"content_type": "thoughts", "thoughts": [{"summary": "S", "content": "hm"}]}),
+        "c": said("t", "tool", {"content_type": "code", "text": "f()"}),
+        "a": said("c", "assistant", {"content_type": "text", "parts": ["x", "y"]}),
+        "b": said("t", "assistant", {"content_type": "text", "parts": ["z"]}),
+    }
+    chatgpt = {"title": "T", "create_time": 1700000000.5, "current_node": "a", "mapping": mapping}
+    messages = {
+        "a": {"parentId": None, "role": "user", "content": "hi", "timestamp": 1700000000},
+        "b": {"parentId": "a", "role": "assistant", "content": "x", "reasoning_content": "hm", "model": "m"},
+    }
+    chat = {"params": {"system": "rules"}, "history": {"currentId": "b", "messages": messages}}
+    listed = [{"role": "system", "content": "s"}, {"role": "user", "content": [{"text": "hi"}], "files": [1]}]
+    message = {"id": "1", "parent": None, "role": "assistant", "state": "writing", "text": "x", "thinking": "hm"}
+    message |= {"tokens": [1, 2], "parameters": {"seed": 1}, "usage": {"prompt_tokens": 1}, "created_ms": 1}
+    conversation = {"id": "c", "title": "T", "title_source": "model", "leaf": "1", "messages": [message]}
+    conversation |= {"parameters": {"top_p": 0.5}, "created_ms": 1, "updated_ms": 2}
+    files = {
+        "chatgpt": [chatgpt],
+        "open_webui": [{"title": "T", "created_at": 1700000000, "pinned": True, "chat": chat}],
+        "open_webui_old": {"chat": {"messages": listed}},
+        "banter": {"format": "banter", "version": 1, "conversations": [conversation]},
+    }
+    (HERE / "import_file").mkdir(exist_ok=True)
+    for name, file in files.items():
+        (HERE / "import_file" / name).write_text(json.dumps(file, separators=(",", ":")), encoding="utf-8")
 
 
 def write_answers() -> None:

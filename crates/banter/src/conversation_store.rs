@@ -15,9 +15,19 @@ pub struct OpenedStore {
 
 /// Opens the store. If the usual folder cannot be used, conversations are kept in memory. A folder
 /// that the user has named has to be usable, and a damaged store is never left aside silently.
+/// Texts of users may have as many bytes as a message may.
 ///
 /// Errors: the store cannot be opened.
-pub fn open(choice: &StoreChoice) -> anyhow::Result<OpenedStore> {
+pub fn open(choice: &StoreChoice, max_message_bytes: usize) -> anyhow::Result<OpenedStore> {
+    let config_at = |place| {
+        let mut config = StoreConfig::new(place);
+        config.limits.text_bytes = max_message_bytes.max(config.limits.text_bytes);
+        config
+    };
+    let in_memory = |unkept| {
+        let store = Store::open(config_at(Place::Memory)).context("open a store in memory")?;
+        Ok(OpenedStore { store, unkept })
+    };
     let folder = match choice {
         StoreChoice::Memory => return in_memory(None),
         StoreChoice::NoHome => {
@@ -30,7 +40,7 @@ pub fn open(choice: &StoreChoice) -> anyhow::Result<OpenedStore> {
         // The store itself says what is wrong with the parent.
         let _ = std::fs::create_dir_all(parent);
     }
-    match Store::open(StoreConfig::new(Place::Folder(folder))) {
+    match Store::open(config_at(Place::Folder(folder))) {
         Ok(store) => Ok(OpenedStore { store, unkept: None }),
         Err(error) if matches!(choice, StoreChoice::Usual(_)) && may_do_without(&error) => {
             let reason = format!(
@@ -41,11 +51,6 @@ pub fn open(choice: &StoreChoice) -> anyhow::Result<OpenedStore> {
         }
         Err(error) => Err(error).context("open the store of conversations"),
     }
-}
-
-fn in_memory(unkept: Option<String>) -> anyhow::Result<OpenedStore> {
-    let store = Store::open(StoreConfig::new(Place::Memory)).context("open a store in memory")?;
-    Ok(OpenedStore { store, unkept })
 }
 
 /// Whether the usual folder is only not usable here. Its content is as it should be.

@@ -33,6 +33,9 @@ pub fn run(matches: &ArgMatches, folder: PathBuf) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("backup", matches)) => {
             let file: &String = matches.get_one("file").expect("the parser demands it");
+            if !banter_store::has_store(&folder) {
+                return Err(banter_store::OpenError::NoStore { folder }.into());
+            }
             let store = Store::open(StoreConfig::new(Place::Folder(folder)))
                 .context("open the store of conversations")?;
             store.backup_to(file).wait().with_context(|| format!("copy to {file}"))?;

@@ -54,7 +54,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 }
 
 fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let OpenedStore { store, unkept } = conversation_store::open(&config.store)?;
+    let OpenedStore { store, unkept } =
+        conversation_store::open(&config.store, config.access.max_message_bytes)?;
     if let Some(reason) = unkept {
         warn!("conversations are kept in memory only: {reason}");
     }

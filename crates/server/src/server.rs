@@ -112,7 +112,7 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     }
     let store = match server.store {
         Some(store) => store,
-        None => Arc::new(memory_store()?),
+        None => Arc::new(memory_store(server.config.max_message_bytes)?),
     };
     let config = Arc::new(server.config);
     warn_of_unsafe_settings(&config);
@@ -137,8 +137,10 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
 }
 
 /// A store that is gone when the server ends.
-fn memory_store() -> io::Result<Store> {
-    Store::open(StoreConfig::new(Place::Memory)).map_err(io::Error::other)
+fn memory_store(max_message_bytes: usize) -> io::Result<Store> {
+    let mut config = StoreConfig::new(Place::Memory);
+    config.limits.text_bytes = max_message_bytes.max(config.limits.text_bytes);
+    Store::open(config).map_err(io::Error::other)
 }
 
 /// What has to be ended when the server ends.
@@ -226,7 +228,9 @@ async fn end(mut accepting: JoinSet<()>, running: Running, grace: Duration) {
     if tokio::time::timeout(ANSWER_GRACE, answers.shut_down()).await.is_err() {
         warn!("an answer has not ended in time, so its end may not be stored");
     }
-    conversations.shut_down().await;
+    if tokio::time::timeout(ANSWER_GRACE, conversations.shut_down()).await.is_err() {
+        warn!("a request about a conversation has not ended in time, and is given up");
+    }
     drop((answers, conversations, store));
     if tokio::time::timeout(BACKEND_GRACE, slot.end()).await.is_err() {
         warn!(

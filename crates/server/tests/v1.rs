@@ -4,6 +4,7 @@ mod support;
 
 use banter_server::{KeyHash, OnDisconnect, ServerConfig};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 use support::TestServer;
 use support::raw::{Raw, text};
@@ -320,6 +321,80 @@ async fn a_stop_is_answered_even_if_the_conversation_is_opened_again() {
         }
     };
     assert_eq!((&finished["tag"], &finished["state"]), (&json!("s"), &json!("stopped")));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn messages_come_before_deltas_although_the_next_request_is_there_already() {
+    const ROUNDS: usize = 30;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = TestServer::start_in(&folder.path().join("data"), patient()).await;
+    let mut client = server.v1().await;
+    for round in 0..ROUNDS {
+        for half in ["a", "b"] {
+            let client_id = format!("{round} {half}");
+            client
+                .send(json!({ "type": "send", "text": "tokens 20 0", "client_id": client_id }))
+                .await;
+        }
+        let (mut texts, mut ends) = (HashMap::<String, String>::new(), 0);
+        while ends < 2 {
+            let event = client.next().await;
+            let key = |value: &Value| value.as_str().expect("an id").to_owned();
+            match event["type"].as_str() {
+                Some("message") if event["message"]["role"] == "assistant" => {
+                    let text = event["message"]["text"].as_str().expect("a text").to_owned();
+                    let earlier = texts.insert(key(&event["message"]["id"]), text);
+                    assert_eq!(earlier, None, "it comes once");
+                }
+                Some("delta") => {
+                    let text = texts.get_mut(&key(&event["answer"])).expect("its message is known");
+                    assert_eq!(event["at"], text.len());
+                    text.push_str(event["text"].as_str().expect("a text"));
+                }
+                Some("finished") => {
+                    assert_eq!(event["bytes"], texts[&key(&event["answer"])].len());
+                    ends += 1;
+                }
+                Some("error") => panic!("{event}"),
+                _ => {}
+            }
+        }
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn stops_and_drafts_right_behind_hello_wait_for_the_greeting() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut asker = server.v1().await;
+    let accepted = asker.ask("slow 1000").await;
+    asker.event("delta").await;
+    let mut raw =
+        Raw::websocket_with(server.address, "Sec-WebSocket-Protocol: banter.v1\r\n").await;
+    let event = |event: Value| text(&event.to_string());
+    // All at once, so that the greeting still waits for the store when the others are read.
+    let events = [
+        json!({ "type": "hello" }),
+        json!({ "type": "draft", "conversation": accepted["conversation"], "text": "not yet" }),
+        json!({ "type": "stop", "answer": accepted["answer"], "tag": "s" }),
+        json!({ "type": "ping", "tag": "p" }),
+    ];
+    raw.send(&events.map(event).concat()).await;
+    let (mut welcomed, mut stopped, mut answered) = (false, false, false);
+    while !(welcomed && stopped && answered) {
+        let (_, payload) = raw.frame().await.expect("an open socket");
+        let event: Value = serde_json::from_slice(&payload).expect("JSON");
+        match event["type"].as_str() {
+            Some("welcome") => welcomed = true,
+            Some("finished") => {
+                assert_eq!((&event["tag"], &event["state"]), (&json!("s"), &json!("stopped")));
+                stopped = true;
+            }
+            Some("pong") => answered = true,
+            _ => assert!(event["type"] != "error", "{event}"),
+        }
+    }
     server.end().await;
 }
 

@@ -142,12 +142,21 @@ fn parent(
     let parent = match position {
         Position::First => None,
         Position::AtLeaf => conversation.leaf.map(find).transpose()?,
-        Position::After(id) => Some(find(id)?),
+        Position::After(id) => {
+            let known = find(id)?;
+            if has_message && known.role == Role::User {
+                return Err(StoreError::NotAnAnswer);
+            }
+            Some(known)
+        }
         Position::Beside(id) => {
             let beside = find(id)?;
             match (has_message, beside.role) {
                 (true, Role::Assistant) => return Err(StoreError::NotAUserMessage),
                 (false, Role::User) => return Err(StoreError::NotAnAnswer),
+                (false, Role::Assistant) if beside.state.is_running() => {
+                    return Err(StoreError::AnswerRunning);
+                }
                 _ => {}
             }
             return Ok(beside.parent);

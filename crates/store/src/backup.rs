@@ -29,6 +29,8 @@ impl Store {
     /// The copy is a database like `banter.db`: to restore it, put it in that file's place while no
     /// banter uses the folder, and remove the files with the same beginning.
     ///
+    /// The copy is checked, and a damaged database is refused.
+    ///
     /// The copy is made at once, so that calls that write don't start it anew each time; meanwhile
     /// the write-ahead log can't be emptied.
     pub fn backup_to(&self, path: impl Into<PathBuf>) -> Reply<BackupMade> {
@@ -55,9 +57,13 @@ fn copy(source: &Connection, partial: &Path) -> Result<(), StoreError> {
     let mut target = Connection::open(partial)?;
     let backup = Backup::new(source, &mut target)?;
     match backup.step(-1)? {
-        StepResult::Done => Ok(()),
-        _ => Err(StoreError::Busy),
+        StepResult::Done => {}
+        _ => return Err(StoreError::Busy),
     }
+    drop(backup);
+    // A copy of a damaged database is no backup.
+    let finding: String = target.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if finding == "ok" { Ok(()) } else { Err(StoreError::Damaged { reason: finding }) }
 }
 
 fn publish(partial: &Path, path: &Path) -> Result<BackupMade, StoreError> {

@@ -32,7 +32,7 @@ pub struct StoreConfig {
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In a folder, which is made if its parent exists.
+    /// In a folder, which is made if its parent exists. It has nothing but the store in it.
     Folder(PathBuf),
     /// In memory: it is gone when the store is dropped.
     Memory,
@@ -103,7 +103,7 @@ impl Default for Limits {
             error_bytes: 4096,
             conversation_messages: 10_000,
             user_conversations: 100_000,
-            search_bytes: 256,
+            search_bytes: 512,
             page_rows: 200,
             page_bytes: 256 << 10,
             indexed_bytes: 256 << 10,

@@ -15,6 +15,10 @@ use crate::search::index;
 use crate::writer::Writing;
 use crate::{Store, StoreError};
 
+/// Messages with this many bytes are taken out of the search in one call. It takes some
+/// milliseconds.
+const HIDDEN_BYTES: i64 = 64 << 10;
+
 /// What a conversation begins with.
 #[derive(Clone, Debug, Default)]
 pub struct NewConversation {
@@ -118,6 +122,18 @@ impl Store {
         self.read(move |reading| list(reading.connection, user, (query, reading.limits)))
     }
 
+    /// The ids of all conversations of a user, in the order of the list. Archived ones are among
+    /// them.
+    pub fn conversation_ids(&self, user: UserId) -> Reply<Vec<ConversationId>> {
+        self.read(move |reading| {
+            let mut statement = reading.connection.prepare_cached(
+                "SELECT id FROM conversations WHERE user = ?1 ORDER BY pinned DESC, touched DESC",
+            )?;
+            let ids = statement.query_map([user], |row| row.get(0))?;
+            Ok(ids.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// A conversation without its messages.
     pub fn conversation(&self, user: UserId, id: ConversationId) -> Reply<Conversation> {
         self.read(move |reading| find_conversation(reading.connection, user, id))
@@ -131,6 +147,31 @@ impl Store {
         change: ConversationChange,
     ) -> Reply<Conversation> {
         self.write(move |writing| self::change(writing, (user, id), &change))
+    }
+
+    /// Takes some messages of a conversation out of the search, because it is going to be deleted.
+    /// Returns whether there are more. For a long conversation this is most of the work, and
+    /// nobody else can write during one call.
+    pub fn hide_from_search(&self, user: UserId, id: ConversationId) -> Reply<bool> {
+        self.write(move |writing| {
+            let number = find_conversation(writing.connection, user, id)?.number;
+            let found: Vec<(MessageSeq, i64)> = writing
+                .connection
+                .prepare_cached(
+                    "SELECT seq, indexed FROM messages WHERE conversation = ?1 AND indexed > 0",
+                )?
+                .query_map([number], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            let mut left = HIDDEN_BYTES;
+            for (message, bytes) in &found {
+                if left <= 0 {
+                    return Ok(true);
+                }
+                index::remove_message(writing, (user, *message))?;
+                left -= bytes;
+            }
+            Ok(false)
+        })
     }
 
     /// Deletes a conversation with everything in it. When the reply comes, no byte of its text is

@@ -35,6 +35,36 @@ pub enum OpenError {
         /// The path.
         path: PathBuf,
     },
+    /// There is no store in the folder.
+    #[error("the data folder {}: expected conversations of banter, found none; name another folder", folder.display())]
+    NoStore {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder has no store, and something else is in it.
+    #[error(
+        "the data folder {}: expected an empty folder or one with conversations of banter, found {found}; \
+         name a folder of its own, which is made if it does not exist", folder.display()
+    )]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+        /// A name in it.
+        found: String,
+    },
+    /// The database is gone, or empty, and other files of the store are there.
+    #[error(
+        "{}: expected the database, found {found} although {} lies beside it; put a backup in its \
+         place, or run `banter data set-aside` to begin with an empty one", path.display(), beside.display()
+    )]
+    DatabaseMissing {
+        /// The database.
+        path: PathBuf,
+        /// What is there instead.
+        found: &'static str,
+        /// A file of the store that is there.
+        beside: PathBuf,
+    },
     /// There is a folder, a device or a link where a file of the store is expected.
     #[error("{}: expected a plain file, found something else; move it away", path.display())]
     NotAFile {

@@ -46,10 +46,13 @@ pub(crate) enum LastEnd {
 }
 
 impl Folder {
-    /// Makes the folder if it does not exist, and locks it.
+    /// Makes the folder if it does not exist, and locks it. A folder that is not banter's is left as
+    /// it is.
     pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
+        check_content(path)?;
         make(path)?;
         let lock = lock(path)?;
+        check_database(path)?;
         let folder = Self { path: path.to_owned(), _lock: lock };
         for file in [folder.database(), folder.live()] {
             folder.make_private(&file)?;
@@ -173,6 +176,11 @@ pub(crate) fn remove_copies(folder: &Path) {
     }
 }
 
+/// Whether a data folder has a store, or what is left of one.
+pub fn has_store(folder: &Path) -> bool {
+    [DATABASE, LIVE].iter().any(|name| folder.join(name).exists())
+}
+
 /// Moves the databases of a data folder into a new folder beside them, so that the next
 /// [`Store::open`](crate::Store::open) begins with empty ones. Returns the new folder.
 ///
@@ -182,6 +190,9 @@ pub(crate) fn remove_copies(folder: &Path) {
 /// Somebody uses the folder, or its files can't be moved.
 pub fn set_aside(folder: &Path) -> Result<PathBuf, OpenError> {
     fs::metadata(folder).map_err(|error| io_error(folder, folder, &error))?;
+    if !has_store(folder) {
+        return Err(OpenError::NoStore { folder: folder.to_owned() });
+    }
     let _lock = lock(folder)?;
     let now_ms = crate::config::Clock::default().now_ms().unsigned_abs();
     let name = format!("set-aside-{}", times::date_time(now_ms).replace(':', "-"));
@@ -234,6 +245,47 @@ fn tighten(file: &File) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     }
     Ok(())
+}
+
+/// Refuses a folder without a store in which something else is: it belongs to somebody else, and
+/// would become private.
+fn check_content(path: &Path) -> Result<(), OpenError> {
+    // Whatever else is wrong with the path is found when the folder is made.
+    let Ok(entries) = fs::read_dir(path) else { return Ok(()) };
+    let mut other = None;
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if [DATABASE, LIVE, MARKER, LOCK].contains(&name.as_str()) {
+            return Ok(());
+        }
+        // What file systems and file managers put into folders by themselves is no content.
+        let is_ours = name.starts_with("set-aside-") || name.starts_with("banter.db");
+        if !is_ours && !name.starts_with('.') && name != "lost+found" {
+            other.get_or_insert(name);
+        }
+    }
+    match other {
+        Some(found) => Err(OpenError::Occupied { folder: path.to_owned(), found }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a folder whose database is gone or empty, although it has been used.
+fn check_database(folder: &Path) -> Result<(), OpenError> {
+    let bytes_of = |path: &Path| fs::metadata(path).ok().map(|found| found.len());
+    let path = folder.join(DATABASE);
+    let found = match bytes_of(&path) {
+        Some(1..) => return Ok(()),
+        Some(0) => "an empty file",
+        None => "nothing",
+    };
+    // The first start makes empty files before it fills the database, and then the other one.
+    let log = with_suffix(&path, "-wal");
+    let others = [folder.join(LIVE), log];
+    match others.into_iter().find(|other| bytes_of(other).is_some_and(|bytes| bytes > 0)) {
+        Some(beside) => Err(OpenError::DatabaseMissing { path, found, beside }),
+        None => Ok(()),
+    }
 }
 
 fn make(path: &Path) -> Result<(), OpenError> {

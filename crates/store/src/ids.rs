@@ -174,6 +174,12 @@ row_number!(
     /// The number of a user. It begins at 1 and is never used again.
     UserId
 );
+
+impl UserId {
+    /// No user: one who has nothing and may not make anything.
+    pub const NOBODY: UserId = UserId(0);
+}
+
 row_number!(
     /// The number by which the engine knows a conversation. It begins at 1 and is never used again.
     ConversationNumber

@@ -59,7 +59,7 @@ pub use conversations::{
     NewConversation,
 };
 pub use error::{OpenError, StoreError};
-pub use folder::set_aside;
+pub use folder::{has_store, set_aside};
 pub use growth::{Ends, Growth};
 pub use ids::{
     BadId, ConversationId, ConversationNumber, MessageId, MessageSeq, SecretHash, UserId,

@@ -18,6 +18,10 @@ use crate::schema::{self, Access};
 /// write-ahead log at the same time.
 const OLDEST_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
+/// A database of at most this size is read whole at each start, because that takes a second at most.
+/// A larger one only after an unclean end.
+const ALWAYS_CHECKED_BYTES: u64 = 128 << 20;
+
 /// Everything the threads need.
 pub(crate) struct Opened {
     pub folder: Option<Folder>,
@@ -54,7 +58,7 @@ fn open_memory(config: &StoreConfig, schema: &Schema) -> Result<Opened, MigrateE
     let mut writer = schema::connect(None, Access::Durable)?;
     schema::set_up(&writer, Access::Durable)?;
     migrate::migrate(&mut writer, schema, (None, &config.faults))?;
-    let live = Live { connection: live::open(None)?, log_used: false };
+    let live = Live::new(live::open(None)?);
     Ok(Opened { folder: None, writer, readers: Vec::new(), live, interrupted: 0 })
 }
 
@@ -72,7 +76,8 @@ fn open_folder(path: &Path, config: &StoreConfig, schema: &Schema) -> Result<Ope
     migrate::check(&writer, schema, &folder).map_err(migrating)?;
     folder.mark_between()?;
     schema::set_up(&writer, Access::Durable).map_err(sqlite)?;
-    if last_end != LastEnd::Clean {
+    let bytes = std::fs::metadata(folder.database()).map_or(0, |found| found.len());
+    if last_end != LastEnd::Clean || bytes <= ALWAYS_CHECKED_BYTES {
         check_whole(&writer, &folder)?;
     }
     migrate::migrate(&mut writer, schema, (Some(&folder), &config.faults)).map_err(migrating)?;
@@ -81,6 +86,7 @@ fn open_folder(path: &Path, config: &StoreConfig, schema: &Schema) -> Result<Ope
     let times = (&config.limits, config.clock.now_ms());
     let interrupted =
         merge::merge(&mut writer, &live, times).map_err(|error| store_error(&folder, error))?;
+    let live = emptied(live, &folder)?;
     if interrupted > 0 {
         tracing::info!(interrupted, "answers were being written when the last process ended");
     }
@@ -93,7 +99,7 @@ fn open_folder(path: &Path, config: &StoreConfig, schema: &Schema) -> Result<Ope
         .collect::<rusqlite::Result<Vec<_>>>()
         .map_err(sqlite)?;
     folder.mark_open()?;
-    let live = Live { connection: live, log_used: true };
+    let live = Live::new(live);
     Ok(Opened { folder: Some(folder), writer, readers, live, interrupted })
 }
 
@@ -105,7 +111,7 @@ fn check_log(folder: &Folder, last_end: LastEnd) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Reads the whole database. Only after an unclean end, because it takes seconds for a gigabyte.
+/// Reads the whole database. It takes seconds for a gigabyte.
 fn check_whole(connection: &Connection, folder: &Folder) -> Result<(), OpenError> {
     match schema::find_damage(connection) {
         Ok(None) => Ok(()),
@@ -131,6 +137,19 @@ fn open_live(folder: &Folder) -> Result<Connection, OpenError> {
     tracing::warn!("live.db is damaged and is dropped; answers end where they were last saved");
     folder.remove_live()?;
     live::open(Some(&folder.live())).map_err(|error| sqlite_error(folder, &error))
+}
+
+/// `live.db` without anything in it. One that cannot be emptied is replaced.
+fn emptied(live: Connection, folder: &Folder) -> Result<Connection, OpenError> {
+    match live.execute("DELETE FROM live", []) {
+        Ok(_) => Ok(live),
+        Err(error) => {
+            tracing::warn!(%error, "live.db cannot be emptied and is replaced");
+            drop(live);
+            folder.remove_live()?;
+            live::open(Some(&folder.live())).map_err(|error| sqlite_error(folder, &error))
+        }
+    }
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {

@@ -22,11 +22,33 @@ const OPERATIONS_BETWEEN_CHECKS: i32 = 20_000;
 pub(crate) struct Reading<'a> {
     pub connection: &'a Connection,
     pub limits: &'a Limits,
+    /// When it has taken too long.
+    deadline: Option<Instant>,
+}
+
+impl Reading<'_> {
+    /// Fails if the call has taken too long. SQLite asks that only while it works itself.
+    pub(crate) fn check_time(&self) -> Result<(), StoreError> {
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(StoreError::Timeout),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A call that reads.
 pub(crate) trait ReadJob: Send {
-    fn run_and_reply(self: Box<Self>, connection: &Connection, limits: &Limits);
+    fn run_until(
+        self: Box<Self>,
+        connection: &Connection,
+        limits: &Limits,
+        deadline: Option<Instant>,
+    );
+
+    /// Runs with as much time as it needs.
+    fn run_and_reply(self: Box<Self>, connection: &Connection, limits: &Limits) {
+        self.run_until(connection, limits, None);
+    }
 
     fn fail(self: Box<Self>, error: StoreError);
 
@@ -55,9 +77,14 @@ where
     T: Send + 'static,
     F: FnOnce(&Reading<'_>) -> Result<T, StoreError> + Send,
 {
-    fn run_and_reply(self: Box<Self>, connection: &Connection, limits: &Limits) {
+    fn run_until(
+        self: Box<Self>,
+        connection: &Connection,
+        limits: &Limits,
+        deadline: Option<Instant>,
+    ) {
         let Self { work, mode, reply } = *self;
-        let reading = Reading { connection, limits };
+        let reading = Reading { connection, limits, deadline };
         let run = AssertUnwindSafe(|| match mode {
             ReadMode::Snapshot => in_transaction(&reading, work),
             ReadMode::Unhurried => work(&reading),
@@ -119,12 +146,15 @@ impl Reader {
     /// Works until all senders of `jobs` are gone.
     pub(crate) fn run(self, jobs: Receiver<Box<dyn ReadJob>>) {
         for job in jobs {
-            let deadline = match job.is_unhurried() {
-                true => 0,
-                false => (self.started.elapsed() + self.timeout).as_millis() as u64,
+            let (deadline, deadline_ms) = match job.is_unhurried() {
+                true => (None, 0),
+                false => (
+                    Instant::now().checked_add(self.timeout),
+                    (self.started.elapsed() + self.timeout).as_millis() as u64,
+                ),
             };
-            self.deadline_ms.store(deadline, Ordering::Relaxed);
-            job.run_and_reply(&self.connection, &self.limits);
+            self.deadline_ms.store(deadline_ms, Ordering::Relaxed);
+            job.run_until(&self.connection, &self.limits, deadline);
         }
     }
 }

@@ -18,6 +18,9 @@ const LOG_PAGES: u32 = 1000;
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Emptying the log waits this long for readers. Nobody can write meanwhile.
+const LOG_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// The tables of schema version 1.
 ///
 /// Numbers are counted up and never used again (`AUTOINCREMENT`), so that order never depends on a
@@ -200,9 +203,11 @@ pub(crate) fn set_up(connection: &Connection, access: Access) -> rusqlite::Resul
 
 /// Empties the write-ahead log into the database. False if a reader was in the way for too long.
 pub(crate) fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
-    let busy: i64 =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(busy == 0)
+    connection.busy_timeout(LOG_TIMEOUT)?;
+    let busy: rusqlite::Result<i64> =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(busy? == 0)
 }
 
 /// What is wrong with the database, if something is. Reads all of it.

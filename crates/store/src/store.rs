@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use flume::{Sender, TrySendError};
 
@@ -76,6 +77,7 @@ impl Store {
             live: live_queue.clone(),
             log_used: folder.is_some(),
             log_unclean: false,
+            log_tried: Instant::now(),
         };
         let (task_sender, tasks) = flume::bounded(config.waiting_calls);
         let (read_sender, reads) = flume::bounded(config.waiting_calls);

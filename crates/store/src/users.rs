@@ -236,6 +236,18 @@ impl Store {
         })
     }
 
+    /// Removes strangers that have nothing. Returns how many there were. Browsers that keep no
+    /// cookie are other strangers each time.
+    pub fn remove_strangers(&self) -> Reply<usize> {
+        self.write(move |writing| {
+            let sql = "DELETE FROM users WHERE kind = 'browser'
+               AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.user = users.user)
+               AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.user = users.user)
+               AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user = users.user)";
+            Ok(writing.connection.execute(sql, [])?)
+        })
+    }
+
     /// Removes all sessions that have ended. Returns how many there were.
     pub fn remove_ended_sessions(&self) -> Reply<usize> {
         self.write(move |writing| {

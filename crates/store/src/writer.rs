@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flume::{Receiver, RecvTimeoutError};
 use rusqlite::Connection;
@@ -41,6 +41,9 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// How often emptying the log is tried after a deletion. Each try waits for readers.
 const EMPTY_TRIES: usize = 4;
+
+/// If that was in vain, it is tried again after this time, between two groups.
+const EMPTY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a call works with while it writes.
 pub(crate) struct Writing<'a> {
@@ -168,6 +171,8 @@ pub(crate) struct Writer {
     pub log_used: bool,
     /// Whether the log may hold something that was deleted.
     pub log_unclean: bool,
+    /// When emptying the log was tried last.
+    pub log_tried: Instant,
 }
 
 impl Writer {
@@ -186,6 +191,9 @@ impl Writer {
                     let group;
                     (group, next) = collect(job, &tasks);
                     self.commit(group);
+                    if self.log_unclean && self.log_tried.elapsed() >= EMPTY_AGAIN {
+                        self.empty_log();
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.empty_log(),
                 Err(RecvTimeoutError::Disconnected) => return self.close(),
@@ -274,6 +282,7 @@ impl Writer {
     }
 
     fn empty_log(&mut self) {
+        self.log_tried = Instant::now();
         let Some(connection) = &self.connection else {
             self.log_used = false;
             return;

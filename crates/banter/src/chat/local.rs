@@ -47,7 +47,8 @@ impl LocalServer {
         let model =
             if config.remote.is_some() { None } else { Some(models::find_or_pull(&config)?) };
         let config = Arc::new(config);
-        let OpenedStore { store, unkept } = conversation_store::open(&config.store)?;
+        let OpenedStore { store, unkept } =
+            conversation_store::open(&config.store, config.access.max_message_bytes)?;
         let mut server = Server::new(server_config(&config)).with_store(Arc::new(store));
         let slot = server.slot();
         let library =

@@ -6,10 +6,10 @@
 //! confirmed.
 
 use banter_protocol::v1::client::{
-    ClientEvent, Continue, EditMessage, Regenerate, Resume, SendMessage, Stop,
+    ClientEvent, Close, Continue, EditMessage, Regenerate, Resume, SendMessage, Stop,
 };
 use banter_protocol::v1::server::{Accepted, Delta, Finished};
-use banter_protocol::v1::{ClientId, MessageId, ServerEvent};
+use banter_protocol::v1::{ClientId, ConversationId, MessageId, ServerEvent};
 
 /// A request for an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,8 @@ pub struct Session {
     unaccepted: Option<Request>,
     live: Option<Live>,
     stop_wanted: bool,
+    /// The conversation whose news the socket brings.
+    followed: Option<ConversationId>,
 }
 
 /// What an event of the server means for the chat.
@@ -91,7 +93,8 @@ impl Session {
     }
 
     /// What has to be sent on a new socket, behind `hello`.
-    pub fn on_connected(&self) -> Vec<ClientEvent> {
+    pub fn on_connected(&mut self) -> Vec<ClientEvent> {
+        self.followed = None;
         let request = self.unaccepted.iter().map(|request| request.event.clone());
         let live = self.live.iter();
         let resume = live.clone().map(|live| resume(live.answer, live.shown));
@@ -101,7 +104,7 @@ impl Session {
 
     /// The server refuses the request, so it is not sent again.
     pub fn give_up(&mut self) {
-        *self = Session::default();
+        *self = Session { followed: self.followed, ..Session::default() };
     }
 
     /// An event has come. `is_reply` says that it is the direct reply to the request.
@@ -140,6 +143,10 @@ impl Session {
         let live = Live { answer: accepted.answer, shown: request.shown };
         self.live = Some(live);
         let mut ask = Vec::new();
+        let earlier = self.followed.replace(accepted.conversation);
+        if let Some(conversation) = earlier.filter(|id| *id != accepted.conversation) {
+            ask.push(ClientEvent::Close(Close { conversation }));
+        }
         if accepted.duplicate {
             // It was accepted on a socket that is lost, so nobody follows it on this one.
             ask.push(resume(live.answer, live.shown));
@@ -220,7 +227,7 @@ mod tests {
     use banter_protocol::Settable;
     use banter_protocol::v1::client::MessageText;
     use banter_protocol::v1::server::{Reset, ResetReason};
-    use banter_protocol::v1::{ConversationId, ErrorCode, Parameters, V1Error};
+    use banter_protocol::v1::{ErrorCode, Parameters, V1Error};
 
     fn conversation() -> ConversationId {
         ConversationId::from_bits(1)
@@ -288,6 +295,26 @@ mod tests {
         let mut session = Session::default();
         session.request(send());
         session
+    }
+
+    #[test]
+    fn a_conversation_that_is_left_is_closed() {
+        let mut session = Session::default();
+        let mut ask_in = |conversation| {
+            session.request(send());
+            let ServerEvent::Accepted(accepted) = accepted(false) else { unreachable!() };
+            let meaning = session
+                .received(ServerEvent::Accepted(Accepted { conversation, ..accepted }), true);
+            session.received(finished(0), false);
+            meaning.ask
+        };
+        let (first, second) = (conversation(), ConversationId::from_bits(9));
+        assert_eq!(ask_in(first), []);
+        assert_eq!(ask_in(first), []);
+        assert_eq!(ask_in(second), [ClientEvent::Close(Close { conversation: first })]);
+        session.on_connected();
+        session.request(send());
+        assert_eq!(session.received(accepted(false), true).ask, [], "the socket is a new one");
     }
 
     #[test]

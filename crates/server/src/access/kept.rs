@@ -45,6 +45,7 @@ impl Access {
             store.allow_key(user.id, SecretHash(key.bytes()), scope.name()).await?;
         }
         store.remove_ended_sessions().await?;
+        store.remove_strangers().await?;
         for kept in store.sessions().await? {
             let principal = Principal::of_user(kept.kind, kept.anchor.0);
             let scope = Scope::from_name(&kept.session.scope).filter(|scope| {

@@ -1,6 +1,6 @@
 //! An answer that is being written, and those who read along.
 
-use super::log::{AnswerLog, Interruption, Offsets, Position, Update};
+use super::log::{AnswerLog, Ended, Interruption, Offsets, Position, Update};
 use banter_store::{Ends, Growth};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -83,6 +83,19 @@ impl LiveAnswer {
         while !self.log().has_halted() {
             changes.changed().await.expect("the sender lives as long as the answer");
         }
+    }
+
+    /// Ready when nothing more is stored of the answer.
+    pub(crate) async fn settled(&self) {
+        let mut changes = self.changes.subscribe();
+        while !self.log().is_settled() {
+            changes.changed().await.expect("the sender lives as long as the answer");
+        }
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        self.log().ended().cloned()
     }
 
     /// The ends of the texts so far.

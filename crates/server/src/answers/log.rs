@@ -23,6 +23,8 @@ pub(super) struct AnswerLog {
     ended: Option<Ended>,
     /// The computation has halted. This can be later than the end.
     has_halted: bool,
+    /// Nothing more is stored of it. This can be later than the halt, if the disk was full.
+    is_settled: bool,
     /// How many times the halt was waited for in vain.
     overdue: u32,
 }
@@ -170,6 +172,19 @@ impl AnswerLog {
 
     pub(super) fn halt(&mut self) {
         self.has_halted = true;
+    }
+
+    pub(super) fn settle(&mut self) {
+        self.is_settled = true;
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// How it ended, once it has.
+    pub(super) fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
     }
 
     pub(super) fn count_overdue(&mut self) {

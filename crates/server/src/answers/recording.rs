@@ -9,12 +9,13 @@ use super::live::LiveAnswer;
 use super::log::{Ended, Interruption};
 use banter_seam::{EndReason, FinishReason};
 use banter_store::{
-    AnswerError, Ending, Ends, Growth, Message, MessageSeq, Reason, Reply, State, Store,
-    StoreError, Timings, Usage,
+    AnswerError, Ending, Ends, Growth, MessageSeq, Reason, Reply, State, Store, StoreError,
+    Timings, Usage,
 };
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// Text becomes durable after this time at the latest, beside the time that the disk takes.
@@ -95,25 +96,29 @@ impl Recording {
         }
     }
 
-    /// Stores the end of the answer. If that fails, it is tried again until it succeeds or the
-    /// answer is gone.
-    pub(super) async fn finish(mut self, answer: &LiveAnswer, ended: &Ended) {
+    /// Stores the end of the answer. Returns it if that fails and is worth trying again.
+    pub(super) async fn finish(
+        mut self,
+        answer: &LiveAnswer,
+        ended: &Ended,
+    ) -> Option<UnstoredEnd> {
         let mut ending = ending(ended, answer.growth_since(self.durable));
         if let Some(error) = &mut ending.error {
             let most = self.store.limits().error_bytes;
             error.message.truncate(error.message.floor_char_boundary(most));
         }
         match self.store.finish_answer(self.answer, ending.clone()).await {
-            Ok(_) => {}
+            Ok(_) => None,
             Err(error) if is_worth_trying_again(&error) => {
                 self.note(Some(error));
-                tokio::spawn(finish_later(self.store, self.answer, ending));
+                Some(UnstoredEnd { store: self.store, answer: self.answer, ending })
             }
             Err(error) => {
                 self.note(Some(error));
                 // An answer that is stored as running would be waited for until the server ends.
                 let bare = Ending { rest: Growth::default(), ..ending };
                 self.note(self.store.finish_answer(self.answer, bare).await.err());
+                None
             }
         }
     }
@@ -128,14 +133,23 @@ impl Recording {
     }
 }
 
-async fn finish_later(store: Arc<Store>, answer: MessageSeq, ending: Ending) {
-    loop {
-        tokio::time::sleep(RETRY_INTERVAL).await;
-        let finished: Result<Message, StoreError> =
-            store.finish_answer(answer, ending.clone()).await;
-        match finished {
-            Err(error) if is_worth_trying_again(&error) => {}
-            _ => return,
+/// The end of an answer that could not be stored.
+pub(super) struct UnstoredEnd {
+    store: Arc<Store>,
+    answer: MessageSeq,
+    ending: Ending,
+}
+
+impl UnstoredEnd {
+    /// Tries until it is stored, or the answer is gone; when the server ends, once more.
+    pub(super) async fn store(self, shutdown: &CancellationToken) {
+        loop {
+            let is_last = tokio::time::timeout(RETRY_INTERVAL, shutdown.cancelled()).await.is_ok();
+            let finished = self.store.finish_answer(self.answer, self.ending.clone()).await;
+            match finished {
+                Err(error) if is_worth_trying_again(&error) && !is_last => {}
+                _ => return,
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::common::Common;
 use super::live::LiveAnswer;
 use super::log::{AnswerLog, Begun, Ended, Interruption, Waiting};
-use super::recording::Recording;
+use super::recording::{Recording, UnstoredEnd};
 use super::request::Question;
 use crate::shares::Reservation;
 use banter_seam::{EndReason, Event, Failure, FinishReason, Finished, Generation};
@@ -29,6 +29,8 @@ pub(super) struct Writing {
     seed: Option<u64>,
     /// The end, once it is known.
     end: Option<Finished>,
+    /// The end, if it could not be stored.
+    unstored: Option<UnstoredEnd>,
 }
 
 enum State {
@@ -101,17 +103,23 @@ impl Writing {
             interruption: None,
             seed: None,
             end: None,
+            unstored: None,
         }
     }
 
-    /// Writes until the computation has halted.
+    /// Writes until the computation has halted and the end is stored.
     pub(super) async fn run(self, span: Span) {
-        let answer = self.answer.clone();
-        self.write_to_the_end().instrument(span).await;
+        let (answer, shutdown) = (self.answer.clone(), self.common.shutdown.clone());
+        let unstored = self.write_to_the_end().instrument(span).await;
         answer.write(AnswerLog::halt);
+        if let Some(unstored) = unstored {
+            unstored.store(&shutdown).await;
+        }
+        answer.write(AnswerLog::settle);
     }
 
-    async fn write_to_the_end(mut self) {
+    /// Returns the end if it could not be stored.
+    async fn write_to_the_end(mut self) -> Option<UnstoredEnd> {
         let (answer, shutdown) = (self.answer.clone(), self.common.shutdown.clone());
         // One wait for the whole answer: otherwise the grace time would begin again at every word.
         let mut abandoned = pin!(answer.abandoned());
@@ -126,11 +134,13 @@ impl Writing {
                 }
                 // Before what happens: a backend that always has a word would never be stopped.
                 why = &mut abandoned, if !self.is_stopped => self.interrupt(why).await,
+                // Likewise, its words would never be saved.
+                () = save(&mut self.recording, &answer) => Progress::GoesOn,
                 happening = self.state.next() => self.take(happening).await,
                 () = tokio::time::sleep_until(deadline) => self.give_up().await,
-                () = save(&mut self.recording, &answer) => Progress::GoesOn,
             };
         }
+        self.unstored
     }
 
     async fn interrupt(&mut self, interruption: Interruption) -> Progress {
@@ -165,7 +175,7 @@ impl Writing {
         }
         self.clock.wait_for_the_halt();
         self.answer.write(AnswerLog::count_overdue);
-        if self.interruption.is_none() {
+        if self.interruption.is_none() && !self.common.shutdown.is_cancelled() {
             return Progress::GoesOn;
         }
         // A server that ends, and an answer that nobody follows, wait no longer.
@@ -191,7 +201,7 @@ impl Writing {
             offsets: self.answer.offsets(),
         };
         if let Some(recording) = self.recording.take() {
-            recording.finish(&self.answer, &ended).await;
+            self.unstored = recording.finish(&self.answer, &ended).await;
         }
         self.answer.write(|log| log.end(ended));
     }

@@ -10,7 +10,7 @@ use banter_protocol::v1::{self, ErrorCode, V1Error};
 use banter_seam::{self as seam, Continuation, ConversationNumber, Failure};
 use banter_store::{
     Ask, Asked, Continue, Conversation, ConversationId, How, Message, MessageId, NewConversation,
-    Position, State, Target,
+    Position, Role, State, Target,
 };
 use futures_util::FutureExt;
 use std::sync::Arc;
@@ -110,6 +110,10 @@ impl Conversations {
         };
         let how = self.how(&parameters);
         let parameters = v1::Parameters { seed: how.seed, ..parameters };
+        let _turn = match target {
+            Target::Existing(id, _) => Some(self.inner.order.turn(id).await),
+            Target::New(_) => None,
+        };
         let ask = Ask { target, text, client_id: request.client_id.clone(), how };
         let asked = store.ask(owner.user, ask).await.map_err(v1_error)?;
         let is_new = existing.is_none();
@@ -127,7 +131,10 @@ impl Conversations {
         let before = store.message(owner.user, conversation, answer).await.map_err(v1_error)?;
         let parameters = request.parameters.over(&wire::parameters(before.parameters.as_ref()));
         let how = How { seed: before.seed, ..self.how(&parameters) };
-        self.check_can_continue(&before)?;
+        if before.role == Role::Assistant {
+            self.check_can_continue(&before)?;
+        }
+        let _turn = self.inner.order.turn(conversation).await;
         let stored = Continue { conversation, answer, client_id: request.client_id.clone(), how };
         let asked = store.continue_answer(owner.user, stored).await.map_err(v1_error)?;
         // Another request may have gone on with the answer since it was read above.
@@ -219,8 +226,8 @@ impl Conversations {
         self.tell_message(owner, conversation.id, (answer, Some((id, live.clone()))));
         let conversations = self.clone();
         self.inner.tasks.spawn(async move {
-            live.halted().await;
-            conversations.running().remove(&id);
+            live.settled().await;
+            conversations.end_running(id, &live);
             conversations.after_an_answer(owner, conversation.id).await;
         });
         follower
@@ -273,8 +280,10 @@ impl Conversations {
 
     /// An answer has ended: the conversation is newer, and may get a title.
     async fn after_an_answer(&self, owner: Owner, conversation: ConversationId) {
+        let turn = self.inner.order.turn(conversation).await;
         if let Ok(conversation) = self.inner.store.conversation(owner.user, conversation).await {
             self.tell_changed(owner, &conversation, Change::Updated);
+            drop(turn);
             self.title_later(owner, conversation);
         }
     }

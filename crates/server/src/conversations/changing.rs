@@ -9,8 +9,8 @@ use banter_protocol::v1::{self, V1Error};
 use banter_seam::ConversationNumber;
 use banter_store::exchange::ImportedConversation;
 use banter_store::{
-    self as store, ConversationChange, ConversationId, ListCursor, ListQuery, MessageId,
-    SearchQuery, SearchResult, TitleSource, Tree,
+    self as store, ConversationChange, ConversationId, ListQuery, MessageId, SearchQuery,
+    SearchResult, TitleSource, Tree,
 };
 use std::time::Duration;
 
@@ -30,15 +30,9 @@ impl Conversations {
         Ok((conversations, page.next.map(|next| next.to_string())))
     }
 
-    /// The ids of a page of the list, and where the next one begins.
-    pub(crate) async fn list_ids(
-        &self,
-        owner: Owner,
-        query: ListQuery,
-    ) -> Result<(Vec<ConversationId>, Option<ListCursor>), V1Error> {
-        let page =
-            self.inner.store.list_conversations(owner.user, query).await.map_err(v1_error)?;
-        Ok((page.conversations.iter().map(|one| one.id).collect(), page.next))
+    /// The ids of all conversations of a user, in the order of the list.
+    pub(crate) async fn ids(&self, owner: Owner) -> Result<Vec<ConversationId>, V1Error> {
+        self.inner.store.conversation_ids(owner.user).await.map_err(v1_error)
     }
 
     /// Messages and titles with these words.
@@ -94,6 +88,7 @@ impl Conversations {
         let conversations = self.clone();
         self.to_the_end(async move {
             let store = &conversations.inner.store;
+            let _turn = conversations.inner.order.turn(id).await;
             let changed =
                 store.change_conversation(owner.user, id, change).await.map_err(v1_error)?;
             conversations.tell_changed(owner, &changed, Change::Updated);
@@ -107,7 +102,12 @@ impl Conversations {
         let conversations = self.clone();
         self.to_the_end(async move {
             conversations.halt(owner, id, None).await;
+            let _turn = conversations.inner.order.turn(id).await;
+            // Those that were begun while the others halted.
+            conversations.halt(owner, id, None).await;
             let store = &conversations.inner.store;
+            // In parts, because nobody else can write meanwhile.
+            while store.hide_from_search(owner.user, id).await.map_err(v1_error)? {}
             let number = store.delete_conversation(owner.user, id).await.map_err(v1_error)?;
             conversations.forget(owner, ConversationNumber(number.get()));
             let deleted = Changed {
@@ -131,6 +131,8 @@ impl Conversations {
     ) -> Result<(), V1Error> {
         let conversations = self.clone();
         self.to_the_end(async move {
+            conversations.halt(owner, id, Some(message)).await;
+            let _turn = conversations.inner.order.turn(id).await;
             conversations.halt(owner, id, Some(message)).await;
             let store = &conversations.inner.store;
             let left = store.delete_message(owner.user, id, message).await.map_err(v1_error)?;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 /// At this limit the oldest news are dropped.
 const MAX_NEWS: usize = 512;
-/// At this limit of text in all messages, too.
+/// At this limit of their memory, too.
 const MAX_NEWS_BYTES: usize = 4 * 1024 * 1024;
 
 /// The feeds of all users that have sockets.
@@ -52,7 +52,6 @@ struct Feed {
 #[derive(Default)]
 struct Log {
     news: VecDeque<Arc<NewsOf>>,
-    bytes: usize,
     /// The number of news that were dropped.
     dropped: u64,
 }
@@ -101,11 +100,12 @@ impl Feeds {
 impl Feed {
     fn add(&self, news: NewsOf) {
         let mut log = self.log();
-        log.bytes += news.bytes();
         log.news.push_back(Arc::new(news));
-        while log.news.len() > MAX_NEWS || log.bytes > MAX_NEWS_BYTES && log.news.len() > 1 {
+        // Counted anew each time, because answers grow while they are in the log.
+        let mut bytes: usize = log.news.iter().map(|news| news.bytes()).sum();
+        while log.news.len() > MAX_NEWS || bytes > MAX_NEWS_BYTES && log.news.len() > 1 {
             let oldest = log.news.pop_front().expect("there is more than one");
-            log.bytes -= oldest.bytes();
+            bytes -= oldest.bytes().min(bytes);
             log.dropped += 1;
         }
         self.count.send_modify(|count| *count += 1);
@@ -117,10 +117,21 @@ impl Feed {
 }
 
 impl NewsOf {
+    /// The memory of its texts. An answer that is still being written counts: it is held here.
     fn bytes(&self) -> usize {
         match &self.news {
-            News::Changed(_) => 0,
-            News::Message { message, .. } => message.text.len(),
+            News::Changed(changed) => changed.summary.as_ref().map_or(0, |summary| {
+                let long = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+                long(&summary.title) + long(&summary.system) + size_of_val(summary)
+            }),
+            News::Message { message, live, .. } => {
+                let thinking = message.thinking.as_ref().map_or(0, String::len);
+                let live = live.as_ref().map_or(0, |(_, live)| {
+                    let offsets = live.offsets();
+                    offsets.text + offsets.thinking
+                });
+                message.text.len() + thinking + live
+            }
         }
     }
 }

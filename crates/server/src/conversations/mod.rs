@@ -9,6 +9,7 @@
 //! - `reading`: what is stored, and the answers that are being written.
 //! - `changing`: titles, pins, deletions, imports.
 //! - `history`: what the model is told.
+//! - `order`: changes of one conversation are told in the order in which they are stored.
 //! - `feed`: the news of one user, for all sockets of that user.
 //! - `titles`: titles for conversations that have none.
 //! - `wire`: stored things in the words of the languages.
@@ -18,6 +19,7 @@ mod changing;
 mod drafting;
 mod feed;
 mod history;
+mod order;
 mod reading;
 mod state;
 mod titles;

@@ -2,7 +2,7 @@
 
 use super::state::{Conversations, Owner, RunningAnswer};
 use super::wire::{self, v1_error};
-use crate::answers::{Follower, LiveAnswer, Offsets};
+use crate::answers::{Ended, Follower, LiveAnswer, Offsets};
 use banter_protocol::conversations::ConversationTree;
 use banter_protocol::v1::server::ResetReason;
 use banter_protocol::v1::{self, ErrorCode, V1Error};
@@ -168,6 +168,13 @@ impl Conversations {
         let running = self.running_answer(owner, answer)?;
         running.live.stop();
         Some(running.live)
+    }
+
+    /// The end of an answer that has ended and may not be stored as ended yet, and its
+    /// conversation.
+    pub(crate) fn ended(&self, owner: Owner, answer: MessageId) -> Option<(ConversationId, Ended)> {
+        let running = self.running_answer(owner, answer)?;
+        Some((running.conversation, running.live.ended()?))
     }
 
     /// An answer that is stored, and its conversation.

@@ -1,6 +1,7 @@
 //! The conversations of all users, and what is known of those that are going on.
 
 use super::feed::{Feeds, Subscription};
+use super::order::Order;
 use super::wire;
 use crate::access::Principal;
 use crate::answers::{Answers, Keep, LiveAnswer};
@@ -24,6 +25,7 @@ pub(super) struct Inner {
     pub(super) answers: Answers,
     pub(super) settings: Settings,
     pub(super) feeds: Feeds,
+    pub(super) order: Order,
     /// The answers that are being written.
     pub(super) running: Mutex<HashMap<MessageId, RunningAnswer>>,
     /// One title is written at a time.
@@ -66,6 +68,7 @@ impl Conversations {
             answers,
             settings,
             feeds: Feeds::default(),
+            order: Order::new(),
             running: Mutex::default(),
             titling: Arc::new(Semaphore::new(1)),
             tasks: TaskTracker::new(),
@@ -80,9 +83,21 @@ impl Conversations {
 
     /// The owner of what a client makes.
     pub(crate) async fn owner(&self, principal: Principal) -> Result<Owner, V1Error> {
+        let known = self.known_owner(principal).await?;
+        if known.user != UserId::NOBODY {
+            return Ok(known);
+        }
         let user = self.inner.store.ensure_user(principal.user()).await;
         let user = user.map_err(wire::v1_error)?;
-        Ok(Owner { user: user.id, asker: principal.asker() })
+        Ok(Owner { user: user.id, ..known })
+    }
+
+    /// The owner of what a client has; nobody if it has never made anything. This stores nothing,
+    /// so it works on a full disk.
+    pub(crate) async fn known_owner(&self, principal: Principal) -> Result<Owner, V1Error> {
+        let user = self.inner.store.find_user(principal.user().anchor).await;
+        let user = user.map_err(wire::v1_error)?.map_or(UserId::NOBODY, |user| user.id);
+        Ok(Owner { user, asker: principal.asker() })
     }
 
     /// The news of a user from now on.
@@ -98,7 +113,7 @@ impl Conversations {
 
     /// Does something to its end, even if nobody waits for it any more: what was begun to be stored
     /// must also be told.
-    pub(super) async fn to_the_end<T: Send + 'static>(
+    pub(crate) async fn to_the_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, V1Error>> + Send + 'static,
     ) -> Result<T, V1Error> {
@@ -107,6 +122,14 @@ impl Conversations {
             tracing::error!(%error, "a request about a conversation was not done");
             Err(banter_protocol::v1::ErrorCode::Internal.into())
         })
+    }
+
+    /// An answer has ended. By now another part of it may be written, because it goes on.
+    pub(super) fn end_running(&self, answer: MessageId, live: &Arc<LiveAnswer>) {
+        let mut running = self.running();
+        if running.get(&answer).is_some_and(|running| Arc::ptr_eq(&running.live, live)) {
+            running.remove(&answer);
+        }
     }
 
     pub(super) fn running(&self) -> MutexGuard<'_, HashMap<MessageId, RunningAnswer>> {

@@ -8,7 +8,7 @@ use super::history::History;
 use super::state::{Conversations, Owner};
 use crate::answers::{AnswerRequest, Keep, Question, Update, Urgency};
 use banter_protocol::v1::{self, server::Change};
-use banter_seam as seam;
+use banter_seam::{self as seam, ConversationNumber};
 use banter_store::{Conversation, ConversationChange, Message, Role, TitleSource};
 use futures_util::FutureExt;
 
@@ -105,6 +105,7 @@ impl Conversations {
             title: Some((title, TitleSource::Model)),
             ..ConversationChange::default()
         };
+        let _turn = self.inner.order.turn(conversation.id).await;
         if let Ok(changed) = store.change_conversation(owner.user, conversation.id, change).await {
             self.tell_changed(owner, &changed, Change::Updated);
         }
@@ -132,8 +133,12 @@ impl Conversations {
             temperature: Some(0.0),
             ..v1::Parameters::default()
         };
-        let request =
-            seam::GenerateRequest::new(history.messages, parameters.into_seam(), owner.asker);
+        let parameters = parameters.into_seam();
+        let request = seam::GenerateRequest {
+            // What is computed for the title is forgotten with the conversation.
+            conversation: Some(ConversationNumber(conversation.number.get())),
+            ..seam::GenerateRequest::new(history.messages, parameters, owner.asker)
+        };
         let question = Question { request, stored: Vec::new() };
         let mut follower = self.inner.answers.start(AnswerRequest {
             question: std::future::ready(Ok(question)).boxed(),

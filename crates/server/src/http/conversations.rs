@@ -24,7 +24,7 @@ pub(super) async fn list(
     State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let owner = http.conversations.owner(principal(&http, &request)).await?;
+    let owner = http.conversations.known_owner(principal(&http, &request)).await?;
     let query = ListQuery::read(pairs(request.uri())).map_err(ApiError::Fault)?;
     let limit = query.limit.unwrap_or(ListQuery::DEFAULT_LIMIT) as usize;
     if let Some(text) = query.q {
@@ -72,7 +72,7 @@ pub(super) async fn tree(
     Path(id): Path<String>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let owner = http.conversations.owner(principal(&http, &request)).await?;
+    let owner = http.conversations.known_owner(principal(&http, &request)).await?;
     let tree = http.conversations.whole(owner, conversation_id(&id)?).await?;
     Ok(json(StatusCode::OK, &tree))
 }
@@ -82,7 +82,7 @@ pub(super) async fn change(
     Path(id): Path<String>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let owner = http.conversations.owner(principal(&http, &request)).await?;
+    let owner = http.conversations.known_owner(principal(&http, &request)).await?;
     let id = conversation_id(&id)?;
     let body = receive_text(&http, request, BodyLimit::Message).await?;
     let patch: ConversationPatch = read_body(&body.value).map_err(ApiError::Fault)?;
@@ -95,7 +95,7 @@ pub(super) async fn remove(
     Path(id): Path<String>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let owner = http.conversations.owner(principal(&http, &request)).await?;
+    let owner = http.conversations.known_owner(principal(&http, &request)).await?;
     http.conversations.delete(owner, conversation_id(&id)?).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
@@ -105,7 +105,7 @@ pub(super) async fn remove_message(
     Path((id, message)): Path<(String, String)>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let owner = http.conversations.owner(principal(&http, &request)).await?;
+    let owner = http.conversations.known_owner(principal(&http, &request)).await?;
     let (id, message) = (conversation_id(&id)?, message_id(&message)?);
     http.conversations.delete_message(owner, id, message).await?;
     Ok(empty(StatusCode::NO_CONTENT))

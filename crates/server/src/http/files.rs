@@ -1,7 +1,7 @@
 //! The routes of conversations as files: exports and imports.
 
 use super::api::json;
-use super::body::{BodyLimit, receive};
+use super::body::{BodyLimit, Received, receive};
 use super::conversations::{conversation_id, pairs, principal};
 use super::error::ApiError;
 use super::headers::no_store;
@@ -16,7 +16,6 @@ use banter_protocol::v1::{ErrorCode, V1Error};
 use banter_store::exchange::{
     ImportError, ImportLimits, Imported, JsonExport, export_json, export_markdown, import,
 };
-use banter_store::{Archived, ListCursor, ListQuery};
 use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::VecDeque;
@@ -24,8 +23,6 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Conversations that are listed at a time while all are exported.
-const PAGE: usize = 100;
 /// What file names need no percent encoding for.
 const IN_NAMES: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 /// The longest name of a file, in characters, without its ending.
@@ -37,7 +34,7 @@ pub(super) async fn export(
     Path(id): Path<String>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let owner = http.conversations.owner(principal(&http, &request)).await?;
+    let owner = http.conversations.known_owner(principal(&http, &request)).await?;
     let query = ExportQuery::read(pairs(request.uri())).map_err(ApiError::Fault)?;
     let tree = http.conversations.tree(owner, conversation_id(&id)?).await?;
     let name = file_name(&tree.conversation.title);
@@ -57,7 +54,7 @@ pub(super) async fn export_all(
     State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let owner = http.conversations.owner(principal(&http, &request)).await?;
+    let owner = http.conversations.known_owner(principal(&http, &request)).await?;
     let all = AllConversations::begin(http.conversations.clone(), owner);
     let pieces = stream::unfold(all, |mut all| async move {
         let piece = all.next().await?;
@@ -72,16 +69,36 @@ pub(super) async fn import_file(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let owner = http.conversations.owner(principal(&http, &request)).await?;
-    // Reading a file takes much more memory than the file has bytes, so they are read one by one.
-    let permit = http.import_permits.acquire().await.expect("the semaphore is never closed");
     let body = receive(&http, request, BodyLimit::Import).await?;
+    let conversations = http.conversations.clone();
+    // What was begun is done to its end, even if the client is gone.
+    let imported = conversations.to_the_end(async move {
+        // Reading a file takes much more memory than the file has bytes, so they are read one by
+        // one.
+        let permit = http.import_permits.acquire().await.expect("the semaphore is never closed");
+        let report = read_and_store(&http, owner, body).await;
+        drop(permit);
+        Ok(report)
+    });
+    Ok(json(StatusCode::OK, &imported.await??))
+}
+
+async fn read_and_store(
+    http: &Http,
+    owner: Owner,
+    body: Received<Vec<u8>>,
+) -> Result<ImportReport, ApiError> {
     let limits =
         ImportLimits { file_bytes: http.config.max_import_bytes, ..ImportLimits::default() };
-    let read = tokio::task::spawn_blocking(move || import(&body.value, &limits)).await;
-    let read = read.map_err(|_| V1Error::from(ErrorCode::Internal))?.map_err(bad_file)?;
-    let report = store_all(&http.conversations, owner, read).await;
-    drop(permit);
-    Ok(json(StatusCode::OK, &report))
+    // The memory of the body goes back when it has been read.
+    let read = tokio::task::spawn_blocking(move || {
+        let Received { value, memory } = body;
+        let read = import(&value, &limits);
+        drop((value, memory));
+        read
+    });
+    let read = read.await.map_err(|_| V1Error::from(ErrorCode::Internal))?.map_err(bad_file)?;
+    Ok(store_all(&http.conversations, owner, read).await)
 }
 
 /// Stores what was read, and says what became of it.
@@ -122,15 +139,8 @@ struct AllConversations {
     owner: Owner,
     export: Option<JsonExport<Pieces>>,
     pieces: Pieces,
-    listed: VecDeque<banter_store::ConversationId>,
-    next: NextPage,
-}
-
-/// Where the list goes on.
-enum NextPage {
-    First,
-    After(ListCursor),
-    None,
+    /// Those that are still to come; `None` until they are listed.
+    left: Option<VecDeque<banter_store::ConversationId>>,
 }
 
 /// What was written and not sent yet.
@@ -159,47 +169,39 @@ impl AllConversations {
     fn begin(conversations: Conversations, owner: Owner) -> AllConversations {
         let pieces = Pieces::default();
         let export = JsonExport::begin(pieces.clone(), now_ms()).ok();
-        let (listed, next) = (VecDeque::new(), NextPage::First);
-        AllConversations { conversations, owner, export, pieces, listed, next }
+        AllConversations { conversations, owner, export, pieces, left: None }
     }
 
     /// The next piece; `None` at the end.
     async fn next(&mut self) -> Option<Result<Bytes, V1Error>> {
         let mut export = self.export.take()?;
         loop {
-            if let Some(id) = self.listed.pop_front() {
-                match self.conversations.tree(self.owner, id).await {
-                    Ok(tree) => export.add(&tree).expect("writing to memory does not fail"),
-                    // It was deleted in the meantime.
-                    Err(V1Error { code: ErrorCode::UnknownConversation, .. }) => continue,
-                    Err(error) => return Some(Err(error)),
-                }
-                self.export = Some(export);
-                return Some(Ok(self.pieces.take()));
-            }
-            match self.list().await {
-                Ok(true) => {}
-                Ok(false) => {
+            let id = match self.next_id().await {
+                Ok(Some(id)) => id,
+                Ok(None) => {
                     export.finish().expect("writing to memory does not fail");
                     return Some(Ok(self.pieces.take()));
                 }
                 Err(error) => return Some(Err(error)),
+            };
+            match self.conversations.tree(self.owner, id).await {
+                Ok(tree) => export.add(&tree).expect("writing to memory does not fail"),
+                // It was deleted in the meantime.
+                Err(V1Error { code: ErrorCode::UnknownConversation, .. }) => continue,
+                Err(error) => return Some(Err(error)),
             }
+            self.export = Some(export);
+            return Some(Ok(self.pieces.take()));
         }
     }
 
-    /// Lists the next page; `false` if there is none.
-    async fn list(&mut self) -> Result<bool, V1Error> {
-        let after = match self.next {
-            NextPage::None => return Ok(false),
-            NextPage::First => None,
-            NextPage::After(cursor) => Some(cursor),
-        };
-        let query = ListQuery { after, limit: PAGE, archived: Archived::With };
-        let (ids, next) = self.conversations.list_ids(self.owner, query).await?;
-        self.listed.extend(ids);
-        self.next = next.map_or(NextPage::None, NextPage::After);
-        Ok(true)
+    /// The next conversation. All of them are listed at the beginning: a list that is read in parts
+    /// would miss those that get a message in between.
+    async fn next_id(&mut self) -> Result<Option<banter_store::ConversationId>, V1Error> {
+        if self.left.is_none() {
+            self.left = Some(self.conversations.ids(self.owner).await?.into());
+        }
+        Ok(self.left.as_mut().and_then(VecDeque::pop_front))
     }
 }
 

@@ -86,7 +86,7 @@ async fn run(session: &mut Session, socket: &mut Socket, endings: &Endings) -> C
                     return close;
                 }
             }
-            () = tokio::time::sleep_until(hello_deadline), if !session.was_greeted() => {
+            () = tokio::time::sleep_until(hello_deadline), if !session.has_said_hello() => {
                 return Close::Policy("hello did not come in time");
             }
         }

@@ -10,6 +10,10 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
 
+/// More stops than this cannot wait for the end of one answer, nor for all answers that are not
+/// read.
+pub(super) const MAX_STOPS: usize = 64;
+
 /// The answers that a socket follows, each from a position of its own.
 #[derive(Default)]
 pub(super) struct Readings {
@@ -92,11 +96,16 @@ impl Readings {
         stops
     }
 
-    /// Gives the end of an answer a tag; `false` if the answer is not read.
+    /// Gives the end of an answer a tag; `false` if the answer is not read, or if its end has as
+    /// many tags as it may.
     pub(super) fn tag_end(&mut self, answer: MessageId, tag: Option<&Tag>) -> bool {
-        let Some(known) = self.known.get_mut(&answer) else { return false };
-        known.stops.push(tag.cloned());
-        true
+        match self.known.get_mut(&answer) {
+            Some(known) if known.stops.len() < MAX_STOPS => {
+                known.stops.push(tag.cloned());
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Waits for what comes next in any of them. The future may be dropped at any time.

@@ -1,6 +1,6 @@
 //! Requests that take a while: they ask the store, and the outcome comes back to the session.
 
-use super::readings::stored_finish;
+use super::readings::{finished, stored_finish};
 use super::state::V1;
 use crate::access::{Principal, RateKey};
 use crate::answers::{Follower, Offsets};
@@ -213,6 +213,9 @@ pub(super) fn messages_frames(opened: &mut Opened) -> Vec<ServerEvent> {
 
 /// The end of an answer that is not being written.
 pub(super) async fn stopped(v1: Arc<V1>, owner: Owner, answer: MessageId) -> ServerEvent {
+    if let Some((conversation, ended)) = v1.conversations.ended(owner, answer) {
+        return finished((conversation, answer), &ended);
+    }
     match v1.conversations.answer(owner, answer).await {
         Ok((conversation, message)) => stored_finish(conversation, &message)
             .unwrap_or_else(|| V1Error::from(ErrorCode::NotAnAnswer).into()),

@@ -1,7 +1,7 @@
 //! What a socket knows and does.
 
 use super::outbound::Outbound;
-use super::readings::{Read, Readings, Shows};
+use super::readings::{MAX_STOPS, Read, Readings, Shows};
 use super::requests::{self, Outcome, Visitor};
 use super::state::{MAX_OPEN_CONVERSATIONS, V1};
 use crate::answers::LiveAnswer;
@@ -22,8 +22,6 @@ use std::sync::Arc;
 
 /// More events than this cannot wait.
 const MAX_WAITING: usize = 64;
-/// More stops than this cannot wait for their answers.
-const MAX_STOPS: usize = 64;
 
 /// The state of one socket.
 pub(super) struct Session {
@@ -63,6 +61,22 @@ struct Followed {
     since: u64,
     /// Messages up to this one are known already.
     newest: Option<MessageSeq>,
+}
+
+impl User {
+    /// Whether an event would make the socket follow one conversation more than it may.
+    fn follows_too_many(&self, event: &ClientEvent) -> bool {
+        let conversation = match event {
+            ClientEvent::Open(open) => Some(open.conversation),
+            ClientEvent::Send(send) => send.conversation,
+            ClientEvent::Edit(edit) => Some(edit.conversation),
+            ClientEvent::Regenerate(again) => Some(again.conversation),
+            ClientEvent::Continue(more) => Some(more.conversation),
+            _ => return false,
+        };
+        let is_followed = conversation.is_some_and(|id| self.followed.contains_key(&id.other()));
+        !is_followed && self.followed.len() >= MAX_OPEN_CONVERSATIONS
+    }
 }
 
 /// An event that waits for those before it.
@@ -107,8 +121,9 @@ impl Session {
         }
     }
 
-    pub(super) fn was_greeted(&self) -> bool {
-        self.pending.user.is_some()
+    /// Whether the client has said hello. The greeting may still wait for the store.
+    pub(super) fn has_said_hello(&self) -> bool {
+        self.pending.doing.is_some() || self.pending.user.is_some()
     }
 
     /// Sends an event without a tag.
@@ -130,11 +145,20 @@ impl Session {
             Ok(event) => event,
             Err(Tagged { event, tag }) => return self.refuse(event, tag),
         };
-        match event.event {
-            ClientEvent::Stop(stop) if self.pending.user.is_some() => self.stop(stop, event.tag),
-            ClientEvent::Draft(draft) if self.pending.user.is_some() => self.draft(draft),
-            _ => self.wait(event, frame.len()),
+        if let Some(event) = self.do_at_once(event) {
+            self.wait(event, frame.len());
         }
+    }
+
+    /// Does what waits for nothing but the greeting: stops and drafts. Returns any other event.
+    fn do_at_once(&mut self, event: Tagged<ClientEvent>) -> Option<Tagged<ClientEvent>> {
+        let Tagged { event, tag } = event;
+        match event {
+            ClientEvent::Stop(stop) if self.pending.user.is_some() => self.stop(stop, tag),
+            ClientEvent::Draft(draft) if self.pending.user.is_some() => self.draft(draft),
+            event => return Some(Tagged { event, tag }),
+        }
+        None
     }
 
     /// Lets an event wait for those before it.
@@ -157,8 +181,9 @@ impl Session {
         while self.pending.doing.is_none()
             && let Some(WaitingEvent { event, _memory }) = self.waiting.pop_front()
         {
-            let tag = event.tag;
-            match self.begin(event.event) {
+            // Stops and drafts are among these if they came before the greeting.
+            let Some(Tagged { event, tag }) = self.do_at_once(event) else { continue };
+            match self.begin(event) {
                 Ok(work) => {
                     let since = self.pending.user.as_ref().map_or(0, |user| user.news.latest());
                     self.pending.doing = Some(Doing { work, tag, since, _memory });
@@ -189,15 +214,12 @@ impl Session {
         Ok(match event {
             ClientEvent::Hello(_) => return Err(refused(ErrorCode::HelloAgain)),
             ClientEvent::Ping => return Err(Box::new(ServerEvent::Pong)),
-            ClientEvent::Open(open) => {
-                let is_new = !user.followed.contains_key(&open.conversation.other());
-                if is_new && user.followed.len() >= MAX_OPEN_CONVERSATIONS {
-                    let reason = "this socket follows as many conversations as it may; close one";
-                    let error = V1Error::new(ErrorCode::Busy, reason);
-                    return Err(Box::new(ServerEvent::Error(error)));
-                }
-                requests::open(v1, owner, open).boxed()
+            event if user.follows_too_many(&event) => {
+                let reason = "this socket follows as many conversations as it may; close one";
+                let error = V1Error::new(ErrorCode::Busy, reason);
+                return Err(Box::new(ServerEvent::Error(error)));
             }
+            ClientEvent::Open(open) => requests::open(v1, owner, open).boxed(),
             ClientEvent::Close(close) => {
                 let id = close.conversation.other();
                 std::future::ready(Outcome::Closed(id)).boxed()
@@ -208,7 +230,7 @@ impl Session {
             ClientEvent::Continue(more) => self.ask(owner, requests::go_on(more)),
             ClientEvent::Resume(resume) => requests::resume(v1, owner, resume).boxed(),
             ClientEvent::Stop(_) | ClientEvent::Draft(_) => {
-                unreachable!("they do not wait once the client has said hello")
+                unreachable!("those of a client that was greeted are done at once")
             }
         })
     }
@@ -288,6 +310,11 @@ impl Session {
                     self.pending.doing.take().expect("an outcome comes from what is being done");
                 if let Some(close) = self.done(outcome, doing) {
                     return Next::Close(close);
+                }
+                // The news about a request come before everything else about its answer, whatever
+                // is done next.
+                if self.pending.doing.is_none() && self.tell_news().is_err() {
+                    return Next::Close(Close::TooFarBehind);
                 }
                 self.go_on();
             }
@@ -393,6 +420,17 @@ impl Session {
     fn reply_first(&mut self, events: Vec<ServerEvent>, mut tag: Option<Tag>) {
         for event in events {
             self.reply(event, tag.take());
+        }
+    }
+
+    /// Tells the client all news that are there.
+    fn tell_news(&mut self) -> Result<(), Missed> {
+        loop {
+            let Some(user) = &mut self.pending.user else { return Ok(()) };
+            match user.news.next().now_or_never() {
+                Some(news) => self.tell(&*news?),
+                None => return Ok(()),
+            }
         }
     }
 

@@ -8,27 +8,21 @@
 use serde_json::Value;
 
 use super::tree::{self, Content, Node};
-use super::value::{invalid, is_true, text, time_ms};
-use super::{ImportError, ImportLimits, Imported, ImportedConversation, ImportedMessage};
+use super::value::{invalid, is_true, path_of, shortened, text, time_ms};
+use super::{Import, ImportError, ImportedConversation, ImportedMessage};
 use crate::message::{Role, TitleSource};
 
-pub(super) fn import(entries: &[Value], limits: &ImportLimits) -> Imported {
-    Imported::of_each(entries, |(path, entry), imported| {
-        conversation(entry, (path, limits), imported)
-    })
-}
-
-fn conversation(
+pub(super) fn conversation(
+    path: &str,
     entry: &Value,
-    (path, limits): (&str, &ImportLimits),
-    imported: &mut Imported,
+    import: &mut Import<'_>,
 ) -> Result<ImportedConversation, ImportError> {
     let path = format!("{path}.mapping");
     let mapping = entry.get("mapping").unwrap_or(&Value::Null);
     let Value::Object(mapping) = mapping else {
         return Err(invalid(&path, "an object", mapping));
     };
-    let limit = limits.conversation_messages;
+    let limit = import.limits.conversation_messages;
     if mapping.len() > limit {
         return Err(ImportError::TooMany { path, limit, found: mapping.len() });
     }
@@ -38,16 +32,15 @@ fn conversation(
         let message = node.get("message").unwrap_or(&Value::Null);
         let content = match text(message.get("author").unwrap_or(&Value::Null), "role") {
             "system" => {
-                let words = parts(message, (&path, key), imported);
+                let words = parts(message, (&path, key), import);
                 system = system.or((!words.is_empty()).then_some(words));
                 Content::Nothing
             }
-            "user" => user(message, (&path, key), imported),
-            "assistant" => assistant(message, (&path, key), imported),
+            "user" => user(message, (&path, key), import),
+            "assistant" => assistant(message, (&path, key), import),
             "tool" => {
-                let path = format!("{path}.{key}");
-                imported
-                    .leave_out(ImportError::NoText { path, what: "the result of a tool".into() });
+                let path = path_of(&path, key);
+                import.leave_out(ImportError::NoText { path, what: "the result of a tool".into() });
                 Content::Nothing
             }
             // The root has no message.
@@ -57,7 +50,7 @@ fn conversation(
         nodes.push(Node { key: key.clone(), parent, content });
     }
     let current = entry.get("current_node").and_then(Value::as_str);
-    let built = tree::build(nodes, (&path, current))?;
+    let built = tree::build(nodes, (&path, current), import)?;
     let title = text(entry, "title").to_owned();
     let has_title = !title.is_empty();
     Ok(ImportedConversation {
@@ -74,10 +67,10 @@ fn conversation(
     })
 }
 
-fn user(message: &Value, (path, key): (&str, &str), imported: &mut Imported) -> Content {
+fn user(message: &Value, (path, key): (&str, &str), import: &mut Import<'_>) -> Content {
     let metadata = message.get("metadata").unwrap_or(&Value::Null);
     let is_hidden = is_true(metadata, "is_visually_hidden_from_conversation");
-    let words = parts(message, (path, key), imported);
+    let words = parts(message, (path, key), import);
     if is_hidden || words.is_empty() {
         return Content::Nothing;
     }
@@ -86,14 +79,14 @@ fn user(message: &Value, (path, key): (&str, &str), imported: &mut Imported) -> 
     Content::Message(Box::new(taken))
 }
 
-fn assistant(message: &Value, (path, key): (&str, &str), imported: &mut Imported) -> Content {
+fn assistant(message: &Value, (path, key): (&str, &str), import: &mut Import<'_>) -> Content {
     let content = message.get("content").unwrap_or(&Value::Null);
     if text(content, "content_type") == "thoughts" {
         return Content::Thinking(thoughts(content));
     }
     // What the model has said to a tool is not said to the person.
     let recipient = message.get("recipient").and_then(Value::as_str).unwrap_or("all");
-    let words = parts(message, (path, key), imported);
+    let words = parts(message, (path, key), import);
     if recipient != "all" || words.is_empty() {
         return Content::Nothing;
     }
@@ -115,7 +108,7 @@ fn thoughts(content: &Value) -> String {
 }
 
 /// The text of a message. What is no text is left out.
-fn parts(message: &Value, (path, key): (&str, &str), imported: &mut Imported) -> String {
+fn parts(message: &Value, (path, key): (&str, &str), import: &mut Import<'_>) -> String {
     let content = message.get("content").unwrap_or(&Value::Null);
     if let Some(words) = content.as_str() {
         return words.to_owned();
@@ -137,8 +130,8 @@ fn parts(message: &Value, (path, key): (&str, &str), imported: &mut Imported) ->
             other => {
                 let kind = text(other, "content_type");
                 let what = if kind.is_empty() { "something without text" } else { kind };
-                let path = format!("{path}.{key}.message.content.parts[{index}]");
-                imported.leave_out(ImportError::NoText { path, what: shortened(what) });
+                let path = format!("{}.message.content.parts[{index}]", path_of(path, key));
+                import.leave_out(ImportError::NoText { path, what: shortened(what) });
             }
         }
     }
@@ -147,9 +140,4 @@ fn parts(message: &Value, (path, key): (&str, &str), imported: &mut Imported) ->
     }
     texts.retain(|words| !words.is_empty());
     texts.join("\n\n")
-}
-
-/// A word from a file, for a message to a person.
-fn shortened(word: &str) -> String {
-    word.chars().filter(|char| !char.is_control()).take(40).collect()
 }

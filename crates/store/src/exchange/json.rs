@@ -2,15 +2,17 @@
 
 use std::io::{self, Write};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::slices::Json;
 use super::tree::{self, Content, Node};
-use super::value::{describe, invalid};
-use super::{ImportError, ImportLimits, Imported, ImportedConversation, ImportedMessage};
+use super::value::reason;
+use super::{Import, ImportError, ImportLimits, ImportedConversation, ImportedMessage};
 use crate::message::{
     AnswerError, Message, Parameters, Reason, Role, State, Timings, TitleSource, Tree, Usage,
 };
+use crate::rows::to_json;
 
 /// The value of `format` in a file.
 pub(super) const FORMAT: &str = "banter";
@@ -35,6 +37,8 @@ struct ConversationEntry {
     updated_ms: u64,
     #[serde(default)]
     leaf: Option<String>,
+    // They are read one by one, and not with the conversation.
+    #[serde(skip_deserializing)]
     messages: Vec<MessageEntry>,
 }
 
@@ -156,62 +160,89 @@ fn message_entry(message: Message) -> MessageEntry {
     }
 }
 
-pub(super) fn import(whole: &Value, limits: &ImportLimits) -> Result<Imported, ImportError> {
-    let version = whole.get("version").unwrap_or(&Value::Null);
-    match version.as_u64() {
+/// Reads the conversations of a file, one by one.
+pub(super) fn import(whole: Json<'_>, import: &mut Import<'_>) -> Result<(), ImportError> {
+    let (version, entries) = (whole.field("version"), whole.field("conversations"));
+    match version.and_then(|version| version.text().parse::<u64>().ok()) {
         Some(1..=VERSION) => {}
         Some(found) if found > VERSION => {
             return Err(ImportError::NewerVersion { found, known: VERSION });
         }
-        _ => return Err(invalid("version", "a number from 1", version)),
+        _ => return Err(unexpected("version", "a number from 1", version)),
     }
-    let entries = whole.get("conversations").unwrap_or(&Value::Null);
-    let Value::Array(entries) = entries else {
-        return Err(invalid("conversations", "a list", entries));
-    };
-    if entries.len() > limits.conversations {
-        let (path, limit) = ("conversations".into(), limits.conversations);
-        return Err(ImportError::TooMany { path, limit, found: entries.len() });
+    let entries = list("conversations", entries)?;
+    let (limit, found) = (import.limits.conversations, entries.entries().count());
+    if found > limit {
+        return Err(ImportError::TooMany { path: "conversations".into(), limit, found });
     }
-    let mut imported = Imported::default();
-    for (index, entry) in entries.iter().enumerate() {
-        match conversation(entry, (&format!("conversations[{index}]"), limits)) {
-            Ok(conversation) => imported.conversations.push(conversation),
-            Err(error) => imported.leave_out(error),
-        }
+    for (index, entry) in entries.entries().enumerate() {
+        let taken = conversation(&format!("conversations[{index}]"), entry, import);
+        import.add(taken);
     }
-    Ok(imported)
+    Ok(())
 }
 
+/// Reads a conversation. Its messages become values one by one: the parameters of one could take a
+/// hundred times the memory of their text.
 fn conversation(
-    entry: &Value,
-    (path, limits): (&str, &ImportLimits),
+    path: &str,
+    entry: Json<'_>,
+    import: &mut Import<'_>,
 ) -> Result<ImportedConversation, ImportError> {
-    let found = entry.get("messages").and_then(Value::as_array).map_or(0, Vec::len);
-    let limit = limits.conversation_messages;
+    let messages_path = format!("{path}.messages");
+    let messages = list(&messages_path, entry.field("messages"))?;
+    let (limit, found) = (import.limits.conversation_messages, messages.entries().count());
     if found > limit {
-        return Err(ImportError::TooMany { path: format!("{path}.messages"), limit, found });
+        return Err(ImportError::TooMany { path: messages_path, limit, found });
     }
-    let entry = ConversationEntry::deserialize(entry).map_err(|error| ImportError::Invalid {
-        path: path.into(),
-        expected: "a conversation of banter",
-        found: format!("{}: {error}", describe(entry)),
-    })?;
-    let nodes = entry.messages.into_iter().map(node).collect();
-    let messages = format!("{path}.messages");
-    let built = tree::build(nodes, (&messages, entry.leaf.as_deref()))?;
+    let about: ConversationEntry = read(entry, (path, "a conversation of banter"), import.limits)?;
+    let mut nodes = Vec::with_capacity(found);
+    for (index, message) in messages.entries().enumerate() {
+        let path = format!("{messages_path}[{index}]");
+        nodes.push(node(read(message, (&path, "a message of banter"), import.limits)?));
+    }
+    let built = tree::build(nodes, (&messages_path, about.leaf.as_deref()), import)?;
     Ok(ImportedConversation {
-        title: entry.title,
-        title_source: entry.title_source,
-        system: entry.system,
-        parameters: entry.parameters,
-        pinned: entry.pinned,
-        archived: entry.archived,
-        created_ms: Some(entry.created_ms),
-        updated_ms: Some(entry.updated_ms),
+        title: about.title,
+        title_source: about.title_source,
+        system: about.system,
+        parameters: to_json(about.parameters.as_ref()),
+        pinned: about.pinned,
+        archived: about.archived,
+        created_ms: Some(about.created_ms),
+        updated_ms: Some(about.updated_ms),
         messages: built.messages,
         leaf: built.leaf,
     })
+}
+
+/// Reads a conversation or a message.
+fn read<T: DeserializeOwned>(
+    entry: Json<'_>,
+    (path, expected): (&str, &'static str),
+    limits: &ImportLimits,
+) -> Result<T, ImportError> {
+    // Each of them, because serde reads the first before it refuses the second.
+    for (_, parameters) in entry.fields().filter(|(key, _)| key == "parameters") {
+        parameters.check_count((&format!("{path}.parameters"), limits.conversation_values))?;
+    }
+    serde_json::from_str(entry.text()).map_err(|error| ImportError::Invalid {
+        path: path.into(),
+        expected,
+        found: format!("{}: {}", entry.describe(), reason(&error)),
+    })
+}
+
+fn list<'a>(path: &str, found: Option<Json<'a>>) -> Result<Json<'a>, ImportError> {
+    match found {
+        Some(list) if list.is_list() => Ok(list),
+        other => Err(unexpected(path, "a list", other)),
+    }
+}
+
+fn unexpected(path: &str, expected: &'static str, found: Option<Json<'_>>) -> ImportError {
+    let found = found.map_or("nothing".into(), Json::describe);
+    ImportError::Invalid { path: path.into(), expected, found }
 }
 
 fn node(entry: MessageEntry) -> Node {
@@ -225,7 +256,7 @@ fn node(entry: MessageEntry) -> Node {
         thinking: entry.thinking,
         tokens: entry.tokens,
         model: entry.model,
-        parameters: entry.parameters,
+        parameters: to_json(entry.parameters.as_ref()),
         seed: entry.seed,
         reason: entry.reason,
         error: entry.error,

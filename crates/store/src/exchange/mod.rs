@@ -14,13 +14,14 @@ mod chatgpt;
 mod json;
 mod markdown;
 mod open_webui;
+mod slices;
 mod store;
 mod tree;
 mod value;
 
-use serde_json::Value;
+use slices::Json;
 
-use crate::message::{AnswerError, Parameters, Reason, Role, State, Timings, TitleSource, Usage};
+use crate::message::{AnswerError, Reason, Role, State, Timings, TitleSource, Usage};
 
 pub use json::{JsonExport, export_json};
 pub use markdown::export_markdown;
@@ -39,30 +40,6 @@ pub struct Imported {
     pub left_out_count: usize,
 }
 
-impl Imported {
-    /// Reads the entries of a file, each with its path. Those that can't be read are left out.
-    fn of_each(
-        entries: &[Value],
-        read: impl Fn((&str, &Value), &mut Imported) -> Result<ImportedConversation, ImportError>,
-    ) -> Imported {
-        let mut imported = Imported::default();
-        for (index, entry) in entries.iter().enumerate() {
-            match read((&format!("[{index}]"), entry), &mut imported) {
-                Ok(conversation) => imported.conversations.push(conversation),
-                Err(error) => imported.leave_out(error),
-            }
-        }
-        imported
-    }
-
-    fn leave_out(&mut self, error: ImportError) {
-        self.left_out_count += 1;
-        if self.left_out.len() < KEPT_ERRORS {
-            self.left_out.push(error);
-        }
-    }
-}
-
 /// A conversation from a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportedConversation {
@@ -72,8 +49,8 @@ pub struct ImportedConversation {
     pub title_source: TitleSource,
     /// Its system prompt.
     pub system: Option<String>,
-    /// Its parameters.
-    pub parameters: Option<Parameters>,
+    /// Its parameters: an object of JSON, as text because a map takes much more memory.
+    pub parameters: Option<String>,
     /// Whether it is pinned.
     pub pinned: bool,
     /// Whether it is archived.
@@ -124,8 +101,8 @@ pub struct ImportedMessage {
     pub tokens: Vec<u32>,
     /// The model that wrote it.
     pub model: Option<String>,
-    /// The parameters of the request for it.
-    pub parameters: Option<Parameters>,
+    /// The parameters of the request for it, as the conversation's.
+    pub parameters: Option<String>,
     /// The seed with which it was sampled.
     pub seed: Option<u64>,
     /// Why it ended.
@@ -234,6 +211,43 @@ pub enum ImportError {
         /// How many there are.
         found: usize,
     },
+    /// A conversation is made of more values of JSON than it may be.
+    #[error("{path}: at most {limit} values are allowed, found {found}")]
+    TooManyValues {
+        /// Where.
+        path: String,
+        /// The limit.
+        limit: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A text is longer than it may be.
+    #[error("{path}: at most {limit} bytes are allowed, found {found}")]
+    TooLong {
+        /// Where.
+        path: String,
+        /// The limit.
+        limit: usize,
+        /// Its length.
+        found: usize,
+    },
+    /// Too many answers share what the model thought before them.
+    #[error("{path}: at most {limit} bytes of shared thinking are allowed in a file, found more")]
+    TooManyCopies {
+        /// Where.
+        path: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// A conversation is JSON that has no meaning: it is nested too deeply, a number is out of
+    /// range, or half of a character is missing.
+    #[error("{path}: {reason}")]
+    Unreadable {
+        /// Where.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Something that has no text, such as an image.
     #[error("{path}: {what} can't be taken")]
     NoText {
@@ -245,19 +259,35 @@ pub enum ImportError {
 }
 
 /// How large a file may be, and what is in it.
+///
+/// What is read from a file takes at most about ten times the file's size in memory, and while it is
+/// read the values of one conversation come on top of that.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportLimits {
-    /// Bytes of the file. Reading one takes about ten times its size in memory.
+    /// Bytes of the file. A larger one is refused.
     pub file_bytes: usize,
-    /// Conversations of the file.
+    /// Conversations of the file. A file with more is refused.
     pub conversations: usize,
-    /// Messages of a conversation, also those that are left out.
+    /// Messages of a conversation, also those that are left out. One with more is left out.
     pub conversation_messages: usize,
+    /// Values of JSON, and keys, that a conversation of another program is made of, or parameters
+    /// of banter. Each takes up to 300 bytes in memory. A conversation with more is left out.
+    pub conversation_values: usize,
+    /// Bytes of what a model thought before an answer. It is copied for each answer that comes
+    /// after it, and the copies of a file together may have this many bytes as well. A conversation
+    /// with more is left out.
+    pub answer_bytes: usize,
 }
 
 impl Default for ImportLimits {
     fn default() -> Self {
-        Self { file_bytes: 64 << 20, conversations: 10_000, conversation_messages: 10_000 }
+        Self {
+            file_bytes: 64 << 20,
+            conversations: 10_000,
+            conversation_messages: 10_000,
+            conversation_values: 1_000_000,
+            answer_bytes: 4 << 20,
+        }
     }
 }
 
@@ -274,25 +304,86 @@ pub fn import(file: &[u8], limits: &ImportLimits) -> Result<Imported, ImportErro
     }
     // Some programs begin files with a byte order mark.
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
-    let whole: Value = serde_json::from_slice(file)
+    let text = std::str::from_utf8(file)
         .map_err(|error| ImportError::NotJson { reason: error.to_string() })?;
-    if whole.get("format").and_then(Value::as_str) == Some(json::FORMAT) {
-        return json::import(&whole, limits);
+    let whole = Json::check(text)?;
+    let mut import = Import { limits, imported: Imported::default(), copied_bytes: 0 };
+    let is_banters =
+        |format: Json<'_>| format.values(("format", 1)).is_ok_and(|is| is == json::FORMAT);
+    if whole.field("format").is_some_and(is_banters) {
+        json::import(whole, &mut import)?;
+    } else {
+        import_foreign(whole, &mut import)?;
     }
-    let entries = match &whole {
-        Value::Array(entries) => &entries[..],
-        single => std::slice::from_ref(single),
-    };
-    if entries.len() > limits.conversations {
-        let (limit, found) = (limits.conversations, entries.len());
+    Ok(import.imported)
+}
+
+/// Reads a file of another program: a list of conversations, or a single one.
+fn import_foreign(whole: Json<'_>, import: &mut Import<'_>) -> Result<(), ImportError> {
+    let (limit, found) = (import.limits.conversations, conversations(whole).count());
+    if found > limit {
         return Err(ImportError::TooMany { path: "the file's conversations".into(), limit, found });
     }
-    let has = |name: &str| entries.iter().any(|entry| entry.get(name).is_some());
-    if has("mapping") {
-        Ok(chatgpt::import(entries, limits))
-    } else if has("chat") || has("history") {
-        Ok(open_webui::import(entries, limits))
-    } else {
-        Err(ImportError::UnknownFormat { found: value::describe(&whole) })
+    let read = match program(whole) {
+        Some(Program::ChatGpt) => chatgpt::conversation,
+        Some(Program::OpenWebUi) => open_webui::conversation,
+        None => return Err(ImportError::UnknownFormat { found: whole.describe() }),
+    };
+    for (index, entry) in conversations(whole).enumerate() {
+        let path = format!("[{index}]");
+        let values = entry.values((&path, import.limits.conversation_values));
+        let conversation = values.and_then(|values| read(&path, &values, import));
+        import.add(conversation);
+    }
+    Ok(())
+}
+
+fn conversations(whole: Json<'_>) -> impl Iterator<Item = Json<'_>> {
+    let single = (!whole.is_list()).then_some(whole);
+    whole.entries().chain(single)
+}
+
+/// The programs whose files are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    ChatGpt,
+    OpenWebUi,
+}
+
+/// The program that has written a file: any of its conversations shows it.
+fn program(whole: Json<'_>) -> Option<Program> {
+    let mut program = None;
+    for (key, _) in conversations(whole).flat_map(Json::fields) {
+        match &*key {
+            "mapping" => return Some(Program::ChatGpt),
+            "chat" | "history" => program = Some(Program::OpenWebUi),
+            _ => {}
+        }
+    }
+    program
+}
+
+/// An import while it goes on.
+struct Import<'a> {
+    limits: &'a ImportLimits,
+    imported: Imported,
+    /// Bytes of what models thought that the file's messages have more than once.
+    copied_bytes: usize,
+}
+
+impl Import<'_> {
+    /// Adds a conversation, or what is wrong with it.
+    fn add(&mut self, conversation: Result<ImportedConversation, ImportError>) {
+        match conversation {
+            Ok(conversation) => self.imported.conversations.push(conversation),
+            Err(error) => self.leave_out(error),
+        }
+    }
+
+    fn leave_out(&mut self, error: ImportError) {
+        self.imported.left_out_count += 1;
+        if self.imported.left_out.len() < KEPT_ERRORS {
+            self.imported.left_out.push(error);
+        }
     }
 }

@@ -8,20 +8,14 @@
 use serde_json::Value;
 
 use super::tree::{self, Content, Node};
-use super::value::{invalid, is_true, text, time_ms};
-use super::{ImportError, ImportLimits, Imported, ImportedConversation, ImportedMessage};
+use super::value::{invalid, is_true, path_of, text, time_ms};
+use super::{Import, ImportError, ImportedConversation, ImportedMessage};
 use crate::message::{Role, TitleSource};
 
-pub(super) fn import(entries: &[Value], limits: &ImportLimits) -> Imported {
-    Imported::of_each(entries, |(path, entry), imported| {
-        conversation(entry, (path, limits), imported)
-    })
-}
-
-fn conversation(
+pub(super) fn conversation(
+    path: &str,
     entry: &Value,
-    (path, limits): (&str, &ImportLimits),
-    imported: &mut Imported,
+    import: &mut Import<'_>,
 ) -> Result<ImportedConversation, ImportError> {
     let (chat, path) = match entry.get("chat") {
         Some(chat) => (chat, format!("{path}.chat")),
@@ -31,9 +25,9 @@ fn conversation(
         return Err(invalid(&path, "an object", chat));
     }
     let mut system = None;
-    let nodes = nodes(chat, (&path, limits), (&mut system, imported))?;
+    let nodes = nodes(chat, &path, (&mut system, &mut *import))?;
     let current = chat.get("history").and_then(|history| history.get("currentId"));
-    let built = tree::build(nodes, (&path, current.and_then(Value::as_str)))?;
+    let built = tree::build(nodes, (&path, current.and_then(Value::as_str)), import)?;
     let params = chat.get("params").unwrap_or(&Value::Null);
     let chosen = [text(params, "system"), text(chat, "system")];
     let chosen = chosen.into_iter().find(|system| !system.is_empty()).map(str::to_owned);
@@ -56,8 +50,8 @@ fn conversation(
 
 fn nodes(
     chat: &Value,
-    (path, limits): (&str, &ImportLimits),
-    (system, imported): (&mut Option<String>, &mut Imported),
+    path: &str,
+    (system, import): (&mut Option<String>, &mut Import<'_>),
 ) -> Result<Vec<Node>, ImportError> {
     let history = chat.get("history").and_then(|history| history.get("messages"));
     let listed = history.filter(|messages| !is_empty(messages)).or(chat.get("messages"));
@@ -69,7 +63,7 @@ fn nodes(
         None | Some(Value::Null) => Vec::new(),
         Some(other) => return Err(invalid(&format!("{path}.messages"), "a list", other)),
     };
-    let limit = limits.conversation_messages;
+    let limit = import.limits.conversation_messages;
     if messages.len() > limit {
         let path = format!("{path}.messages");
         return Err(ImportError::TooMany { path, limit, found: messages.len() });
@@ -82,7 +76,7 @@ fn nodes(
             true => message.get("parentId").and_then(Value::as_str).map(str::to_owned),
             false => nodes.last().map(|before| before.key.clone()),
         };
-        let content = content(message, (path, &key), (system, imported));
+        let content = content(message, (path, &key), (&mut *system, &mut *import));
         nodes.push(Node { key, parent, content });
     }
     Ok(nodes)
@@ -106,10 +100,10 @@ fn keyed((index, message): (usize, &Value)) -> (String, &Value) {
 fn content(
     message: &Value,
     (path, key): (&str, &str),
-    (system, imported): (&mut Option<String>, &mut Imported),
+    (system, import): (&mut Option<String>, &mut Import<'_>),
 ) -> Content {
-    let path = format!("{path}.{key}");
-    let words = words(message, &path, imported);
+    let path = path_of(path, key);
+    let words = words(message, &path, import);
     let role = match text(message, "role") {
         "user" => Role::User,
         "assistant" => Role::Assistant,
@@ -120,7 +114,7 @@ fn content(
             return Content::Nothing;
         }
         _ => {
-            imported
+            import
                 .leave_out(ImportError::NoText { path, what: "a message of another role".into() });
             return Content::Nothing;
         }
@@ -138,10 +132,10 @@ fn content(
     Content::Message(Box::new(taken))
 }
 
-fn words(message: &Value, path: &str, imported: &mut Imported) -> String {
+fn words(message: &Value, path: &str, import: &mut Import<'_>) -> String {
     if message.get("files").and_then(Value::as_array).is_some_and(|files| !files.is_empty()) {
         let what = "an attached file".into();
-        imported.leave_out(ImportError::NoText { path: format!("{path}.files"), what });
+        import.leave_out(ImportError::NoText { path: format!("{path}.files"), what });
     }
     match message.get("content") {
         Some(Value::String(words)) => words.clone(),

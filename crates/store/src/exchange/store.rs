@@ -8,7 +8,7 @@ use crate::config::{Limits, check_bytes, check_count};
 use crate::conversations::{self, NewConversation, check_parameters};
 use crate::growth::tokens_to_bytes;
 use crate::ids::{ConversationNumber, MessageId, MessageSeq, UserId};
-use crate::message::{Conversation, State};
+use crate::message::{Conversation, Parameters, Reason, Role, State};
 use crate::reply::Reply;
 use crate::rows::{find_conversation, to_json};
 use crate::search::index;
@@ -35,7 +35,7 @@ fn store(
     let new = NewConversation {
         title: Some((imported.title.clone(), imported.title_source)),
         system: imported.system.clone(),
-        parameters: imported.parameters.clone(),
+        parameters: parameters(writing.limits, imported.parameters.as_deref())?,
     };
     let made = conversations::create(writing, user, &new)?;
     asking::check_room(writing, made.number, imported.messages.len())?;
@@ -43,7 +43,8 @@ fn store(
     for message in &imported.messages {
         check(writing.limits, message)?;
         let parent = message.parent.map(|parent| stored(&seqs, parent)).transpose()?;
-        seqs.push(add(writing, (user, made.number), (parent, message))?);
+        let parameters = parameters(writing.limits, message.parameters.as_deref())?;
+        seqs.push(add(writing, (user, made.number), (parent, message, parameters))?);
     }
     let leaf = imported.leaf.map(|leaf| stored(&seqs, leaf)).transpose()?;
     let time = |ms: Option<u64>| ms.and_then(|ms| i64::try_from(ms).ok());
@@ -71,7 +72,6 @@ fn check(limits: &Limits, message: &ImportedMessage) -> Result<(), StoreError> {
     check_bytes("text", &message.text, limits.answer_bytes)?;
     check_bytes("thinking", &message.thinking, limits.answer_bytes)?;
     check_count("tokens", message.tokens.len(), (limits.answer_tokens, "tokens"))?;
-    check_parameters(limits, message.parameters.as_ref())?;
     if let Some(model) = &message.model {
         check_bytes("model", model, limits.name_bytes)?;
     }
@@ -82,12 +82,48 @@ fn check(limits: &Limits, message: &ImportedMessage) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Reads parameters, and checks their length.
+fn parameters(limits: &Limits, text: Option<&str>) -> Result<Option<Parameters>, StoreError> {
+    let Some(text) = text else { return Ok(None) };
+    check_bytes("parameters", text, limits.parameters_bytes)?;
+    let parameters = serde_json::from_str(text).map_err(|error| StoreError::Invalid {
+        field: "parameters",
+        expected: "an object of JSON",
+        found: format!("something else, at column {}", error.column()),
+    })?;
+    check_parameters(limits, Some(&parameters))?;
+    Ok(Some(parameters))
+}
+
+/// The state in which a message is stored. Nobody goes on with an answer that was being written.
+fn state(message: &ImportedMessage) -> State {
+    if message.state.is_running() { State::Interrupted } else { message.state }
+}
+
+/// Why a message ended. Every finished answer has a reason, because clients wait for it; files of
+/// other programs have none.
+fn reason(message: &ImportedMessage) -> Option<Reason> {
+    if message.role == Role::User {
+        return message.reason;
+    }
+    match (message.state, message.reason) {
+        // As for the answers that a process leaves behind.
+        (State::Waiting | State::Writing, _) => Some(Reason::Crashed),
+        (_, Some(reason)) => Some(reason),
+        (State::Complete, None) => Some(Reason::End),
+        (State::Length, None) => Some(Reason::Length),
+        (State::Stopped, None) => Some(Reason::Stopped),
+        (State::Interrupted, None) => Some(Reason::Crashed),
+        (State::Failed, None) => Some(Reason::Failed),
+    }
+}
+
 fn add(
     writing: &Writing<'_>,
     (user, conversation): (UserId, ConversationNumber),
-    (parent, message): (Option<MessageSeq>, &ImportedMessage),
+    (parent, message, parameters): (Option<MessageSeq>, &ImportedMessage, Option<Parameters>),
 ) -> Result<MessageSeq, StoreError> {
-    let state = if message.state.is_running() { State::Interrupted } else { message.state };
+    let state = state(message);
     let error = message.error.as_ref();
     let created_ms = message.created_ms.and_then(|ms| i64::try_from(ms).ok());
     writing
@@ -108,9 +144,9 @@ fn add(
             message.thinking,
             tokens_to_bytes(&message.tokens),
             message.model,
-            to_json(message.parameters.as_ref()),
+            to_json(parameters.as_ref()),
             message.seed.map(u64::cast_signed),
-            message.reason,
+            reason(message),
             error.map(|error| &error.code),
             error.map(|error| &error.message),
             to_json(message.usage.as_ref()),

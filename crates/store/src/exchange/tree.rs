@@ -3,8 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use super::{ImportError, ImportedMessage};
+use super::value::path_of;
+use super::{Import, ImportError, ImportLimits, ImportedMessage};
 use crate::message::Role;
+
+/// Between two thoughts of the same answer.
+const GAP: &str = "\n\n";
 
 /// A node of a file's tree.
 pub(crate) struct Node {
@@ -30,11 +34,23 @@ pub(crate) struct Messages {
 }
 
 /// What is passed on from a node to those after it.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Passed {
     /// The last message so far, as an index.
     message: Option<usize>,
-    thinking: String,
+    /// The last thought since then, as an index.
+    thought: Option<usize>,
+}
+
+/// A node's thought. Nodes share it by its index, because each may come before thousands of others.
+struct Thought {
+    text: String,
+    /// The thought before it.
+    before: Option<usize>,
+    /// Bytes of it and of all before it.
+    bytes: usize,
+    /// Whether an answer has it already.
+    is_used: bool,
 }
 
 /// Puts nodes into an order in which each comes after its parent, and otherwise as they are.
@@ -44,6 +60,7 @@ struct Passed {
 pub(crate) fn build(
     nodes: Vec<Node>,
     (path, current): (&str, Option<&str>),
+    import: &mut Import<'_>,
 ) -> Result<Messages, ImportError> {
     let parents = parents(&nodes, path)?;
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
@@ -55,20 +72,24 @@ pub(crate) fn build(
         }
     }
     let current = current.and_then(|key| nodes.iter().position(|node| node.key == key));
-    let keys: Vec<String> = nodes.iter().map(|node| node.key.clone()).collect();
+    let keys: Vec<String> = nodes.iter().map(|node| path_of(path, &node.key)).collect();
     let mut contents: Vec<Option<Content>> =
         nodes.into_iter().map(|node| Some(node.content)).collect();
     let mut passed: Vec<Passed> = vec![Passed::default(); keys.len()];
-    let mut messages = Vec::new();
+    let (limits, copied_bytes) = (import.limits, &mut import.copied_bytes);
+    let mut builder = Builder { messages: Vec::new(), thoughts: Vec::new(), limits, copied_bytes };
     while let Some(Reverse(index)) = ready.pop() {
-        let before = parents[index].map(|parent| passed[parent].clone()).unwrap_or_default();
+        let before = parents[index].map(|parent| passed[parent]).unwrap_or_default();
         let content = contents[index].take().expect("a node has one parent, so it comes once");
-        passed[index] = take(content, before, &mut messages);
+        passed[index] = builder.take(content, before, &keys[index])?;
         ready.extend(children[index].iter().map(|child| Reverse(*child)));
     }
     if let Some(left) = contents.iter().position(Option::is_some) {
-        return Err(ImportError::Cycle { path: format!("{path}.{}", keys[left]) });
+        return Err(ImportError::Cycle { path: keys[left].clone() });
     }
+    let mut messages = builder.messages;
+    // They stay until the whole file is read.
+    messages.shrink_to_fit();
     let leaf = match current {
         Some(index) => passed[index].message,
         None => messages.len().checked_sub(1),
@@ -77,7 +98,7 @@ pub(crate) fn build(
 }
 
 fn parents(nodes: &[Node], path: &str) -> Result<Vec<Option<usize>>, ImportError> {
-    let at = |node: &Node| format!("{path}.{}", node.key);
+    let at = |node: &Node| path_of(path, &node.key);
     let mut indexes = HashMap::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
         if indexes.insert(node.key.as_str(), index).is_some() {
@@ -94,20 +115,80 @@ fn parents(nodes: &[Node], path: &str) -> Result<Vec<Option<usize>>, ImportError
     nodes.iter().map(find).collect()
 }
 
-fn take(content: Content, before: Passed, messages: &mut Vec<ImportedMessage>) -> Passed {
-    match content {
-        Content::Nothing => before,
-        Content::Thinking(text) => {
-            let gap = if before.thinking.is_empty() { "" } else { "\n\n" };
-            Passed { thinking: [&before.thinking, gap, &text].concat(), ..before }
-        }
-        Content::Message(mut message) => {
-            message.parent = before.message;
-            if message.role == Role::Assistant && message.thinking.is_empty() {
-                message.thinking = before.thinking;
+/// Collects the messages of a tree.
+struct Builder<'a> {
+    messages: Vec<ImportedMessage>,
+    thoughts: Vec<Thought>,
+    limits: &'a ImportLimits,
+    /// Bytes of thoughts that answers of the file have after another has them.
+    copied_bytes: &'a mut usize,
+}
+
+impl Builder<'_> {
+    /// Takes what a node has, and says what it passes on.
+    fn take(
+        &mut self,
+        content: Content,
+        before: Passed,
+        path: &str,
+    ) -> Result<Passed, ImportError> {
+        match content {
+            Content::Nothing => Ok(before),
+            Content::Thinking(text) if text.is_empty() => Ok(before),
+            Content::Thinking(text) => self.add_thought(text, before, path),
+            Content::Message(mut message) => {
+                message.parent = before.message;
+                if message.role == Role::Assistant && message.thinking.is_empty() {
+                    message.thinking = self.thinking(before.thought, path)?;
+                }
+                self.messages.push(*message);
+                Ok(Passed { message: Some(self.messages.len() - 1), thought: None })
             }
-            messages.push(*message);
-            Passed { message: Some(messages.len() - 1), thinking: String::new() }
         }
+    }
+
+    fn add_thought(
+        &mut self,
+        text: String,
+        before: Passed,
+        path: &str,
+    ) -> Result<Passed, ImportError> {
+        let bytes_before = before.thought.map_or(0, |index| self.thoughts[index].bytes + GAP.len());
+        let (limit, found) = (self.limits.answer_bytes, bytes_before + text.len());
+        if found > limit {
+            return Err(ImportError::TooLong { path: path.into(), limit, found });
+        }
+        self.thoughts.push(Thought { text, before: before.thought, bytes: found, is_used: false });
+        Ok(Passed { thought: Some(self.thoughts.len() - 1), ..before })
+    }
+
+    /// The thoughts up to this one, as one text.
+    fn thinking(&mut self, last: Option<usize>, path: &str) -> Result<String, ImportError> {
+        let mut indexes = Vec::new();
+        let mut next = last;
+        while let Some(index) = next {
+            self.count_copy(index, path)?;
+            indexes.push(index);
+            next = self.thoughts[index].before;
+        }
+        let texts = indexes.iter().rev().map(|index| self.thoughts[*index].text.as_str());
+        Ok(texts.collect::<Vec<_>>().join(GAP))
+    }
+
+    /// Counts a thought that an answer gets, if another has it already. Without a limit, a file of
+    /// 1 MB could become 10 GB.
+    fn count_copy(&mut self, index: usize, path: &str) -> Result<(), ImportError> {
+        let thought = &mut self.thoughts[index];
+        if !thought.is_used {
+            thought.is_used = true;
+            return Ok(());
+        }
+        let (limit, found) =
+            (self.limits.answer_bytes, *self.copied_bytes + thought.text.len() + GAP.len());
+        if found > limit {
+            return Err(ImportError::TooManyCopies { path: path.into(), limit });
+        }
+        *self.copied_bytes = found;
+        Ok(())
     }
 }

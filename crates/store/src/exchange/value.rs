@@ -9,6 +9,11 @@ const LARGEST_SECONDS: f64 = 1e11;
 /// Times after this are in nanoseconds.
 const LARGEST_MS: f64 = 1e14;
 
+/// Characters of a file's word in a message to a person.
+const WORD_CHARS: usize = 40;
+/// Characters of the reason for which JSON can't be read.
+const REASON_CHARS: usize = 200;
+
 /// What a value is, in few words and without its text.
 pub(crate) fn describe(value: &Value) -> String {
     match value {
@@ -19,6 +24,25 @@ pub(crate) fn describe(value: &Value) -> String {
         Value::Array(entries) => format!("a list of {}", entries.len()),
         Value::Object(fields) => format!("an object with {} fields", fields.len()),
     }
+}
+
+/// A word or a number from a file, for a message to a person.
+pub(crate) fn shortened(word: &str) -> String {
+    word.chars().filter(|char| !char.is_control()).take(WORD_CHARS).collect()
+}
+
+/// Why JSON can't be read. Without the line and the column, which count from the conversation.
+pub(crate) fn reason(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let reason = whole.strip_suffix(&place).unwrap_or(&whole);
+    // It may have a text of the file.
+    reason.chars().take(REASON_CHARS).collect()
+}
+
+/// The path of a node. A key of a file may be as long as the file, and is in many paths.
+pub(crate) fn path_of(path: &str, key: &str) -> String {
+    format!("{path}.{}", shortened(key))
 }
 
 pub(crate) fn invalid(path: &str, expected: &'static str, found: &Value) -> ImportError {

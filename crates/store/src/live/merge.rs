@@ -12,7 +12,8 @@ use crate::rows;
 use crate::writer::{Writing, write_while_opening};
 
 /// Puts the newest text of each unfinished answer into the main database and marks the answer as
-/// interrupted. Returns how many there were. Then nothing is left in `live.db`.
+/// interrupted. Returns how many there were. What cannot be read in `live.db` is left out: it may
+/// be damaged by a power cut, and the main database has everything up to the last save.
 pub(crate) fn merge(
     connection: &mut Connection,
     live: &Connection,
@@ -27,7 +28,6 @@ pub(crate) fn merge(
         Ok(running.len())
     })?;
     transaction.commit()?;
-    live.execute("DELETE FROM live", [])?;
     Ok(running)
 }
 
@@ -51,7 +51,7 @@ fn newest(
     let stored = rows::text_so_far(connection, answer)?;
     let at = stored.ends();
     let mut whole = stored;
-    for piece in pieces(live, answer)? {
+    for piece in pieces(live, answer) {
         if !continues(&whole, &piece) {
             tracing::warn!(%answer, "a piece of a live answer does not continue what is stored");
             break;
@@ -72,7 +72,20 @@ fn newest(
     })
 }
 
-fn pieces(live: &Connection, answer: MessageSeq) -> Result<Vec<Growth>, StoreError> {
+/// The pieces of an answer, up to the first one that cannot be read.
+fn pieces(live: &Connection, answer: MessageSeq) -> Vec<Growth> {
+    let mut pieces = Vec::new();
+    if let Err(error) = read_pieces(live, answer, &mut pieces) {
+        tracing::warn!(%answer, %error, "live.db cannot be read on; the answer ends before");
+    }
+    pieces
+}
+
+fn read_pieces(
+    live: &Connection,
+    answer: MessageSeq,
+    pieces: &mut Vec<Growth>,
+) -> rusqlite::Result<()> {
     let mut statement = live.prepare(
         "SELECT text, thinking, tokens, text_end, thinking_end, tokens_end FROM live
          WHERE answer = ?1 ORDER BY row",
@@ -90,7 +103,10 @@ fn pieces(live: &Connection, answer: MessageSeq) -> Result<Vec<Growth>, StoreErr
         };
         Ok(Growth { at, text, thinking, tokens })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    for piece in rows {
+        pieces.push(piece?);
+    }
+    Ok(())
 }
 
 /// Whether a piece begins inside or at the end of what there is, and says the same where both have

@@ -7,6 +7,7 @@
 
 pub(crate) mod merge;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::schema::{self, Access, LIVE_APPLICATION_ID, LIVE_TABLES};
 
 /// Tasks that are written together.
 const GROUP_TASKS: usize = 256;
+
+/// At this limit the oldest deleted answers are dropped from what is known of them.
+const MOST_ERASED: usize = 100_000;
 
 /// The log is emptied when there was nothing to do for this long.
 const IDLE: Duration = Duration::from_secs(2);
@@ -90,15 +94,24 @@ pub(crate) fn open(path: Option<&PathBuf>) -> rusqlite::Result<Connection> {
 
 /// Owns the connection to `live.db`.
 pub(crate) struct Live {
-    pub connection: Connection,
-    pub log_used: bool,
+    connection: Connection,
+    log_used: bool,
+    /// Answers of which nothing is kept any more: one may still be written when it is deleted.
+    erased: BTreeSet<MessageSeq>,
+    /// Those of them that could not be erased, because the disk is full.
+    unerased: Vec<MessageSeq>,
 }
 
 impl Live {
+    pub(crate) fn new(connection: Connection) -> Live {
+        let (erased, unerased) = (BTreeSet::new(), Vec::new());
+        Live { connection, log_used: true, erased, unerased }
+    }
+
     /// Works until all senders of `tasks` are gone.
     pub(crate) fn run(mut self, tasks: Receiver<LiveTask>) {
         loop {
-            let first = match self.log_used {
+            let first = match self.log_used || !self.unerased.is_empty() {
                 true => tasks.recv_timeout(IDLE),
                 false => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -108,6 +121,9 @@ impl Live {
                     let group = std::iter::once(task).chain(rest).collect();
                     self.write(group);
                 }
+                Err(RecvTimeoutError::Timeout) if !self.unerased.is_empty() => {
+                    self.write(Vec::new());
+                }
                 Err(RecvTimeoutError::Timeout) => self.empty_log(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -116,6 +132,16 @@ impl Live {
     }
 
     fn write(&mut self, group: Vec<LiveTask>) {
+        let had_unerased = !self.unerased.is_empty();
+        for task in &group {
+            if let LiveTask::Erase(answers, _) = task {
+                self.unerased.extend_from_slice(answers);
+                self.erased.extend(answers);
+            }
+        }
+        while self.erased.len() > MOST_ERASED {
+            self.erased.pop_first();
+        }
         let result = self.try_write(&group).map_err(StoreError::from);
         if let Err(error) = &result {
             tracing::warn!(%error, "live answers can't be kept");
@@ -124,7 +150,11 @@ impl Live {
             }
         }
         self.log_used = true;
-        if group.iter().any(|task| matches!(task, LiveTask::Erase(..))) {
+        let erases = had_unerased || !self.unerased.is_empty();
+        if result.is_ok() {
+            self.unerased.clear();
+        }
+        if erases {
             self.empty_log();
         }
         for task in group {
@@ -139,13 +169,15 @@ impl Live {
     fn try_write(&self, group: &[LiveTask]) -> rusqlite::Result<()> {
         let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
         run("BEGIN IMMEDIATE")?;
+        forget(&self.connection, &self.unerased)?;
         for task in group {
             match task {
-                LiveTask::Append(answer, growth, _) => append(&self.connection, *answer, growth)?,
-                LiveTask::Saved(answer, ends) => drop_saved(&self.connection, *answer, *ends)?,
-                LiveTask::Forget(answers) | LiveTask::Erase(answers, _) => {
-                    forget(&self.connection, answers)?;
+                LiveTask::Append(answer, growth, _) if !self.erased.contains(answer) => {
+                    append(&self.connection, *answer, growth)?;
                 }
+                LiveTask::Append(..) | LiveTask::Erase(..) => {}
+                LiveTask::Saved(answer, ends) => drop_saved(&self.connection, *answer, *ends)?,
+                LiveTask::Forget(answers) => forget(&self.connection, answers)?,
             }
         }
         run("COMMIT").map(|_| ())

@@ -3,7 +3,7 @@
 //! `words` cuts text into pieces: words of letters and digits, and runs of characters of scripts
 //! that put no spaces between words. Case, accents and widths are folded. `index` turns pieces into
 //! tokens for SQLite's full-text index, `query` turns what a person types into a question for it,
-//! and `snippet` finds the places in the text.
+//! `matcher` finds the places in the text, and `snippet` cuts out the text around them.
 //!
 //! ```text
 //! "getUserName 你好吗"   words: beginnings of getusername, username and name
@@ -16,21 +16,28 @@
 //! searches nothing, neither time nor secrets; and a beginning of a word is looked up like a word.
 
 pub(crate) mod index;
+pub(crate) mod matcher;
 pub(crate) mod query;
 pub(crate) mod snippet;
 pub(crate) mod words;
 
 use std::ops::Range;
 
-use rusqlite::{Connection, params};
+use matcher::Matcher;
+use rusqlite::params;
 
-use crate::config::{Limits, check_bytes};
+use crate::config::check_bytes;
 use crate::conversations::Archived;
 use crate::ids::{ConversationId, MessageSeq, UserId};
 use crate::message::{Conversation, Message};
+use crate::readers::Reading;
 use crate::reply::Reply;
 use crate::rows;
 use crate::{Store, StoreError};
+
+/// Messages that a search looks at, at most. Few have all the words and not the terms, so a search
+/// of words that somebody looks for finds a page long before.
+const CANDIDATES: usize = 10_000;
 
 /// What is searched for.
 #[derive(Clone, Debug, Default)]
@@ -95,30 +102,32 @@ pub struct Snippet {
 
 impl Store {
     /// Finds messages and titles.
+    ///
+    /// It looks at 10,000 messages that have the words, at most. If it finds none among them, it
+    /// fails with [`StoreError::Timeout`]; otherwise the next page goes on after the last one found.
     pub fn search(&self, user: UserId, query: SearchQuery) -> Reply<SearchResult> {
-        self.read(move |reading| search(reading.connection, user, (&query, reading.limits)))
+        self.read(move |reading| search(reading, user, &query))
     }
 }
 
 fn search(
-    connection: &Connection,
+    reading: &Reading<'_>,
     user: UserId,
-    (query, limits): (&SearchQuery, &Limits),
+    query: &SearchQuery,
 ) -> Result<SearchResult, StoreError> {
-    check_bytes("search text", &query.text, limits.search_bytes)?;
+    check_bytes("search text", &query.text, reading.limits.search_bytes)?;
     let terms = query::terms(&query.text);
     if terms.is_empty() {
         return Ok(SearchResult::default());
     }
-    let limit = query.limit.clamp(1, limits.page_rows);
-    let finder = Finder { connection, user, terms, archived: archived(query.archived) };
+    let limit = query.limit.clamp(1, reading.limits.page_rows);
+    let matcher = Matcher::new(&terms);
+    let finder = Finder { reading, user, terms, matcher, archived: archived(query.archived) };
     let titles = match query.before {
         None => finder.titles(limit)?,
         Some(_) => Vec::new(),
     };
-    let mut messages = finder.messages(limit + 1, query.before)?;
-    let more = messages.len() > limit;
-    messages.truncate(limit);
+    let (messages, more) = finder.messages(limit, query.before)?;
     Ok(SearchResult { titles, messages, more })
 }
 
@@ -131,9 +140,11 @@ fn archived(archived: Archived) -> &'static str {
 }
 
 struct Finder<'a> {
-    connection: &'a Connection,
+    reading: &'a Reading<'a>,
     user: UserId,
     terms: Vec<query::Term>,
+    /// Finds the terms in a text.
+    matcher: Matcher,
     /// The condition for conversations.
     archived: &'static str,
 }
@@ -141,7 +152,7 @@ struct Finder<'a> {
 impl Finder<'_> {
     fn titles(&self, limit: usize) -> Result<Vec<TitleHit>, StoreError> {
         // The `+` keeps SQLite from asking the index once for each conversation of the user.
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.reading.connection.prepare_cached(&format!(
             "{} WHERE c.number IN (SELECT rowid FROM title_words WHERE title_words MATCH ?1)
              AND +c.user = ?2 AND {} ORDER BY c.touched DESC",
             rows::SELECT_CONVERSATION,
@@ -151,8 +162,9 @@ impl Finder<'_> {
         let mut found = statement.query(params![fts, self.user])?;
         let mut hits = Vec::new();
         while let Some(row) = found.next()? {
+            self.reading.check_time()?;
             let conversation = rows::conversation(row)?;
-            let Some(marks) = snippet::find(&conversation.title, &self.terms) else { continue };
+            let Some(marks) = snippet::find(&conversation.title, &self.matcher) else { continue };
             hits.push(TitleHit { conversation, marks });
             if hits.len() == limit {
                 break;
@@ -161,13 +173,14 @@ impl Finder<'_> {
         Ok(hits)
     }
 
+    /// The newest messages, and whether there may be older ones.
     fn messages(
         &self,
         limit: usize,
         before: Option<MessageSeq>,
-    ) -> Result<Vec<MessageHit>, StoreError> {
+    ) -> Result<(Vec<MessageHit>, bool), StoreError> {
         // `CROSS JOIN` keeps the index first, which gives the newest candidates first, one by one.
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.reading.connection.prepare_cached(&format!(
             "SELECT m.seq, m.indexed, m.text, c.id FROM message_words w
              CROSS JOIN messages m ON m.seq = w.rowid
              CROSS JOIN conversations c ON c.number = m.conversation
@@ -179,17 +192,23 @@ impl Finder<'_> {
         let fts = query::fts(self.user, &self.terms);
         let mut found = statement.query(params![fts, before, self.user])?;
         let mut hits = Vec::new();
+        let mut candidates = 0;
         while let Some(row) = found.next()? {
+            self.reading.check_time()?;
+            candidates += 1;
+            if candidates > CANDIDATES {
+                return if hits.is_empty() { Err(StoreError::Timeout) } else { Ok((hits, true)) };
+            }
             let indexed_bytes = usize::try_from(rows::number(row, 1)?).unwrap_or(usize::MAX);
             let text: String = row.get(2)?;
             let indexed = index::first_bytes(&text, indexed_bytes);
-            let Some(marks) = snippet::find(indexed, &self.terms) else { continue };
-            hits.push(self.hit(row.get(0)?, (row.get(3)?, marks))?);
+            let Some(marks) = snippet::find(indexed, &self.matcher) else { continue };
             if hits.len() == limit {
-                break;
+                return Ok((hits, true));
             }
+            hits.push(self.hit(row.get(0)?, (row.get(3)?, marks))?);
         }
-        Ok(hits)
+        Ok((hits, false))
     }
 
     fn hit(
@@ -197,10 +216,11 @@ impl Finder<'_> {
         message: MessageSeq,
         (conversation, marks): (ConversationId, Vec<Range<usize>>),
     ) -> Result<MessageHit, StoreError> {
-        let mut found = rows::messages(self.connection, ("WHERE m.seq = ?1", [message]))?;
+        let mut found = rows::messages(self.reading.connection, ("WHERE m.seq = ?1", [message]))?;
         let message = found.pop().ok_or(StoreError::UnknownMessage)?;
         let snippet = snippet::around(&message.text, &marks);
-        let conversation = rows::find_conversation(self.connection, self.user, conversation)?;
+        let conversation =
+            rows::find_conversation(self.reading.connection, self.user, conversation)?;
         Ok(MessageHit { conversation, message, marks, snippet })
     }
 }

@@ -18,10 +18,13 @@ pub(crate) enum Term {
     Words(Vec<Vec<char>>),
 }
 
-/// What must be in a text.
+/// What must be in a text, each thing once.
 pub(crate) fn terms(text: &str) -> Vec<Term> {
     let mut terms = Vec::new();
     for Piece { kind, chars, is_glued } in pieces(text) {
+        if chars.is_empty() {
+            continue;
+        }
         let chars: Vec<char> = chars.iter().map(|folded| folded.char).collect();
         match (kind, terms.last_mut()) {
             (Kind::Run, _) => terms.push(Term::Run(chars)),
@@ -29,7 +32,13 @@ pub(crate) fn terms(text: &str) -> Vec<Term> {
             (Kind::Word, _) => terms.push(Term::Words(vec![chars])),
         }
     }
-    terms
+    let mut different = Vec::new();
+    for term in terms {
+        if !different.contains(&term) {
+            different.push(term);
+        }
+    }
+    different
 }
 
 /// What a text must have to be a candidate, in the language of the index.
@@ -86,6 +95,10 @@ mod tests {
             |words: &[&str]| Term::Words(words.iter().map(|word| word.chars().collect()).collect());
         assert_eq!(terms(""), []);
         assert_eq!(terms("Max_Tokens now"), [words(&["max", "tokens"]), words(&["now"])]);
+        assert_eq!(
+            terms("a b A_b a 你 你"),
+            [words(&["a"]), words(&["b"]), words(&["a", "b"]), run("你")]
+        );
         assert_eq!(terms("用Rust 写代码"), [run("用"), words(&["rust"]), run("写代码")]);
     }
 }

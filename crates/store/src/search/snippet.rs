@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::Snippet;
-use super::query::Term;
-use super::words::{Kind, Piece, pieces};
+use super::matcher::{Matcher, steps};
 
 /// Places that are marked in one text.
 const MARKS: usize = 100;
@@ -15,76 +14,26 @@ const CHARS_BEFORE: usize = 40;
 
 /// Where the terms are: byte ranges in order, which don't touch each other. `None` if a term is
 /// missing.
-pub(crate) fn find(text: &str, terms: &[Term]) -> Option<Vec<Range<usize>>> {
-    let pieces = pieces(text);
-    let mut found = Vec::new();
-    let mut missing = vec![true; terms.len()];
-    for (index, piece) in pieces.iter().enumerate() {
-        for (term, missing) in terms.iter().zip(&mut missing) {
-            let before = found.len();
-            match term {
-                Term::Run(chars) if piece.kind == Kind::Run => mark_run(piece, chars, &mut found),
-                Term::Words(words) if piece.kind == Kind::Word => {
-                    mark_words(&pieces[index..], words, &mut found);
-                }
-                _ => {}
-            }
-            *missing &= found.len() == before;
-        }
-        if found.len() >= 2 * MARKS && !missing.contains(&true) {
-            break;
-        }
-    }
-    (!missing.contains(&true)).then(|| in_order(found))
-}
-
-fn in_order(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    found.sort_by_key(|range| (range.start, range.end));
-    let mut marks: Vec<Range<usize>> = Vec::new();
-    for range in found {
-        match marks.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => marks.push(range),
-        }
+pub(crate) fn find(text: &str, matcher: &Matcher) -> Option<Vec<Range<usize>>> {
+    let mut marks = Vec::new();
+    let mut missing = vec![true; matcher.term_count()];
+    matcher.find(&steps(text), |found| {
+        missing[found.term] = false;
+        add_mark(&mut marks, found.bytes);
+    });
+    if missing.contains(&true) {
+        return None;
     }
     marks.truncate(MARKS);
-    marks
+    Some(marks)
 }
 
-fn mark_run(piece: &Piece, chars: &[char], found: &mut Vec<Range<usize>>) {
-    for (at, window) in piece.chars.windows(chars.len()).enumerate() {
-        if window.iter().map(|folded| folded.char).eq(chars.iter().copied()) {
-            found.push(piece.bytes(at..at + chars.len()));
-        }
+/// Adds a mark that ends after all others, and joins those that it touches.
+fn add_mark(marks: &mut Vec<Range<usize>>, mut mark: Range<usize>) {
+    while let Some(last) = marks.pop_if(|last| last.end >= mark.start) {
+        mark = mark.start.min(last.start)..mark.end.max(last.end);
     }
-}
-
-fn mark_words(pieces: &[Piece], words: &[Vec<char>], found: &mut Vec<Range<usize>>) {
-    let Some((last, before)) = words.split_last() else { return };
-    let Some(last_piece) = pieces.get(before.len()) else { return };
-    let is_same = |(piece, word): (&Piece, &Vec<char>)| {
-        piece.kind == Kind::Word
-            && piece.chars.iter().map(|folded| folded.char).eq(word.iter().copied())
-    };
-    if last_piece.kind != Kind::Word || !pieces.iter().zip(before).all(is_same) {
-        return;
-    }
-    // The last word may be the beginning of one, and a single one also of a part of an identifier.
-    let begins: Vec<usize> = match before.is_empty() {
-        true => std::iter::once(0).chain(last_piece.part_begins()).collect(),
-        false => vec![0],
-    };
-    for begin in begins {
-        let chars = last_piece.chars[begin..].iter().map(|folded| folded.char);
-        if chars.take(last.len()).eq(last.iter().copied()) {
-            let end = last_piece.bytes(begin..begin + last.len());
-            let start = match before.is_empty() {
-                true => end.start,
-                false => pieces[0].bytes(0..1).start,
-            };
-            found.push(start..end.end);
-        }
-    }
+    marks.push(mark);
 }
 
 /// The part of the text around the first mark, or its beginning.
@@ -118,12 +67,98 @@ fn begin_before(text: &str, at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::search::query::terms;
+    use crate::search::query::{Term, terms};
+    use crate::search::words::{Kind, Piece, pieces};
 
     fn marked<'a>(text: &'a str, query: &str) -> Vec<&'a str> {
-        let marks = find(text, &terms(query)).unwrap_or_default();
+        let marks = find(text, &Matcher::new(&terms(query))).unwrap_or_default();
         marks.into_iter().map(|range| &text[range]).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn all_terms_are_found_as_by_asking_for_each(
+            text in "[abB1_ é天气]{0,60}", query in "[abB1_ é天气]{0,16}",
+        ) {
+            let terms = terms(&query);
+            let found = find(&text, &Matcher::new(&terms));
+            prop_assert_eq!(found, find_naively(&text, &terms));
+        }
+    }
+
+    /// As `find`: asks for each term at each piece.
+    fn find_naively(text: &str, terms: &[Term]) -> Option<Vec<Range<usize>>> {
+        let pieces = pieces(text);
+        let mut found = Vec::new();
+        let mut missing = vec![true; terms.len()];
+        for (index, piece) in pieces.iter().enumerate() {
+            for (term, missing) in terms.iter().zip(&mut missing) {
+                let before = found.len();
+                match term {
+                    Term::Run(chars) if piece.kind == Kind::Run => {
+                        mark_run(piece, chars, &mut found)
+                    }
+                    Term::Words(words) if piece.kind == Kind::Word => {
+                        mark_words(&pieces[index..], words, &mut found);
+                    }
+                    _ => {}
+                }
+                *missing &= found.len() == before;
+            }
+        }
+        (!missing.contains(&true)).then(|| in_order(found))
+    }
+
+    fn in_order(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
+        found.sort_by_key(|range| (range.start, range.end));
+        let mut marks: Vec<Range<usize>> = Vec::new();
+        for range in found {
+            match marks.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => marks.push(range),
+            }
+        }
+        marks.truncate(MARKS);
+        marks
+    }
+
+    fn mark_run(piece: &Piece, chars: &[char], found: &mut Vec<Range<usize>>) {
+        for (at, window) in piece.chars.windows(chars.len()).enumerate() {
+            if window.iter().map(|folded| folded.char).eq(chars.iter().copied()) {
+                found.push(piece.bytes(at..at + chars.len()));
+            }
+        }
+    }
+
+    fn mark_words(pieces: &[Piece], words: &[Vec<char>], found: &mut Vec<Range<usize>>) {
+        let Some((last, before)) = words.split_last() else { return };
+        let Some(last_piece) = pieces.get(before.len()) else { return };
+        let is_same = |(piece, word): (&Piece, &Vec<char>)| {
+            piece.kind == Kind::Word
+                && piece.chars.iter().map(|folded| folded.char).eq(word.iter().copied())
+        };
+        if last_piece.kind != Kind::Word || !pieces.iter().zip(before).all(is_same) {
+            return;
+        }
+        // The last word may be the beginning of one, and a single one also of a part of an identifier.
+        let begins: Vec<usize> = match before.is_empty() {
+            true => std::iter::once(0).chain(last_piece.part_begins()).collect(),
+            false => vec![0],
+        };
+        for begin in begins {
+            let chars = last_piece.chars[begin..].iter().map(|folded| folded.char);
+            if chars.take(last.len()).eq(last.iter().copied()) {
+                let end = last_piece.bytes(begin..begin + last.len());
+                let start = match before.is_empty() {
+                    true => end.start,
+                    false => pieces[0].bytes(0..1).start,
+                };
+                found.push(start..end.end);
+            }
+        }
     }
 
     #[test]
@@ -147,7 +182,7 @@ mod tests {
     #[test]
     fn a_snippet_surrounds_the_first_mark() {
         let text = format!("{} needle {}", "前面的文字".repeat(100), "words after it ".repeat(100));
-        let snippet = around(&text, &find(&text, &terms("needle")).unwrap());
+        let snippet = around(&text, &find(&text, &Matcher::new(&terms("needle"))).unwrap());
         assert_eq!(&snippet.text[snippet.marks[0].clone()], "needle");
         assert_eq!(&text[snippet.at..][..snippet.text.len()], snippet.text);
         assert!(snippet.cut_after && snippet.text.chars().count() <= SNIPPET_CHARS);

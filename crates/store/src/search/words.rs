@@ -51,6 +51,7 @@ impl Piece {
     }
 
     /// The bytes of some of its characters; there is at least one.
+    #[cfg(test)]
     pub(crate) fn bytes(&self, chars: Range<usize>) -> Range<usize> {
         let (first, last) = (&self.chars[chars.start], &self.chars[chars.end - 1]);
         first.begin as usize..last.end as usize

@@ -231,6 +231,26 @@ fn live_text_that_does_not_continue_the_stored_text_is_left_out() {
 }
 
 #[test]
+fn live_text_that_cannot_be_read_is_left_out() {
+    let folder = TestFolder::new();
+    let store = folder.open();
+    let user = user(&store, 1);
+    let asked = store.ask(user, ask_new("q", "a")).wait().unwrap();
+    for (at, text) in [(0, "one "), (4, "two "), (8, "three")] {
+        store.append_live(asked.answer.seq, growth(at, text)).wait().unwrap();
+    }
+    drop(store);
+    // After a power cut: whole pages, and nonsense in them.
+    let live = rusqlite::Connection::open(folder.path().join("live.db")).unwrap();
+    let broken = "UPDATE live SET text = CAST(x'ff' AS TEXT) WHERE text = 'two '";
+    assert_eq!(live.execute(broken, []).unwrap(), 1);
+    drop(live);
+    let store = folder.open();
+    let answer = store.message(user, asked.conversation.id, asked.answer.id).wait().unwrap();
+    assert_eq!((answer.text.as_str(), answer.state), ("one ", State::Interrupted));
+}
+
+#[test]
 fn a_reply_can_be_awaited() {
     use std::future::Future;
     use std::task::{Context, Poll, Waker};

@@ -158,6 +158,9 @@ fn s14_an_answer_that_is_being_written_can_be_deleted() {
     store.save_progress(asked.answer.seq, growth(0, &text)).wait().unwrap();
     store.delete_conversation(user, asked.conversation.id).wait().unwrap();
     assert_no_secrets(&folder);
+    // The engine has not halted yet.
+    store.append_live(asked.answer.seq, growth(3000, &secret_text(500, 2))).wait().unwrap();
+    assert_no_secrets(&folder);
     let late = store.save_progress(asked.answer.seq, growth(0, "late")).wait().unwrap_err();
     assert_eq!(late, crate::StoreError::UnknownMessage);
     let end = Ending::new(State::Stopped, Reason::Stopped);

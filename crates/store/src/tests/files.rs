@@ -50,6 +50,78 @@ fn s6_folders_and_files_that_are_something_else_are_refused() {
 }
 
 #[test]
+fn s6_a_folder_of_somebody_else_is_refused_and_left_as_it_is() {
+    let folder = TestFolder::new();
+    fs::create_dir(folder.path()).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.path().join(".hidden"), "").unwrap();
+    fs::write(folder.path().join("letters"), "not ours").unwrap();
+    let error = open_error(&folder);
+    assert!(matches!(&error, OpenError::Occupied { found, .. } if found == "letters"), "{error}");
+    assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o777, 0o755);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    assert!(matches!(set_aside(&folder.path()), Err(OpenError::NoStore { .. })));
+    fs::remove_file(folder.path().join("letters")).unwrap();
+    folder.open();
+    assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn s7_a_database_that_is_gone_or_empty_is_not_made_anew() {
+    let folder = TestFolder::new();
+    let store = folder.open();
+    let user = user(&store, 1);
+    exchange(&store, user, ask_new("q", "a"), "a");
+    drop(store);
+    fs::write(folder.database(), "").unwrap();
+    assert!(matches!(
+        open_error(&folder),
+        OpenError::DatabaseMissing { found: "an empty file", .. }
+    ));
+    fs::remove_file(folder.database()).unwrap();
+    let error = open_error(&folder);
+    assert!(matches!(error, OpenError::DatabaseMissing { found: "nothing", .. }), "{error}");
+    assert!(!folder.database().exists());
+    set_aside(&folder.path()).unwrap();
+    folder.open();
+}
+
+#[test]
+fn s7_a_damaged_page_is_found_after_a_clean_end_too() {
+    let folder = TestFolder::new();
+    let store = folder.open();
+    let user = user(&store, 1);
+    exchange(&store, user, ask_new("q", "a"), "a");
+    drop(store);
+    let mut file = File::options().write(true).open(folder.database()).unwrap();
+    file.seek(SeekFrom::Start(4096)).unwrap();
+    file.write_all(&[0x5a; 4096]).unwrap();
+    assert!(matches!(open_error(&folder), OpenError::Damaged { .. }));
+}
+
+#[test]
+fn s15_a_damaged_database_is_not_taken_for_a_backup() {
+    let folder = TestFolder::new();
+    let target = tempfile::tempdir().unwrap();
+    let store = folder.open();
+    let user = user(&store, 1);
+    for n in 0..50 {
+        exchange(&store, user, ask_new(&"x".repeat(5000), &format!("{n}")), "a");
+    }
+    drop(store);
+    let store = folder.open();
+    // While it is open: its start has found nothing.
+    let mut file = File::options().write(true).open(folder.database()).unwrap();
+    let middle = fs::metadata(folder.database()).unwrap().len() / 2 / 4096 * 4096;
+    file.seek(SeekFrom::Start(middle)).unwrap();
+    file.write_all(&[0x5a; 4096]).unwrap();
+    let path = target.path().join("copy.db");
+    let error = store.backup_to(&path).wait().unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn s6_files_are_private() {
     let folder = TestFolder::new();
     fs::create_dir(folder.path()).unwrap();

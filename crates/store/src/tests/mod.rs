@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod erase;
 mod exchange;
+mod exchange_limits;
 mod files;
 mod migration;
 mod odd_input;

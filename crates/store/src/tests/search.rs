@@ -1,8 +1,12 @@
 //! Finding messages and titles.
 
+use std::time::Duration;
+
 use super::support::*;
+use crate::exchange::{ImportedConversation, ImportedMessage};
 use crate::{
-    Archived, ConversationChange, Place, Position, SearchQuery, Store, StoreConfig, TitleSource,
+    Archived, ConversationChange, Place, Position, Role, SearchQuery, Store, StoreConfig,
+    StoreError, TitleSource,
 };
 
 fn found(store: &Store, user: crate::UserId, text: &str) -> Vec<String> {
@@ -153,4 +157,63 @@ fn the_index_stays_whole_when_its_limit_changes() {
     assert_eq!(found(&store, user, "straw"), [""; 0]);
     drop(store);
     assert_whole(&folder.database());
+}
+
+/// Stores messages with these texts, the oldest first.
+fn store_texts<'a>(store: &Store, user: crate::UserId, texts: impl Iterator<Item = &'a str>) {
+    let messages = texts.map(|text| ImportedMessage::new("", Role::User, text.into())).collect();
+    let conversation = ImportedConversation { messages, ..ImportedConversation::default() };
+    store.import_conversation(user, conversation).wait().unwrap();
+}
+
+#[test]
+fn a_search_of_many_terms_that_are_alike_finds_the_same() {
+    let store = memory();
+    let user = user(&store, 1);
+    let many = "a ".repeat(100_000);
+    let near = format!("{many}x y");
+    let far = format!("x {many} y");
+    store_texts(&store, user, [near.as_str(), far.as_str()].into_iter());
+    let mut query = "a ".repeat(100) + "x_y";
+    assert_eq!(found(&store, user, &query), [near.as_str()]);
+    query = ["a"; 120].join("_");
+    assert_eq!(found(&store, user, &query).len(), 2);
+    query += "_b";
+    assert_eq!(found(&store, user, &query), [""; 0]);
+}
+
+#[test]
+fn a_search_that_takes_too_long_ends_between_two_messages() {
+    let folder = TestFolder::new();
+    let mut config = folder.config();
+    config.read_timeout = Duration::ZERO;
+    let store = Store::open(config).unwrap();
+    let user = user(&store, 1);
+    store_texts(&store, user, ["y x"; 3].into_iter());
+    let search = |text: &str| {
+        let query = SearchQuery { text: text.into(), limit: 5, ..SearchQuery::default() };
+        store.search(user, query).wait()
+    };
+    // SQLite does too little for either to ask for the time.
+    assert_eq!(search("x_y"), Err(StoreError::Timeout));
+    assert_eq!(search("z"), Ok(crate::SearchResult::default()));
+}
+
+#[test]
+fn a_search_looks_at_so_many_messages_only() {
+    let store = memory();
+    let user = user(&store, 1);
+    let search = |before| {
+        let query = SearchQuery { text: "x_y".into(), limit: 5, before, ..Default::default() };
+        store.search(user, query).wait()
+    };
+    let oldest = std::iter::once("x y");
+    store_texts(&store, user, oldest.chain(std::iter::repeat_n("y x", 9_999)));
+    let result = search(None).unwrap();
+    assert_eq!((result.messages.len(), result.more), (1, false));
+    store_texts(&store, user, ["y x", "x y"].into_iter());
+    let result = search(None).unwrap();
+    assert_eq!((result.messages.len(), result.more), (1, true));
+    let before = Some(result.messages[0].message.seq);
+    assert_eq!(search(before), Err(StoreError::Timeout));
 }

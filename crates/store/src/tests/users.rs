@@ -16,6 +16,23 @@ fn a_user_is_found_again_by_its_anchor() {
 }
 
 #[test]
+fn strangers_that_have_nothing_are_removed() {
+    let store = memory();
+    let (idle, busy) = (user(&store, 1), user(&store, 2));
+    let operator = crate::NewUser {
+        kind: crate::UserKind::Operator,
+        anchor: SecretHash([3; 32]),
+        name: "operator".into(),
+    };
+    let operator = store.ensure_user(operator).wait().unwrap().id;
+    exchange(&store, busy, ask_new("q", "a"), "a");
+    assert_eq!(store.remove_strangers().wait().unwrap(), 1);
+    let left: Vec<UserId> = store.users().wait().unwrap().iter().map(|user| user.id).collect();
+    assert_eq!(left, [busy, operator]);
+    assert_ne!(user(&store, 1), idle, "numbers are never used again");
+}
+
+#[test]
 fn a_revoked_key_is_not_found() {
     let store = memory();
     let owner = user(&store, 1);
