@@ -178,7 +178,7 @@ fn system(options: &Options, is_existing: bool) -> Result<Option<String>, Option
 }
 
 fn conversation(options: &Options) -> Result<Option<ConversationId>, OptionError> {
-    let expected = "an id of 26 characters of a-z and 2-7, as /list shows it";
+    let expected = "an id of 26 characters of a-z and 2-7, as --json prints it";
     let id = optional(options, "conversation", expected, |text| text.parse().ok())?;
     if !switch(options, "new")? {
         return Ok(id);

@@ -147,7 +147,7 @@ fn search_results(found: SearchResult, limit: usize) -> SearchResults {
     });
     let messages = found.messages.into_iter().map(|hit| SearchHit {
         conversation: crate::conversations::conversation(&hit.conversation),
-        message: Some(hit.message.id.other()),
+        message: Some(hit.message.other()),
         snippet: hit.snippet.text,
         marks: marks(hit.snippet.marks),
     });

@@ -25,7 +25,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What file names need no percent encoding for.
 const IN_NAMES: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-/// The longest name of a file, in characters, without its ending.
+/// So many of the things that an import has left out are named.
+const TOLD_LEFT_OUT: usize = 100;
+/// The longest name of a file, in characters, without its ending. Titles in a report are cut to it.
 const NAME_CHARACTERS: usize = 80;
 
 /// One conversation as a file.
@@ -119,7 +121,10 @@ async fn store_all(conversations: &Conversations, owner: Owner, read: Imported) 
             }
             Err(error) => {
                 report.left_out_count += 1;
-                report.left_out.push(format!("{title:?}: {error}"));
+                if report.left_out.len() < TOLD_LEFT_OUT {
+                    let title: String = title.chars().take(NAME_CHARACTERS).collect();
+                    report.left_out.push(format!("{title:?}: {error}"));
+                }
             }
         }
     }

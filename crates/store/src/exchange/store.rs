@@ -32,8 +32,10 @@ fn store(
     user: UserId,
     imported: &ImportedConversation,
 ) -> Result<Conversation, StoreError> {
+    // A title that is too long is no reason to leave a conversation out.
+    let title = index::first_bytes(&imported.title, writing.limits.title_bytes);
     let new = NewConversation {
-        title: Some((imported.title.clone(), imported.title_source)),
+        title: Some((title.to_owned(), imported.title_source)),
         system: imported.system.clone(),
         parameters: parameters(writing.limits, imported.parameters.as_deref())?,
     };

@@ -28,8 +28,8 @@ use rusqlite::params;
 
 use crate::config::check_bytes;
 use crate::conversations::Archived;
-use crate::ids::{ConversationId, MessageSeq, UserId};
-use crate::message::{Conversation, Message};
+use crate::ids::{ConversationId, MessageId, MessageSeq, UserId};
+use crate::message::Conversation;
 use crate::readers::Reading;
 use crate::reply::Reply;
 use crate::rows;
@@ -79,8 +79,10 @@ pub struct TitleHit {
 pub struct MessageHit {
     /// Its conversation.
     pub conversation: Conversation,
-    /// The message, with its whole text.
-    pub message: Message,
+    /// The message.
+    pub message: MessageId,
+    /// Its place in the order in which messages were stored.
+    pub seq: MessageSeq,
     /// Where the words are: byte ranges of the text, in order. The first 100.
     pub marks: Vec<Range<usize>>,
     /// The part of the text around the first of them.
@@ -181,7 +183,7 @@ impl Finder<'_> {
     ) -> Result<(Vec<MessageHit>, bool), StoreError> {
         // `CROSS JOIN` keeps the index first, which gives the newest candidates first, one by one.
         let mut statement = self.reading.connection.prepare_cached(&format!(
-            "SELECT m.seq, m.indexed, m.text, c.id FROM message_words w
+            "SELECT m.seq, m.indexed, m.text, c.id, m.id FROM message_words w
              CROSS JOIN messages m ON m.seq = w.rowid
              CROSS JOIN conversations c ON c.number = m.conversation
              WHERE message_words MATCH ?1 AND w.rowid < ?2 AND c.user = ?3 AND {}
@@ -206,21 +208,16 @@ impl Finder<'_> {
             if hits.len() == limit {
                 return Ok((hits, true));
             }
-            hits.push(self.hit(row.get(0)?, (row.get(3)?, marks))?);
+            let snippet = snippet::around(&text, &marks);
+            let id: ConversationId = row.get(3)?;
+            hits.push(MessageHit {
+                conversation: rows::find_conversation(self.reading.connection, self.user, id)?,
+                message: row.get(4)?,
+                seq: row.get(0)?,
+                marks,
+                snippet,
+            });
         }
         Ok((hits, false))
-    }
-
-    fn hit(
-        &self,
-        message: MessageSeq,
-        (conversation, marks): (ConversationId, Vec<Range<usize>>),
-    ) -> Result<MessageHit, StoreError> {
-        let mut found = rows::messages(self.reading.connection, ("WHERE m.seq = ?1", [message]))?;
-        let message = found.pop().ok_or(StoreError::UnknownMessage)?;
-        let snippet = snippet::around(&message.text, &marks);
-        let conversation =
-            rows::find_conversation(self.reading.connection, self.user, conversation)?;
-        Ok(MessageHit { conversation, message, marks, snippet })
     }
 }

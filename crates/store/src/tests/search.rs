@@ -5,20 +5,24 @@ use std::time::Duration;
 use super::support::*;
 use crate::exchange::{ImportedConversation, ImportedMessage};
 use crate::{
-    Archived, ConversationChange, Place, Position, Role, SearchQuery, Store, StoreConfig,
-    StoreError, TitleSource,
+    Archived, ConversationChange, MessageHit, Place, Position, Role, SearchQuery, Store,
+    StoreConfig, StoreError, TitleSource,
 };
 
 fn found(store: &Store, user: crate::UserId, text: &str) -> Vec<String> {
     let query = SearchQuery { text: text.into(), limit: 50, ..SearchQuery::default() };
     let result = store.search(user, query).wait().unwrap();
     for hit in &result.messages {
-        assert!(!hit.marks.is_empty(), "{text} in {}", hit.message.text);
+        assert!(!hit.marks.is_empty(), "{text} in {}", text_of(store, user, hit));
         for mark in &hit.snippet.marks {
             assert!(hit.snippet.text.get(mark.clone()).is_some());
         }
     }
-    result.messages.into_iter().map(|hit| hit.message.text).collect()
+    result.messages.iter().map(|hit| text_of(store, user, hit)).collect()
+}
+
+fn text_of(store: &Store, user: crate::UserId, hit: &MessageHit) -> String {
+    store.message(user, hit.conversation.id, hit.message).wait().unwrap().text
 }
 
 #[test]
@@ -92,8 +96,8 @@ fn newest_messages_come_first_and_in_pages() {
     loop {
         let query = SearchQuery { text: "word".into(), limit: 4, before, ..Default::default() };
         let result = store.search(user, query).wait().unwrap();
-        before = result.messages.last().map(|hit| hit.message.seq);
-        texts.extend(result.messages.into_iter().map(|hit| hit.message.text));
+        before = result.messages.last().map(|hit| hit.seq);
+        texts.extend(result.messages.iter().map(|hit| text_of(&store, user, hit)));
         if !result.more {
             break;
         }
@@ -214,6 +218,6 @@ fn a_search_looks_at_so_many_messages_only() {
     store_texts(&store, user, ["y x", "x y"].into_iter());
     let result = search(None).unwrap();
     assert_eq!((result.messages.len(), result.more), (1, true));
-    let before = Some(result.messages[0].message.seq);
+    let before = Some(result.messages[0].seq);
     assert_eq!(search(before), Err(StoreError::Timeout));
 }
