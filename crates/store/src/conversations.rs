@@ -15,10 +15,6 @@ use crate::search::index;
 use crate::writer::Writing;
 use crate::{Store, StoreError};
 
-/// Messages with this many bytes are taken out of the search in one call. It takes some
-/// milliseconds.
-const HIDDEN_BYTES: i64 = 64 << 10;
-
 /// What a conversation begins with.
 #[derive(Clone, Debug, Default)]
 pub struct NewConversation {
@@ -149,28 +145,22 @@ impl Store {
         self.write(move |writing| self::change(writing, (user, id), &change))
     }
 
+    /// Makes some messages of a conversation that was imported findable. Returns whether there are
+    /// more.
+    pub fn show_in_search(&self, user: UserId, id: ConversationId) -> Reply<bool> {
+        self.write(move |writing| {
+            let number = find_conversation(writing.connection, user, id)?.number;
+            index::add_some(writing, (user, number))
+        })
+    }
+
     /// Takes some messages of a conversation out of the search, because it is going to be deleted.
     /// Returns whether there are more. For a long conversation this is most of the work, and
     /// nobody else can write during one call.
     pub fn hide_from_search(&self, user: UserId, id: ConversationId) -> Reply<bool> {
         self.write(move |writing| {
             let number = find_conversation(writing.connection, user, id)?.number;
-            let found: Vec<(MessageSeq, i64)> = writing
-                .connection
-                .prepare_cached(
-                    "SELECT seq, indexed FROM messages WHERE conversation = ?1 AND indexed > 0",
-                )?
-                .query_map([number], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            let mut left = HIDDEN_BYTES;
-            for (message, bytes) in &found {
-                if left <= 0 {
-                    return Ok(true);
-                }
-                index::remove_message(writing, (user, *message))?;
-                left -= bytes;
-            }
-            Ok(false)
+            index::remove_some(writing, (user, number))
         })
     }
 

@@ -168,6 +168,8 @@ impl Conversations {
             let store = &conversations.inner.store;
             let added = store.import_conversation(owner.user, imported).await.map_err(v1_error)?;
             conversations.tell_changed(owner, &added, Change::Created);
+            // In parts, because nobody else can write meanwhile. It may be deleted in between.
+            while let Ok(true) = store.show_in_search(owner.user, added.id).await {}
             Ok(messages)
         })
         .await

@@ -18,6 +18,9 @@ use crate::{Store, StoreError};
 impl Store {
     /// Stores a conversation from a file, in one transaction. It and its messages get new ids. An
     /// answer that was being written is interrupted.
+    ///
+    /// A long conversation is not found by a search until [`Store::show_in_search`] has been called
+    /// for it until nothing is left to do.
     pub fn import_conversation(
         &self,
         user: UserId,
@@ -41,12 +44,19 @@ fn store(
     };
     let made = conversations::create(writing, user, &new)?;
     asking::check_room(writing, made.number, imported.messages.len())?;
+    let bytes: usize = imported.messages.iter().map(|message| message.text.len()).sum();
+    let is_long = bytes > index::PART_BYTES;
     let mut seqs: Vec<MessageSeq> = Vec::with_capacity(imported.messages.len());
     for message in &imported.messages {
         check(writing.limits, message)?;
         let parent = message.parent.map(|parent| stored(&seqs, parent)).transpose()?;
         let parameters = parameters(writing.limits, message.parameters.as_deref())?;
-        seqs.push(add(writing, (user, made.number), (parent, message, parameters))?);
+        let seq = add(writing, made.number, (parent, message, parameters))?;
+        match is_long {
+            true => index::put_off(writing, seq)?,
+            false => index::add_message(writing, (user, seq), &message.text)?,
+        }
+        seqs.push(seq);
     }
     let leaf = imported.leaf.map(|leaf| stored(&seqs, leaf)).transpose()?;
     let time = |ms: Option<u64>| ms.and_then(|ms| i64::try_from(ms).ok());
@@ -122,7 +132,7 @@ fn reason(message: &ImportedMessage) -> Option<Reason> {
 
 fn add(
     writing: &Writing<'_>,
-    (user, conversation): (UserId, ConversationNumber),
+    conversation: ConversationNumber,
     (parent, message, parameters): (Option<MessageSeq>, &ImportedMessage, Option<Parameters>),
 ) -> Result<MessageSeq, StoreError> {
     let state = state(message);
@@ -155,7 +165,5 @@ fn add(
             to_json(message.timings.as_ref()),
             created_ms.unwrap_or(writing.now_ms),
         ])?;
-    let seq = MessageSeq(writing.connection.last_insert_rowid());
-    index::add_message(writing, (user, seq), &message.text)?;
-    Ok(seq)
+    Ok(MessageSeq(writing.connection.last_insert_rowid()))
 }

@@ -57,6 +57,70 @@ pub(crate) fn first_bytes(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
+/// Messages with about this many bytes are put in or taken out in one transaction, if there are
+/// many. It takes some milliseconds, and nobody else can write meanwhile.
+pub(crate) const PART_BYTES: usize = 64 << 10;
+
+/// Says that a message is still to be put in.
+const PUT_OFF: i64 = -1;
+
+/// Leaves a message to [`add_some`].
+pub(crate) fn put_off(writing: &Writing<'_>, message: MessageSeq) -> Result<(), StoreError> {
+    writing
+        .connection
+        .prepare_cached("UPDATE messages SET indexed = ?2 WHERE seq = ?1")?
+        .execute(params![message, PUT_OFF])?;
+    Ok(())
+}
+
+/// Puts in some messages of a conversation that were put off. Returns whether there are more.
+pub(crate) fn add_some(
+    writing: &Writing<'_>,
+    (user, conversation): (UserId, ConversationNumber),
+) -> Result<bool, StoreError> {
+    let put_off: Vec<MessageSeq> = writing
+        .connection
+        .prepare_cached("SELECT seq FROM messages WHERE conversation = ?1 AND indexed = ?2")?
+        .query_map(params![conversation, PUT_OFF], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut bytes = 0;
+    for message in &put_off {
+        if bytes >= PART_BYTES {
+            return Ok(true);
+        }
+        let text: String = writing
+            .connection
+            .prepare_cached("UPDATE messages SET indexed = 0 WHERE seq = ?1 RETURNING text")?
+            .query_row([message], |row| row.get(0))?;
+        add_message(writing, (user, *message), &text)?;
+        bytes += text.len();
+    }
+    Ok(false)
+}
+
+/// Takes some messages of a conversation out. Returns whether there are more.
+pub(crate) fn remove_some(
+    writing: &Writing<'_>,
+    (user, conversation): (UserId, ConversationNumber),
+) -> Result<bool, StoreError> {
+    let found: Vec<(MessageSeq, i64)> = writing
+        .connection
+        .prepare_cached(
+            "SELECT seq, indexed FROM messages WHERE conversation = ?1 AND indexed > 0",
+        )?
+        .query_map([conversation], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut bytes = 0;
+    for (message, indexed) in &found {
+        if bytes >= PART_BYTES {
+            return Ok(true);
+        }
+        remove_message(writing, (user, *message))?;
+        bytes += usize::try_from(*indexed).unwrap_or(0);
+    }
+    Ok(false)
+}
+
 /// Puts a message in.
 pub(crate) fn add_message(
     writing: &Writing<'_>,

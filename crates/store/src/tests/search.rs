@@ -167,7 +167,8 @@ fn the_index_stays_whole_when_its_limit_changes() {
 fn store_texts<'a>(store: &Store, user: crate::UserId, texts: impl Iterator<Item = &'a str>) {
     let messages = texts.map(|text| ImportedMessage::new("", Role::User, text.into())).collect();
     let conversation = ImportedConversation { messages, ..ImportedConversation::default() };
-    store.import_conversation(user, conversation).wait().unwrap();
+    let id = store.import_conversation(user, conversation).wait().unwrap().id;
+    while store.show_in_search(user, id).wait().unwrap() {}
 }
 
 #[test]
@@ -220,4 +221,36 @@ fn a_search_looks_at_so_many_messages_only() {
     assert_eq!((result.messages.len(), result.more), (1, true));
     let before = Some(result.messages[0].seq);
     assert_eq!(search(before), Err(StoreError::Timeout));
+}
+
+#[test]
+fn a_long_conversation_is_put_into_the_search_and_taken_out_in_parts() {
+    let store = memory();
+    let user = user(&store, 1);
+    let long = "many words ".repeat(3_000);
+    let message = |n: usize| {
+        let text = format!("{long} number{n}");
+        ImportedMessage { parent: n.checked_sub(1), ..ImportedMessage::new("", Role::User, text) }
+    };
+    let imported = ImportedConversation {
+        messages: (0..8).map(message).collect(),
+        leaf: Some(7),
+        ..ImportedConversation::default()
+    };
+    let id = store.import_conversation(user, imported).wait().unwrap().id;
+    assert_eq!(found(&store, user, "number7").len(), 0);
+    let mut calls = 1;
+    while store.show_in_search(user, id).wait().unwrap() {
+        calls += 1;
+    }
+    assert!(calls > 2, "{calls}");
+    assert_eq!(found(&store, user, "number7").len(), 1);
+    assert_eq!(found(&store, user, "many").len(), 8);
+    let mut calls = 1;
+    while store.hide_from_search(user, id).wait().unwrap() {
+        calls += 1;
+    }
+    assert!(calls > 2, "{calls}");
+    assert_eq!(found(&store, user, "many").len(), 0);
+    store.delete_conversation(user, id).wait().unwrap();
 }
