@@ -89,17 +89,22 @@ fn several_lines_are_pasted_or_typed_and_sent_as_one() {
 }
 
 #[test]
-fn chinese_is_typed_erased_and_shown_in_its_width() {
+fn k6_chinese_is_typed_erased_and_shown_in_its_width() {
     let server = Scripted::start();
-    let mut terminal = start(&server);
-    terminal.types("echo 你好吗\x7f\x7f世界\x1b[D\x1b[D大");
-    terminal.shows("> echo 你大世界");
-    terminal.types("\r");
-    terminal.shows("\n你大世界");
+    for locale in ["C.UTF-8", "C"] {
+        let mut command = command(&server.url());
+        command.env("LC_ALL", locale);
+        let mut terminal = Terminal::start(command);
+        terminal.prompts();
+        terminal.types("echo 你好吗\x7f\x7f世界\x1b[D\x1b[D大");
+        terminal.shows("> echo 你大世界");
+        terminal.types("\r");
+        terminal.shows("\n你大世界");
+    }
 }
 
 #[test]
-fn a_narrow_terminal_and_another_width_break_lines_right() {
+fn k6_a_narrow_terminal_and_another_width_break_lines_right() {
     let server = Scripted::start();
     let mut terminal = Terminal::of_size(command(&server.url()), 40, 60);
     terminal.prompts();
@@ -133,7 +138,7 @@ fn a_narrow_terminal_and_another_width_break_lines_right() {
 }
 
 #[test]
-fn a_simple_terminal_gets_no_escape_sequence() {
+fn k6_a_simple_terminal_gets_no_escape_sequence() {
     let server = Scripted::start();
     let mut command = command(&server.url());
     command.env("TERM", "dumb");
@@ -336,7 +341,7 @@ fn a_conversation_that_is_not_there_is_told() {
 }
 
 #[test]
-fn a_signal_in_the_middle_of_a_line_or_an_answer_restores_the_terminal() {
+fn k6_a_signal_in_the_middle_of_a_line_or_an_answer_restores_the_terminal() {
     let server = Scripted::start();
     for (keys, shown) in [("half a line", "half a line"), ("slow 1000\r", "word1")] {
         let mut terminal = start(&server);

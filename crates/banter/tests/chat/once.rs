@@ -172,7 +172,7 @@ fn ctrl_c_stops_the_answer_at_the_server_too() {
 }
 
 #[test]
-fn a_closed_stdout_ends_it_quietly() {
+fn k6_a_closed_stdout_ends_it_quietly() {
     let server = Scripted::start();
     let mut child = chat(&server.url(), &["slow 1000"])
         .stdout(Stdio::piped())
