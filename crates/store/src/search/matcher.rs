@@ -1,9 +1,8 @@
 //! Finds all terms of a search in one pass over a text.
 //!
 //! A text becomes steps: the characters of its pieces, with a gap before each piece. A term becomes
-//! the steps that it looks for. All terms together are a tree of steps, in which each node knows
-//! where to go on when the next step does not fit (Aho and Corasick, 1975). So the work is linear in
-//! the text, no matter how many terms there are and how much they are alike.
+//! the steps that it looks for. The terms are looked for together, so the work is linear in the
+//! text, no matter how many terms there are and how much they are alike.
 //!
 //! ```text
 //! text   max_tokens = 天气    ·max·tokens·天气
@@ -12,8 +11,9 @@
 //! term   气                  气
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
 
 use super::query::Term;
 use super::words::{Kind, pieces};
@@ -21,18 +21,21 @@ use super::words::{Kind, pieces};
 /// The step between two pieces. No piece has this character.
 const GAP: char = ' ';
 
-/// The node at which every search begins.
-const ROOT: usize = 0;
+/// The steps of a text, as a text of their own.
+pub(crate) struct Steps {
+    chars: String,
+    /// What each step is; `at` grows.
+    places: Vec<Place>,
+}
 
-/// A step of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    char: char,
-    /// Whether a word begins here, or a part of an identifier.
-    is_beginning: bool,
-    /// The bytes of the character; for a gap, none before the piece.
+struct Place {
+    /// Where the step is in `chars`, in bytes.
+    at: usize,
+    /// The bytes of the character in the text; for a gap, none before the piece.
     begin: u32,
     end: u32,
+    /// Whether a word begins here, or a part of an identifier.
+    is_beginning: bool,
 }
 
 /// Where a term is in a text.
@@ -46,137 +49,79 @@ pub(crate) struct Match {
 
 /// The terms of a search, to be found in texts.
 pub(crate) struct Matcher {
-    nodes: Vec<Node>,
-    term_count: usize,
-}
-
-#[derive(Default)]
-struct Node {
-    next: BTreeMap<char, usize>,
-    /// The node of the longest end of these steps that is the beginning of a term.
-    fallback: usize,
-    /// The term that these steps are.
-    term: Option<Ending>,
-    /// The node of the longest end of these steps that is a term.
-    shorter: Option<usize>,
-}
-
-#[derive(Clone, Copy)]
-struct Ending {
-    term: usize,
-    steps: usize,
-    /// Whether the term counts only where a word begins.
-    is_word: bool,
+    terms: AhoCorasick,
+    /// Whether a term counts only where a word begins.
+    is_word: Vec<bool>,
 }
 
 /// The steps of a text.
-pub(crate) fn steps(text: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
+pub(crate) fn steps(text: &str) -> Steps {
+    let mut steps = Steps { chars: String::new(), places: Vec::new() };
     for piece in pieces(text) {
         let Some(first) = piece.chars.first() else { continue };
-        steps.push(Step { char: GAP, is_beginning: false, begin: first.begin, end: first.begin });
-        let from = steps.len();
-        steps.extend(piece.chars.iter().map(|folded| Step {
-            char: folded.char,
-            is_beginning: false,
-            begin: folded.begin,
-            end: folded.end,
-        }));
+        steps.push(GAP, first.begin..first.begin);
+        let from = steps.places.len();
+        for folded in &piece.chars {
+            steps.push(folded.char, folded.begin..folded.end);
+        }
         if piece.kind == Kind::Word {
             for begin in std::iter::once(0).chain(piece.part_begins()) {
-                steps[from + begin].is_beginning = true;
+                steps.places[from + begin].is_beginning = true;
             }
         }
     }
     steps
 }
 
+impl Steps {
+    fn push(&mut self, char: char, bytes: Range<u32>) {
+        let (at, begin, end) = (self.chars.len(), bytes.start, bytes.end);
+        self.places.push(Place { at, begin, end, is_beginning: false });
+        self.chars.push(char);
+    }
+
+    /// The first and the last step of a range of `chars`.
+    fn ends(&self, range: Range<usize>) -> (&Place, &Place) {
+        let place = |at| self.places.partition_point(|place| place.at < at);
+        (&self.places[place(range.start)], &self.places[place(range.end) - 1])
+    }
+}
+
 impl Matcher {
     /// A matcher of terms that differ from each other.
     pub(crate) fn new(terms: &[Term]) -> Self {
-        let mut matcher = Self { nodes: vec![Node::default()], term_count: terms.len() };
-        for (index, term) in terms.iter().enumerate() {
-            matcher.add(index, term);
+        let is_word =
+            terms.iter().map(|term| matches!(term, Term::Words(words) if words.len() == 1));
+        Self {
+            terms: AhoCorasick::new(terms.iter().map(chars_of)).expect("a search is short"),
+            is_word: is_word.collect(),
         }
-        matcher.connect();
-        matcher
     }
 
     pub(crate) fn term_count(&self) -> usize {
-        self.term_count
-    }
-
-    fn add(&mut self, index: usize, term: &Term) {
-        let steps: Vec<char> = match term {
-            Term::Run(chars) => chars.clone(),
-            Term::Words(words) => match &words[..] {
-                [word] => word.clone(),
-                words => words.iter().flat_map(|word| [&[GAP], &word[..]].concat()).collect(),
-            },
-        };
-        let mut node = ROOT;
-        for char in &steps {
-            node = match self.nodes[node].next.get(char) {
-                Some(next) => *next,
-                None => {
-                    self.nodes.push(Node::default());
-                    let new = self.nodes.len() - 1;
-                    self.nodes[node].next.insert(*char, new);
-                    new
-                }
-            };
-        }
-        let is_word = matches!(term, Term::Words(words) if words.len() == 1);
-        self.nodes[node].term = Some(Ending { term: index, steps: steps.len(), is_word });
-    }
-
-    /// Finds out where each node goes on. Nodes of fewer steps come first, because those of more
-    /// steps need theirs.
-    fn connect(&mut self) {
-        let mut waiting: VecDeque<usize> = self.nodes[ROOT].next.values().copied().collect();
-        while let Some(node) = waiting.pop_front() {
-            let next: Vec<(char, usize)> =
-                self.nodes[node].next.iter().map(|(char, next)| (*char, *next)).collect();
-            for (char, next) in next {
-                let fallback = self.after(self.nodes[node].fallback, char);
-                let shorter = match self.nodes[fallback].term {
-                    Some(_) => Some(fallback),
-                    None => self.nodes[fallback].shorter,
-                };
-                (self.nodes[next].fallback, self.nodes[next].shorter) = (fallback, shorter);
-                waiting.push_back(next);
-            }
-        }
-    }
-
-    /// The node after a step.
-    fn after(&self, mut node: usize, char: char) -> usize {
-        loop {
-            match self.nodes[node].next.get(&char) {
-                Some(next) => return *next,
-                None if node == ROOT => return ROOT,
-                None => node = self.nodes[node].fallback,
-            }
-        }
+        self.is_word.len()
     }
 
     /// Reports each match in a text, ordered by its end.
-    pub(crate) fn find(&self, steps: &[Step], mut report: impl FnMut(Match)) {
-        let mut node = ROOT;
-        for (at, step) in steps.iter().enumerate() {
-            node = self.after(node, step.char);
-            let mut found = Some(node);
-            while let Some(one) = found {
-                if let Some(ending) = self.nodes[one].term {
-                    let first = &steps[at + 1 - ending.steps];
-                    if first.is_beginning || !ending.is_word {
-                        let bytes = first.begin as usize..step.end as usize;
-                        report(Match { term: ending.term, bytes });
-                    }
-                }
-                found = self.nodes[one].shorter;
+    pub(crate) fn find(&self, steps: &Steps, mut report: impl FnMut(Match)) {
+        for found in self.terms.find_overlapping_iter(&steps.chars) {
+            let term = found.pattern().as_usize();
+            let (first, last) = steps.ends(found.range());
+            if first.is_beginning || !self.is_word[term] {
+                report(Match { term, bytes: first.begin as usize..last.end as usize });
             }
         }
+    }
+}
+
+/// The steps that a term looks for.
+fn chars_of(term: &Term) -> String {
+    match term {
+        Term::Run(chars) => chars.iter().collect(),
+        Term::Words(words) => match &words[..] {
+            [word] => word.iter().collect(),
+            words => words.iter().flat_map(|word| [&[GAP], &word[..]].concat()).collect(),
+        },
     }
 }
 
