@@ -1,13 +1,14 @@
 /**
  * Keeps a growing element scrolled to its end. It stops following at the first upward movement of a
- * person, however small. It follows again when the person scrolls down to the very end or presses the
- * button.
+ * person, however small. It follows again when the person scrolls down to the very end, wants to go
+ * further down there, or presses the button.
  */
 
 /** Fractions of a pixel, and the rounding of zoomed pages. */
 const AT_END_PX = 2;
 /** Keys that scroll up when the scroller, or something in it, has the focus. */
 const KEYS_UP = ['ArrowUp', 'PageUp', 'Home'];
+const KEYS_DOWN = ['ArrowDown', 'PageDown', 'End'];
 
 export class Follow {
   following = $state(true);
@@ -18,6 +19,7 @@ export class Follow {
   wheel({ deltaY, ctrlKey, currentTarget }: WheelEvent): void {
     // With Ctrl it zooms.
     if (deltaY < 0 && !ctrlKey) this.letGo(currentTarget as HTMLElement);
+    if (deltaY > 0 && !ctrlKey) this.down(currentTarget as HTMLElement);
   }
 
   touchStart({ touches }: TouchEvent): void {
@@ -29,14 +31,17 @@ export class Follow {
     // The finger goes down, so the text does, too.
     if (y !== null && this.touchY !== null && y > this.touchY)
       this.letGo(currentTarget as HTMLElement);
+    if (y !== null && this.touchY !== null && y < this.touchY)
+      this.down(currentTarget as HTMLElement);
     this.touchY = y;
   }
 
   key({ key, shiftKey, target, currentTarget }: KeyboardEvent): void {
     // In a field the keys move its own cursor.
     if (target instanceof HTMLTextAreaElement || target instanceof HTMLInputElement) return;
-    if (KEYS_UP.includes(key) || (key === ' ' && shiftKey && target === currentTarget))
-      this.letGo(currentTarget as HTMLElement);
+    const isPage = key === ' ' && target === currentTarget;
+    if (KEYS_UP.includes(key) || (isPage && shiftKey)) this.letGo(currentTarget as HTMLElement);
+    if (KEYS_DOWN.includes(key) || (isPage && !shiftKey)) this.down(currentTarget as HTMLElement);
   }
 
   scrolled(element: HTMLElement): void {
@@ -58,6 +63,11 @@ export class Follow {
   toEnd(element: HTMLElement): void {
     this.following = true;
     element.scrollTop = element.scrollHeight;
+  }
+
+  /** A movement down. At the very end nothing scrolls that would say so. */
+  private down(element: HTMLElement): void {
+    if (distanceToEnd(element) < AT_END_PX) this.following = true;
   }
 
   private letGo(element: HTMLElement): void {
