@@ -63,7 +63,7 @@ fn open_store(config: &Config) -> anyhow::Result<Store> {
     if answers > 0 {
         info!(
             answers,
-            "the last server ended while it wrote answers; they are kept as far as they had come"
+            "answers were being written when the last server ended; their text up to then is kept"
         );
     }
     Ok(store)

@@ -1,5 +1,5 @@
-//! What banter needs from other servers: models, answers, and conversations. Every connection that
-//! banter opens is opened here.
+//! Models, answers and conversations of other servers. Every connection that banter opens is opened
+//! here.
 //!
 //! Reading order:
 //! - [`address`]: the parser of other servers' addresses; `client`: certificates, proxies, time

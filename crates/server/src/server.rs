@@ -6,7 +6,7 @@ use crate::answers::{AnswerLimits, Answers, Keep};
 use crate::backend::BackendSlot;
 use crate::config::{OnDisconnect, ServerConfig};
 use crate::conversations::{Conversations, Settings};
-use crate::http::{Http, Parts, Routes, Sockets};
+use crate::http::{Http, Limits, Routes, Sockets};
 use crate::models::{Library, Models};
 use crate::plain::Plain;
 use crate::shares::SharedBudget;
@@ -201,7 +201,8 @@ impl Running {
             v1: Arc::new(v1),
             receive_budget: SharedBudget::new(config.max_total_message_bytes),
         };
-        Http::new(Parts {
+        Http {
+            limits: Limits::new(&config),
             access,
             slot: self.slot.clone(),
             models,
@@ -210,7 +211,7 @@ impl Running {
             sockets,
             tasks: self.tasks.clone(),
             config,
-        })
+        }
     }
 }
 

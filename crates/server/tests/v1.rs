@@ -18,6 +18,15 @@ fn patient() -> ServerConfig {
     }
 }
 
+/// A socket of the language whose frames are sent as bytes, so that several arrive at once.
+async fn raw_socket(server: &TestServer) -> Raw {
+    Raw::websocket_with(server.address, "Sec-WebSocket-Protocol: banter.v1\r\n").await
+}
+
+fn frame(event: &Value) -> Vec<u8> {
+    text(&event.to_string())
+}
+
 #[tokio::test]
 async fn the_subprotocol_is_confirmed_and_hello_is_greeted() {
     let server = TestServer::start(ServerConfig::default()).await;
@@ -301,17 +310,15 @@ async fn a_stop_is_answered_even_if_the_conversation_is_opened_again() {
     let mut asker = server.v1().await;
     let accepted = asker.ask("slow 1000").await;
     asker.event("delta").await;
-    let mut raw =
-        Raw::websocket_with(server.address, "Sec-WebSocket-Protocol: banter.v1\r\n").await;
-    let event = |event: Value| text(&event.to_string());
+    let mut raw = raw_socket(&server).await;
     let resume = json!({ "type": "resume", "answer": accepted["answer"], "at": 0 });
-    raw.send(&[event(json!({ "type": "hello" })), event(resume)].concat()).await;
+    raw.send(&[frame(&json!({ "type": "hello" })), frame(&resume)].concat()).await;
     let is = |payload: &[u8], name: &str| {
         serde_json::from_slice::<Value>(payload).expect("JSON")["type"] == name
     };
     while !is(&raw.frame().await.expect("an open socket").1, "delta") {}
-    let stop = event(json!({ "type": "stop", "answer": accepted["answer"], "tag": "s" }));
-    let open = event(json!({ "type": "open", "conversation": accepted["conversation"] }));
+    let stop = frame(&json!({ "type": "stop", "answer": accepted["answer"], "tag": "s" }));
+    let open = frame(&json!({ "type": "open", "conversation": accepted["conversation"] }));
     // Both at once, so that the answer has not halted when it is opened.
     raw.send(&[stop, open].concat()).await;
     let finished = loop {
@@ -370,9 +377,7 @@ async fn stops_and_drafts_right_behind_hello_wait_for_the_greeting() {
     let mut asker = server.v1().await;
     let accepted = asker.ask("slow 1000").await;
     asker.event("delta").await;
-    let mut raw =
-        Raw::websocket_with(server.address, "Sec-WebSocket-Protocol: banter.v1\r\n").await;
-    let event = |event: Value| text(&event.to_string());
+    let mut raw = raw_socket(&server).await;
     // All at once, so that the greeting still waits for the store when the others are read.
     let events = [
         json!({ "type": "hello" }),
@@ -380,7 +385,7 @@ async fn stops_and_drafts_right_behind_hello_wait_for_the_greeting() {
         json!({ "type": "stop", "answer": accepted["answer"], "tag": "s" }),
         json!({ "type": "ping", "tag": "p" }),
     ];
-    raw.send(&events.map(event).concat()).await;
+    raw.send(&events.each_ref().map(frame).concat()).await;
     let (mut welcomed, mut stopped, mut answered) = (false, false, false);
     while !(welcomed && stopped && answered) {
         let (_, payload) = raw.frame().await.expect("an open socket");

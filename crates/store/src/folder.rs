@@ -46,7 +46,7 @@ pub(crate) enum LastEnd {
 }
 
 impl Folder {
-    /// Makes the folder if it does not exist, and locks it. A folder that is not banter's is left as
+    /// Makes the folder if it does not exist, and locks it. A folder that is not banter's stays as
     /// it is.
     pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
         check_content(path)?;

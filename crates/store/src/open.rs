@@ -18,8 +18,8 @@ use crate::schema::{self, Access};
 /// write-ahead log at the same time.
 const OLDEST_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
-/// A database of at most this size is read whole at each start, because that takes a second at most.
-/// A larger one only after an unclean end.
+/// A database of at most this size is read whole at each start, which takes a second at most. A
+/// larger one is read whole only after an unclean end.
 const ALWAYS_CHECKED_BYTES: u64 = 128 << 20;
 
 /// Everything the threads need.

@@ -95,7 +95,7 @@ impl Acceptor {
 
 /// Accepts connections until the server ends.
 pub(crate) async fn serve(listener: TcpListener, acceptor: Arc<Acceptor>, service: impl Service) {
-    // Whoever made the listener may have chosen fewer places; the standard library does.
+    // The standard library, which makes our listeners, leaves only 128 places.
     if let Err(error) = SockRef::from(&listener).listen(BACKLOG) {
         debug!(%error, "the backlog keeps its length");
     }

@@ -68,19 +68,19 @@ pub enum UrlError {
     /// Neither `http://` nor `https://`.
     #[error("{found}: expected http://HOST or https://HOST")]
     Scheme {
-        /// What was given.
+        /// The whole text.
         found: String,
     },
     /// The host or port cannot be read.
     #[error("{found}: expected HOST or HOST:PORT after the scheme")]
     Host {
-        /// What was given.
+        /// The whole text.
         found: String,
     },
     /// The path has a part that browsers would rewrite, or a query or fragment.
     #[error("{found}: expected a plain path such as /chat/, without query or fragment")]
     Path {
-        /// What was given.
+        /// The whole text.
         found: String,
     },
 }

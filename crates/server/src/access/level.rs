@@ -1,6 +1,6 @@
-//! What somebody may do, and what a route asks for.
+//! The rights that people have, and those that routes ask for.
 
-/// What somebody may do. The higher scope includes the lower.
+/// The rights of a person or a program. The higher scope includes the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// Have conversations.

@@ -99,8 +99,11 @@ pub(super) async fn tokenize(
     let Received { value: body, memory: _memory } =
         receive_json(&http, request, BodyLimit::Message).await?;
     let waiting = async {
-        let of_share = http.tokenize_per_share.take(share).await;
-        (of_share, http.tokenize_permits.acquire().await.expect("the semaphore is never closed"))
+        let of_share = http.limits.tokenize_per_share.take(share).await;
+        (
+            of_share,
+            http.limits.tokenize_permits.acquire().await.expect("the semaphore is never closed"),
+        )
     };
     let waiting = tokio::time::timeout(http.config.body_timeout, waiting);
     let _permits = waiting.await.map_err(|_| busy_tokenizing())?;

@@ -152,7 +152,7 @@ async fn collect(
     body: &mut Body,
     limit: usize,
 ) -> Result<Received<Vec<u8>>, ApiError> {
-    let reserve = |bytes| http.body_budget.take(share, bytes).ok_or_else(no_memory);
+    let reserve = |bytes| http.limits.body_budget.take(share, bytes).ok_or_else(no_memory);
     let mut joined = Vec::new();
     let mut memory = reserve(0)?;
     while let Some(bytes) = next_bytes(body).await? {

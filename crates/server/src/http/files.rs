@@ -77,7 +77,8 @@ pub(super) async fn import_file(
     let imported = conversations.to_the_end(async move {
         // Reading a file takes much more memory than the file has bytes, so they are read one by
         // one.
-        let permit = http.import_permits.acquire().await.expect("the semaphore is never closed");
+        let permit =
+            http.limits.import_permits.acquire().await.expect("the semaphore is never closed");
         let report = read_and_store(&http, owner, body).await;
         drop(permit);
         Ok(report)
@@ -90,8 +91,11 @@ async fn read_and_store(
     owner: Owner,
     body: Received<Vec<u8>>,
 ) -> Result<ImportReport, ApiError> {
-    let limits =
-        ImportLimits { file_bytes: http.config.max_import_bytes, ..ImportLimits::default() };
+    let limits = ImportLimits {
+        file_bytes: http.config.max_import_bytes,
+        answer_bytes: http.store.limits().answer_bytes,
+        ..ImportLimits::default()
+    };
     // The memory of the body goes back when it has been read.
     let read = tokio::task::spawn_blocking(move || {
         let Received { value, memory } = body;

@@ -37,7 +37,7 @@ use error::ApiError;
 use error_page::Reader;
 use routes::Target;
 use state::view_of;
-pub(crate) use state::{Http, Parts, Sockets};
+pub(crate) use state::{Http, Limits, Sockets};
 use std::sync::Arc;
 use tower::ServiceExt;
 use tracing::warn;
@@ -163,7 +163,7 @@ impl Routes {
     /// Logs once that requests come through a proxy for which there is no `--public-url`.
     fn log_proxy(&self, view: &RequestView<'_>) {
         if self.http.access.came_through_an_unnamed_proxy(view)
-            && self.http.unnamed_proxy_logged.is_first()
+            && self.http.limits.unnamed_proxy_logged.is_first()
         {
             warn!(
                 "requests come through a proxy or tunnel, but no --public-url names the address that \
@@ -174,8 +174,8 @@ impl Routes {
 
     fn log_denial(&self, denial: Denial, headers: &HeaderMap) {
         let gate = match denial {
-            Denial::FilePage => &self.http.file_pages_logged,
-            _ => &self.http.refusals_logged,
+            Denial::FilePage => &self.http.limits.file_pages_logged,
+            _ => &self.http.limits.refusals_logged,
         };
         let Some(suppressed) = gate.admit() else { return };
         // The debug form escapes line ends and control characters.

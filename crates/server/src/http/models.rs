@@ -68,7 +68,8 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Arc<Models>) -> Result<T, ModelsError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let models = models(http)?.clone();
-    let waiting = tokio::time::timeout(http.config.body_timeout, http.model_list_permits.acquire());
+    let waiting =
+        tokio::time::timeout(http.config.body_timeout, http.limits.model_list_permits.acquire());
     let _permit = waiting.await.map_err(|_| {
         let reason = "too many lists of the models are being made; try again in a moment".into();
         ApiError::from(Failure::Busy { reason, position: 0, estimate_ms: None })

@@ -29,6 +29,11 @@ pub(crate) struct Http {
     pub(crate) store: Arc<Store>,
     pub(crate) sockets: Sockets,
     pub(crate) tasks: Tasks,
+    pub(crate) limits: Limits,
+}
+
+/// Memory and permits that requests share, and what has been logged about them.
+pub(crate) struct Limits {
     /// Memory for the bodies of requests, in bytes.
     pub(super) body_budget: SharedBudget,
     /// Permits for lists of the models, which wait for the disk.
@@ -44,22 +49,9 @@ pub(crate) struct Http {
     pub(super) unnamed_proxy_logged: LogOnce,
 }
 
-/// What the handlers of the routes use of the rest of the server.
-pub(crate) struct Parts {
-    pub(crate) config: Arc<ServerConfig>,
-    pub(crate) access: Arc<Access>,
-    pub(crate) slot: BackendSlot,
-    pub(crate) models: Option<Arc<Models>>,
-    pub(crate) conversations: Conversations,
-    pub(crate) store: Arc<Store>,
-    pub(crate) sockets: Sockets,
-    pub(crate) tasks: Tasks,
-}
-
-impl Http {
-    pub(crate) fn new(parts: Parts) -> Http {
-        let Parts { config, access, slot, models, conversations, store, sockets, tasks } = parts;
-        Http {
+impl Limits {
+    pub(crate) fn new(config: &ServerConfig) -> Limits {
+        Limits {
             body_budget: SharedBudget::new(config.max_total_body_bytes),
             model_list_permits: Semaphore::new(config.max_model_lists),
             import_permits: Semaphore::new(1),
@@ -68,14 +60,6 @@ impl Http {
             refusals_logged: LogThrottle::new(),
             file_pages_logged: LogThrottle::new(),
             unnamed_proxy_logged: LogOnce::default(),
-            config,
-            access,
-            slot,
-            models,
-            conversations,
-            store,
-            sockets,
-            tasks,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `banter.v1` on one socket.
 //!
 //! - `state`: what all sockets have of the server.
+//! - `user`: the user of a socket, and the conversations that the socket follows.
 //! - `session`: what the socket knows and does: events go in, frames come out.
 //! - `requests`: requests that take a while; their outcome comes back to the session.
 //! - `readings`: the answers that the socket follows.
@@ -13,6 +14,7 @@ mod readings;
 mod requests;
 mod session;
 mod state;
+mod user;
 
 pub(crate) use requests::Visitor;
 pub(crate) use state::V1;

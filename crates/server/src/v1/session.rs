@@ -3,17 +3,16 @@
 use super::outbound::Outbound;
 use super::readings::{MAX_STOPS, Read, Readings, Shows};
 use super::requests::{self, Outcome, Visitor};
-use super::state::{MAX_OPEN_CONVERSATIONS, V1};
+use super::state::V1;
+use super::user::{Followed, User};
 use crate::answers::LiveAnswer;
-use crate::conversations::{
-    Missed, News, NewsOf, Opened, Opening, Owner, Running, SameId, Subscription,
-};
+use crate::conversations::{Missed, News, NewsOf, Opened, Opening, Owner, Running, SameId};
 use crate::shares::Reservation;
 use crate::socket::Close;
 use banter_protocol::v1::client::{Draft, Stop};
 use banter_protocol::v1::server::{self, Change, MessageAdded};
 use banter_protocol::v1::{self, ClientEvent, ErrorCode, ServerEvent, Tag, Tagged, V1Error};
-use banter_store::{ConversationId, MessageId, MessageSeq};
+use banter_store::{ConversationId, MessageId};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -47,36 +46,6 @@ pub(super) struct Pending {
     /// Stops of answers that this socket does not follow.
     stops: FuturesUnordered<BoxFuture<'static, Tagged<ServerEvent>>>,
     drafting: Option<BoxFuture<'static, ()>>,
-}
-
-struct User {
-    owner: Owner,
-    news: Subscription,
-    followed: HashMap<ConversationId, Followed>,
-}
-
-/// A conversation that the socket follows.
-struct Followed {
-    /// News before this one are known already.
-    since: u64,
-    /// Messages up to this one are known already.
-    newest: Option<MessageSeq>,
-}
-
-impl User {
-    /// Whether an event would make the socket follow one conversation more than it may.
-    fn follows_too_many(&self, event: &ClientEvent) -> bool {
-        let conversation = match event {
-            ClientEvent::Open(open) => Some(open.conversation),
-            ClientEvent::Send(send) => send.conversation,
-            ClientEvent::Edit(edit) => Some(edit.conversation),
-            ClientEvent::Regenerate(again) => Some(again.conversation),
-            ClientEvent::Continue(more) => Some(more.conversation),
-            _ => return false,
-        };
-        let is_followed = conversation.is_some_and(|id| self.followed.contains_key(&id.other()));
-        !is_followed && self.followed.len() >= MAX_OPEN_CONVERSATIONS
-    }
 }
 
 /// An event that waits for those before it.

@@ -260,7 +260,7 @@ pub enum ImportError {
 
 /// How large a file may be, and what is in it.
 ///
-/// What is read from a file takes at most about ten times the file's size in memory, and while it is
+/// A file takes at most about ten times its size in memory when it has been read, and while it is
 /// read the values of one conversation come on top of that.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportLimits {

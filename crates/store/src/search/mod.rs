@@ -106,7 +106,7 @@ impl Store {
     /// Finds messages and titles.
     ///
     /// It looks at 10,000 messages that have the words, at most. If it finds none among them, it
-    /// fails with [`StoreError::Timeout`]; otherwise the next page goes on after the last one found.
+    /// fails with [`StoreError::Timeout`]; otherwise the next page goes on after the last hit.
     pub fn search(&self, user: UserId, query: SearchQuery) -> Reply<SearchResult> {
         self.read(move |reading| search(reading, user, &query))
     }
