@@ -2,10 +2,15 @@
  * Keeps a growing element scrolled to its end. It stops following at the first upward movement of a
  * person, however small. It follows again when the person scrolls down to the very end, wants to go
  * further down there, or presses the button.
+ *
+ * A browser scrolls over several frames, in which the element grows. The end that a movement down
+ * reaches is therefore the end when the movement began.
  */
 
 /** Fractions of a pixel, and the rounding of zoomed pages. */
 const AT_END_PX = 2;
+/** A browser's own smooth scrolling takes less. */
+const LONGEST_SCROLL_MS = 1_000;
 /** Keys that scroll up when the scroller, or something in it, has the focus. */
 const KEYS_UP = ['ArrowUp', 'PageUp', 'Home'];
 const KEYS_DOWN = ['ArrowDown', 'PageDown', 'End'];
@@ -14,6 +19,8 @@ export class Follow {
   following = $state(true);
 
   private lastTop = 0;
+  /** The `scrollTop` of the end when the last movement down began, and when that was. */
+  private goal = { top: Infinity, setAt: 0 };
   private touchY: number | null = null;
 
   wheel({ deltaY, ctrlKey, currentTarget }: WheelEvent): void {
@@ -49,8 +56,11 @@ export class Follow {
     const isAtEnd = distanceToEnd(element) < AT_END_PX;
     // Growth below does not end following; pulling the scroll bar up does.
     if (scrollTop < this.lastTop && !isAtEnd) this.following = false;
-    if (scrollTop > this.lastTop && isAtEnd) this.following = true;
-    this.lastTop = scrollTop;
+    if (scrollTop > this.lastTop) {
+      if (isAtEnd) this.following = true;
+      else if (this.hasReachedGoal(scrollTop)) this.toEnd(element);
+    }
+    this.lastTop = element.scrollTop;
   }
 
   /** The content or the element has another size. */
@@ -68,9 +78,16 @@ export class Follow {
   /** A movement down. At the very end nothing scrolls that would say so. */
   private down(element: HTMLElement): void {
     if (distanceToEnd(element) < AT_END_PX) this.following = true;
+    this.goal = { top: endOf(element), setAt: performance.now() };
+  }
+
+  private hasReachedGoal(scrollTop: number): boolean {
+    const { top, setAt } = this.goal;
+    return top - scrollTop < AT_END_PX && performance.now() - setAt < LONGEST_SCROLL_MS;
   }
 
   private letGo(element: HTMLElement): void {
+    this.goal.top = Infinity;
     if (canScroll(element) && element.scrollTop > 0) this.following = false;
   }
 }
@@ -79,6 +96,10 @@ function canScroll({ scrollHeight, clientHeight }: HTMLElement): boolean {
   return scrollHeight > clientHeight;
 }
 
-function distanceToEnd({ scrollHeight, scrollTop, clientHeight }: HTMLElement): number {
-  return scrollHeight - scrollTop - clientHeight;
+function endOf({ scrollHeight, clientHeight }: HTMLElement): number {
+  return scrollHeight - clientHeight;
+}
+
+function distanceToEnd(element: HTMLElement): number {
+  return endOf(element) - element.scrollTop;
 }

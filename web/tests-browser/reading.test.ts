@@ -105,11 +105,26 @@ describe('while an answer grows', () => {
     await scroller(page).focus();
     await page.keyboard.press('PageUp');
     await page.getByRole('button', { name: 'Newest words' }).waitFor();
+    // A key down before the first frame of Page Up's scrolling is ignored by the browser itself.
+    await expect.poll(() => distance(page)).toBeGreaterThan(2);
     await page.keyboard.press('End');
     await page.getByRole('button', { name: 'Newest words' }).waitFor({ state: 'hidden' });
     socket.say(lines(100, 200));
     await chat.shows('line 199');
     await expect.poll(() => distance(page)).toBeLessThan(2);
+  });
+
+  it('going down to the very end follows again, though the end moves meanwhile', async () => {
+    const { chat, page, socket } = await openLong();
+    await scroller(page).focus();
+    await page.keyboard.press('PageUp');
+    await expect.poll(() => distance(page)).toBeGreaterThan(2);
+    await atRest(page);
+    await page.keyboard.press('End');
+    socket.say(lines(100, 200));
+    await chat.shows('line 199');
+    await expect.poll(() => distance(page)).toBeLessThan(2);
+    await page.getByRole('button', { name: 'Newest words' }).waitFor({ state: 'hidden' });
   });
 
   it('it can be copied', async () => {

@@ -53,3 +53,55 @@ it('does not follow again before the very end', () => {
   follow.scrolled(element);
   expect(follow.following).toBe(true);
 });
+
+it('follows again if the element grows while a movement down scrolls to its end', () => {
+  for (const isScrolledAtOnce of [true, false]) {
+    const [follow, element] = [new Follow(), atEnd()];
+    follow.scrolled(element);
+    press(follow, element, 'PageUp');
+    const up = (): void => {
+      element.scrollTop = 500;
+      follow.scrolled(element);
+    };
+    if (isScrolledAtOnce) up();
+    press(follow, element, 'End');
+    if (!isScrolledAtOnce) up();
+    Object.assign(element, { scrollHeight: 5000 });
+    follow.resized(element);
+    element.scrollTop = 700;
+    follow.scrolled(element);
+    expect(follow.following).toBe(false);
+    element.scrollTop = 900;
+    follow.scrolled(element);
+    expect(follow.following).toBe(true);
+    expect(element.scrollTop).toBe(5000);
+  }
+});
+
+it('forgets where a movement down went after a movement up', () => {
+  const [follow, element] = [new Follow(), atEnd()];
+  element.scrollTop = 500;
+  follow.scrolled(element);
+  press(follow, element, 'PageDown');
+  Object.assign(element, { scrollHeight: 5000 });
+  press(follow, element, 'ArrowUp');
+  element.scrollTop = 1000;
+  follow.scrolled(element);
+  expect(follow.following).toBe(false);
+});
+
+it('forgets where a movement down went after a second', () => {
+  vi.useFakeTimers();
+  const [follow, element] = [new Follow(), atEnd()];
+  press(follow, element, 'End');
+  Object.assign(element, { scrollHeight: 5000 });
+  follow.resized(element);
+  follow.scrolled(element);
+  vi.advanceTimersByTime(2_000);
+  element.scrollTop = 500;
+  follow.scrolled(element);
+  element.scrollTop = 1000;
+  follow.scrolled(element);
+  expect(follow.following).toBe(false);
+  vi.useRealTimers();
+});
