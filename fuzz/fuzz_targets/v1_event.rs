@@ -3,7 +3,10 @@
 
 #![no_main]
 
-use banter_protocol::conversations::{ConversationPatch, ListQuery, NewConversation, read_body};
+use banter_protocol::conversations::{
+    ContextRequest, ConversationPatch, DeletionQuery, ListQuery, NewContextRequest,
+    NewConversation, read_body,
+};
 use banter_protocol::v1::{Tagged, parse};
 use libfuzzer_sys::fuzz_target;
 
@@ -23,6 +26,9 @@ fuzz_target!(|text: &str| {
     }
     let _ = read_body::<NewConversation>(text);
     let _ = read_body::<ConversationPatch>(text);
+    let _ = read_body::<ContextRequest>(text);
+    let _ = read_body::<NewContextRequest>(text);
     let pairs = ["after", "limit", "archived", "q"].map(|name| (name.to_owned(), text.to_owned()));
     let _ = ListQuery::read(pairs);
+    let _ = DeletionQuery::read([("following".to_owned(), text.to_owned())]);
 });

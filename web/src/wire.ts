@@ -690,7 +690,26 @@ summary?: Conversation,
 /**
  * A message that was deleted, with all that followed it.
  */
-removed?: MessageId, };
+removed?: MessageId,
+/**
+ * A user's message that was deleted with its answers, while what followed them was kept.
+ */
+removed_pair?: RemovedPair, };
+/**
+ * A user's message that was deleted with its answers.
+ *
+ * A message that is not among them, and whose parent is, has the parent of this pair from now on.
+ * Nothing else about it changes.
+ */
+export type RemovedPair = {
+/**
+ * The user's message, and then all its answers.
+ */
+messages: Array<MessageId>,
+/**
+ * The message before the user's message; `null` if that was a first message.
+ */
+parent: MessageId | null, };
 /**
  * What happened to a conversation.
  */
@@ -976,6 +995,26 @@ conversation: Conversation,
  * All messages in the order in which they were added, so that each comes after its parent.
  */
 messages: Array<Message>, };
+/**
+ * How a message fits in the model's context: what the event `context` would say if it were sent.
+ *
+ * If the message does not fit even alone, `left_out` has everything before it, and `prompt_tokens`
+ * is not below `context_tokens`.
+ */
+export type ContextFit = {
+/**
+ * The messages of the branch that the model would not get, oldest first. Empty if the engine
+ * cannot count tokens.
+ */
+left_out: Array<MessageId>,
+/**
+ * Tokens of the prompt; `null` if the engine cannot count them.
+ */
+prompt_tokens: number | null,
+/**
+ * Prompt and answer together can have this many tokens, if that is known.
+ */
+context_tokens: number | null, };
 /**
  * `POST /api/conversations/import`: what became of a file.
  */
@@ -1268,6 +1307,41 @@ parameters?: Parameters | null,
  * The newest message of the branch that is to be the current one.
  */
 leaf?: MessageId, };
+/**
+ * `POST /api/conversations/{id}/context`: how a message that is being typed fits in the model's
+ * context, together with what comes before it. The reply is a [`ContextFit`].
+ */
+export type ContextRequest = {
+/**
+ * The answer after which the message will come; `null` for a new first message. If it is
+ * missing, the message will come after the newest one of the current branch.
+ */
+parent?: MessageId | null,
+/**
+ * The text so far; empty if it is missing.
+ */
+text?: string, };
+/**
+ * `POST /api/conversations/context`: the same for the first message of a conversation that does
+ * not exist yet.
+ */
+export type NewContextRequest = {
+/**
+ * The system prompt that the conversation will have.
+ */
+system?: string,
+/**
+ * The parameters that the conversation will have.
+ */
+parameters?: Parameters,
+/**
+ * The text so far; empty if it is missing.
+ */
+text?: string, };
+/**
+ * What becomes of the messages that follow one that is deleted.
+ */
+export type Following = "delete" | "keep";
 /**
  * How an export is written.
  */

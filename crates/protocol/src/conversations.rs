@@ -70,6 +70,33 @@ pub enum ExportFormat {
     Json,
 }
 
+/// The query of `DELETE /api/conversations/{id}/messages/{message}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct DeletionQuery {
+    /// What becomes of the messages that follow; they are deleted if it is not said.
+    #[serde(deserialize_with = "null_as_default")]
+    pub following: Following,
+}
+
+impl DeletionQuery {
+    /// Reads the query. A parameter without a value is as missing.
+    pub fn read(pairs: impl IntoIterator<Item = (String, String)>) -> Result<DeletionQuery, Fault> {
+        Ok(read(&tree_of(pairs)?)?)
+    }
+}
+
+/// What becomes of the messages that follow one that is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum Following {
+    /// They are deleted with it.
+    #[default]
+    Delete,
+    /// The message is a user's. It is deleted with its answers, and what follows these stays.
+    Keep,
+}
+
 /// The parameters of a query as a tree.
 fn tree_of(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Value, Mistake> {
     let mut object = Object::new();
@@ -201,6 +228,58 @@ pub struct ConversationPatch {
     /// The newest message of the branch that is to be the current one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaf: Option<MessageId>,
+}
+
+/// `POST /api/conversations/{id}/context`: how a message that is being typed fits in the model's
+/// context, together with what comes before it. The reply is a [`ContextFit`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub struct ContextRequest {
+    /// The answer after which the message will come; `null` for a new first message. If it is
+    /// missing, the message will come after the newest one of the current branch.
+    #[serde(default, skip_serializing_if = "Settable::is_missing")]
+    #[cfg_attr(test, schemars(with = "Option<MessageId>"))]
+    #[cfg_attr(test, ts(optional = nullable, as = "Option<MessageId>"))]
+    pub parent: Settable<MessageId>,
+    /// The text so far; empty if it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// `POST /api/conversations/context`: the same for the first message of a conversation that does
+/// not exist yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(test, ts(optional_fields))]
+pub struct NewContextRequest {
+    /// The system prompt that the conversation will have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// The parameters that the conversation will have.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
+    #[cfg_attr(test, schemars(with = "Option<Parameters>"), ts(as = "Option<Parameters>"))]
+    pub parameters: Parameters,
+    /// The text so far; empty if it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// How a message fits in the model's context: what the event `context` would say if it were sent.
+///
+/// If the message does not fit even alone, `left_out` has everything before it, and `prompt_tokens`
+/// is not below `context_tokens`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct ContextFit {
+    /// The messages of the branch that the model would not get, oldest first. Empty if the engine
+    /// cannot count tokens.
+    pub left_out: Vec<MessageId>,
+    /// Tokens of the prompt; `null` if the engine cannot count them.
+    pub prompt_tokens: Option<u64>,
+    /// Prompt and answer together can have this many tokens, if that is known.
+    pub context_tokens: Option<u64>,
 }
 
 /// `POST /api/conversations/import`: what became of a file.

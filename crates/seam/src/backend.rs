@@ -60,6 +60,10 @@ pub trait Backend: Send + Sync + 'static {
 
     /// How many tokens of the context a conversation takes beside an answer of `max_tokens`; `None`
     /// if this backend cannot tell.
+    ///
+    /// Errors: [`Failure::TooLong`] or [`Failure::TooLongWithSystem`] if the newest message leaves
+    /// no room for an answer. Their `tokens` are those of the prompt without the messages before
+    /// it, except a system message.
     fn fit(
         &self,
         messages: Vec<Message>,

@@ -109,9 +109,9 @@ pub struct ServerConfig {
     /// Answers that are written at the same time for all pages opened from disk together. More
     /// wait.
     pub max_file_page_answers: usize,
-    /// Requests to `/tokenize` that are served at the same time, once their bodies are there. One
-    /// client may have a quarter of them. More wait, and are refused with 503 after
-    /// [`ServerConfig::body_timeout`].
+    /// Requests to `/tokenize`, and to the routes that say how a message fits in the context, that
+    /// are served at the same time, once their bodies are there. One client may have a quarter of
+    /// them. More wait, and are refused with 503 after [`ServerConfig::body_timeout`].
     pub max_tokenizing: usize,
     /// Lists of the models that are made at the same time. More wait, and are refused with 503
     /// after [`ServerConfig::body_timeout`].

@@ -144,6 +144,158 @@ async fn a_deleted_message_takes_what_follows_it_and_leaves_the_rest() {
     server.end().await;
 }
 
+/// Asks for an event of a request that has a name and a conversation, and reads the answer to it.
+async fn exchange(client: &mut V1Client, mut event: Value) -> Value {
+    event["client_id"] = json!(client.client_id());
+    client.send(event).await;
+    let accepted = client.event("accepted").await;
+    client.read(&accepted["answer"], &mut String::new()).await;
+    accepted
+}
+
+/// The next event `changed` that says what was removed.
+async fn removal(client: &mut V1Client) -> Value {
+    loop {
+        let changed = client.event("changed").await;
+        if changed.get("removed").or(changed.get("removed_pair")).is_some() {
+            return changed;
+        }
+    }
+}
+
+async fn delete_pair(server: &TestServer, accepted: &Value, message: &Value) -> Response {
+    let message = message.as_str().expect("an id");
+    let path = format!("{}/messages/{message}?following=keep", path_of(accepted));
+    request(server.address, "DELETE", &path, "").await
+}
+
+#[tokio::test]
+async fn a_deleted_pair_leaves_what_follows_it_and_everybody_can_follow_that() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let first = conversation(&mut client, "first").await;
+    let id = &first["conversation"];
+    let send = |text: &str, parent: &Value| json!({ "type": "send", "conversation": id, "text": text, "parent": parent });
+    let gone = exchange(&mut client, send("echo xylophone", &first["answer"])).await;
+    let again = json!({ "type": "regenerate", "conversation": id, "message": gone["answer"] });
+    let again = exchange(&mut client, again).await;
+    let after_first = exchange(&mut client, send("echo kept", &gone["answer"])).await;
+    let after_again = exchange(&mut client, send("echo kept too", &again["answer"])).await;
+    let mut other = server.v1().await;
+    other.send(json!({ "type": "open", "conversation": id })).await;
+    other.event("messages").await;
+
+    assert_eq!(delete_pair(&server, &first, &gone["message"]).await.status, 204);
+    let changed = removal(&mut other).await;
+    let pair = json!({
+        "messages": [gone["message"], gone["answer"], again["answer"]],
+        "parent": first["answer"],
+    });
+    assert_eq!((&changed["change"], &changed["removed_pair"]), (&json!("updated"), &pair));
+    assert_eq!(changed.get("removed"), None, "{changed}");
+    assert_eq!(changed["summary"]["messages"], 6);
+    assert_eq!(changed["summary"]["leaf"], after_again["answer"]);
+    let tree = body(&get(server.address, &path_of(&first), "").await);
+    let messages = tree["messages"].as_array().expect("a list").iter();
+    let parents: Vec<_> = messages.map(|message| (&message["id"], &message["parent"])).collect();
+    let expected = [
+        (&first["message"], &Value::Null),
+        (&first["answer"], &first["message"]),
+        (&after_first["message"], &first["answer"]),
+        (&after_first["answer"], &after_first["message"]),
+        (&after_again["message"], &first["answer"]),
+        (&after_again["answer"], &after_again["message"]),
+    ];
+    assert_eq!(parents, expected);
+
+    assert_eq!(list(&server, "?q=xylophone").await["hits"], json!([]));
+    assert_ne!(list(&server, "?q=kept").await["hits"], json!([]));
+    let export = get(server.address, &format!("{}/export", path_of(&first)), "").await;
+    assert!(export.body.contains("kept") && !export.body.contains("xylophone"), "{export:?}");
+    // A message after a branch that has moved, and what the model is told then.
+    let mut told = String::new();
+    let mut history = send("history", &after_first["answer"]);
+    history["client_id"] = json!("after the branch that has moved");
+    client.send(history).await;
+    let accepted = client.event("accepted").await;
+    client.read(&accepted["answer"], &mut told).await;
+    assert!(told.contains("first") && told.contains("kept"), "{told}");
+    assert!(!told.contains("xylophone") && !told.contains("too"), "{told}");
+    assert_eq!(other.event("message").await["message"]["parent"], after_first["answer"]);
+    let mut lost = send("echo lost", &gone["answer"]);
+    lost["client_id"] = json!("after what is gone");
+    client.send(lost).await;
+    assert_eq!(client.error().await["code"], "unknown_message");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn only_answers_of_the_deleted_pair_stop() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let first = conversation(&mut client, "first").await;
+    let id = &first["conversation"];
+    let kept = client.ask_in(id, "hang").await;
+    client.event("context").await;
+    // What cannot be deleted so stops nothing.
+    let refused = delete_pair(&server, &first, &kept["answer"]).await;
+    let error = &body(&refused)["error"];
+    assert_eq!((refused.status, &error["code"]), (400, &json!("invalid_parameter")), "{error}");
+    let details = [&error["field"], &error["range"], &error["value"]];
+    assert_eq!(details, ["message", "the id of a user's message", "the id of an answer"]);
+    assert_eq!(server.running(), 1);
+
+    let live = exchange_that_hangs(&mut client, id).await;
+    assert_eq!(server.running(), 2);
+    assert_eq!(delete_pair(&server, &first, &live["message"]).await.status, 204);
+    assert_eq!(client.event("finished").await["answer"], live["answer"]);
+    assert_eq!(server.running(), 1);
+    assert_eq!(delete_pair(&server, &first, &first["message"]).await.status, 204);
+    assert_eq!(server.running(), 1, "it followed the pair");
+    client.send(json!({ "type": "stop", "answer": kept["answer"] })).await;
+    assert_eq!(client.event("finished").await["state"], "stopped");
+    let tree = body(&get(server.address, &path_of(&first), "").await);
+    assert_eq!(tree["messages"].as_array().expect("a list").len(), 2);
+    assert_eq!(tree["messages"][0]["parent"], Value::Null);
+    assert_eq!(tree["conversation"]["leaf"], kept["answer"]);
+    server.end().await;
+}
+
+/// A first message whose answer never ends by itself.
+async fn exchange_that_hangs(client: &mut V1Client, conversation: &Value) -> Value {
+    let client_id = client.client_id();
+    let send = json!({
+        "type": "send", "conversation": conversation, "parent": null, "text": "hang",
+        "client_id": client_id,
+    });
+    client.send(send).await;
+    let accepted = client.event("accepted").await;
+    client.event("context").await;
+    accepted
+}
+
+#[tokio::test]
+async fn what_follows_is_deleted_or_kept_and_nothing_else() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let first = conversation(&mut client, "first").await;
+    let message = first["message"].as_str().expect("an id");
+    let path = |query: &str| format!("{}/messages/{message}?{query}", path_of(&first));
+    let wrong = request(server.address, "DELETE", &path("following=move"), "").await;
+    let words = r#"following: expected delete or keep, found \"move\""#;
+    assert!(wrong.status == 400 && wrong.body.contains(words), "{wrong:?}");
+    let unknown = delete_pair(&server, &first, &json!("a".repeat(26))).await;
+    assert_eq!(
+        (unknown.status, &body(&unknown)["error"]["code"]),
+        (404, &json!("unknown_message"))
+    );
+    assert_eq!(request(server.address, "DELETE", &path("following=delete"), "").await.status, 204);
+    let changed = removal(&mut client).await;
+    assert_eq!(changed["removed"], first["message"]);
+    assert_eq!(changed.get("removed_pair"), None);
+    server.end().await;
+}
+
 #[tokio::test]
 async fn an_export_comes_back_without_loss_and_markdown_is_a_file() {
     let server = TestServer::start(ServerConfig::default()).await;
@@ -200,9 +352,10 @@ async fn a10_the_routes_know_only_what_is_the_users() {
     assert_eq!(body(&found)["hits"], json!([]));
     let listed = get(server.address, "/api/conversations", of_bob).await;
     assert_eq!(body(&listed)["conversations"], json!([]));
-    for path in [path.clone(), format!("{path}/messages/{message}")] {
+    let of_message = format!("{path}/messages/{message}");
+    for path in [&path, &of_message, &format!("{of_message}?following=keep")] {
         // Without a key this is the operator on this machine, who is not Alice either.
-        assert_eq!(request(server.address, "DELETE", &path, "").await.status, 404, "{path}");
+        assert_eq!(request(server.address, "DELETE", path, "").await.status, 404, "{path}");
     }
     server.end().await;
 }

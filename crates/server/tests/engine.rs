@@ -9,7 +9,7 @@ use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
 use banter_engine::model_file::{ModelConfig, ModelSource};
 use banter_server::backend::EngineBackend;
 use banter_server::{KeyHash, Origin, PublicUrl, ServerConfig};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use support::raw::{get, post, request};
@@ -17,6 +17,7 @@ use support::v1::V1Client;
 use support::{Client, TestServer, patiently};
 
 const CONTEXT_TOKENS: usize = 512;
+const NEW_CONTEXT: &str = "/api/conversations/context";
 
 /// A server with a model that is written, loaded and then removed.
 async fn server() -> TestServer {
@@ -135,6 +136,85 @@ async fn a_message_that_does_not_fit_alone_is_too_long_and_a_history_is_cut() {
     let end: serde_json::Value =
         serde_json::from_str(frames.last().expect("an end")).expect("JSON");
     assert_eq!(end["end"]["dropped_messages"], fit["dropped_messages"], "{frames:?}");
+    server.end().await;
+}
+
+/// Sends a message in a conversation, or the first one of a new conversation. Returns what was
+/// accepted, and what the event `context` says of it.
+async fn send(client: &mut V1Client, event: Value) -> (Value, Value) {
+    let mut event = event;
+    event["type"] = json!("send");
+    event["client_id"] = json!(client.client_id());
+    client.send(event).await;
+    let accepted = client.event("accepted").await;
+    let mut context = client.event("context").await;
+    for name in ["type", "conversation", "answer"] {
+        context.as_object_mut().expect("an object").remove(name);
+    }
+    client.read(&accepted["answer"], &mut String::new()).await;
+    (accepted, context)
+}
+
+#[tokio::test]
+async fn the_context_of_a_typed_message_is_that_of_the_message_once_it_is_sent() {
+    const TURNS: usize = 12;
+    for max_tokens in [8, 400] {
+        let server = server().await;
+        let mut client = server.v1().await;
+        let parameters = json!({ "seed": 3, "max_tokens": max_tokens });
+        let text = "what is asked here takes a part of the context";
+        let body = json!({ "system": "be brief", "parameters": parameters, "text": text });
+        let mut expected = post(server.address, NEW_CONTEXT, "", &body.to_string()).await.json();
+        let (first, context) = send(&mut client, body).await;
+        assert_eq!(context, expected, "the first message");
+        let path = format!("/api/conversations/{}", first["conversation"].as_str().expect("an id"));
+        // The answers are short although the conversation's parameters would let them be longer.
+        let asked = json!({
+            "conversation": first["conversation"], "text": text, "parameters": { "max_tokens": 8 },
+        });
+        for turn in 1..TURNS {
+            let body = json!({ "text": text }).to_string();
+            let typed = post(server.address, &format!("{path}/context"), "", &body).await;
+            expected = typed.json();
+            let mut event = asked.clone();
+            if turn == TURNS - 1 {
+                // The last one with the parameters that were assumed.
+                event["parameters"] = json!({});
+            }
+            let (_, context) = send(&mut client, event).await;
+            if turn == TURNS - 1 || max_tokens == 8 {
+                assert_eq!(context, expected, "{turn}");
+            }
+        }
+        let left_out = expected["left_out"].as_array().expect("a list");
+        assert!(!left_out.is_empty(), "{expected}");
+        assert_eq!(left_out[0], first["message"], "the oldest comes first");
+        assert_eq!(expected["context_tokens"], CONTEXT_TOKENS);
+        server.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_typed_message_that_does_not_fit_alone_is_counted_all_the_same() {
+    let server = server().await;
+    let mut client = server.v1().await;
+    let (first, _) =
+        send(&mut client, json!({ "text": "hello", "parameters": { "max_tokens": 4 } })).await;
+    let path = first["conversation"].as_str().expect("an id");
+    let path = format!("/api/conversations/{path}/context");
+    let is_too_long = |found: &Value| found["prompt_tokens"].as_u64() > Some(CONTEXT_TOKENS as u64);
+    let body = json!({ "text": "word ".repeat(2 * CONTEXT_TOKENS) }).to_string();
+    let found = post(server.address, &path, "", &body).await;
+    assert_eq!(found.status, 200, "{found:?}");
+    let found = found.json();
+    assert!(is_too_long(&found), "{found}");
+    assert_eq!(found["left_out"], json!([first["message"], first["answer"]]));
+    // A system prompt can be the reason, too.
+    let body = json!({ "system": "word ".repeat(2 * CONTEXT_TOKENS), "text": "hello" });
+    let found = post(server.address, NEW_CONTEXT, "", &body.to_string()).await;
+    assert!(found.status == 200 && is_too_long(&found.json()), "{found:?}");
+    let empty = post(server.address, NEW_CONTEXT, "", "{}").await;
+    assert!(empty.status == 200 && !is_too_long(&empty.json()), "{empty:?}");
     server.end().await;
 }
 

@@ -68,7 +68,7 @@ pub use message::{
     AnswerError, Conversation, Message, Parameters, Reason, Role, State, Timings, TitleSource,
     Tree, Usage,
 };
-pub use messages::MessagePage;
+pub use messages::{DeletedPair, MessagePage};
 pub use reply::Reply;
 pub use search::{MessageHit, SearchQuery, SearchResult, Snippet, TitleHit};
 pub use store::Store;

@@ -7,7 +7,7 @@ use crate::config::Limits;
 use crate::ids::{ConversationId, ConversationNumber, MessageId, MessageSeq, UserId};
 use crate::message::{Conversation, Message, Role, Tree};
 use crate::reply::Reply;
-use crate::rows::{self, Known, find_conversation, find_message};
+use crate::rows::{self, find_conversation, find_message};
 use crate::search::index;
 use crate::writer::Writing;
 use crate::{Store, StoreError};
@@ -23,13 +23,29 @@ pub struct MessagePage {
     pub more: bool,
 }
 
-/// The messages of a subtree, of which the root was deleted.
-///
-/// All of its messages come after the root. Columns: `seq`.
+/// A user's message that was deleted with its answers, and what is left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeletedPair {
+    /// The conversation as it is now.
+    pub conversation: Conversation,
+    /// The user's message, and then its answers.
+    pub messages: Vec<MessageId>,
+    /// The message before the user's message, after which comes now what followed the answers.
+    pub parent: Option<MessageId>,
+}
+
+/// A message and all that follows it, parents first.
 const SUBTREE: &str = "WITH RECURSIVE subtree (seq) AS (
   SELECT ?1 UNION ALL
   SELECT m.seq FROM messages m JOIN subtree s ON m.parent = s.seq
-)";
+) SELECT seq FROM subtree ORDER BY seq";
+
+/// A user's message and its answers, parents first. In conversations of other programs an answer
+/// may consist of several messages, one after another.
+const PAIR: &str = "WITH RECURSIVE pair (seq) AS (
+  SELECT ?1 UNION ALL
+  SELECT m.seq FROM messages m JOIN pair p ON m.parent = p.seq WHERE m.role = 'assistant'
+) SELECT seq FROM pair ORDER BY seq";
 
 impl Store {
     /// A conversation with all of its messages.
@@ -97,9 +113,27 @@ impl Store {
         self.write(move |writing| {
             let conversation = find_conversation(writing.connection, user, id)?;
             let known = find_message(writing.connection, conversation.number, message)?;
-            delete(writing, (user, conversation.number), known)?;
+            let doomed = doomed(writing.connection, (SUBTREE, known.seq))?;
+            delete(writing, (user, conversation.number), (known.parent, doomed))?;
             find_conversation(writing.connection, user, id)
         })
+    }
+
+    /// Deletes a user's message and all its answers. No byte of their text is left then.
+    ///
+    /// What followed the answers is kept and follows the message's parent from then on. If the
+    /// current branch ended at one of the answers, it ends at the newest message beside or before
+    /// the deleted ones.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAUserMessage`] if the message is an answer.
+    pub fn delete_pair(
+        &self,
+        user: UserId,
+        id: ConversationId,
+        message: MessageId,
+    ) -> Reply<DeletedPair> {
+        self.write(move |writing| delete_pair(writing, user, (id, message)))
     }
 }
 
@@ -164,28 +198,65 @@ fn find_answer(
     Ok((conversation, message))
 }
 
+fn delete_pair(
+    writing: &Writing<'_>,
+    user: UserId,
+    (id, message): (ConversationId, MessageId),
+) -> Result<DeletedPair, StoreError> {
+    let connection = writing.connection;
+    let number = find_conversation(connection, user, id)?.number;
+    let known = find_message(connection, number, message)?;
+    if known.role != Role::User {
+        return Err(StoreError::NotAUserMessage);
+    }
+    let doomed = doomed(connection, (PAIR, known.seq))?;
+    let messages = doomed.iter().map(|seq| id_of(connection, *seq)).collect::<Result<_, _>>()?;
+    let parent = known.parent.map(|seq| id_of(connection, seq)).transpose()?;
+    // The new parent is older than the one before, so it stays older than its children.
+    let mut adopt = connection
+        .prepare_cached("UPDATE messages SET parent = ?2 WHERE parent = ?1 AND role = 'user'")?;
+    for message in &doomed {
+        adopt.execute(params![message, known.parent])?;
+    }
+    delete(writing, (user, number), (known.parent, doomed))?;
+    let conversation = find_conversation(connection, user, id)?;
+    Ok(DeletedPair { conversation, messages, parent })
+}
+
+/// The messages that a deletion of this one takes.
+fn doomed(
+    connection: &Connection,
+    (extent, root): (&str, MessageSeq),
+) -> Result<Vec<MessageSeq>, StoreError> {
+    let mut statement = connection.prepare_cached(extent)?;
+    let doomed = statement.query_map([root], |row| row.get(0))?;
+    Ok(doomed.collect::<Result<_, _>>()?)
+}
+
+fn id_of(connection: &Connection, message: MessageSeq) -> Result<MessageId, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM messages WHERE seq = ?1")?;
+    Ok(statement.query_row([message], |row| row.get(0))?)
+}
+
+/// Deletes messages that nothing else follows, parents first. `parent` is the one before them.
 fn delete(
     writing: &Writing<'_>,
     (user, conversation): (UserId, ConversationNumber),
-    root: Known,
+    (parent, doomed): (Option<MessageSeq>, Vec<MessageSeq>),
 ) -> Result<(), StoreError> {
     let connection = writing.connection;
-    let doomed: Vec<MessageSeq> = connection
-        .prepare_cached(&format!("{SUBTREE} SELECT seq FROM subtree"))?
-        .query_map([root.seq], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    for message in &doomed {
-        index::remove_message(writing, (user, *message))?;
-    }
     let leaf: Option<MessageSeq> = connection.query_row(
         "SELECT leaf FROM conversations WHERE number = ?1",
         [conversation],
         |row| row.get(0),
     )?;
-    let delete = format!("{SUBTREE} DELETE FROM messages WHERE seq IN (SELECT seq FROM subtree)");
-    connection.prepare_cached(&delete)?.execute([root.seq])?;
+    let mut delete = connection.prepare_cached("DELETE FROM messages WHERE seq = ?1")?;
+    for message in doomed.iter().rev() {
+        index::remove_message(writing, (user, *message))?;
+        delete.execute([message])?;
+    }
     let leaf = match leaf {
-        Some(leaf) if doomed.contains(&leaf) => leaf_beside(connection, conversation, root.parent)?,
+        Some(leaf) if doomed.contains(&leaf) => leaf_beside(connection, conversation, parent)?,
         other => other,
     };
     connection.execute(

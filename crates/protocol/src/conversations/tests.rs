@@ -63,6 +63,40 @@ fn an_export_is_json_unless_it_says_otherwise() {
 }
 
 #[test]
+fn a_deletion_takes_what_follows_unless_it_says_otherwise() {
+    let read = |value: &str| DeletionQuery::read([("following".to_owned(), value.to_owned())]);
+    assert_eq!(DeletionQuery::read([]), Ok(DeletionQuery { following: Following::Delete }));
+    assert_eq!(read(""), Ok(DeletionQuery { following: Following::Delete }));
+    assert_eq!(read("delete"), Ok(DeletionQuery { following: Following::Delete }));
+    assert_eq!(read("keep"), Ok(DeletionQuery { following: Following::Keep }));
+    let fault = read("both").expect_err("no such value");
+    assert_eq!(message_of(&fault), "following: expected delete or keep, found \"both\"");
+}
+
+#[test]
+fn a_context_request_tells_a_first_message_from_one_at_the_end() {
+    let at_the_end: ContextRequest = read_body("{}").expect("valid");
+    assert_eq!(at_the_end, ContextRequest::default());
+    let first: ContextRequest = read_body(r#"{"parent":null,"text":null}"#).expect("valid");
+    assert_eq!(first, ContextRequest { parent: Settable::Null, text: None });
+    let after = r#"{"parent":"aaaaaaaaaaaaaaaaaaaaaaaaaa","text":"t"}"#;
+    let read: ContextRequest = read_body(after).expect("valid");
+    assert_eq!(serde_json::to_string(&read).expect("JSON"), after);
+    let wrong = read_body::<ContextRequest>(r#"{"parent":5}"#).expect_err("no id");
+    let expected = "parent: expected an id of 26 characters of a-z and 2-7, found 5";
+    assert_eq!(message_of(&wrong), expected);
+}
+
+#[test]
+fn the_context_of_a_new_conversation_is_asked_for_with_what_it_will_have() {
+    let nothing: NewContextRequest = read_body("{}").expect("valid");
+    assert_eq!(nothing, NewContextRequest::default());
+    let all = r#"{"system":"s","parameters":{"max_tokens":5},"text":"t"}"#;
+    let read: NewContextRequest = read_body(all).expect("valid");
+    assert_eq!(serde_json::to_string(&read).expect("JSON"), all);
+}
+
+#[test]
 fn a_patch_tells_null_from_missing() {
     let nothing: ConversationPatch = read_body("{}").expect("valid");
     assert_eq!(nothing, ConversationPatch::default());
@@ -138,6 +172,9 @@ proptest! {
     #[test]
     fn no_body_and_no_query_panics(text in "\\PC{0,60}") {
         let _ = read_body::<ConversationPatch>(&text);
+        let _ = read_body::<ContextRequest>(&text);
+        let _ = read_body::<NewContextRequest>(&text);
+        let _ = DeletionQuery::read([("following".to_owned(), text.clone())]);
         let pairs = ["after", "limit", "archived", "q"].map(|name| (name.into(), text.clone()));
         let _ = ListQuery::read(pairs);
     }

@@ -2,8 +2,9 @@
 
 use super::{WireTypes, wire_type};
 use crate::conversations::{
-    ConversationList, ConversationPatch, ConversationTree, ExportFormat, ImportReport, Mark,
-    NewConversation, SearchHit, SearchResults,
+    ContextFit, ContextRequest, ConversationList, ConversationPatch, ConversationTree,
+    ExportFormat, Following, ImportReport, Mark, NewContextRequest, NewConversation, SearchHit,
+    SearchResults,
 };
 use crate::v1::client::{
     ClientEvent, Close, Continue, Draft, EditMessage, Hello, Key, Open, Regenerate, Resume,
@@ -13,8 +14,8 @@ use crate::v1::conversation::{Timings, Usage};
 use crate::v1::parameters::OneOrMany;
 use crate::v1::server::{
     Accepted, Change, Changed, Closed, Context, Delta, Finished, GoingAway, GoingAwayReason,
-    MessageAdded, OnDisconnect, Opened, Prefill, Queued, Reset, ResetReason, Resumed, SocketLimits,
-    Welcome,
+    MessageAdded, OnDisconnect, Opened, Prefill, Queued, RemovedPair, Reset, ResetReason, Resumed,
+    SocketLimits, Welcome,
 };
 use crate::v1::{
     AnswerState, Conversation, ConversationId, ErrorCode, Finish, FinishReason, Message, MessageId,
@@ -47,6 +48,7 @@ fn sent() -> Vec<super::WireType> {
         wire_type::<Reset>(),
         wire_type::<ResetReason>(),
         wire_type::<Changed>(),
+        wire_type::<RemovedPair>(),
         wire_type::<Change>(),
         wire_type::<GoingAway>(),
         wire_type::<GoingAwayReason>(),
@@ -65,6 +67,7 @@ fn sent() -> Vec<super::WireType> {
         wire_type::<SearchHit>(),
         wire_type::<Mark>(),
         wire_type::<ConversationTree>(),
+        wire_type::<ContextFit>(),
         wire_type::<ImportReport>(),
     ]
 }
@@ -88,6 +91,9 @@ fn read() -> Vec<super::WireType> {
         wire_type::<OneOrMany>(),
         wire_type::<NewConversation>(),
         wire_type::<ConversationPatch>(),
+        wire_type::<ContextRequest>(),
+        wire_type::<NewContextRequest>(),
+        wire_type::<Following>(),
         wire_type::<ExportFormat>(),
     ]
 }

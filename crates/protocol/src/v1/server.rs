@@ -324,6 +324,23 @@ pub struct Changed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub removed: Option<MessageId>,
+    /// A user's message that was deleted with its answers, while what followed them was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub removed_pair: Option<RemovedPair>,
+}
+
+/// A user's message that was deleted with its answers.
+///
+/// A message that is not among them, and whose parent is, has the parent of this pair from now on.
+/// Nothing else about it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct RemovedPair {
+    /// The user's message, and then all its answers.
+    pub messages: Vec<MessageId>,
+    /// The message before the user's message; `null` if that was a first message.
+    pub parent: Option<MessageId>,
 }
 
 /// What happened to a conversation.

@@ -14,6 +14,7 @@ use banter_seam::{
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -149,9 +150,15 @@ impl Backend for ScriptedBackend {
         _max_tokens: usize,
     ) -> BoxFuture<'static, Result<Option<Fit>, Failure>> {
         let (tokens, context_tokens) = (tokens_of(&messages), CONTEXT_TOKENS);
-        let dropped_messages = script(&messages).map_or(0, |script| script.dropped_messages);
-        let fit = Fit { tokens, context_tokens, dropped_messages };
-        async move { Ok(Some(fit)) }.boxed()
+        let fit = match script(&messages) {
+            Ok(Script { dropped_messages, .. }) => {
+                Ok(Some(Fit { tokens, context_tokens, dropped_messages }))
+            }
+            Err(failure @ Failure::TooLong { .. }) => Err(failure),
+            // Other refusals are not about the length.
+            Err(_) => Ok(Some(Fit { tokens, context_tokens, dropped_messages: 0 })),
+        };
+        ready(fit).boxed()
     }
 }
 

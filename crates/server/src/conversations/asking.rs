@@ -263,6 +263,7 @@ impl Conversations {
             change,
             summary: Some(wire::conversation(conversation)),
             removed: None,
+            removed_pair: None,
         };
         self.inner.feeds.tell(owner.user, conversation.id, News::Changed(Box::new(changed)));
     }
@@ -309,16 +310,6 @@ impl Making {
         let parameters =
             v1::Parameters { max_tokens: Some(max_tokens), seed: answer.seed, ..parameters };
         Making { parameters, continues }
-    }
-}
-
-/// The message after which a new one comes at this position; `None` if it is a first message.
-pub(super) fn branch_end(conversation: &Conversation, position: Position) -> Option<MessageId> {
-    match position {
-        Position::AtLeaf => conversation.leaf,
-        Position::After(message) => Some(message),
-        // A draft beside a message is not offered.
-        Position::First | Position::Beside(_) => None,
     }
 }
 

@@ -1,21 +1,15 @@
-//! Lists, searches, titles, pins, deletions, exports and imports.
+//! Lists, searches, titles, pins, exports and imports.
 
-use super::feed::News;
 use super::state::{Conversations, Owner};
 use super::wire::{self, SameId, v1_error};
 use banter_protocol::conversations::{ConversationPatch, NewConversation};
-use banter_protocol::v1::server::{Change, Changed};
+use banter_protocol::v1::server::Change;
 use banter_protocol::v1::{self, V1Error};
-use banter_seam::ConversationNumber;
 use banter_store::exchange::ImportedConversation;
 use banter_store::{
-    self as store, ConversationChange, ConversationId, ListQuery, MessageId, SearchQuery,
-    SearchResult, TitleSource, Tree,
+    self as store, ConversationChange, ConversationId, ListQuery, SearchQuery, SearchResult,
+    TitleSource, Tree,
 };
-use std::time::Duration;
-
-/// How long a deletion waits for answers that are being written.
-const HALT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Conversations {
     /// A page of the list, and where the next one begins.
@@ -97,60 +91,6 @@ impl Conversations {
         .await
     }
 
-    /// Deletes a conversation: what is stored of it, and what the engine has computed and kept.
-    pub(crate) async fn delete(&self, owner: Owner, id: ConversationId) -> Result<(), V1Error> {
-        let conversations = self.clone();
-        self.to_the_end(async move {
-            conversations.halt(owner, id, None).await;
-            let _turn = conversations.inner.order.turn(id).await;
-            // Those that were begun while the others halted.
-            conversations.halt(owner, id, None).await;
-            let store = &conversations.inner.store;
-            // In parts, because nobody else can write meanwhile.
-            while store.hide_from_search(owner.user, id).await.map_err(v1_error)? {}
-            let number = store.delete_conversation(owner.user, id).await.map_err(v1_error)?;
-            conversations.forget(owner, ConversationNumber(number.get()));
-            let deleted = Changed {
-                conversation: id.other(),
-                change: Change::Deleted,
-                summary: None,
-                removed: None,
-            };
-            conversations.inner.feeds.tell(owner.user, id, News::Changed(Box::new(deleted)));
-            Ok(())
-        })
-        .await
-    }
-
-    /// Deletes a message and all that follows it.
-    pub(crate) async fn delete_message(
-        &self,
-        owner: Owner,
-        id: ConversationId,
-        message: MessageId,
-    ) -> Result<(), V1Error> {
-        let conversations = self.clone();
-        self.to_the_end(async move {
-            conversations.halt(owner, id, Some(message)).await;
-            let _turn = conversations.inner.order.turn(id).await;
-            conversations.halt(owner, id, Some(message)).await;
-            let store = &conversations.inner.store;
-            let left = store.delete_message(owner.user, id, message).await.map_err(v1_error)?;
-            // The engine knows conversations, not messages: it forgets all of this one, and
-            // computes what is left of it again.
-            conversations.forget(owner, ConversationNumber(left.number.get()));
-            let changed = Changed {
-                conversation: id.other(),
-                change: Change::Updated,
-                summary: Some(wire::conversation(&left)),
-                removed: Some(message.other()),
-            };
-            conversations.inner.feeds.tell(owner.user, id, News::Changed(Box::new(changed)));
-            Ok(())
-        })
-        .await
-    }
-
     /// A conversation with all that is stored of it.
     pub(crate) async fn tree(&self, owner: Owner, id: ConversationId) -> Result<Tree, V1Error> {
         self.inner.store.tree(owner.user, id).await.map_err(v1_error)
@@ -174,50 +114,4 @@ impl Conversations {
         })
         .await
     }
-
-    /// Stops the answers of a conversation that are being written, or those below a message, and
-    /// waits until they have halted.
-    async fn halt(&self, owner: Owner, id: ConversationId, below: Option<MessageId>) {
-        let subtree = match below {
-            None => None,
-            Some(message) => match self.tree(owner, id).await {
-                Ok(tree) => Some(subtree(&tree, message)),
-                Err(_) => return,
-            },
-        };
-        let halting: Vec<_> = self
-            .running()
-            .iter()
-            .filter(|(answer, running)| {
-                running.user == owner.user
-                    && running.conversation == id
-                    && subtree.as_ref().is_none_or(|subtree| subtree.contains(answer))
-            })
-            .map(|(_, running)| running.live.clone())
-            .collect();
-        for live in &halting {
-            live.stop();
-        }
-        for live in halting {
-            // A deletion does not depend on the engine.
-            let _ = tokio::time::timeout(HALT_TIMEOUT, live.halted()).await;
-        }
-    }
-
-    fn forget(&self, owner: Owner, number: ConversationNumber) {
-        if let Ok(backend) = self.inner.answers.backend() {
-            backend.forget(owner.asker.tenant, Some(number));
-        }
-    }
-}
-
-/// A message and all that follows it.
-fn subtree(tree: &Tree, root: MessageId) -> Vec<MessageId> {
-    let mut subtree = vec![root];
-    for message in &tree.messages {
-        if message.parent.is_some_and(|parent| subtree.contains(&parent)) {
-            subtree.push(message.id);
-        }
-    }
-    subtree
 }

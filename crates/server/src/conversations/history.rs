@@ -12,6 +12,13 @@ pub(super) struct History {
 }
 
 impl History {
+    /// The history of a new conversation with this system prompt.
+    pub(super) fn of_new(system: Option<&str>, settings: &Settings) -> History {
+        let system = system.or(settings.system_prompt.as_deref()).filter(|text| !text.is_empty());
+        let messages = system.map(seam::Message::system).into_iter().collect();
+        History { messages, stored: Vec::new() }
+    }
+
     /// The history of a branch, oldest message first. Answers without text say nothing and are left
     /// out.
     pub(super) fn new(
@@ -19,10 +26,8 @@ impl History {
         branch: Vec<Message>,
         settings: &Settings,
     ) -> History {
-        let system = conversation.system.as_ref().or(settings.system_prompt.as_ref());
-        let mut messages: Vec<seam::Message> =
-            system.filter(|text| !text.is_empty()).map(seam::Message::system).into_iter().collect();
-        let mut stored = Vec::new();
+        let History { mut messages, mut stored } =
+            History::of_new(conversation.system.as_deref(), settings);
         for message in branch {
             if message.text.is_empty() {
                 continue;

@@ -5,9 +5,10 @@
 //!
 //! - `state`: the conversations of all users, and the answers that are being written.
 //! - `asking`: messages and the answers to them.
-//! - `drafting`: messages that are being typed.
+//! - `typed`: messages that are being typed. `drafting` lets the model compute ahead for them, and
+//!   `fitting` says how they fit in its context.
 //! - `reading`: what is stored, and the answers that are being written.
-//! - `changing`: titles, pins, deletions, imports.
+//! - `changing`: titles, pins, imports. `deleting`: deletions.
 //! - `history`: what the model is told.
 //! - `order`: changes of one conversation are told in the order in which they are stored.
 //! - `feed`: the news of one user, for all sockets of that user.
@@ -16,18 +17,21 @@
 
 mod asking;
 mod changing;
+mod deleting;
 mod drafting;
 mod feed;
+mod fitting;
 mod history;
 mod order;
 mod reading;
 mod state;
 mod titles;
+mod typed;
 mod wire;
 
 pub(crate) use asking::{AcceptedRequest, MessagePlace, Request, What};
-pub(crate) use drafting::DraftPlace;
 pub(crate) use feed::{Missed, News, NewsOf, Subscription};
 pub(crate) use reading::{CannotResume, Opened, Opening, Rest, Resumed, Running};
 pub(crate) use state::{Conversations, Owner, Settings};
-pub(crate) use wire::{SameId, conversation, finish_of_end};
+pub(crate) use typed::{Typed, TypedPlace};
+pub(crate) use wire::{SameId, conversation, finish_of_end, position};

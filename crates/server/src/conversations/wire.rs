@@ -1,11 +1,12 @@
 //! Stored things and the ends of answers, in the words of the languages.
 
 use crate::answers::{Ended, Interruption};
+use banter_protocol::Settable;
 use banter_protocol::v1::{self, ErrorCode, ErrorDetails, V1Error};
 use banter_seam as seam;
 use banter_store::{
-    AnswerError, Conversation, ConversationId, Message, MessageId, Parameters, Reason, Role, State,
-    StoreError,
+    AnswerError, Conversation, ConversationId, Message, MessageId, Parameters, Position, Reason,
+    Role, State, StoreError,
 };
 
 /// An id as languages write it, and as the store has it.
@@ -39,6 +40,15 @@ macro_rules! same_id {
 
 same_id!(ConversationId);
 same_id!(MessageId);
+
+/// Where a message comes, by what a client has written into `parent`.
+pub(crate) fn position(parent: Settable<v1::MessageId>) -> Position {
+    match parent {
+        Settable::Missing => Position::AtLeaf,
+        Settable::Null => Position::First,
+        Settable::Value(message) => Position::After(message.other()),
+    }
+}
 
 pub(crate) fn conversation(stored: &Conversation) -> v1::Conversation {
     v1::Conversation {

@@ -16,9 +16,10 @@ use banter_protocol::http::{
     TokenizedText,
 };
 use banter_protocol::plain::DEFAULT_MAX_TOKENS;
-use banter_seam::{Backend, Failure, Fit, Message};
+use banter_seam::{Backend, Failure, Fit, Message, ShareId};
 use serde::Serialize;
 use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
 pub(super) async fn health() -> Response<Body> {
     json(StatusCode::OK, &Status::Alive)
@@ -98,15 +99,7 @@ pub(super) async fn tokenize(
     // The body first: a permit that waited for a slow client would be missing to all others.
     let Received { value: body, memory: _memory } =
         receive_json(&http, request, BodyLimit::Message).await?;
-    let waiting = async {
-        let of_share = http.limits.tokenize_per_share.take(share).await;
-        (
-            of_share,
-            http.limits.tokenize_permits.acquire().await.expect("the semaphore is never closed"),
-        )
-    };
-    let waiting = tokio::time::timeout(http.config.body_timeout, waiting);
-    let _permits = waiting.await.map_err(|_| busy_tokenizing())?;
+    let _permits = counting_permits(&http, share).await?;
     let backend = loaded(&http)?;
     match body {
         TokenizeRequest::Text { text } => {
@@ -126,7 +119,27 @@ pub(super) async fn tokenize(
     }
 }
 
-fn loaded(http: &Http) -> Result<Arc<dyn Backend>, ApiError> {
+/// The permits that are held while tokens are counted.
+pub(super) struct CountingPermits<'a> {
+    _of_share: OwnedSemaphorePermit,
+    _of_all: SemaphorePermit<'a>,
+}
+
+/// Waits for the permits to count tokens for a request of this share.
+pub(super) async fn counting_permits(
+    http: &Http,
+    share: ShareId,
+) -> Result<CountingPermits<'_>, ApiError> {
+    let waiting = async {
+        let _of_share = http.limits.tokenize_per_share.take(share).await;
+        let of_all = http.limits.tokenize_permits.acquire().await;
+        CountingPermits { _of_share, _of_all: of_all.expect("the semaphore is never closed") }
+    };
+    let waiting = tokio::time::timeout(http.config.body_timeout, waiting);
+    waiting.await.map_err(|_| busy_tokenizing())
+}
+
+pub(super) fn loaded(http: &Http) -> Result<Arc<dyn Backend>, ApiError> {
     match http.slot.readiness() {
         Readiness::Loaded(backend) => Ok(backend),
         Readiness::Loading(_) => Err(ApiError::Loading),

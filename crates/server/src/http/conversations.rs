@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, Response, StatusCode, Uri};
 use banter_protocol::conversations::{
-    ConversationList, ConversationPatch, ListQuery, Mark, NewConversation, SearchHit,
-    SearchResults, read_body,
+    ConversationList, ConversationPatch, DeletionQuery, ListQuery, Mark, NewConversation,
+    SearchHit, SearchResults, read_body,
 };
 use banter_protocol::v1::{self, ErrorCode, V1Error};
 use banter_store::{Archived, ConversationId, ListCursor, MessageId, SearchQuery, SearchResult};
@@ -106,8 +106,9 @@ pub(super) async fn remove_message(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let owner = http.conversations.known_owner(principal(&http, &request)).await?;
-    let (id, message) = (conversation_id(&id)?, message_id(&message)?);
-    http.conversations.delete_message(owner, id, message).await?;
+    let query = DeletionQuery::read(pairs(request.uri())).map_err(ApiError::Fault)?;
+    let place = (conversation_id(&id)?, message_id(&message)?);
+    http.conversations.delete_message(owner, place, query.following).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use banter_protocol::Fault;
 use banter_protocol::http::HttpError;
-use banter_protocol::v1::{self, V1Error};
+use banter_protocol::v1::{self, ErrorDetails, V1Error};
 use banter_seam::Failure;
 
 /// Why an HTTP request is not answered as it asks.
@@ -181,6 +181,11 @@ impl ApiError {
             ApiError::Fault(Fault::Failure(Failure::Busy { estimate_ms, .. })) => {
                 headers.insert(header::RETRY_AFTER, seconds(estimate_ms).into());
             }
+            ApiError::Conversation(error)
+                if status_of_code(error.code) == StatusCode::SERVICE_UNAVAILABLE =>
+            {
+                headers.insert(header::RETRY_AFTER, seconds(error.details.retry_after_ms).into());
+            }
             ApiError::MethodNotAllowed(methods) => {
                 let methods = HeaderValue::from_str(&methods).expect("methods are ASCII");
                 headers.insert(header::ALLOW, methods);
@@ -211,7 +216,19 @@ impl From<ModelsError> for ApiError {
 
 impl From<V1Error> for ApiError {
     fn from(error: V1Error) -> ApiError {
-        ApiError::Conversation(error)
+        // A wrong value is written with its details, as on every route.
+        match (error.code, *error.details) {
+            (
+                v1::ErrorCode::InvalidParameter,
+                ErrorDetails {
+                    field: Some(field),
+                    expected: Some(expected),
+                    found: Some(found),
+                    ..
+                },
+            ) => Failure::InvalidParameter { field, expected, found }.into(),
+            (_, details) => ApiError::Conversation(V1Error { details: Box::new(details), ..error }),
+        }
     }
 }
 
@@ -301,5 +318,21 @@ mod tests {
             assert_eq!(response.status(), 503);
             assert_eq!(response.headers()[header::RETRY_AFTER], expected, "{estimate_ms:?}");
         }
+    }
+
+    #[test]
+    fn an_error_about_conversations_has_the_details_that_it_would_have_on_any_route() {
+        let busy = V1Error::new(v1::ErrorCode::Busy, "busy");
+        let response = ApiError::from(busy).into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+        let wrong = Failure::InvalidParameter {
+            field: "title".into(),
+            expected: "at most 512 bytes".into(),
+            found: "600".into(),
+        };
+        assert_eq!(ApiError::from(V1Error::from(wrong.clone())), ApiError::from(wrong));
+        let unknown = V1Error::from(v1::ErrorCode::UnknownMessage);
+        assert_eq!(ApiError::from(unknown.clone()), ApiError::Conversation(unknown));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - `state`: what the handlers have of the rest of the server.
 //! - `routes`: the table of routes, each with its access level.
-//! - `api`, `conversations`, `files`, `session`, `models`, `metrics`, `upgrade`: their handlers.
+//! - `api`, `conversations`, `context`, `files`, `session`, `models`, `metrics`, `upgrade`: their
+//!   handlers.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
 //! - `assets`, `encoding`: the files of the page.
 //! - `error`, `error_page`: errors as responses, for programs and for people.
@@ -11,6 +12,7 @@
 mod api;
 mod assets;
 mod body;
+mod context;
 mod conversations;
 mod encoding;
 mod error;

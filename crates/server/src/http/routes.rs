@@ -3,7 +3,7 @@
 //! A new route: one row in [`ROUTES`], and its handler.
 
 use super::state::Http;
-use super::{api, conversations, files, metrics, models, session, upgrade};
+use super::{api, context, conversations, files, metrics, models, session, upgrade};
 use crate::access::AccessLevel;
 use axum::Router;
 use axum::http::Method;
@@ -44,7 +44,9 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::POST, "/api/conversations", User, || post(conversations::create)),
     row(Method::GET, "/api/conversations/export", User, || get(files::export_all)),
     row(Method::POST, "/api/conversations/import", User, || post(files::import_file)),
+    row(Method::POST, "/api/conversations/context", User, || post(context::new)),
     row(Method::GET, "/api/conversations/{id}/export", User, || get(files::export)),
+    row(Method::POST, "/api/conversations/{id}/context", User, || post(context::existing)),
     row(Method::GET, "/api/conversations/{id}", User, || get(conversations::tree)),
     row(Method::PATCH, "/api/conversations/{id}", User, || patch(conversations::change)),
     row(Method::DELETE, "/api/conversations/{id}", User, || delete(conversations::remove)),

@@ -40,7 +40,7 @@ pub(crate) struct Limits {
     pub(super) model_list_permits: Semaphore,
     /// A permit to read an import.
     pub(super) import_permits: Semaphore,
-    /// Permits for requests to `/tokenize`.
+    /// Permits to count tokens.
     pub(super) tokenize_permits: Semaphore,
     /// Permits to wait for one of these.
     pub(super) tokenize_per_share: PermitsPerShare,

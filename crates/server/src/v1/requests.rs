@@ -5,10 +5,9 @@ use super::state::V1;
 use crate::access::{Principal, RateKey};
 use crate::answers::{Follower, Offsets};
 use crate::conversations::{
-    AcceptedRequest, CannotResume, DraftPlace, MessagePlace, Opened, Opening, Owner, Request, Rest,
-    Resumed, SameId, What,
+    AcceptedRequest, CannotResume, MessagePlace, Opened, Opening, Owner, Request, Rest, Resumed,
+    SameId, Typed, TypedPlace, What, position,
 };
-use banter_protocol::Settable;
 use banter_protocol::v1::client::{
     Continue, Draft, EditMessage, Hello, Open, Regenerate, Resume, SendMessage,
 };
@@ -116,15 +115,6 @@ pub(super) fn send(send: SendMessage) -> Request {
     Request { what, client_id: send.client_id.into_string(), parameters: send.parameters }
 }
 
-/// Where a message comes.
-pub(super) fn position(parent: Settable<v1::MessageId>) -> Position {
-    match parent {
-        Settable::Missing => Position::AtLeaf,
-        Settable::Null => Position::First,
-        Settable::Value(message) => Position::After(message.other()),
-    }
-}
-
 pub(super) fn edit(edit: EditMessage) -> Request {
     let position = Position::Beside(edit.message.other());
     let place = MessagePlace::In(edit.conversation.other(), position);
@@ -226,8 +216,11 @@ pub(super) async fn stopped(v1: Arc<V1>, owner: Owner, answer: MessageId) -> Ser
 /// Lets the model compute ahead what is being typed.
 pub(super) async fn draft(v1: Arc<V1>, owner: Owner, draft: Draft, key: u64) {
     let place = match draft.conversation {
-        None => DraftPlace::NewConversation { system: draft.system },
-        Some(id) => DraftPlace::In(id.other(), position(draft.parent)),
+        None => TypedPlace::NewConversation {
+            system: draft.system,
+            parameters: v1::Parameters::default(),
+        },
+        Some(id) => TypedPlace::In(id.other(), position(draft.parent)),
     };
-    v1.conversations.draft(owner, (place, draft.text), key).await;
+    v1.conversations.draft(owner, Typed { place, text: draft.text }, key).await;
 }

@@ -11,6 +11,7 @@ mod exchange_limits;
 mod files;
 mod migration;
 mod odd_input;
+mod pairs;
 mod search;
 mod support;
 mod users;

@@ -10,8 +10,8 @@ use crate::v1::conversation::{Timings, Usage};
 use crate::v1::error::ErrorDetails;
 use crate::v1::server::{
     Accepted, Change, Changed, Closed, Context, Delta, Finished, GoingAway, GoingAwayReason,
-    MessageAdded, OnDisconnect, Opened, Prefill, Queued, Reset, ResetReason, Resumed, SocketLimits,
-    Welcome,
+    MessageAdded, OnDisconnect, Opened, Prefill, Queued, RemovedPair, Reset, ResetReason, Resumed,
+    SocketLimits, Welcome,
 };
 use crate::v1::{
     AnswerState, ClientId, Conversation, ConversationId, ErrorCode, Finish, FinishReason, Message,
@@ -45,6 +45,11 @@ fn conversation_id() -> impl Strategy<Value = ConversationId> {
 
 fn message_id() -> impl Strategy<Value = MessageId> {
     any::<u128>().prop_map(MessageId::from_bits)
+}
+
+fn removed_pair() -> impl Strategy<Value = RemovedPair> {
+    (vec(message_id(), 1..4), of(message_id()))
+        .prop_map(|(messages, parent)| RemovedPair { messages, parent })
 }
 
 fn settable<T: std::fmt::Debug + Clone>(
@@ -298,10 +303,13 @@ fn reply() -> impl Strategy<Value = ServerEvent> {
         (message_id(), text(), reason).prop_map(|(answer, epoch, reason)| ServerEvent::Reset(
             Reset { answer, epoch, reason }
         )),
-        (ids(), change, of(conversation())).prop_map(|(ids, change, summary)| {
-            let (conversation, _, removed, _) = ids;
-            ServerEvent::Changed(Box::new(Changed { conversation, change, summary, removed }))
-        }),
+        (ids(), change, of(conversation()), of(removed_pair())).prop_map(
+            |(ids, change, summary, removed_pair)| {
+                let (conversation, _, removed, _) = ids;
+                let changed = Changed { conversation, change, summary, removed, removed_pair };
+                ServerEvent::Changed(Box::new(changed))
+            }
+        ),
         error().prop_map(ServerEvent::Error),
         Just(ServerEvent::Pong),
         going.prop_map(|reason| ServerEvent::GoingAway(GoingAway { reason })),

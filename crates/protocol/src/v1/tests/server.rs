@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// Events of each type as the server writes them.
-const EXAMPLES: [&str; 24] = [
+const EXAMPLES: [&str; 25] = [
     r#"{"type":"welcome","version":"0.1.0","epoch":"e1","user":"u1","model":{"name":"Qwen","demo":true,"parameters":null,"licence":null,"weights_bytes":null},"context_tokens":4096,"limits":{"message_bytes":1048576,"client_id_bytes":64,"tag_bytes":64,"title_bytes":512,"open_conversations":64},"stores":true,"on_disconnect":"grace","grace_ms":60000}"#,
     r#"{"type":"welcome","version":"0.1.0","epoch":"e1","user":"u1","model":null,"context_tokens":null,"limits":{"message_bytes":1,"client_id_bytes":64,"tag_bytes":64,"title_bytes":512,"open_conversations":64},"stores":false,"on_disconnect":"stop"}"#,
     r#"{"type":"opened","conversation":{"id":"CONVERSATION","title":null,"created_ms":1,"updated_ms":2,"pinned":false,"archived":false,"system":null,"parameters":{},"leaf":null,"model":null,"messages":0}}"#,
@@ -31,6 +31,7 @@ const EXAMPLES: [&str; 24] = [
     r#"{"type":"reset","answer":"ANSWER","epoch":"e1","reason":"unknown_offset"}"#,
     r#"{"type":"changed","conversation":"CONVERSATION","change":"deleted"}"#,
     r#"{"type":"changed","conversation":"CONVERSATION","change":"updated","removed":"MESSAGE"}"#,
+    r#"{"type":"changed","conversation":"CONVERSATION","change":"updated","removed_pair":{"messages":["MESSAGE","ANSWER"],"parent":null}}"#,
     r#"{"type":"error","code":"invalid_parameter","message":"m","field":"text","expected":"a string","found":"5"}"#,
     r#"{"type":"error","code":"busy","message":"m","position":4,"retry_after_ms":2000}"#,
     r#"{"type":"pong"}"#,
