@@ -9,6 +9,7 @@
 //! - `log`: the text, and what else is known about the answer.
 //! - `live`: an answer that others share, its followers, and its stop.
 //! - `clock`: when to give up.
+//! - `pace`: its times, for backends that do not measure them.
 //! - `recording`: how a stored answer is kept.
 //! - `common`: what the answers of one server have in common.
 //! - `writing`: the task.
@@ -17,6 +18,7 @@ mod clock;
 mod common;
 mod live;
 mod log;
+mod pace;
 mod recording;
 mod request;
 #[cfg(test)]

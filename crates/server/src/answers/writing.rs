@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::common::Common;
 use super::live::LiveAnswer;
 use super::log::{AnswerLog, Begun, Ended, Interruption, Waiting};
+use super::pace::Pace;
 use super::recording::{Recording, UnstoredEnd};
 use super::request::Question;
 use crate::shares::Reservation;
@@ -22,6 +23,7 @@ pub(super) struct Writing {
     recording: Option<Recording>,
     state: State,
     clock: Clock,
+    pace: Pace,
     /// The computation was asked to halt.
     is_stopped: bool,
     /// Why the server has asked for that, if it was the server.
@@ -95,6 +97,7 @@ impl Writing {
     ) -> Writing {
         Writing {
             clock: Clock::new(common.limits),
+            pace: Pace::begin(),
             common,
             answer,
             recording,
@@ -253,6 +256,7 @@ impl Writing {
         if !self.is_stopped {
             self.clock.moved(&event);
         }
+        self.pace.saw(&event);
         match event {
             Event::Alive => {}
             Event::Queued { ahead, estimate_ms } => {
@@ -263,7 +267,8 @@ impl Writing {
             }
             Event::Thinking(thought) => return self.write("", &thought, &[]).await,
             Event::Delta { text, tokens } => return self.write(&text, "", &tokens).await,
-            Event::Finished(finished) => {
+            Event::Finished(mut finished) => {
+                self.pace.complete(&mut finished);
                 log_end(&finished, self.interruption);
                 self.end(finished).await;
                 return Progress::HasHalted;
