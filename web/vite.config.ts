@@ -1,6 +1,10 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import type { Plugin } from 'vite';
+import { build, type Plugin, type Rolldown } from 'vite';
 import { defineConfig } from 'vitest/config';
+import type { Build } from './src/install/kept';
 
 /** KaTeX names three formats of each font; every browser that can run the page reads woff2. */
 function woff2Only(): Plugin {
@@ -14,8 +18,52 @@ function woff2Only(): Plugin {
   };
 }
 
+/** Builds the service worker to `sw.js`. It keeps the files of this build. */
+function serviceWorker(): Plugin {
+  return {
+    name: 'service-worker',
+    apply: 'build',
+    // After Vite's own plugin for HTML, because the page is one of the files.
+    enforce: 'post',
+    async generateBundle(_options, bundle) {
+      const source = await compileServiceWorker(describe(Object.values(bundle)));
+      // Browsers look for a new one at the address of the old one, so the name has no hash.
+      this.emitFile({ type: 'asset', fileName: 'sw.js', source });
+    },
+  };
+}
+
+function describe(outputs: readonly (Rolldown.OutputAsset | Rolldown.OutputChunk)[]): Build {
+  const entry = outputs.find((output) => output.type === 'chunk' && output.isEntry)?.fileName;
+  const page = outputs.find(({ fileName }) => fileName === 'index.html');
+  if (!entry || page?.type !== 'asset') throw new Error('the build has no page or no script');
+  // Fonts are left out: they are large, and few answers need them.
+  const names = outputs.map(({ fileName }) => fileName);
+  const hashed = names.filter((name) => /\.(?:js|css)$/.test(name)).sort();
+  // It runs before the page is drawn, and comes from public/ under its own name.
+  const fixed = ['assets/theme.js'];
+  const version = createHash('sha256').update(page.source).update(hashed.join());
+  for (const name of fixed) version.update(readFileSync(join(import.meta.dirname, 'public', name)));
+  return { version: version.digest('hex').slice(0, 8), entry, hashed, fixed };
+}
+
+/** One script without imports, which every browser can run as a service worker. */
+async function compileServiceWorker(description: Build): Promise<string> {
+  const input = join(import.meta.dirname, 'src/install/service_worker.ts');
+  const output = { format: 'iife' } as const;
+  const built = await build({
+    configFile: false,
+    publicDir: false,
+    logLevel: 'warn',
+    define: { BUILD: JSON.stringify(description) },
+    build: { write: false, target: 'es2022', rolldownOptions: { input, output } },
+  });
+  if (!('output' in built)) throw new Error('the service worker was not built');
+  return built.output[0].code;
+}
+
 export default defineConfig({
-  plugins: [woff2Only(), svelte()],
+  plugins: [woff2Only(), svelte(), serviceWorker()],
   // Relative addresses, so that the page also works below a path such as /chat/.
   base: './',
   build: {

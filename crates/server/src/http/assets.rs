@@ -179,6 +179,33 @@ mod tests {
     }
 
     #[test]
+    fn files_of_the_installed_page_are_asked_for_at_each_visit() {
+        const fn empty(name: &'static str) -> File {
+            File { name, content: b"", brotli: None, gzip: None }
+        }
+        static CASES: &[(File, &str)] = &[
+            (empty("sw.js"), "text/javascript; charset=utf-8"),
+            (empty("assets/theme.js"), "text/javascript; charset=utf-8"),
+            (empty("assets/banter.webmanifest"), "application/manifest+json"),
+            (empty("assets/icon-192.png"), "image/png"),
+            (empty("assets/maskable-512.png"), "image/png"),
+            (empty("assets/apple-touch-icon.png"), "image/png"),
+        ];
+        for (file, content_type) in CASES {
+            let Asset { headers, .. } = Asset::new(file);
+            assert_eq!(headers[header::CONTENT_TYPE], content_type, "{}", file.name);
+            assert_eq!(headers[header::CACHE_CONTROL], "no-cache", "{}", file.name);
+        }
+    }
+
+    #[test]
+    fn the_kind_of_every_file_is_known() {
+        for File { name, .. } in FILES {
+            assert_ne!(content_type(name), "application/octet-stream", "{name}");
+        }
+    }
+
+    #[test]
     fn inline_elements_are_allowed_by_their_hash() {
         let page = "<style>a{}</style><script type=\"module\">f()</script><script>g()</script>";
         let expected = |content: &str| {
