@@ -27,6 +27,10 @@ test-long: test ## As test, and then what takes hours: long conformance runs and
 portable: ## Builds a release that starts with glibc 2.28 and later (installs zig and cargo-zigbuild in target/)
 	tools/portable.sh
 
+.PHONY: feel
+feel: ready ## Measures how the page feels: first words, pauses, stops, reloads, tabs (writes target/feel.csv)
+	tools/feel.sh
+
 .PHONY: setup
 setup: ## Installs what the tests need (Debian or Ubuntu, as root)
 	tools/setup.sh install

@@ -1,6 +1,7 @@
 /** How an answer ended, in plain words, and the one action that helps. */
 
-import type { Fault, Message, Outcome } from './conversation/types';
+import { countWords } from './conversation/count_words';
+import type { Fault, Outcome } from './conversation/types';
 import type { Words } from './words';
 
 export type Help = 'again' | 'continue' | 'edit' | 'settings' | 'reload';
@@ -14,8 +15,9 @@ export interface AnswerEnd {
   readonly detail: string | null;
 }
 
-/** `null` if there is nothing to say: the answer is complete, being written, or was stopped. */
-export function answerEnd(outcome: Outcome, hasText: boolean, words: Words): AnswerEnd | null {
+/** `null` if there is nothing to say: the answer is complete, or being written. */
+export function answerEnd(outcome: Outcome, text: string, words: Words): AnswerEnd | null {
+  const hasText = text !== '';
   const calm = (text: string, help: Help | null) => ({
     text,
     isTrouble: false,
@@ -33,9 +35,11 @@ export function answerEnd(outcome: Outcome, hasText: boolean, words: Words): Ans
       };
     case 'interrupted':
       return {
-        ...calm(hasText ? words.interrupted : words.interruptedEmpty, goOn),
+        ...calm(words.interrupted(outcome.reason, hasText), goOn),
         isTrouble: true,
       };
+    case 'stopped':
+      return calm(words.stopped(outcome.haltMs, countWords(text)), goOn);
     case 'cut':
       return hasText
         ? calm(words.cutAt(outcome.tokens), 'continue')
@@ -46,11 +50,8 @@ export function answerEnd(outcome: Outcome, hasText: boolean, words: Words): Ans
       return calm(hasText ? words.unavailable : words.unavailableEmpty, goOn);
     case 'unfinished':
       return calm(words.unfinished, goOn);
-    case 'elsewhere':
-      return calm(words.elsewhere, null);
     case 'writing':
     case 'complete':
-    case 'stopped':
       return null;
   }
 }
@@ -60,13 +61,8 @@ export function mustFailAgain(outcome: Outcome): boolean {
   return outcome.kind === 'failed' && helpFor(outcome.fault) !== 'again';
 }
 
-/** Whether "Continue" can go on with an answer. */
-export function canContinue({ outcome, text }: Message): boolean {
-  const kinds = ['stopped', 'cut', 'interrupted', 'unavailable', 'unfinished'];
-  return text !== '' && kinds.includes(outcome.kind);
-}
-
-function helpFor({ code }: Fault): Help {
+/** What helps against a fault. */
+export function helpFor({ code }: Fault): Help {
   switch (code) {
     case 'too_long':
     case 'too_large':

@@ -15,10 +15,27 @@ export async function copyText(text: string, html: string | null = null): Promis
  * as MathML.
  */
 export function portableHtml(answer: Element): string {
+  return new XMLSerializer().serializeToString(withoutOurs(answer));
+}
+
+/** An answer as plain text: as it is drawn, without marks, buttons and labels. */
+export function plainText(answer: Element): string {
+  const copy = withoutOurs(answer) as HTMLElement;
+  // Only what is drawn has lines and paragraphs.
+  const place = document.createElement('div');
+  place.className = 'visually-hidden';
+  place.append(copy);
+  document.body.append(place);
+  const text = copy.innerText.trim();
+  place.remove();
+  return text;
+}
+
+function withoutOurs(answer: Element): Element {
   const copy = answer.cloneNode(true) as Element;
   const ours = 'button, [aria-hidden="true"], [data-label], .head, .visually-hidden';
   for (const element of copy.querySelectorAll(ours)) element.remove();
-  return new XMLSerializer().serializeToString(copy);
+  return copy;
 }
 
 async function copyBoth(text: string, html: string): Promise<boolean> {

@@ -2,10 +2,15 @@ import './app.css';
 import { mount } from 'svelte';
 import App from './App.svelte';
 import { Chat } from './chat.svelte';
+import { readLaunch, withoutLaunch } from './install/launch';
+import { registerServiceWorker } from './install/register';
 
 const chat = new Chat(location.href);
 mount(App, { target: document.getElementById('app')!, props: { chat } });
-chat.start(takeCode());
+const code = takeCode();
+chat.begin(takeLaunch());
+chat.start(code);
+registerServiceWorker();
 followKeyboard();
 
 /** The one-time code of a printed link; it is taken out of the address, and so out of the history. */
@@ -15,6 +20,14 @@ function takeCode(): string | null {
   history.replaceState(null, '', location.pathname + location.search);
   // Codes are made of letters and digits; anything else is told to be wrong like a wrong one.
   return code;
+}
+
+/** The beginning of a message in the address: `/?q=…`, or what was shared with an installed page. */
+function takeLaunch(): string {
+  const { text, startsNew } = readLaunch(location.search);
+  const rest = location.pathname + withoutLaunch(location.search);
+  history.replaceState(null, '', rest + (startsNew ? '' : location.hash));
+  return text;
 }
 
 /** Keeps the composer above the keyboard where the browser lays the page out behind it. */

@@ -1,6 +1,6 @@
-/** The values that the settings accept: the plain language's ranges, limited by the context. */
+/** The values that the settings accept: the ranges of `banter.v1`, limited by the context. */
 
-import type { NumberName } from './conversation/types';
+import type { NumberName } from './storage/settings';
 
 export interface Range {
   readonly least: number;
@@ -11,14 +11,21 @@ export interface Range {
   readonly slider: boolean;
 }
 
+const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
+
 /** Prompt and answer share `contextTokens`, where they are known. */
 export function rangesFor(contextTokens: number | null): Record<NumberName, Range> {
   const longest = Math.min(1_000_000, Math.max(1, contextTokens ?? 1_000_000));
   return {
-    maxTokens: { least: 1, most: longest, step: 1, slider: false },
+    max_tokens: { least: 1, most: longest, step: 1, slider: false },
     temperature: { least: 0, most: 2, step: 0.05, slider: true },
-    topP: { least: 0.1, most: 1, step: 0.05, slider: true },
-    repetitionPenalty: { least: 0.5, most: 2, step: 0.05, slider: true },
+    top_p: { least: 0.05, most: 1, step: 0.05, slider: true },
+    repetition_penalty: { least: 0.5, most: 2, step: 0.05, slider: true },
+    top_k: { least: 0, most: 1_000_000, step: 1, slider: false },
+    min_p: { least: 0, most: 1, step: 0.01, slider: true },
+    presence_penalty: { least: -2, most: 2, step: 0.1, slider: true },
+    frequency_penalty: { least: -2, most: 2, step: 0.1, slider: true },
+    seed: { least: 0, most: LARGEST_SEED, step: 1, slider: false },
   };
 }
 

@@ -1,8 +1,7 @@
 /** The text of the status line above the composer. */
 
-import { countWords } from './conversation/count_words';
-import { redoable, undoable } from './conversation/shelf';
-import type { State } from './conversation/state';
+import type { Request } from './conversation/requests';
+import type { Live } from './conversation/live';
 import type { Phase } from './conversation/types';
 import type { Words } from './words';
 
@@ -18,24 +17,33 @@ export interface Status {
   readonly detail?: string;
 }
 
-export function statusOf(state: State, words: Words): Status {
-  if (state.phase.kind !== 'open') return phaseStatus(state.phase, state.everOpen, words);
-  if (state.answering) return answeringStatus(state.answering, words);
-  return { tone: 'good', text: restingText(state, words), action: null };
+/** What the status line is about. */
+export interface Situation {
+  readonly phase: Phase;
+  readonly everOpen: boolean;
+  /** The answer that is being made in the conversation that is shown. */
+  readonly live: Live | null;
+  readonly requests: readonly Request[];
 }
 
-/** What Undo or Redo would bring back, in a few words; `null` if there is nothing. */
-export function removedText(state: State, words: Words): string | null {
-  const removal = redoable(state) ?? undoable(state);
-  return removal && words.removed[removal.kind];
+export function statusOf(situation: Situation, words: Words): Status {
+  const { phase, everOpen, live, requests } = situation;
+  if (phase.kind !== 'open') return phaseStatus(phase, everOpen, words);
+  if (live) return liveStatus(live, words);
+  if (requests[0]?.state.kind === 'sent') return busy(words.reading);
+  return { tone: 'good', text: words.connected, action: null };
+}
+
+function busy(text: string, count?: string): Status {
+  return { tone: 'busy', text, count, action: null };
 }
 
 function phaseStatus(phase: Phase, everOpen: boolean, words: Words): Status {
   switch (phase.kind) {
     case 'connecting':
-      return { tone: 'busy', text: everOpen ? words.reconnecting : words.connecting, action: null };
+      return busy(everOpen ? words.reconnecting : words.connecting);
     case 'loading':
-      return { tone: 'busy', text: words.loading(Math.floor(phase.progress * 100)), action: null };
+      return busy(words.loading(Math.floor(phase.progress * 100)));
     case 'locked':
       return { tone: 'bad', text: words.locked, action: null };
     case 'waiting':
@@ -46,7 +54,7 @@ function phaseStatus(phase: Phase, everOpen: boolean, words: Words): Status {
         detail: phase.reason === 'unreachable' ? phase.detail : undefined,
       };
     case 'open':
-      return { tone: 'good', text: '', action: null };
+      return { tone: 'good', text: words.connected, action: null };
   }
 }
 
@@ -57,24 +65,16 @@ function waitingText(reason: WaitingReason, everOpen: boolean, words: Words): st
   return words[reason];
 }
 
-function answeringStatus(answering: NonNullable<State['answering']>, words: Words): Status {
-  const busy = (text: string, count?: string) =>
-    ({ tone: 'busy', text, count, action: null }) as const;
-  if (answering.stopping) return busy(words.stopping);
-  if (answering.firstWordAtMs !== null)
-    return busy(words.writing, words.wordCount(answering.words.count));
-  return busy(answering.thinkingAtMs === null ? words.reading : words.thinking);
+function liveStatus(live: Live, words: Words): Status {
+  const { queued, prefill, stopping, text, thinking } = live;
+  if (stopping) return busy(words.stopping);
+  if (text !== '') return busy(words.writing, words.wordCount(live.words.count));
+  if (thinking !== '') return busy(words.thinking);
+  if (queued && queued.ahead > 0)
+    return busy(words.queued, words.queuePlace(queued.ahead, queued.estimate_ms));
+  return busy(words.reading, prefill ? percentOf(prefill) : undefined);
 }
 
-function restingText(state: State, words: Words): string {
-  const { messages, attempt, info } = state;
-  if (attempt?.outcome.kind === 'stopped') return words.stoppedInVain;
-  if (messages.length === 0 && undoable(state)?.kind === 'cleared') return words.cleared;
-  const last = messages.at(-1);
-  if (last?.outcome.kind === 'stopped') {
-    const count = countWords(last.text);
-    return count === 0 ? words.stoppedBefore : words.stoppedAfter(count);
-  }
-  if (!info) return words.connected('');
-  return words.connected(info.model.demo ? words.demoModel : info.model.name);
+function percentOf({ done, total }: NonNullable<Live['prefill']>): string | undefined {
+  return total === 0 ? undefined : `${Math.floor((100 * done) / total)} %`;
 }

@@ -1,24 +1,26 @@
 /** The title of the window, for people who are looking at another window. */
 
-import type { State } from './conversation/state';
 import type { Words } from './words';
 
 const NAME = 'banter';
 
-export function titleOf({ answering }: State, words: Words, isUnseen: boolean): string {
-  if (answering) return words.titleWriting(NAME);
-  return isUnseen ? words.titleDone(NAME) : NAME;
+/** The title of a window that shows the conversation with a title of its own, if it has one. */
+export function titleOf(
+  conversation: string | null,
+  state: { isAnswering: boolean; isUnseen: boolean },
+  words: Words,
+): string {
+  const title = conversation === null ? NAME : `${conversation} · ${NAME}`;
+  if (state.isAnswering) return words.titleWriting(title);
+  return state.isUnseen ? words.titleDone(title) : title;
 }
 
 /** Whether an answer has ended while the page was hidden. */
 export class Unseen {
   isUnseen = $state(false);
-  private wasAnswering = false;
 
-  answering(isAnswering: boolean): void {
-    if (this.wasAnswering && !isAnswering && document.visibilityState === 'hidden')
-      this.isUnseen = true;
-    this.wasAnswering = isAnswering;
+  ended(): void {
+    if (document.visibilityState === 'hidden') this.isUnseen = true;
   }
 
   /** The page was shown or hidden. */

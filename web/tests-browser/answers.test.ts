@@ -132,7 +132,7 @@ describe('while an answer is being written', () => {
     await chat.shows('four');
     await answer.getByRole('checkbox', { name: 'Done' }).waitFor();
     await select(answer, 'three');
-    await page.getByRole('button', { name: 'Switch to Chinese' }).click();
+    await chat.inMenu('中文');
     await answer.getByRole('button', { name: '复制代码' }).waitFor();
     await answer.getByRole('checkbox', { name: '已完成' }).waitFor();
     expect(await answer.locator('li').count()).toBe(4);

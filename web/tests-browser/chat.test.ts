@@ -1,6 +1,6 @@
 import type { Locator } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { ChatPage } from './setup/chat_page';
+import type { ChatPage } from './setup/chat_page';
 import { Pages } from './setup/pages';
 
 const pages = new Pages();
@@ -104,7 +104,7 @@ describe('stopping', () => {
     await chat.say('tokens 100000 10');
     await chat.shows('word5');
     await chat.page.keyboard.press('Escape');
-    await chat.status.filter({ hasText: /Stopped after \d+ words/ }).waitFor();
+    await chat.page.getByText(/Stopped.* \d+ words kept/).waitFor();
     const kept = await chat.lastAnswer();
     expect(kept).toMatch(/^word0 word1 .*word5/);
     expect(await chat.ask('and now')).toBe('You said: and now');
@@ -119,7 +119,7 @@ describe('stopping', () => {
     // Sixty words take longer than the guard: had the second press stopped it, they never came.
     await chat.shows('word60');
     await chat.stop.click();
-    await chat.status.filter({ hasText: /Stopped after \d+ words/ }).waitFor();
+    await chat.page.getByText(/Stopped.* \d+ words kept/).waitFor();
     expect(await chat.questions.count()).toBe(1);
   });
 
@@ -128,30 +128,36 @@ describe('stopping', () => {
     await chat.say('hang');
     await chat.status.filter({ hasText: 'Reading your message' }).waitFor();
     await chat.page.keyboard.press('Escape');
-    await chat.status.filter({ hasText: 'Stopped before the first word' }).waitFor();
-    expect(await history(chat)).toEqual([{ role: 'user', content: 'history' }]);
+    await chat.page.getByText('Stopped before the first word').waitFor();
+    expect(await history(chat)).toEqual([
+      { role: 'user', content: 'hang' },
+      { role: 'user', content: 'history' },
+    ]);
   });
 });
 
-describe('clearing', () => {
-  it('empties the page and the history, and can be undone', async () => {
+describe('a new conversation', () => {
+  it('is empty, knows nothing of the one before, and leaves it in the list', async () => {
     const chat = await open();
-    await chat.ask('something');
-    await chat.page.getByRole('button', { name: 'Clear the conversation' }).click();
+    await chat.ask('something old');
+    await chat.newConversation();
     expect(await chat.questions.count()).toBe(0);
-    await chat.page.getByRole('button', { name: 'Undo' }).click();
-    await chat.questions.filter({ hasText: 'something' }).waitFor();
-    await chat.page.getByRole('button', { name: 'Clear the conversation' }).click();
     expect(await history(chat)).toHaveLength(1);
+    const list = chat.page.getByRole('navigation', { name: 'Conversations' });
+    await list.getByRole('link', { name: 'something old' }).first().click();
+    await chat.questions.filter({ hasText: 'something old' }).waitFor();
   });
 
-  it('also ends an answer that is being made', async () => {
+  it('does not end an answer of another one', async () => {
     const chat = await open();
-    await chat.say('tokens 100000 5');
+    await chat.say('tokens 400 5');
     await chat.shows('word9');
-    await chat.page.getByRole('button', { name: 'Clear the conversation' }).click();
+    const address = chat.page.url();
+    await chat.newConversation();
     expect(await chat.ask('fresh')).toBe('You said: fresh');
     expect(await chat.answers.count()).toBe(1);
+    await chat.page.goto(address);
+    await chat.shows('word399');
   });
 });
 
@@ -165,7 +171,7 @@ describe('a message', () => {
     expect(await chat.lastAnswer()).toBe('You said: same');
   });
 
-  it('can be edited, which replaces what came after', async () => {
+  it('can be edited, which makes another version of all that follows', async () => {
     const chat = await open();
     await chat.ask('first');
     await chat.ask('second');
@@ -176,6 +182,9 @@ describe('a message', () => {
     await editor.press('Enter');
     await chat.shows('You said: third');
     expect(await chat.questions.allInnerTexts()).toEqual(['third']);
+    await chat.answered();
+    await chat.page.getByRole('button', { name: 'Earlier version' }).click();
+    expect(await chat.questions.allInnerTexts()).toEqual(['first', 'second']);
   });
 
   it('can be copied as it was written', async () => {
@@ -229,17 +238,18 @@ describe('trouble', () => {
   it('names the setting that the server did not accept', async () => {
     const chat = await open();
     // The page itself keeps to the ranges: only a stored value of another version can be outside.
-    await chat.page.evaluate(() =>
-      localStorage.setItem(
-        'banter.preferences',
-        JSON.stringify({ parameters: { temperature: 9 } }),
-      ),
-    );
+    await chat.page.evaluate(() => {
+      const settings = { system: '', parameters: { temperature: 9 } };
+      const key = `banter.drafts.${localStorage.getItem('banter.user')}.new`;
+      localStorage.setItem(key, JSON.stringify({ message: '', edits: {}, settings }));
+    });
     await chat.page.reload();
     await chat.connected();
     await chat.say('anything');
     const alert = chat.page.getByRole('alert');
-    await alert.filter({ hasText: /did not accept a setting \(temperature = 9/ }).waitFor();
+    await alert
+      .filter({ hasText: /did not accept a setting \(parameters.temperature = 9/ })
+      .waitFor();
   });
 
   it('refuses a message larger than the server accepts without sending it', async () => {
@@ -283,34 +293,47 @@ describe('settings', () => {
     await chat.page.getByRole('button', { name: 'Settings', exact: true }).click();
     await chat.page.getByRole('spinbutton', { name: 'Temperature' }).fill('1.5');
     await chat.page.getByRole('spinbutton', { name: 'Top p' }).fill('7');
-    await chat.page.getByText('Please stay between 0.1 and 1.').waitFor();
+    await chat.page.getByText('Please stay between 0.05 and 1.').waitFor();
     await chat.page.getByRole('spinbutton', { name: 'Longest answer' }).fill('3');
     await chat.page.getByRole('textbox', { name: 'Instruction for the model' }).fill('Be brief.');
     await chat.page.keyboard.press('Escape');
     expect(await chat.ask('tokens 50')).toBe('word0 word1 word2');
-    expect(JSON.parse(sent[0]!)).toEqual({
-      message: 'tokens 50',
-      history: [{ role: 'system', content: 'Be brief.' }],
-      stream: true,
-      report_end: true,
-      report_thinking: true,
-      max_tokens: 3,
-      temperature: 1.5,
+    const asked = () =>
+      sent
+        .map((frame) => JSON.parse(frame) as { type: string; text?: string })
+        .filter(({ type }) => type === 'send');
+    expect(asked()[0]).toMatchObject({
+      text: 'tokens 50',
+      system: 'Be brief.',
+      parameters: { max_tokens: 3, temperature: 1.5 },
     });
+    // They belong to the conversation now.
+    expect(await chat.ask('tokens 50')).toBe('word0 word1 word2');
     await chat.page.getByRole('button', { name: 'Settings', exact: true }).click();
+    expect(await chat.page.getByRole('spinbutton', { name: 'Temperature' }).inputValue()).toBe(
+      '1.5',
+    );
     await chat.page.getByRole('button', { name: 'Back to the defaults' }).click();
     await chat.page.keyboard.press('Escape');
-    await chat.ask('hello');
-    expect(JSON.parse(sent[1]!)).toEqual({
-      message: 'hello',
-      history: [
-        { role: 'user', content: 'tokens 50' },
-        { role: 'assistant', content: 'word0 word1 word2 ' },
-      ],
-      stream: true,
-      report_end: true,
-      report_thinking: true,
-    });
+    expect(await chat.ask('tokens 5')).toBe('word0 word1 word2 word3 word4');
+    await chat.newConversation();
+    expect(await history(chat)).toHaveLength(1);
+  });
+
+  it('have names, and are used again in another conversation', async () => {
+    const chat = await open();
+    const settings = chat.page.getByRole('button', { name: 'Settings', exact: true });
+    await settings.click();
+    await chat.page.getByRole('spinbutton', { name: 'Longest answer' }).fill('2');
+    await chat.page.getByRole('textbox', { name: 'Name of a preset' }).fill('short');
+    await chat.page.getByRole('button', { name: 'Keep' }).click();
+    await chat.page.keyboard.press('Escape');
+    expect(await chat.ask('tokens 50')).toBe('word0 word1');
+    await chat.newConversation();
+    await settings.click();
+    await chat.page.getByRole('button', { name: 'short', exact: true }).click();
+    await chat.page.keyboard.press('Escape');
+    expect(await chat.ask('tokens 50')).toBe('word0 word1');
   });
 });
 
@@ -325,35 +348,22 @@ describe('a reload', () => {
     expect(await history(chat)).toHaveLength(3);
   });
 
-  it('in the middle of an answer keeps what was there and says so', async () => {
+  it('in the middle of an answer shows it from its first byte on, and follows it', async () => {
     const chat = await open();
-    await chat.say('tokens 100000 10');
+    await chat.say('tokens 300 10');
     await chat.shows('word20');
     await chat.page.reload();
-    await chat.connected();
-    expect(await chat.lastAnswer()).toMatch(/^word0 .*word20/);
-    await chat.page.getByText('The connection ended here. What had arrived is kept.').waitFor();
-    await chat.page.getByRole('button', { name: 'Continue', exact: true }).waitFor();
-  });
-
-  it('finds the latest conversation, though a tab with an older one was left last', async () => {
-    const chat = await open();
-    await chat.ask('first');
-    const other = await chat.page.context().newPage();
-    await other.goto(pages.url);
-    await new ChatPage(other).connected();
-    await chat.ask('second');
-    await other.goto('about:blank');
-    await other.goto(pages.url);
-    const fresh = new ChatPage(other);
-    await fresh.connected();
-    expect(await fresh.questions.allInnerTexts()).toEqual(['first', 'second']);
+    await chat.shows('word20');
+    expect(await chat.lastAnswer()).toMatch(/^word0 word1 /);
+    await chat.shows('word299');
+    await chat.answered();
+    expect((await chat.lastAnswer()).split(' ')).toHaveLength(300);
   });
 
   it('keeps language and theme', async () => {
     const chat = await open();
-    await chat.page.getByRole('button', { name: 'Switch to Chinese' }).click();
-    await chat.page.getByRole('button', { name: '主题：跟随系统' }).click();
+    await chat.inMenu('中文');
+    await chat.inMenu('主题：深色');
     await chat.page.reload();
     await chat.page.getByRole('button', { name: '发送', exact: true }).waitFor();
     const root = chat.page.locator('html');
@@ -378,6 +388,6 @@ describe('the demo model', () => {
     await chat.page.reload();
     await chat.connected();
     expect(await notice.count()).toBe(0);
-    expect(await chat.status.innerText()).toContain('demo model');
+    await chat.page.locator('header').getByText('demo model').waitFor();
   });
 });

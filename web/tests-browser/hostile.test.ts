@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hostileVectors } from './hostile_vectors';
 import { launchBrowser, NO_TROUBLE, visit, type Visit } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
+import { FakeSocket } from './setup/fake_socket';
 import { type Server, startServer } from './setup/server';
 
 /** As many vectors as fit one message well; each answer is streamed one character per frame. */
@@ -136,19 +137,9 @@ describe('hostile words', () => {
         json: { ...info, model, real_model_command: script + image },
       });
     });
-    await page.routeWebSocket('**/ws', (socket) => {
-      socket.onMessage(() => {
-        const error = {
-          code: image,
-          message: script + image,
-          field: image,
-          value: script,
-          range: image,
-        };
-        socket.send(JSON.stringify({ error }));
-        socket.send('');
-      });
-    });
+    const socket = await FakeSocket.on(page);
+    socket.refusal = { code: 'invalid_parameter', message: script + image, field: image };
+    Object.assign(socket.refusal, { expected: image, found: script });
     await page.reload();
     await chat.connected();
     await chat.say(image + script);

@@ -1,16 +1,8 @@
+import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { ChatPage } from './setup/chat_page';
-import type { FakeSocket } from './setup/fake_socket';
 import { ask, exchange, Pages } from './setup/pages';
 import { startServer } from './setup/server';
-
-declare global {
-  interface Window {
-    /** Windows that have said that they still write. */
-    replies: number;
-    nameAtLoad: string | null;
-  }
-}
 
 const pages = new Pages();
 
@@ -18,9 +10,10 @@ async function open(): Promise<ChatPage> {
   return (await pages.open()).chat;
 }
 
+/** Another tab of the same browser, at the address of the first. */
 async function another(chat: ChatPage): Promise<ChatPage> {
   const page = await chat.page.context().newPage();
-  await page.goto(pages.url);
+  await page.goto(chat.page.url());
   const other = new ChatPage(page);
   await other.connected();
   return other;
@@ -41,19 +34,34 @@ async function answerAgain(chat: ChatPage, index: number): Promise<void> {
   await article.getByRole('button', { name: 'Answer again' }).click();
 }
 
+/** The link of the conversation in the list. */
+function inList(page: Page, title: string) {
+  return page.getByRole('navigation', { name: 'Conversations' }).getByRole('link', { name: title });
+}
+
+/** What can be done with a conversation in the list. */
+async function inMenuOf(page: Page, title: string, action: string): Promise<void> {
+  await inList(page, title).hover();
+  await page.getByRole('button', { name: `Actions for “${title}”` }).click();
+  await page.getByRole('menuitem', { name: action }).click();
+}
+
 describe('answering again', () => {
-  it('an earlier question keeps what came after, for Undo, also after a reload', async () => {
+  it('keeps what came after as another version, also after a reload', async () => {
     const chat = await open();
     for (const text of ['one', 'two', 'three']) await chat.ask(text);
     await answerAgain(chat, 0);
     await chat.answered();
     expect(await chat.questions.allInnerTexts()).toEqual(['one']);
+    await chat.page.getByText('2/2').waitFor();
     await reload(chat);
-    await button(chat, 'Undo').click();
+    await button(chat, 'Earlier version').click();
     expect(await chat.questions.allInnerTexts()).toEqual(['one', 'two', 'three']);
+    await chat.page.getByText('1/2').waitFor();
     await reload(chat);
+    await chat.page.getByText('1/2').waitFor();
     expect(await chat.questions.allInnerTexts()).toEqual(['one', 'two', 'three']);
-    await button(chat, 'Redo').click();
+    await button(chat, 'Later version').click();
     expect(await chat.questions.allInnerTexts()).toEqual(['one']);
   });
 
@@ -66,113 +74,116 @@ describe('answering again', () => {
     await chat.page.keyboard.press('Escape');
     await socket.receives(3);
     socket.endFor('stopped');
-    await chat.status.filter({ hasText: 'the earlier answer is kept' }).waitFor();
+    await chat.page.getByText('Stopped before the first word').waitFor();
+    await button(chat, 'Earlier version').click();
     expect(await chat.lastAnswer()).toBe('answer to question');
-    await reload(chat);
-    expect(await chat.lastAnswer()).toBe('answer to question');
-    expect(await chat.questions.count()).toBe(1);
   });
 
-  const failures: { what: string; happens: (socket: FakeSocket) => unknown; says: RegExp }[] = [
-    { what: 'a fault', happens: (socket) => socket.fail('busy'), says: /server is busy/ },
-    {
-      what: 'a fault after some words',
-      happens: (socket) => {
-        socket.say('half');
-        socket.fail('internal');
-      },
-      says: /had a problem/,
-    },
-    {
-      what: 'the end of the connection',
-      happens: (socket) => socket.close(),
-      says: /ended before the first word/,
-    },
-  ];
-  for (const { what, happens, says } of failures) {
-    it(`and ${what} leaves the answers that were there, and says why`, async () => {
-      const opened = await pages.openFake();
-      const { chat, socket } = opened;
-      await exchange(opened, 'question', 'answer to question');
-      await exchange(opened, 'another', 'answer to another');
-      await answerAgain(chat, 0);
-      await socket.receives(3);
-      await happens(socket);
-      await chat.page.getByRole('alert').filter({ hasText: says }).waitFor();
-      await chat.page.getByText('The earlier answer is kept.').waitFor();
-      const answers = ['answer to question', 'answer to another'];
-      expect(await chat.answers.allInnerTexts()).toEqual(answers);
-    });
-  }
+  it('and a refusal leaves the answer that was there, and says why', async () => {
+    const opened = await pages.openFake();
+    const { chat, socket } = opened;
+    await exchange(opened, 'question', 'answer to question');
+    socket.refusal = { code: 'busy' };
+    await answerAgain(chat, 0);
+    await chat.page
+      .getByRole('alert')
+      .filter({ hasText: /server is busy/ })
+      .waitFor();
+    expect(await chat.lastAnswer()).toBe('answer to question');
+    await button(chat, 'Ask again').click();
+    await socket.receives(3);
+    socket.end('another answer');
+    await chat.shows('another answer');
+  });
 
-  it('broken off by a reload before the first word leaves the answer that was there', async () => {
+  it('whose socket is lost in the middle is still there', async () => {
     const opened = await pages.openFake();
     const { chat, socket } = opened;
     await exchange(opened, 'question', 'answer to question');
     await answerAgain(chat, 0);
     await socket.receives(2);
-    await reload(chat);
-    expect(await chat.answers.allInnerTexts()).toEqual(['answer to question']);
+    socket.say('half');
+    await chat.shows('half');
+    await socket.close();
+    const timesOpened = () => socket.events.filter(({ type }) => type === 'open').length;
+    await expect.poll(timesOpened).toBe(1);
+    socket.end(' and half');
+    await chat.shows('half and half');
   });
 });
 
-describe('an edit', () => {
-  it('keeps what it replaces', async () => {
-    const chat = await open();
-    for (const text of ['one', 'two']) await chat.ask(text);
-    await chat.page.locator('article.user').first().hover();
-    await chat.page.getByRole('button', { name: 'Edit this message' }).first().click();
-    const editor = chat.page.getByRole('textbox', { name: 'Edit this message' });
-    await editor.fill('other');
-    await editor.press('Enter');
-    await chat.shows('You said: other');
+describe('a message that cannot be sent now', () => {
+  it('waits for the answer before it', async () => {
+    const opened = await pages.openFake();
+    const { chat, socket, page } = opened;
+    await ask(opened, 'first');
+    socket.say('word ');
+    await chat.field.fill('second');
+    await chat.field.press('Enter');
+    await page.getByText('Is sent when the answer has ended').waitFor();
+    expect(await chat.field.inputValue()).toBe('');
+    expect(socket.sent).toHaveLength(1);
+    socket.end('word');
+    expect((await socket.receives(2)).text).toBe('second');
+    socket.end('second answer');
+    await chat.shows('second answer');
+    expect(await chat.questions.allInnerTexts()).toEqual(['first', 'second']);
+  });
+
+  it('waits for a decision after a stop', async () => {
+    const opened = await pages.openFake();
+    const { chat, socket, page } = opened;
+    await ask(opened, 'first');
+    socket.say('word ');
+    await chat.field.fill('second');
+    await chat.field.press('Enter');
+    await page.keyboard.press('Escape');
+    await socket.receives(2);
+    socket.endFor('stopped');
+    await page.getByText('the answer before it is not complete').waitFor();
+    await button(chat, 'Send now').click();
+    expect((await socket.receives(3)).text).toBe('second');
+    socket.end('second answer');
     await chat.answered();
-    await button(chat, 'Undo').click();
-    expect(await chat.questions.allInnerTexts()).toEqual(['one', 'two']);
-  });
-});
-
-describe('Clear', () => {
-  it('can be undone after a new question and after a reload', async () => {
-    const chat = await open();
-    await chat.ask('old');
-    await button(chat, 'Clear the conversation').click();
-    await chat.ask('new');
-    await reload(chat);
-    expect(await chat.questions.allInnerTexts()).toEqual(['new']);
-    await button(chat, 'Undo').click();
-    expect(await chat.questions.allInnerTexts()).toEqual(['old', 'new']);
   });
 
-  it('can be undone, although the conversation is too long to be kept', async () => {
-    const chat = await open();
-    await chat.page.addInitScript(() => {
-      const ROOM = 4_000;
-      const put = Storage.prototype.setItem;
-      Storage.prototype.setItem = function (key, text) {
-        const others = Object.entries({ ...this }).filter(([other]) => other !== key);
-        const used = others.reduce((sum, [, value]) => sum + String(value).length, text.length);
-        if (used > ROOM) throw new DOMException('no room', 'QuotaExceededError');
-        put.call(this, key, text);
-      };
-    });
-    await reload(chat);
-    for (const letter of ['a', 'b', 'c']) await chat.ask(letter.repeat(900));
-    await chat.page.getByText('too long to be kept').waitFor();
-    await button(chat, 'Clear the conversation').click();
-    await button(chat, 'Undo').click();
-    expect(await chat.questions.count()).toBe(3);
-    await button(chat, 'Redo').click();
-    expect(await chat.questions.count()).toBe(0);
+  it('is sent when the connection is back, also after a reload', async () => {
+    const server = await startServer();
+    const page = await pages.visit({}, server.url);
+    const chat = new ChatPage(page);
+    await chat.connected();
+    await server.stop();
+    await button(chat, 'Try now').waitFor();
+    await chat.field.fill('written offline');
+    await chat.field.press('Enter');
+    await page.getByText('Is sent when the connection is back').waitFor();
+    const kept = () => page.evaluate(() => JSON.stringify({ ...localStorage }));
+    expect(await kept()).toContain('written offline');
+    const back = await startServer([], server.port);
+    await page.reload();
+    await chat.shows('You said: written offline');
+    expect(await kept()).not.toContain('written offline');
+    expect(await chat.questions.allInnerTexts()).toEqual(['written offline']);
+    await back.stop();
   });
 
-  it('of an answer that is being written can be undone, too', async () => {
-    const chat = await open();
-    await chat.say('tokens 100000 5');
-    await chat.shows('word9');
-    await button(chat, 'Clear the conversation').click();
-    await button(chat, 'Undo').click();
-    await chat.shows('word9');
+  it('can be edited or discarded', async () => {
+    const opened = await pages.openFake();
+    const { chat, socket, page } = opened;
+    await ask(opened, 'first');
+    for (const text of ['second', 'third']) {
+      await chat.field.fill(text);
+      await chat.field.press('Enter');
+    }
+    const articles = page.locator('article.pending');
+    expect(await articles.count()).toBe(2);
+    await button(chat, 'Discard').last().click();
+    await button(chat, 'Edit the question').click();
+    await expect.poll(() => chat.field.inputValue()).toBe('second');
+    expect(await articles.count()).toBe(0);
+    socket.end('answer');
+    await chat.answered();
+    expect(socket.sent).toHaveLength(1);
   });
 });
 
@@ -186,6 +197,7 @@ describe('drafts', () => {
     const editor = chat.page.getByRole('textbox', { name: 'Edit this message' });
     await editor.fill('another half');
     await reload(chat);
+    await editor.waitFor();
     expect(await chat.field.inputValue()).toBe('half a\nthought');
     expect(await editor.inputValue()).toBe('another half');
     await editor.press('Escape');
@@ -197,20 +209,34 @@ describe('drafts', () => {
     expect(await editor.count()).toBe(0);
   });
 
-  it('of two windows are two', async () => {
+  it('belong to their conversation', async () => {
     const chat = await open();
-    await chat.field.fill('mine');
-    const other = await another(chat);
-    await other.field.fill('theirs');
-    await reload(other);
-    await reload(chat);
-    const drafts = [await chat.field.inputValue(), await other.field.inputValue()];
-    expect(drafts).toEqual(['mine', 'theirs']);
+    await chat.ask('the first conversation');
+    const address = chat.page.url();
+    await chat.field.fill('about the first');
+    await chat.newConversation();
+    expect(await chat.field.inputValue()).toBe('');
+    await chat.field.fill('something new');
+    await chat.page.goBack();
+    await expect.poll(() => chat.field.inputValue()).toBe('about the first');
+    await chat.page.goto(`${pages.url}/#/`);
+    await expect.poll(() => chat.field.inputValue()).toBe('something new');
+    await chat.page.goto(address);
+    await expect.poll(() => chat.field.inputValue()).toBe('about the first');
+  });
+
+  it('can begin in the address, and are never sent by it', async () => {
+    const page = await pages.visit({}, `${pages.url}/?q=${encodeURIComponent('为什么天是蓝的？')}`);
+    const chat = new ChatPage(page);
+    await chat.connected();
+    expect(await chat.field.inputValue()).toBe('为什么天是蓝的？');
+    expect(await chat.questions.count()).toBe(0);
+    expect(page.url()).not.toContain('q=');
   });
 });
 
 describe('a window without frames', () => {
-  it('draws and keeps every word', async () => {
+  it('draws every word', async () => {
     const opened = await pages.openFake();
     const { chat, socket } = opened;
     await chat.page.evaluate(() => {
@@ -220,170 +246,142 @@ describe('a window without frames', () => {
     await socket.receives(1);
     socket.say(...Array.from({ length: 500 }, (_, index) => `word${index} `));
     await chat.shows('word499');
-    await reload(chat);
-    expect(await chat.lastAnswer()).toContain('word499');
-  });
-
-  it('keeps what has come when it is hidden', async () => {
-    const opened = await pages.openFake();
-    const { chat, socket } = opened;
-    await chat.page.evaluate(() => {
-      window.requestAnimationFrame = () => 0;
-      Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
-    });
-    await chat.say('question');
-    await socket.receives(1);
-    socket.say('all of it');
-    const kept = () =>
-      chat.page.evaluate(() => {
-        document.dispatchEvent(new Event('visibilitychange'));
-        return JSON.stringify({ ...localStorage });
-      });
-    await expect.poll(kept).toContain('all of it');
   });
 });
 
-describe('two windows', () => {
-  it('lose nothing that was asked in either', async () => {
+describe('two tabs', () => {
+  it('show the same conversation, and the answer while it is written', async () => {
     const one = await open();
     await one.ask('first');
     const two = await another(one);
-    await two.ask('in the second');
-    await one.ask('in the first');
-    const all = ['first', 'in the second', 'in the first'];
-    for (const chat of [one, two]) {
-      await expect.poll(() => chat.questions.allInnerTexts()).toEqual(all);
-      await reload(chat);
-      expect(await chat.questions.allInnerTexts()).toEqual(all);
-    }
+    await two.shows('You said: first');
+    await one.say('tokens 100 10');
+    await two.shows('word50');
+    await one.shows('word99');
+    await two.shows('word99');
+    await two.ask('third');
+    await one.shows('You said: third');
+    const asked = ['first', 'tokens 100 10', 'third'];
+    expect(await one.questions.allInnerTexts()).toEqual(asked);
+    expect(await two.questions.allInnerTexts()).toEqual(asked);
   });
 
-  it('lose nothing when both are answered at the same time', async () => {
+  it('show the same version and the same title, and lose the same messages', async () => {
     const one = await open();
+    await one.ask('two tabs, one title');
     const two = await another(one);
-    const ask = async (chat: ChatPage, text: string) => {
-      await chat.field.fill(text);
-      await chat.field.press('Enter');
-      await chat.questions.filter({ hasText: text }).waitFor();
-    };
-    await Promise.all([ask(one, 'tokens 200 5'), ask(two, 'tokens 201 5')]);
-    for (const chat of [one, two])
-      for (const last of ['word199', 'word200'])
-        await chat.answers.filter({ hasText: new RegExp(`${last}\\s*$`) }).waitFor();
-    for (const chat of [one, two]) {
-      await chat.answered();
-      await reload(chat);
-      const questions = await chat.questions.allInnerTexts();
-      expect(questions.sort()).toEqual(['tokens 200 5', 'tokens 201 5']);
-    }
+    await answerAgain(one, 0);
+    await one.answered();
+    await two.page.getByText('2/2').waitFor();
+    await button(two, 'Earlier version').click();
+    await one.page.getByText('1/2').waitFor();
+    await inMenuOf(one.page, 'two tabs, one title', 'Rename');
+    await one.page.getByRole('textbox', { name: 'Title' }).fill('A better title');
+    await one.page.keyboard.press('Enter');
+    await inList(two.page, 'A better title').waitFor();
+    await one.ask('to be deleted');
+    await two.shows('You said: to be deleted');
+    await one.inMenuOf(one.page.locator('article.assistant').last(), 'Delete question and answers');
+    await expect.poll(() => two.questions.count()).toBe(1);
   });
 
-  it('are both cleared, and either can undo it', async () => {
+  it('have no part in each other’s conversations', async () => {
     const one = await open();
-    await one.ask('first');
     const two = await another(one);
-    await button(one, 'Clear the conversation').click();
-    await expect.poll(() => two.questions.count()).toBe(0);
-    await button(two, 'Undo').click();
-    await one.questions.filter({ hasText: 'first' }).waitFor();
-  });
-
-  it('know of each other which one writes', async () => {
-    const one = await open();
-    await one.say('tokens 100000 10');
-    await one.shows('word5');
-    const two = await another(one);
-    await two.page.getByText('Another window of this browser is writing this answer.').waitFor();
-    const before = (await two.lastAnswer()).length;
-    await expect.poll(async () => (await two.lastAnswer()).length).toBeGreaterThan(before);
-    await button(one, 'Stop').click();
-    await one.status.filter({ hasText: /Stopped after \d+ words/ }).waitFor();
-    const whole = await one.lastAnswer();
-    await expect.poll(() => two.lastAnswer()).toBe(whole);
+    await one.say('tokens 50 10');
+    expect(await two.ask('mine')).toBe('You said: mine');
+    await one.shows('word49');
+    expect(await two.questions.allInnerTexts()).toEqual(['mine']);
   });
 });
 
-describe('an answer that another window writes', () => {
-  /** More than the time after which a silent window is asked, and than the time for its reply. */
-  const SILENT_MS = 6_000;
-  const REPLY_MS = 3_000;
-  const NOTICE = 'Another window of this browser is writing this answer.';
-
-  /** A second window whose clock the test puts forward. */
-  async function watching(chat: ChatPage): Promise<ChatPage> {
-    const page = await chat.page.context().newPage();
-    await page.clock.install();
-    await page.addInitScript(() => {
-      window.replies = 0;
-      new BroadcastChannel('banter.windows').onmessage = ({ data }) => {
-        if ('writing' in (data as object)) window.replies += 1;
-      };
-    });
-    await page.goto(pages.url);
-    const other = new ChatPage(page);
-    await other.connected();
-    await page.getByText(NOTICE).waitFor();
-    return other;
-  }
-
-  it('before the first word is not interrupted, as long as that window is there', async () => {
-    const opened = await pages.openFake();
-    await ask(opened);
-    const { page } = await watching(opened.chat);
-    for (const count of [1, 2, 3]) {
-      await page.clock.fastForward(SILENT_MS);
-      await expect.poll(() => page.evaluate(() => window.replies)).toBe(count);
-      await page.clock.fastForward(REPLY_MS);
-      expect(await page.getByText(NOTICE).isVisible()).toBe(true);
-    }
-    opened.socket.end('at last');
-    await page.getByText('at last').waitFor();
-    await page.getByText(NOTICE).waitFor({ state: 'detached' });
-  });
-
-  it('is interrupted if nobody says that it still writes', async () => {
+describe('the list of conversations', () => {
+  it('finds words in messages, and leads to the message on its branch', async () => {
     const chat = await open();
-    await chat.ask('question');
-    await chat.page.evaluate(() => {
-      const key = Object.keys(localStorage).find((key) => key.startsWith('banter.turn.'))!;
-      const turn = JSON.parse(localStorage.getItem(key)!) as { answer: object };
-      const answer = { ...turn.answer, outcome: { kind: 'writing' } };
-      localStorage.setItem(key, JSON.stringify({ ...turn, answer, window: 'gone' }));
-    });
-    const { page } = await watching(chat);
-    await page.clock.fastForward(SILENT_MS);
-    await page.clock.fastForward(REPLY_MS);
-    await page.getByText('The connection ended here.').waitFor();
-  });
-});
-
-describe('the name of a window', () => {
-  const nameAtLoad = (chat: ChatPage) => chat.page.evaluate(() => window.nameAtLoad);
-
-  it('is not that of a duplicate, which has a copy of all that the window stores', async () => {
-    const opened = await pages.openFake();
-    await ask(opened);
-    opened.socket.say('first words');
-    await opened.chat.shows('first words');
-    const copy = await opened.page.evaluate(() => Object.entries({ ...sessionStorage }));
-    const page = await opened.page.context().newPage();
-    await page.addInitScript((copy) => {
-      for (const [key, text] of copy) sessionStorage.setItem(key, String(text));
-    }, copy);
-    await page.goto(pages.url);
-    await page.getByText('Another window of this browser is writing this answer.').waitFor();
+    await chat.ask('the word zebrafish is here');
+    await chat.ask('something else');
+    await answerAgain(chat, 0);
+    await chat.answered();
+    await chat.newConversation();
+    const { page } = chat;
+    await page.getByRole('searchbox', { name: 'Search' }).fill('something else');
+    const hit = page.getByRole('navigation', { name: 'Conversations' }).locator('mark').first();
+    await hit.waitFor();
+    await hit.click();
+    await chat.questions.filter({ hasText: 'something else' }).waitFor();
+    await page.getByRole('searchbox', { name: 'Search' }).fill('no such word anywhere');
+    await page.getByText('Nothing found.').waitFor();
+    await page.getByRole('searchbox', { name: 'Search' }).press('Escape');
+    await inList(page, 'the word zebrafish').first().waitFor();
   });
 
-  it('stays the same over reloads', async () => {
+  it('pins, archives and deletes with undo', async () => {
     const chat = await open();
-    await chat.page.addInitScript(() => {
-      window.nameAtLoad = sessionStorage.getItem('banter.window');
+    const { page } = chat;
+    await chat.ask('one to pin');
+    await chat.newConversation();
+    await chat.ask('one to archive');
+    await chat.newConversation();
+    await chat.ask('one to delete');
+    await inMenuOf(page, 'one to pin', 'Pin');
+    await page.getByRole('heading', { name: 'Pinned' }).waitFor();
+    expect(await page.locator('nav li').first().innerText()).toContain('one to pin');
+    await inMenuOf(page, 'one to archive', 'Archive');
+    await inList(page, 'one to archive').waitFor({ state: 'detached' });
+    await inMenuOf(page, 'one to delete', 'Delete');
+    await inList(page, 'one to delete').waitFor({ state: 'detached' });
+    await button(chat, 'Undo').click();
+    await inList(page, 'one to delete').waitFor();
+    await chat.questions.filter({ hasText: 'one to delete' }).waitFor();
+    await inMenuOf(page, 'one to delete', 'Delete');
+    // What could still be undone is deleted when the page is left.
+    await reload(chat);
+    await inList(page, 'one to pin').waitFor();
+    await expect.poll(() => inList(page, 'one to delete').count()).toBe(0);
+    await page.getByRole('button', { name: 'All conversations' }).click();
+    await page.getByRole('menuitem', { name: 'Show archived ones' }).click();
+    await inMenuOf(page, 'one to archive', 'Take out of the archive');
+    await page.getByRole('button', { name: 'Back to the others' }).click();
+    await inList(page, 'one to archive').waitFor();
+    await inMenuOf(page, 'one to pin', 'Unpin');
+    await page.getByRole('heading', { name: 'Pinned' }).waitFor({ state: 'detached' });
+  });
+
+  it('is a drawer on a phone', async () => {
+    const { chat, page } = await pages.open({
+      viewport: { width: 390, height: 844 },
+      isMobile: true,
+      hasTouch: true,
     });
-    await reload(chat);
-    const name = await nameAtLoad(chat);
-    expect(name).toMatch(/^\d+$/);
-    await reload(chat);
-    expect(await nameAtLoad(chat)).toBe(name);
+    await chat.press('asked on a phone');
+    await chat.shows('You said: asked on a phone');
+    await chat.newConversation();
+    await page.getByRole('button', { name: 'Show the conversations' }).tap();
+    await inList(page, 'asked on a phone').tap();
+    await chat.shows('You said: asked on a phone');
+    await page.getByRole('dialog', { name: 'Conversations' }).waitFor({ state: 'hidden' });
+  });
+
+  it('exports and imports', async () => {
+    const chat = await open();
+    const { page } = chat;
+    await chat.ask('to be exported');
+    await page.getByRole('button', { name: 'Menu', exact: true }).click();
+    const download = page.waitForEvent('download');
+    await page.getByRole('menuitem', { name: /JSON/ }).click();
+    const path = await (await download).path();
+    await page.getByRole('button', { name: 'All conversations' }).click();
+    const chooser = page.waitForEvent('filechooser');
+    await page.getByRole('menuitem', { name: 'Import a file' }).click();
+    await (
+      await chooser
+    ).setFiles({
+      name: 'export.json',
+      mimeType: 'application/json',
+      buffer: await import('node:fs').then(({ readFileSync }) => readFileSync(path)),
+    });
+    await page.getByText('Imported: 1 conversations with 2 messages.').waitFor();
+    await expect.poll(() => inList(page, 'to be exported').count()).toBe(2);
   });
 });
 
@@ -396,6 +394,7 @@ describe('who signed in', () => {
     const chat = new ChatPage(page);
     const signIn = async (key: string) => {
       await page.context().clearCookies();
+      await page.goto(`${locked.url}/`);
       await page.reload();
       await page.getByLabel('Key', { exact: true }).fill(key);
       await page.getByRole('button', { name: 'Enter' }).click();
@@ -403,43 +402,23 @@ describe('who signed in', () => {
     };
     await signIn('key-of-ada');
     await chat.ask('what Ada asks');
+    await chat.newConversation();
     await chat.field.fill('what Ada writes');
     await signIn('key-of-bob');
+    await page.getByText('Conversations appear here.').waitFor();
     expect([await chat.questions.count(), await chat.field.inputValue()]).toEqual([0, '']);
     expect(JSON.parse(await chat.ask('history'))).toHaveLength(1);
     await signIn('key-of-ada');
-    expect(await chat.questions.allInnerTexts()).toEqual(['what Ada asks']);
     expect(await chat.field.inputValue()).toBe('what Ada writes');
+    await inList(page, 'what Ada asks').click();
+    await chat.shows('You said: what Ada asks');
     await page.getByRole('button', { name: 'Settings', exact: true }).click();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByLabel('Key', { exact: true }).waitFor();
     expect(await page.context().cookies()).toEqual([]);
+    const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }));
+    expect(kept).not.toContain('Ada');
     await locked.stop();
-  });
-});
-
-describe('the line where the model begins to read', () => {
-  it('is also there where nobody counts tokens, and after a reload', async () => {
-    const page = await pages.visit();
-    const asked: string[] = [];
-    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
-    await page.route('**/api/info', async (route) => {
-      const response = await route.fetch();
-      const info = (await response.json()) as Record<string, unknown>;
-      const less = { ...info, counts_tokens: false, limits: { message_bytes: 1_000 } };
-      await route.fulfill({ response, json: less });
-    });
-    await page.reload();
-    const chat = new ChatPage(page);
-    await chat.connected();
-    await chat.ask(`echo ${'a'.repeat(300)}`);
-    await chat.ask(`echo ${'b'.repeat(300)}`);
-    const line = page.getByText('The first 2 messages no longer fit; the model reads from here');
-    await line.waitFor();
-    await chat.answered();
-    await reload(chat);
-    expect(await line.isVisible()).toBe(true);
-    expect(asked).not.toContain('/tokenize');
   });
 });
 

@@ -119,7 +119,7 @@ describe('the model picker', () => {
       BANTER_MODELS_DIR: join(tmpdir(), 'banter-no-models'),
     });
     const { page, close } = await visit(browser, server.url, how);
-    await page.getByLabel('Key').fill('just-to-talk');
+    await page.getByLabel('Key', { exact: true }).fill('just-to-talk');
     await page.getByRole('button', { name: 'Enter' }).click();
     const chat = new ChatPage(page);
     await chat.connected();

@@ -162,7 +162,7 @@ describe('while an answer grows', () => {
 
   it('the title says so, and that it ended while nobody looked', async () => {
     const { chat, page, socket } = await openLong();
-    await expect.poll(() => page.title()).toBe('Writing… · banter');
+    await expect.poll(() => page.title()).toBe('Writing… · question · banter');
     const show = (state: 'hidden' | 'visible') =>
       page.evaluate((value) => {
         Object.defineProperty(document, 'visibilityState', { configurable: true, value });
@@ -171,9 +171,9 @@ describe('while an answer grows', () => {
     await show('hidden');
     socket.end();
     await chat.answered();
-    await expect.poll(() => page.title()).toBe('Answer ready · banter');
+    await expect.poll(() => page.title()).toBe('Answer ready · question · banter');
     await show('visible');
-    await expect.poll(() => page.title()).toBe('banter');
+    await expect.poll(() => page.title()).toBe('question · banter');
   });
 });
 
@@ -186,7 +186,7 @@ describe('Escape', () => {
       field.dispatchEvent(new KeyboardEvent('keydown', { ...init, isComposing: true }));
     });
     await page.keyboard.press('Escape');
-    expect((await socket.receives(2)).stop).toBe(true);
+    expect((await socket.receives(2)).type).toBe('stop');
     expect(socket.sent).toHaveLength(2);
     socket.endFor('stopped');
     await chat.answered();
@@ -207,7 +207,7 @@ describe('Escape', () => {
     await editor.waitFor({ state: 'detached' });
     expect(socket.sent).toHaveLength(2);
     await page.keyboard.press('Escape');
-    expect((await socket.receives(3)).stop).toBe(true);
+    expect((await socket.receives(3)).type).toBe('stop');
     socket.endFor('stopped');
     await chat.answered();
   });
@@ -218,8 +218,9 @@ describe('the end of an answer', () => {
     { reason: 'length', says: 'Cut at 2,048 tokens.', offers: 'Continue' },
     { reason: 'filtered', says: "engine's filter held back the rest", offers: 'Edit the question' },
     { reason: 'unavailable', says: 'lacked the resources to continue', offers: 'Continue' },
-    { reason: 'something new', says: 'ended before it was complete', offers: 'Continue' },
-  ];
+    { reason: 'shutdown', says: 'The server was shut down.', offers: 'Continue' },
+    { reason: 'disconnected', says: 'Nobody followed this answer', offers: 'Continue' },
+  ] as const;
   for (const { reason, says, offers } of cases) {
     it(`that is not whole says so and offers what helps: ${reason}`, async () => {
       const opened = await pages.openFake();
@@ -240,16 +241,9 @@ describe('the end of an answer', () => {
     await ask(opened);
     socket.endFor('length', 'Once upon a time');
     await page.getByRole('button', { name: 'Continue', exact: true }).click();
-    const request = await socket.receives(2);
-    expect(request.history).toEqual([
-      { role: 'user', content: 'question' },
-      { role: 'assistant', content: 'Once upon a time' },
-    ]);
-    expect(request.message).toMatch(/continue/);
-    socket.end('there was a village.');
-    await chat.shows('there was a village.');
-    expect(await chat.answers.first().innerText()).toContain('Once upon a time');
-    // Only the newest answer can be gone on with.
+    expect((await socket.receives(2)).type).toBe('continue');
+    socket.end(' there was a village.');
+    await chat.shows('Once upon a time there was a village.');
     expect(await page.getByRole('button', { name: 'Continue', exact: true }).count()).toBe(0);
   });
 
@@ -271,7 +265,7 @@ describe('the end of an answer', () => {
 });
 
 describe('the keyboard', () => {
-  it('keeps its place when another answer begins and when all is cleared', async () => {
+  it('keeps its place when another answer begins and when a new conversation does', async () => {
     const opened = await pages.openFake();
     const { chat, page, socket } = opened;
     await exchange(opened);
@@ -282,7 +276,7 @@ describe('the keyboard', () => {
     await socket.receives(2);
     socket.end('answer');
     await chat.answered();
-    await page.getByRole('button', { name: 'Clear the conversation' }).focus();
+    await page.locator('header').getByRole('button', { name: 'New conversation' }).focus();
     await page.keyboard.press('Space');
     await expect.poll(isInField).toBe(true);
   });
@@ -305,7 +299,7 @@ describe('the keyboard', () => {
       await chat.field.press('Enter');
       await chat.field.pressSequentially('second');
       await chat.field.press(key);
-      expect((await socket.receives(1)).message).toBe('first\nsecond');
+      expect((await socket.receives(1)).text).toBe('first\nsecond');
       socket.end('answer');
       await chat.answered();
     });
@@ -494,7 +488,7 @@ describe('settings', () => {
     await expect.poll(() => temperature.inputValue()).toBe('0.7');
     await page.keyboard.press('Escape');
     await ask(opened);
-    expect(Object.keys(await socket.receives(1))).not.toContain('temperature');
+    expect((await socket.receives(1)).parameters ?? {}).not.toHaveProperty('temperature');
     socket.end('answer');
     await chat.answered();
   });
@@ -517,6 +511,7 @@ describe('settings', () => {
     await page.getByRole('button', SETTINGS).click();
     await page.getByRole('textbox', { name: 'Instruction for the model' }).fill('Be brief.');
     await page.keyboard.press('Escape');
+    await chip.waitFor();
     await page.reload();
     await chip.click();
     await page.getByRole('dialog', { name: 'Settings' }).waitFor();

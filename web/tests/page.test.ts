@@ -1,19 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { answerEnd, canContinue, mustFailAgain } from '../src/answer_end';
-import { EMPTY_STATE, type State } from '../src/conversation/state';
-import { type Event, reduce } from '../src/conversation/reduce';
-import type { Outcome } from '../src/conversation/types';
+import { answerEnd, mustFailAgain } from '../src/answer_end';
+import { addThinking, addWords, type Live, liveOf } from '../src/conversation/live';
+import type { Request } from '../src/conversation/requests';
+import type { Fault, Outcome, Phase } from '../src/conversation/types';
 import { check, rangesFor } from '../src/parameters';
 import { statusOf } from '../src/status';
-import { nextTheme } from '../src/theme';
 import { titleOf } from '../src/title.svelte';
 import { DICTIONARIES } from '../src/words';
 
 const { en } = DICTIONARIES;
 
-function failed(code: string): Outcome {
+function failed(code: Fault['code']): Outcome {
   return { kind: 'failed', fault: { code, message: '' } };
 }
 
@@ -37,9 +36,30 @@ describe('how an answer ended', () => {
       text: /before it was complete/,
       help: 'continue',
     },
-    { outcome: { kind: 'interrupted' }, hasText: true, text: /ended here/, help: 'continue' },
-    { outcome: { kind: 'interrupted' }, hasText: false, text: /first word/, help: 'again' },
-    { outcome: { kind: 'elsewhere' }, hasText: true, text: /Another window/, help: null },
+    {
+      outcome: { kind: 'interrupted', reason: 'disconnected' },
+      hasText: true,
+      text: /ended here/,
+      help: 'continue',
+    },
+    {
+      outcome: { kind: 'interrupted', reason: 'crashed' },
+      hasText: false,
+      text: /unexpectedly. Your message is kept/,
+      help: 'again',
+    },
+    {
+      outcome: { kind: 'stopped', haltMs: 0.42 },
+      hasText: true,
+      text: /Stopped after 0.4 ms, 2 words kept/,
+      help: 'continue',
+    },
+    {
+      outcome: { kind: 'stopped', haltMs: null },
+      hasText: false,
+      text: /before the first word/,
+      help: 'again',
+    },
     { outcome: failed('too_long'), hasText: false, text: /too long/, help: 'edit' },
     { outcome: failed('too_large'), hasText: false, text: /larger/, help: 'edit' },
     { outcome: failed('invalid_parameter'), hasText: false, text: /setting/, help: 'settings' },
@@ -49,89 +69,72 @@ describe('how an answer ended', () => {
   ];
   for (const { outcome, hasText, text, help } of cases) {
     it(`is told with what helps: ${JSON.stringify(outcome)}, ${hasText ? 'with' : 'no'} text`, () => {
-      const end = answerEnd(outcome, hasText, en)!;
+      const end = answerEnd(outcome, hasText ? 'two words' : '', en)!;
       expect(end.text).toMatch(text);
       expect(end.help).toBe(help);
     });
   }
 
-  it('is no matter for words where the answer is whole, goes on, or was stopped', () => {
-    for (const kind of ['complete', 'writing', 'stopped'] as const)
-      expect(answerEnd({ kind }, true, en)).toBeNull();
+  it('is no matter for words where the answer is whole or goes on', () => {
+    for (const kind of ['complete', 'writing'] as const)
+      expect(answerEnd({ kind }, 'text', en)).toBeNull();
   });
 
   it('offers to ask again only where that can help', () => {
-    const codes = ['too_long', 'too_large', 'bad_json', 'busy', 'timeout', 'internal'];
+    const codes = ['too_long', 'too_large', 'bad_json', 'busy', 'timeout', 'internal'] as const;
     const must = codes.filter((code) => mustFailAgain(failed(code)));
     expect(must).toEqual(['too_long', 'too_large', 'bad_json']);
-  });
-
-  it('can be gone on with where a part is there', () => {
-    const base = {
-      id: 1,
-      role: 'assistant',
-      figures: null,
-      thinking: null,
-      replaces: null,
-    } as const;
-    const can = (kind: 'stopped' | 'complete', text: string) =>
-      canContinue({ ...base, text, outcome: { kind } });
-    expect([can('stopped', 'a'), can('stopped', ''), can('complete', 'a')]).toEqual([
-      true,
-      false,
-      false,
-    ]);
   });
 });
 
 describe('the status', () => {
-  const open: Event[] = [
-    { kind: 'phase', phase: { kind: 'open' } },
-    { kind: 'asked', text: 'q', at: 0, purpose: 'new', userId: 1, answerId: 2, nowMs: 0 },
-  ];
-  const run = (...events: Event[]): State => [...open, ...events].reduce(reduce, EMPTY_STATE);
+  const begun = liveOf({ id: 'a', parent: 'm', role: 'assistant', text: '', created_ms: 0 });
+  const open: Phase = { kind: 'open' };
+  const told = (live: Live | null, requests: Request[] = [], phase = open) => {
+    const { text, count } = statusOf({ phase, everOpen: true, live, requests }, en);
+    return [text, count];
+  };
 
-  it('is read aloud by phases; the words are counted beside it', () => {
-    const states = [
-      run(),
-      run({ kind: 'thinking', text: 'so', nowMs: 1 }),
-      run({ kind: 'words', text: 'one two', nowMs: 1 }),
-      run(
-        { kind: 'words', text: 'one two', nowMs: 1 },
-        { kind: 'words', text: ' three', nowMs: 2 },
-      ),
-      run({ kind: 'stop_sent' }),
-    ];
-    const shown = states
-      .map((state) => statusOf(state, en))
-      .map(({ text, count }) => [text, count]);
-    expect(shown).toEqual([
-      ['Reading your message…', undefined],
-      ['Thinking…', undefined],
-      ['Writing…', '2 words'],
-      ['Writing…', '3 words'],
-      ['Stopping…', undefined],
-    ]);
+  it('is read aloud by phases; the figures are beside it', () => {
+    expect(told(null)).toEqual(['Connected', undefined]);
+    expect(told(begun)).toEqual(['Reading your message…', undefined]);
+    const queued = { ...begun, queued: { ahead: 2, estimate_ms: 7_500 } };
+    expect(told(queued)).toEqual(['Waiting…', '2 before you, about 8 s']);
+    const reading = { ...begun, prefill: { done: 62, total: 100, cached: 0 } };
+    expect(told(reading)).toEqual(['Reading your message…', '62 %']);
+    expect(told(addThinking(begun, 'so', 1))).toEqual(['Thinking…', undefined]);
+    const writing = addWords(begun, 'one two', 1);
+    expect(told(writing)).toEqual(['Writing…', '2 words']);
+    expect(told(addWords(writing, ' three', 2))).toEqual(['Writing…', '3 words']);
+    expect(told({ ...writing, stopping: true })).toEqual(['Stopping…', undefined]);
+  });
+
+  it('says that a request is on its way', () => {
+    const order = { type: 'send', text: 'q' } as const;
+    const request: Request = { clientId: '1', thread: 'c', order, state: { kind: 'sent' } };
+    expect(told(null, [request])).toEqual(['Reading your message…', undefined]);
   });
 
   it('stands in the title while an answer is written, and when one ended unseen', () => {
-    expect(titleOf(run(), en, false)).toContain('Writing');
-    const ended = run({ kind: 'words', text: 'a', nowMs: 1 }, { kind: 'ended', nowMs: 2 });
-    expect([titleOf(ended, en, true), titleOf(ended, en, false)]).toEqual([
-      'Answer ready · banter',
-      'banter',
+    const title = (isAnswering: boolean, isUnseen: boolean) =>
+      titleOf('Spring', { isAnswering, isUnseen }, en);
+    expect([title(true, false), title(false, true), title(false, false)]).toEqual([
+      'Writing… · Spring · banter',
+      'Answer ready · Spring · banter',
+      'Spring · banter',
     ]);
+    expect(titleOf(null, { isAnswering: false, isUnseen: false }, en)).toBe('banter');
   });
 });
 
 describe('a setting', () => {
-  const { maxTokens, temperature, topP } = rangesFor(2_048);
+  const { max_tokens: maxTokens, temperature, top_p: topP } = rangesFor(2_048);
   const cases = [
     { text: '', range: temperature, checked: { kind: 'taken', value: null } },
     { text: ' ', range: maxTokens, checked: { kind: 'taken', value: null } },
     { text: '0', range: temperature, checked: { kind: 'taken', value: 0 } },
     { text: '2.5', range: temperature, checked: { kind: 'refused', notWhole: false } },
-    { text: '0.05', range: topP, checked: { kind: 'refused', notWhole: false } },
+    { text: '0.04', range: topP, checked: { kind: 'refused', notWhole: false } },
     { text: '1.5', range: maxTokens, checked: { kind: 'refused', notWhole: true } },
     { text: '2048', range: maxTokens, checked: { kind: 'taken', value: 2_048 } },
     { text: '2049', range: maxTokens, checked: { kind: 'refused', notWhole: true } },
@@ -144,19 +147,8 @@ describe('a setting', () => {
   }
 
   it('may be as long as the wire allows where the context is not known', () => {
-    expect(rangesFor(null).maxTokens.most).toBe(1_000_000);
-    expect(rangesFor(4_000_000).maxTokens.most).toBe(1_000_000);
-  });
-});
-
-describe('the theme button', () => {
-  it('changes what is seen with its first press, and comes back', () => {
-    for (const system of ['light', 'dark'] as const) {
-      const first = nextTheme('auto', system);
-      const second = nextTheme(first, system);
-      expect(first).not.toBe(system);
-      expect([second, nextTheme(second, system)]).toEqual([system, 'auto']);
-    }
+    expect(rangesFor(null).max_tokens.most).toBe(1_000_000);
+    expect(rangesFor(4_000_000).max_tokens.most).toBe(1_000_000);
   });
 });
 

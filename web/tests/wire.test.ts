@@ -1,22 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { addressesOf } from '../src/connection/address';
-import { readFrame } from '../src/connection/plain';
-import { buildRequest, cutAt } from '../src/conversation/request';
+import { readEvent } from '../src/connection/v1';
+import { eventOf, newThreadName, type Order, type Request } from '../src/conversation/requests';
 import { FrameBuffer } from '../src/conversation/frame_buffer';
-import { DEFAULT_PARAMETERS, type Message } from '../src/conversation/types';
-
-const LARGE = 1 << 20;
-
-function message(id: number, text: string): Message {
-  const kind = 'complete';
-  const role = id % 2 ? 'user' : 'assistant';
-  return { id, role, text, outcome: { kind }, figures: null, thinking: null, replaces: null };
-}
-
-function sent(earlier: Message[], parameters = {}, maxBytes = LARGE) {
-  const request = buildRequest(earlier, 'new', { ...DEFAULT_PARAMETERS, ...parameters }, maxBytes)!;
-  return { request, body: JSON.parse(request.json) as Record<string, unknown> };
-}
 
 describe('addressesOf', () => {
   const cases = [
@@ -29,129 +15,47 @@ describe('addressesOf', () => {
   }
 });
 
-describe('readFrame', () => {
-  it('tells the end, words and faults apart', () => {
-    expect(readFrame('')).toEqual({ kind: 'end' });
-    expect(readFrame('{"a": 1}')).toEqual({ kind: 'words', text: '{"a": 1}' });
-    expect(readFrame('{"error": "text"}')).toEqual({ kind: 'words', text: '{"error": "text"}' });
-    expect(
-      readFrame('{"error":{"code":"busy","message":"m","position":3,"estimate_ms":900}}'),
-    ).toMatchObject({
-      kind: 'fault',
-      fault: { code: 'busy', message: 'm', position: 3, estimateMs: 900 },
-    });
-    expect(readFrame('{"error":{"code":"busy"},"more":1}')).toMatchObject({ kind: 'words' });
-  });
-
-  it('reads what the model thinks', () => {
-    expect(readFrame('{"thinking":"so \\"so\\""}')).toEqual({ kind: 'thinking', text: 'so "so"' });
-    for (const words of ['{"thinking":1}', '{"thinking":"a","b":1}', ' {"thinking":"a"}'])
-      expect(readFrame(words)).toEqual({ kind: 'words', text: words });
-  });
-
-  const ends: [string, unknown][] = [
-    ['{"end":{"reason":"end","tokens":3}}', { kind: 'complete' }],
-    ['{"end":{"reason":"stop_string"}}', { kind: 'complete' }],
-    ['{"end":{"reason":"length","tokens":2048}}', { kind: 'cut', tokens: 2_048 }],
-    ['{"end":{"reason":"length"}}', { kind: 'cut', tokens: null }],
-    ['{"end":{"reason":"stopped"}}', { kind: 'stopped' }],
-    ['{"end":{"reason":"filtered","tokens":1}}', { kind: 'filtered' }],
-    ['{"end":{"reason":"unavailable"}}', { kind: 'unavailable' }],
-    ['{"end":{"reason":"a new one"}}', { kind: 'unfinished' }],
-  ];
-  for (const [frame, outcome] of ends) {
-    it(`reads how an answer ends: ${frame}`, () =>
-      expect(readFrame(frame)).toEqual({ kind: 'end_told', outcome, dropped: 0 }));
-  }
-
-  it('reads how many messages the model did not get', () => {
-    const frame = '{"end":{"reason":"end","tokens":12,"dropped_messages":6,"more":1}}';
-    const outcome = { kind: 'complete' };
-    expect(readFrame(frame)).toEqual({ kind: 'end_told', outcome, dropped: 6 });
-  });
-
-  it('takes an object that is no report for words', () => {
-    for (const words of [
-      '{"end":1}',
-      '{"end":{}}',
-      '{"end":{"reason":"end"},"more":1}',
-      '{"end":null}',
-    ])
-      expect(readFrame(words)).toEqual({ kind: 'words', text: words });
+describe('readEvent', () => {
+  it('reads events, also of types that nobody here knows', () => {
+    expect(readEvent('{"type":"pong"}')).toEqual({ type: 'pong' });
+    expect(readEvent('{"type":"of a later version"}')).not.toBeNull();
+    for (const frame of ['', 'text', '1', 'null', '[]', '{}']) expect(readEvent(frame)).toBeNull();
   });
 });
 
-describe('cutAt', () => {
-  const history = [message(1, 'q'), message(2, 'a'), message(3, 'q'), message(4, 'a')];
+describe('eventOf', () => {
+  const request = (thread: string, order: Order): Request => ({
+    clientId: 'x1',
+    thread,
+    order,
+    state: { kind: 'waiting' },
+  });
+  const names = { client_id: 'x1', tag: 'x1' };
 
-  it('is before the first message that the model gets', () => {
-    const { request } = sent(history, { systemPrompt: 'Be brief.' });
-    expect(cutAt(request, 0, 5)).toBeNull();
-    expect(cutAt(request, 2, 5)).toEqual({ droppedCount: 2, firstKeptId: 3 });
-    expect(cutAt(request, 4, 5)).toEqual({ droppedCount: 4, firstKeptId: 5 });
+  it('makes a conversation of a new thread, with its settings', () => {
+    const order = {
+      type: 'send',
+      text: 'hi',
+      system: 'Be brief.',
+      parameters: { seed: 1 },
+    } as const;
+    expect(eventOf(request(newThreadName(), order))).toEqual({ ...order, ...names });
   });
 
-  it('counts what was not even sent', () => {
-    const long = [message(1, 'x'.repeat(400)), message(2, 'a'), ...history.slice(2)];
-    const { request } = sent(long, {}, 400);
-    expect(request.trimmedCount).toBe(2);
-    expect(cutAt(request, 0, 5)).toEqual({ droppedCount: 2, firstKeptId: 3 });
-    expect(cutAt(request, 2, 5)).toEqual({ droppedCount: 4, firstKeptId: 5 });
-  });
-});
-
-describe('buildRequest', () => {
-  it('sends the answers along and only the parameters that were chosen', () => {
-    const { body } = sent([message(1, 'q'), message(2, 'a')], {
-      temperature: 0,
-      systemPrompt: 'Be brief.',
-    });
-    expect(body).toEqual({
-      message: 'new',
-      history: [
-        { role: 'system', content: 'Be brief.' },
-        { role: 'user', content: 'q' },
-        { role: 'assistant', content: 'a' },
-      ],
-      stream: true,
-      report_end: true,
-      report_thinking: true,
-      temperature: 0,
-    });
+  it('sends no settings to a conversation that has its own', () => {
+    const order = { type: 'send', text: 'hi', system: 'Be brief.' } as const;
+    const event = eventOf(request('c1', order));
+    expect(event).toEqual({ type: 'send', text: 'hi', ...names, conversation: 'c1' });
   });
 
-  it('leaves out parameters that the server does not take', () => {
-    const parameters = { ...DEFAULT_PARAMETERS, temperature: 0.5, repetitionPenalty: 1.2 };
-    const request = buildRequest([], 'new', parameters, LARGE, ['max_tokens', 'temperature'])!;
-    expect(JSON.parse(request.json)).toMatchObject({ message: 'new', temperature: 0.5 });
-    expect(request.json).not.toContain('repetition_penalty');
-  });
-
-  it('leaves out questions without an answer', () => {
-    const { request } = sent([message(1, 'q'), message(2, ''), message(3, 'r'), message(4, 's')]);
-    expect(request.sentIds).toEqual([3, 4]);
-  });
-
-  it('leaves out what was thought before an answer', () => {
-    const thought = [message(1, 'q'), message(2, '<think>\nso\n</think>\n\nYes.')];
-    const onlyThought = [message(3, 'r'), message(4, '<think>so')];
-    const { body } = sent([...thought, ...onlyThought]);
-    expect(body.history).toEqual([
-      { role: 'user', content: 'q' },
-      { role: 'assistant', content: 'Yes.' },
-    ]);
-  });
-
-  it('leaves out whole turns from the oldest until the request fits', () => {
-    const earlier = Array.from({ length: 20 }, (_, i) => message(i + 1, '字'.repeat(100)));
-    const { request } = sent(earlier, {}, 3_000);
-    expect(new TextEncoder().encode(request.json).length).toBeLessThanOrEqual(3_000);
-    expect(request.trimmedCount + request.sentIds.length).toBe(20);
-    expect(request.sentIds[0]! % 2).toBe(1);
-  });
-
-  it('gives up when the message alone is too large', () => {
-    expect(buildRequest([], 'x'.repeat(100), DEFAULT_PARAMETERS, 100)).toBeNull();
+  it('names the message of everything else', () => {
+    const orders = [
+      { type: 'edit', message: 'm1', text: 'other' },
+      { type: 'regenerate', message: 'a1' },
+      { type: 'continue', message: 'a1' },
+    ] as const;
+    for (const order of orders)
+      expect(eventOf(request('c1', order))).toEqual({ ...order, ...names, conversation: 'c1' });
   });
 });
 

@@ -20,11 +20,23 @@ const FAULT_CODES = [
   'too_large',
   'busy',
   'timeout',
+  'answer_running',
+  'unknown_message',
+  'answer_complete',
+  'store_full',
+  'store_failed',
+  'unavailable',
   'internal',
-];
+] as const;
 const HAN = /\p{Script=Han}/u;
 /** The same in every language. */
-const NAMES = new Set(['.parameterNames.topP', '.switchLanguageShort']);
+const NAMES = new Set([
+  '.language',
+  '.switchLanguage',
+  '.parameterNames.top_p',
+  '.parameterNames.top_k',
+  '.parameterNames.min_p',
+]);
 
 const { zh, en } = DICTIONARIES;
 
@@ -65,9 +77,9 @@ describe('the dictionaries', () => {
       code: 'invalid_parameter',
       message: '',
       field: 'top_p',
-      value: '3',
-      range: '0.1 to 1',
-    };
+      found: '3',
+      expected: '0.1 to 1',
+    } as const;
     for (const words of [zh, en]) {
       for (const part of ['top_p', '3', '0.1 to 1']) expect(words.fault(fault)).toContain(part);
     }

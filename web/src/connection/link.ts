@@ -1,6 +1,6 @@
 /**
- * The connection to the server: finds out whether it can answer, opens the socket, and comes back
- * after any failure. It knows nothing of messages.
+ * The connection to the server: finds out whether it can answer, opens the socket, says `hello`, and
+ * comes back after any failure. It knows nothing of conversations.
  *
  * A browser does not say why a WebSocket was refused, so HTTP is asked first: whether a key is
  * needed, whether the model is still loading, or whether nobody is there.
@@ -9,13 +9,16 @@
 import type { Phase } from '../conversation/types';
 import type { Api, Credential, Entry } from './api';
 import { type Clock, Reconnect } from './reconnect';
-import type { Info } from '../wire';
+import { readEvent, type Received, type Sent, SUBPROTOCOL, writeEvent } from './v1';
+import type { Info, Welcome } from '../wire';
 
 export interface LinkEvents {
   phase(phase: Phase): void;
   info(info: Info): void;
-  frame(text: string): void;
-  /** An open socket closed: no more frames of its answer will come. */
+  /** A new socket is open, and the server has told who it is. */
+  welcome(welcome: Welcome): void;
+  event(event: Received): void;
+  /** An open socket closed: no more events will come on it. */
   lost(): void;
 }
 
@@ -27,18 +30,24 @@ const PROVEN_MS = 5_000;
 const CLOSE_FULL = 1013;
 /** A handshake that hangs longer than this is given up. */
 const OPEN_PATIENCE_MS = 10_000;
+/** After this long without an event the page asks whether the server is still there. */
+const SILENCE_MS = 25_000;
+/** How long the reply to that question may take. */
+const PONG_PATIENCE_MS = 10_000;
 
 export class Link {
   private socket: WebSocket | null = null;
   /** Raised by every new try, so that the late result of an older one is recognised. */
   private attempt = 0;
   private readonly reconnect: Reconnect;
+  /** Runs out when nothing has come for too long. */
+  private silence: number | null = null;
 
   constructor(
     private readonly address: string,
     private readonly api: Api,
     private readonly events: LinkEvents,
-    clock: Clock,
+    private readonly clock: Clock,
   ) {
     this.reconnect = new Reconnect(clock, () => void this.connect());
   }
@@ -57,10 +66,10 @@ export class Link {
     this.events.phase({ kind: 'locked', reason: result === 'refused' ? refused : result });
   }
 
-  /** Returns whether the text was handed to an open socket. */
-  send(text: string): boolean {
+  /** Returns whether the event was handed to an open socket. */
+  send(event: Sent): boolean {
     if (this.socket?.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(text);
+    this.socket.send(writeEvent(event));
     return true;
   }
 
@@ -106,26 +115,48 @@ export class Link {
   }
 
   private open(): void {
-    const socket = new WebSocket(this.address);
+    const socket = new WebSocket(this.address, SUBPROTOCOL);
     this.socket = socket;
     let openedAtMs: number | null = null;
-    const patience = setTimeout(() => socket.close(), OPEN_PATIENCE_MS);
-    socket.onopen = () => {
-      clearTimeout(patience);
-      openedAtMs = performance.now();
-      this.events.phase({ kind: 'open' });
-    };
+    const patience = this.clock.setTimeout(() => socket.close(), OPEN_PATIENCE_MS);
+    socket.onopen = () => this.send({ type: 'hello' });
     socket.onmessage = ({ data }) => {
-      if (typeof data === 'string') this.events.frame(data);
+      if (this.socket !== socket || typeof data !== 'string') return;
+      const event = readEvent(data);
+      if (!event) return;
+      this.waitForSilence(socket);
+      if (event.type !== 'welcome') return this.events.event(event);
+      this.clock.clearTimeout(patience);
+      openedAtMs = performance.now();
+      this.events.welcome(event);
+      this.events.phase({ kind: 'open' });
     };
     // An error is always followed by a close: one of them is enough.
     socket.onclose = ({ code }) => {
-      clearTimeout(patience);
+      this.clock.clearTimeout(patience);
       if (this.socket !== socket) return;
       const proven = openedAtMs !== null && performance.now() - openedAtMs >= PROVEN_MS;
       if (proven) this.reconnect.succeeded();
       this.drop({ kind: 'waiting', reason: code === CLOSE_FULL ? 'full' : 'away' });
     };
+  }
+
+  /** Scripts do not see the server's pings, so after a while without events the page asks itself. */
+  private waitForSilence(socket: WebSocket): void {
+    const ask = () => {
+      this.send({ type: 'ping' });
+      this.silence = this.clock.setTimeout(giveUp, PONG_PATIENCE_MS);
+    };
+    const giveUp = () => {
+      if (this.socket === socket) this.drop({ kind: 'waiting', reason: 'away' });
+    };
+    this.endSilence();
+    this.silence = this.clock.setTimeout(ask, SILENCE_MS);
+  }
+
+  private endSilence(): void {
+    if (this.silence !== null) this.clock.clearTimeout(this.silence);
+    this.silence = null;
   }
 
   private drop(phase: Phase): void {
@@ -138,6 +169,7 @@ export class Link {
   private detach(): boolean {
     const { socket } = this;
     this.socket = null;
+    this.endSilence();
     socket?.close();
     return socket !== null;
   }

@@ -39,3 +39,41 @@ export function highlighterName(language: string): string {
   const name = language.toLowerCase();
   return NAMES.get(name) ?? name;
 }
+
+/** The usual ends of names of files, by the language. */
+const EXTENSIONS: Readonly<Record<string, string>> = {
+  bash: 'sh',
+  c: 'c',
+  cpp: 'cpp',
+  csharp: 'cs',
+  css: 'css',
+  diff: 'diff',
+  go: 'go',
+  html: 'html',
+  ini: 'ini',
+  java: 'java',
+  javascript: 'js',
+  json: 'json',
+  kotlin: 'kt',
+  markdown: 'md',
+  php: 'php',
+  powershell: 'ps1',
+  python: 'py',
+  ruby: 'rb',
+  rust: 'rs',
+  shell: 'sh',
+  sql: 'sql',
+  swift: 'swift',
+  typescript: 'ts',
+  xml: 'xml',
+  yaml: 'yaml',
+};
+
+/** A name for a file with code in a language. */
+export function fileNameOf(language: string): string {
+  const written = language.toLowerCase();
+  const known = EXTENSIONS[highlighterName(language)] ?? EXTENSIONS[written];
+  const isExtension = Object.values(EXTENSIONS).includes(written);
+  if (highlighterName(language) === 'makefile') return 'Makefile';
+  return `code.${known ?? (isExtension ? written : 'txt')}`;
+}

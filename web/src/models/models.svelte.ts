@@ -20,8 +20,6 @@ export interface Refusal {
 export interface ModelEvents {
   /** Another model answers now. */
   switched(): void;
-  /** The person at this page has another key now. */
-  signedIn(): void;
 }
 
 export class Models {
@@ -32,6 +30,8 @@ export class Models {
   estimate = $state.raw<{ seconds: number | null; bytesPerSecond: number | null } | null>(null);
 
   private open = false;
+  /** A key for models alone. */
+  private key: string | null = null;
   private timer: number | null = null;
   private readonly pace = new Pace();
 
@@ -71,11 +71,15 @@ export class Models {
     return this.change('switch', { name });
   }
 
-  /** Signs in with another key, so that this page may change something. */
-  async signIn(key: string): Promise<void> {
-    const result = await this.api.signIn({ key });
-    this.refused = result === 'in' ? null : { about: 'key', isNoName: false, said: result };
-    if (result === 'in') this.events.signedIn();
+  /**
+   * Uses another key for models alone, until the page is closed. Signing in with it would show the
+   * conversations of that key instead of the person's own.
+   */
+  async useKey(key: string): Promise<void> {
+    const list = await this.api.models(key);
+    const isRight = list !== null && list.may_change;
+    this.refused = isRight ? null : { about: 'key', isNoName: false, said: 'refused' };
+    if (isRight) this.key = key;
     await this.look();
   }
 
@@ -84,7 +88,7 @@ export class Models {
     order: object,
     about: Refusal['about'] = 'order',
   ): Promise<boolean> {
-    const refusal = await this.api.changeModels(what, order);
+    const refusal = await this.api.changeModels(what, order, this.key);
     this.refused = refusal && { about, ...refusal };
     await this.look();
     return this.refused === null;
@@ -94,7 +98,7 @@ export class Models {
     if (this.timer !== null) window.clearTimeout(this.timer);
     this.timer = null;
     const before = this.list;
-    const list = await this.api.models();
+    const list = await this.api.models(this.key);
     if (list) this.take(list);
     if (before && list && before.current !== list.current) this.events.switched();
     if (!this.open && !this.isBusy) return;

@@ -4,15 +4,19 @@
  * Never a key or a code: those are exchanged for a cookie that scripts cannot read.
  */
 
-import type { Parameters } from '../conversation/types';
-import { asNumber, isRecord, keep, readRecord, type Store } from './store';
+import { keep, readRecord, type Store } from './store';
 
 export const PREFERENCES_KEY = 'banter.preferences';
 
 export interface Preferences {
   readonly theme: 'auto' | 'light' | 'dark';
   readonly language: 'auto' | 'zh' | 'en';
-  readonly parameters: Parameters;
+  /** Whether what is typed is sent ahead, so that the model can prepare. */
+  readonly preparesWhileTyping: boolean;
+  /** Whether the system tells of answers that end while the page is hidden. */
+  readonly notifies: boolean;
+  /** Whether the list of conversations is beside the conversation, where there is room. */
+  readonly listIsOpen: boolean;
   /** The notice that the demo model answers was read. */
   readonly demoNoticeRead: boolean;
   /** Whether the demo model answered last, so that the page looks right before the server tells. */
@@ -26,17 +30,12 @@ export function savePreferences(store: Store | null, preferences: Preferences): 
 
 export function loadPreferences(store: Store | null): Preferences {
   const saved = readRecord(store, PREFERENCES_KEY) ?? {};
-  const parameters = isRecord(saved.parameters) ? saved.parameters : {};
   return {
     theme: oneOf(saved.theme, ['auto', 'light', 'dark'] as const),
     language: oneOf(saved.language, ['auto', 'zh', 'en'] as const),
-    parameters: {
-      maxTokens: asNumber(parameters.maxTokens),
-      temperature: asNumber(parameters.temperature),
-      topP: asNumber(parameters.topP),
-      repetitionPenalty: asNumber(parameters.repetitionPenalty),
-      systemPrompt: typeof parameters.systemPrompt === 'string' ? parameters.systemPrompt : '',
-    },
+    preparesWhileTyping: saved.preparesWhileTyping !== false,
+    notifies: saved.notifies === true,
+    listIsOpen: saved.listIsOpen !== false,
     demoNoticeRead: saved.demoNoticeRead === true,
     demoAnswered: typeof saved.demoAnswered === 'boolean' ? saved.demoAnswered : null,
   };

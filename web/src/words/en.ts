@@ -1,7 +1,11 @@
+import type { FileKind, Reason } from '../attach/attachment';
 import type { Fault } from '../conversation/types';
+import type { FinishReason, ImportReport } from '../wire';
 
 /** Every visible word. The shape of this object is the dictionary's type; `zh.ts` must fill it. */
 export const en = {
+  language: 'en' as 'en' | 'zh',
+
   // The frame of the page.
   tagline: 'Ask anything. The answer appears while it is written, and Stop really stops it.',
   suggestionsLabel: 'Things to try',
@@ -27,13 +31,58 @@ export const en = {
   titleDone: (title: string) => `Answer ready · ${title}`,
 
   // Header.
-  clear: 'Clear',
-  clearHint: 'Clear the conversation',
+  menu: 'Menu',
   pageMenu: 'Page',
   settings: 'Settings',
-  switchLanguage: 'Switch to Chinese',
-  switchLanguageShort: '中',
+  switchLanguage: '中文',
+  keys: 'Keyboard shortcuts',
   theme: { auto: 'Theme: same as the system', light: 'Theme: light', dark: 'Theme: dark' },
+
+  // The list of conversations.
+  conversations: 'Conversations',
+  newConversation: 'New conversation',
+  showList: 'Show the conversations',
+  hideList: 'Hide the conversations',
+  search: 'Search',
+  searchFailed: 'The search did not succeed. Try it once more.',
+  nothingFound: 'Nothing found.',
+  moreFound: 'There is more. Add a word to find it.',
+  foundCount: (count: number, more: boolean) => `${more ? 'More than ' : ''}${count} found`,
+  listMenu: 'All conversations',
+  untitled: 'New conversation',
+  noConversations: 'Conversations appear here.',
+  noneArchived: 'Nothing is archived.',
+  archivedList: 'Archived conversations',
+  showArchived: 'Show archived ones',
+  showListed: 'Back to the others',
+  ages: {
+    pinned: 'Pinned',
+    today: 'Today',
+    yesterday: 'Yesterday',
+    week: 'Last 7 days',
+    month: 'Last 30 days',
+    older: 'Older',
+  },
+  actionsFor: (title: string) => `Actions for “${title}”`,
+  rename: 'Rename',
+  titleLabel: 'Title',
+  pin: 'Pin',
+  unpin: 'Unpin',
+  archive: 'Archive',
+  unarchive: 'Take out of the archive',
+  delete: 'Delete',
+  deleted: 'Deleted.',
+  undo: 'Undo',
+  gone: 'This conversation is not there any more.',
+  exportMarkdown: 'Download as Markdown',
+  exportJson: 'Download with all versions (JSON)',
+  exportAll: 'Download all (JSON)',
+  importFile: 'Import a file',
+  importing: 'Importing…',
+  imported: ({ conversations, messages, left_out, left_out_count }: ImportReport) =>
+    `Imported: ${conversations} conversations with ${messages} messages.` +
+    (left_out_count === 0 ? '' : ` Left out: ${left_out_count}, for example ${left_out[0]}`),
+  importRefused: (said: string) => `Nothing was imported. ${said || 'The server did not answer.'}`,
 
   // Composer.
   messageLabel: 'Your message',
@@ -44,10 +93,51 @@ export const en = {
   instructionActive: 'Instruction active',
   instructionHint: 'An instruction for the model applies to every answer. Change it',
   stopShortcut: 'Esc stops',
+  sendNext: 'Send after this answer',
+  sendsAfterAnswer: 'Is sent when the answer has ended',
+  sendsLater: 'Is sent when the connection is back',
+  held: 'Not sent, because the answer before it is not complete',
+  sendNow: 'Send now',
+  discard: 'Discard',
+  attach: 'Attach files',
+  attachedFiles: 'Attached files',
+  removeFile: (name: string) => `Remove ${name}`,
+  readingFile: 'Reading the file…',
+  tokenCount: (tokens: number) => `${tokens.toLocaleString('en')} tokens`,
+  fileRefused: (refusal: Reason): string => {
+    switch (refusal.reason) {
+      case 'empty':
+        return 'the file is empty.';
+      case 'folder':
+        return 'this is a folder. Attach its files instead.';
+      case 'unreadable':
+        return `the browser cannot read it (${refusal.error}). Is it still there?`;
+      case 'tooLarge':
+        return `it has ${showBytes(refusal.bytes)}; ${showBytes(refusal.limitBytes)} is the most.`;
+      case 'tooMuchText':
+        return `it has more than ${showBytes(refusal.limitBytes)} of text. Attach a part of it.`;
+      case 'unpacksTooLarge':
+        return `it unpacks to more than ${showBytes(refusal.limitBytes)}.`;
+      case 'notText':
+        return `this is ${FILE_KINDS[refusal.found]}. Only text can be attached, and Word, Excel and PowerPoint files.${
+          refusal.found === 'pdf' ? ' Open it and paste its text.' : ''
+        }`;
+      case 'unknownEncoding':
+        return 'its characters are in an encoding that is not recognised. Save it as UTF-8.';
+      case 'damaged':
+        return 'the file is damaged.';
+      case 'locked':
+        return 'it is protected by a password.';
+      case 'noText':
+        return 'there is no text in it.';
+    }
+  },
+  context: 'Context used',
+  contextUse: (used: number, room: number) => `${shortCount(used)} of ${shortCount(room)} tokens`,
 
   // The status line.
   connecting: 'Connecting…',
-  connected: (model: string) => `Connected · ${model}`,
+  connected: 'Connected',
   demoModel: 'demo model',
   loading: (percent: number) => `The model is loading… ${percent} %`,
   reconnecting: 'Reconnecting… your words are safe',
@@ -59,49 +149,57 @@ export const en = {
   retryNow: 'Try now',
   reading: 'Reading your message…',
   writing: 'Writing…',
+  queued: 'Waiting…',
+  queuePlace: (ahead: number, estimateMs: number | null) =>
+    `${ahead} before you${estimateMs === null ? '' : `, about ${Math.ceil(estimateMs / 1000)} s`}`,
   wordCount: (words: number) => (words === 1 ? '1 word' : `${words} words`),
   stopping: 'Stopping…',
-  stoppedAfter: (words: number) =>
-    words === 1 ? 'Stopped after 1 word' : `Stopped after ${words} words`,
-  stoppedBefore: 'Stopped before the first word',
-  stoppedInVain: 'Stopped before the first word; the earlier answer is kept',
-  cleared: 'Cleared',
-  removed: {
-    cleared: 'The cleared conversation is kept',
-    replaced: 'The earlier version is kept',
-    clear_undone: 'The cleared conversation is back',
-    undone: 'The other version is kept',
-  },
-  undo: 'Undo',
-  redo: 'Redo',
-  notKept: 'This conversation is too long to be kept for the next visit',
-
   // Messages.
   copied: 'Copied',
   copyMessage: 'Copy this message',
+  copyMarkdown: 'Copy as Markdown',
+  copyPlain: 'Copy as plain text',
+  readAloud: 'Read aloud',
+  stopReading: 'Stop reading',
+  moreActions: 'More actions',
+  deletePair: 'Delete question and answers',
+  versions: 'Versions',
+  earlierVersion: 'Earlier version',
+  laterVersion: 'Later version',
+  leftOut: 'No longer fits in the context; the model does not read it',
   thinking: 'Thinking…',
   thought: (seconds: number | null) =>
     seconds === null ? 'Thought' : `Thought for ${Math.max(1, Math.round(seconds))} s`,
   taskDone: 'Done',
   taskOpen: 'To do',
   copyCode: 'Copy the code',
+  wrapLines: 'Wrap long lines',
+  downloadCode: 'Download the code',
   regenerate: 'Answer again',
   editMessage: 'Edit this message',
-  editHint: 'Sending replaces this message and what came after it; Undo brings both back',
+  editHint: 'Sending makes another version; this one stays',
   cancelEdit: 'Cancel',
   askAgain: 'Ask again',
   editQuestion: 'Edit the question',
   openSettings: 'Open the settings',
   reloadPage: 'Reload the page',
   continueAnswer: 'Continue',
-  /** Sent as a message of the person. */
-  continueMessage: 'Please continue from where your last answer ended.',
   showMore: 'Show more',
   showLess: 'Show less',
-  figures: (firstWordSeconds: string, wordsPerSecond: string | null) =>
-    wordsPerSecond === null
-      ? `first word ${firstWordSeconds} s`
-      : `first word ${firstWordSeconds} s · ${wordsPerSecond} words/s`,
+  figures: (firstWord: string | null, rate: string | null, reused: number | null) =>
+    [
+      firstWord === null ? '' : `first word ${firstWord} s`,
+      rate === null ? '' : `${rate} words/s`,
+      reused === null || reused === 0 ? '' : `${reused.toLocaleString('en')} tokens reused`,
+    ]
+      .filter((part) => part !== '')
+      .join(' · '),
+  stopped: (haltMs: number | null, wordCount: number) =>
+    wordCount === 0
+      ? 'Stopped before the first word.'
+      : `Stopped${haltMs === null ? '' : ` after ${showMs(haltMs)}`}, ${
+          wordCount === 1 ? '1 word' : `${wordCount} words`
+        } kept.`,
   cutAt: (tokens: number | null) =>
     tokens === null ? 'Cut before its end.' : `Cut at ${tokens.toLocaleString('en')} tokens.`,
   cutEmpty: 'All tokens were used up before the first word. Allow a longer answer.',
@@ -110,10 +208,14 @@ export const en = {
   unavailable: 'The engine lacked the resources to continue. What had arrived is kept.',
   unavailableEmpty: 'The engine lacked the resources to answer. Your message is kept.',
   unfinished: 'The answer ended before it was complete.',
-  elsewhere: 'Another window of this browser is writing this answer.',
-  inVain: 'The earlier answer is kept.',
-  interrupted: 'The connection ended here. What had arrived is kept.',
-  interruptedEmpty: 'The connection ended before the first word. Your message is kept.',
+  interrupted: (reason: FinishReason, hasText: boolean) => {
+    const why = {
+      shutdown: 'The server was shut down',
+      crashed: 'The server ended unexpectedly',
+    }[reason as string];
+    const what = hasText ? 'What had arrived is kept.' : 'Your message is kept.';
+    return `${why ?? 'Nobody followed this answer any more, so it ended here'}. ${what}`;
+  },
   cut: (count: number) =>
     count === 1
       ? 'The first message no longer fits; the model reads from here'
@@ -130,6 +232,21 @@ export const en = {
         return `This message is too long for the model${size(fault)}. Shorten it, or send it in parts.`;
       case 'too_large':
         return 'This message is larger than the server accepts. Shorten it, or send it in parts.';
+      case 'answer_running':
+        return 'Another answer is still being written here. Send this when it has ended.';
+      case 'unknown_conversation':
+      case 'unknown_message':
+      case 'not_an_answer':
+      case 'not_a_user_message':
+        return 'The message that this is about is not there any more. It was deleted elsewhere.';
+      case 'answer_complete':
+        return 'This answer is complete already.';
+      case 'store_full':
+        return 'The conversations take all the room that the server has for them. Delete some and ask again.';
+      case 'store_failed':
+        return 'The server cannot write its conversations. Your message is kept here; ask again, and tell whoever runs the server.';
+      case 'unavailable':
+        return 'The model is not ready yet. Your message is kept; ask again in a moment.';
       case 'invalid_parameter':
         return `The server did not accept a setting${setting(fault)}. Change it in the settings and ask again.`;
       case 'bad_json':
@@ -202,20 +319,35 @@ export const en = {
 
   // Settings.
   close: 'Close',
+  forConversation: 'This conversation',
+  forNewConversation: 'The new conversation',
+  forBrowser: 'This browser',
   parameterNames: {
-    maxTokens: 'Longest answer',
+    max_tokens: 'Longest answer',
     temperature: 'Temperature',
-    topP: 'Top p',
-    repetitionPenalty: 'Repetition penalty',
+    top_p: 'Top p',
+    repetition_penalty: 'Repetition penalty',
+    top_k: 'Top k',
+    min_p: 'Min p',
+    presence_penalty: 'Presence penalty',
+    frequency_penalty: 'Frequency penalty',
+    seed: 'Seed',
   },
   parameterHints: {
-    maxTokens: 'in tokens; a word has one or two',
+    max_tokens: 'in tokens; a word has one or two',
     temperature: '0 always picks the likeliest word; higher values are more surprising',
-    topP: 'leaves out unlikely words; 1 leaves out none',
-    repetitionPenalty: '1 is none; a little above 1 avoids repetition',
+    top_p: 'leaves out unlikely words; 1 leaves out none',
+    repetition_penalty: '1 is none; a little above 1 avoids repetition',
+    top_k: 'keeps this many of the likeliest tokens; 0 keeps all',
+    min_p: 'leaves out tokens far less likely than the likeliest; 0 leaves out none',
+    presence_penalty: 'avoids words that the answer has already',
+    frequency_penalty: 'avoids words the more, the more often the answer has them',
+    seed: 'the same seed gives the same answer',
   },
+  moreParameters: 'More parameters',
+  drawnSeed: 'drawn',
   systemPrompt: 'Instruction for the model',
-  systemPromptHint: 'applies to every answer from now on',
+  systemPromptHint: 'applies to every answer in this conversation from now on',
   systemPromptPlaceholder: 'For example: answer briefly.',
   range: (least: string, most: string) => `${least} to ${most}`,
   outOfRange: (least: string, most: string) => `Please stay between ${least} and ${most}.`,
@@ -224,6 +356,37 @@ export const en = {
   engineDefault: 'engine default',
   unknownToEngine: 'The engine behind this server does not know this setting; it is not sent.',
   reset: 'Back to the defaults',
+  presets: 'Presets',
+  presetName: 'Name of a preset',
+  keepPreset: 'Keep',
+  usePreset: (name: string) => `Use “${name}”`,
+  removePreset: (name: string) => `Remove “${name}”`,
+  preparesWhileTyping: 'Prepare while I type',
+  preparesHint: 'sends the text ahead, so that the first word comes sooner; it is not stored',
+  notifies: 'Tell me when an answer is done',
+  notifiesHint: 'by a notification, while this page is hidden',
+  signOutHint: 'Drafts, unsent messages and presets are removed from this browser.',
+
+  // Keys.
+  keySend: 'Send',
+  keyLine: 'Start a line',
+  keyStop: 'Stop the answer',
+  keyList: 'Show or hide the conversations',
+};
+
+const FILE_KINDS: Record<FileKind, string> = {
+  archive: 'an archive',
+  database: 'a database',
+  font: 'a font',
+  image: 'a picture',
+  oldOffice: 'an Office file of the kind before 2007',
+  otherDocument: 'a document of another program',
+  pdf: 'a PDF file',
+  program: 'a program',
+  richText: 'an RTF file',
+  sound: 'a sound',
+  unknown: 'no text',
+  video: 'a film',
 };
 
 export type Words = typeof en;
@@ -234,11 +397,18 @@ export function showBytes(bytes: number): string {
   return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.round(bytes / 1e3)} kB`;
 }
 
-function place(fault: Fault): string {
-  if (fault.position === undefined) return '';
-  const wait =
-    fault.estimateMs === undefined ? '' : `, about ${Math.ceil(fault.estimateMs / 1000)} s`;
-  return ` (${fault.position} before you${wait})`;
+/** 1,234 as people read it in passing. */
+function shortCount(count: number): string {
+  return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(count < 10_000 ? 1 : 0)} k`;
+}
+
+function showMs(ms: number): string {
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+}
+
+function place({ position, retry_after_ms: wait }: Fault): string {
+  if (position === undefined) return '';
+  return ` (${position} before you${wait === undefined ? '' : `, about ${Math.ceil(wait / 1000)} s`})`;
 }
 
 function size(fault: Fault): string {
@@ -249,5 +419,5 @@ function size(fault: Fault): string {
 
 function setting(fault: Fault): string {
   if (fault.field === undefined) return '';
-  return ` (${fault.field} = ${fault.value ?? '?'}, expected ${fault.range ?? '?'})`;
+  return ` (${fault.field} = ${fault.found ?? '?'}, expected ${fault.expected ?? '?'})`;
 }

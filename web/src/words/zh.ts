@@ -1,7 +1,10 @@
+import type { FileKind } from '../attach/attachment';
 import type { Fault } from '../conversation/types';
 import { showBytes, type Words } from './en';
 
 export const zh: Words = {
+  language: 'zh',
+
   tagline: '想问什么就问。回答边生成边显示，点停止就真的停止。',
   suggestionsLabel: '试试这些',
   suggestions: {
@@ -25,13 +28,57 @@ export const zh: Words = {
   titleWriting: (title) => `正在写… · ${title}`,
   titleDone: (title) => `回答好了 · ${title}`,
 
-  clear: '清空',
-  clearHint: '清空对话',
+  menu: '菜单',
   pageMenu: '页面',
   settings: '设置',
-  switchLanguage: '切换到英文',
-  switchLanguageShort: 'En',
+  switchLanguage: 'English',
+  keys: '键盘快捷键',
   theme: { auto: '主题：跟随系统', light: '主题：浅色', dark: '主题：深色' },
+
+  conversations: '全部对话',
+  newConversation: '新对话',
+  showList: '显示对话列表',
+  hideList: '隐藏对话列表',
+  search: '搜索',
+  searchFailed: '搜索没有成功，请再试一次。',
+  nothingFound: '没有找到。',
+  moreFound: '还有更多结果，再加一个词就能缩小范围。',
+  foundCount: (count, more) => `找到${more ? '超过' : ''} ${count} 处`,
+  listMenu: '对话列表的操作',
+  untitled: '新对话',
+  noConversations: '对话会显示在这里。',
+  noneArchived: '没有已归档的对话。',
+  archivedList: '已归档的对话',
+  showArchived: '查看已归档的',
+  showListed: '返回',
+  ages: {
+    pinned: '置顶',
+    today: '今天',
+    yesterday: '昨天',
+    week: '7 天内',
+    month: '30 天内',
+    older: '更早',
+  },
+  actionsFor: (title) => `“${title}”的操作`,
+  rename: '重命名',
+  titleLabel: '标题',
+  pin: '置顶',
+  unpin: '取消置顶',
+  archive: '归档',
+  unarchive: '取消归档',
+  delete: '删除',
+  deleted: '已删除。',
+  undo: '撤销',
+  gone: '这个对话已经不在了。',
+  exportMarkdown: '下载为 Markdown',
+  exportJson: '下载全部版本（JSON）',
+  exportAll: '下载全部对话（JSON）',
+  importFile: '导入文件',
+  importing: '正在导入…',
+  imported: ({ conversations, messages, left_out, left_out_count }) =>
+    `已导入 ${conversations} 个对话，共 ${messages} 条消息。` +
+    (left_out_count === 0 ? '' : `有 ${left_out_count} 处没有导入，例如 ${left_out[0]}`),
+  importRefused: (said) => `没有导入。${said || '服务器没有响应。'}`,
 
   messageLabel: '你的消息',
   messagePlaceholder: '输入消息',
@@ -41,9 +88,50 @@ export const zh: Words = {
   instructionActive: '指示生效中',
   instructionHint: '给模型的指示对每次回答都有效，点击修改',
   stopShortcut: 'Esc 停止',
+  sendNext: '这次回答之后发送',
+  sendsAfterAnswer: '这次回答结束后发送',
+  sendsLater: '恢复连接后发送',
+  held: '前一个回答不完整，所以还没有发送',
+  sendNow: '现在发送',
+  discard: '丢弃',
+  attach: '添加文件',
+  attachedFiles: '附带的文件',
+  removeFile: (name) => `移除 ${name}`,
+  readingFile: '正在读取文件…',
+  tokenCount: (tokens) => `${tokens.toLocaleString('en')} 个 token`,
+  fileRefused: (refusal) => {
+    switch (refusal.reason) {
+      case 'empty':
+        return '文件是空的。';
+      case 'folder':
+        return '这是一个文件夹，请选择其中的文件。';
+      case 'unreadable':
+        return `浏览器读不了这个文件（${refusal.error}），它还在原处吗？`;
+      case 'tooLarge':
+        return `文件有 ${showBytes(refusal.bytes)}，最多 ${showBytes(refusal.limitBytes)}。`;
+      case 'tooMuchText':
+        return `文字超过 ${showBytes(refusal.limitBytes)}，请只添加其中一部分。`;
+      case 'unpacksTooLarge':
+        return `解压后超过 ${showBytes(refusal.limitBytes)}。`;
+      case 'notText':
+        return `这是${FILE_KINDS[refusal.found]}。只能添加文本，以及 Word、Excel 和 PowerPoint 文件。${
+          refusal.found === 'pdf' ? '请打开它，把文字粘贴过来。' : ''
+        }`;
+      case 'unknownEncoding':
+        return '无法识别文件的编码，请另存为 UTF-8。';
+      case 'damaged':
+        return '文件已损坏。';
+      case 'locked':
+        return '文件有密码保护。';
+      case 'noText':
+        return '里面没有文字。';
+    }
+  },
+  context: '上下文用量',
+  contextUse: (used, room) => `${shortCount(used)} / ${shortCount(room)} token`,
 
   connecting: '正在连接…',
-  connected: (model) => `已连接 · ${model}`,
+  connected: '已连接',
   demoModel: '演示模型',
   loading: (percent) => `正在加载模型… ${percent}%`,
   reconnecting: '连接断开，正在重连，内容不会丢失',
@@ -55,46 +143,55 @@ export const zh: Words = {
   retryNow: '立即重试',
   reading: '正在读你的消息…',
   writing: '正在写…',
+  queued: '排队中…',
+  queuePlace: (ahead, estimateMs) =>
+    `前面还有 ${ahead} 位${estimateMs === null ? '' : `，约 ${Math.ceil(estimateMs / 1000)} 秒`}`,
   wordCount: (words) => `${words} 字`,
   stopping: '正在停止…',
-  stoppedAfter: (words) => `写到 ${words} 字时停止`,
-  stoppedBefore: '还没开始写就停止了',
-  stoppedInVain: '还没开始写就停止了，原来的回答还在',
-  cleared: '已清空',
-  removed: {
-    cleared: '清空的对话还保留着',
-    replaced: '原来的版本还保留着',
-    clear_undone: '清空的对话已恢复',
-    undone: '另一个版本还保留着',
-  },
-  undo: '撤销',
-  redo: '重做',
-  notKept: '对话太长，下次打开时无法恢复',
 
   copied: '已复制',
   copyMessage: '复制这条消息',
+  copyMarkdown: '复制为 Markdown',
+  copyPlain: '复制为纯文本',
+  readAloud: '朗读',
+  stopReading: '停止朗读',
+  moreActions: '更多操作',
+  deletePair: '删除这组问答',
+  versions: '版本',
+  earlierVersion: '上一个版本',
+  laterVersion: '下一个版本',
+  leftOut: '上下文已放不下，模型不会读到',
   thinking: '正在思考…',
   thought: (seconds) =>
     seconds === null ? '思考过程' : `思考了 ${Math.max(1, Math.round(seconds))} 秒`,
   taskDone: '已完成',
   taskOpen: '未完成',
   copyCode: '复制代码',
+  wrapLines: '长行自动换行',
+  downloadCode: '下载代码',
   regenerate: '重新生成',
   editMessage: '编辑这条消息',
-  editHint: '发送后会替换这条消息及其后的内容，撤销可以恢复',
+  editHint: '发送后会成为另一个版本，这一个仍然保留',
   cancelEdit: '取消',
   askAgain: '再问一次',
   editQuestion: '修改问题',
   openSettings: '打开设置',
   reloadPage: '刷新页面',
   continueAnswer: '继续',
-  continueMessage: '请从上次中断的地方接着写。',
   showMore: '展开',
   showLess: '收起',
-  figures: (firstWordSeconds, wordsPerSecond) =>
-    wordsPerSecond === null
-      ? `首字 ${firstWordSeconds} 秒`
-      : `首字 ${firstWordSeconds} 秒 · 每秒 ${wordsPerSecond} 字`,
+  figures: (firstWord, rate, reused) =>
+    [
+      firstWord === null ? '' : `首字 ${firstWord} 秒`,
+      rate === null ? '' : `每秒 ${rate} 字`,
+      reused === null || reused === 0 ? '' : `复用 ${reused.toLocaleString('en')} 个 token`,
+    ]
+      .filter((part) => part !== '')
+      .join(' · '),
+  stopped: (haltMs, wordCount) =>
+    wordCount === 0
+      ? '还没开始写就停止了。'
+      : `${haltMs === null ? '已' : `${showMs(haltMs)} 后`}停止，保留了 ${wordCount} 字。`,
   cutAt: (tokens) =>
     tokens === null
       ? '没有写完就截断了。'
@@ -105,10 +202,11 @@ export const zh: Words = {
   unavailable: '引擎资源不足，没能写完。已收到的内容都保留着。',
   unavailableEmpty: '引擎资源不足，没能回答。你的消息还在。',
   unfinished: '回答没有写完就结束了。',
-  elsewhere: '这个浏览器的另一个窗口正在写这次回答。',
-  inVain: '原来的回答还在。',
-  interrupted: '连接在这里断开，已收到的内容都保留着。',
-  interruptedEmpty: '还没收到回答连接就断开了，你的消息还在。',
+  interrupted: (reason, hasText) => {
+    const why = { shutdown: '服务器关闭了', crashed: '服务器意外中断' }[reason as string];
+    const what = hasText ? '已收到的内容都保留着。' : '你的消息还在。';
+    return `${why ?? '没有页面在看这次回答，所以到这里为止'}，${what}`;
+  },
   cut: (count) => `最早的 ${count} 条消息已放不下，模型从这里开始读`,
 
   fault: (fault) => {
@@ -121,6 +219,21 @@ export const zh: Words = {
         return `这条消息太长，模型读不完${size(fault)}。请缩短，或分几次发送。`;
       case 'too_large':
         return '这条消息超过了服务器能接收的大小。请缩短，或分几次发送。';
+      case 'answer_running':
+        return '这里还有一个回答正在写，请等它结束后再发送。';
+      case 'unknown_conversation':
+      case 'unknown_message':
+      case 'not_an_answer':
+      case 'not_a_user_message':
+        return '相关的消息已经不在了，可能在别处被删除。';
+      case 'answer_complete':
+        return '这个回答已经完整。';
+      case 'store_full':
+        return '服务器留给对话的空间已满。请删除一些对话后再问。';
+      case 'store_failed':
+        return '服务器无法保存对话。你的消息还在这里，请再问一次，并告诉管理服务器的人。';
+      case 'unavailable':
+        return '模型还没准备好。你的消息还在，请稍后再问。';
       case 'invalid_parameter':
         return `服务器不接受某项设置${setting(fault)}。请在设置里修改后再问。`;
       case 'bad_json':
@@ -183,20 +296,35 @@ export const zh: Words = {
   notSwitched: (name) => `${name} 无法加载，仍使用原来的模型`,
 
   close: '关闭',
+  forConversation: '这个对话',
+  forNewConversation: '新对话',
+  forBrowser: '这个浏览器',
   parameterNames: {
-    maxTokens: '最长回答',
+    max_tokens: '最长回答',
     temperature: '温度',
-    topP: 'Top p',
-    repetitionPenalty: '重复惩罚',
+    top_p: 'Top p',
+    repetition_penalty: '重复惩罚',
+    top_k: 'Top k',
+    min_p: 'Min p',
+    presence_penalty: '出现惩罚',
+    frequency_penalty: '频率惩罚',
+    seed: '随机种子',
   },
   parameterHints: {
-    maxTokens: '以 token 计，一个汉字约一个',
+    max_tokens: '以 token 计，一个汉字约一个',
     temperature: '0 总选最可能的字；越高越出人意料',
-    topP: '去掉可能性低的字；1 为不去掉',
-    repetitionPenalty: '1 为不惩罚，略高于 1 可减少重复',
+    top_p: '去掉可能性低的字；1 为不去掉',
+    repetition_penalty: '1 为不惩罚，略高于 1 可减少重复',
+    top_k: '只保留最可能的这么多个 token；0 为全部保留',
+    min_p: '去掉比最可能的低太多的；0 为不去掉',
+    presence_penalty: '避开回答里已有的字',
+    frequency_penalty: '出现越多的字越避开',
+    seed: '种子相同，回答就相同',
   },
+  moreParameters: '更多参数',
+  drawnSeed: '随机',
   systemPrompt: '给模型的指示',
-  systemPromptHint: '对之后的每次回答都有效',
+  systemPromptHint: '对这个对话之后的每次回答都有效',
   systemPromptPlaceholder: '例如：回答要简短。',
   range: (least, most) => `${least} 到 ${most}`,
   outOfRange: (least, most) => `请填 ${least} 到 ${most} 之间的数。`,
@@ -204,13 +332,49 @@ export const zh: Words = {
   engineDefault: '引擎默认',
   unknownToEngine: '服务器背后的引擎不支持这项设置，不会发送。',
   reset: '恢复默认',
+  presets: '预设',
+  presetName: '预设的名称',
+  keepPreset: '保存',
+  usePreset: (name) => `使用“${name}”`,
+  removePreset: (name) => `删除“${name}”`,
+  preparesWhileTyping: '输入时提前准备',
+  preparesHint: '提前发送正在输入的内容，首字来得更快；内容不会保存',
+  notifies: '回答好了就通知我',
+  notifiesHint: '页面在后台时发送系统通知',
+  signOutHint: '这个浏览器里的草稿、未发送的消息和预设会被删除。',
+
+  keySend: '发送',
+  keyLine: '换行',
+  keyStop: '停止回答',
+  keyList: '显示或隐藏对话列表',
 };
 
-function place(fault: Fault): string {
-  if (fault.position === undefined) return '';
-  const wait =
-    fault.estimateMs === undefined ? '' : `，约 ${Math.ceil(fault.estimateMs / 1000)} 秒`;
-  return `（前面还有 ${fault.position} 位${wait}）`;
+const FILE_KINDS: Record<FileKind, string> = {
+  archive: '压缩文件',
+  database: '数据库',
+  font: '字体',
+  image: '图片',
+  oldOffice: '2007 年以前的 Office 文件',
+  otherDocument: '其他程序的文档',
+  pdf: ' PDF 文件',
+  program: '程序',
+  richText: ' RTF 文件',
+  sound: '音频',
+  unknown: '非文本内容',
+  video: '视频',
+};
+
+function shortCount(count: number): string {
+  return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(count < 10_000 ? 1 : 0)}k`;
+}
+
+function showMs(ms: number): string {
+  return ms < 10 ? `${ms.toFixed(1)} 毫秒` : `${Math.round(ms)} 毫秒`;
+}
+
+function place({ position, retry_after_ms: wait }: Fault): string {
+  if (position === undefined) return '';
+  return `（前面还有 ${position} 位${wait === undefined ? '' : `，约 ${Math.ceil(wait / 1000)} 秒`}）`;
 }
 
 function size(fault: Fault): string {
@@ -221,5 +385,5 @@ function size(fault: Fault): string {
 
 function setting(fault: Fault): string {
   if (fault.field === undefined) return '';
-  return `（${fault.field} = ${fault.value ?? '?'}，应为 ${fault.range ?? '?'}）`;
+  return `（${fault.field} = ${fault.found ?? '?'}，应为 ${fault.expected ?? '?'}）`;
 }

@@ -33,7 +33,13 @@ export async function visit(
   url: string,
   options: BrowserContextOptions = {},
 ): Promise<Visit> {
-  const context = await browser.newContext({ viewport: WIDE, locale: 'en-GB', ...options });
+  const context = await browser.newContext({
+    viewport: WIDE,
+    locale: 'en-GB',
+    // Only the tests of the service worker want one.
+    serviceWorkers: 'block',
+    ...options,
+  });
   const page = await context.newPage();
   const trouble = watch(page, new URL(url).host);
   await page.goto(url);

@@ -13,8 +13,8 @@ export class ChatPage {
 
   constructor(readonly page: Page) {
     this.field = page.getByRole('textbox', { name: 'Your message' });
-    this.send = page.getByRole('button', { name: 'Send', exact: true });
-    this.stop = page.getByRole('button', { name: 'Stop', exact: true });
+    this.send = page.locator('button.turn').and(page.getByRole('button', { name: 'Send' }));
+    this.stop = page.locator('button.turn').and(page.getByRole('button', { name: 'Stop' }));
     this.status = page.getByRole('status');
     this.answers = page.locator('article.assistant .answer');
     this.questions = page.locator('article.user .bubble');
@@ -60,6 +60,24 @@ export class ChatPage {
 
   async lastAnswer(): Promise<string> {
     return (await this.answers.last().innerText()).trim();
+  }
+
+  /** What is done in the menu of a message. */
+  async inMenuOf(message: Locator, action: string): Promise<void> {
+    await message.hover();
+    await message.getByRole('button', { name: 'More actions' }).click();
+    await this.page.getByRole('menuitem', { name: action }).click();
+  }
+
+  /** What is done in the page's menu. */
+  async inMenu(action: string | RegExp): Promise<void> {
+    await this.page.getByRole('button', { name: /^(Menu|菜单)$/ }).click();
+    const menu = this.page.getByRole('menu');
+    await menu.locator('[role^=menuitem]').filter({ hasText: action }).click();
+  }
+
+  async newConversation(): Promise<void> {
+    await this.page.locator('header').getByRole('button', { name: 'New conversation' }).click();
   }
 
   /** Waits until the last answer shows `text`. */
