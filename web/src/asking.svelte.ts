@@ -18,7 +18,7 @@ import type { Fault } from './conversation/types';
 import { Outbox } from './storage/outbox';
 import type { Store } from './storage/store';
 import type { OpenThread, Threads } from './threads.svelte';
-import type { Accepted, ConversationId } from './wire';
+import type { Accepted, ConversationId, MessageId } from './wire';
 
 export class Asking {
   requests = $state.raw<readonly Request[]>([]);
@@ -71,10 +71,12 @@ export class Asking {
 
   /** Sends a held or refused request now, or as soon as its turn comes. */
   retry(clientId: string): void {
+    this.toStop.delete(clientId);
     this.setState(clientId, { kind: 'waiting' });
     const request = this.requests.find((other) => other.clientId === clientId);
-    const thread = request && this.threads.find(request.thread);
-    if (thread) this.sendNext(thread);
+    if (!request) return;
+    this.requests = [request, ...this.requests.filter((other) => other !== request)];
+    this.sendNextOf(request.thread);
   }
 
   /** Takes a request back. Returns it, unless it is on its way. */
@@ -82,13 +84,18 @@ export class Asking {
     const request = this.requests.find((other) => other.clientId === clientId);
     if (!request || request.state.kind === 'sent') return null;
     this.forget(clientId);
+    this.sendNextOf(request.thread);
     return request;
   }
 
+  /**
+   * A new socket is open. What was sent on the one before is sent again at once, whatever else goes on:
+   * only the reply is missing, and the server takes each request once.
+   */
   connected(): void {
     this.isConnected = true;
-    for (const { clientId, state } of this.requests)
-      if (state.kind === 'sent') this.setState(clientId, { kind: 'waiting' });
+    for (const request of this.requests)
+      if (request.state.kind === 'sent') this.send(eventOf(request));
     for (const name of new Set(this.requests.map(({ thread }) => thread)))
       this.sendNext(this.threads.get(name));
   }
@@ -137,10 +144,20 @@ export class Asking {
   refused(tag: string, fault: Fault): boolean {
     const request = this.requests.find(({ clientId }) => clientId === tag);
     if (!request) return false;
+    this.toStop.delete(tag);
     // Another tab was quicker: its answer has to end first.
     const waits = fault.code === 'answer_running' && request.order.type === 'send';
     this.setState(tag, waits ? { kind: 'waiting' } : { kind: 'refused', fault });
+    const thread = this.threads.find(request.thread);
+    // If nothing is being written here, this page has missed something.
+    if (waits && thread && !thread.isAnswering) this.threads.reload(thread);
     return true;
+  }
+
+  /** An error that names no request is about one on its way: it could not be read as a whole. */
+  refusedUnread(fault: Fault): void {
+    for (const { clientId, state } of this.requests)
+      if (state.kind === 'sent') this.refused(clientId, fault);
   }
 
   /** An answer has ended: the next request goes on its way, unless a person has to decide. */
@@ -162,14 +179,23 @@ export class Asking {
    */
   storageChanged(event: StorageEvent): void {
     const done = this.outbox.removedIn(event);
-    if (done !== null) this.requests = this.requests.filter(({ clientId }) => clientId !== done);
+    const request = this.requests.find(({ clientId }) => clientId === done);
+    // The reply to one that was sent here, too, is still to come.
+    if (!request || request.state.kind === 'sent') return;
+    this.requests = this.requests.filter((other) => other !== request);
+    this.sendNextOf(request.thread);
+  }
+
+  private sendNextOf(name: string): void {
+    const thread = this.threads.find(name);
+    if (thread) this.sendNext(thread);
   }
 
   private sendNext(thread: OpenThread): void {
     if (!this.isConnected) return;
     const next = this.of(thread)[0];
     if (next?.state.kind !== 'waiting' || !this.isTurnOf(thread)) return;
-    if (this.send(eventOf(next))) this.setState(next.clientId, { kind: 'sent' });
+    if (this.send(eventOf(next, parentOf(thread)))) this.setState(next.clientId, { kind: 'sent' });
   }
 
   private isTurnOf(thread: OpenThread): boolean {
@@ -190,6 +216,16 @@ export class Asking {
     this.requests = this.requests.filter((request) => request.clientId !== clientId);
     this.outbox.remove(clientId);
   }
+}
+
+/**
+ * Where a message goes if the person looks at another branch than the server knows of yet; otherwise the
+ * server puts it at the end of the current branch.
+ */
+function parentOf({ state }: OpenThread): MessageId | undefined {
+  const { leaf, summary, tree } = state;
+  const isKnown = summary === null || leaf === null || summary.leaf === leaf;
+  return isKnown || tree.get(leaf)?.role !== 'assistant' ? undefined : leaf;
 }
 
 /** Shows what was accepted until the server's own words for it come, so that nothing flickers. */

@@ -54,12 +54,15 @@ export class Attachments {
   }
 
   private async read(files: readonly NamedBlob[]): Promise<void> {
+    const { place } = this.drafts;
     this.reading += files.length;
     for (const file of files) {
       const result = await this.readOne(file);
       this.reading -= 1;
+      // What was attached to one conversation is not for another.
+      if (place !== this.drafts.place) continue;
       if (result.kind === 'refused') this.refusals = [...this.refusals, result];
-      else await this.take(result);
+      else void this.take(result);
     }
   }
 

@@ -51,6 +51,8 @@ export class Chat {
   shown = $state.raw<OpenThread>(new OpenThread(newThreadName()));
   /** The message that a search has led to. */
   target = $state.raw<MessageId | null>(null);
+  /** The message whose editor has just been opened. */
+  editorToFocus = $state.raw<MessageId | null>(null);
 
   readonly list: List;
   readonly threads: Threads;
@@ -67,6 +69,8 @@ export class Chat {
   private readonly drafting: Drafting;
   private readonly fitting: Fitting;
   private user = loadUser(this.store);
+  /** The conversation that was shown until it was deleted. */
+  private leftBy: ConversationId | null = null;
   private endListeners: ((thread: OpenThread, answer: MessageId) => void)[] = [];
 
   constructor(page: string) {
@@ -173,8 +177,8 @@ export class Chat {
 
   /** Sends what is written in the composer, with its files. */
   sendDraft(): void {
-    const text = this.draftText;
-    if (!this.send(text)) return;
+    // A file that is still being read would come too late.
+    if (this.attachments.reading > 0 || !this.send(this.draftText)) return;
     this.drafts.changeFiles([]);
     this.drafts.write('');
   }
@@ -187,18 +191,29 @@ export class Chat {
 
   /** Sends a message, or lets it wait. Returns whether it was taken. */
   send(text: string): boolean {
-    if (text.trim() === '' || this.phase.kind === 'locked' || this.isTooLarge(text)) return false;
     const thread = this.shown;
+    const isPossible = this.phase.kind !== 'locked' && !thread.isGone && !this.isTooLarge(text);
+    if (text.trim() === '' || !isPossible) return false;
     this.threads.adopt(thread);
     this.drafting.end();
     this.fitting.forget();
     mark('asked');
     this.asking.ask(thread, this.orderFor(thread, text));
+    // They belong to the conversation from now on.
+    if (isLocal(thread.name)) this.drafts.changeSettings(NO_SETTINGS);
     return true;
   }
 
   isTooLarge(text: string): boolean {
-    return text.length * 3 > this.mostBytes && byteLength(text) > this.mostBytes;
+    // JSON writes up to six bytes for one unit of UTF-16.
+    if (text.length * 6 <= this.mostBytes) return false;
+    return byteLength(JSON.stringify(text)) > this.mostBytes;
+  }
+
+  /** Opens the editor of a message. */
+  beginEdit(message: MessageId, text: string): void {
+    this.drafts.edit(message, text);
+    this.editorToFocus = message;
   }
 
   edit(message: MessageId, text: string): boolean {
@@ -221,7 +236,9 @@ export class Chat {
     mark('stopped');
     this.asking.stopOnceAccepted(thread);
     for (const [answer, { stopping }] of thread.state.live) {
-      if (stopping || !this.link.send({ type: 'stop', answer })) continue;
+      if (stopping) continue;
+      // Without a connection it is sent when the answer is there again.
+      this.link.send({ type: 'stop', answer });
       this.threads.flush(thread);
       thread.dispatch({ kind: 'stop_sent', answer });
     }
@@ -273,12 +290,14 @@ export class Chat {
 
   removeConversation(conversation: Conversation): void {
     this.list.remove(conversation);
-    if (this.shown.name === conversation.id) this.newConversation();
+    const isShown = this.shown.name === conversation.id;
+    this.leftBy = isShown ? conversation.id : null;
+    if (isShown) this.newConversation();
   }
 
   undoRemove(): void {
     const conversation = this.list.undoRemove();
-    if (conversation) this.open(conversation.id);
+    if (conversation && this.leftBy === conversation.id) this.open(conversation.id);
   }
 
   exportAddress(id: ConversationId | null, format: 'markdown' | 'json'): string {
@@ -356,6 +375,7 @@ export class Chat {
       welcome: (welcome: Welcome) => this.takeWelcome(welcome),
       event: (event: Received) => this.take(event),
       lost: () => this.loseConnection(),
+      frameTooLong: () => this.asking.refusedUnread({ code: 'too_large', message: '' }),
     };
   }
 
@@ -406,8 +426,8 @@ export class Chat {
         return;
       }
       case 'error':
-        if (event.tag === undefined) return;
-        if (!this.asking.refused(event.tag, event)) this.threads.refused(event.tag);
+        if (event.tag === undefined) return this.asking.refusedUnread(event);
+        if (!this.asking.refused(event.tag, event)) this.threads.refused(event.tag, event.code);
         return;
       case 'changed':
         this.list.changed(event);
@@ -425,6 +445,8 @@ export class Chat {
 
   private threadLoaded(thread: OpenThread): void {
     this.asking.opened(thread);
+    for (const [answer, { stopping }] of thread.state.live)
+      if (stopping) this.link.send({ type: 'stop', answer });
     if (thread === this.shown) this.typed(this.draftText);
   }
 

@@ -9,10 +9,20 @@ import { isLive } from './conversation/live';
 import { isLocal } from './conversation/requests';
 import { markDrawn } from './marks';
 import { EMPTY_THREAD, reduce, type Thread, type ThreadEvent } from './conversation/thread';
-import type { Conversation, ConversationId, Delta, Finished, Message, MessageId } from './wire';
+import type {
+  Conversation,
+  ConversationId,
+  Delta,
+  ErrorCode,
+  Finished,
+  Message,
+  MessageId,
+} from './wire';
 
 /** Conversations that were shown before are kept up to date: it is quick to come back to them. */
 const KEPT = 8;
+/** After an error that may pass. */
+const ASK_AGAIN_MS = 2_000;
 
 /** A conversation that this page has open. */
 export class OpenThread {
@@ -127,10 +137,6 @@ export class Threads {
     for (const arriving of thread.arriving.values()) arriving.flush();
   }
 
-  flushAll(): void {
-    for (const thread of this.open) this.flush(thread);
-  }
-
   /** Takes an event about a conversation. */
   take(event: Received): void {
     if (!('conversation' in event)) return;
@@ -139,10 +145,12 @@ export class Threads {
     if (thread) this.change(thread, event);
   }
 
-  /** The reply to `open` is an error. */
-  refused(tag: string): void {
+  /** The reply to `open` is an error. One that may pass is no reason to give the conversation up. */
+  refused(tag: string, code: ErrorCode): void {
     const thread = this.find(tag);
-    if (thread) thread.isGone = true;
+    if (!thread) return;
+    thread.isGone = code === 'unknown_conversation';
+    if (!thread.isGone) window.setTimeout(() => this.askIfMissing(thread), ASK_AGAIN_MS);
   }
 
   private change(thread: OpenThread, event: Received): void {
@@ -184,7 +192,11 @@ export class Threads {
     this.flush(thread);
     thread.arriving.clear();
     for (const message of arrived) if (isLive(message)) this.expectPieces(thread, message);
+    const before = [...thread.state.live.keys()];
     thread.dispatch({ kind: 'opened', summary: opened, messages: arrived });
+    // Answers may have ended while the page was not connected.
+    for (const answer of before)
+      if (!thread.state.live.has(answer)) this.events.ended(thread, answer);
     this.events.loaded(thread);
   }
 
@@ -205,8 +217,10 @@ export class Threads {
 
   private addPiece(thread: OpenThread, kind: 'words' | 'thinking', delta: Delta): void {
     const arriving = thread.arriving.get(delta.answer);
-    // A piece that does not fit would be a fault; the whole text is asked for again.
-    if (arriving && !arriving.add(kind, delta)) this.ask(thread);
+    if (!arriving || arriving.add(kind, delta)) return;
+    // A piece that does not fit would be a fault; the whole text is asked for again, once.
+    thread.arriving.delete(delta.answer);
+    this.ask(thread);
   }
 
   private finish(thread: OpenThread, event: Finished & Received & { type: 'finished' }): void {
@@ -217,6 +231,11 @@ export class Threads {
     thread.dispatch({ ...event, kind: 'finished' });
     if (!arriving.hasAll(event.bytes, event.thinking_bytes)) this.ask(thread);
     this.events.ended(thread, event.answer);
+  }
+
+  private askIfMissing(thread: OpenThread): void {
+    const isMissing = this.isConnected && !thread.state.isLoaded && this.open.includes(thread);
+    if (isMissing) this.ask(thread);
   }
 
   private ask(thread: OpenThread): void {

@@ -50,8 +50,10 @@ async function open(): Promise<{ chat: ChatPage; visited: Visit }> {
     document.addEventListener('securitypolicyviolation', ({ blockedURI, violatedDirective }) =>
       window.counts.violations.push(`${violatedDirective} ${blockedURI}`),
     );
-    const parameters = { maxTokens: 1_000_000 };
-    localStorage.setItem('banter.preferences', JSON.stringify({ parameters }));
+    // The longest answers are longer than an answer usually may be.
+    const settings = { system: '', parameters: { max_tokens: 1_000_000 } };
+    const draft = JSON.stringify({ message: '', edits: {}, files: [], settings });
+    localStorage.setItem(`banter.drafts.${localStorage.getItem('banter.user')}.new`, draft);
     // One frame per character: every prefix of every vector is drawn once.
     window.requestAnimationFrame = (draw) => (queueMicrotask(() => draw(0)), 1);
   });
@@ -82,6 +84,8 @@ function suspects(page: Page): Promise<string[]> {
     return [
       ...elements.filter((element) => !element.matches(own)).map(({ outerHTML }) => outerHTML),
       ...links
+        // One without an address leads nowhere.
+        .filter(({ href }) => href !== '')
         .filter(({ href, rel }) => !/^(https?|mailto):/.test(href) || !rel.includes('noopener'))
         .map(String),
     ];
@@ -89,8 +93,8 @@ function suspects(page: Page): Promise<string[]> {
 }
 
 describe('hostile words', () => {
-  it('are at least sixty', () =>
-    expect(hostileVectors('http://x').length).toBeGreaterThanOrEqual(60));
+  it('are at least two hundred', () =>
+    expect(hostileVectors('http://x').length).toBeGreaterThanOrEqual(200));
 
   const vectors = hostileVectors('SINK');
   const starts = Array.from(
@@ -103,7 +107,7 @@ describe('hostile words', () => {
       const some = vectors.slice(start, start + VECTORS_PER_ANSWER);
       const text = some.join('\n\n').replaceAll('SINK', sinkUrl);
       await chat.say(`echo-chars ${text}\n\nthe end`);
-      await chat.shows('the end');
+      await chat.answers.last().filter({ hasText: 'the end' }).waitFor({ timeout: 90_000 });
       await chat.answered();
       await chat.answers.last().hover();
       await expectHarmless(visited);
@@ -112,8 +116,35 @@ describe('hostile words', () => {
       await chat.shows('the end');
       await expectHarmless(visited);
       await visited.close();
-    }, 90_000);
+    }, 180_000);
   }
+
+  it('do no harm as a title, in a search, or as the name of a file', async () => {
+    const { chat, visited } = await open();
+    const { page } = visited;
+    const image = `<img src=${sinkUrl}/t.png onerror=pwned()>`;
+    await page.locator('form.composer input[type=file]').setInputFiles({
+      name: `${image}.txt`,
+      mimeType: 'text/plain',
+      buffer: Buffer.from(`${image}\n<script>pwned()</script>`),
+    });
+    await page.getByRole('button', { name: 'Remove' }).waitFor();
+    await chat.say(`${image} <script>pwned()</script>`);
+    await chat.answered();
+    await page
+      .locator('article.user')
+      .getByRole('button', { name: /onerror/ })
+      .click();
+    const list = page.getByRole('navigation', { name: 'Conversations' });
+    await list
+      .getByRole('link', { name: /onerror/ })
+      .first()
+      .waitFor();
+    await page.getByRole('searchbox').fill('onerror');
+    await list.locator('mark').first().waitFor();
+    await expectHarmless(visited);
+    await visited.close();
+  });
 
   it('show a picture as a link with its whole address', async () => {
     const { chat, visited } = await open();

@@ -4,6 +4,43 @@
  * `RUN` is what they would run, `SINK` where they would fetch from; every vector is its own block.
  */
 export function hostileVectors(sink: string): string[] {
+  return [...singleVectors(sink), ...combinedVectors(sink)];
+}
+
+/** What a piece of HTML would do, in every place of Markdown that may hold it. */
+function combinedVectors(sink: string): string[] {
+  const RUN = 'pwned()';
+  const pieces = [
+    `<img src=x onerror=${RUN}>`,
+    `<img/src/onerror=${RUN}>`,
+    `<svg/onload=${RUN}>`,
+    `<script>${RUN}</script>`,
+    `<a href=javascript:${RUN}>x</a>`,
+    `<a href="java&Tab;script:${RUN}">x</a>`,
+    `<iframe src=${sink}/frame></iframe>`,
+    `<video poster=${sink}/poster.png></video>`,
+    `<p style="background:url(${sink}/style.png)">x</p>`,
+    `<kbd onclick=${RUN} onmouseover=${RUN}>x</kbd>`,
+    `<details ontoggle=${RUN} open><summary onfocus=${RUN} tabindex=0>x</summary></details>`,
+    `"><img src=x onerror=${RUN}>`,
+    `'-->"></style></script><svg onload=${RUN}>`,
+  ];
+  const places = [
+    (piece: string) => `- ${piece}\n- [x] ${piece}\n  - ${piece}`,
+    (piece: string) => `| ${piece} | x |\n|---|---|\n| ${piece} | ${piece} |`,
+    (piece: string) => `> > ${piece}\n> # ${piece}`,
+    (piece: string) => `[${piece}](https://example.org/${piece} "${piece}")`,
+    (piece: string) => `![${piece}](${sink}/picture.png "${piece}")`,
+    (piece: string) => `\`\`\`${piece}\n${piece}\n\`\`\``,
+    (piece: string) => `text[^1] ${piece}\n\n[^1]: ${piece}`,
+    (piece: string) => `$\\text{${piece}}$ and $$\\ce{${piece}}$$`,
+    (piece: string) => `<details><summary>${piece}</summary>\n\n${piece}\n\n</details>`,
+    (piece: string) => `H<sub>${piece}</sub> x<sup>${piece}</sup> <br>${piece}`,
+  ];
+  return places.flatMap((place) => pieces.map(place));
+}
+
+function singleVectors(sink: string): string[] {
   const RUN = 'pwned()';
   return [
     // Plain elements and handlers.

@@ -65,6 +65,27 @@ describe('answering again', () => {
     expect(await chat.questions.allInnerTexts()).toEqual(['one']);
   });
 
+  it('lets the keyboard go from version to version', async () => {
+    const opened = await pages.openFake();
+    const { chat, socket, page } = opened;
+    await exchange(opened, 'question', 'one');
+    for (const [at, text] of ['two', 'three'].entries()) {
+      await answerAgain(chat, 0);
+      await socket.receives(at + 2);
+      socket.end(text);
+      await chat.shows(text);
+      await chat.answered();
+    }
+    await chat.field.fill('a draft');
+    await button(chat, 'Earlier version').focus();
+    await page.keyboard.press('Enter');
+    await chat.shows('two');
+    await page.keyboard.press('Enter');
+    await chat.shows('one');
+    expect(await chat.field.inputValue()).toBe('a draft');
+    expect(socket.sent).toHaveLength(3);
+  });
+
   it('and stopping before the first word leaves the answer that was there', async () => {
     const opened = await pages.openFake();
     const { chat, socket } = opened;
@@ -380,7 +401,7 @@ describe('the list of conversations', () => {
       mimeType: 'application/json',
       buffer: await import('node:fs').then(({ readFileSync }) => readFileSync(path)),
     });
-    await page.getByText('Imported: 1 conversations with 2 messages.').waitFor();
+    await page.getByText('Imported: 1 conversation with 2 messages.').waitFor();
     await expect.poll(() => inList(page, 'to be exported').count()).toBe(2);
   });
 });

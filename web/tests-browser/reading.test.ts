@@ -247,6 +247,21 @@ describe('the end of an answer', () => {
     expect(await page.getByRole('button', { name: 'Continue', exact: true }).count()).toBe(0);
   });
 
+  it('that is gone on with is drawn as one text', async () => {
+    const opened = await pages.openFake();
+    const { chat, page, socket } = opened;
+    await ask(opened);
+    socket.endFor('length', 'A list:\n\n1. first\n2. sec');
+    await page.getByRole('button', { name: 'Continue', exact: true }).click();
+    await socket.receives(2);
+    socket.end('ond\n3. third\n\n```js\nlet x;\n```');
+    await chat.shows('third');
+    await chat.answered();
+    const items = page.locator('article.assistant ol > li');
+    expect(await items.allInnerTexts()).toEqual(['first', 'second', 'third']);
+    expect(await page.locator('article.assistant p').count()).toBe(1);
+  });
+
   it('that is whole says nothing', async () => {
     const opened = await pages.openFake();
     const { page } = opened;

@@ -202,6 +202,71 @@ describe('a message', () => {
     expect(accept(asked('send')[0]!.client_id)).toBe('stop');
   });
 
+  it('goes on its way when the one before it is taken back or refused for good', () => {
+    connect();
+    const thread = threads.get('c1');
+    open(QUESTION, WHOLE);
+    asking.ask(thread, { type: 'send', text: 'first' });
+    asking.ask(thread, { type: 'send', text: 'second' });
+    const [first] = asking.of(thread);
+    asking.refused(first!.clientId, { code: 'busy', message: '' });
+    expect(asked('send')).toHaveLength(1);
+    asking.takeBack(first!.clientId);
+    expect(asked('send').map((event) => (event as { text?: string }).text)).toEqual([
+      'first',
+      'second',
+    ]);
+  });
+
+  it('that a person sends now goes before others that wait', () => {
+    connect();
+    const thread = threads.get('c1');
+    open(QUESTION, { ...WHOLE, state: 'writing' });
+    for (const text of ['first', 'second']) asking.ask(thread, { type: 'send', text });
+    threads.take(FINISHED);
+    asking.answerEnded(thread, false);
+    asking.retry(asking.of(thread)[1]!.clientId);
+    expect(asked('send')[0]).toMatchObject({ text: 'second' });
+  });
+
+  it('that was sent before a reload is sent again at once, whatever is being written', () => {
+    connect();
+    const thread = threads.get('c1');
+    open(QUESTION, WHOLE);
+    asking.ask(thread, { type: 'send', text: 'hi' });
+    ({ threads, asking } = page());
+    sent = [];
+    connect();
+    expect(asked('send')).toHaveLength(1);
+  });
+
+  it('goes to the branch that is shown, also before the server knows of it', () => {
+    connect();
+    const thread = threads.get('c1');
+    const other: Message = { ...WHOLE, id: 'a9' };
+    open(QUESTION, WHOLE, other);
+    asking.ask(thread, { type: 'send', text: 'at the end' });
+    expect(asked('send')[0]).not.toHaveProperty('parent');
+    asking.refused(asked('send')[0]!.client_id, { code: 'busy', message: '' });
+    asking.takeBack(asking.of(thread)[0]!.clientId);
+    thread.dispatch({ kind: 'chosen', leaf: 'a0' });
+    asking.ask(thread, { type: 'send', text: 'after the first version' });
+    expect(asked('send')[1]).toMatchObject({ parent: 'a0' });
+  });
+
+  it('that the server could not even read is refused', () => {
+    connect();
+    const thread = fresh();
+    asking.ask(thread, { type: 'send', text: 'very long' });
+    asking.stopOnceAccepted(thread);
+    asking.refusedUnread({ code: 'busy', message: '' });
+    expect(asking.of(thread)[0]?.state.kind).toBe('refused');
+    // The stop was for that try.
+    const { clientId } = asking.of(thread)[0]!;
+    asking.retry(clientId);
+    expect(accept(clientId)).toBe('run');
+  });
+
   it('that was asked before the server told who asks belongs to the person who is there', () => {
     const asking = new Asking(threads, () => true, store, 'unknown');
     asking.ask(fresh(), { type: 'send', text: 'early' });
@@ -294,6 +359,37 @@ describe('the pieces of an answer', () => {
     expect(thread.state.isLoaded).toBe(false);
     threads.take({ type: 'messages', conversation: 'c1', messages: [WHOLE], more: false });
     expect(thread.state.tree.branch('a0')).toHaveLength(2);
+  });
+});
+
+describe('a conversation', () => {
+  it('that the server does not know is gone; one that it cannot read now is not', () => {
+    vi.useFakeTimers();
+    vi.stubGlobal('window', { setTimeout });
+    connect();
+    const thread = threads.get('c1');
+    threads.refused('c1', 'store_failed');
+    expect(thread.isGone).toBe(false);
+    sent = [];
+    vi.advanceTimersByTime(5_000);
+    expect(sent).toEqual([{ type: 'open', conversation: 'c1', tag: 'c1' }]);
+    threads.refused('c1', 'unknown_conversation');
+    expect(thread.isGone).toBe(true);
+    vi.useRealTimers();
+  });
+
+  it('tells of answers that ended while the page was away, and remembers stops', () => {
+    connect();
+    const thread = threads.get('c1');
+    open(QUESTION, { ...WHOLE, state: 'writing' });
+    thread.dispatch({ kind: 'stop_sent', answer: 'a0' });
+    threads.lost();
+    threads.connected();
+    open(QUESTION, { ...WHOLE, state: 'writing' });
+    expect(thread.state.live.get('a0')?.stopping).toBe(true);
+    expect(ended).toEqual([]);
+    open(QUESTION, { ...WHOLE, state: 'interrupted' });
+    expect(ended).toEqual(['a0']);
   });
 });
 

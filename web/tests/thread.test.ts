@@ -156,6 +156,14 @@ describe('a thread', () => {
     expect(thread.tree.get('a5')?.text).toBe('One two');
   });
 
+  it('still shows what follows an answer that is gone on with', () => {
+    const cut = { ...answer('a3', 'm2', 'length') };
+    const messages = MESSAGES.map((message) => (message.id === 'a3' ? cut : message));
+    const going = { ...cut, state: 'waiting' } as const;
+    const thread = run({ ...opened, messages }, { kind: 'message', message: going });
+    expect(thread.leaf).toBe('a4');
+  });
+
   it('tells the place in the queue, then the prompt, then the words', () => {
     const queued = { conversation: 'c', answer: 'a5', ahead: 2, estimate_ms: 900 };
     const prefill = { conversation: 'c', answer: 'a5', done: 1, total: 4, cached: 0 };

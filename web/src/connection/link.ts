@@ -20,6 +20,8 @@ export interface LinkEvents {
   event(event: Received): void;
   /** An open socket closed: no more events will come on it. */
   lost(): void;
+  /** The server has closed the socket because a frame was longer than it takes. */
+  frameTooLong(): void;
 }
 
 /** How often a loading server is asked again. */
@@ -28,6 +30,8 @@ const LOADING_POLL_MS = 500;
 const PROVEN_MS = 5_000;
 /** "Try again later" in the WebSocket registry: the server has no room for another connection. */
 const CLOSE_FULL = 1013;
+/** "Message too big" in the same registry. */
+const CLOSE_TOO_LONG = 1009;
 /** A handshake that hangs longer than this is given up. */
 const OPEN_PATIENCE_MS = 10_000;
 /** After this long without an event the page asks whether the server is still there. */
@@ -137,6 +141,7 @@ export class Link {
       if (this.socket !== socket) return;
       const proven = openedAtMs !== null && performance.now() - openedAtMs >= PROVEN_MS;
       if (proven) this.reconnect.succeeded();
+      if (code === CLOSE_TOO_LONG) this.events.frameTooLong();
       this.drop({ kind: 'waiting', reason: code === CLOSE_FULL ? 'full' : 'away' });
     };
   }

@@ -49,12 +49,16 @@ export function randomId(): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The event that sends a request. Its tag tells which request an error is about. */
-export function eventOf({ clientId, thread, order }: Request): Sent {
+/**
+ * The event that sends a request. Its tag tells which request an error is about. A message goes after
+ * `parent`, or to the end of the current branch.
+ */
+export function eventOf({ clientId, thread, order }: Request, parent?: MessageId): Sent {
   const names = { client_id: clientId, tag: clientId };
   if (order.type !== 'send') return { ...order, ...names, conversation: thread };
   const { text, system, parameters } = order;
-  if (!isLocal(thread)) return { type: 'send', text, ...names, conversation: thread };
+  const place = parent === undefined ? {} : { parent };
+  if (!isLocal(thread)) return { type: 'send', text, ...names, conversation: thread, ...place };
   return {
     type: 'send',
     text,

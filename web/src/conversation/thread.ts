@@ -143,7 +143,11 @@ function open(thread: Thread, summary: Conversation, messages: readonly Message[
   for (const message of messages) {
     if (!isLive(message)) continue;
     const before = thread.live.get(message.id);
-    live.set(message.id, { ...liveOf(message), thinkingAtMs: before?.thinkingAtMs ?? null });
+    live.set(message.id, {
+      ...liveOf(message),
+      thinkingAtMs: before?.thinkingAtMs ?? null,
+      stopping: before?.stopping ?? false,
+    });
   }
   const tree = Tree.of(messages);
   return { ...thread, summary, tree, live, leaf: leafIn(tree, summary), isLoaded: true };
@@ -161,8 +165,8 @@ function addMessage(thread: Thread, message: Message): Thread {
   const tree = thread.tree.with(message);
   const { live } = thread;
   if (!isLive(message)) return { ...thread, tree, leaf: message.id };
-  // An answer that is begun anew or gone on with is the one that people look at.
-  const leaf = message.id;
+  // An answer that is begun or gone on with is the one that people look at, with what follows it.
+  const leaf = tree.newestBelow(message.id);
   return { ...thread, tree, leaf, live: new Map(live).set(message.id, liveOf(message)) };
 }
 

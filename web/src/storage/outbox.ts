@@ -33,9 +33,13 @@ export class Outbox {
 
   put({ clientId, thread, order, state }: Request, nowMs: number): void {
     const madeMs = this.madeMs(clientId) ?? nowMs;
-    // After a reload nobody knows whether it was sent, so it is sent once more.
+    const isSent = state.kind === 'sent';
     const isHeld = state.kind === 'held' || state.kind === 'refused';
-    keep(this.store, this.prefix + clientId, JSON.stringify({ thread, order, isHeld, madeMs }));
+    keep(
+      this.store,
+      this.prefix + clientId,
+      JSON.stringify({ thread, order, isSent, isHeld, madeMs }),
+    );
   }
 
   remove(clientId: string): void {
@@ -59,7 +63,8 @@ function readRequest(
   const saved = parseRecord(json);
   const order = readOrder(saved?.order);
   if (!saved || !order || typeof saved.thread !== 'string') return [];
-  const state = { kind: saved.isHeld === true ? 'held' : 'waiting' } as const;
+  const kind = saved.isSent === true ? 'sent' : saved.isHeld === true ? 'held' : 'waiting';
+  const state = { kind } as const;
   const madeMs = typeof saved.madeMs === 'number' ? saved.madeMs : 0;
   return [{ request: { clientId, thread: saved.thread, order, state }, madeMs }];
 }

@@ -80,9 +80,12 @@ export const en = {
   importFile: 'Import a file',
   importing: 'Importing…',
   imported: ({ conversations, messages, left_out, left_out_count }: ImportReport) =>
-    `Imported: ${conversations} conversations with ${messages} messages.` +
+    `Imported: ${count(conversations, 'conversation')} with ${count(messages, 'message')}.` +
     (left_out_count === 0 ? '' : ` Left out: ${left_out_count}, for example ${left_out[0]}`),
-  importRefused: (said: string) => `Nothing was imported. ${said || 'The server did not answer.'}`,
+  importRefused: (said: string) =>
+    said === ''
+      ? 'Nothing was imported. The server did not answer.'
+      : `Nothing was imported. The server says: ${said}`,
 
   // Composer.
   messageLabel: 'Your message',
@@ -395,6 +398,10 @@ export type Words = typeof en;
 export function showBytes(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
   return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.round(bytes / 1e3)} kB`;
+}
+
+function count(many: number, what: string): string {
+  return `${many} ${what}${many === 1 ? '' : 's'}`;
 }
 
 /** 1,234 as people read it in passing. */

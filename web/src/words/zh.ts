@@ -78,7 +78,8 @@ export const zh: Words = {
   imported: ({ conversations, messages, left_out, left_out_count }) =>
     `已导入 ${conversations} 个对话，共 ${messages} 条消息。` +
     (left_out_count === 0 ? '' : `有 ${left_out_count} 处没有导入，例如 ${left_out[0]}`),
-  importRefused: (said) => `没有导入。${said || '服务器没有响应。'}`,
+  importRefused: (said) =>
+    said === '' ? '没有导入，服务器没有响应。' : `没有导入。服务器的原话：${said}`,
 
   messageLabel: '你的消息',
   messagePlaceholder: '输入消息',
