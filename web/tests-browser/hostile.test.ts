@@ -44,6 +44,8 @@ declare global {
 
 async function open(): Promise<{ chat: ChatPage; visited: Visit }> {
   const visited = await visit(browser, server.url);
+  // From now on the browser knows the name under which the settings are kept.
+  await new ChatPage(visited.page).connected();
   await visited.page.addInitScript(() => {
     window.counts = { pwned: 0, violations: [] };
     window.pwned = () => (window.counts.pwned += 1);
