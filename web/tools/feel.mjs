@@ -123,15 +123,18 @@ async function stops() {
   for (let index = 0; index < TRIES; index += 1) {
     await fresh(tab);
     await say(tab, 'Tell me a long story, please');
-    await tab.waitForFunction(() => performance.getEntriesByName('banter:drawn').length > 3, null, {
+    await tab.waitForFunction(() => performance.getEntriesByName('banter:drawn').length > 0, null, {
       timeout: 600_000,
+      polling: 5,
     });
     await tab.keyboard.press('Escape');
     await whole(tab);
     await tab.waitForTimeout(100);
     const [stopped] = await marks(tab, 'stopped');
     const last = (await marks(tab, 'drawn')).at(-1);
-    if (stopped !== undefined && last !== undefined) found.push(Math.max(0, last - stopped));
+    // A quick model may have ended before the key was pressed; then there was nothing to stop.
+    const wasStopped = await tab.getByText(/^Stopped/).count();
+    if (wasStopped > 0 && last !== undefined) found.push(Math.max(0, last - stopped));
   }
   rows.push({ what: 'Stop to the last change of the text', found });
   await tab.close();
