@@ -1339,7 +1339,7 @@ parameters?: Parameters,
  */
 text?: string, };
 /**
- * What becomes of the messages that follow one that is deleted.
+ * Whether the messages that follow a deleted one are deleted, too.
  */
 export type Following = "delete" | "keep";
 /**

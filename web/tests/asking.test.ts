@@ -3,8 +3,9 @@ import { Asking } from '../src/asking.svelte';
 import type { Received, Sent } from '../src/connection/v1';
 import { newThreadName } from '../src/conversation/requests';
 import { OpenThread, Threads } from '../src/threads.svelte';
-import type { Conversation, Message } from '../src/wire';
+import type { Message } from '../src/wire';
 import { FakeStore } from './fake_store';
+import { conversation } from './fixtures';
 
 let sent: Sent[];
 let store: FakeStore;
@@ -43,24 +44,11 @@ function asked(type: 'send' | 'edit' | 'regenerate' | 'continue') {
   return sent.filter((event) => event.type === type) as (Sent & { client_id: string })[];
 }
 
-function conversation(leaf: string | null = null): Conversation {
-  return {
-    id: 'c1',
-    title: null,
-    created_ms: 1,
-    updated_ms: 1,
-    pinned: false,
-    archived: false,
-    system: null,
-    parameters: {},
-    leaf,
-    model: null,
-    messages: 0,
-  };
-}
-
 function open(...messages: Message[]): void {
-  threads.take({ type: 'opened', conversation: conversation(messages.at(-1)?.id ?? null) });
+  threads.take({
+    type: 'opened',
+    conversation: conversation({ leaf: messages.at(-1)?.id ?? null }),
+  });
   threads.take({ type: 'messages', conversation: 'c1', messages, more: false });
 }
 
@@ -354,7 +342,7 @@ describe('the pieces of an answer', () => {
   it('of a long conversation come in several frames, and are shown together', () => {
     connect();
     const thread = threads.get('c1');
-    threads.take({ type: 'opened', conversation: conversation('a0') });
+    threads.take({ type: 'opened', conversation: conversation({ leaf: 'a0' }) });
     threads.take({ type: 'messages', conversation: 'c1', messages: [QUESTION], more: true });
     expect(thread.state.isLoaded).toBe(false);
     threads.take({ type: 'messages', conversation: 'c1', messages: [WHOLE], more: false });

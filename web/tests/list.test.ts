@@ -3,11 +3,10 @@ import { pieces } from '../src/list/marks';
 import { parts, sorted } from '../src/list/order';
 import { conversationIn, hashOf } from '../src/route';
 import type { Conversation } from '../src/wire';
+import { conversation } from './fixtures';
 
-function conversation(id: string, updated_ms: number, more: Partial<Conversation> = {}) {
-  const base = { title: id, created_ms: 0, pinned: false, archived: false, system: null };
-  const rest = { parameters: {}, leaf: null, model: null, messages: 2 };
-  return { ...base, ...rest, id, updated_ms, ...more } satisfies Conversation;
+function updated(id: string, updated_ms: number, more: Partial<Conversation> = {}) {
+  return conversation({ id, updated_ms, ...more });
 }
 
 const NOW = new Date(2026, 10, 15, 9, 0).getTime();
@@ -15,23 +14,19 @@ const HOUR = 3_600_000;
 
 describe('the list', () => {
   it('has pinned ones first, and among each the newest first', () => {
-    const list = [
-      conversation('old', 1),
-      conversation('pinned', 2, { pinned: true }),
-      conversation('new', 3),
-    ];
+    const list = [updated('old', 1), updated('pinned', 2, { pinned: true }), updated('new', 3)];
     expect(sorted(list).map(({ id }) => id)).toEqual(['pinned', 'new', 'old']);
   });
 
   it('is parted by the day, not by hours', () => {
     const list = sorted([
-      conversation('pinned', NOW - 999 * HOUR, { pinned: true }),
-      conversation('this morning', NOW - 8 * HOUR),
-      conversation('last night', NOW - 10 * HOUR),
-      conversation('three days', NOW - 72 * HOUR),
-      conversation('two weeks', NOW - 14 * 24 * HOUR),
-      conversation('long ago', NOW - 400 * 24 * HOUR),
-      conversation('from the future', NOW + HOUR),
+      updated('pinned', NOW - 999 * HOUR, { pinned: true }),
+      updated('this morning', NOW - 8 * HOUR),
+      updated('last night', NOW - 10 * HOUR),
+      updated('three days', NOW - 72 * HOUR),
+      updated('two weeks', NOW - 14 * 24 * HOUR),
+      updated('long ago', NOW - 400 * 24 * HOUR),
+      updated('from the future', NOW + HOUR),
     ]);
     expect(parts(list, NOW).map(({ age, conversations }) => [age, conversations.length])).toEqual([
       ['pinned', 1],

@@ -4,6 +4,7 @@ import { figuresOf, outcomeOf } from '../src/conversation/outcome';
 import { EMPTY_THREAD, reduce, type Thread, type ThreadEvent } from '../src/conversation/thread';
 import { Tree } from '../src/conversation/tree';
 import type { Conversation, Finish, FinishReason, Message } from '../src/wire';
+import { conversation } from './fixtures';
 
 function user(id: string, parent: string | null, text = id): Message {
   return { id, parent, role: 'user', text, created_ms: 1 };
@@ -18,19 +19,7 @@ function waiting(id: string, parent: string): Message {
 }
 
 function summary(leaf: string | null): Conversation {
-  return {
-    id: 'c',
-    title: null,
-    created_ms: 1,
-    updated_ms: 1,
-    pinned: false,
-    archived: false,
-    system: null,
-    parameters: {},
-    leaf,
-    model: null,
-    messages: 0,
-  };
+  return conversation({ leaf });
 }
 
 const NO_USAGE = { prompt_tokens: null, cached_tokens: null, completion_tokens: null };

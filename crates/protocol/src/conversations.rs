@@ -73,7 +73,7 @@ pub enum ExportFormat {
 /// The query of `DELETE /api/conversations/{id}/messages/{message}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct DeletionQuery {
-    /// What becomes of the messages that follow; they are deleted if it is not said.
+    /// Whether the messages that follow are deleted or kept; without it they are deleted.
     #[serde(deserialize_with = "null_as_default")]
     pub following: Following,
 }
@@ -85,7 +85,7 @@ impl DeletionQuery {
     }
 }
 
-/// What becomes of the messages that follow one that is deleted.
+/// Whether the messages that follow a deleted one are deleted, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "lowercase")]

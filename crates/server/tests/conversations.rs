@@ -237,7 +237,7 @@ async fn only_answers_of_the_deleted_pair_stop() {
     let id = &first["conversation"];
     let kept = client.ask_in(id, "hang").await;
     client.event("context").await;
-    // What cannot be deleted so stops nothing.
+    // A deletion that is refused stops no answer.
     let refused = delete_pair(&server, &first, &kept["answer"]).await;
     let error = &body(&refused)["error"];
     assert_eq!((refused.status, &error["code"]), (400, &json!("invalid_parameter")), "{error}");

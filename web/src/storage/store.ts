@@ -11,15 +11,6 @@ export function browserStorage(): Storage | null {
   }
 }
 
-/** Kept for as long as this window lives, reloads included. */
-export function windowStorage(): Storage | null {
-  try {
-    return window.sessionStorage;
-  } catch {
-    return null;
-  }
-}
-
 /** Returns whether the text was kept: storage may be full or blocked. */
 export function keep(store: Store | null, key: string, text: string): boolean {
   try {

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How long a deletion waits for answers that are being written.
 const HALT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What of a conversation is deleted.
+/// The part of a conversation that is deleted.
 #[derive(Clone, Copy)]
 enum Extent {
     All,
@@ -132,8 +132,8 @@ impl Conversations {
     }
 }
 
-/// A message and what is deleted with it, as the store does it. Nothing is stopped for a message
-/// that cannot be deleted so.
+/// A message and the messages that are deleted with it. It follows the rule of the store, so that
+/// nothing is stopped for a deletion that the store refuses.
 fn doomed(
     tree: &Tree,
     root: MessageId,

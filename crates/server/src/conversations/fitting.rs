@@ -8,9 +8,10 @@ use banter_protocol::v1::V1Error;
 use banter_seam::{Backend, Failure};
 
 impl Conversations {
-    /// What the event `context` would say if the message were sent now.
+    /// Returns the event `context` that would come if the message were sent now.
     ///
-    /// An empty message counts too: what it leaves out is what the next message will leave out.
+    /// An empty message is counted like any other, because the next short message will leave out
+    /// the same messages.
     pub(crate) async fn fit(
         &self,
         owner: Owner,
@@ -22,7 +23,7 @@ impl Conversations {
         let (prompt_tokens, dropped_messages) = match backend.fit(messages, max_tokens).await {
             Ok(Some(fit)) => (Some(fit.tokens), fit.dropped_messages),
             Ok(None) => (None, 0),
-            // It would be refused. By how much it is too long is what whoever types wants to know.
+            // It would be refused, but a person who types wants to see by how much it is too long.
             Err(Failure::TooLong { tokens, .. } | Failure::TooLongWithSystem { tokens, .. }) => {
                 (Some(tokens), stored.len())
             }

@@ -22,7 +22,7 @@ pub(crate) enum TypedPlace {
     In(ConversationId, Position),
 }
 
-/// What the model would be asked if the message were sent now.
+/// The request that the model would get if the message were sent now.
 pub(super) struct Preview {
     /// The messages; the last one is that which is being typed.
     pub(super) messages: Vec<seam::Message>,
@@ -33,8 +33,9 @@ pub(super) struct Preview {
 }
 
 impl Conversations {
-    /// What the model would be asked if the message were sent now, with the parameters of its
-    /// conversation. While an answer before it is written, that is known only so far.
+    /// Returns the request that the model would get if the message were sent now, with the
+    /// parameters of its conversation. An answer that is being written counts as far as it is
+    /// stored.
     pub(super) async fn preview(&self, owner: Owner, typed: Typed) -> Result<Preview, V1Error> {
         let settings = &self.inner.settings;
         let (history, parameters, conversation) = match typed.place {
