@@ -20,7 +20,7 @@ test: ready format lint docs rust demo-model web browser kernels ## Runs everyth
 	@echo "make test: all passed"
 
 .PHONY: test-long
-test-long: test ## As test, and then what takes hours: long conformance runs and fuzzing
+test-long: ready ## As test, and then what takes hours, in parts that are not repeated once they passed
 	tools/test-long.sh
 
 .PHONY: portable

@@ -1,52 +1,121 @@
 #!/usr/bin/env bash
-# Runs the tests that take too long for every run:
-# - a million strings compared with `tokenizers`, a million draws from each filter
-# - ten thousand seeds of the simulations of scheduler and cache, two thousand schedules of the demo model
-# - every order in which threads can come through the worker pool's gate, the queue, the inbox and the
-#   flags (loom)
-# - models of random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens
-# - ten thousand cuts of sockets, a mass reconnect, a thousand kills of the server and of the store, and
-#   what 19,000 idle sockets cost in ten minutes (docs/RELIABILITY.md)
-# - the kernels on aarch64, in qemu (tools/aarch64.sh)
-# - a release for older systems, and which glibc it needs (tools/portable.sh)
-# - a hundred thousand answers made of parts of others, streamed and whole
-# - a tab of the tutorial page in real time, and the page in front of real engines (tools/engines/setup.sh)
-# - the embedded model judged through /ws (when .venv can install the judge's packages)
-# - each fuzz target for a while (FUZZ_SECONDS, 600 unless set)
+# Runs `make test`, and then the tests that take too long for every run, in parts:
+#   test       what every run does
+#   ignored    a million strings compared with `tokenizers`, a million draws from each filter; models of
+#              random weights in real shapes: every stored type, folders, a stop inside 4,000 tokens
+#   seeds      ten thousand seeds of the simulations of scheduler and cache
+#   schedules  two thousand schedules of the demo model
+#   orders     every order in which threads can come through the worker pool's gate, the queue, the
+#              inbox and the flags (loom)
+#   cuts       ten thousand cuts of sockets, a mass reconnect (docs/RELIABILITY.md)
+#   kills      a thousand kills of the store and of the server, and what 19,000 idle sockets cost in ten
+#              minutes (docs/RELIABILITY.md)
+#   aarch64    the kernels on aarch64, in qemu (tools/aarch64.sh)
+#   portable   a release for older systems, and which glibc it needs (tools/portable.sh)
+#   answers    a hundred thousand answers made of parts of others, streamed and whole
+#   engines    a tab of the tutorial page in real time, and the page in front of real engines
+#              (tools/engines/setup.sh)
+#   judge      the embedded model judged through /ws (when .venv can install the judge's packages)
+#   fuzz       each fuzz target for a while (FUZZ_SECONDS, 600 unless set)
+#
+# It takes hours. Of a commit without changes, a part that passed is kept in target/test-long/COMMIT
+# with its output, and not run again: an interrupted run goes on where it ended.
+#
+#   tools/test-long.sh [PART...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Thousands of sockets at a time take as many descriptors.
 ulimit -n "$(ulimit -H -n)"
 
-cargo test --profile long-test --workspace -- --ignored --nocapture --test-threads 1
+all=(test ignored seeds schedules orders cuts kills aarch64 portable answers engines judge fuzz)
 
-BANTER_SEEDS=1000..11000 cargo test --profile long-test -p banter-engine --lib -- \
-  thousands_of_random_arrivals an_answer_is_the_same_whatever
-BANTER_SEEDS=1000..3000 cargo test --profile long-test -p banter-engine --lib -- everything_switched_on
+long() { cargo test --profile long-test "$@"; }
 
-RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
-  cargo test --release -p banter-kernels -p banter-engine --lib interleavings
+run_test() { make test; }
 
-BANTER_CUTS=10000 BANTER_RECONNECTS=9500 \
-  cargo test --profile long-test -p banter-server --test resume -- --nocapture --test-threads 1
-BANTER_KILLS=1000 cargo test --profile long-test -p banter-store s1_ -- --nocapture
-BANTER_KILLS=1000 BANTER_IDLE_SOCKETS=19000 BANTER_IDLE_SECONDS=600 \
-  cargo test --profile long-test -p banter --test binary -- s1_ r1_ --nocapture --test-threads 1
+run_ignored() { long --workspace -- --ignored --nocapture --test-threads 1; }
 
-tools/aarch64.sh
+run_seeds() {
+  BANTER_SEEDS=1000..11000 long -p banter-engine --lib -- \
+    thousands_of_random_arrivals an_answer_is_the_same_whatever
+}
 
-tools/portable.sh
+run_schedules() { BANTER_SEEDS=1000..3000 long -p banter-engine --lib -- everything_switched_on; }
 
-tools/engines/setup.sh
-(cd web && BANTER_MIXTURES=100000 npm test -- tests/answers.test.ts && npm run test:long)
+run_orders() {
+  RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
+    cargo test --release -p banter-kernels -p banter-engine --lib interleavings
+}
 
-tools/demo-model/judge-embedded.sh
+run_cuts() {
+  BANTER_CUTS=10000 BANTER_RECONNECTS=9500 \
+    long -p banter-server --test resume -- --nocapture --test-threads 1
+}
 
-command -v cargo-fuzz >/dev/null 2>&1 || cargo install --locked cargo-fuzz
-cd fuzz
-for target in $(cargo fuzz list); do
-  echo "fuzz $target"
-  mkdir -p "corpus/$target"
-  cargo fuzz run "$target" "corpus/$target" "seeds/$target" --sanitizer none -- \
-    -max_total_time="${FUZZ_SECONDS:-600}" -timeout=10 -rss_limit_mb=2048
+run_kills() {
+  BANTER_KILLS=1000 long -p banter-store s1_ -- --nocapture
+  BANTER_KILLS=1000 BANTER_IDLE_SOCKETS=19000 BANTER_IDLE_SECONDS=600 \
+    long -p banter --test binary -- s1_ r1_ --nocapture --test-threads 1
+}
+
+run_aarch64() { tools/aarch64.sh; }
+
+run_portable() { tools/portable.sh; }
+
+run_answers() { cd web && BANTER_MIXTURES=100000 npm test -- tests/answers.test.ts; }
+
+run_engines() {
+  tools/engines/setup.sh
+  cd web && npm run test:long
+}
+
+run_judge() { tools/demo-model/judge-embedded.sh; }
+
+run_fuzz() {
+  command -v cargo-fuzz >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+  cd fuzz
+  for target in $(cargo fuzz list); do
+    echo "fuzz $target"
+    mkdir -p "corpus/$target"
+    cargo fuzz run "$target" "corpus/$target" "seeds/$target" --sanitizer none -- \
+      -max_total_time="${FUZZ_SECONDS:-600}" -timeout=10 -rss_limit_mb=2048
+  done
+}
+
+# Runs one part, in a shell of its own that ends at the first failure, and keeps what it printed.
+part() {
+  local name=$1 begin=$SECONDS log=$kept/$1.running
+  if [ -e "$kept/$name.passed" ]; then
+    echo "test-long: $name passed before"
+    return
+  fi
+  echo "test-long: $name"
+  tools/test-long.sh --now "$name" 2>&1 | tee "$log"
+  echo "test-long: $name passed in $((SECONDS - begin)) s" | tee -a "$log"
+  mv "$log" "$kept/$name.passed"
+}
+
+if [ "${1:-}" = --now ]; then
+  "run_$2"
+  exit
+fi
+
+if [ $# -eq 0 ]; then set -- "${all[@]}"; fi
+for name in "$@"; do
+  if [[ " ${all[*]} " != *" $name "* ]]; then
+    echo "test-long: there is no part '$name'; the parts are: ${all[*]}" >&2
+    exit 2
+  fi
 done
+
+kept=target/test-long/$(git rev-parse HEAD)
+if [ -n "$(git status --porcelain)" ]; then
+  echo "test-long: there are changes that are not committed, so every part is run"
+  kept=target/test-long/changed
+  rm -rf "$kept"
+fi
+mkdir -p "$kept"
+
+for name in "$@"; do part "$name"; done
+grep -h '^test-long: .* passed in' "$kept"/*.passed
+echo "test-long: all passed: $*"
