@@ -5,7 +5,7 @@
 
 use banter_protocol::conversations::{
     ContextRequest, ConversationPatch, DeletionQuery, ListQuery, NewContextRequest,
-    NewConversation, read_body,
+    NewConversation, read_body, read_query,
 };
 use banter_protocol::v1::{Tagged, parse};
 use libfuzzer_sys::fuzz_target;
@@ -29,6 +29,6 @@ fuzz_target!(|text: &str| {
     let _ = read_body::<ContextRequest>(text);
     let _ = read_body::<NewContextRequest>(text);
     let pairs = ["after", "limit", "archived", "q"].map(|name| (name.to_owned(), text.to_owned()));
-    let _ = ListQuery::read(pairs);
-    let _ = DeletionQuery::read([("following".to_owned(), text.to_owned())]);
+    let _ = read_query::<ListQuery>(pairs);
+    let _ = read_query::<DeletionQuery>([("following".to_owned(), text.to_owned())]);
 });

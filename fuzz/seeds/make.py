@@ -144,6 +144,7 @@ def main() -> None:
     (HERE / "chat_template/other").write_text(other, encoding="utf-8")
 
     write_answers()
+    write_attached_files()
     write_imports()
 
 
@@ -206,6 +207,15 @@ def write_answers() -> None:
     (HERE / "engine_answer").mkdir(exist_ok=True)
     for name, body in bodies.items():
         (HERE / "engine_answer" / name).write_bytes(b"\x03" + body.encode())
+
+
+def write_attached_files() -> None:
+    """A message with files in front of its text."""
+    files = "File: a.py\n```python\nprint(1)\n```\n\nFile: 报告.md\n````markdown\n```\nx\n```\n````"
+    messages = {"only_files": files, "text": f"{files}\n\nWhy?", "like_a_file": f"{files}\n\n\nFile: b\n```\ny\n```"}
+    (HERE / "attached_files").mkdir(exist_ok=True)
+    for name, message in messages.items():
+        (HERE / "attached_files" / name).write_text(message, encoding="utf-8")
 
 
 if __name__ == "__main__":

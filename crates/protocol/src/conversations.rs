@@ -1,7 +1,7 @@
 //! The queries and bodies of the routes under `/api/conversations`.
 //!
-//! [`Conversation`] and [`Message`] are those of `banter.v1`. Queries are read by the `read` of
-//! their types and bodies by [`read_body`], which name what is wrong. An error is written as
+//! [`Conversation`] and [`Message`] are those of `banter.v1`. Queries are read by [`read_query`]
+//! and bodies by [`read_body`], which name what is wrong. An error is written as
 //! [`Fault::to_json`] or as [`HttpError::to_json`].
 
 use crate::Fault;
@@ -36,11 +36,6 @@ pub struct ListQuery {
 impl ListQuery {
     /// How many entries a list has if the query does not say it.
     pub const DEFAULT_LIMIT: u32 = 50;
-
-    /// Reads the query. A parameter without a value is as missing.
-    pub fn read(pairs: impl IntoIterator<Item = (String, String)>) -> Result<ListQuery, Fault> {
-        Ok(read(&tree_of(pairs)?)?)
-    }
 }
 
 /// The query of an export.
@@ -49,13 +44,6 @@ pub struct ExportQuery {
     /// How it is written; JSON if it is not said.
     #[serde(deserialize_with = "null_as_default")]
     pub format: ExportFormat,
-}
-
-impl ExportQuery {
-    /// Reads the query. A parameter without a value is as missing.
-    pub fn read(pairs: impl IntoIterator<Item = (String, String)>) -> Result<ExportQuery, Fault> {
-        Ok(read(&tree_of(pairs)?)?)
-    }
 }
 
 /// How an export is written.
@@ -78,13 +66,6 @@ pub struct DeletionQuery {
     pub following: Following,
 }
 
-impl DeletionQuery {
-    /// Reads the query. A parameter without a value is as missing.
-    pub fn read(pairs: impl IntoIterator<Item = (String, String)>) -> Result<DeletionQuery, Fault> {
-        Ok(read(&tree_of(pairs)?)?)
-    }
-}
-
 /// Whether the messages that follow a deleted one are deleted, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
@@ -95,6 +76,13 @@ pub enum Following {
     Delete,
     /// The message is a user's. It is deleted with its answers, and what follows these stays.
     Keep,
+}
+
+/// Reads a query. A parameter without a value is as missing.
+pub fn read_query<T: DeserializeOwned>(
+    pairs: impl IntoIterator<Item = (String, String)>,
+) -> Result<T, Fault> {
+    Ok(read(&tree_of(pairs)?)?)
 }
 
 /// The parameters of a query as a tree.

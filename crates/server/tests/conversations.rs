@@ -106,6 +106,28 @@ async fn two_characters_of_chinese_find_a_message() {
 }
 
 #[tokio::test]
+async fn a_message_with_files_is_titled_and_shown_by_what_was_typed() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let text = "File: 水果.txt\n```\na ripe kumquat\n```\n\nIs the kumquat 熟了?";
+    let accepted = client.ask(text).await;
+    client.read(&accepted["answer"], &mut String::new()).await;
+    assert_eq!(titles(&list(&server, "").await), ["Is the kumquat 熟了?"]);
+    let cases = [
+        ("kumquat", "Is the kumquat 熟了?"),
+        ("ripe", "a ripe kumquat"),
+        ("%E6%B0%B4%E6%9E%9C", "水果.txt"),
+    ];
+    for (words, snippet) in cases {
+        let found = list(&server, &format!("?q={words}")).await;
+        let hits = found["hits"].as_array().expect("a list");
+        let hit = hits.iter().find(|hit| hit["message"] == accepted["message"]);
+        assert_eq!(hit.expect("the message")["snippet"], snippet, "{words}: {found}");
+    }
+    server.end().await;
+}
+
+#[tokio::test]
 async fn what_was_deleted_is_gone_for_everybody_and_its_answer_has_stopped() {
     let server = TestServer::start(ServerConfig::default()).await;
     let mut client = server.v1().await;
@@ -325,6 +347,19 @@ async fn an_export_comes_back_without_loss_and_markdown_is_a_file() {
     assert_eq!(texts(&imported), texts(&original));
     let wrong = request(again.address, "POST", "/api/conversations/import", "[1, 2]").await;
     assert!(wrong.status == 400 && wrong.body.contains("Open WebUI"), "{wrong:?}");
+    struct Refused(&'static str, &'static str, Option<&'static str>);
+    let newer = r#"{"format":"banter","version":2,"conversations":[]}"#;
+    let cases = [
+        Refused("not JSON", "bad_json", None),
+        Refused("{}", "invalid_parameter", Some("format")),
+        Refused(newer, "invalid_parameter", Some("version")),
+    ];
+    for Refused(file, code, field) in cases {
+        let refused = request(again.address, "POST", "/api/conversations/import", file).await;
+        let error = &body(&refused)["error"];
+        assert_eq!((refused.status, error["code"].as_str()), (400, Some(code)), "{file}");
+        assert_eq!(error["field"].as_str(), field, "{file}");
+    }
     for server in [server, again] {
         server.end().await;
     }

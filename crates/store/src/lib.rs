@@ -14,6 +14,7 @@
 //! - `writer.rs`, `readers.rs`: the threads that write and read.
 //! - `live`: answers that are being written, kept before a client sees them.
 //! - `search`: finding messages by their words, in Chinese too.
+//! - [`attached`]: files that clients put in front of a message's text.
 //! - `open.rs`, `folder.rs`, `migrate.rs`: opening, and what is refused. `backup.rs`: copies.
 //! - [`exchange`]: conversations as JSON and Markdown, and those of other programs.
 //! - `faults.rs`: where tests let things fail.
@@ -24,6 +25,7 @@
 
 mod answers;
 mod asking;
+pub mod attached;
 mod backup;
 mod config;
 mod conversations;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 fn query(text: &str) -> Result<ListQuery, Fault> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    ListQuery::read(pairs.map(|pair| {
+    read_query(pairs.map(|pair| {
         let (name, value) = pair.split_once('=').expect("a name and a value");
         (name.to_owned(), value.to_owned())
     }))
@@ -51,21 +51,22 @@ fn a_wrong_parameter_of_a_query_is_named() {
         assert_eq!(fault.code(), "invalid_parameter");
     }
     let pairs = [("format".to_owned(), "pdf".to_owned())];
-    let fault = ExportQuery::read(pairs).expect_err("no such format");
+    let fault = read_query::<ExportQuery>(pairs).expect_err("no such format");
     assert_eq!(message_of(&fault), "format: expected markdown or json, found \"pdf\"");
 }
 
 #[test]
 fn an_export_is_json_unless_it_says_otherwise() {
-    let format = |value: &str| ExportQuery::read([("format".to_owned(), value.to_owned())]);
+    let format = |value: &str| read_query([("format".to_owned(), value.to_owned())]);
     assert_eq!(format(""), Ok(ExportQuery { format: ExportFormat::Json }));
     assert_eq!(format("markdown"), Ok(ExportQuery { format: ExportFormat::Markdown }));
 }
 
 #[test]
 fn a_deletion_takes_what_follows_unless_it_says_otherwise() {
-    let read = |value: &str| DeletionQuery::read([("following".to_owned(), value.to_owned())]);
-    assert_eq!(DeletionQuery::read([]), Ok(DeletionQuery { following: Following::Delete }));
+    let read =
+        |value: &str| read_query::<DeletionQuery>([("following".to_owned(), value.to_owned())]);
+    assert_eq!(read_query([]), Ok(DeletionQuery { following: Following::Delete }));
     assert_eq!(read(""), Ok(DeletionQuery { following: Following::Delete }));
     assert_eq!(read("delete"), Ok(DeletionQuery { following: Following::Delete }));
     assert_eq!(read("keep"), Ok(DeletionQuery { following: Following::Keep }));
@@ -174,8 +175,8 @@ proptest! {
         let _ = read_body::<ConversationPatch>(&text);
         let _ = read_body::<ContextRequest>(&text);
         let _ = read_body::<NewContextRequest>(&text);
-        let _ = DeletionQuery::read([("following".to_owned(), text.clone())]);
+        let _ = read_query::<DeletionQuery>([("following".to_owned(), text.clone())]);
         let pairs = ["after", "limit", "archived", "q"].map(|name| (name.into(), text.clone()));
-        let _ = ListQuery::read(pairs);
+        let _ = read_query::<ListQuery>(pairs);
     }
 }

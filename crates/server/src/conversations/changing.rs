@@ -1,13 +1,14 @@
 //! Lists, searches, titles, pins, exports and imports.
 
 use super::state::{Conversations, Owner};
+use super::titles::first_words;
 use super::wire::{self, SameId, v1_error};
 use banter_protocol::conversations::{ConversationPatch, NewConversation};
 use banter_protocol::v1::server::Change;
 use banter_protocol::v1::{self, V1Error};
 use banter_store::exchange::ImportedConversation;
 use banter_store::{
-    self as store, ConversationChange, ConversationId, ListQuery, SearchQuery, SearchResult,
+    self as store, ConversationChange, ConversationId, ListQuery, Role, SearchQuery, SearchResult,
     TitleSource, Tree,
 };
 
@@ -100,8 +101,14 @@ impl Conversations {
     pub(crate) async fn import(
         &self,
         owner: Owner,
-        imported: ImportedConversation,
+        mut imported: ImportedConversation,
     ) -> Result<usize, V1Error> {
+        let first = imported.messages.iter().find(|message| message.role == Role::User);
+        if imported.title_source == TitleSource::None
+            && let Some((title, source)) = first.and_then(|first| first_words(&first.text))
+        {
+            (imported.title, imported.title_source) = (title, source);
+        }
         let conversations = self.clone();
         let messages = imported.messages.len();
         self.to_the_end(async move {

@@ -9,6 +9,7 @@ use super::state::{Conversations, Owner};
 use crate::answers::{AnswerRequest, Keep, Question, Update, Urgency};
 use banter_protocol::v1::{self, server::Change};
 use banter_seam::{self as seam, ConversationNumber};
+use banter_store::attached::{Parts, parts};
 use banter_store::{Conversation, ConversationChange, Message, Role, TitleSource};
 use futures_util::FutureExt;
 
@@ -22,11 +23,24 @@ const READ_CHARACTERS: usize = 1_000;
 /// A title that was given up this often is not tried again.
 const TRIES: u32 = 5;
 
-/// The title of a conversation that begins with this message; `None` if it has no words.
+/// The title of a conversation that begins with this message; `None` if it has no words. Files
+/// count only if nothing else was sent: then it is their names.
 pub(super) fn first_words(message: &str) -> Option<(String, TitleSource)> {
-    let line = message.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let Parts { files, typed } = parts(message);
+    let names: Vec<&str> = files.into_iter().map(|file| &message[file.name]).collect();
+    let names = names.join(", ");
+    let mut lines = message[typed].lines().chain([names.as_str()]).map(str::trim);
+    let line = lines.find(|line| !line.is_empty())?;
     let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
     Some((shortened(&words, FIRST_CHARACTERS), TitleSource::FirstWords))
+}
+
+/// What the model reads of a message for a title. What a person has typed says more about a
+/// conversation than the beginning of a file.
+fn read_for_title(message: &str) -> String {
+    let typed = &message[parts(message).typed];
+    let read = if typed.trim().is_empty() { message } else { typed };
+    read.chars().take(READ_CHARACTERS).collect()
 }
 
 /// A text of at most this many characters. It is cut between words, if one ends in its second half.
@@ -120,7 +134,7 @@ impl Conversations {
         mut messages: Vec<Message>,
     ) -> Option<String> {
         for message in &mut messages {
-            message.text = message.text.chars().take(READ_CHARACTERS).collect();
+            message.text = read_for_title(&message.text);
             message.tokens.clear();
         }
         let mut history = History::new(conversation, messages, &self.inner.settings);
@@ -173,6 +187,10 @@ mod tests {
             Case("Hello", Some("Hello")),
             Case("\n  Hello   there\nsecond line", Some("Hello there")),
             Case(long, Some("Why is the sky blue in the day and red in the evening, and…")),
+            Case("File: a.py\n```python\nprint(1)\n```\n\n为什么？\nWhy?", Some("为什么？")),
+            Case("File: a.py\n```\nx\n```\n\nFile: 报告.md\n```\ny\n```", Some("a.py, 报告.md")),
+            Case("File: a.py\n```\nx\n```\n\n \n", Some("a.py")),
+            Case("File: a.py is broken", Some("File: a.py is broken")),
         ];
         for Case(message, title) in cases {
             let found = first_words(message).map(|(title, _)| title);
@@ -181,6 +199,13 @@ mod tests {
         let chinese = "字".repeat(100);
         let (title, _) = first_words(&chinese).expect("it has words");
         assert_eq!(title, format!("{}…", "字".repeat(FIRST_CHARACTERS)));
+    }
+
+    #[test]
+    fn for_a_title_the_typed_text_is_read_rather_than_files() {
+        let file = format!("File: a.txt\n```\n{}\n```", "x".repeat(READ_CHARACTERS));
+        assert_eq!(read_for_title(&format!("{file}\n\nWhy?")), "Why?");
+        assert_eq!(read_for_title(&file), file[..READ_CHARACTERS]);
     }
 
     #[test]

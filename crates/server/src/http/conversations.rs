@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 use axum::http::{Request, Response, StatusCode, Uri};
 use banter_protocol::conversations::{
     ConversationList, ConversationPatch, DeletionQuery, ListQuery, Mark, NewConversation,
-    SearchHit, SearchResults, read_body,
+    SearchHit, SearchResults, read_body, read_query,
 };
 use banter_protocol::v1::{self, ErrorCode, V1Error};
 use banter_store::{Archived, ConversationId, ListCursor, MessageId, SearchQuery, SearchResult};
@@ -25,7 +25,7 @@ pub(super) async fn list(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let owner = http.conversations.known_owner(principal(&http, &request)).await?;
-    let query = ListQuery::read(pairs(request.uri())).map_err(ApiError::Fault)?;
+    let query: ListQuery = read_query(pairs(request.uri())).map_err(ApiError::Fault)?;
     let limit = query.limit.unwrap_or(ListQuery::DEFAULT_LIMIT) as usize;
     if let Some(text) = query.q {
         let archived = match query.archived {
@@ -106,7 +106,7 @@ pub(super) async fn remove_message(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let owner = http.conversations.known_owner(principal(&http, &request)).await?;
-    let query = DeletionQuery::read(pairs(request.uri())).map_err(ApiError::Fault)?;
+    let query: DeletionQuery = read_query(pairs(request.uri())).map_err(ApiError::Fault)?;
     let place = (conversation_id(&id)?, message_id(&message)?);
     http.conversations.delete_message(owner, place, query.following).await?;
     Ok(empty(StatusCode::NO_CONTENT))

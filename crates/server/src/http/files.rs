@@ -11,10 +11,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use banter_protocol::conversations::{ExportFormat, ExportQuery, ImportReport};
+use banter_protocol::Fault;
+use banter_protocol::conversations::{ExportFormat, ExportQuery, ImportReport, read_query};
 use banter_protocol::v1::{ErrorCode, V1Error};
+use banter_seam::Failure;
 use banter_store::exchange::{
-    ImportError, ImportLimits, Imported, JsonExport, export_json, export_markdown, import,
+    ImportError, ImportLimits, Imported, JsonExport, KNOWN_FORMATS, export_json, export_markdown,
+    import,
 };
 use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -37,7 +40,7 @@ pub(super) async fn export(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let owner = http.conversations.known_owner(principal(&http, &request)).await?;
-    let query = ExportQuery::read(pairs(request.uri())).map_err(ApiError::Fault)?;
+    let query: ExportQuery = read_query(pairs(request.uri())).map_err(ApiError::Fault)?;
     let tree = http.conversations.tree(owner, conversation_id(&id)?).await?;
     let name = file_name(&tree.conversation.title);
     let (text, kind, name) = match query.format {
@@ -135,9 +138,18 @@ async fn store_all(conversations: &Conversations, owner: Owner, read: Imported) 
     report
 }
 
+/// Why a whole file is refused. A page tells the reasons apart by the code and the field.
 fn bad_file(error: ImportError) -> ApiError {
+    let invalid = |field: &str, expected: String, found: String| {
+        Failure::InvalidParameter { field: field.into(), expected, found }.into()
+    };
     match error {
         ImportError::TooLarge { .. } => ApiError::TooLarge,
+        ImportError::NotJson { reason } => Fault::BadJson { reason }.into(),
+        ImportError::UnknownFormat { found } => invalid("format", KNOWN_FORMATS.into(), found),
+        ImportError::NewerVersion { found, known } => {
+            invalid("version", format!("a number up to {known}"), found.to_string())
+        }
         error => V1Error::new(ErrorCode::InvalidParameter, error.to_string()).into(),
     }
 }

@@ -26,6 +26,9 @@ use crate::message::{AnswerError, Reason, Role, State, Timings, TitleSource, Usa
 pub use json::{JsonExport, export_json};
 pub use markdown::export_markdown;
 
+/// The formats that are known, for people.
+pub const KNOWN_FORMATS: &str = "an export of banter, ChatGPT (conversations.json) or Open WebUI";
+
 /// Errors that are kept of one file; more are only counted.
 const KEPT_ERRORS: usize = 100;
 
@@ -158,9 +161,7 @@ pub enum ImportError {
         reason: String,
     },
     /// The file is JSON, but of no known format.
-    #[error(
-        "expected an export of banter, ChatGPT (conversations.json) or Open WebUI, found {found}"
-    )]
+    #[error("expected {KNOWN_FORMATS}, found {found}")]
     UnknownFormat {
         /// What it is instead.
         found: String,

@@ -85,7 +85,8 @@ pub struct MessageHit {
     pub seq: MessageSeq,
     /// Where the words are: byte ranges of the text, in order. The first 100.
     pub marks: Vec<Range<usize>>,
-    /// The part of the text around the first of them.
+    /// The part of the text around one of them: around the first in what the person has typed, and
+    /// if there is none, around the first in a file.
     pub snippet: Snippet,
 }
 
@@ -96,7 +97,7 @@ pub struct Snippet {
     pub text: String,
     /// Where it begins in the whole text, in bytes.
     pub at: usize,
-    /// Whether text follows it.
+    /// Whether it ends before what it was taken from does: the typed text, or a file.
     pub cut_after: bool,
     /// Where the words are: byte ranges of the part, in order.
     pub marks: Vec<Range<usize>>,
@@ -208,7 +209,7 @@ impl Finder<'_> {
             if hits.len() == limit {
                 return Ok((hits, true));
             }
-            let snippet = snippet::around(&text, &marks);
+            let snippet = snippet::excerpt(&text, &marks);
             let id: ConversationId = row.get(3)?;
             hits.push(MessageHit {
                 conversation: rows::find_conversation(self.reading.connection, self.user, id)?,

@@ -1,9 +1,11 @@
 //! Where the words of a search are in a text, and the part of the text around them.
 
+use std::iter;
 use std::ops::Range;
 
 use super::Snippet;
 use super::matcher::{Matcher, steps};
+use crate::attached::{self, Parts};
 
 /// Places that are marked in one text.
 const MARKS: usize = 100;
@@ -36,8 +38,35 @@ fn add_mark(marks: &mut Vec<Range<usize>>, mut mark: Range<usize>) {
     marks.push(mark);
 }
 
+/// The part of a message that shows best what was found in it.
+pub(crate) fn excerpt(message: &str, marks: &[Range<usize>]) -> Snippet {
+    let shown = shown_part(attached::parts(message), marks);
+    let marks: Vec<_> = marks
+        .iter()
+        .filter(|mark| has(&shown, mark))
+        .map(|mark| mark.start - shown.start..mark.end - shown.start)
+        .collect();
+    let snippet = around(&message[shown.clone()], &marks);
+    Snippet { at: shown.start + snippet.at, ..snippet }
+}
+
+/// The first part with a mark: what the person has typed, the text of a file, the name of a file.
+/// Where none has one, what was typed or the name of the first file, without a mark.
+fn shown_part(Parts { files, typed }: Parts, marks: &[Range<usize>]) -> Range<usize> {
+    let texts = files.iter().map(|file| &file.text);
+    let names = files.iter().map(|file| &file.name);
+    let mut parts = iter::once(&typed).chain(texts).chain(names);
+    let found = parts.find(|part| marks.iter().any(|mark| has(part, mark)));
+    let first_name = files.first().map(|file| &file.name).filter(|_| typed.is_empty());
+    found.or(first_name).unwrap_or(&typed).clone()
+}
+
+fn has(part: &Range<usize>, mark: &Range<usize>) -> bool {
+    part.start <= mark.start && mark.end <= part.end
+}
+
 /// The part of the text around the first mark, or its beginning.
-pub(crate) fn around(text: &str, marks: &[Range<usize>]) -> Snippet {
+fn around(text: &str, marks: &[Range<usize>]) -> Snippet {
     let first = marks.first().map_or(0, |mark| mark.start);
     let begin = begin_before(text, first);
     let end =
@@ -187,5 +216,39 @@ mod tests {
         assert_eq!(&text[snippet.at..][..snippet.text.len()], snippet.text);
         assert!(snippet.cut_after && snippet.text.chars().count() <= SNIPPET_CHARS);
         assert_eq!(around("", &[]), Snippet::default());
+    }
+
+    #[test]
+    fn an_excerpt_shows_the_typed_text_before_the_files() {
+        struct Case(&'static str, &'static str, &'static [&'static str]);
+        const MESSAGE: &str = "File: apple.py\n```python\nprint('pear')\n```\n\n\
+                               File: 水果.txt\n```\n梨和苹果 pear\n```\n\nWhat is a fig, and 苹果?";
+        const ONLY_FILES: &str = "File: apple.py\n```python\nprint('pear')\n```";
+        let typed = "What is a fig, and 苹果?";
+        let cases = [
+            Case("fig", typed, &["fig"]),
+            // It is in a file as well.
+            Case("苹果", typed, &["苹果"]),
+            Case("fig pear", typed, &["fig"]),
+            Case("pear", "print('pear')", &["pear"]),
+            Case("梨", "梨和苹果 pear", &["梨"]),
+            Case("pear 梨", "print('pear')", &["pear"]),
+            Case("水果", "水果.txt", &["水果"]),
+            Case("apple", "apple.py", &["apple"]),
+            // It is in no part that people read.
+            Case("python", typed, &[]),
+        ];
+        let check = |message: &str, Case(query, shown, expected): &Case| {
+            let marks = find(message, &Matcher::new(&terms(query))).unwrap();
+            let snippet = excerpt(message, &marks);
+            let marked: Vec<_> =
+                snippet.marks.iter().map(|mark| &snippet.text[mark.clone()]).collect();
+            assert_eq!((snippet.text.as_str(), marked.as_slice()), (*shown, *expected), "{query}");
+            assert_eq!(message[snippet.at..].find(&snippet.text), Some(0), "{query}");
+        };
+        for case in &cases {
+            check(MESSAGE, case);
+        }
+        check(ONLY_FILES, &Case("python", "apple.py", &[]));
     }
 }
