@@ -1,7 +1,7 @@
 /**
- * Requests for answers, from the press to the server's `accepted`. One that cannot be sent now waits:
- * for the connection, or for the end of the answer before it. One whose reply was lost with the
- * connection is sent again.
+ * Requests for answers, from the press to the server's `accepted`. One that cannot be sent now
+ * waits: for the connection, or for the end of the answer before it. One whose reply was lost with
+ * the connection is sent again.
  */
 
 import type { Sent } from './connection/v1';
@@ -89,8 +89,8 @@ export class Asking {
   }
 
   /**
-   * A new socket is open. What was sent on the one before is sent again at once, whatever else goes on:
-   * only the reply is missing, and the server takes each request once.
+   * A new socket is open. What was sent on the one before is sent again at once, whatever else goes
+   * on: only the reply is missing, and the server takes each request once.
    */
   connected(): void {
     this.isConnected = true;
@@ -174,8 +174,8 @@ export class Asking {
   }
 
   /**
-   * Another tab has changed what is stored. Requests that are done with are forgotten here, too; new
-   * ones are the other tab's affair, as long as it is there.
+   * Another tab has changed what is stored. Requests that are done with are forgotten here, too;
+   * new ones are the other tab's affair, as long as it is there.
    */
   storageChanged(event: StorageEvent): void {
     const done = this.outbox.removedIn(event);
@@ -219,8 +219,8 @@ export class Asking {
 }
 
 /**
- * Where a message goes if the person looks at another branch than the server knows of yet; otherwise the
- * server puts it at the end of the current branch.
+ * Where a message goes if the person looks at another branch than the server knows of yet;
+ * otherwise the server puts it at the end of the current branch.
  */
 function parentOf({ state }: OpenThread): MessageId | undefined {
   const { leaf, summary, tree } = state;

@@ -49,8 +49,19 @@ export class Attachments {
     await this.read(files);
   }
 
+  /** The person has seen that a file was not taken. */
+  dismiss(refusal: Refusal): void {
+    this.refusals = this.refusals.filter((other) => other !== refusal);
+  }
+
   remove(index: number): void {
     this.drafts.changeFiles(this.all.filter((_, at) => at !== index));
+  }
+
+  /** The message with the files was sent. */
+  clear(): void {
+    this.drafts.changeFiles([]);
+    this.refusals = [];
   }
 
   private async read(files: readonly NamedBlob[]): Promise<void> {

@@ -1,23 +1,21 @@
 /**
- * Holds what the page shows and connects it with the outside: events of the server change threads and
- * list, and actions of the person become requests.
+ * Holds what the page shows and connects it with the outside: events of the server change threads
+ * and list, and actions of the person become requests.
  */
 
-import { withAttachments } from './attach/message';
 import { Asking } from './asking.svelte';
 import { Attachments } from './attachments.svelte';
 import { addressesOf } from './connection/address';
 import { Api } from './connection/api';
+import { Changing } from './changing.svelte';
+import { Composing } from './composing.svelte';
 import { ConversationsApi } from './connection/conversations';
 import { Http } from './connection/http';
 import { Link } from './connection/link';
 import type { Received } from './connection/v1';
-import { byteLength } from './conversation/arriving';
 import { outcomeOf } from './conversation/outcome';
-import { isLocal, newThreadName, type Order } from './conversation/requests';
+import { isLocal, newThreadName, type Order, type Request } from './conversation/requests';
 import type { Phase } from './conversation/types';
-import { Drafting } from './drafting';
-import { Fitting } from './fitting';
 import { forgetPage } from './install/register';
 import { List } from './list/list.svelte';
 import { mark } from './marks';
@@ -26,19 +24,15 @@ import { tell } from './notification';
 import { conversationIn, show } from './route';
 import { Speaking } from './speaking.svelte';
 import { Drafts, NEW } from './storage/drafts.svelte';
+import { takeEarlier } from './storage/earlier_keys';
 import { loadPreferences, PREFERENCES_KEY, savePreferences } from './storage/preferences';
 import type { Preferences } from './storage/preferences';
 import { Presets } from './storage/presets.svelte';
 import { NO_SETTINGS, type Settings } from './storage/settings';
-import { browserStorage } from './storage/store';
-import { loadUser, removeTraces, saveUser, UNKNOWN_USER } from './storage/user';
+import { browserStorage, tabStorage } from './storage/store';
+import { isSignedOut, loadUser, removeTraces, saveUser, UNKNOWN_USER } from './storage/user';
 import { OpenThread, Threads } from './threads.svelte';
-import type { Conversation, ConversationId, Info, MessageId, Welcome } from './wire';
-
-/** Used until the server has named its own limit. */
-const ASSUMED_MESSAGE_BYTES = 1 << 20;
-/** What the other fields of a frame may take. */
-const FRAME_ROOM_BYTES = 4_096;
+import type { Changed, Conversation, ConversationId, Info, MessageId, Welcome } from './wire';
 
 export class Chat {
   phase = $state.raw<Phase>({ kind: 'connecting' });
@@ -56,18 +50,19 @@ export class Chat {
 
   readonly list: List;
   readonly threads: Threads;
+  readonly changing: Changing;
   readonly asking: Asking;
   readonly drafts: Drafts;
+  readonly composing: Composing;
   readonly attachments: Attachments;
   readonly presets: Presets;
   readonly models: Models;
   readonly speaking = new Speaking();
-  private readonly store = browserStorage();
+  readonly store = browserStorage();
+  readonly tabStore = tabStorage();
   private readonly conversations: ConversationsApi;
   private readonly api: Api;
   private readonly link: Link;
-  private readonly drafting: Drafting;
-  private readonly fitting: Fitting;
   private user = loadUser(this.store);
   /** The conversation that was shown until it was deleted. */
   private leftBy: ConversationId | null = null;
@@ -85,28 +80,34 @@ export class Chat {
     };
     this.link = new Link(addresses.socket, this.api, this.linkEvents(), clock);
     const send = this.link.send.bind(this.link);
-    this.fitting = new Fitting(this.conversations);
-    this.list = new List(this.conversations);
+    this.list = new List(this.conversations, (summary) => this.changing.over(summary));
     this.threads = new Threads(send, {
       loaded: (thread) => this.threadLoaded(thread),
       ended: (thread, answer) => this.answerEnded(thread, answer),
     });
+    this.changing = new Changing(this.conversations, this.list, this.threads);
     this.asking = new Asking(this.threads, send, this.store, this.user);
-    this.drafts = new Drafts(this.store, this.user);
-    this.attachments = new Attachments(this.drafts, this.api, () => this.mostBytes);
+    this.drafts = new Drafts(this.store, this.tabStore, this.user);
+    this.composing = new Composing(
+      this.drafts,
+      () => this.welcome?.limits ?? null,
+      this.conversations,
+      send,
+    );
+    this.attachments = new Attachments(this.drafts, this.api, () => this.composing.mostBytes);
     this.presets = new Presets(this.store, this.user);
-    this.drafting = new Drafting(send, () => this.mostBytes);
     this.models = new Models(this.api, { switched: () => void this.link.probe() });
   }
 
-  /** Connects; a one-time code in the address is exchanged first. Returns how to let go of the page. */
+  /** Connects; a one-time code is exchanged first. Returns how to let go of the page. */
   start(code: string | null): () => void {
     this.showAddress();
     if (code === null) this.link.start();
     else void this.link.signIn({ code });
     const listeners = new AbortController();
     const { signal } = listeners;
-    window.addEventListener('online', () => void this.link.probe(), { signal });
+    for (const change of ['online', 'offline'])
+      window.addEventListener(change, () => void this.link.probe(), { signal });
     window.addEventListener('popstate', () => this.showAddress(), { signal });
     window.addEventListener('hashchange', () => this.showAddress(), { signal });
     window.addEventListener('storage', (event) => this.storageChanged(event), { signal });
@@ -115,26 +116,13 @@ export class Chat {
     return () => listeners.abort();
   }
 
-  /** Puts a text into the composer, in front of what is written there. It is never sent. */
-  begin(text: string): void {
-    if (text.trim() === '') return;
-    const { message } = this.drafts;
-    this.drafts.write(message === '' ? text : `${text}\n\n${message}`);
-  }
-
   get isOpen(): boolean {
     return this.phase.kind === 'open';
   }
 
-  /** The longest message, in bytes. */
-  get mostBytes(): number {
-    const limit = this.welcome?.limits.message_bytes ?? ASSUMED_MESSAGE_BYTES;
-    return limit - FRAME_ROOM_BYTES;
-  }
-
   /** Whether there is nothing to read in the shown conversation. */
   get isEmpty(): boolean {
-    const { summary, leaf } = this.shown.state;
+    const { summary, leaf } = this.shown;
     const isNew = isLocal(this.shown.name) || (summary !== null && leaf === null);
     return isNew && this.asking.of(this.shown).length === 0;
   }
@@ -151,7 +139,7 @@ export class Chat {
 
   /** The settings of the shown conversation. */
   get settings(): Settings {
-    const { summary } = this.shown.state;
+    const { summary } = this.shown;
     if (!summary) return this.drafts.settings;
     return { system: summary.system ?? '', parameters: summary.parameters };
   }
@@ -162,6 +150,21 @@ export class Chat {
   }
 
   // What is shown.
+
+  /** The first request of each new conversation that is not shown and was not sent yet. */
+  get unsent(): readonly Request[] {
+    const names = new Set<string>();
+    return this.asking.requests.filter(({ thread }) => {
+      const isFirst = isLocal(thread) && thread !== this.shown.name && !names.has(thread);
+      names.add(thread);
+      return isFirst;
+    });
+  }
+
+  /** Shows a new conversation that the server does not know yet. */
+  openUnsent({ thread }: Request): void {
+    this.showThread(this.threads.get(thread), 'push');
+  }
 
   newConversation(): void {
     if (isLocal(this.shown.name) && this.asking.of(this.shown).length === 0) return;
@@ -178,36 +181,24 @@ export class Chat {
   /** Sends what is written in the composer, with its files. */
   sendDraft(): void {
     // A file that is still being read would come too late.
-    if (this.attachments.reading > 0 || !this.send(this.draftText)) return;
-    this.drafts.changeFiles([]);
+    if (this.attachments.reading > 0 || !this.send(this.composing.text)) return;
+    this.attachments.clear();
     this.drafts.write('');
-  }
-
-  /** What would be sent of what is in the composer. */
-  get draftText(): string {
-    const { message, files } = this.drafts;
-    return files.length === 0 ? message : withAttachments(message, files);
   }
 
   /** Sends a message, or lets it wait. Returns whether it was taken. */
   send(text: string): boolean {
     const thread = this.shown;
-    const isPossible = this.phase.kind !== 'locked' && !thread.isGone && !this.isTooLarge(text);
+    const isPossible =
+      this.phase.kind !== 'locked' && !thread.isGone && !this.composing.exceeds(text);
     if (text.trim() === '' || !isPossible) return false;
     this.threads.adopt(thread);
-    this.drafting.end();
-    this.fitting.forget();
+    this.composing.sent();
     mark('asked');
     this.asking.ask(thread, this.orderFor(thread, text));
     // They belong to the conversation from now on.
     if (isLocal(thread.name)) this.drafts.changeSettings(NO_SETTINGS);
     return true;
-  }
-
-  isTooLarge(text: string): boolean {
-    // JSON writes up to six bytes for one unit of UTF-16.
-    if (text.length * 6 <= this.mostBytes) return false;
-    return byteLength(JSON.stringify(text)) > this.mostBytes;
   }
 
   /** Opens the editor of a message. */
@@ -217,7 +208,7 @@ export class Chat {
   }
 
   edit(message: MessageId, text: string): boolean {
-    if (text.trim() === '' || !this.canAsk || this.isTooLarge(text)) return false;
+    if (text.trim() === '' || !this.canAsk || this.composing.exceeds(text)) return false;
     this.asking.ask(this.shown, { type: 'edit', message, text });
     return true;
   }
@@ -247,49 +238,35 @@ export class Chat {
   /** Shows the branch that goes through a version of a message. */
   choose(message: MessageId): void {
     const thread = this.shown;
-    const leaf = thread.state.tree.newestBelow(message);
+    const leaf = thread.tree.newestBelow(message);
     thread.dispatch({ kind: 'chosen', leaf });
-    this.typed(this.draftText);
-    const id = thread.state.summary?.id;
-    if (id !== undefined) void this.conversations.change(id, { leaf });
+    this.typed();
+    if (thread.summary) void this.changing.change(thread.summary, { leaf });
   }
 
   /** Deletes a question with all its answers. What follows them is kept. */
   removePair(question: MessageId): void {
-    const id = this.shown.state.summary?.id;
-    if (id !== undefined) void this.conversations.removePair(id, question);
+    const { summary } = this.shown;
+    if (summary) void this.changing.removePair(summary, question);
   }
 
   changeSettings(settings: Settings): void {
-    const { summary } = this.shown.state;
+    const { summary } = this.shown;
     if (!summary) return this.drafts.changeSettings(settings);
     const { system, parameters } = settings;
     const change = { system: system === '' ? null : system, parameters };
-    this.shown.dispatch({ kind: 'summary', summary: { ...summary, ...change } });
-    void this.conversations.change(summary.id, change).then(() => this.typed(this.draftText));
+    void this.changing.change(summary, change).then(() => this.typed());
   }
 
-  /** The text in the composer has changed, or what it would be an answer to. */
-  typed(text: string): void {
-    const thread = this.shown;
-    const { settings } = this.drafts;
-    // An answer that is being made tells itself how it fits, and prepares nothing.
-    const isUseful = this.canAsk;
-    const prepares = this.preferences.preparesWhileTyping;
-    this.drafting.typed({ thread: thread.name, text, settings, isUseful: isUseful && prepares });
-    if (isUseful) this.fitting.changed(thread, text, settings);
-  }
-
-  /** An input method composes: nothing is told of what is typed until it is done. */
-  composing(): void {
-    this.drafting.wait();
-    this.fitting.forget();
+  /** What is written has changed, or what it would be an answer to. */
+  typed(): void {
+    this.composing.typed(this.shown, this.canAsk, this.preferences.preparesWhileTyping);
   }
 
   // Conversations as a whole.
 
   removeConversation(conversation: Conversation): void {
-    this.list.remove(conversation);
+    void this.changing.remove(conversation);
     const isShown = this.shown.name === conversation.id;
     this.leftBy = isShown ? conversation.id : null;
     if (isShown) this.newConversation();
@@ -326,19 +303,28 @@ export class Chat {
 
   /** Ends the session. Nothing of the person stays in this browser. */
   async signOut(): Promise<void> {
-    this.list.removeNow();
+    await this.list.removeNow();
     this.drafts.flush();
-    if (!(await this.api.signOut())) return;
-    removeTraces(this.store);
+    if (!(await this.api.signOut())) {
+      this.changing.failure = { what: 'sign_out', title: null };
+      return;
+    }
+    this.forgetPerson();
     await forgetPage();
     show(null, 'replace');
     location.reload();
   }
 
+  private forgetPerson(): void {
+    this.drafts.abandon();
+    removeTraces(this.store);
+    removeTraces(this.tabStore);
+  }
+
   prefer(change: Partial<Preferences>): void {
     this.preferences = { ...this.preferences, ...change };
     savePreferences(this.store, this.preferences);
-    if (!this.preferences.preparesWhileTyping) this.drafting.end();
+    if (!this.preferences.preparesWhileTyping) this.composing.endDraft();
   }
 
   private orderFor(thread: OpenThread, text: string): Order {
@@ -352,7 +338,8 @@ export class Chat {
     this.shown = thread;
     this.target = null;
     this.speaking.stop();
-    this.drafting.end();
+    this.attachments.refusals = [];
+    this.composing.endDraft();
     this.threads.shown(thread, (other) => this.asking.of(other).length > 0);
     const isNew = isLocal(thread.name);
     this.drafts.show(isNew ? NEW : thread.name);
@@ -393,11 +380,18 @@ export class Chat {
   }
 
   private takeWelcome(welcome: Welcome): void {
-    this.welcome = welcome;
     this.changeUser(welcome.user);
+    this.welcome = welcome;
     this.threads.connected();
     this.asking.connected();
+    this.changing.connected();
     void this.list.load();
+    void takeEarlier(welcome.user, this, {
+      isHere: () => this.user === welcome.user,
+      send: (file) => this.import(file),
+      begin: (text) => this.composing.begin(text),
+      refused: () => (this.changing.failure = { what: 'take_over', title: null }),
+    });
   }
 
   private changeUser(user: string): void {
@@ -411,6 +405,9 @@ export class Chat {
     if (isNamed) return this.asking.nameUser(user);
     this.threads.forgetAll();
     this.list.forget();
+    this.changing.forget();
+    this.models.forget();
+    this.welcome = null;
     this.asking.changeUser(user);
     this.shown = new OpenThread(newThreadName());
     this.showAddress();
@@ -429,12 +426,26 @@ export class Chat {
         if (event.tag === undefined) return this.asking.refusedUnread(event);
         if (!this.asking.refused(event.tag, event)) this.threads.refused(event.tag, event.code);
         return;
+      case 'opened':
+        return this.threads.take({
+          ...event,
+          conversation: this.changing.over(event.conversation),
+        });
       case 'changed':
-        this.list.changed(event);
-        return this.threads.take(event);
+        return this.takeChange(event);
       default:
         return this.threads.take(event);
     }
+  }
+
+  private takeChange(event: Changed & { type: 'changed' }): void {
+    const { conversation, summary } = event;
+    const shown = summary ? { ...event, summary: this.changing.over(summary) } : event;
+    this.list.changed(shown);
+    this.threads.take(shown);
+    if (event.change !== 'deleted') return;
+    this.changing.deleted(conversation);
+    this.drafts.forget(conversation);
   }
 
   /** The conversation that is shown may just have got its id. */
@@ -447,7 +458,7 @@ export class Chat {
     this.asking.opened(thread);
     for (const [answer, { stopping }] of thread.state.live)
       if (stopping) this.link.send({ type: 'stop', answer });
-    if (thread === this.shown) this.typed(this.draftText);
+    if (thread === this.shown) this.typed();
   }
 
   private answerEnded(thread: OpenThread, answer: MessageId): void {
@@ -455,7 +466,7 @@ export class Chat {
     const kind = message && outcomeOf(message).kind;
     this.asking.answerEnded(thread, kind === 'complete' || kind === 'cut');
     for (const listener of this.endListeners) listener(thread, answer);
-    if (thread === this.shown) this.typed(this.draftText);
+    if (thread === this.shown) this.typed();
   }
 
   private loseConnection(): void {
@@ -464,6 +475,11 @@ export class Chat {
   }
 
   private storageChanged(event: StorageEvent): void {
+    if (isSignedOut(event)) {
+      this.forgetPerson();
+      show(null, 'replace');
+      return location.reload();
+    }
     if (event.key === PREFERENCES_KEY) this.preferences = loadPreferences(this.store);
     this.drafts.storageChanged(event);
     this.asking.storageChanged(event);
@@ -477,6 +493,6 @@ export class Chat {
 
   private leave(): void {
     this.drafts.flush();
-    this.list.removeNow();
+    void this.list.removeNow();
   }
 }

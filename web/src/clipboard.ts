@@ -11,8 +11,8 @@ export async function copyText(text: string, html: string | null = null): Promis
 }
 
 /**
- * An answer as HTML for programs that paste it: without buttons, labels and decoration. Formulas stay
- * as MathML.
+ * An answer as HTML for programs that paste it: without buttons, labels and decoration. Formulas
+ * stay as MathML.
  */
 export function portableHtml(answer: Element): string {
   return new XMLSerializer().serializeToString(withoutOurs(answer));

@@ -1,6 +1,6 @@
 /**
- * Tells the server what is being typed, so that the model prepares before the message is sent. It waits
- * for a pause in the typing, and says nothing while an input method composes.
+ * Tells the server what is being typed, so that the model prepares before the message is sent. It
+ * waits for a pause in the typing, and says nothing while an input method composes.
  */
 
 import type { Sent } from './connection/v1';

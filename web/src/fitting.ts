@@ -1,6 +1,6 @@
 /**
- * Asks how the shown conversation, with the text that is being typed, fits in the model's context: for
- * the gauge, and for the messages that the model will not read any more.
+ * Asks how the shown conversation, with the text that is being typed, fits in the model's context:
+ * for the gauge, and for the messages that the model will not read any more.
  */
 
 import type { ConversationsApi } from './connection/conversations';

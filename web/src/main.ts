@@ -8,12 +8,14 @@ import { registerServiceWorker } from './install/register';
 const chat = new Chat(location.href);
 mount(App, { target: document.getElementById('app')!, props: { chat } });
 const code = takeCode();
-chat.begin(takeLaunch());
+chat.composing.begin(takeLaunch());
 chat.start(code);
 registerServiceWorker();
 followKeyboard();
 
-/** The one-time code of a printed link; it is taken out of the address, and so out of the history. */
+/**
+ * The one-time code of a printed link; it is taken out of the address, and so out of the history.
+ */
 function takeCode(): string | null {
   const code = /^#code=(.+)$/.exec(location.hash)?.[1];
   if (code === undefined) return null;
@@ -22,7 +24,9 @@ function takeCode(): string | null {
   return code;
 }
 
-/** The beginning of a message in the address: `/?q=…`, or what was shared with an installed page. */
+/**
+ * The beginning of a message in the address: `/?q=…`, or what was shared with an installed page.
+ */
 function takeLaunch(): string {
   const { text, startsNew } = readLaunch(location.search);
   const rest = location.pathname + withoutLaunch(location.search);

@@ -1,6 +1,6 @@
 /**
- * Marks in the browser's timeline, for measuring how the page feels (`make feel`). They are set only
- * if the address asks for them with `?marks`, because a browser keeps every mark.
+ * Marks in the browser's timeline, for measuring how the page feels (`make feel`). They are set
+ * only if the address asks for them with `?marks`, because a browser keeps every mark.
  */
 
 const isOn = new URLSearchParams(globalThis.location?.search ?? '').has('marks');

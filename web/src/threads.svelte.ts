@@ -8,6 +8,7 @@ import { Arriving } from './conversation/arriving';
 import { isLive } from './conversation/live';
 import { isLocal } from './conversation/requests';
 import { markDrawn } from './marks';
+import type { ReadingPlace } from './reading_place';
 import { EMPTY_THREAD, reduce, type Thread, type ThreadEvent } from './conversation/thread';
 import type {
   Conversation,
@@ -29,6 +30,16 @@ export class OpenThread {
   /** The conversation's id, or a name of our own until it has one. */
   name = $state('');
   state = $state.raw<Thread>(EMPTY_THREAD);
+  // Parts of the state that stay the same while words come: what reads them alone is not drawn
+  // anew.
+  readonly summary = $derived(this.state.summary);
+  readonly fit = $derived(this.state.fit);
+  readonly thoughtSeconds = $derived(this.state.thoughtSeconds);
+  readonly isLoaded = $derived(this.state.isLoaded);
+  readonly tree = $derived(this.state.tree);
+  readonly leaf = $derived(this.state.leaf);
+  readonly branch = $derived(this.tree.branch(this.leaf));
+  readonly isAnswering = $derived(this.state.live.size > 0);
   /** The server does not know it, or not any more. */
   isGone = $state(false);
   /** Messages that have come of all that `open` asks for. */
@@ -37,13 +48,11 @@ export class OpenThread {
   /** The summary for the messages that are on their way. */
   opened: Conversation | null = null;
   shownAtMs = 0;
+  /** Where it was read when another one was shown; `null` for its end. */
+  place: ReadingPlace | null = null;
 
   constructor(name: string) {
     this.name = name;
-  }
-
-  get isAnswering(): boolean {
-    return this.state.live.size > 0;
   }
 
   dispatch(event: ThreadEvent): void {
@@ -145,11 +154,14 @@ export class Threads {
     if (thread) this.change(thread, event);
   }
 
-  /** The reply to `open` is an error. One that may pass is no reason to give the conversation up. */
+  /**
+   * The reply to `open` is an error. One that may pass is no reason to give the conversation up.
+   */
   refused(tag: string, code: ErrorCode): void {
     const thread = this.find(tag);
     if (!thread) return;
-    thread.isGone = code === 'unknown_conversation';
+    // An address may name what is no conversation's id at all.
+    thread.isGone = code === 'unknown_conversation' || code === 'invalid_parameter';
     if (!thread.isGone) window.setTimeout(() => this.askIfMissing(thread), ASK_AGAIN_MS);
   }
 

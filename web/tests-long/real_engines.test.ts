@@ -1,7 +1,7 @@
 /**
- * The page in front of real engines, as `tools/engines/setup.sh` installs them: they answer, and Stop
- * closes the connection to them at once. Prints how long that takes, from the press in the browser to
- * the close that the engine sees.
+ * The page in front of real engines, as `tools/engines/setup.sh` installs them: they answer, and
+ * Stop closes the connection to them at once. Prints how long that takes, from the press in the
+ * browser to the close that the engine sees.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -111,7 +111,10 @@ function now(): number {
   return performance.timeOrigin + performance.now();
 }
 
-/** Stands between banter and the engine and takes down when banter closes the connection of an answer. */
+/**
+ * Stands between banter and the engine and takes down when banter closes the connection of an
+ * answer.
+ */
 async function startWitness(target: number) {
   const closes: number[] = [];
   const server = createServer((client) => {

@@ -1,6 +1,6 @@
 /**
- * What answers look like: `answers.txt` holds for each case its name, the markdown and, behind `=>`,
- * what is drawn of it. Blocks of code stand there as `<code-block>`.
+ * What answers look like: `answers.txt` holds for each case its name, the markdown and, behind
+ * `=>`, what is drawn of it. Blocks of code stand there as `<code-block>`.
  */
 
 import { readFileSync } from 'node:fs';

@@ -1,8 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ConversationsApi } from '../src/connection/conversations';
+import { List } from '../src/list/list.svelte';
 import { pieces } from '../src/list/marks';
 import { parts, sorted } from '../src/list/order';
 import { conversationIn, hashOf } from '../src/route';
-import type { Conversation } from '../src/wire';
+import type { Conversation, ConversationList } from '../src/wire';
 import { conversation } from './fixtures';
 
 function updated(id: string, updated_ms: number, more: Partial<Conversation> = {}) {
@@ -36,6 +38,77 @@ describe('the list', () => {
       ['month', 1],
       ['older', 1],
     ]);
+  });
+});
+
+describe('the loaded list', () => {
+  const one = conversation({ id: 'one', title: 'One', messages: 2 });
+  const two = conversation({ id: 'two', title: 'Two', messages: 2 });
+  let pages: ((page: ConversationList) => void)[];
+  let deletes: ((isDeleted: boolean) => void)[];
+  let list: List;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.stubGlobal('window', { setTimeout, clearTimeout });
+    pages = [];
+    deletes = [];
+    list = new List({
+      list: () => new Promise((resolve) => pages.push(resolve)),
+      remove: () => new Promise((resolve) => deletes.push(resolve)),
+    } as unknown as ConversationsApi);
+  });
+
+  async function load(conversations: Conversation[], next: string | null = null): Promise<void> {
+    const loaded = list.load();
+    pages.at(-1)!({ conversations, next });
+    await loaded;
+  }
+
+  const titles = () => list.shown.map(({ title }) => title);
+
+  it('has what changed while it was loaded', async () => {
+    const loaded = list.load();
+    list.changed({
+      conversation: 'new',
+      change: 'created',
+      summary: { ...one, id: 'new', title: 'New' },
+    });
+    list.changed({ conversation: 'two', change: 'deleted' });
+    pages[0]!({ conversations: [one, two], next: null });
+    await loaded;
+    expect(titles().sort()).toEqual(['New', 'One']);
+  });
+
+  it('shows nothing older than what it has when more of it comes', async () => {
+    await load([one], 'after one');
+    const more = list.loadMore();
+    list.changed({ conversation: 'two', change: 'updated', summary: { ...two, title: 'Better' } });
+    pages[1]!({ conversations: [two], next: null });
+    await more;
+    expect(titles().sort()).toEqual(['Better', 'One']);
+  });
+
+  it('has a conversation again whose deletion has failed', async () => {
+    await load([one, two]);
+    const removal = list.remove(one);
+    expect(titles()).toEqual(['Two']);
+    vi.advanceTimersByTime(20_000);
+    deletes[0]!(false);
+    expect(await removal).toBe('failed');
+    expect(titles().sort()).toEqual(['One', 'Two']);
+  });
+
+  it('deletes no conversation in which somebody goes on', async () => {
+    await load([one]);
+    const removal = list.remove(one);
+    // The end of an answer is nothing new.
+    list.changed({ conversation: 'one', change: 'updated', summary: { ...one, updated_ms: 9 } });
+    expect(titles()).toEqual([]);
+    list.changed({ conversation: 'one', change: 'updated', summary: { ...one, messages: 4 } });
+    expect(await removal).toBe('undone');
+    vi.advanceTimersByTime(20_000);
+    expect([titles(), deletes.length]).toEqual([['One'], 0]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Drafts, NEW } from '../src/storage/drafts.svelte';
 import { loadPreferences } from '../src/storage/preferences';
-import { Presets } from '../src/storage/presets.svelte';
+import { MOST_PRESETS, Presets } from '../src/storage/presets.svelte';
 import { NO_SETTINGS, readSettings, withNumber } from '../src/storage/settings';
 import { loadUser, removeTraces, saveUser } from '../src/storage/user';
 import { FakeStore } from './fake_store';
@@ -16,23 +16,29 @@ beforeEach(() => {
 
 describe('drafts', () => {
   it('are kept per conversation and survive a reload', () => {
-    const drafts = new Drafts(store, 'u');
+    const drafts = new Drafts(store, null, 'u');
     drafts.write('for a new one');
     drafts.show('c1');
     expect(drafts.message).toBe('');
     drafts.write('for c1');
     drafts.edit('m1', 'changed');
     drafts.flush();
-    const later = new Drafts(store, 'u');
+    const later = new Drafts(store, null, 'u');
     expect(later.message).toBe('for a new one');
     later.show('c1');
-    expect([later.message, later.edits]).toEqual(['for c1', { m1: 'changed' }]);
+    expect([later.message, later.edits]).toEqual([
+      'for c1',
+      { m1: { text: 'changed', leftOut: [] } },
+    ]);
+    later.leaveOut('m1', 2);
+    later.edit('m1', 'changed again');
+    expect(later.edits).toEqual({ m1: { text: 'changed again', leftOut: [2] } });
     later.endEdit('m1');
     expect(later.edits).toEqual({});
   });
 
   it('are saved soon after a key, and leave nothing behind when they are sent', () => {
-    const drafts = new Drafts(store, 'u');
+    const drafts = new Drafts(store, null, 'u');
     drafts.write('a');
     expect(store.length).toBe(0);
     vi.advanceTimersByTime(1_000);
@@ -43,7 +49,7 @@ describe('drafts', () => {
   });
 
   it('move to the conversation that was made of them', () => {
-    const drafts = new Drafts(store, 'u');
+    const drafts = new Drafts(store, null, 'u');
     drafts.changeSettings({ system: 'Be brief.', parameters: {} });
     drafts.write('typed meanwhile');
     drafts.moveTo('c1');
@@ -54,7 +60,7 @@ describe('drafts', () => {
   });
 
   it('belong to a person', () => {
-    const drafts = new Drafts(store, 'u');
+    const drafts = new Drafts(store, null, 'u');
     drafts.write('secret');
     drafts.changeUser('v');
     expect(drafts.message).toBe('');
@@ -63,29 +69,77 @@ describe('drafts', () => {
   });
 
   it('typed before the server told who is there belong to the person who is there', () => {
-    const drafts = new Drafts(store, 'unknown');
+    const drafts = new Drafts(store, null, 'unknown');
     drafts.write('early');
     drafts.changeUser('u');
     expect(drafts.message).toBe('early');
   });
 
   it('are taken over from another tab, unless something is being written here', () => {
-    const drafts = new Drafts(store, 'u');
+    const drafts = new Drafts(store, null, 'u');
     const change = (message: string) =>
       ({ key: 'banter.drafts.u.new', newValue: JSON.stringify({ message }) }) as StorageEvent;
     drafts.storageChanged(change('there'));
     expect(drafts.message).toBe('there');
     drafts.write('here');
+    vi.advanceTimersByTime(1_000);
     drafts.storageChanged(change('there again'));
     expect(drafts.message).toBe('here');
+    drafts.write('');
+    drafts.storageChanged(change('there at last'));
+    expect(drafts.message).toBe('there at last');
+  });
+
+  it('of one tab outlive what another tab sends, and a reload', () => {
+    const ownStore = new FakeStore();
+    const drafts = new Drafts(store, ownStore, 'u');
+    drafts.write('here');
+    drafts.flush();
+    // The other tab wrote in the same place, and has sent it.
+    const key = 'banter.drafts.u.new';
+    store.setItem(key, JSON.stringify({ message: 'there' }));
+    expect(new Drafts(store, ownStore, 'u').message).toBe('here');
+    store.removeItem(key);
+    drafts.storageChanged({ key, newValue: null } as StorageEvent);
+    expect(drafts.message).toBe('here');
+    vi.advanceTimersByTime(1_000);
+    expect(store.getItem(key)).toContain('here');
+    drafts.write('');
+    drafts.flush();
+    expect([store.length, ownStore.length]).toEqual([0, 0]);
+  });
+
+  it('of a deleted conversation are kept nowhere', () => {
+    const drafts = new Drafts(store, null, 'u');
+    drafts.show('c1');
+    drafts.write('one');
+    drafts.show('c2');
+    drafts.write('two');
+    drafts.flush();
+    drafts.forget('c1');
+    drafts.forget('c2');
+    expect(drafts.message).toBe('two');
+    drafts.show(NEW);
+    expect(store.length).toBe(0);
+  });
+
+  it('leave nothing behind when the person signs out', () => {
+    const drafts = new Drafts(store, new FakeStore(), 'u');
+    drafts.write('secret');
+    drafts.abandon();
+    vi.advanceTimersByTime(1_000);
+    expect([drafts.message, store.length]).toEqual(['', 0]);
   });
 
   it('that cannot be kept are there until the page is closed', () => {
     store.room = 3;
-    const drafts = new Drafts(store, 'u');
+    const drafts = new Drafts(store, null, 'u');
     drafts.write('a long text');
     drafts.flush();
-    expect(drafts.message).toBe('a long text');
+    expect([drafts.message, drafts.isKept]).toEqual(['a long text', false]);
+    drafts.write('');
+    drafts.flush();
+    expect(drafts.isKept).toBe(true);
   });
 });
 
@@ -120,6 +174,19 @@ describe('settings', () => {
     expect(new Presets(store, 'v').all).toEqual([]);
     store.items.set('banter.presets.u', '{"no":"list"}');
     expect(new Presets(store, 'u').all).toEqual([]);
+  });
+
+  it('are refused a name when there are too many, and none is lost', () => {
+    const presets = new Presets(store, 'u');
+    const names = Array.from({ length: MOST_PRESETS }, (_, at) => String(100 + at));
+    for (const name of names.toReversed()) expect(presets.put(name, NO_SETTINGS)).toBe(true);
+    expect(presets.put('another', NO_SETTINGS)).toBe(false);
+    expect(presets.all.map(({ name }) => name)).toEqual(names);
+    // One that is there can be changed.
+    expect(presets.put('100', { system: 'Be brief.', parameters: {} })).toBe(true);
+    presets.remove('149');
+    expect(presets.put('another', NO_SETTINGS)).toBe(true);
+    expect(presets.all).toHaveLength(MOST_PRESETS);
   });
 });
 

@@ -4,7 +4,9 @@ const MOST_CHARACTERS = 120;
 /** How much of the end stays when a name is shortened, so that its extension does. */
 const TAIL_CHARACTERS = 24;
 
-/** Letters of other scripts stay; what is invisible, breaks a line or turns the direction does not. */
+/**
+ * Letters of other scripts stay; what is invisible, breaks a line or turns the direction does not.
+ */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
 
 /**

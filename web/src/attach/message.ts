@@ -28,9 +28,19 @@ export interface SplitMessage {
 
 /** A message's text with its files before it. */
 export function withAttachments(text: string, attachments: readonly AttachedText[]): string {
+  return behindFiles(writeFiles(attachments), text);
+}
+
+/** The files alone. */
+export function writeFiles(attachments: readonly AttachedText[]): string {
   const files = attachments.map(({ name, text }) => writeFile({ name: cleanName(name), text }));
+  return files.join(GAP);
+}
+
+/** A message's text behind files that are written already. */
+export function behindFiles(files: string, text: string): string {
   const rest = beginsLikeFile(text) ? `\n${text}` : text;
-  return [...files, ...(rest === '' ? [] : [rest])].join(GAP);
+  return files === '' || rest === '' ? files + rest : files + GAP + rest;
 }
 
 /** The inverse of {@link withAttachments}. */
@@ -87,7 +97,9 @@ function fileAt(message: string, start: number): (AttachedText & { next: number 
   return { ...file, next: end === message.length ? end : end + GAP.length };
 }
 
-/** Where the first line is that closes the fence, if nothing or an empty line and text follow it. */
+/**
+ * Where the first line is that closes the fence, if nothing or an empty line and text follow it.
+ */
 function endOfText(message: string, textStart: number, fence: string): number | null {
   const end = message.indexOf(`\n${fence}`, textStart);
   if (end < 0) return null;

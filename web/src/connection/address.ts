@@ -1,4 +1,6 @@
-/** Addresses of the server, derived from the page's own: same host, same path, `wss` under https. */
+/**
+ * Addresses of the server, derived from the page's own: same host, same path, `wss` under https.
+ */
 
 export interface Addresses {
   /** Ends with a slash; the HTTP routes are below it. */

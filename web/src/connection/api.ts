@@ -24,11 +24,11 @@ export class Api {
 
   /** Asks whether there is a server, whether it lets us in and whether it can answer. */
   async enter(): Promise<Entry> {
-    const ready = await this.http.get('ready');
+    // Both at once: a page that is loaded again waits for them before it shows anything.
+    const [ready, info] = await Promise.all([this.http.get('ready'), this.http.get('api/info')]);
     if (!ready) return { kind: 'away' };
     if (ready.status === 401) return { kind: 'locked' };
     if (!ready.ok) return asNotReady(await this.http.body(ready));
-    const info = await this.http.get('api/info');
     if (!info) return { kind: 'away' };
     if (info.status === 401) return { kind: 'locked' };
     const facts = info.ok ? await this.http.body(info) : null;
@@ -56,8 +56,8 @@ export class Api {
   }
 
   /**
-   * `null` when the server does not answer, or has no models to choose from. With a key, what that key
-   * may do counts instead of the session.
+   * `null` when the server does not answer, or has no models to choose from. With a key, what that
+   * key may do counts instead of the session.
    */
   models(key: string | null): Promise<ModelList | null> {
     return this.http.read<ModelList>('api/models', withKey(key));

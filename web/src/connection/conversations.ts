@@ -11,11 +11,25 @@ import type {
   NewContextRequest,
   SearchResults,
 } from '../wire';
+import type { Reply } from '../list/changes';
 import type { Http } from './http';
 
 const LIST = 'api/conversations';
+/** The Fetch standard's limit for all requests together that outlive a page is 64 KiB. */
+const MOST_KEPT_ALIVE_BYTES = 60_000;
+/** UTF-8 takes at most three bytes for one unit of UTF-16. */
+const MOST_BYTES_PER_UNIT = 3;
+/** A proxy's words for a server that is away, and a server's for one that is about to end. */
+const AWAY = [502, 503, 504];
 /** A large file takes its time. */
 const IMPORT_PATIENCE_MS = 120_000;
+
+/** Why a file is not imported. */
+export interface ImportRefusal {
+  readonly code: string;
+  readonly message: string;
+  readonly field?: string;
+}
 
 export class ConversationsApi {
   constructor(private readonly http: Http) {}
@@ -30,11 +44,13 @@ export class ConversationsApi {
     return this.http.read<SearchResults>(`${LIST}?${new URLSearchParams({ q: text })}`);
   }
 
-  async change(id: ConversationId, patch: ConversationPatch): Promise<boolean> {
-    // A choice holds although the page is left at once.
-    const options = { keepalive: true };
-    const response = await this.http.send('PATCH', pathOf(id), patch, options);
-    return response?.ok ?? false;
+  async change(id: ConversationId, patch: ConversationPatch): Promise<Reply> {
+    const body = JSON.stringify(patch);
+    // A choice holds although the page is left at once. Browsers take only so much of that.
+    const keepalive = body.length * MOST_BYTES_PER_UNIT <= MOST_KEPT_ALIVE_BYTES;
+    const response = await this.http.send('PATCH', pathOf(id), patch, { keepalive });
+    if (!response || AWAY.includes(response.status)) return 'no answer';
+    return response.ok ? 'changed' : 'refused';
   }
 
   /** Deletes a conversation; goes on though the page is closed meanwhile. */
@@ -65,8 +81,8 @@ export class ConversationsApi {
     return this.http.base + path;
   }
 
-  /** The report, or the server's words for why nothing was imported. */
-  async import(file: Blob): Promise<ImportReport | { refused: string }> {
+  /** What was imported, or why nothing was; `null` if the server does not answer. */
+  async import(file: Blob): Promise<ImportReport | { refused: ImportRefusal | null }> {
     const response = await this.http.call(`${LIST}/import`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -75,8 +91,9 @@ export class ConversationsApi {
     });
     const body = response && (await this.http.body(response));
     if (response?.ok && body) return body as unknown as ImportReport;
-    const error = body?.error as { message?: string } | undefined;
-    return { refused: error?.message ?? '' };
+    if (!response || AWAY.includes(response.status)) return { refused: null };
+    const error = body?.error as ImportRefusal | undefined;
+    return { refused: error ?? { code: '', message: '' } };
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The connection to the server: finds out whether it can answer, opens the socket, says `hello`, and
- * comes back after any failure. It knows nothing of conversations.
+ * The connection to the server: finds out whether it can answer, opens the socket, says `hello`,
+ * and comes back after any failure. It knows nothing of conversations.
  *
  * A browser does not say why a WebSocket was refused, so HTTP is asked first: whether a key is
  * needed, whether the model is still loading, or whether nobody is there.
@@ -63,10 +63,12 @@ export class Link {
 
   async signIn(credential: Credential): Promise<void> {
     this.reconnect.stop();
-    this.events.phase({ kind: 'connecting' });
+    const isCode = 'code' in credential;
+    this.events.phase(isCode ? { kind: 'connecting' } : { kind: 'locked', reason: 'trying' });
     const result = await this.api.signIn(credential);
-    if (result === 'in' || result === 'away') return this.start();
-    const refused = 'code' in credential ? 'code_refused' : 'key_refused';
+    // Somebody may be signed in, or need no key, even if nobody could look at the code.
+    if (result === 'in' || (result === 'away' && isCode)) return this.start();
+    const refused = isCode ? 'code_refused' : 'key_refused';
     this.events.phase({ kind: 'locked', reason: result === 'refused' ? refused : result });
   }
 
@@ -146,7 +148,9 @@ export class Link {
     };
   }
 
-  /** Scripts do not see the server's pings, so after a while without events the page asks itself. */
+  /**
+   * Scripts do not see the server's pings, so after a while without events the page asks itself.
+   */
   private waitForSilence(socket: WebSocket): void {
     const ask = () => {
       this.send({ type: 'ping' });

@@ -7,7 +7,9 @@ export const SUBPROTOCOL = 'banter.v1';
 export type Received = ServerEvent & TagField;
 export type Sent = ClientEvent & TagField;
 
-/** `null` for a frame that is no event. Events of later versions have types that nobody here knows. */
+/**
+ * `null` for a frame that is no event. Events of later versions have types that nobody here knows.
+ */
 export function readEvent(frame: string): Received | null {
   try {
     const value: unknown = JSON.parse(frame);

@@ -1,4 +1,6 @@
-/** The pieces of an answer on their way to the page: checked to be complete, drawn once per frame. */
+/**
+ * The pieces of an answer on their way to the page: checked to be complete, drawn once per frame.
+ */
 
 import type { Delta, Message } from '../wire';
 import { FrameBuffer } from './frame_buffer';

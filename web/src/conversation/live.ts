@@ -1,5 +1,7 @@
-/** An answer while it is made. Its text grows apart from the tree, so that a piece costs no more than
- * itself. */
+/**
+ * An answer while it is made. Its text grows apart from the tree, so that a piece costs no more
+ * than itself.
+ */
 
 import type { Message, Prefill, Queued } from '../wire';
 import { addPiece, NO_WORDS, type WordCount } from './count_words';

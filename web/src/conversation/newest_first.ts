@@ -4,8 +4,8 @@
 const CHARACTERS = 24_000;
 
 /**
- * The index of the first message that is drawn after the next batch, if messages from the index `from`
- * on are drawn already. 0 means that all messages are drawn.
+ * The index of the first message that is drawn after the next batch, if messages from the index
+ * `from` on are drawn already. 0 means that all messages are drawn.
  */
 export function nextFrom(messages: readonly { text: string }[], from = messages.length): number {
   let left = CHARACTERS;

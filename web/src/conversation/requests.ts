@@ -1,4 +1,4 @@
-/** Requests for answers, and how they become events. They are safe to repeat until they are accepted. */
+/** Requests for answers, and how they become events. Until accepted, they are safe to repeat. */
 
 import type { Sent } from '../connection/v1';
 import type { ConversationId, MessageId, Parameters } from '../wire';
@@ -50,8 +50,8 @@ export function randomId(): string {
 }
 
 /**
- * The event that sends a request. Its tag tells which request an error is about. A message goes after
- * `parent`, or to the end of the current branch.
+ * The event that sends a request. Its tag tells which request an error is about. A message goes
+ * after `parent`, or to the end of the current branch.
  */
 export function eventOf({ clientId, thread, order }: Request, parent?: MessageId): Sent {
   const names = { client_id: clientId, tag: clientId };

@@ -1,6 +1,6 @@
 /**
- * A conversation as this page has it. `reduce(thread, event)` is the one place where it changes; it is
- * pure, and components only read.
+ * A conversation as this page has it. `reduce(thread, event)` is the one place where it changes; it
+ * is pure, and components only read.
  *
  * A new event needs a variant here, a branch below, and a place that dispatches it
  * (`threads.svelte.ts`).

@@ -1,6 +1,6 @@
 /**
- * The messages of a conversation on all its branches. Each message knows the one before it; messages
- * with one parent are versions of each other. A tree is never changed in place.
+ * The messages of a conversation on all its branches. Each message knows the one before it;
+ * messages with one parent are versions of each other. A tree is never changed in place.
  */
 
 import type { Message, MessageId, RemovedPair } from '../wire';

@@ -45,5 +45,6 @@ export type Phase =
   /** The server wants a key. */
   | { kind: 'locked'; reason: LockReason };
 
-/** Why a key is asked for. */
-export type LockReason = 'needed' | 'code_refused' | 'key_refused' | 'too_often';
+/** Why a key is asked for; `trying` while the server looks at one. */
+export type LockReason =
+  'needed' | 'trying' | 'code_refused' | 'key_refused' | 'too_often' | 'away';

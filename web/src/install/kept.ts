@@ -34,7 +34,9 @@ export function keptFor(
   return fixed.includes(name) ? { url: address, first: 'network' } : null;
 }
 
-/** The cache of a build. Caches belong to a host, and a host may have several banters in folders. */
+/**
+ * The cache of a build. Caches belong to a host, and a host may have several banters in folders.
+ */
 export function cacheName(folder: string, version: string): string {
   return `banter ${folder} ${version}`;
 }

@@ -1,6 +1,6 @@
 /**
- * What the address asks of the page when another program opens it: the shortcut of an installed page
- * opens `?new`, and what is shared with it comes as `?q=` (see `banter.webmanifest`).
+ * What the address asks of the page when another program opens it: the shortcut of an installed
+ * page opens `?new`, and what is shared with it comes as `?q=` (see `banter.webmanifest`).
  *
  * Any website can link to such an address. So its text is only put into the composer, never sent.
  */

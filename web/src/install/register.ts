@@ -1,8 +1,8 @@
 /**
  * Has the browser keep the page for when the server is away: see `service_worker.ts`.
  *
- * Browsers have service workers only at `https:` addresses and at this machine's own; elsewhere, and
- * where the person forbids them, the page works without.
+ * Browsers have service workers only at `https:` addresses and at this machine's own; elsewhere,
+ * and where the person forbids them, the page works without.
  */
 
 import { isCacheOf } from './kept';

@@ -6,10 +6,10 @@
  *     scripts and styles     as kept: when their content changes, their names change
  *     everything else        left to the browser
  *
- * Each build makes its own service worker, which keeps the files of that build in a cache of its own.
- * So a browser that opens a new page finds a new service worker, too, which takes the place of the old
- * one at once and deletes the old files. Files are kept when the service worker is installed, and only
- * if all are of its build; nothing that the server answers later is ever kept.
+ * Each build makes its own service worker, which keeps the files of that build in a cache of its
+ * own. So a browser that opens a new page finds a new service worker, too, which takes the place of
+ * the old one at once and deletes the old files. Files are kept when the service worker is
+ * installed, and only if all are of its build; nothing that the server answers later is ever kept.
  */
 
 import { type Build, cacheName, isCacheOf, keptFor } from './kept';

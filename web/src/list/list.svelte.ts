@@ -19,10 +19,16 @@ export type SearchState =
 export interface Deletion {
   readonly conversation: Conversation;
   readonly timer: number;
+  readonly decided: (how: Removal) => void;
 }
 
+/** What has become of a deletion. */
+export type Removal = 'deleted' | 'undone' | 'failed';
+
+type Conversations = ReadonlyMap<ConversationId, Conversation>;
+
 export class List {
-  private byId = $state.raw<ReadonlyMap<ConversationId, Conversation>>(new Map());
+  private byId = $state.raw<Conversations>(new Map());
   /** Whether the first page has come. */
   isLoaded = $state(false);
   /** What the next page comes after; `null` after the last one. */
@@ -33,10 +39,17 @@ export class List {
   search = $state.raw<SearchState>({ kind: 'none' });
   deletion = $state.raw<Deletion | null>(null);
 
+  /** Raised when what is being loaded is not wanted any more. */
   private loading = 0;
+  /** What has changed since the page that is being loaded was asked for. */
+  private meanwhile: Changed[] = [];
   private searchTimer: number | null = null;
 
-  constructor(private readonly api: ConversationsApi) {}
+  constructor(
+    private readonly api: ConversationsApi,
+    /** What is to be shown of a summary that has come from the server. */
+    private readonly over: (summary: Conversation) => Conversation = (summary) => summary,
+  ) {}
 
   readonly shown = $derived.by(() => {
     const hidden = this.deletion?.conversation.id;
@@ -50,6 +63,11 @@ export class List {
     return this.next !== null;
   }
 
+  /** Where the loaded part of the list ends. */
+  get place(): string | null {
+    return this.next;
+  }
+
   get(id: ConversationId): Conversation | undefined {
     return this.byId.get(id);
   }
@@ -57,23 +75,11 @@ export class List {
   /** Loads the first page anew: meanwhile anything may have happened. */
   async load(): Promise<void> {
     this.loading += 1;
-    const { loading } = this;
-    const page = await this.api.list(null, this.archived);
-    if (!page || loading !== this.loading) return;
-    this.byId = new Map(page.conversations.map((one) => [one.id, one]));
-    this.next = page.next;
-    this.isLoaded = true;
+    await this.loadPage(null);
   }
 
   async loadMore(): Promise<void> {
-    const { loading, next } = this;
-    if (next === null) return;
-    const page = await this.api.list(next, this.archived);
-    if (!page || loading !== this.loading || next !== this.next) return;
-    const byId = new Map(this.byId);
-    for (const one of page.conversations) byId.set(one.id, one);
-    this.byId = byId;
-    this.next = page.next;
+    if (this.next !== null) await this.loadPage(this.next);
   }
 
   showArchived(archived: boolean): void {
@@ -83,23 +89,32 @@ export class List {
     void this.load();
   }
 
-  /** Somebody else has signed in. */
+  /** Somebody else has signed in. What was deleted is deleted. */
   forget(): void {
+    void this.removeNow();
     this.loading += 1;
     this.byId = new Map();
+    this.next = null;
+    this.archived = false;
     this.isLoaded = false;
     this.find('');
   }
 
-  changed({ conversation, summary }: Changed): void {
-    const byId = new Map(this.byId);
-    if (summary) byId.set(conversation, summary);
-    else byId.delete(conversation);
-    this.byId = byId;
-    if (!summary && this.search.kind === 'found') {
-      const hits = this.search.hits.filter((hit) => hit.conversation.id !== conversation);
+  /** Takes what the server tells of a conversation. */
+  changed(event: Changed): void {
+    this.meanwhile.push(event);
+    this.byId = withChange(this.byId, event);
+    this.keepIfUsed(event);
+    const isDeleted = !event.summary;
+    if (isDeleted && this.search.kind === 'found') {
+      const hits = this.search.hits.filter((hit) => hit.conversation.id !== event.conversation);
       this.search = { ...this.search, hits };
     }
+  }
+
+  /** A listed conversation looks like this from now on. */
+  show(summary: Conversation): void {
+    if (this.byId.has(summary.id)) this.byId = new Map(this.byId).set(summary.id, summary);
   }
 
   /** Looks for a text; an empty one ends the search. */
@@ -115,23 +130,15 @@ export class List {
     this.searchTimer = window.setTimeout(() => void this.findNow(text), SEARCH_AFTER_MS);
   }
 
-  rename(id: ConversationId, title: string): Promise<boolean> {
-    return this.api.change(id, { title: title.trim() === '' ? null : title.trim() });
-  }
-
-  pin(id: ConversationId, pinned: boolean): Promise<boolean> {
-    return this.api.change(id, { pinned });
-  }
-
-  archive(id: ConversationId, archived: boolean): Promise<boolean> {
-    return this.api.change(id, { archived });
-  }
-
-  /** Deletes a conversation, after a time in which it can be undone. */
-  remove(conversation: Conversation): void {
-    this.removeNow();
-    const timer = window.setTimeout(() => this.removeNow(), UNDO_MS);
-    this.deletion = { conversation, timer };
+  /**
+   * Deletes a conversation, after a time in which it can be undone. Resolves when that is decided.
+   */
+  async remove(conversation: Conversation): Promise<Removal> {
+    void this.removeNow();
+    return new Promise((resolve) => {
+      const timer = window.setTimeout(() => void this.removeNow(), UNDO_MS);
+      this.deletion = { conversation, timer, decided: resolve };
+    });
   }
 
   undoRemove(): Conversation | null {
@@ -139,19 +146,44 @@ export class List {
     if (!deletion) return null;
     window.clearTimeout(deletion.timer);
     this.deletion = null;
+    deletion.decided('undone');
     return deletion.conversation;
   }
 
   /** Deletes at once what could still be undone, for example because the page closes. */
-  removeNow(): void {
+  async removeNow(): Promise<void> {
     const { deletion } = this;
     if (!deletion) return;
-    window.clearTimeout(deletion.timer);
-    void this.api.remove(deletion.conversation.id);
-    const byId = new Map(this.byId);
-    byId.delete(deletion.conversation.id);
-    this.byId = byId;
+    const { conversation, timer, decided } = deletion;
+    window.clearTimeout(timer);
+    const { id } = conversation;
+    this.changed({ conversation: id, change: 'deleted' });
     this.deletion = null;
+    const isDeleted = await this.api.remove(id);
+    if (!isDeleted) this.changed({ conversation: id, change: 'updated', summary: conversation });
+    decided(isDeleted ? 'deleted' : 'failed');
+  }
+
+  /**
+   * Somebody goes on with a conversation that is about to be deleted, in another tab: it is kept.
+   */
+  private keepIfUsed({ summary }: Changed): void {
+    const deleted = this.deletion?.conversation;
+    if (summary && deleted?.id === summary.id && summary.messages > deleted.messages)
+      this.undoRemove();
+  }
+
+  /** Loads the page that comes after a place, or the first one. */
+  private async loadPage(after: string | null): Promise<void> {
+    const { loading } = this;
+    this.meanwhile = [];
+    const page = await this.api.list(after, this.archived);
+    if (!page || loading !== this.loading || (after !== null && after !== this.next)) return;
+    const loaded = new Map(after === null ? [] : this.byId);
+    for (const one of page.conversations) loaded.set(one.id, this.over(one));
+    this.byId = this.meanwhile.reduce(withChange, loaded);
+    this.next = page.next;
+    this.isLoaded = true;
   }
 
   private async findNow(text: string): Promise<void> {
@@ -161,4 +193,14 @@ export class List {
       ? { kind: 'found', hits: results.hits, more: results.more }
       : { kind: 'failed' };
   }
+}
+
+function withChange(
+  conversations: Conversations,
+  { conversation, summary }: Changed,
+): Conversations {
+  const changed = new Map(conversations);
+  if (summary) changed.set(conversation, summary);
+  else changed.delete(conversation);
+  return changed;
 }

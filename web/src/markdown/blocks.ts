@@ -9,8 +9,8 @@
  *
  * Long texts are parsed in slices, so a caller can draw one slice at a time. For the parser a slice
  * is like a piece of a stream: the blocks are the same however an answer arrives. A reference link
- * whose definition comes later becomes a link when the answer has ended: then all is parsed a second
- * time, and only the blocks that have changed are exchanged.
+ * whose definition comes later becomes a link when the answer has ended: then all is parsed a
+ * second time, and only the blocks that have changed are exchanged.
  */
 
 import type { Token, Tokens } from 'marked';
@@ -75,8 +75,8 @@ export class BlockCache {
   constructor(private references = new References()) {}
 
   /**
-   * The blocks of a text; `ended` says that nothing will be added to it. About `most` characters are
-   * parsed, and the rest at the next calls.
+   * The blocks of a text; `ended` says that nothing will be added to it. About `most` characters
+   * are parsed, and the rest at the next calls.
    */
   update(whole: string, ended: boolean, most = Infinity): readonly Block[] {
     this.read(whole);
@@ -120,8 +120,8 @@ export class BlockCache {
   }
 
   /**
-   * Parses the next slice, or a longer one if nothing is finished in that. Returns the blocks that are
-   * still open at the end of the text.
+   * Parses the next slice, or a longer one if nothing is finished in that. Returns the blocks that
+   * are still open at the end of the text.
    */
   private parseSlice(shortest: number, ended: boolean): Block[] | null {
     const from = this.consumed;
@@ -325,7 +325,9 @@ function isContent(token: Token): boolean {
   return token.type !== 'space' && token.type !== 'def';
 }
 
-/** How much of a text that is too long becomes a block; `null` if all of it is one piece of code. */
+/**
+ * How much of a text that is too long becomes a block; `null` if all of it is one piece of code.
+ */
 function lengthOfPart(text: string): number | null {
   const end = cutIndex(text.slice(0, LONGEST_BLOCK));
   const fence = fenceAround(text, end);
@@ -334,7 +336,7 @@ function lengthOfPart(text: string): number | null {
   return fence.end < text.length ? fence.end : null;
 }
 
-/** Where a text that is too long for one block is cut: after a line, a sentence, a word, or anywhere. */
+/** Where a text too long for one block is cut: after a line, a sentence, a word, or anywhere. */
 function cutIndex(text: string): number {
   const half = text.length / 2;
   for (const end of [/\n[ \t]*/g, /[。！？.!?][”"』」）)]*\s*/g, /[，、,;；\s]\s*/g]) {

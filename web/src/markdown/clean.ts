@@ -25,7 +25,7 @@ const ANSWER: Config = {
 
 const CODE: Config = { ALLOWED_TAGS: ['span'], ALLOWED_ATTR: ['class'], RETURN_DOM_FRAGMENT: true };
 
-/** Cleaners that read their rules once: reading them for each block would take as long as a short one. */
+/** Cleaners that read their rules once: doing so takes as long as cleaning a short block. */
 const [forAnswers, forCode] = [DOMPurify(window), DOMPurify(window)];
 forAnswers.setConfig(ANSWER);
 forCode.setConfig(CODE);

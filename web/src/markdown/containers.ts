@@ -1,6 +1,6 @@
 /**
- * Lists, tables and code grow by items, rows and lines. The finished ones are kept here as they were
- * drawn, so that only the last item, row or line is parsed when more text comes.
+ * Lists, tables and code grow by items, rows and lines. The finished ones are kept here as they
+ * were drawn, so that only the last item, row or line is parsed when more text comes.
  */
 
 import type { Token, Tokens } from 'marked';

@@ -1,7 +1,7 @@
 /**
  * Copies a selection with formulas as text in which each is its source, `$t = 30$`. KaTeX draws a
- * formula twice, for the eye and for screen readers, and a plain copy has both and neither. What cannot
- * be selected, such as the name of a language above code, is left out, as the browser does.
+ * formula twice, for the eye and for screen readers, and a plain copy has both and neither. What
+ * cannot be selected, such as the name of a language above code, is left out, as the browser does.
  */
 
 import { portableHtml } from '../clipboard';

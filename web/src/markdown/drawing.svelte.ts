@@ -47,7 +47,9 @@ export class Drawing {
   private shell = '';
   private lastFinished: Element | null = null;
   private drawnCount = 0;
-  /** What the finished pieces were drawn from. The array only grows: another one is another text. */
+  /**
+   * What the finished pieces were drawn from. The array only grows: another one is another text.
+   */
   private finished: readonly string[] | null = null;
   private words: Words | null = null;
   /** Formulas in the newest nodes. */
@@ -89,7 +91,9 @@ export class Drawing {
     this.hosts.clear();
   }
 
-  /** Puts a piece after `before`; if the piece that is there can be changed into it, that is done. */
+  /**
+   * Puts a piece after `before`; if the piece that is there can be changed into it, that is done.
+   */
   private putBehind(before: Element | null, node: Element): Element {
     const current = before ? before.nextElementSibling : this.place!.firstElementChild;
     if (!current) this.place!.append(node);
@@ -185,7 +189,9 @@ function lastTextElement(element: Element): Element {
   return last && isLast ? lastTextElement(last) : element;
 }
 
-/** Numbers stand in the padding of a list; those of three and more digits need more than is usual. */
+/**
+ * Numbers stand in the padding of a list; those of three and more digits need more than is usual.
+ */
 function makeRoomForNumbers(list: HTMLOListElement): void {
   const { length: digits } = String(list.start + list.childElementCount);
   if (digits > 2) list.style.paddingInlineStart = `${digits * 0.65 + 0.7}em`;

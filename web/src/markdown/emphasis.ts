@@ -51,7 +51,7 @@ const RULES = {
     'u',
   ),
   emStrongRDelimAst: runsOf('\\*', '\\*+', '^[^_*]*?__[^_*]*?\\*[^_*]*?(?=__)|[^*]+(?=[^*])'),
-  // A single tilde is "about" or "to" in Chinese and Japanese (3~5), and never strikes anything out.
+  // A single tilde is "about" or "to" in Chinese and Japanese (3~5): it strikes nothing out.
   delLDelim: new RegExp(`^~~(?:((?!~)${PUNCTUATION})|[^\\s~])`, 'u'),
   delRDelim: runsOf('~', '~~', '^[^~]+(?=[^~])'),
 };
@@ -92,7 +92,9 @@ export class AnswerLexer extends Lexer {
     return { ...text, tokens: [text], awaitsEnd: true };
   }
 
-  /** Whether a part of the text, or of an item or a quote in it, is the last one and still grows. */
+  /**
+   * Whether a part of the text, or of an item or a quote in it, is the last one and still grows.
+   */
   isAtEnd(part: string): boolean {
     const lastLine = part.slice(part.trimEnd().lastIndexOf('\n') + 1).trim();
     return this.growing && this.whole.endsWith(lastLine);

@@ -1,4 +1,4 @@
-/** Blocks of code within a quote or an item: a text that is too long for one block is not cut in them. */
+/** Blocks of code within a quote or an item: a text that is too long is not cut in them. */
 
 export interface Fence {
   /** Where its first line begins. */
@@ -7,7 +7,9 @@ export interface Fence {
   readonly end: number;
 }
 
-/** Marks of quotes and items before a fence, the fence, and the name of a language without ticks. */
+/**
+ * Marks of quotes and items before a fence, the fence, and the name of a language without ticks.
+ */
 const OPENING = /^((?:[ \t>]|(?:[-*+]|\d{1,9}[.)])(?=[ \t]))*)(`{3,}(?=[^`\n]*$)|~{3,})/;
 
 /** The fence that a cut of `text` at `at` would fall into. */

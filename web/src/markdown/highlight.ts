@@ -38,7 +38,14 @@ export function whenUnselected(element: Element, stop: AbortSignal, change: () =
 }
 
 function isSelected(element: Element): boolean {
-  const selection = document.getSelection();
-  if (!selection || selection.isCollapsed) return false;
-  return selection.getRangeAt(0).intersectsNode(element);
+  return hasSelection && (document.getSelection()?.getRangeAt(0).intersectsNode(element) ?? false);
 }
+
+/** Kept up to date by events: a browser lays out the whole page before it tells. */
+let hasSelection = false;
+
+if (typeof document !== 'undefined')
+  document.addEventListener('selectionchange', () => {
+    const selection = document.getSelection();
+    hasSelection = selection !== null && selection.rangeCount > 0 && !selection.isCollapsed;
+  });

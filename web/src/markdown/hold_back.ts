@@ -14,7 +14,9 @@ const LONGEST_AWAITED = 400;
 const LONGEST_ENVIRONMENT = 4_000;
 /** Without a TeX command it holds back at most this many: it may be money. */
 const LONGEST_PLAIN = 60;
-/** A last line that may become a list, a heading, a fence, a rule, a quote, a table or a footnote. */
+/**
+ * A last line that may become a list, a heading, a fence, a rule, a quote, a table or a footnote.
+ */
 const MARKER_LINE =
   /(?:^|\n)[ \t>]*(?:[-*+>#=|\\]+|:?-*[-:|][-:| \t]*|(?<!\$)\$|[`~]{1,2}|\d{1,9}[.)]?|(?:[-*+]|\d{1,9}[.)])[ \t]+\[[ xX]?\]?|\[\^[^\]\n]*\]?:?)[ \t]*$/;
 /** The first two lines of a table, at the end: `withoutTableHead` has let them pass. */

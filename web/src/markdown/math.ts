@@ -1,8 +1,10 @@
 /**
- * Draws formulas; KaTeX is fetched when the first one appears, and its chemistry with the first `\ce`.
+ * Draws formulas; KaTeX is fetched when the first one appears, and its chemistry with the first
+ * `\ce`.
  *
  * `katex.render` builds nodes and sets styles on them one by one, which the content security policy
- * allows; its error display would write a style attribute, so errors are caught and the source stays.
+ * allows; its error display would write a style attribute, so errors are caught and the source
+ * stays.
  */
 
 import type { KatexOptions } from 'katex';

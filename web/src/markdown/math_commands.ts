@@ -1,11 +1,11 @@
 /**
- * Rewrites formulas as models write them, for LaTeX, in the commands that KaTeX has. What KaTeX cannot
- * draw stays as its source, and nobody wants to read that.
+ * Rewrites formulas as models write them, for LaTeX, in the commands that KaTeX has. What KaTeX
+ * cannot draw stays as its source, and nobody wants to read that.
  */
 
 /**
- * Environments that KaTeX lacks or would number. Numbers would start anew in every part of an answer
- * that the browser lays out by itself.
+ * Environments that KaTeX lacks or would number. Numbers would start anew in every part of an
+ * answer that the browser lays out by itself.
  */
 const ENVIRONMENTS = new Map([
   ['equation', 'equation*'],

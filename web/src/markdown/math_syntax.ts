@@ -1,6 +1,6 @@
 /**
- * Formulas in markdown: `$…$` and `\(…\)` in a line, `$$…$$`, `\[…\]` and `\begin{…}` as a block, or
- * within a line.
+ * Formulas in markdown: `$…$` and `\(…\)` in a line, `$$…$$`, `\[…\]` and `\begin{…}` as a block,
+ * or within a line.
  *
  * Dollars also stand for money and for variables of a shell, and escaped brackets for brackets:
  * the text between them must look like a formula, and the text around them must allow one.
@@ -46,7 +46,9 @@ const OPEN_BLOCKS = PAIRS.map(
 const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|\\\\begin\\{${ENVIRONMENT}\\})`);
 const DISPLAY_ENVIRONMENT =
   /\\begin\{(?:align|alignat|gather|equation|split|multline|flalign|CD)\*?\}/;
-/** An environment in a line, whose rows end with backslashes that mean something else in markdown. */
+/**
+ * An environment in a line, whose rows end with backslashes that mean something else in markdown.
+ */
 const INLINE_ENVIRONMENT = new RegExp(
   `^\\\\begin\\{(?<name>${ENVIRONMENT})\\}[\\s\\S]{0,${LONGEST}}?\\\\end\\{\\k<name>\\}`,
 );
@@ -111,7 +113,9 @@ export function openEnvironment(line: string): number {
   return match ? match.index + match[0].indexOf('\\begin') : -1;
 }
 
-/** How long the formula at the beginning of `text` is, if there is one; `before` stands before it. */
+/**
+ * How long the formula at the beginning of `text` is, if there is one; `before` stands before it.
+ */
 export function formulaLength(text: string, before: string): number {
   return inlineMath(text, before)?.raw.length ?? 0;
 }

@@ -1,10 +1,12 @@
 /**
  * Changes nodes as little as possible to make them like new ones. A growing block is drawn in every
- * frame; if its nodes were replaced, the selection, a pressed link, the focus and the scroll position
- * inside it would be lost.
+ * frame; if its nodes were replaced, the selection, a pressed link, the focus and the scroll
+ * position inside it would be lost.
  */
 
-/** Says of two elements whether the first stays as it is, becomes the second, or gives way to it. */
+/**
+ * Says of two elements whether the first stays as it is, becomes the second, or gives way to it.
+ */
 export type Decide = (old: Element, fresh: Element) => 'keep' | 'morph' | 'replace';
 
 /** Makes the children of `old` like those of `fresh`, whose nodes are used up. */

@@ -1,6 +1,6 @@
 /**
- * Reference links: `[the page][1]`, and elsewhere `[1]: https://example.org`. The definition may come
- * later than the text that refers to it, which must then be read again.
+ * Reference links: `[the page][1]`, and elsewhere `[1]: https://example.org`. The definition may
+ * come later than the text that refers to it, which must then be read again.
  */
 
 import type { Lexer, Tokens } from 'marked';

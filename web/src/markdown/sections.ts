@@ -17,8 +17,8 @@ export interface Section {
 }
 
 /**
- * The sections of an answer; unchanged ones are the same objects as in `before`. A block never moves
- * to another section, because it would then be drawn again.
+ * The sections of an answer; unchanged ones are the same objects as in `before`. A block never
+ * moves to another section, because it would then be drawn again.
  */
 export function sectionsOf(
   blocks: readonly Block[],

@@ -31,8 +31,8 @@ export class GrowingSlices {
   private end = 0;
 
   /**
-   * Without the line ends between them: each slice is a block. A slice with a very long line is several
-   * pieces, which stand side by side in it.
+   * Without the line ends between them: each slice is a block. A slice with a very long line is
+   * several pieces, which stand side by side in it.
    */
   update(text: string): readonly (readonly string[])[] {
     if (text.length < this.end) [this.finished, this.end] = [[], 0];

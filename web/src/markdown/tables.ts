@@ -1,10 +1,10 @@
 /**
  * Pipes within the cells of a table.
  *
- * By the rules of GitHub every pipe cuts its row, also in code and in a formula, and cells for which
- * there is no column are dropped. Models write `| absolute value | $|x|$ |` all the same. So a row
- * with more cells than columns is cut only outside code and formulas, and the last cell takes what
- * is left: no word of an answer is lost.
+ * By the rules of GitHub every pipe cuts its row, also in code and in a formula, and cells for
+ * which there is no column are dropped. Models write `| absolute value | $|x|$ |` all the same. So
+ * a row with more cells than columns is cut only outside code and formulas, and the last cell takes
+ * what is left: no word of an answer is lost.
  */
 
 import { formulaLength } from './math_syntax';
@@ -45,7 +45,9 @@ function mendedRow(row: string, columns: number, isOpen: boolean): string {
   return kept(row, cuts, wanted.slice(0, columns - 1));
 }
 
-/** Where a row is cut by the rules: at every pipe without a backslash, but for those at its ends. */
+/**
+ * Where a row is cut by the rules: at every pipe without a backslash, but for those at its ends.
+ */
 function cutsOf(row: string): number[] {
   const first = row.search(/\S/);
   const last = row.trimEnd().length - 1;

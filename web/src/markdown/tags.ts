@@ -1,7 +1,7 @@
 /**
  * The few tags of HTML that models write within markdown and that mean something to a reader. Their
- * attributes are dropped, and a tag without its end is text: `<s>` in a sentence about HTML must not
- * strike out the rest of it. All other HTML is shown as the text it is.
+ * attributes are dropped, and a tag without its end is text: `<s>` in a sentence about HTML must
+ * not strike out the rest of it. All other HTML is shown as the text it is.
  */
 
 import type { MarkedExtension, Token, Tokens } from 'marked';

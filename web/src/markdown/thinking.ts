@@ -1,6 +1,7 @@
 /**
  * Models that reason write their thoughts between `<think>` and `</think>` before the answer. Some
- * templates open them in the prompt, so that an answer begins within thoughts and only has their end.
+ * templates open them in the prompt, so that an answer begins within thoughts and only has their
+ * end.
  */
 
 export interface Thoughts {

@@ -1,4 +1,6 @@
-/** The models of the server: looks while someone wants to know, and while something is under way. */
+/**
+ * The models of the server: looks while someone wants to know, and while something is under way.
+ */
 
 import type { Api } from '../connection/api';
 import { Pace } from './pace';
@@ -81,6 +83,13 @@ export class Models {
     this.refused = isRight ? null : { about: 'key', isNoName: false, said: 'refused' };
     if (isRight) this.key = key;
     await this.look();
+  }
+
+  /** Somebody else has signed in. */
+  forget(): void {
+    this.key = null;
+    this.list = null;
+    this.refused = null;
   }
 
   private async change(

@@ -1,10 +1,10 @@
 /**
- * Requests that the server has not accepted yet, kept for the next visit. Each is stored by itself, so
- * that two tabs never overwrite each other's; both may send the same one, because the server takes it
- * once.
+ * Requests that the server has not accepted yet, kept for the next visit. Each is stored by itself,
+ * so that two tabs never overwrite each other's; both may send the same one, because the server
+ * takes it once.
  */
 
-import { isRecord, keep, parseRecord, type Store } from './store';
+import { isRecord, keep, keysOf, parseRecord, type Store } from './store';
 import type { Order, Request } from '../conversation/requests';
 
 const PREFIX = 'banter.outbox.';
@@ -19,8 +19,7 @@ export class Outbox {
   load(): Request[] {
     const { store } = this;
     if (!store) return [];
-    const keys = Array.from({ length: store.length }, (_, at) => store.key(at) ?? '');
-    const found = keys
+    const found = keysOf(store)
       .filter((key) => key.startsWith(this.prefix))
       .flatMap((key) => readRequest(key.slice(this.prefix.length), store.getItem(key)));
     return found.sort((a, b) => a.madeMs - b.madeMs).map(({ request }) => request);

@@ -24,8 +24,10 @@ export interface Preferences {
 }
 
 export function savePreferences(store: Store | null, preferences: Preferences): void {
+  // What other versions of the page keep here stays.
+  const saved = readRecord(store, PREFERENCES_KEY);
   // A choice that cannot be kept still holds until the page is closed.
-  keep(store, PREFERENCES_KEY, JSON.stringify(preferences));
+  keep(store, PREFERENCES_KEY, JSON.stringify({ ...saved, ...preferences }));
 }
 
 export function loadPreferences(store: Store | null): Preferences {

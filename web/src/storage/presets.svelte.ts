@@ -9,7 +9,7 @@ export interface Preset {
 }
 
 /** More would be no help. */
-const MOST = 50;
+export const MOST_PRESETS = 50;
 
 export class Presets {
   all = $state.raw<readonly Preset[]>([]);
@@ -26,10 +26,15 @@ export class Presets {
     this.load();
   }
 
-  /** Keeps settings under a name; one with the same name is replaced. */
-  put(name: string, settings: Settings): void {
+  /**
+   * Keeps settings under a name; one with the same name is replaced. Returns whether there was room
+   * for it.
+   */
+  put(name: string, settings: Settings): boolean {
     const others = this.all.filter((preset) => preset.name !== name);
-    this.save([...others, { name, settings }].slice(-MOST));
+    if (others.length >= MOST_PRESETS) return false;
+    this.save([...others, { name, settings }]);
+    return true;
   }
 
   remove(name: string): void {

@@ -4,8 +4,17 @@ export type Store = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' |
 
 /** Kept for the next visit; `null` where the browser blocks storage. */
 export function browserStorage(): Storage | null {
+  return stored(() => window.localStorage);
+}
+
+/** Kept for this tab, also when it is loaded again; `null` where the browser blocks storage. */
+export function tabStorage(): Storage | null {
+  return stored(() => window.sessionStorage);
+}
+
+function stored(get: () => Storage): Storage | null {
   try {
-    return window.localStorage;
+    return get();
   } catch {
     return null;
   }
@@ -19,6 +28,11 @@ export function keep(store: Store | null, key: string, text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The names of all that is kept. */
+export function keysOf(store: Store): string[] {
+  return Array.from({ length: store.length }, (_, at) => store.key(at) ?? '');
 }
 
 /** An object that was kept as JSON, `null` for anything else. */

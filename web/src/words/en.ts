@@ -1,4 +1,6 @@
 import type { FileKind, Reason } from '../attach/attachment';
+import type { Failure } from '../changing.svelte';
+import type { ImportRefusal } from '../connection/conversations';
 import type { Fault } from '../conversation/types';
 import type { FinishReason, ImportReport } from '../wire';
 
@@ -73,19 +75,48 @@ export const en = {
   delete: 'Delete',
   deleted: 'Deleted.',
   undo: 'Undo',
+  failure: (what: Failure['what'], title: string | null): string => {
+    const name = title === null ? 'this conversation' : `“${title}”`;
+    switch (what) {
+      case 'change':
+        return `The server has refused the change of ${name}. What it had before is shown again.`;
+      case 'delete':
+        return `${title === null ? 'This conversation' : name} could not be deleted. Try it again.`;
+      case 'delete_pair':
+        return 'The question and its answers could not be deleted. Try it again.';
+      case 'sign_out':
+        return 'You are still signed in: the server did not answer. Try it again.';
+      case 'take_over':
+        return 'The server did not take conversations that an earlier version of this page has kept in this browser. They stay there.';
+    }
+  },
+  notKept: 'This browser keeps nothing more. What is not sent is lost when the page closes.',
+  notSent: 'Not sent yet',
   gone: 'This conversation is not there any more.',
   exportMarkdown: 'Download as Markdown',
   exportJson: 'Download with all versions (JSON)',
   exportAll: 'Download all (JSON)',
   importFile: 'Import a file',
   importing: 'Importing…',
-  imported: ({ conversations, messages, left_out, left_out_count }: ImportReport) =>
+  imported: ({ conversations, messages, left_out_count }: ImportReport) =>
     `Imported: ${count(conversations, 'conversation')} with ${count(messages, 'message')}.` +
-    (left_out_count === 0 ? '' : ` Left out: ${left_out_count}, for example ${left_out[0]}`),
-  importRefused: (said: string) =>
-    said === ''
-      ? 'Nothing was imported. The server did not answer.'
-      : `Nothing was imported. The server says: ${said}`,
+    (left_out_count === 0 ? '' : ` Left out: ${left_out_count}.`),
+  importRefused: (file: string, refusal: ImportRefusal | null): string => {
+    switch (refusal?.code) {
+      case undefined:
+        return 'Nothing was imported: the server did not answer.';
+      case 'bad_json':
+        return `Nothing was imported: “${file}” is not a JSON file. ${WHAT_IS_IMPORTED}`;
+      case 'invalid_parameter':
+        return refusal?.field === 'version'
+          ? `Nothing was imported: a newer banter has written “${file}”. Update this server first.`
+          : `Nothing was imported: “${file}” is JSON, but of another kind. ${WHAT_IS_IMPORTED}`;
+      case 'too_large':
+        return `Nothing was imported: “${file}” is larger than the server takes.`;
+      default:
+        return 'Nothing was imported: the server had a problem. Try it again.';
+    }
+  },
 
   // Composer.
   messageLabel: 'Your message',
@@ -166,6 +197,7 @@ export const en = {
   stopReading: 'Stop reading',
   moreActions: 'More actions',
   deletePair: 'Delete question and answers',
+  deletePairSurely: 'Press again: it cannot be undone',
   versions: 'Versions',
   earlierVersion: 'Earlier version',
   laterVersion: 'Later version',
@@ -189,9 +221,9 @@ export const en = {
   continueAnswer: 'Continue',
   showMore: 'Show more',
   showLess: 'Show less',
-  figures: (firstWord: string | null, rate: string | null, reused: number | null) =>
+  figures: (firstWordMs: number | null, rate: string | null, reused: number | null) =>
     [
-      firstWord === null ? '' : `first word ${firstWord} s`,
+      firstWordMs === null ? '' : `first word ${showTime(firstWordMs)}`,
       rate === null ? '' : `${rate} words/s`,
       reused === null || reused === 0 ? '' : `${reused.toLocaleString('en')} tokens reused`,
     ]
@@ -200,7 +232,7 @@ export const en = {
   stopped: (haltMs: number | null, wordCount: number) =>
     wordCount === 0
       ? 'Stopped before the first word.'
-      : `Stopped${haltMs === null ? '' : ` after ${showMs(haltMs)}`}, ${
+      : `Stopped${haltMs === null ? '' : ` after ${showTime(haltMs)}`}, ${
           wordCount === 1 ? '1 word' : `${wordCount} words`
         } kept.`,
   cutAt: (tokens: number | null) =>
@@ -277,6 +309,7 @@ export const en = {
   signOut: 'Sign out',
   keyRefused: 'The server does not know this key.',
   tooOften: 'Too many wrong keys. Wait a minute, then try again.',
+  signInUnanswered: 'The server did not answer. Try it again.',
   codeRefused:
     'This link was used before or is older than ten minutes. Enter the key, or open a new link.',
 
@@ -364,6 +397,8 @@ export const en = {
   keepPreset: 'Keep',
   usePreset: (name: string) => `Use “${name}”`,
   removePreset: (name: string) => `Remove “${name}”`,
+  tooManyPresets: (most: number) =>
+    `There are ${most} presets, the most that are kept. Remove one.`,
   preparesWhileTyping: 'Prepare while I type',
   preparesHint: 'sends the text ahead, so that the first word comes sooner; it is not stored',
   notifies: 'Tell me when an answer is done',
@@ -376,6 +411,9 @@ export const en = {
   keyStop: 'Stop the answer',
   keyList: 'Show or hide the conversations',
 };
+
+const WHAT_IS_IMPORTED =
+  'Choose a file that banter, ChatGPT (conversations.json) or Open WebUI has exported.';
 
 const FILE_KINDS: Record<FileKind, string> = {
   archive: 'an archive',
@@ -409,7 +447,9 @@ function shortCount(count: number): string {
   return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(count < 10_000 ? 1 : 0)} k`;
 }
 
-function showMs(ms: number): string {
+/** Milliseconds below a second, seconds from there on. */
+function showTime(ms: number): string {
+  if (ms >= 1_000) return `${(ms / 1_000).toFixed(1)} s`;
   return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
 }
 

@@ -69,17 +69,48 @@ export const zh: Words = {
   delete: '删除',
   deleted: '已删除。',
   undo: '撤销',
+  failure: (what, title) => {
+    const name = title === null ? '这个对话' : `“${title}”`;
+    switch (what) {
+      case 'change':
+        return `服务器没有接受对${name}的修改，现在显示的是修改前的内容。`;
+      case 'delete':
+        return `${name}没有删除成功，请再试一次。`;
+      case 'delete_pair':
+        return '这组问答没有删除成功，请再试一次。';
+      case 'sign_out':
+        return '还没有退出登录：服务器没有响应，请再试一次。';
+      case 'take_over':
+        return '旧版页面保存在浏览器里的对话，服务器没有接受。这些对话仍然留在浏览器里。';
+    }
+  },
+  notKept: '浏览器存不下更多内容了。关闭页面后，没有发送的文字会丢失。',
+  notSent: '还没有发送',
   gone: '这个对话已经不在了。',
   exportMarkdown: '下载为 Markdown',
   exportJson: '下载全部版本（JSON）',
   exportAll: '下载全部对话（JSON）',
   importFile: '导入文件',
   importing: '正在导入…',
-  imported: ({ conversations, messages, left_out, left_out_count }) =>
+  imported: ({ conversations, messages, left_out_count }) =>
     `已导入 ${conversations} 个对话，共 ${messages} 条消息。` +
-    (left_out_count === 0 ? '' : `有 ${left_out_count} 处没有导入，例如 ${left_out[0]}`),
-  importRefused: (said) =>
-    said === '' ? '没有导入，服务器没有响应。' : `没有导入。服务器的原话：${said}`,
+    (left_out_count === 0 ? '' : `有 ${left_out_count} 处没有导入。`),
+  importRefused: (file, refusal) => {
+    switch (refusal?.code) {
+      case undefined:
+        return '没有导入：服务器没有响应。';
+      case 'bad_json':
+        return `没有导入：“${file}”不是 JSON 文件。${WHAT_IS_IMPORTED}`;
+      case 'invalid_parameter':
+        return refusal?.field === 'version'
+          ? `没有导入：“${file}”是更新版本的 banter 导出的，请先升级这台服务器。`
+          : `没有导入：“${file}”虽然是 JSON，但不是对话的导出文件。${WHAT_IS_IMPORTED}`;
+      case 'too_large':
+        return `没有导入：“${file}”超过了服务器接受的大小。`;
+      default:
+        return '没有导入：服务器出了问题，请再试一次。';
+    }
+  },
 
   messageLabel: '你的消息',
   messagePlaceholder: '输入消息',
@@ -158,6 +189,7 @@ export const zh: Words = {
   stopReading: '停止朗读',
   moreActions: '更多操作',
   deletePair: '删除这组问答',
+  deletePairSurely: '再按一次删除，无法恢复',
   versions: '版本',
   earlierVersion: '上一个版本',
   laterVersion: '下一个版本',
@@ -181,9 +213,9 @@ export const zh: Words = {
   continueAnswer: '继续',
   showMore: '展开',
   showLess: '收起',
-  figures: (firstWord, rate, reused) =>
+  figures: (firstWordMs, rate, reused) =>
     [
-      firstWord === null ? '' : `首字 ${firstWord} 秒`,
+      firstWordMs === null ? '' : `首字 ${showTime(firstWordMs)}`,
       rate === null ? '' : `每秒 ${rate} 字`,
       reused === null || reused === 0 ? '' : `复用 ${reused.toLocaleString('en')} 个 token`,
     ]
@@ -192,7 +224,7 @@ export const zh: Words = {
   stopped: (haltMs, wordCount) =>
     wordCount === 0
       ? '还没开始写就停止了。'
-      : `${haltMs === null ? '已' : `${showMs(haltMs)} 后`}停止，保留了 ${wordCount} 字。`,
+      : `${haltMs === null ? '已' : `${showTime(haltMs)} 后`}停止，保留了 ${wordCount} 字。`,
   cutAt: (tokens) =>
     tokens === null
       ? '没有写完就截断了。'
@@ -259,6 +291,7 @@ export const zh: Words = {
   signOut: '退出登录',
   keyRefused: '密钥不对，请检查后再试。',
   tooOften: '错误的密钥太多，请一分钟后再试。',
+  signInUnanswered: '服务器没有响应，请再试一次。',
   codeRefused: '这个链接已经用过，或者超过了十分钟。请输入密钥，或打开新的链接。',
 
   models: '模型',
@@ -338,6 +371,7 @@ export const zh: Words = {
   keepPreset: '保存',
   usePreset: (name) => `使用“${name}”`,
   removePreset: (name) => `删除“${name}”`,
+  tooManyPresets: (most) => `已有 ${most} 个预设，不能再多了。请先删除一个。`,
   preparesWhileTyping: '输入时提前准备',
   preparesHint: '提前发送正在输入的内容，首字来得更快；内容不会保存',
   notifies: '回答好了就通知我',
@@ -349,6 +383,8 @@ export const zh: Words = {
   keyStop: '停止回答',
   keyList: '显示或隐藏对话列表',
 };
+
+const WHAT_IS_IMPORTED = '请选择从 banter、ChatGPT（conversations.json）或 Open WebUI 导出的文件。';
 
 const FILE_KINDS: Record<FileKind, string> = {
   archive: '压缩文件',
@@ -369,7 +405,9 @@ function shortCount(count: number): string {
   return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(count < 10_000 ? 1 : 0)}k`;
 }
 
-function showMs(ms: number): string {
+/** Milliseconds below a second, seconds from there on. */
+function showTime(ms: number): string {
+  if (ms >= 1_000) return `${(ms / 1_000).toFixed(1)} 秒`;
   return ms < 10 ? `${ms.toFixed(1)} 毫秒` : `${Math.round(ms)} 毫秒`;
 }
 

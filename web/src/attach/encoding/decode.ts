@@ -40,8 +40,8 @@ export function decode(bytes: Uint8Array): Decoded | null {
 }
 
 /**
- * Whether there are no more control characters than in text: none that is NUL, and few of those that
- * are not white space. Escape is exempt, because it colours the logs of programs.
+ * Whether there are no more control characters than in text: none that is NUL, and few of those
+ * that are not white space. Escape is exempt, because it colours the logs of programs.
  */
 export function isText(text: string): boolean {
   if (text.includes('\0')) return false;

@@ -1,8 +1,8 @@
 /**
  * How surprising a text is in a language, in bits. A frequent character costs 6 to 11 bits, one of
- * the few thousand common ones about 14, and a rare one 20 or more. Bytes that are read in the wrong
- * encoding turn into characters without regard to their frequency, which costs about half as much
- * again, so that 20 characters are enough to tell encodings apart.
+ * the few thousand common ones about 14, and a rare one 20 or more. Bytes that are read in the
+ * wrong encoding turn into characters without regard to their frequency, which costs about half as
+ * much again, so that 20 characters are enough to tell encodings apart.
  *
  * Another language: its characters in `frequent.ts`, its row below, and its rows in `decode.ts`.
  */

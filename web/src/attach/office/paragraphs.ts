@@ -1,6 +1,6 @@
 /**
- * The paragraphs of a Word document or of a slide, whose elements have the same names: `p` with runs
- * of text `t`, and tables `tbl` of rows `tr` and cells `tc`.
+ * The paragraphs of a Word document or of a slide, whose elements have the same names: `p` with
+ * runs of text `t`, and tables `tbl` of rows `tr` and cells `tc`.
  *
  *   heading     # Title          list item   - item, two spaces for each level
  *   table row   cells with tabs between      footnote    [^1] and, at its own place, [^1]: text
@@ -175,7 +175,9 @@ function levelOfName(name: string): number {
   return Number(level ?? 0);
 }
 
-/** Levels count from 0 in the file, to 8 in outlines and lists; others are none, which is 0 here. */
+/**
+ * Levels count from 0 in the file, to 8 in outlines and lists; others are none, which is 0 here.
+ */
 function levelOf(value: string): number {
   const level = Number(value);
   return Number.isInteger(level) && level >= 0 && level < MOST_LEVELS ? level + 1 : 0;
