@@ -75,6 +75,31 @@ async fn a_message_is_accepted_told_and_answered_in_order() {
     server.end().await;
 }
 
+/// A display shows sixty frames a second: a quick model must not cost its readers a frame for each token.
+#[tokio::test]
+async fn words_that_come_at_once_go_together() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = server.v1().await;
+    let begun = std::time::Instant::now();
+    let accepted = client.ask("tokens 5000 0").await;
+    let (mut text, mut deltas) = (String::new(), 0);
+    loop {
+        let event = client.next().await;
+        match event["type"].as_str() {
+            Some("delta") => {
+                deltas += 1;
+                text.push_str(event["text"].as_str().expect("a text"));
+            }
+            Some("finished") => break,
+            _ => {}
+        }
+    }
+    assert_eq!(text.split_whitespace().count(), 5000, "{accepted}");
+    let most = begun.elapsed().as_millis() / 8 + 2;
+    assert!(deltas <= most, "{deltas} deltas, where {most} have room");
+    server.end().await;
+}
+
 #[tokio::test]
 async fn the_model_is_told_the_branch_and_the_system_prompt() {
     let server = TestServer::start(ServerConfig::default()).await;
