@@ -10,6 +10,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 PYTHON := $(CURDIR)/.venv/bin/python
+# The browser tests that every run repeats in Firefox: what people do most, and how it looks.
+FIREFOX_FILES := chat.test keeping.test reading.test pictures.test
 
 .PHONY: help
 help: ## Lists the targets
@@ -21,7 +23,7 @@ test: ready format lint docs rust demo-model web browser kernels ## Runs everyth
 
 .PHONY: test-long
 test-long: ready ## As test, and then what takes hours, in parts that are not repeated once they passed
-	tools/test-long.sh
+	tools/test-long.sh $(PARTS)
 
 .PHONY: portable
 portable: ## Builds a release that starts with glibc 2.28 and later (installs zig and cargo-zigbuild in target/)
@@ -81,3 +83,6 @@ kernels:
 browser:
 	$(CARGO) build -p banter -p banter-server --bins --examples
 	cd web && BANTER_PYTHON=$(PYTHON) npm run test:browser
+	cd web && npm run test:phone
+	@# `make test-long` has the others.
+	cd web && npm run test:firefox -- $(FIREFOX_FILES)

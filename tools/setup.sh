@@ -7,10 +7,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What the tests need from the system: a browser, fonts for Chinese and emoji, Python for the
+# What the tests need from the system: two browsers, fonts for Chinese and emoji, Python for the
 # example client, openssl for the TLS proxy of one test, a C compiler for linking.
 declare -A package_of=(
   [chromium]=chromium
+  [firefox-esr]=firefox-esr
   [openssl]=openssl
   [cc]=gcc
   [python3]=python3

@@ -13,6 +13,7 @@
 #   aarch64    the kernels on aarch64, in qemu (tools/aarch64.sh)
 #   portable   a release for older systems, and which glibc it needs (tools/portable.sh)
 #   answers    a hundred thousand answers made of parts of others, streamed and whole
+#   firefox    all browser tests in Firefox, except those in web/tests-browser/setup/left_out.ts
 #   engines    a tab of the tutorial page in real time, and the page in front of real engines
 #              (tools/engines/setup.sh)
 #   judge      the embedded model judged through /ws (when .venv can install the judge's packages)
@@ -21,13 +22,13 @@
 # It takes hours. Of a commit without changes, a part that passed is kept in target/test-long/COMMIT
 # with its output, and not run again: an interrupted run goes on where it ended.
 #
-#   tools/test-long.sh [PART...]
+#   make test-long [PARTS="PART..."]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Thousands of sockets at a time take as many descriptors.
 ulimit -n "$(ulimit -H -n)"
 
-all=(test ignored seeds schedules orders cuts kills aarch64 portable answers engines judge fuzz)
+all=(test ignored seeds schedules orders cuts kills aarch64 portable answers firefox engines judge fuzz)
 
 long() { cargo test --profile long-test "$@"; }
 
@@ -63,6 +64,8 @@ run_aarch64() { tools/aarch64.sh; }
 run_portable() { tools/portable.sh; }
 
 run_answers() { cd web && BANTER_MIXTURES=100000 npm test -- tests/answers.test.ts; }
+
+run_firefox() { cd web && BANTER_PYTHON=$PWD/../.venv/bin/python npm run test:firefox; }
 
 run_engines() {
   tools/engines/setup.sh

@@ -5,6 +5,8 @@ import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { build, type Plugin, type Rolldown } from 'vite';
 import { defineConfig } from 'vitest/config';
 import type { Build } from './src/install/kept';
+import { filesLeftOutOf } from './tests-browser/setup/left_out.ts';
+import { RUN } from './tests-browser/setup/run.ts';
 
 /** KaTeX names three formats of each font; every browser that can run the page reads woff2. */
 function woff2Only(): Plugin {
@@ -88,7 +90,9 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['tests-browser/**/*.test.ts'],
+          exclude: filesLeftOutOf(RUN).map((file) => `tests-browser/${file}`),
           globalSetup: 'tests-browser/setup/build.ts',
+          setupFiles: 'tests-browser/setup/leave_out.ts',
           // As above. Every wait within a test has a shorter limit of its own.
           testTimeout: 120_000,
           hookTimeout: 120_000,

@@ -93,7 +93,7 @@ describe('while an answer is being written', () => {
     await chat.shows('more words');
     const opened = page.context().waitForEvent('page');
     await page.mouse.up();
-    expect((await opened).url()).toBe('https://example.org/x');
+    await (await opened).waitForURL('https://example.org/x');
   });
 
   it('finished code in a list is coloured and can be copied', async () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { launchBrowser, NO_TROUBLE, visit } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
 import { startFakeEngine } from './setup/engine';
+import { typeNumber } from './setup/fields';
 import { startBinary } from './setup/server';
 
 let browser: Browser;
@@ -50,9 +51,9 @@ describe('in front of an engine that someone else runs', () => {
     await page.getByText('does not know this setting').first().waitFor();
     const temperature = page.getByRole('spinbutton', { name: 'Temperature' });
     expect(await temperature.inputValue()).toBe('');
-    await temperature.fill('0.5');
+    await typeNumber(temperature, '0.5');
     expect(await page.getByRole('slider', { name: 'Temperature' }).inputValue()).toBe('0.5');
-    await temperature.fill('');
+    await typeNumber(temperature, '');
     await page.getByRole('button', { name: 'Close' }).click();
     expect(await chat.ask('still answers')).toBe('still answers');
     await end();

@@ -137,7 +137,7 @@ describe('hostile words', () => {
       .locator('article.user')
       .getByRole('button', { name: /onerror/ })
       .click();
-    const list = page.getByRole('navigation', { name: 'Conversations' });
+    const list = await chat.list();
     await list
       .getByRole('link', { name: /onerror/ })
       .first()

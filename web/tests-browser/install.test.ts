@@ -1,6 +1,6 @@
 /**
- * The page as browsers keep and install it: the service worker while servers go away and change, and
- * the manifest. All of it is below `/chat/`, where a proxy may have put the page.
+ * The page as browsers keep and install it: the service worker while servers go away and change,
+ * and the manifest. All of it is below `/chat/`, where a proxy may have put the page.
  */
 
 import { createServer, request as send } from 'node:http';
@@ -275,7 +275,9 @@ class Site {
     private readonly server: Server,
     /** The scripts and styles of the first version. */
     readonly files: readonly string[],
-    /** What is different in the second version: the hashes in their names, and that of the build. */
+    /**
+     * What is different in the second version: the hashes in their names, and that of the build.
+     */
     readonly hashes: readonly string[],
   ) {}
 

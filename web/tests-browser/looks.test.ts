@@ -1,18 +1,10 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { violations } from './setup/axe';
-import { launchBrowser, NO_TROUBLE, PHONE, visit, type Visit, WIDE } from './setup/browser';
+import { launchBrowser, NO_TROUBLE, SMALL_PHONE, visit, type Visit, WIDE } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
+import { RICH_ANSWER } from './setup/rich_answer';
 import { type Server, startServer } from './setup/server';
-
-/** Everything an answer can hold. */
-const RICH = [
-  '## Heading\n\nSome **bold**, *slanted*, ~~gone~~ words with `code`, a [link](https://example.org/a/rather/long/address/that/does/not/fit) and $e^{i\\pi}$.',
-  '```python\ndef quicksort(items):  # a comment\n    return "a rather long line of code that is wider than any phone is, and goes on", 42\n```',
-  '| name | first long column | second long column | third long column |\n|---|---:|:--:|---|\n| a | 1 | 2 | 3 |',
-  '$$\\int_0^1 \\frac{\\sqrt{x}}{1+x} \\, dx = \\sum_{n=0}^{\\infty} a_n + b_n + c_n + d_n + e_n + f_n + g_n + h_n$$',
-  '1. one\n2. two\n   - nested\n\n> a quote\n\n---\n\naveryveryveryveryveryveryveryveryveryveryveryveryveryveryverylongword 你好，世界。🎉',
-].join('\n\n');
 
 let server: Server;
 let browser: Browser;
@@ -25,10 +17,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const SIZES = {
-  wide: { viewport: WIDE },
-  phone: { viewport: PHONE, isMobile: true, hasTouch: true },
-};
+const SIZES = { wide: WIDE, phone: SMALL_PHONE };
 
 async function open(options = {}): Promise<{ chat: ChatPage; visited: Visit }> {
   const visited = await visit(browser, server.url, options);
@@ -46,7 +35,7 @@ describe('accessibility', () => {
         expect(await violations(page), 'empty').toEqual([]);
         await chat.press('busy');
         await page.getByRole('alert').waitFor();
-        await chat.press(`echo ${RICH}`);
+        await chat.press(`echo ${RICH_ANSWER}`);
         await page.locator('.katex').nth(1).waitFor();
         await page.locator('.hljs-keyword').first().waitFor();
         expect(await violations(page), 'answered').toEqual([]);
@@ -88,7 +77,7 @@ describe('layout', () => {
     await visited.page.locator('.katex').waitFor();
     // Not used yet: what comes when it is would move what is drawn.
     expect(await visited.page.evaluate(() => document.fonts.check('1em KaTeX_Size2'))).toBe(true);
-    await chat.press(`echo-chars ${RICH}`);
+    await chat.press(`echo-chars ${RICH_ANSWER}`);
     await watchShifts(visited.page);
     await chat.answered();
     await visited.page.locator('.hljs-number').waitFor();
@@ -99,7 +88,7 @@ describe('layout', () => {
   for (const width of [320, 360, 640, 2_560]) {
     it(`nothing is wider than the screen at ${width} px`, async () => {
       const { chat, visited } = await open({ viewport: { width, height: 740 } });
-      await chat.press(`echo ${RICH}`);
+      await chat.press(`echo ${RICH_ANSWER}`);
       await visited.page.locator('.katex').nth(1).waitFor();
       const widths = await visited.page.evaluate(() =>
         [document.documentElement, document.querySelector('[role=region]')!].map(

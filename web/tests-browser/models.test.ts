@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { violations } from './setup/axe';
-import { launchBrowser, NO_TROUBLE, PHONE, visit } from './setup/browser';
+import { launchBrowser, NO_TROUBLE, SMALL_PHONE, visit } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
 import { startFakeHub } from './setup/hub';
 import { startBinary } from './setup/server';
@@ -93,7 +93,7 @@ describe('the model picker', () => {
       .click();
     await sheet.getByRole('button', { name: 'Stop' }).click();
     await sheet.getByText('stopped. The downloaded part is kept').waitFor();
-    await sheet.getByRole('button', { name: 'Download qwen2.5:1.5b-q4_0' }).waitFor();
+    await sheet.getByRole('button', { name: /^Resume .*qwen2\.5:1\.5b-q4_0$/ }).waitFor();
     await end();
   });
 
@@ -139,13 +139,12 @@ describe('the model picker', () => {
   });
 
   it('can be used with a finger and without eyes', async () => {
-    const how = { viewport: PHONE, isMobile: true, hasTouch: true };
-    const { page, sheet, end } = await picker({ visit: how });
+    const { page, sheet, end } = await picker({ visit: SMALL_PHONE });
     await sheet.getByRole('button', { name: 'Download qwen2.5:3b' }).click();
     for (const button of await sheet.getByRole('button').all())
       expect((await button.boundingBox())!.height).toBeGreaterThanOrEqual(44);
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
-    expect(width).toBeLessThanOrEqual(PHONE.width);
+    expect(width).toBeLessThanOrEqual(SMALL_PHONE.viewport.width);
     expect(await violations(page)).toEqual([]);
     await end();
   });

@@ -4,6 +4,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchBrowser, NO_TROUBLE, visit } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
+import { framesSent, recordFrames } from './setup/sent_frames';
 import { type Server, startServer } from './setup/server';
 import { startTlsProxy, type TlsProxy } from './setup/tls_proxy';
 
@@ -33,8 +34,7 @@ afterAll(async () => {
 describe('behind a TLS proxy, at /chat/', () => {
   it('asks for the key, connects by wss below the same path, and knows the browser after that', async () => {
     const { page, trouble, close } = await visit(browser, url, { ignoreHTTPSErrors: true });
-    const sockets: string[] = [];
-    page.on('websocket', (socket) => sockets.push(socket.url()));
+    await recordFrames(page);
     const chat = new ChatPage(page);
     const key = page.getByLabel('Key', { exact: true });
     await key.fill('wrong');
@@ -43,7 +43,8 @@ describe('behind a TLS proxy, at /chat/', () => {
     await key.fill(KEY);
     await key.press('Enter');
     expect(await chat.ask('hello')).toBe('You said: hello');
-    expect(sockets).toEqual([`wss://localhost:${proxy.port}/chat/ws`]);
+    const sockets = new Set((await framesSent(page)).map(({ url }) => url));
+    expect([...sockets]).toEqual([`wss://localhost:${proxy.port}/chat/ws`]);
 
     await page.reload();
     await chat.connected();

@@ -1,12 +1,12 @@
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
+import { PHONE } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
+import { typeNumber } from './setup/fields';
 import { ask, exchange, type OpenedFake, Pages } from './setup/pages';
 import { startServer } from './setup/server';
 
 const pages = new Pages();
-
-const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 
 /** An answer that is longer than the screen and still being written. */
 async function openLong(options: BrowserContextOptions = {}): Promise<OpenedFake> {
@@ -200,7 +200,7 @@ describe('Escape', () => {
     await page.locator('article.user').hover();
     await edit.click();
     await chat.field.fill('another');
-    await chat.field.press('Enter');
+    await chat.submit();
     await socket.receives(2);
     const editor = page.getByRole('textbox', { name: 'Edit this message' });
     await editor.press('Escape');
@@ -337,14 +337,14 @@ describe('on a small screen', () => {
   const sizes = [
     {
       what: "above a phone's keyboard",
-      options: { viewport: { width: 390, height: 480 }, hasTouch: true, isMobile: true },
+      options: { ...PHONE, viewport: { width: 390, height: 480 } },
       least: 200,
     },
     { what: 'at 400 % zoom', options: { viewport: { width: 320, height: 256 } }, least: 90 },
     { what: 'at 200 % zoom', options: { viewport: { width: 640, height: 400 } }, least: 180 },
     {
       what: 'on a phone on its side',
-      options: { viewport: { width: 844, height: 390 }, hasTouch: true, isMobile: true },
+      options: { ...PHONE, viewport: { width: 844, height: 390 } },
       least: 180,
     },
   ];
@@ -479,8 +479,8 @@ describe('settings', () => {
     await page.getByRole('button', SETTINGS).click();
     const longest = page.getByRole('spinbutton', { name: 'Longest answer' });
     const temperature = page.getByRole('spinbutton', { name: 'Temperature' });
-    await longest.fill('1.5');
-    await temperature.fill('5');
+    await typeNumber(longest, '1.5');
+    await typeNumber(temperature, '5');
     await page.getByText('Please enter a whole number between 1 and 4,096.').waitFor();
     await page.getByText('Please stay between 0 and 2.').waitFor();
     expect(await longest.getAttribute('aria-invalid')).toBe('true');
@@ -496,8 +496,8 @@ describe('settings', () => {
     const { page, chat, socket } = opened;
     await page.getByRole('button', SETTINGS).click();
     const temperature = page.getByRole('spinbutton', { name: 'Temperature' });
-    await temperature.fill('1.5');
-    await temperature.fill('');
+    await typeNumber(temperature, '1.5');
+    await typeNumber(temperature, '');
     expect(await page.getByText(/^Please/).count()).toBe(0);
     await page.getByRole('spinbutton', { name: 'Top p' }).focus();
     await expect.poll(() => temperature.inputValue()).toBe('0.7');
@@ -512,7 +512,7 @@ describe('settings', () => {
     const { page } = await pages.openFake();
     await page.getByRole('button', SETTINGS).click();
     const temperature = page.getByRole('spinbutton', { name: 'Temperature' });
-    await temperature.fill('');
+    await typeNumber(temperature, '');
     await temperature.pressSequentially('1.2');
     expect(await temperature.inputValue()).toBe('1.2');
     await page.getByRole('button', { name: 'Back to the defaults' }).click();
@@ -524,7 +524,9 @@ describe('settings', () => {
     const chip = page.getByRole('button', { name: /An instruction for the model applies/ });
     expect(await chip.count()).toBe(0);
     await page.getByRole('button', SETTINGS).click();
-    await page.getByRole('textbox', { name: 'Instruction for the model' }).fill('Be brief.');
+    await page
+      .getByRole('textbox', { name: 'Instruction for the model' })
+      .pressSequentially('Be brief.');
     await page.keyboard.press('Escape');
     await chip.waitFor();
     await page.reload();

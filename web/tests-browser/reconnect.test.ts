@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, PHONE, visit } from './setup/browser';
+import { launchBrowser, SMALL_PHONE, visit } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
 import { startServer } from './setup/server';
 
@@ -38,13 +38,25 @@ describe('when the server goes away and comes back', () => {
     await second.stop();
   });
 
+  it('a network that is gone is noticed at once, and what is written goes when it is back', async () => {
+    const server = await startServer(['--demo']);
+    const { page, close } = await visit(browser, server.url);
+    const chat = new ChatPage(page);
+    await chat.connected();
+    await page.context().setOffline(true);
+    await page.getByRole('button', { name: 'Try now' }).waitFor();
+    await chat.field.fill('written offline');
+    await chat.submit();
+    await page.getByText('Is sent when the connection is back').waitFor();
+    await page.context().setOffline(false);
+    await chat.shows('You said: written offline');
+    await close();
+    await server.stop();
+  });
+
   it('what can be pressed in the status line of a phone stays on one line', async () => {
     const server = await startServer();
-    const { page, close } = await visit(browser, server.url, {
-      viewport: PHONE,
-      isMobile: true,
-      hasTouch: true,
-    });
+    const { page, close } = await visit(browser, server.url, SMALL_PHONE);
     const chat = new ChatPage(page);
     await chat.connected();
     await chat.press('hello');

@@ -1,15 +1,42 @@
-/** A real Chromium, and pages that report everything they must never do. */
+/** A real browser, and pages that report everything they must never do. */
 
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  firefox,
+  type Page,
+} from 'playwright-core';
+import { RUN } from './run';
 
-export const WIDE = { width: 1280, height: 800 };
-export const PHONE = { width: 360, height: 740 };
+const TOUCH = { isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
-export async function launchBrowser(): Promise<Browser> {
+/** Sizes of a page, with what belongs to the device. */
+export const WIDE = { viewport: { width: 1280, height: 800 } };
+export const PHONE = { ...TOUCH, viewport: { width: 390, height: 844 } };
+export const SMALL_PHONE = { ...TOUCH, viewport: { width: 360, height: 740 } };
+
+export function launchBrowser(): Promise<Browser> {
+  return RUN.browser === 'firefox' ? launchFirefox() : launchChromium();
+}
+
+function launchChromium(): Promise<Browser> {
   const executablePath = process.env.BANTER_CHROMIUM ?? '/usr/bin/chromium';
   // Containers run tests as root, where Chromium's own sandbox cannot start.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   return chromium.launch({ executablePath, args });
+}
+
+/** Firefox as distributions have it, which WebDriver BiDi drives. */
+function launchFirefox(): Promise<Browser> {
+  const executablePath = process.env.BANTER_FIREFOX ?? '/usr/bin/firefox-esr';
+  // Without a screen it knows of no mouse: this one points finely (2) and hovers (4).
+  const MOUSE = 2 + 4;
+  const firefoxUserPrefs = {
+    'ui.primaryPointerCapabilities': MOUSE,
+    'ui.allPointerCapabilities': MOUSE,
+  };
+  return firefox.launch({ channel: 'moz-firefox', executablePath, firefoxUserPrefs });
 }
 
 /** What went wrong in a page; every list is empty in a healthy one. */
@@ -34,7 +61,7 @@ export async function visit(
   options: BrowserContextOptions = {},
 ): Promise<Visit> {
   const context = await browser.newContext({
-    viewport: WIDE,
+    ...(RUN.view === 'phone' ? PHONE : WIDE),
     locale: 'en-GB',
     // Only the tests of the service worker want one.
     serviceWorkers: 'block',
@@ -46,12 +73,19 @@ export async function visit(
   return { page, trouble, close: () => context.close() };
 }
 
+/** As Chromium and as Firefox word it in the console. */
+const POLICY_VIOLATION = /content security policy|violates the following directive/i;
+
 function watch(page: Page, host: string): Trouble {
   const trouble: Trouble = { errors: [], policyViolations: [], outbound: [], dialogs: [] };
-  page.on('pageerror', ({ message }) => trouble.errors.push(message));
+  page.on('pageerror', ({ message }) => {
+    // Firefox reports a violation as an error.
+    const list = POLICY_VIOLATION.test(message) ? trouble.policyViolations : trouble.errors;
+    list.push(message);
+  });
   page.on('console', (message) => {
     const text = message.text();
-    if (/content security policy/i.test(text)) trouble.policyViolations.push(text);
+    if (POLICY_VIOLATION.test(text)) trouble.policyViolations.push(text);
     // A server that is away is reported by the browser itself; that is no fault of the page.
     else if (
       message.type() === 'error' &&

@@ -3,6 +3,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { linesAbout } from './left_out';
+import { RUN } from './run';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,6 +18,7 @@ declare module 'vitest' {
 const ROOT = join(import.meta.dirname, '../../..');
 
 export default function setup(project: TestProject): void {
+  for (const line of [`${RUN.browser}, ${RUN.view}`, ...linesAbout(RUN)]) console.log(line);
   project.provide('scriptedServer', buildScriptedServer());
   project.provide('banter', buildBanter());
   project.provide('fakeEngine', buildFake('fake-engine'));

@@ -1,6 +1,6 @@
 /**
- * A server's end of the socket in the hands of a test: what it is sent, and what it says when. It takes
- * requests as the server does, and keeps what was said for a page that is loaded again.
+ * A server's end of the socket in the hands of a test: what it is sent, and what it says when. It
+ * takes requests as the server does, and keeps what was said for a page that is loaded again.
  */
 
 import type { Page, WebSocketRoute } from 'playwright-core';

@@ -23,6 +23,8 @@ export class Pages {
   private server!: Server;
   private browser!: Browser;
   private visits: Visit[] = [];
+  /** The servers of single tests. */
+  private servers: Server[] = [];
 
   /** Called once in a file, outside of its tests. */
   constructor() {
@@ -38,6 +40,7 @@ export class Pages {
         expect(trouble).toEqual(NO_TROUBLE);
         await close();
       }
+      for (const server of this.servers.splice(0)) await server.stop();
     });
   }
 
@@ -55,6 +58,16 @@ export class Pages {
   /** A connected page. */
   async open(options: BrowserContextOptions = {}): Promise<Opened> {
     const page = await this.visit(options);
+    const chat = new ChatPage(page);
+    await chat.connected();
+    return { chat, page };
+  }
+
+  /** A connected page of a server that nobody has asked anything. It ends with the test. */
+  async openAlone(): Promise<Opened> {
+    const server = await startServer(['--demo']);
+    this.servers.push(server);
+    const page = await this.visit({}, server.url);
     const chat = new ChatPage(page);
     await chat.connected();
     return { chat, page };

@@ -1,4 +1,6 @@
-/** A TLS proxy as people put before a server: it serves it below a path and says whom it speaks for. */
+/**
+ * A TLS proxy as people put before a server: it serves it below a path and says whom it speaks for.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
