@@ -111,6 +111,13 @@ pub(crate) struct Piece {
     pub(crate) text: String,
 }
 
+impl Piece {
+    /// Whether there was more to read than a piece may have.
+    pub(crate) fn is_full(&self) -> bool {
+        self.text.len() > MAX_PIECE_BYTES - char::MAX.len_utf8()
+    }
+}
+
 /// How an answer ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ended {

@@ -32,7 +32,7 @@ struct Reading {
     conversation: ConversationId,
     answer: MessageId,
     follower: Follower,
-    /// When words were read last.
+    /// When the newest words were read, if they are what was read last.
     words_at: Option<Instant>,
 }
 
@@ -138,9 +138,13 @@ impl Readings {
             self.known.remove(&answer);
             return ends((conversation, answer), &ended, (shows, stops));
         }
-        if matches!(update, Update::Delta(_) | Update::Thinking(_)) {
-            reading.words_at = Some(Instant::now());
-        }
+        // A reader that is behind gets on as fast as it reads.
+        reading.words_at = match &update {
+            Update::Delta(piece) | Update::Thinking(piece) if !piece.is_full() => {
+                Some(Instant::now())
+            }
+            _ => None,
+        };
         let event = event((conversation, answer), update, shows);
         let abort = self.go_on(reading);
         self.known.get_mut(&answer).expect("it is known").abort = abort;
