@@ -2,7 +2,8 @@
 
 import type { ConversationId } from './wire';
 
-const CONVERSATION = /^#\/c\/([0-9A-Za-z]+)$/;
+/** Ids are shorter; the server takes no longer tags than this. */
+const CONVERSATION = /^#\/c\/([0-9A-Za-z]{1,64})$/;
 
 /** The conversation that an address names; `null` for a new one. */
 export function conversationIn(hash: string): ConversationId | null {
