@@ -32,6 +32,8 @@ export class Asking {
     private readonly send: (event: Sent) => boolean,
     private readonly store: Store | null,
     user: string,
+    /** Whether the server has everything that was changed of a conversation. */
+    private readonly isSettled: (name: string) => boolean = () => true,
   ) {
     this.outbox = new Outbox(store, user);
     this.requests = this.outbox.load();
@@ -168,6 +170,11 @@ export class Asking {
     this.sendNext(thread);
   }
 
+  /** Changes of a conversation have reached the server. */
+  settled(name: string): void {
+    this.sendNextOf(name);
+  }
+
   /** The messages of a thread have come. */
   opened(thread: OpenThread): void {
     this.sendNext(thread);
@@ -200,7 +207,8 @@ export class Asking {
 
   private isTurnOf(thread: OpenThread): boolean {
     if (isLocal(thread.name)) return true;
-    return thread.state.isLoaded && !thread.isAnswering;
+    // The settings that were just changed are to count for what is asked next.
+    return thread.state.isLoaded && !thread.isAnswering && this.isSettled(thread.name);
   }
 
   private setState(clientId: string, state: RequestState): void {

@@ -28,11 +28,14 @@ export class Changing {
     private readonly api: ConversationsApi,
     private readonly list: List,
     private readonly threads: Threads,
+    /** Nothing of a conversation is on its way any more. */
+    settled: (id: ConversationId) => void,
   ) {
     this.changes = new Changes({
       send: (id, patch) => this.api.change(id, patch),
       show: (summary) => this.show(summary),
       unanswered: () => this.trySoon(),
+      settled,
       refused: ({ title }) => (this.failure = { what: 'change', title }),
     });
   }
@@ -40,6 +43,11 @@ export class Changing {
   /** What is to be shown of a summary that has come from the server. */
   over(summary: Conversation): Conversation {
     return this.changes.over(summary);
+  }
+
+  /** Whether the server has everything that was changed of a conversation. */
+  isSettled(id: ConversationId): boolean {
+    return !this.changes.isPending(id);
   }
 
   change(summary: Conversation, patch: ConversationPatch): Promise<void> {

@@ -85,8 +85,12 @@ export class Chat {
       loaded: (thread) => this.threadLoaded(thread),
       ended: (thread, answer) => this.answerEnded(thread, answer),
     });
-    this.changing = new Changing(this.conversations, this.list, this.threads);
-    this.asking = new Asking(this.threads, send, this.store, this.user);
+    this.changing = new Changing(this.conversations, this.list, this.threads, (id) =>
+      this.asking.settled(id),
+    );
+    this.asking = new Asking(this.threads, send, this.store, this.user, (name) =>
+      this.changing.isSettled(name),
+    );
     this.drafts = new Drafts(this.store, this.tabStore, this.user);
     this.composing = new Composing(
       this.drafts,

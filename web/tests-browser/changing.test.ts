@@ -12,11 +12,19 @@ const ONE = '**/api/conversations/*';
 
 /** Every change that the page sends from now on is answered by the test. */
 async function holdChanges(page: Page) {
-  const held: { patch: Record<string, unknown>; reply: (status: number) => Promise<void> }[] = [];
+  const held: {
+    patch: Record<string, unknown>;
+    reply: (status: number) => Promise<void>;
+    pass: () => Promise<void>;
+  }[] = [];
   await page.route(ONE, async (route) => {
     if (route.request().method() !== 'PATCH') return route.fallback();
     const patch = route.request().postDataJSON() as Record<string, unknown>;
-    held.push({ patch, reply: (status) => route.fulfill({ status, json: {} }) });
+    held.push({
+      patch,
+      reply: (status) => route.fulfill({ status, json: {} }),
+      pass: () => route.fallback(),
+    });
   });
   return held;
 }
@@ -48,6 +56,23 @@ describe('a change', () => {
     ]);
     await held[1]!.reply(200);
     expect(await field.inputValue()).toBe('0.3');
+  });
+
+  it('of the settings counts for the message that is sent right after it', async () => {
+    const { chat, page } = await pages.open();
+    await chat.ask('hello');
+    const held = await holdChanges(page);
+    await openSettings(page);
+    await page.getByRole('spinbutton', { name: 'Longest answer' }).fill('3');
+    await page.keyboard.press('Escape');
+    await chat.field.fill('tokens 50');
+    await chat.submit();
+    await expect.poll(() => held.length).toBe(1);
+    expect(await chat.answers.count()).toBe(1);
+    await held[0]!.pass();
+    await chat.shows('word2');
+    await chat.answered();
+    expect(await chat.lastAnswer()).toBe('word0 word1 word2');
   });
 
   it('that the server refuses is told, and what was there before is shown', async () => {

@@ -9,6 +9,7 @@ let sent: { patch: ConversationPatch; reply: (reply: Reply) => void }[];
 let shown: Conversation;
 let refused: number;
 let unanswered: number;
+let settled: number;
 let changes: Changes;
 
 beforeEach(() => {
@@ -16,10 +17,12 @@ beforeEach(() => {
   shown = START;
   refused = 0;
   unanswered = 0;
+  settled = 0;
   changes = new Changes({
     send: (_, patch) => new Promise((reply) => sent.push({ patch, reply })),
     show: (summary) => (shown = summary),
     unanswered: () => (unanswered += 1),
+    settled: () => (settled += 1),
     refused: () => (refused += 1),
   });
 });
@@ -41,8 +44,10 @@ describe('changes of a conversation', () => {
     expect(patches()).toEqual([{ title: 'A' }]);
     await reply('changed');
     expect(patches()).toEqual([{ title: 'A' }, { title: 'C', pinned: true }]);
+    expect([settled, changes.isPending('c')]).toEqual([0, true]);
     await reply('changed');
     expect([sent.length, shown.title]).toEqual([2, 'C']);
+    expect([settled, changes.isPending('c')]).toEqual([1, false]);
   });
 
   it('stand above what the server tells meanwhile', async () => {

@@ -15,6 +15,8 @@ export interface ChangesEvents {
   show(summary: Conversation): void;
   /** The server could not be reached; `connected` is to be called when it may be there again. */
   unanswered(): void;
+  /** Nothing of the conversation is on its way any more. */
+  settled(id: ConversationId): void;
   /** The server has refused a change. */
   refused(summary: Conversation): void;
 }
@@ -50,6 +52,11 @@ export class Changes {
     return shownOf(pending);
   }
 
+  /** Whether the server may not have everything yet. */
+  isPending(id: ConversationId): boolean {
+    return this.pending.has(id);
+  }
+
   /** The server can be reached again. */
   async connected(): Promise<void> {
     await Promise.all([...this.pending.values()].map((pending) => this.send(pending)));
@@ -79,8 +86,10 @@ export class Changes {
       }
       if (reply === 'changed') pending.stored = merged(pending.stored, patch);
       else this.events.refused(pending.stored);
-      if (Object.keys(pending.waiting).length === 0) this.pending.delete(id);
+      const isLast = Object.keys(pending.waiting).length === 0;
+      if (isLast) this.pending.delete(id);
       this.events.show(shownOf(pending));
+      if (isLast) this.events.settled(id);
     }
   }
 }
