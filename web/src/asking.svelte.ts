@@ -91,8 +91,8 @@ export class Asking {
   }
 
   /**
-   * A new socket is open. What was sent on the one before is sent again at once, whatever else goes
-   * on: only the reply is missing, and the server takes each request once.
+   * A new socket is open. Requests without a reply are sent again at once, because the server takes
+   * each request once.
    */
   connected(): void {
     this.isConnected = true;

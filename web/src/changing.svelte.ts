@@ -1,6 +1,6 @@
 /**
  * What people change of conversations besides asking: titles, places in the list, settings, the
- * branch that is current, and what is deleted. What the server refuses is told.
+ * current branch, and deletions. The person is told if the server refuses one.
  */
 
 import type { ConversationsApi } from './connection/conversations';
@@ -65,7 +65,7 @@ export class Changing {
     this.failure = { what: 'delete', title };
   }
 
-  /** Deletes a question with all its answers. What follows them is kept. */
+  /** Deletes a question with all its answers, and keeps the messages that follow them. */
   async removePair({ id, title }: Conversation, question: MessageId): Promise<void> {
     if (!(await this.api.removePair(id, question))) this.failure = { what: 'delete_pair', title };
   }

@@ -48,6 +48,7 @@ export class Chat {
   /** The message whose editor has just been opened. */
   editorToFocus = $state.raw<MessageId | null>(null);
 
+  readonly conversations: ConversationsApi;
   readonly list: List;
   readonly threads: Threads;
   readonly changing: Changing;
@@ -60,7 +61,6 @@ export class Chat {
   readonly speaking = new Speaking();
   readonly store = browserStorage();
   readonly tabStore = tabStorage();
-  private readonly conversations: ConversationsApi;
   private readonly api: Api;
   private readonly link: Link;
   private user = loadUser(this.store);
@@ -248,7 +248,7 @@ export class Chat {
     if (thread.summary) void this.changing.change(thread.summary, { leaf });
   }
 
-  /** Deletes a question with all its answers. What follows them is kept. */
+  /** Deletes a question with all its answers, and keeps the messages that follow them. */
   removePair(question: MessageId): void {
     const { summary } = this.shown;
     if (summary) void this.changing.removePair(summary, question);
@@ -281,18 +281,10 @@ export class Chat {
     if (conversation && this.leftBy === conversation.id) this.open(conversation.id);
   }
 
-  exportAddress(id: ConversationId | null, format: 'markdown' | 'json'): string {
-    return this.conversations.exportAddress(id, format);
-  }
-
   /** Tells of an answer that has ended while nobody looked, if that is wished. */
   async notify(title: string, text: string): Promise<void> {
     if (!this.preferences.notifies || document.visibilityState === 'visible') return;
     await tell(title, text);
-  }
-
-  import(file: Blob) {
-    return this.conversations.import(file);
   }
 
   // The rest.
@@ -392,7 +384,7 @@ export class Chat {
     void this.list.load();
     void takeEarlier(welcome.user, this, {
       isHere: () => this.user === welcome.user,
-      send: (file) => this.import(file),
+      send: (file) => this.conversations.import(file),
       begin: (text) => this.composing.begin(text),
       refused: () => (this.changing.failure = { what: 'take_over', title: null }),
     });

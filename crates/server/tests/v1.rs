@@ -75,7 +75,7 @@ async fn a_message_is_accepted_told_and_answered_in_order() {
     server.end().await;
 }
 
-/// A display shows sixty frames a second: a quick model must not cost its readers a frame for each token.
+/// A quick model must not cost its readers a frame on the socket for each token.
 #[tokio::test]
 async fn words_that_come_at_once_go_together() {
     let server = TestServer::start(ServerConfig::default()).await;

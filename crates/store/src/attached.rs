@@ -26,7 +26,7 @@ const LEAST_TICKS: usize = 3;
 pub struct Parts {
     /// The files, in their order.
     pub files: Vec<AttachedFile>,
-    /// What the person has typed: the whole message if it has no files.
+    /// The typed text: the whole message if it has no files.
     pub typed: Range<usize>,
 }
 
@@ -35,7 +35,7 @@ pub struct Parts {
 pub struct AttachedFile {
     /// Its name.
     pub name: Range<usize>,
-    /// What is in it.
+    /// Its content.
     pub text: Range<usize>,
 }
 

@@ -35,8 +35,8 @@ pub(super) fn first_words(message: &str) -> Option<(String, TitleSource)> {
     Some((shortened(&words, FIRST_CHARACTERS), TitleSource::FirstWords))
 }
 
-/// What the model reads of a message for a title. What a person has typed says more about a
-/// conversation than the beginning of a file.
+/// The part of a message from which the model makes a title: the typed text, because it says more
+/// about a conversation than the beginning of a file.
 fn read_for_title(message: &str) -> String {
     let typed = &message[parts(message).typed];
     let read = if typed.trim().is_empty() { message } else { typed };

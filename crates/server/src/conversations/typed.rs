@@ -34,8 +34,8 @@ pub(super) struct Preview {
 
 impl Conversations {
     /// Returns the request that the model would get if the message were sent now, with the
-    /// parameters of its conversation. An answer that is being written counts as far as it is
-    /// stored.
+    /// parameters of its conversation. Of an answer that is still being written, the
+    /// stored part counts.
     pub(super) async fn preview(&self, owner: Owner, typed: Typed) -> Result<Preview, V1Error> {
         let settings = &self.inner.settings;
         let (history, parameters, conversation) = match typed.place {

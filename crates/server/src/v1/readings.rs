@@ -16,8 +16,8 @@ use tokio::time::Instant;
 /// read.
 pub(super) const MAX_STOPS: usize = 64;
 
-/// Words that come sooner after others go with the next ones. It is half a frame of a display: nobody
-/// sees the difference, and a quick model costs its readers a quarter of the frames.
+/// The shortest time between two pieces of an answer; words that come sooner wait for it and go
+/// together. It is half a frame of a display, so nobody sees the difference.
 const WORDS_APART: Duration = Duration::from_millis(8);
 
 /// The answers that a socket follows, each from a position of its own.

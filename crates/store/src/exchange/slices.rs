@@ -1,8 +1,8 @@
 //! The parts of JSON as slices of its text.
 //!
-//! A value of JSON takes far more memory than its text: `[0,0,…]` 36 times as much, and
-//! `[[0],[0],…]` more than a hundred times. So a file stays text. It is cut into its conversations,
-//! and only one of them at a time becomes values.
+//! A value of JSON takes far more memory than its text: `[0,0,…]` 36 times as much, and lists in a
+//! list a hundred times. So a file stays text. It is cut into its conversations, and only one of
+//! them at a time becomes values.
 
 use std::borrow::Cow;
 
