@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 grep -E "^(tokenizers|websockets)==" tools/demo-model/requirements.txt | .venv/bin/pip install --quiet --disable-pip-version-check -r /dev/stdin
 
 cargo build --release -p banter
-coproc server { exec target/release/banter serve --port 0 2>/dev/null; }
+coproc server { exec target/release/banter serve --port 0 --no-store 2>/dev/null; }
 trap 'kill "$server_PID" 2>/dev/null || true' EXIT
 read -r _ address _ <&"${server[0]}" # the ready line
 .venv/bin/python tools/demo-model/evaluate.py --server "${address/http/ws}/ws" "$@"

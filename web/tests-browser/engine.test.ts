@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { launchBrowser, NO_TROUBLE, visit } from './setup/browser';
@@ -41,6 +43,14 @@ describe('in front of an engine that someone else runs', () => {
     expect(await chat.ask('and goes on')).toBe('and goes on');
     expect(trouble).toEqual(NO_TROUBLE);
     await end();
+  });
+
+  it('the conversations of a test stay in a folder of the test', async () => {
+    const { server, chat, end } = await inFrontOf('vllm');
+    await chat.ask('hello');
+    expect(await readdir(join(server.home, 'data/banter/data'))).toContain('banter.db');
+    await end();
+    await expect(readdir(server.home)).rejects.toThrow('ENOENT');
   });
 
   it('a setting that the engine does not know cannot be chosen, and says why', async () => {

@@ -138,7 +138,9 @@ pub fn without_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("data");
+    // The thread of a test has the test's name.
+    let test = std::thread::current().name().unwrap_or("main").replace("::", "-");
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("data").join(test);
     command.env("XDG_CONFIG_HOME", "/nonexistent").env("XDG_DATA_HOME", data);
     // A process inherits which signals are ignored, and `nohup` ignores this one.
     let hang_up = || {
