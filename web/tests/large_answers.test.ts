@@ -1,7 +1,9 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { BatchSize } from '../src/markdown/batch_size';
 import { type Block, BlockCache } from '../src/markdown/blocks';
-import { asideCount, sectionsOf } from '../src/markdown/sections';
+import { chaptersOf, sectionsOf } from '../src/markdown/sections';
 import { GrowingSlices, slicesOf } from '../src/markdown/slices';
 
 const PARAGRAPH = 'Words with **bold** ones and 中文。';
@@ -136,9 +138,41 @@ describe('a large answer', () => {
   });
 });
 
+describe('memory', () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const used = () => {
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  const part = `${PARAGRAPH.repeat(100)}\n\n`;
+
+  const kinds: Record<string, () => { update(text: string): unknown }> = {
+    blocks: () => {
+      const cache = new BlockCache();
+      return { update: (text) => cache.update(text, false) };
+    },
+    'slices of code': () => new GrowingSlices(),
+  };
+  for (const [name, make] of Object.entries(kinds))
+    it(`is that of one copy of an answer, not one for each time that it has grown: ${name}`, () => {
+      const kept = make();
+      let text = '';
+      const before = used();
+      for (let count = 0; count < 300; count += 1) {
+        text += part;
+        kept.update(text);
+      }
+      // A character takes two bytes, and there are a few copies.
+      expect(used() - before).toBeLessThan(text.length * 20);
+      expect(kept.update(text)).toHaveProperty('length');
+    });
+});
+
 describe('sections', () => {
   const block = (key: number): Block => ({ key, kind: 'html', html: String(key) });
-  const blocks = Array.from({ length: 200 }, (_, key) => block(key));
+  const manyBlocks = Array.from({ length: 600 }, (_, key) => block(key));
+  const blocks = manyBlocks.slice(0, 200);
 
   it('hold all blocks in their order', () => {
     for (const count of [0, 1, 32, 33, 64, 65, 200]) {
@@ -165,12 +199,29 @@ describe('sections', () => {
     }
   });
 
-  it('are left out when they are out of sight, several at once, and never the last', () => {
-    const counts = [0, 1, 32, 33, 256, 257, 512, 513, 3_200].map((count) => {
+  it('are in chapters, of which all but the last are full', () => {
+    for (const count of [0, 1, 32, 33, 256, 257, 512, 513, 3_200]) {
       const blocks = Array.from({ length: count }, (_, key) => block(key));
-      return asideCount(sectionsOf(blocks, null, []));
-    });
-    expect(counts).toEqual([0, 0, 0, 0, 0, 8, 8, 16, 96]);
+      const sections = sectionsOf(blocks, null, []);
+      const chapters = chaptersOf(sections, []);
+      expect(chapters.flatMap((chapter) => chapter.sections)).toEqual(sections);
+      expect(chapters.length).toBe(Math.ceil(count / 256));
+      const full = chapters.filter(({ isFull }) => isFull);
+      expect(full).toEqual(chapters.slice(0, -1));
+    }
+  });
+
+  it('are in the same chapters while blocks are added behind them', () => {
+    let [sections, chapters] = [sectionsOf([], null, []), chaptersOf([], [])];
+    for (let count = 1; count <= 600; count += 1) {
+      const before = chapters;
+      const last = block(count - 1);
+      sections = sectionsOf([...manyBlocks.slice(0, count - 1), last], last, sections);
+      chapters = chaptersOf(sections, before);
+      const isFirstOfChapter = count % 256 === 1;
+      const kept = isFirstOfChapter ? chapters.length - 2 : chapters.length - 1;
+      for (let index = 0; index < kept; index += 1) expect(chapters[index]).toBe(before[index]);
+    }
   });
 
   it('are made anew when the answer is another', () => {
@@ -233,35 +284,36 @@ describe('slices of text', () => {
 describe('the size of a batch', () => {
   /** The size after many batches on a machine that draws this many characters in a millisecond. */
   const settled = (charactersPerMs: number) => {
-    const size = new BatchSize();
+    const size = new BatchSize(true);
     for (let batch = 0; batch < 40; batch += 1)
       size.took(size.characters / charactersPerMs, size.characters);
     return size.characters;
   };
 
-  it('draws a usual answer at once', () => {
-    expect(new BatchSize().characters).toBeGreaterThan(8_000);
+  it('draws a usual answer at once when it is finished', () => {
+    expect(new BatchSize(false).characters).toBeGreaterThan(8_000);
   });
 
-  it('is small for what comes in a burst later', () => {
-    const size = new BatchSize();
+  it('is small for what comes in a burst', () => {
+    expect(new BatchSize(true).characters).toBeLessThan(8_000);
+    const size = new BatchSize(false);
     size.took(20, 10);
     expect(size.characters).toBeLessThan(8_000);
   });
 
   it('follows what the machine can do', () => {
-    expect(settled(1_000)).toBe(24_000);
-    expect(settled(250)).toBe(6_000);
+    expect(settled(1_000)).toBe(16_000);
+    expect(settled(250)).toBe(4_000);
   });
 
   it('learns from a piece that was shorter than a batch may be', () => {
-    const size = new BatchSize();
-    for (let piece = 0; piece < 10; piece += 1) size.took(24, 3_000);
+    const size = new BatchSize(true);
+    for (let piece = 0; piece < 10; piece += 1) size.took(16, 3_000);
     expect(size.characters).toBe(3_000);
   });
 
   it('learns nothing from a few words', () => {
-    const size = new BatchSize();
+    const size = new BatchSize(true);
     size.took(1, 5);
     const { characters } = size;
     for (let piece = 0; piece < 10; piece += 1) size.took(24, 5);

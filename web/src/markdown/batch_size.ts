@@ -4,22 +4,30 @@
  * one is made larger or smaller.
  */
 
-/** A batch should take about this long, with what the browser does to show it: half a long task. */
-const WANTED_MS = 24;
+/**
+ * A batch should take about this long, with what the browser does to show it: a third of a long
+ * task, because the browser may have to collect garbage in the same task.
+ */
+const WANTED_MS = 16;
 /** Drawn at once, before anything was measured: a usual answer as a whole. */
-const FIRST = 10_000;
-const SECOND = 4_000;
+const FINISHED = 10_000;
+/** What comes in a burst is drawn while more comes. */
+const GROWING = 4_000;
 const LEAST = 2_000;
 const MOST = 32_000;
 
 export class BatchSize {
   /** Characters to draw in the next batch. */
-  characters = FIRST;
+  characters: number;
   private isFirst = true;
+
+  constructor(growing: boolean) {
+    this.characters = growing ? GROWING : FINISHED;
+  }
 
   /** So many characters were drawn in `ms`. */
   took(ms: number, characters: number): void {
-    if (this.isFirst) this.characters = SECOND;
+    if (this.isFirst) this.characters = GROWING;
     this.isFirst = false;
     // A few words take as long as many.
     if (characters < LEAST) return;

@@ -15,6 +15,7 @@
 
 import type { Token, Tokens } from 'marked';
 import { type Container, containerOf } from './containers';
+import { copyOf } from './copy_of';
 import { fenceAround } from './fences';
 import { drawable } from './hold_back';
 import { lex, type Shell, toHtml } from './html';
@@ -126,7 +127,7 @@ export class BlockCache {
   private parseSlice(shortest: number, ended: boolean): Block[] | null {
     const from = this.consumed;
     for (let length = shortest; ; length *= 2) {
-      const slice = this.text.slice(from, from + length);
+      const slice = copyOf(this.text.slice(from, from + length));
       const isLast = from + slice.length === this.text.length;
       const open = this.parse(slice, isLast && ended);
       if (isLast && open) return open;
@@ -170,7 +171,7 @@ export class BlockCache {
     const block: Block = {
       key: this.finished.length,
       kind: 'text',
-      text: this.text.slice(this.consumed, end),
+      text: copyOf(this.text.slice(this.consumed, end)),
     };
     if (blank === -1 && !ended) return [block];
     this.finished.push(block);
@@ -213,7 +214,7 @@ export class BlockCache {
       this.container = container.isEmpty ? null : container;
     }
     this.closeContainer();
-    const part = this.text.slice(this.consumed, this.consumed + length);
+    const part = copyOf(this.text.slice(this.consumed, this.consumed + length));
     this.finished.push(this.draw(lex(part, { references: this.references }), part));
     this.consumed += length;
     return true;

@@ -1,18 +1,28 @@
 /**
- * Groups blocks into sections. In an answer of a thousand blocks a frame then changes the last
- * section only, and the browser lays out only visible sections.
+ * Groups blocks into sections, and sections into chapters. In an answer of ten thousand blocks a
+ * frame then changes the last section only, and the browser looks at few chapters and lays out only
+ * what is visible.
  */
 
 import type { Block } from './blocks';
 
-const SECTION = 32;
-const GROUP = 8;
+const BLOCKS = 32;
+const SECTIONS = 8;
 
 export interface Section {
   readonly blocks: readonly Block[];
   /** The block in it that is being written. */
   readonly growing: Block | null;
   /** No further block will be added to it. */
+  readonly isFull: boolean;
+}
+
+export interface Chapter {
+  readonly sections: readonly Section[];
+  /**
+   * No further section will be added to it. The browser may leave it out while it is out of sight.
+   * What is being written is never in it: its height would be guessed.
+   */
   readonly isFull: boolean;
 }
 
@@ -25,31 +35,42 @@ export function sectionsOf(
   growing: Block | null,
   before: readonly Section[],
 ): readonly Section[] {
-  const sections: Section[] = [];
-  for (let start = 0; start < blocks.length; start += SECTION) {
-    const end = start + SECTION;
-    const isFull = end < blocks.length;
-    const known = before[sections.length];
-    // Any of them may be another one: late definitions of reference links change single blocks.
-    const isSame =
-      known?.isFull === true &&
-      isFull &&
-      known.blocks.every((block, index) => block === blocks[start + index]);
-    if (isSame) sections.push(known);
-    else {
-      const part = blocks.slice(start, end);
-      const own = growing && part.includes(growing) ? growing : null;
-      sections.push({ blocks: part, growing: own, isFull });
-    }
-  }
-  return sections;
+  return chunks(blocks, BLOCKS, (part, isFull, index) => {
+    // Any block may be another one: late definitions of reference links change single blocks.
+    if (isUnchanged(before[index], before[index]?.blocks, part, isFull)) return before[index]!;
+    const own = growing && part.includes(growing) ? growing : null;
+    return { blocks: part, growing: own, isFull };
+  });
 }
 
-/**
- * How many sections, from the first, the browser may leave out while they are out of sight. This
- * changes for several at once: each time Chromium walks through the whole page. The section that is
- * being written is never among them, because its height would be guessed.
- */
-export function asideCount(sections: readonly Section[]): number {
-  return Math.max(0, sections.length - 1 - ((sections.length - 1) % GROUP));
+/** The chapters of an answer; unchanged ones are the same objects as in `before`. */
+export function chaptersOf(
+  sections: readonly Section[],
+  before: readonly Chapter[],
+): readonly Chapter[] {
+  return chunks(sections, SECTIONS, (part, isFull, index) => {
+    if (isUnchanged(before[index], before[index]?.sections, part, isFull)) return before[index]!;
+    return { sections: part, isFull };
+  });
+}
+
+/** What `make` makes of every `size` items. A full chunk is followed by another one. */
+function chunks<Item, Made>(
+  items: readonly Item[],
+  size: number,
+  make: (part: readonly Item[], isFull: boolean, index: number) => Made,
+): Made[] {
+  const made: Made[] = [];
+  for (let start = 0; start < items.length; start += size)
+    made.push(make(items.slice(start, start + size), start + size < items.length, made.length));
+  return made;
+}
+
+function isUnchanged<Item>(
+  before: { readonly isFull: boolean } | undefined,
+  known: readonly Item[] | undefined,
+  now: readonly Item[],
+  isFull: boolean,
+): boolean {
+  return before?.isFull === true && isFull && known!.every((item, index) => item === now[index]);
 }

@@ -3,6 +3,8 @@
  * would hold up the page at every change.
  */
 
+import { copyOf } from './copy_of';
+
 /** Characters in a slice, about. */
 const SLICE = 8_000;
 
@@ -37,7 +39,7 @@ export class GrowingSlices {
   update(text: string): readonly (readonly string[])[] {
     if (text.length < this.end) [this.finished, this.end] = [[], 0];
     for (let cut = this.cutAt(text); cut !== -1; cut = this.cutAt(text)) {
-      this.finished.push(piecesOf(text.slice(this.end, cut)));
+      this.finished.push(piecesOf(copyOf(text.slice(this.end, cut))));
       this.end = cut + 1;
     }
     return [...this.finished, piecesOf(text.slice(this.end))];
