@@ -15,7 +15,7 @@ use banter_engine::kv_cache::{DiskConfig, Tenant};
 use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
 use banter_engine::model_file::{LayerTensor, ModelConfig, ModelFile, ModelSource, TensorName};
 use banter_engine::sampler::SamplingParams;
-use banter_engine::text::{Message, Role};
+use banter_engine::text::{Message, Role, TemplateExtras};
 use half::f16;
 
 /// A model that answers very fast.
@@ -232,10 +232,10 @@ fn a_stop_inside_a_long_prompt_runs_at_most_one_more_layer_and_frees_its_blocks(
 
 /// The next request of a conversation, after an answer.
 fn next_turn(first: &GenerateRequest, reply: &Reply) -> GenerateRequest {
-    let mut messages = first.messages.clone();
+    let mut messages = first.prompt.messages().to_vec();
     messages.push(message(Role::Assistant, &reply.text));
     messages.push(message(Role::User, "and then"));
-    GenerateRequest { messages, ..first.clone() }
+    GenerateRequest { prompt: messages.into(), ..first.clone() }
 }
 
 #[test]
@@ -375,7 +375,8 @@ fn a_history_that_does_not_fit_loses_its_oldest_turns() {
     let mut messages = vec![message(Role::System, "short")];
     (0..20).for_each(|_| messages.extend(turn.clone()));
     messages.push(message(Role::User, "newest"));
-    let generation = accepted(engine.submit(GenerateRequest { messages, ..ask(0, 20) }));
+    let generation =
+        accepted(engine.submit(GenerateRequest { prompt: messages.into(), ..ask(0, 20) }));
     let dropped = generation.dropped_messages();
     assert!(dropped > 0 && dropped.is_multiple_of(2), "{dropped} messages dropped");
     assert!(generation.prompt_tokens() + 20 <= 256);
@@ -424,7 +425,8 @@ fn a_cache_smaller_than_the_context_cuts_answers_and_histories() {
     let turn = [message(Role::User, "one two three"), message(Role::Assistant, "four five six")];
     let mut messages: Vec<_> = (0..20).flat_map(|_| turn.clone()).collect();
     messages.push(message(Role::User, "newest"));
-    let generation = accepted(engine.submit(GenerateRequest { messages, ..ask(0, 20) }));
+    let generation =
+        accepted(engine.submit(GenerateRequest { prompt: messages.into(), ..ask(0, 20) }));
     assert!(generation.dropped_messages() > 0);
     read(generation);
     assert_all_free(engine.counters());
@@ -543,8 +545,8 @@ fn every_tenant_finds_the_operators_system_prompt_and_nothing_else() {
     let engine = engine.expect("the model opens");
     let cached = |tenant, question: &str| {
         let mut request = ask(1, 4);
-        request.messages =
-            vec![message(Role::System, SYSTEM_PROMPT), message(Role::User, question)];
+        let messages = vec![message(Role::System, SYSTEM_PROMPT), message(Role::User, question)];
+        request.prompt = messages.into();
         request.tenant = Tenant(tenant);
         answer(&engine, request).finished.usage.cached_tokens
     };
@@ -624,7 +626,7 @@ fn answers_are_the_same_with_and_without_guesses() {
 fn a_question_is_computed_while_it_is_typed() {
     let engine = quick_engine();
     let whole = ask(60, 4);
-    let mut messages = whole.messages.clone();
+    let mut messages = whole.prompt.messages().to_vec();
     let typed = messages[0].content.len() * 9 / 10;
     messages[0].content.truncate(typed);
     let GenerateRequest { max_tokens, tenant, conversation, .. } = whole.clone();
@@ -645,7 +647,8 @@ fn a_question_is_computed_while_it_is_typed() {
 #[test]
 fn a_draft_that_cannot_fit_is_refused() {
     let engine = open(quick_shape(), |config| config.context_tokens = Some(64));
-    let GenerateRequest { messages, max_tokens, tenant, conversation, .. } = ask(200, 4);
+    let GenerateRequest { prompt, max_tokens, tenant, conversation, .. } = ask(200, 4);
+    let messages = prompt.messages().to_vec();
     let draft = Draft { messages, max_tokens, tenant, conversation, key: 0 };
     let refused = engine.expect("it opens").draft(draft);
     assert!(matches!(refused, Err(Refusal::TooLong { limit: 63, .. })), "{refused:?}");
@@ -704,7 +707,11 @@ fn the_turn_after_a_restart_reads_the_tokens_that_made_the_answer() {
         let usage = answer(&engine, second.clone()).finished.usage;
         assert_eq!(usage.prompt_tokens, stayed.prompt_tokens, "seed {seed}");
         assert!(usage.cached_tokens >= stayed.cached_tokens / 16 * 16, "{usage:?}, {stayed:?}");
-        let canonical = engine.fit(&second.messages, None).expect("it fits").ids.len();
+        let canonical = engine
+            .fit(second.prompt.messages(), &TemplateExtras::default(), None)
+            .expect("it fits")
+            .ids
+            .len();
         differs |= usage.prompt_tokens != canonical;
         engine.forget(second.tenant, ConversationId(seed)).expect("it is open");
         drop(engine);

@@ -9,7 +9,7 @@ use super::pace::{AnswerWork, milliseconds};
 use crate::StopFlag;
 use crate::faults::{self, Fault};
 use crate::origin::Origin;
-use crate::sampler::{SampleError, SampleScratch, Sampler, TokenRows};
+use crate::sampler::{Logprobs, SampleError, SampleScratch, Sampler, Seen, TokenRows};
 use crate::speculation::{Guesser, Guesses, MAX_GUESSES};
 use crate::structure::{Guide, StructureError, TokenMask};
 use crate::text::{StopOutcome, StopStrings, Text, TextDecoder, TokenId};
@@ -25,6 +25,8 @@ pub struct NewAnswer {
     pub shared_tokens: usize,
     pub sampler: Sampler,
     pub guide: Option<Guide>,
+    /// Whether log-probabilities are told, and how many for each token.
+    pub logprobs: Option<usize>,
     /// Declared before `delivery`, so that it is dropped before the end is told.
     pub permit: QueuePermit,
     pub delivery: Delivery,
@@ -43,6 +45,14 @@ pub enum ChooseError {
     /// The mask thread panicked.
     #[error("structure: the tokens that may come next could not be found")]
     NoMask,
+}
+
+/// The token after a row.
+#[derive(Debug)]
+pub struct ChosenToken {
+    pub id: TokenId,
+    /// How likely the model found it, if that is told.
+    pub logprobs: Option<Logprobs>,
 }
 
 /// A sequence's tokens becoming text, and everything that is told about them.
@@ -64,8 +74,12 @@ pub struct Answer {
     permit: Option<QueuePermit>,
     delivery: Delivery,
     shown: ShownText,
+    /// Whether log-probabilities are told, and how many for each token.
+    logprobs: Option<usize>,
     /// Tokens since the last delta.
     undelivered: Vec<TokenId>,
+    /// How likely the model found them, if that is told.
+    undelivered_logprobs: Vec<Logprobs>,
     /// Where the answer begins among the tokens of its sequence.
     first_position: usize,
     /// Tokens to compute before the first new one: the prompt, and the answer so far.
@@ -105,7 +119,9 @@ impl Answer {
             delivery: new.delivery,
             permit: Some(new.permit),
             shown,
+            logprobs: new.logprobs,
             undelivered: Vec::new(),
+            undelivered_logprobs: Vec::new(),
             first_position,
             prompt_tokens: prompt.len(),
             prompt_done: 0,
@@ -208,14 +224,16 @@ impl Answer {
         position: usize,
         rows: &TokenRows,
         scratch: &mut SampleScratch,
-    ) -> Result<TokenId, ChooseError> {
+    ) -> Result<ChosenToken, ChooseError> {
         let mask = match &self.masks {
             None if self.is_structured => return Err(ChooseError::NoMask),
             None => None,
             Some(Err(error)) => return Err(error.clone().into()),
             Some(Ok(masks)) => Some(masks.get(row).ok_or(ChooseError::NoMask)?),
         };
-        Ok(self.sampler.sample(logits, position, rows, mask, scratch)?)
+        let wanted = self.logprobs.map(|top| Seen::of(logits, rows, top, scratch)).transpose()?;
+        let id = self.sampler.sample(logits, position, rows, mask, scratch)?;
+        Ok(ChosenToken { id, logprobs: wanted.map(|seen| seen.chosen(id, scratch)) })
     }
 
     /// Whether it ran at least once.
@@ -285,7 +303,8 @@ impl Answer {
     }
 
     /// Takes the next token. Says whether the answer ends with it, and why.
-    pub fn take(&mut self, token: TokenId, text: &Text, now: Instant) -> Option<FinishReason> {
+    pub fn take(&mut self, chosen: ChosenToken, text: &Text, now: Instant) -> Option<FinishReason> {
+        let token = chosen.id;
         self.completion_tokens += 1;
         self.first_token_at.get_or_insert(now);
         self.last_token_at = Some(now);
@@ -294,6 +313,7 @@ impl Answer {
         }
         self.sampler.accept(token);
         self.undelivered.push(token);
+        self.undelivered_logprobs.extend(chosen.logprobs);
         let decoded = self.decoder.push(text, token);
         match self.stop_strings.push(decoded) {
             StopOutcome::Show(delta) => self.deliver(&delta),
@@ -320,7 +340,7 @@ impl Answer {
             self.deliver(&held_back);
         }
         if !self.undelivered.is_empty() {
-            self.delivery.delta(String::new(), std::mem::take(&mut self.undelivered));
+            self.tell(String::new());
         }
         let usage = Usage {
             prompt_tokens: self.prompt_tokens,
@@ -344,8 +364,13 @@ impl Answer {
         faults::pass(Fault::Deliver);
         let delta = self.shown.release(released);
         if !delta.is_empty() {
-            self.delivery.delta(delta, std::mem::take(&mut self.undelivered));
+            self.tell(delta);
         }
+    }
+
+    fn tell(&mut self, text: String) {
+        let tokens = std::mem::take(&mut self.undelivered);
+        self.delivery.delta(text, tokens, std::mem::take(&mut self.undelivered_logprobs));
     }
 
     /// Text that was held back and is shown at an end for this reason.

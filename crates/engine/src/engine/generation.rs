@@ -5,15 +5,15 @@ use flume::{Receiver, Sender, TrySendError};
 use super::continuation::{Continuation, ContinuationError};
 use crate::StopFlag;
 use crate::origin::{ConversationId, Origin, Tenant};
-use crate::sampler::{ParameterError, SamplingParams};
+use crate::sampler::{Logprobs, MAX_TOP_LOGPROBS, ParameterError, SamplingParams};
 use crate::structure::{Structure, StructureError};
-use crate::text::{Message, TokenId};
+use crate::text::{Message, TemplateExtras, TokenId};
 
 /// What a caller asks for.
 #[derive(Clone, Debug)]
 pub struct GenerateRequest {
-    /// The conversation, oldest message first.
-    pub messages: Vec<Message>,
+    /// What the answer follows.
+    pub prompt: PromptSource,
     /// How tokens are chosen.
     pub sampling: SamplingParams,
     /// The most tokens the answer may have, or if it goes on, may have in addition. Without it, and
@@ -24,6 +24,9 @@ pub struct GenerateRequest {
     pub stop_strings: Vec<String>,
     /// The structure that the answer must have.
     pub structure: Option<Structure>,
+    /// Whether each token comes with its log-probability, and with those of how many of the
+    /// likeliest tokens: at most [`MAX_TOP_LOGPROBS`](crate::sampler::MAX_TOP_LOGPROBS).
+    pub logprobs: Option<usize>,
     /// Whose conversation it is. What was computed for other tenants is not used for it.
     pub tenant: Tenant,
     /// Which of the tenant's conversations it is, so that it can be forgotten later.
@@ -40,6 +43,38 @@ pub struct GenerateRequest {
     /// first request's. If the answer has used all the room that the history had left for it,
     /// further turns are left out.
     pub continues: Option<Continuation>,
+}
+
+/// What an answer follows.
+#[derive(Clone, Debug)]
+pub enum PromptSource {
+    /// A conversation, as the chat template writes it.
+    Messages {
+        /// The oldest message first.
+        messages: Vec<Message>,
+        /// What the chat template gets beside them.
+        extras: TemplateExtras,
+    },
+    /// A text, with nothing around it. Literals of added tokens in it are those tokens.
+    Text(String),
+    /// Tokens, with nothing around them.
+    Tokens(Vec<TokenId>),
+}
+
+impl PromptSource {
+    /// The messages of a conversation; none of other prompts.
+    pub fn messages(&self) -> &[Message] {
+        match self {
+            PromptSource::Messages { messages, .. } => messages,
+            PromptSource::Text(_) | PromptSource::Tokens(_) => &[],
+        }
+    }
+}
+
+impl From<Vec<Message>> for PromptSource {
+    fn from(messages: Vec<Message>) -> PromptSource {
+        PromptSource::Messages { messages, extras: TemplateExtras::default() }
+    }
 }
 
 /// A message that is still being typed.
@@ -60,13 +95,14 @@ pub struct Draft {
 impl GenerateRequest {
     /// A request of the default tenant, outside any conversation: with the model's own
     /// distribution, and an answer as long as the context allows.
-    pub fn new(messages: Vec<Message>) -> GenerateRequest {
+    pub fn new(prompt: impl Into<PromptSource>) -> GenerateRequest {
         GenerateRequest {
-            messages,
+            prompt: prompt.into(),
             sampling: SamplingParams::default(),
             max_tokens: None,
             stop_strings: Vec::new(),
             structure: None,
+            logprobs: None,
             tenant: Tenant::default(),
             conversation: None,
             continues: None,
@@ -86,6 +122,9 @@ impl GenerateRequest {
         if self.stop_strings.len() > MAX_STOP_STRINGS {
             let range = format!("at most {MAX_STOP_STRINGS} strings");
             return wrong("stop", range, self.stop_strings.len());
+        }
+        if let Some(found) = self.logprobs.filter(|top| *top > MAX_TOP_LOGPROBS) {
+            return wrong("top_logprobs", format!("0 to {MAX_TOP_LOGPROBS}"), found);
         }
         let too_long = |string: &&String| string.len() > MAX_STOP_STRING_BYTES;
         if let Some(string) = self.stop_strings.iter().find(too_long) {
@@ -190,6 +229,8 @@ pub enum Event {
         text: String,
         /// The tokens since the delta before.
         tokens: Vec<TokenId>,
+        /// How likely the model found each of them; empty if the request does not want it.
+        logprobs: Vec<Logprobs>,
     },
     /// The end.
     Finished(Finished),
@@ -305,10 +346,10 @@ impl Delivery {
     ///
     /// Panics if it has neither text nor tokens, or on more deltas than one per token and one for
     /// the end.
-    pub fn delta(&mut self, text: String, tokens: Vec<TokenId>) {
+    pub fn delta(&mut self, text: String, tokens: Vec<TokenId>, logprobs: Vec<Logprobs>) {
         assert!(!(text.is_empty() && tokens.is_empty()), "a delta carries text or tokens");
         self.progress = None;
-        self.send(Event::Delta { text, tokens });
+        self.send(Event::Delta { text, tokens, logprobs });
     }
 
     /// Passes on progress if everything before was taken. Otherwise keeps it for
@@ -427,7 +468,7 @@ mod tests {
     }
 
     fn delta(text: &str) -> Event {
-        Event::Delta { text: text.to_owned(), tokens: Vec::new() }
+        Event::Delta { text: text.to_owned(), tokens: Vec::new(), logprobs: Vec::new() }
     }
 
     fn end() -> Finished {
@@ -461,7 +502,7 @@ mod tests {
         delivery.progress(queued(1));
         let held_back_at_the_end = 1;
         for _ in 0..max_tokens + held_back_at_the_end {
-            delivery.delta("a".to_owned(), Vec::new());
+            delivery.delta("a".to_owned(), Vec::new(), Vec::new());
         }
         delivery.finish(end());
         let events = std::iter::from_fn(|| generation.next_blocking()).count();
@@ -474,7 +515,7 @@ mod tests {
         let (mut delivery, mut generation) = Delivery::new(facts, &StopFlag::new());
         delivery.progress(queued(2));
         delivery.progress(queued(1));
-        delivery.delta("a".to_owned(), Vec::new());
+        delivery.delta("a".to_owned(), Vec::new(), Vec::new());
         assert_eq!(generation.next_blocking(), Some(queued(2)));
         assert_eq!(generation.next_blocking(), Some(delta("a")));
         delivery.retry_progress();
@@ -516,10 +557,10 @@ mod tests {
         let facts = GenerationFacts { max_tokens: 2, ..GenerationFacts::default() };
         let (mut delivery, mut generation) = Delivery::new(facts, &StopFlag::new());
         assert!(pin!(generation.next()).poll(&mut context).is_pending());
-        delivery.delta("a".to_owned(), Vec::new());
+        delivery.delta("a".to_owned(), Vec::new(), Vec::new());
         {
             let mut given_up = pin!(generation.next());
-            delivery.delta("b".to_owned(), Vec::new());
+            delivery.delta("b".to_owned(), Vec::new(), Vec::new());
             let first = given_up.as_mut().poll(&mut context);
             assert_eq!(first, Poll::Ready(Some(delta("a"))));
         }

@@ -63,7 +63,7 @@ pub use continuation::{Continuation, ContinuationError};
 pub use forecast::Forecast;
 pub use generation::{
     Draft, Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
-    MAX_STOP_STRINGS, Refusal, Submit, Timings, Usage,
+    MAX_STOP_STRINGS, PromptSource, Refusal, Submit, Timings, Usage,
 };
 pub use machine::{available_memory_bytes, cores};
 pub use memory::MemoryError;
@@ -78,9 +78,12 @@ use self::status::Status;
 use self::thread::Arrival;
 use crate::StopFlag;
 use crate::origin::{ConversationId, Origin, Tenant};
-use crate::sampler::Sampler;
+use crate::sampler::{ParameterError, Sampler, SamplingParams};
 use crate::structure::{Guide, StructureError, Structures};
-use crate::text::{Message, Prompt, StopStrings, Text, TextError, TokenId, typed_for_good};
+use crate::text::{
+    Conversation, Message, Prompt, StopStrings, TemplateExtras, Text, TextError, TokenId,
+    typed_for_good,
+};
 
 /// A loaded model and the thread that computes with it.
 ///
@@ -107,6 +110,7 @@ struct Prepared {
     so_far: AnswerSoFar,
     sampler: Sampler,
     guide: Option<Guide>,
+    logprobs: Option<usize>,
 }
 
 /// The room that an answer asks for, in tokens.
@@ -157,6 +161,7 @@ impl Engine {
             shared_tokens: prepared.shared_tokens,
             sampler: prepared.sampler,
             guide: prepared.guide,
+            logprobs: prepared.logprobs,
             delivery,
             permit,
             submitted_at,
@@ -195,7 +200,8 @@ impl Engine {
                 last.content = [typed, more].concat();
             }
             let room = AnswerRoom { so_far: 0, max_tokens: draft.max_tokens };
-            self.fit_prompt(&messages, room, Some(draft.origin()))
+            let (extras, origin) = (&TemplateExtras::default(), Some(draft.origin()));
+            self.fit_prompt(&Conversation { messages: &messages, extras, origin }, room)
         };
         let (mut tokens, other) = (continued(" a")?.ids, continued(" 1")?.ids);
         tokens.truncate(common_beginning(&tokens, &other));
@@ -252,6 +258,7 @@ impl Engine {
     fn prepare(&self, request: GenerateRequest) -> Result<Prepared, Refusal> {
         request.check_lengths()?;
         let origin = request.origin();
+        self.check_bias(&request.sampling)?;
         let sampling = request.sampling.checked()?;
         let mut guide = match &request.structure {
             Some(structure) => Some(self.structures()?.guide(structure)?),
@@ -263,7 +270,7 @@ impl Engine {
             None => AnswerSoFar::begin(stop_strings),
         };
         let room = AnswerRoom { so_far: so_far.tokens.len(), max_tokens: request.max_tokens };
-        let prompt = self.fit_prompt(&request.messages, room, Some(origin))?;
+        let prompt = self.prompt_of(&request.prompt, room, origin)?;
         let prompt_tokens = prompt.ids.len() + so_far.tokens.len();
         let facts = GenerationFacts {
             dropped_messages: prompt.dropped_messages,
@@ -278,7 +285,48 @@ impl Engine {
         so_far.replay(&mut sampler, guide.as_mut())?;
         let prompt = prompt.ids;
         let shared_tokens = common_beginning(&self.opening, &prompt);
-        Ok(Prepared { facts, origin, shared_tokens, prompt, so_far, sampler, guide })
+        let logprobs = request.logprobs;
+        Ok(Prepared { facts, origin, shared_tokens, prompt, so_far, sampler, guide, logprobs })
+    }
+
+    /// Errors: a bias for an id that the model never chooses.
+    fn check_bias(&self, sampling: &SamplingParams) -> Result<(), ParameterError> {
+        let wrong = sampling.logit_bias.iter().find(|(token, _)| !self.text.has_token(*token));
+        let Some((token, _)) = wrong else { return Ok(()) };
+        let range = format!("ids of tokens of {}", self.info.name);
+        Err(ParameterError { field: "logit_bias", range, value: token.0.to_string() })
+    }
+
+    fn prompt_of(
+        &self,
+        source: &PromptSource,
+        answer: AnswerRoom,
+        origin: Origin,
+    ) -> Result<Prompt, Refusal> {
+        let ids = match source {
+            PromptSource::Messages { messages, extras } => {
+                let conversation = Conversation { messages, extras, origin: Some(origin) };
+                return self.fit_prompt(&conversation, answer);
+            }
+            PromptSource::Text(text) => self.text.encode_raw(text),
+            PromptSource::Tokens(tokens) => {
+                if let Some(wrong) = tokens.iter().find(|token| !self.text.has_token(**token)) {
+                    let range = format!("ids of tokens of {}", self.info.name);
+                    let value = wrong.0.to_string();
+                    return Err(ParameterError { field: "prompt", range, value }.into());
+                }
+                tokens.clone()
+            }
+        };
+        if ids.is_empty() {
+            let (range, value) = ("at least one token".to_owned(), "none".to_owned());
+            return Err(ParameterError { field: "prompt", range, value }.into());
+        }
+        let room = self.info.room_tokens();
+        if ids.len() + answer.so_far + 1 > room {
+            return Err(answer.refusal(ids.len(), room - 1));
+        }
+        Ok(Prompt { ids, dropped_messages: 0 })
     }
 
     fn structures(&self) -> Result<&Structures, StructureError> {
@@ -297,22 +345,24 @@ impl Engine {
     /// conversation keeps the tokens that made it.
     ///
     /// Errors: the newest message alone does not fit, or the template cannot be written out.
-    pub fn fit(&self, messages: &[Message], max_tokens: Option<usize>) -> Result<Prompt, Refusal> {
-        self.fit_prompt(messages, AnswerRoom { so_far: 0, max_tokens }, None)
+    pub fn fit(
+        &self,
+        messages: &[Message],
+        extras: &TemplateExtras,
+        max_tokens: Option<usize>,
+    ) -> Result<Prompt, Refusal> {
+        let conversation = Conversation { messages, extras, origin: None };
+        self.fit_prompt(&conversation, AnswerRoom { so_far: 0, max_tokens })
     }
 
     fn fit_prompt(
         &self,
-        messages: &[Message],
+        conversation: &Conversation<'_>,
         answer: AnswerRoom,
-        origin: Option<Origin>,
     ) -> Result<Prompt, Refusal> {
         let room = self.info.room_tokens();
         let least = answer.so_far + 1;
-        let fit = |reserve| match origin {
-            Some(origin) => self.text.fit_for(origin, messages, room, reserve),
-            None => self.text.fit(messages, room, reserve),
-        };
+        let fit = |reserve| self.text.fit_conversation(conversation, room, reserve);
         let fit_newest = |reserve| match fit(reserve) {
             Err(TextError::TooLong { tokens, .. }) if tokens + least <= room => fit(room - tokens),
             fitted => fitted,

@@ -38,7 +38,7 @@ use crate::make_model::{ModelSpec, WeightMix, make_model};
 use crate::model_file::{ModelConfig, ModelFile, ModelSource, SamplingDefaults};
 use crate::origin::{ConversationId, Origin, Tenant};
 use crate::sampler::random::uniform;
-use crate::sampler::{SampleScratch, Sampler, SamplingParams, TokenRows};
+use crate::sampler::{Logprobs, SampleScratch, Sampler, SamplingParams, TokenRows};
 use crate::scheduler::SchedulerLimits;
 use crate::scheduler::tests::seeds;
 use crate::structure::{Structure, Structures};
@@ -105,6 +105,7 @@ struct Ask {
     sampling: SamplingParams,
     stop_strings: Vec<String>,
     structure: Option<Structure>,
+    logprobs: Option<usize>,
     tenant: Tenant,
     conversation: Option<ConversationId>,
     continues: Option<Continuation>,
@@ -120,6 +121,7 @@ impl Ask {
             sampling: SamplingParams { seed: Some(seed), ..SamplingParams::default() },
             stop_strings: Vec::new(),
             structure: None,
+            logprobs: None,
             tenant: Tenant(0),
             conversation: None,
             continues: None,
@@ -219,6 +221,7 @@ impl Stage {
             shared_tokens: 0,
             sampler,
             guide,
+            logprobs: ask.logprobs,
             delivery,
             permit,
             submitted_at: now(&self.time),
@@ -289,6 +292,8 @@ fn now(time: &Mutex<Instant>) -> Instant {
 #[derive(Debug, PartialEq)]
 struct Reply {
     text: String,
+    tokens: Vec<TokenId>,
+    logprobs: Vec<Logprobs>,
     finished: Finished,
     progress: Vec<Event>,
 }
@@ -301,10 +306,17 @@ impl Reply {
 
 fn read(mut generation: Generation) -> Reply {
     let (mut text, mut progress) = (String::new(), Vec::new());
+    let (mut tokens, mut logprobs) = (Vec::new(), Vec::new());
     while let Some(event) = generation.next_blocking() {
         match event {
-            Event::Delta { text: delta, .. } => text.push_str(&delta),
-            Event::Finished(finished) => return Reply { text, finished, progress },
+            Event::Delta { text: delta, tokens: new, logprobs: their } => {
+                text.push_str(&delta);
+                tokens.extend(new);
+                logprobs.extend(their);
+            }
+            Event::Finished(finished) => {
+                return Reply { text, tokens, logprobs, finished, progress };
+            }
             other => progress.push(other),
         }
     }
@@ -319,7 +331,7 @@ fn read_with_tokens(mut generation: Generation) -> (String, FinishReason) {
     let (mut told, mut has_empty) = (0, false);
     while let Some(event) = generation.next_blocking() {
         match event {
-            Event::Delta { text, tokens } => {
+            Event::Delta { text, tokens, .. } => {
                 assert!(!has_empty, "an empty delta is the last");
                 has_empty = text.is_empty();
                 told += tokens.len();

@@ -1,6 +1,6 @@
 //! From logits to one token.
 //!
-//! Order: mask of a structured answer, penalties, temperature, top_k, top_p, min_p, as in
+//! Order: bias, mask of a structured answer, penalties, temperature, top_k, top_p, min_p, as in
 //! transformers. Each filter keeps the first tokens in order of likelihood; ties go to the lower
 //! id. One uniform number, made from seed and position alone, then picks one of the kept tokens by
 //! walking them in order of id.
@@ -12,6 +12,7 @@
 //!
 //! A new filter: its field in `params.rs`, its place in [`Sampler::sample`], a row in `tests.rs`.
 
+mod logprobs;
 mod params;
 mod penalties;
 pub(crate) mod random;
@@ -19,7 +20,8 @@ mod ranking;
 
 use banter_kernels::Isa;
 
-pub use params::{CheckedSampling, ParameterError, SamplingParams};
+pub use logprobs::{Logprobs, MAX_TOP_LOGPROBS, Seen, TokenLogprob};
+pub use params::{CheckedSampling, MAX_BIASED_TOKENS, ParameterError, SamplingParams};
 
 use self::penalties::Penalties;
 use self::ranking::{Candidate, Ranking};
@@ -50,6 +52,8 @@ pub struct SampleScratch {
     kept: Vec<TokenId>,
     /// Weights of the kept tokens, or of all.
     weights: Vec<f32>,
+    /// The model's own logits, if log-probabilities are wanted.
+    seen: Vec<f32>,
 }
 
 /// Why logits gave no token.
@@ -69,7 +73,13 @@ pub enum SampleError {
 impl SampleScratch {
     /// Working memory for an instruction set. Tokens do not depend on it.
     pub fn new(isa: Isa) -> SampleScratch {
-        SampleScratch { isa, ranking: Ranking::default(), kept: Vec::new(), weights: Vec::new() }
+        SampleScratch {
+            isa,
+            ranking: Ranking::default(),
+            kept: Vec::new(),
+            weights: Vec::new(),
+            seen: Vec::new(),
+        }
     }
 }
 
@@ -113,6 +123,11 @@ impl Sampler {
         scratch: &mut SampleScratch,
     ) -> Result<TokenId, SampleError> {
         let logits = rows.mask(logits);
+        for &(token, bias) in &self.params.logit_bias {
+            if let Some(logit) = logits.get_mut(token.0 as usize) {
+                *logit += bias;
+            }
+        }
         if let Some(allowed) = allowed {
             allowed.apply(logits);
         }

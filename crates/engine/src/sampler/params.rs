@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::text::TokenId;
+
 /// How tokens are chosen, as a request says; [`SamplingParams::checked`] checks it.
 ///
 /// The default changes nothing: the model's own distribution, and a seed drawn for each answer.
@@ -23,6 +25,9 @@ pub struct SamplingParams {
     /// Taken from the logits of tokens for each time they occur in the answer, −2 to 2; 0 changes
     /// nothing.
     pub frequency_penalty: f32,
+    /// Added to the logits of these tokens before anything else, −100 to 100 each, for at most
+    /// [`MAX_BIASED_TOKENS`]. With −100 a token is hardly ever chosen, with 100 nearly always.
+    pub logit_bias: Vec<(TokenId, f32)>,
     /// The same seed gives the same answer. Without one, a seed is drawn and reported.
     pub seed: Option<u64>,
 }
@@ -37,10 +42,14 @@ impl Default for SamplingParams {
             repetition_penalty: 1.0,
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
+            logit_bias: Vec::new(),
             seed: None,
         }
     }
 }
+
+/// How many tokens a request may give a bias.
+pub const MAX_BIASED_TOKENS: usize = 1_024;
 
 /// The smallest number of a range that does not include 0.
 const ABOVE_ZERO: f32 = f32::MIN_POSITIVE;
@@ -82,6 +91,14 @@ impl SamplingParams {
         within("repetition_penalty", self.repetition_penalty, 0.1..=10.0)?;
         within("presence_penalty", self.presence_penalty, -2.0..=2.0)?;
         within("frequency_penalty", self.frequency_penalty, -2.0..=2.0)?;
+        if self.logit_bias.len() > MAX_BIASED_TOKENS {
+            let range = format!("at most {MAX_BIASED_TOKENS} tokens");
+            let value = self.logit_bias.len().to_string();
+            return Err(ParameterError { field: "logit_bias", range, value });
+        }
+        for &(_, bias) in &self.logit_bias {
+            within("logit_bias", bias, -100.0..=100.0)?;
+        }
         let seed = self.seed.unwrap_or_else(draw_seed);
         Ok(CheckedSampling { params: self, seed })
     }
@@ -179,6 +196,19 @@ mod tests {
             },
         ];
         cases.iter().for_each(check);
+    }
+
+    #[test]
+    fn biases_have_limits() {
+        let with = |logit_bias| SamplingParams { logit_bias, ..Default::default() }.checked();
+        assert!(with(vec![(TokenId(1), -100.0), (TokenId(2), 100.0)]).is_ok());
+        assert!(with(vec![(TokenId(1), 1.0); MAX_BIASED_TOKENS]).is_ok());
+        for bias in [-100.1, 100.1, f32::NAN, f32::INFINITY] {
+            let error = with(vec![(TokenId(1), bias)]).expect_err("outside");
+            assert_eq!((error.field, error.range.as_str()), ("logit_bias", "-100 to 100"));
+        }
+        let error = with(vec![(TokenId(1), 1.0); MAX_BIASED_TOKENS + 1]).expect_err("too many");
+        assert_eq!(error.to_string(), "logit_bias: expected at most 1024 tokens, found 1025");
     }
 
     #[test]

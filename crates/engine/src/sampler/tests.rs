@@ -224,3 +224,74 @@ fn the_smallest_temperature_still_gives_the_best_token() {
     );
     assert_eq!(token, Ok(TokenId(500)));
 }
+
+/// Chooses a token, and tells how likely the model found it.
+fn with_logprobs(
+    sampler: &Sampler,
+    mut logits: Vec<f32>,
+    position: usize,
+    top: usize,
+) -> (TokenId, Logprobs) {
+    let mut scratch = SampleScratch::new(Isa::best());
+    let seen = Seen::of(&mut logits, &EVERY_ROW, top, &mut scratch).expect("a choice");
+    let token = sampler.sample(&mut logits, position, &EVERY_ROW, None, &mut scratch);
+    let token = token.expect("a choice");
+    (token, seen.chosen(token, &scratch))
+}
+
+#[test]
+fn log_probabilities_are_those_of_the_model_however_tokens_are_chosen() {
+    let logits = test_logits();
+    let exact = exact_probabilities(&logits, &seeded());
+    let wanted = [
+        seeded(),
+        SamplingParams { temperature: 0.0, ..seeded() },
+        SamplingParams { top_k: 3, temperature: 0.3, ..seeded() },
+        SamplingParams { logit_bias: vec![(TokenId(2), 5.0), (TokenId(5), -100.0)], ..seeded() },
+    ];
+    let mut scratch = SampleScratch::new(Isa::best());
+    for params in wanted {
+        let mut sampler = sampler(params.clone());
+        for position in 0..200 {
+            let token =
+                sampler.sample(&mut logits.clone(), position, &EVERY_ROW, None, &mut scratch);
+            let (same, found) = with_logprobs(&sampler, logits.clone(), position, 5);
+            assert_eq!(token, Ok(same), "{params:?}: the choice is the same");
+            let near = |found: f32, token: TokenId| {
+                (f64::from(found) - exact[token.0 as usize].ln()).abs() < 1e-5
+            };
+            assert!(near(found.chosen, same), "{params:?}: {found:?}");
+            assert_eq!(found.top.len(), 5);
+            assert!(found.top.iter().all(|top| near(top.logprob, top.token)), "{found:?}");
+            assert!(found.top.is_sorted_by(|a, b| a.logprob >= b.logprob), "{found:?}");
+            sampler.accept(same);
+        }
+    }
+}
+
+#[test]
+fn a_certain_token_has_the_log_probability_zero() {
+    let mut logits = vec![f32::NEG_INFINITY; 300];
+    logits[7] = 3.25;
+    let found = with_logprobs(&sampler(seeded()), logits, 0, 20);
+    let certain = TokenLogprob { token: TokenId(7), logprob: 0.0 };
+    assert_eq!(found, (TokenId(7), Logprobs { chosen: 0.0, top: vec![certain] }));
+}
+
+#[test]
+fn a_bias_makes_a_token_certain_or_impossible() {
+    let mut scratch = SampleScratch::new(Isa::best());
+    let mut draw = |bias: &[(u32, f32)], position| {
+        let logit_bias = bias.iter().map(|&(id, bias)| (TokenId(id), bias)).collect();
+        let sampler = sampler(SamplingParams { logit_bias, ..seeded() });
+        sampler.sample(&mut test_logits(), position, &EVERY_ROW, None, &mut scratch)
+    };
+    let best = (0..test_logits().len() as u32)
+        .max_by(|a, b| test_logits()[*a as usize].total_cmp(&test_logits()[*b as usize]));
+    let best = best.expect("there are logits");
+    for position in 0..200 {
+        assert_eq!(draw(&[(9, 100.0)], position), Ok(TokenId(9)));
+        assert_ne!(draw(&[(best, -100.0)], position), Ok(TokenId(best)));
+        assert_eq!(draw(&[(u32::MAX, 100.0)], position), draw(&[], position), "no such token");
+    }
+}

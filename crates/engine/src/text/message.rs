@@ -1,6 +1,8 @@
-//! One message of a conversation, as the chat template sees it.
+//! The messages of a conversation, and what else a chat template gets.
 
 use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use super::TokenId;
 
@@ -13,6 +15,8 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// A function that the model has called: its result.
+    Tool,
 }
 
 impl Role {
@@ -22,6 +26,7 @@ impl Role {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
+            Role::Tool => "tool",
         }
     }
 }
@@ -38,12 +43,23 @@ pub struct Message {
     /// in place of those that the tokenizer would cut the text into, so that the keys and values
     /// that were computed for them are found again. Tokens that do not spell `content` are ignored.
     pub tokens: Option<Arc<[TokenId]>>,
+    /// Of an answer: the functions that it calls after its text.
+    pub tool_calls: Vec<ToolCall>,
+}
+
+/// A call of a function, made by the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// The name of the function.
+    pub name: String,
+    /// What it is called with: an object, as a rule.
+    pub arguments: Value,
 }
 
 impl Message {
     /// A message that is known by its text alone.
     pub fn new(role: Role, content: impl Into<String>) -> Message {
-        Message { role, content: content.into(), tokens: None }
+        Message { role, content: content.into(), tokens: None, tool_calls: Vec::new() }
     }
 
     /// A message of the operator.
@@ -61,8 +77,40 @@ impl Message {
         Message::new(Role::Assistant, content)
     }
 
+    /// The result of a function that the model has called.
+    pub fn tool(content: impl Into<String>) -> Message {
+        Message::new(Role::Tool, content)
+    }
+
     /// The same message, made of these tokens.
     pub fn with_tokens(self, tokens: impl Into<Arc<[TokenId]>>) -> Message {
         Message { tokens: Some(tokens.into()), ..self }
+    }
+}
+
+/// What a chat template gets beside the messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TemplateExtras {
+    /// The functions that the model may call, as OpenAI's interface describes them:
+    /// `{"type": "function", "function": {"name": …, "description": …, "parameters": …}}`.
+    pub tools: Vec<Value>,
+    /// Further values by their names, as `enable_thinking`.
+    pub options: Map<String, Value>,
+}
+
+impl TemplateExtras {
+    /// Bytes of the names and texts in it, about, and one for each other value.
+    pub(super) fn bytes(&self) -> usize {
+        let tools: usize = self.tools.iter().map(bytes_of).sum();
+        tools + self.options.iter().map(|(name, value)| name.len() + bytes_of(value)).sum::<usize>()
+    }
+}
+
+fn bytes_of(value: &Value) -> usize {
+    1 + match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(bytes_of).sum(),
+        Value::Object(map) => map.iter().map(|(name, value)| name.len() + bytes_of(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }

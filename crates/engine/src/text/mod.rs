@@ -28,9 +28,9 @@ mod vocabulary;
 
 pub use decoder::TextDecoder;
 pub use error::TextError;
-pub use message::{Message, Role};
+pub use message::{Message, Role, TemplateExtras, ToolCall};
 pub use pre_tokenizer::typed_for_good;
-pub use prompt::{Prompt, Text};
+pub use prompt::{Conversation, Prompt, Text};
 pub(crate) use remembered::KEPT_BYTES as KEPT_ANSWER_BYTES;
 pub use stop_strings::{StopOutcome, StopStrings};
 pub(crate) use template::CHATML;

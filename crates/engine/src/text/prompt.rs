@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::decoder::TextDecoder;
 use super::remembered::RememberedAnswers;
 use super::scaffold::{Part, Scaffold};
 use super::template::{Template, TemplateMessage, TextEnds};
 use super::tokenizer::Tokenizer;
-use super::{Message, Role, TextError, TokenId, Vocabulary};
+use super::{Message, Role, TemplateExtras, TextError, TokenId, ToolCall, Vocabulary};
 use crate::origin::Origin;
 
 /// The prompt of a conversation, cut to the room that there is.
@@ -18,6 +20,17 @@ pub struct Prompt {
     /// How many messages were left out. The oldest go first; system messages at the start always
     /// stay.
     pub dropped_messages: usize,
+}
+
+/// What a prompt is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Conversation<'a> {
+    /// The oldest message first.
+    pub messages: &'a [Message],
+    /// What the chat template gets beside them.
+    pub extras: &'a TemplateExtras,
+    /// Whose remembered answers are used, if any are.
+    pub origin: Option<Origin>,
 }
 
 /// Tokens are hardly ever longer than this, in bytes. A history with more bytes per token of room
@@ -68,12 +81,18 @@ impl Text {
         ids
     }
 
+    /// The tokens of a prompt that the caller has written whole: every literal of an added token in
+    /// it becomes that token.
+    pub fn encode_raw(&self, text: &str) -> Vec<TokenId> {
+        self.tokens_of(self.scaffold.split_raw(text), &[])
+    }
+
     /// The tokens of a conversation, up to where the model's answer begins. They depend on the
     /// messages alone; remembered answers are not used.
     ///
     /// Errors: [`TextError::Template`] or [`TextError::Refused`] if the template cannot render it.
     pub fn prompt(&self, messages: &[Message]) -> Result<Vec<TokenId>, TextError> {
-        self.render(messages.iter(), None)
+        self.render(messages.iter(), &TemplateExtras::default(), None)
     }
 
     /// Like [`Text::prompt`], but with remembered answers: an answer that comes back unchanged
@@ -85,7 +104,7 @@ impl Text {
         origin: Origin,
         messages: &[Message],
     ) -> Result<Vec<TokenId>, TextError> {
-        self.render(messages.iter(), Some(origin))
+        self.render(messages.iter(), &TemplateExtras::default(), Some(origin))
     }
 
     /// The prompt for the newest part of a conversation that leaves `reserve_tokens` of
@@ -104,32 +123,37 @@ impl Text {
         context_tokens: usize,
         reserve_tokens: usize,
     ) -> Result<Prompt, TextError> {
-        self.fit_within(context_tokens.saturating_sub(reserve_tokens), messages, None)
+        let conversation =
+            Conversation { messages, extras: &TemplateExtras::default(), origin: None };
+        self.fit_conversation(&conversation, context_tokens, reserve_tokens)
     }
 
-    /// Like [`Text::fit`], but with remembered answers, as in [`Text::prompt_for`].
+    /// Like [`Text::fit`], with tools and options, and if it has an origin, with remembered answers
+    /// as in [`Text::prompt_for`].
     ///
     /// Errors: as [`Text::fit`].
-    pub fn fit_for(
+    pub fn fit_conversation(
         &self,
-        origin: Origin,
-        messages: &[Message],
+        conversation: &Conversation<'_>,
         context_tokens: usize,
         reserve_tokens: usize,
     ) -> Result<Prompt, TextError> {
-        self.fit_within(context_tokens.saturating_sub(reserve_tokens), messages, Some(origin))
+        let limit = context_tokens.saturating_sub(reserve_tokens);
+        let Conversation { messages, extras, origin } = *conversation;
+        self.fit_within(limit, messages, &self.guarded(extras), origin)
     }
 
     fn fit_within(
         &self,
         limit: usize,
         messages: &[Message],
+        extras: &TemplateExtras,
         origin: Option<Origin>,
     ) -> Result<Prompt, TextError> {
         let history = History::new(messages);
         let turns = history.turn_starts.len();
         let without = |dropped: usize| {
-            let ids = self.render(history.without(dropped), origin)?;
+            let ids = self.render(history.without(dropped), extras, origin)?;
             Ok(Prompt { ids, dropped_messages: history.dropped_messages(dropped) })
         };
         let content: usize = messages.iter().map(|message| message.content.len()).sum();
@@ -226,13 +250,20 @@ impl Text {
     fn render<'a>(
         &self,
         messages: impl Iterator<Item = &'a Message>,
+        extras: &TemplateExtras,
         origin: Option<Origin>,
     ) -> Result<Vec<TokenId>, TextError> {
         let mut answers = Vec::new();
         let guarded: Vec<TemplateMessage> =
             messages.map(|message| self.template_message(message, origin, &mut answers)).collect();
+        let rendered = self.template.render(&guarded, extras)?;
+        Ok(self.tokens_of(self.scaffold.split(&rendered), &answers))
+    }
+
+    /// The tokens of a split prompt; `answers` are the messages that are given as tokens.
+    fn tokens_of(&self, parts: Vec<Part>, answers: &[Arc<[TokenId]>]) -> Vec<TokenId> {
         let mut ids = Vec::new();
-        for part in self.scaffold.split(&self.template.render(&guarded)?) {
+        for part in parts {
             match part {
                 Part::Control(id) => ids.push(id),
                 Part::Text(text) => self.tokenizer.encode_into(&text, &mut ids),
@@ -244,7 +275,17 @@ impl Text {
         if let Some(bos) = self.bos.filter(|bos| ids.first() != Some(bos)) {
             ids.insert(0, bos);
         }
-        Ok(ids)
+        ids
+    }
+
+    /// The same with every text in it guarded.
+    fn guarded(&self, extras: &TemplateExtras) -> TemplateExtras {
+        let guard = |value| self.scaffold.guard_value(value);
+        let options = extras.options.iter().map(|(name, value)| (name.clone(), guard(value)));
+        TemplateExtras {
+            tools: extras.tools.iter().map(guard).collect(),
+            options: options.collect(),
+        }
     }
 
     /// A message as the template gets it. An answer whose tokens are known becomes a placeholder
@@ -268,7 +309,15 @@ impl Text {
             }
             None => self.scaffold.guard(&message.content),
         };
-        TemplateMessage { role: message.role, content }
+        let tool_calls = message.tool_calls.iter().map(|call| self.template_call(call)).collect();
+        TemplateMessage { role: message.role, content, tool_calls }
+    }
+
+    /// A call of a function as OpenAI's interface writes it, guarded.
+    fn template_call(&self, ToolCall { name, arguments }: &ToolCall) -> serde_json::Value {
+        let arguments = self.scaffold.guard_value(arguments);
+        let function = json!({"name": self.scaffold.guard(name), "arguments": arguments});
+        json!({"type": "function", "function": function})
     }
 
     /// The tokens that made an answer: those that came with it, or else the remembered ones.

@@ -18,6 +18,7 @@
 //! and leaves it whole.
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, MatchKind};
+use serde_json::Value;
 
 use super::error::shown;
 use super::{TextError, TokenId, TokenKind, Vocabulary, VocabularyToken};
@@ -30,7 +31,7 @@ const ADDED_TOKEN_BYTES: usize = 512;
 const ALL_ADDED_BYTES: usize = 256 * 1024;
 
 /// Begins every mark. It is a private-use character; if content contains it, it is escaped.
-const MARK: char = '\u{f0ba2}';
+pub(super) const MARK: char = '\u{f0ba2}';
 /// After [`MARK`]: breaks a literal.
 const BREAK: char = 'b';
 /// [`MARK`] and [`BREAK`]: the text after it was written by people.
@@ -147,6 +148,19 @@ impl Scaffold {
         guarded
     }
 
+    /// The same value with every text and every name in it guarded.
+    pub(super) fn guard_value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.guard(text)),
+            Value::Array(values) => values.iter().map(|value| self.guard_value(value)).collect(),
+            Value::Object(map) => map
+                .iter()
+                .map(|(name, value)| (self.guard(name), self.guard_value(value)))
+                .collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
     /// Whether text begins with the end of a literal, or is a part of one. Then the text before it
     /// may begin the literal.
     fn goes_on_a_literal(&self, text: &str) -> bool {
@@ -175,6 +189,13 @@ impl Scaffold {
     /// A placeholder for a message that is given as tokens; [`Part::Tokens`] returns `index`.
     pub(super) fn placeholder(index: usize) -> String {
         format!("{MARK}{TOKENS}{index}{MARK}")
+    }
+
+    /// Splits text without marks: every literal in it becomes its token.
+    pub(super) fn split_raw(&self, text: &str) -> Vec<Part> {
+        let mut escaped = String::with_capacity(text.len());
+        push_escaped(text, &mut escaped);
+        self.split(&escaped)
     }
 
     /// Splits a rendered prompt into tokens and text, without the marks.

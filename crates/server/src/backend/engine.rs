@@ -11,7 +11,7 @@ use super::waiting_drafts::{WaitingDrafts, origin_of};
 use crate::shares::{self, PermitsPerShare};
 use banter_engine::engine::{self, Engine, Refusal, Submit};
 use banter_engine::sampler::SamplingParams;
-use banter_engine::text;
+use banter_engine::text::{self, TemplateExtras};
 use banter_protocol::plain::{DEFAULT_MAX_TOKENS, PARAMETERS};
 use banter_seam::{
     Backend, BackendInfo, ConversationNumber, Defaults, DraftRequest, EndReason, Event, Failure,
@@ -204,7 +204,7 @@ impl Backend for EngineBackend {
         self.count(move |engine| {
             let messages = messages_for_engine(messages);
             let prompt = engine
-                .fit(&messages, Some(max_tokens))
+                .fit(&messages, &TemplateExtras::default(), Some(max_tokens))
                 .map_err(|refusal| failure_beside(engine, refusal, without_system(&messages)))?;
             Ok(Some(Fit {
                 tokens: prompt.ids.len(),
@@ -257,7 +257,7 @@ fn submit(
     request: engine::GenerateRequest,
     reservation: shares::Reservation,
 ) -> Result<Box<dyn Generation>, Failure> {
-    let without_system = without_system(&request.messages);
+    let without_system = without_system(request.prompt.messages());
     match engine.submit(request) {
         Submit::Accepted(generation) => {
             let (moved, _engine) = (Instant::now(), engine.clone());
@@ -334,7 +334,7 @@ impl Generation for EngineGeneration {
                 engine::Event::Prefill { done, total, cached } => {
                     Event::Prefill { done, total, cached }
                 }
-                engine::Event::Delta { text, tokens } => {
+                engine::Event::Delta { text, tokens, .. } => {
                     let tokens = tokens.into_iter().map(|token| token.0).collect();
                     Event::Delta { text, tokens }
                 }
@@ -403,7 +403,7 @@ impl EngineGeneration {
 fn failure_beside(engine: &Engine, refusal: Refusal, newest: Option<text::Message>) -> Failure {
     match (refusal, newest) {
         (Refusal::TooLong { tokens, limit }, Some(newest))
-            if engine.fit(from_ref(&newest), None).is_ok() =>
+            if engine.fit(from_ref(&newest), &TemplateExtras::default(), None).is_ok() =>
         {
             Failure::TooLongWithSystem { tokens, limit }
         }

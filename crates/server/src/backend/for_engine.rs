@@ -91,14 +91,16 @@ pub(super) fn for_engine(
         repetition_penalty: repetition_penalty.unwrap_or(defaults.repetition_penalty),
         presence_penalty: presence_penalty.unwrap_or(defaults.presence_penalty),
         frequency_penalty: frequency_penalty.unwrap_or(defaults.frequency_penalty),
+        logit_bias: Vec::new(),
         seed,
     };
     engine::GenerateRequest {
-        messages: messages_for_engine(request.messages),
+        prompt: messages_for_engine(request.messages).into(),
         sampling,
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
         structure: None,
+        logprobs: None,
         tenant: tenant_for_engine(request.asker.tenant),
         conversation: request.conversation.map(conversation_for_engine),
         continues: request.continues.map(continuation_for_engine),
@@ -140,6 +142,7 @@ pub(super) fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> 
         },
         content: message.content,
         tokens: message.tokens.map(|tokens| tokens.iter().copied().map(text::TokenId).collect()),
+        tool_calls: Vec::new(),
     };
     messages.into_iter().map(message).collect()
 }
@@ -201,6 +204,6 @@ mod tests {
         let made_of = [4, 5].map(text::TokenId);
         let expected =
             [text::Message::user("a"), text::Message::assistant("b").with_tokens(made_of)];
-        assert_eq!(told.messages, expected);
+        assert_eq!(told.prompt.messages(), expected);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use banter_engine::engine::{Engine, Event, Finished, GenerateRequest, Generation, Submit};
 use banter_engine::sampler::SamplingParams;
-use banter_engine::text::{Message, Role, TokenId};
+use banter_engine::text::{Message, Role, TemplateExtras, TokenId};
 
 /// Sends requests to an engine. No two conversations are the same.
 pub struct Clients<'a> {
@@ -61,7 +61,10 @@ impl<'a> Clients<'a> {
     ///
     /// Errors: it does not fit.
     pub fn ids(&self, messages: &[Message]) -> anyhow::Result<Vec<TokenId>> {
-        let prompt = self.engine.fit(messages, Some(1)).context("a conversation")?;
+        let prompt = self
+            .engine
+            .fit(messages, &TemplateExtras::default(), Some(1))
+            .context("a conversation")?;
         anyhow::ensure!(prompt.dropped_messages == 0, "the conversation does not fit");
         Ok(prompt.ids)
     }

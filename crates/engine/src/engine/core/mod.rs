@@ -369,10 +369,11 @@ impl Core {
         let mut end = None;
         for (index, logits) in logits.chunks_exact_mut(vocabulary_rows).enumerate() {
             let position = first_position + index;
-            let token =
+            let chosen =
                 answer.choose(index, logits, position, &self.token_rows, &mut self.scratch)?;
+            let token = chosen.id;
             self.chosen.push(token);
-            end = answer.take(token, &self.text, now);
+            end = answer.take(chosen, &self.text, now);
             // Rows behind a wrong guess were computed from a token that the answer does not have.
             if end.is_some() || guesses.get(index) != Some(&token) {
                 break;

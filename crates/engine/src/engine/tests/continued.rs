@@ -27,7 +27,7 @@ fn told(mut generation: Generation) -> Told {
     let (mut text, mut tokens, mut deltas) = (String::new(), Vec::new(), vec![(0, 0)]);
     while let Some(event) = generation.next_blocking() {
         match event {
-            Event::Delta { text: delta, tokens: new } => {
+            Event::Delta { text: delta, tokens: new, .. } => {
                 text.push_str(&delta);
                 tokens.extend(new);
                 deltas.push((tokens.len(), text.len()));

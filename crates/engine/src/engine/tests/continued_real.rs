@@ -85,7 +85,7 @@ fn read_some(mut generation: Generation, most: usize) -> Told {
     let (mut text, mut tokens) = (String::new(), Vec::new());
     loop {
         match generation.next_blocking().expect("an answer is told its end") {
-            Event::Delta { text: delta, tokens: new } => {
+            Event::Delta { text: delta, tokens: new, .. } => {
                 text.push_str(&delta);
                 tokens.extend(new);
                 if tokens.len() >= most {

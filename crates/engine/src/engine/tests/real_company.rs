@@ -1,9 +1,12 @@
 //! The whole engine on the demo model, with everything switched on: answers in random company are
 //! what they are alone.
 
+use serde_json::json;
+
 use super::*;
-use crate::engine::Draft;
+use crate::engine::{Draft, PromptSource};
 use crate::kv_cache::DiskConfig;
+use crate::text::TemplateExtras;
 
 /// How many requests schedules choose from.
 const REQUESTS: u64 = 48;
@@ -35,6 +38,14 @@ fn words(seed: u64, count: usize) -> String {
     (0..count as u64).map(word).collect::<Vec<&str>>().join(" ")
 }
 
+/// A function that may be called.
+fn tools() -> TemplateExtras {
+    let parameters = json!({"type": "object", "properties": {"town": {"type": "string"}}});
+    let function = json!({"name": "weather", "parameters": parameters});
+    let tools = vec![json!({"type": "function", "function": function})];
+    TemplateExtras { tools, ..TemplateExtras::default() }
+}
+
 /// A conversation of one of three tenants; many begin alike.
 fn request(index: u64) -> GenerateRequest {
     let dice = |place, end| dice(1_000 + index, place, end);
@@ -45,7 +56,8 @@ fn request(index: u64) -> GenerateRequest {
         messages.push(Message::assistant(words(100 + 10 * story + turn, 25)));
     }
     let text = words(500 + index, 4 + dice(2, 30));
-    messages.push(Message::user(["", "Repeat: ", "Repeat: "][dice(3, 3)].to_owned() + &text));
+    let asked = ["", "Repeat: ", "Repeat: "][dice(3, 3)].to_owned() + &text;
+    messages.push(Message::user(asked));
     let structure = match dice(4, 5) {
         0 => Some(Structure::Regex("(river|green) [a-z]{2,12}( hills){1,6}".to_owned())),
         1 => Some(Structure::JsonSchema(
@@ -60,15 +72,26 @@ fn request(index: u64) -> GenerateRequest {
         top_k: [0, 40][dice(6, 2)],
         top_p: [1.0, 0.9][dice(7, 2)],
         repetition_penalty: [1.0, 1.1][dice(8, 2)],
+        logit_bias: match dice(13, 4) {
+            0 => (0..8).map(|token| (TokenId(300 + 20 * token), 6.0)).collect(),
+            _ => Vec::new(),
+        },
         seed: Some(index),
         ..SamplingParams::default()
     };
+    let prompt = match dice(15, 8) {
+        0 => PromptSource::Text(format!("<|im_start|>user\n{text}<|im_end|>\n<|im_start|>")),
+        1 => PromptSource::Tokens((0..20).map(|place| TokenId(300 + 7 * place)).collect()),
+        2 => PromptSource::Messages { messages, extras: tools() },
+        _ => messages.into(),
+    };
     GenerateRequest {
-        messages,
+        prompt,
         sampling,
         max_tokens: Some(1 + dice(9, 50)),
         stop_strings: if dice(10, 5) == 0 { vec!["old".to_owned()] } else { Vec::new() },
         structure,
+        logprobs: [None, Some(0), Some(5), Some(20)][dice(14, 4)],
         tenant: Tenant(dice(11, 3) as u64),
         conversation: Some(ConversationId(dice(12, 5) as u64)).filter(|id| id.0 > 0),
         continues: None,
@@ -112,11 +135,12 @@ fn engine(seed: u64, folder: &std::path::Path) -> Engine {
     Engine::open(config, &mut |_| ()).expect("the demo model opens")
 }
 
-/// An answer on its way: to which request, and its outcome.
+/// An answer on its way: to which request, and what was told of it.
 struct Running {
     request: usize,
     generation: Generation,
     text: String,
+    logprobs: Vec<Logprobs>,
 }
 
 /// Does one thing after another: someone asks, types, reads, stops, or has a conversation
@@ -134,14 +158,18 @@ fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[R
             0..6 => {
                 if let Some(request) = waiting.pop() {
                     let generation = accepted(engine, requests[request].clone());
-                    running.push(Running { request, generation, text: String::new() });
+                    let (text, logprobs) = (String::new(), Vec::new());
+                    running.push(Running { request, generation, text, logprobs });
                 }
             }
             6..8 => {
                 if let Some(&request) = waiting.last() {
-                    let GenerateRequest { messages, max_tokens, tenant, conversation, .. } =
+                    let GenerateRequest { prompt, max_tokens, tenant, conversation, .. } =
                         requests[request].clone();
-                    let key = dice(3) as u64;
+                    let (messages, key) = (prompt.messages().to_vec(), dice(3) as u64);
+                    if messages.is_empty() {
+                        continue;
+                    }
                     let draft = Draft { messages, max_tokens, tenant, conversation, key };
                     engine.draft(draft).expect("it fits as the request does");
                 }
@@ -157,12 +185,17 @@ fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[R
             9 if !running.is_empty() => running[dice(running.len())].generation.stop(),
             _ if !running.is_empty() => {
                 let place = dice(running.len());
-                let Running { request, generation, text } = &mut running[place];
+                let Running { request, generation, text, logprobs } = &mut running[place];
                 match generation.next_blocking().expect("an answer is told its end") {
-                    Event::Delta { text: delta, .. } => text.push_str(&delta),
+                    Event::Delta { text: delta, logprobs: their, .. } => {
+                        text.push_str(&delta);
+                        logprobs.extend(their);
+                    }
                     Event::Finished(finished) => {
                         let alone = &alone[*request];
                         assert_is_beginning(seed, text, &finished, alone);
+                        let found = alone.logprobs.get(..logprobs.len());
+                        assert_eq!(found, Some(&logprobs[..]), "seed {seed}: to the last bit");
                         running.swap_remove(place);
                     }
                     Event::Queued { .. } | Event::Prefill { .. } => {}

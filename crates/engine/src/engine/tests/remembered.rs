@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::AnswerRoom;
 use crate::kv_cache::DiskConfig;
+use crate::text::{Conversation, TemplateExtras};
 
 fn demo() -> ModelSource {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../banter/assets/banter-demo.gguf");
@@ -53,7 +54,7 @@ impl Talk {
         messages.push(message(Role::User, question));
         let strings = if self.ending == Ending::StopString { vec!["e".to_owned()] } else { vec![] };
         GenerateRequest {
-            messages,
+            prompt: messages.into(),
             sampling: SamplingParams {
                 temperature: self.temperature,
                 seed: Some(7),
@@ -62,6 +63,7 @@ impl Talk {
             max_tokens: Some(if self.ending == Ending::Length { 20 } else { 300 }),
             stop_strings: strings,
             structure: None,
+            logprobs: None,
             tenant: Tenant(1),
             conversation: Some(ConversationId(1)),
             continues: None,
@@ -79,7 +81,13 @@ impl Talk {
                 Some(Event::Delta { text, .. }) => begun.push_str(&text),
                 Some(Event::Finished(finished)) => {
                     self.take(question, &begun);
-                    return Reply { text: begun, finished, progress: Vec::new() };
+                    return Reply {
+                        text: begun,
+                        tokens: Vec::new(),
+                        logprobs: Vec::new(),
+                        finished,
+                        progress: Vec::new(),
+                    };
                 }
                 _ => {}
             }
@@ -113,11 +121,9 @@ fn the_turn_after_an_end_token_reads_what_the_text_alone_gives() {
         let reply = talk.ask(&first, question);
         ended += usize::from(*reply.reason() == FinishReason::EndToken);
         let request = talk.request("And then?");
-        let own =
-            first.fit_prompt(&request.messages, AnswerRoom::default(), Some(request.origin()));
-        let own = own.expect("it fits").ids;
+        let own = fit_for(&first, request.prompt.messages(), Some(request.origin()));
         assert_eq!(ends(&first, &own), 3, "one for each message of {question:?}");
-        let canonical = first.fit(&request.messages, None).expect("it fits").ids;
+        let canonical = fit_for(&first, request.prompt.messages(), None);
         assert_eq!(own, canonical, "{question:?}");
         let next = talk.ask(&first, "And then?");
         talk.messages.truncate(2);
@@ -128,6 +134,12 @@ fn the_turn_after_an_end_token_reads_what_the_text_alone_gives() {
         assert_eq!(tokens(&again), tokens(&next), "{question:?}");
     }
     assert!(ended >= 2, "the model ended {ended} of its answers itself");
+}
+
+/// The tokens of a conversation, with what is remembered for `origin`.
+fn fit_for(engine: &Engine, messages: &[Message], origin: Option<Origin>) -> Vec<TokenId> {
+    let conversation = Conversation { messages, extras: &TemplateExtras::default(), origin };
+    engine.fit_prompt(&conversation, AnswerRoom::default()).expect("it fits").ids
 }
 
 /// Three turns, perhaps a restart, and a fourth turn.
@@ -187,10 +199,8 @@ fn what_one_tenant_was_told_changes_nothing_for_another() {
     let mut talk = Talk::new(Ending::EndToken, 1.5);
     for question in QUESTIONS {
         talk.ask(&engine, question);
-        let messages = talk.request("And then?").messages;
-        let of = |origin| {
-            engine.fit_prompt(&messages, AnswerRoom::default(), origin).expect("it fits").ids
-        };
+        let messages = talk.request("And then?").prompt.messages().to_vec();
+        let of = |origin| fit_for(&engine, &messages, origin);
         let canonical = of(None);
         let (tenant, conversation) = (Tenant(2), Some(ConversationId(1)));
         assert_eq!(of(Some(tenant.into())), canonical);
@@ -207,9 +217,9 @@ fn an_answer_that_was_forgotten_comes_back_as_its_text_alone() {
     let request = talk.request("And then?");
     let read = || {
         let origin = Some(request.origin());
-        engine.fit_prompt(&request.messages, AnswerRoom::default(), origin).expect("it fits").ids
+        fit_for(&engine, request.prompt.messages(), origin)
     };
-    let canonical = engine.fit(&request.messages, None).expect("it fits").ids;
+    let canonical = fit_for(&engine, request.prompt.messages(), None);
     assert_ne!(read(), canonical, "it was written in other tokens");
     engine.forget(Tenant(1), ConversationId(1)).expect("the engine is open");
     // The engine forgets before it begins a later request.

@@ -5,10 +5,12 @@ use std::fmt::Write;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
+use super::super::scaffold::MARK;
 use super::clock;
 
-/// Deepest value that is written as JSON, in levels; a conversation has three.
-const JSON_DEPTH: usize = 16;
+/// Deepest value that is written as JSON, in levels; a schema of parameters has two for each level
+/// of an object, and some more.
+const JSON_DEPTH: usize = 64;
 /// Filters that copy lists into lists or print whole values; no chat template needs them.
 const REMOVED_FILTERS: [&str; 11] = [
     "batch",
@@ -83,8 +85,28 @@ fn text_of(value: &Value) -> Result<String, Error> {
         ValueKind::Undefined => Ok(String::new()),
         ValueKind::None => Ok("None".to_owned()),
         ValueKind::Bool => Ok(if value.is_true() { "True" } else { "False" }.to_owned()),
-        ValueKind::Number => Ok(value.to_string()),
+        ValueKind::Number => Ok(number(value)),
         other => Err(wrong(format!("expected text or a number to write, found a {other}"))),
+    }
+}
+
+/// A number as Python writes it: the fewest digits that give it again, and an exponent of at least
+/// two digits if it is below 1e-4 or from 1e16 on.
+fn number(value: &Value) -> String {
+    let Some(float) = f64::try_from(value.clone()).ok().filter(|_| !value.is_integer()) else {
+        return value.to_string();
+    };
+    let scientific = format!("{float:e}");
+    match scientific.split_once('e') {
+        Some((digits, exponent)) => match exponent.parse::<i32>() {
+            Ok(exponent) if !(-4..16).contains(&exponent) => {
+                let sign = if exponent < 0 { '-' } else { '+' };
+                format!("{digits}e{sign}{:02}", exponent.abs())
+            }
+            _ => format!("{float:?}"),
+        },
+        // Infinite, or no number.
+        None => value.to_string(),
     }
 }
 
@@ -139,7 +161,7 @@ impl Json<'_, '_, '_> {
         match value.kind() {
             ValueKind::None => self.text.push_str("null"),
             ValueKind::Bool => self.text.push_str(if value.is_true() { "true" } else { "false" }),
-            ValueKind::Number => self.text.push_str(&value.to_string()),
+            ValueKind::Number => self.text.push_str(&number(value)),
             ValueKind::String => self.string(value.as_str().unwrap_or_default())?,
             ValueKind::Seq | ValueKind::Iterable => self.list(value, depth)?,
             ValueKind::Map => self.map(value, depth)?,
@@ -214,7 +236,8 @@ impl Json<'_, '_, '_> {
                 '\u{c}' => self.text.push_str("\\f"),
                 '\0'..='\u{1f}' => self.escape(u16::try_from(u32::from(character)).unwrap_or(0)),
                 ' '..='~' => self.text.push(character),
-                _ if self.ensure_ascii => {
+                // Marks are no characters of the text.
+                _ if self.ensure_ascii && character != MARK => {
                     character.encode_utf16(&mut [0; 2]).iter().for_each(|&unit| self.escape(unit));
                 }
                 _ => self.text.push(character),

@@ -12,15 +12,19 @@
 
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
+use serde_json::Value as Json;
 
 use super::rules::{Making, Place};
 
-/// Most levels of lists and maps inside one another; messages with parts have four.
+/// Most levels of lists and maps inside one another, beside those of the values that are given;
+/// messages with parts have four.
 const DEPTH: usize = 8;
 /// Entries that a literal may hold on all its levels, in addition to those for each message.
 const HELD_BEYOND_MESSAGES: usize = 1024;
 /// Entries for each message: twice the message, its two keys and their two values.
 const HELD_PER_MESSAGE: usize = 10;
+/// Entries for each value that is given: twice the value and its name.
+const HELD_PER_VALUE: usize = 4;
 /// Entries that a sum may have, in addition to those for each message.
 const ENTRIES_BEYOND_MESSAGES: usize = 512;
 const ENTRIES_PER_MESSAGE: usize = 4;
@@ -65,10 +69,44 @@ pub(super) fn with_checks(source: &str, mut places: Vec<Place>) -> Result<String
     Ok(checked)
 }
 
-/// Adds the checks, and `dict` with a check, for a conversation of `messages` messages.
-pub(super) fn install(environment: &mut Environment<'_>, messages: usize) {
-    let held = HELD_BEYOND_MESSAGES + HELD_PER_MESSAGE * messages;
-    let entries = ENTRIES_BEYOND_MESSAGES + ENTRIES_PER_MESSAGE * messages;
+/// What a template is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given {
+    /// Messages and tools.
+    pub entries: usize,
+    /// Values in tools, calls of tools and options: texts, numbers, lists and maps.
+    pub values: usize,
+    /// Most levels of lists and maps inside one another in them.
+    pub levels: usize,
+}
+
+impl Given {
+    /// Counts a value in.
+    pub fn add(&mut self, value: &Json) {
+        self.levels = self.levels.max(self.count(value));
+    }
+
+    /// Counts the values in a value. Returns its levels.
+    fn count(&mut self, value: &Json) -> usize {
+        self.values += 1;
+        let levels = match value {
+            Json::Array(values) => values.iter().map(|value| self.count(value)).max(),
+            Json::Object(map) => map.values().map(|value| self.count(value)).max(),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => return 0,
+        };
+        1 + levels.unwrap_or_default()
+    }
+}
+
+/// Adds the checks, and `dict` with a check.
+pub(super) fn install(environment: &mut Environment<'_>, given: Given) {
+    let held = Held {
+        values: HELD_BEYOND_MESSAGES
+            + HELD_PER_MESSAGE * given.entries
+            + HELD_PER_VALUE * given.values,
+        levels: DEPTH + given.levels,
+    };
+    let entries = ENTRIES_BEYOND_MESSAGES + ENTRIES_PER_MESSAGE * given.entries;
     environment.add_function(Making::Literal.check_name(), move |state: &State, value: Value| {
         check_held(state, &value, held)?;
         Ok::<Value, Error>(value)
@@ -91,29 +129,39 @@ fn is_list(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
 }
 
-/// Fails if a value holds more than `limit` entries or has too many levels.
-fn check_held(state: &State, value: &Value, limit: usize) -> Result<(), Error> {
-    let mut left = limit;
-    walk(value, DEPTH, &mut left)?;
-    state.consume_fuel(1 + (limit - left) as u64 / ENTRIES_PER_FUEL)
+/// How much a value may hold.
+#[derive(Clone, Copy)]
+struct Held {
+    values: usize,
+    levels: usize,
 }
 
-fn walk(value: &Value, depth: usize, left: &mut usize) -> Result<(), Error> {
+/// Fails if a value holds too many entries or has too many levels.
+fn check_held(state: &State, value: &Value, most: Held) -> Result<(), Error> {
+    let mut left = most.values;
+    if !fits(value, most.levels, &mut left)? {
+        let levels = most.levels;
+        return Err(wrong(format!("lists and maps: expected at most {levels} levels, found more")));
+    }
+    state.consume_fuel(1 + (most.values - left) as u64 / ENTRIES_PER_FUEL)
+}
+
+/// Whether a value has at most so many levels. Takes its entries from `left`.
+fn fits(value: &Value, levels: usize, left: &mut usize) -> Result<bool, Error> {
     *left = left.checked_sub(1).ok_or_else(|| wrong("a list or map holds too many values"))?;
     let is_map = value.kind() == ValueKind::Map;
     if !is_map && !is_list(value) {
-        return Ok(());
+        return Ok(true);
     }
-    let depth = depth.checked_sub(1).ok_or_else(|| {
-        wrong(format!("lists and maps: expected at most {DEPTH} levels, found more"))
-    })?;
+    let Some(levels) = levels.checked_sub(1) else { return Ok(false) };
     for entry in value.try_iter()? {
-        walk(&entry, depth, left)?;
-        if is_map {
-            walk(&value.get_item(&entry)?, depth, left)?;
+        let fits_here = fits(&entry, levels, left)?
+            && (!is_map || fits(&value.get_item(&entry)?, levels, left)?);
+        if !fits_here {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Turns a sum of lists into a list whose entries can be read by index, as in Python. Any other

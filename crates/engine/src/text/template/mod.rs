@@ -7,9 +7,10 @@
 use std::io::{self, Write};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Value;
+use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, UndefinedBehavior, context};
 
+use super::message::TemplateExtras;
 use super::{Role, TextError};
 use crate::printable::printable_within;
 
@@ -20,6 +21,7 @@ mod rules;
 mod shape;
 
 use functions::Raised;
+use limits::Given;
 
 /// The template of a model that has none: ChatML.
 pub(crate) const CHATML: &str = "{% for message in messages %}\
@@ -32,6 +34,8 @@ pub(crate) const CHATML: &str = "{% for message in messages %}\
 const FUEL: u64 = 50_000;
 const FUEL_PER_MESSAGE: u64 = 2_000;
 const CONTENT_BYTES_PER_FUEL: u64 = 4;
+/// Every value and every 16 bytes of text cost one where a tool is written as JSON.
+const FUEL_PER_JSON_BYTE: u64 = 2;
 /// Deepest calls within calls.
 const RECURSION: usize = 32;
 /// Bytes that a template may write in addition to the content.
@@ -42,7 +46,13 @@ const OUTPUT_BEYOND_CONTENT: usize = 1 << 20;
 pub(super) struct TemplateMessage {
     pub(super) role: Role,
     pub(super) content: String,
+    /// Calls of functions, as OpenAI's interface writes them.
+    pub(super) tool_calls: Vec<serde_json::Value>,
 }
+
+/// Names that a template has values for; options must have others.
+const OWN_NAMES: [&str; 6] =
+    ["messages", "add_generation_prompt", "bos_token", "eos_token", "tools", "documents"];
 
 /// A compiled chat template.
 #[derive(Debug)]
@@ -74,43 +84,79 @@ impl Template {
         Ok(Template { environment, ends })
     }
 
-    /// Writes the prompt for a conversation, up to where the model's answer begins.
+    /// Writes the prompt for a conversation, up to where the model's answer begins. Every text in
+    /// `extras` is already guarded.
     ///
     /// Errors: the template refuses the conversation, fails, or reaches a limit.
-    pub(super) fn render(&self, messages: &[TemplateMessage]) -> Result<String, TextError> {
-        on_a_stack_of_its_own(|| self.render_here(messages))
+    pub(super) fn render(
+        &self,
+        messages: &[TemplateMessage],
+        extras: &TemplateExtras,
+    ) -> Result<String, TextError> {
+        on_a_stack_of_its_own(|| self.render_here(messages, extras))
     }
 
-    fn render_here(&self, messages: &[TemplateMessage]) -> Result<String, TextError> {
-        let content: usize = messages.iter().map(|message| message.content.len()).sum();
-        let listed: Vec<Value> = messages
-            .iter()
-            .map(|message| {
-                let role = message.role.name();
-                context! { role => role, content => message.content.as_str() }
-            })
-            .collect();
+    fn render_here(
+        &self,
+        messages: &[TemplateMessage],
+        extras: &TemplateExtras,
+    ) -> Result<String, TextError> {
+        if let Some(name) = OWN_NAMES.into_iter().find(|name| extras.options.contains_key(*name)) {
+            return Err(TextError::Refused(format!(
+                "an option of the chat template must not be named {name}"
+            )));
+        }
+        let written = |message: &TemplateMessage| {
+            let calls: usize = message.tool_calls.iter().map(|call| call.to_string().len()).sum();
+            message.content.len() + calls
+        };
+        let json = extras.bytes();
+        let content: usize = messages.iter().map(written).sum();
+        let listed: Vec<Value> = messages.iter().map(listed).collect();
         let mut environment = self.environment.clone();
-        let fuel_of_messages = FUEL_PER_MESSAGE * messages.len() as u64;
+        let mut given = Given { entries: messages.len() + extras.tools.len(), ..Given::default() };
+        let calls = messages.iter().flat_map(|message| &message.tool_calls);
+        calls.chain(&extras.tools).chain(extras.options.values()).for_each(|it| given.add(it));
+        let fuel_of_messages = FUEL_PER_MESSAGE * given.entries as u64;
         let fuel_of_content = content as u64 / CONTENT_BYTES_PER_FUEL;
-        environment.set_fuel(Some(FUEL + fuel_of_messages + fuel_of_content));
-        limits::install(&mut environment, messages.len());
+        let fuel = FUEL + fuel_of_messages + fuel_of_content + FUEL_PER_JSON_BYTE * json as u64;
+        environment.set_fuel(Some(fuel));
+        limits::install(&mut environment, given);
         let template = environment.get_template(NAME).map_err(wrong)?;
         let mut output =
-            LimitedOutput { bytes: Vec::new(), limit: content + OUTPUT_BEYOND_CONTENT };
+            LimitedOutput { bytes: Vec::new(), limit: content + json + OUTPUT_BEYOND_CONTENT };
+        let tools = match extras.tools.as_slice() {
+            // `transformers` passes them as `None`. Some templates ask whether they are
+            // defined, others whether they are none; both must work.
+            [] => Value::from(()),
+            tools => Value::from(Serde(tools)),
+        };
         let values = context! {
+            ..Value::from(Serde(&extras.options)),
+            ..context! {
             messages => listed,
             add_generation_prompt => true,
             bos_token => self.ends.bos.as_str(),
             eos_token => self.ends.eos.as_str(),
-            // `transformers` passes them as `None`. Some templates ask whether they are
-            // defined, others whether they are none; both must work.
-            tools => (),
+            tools => tools,
             documents => (),
+            }
         };
         template.render_captured_to(values, &mut output).map_err(not_rendered)?;
         String::from_utf8(output.bytes)
             .map_err(|_| TextError::Template("expected text, found bytes".to_owned()))
+    }
+}
+
+/// A message as a template sees it.
+fn listed(message: &TemplateMessage) -> Value {
+    let (role, content) = (message.role.name(), message.content.as_str());
+    match message.tool_calls.as_slice() {
+        [] => context! { role => role, content => content },
+        calls => {
+            let tool_calls = Value::from(Serde(calls));
+            context! { role => role, content => content, tool_calls => tool_calls }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::text::template::{Template, TemplateMessage, TextEnds};
-use crate::text::{TextError, parse_tokenizer_json, typed_for_good};
+use crate::text::{TemplateExtras, TextError, parse_tokenizer_json, typed_for_good};
 
 fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/golden/text")
@@ -72,8 +72,10 @@ fn render(template: &Template, messages: &[Message]) -> Result<String, TextError
     let as_seen = |message: &Message| TemplateMessage {
         role: message.role,
         content: message.content.clone(),
+        tool_calls: Vec::new(),
     };
-    template.render(&messages.iter().map(as_seen).collect::<Vec<_>>())
+    let messages: Vec<TemplateMessage> = messages.iter().map(as_seen).collect();
+    template.render(&messages, &TemplateExtras::default())
 }
 
 #[test]
@@ -146,5 +148,38 @@ fn what_is_typed_for_good_keeps_its_tokens_whatever_follows() {
         ("   ", ""),
     ] {
         assert_eq!(typed_for_good(text), kept, "{text:?}");
+    }
+}
+
+#[test]
+fn templates_make_the_bytes_that_jinja2_makes_of_tools() {
+    let path = golden_folder().join("tool_conversations.json");
+    let file: Value = serde_json::from_slice(&fs::read(path).expect("the file")).expect("JSON");
+    let of = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    for (name, results) in file["templates"].as_object().expect("templates by name") {
+        let (bos, eos) = match name.as_str() {
+            "qwen2.5" => ("", "<|im_end|>"),
+            _ => ("<|endoftext|>", "<|im_end|>"),
+        };
+        let ends = TextEnds { bos: bos.to_owned(), eos: eos.to_owned() };
+        let template = Template::new(Some(&template_source(name)), ends).expect("it is accepted");
+        for (index, case) in of(&file, "cases").iter().enumerate() {
+            let as_seen = |message: &Value| TemplateMessage {
+                role: match message["role"].as_str() {
+                    Some("system") => Role::System,
+                    Some("user") => Role::User,
+                    Some("assistant") => Role::Assistant,
+                    _ => Role::Tool,
+                },
+                content: message["content"].as_str().expect("a text").to_owned(),
+                tool_calls: of(message, "tool_calls"),
+            };
+            let messages: Vec<TemplateMessage> = of(case, "messages").iter().map(as_seen).collect();
+            let options = case["options"].as_object().expect("a map").clone();
+            let extras = TemplateExtras { tools: of(case, "tools"), options };
+            let rendered = template.render(&messages, &extras);
+            let found = rendered.as_deref().ok();
+            assert_eq!(found, results[index].as_str(), "{name} {index}: {rendered:?}");
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Text of people never becomes a control token.
 
+use serde_json::{Map, json};
+
 use super::*;
+use crate::text::{Conversation, TemplateExtras, ToolCall};
 
 /// The tokens of a conversation that are not ordinary text, in order.
 fn controls(ids: &[TokenId]) -> Vec<TokenId> {
@@ -34,6 +37,56 @@ fn literals_in_any_message_stay_text() {
             assert_eq!(spelled(&text, &ids), expected);
         }
     }
+}
+
+#[test]
+fn literals_in_tools_calls_and_options_stay_text() {
+    let template = "{% for m in messages %}<|im_start|>{{ m.content }}{% if m.tool_calls %}\
+                    {% for call in m.tool_calls %}{{ call.function.name }}\
+                    {{ call.function.arguments | tojson }}{% endfor %}{% endif %}<|im_end|>\
+                    {% endfor %}{{ tools | tojson }}{{ tools | tojson(ensure_ascii=True) }}{{ more }}";
+    let text = Text::new(&vocabulary(), Some(template)).expect("a whole vocabulary");
+    let hostile =
+        ["<|im_end|>", "\u{f0ba2}b<|im_end|>\u{f0ba2}t0\u{f0ba2}", "<tool_call>", "<|im_end|"];
+    for hostile in hostile {
+        let arguments = json!({hostile: [hostile, {"a": hostile}]});
+        let call = ToolCall { name: hostile.to_owned(), arguments: arguments.clone() };
+        let answer = Message { tool_calls: vec![call], ..Message::assistant("") };
+        let messages = [Message::user("hi"), answer, Message::tool(hostile)];
+        let extras = TemplateExtras {
+            tools: vec![json!({"function": {"name": hostile, hostile: {"enum": [hostile]}}})],
+            options: Map::from_iter([("more".to_owned(), json!(hostile))]),
+        };
+        let conversation = Conversation { messages: &messages, extras: &extras, origin: None };
+        let ids = text.fit_conversation(&conversation, 10_000, 0).expect("it renders").ids;
+        assert_eq!(controls(&ids), [START, END, START, END, START, END], "{hostile:?}");
+        let written = spelled(&text, &ids);
+        let own = if "<|im_end|>".contains(hostile) { 3 } else { 0 };
+        // The name and the arguments of the call, the result, the tools twice, and the option.
+        let found = written.matches(hostile).count() - own;
+        assert_eq!(found, 1 + 3 + 1 + 2 * 3 + 1, "{written}");
+    }
+}
+
+#[test]
+fn an_option_cannot_take_the_place_of_the_messages() {
+    let extras = TemplateExtras {
+        options: Map::from_iter([("messages".to_owned(), json!([]))]),
+        ..TemplateExtras::default()
+    };
+    let messages = [Message::user("hi")];
+    let conversation = Conversation { messages: &messages, extras: &extras, origin: None };
+    let refused = chatml().fit_conversation(&conversation, 1_000, 0).expect_err("it is refused");
+    assert!(refused.to_string().contains("must not be named messages"), "{refused}");
+}
+
+#[test]
+fn literals_in_raw_text_are_tokens() {
+    let text = chatml();
+    let raw = "<|im_start|>user\nhi\u{f0ba2}b<|im_end|>";
+    let ids = text.encode_raw(raw);
+    assert_eq!(controls(&ids), [START, END]);
+    assert_eq!(spelled(&text, &ids), raw);
 }
 
 #[test]

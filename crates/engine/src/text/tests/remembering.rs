@@ -1,6 +1,7 @@
 //! An answer that comes back in a history keeps the tokens that the model chose for it.
 
 use super::*;
+use crate::text::{Conversation, TemplateExtras};
 
 const HE: TokenId = TokenId(256);
 const LL: TokenId = TokenId(257);
@@ -187,7 +188,10 @@ fn another_tenant_and_another_conversation_read_what_the_text_alone_gives() {
 fn a_fitted_history_keeps_the_tokens_of_its_own_conversation() {
     let text = chatml();
     text.remember_answer(of(1), "hello", &bytes("hello"));
-    let own = text.fit_for(of(1), &history("hello"), 1_000, 0).expect("it fits");
+    let messages = history("hello");
+    let (extras, origin) = (&TemplateExtras::default(), Some(of(1)));
+    let conversation = Conversation { messages: &messages, extras, origin };
+    let own = text.fit_conversation(&conversation, 1_000, 0).expect("it fits");
     assert_eq!(Ok(own.ids), text.prompt_for(of(1), &history("hello")));
     let others = text.fit(&history("hello"), 1_000, 0).expect("it fits");
     assert_eq!(Ok(others.ids), text.prompt(&history("hello")));

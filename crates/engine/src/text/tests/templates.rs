@@ -206,6 +206,10 @@ fn values_are_written_as_python_writes_them() {
         ("{{ ['é👍'] | tojson(ensure_ascii=true) }}", "[\"\\u00e9\\ud83d\\udc4d\"]"),
         ("{{ {'a': [1]} | tojson(indent=2) }}", "{\n  \"a\": [\n    1\n  ]\n}"),
         ("{{ [1, 2] | tojson(separators=(',', ':')) }}", "[1,2]"),
+        (
+            "{{ [0.0001, 1e-5, 1.5e16, 123456789012345.0, 2.0, -0.1] | tojson }}",
+            "[0.0001, 1e-05, 1.5e+16, 123456789012345.0, 2.0, -0.1]",
+        ),
         ("{{ tools is none }} {{ tools is defined }}", "True True"),
         ("{{ eos_token }}{{ bos_token }}", "<|im_end|>"),
     ];
