@@ -37,9 +37,29 @@ pub enum Event {
         text: String,
         /// The tokens since the delta before; empty if the backend does not know them.
         tokens: Vec<u32>,
+        /// How likely the model found each of these tokens; empty if the request does not want it.
+        logprobs: Vec<Logprobs>,
     },
     /// The end.
     Finished(Finished),
+}
+
+/// How likely the model found a token of an answer, before any sampling parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logprobs {
+    /// The token of the answer.
+    pub chosen: TokenLogprob,
+    /// The likeliest tokens at its place, the likeliest first.
+    pub top: Vec<TokenLogprob>,
+}
+
+/// A token with the logarithm of its probability.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprob {
+    /// The bytes that the token spells; of a control token, its literal.
+    pub bytes: Vec<u8>,
+    /// The logarithm of its probability, at most 0.
+    pub logprob: f32,
 }
 
 /// How an answer ended.

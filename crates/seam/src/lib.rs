@@ -17,9 +17,9 @@ pub mod failure;
 pub mod request;
 
 pub use backend::{Backend, BackendInfo, Defaults, Fit, Generation, Health, Metric, MetricKind};
-pub use event::{EndReason, Event, FinishReason, Finished, Timings, Usage};
+pub use event::{EndReason, Event, FinishReason, Finished, Logprobs, Timings, TokenLogprob, Usage};
 pub use failure::Failure;
 pub use request::{
-    Asker, Continuation, ConversationNumber, DraftRequest, GenerateRequest, Message, Parameters,
-    Role, ShareId, Tenant,
+    Asker, Continuation, Conversation, ConversationNumber, DraftRequest, GenerateRequest, Message,
+    Parameters, Prompt, Role, ShareId, Structure, Tenant, ToolCall,
 };

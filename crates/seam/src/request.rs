@@ -1,14 +1,20 @@
 //! What is asked of a backend.
 
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// A request for an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
-    /// The conversation, the newest message last.
-    pub messages: Vec<Message>,
+    /// What is to be answered.
+    pub prompt: Prompt,
     /// How the answer is to be sampled, and how long it may be.
     pub parameters: Parameters,
+    /// The structure that the answer must have.
+    pub structure: Option<Structure>,
+    /// Whether each token comes with its log-probability, and with those of how many of the
+    /// likeliest tokens, at most 20.
+    pub logprobs: Option<usize>,
     /// Who asks.
     pub asker: Asker,
     /// Which of the tenant's conversations it is, so that it can be forgotten later.
@@ -20,10 +26,67 @@ pub struct GenerateRequest {
 }
 
 impl GenerateRequest {
-    /// A request for a new answer, in a conversation without a number.
-    pub fn new(messages: Vec<Message>, parameters: Parameters, asker: Asker) -> GenerateRequest {
-        GenerateRequest { messages, parameters, asker, conversation: None, continues: None }
+    /// A request for a new answer of any structure, in a conversation without a number.
+    pub fn new(prompt: impl Into<Prompt>, parameters: Parameters, asker: Asker) -> GenerateRequest {
+        GenerateRequest {
+            prompt: prompt.into(),
+            parameters,
+            structure: None,
+            logprobs: None,
+            asker,
+            conversation: None,
+            continues: None,
+        }
     }
+}
+
+/// What an answer follows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Prompt {
+    /// A conversation, as the model's chat template writes it.
+    Conversation(Conversation),
+    /// A text, with nothing around it. Literals of control tokens in it are those tokens.
+    Text(String),
+    /// Tokens, with nothing around them.
+    Tokens(Vec<u32>),
+}
+
+/// A conversation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conversation {
+    /// The newest message last.
+    pub messages: Vec<Message>,
+    /// The functions that the model may call, as OpenAI's interface describes them.
+    pub tools: Vec<Value>,
+    /// Further values for the chat template, by their names.
+    pub template_options: Map<String, Value>,
+}
+
+impl Prompt {
+    /// The messages of a conversation; none of other prompts.
+    pub fn messages(&self) -> &[Message] {
+        match self {
+            Prompt::Conversation(conversation) => &conversation.messages,
+            Prompt::Text(_) | Prompt::Tokens(_) => &[],
+        }
+    }
+}
+
+impl From<Vec<Message>> for Prompt {
+    fn from(messages: Vec<Message>) -> Prompt {
+        Prompt::Conversation(Conversation { messages, ..Conversation::default() })
+    }
+}
+
+/// The structure that an answer must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Structure {
+    /// JSON that a JSON schema accepts; holds the schema.
+    JsonSchema(String),
+    /// Text that a regular expression matches as a whole.
+    Regex(String),
+    /// Text of a grammar.
+    Grammar(String),
 }
 
 /// An answer that was cut off and is to go on.
@@ -89,12 +152,28 @@ pub struct Message {
     /// that computed it finds more of it in its cache by these than by the text. Tokens that do not
     /// spell `content` are ignored.
     pub tokens: Option<Arc<[u32]>>,
+    /// Of an answer: the functions that it calls after its text.
+    pub tool_calls: Vec<ToolCall>,
+    /// Of the result of a function: the call that it belongs to, if the client says so.
+    pub tool_call_id: Option<String>,
+}
+
+/// A call of a function, made by the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Its name among the calls of a conversation.
+    pub id: String,
+    /// The name of the function.
+    pub name: String,
+    /// What it is called with, as the model wrote it: JSON, as a rule.
+    pub arguments: String,
 }
 
 impl Message {
     /// A message that is known by its text alone.
     pub fn new(role: Role, content: impl Into<String>) -> Message {
-        Message { role, content: content.into(), tokens: None }
+        let (content, tool_calls) = (content.into(), Vec::new());
+        Message { role, content, tokens: None, tool_calls, tool_call_id: None }
     }
 
     /// The rules of a conversation.
@@ -127,6 +206,8 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// A function that the model has called: its result.
+    Tool,
 }
 
 /// Sampling parameters within their ranges; `None` means the model's default.
@@ -148,6 +229,8 @@ pub struct Parameters {
     pub presence_penalty: Option<f32>,
     /// -2.0 to 2.0.
     pub frequency_penalty: Option<f32>,
+    /// Added to the logits of these tokens, -100.0 to 100.0 each; at most 1,024 of them.
+    pub logit_bias: Vec<(u32, f32)>,
     /// Makes the answer repeatable.
     pub seed: Option<u64>,
     /// At most 16 strings of 1 to 256 bytes. The answer ends before the first of them.

@@ -232,6 +232,15 @@ impl Text {
         self.tokenizer.token_bytes(id)
     }
 
+    /// The bytes that a token is shown as: those that it stands for, or of a control token its
+    /// literal.
+    pub fn shown_bytes(&self, id: TokenId) -> &[u8] {
+        match self.token_bytes(id) {
+            [] => self.scaffold.literal_of(id).map_or(&[], str::as_bytes),
+            bytes => bytes,
+        }
+    }
+
     /// Whether a token ends an answer.
     pub fn is_end(&self, id: TokenId) -> bool {
         self.end_tokens.contains(&id)

@@ -104,6 +104,12 @@ impl Scaffold {
         Ok(Scaffold { literals, first_to_end: build(&builder)?, texts, ids, stays_whole })
     }
 
+    /// The literal of an added token.
+    pub(super) fn literal_of(&self, id: TokenId) -> Option<&str> {
+        let index = self.ids.binary_search(&id).ok()?;
+        Some(&self.texts[index])
+    }
+
     /// Whether content contains the literal of an added token, in any case.
     pub(super) fn is_spelled_in(&self, content: &str) -> bool {
         self.first_to_end.is_match(content)

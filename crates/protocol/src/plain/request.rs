@@ -141,6 +141,7 @@ impl From<Sampling> for Parameters {
             min_p: sampling.min_p,
             presence_penalty: sampling.presence_penalty,
             frequency_penalty: sampling.frequency_penalty,
+            logit_bias: Vec::new(),
             seed: sampling.seed,
             stop_strings: sampling.stop,
         }

@@ -39,6 +39,7 @@ fn every_parameter_is_read() {
         min_p: Some(0.25),
         presence_penalty: Some(-1.5),
         frequency_penalty: Some(2.0),
+        logit_bias: Vec::new(),
         seed: Some(u64::MAX),
         stop_strings: vec!["x".into(), "y".into()],
     };

@@ -90,6 +90,7 @@ impl Parameters {
             min_p: self.min_p,
             presence_penalty: self.presence_penalty,
             frequency_penalty: self.frequency_penalty,
+            logit_bias: Vec::new(),
             seed: self.seed,
             stop_strings: self.stop,
         }

@@ -7,7 +7,7 @@
 //! - [`kind`]: the known engines and the names of their parameters; `learned`: what this one
 //!   refuses.
 //! - `counting`: counting tokens, and leaving out what does not fit the context (`history`).
-//! - `http`: requests and responses.
+//! - `http`: requests and responses; `passing_on`: what is passed on of a request, and what is not.
 //! - [`answer`]: the deltas of an answer. `body` (`sse`, `json_values`) turns its bytes into
 //!   events, `chunk` and `finish` turn the events into deltas.
 //! - `breaker`: sending nothing to a failing engine for a while.
@@ -35,6 +35,7 @@ mod json_values;
 pub mod kind;
 mod learned;
 pub mod parsers;
+mod passing_on;
 mod sse;
 mod words;
 
@@ -42,7 +43,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use banter_seam::{GenerateRequest, Message, Parameters, Role, Tenant};
+use banter_seam::{GenerateRequest, Parameters, Tenant};
 use data_encoding::BASE64URL_NOPAD;
 use reqwest::Response;
 use serde_json::{Map, Value, json};
@@ -59,6 +60,7 @@ use error::RefusalResponse;
 use history::History;
 use http::{EngineClient, NoResponse};
 use learned::{Learned, Lesson};
+use passing_on::{as_json, refuse_to_continue, refuse_what_is_not_passed_on};
 
 pub use answer::{Answer, End, Ending, SilentCut, Step};
 pub use error::EngineError;
@@ -258,6 +260,7 @@ impl RemoteEngine {
     /// everything else in [`EngineError`].
     pub async fn ask(&self, asked: &GenerateRequest) -> Result<Answer, EngineError> {
         refuse_to_continue(asked)?;
+        refuse_what_is_not_passed_on(asked)?;
         let sampling = self.0.about.kind.translate(&asked.parameters)?;
         let slot = match self.0.slot.clone() {
             Some(slot) => Some(slot.acquire_owned().await.expect("the semaphore is never closed")),
@@ -265,7 +268,7 @@ impl RemoteEngine {
         };
         self.0.breaker.admit().map_err(|retry_in| EngineError::Resting { retry_in })?;
         let at = Instant::now();
-        let history = History::new(&asked.messages);
+        let history = History::new(asked.prompt.messages());
         let mut request = Request {
             fields: self.fields(sampling, asked.asker.tenant),
             wanted: self.wanted(&asked.parameters),
@@ -409,30 +412,4 @@ fn is_closed(error: &EngineError) -> bool {
         EngineError::NotAllowed { .. } | EngineError::Redirect(_) => true,
         _ => false,
     }
-}
-
-/// The interface of these engines takes text, and text does not say of which tokens it was made.
-///
-/// Errors: the request goes on with an answer.
-fn refuse_to_continue(asked: &GenerateRequest) -> Result<(), EngineError> {
-    if asked.continues.is_none() {
-        return Ok(());
-    }
-    Err(EngineError::Parameter {
-        field: "continue",
-        expected: "an engine that can go on with an answer".to_owned(),
-        found: "an engine that somebody else runs, which begins every answer anew".to_owned(),
-    })
-}
-
-fn as_json<'a>(messages: impl Iterator<Item = &'a Message>) -> Value {
-    let entry = |message: &Message| {
-        let role = match message.role {
-            Role::System => "system",
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        };
-        json!({"role": role, "content": message.content})
-    };
-    messages.map(entry).collect()
 }

@@ -7,7 +7,10 @@ use banter_remote::engine::{
     EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step,
 };
 use banter_remote::fakes::{EngineTrick, FakeEngine};
-use banter_seam::{Continuation, ConversationNumber, EndReason, GenerateRequest, Message};
+use banter_seam::{
+    Continuation, Conversation, ConversationNumber, EndReason, GenerateRequest, Message, Prompt,
+    Role, Structure, ToolCall,
+};
 use serde_json::json;
 
 use super::{answered, ask, begun, find, later, next, refused, say, settings, whole};
@@ -354,7 +357,9 @@ async fn a_request_that_goes_on_is_refused_before_the_engine_hears_of_it() {
     // What the engine cannot use does not disturb it.
     let mut request = say("the newest");
     request.conversation = Some(ConversationNumber(1));
-    request.messages.insert(0, Message::assistant("before").with_tokens([1, 2, 3]));
+    let mut messages = vec![Message::assistant("before").with_tokens([1, 2, 3])];
+    messages.extend_from_slice(request.prompt.messages());
+    request.prompt = messages.into();
     assert_eq!(whole(begun(&engine, &request).await).await.1, Ok(EndReason::End));
     let sent = fake.wait_for("/v1/chat/completions").body;
     let expected = json!([
@@ -362,6 +367,57 @@ async fn a_request_that_goes_on_is_refused_before_the_engine_hears_of_it() {
         {"role": "user", "content": "the newest"}
     ]);
     assert_eq!(sent["messages"], expected);
+}
+
+#[tokio::test]
+async fn what_is_not_passed_on_is_refused_by_its_name() {
+    let fake = FakeEngine::start(Kind::Vllm);
+    let engine = find(&fake).await;
+    let conversation = |change: fn(&mut Conversation)| {
+        let mut conversation = Conversation::default();
+        change(&mut conversation);
+        GenerateRequest { prompt: Prompt::Conversation(conversation), ..say("x") }
+    };
+    let mut biased = say("x");
+    biased.parameters.logit_bias = vec![(1, 1.0)];
+    let refused_fields = [
+        ("prompt", GenerateRequest { prompt: Prompt::Text("x".into()), ..say("x") }),
+        ("prompt", GenerateRequest { prompt: Prompt::Tokens(vec![1]), ..say("x") }),
+        ("tools", conversation(|it| it.tools = vec![json!({})])),
+        (
+            "chat_template_kwargs",
+            conversation(|it| drop(it.template_options.insert("a".into(), json!(1)))),
+        ),
+        (
+            "response_format",
+            GenerateRequest { structure: Some(Structure::Regex("a".into())), ..say("x") },
+        ),
+        ("logprobs", GenerateRequest { logprobs: Some(0), ..say("x") }),
+        ("logit_bias", biased),
+    ];
+    for (expected, request) in refused_fields {
+        match refused(&engine, &request).await {
+            EngineError::Parameter { field, .. } => assert_eq!(field, expected),
+            other => panic!("{expected}: {other}"),
+        }
+    }
+    let calls = vec![ToolCall { id: "c".into(), name: "f".into(), arguments: "{}".into() }];
+    let answer = Message { tool_calls: calls, ..Message::assistant("") };
+    let result = Message { tool_call_id: Some("c".into()), ..Message::new(Role::Tool, "1") };
+    let messages = vec![Message::user("x"), answer, result];
+    let request = GenerateRequest { prompt: messages.into(), ..say("x") };
+    assert_eq!(whole(begun(&engine, &request).await).await.1, Ok(EndReason::End));
+    let function = json!({"name": "f", "arguments": "{}"});
+    let expected = json!([
+        {"role": "user", "content": "x"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "c", "type": "function", "function": function}]
+        },
+        {"role": "tool", "content": "1", "tool_call_id": "c"}
+    ]);
+    assert_eq!(fake.wait_for("/v1/chat/completions").body["messages"], expected);
 }
 
 fn long_talk(exchanges: usize) -> GenerateRequest {
@@ -388,7 +444,7 @@ async fn the_oldest_exchanges_go_when_the_conversation_does_not_fit() {
         let requests = fake.take_requests();
         let sent = &requests.last().expect("it was asked").body;
         let messages = sent["messages"].as_array().expect("messages");
-        assert_eq!(messages.len() + dropped, asked.messages.len());
+        assert_eq!(messages.len() + dropped, asked.prompt.messages().len());
         assert_eq!(messages[0]["content"], "rules");
         if matches!(kind, Kind::Vllm | Kind::LlamaServer) {
             // Counted, so that as much stays as leaves room for an answer.
@@ -422,7 +478,7 @@ async fn short_conversations_are_not_counted() {
 
 #[tokio::test]
 async fn tokens_are_counted_where_the_engine_can() {
-    let messages = |text: &str| say(text).messages.into_iter().collect::<Vec<Message>>();
+    let messages = |text: &str| say(text).prompt.messages().to_vec();
     for kind in [Kind::Vllm, Kind::LlamaServer] {
         let engine_there = FakeEngine::start(kind);
         let engine = find(&engine_there).await;

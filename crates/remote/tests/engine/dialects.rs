@@ -217,7 +217,7 @@ async fn a_gateway_that_lets_only_the_interface_through_is_no_obstacle() {
         assert_eq!(answered(&engine, "hello").await.0, "hello", "{status}");
         assert!(sent(&fake)[0]["max_tokens"].as_u64() < Some(512), "{status}");
         assert_eq!(engine.tokenize("four").await, Ok(None), "{status}");
-        assert_eq!(engine.fit(&say("four").messages, 50).await, Ok(None), "{status}");
+        assert_eq!(engine.fit(say("four").prompt.messages(), 50).await, Ok(None), "{status}");
         engine.probe().await.expect("its list of models answers");
         fake.break_page("/v1/models", 500);
         engine.probe().await.expect_err("its list of models fails");
@@ -273,7 +273,11 @@ async fn a_router_is_told_the_model_everywhere() {
     assert_eq!(engine.about().context_tokens, Some(512));
     fake.take_requests();
     engine.tokenize("four").await.expect("it counts").expect("it can");
-    engine.fit(&say(&"x".repeat(400)).messages, 50).await.expect("it counts").expect("it can");
+    engine
+        .fit(say(&"x".repeat(400)).prompt.messages(), 50)
+        .await
+        .expect("it counts")
+        .expect("it can");
     answered(&engine, "hello").await.1.expect("a good end");
     for request in fake.take_requests() {
         assert_eq!(request.body["model"], "m", "{}", request.line);

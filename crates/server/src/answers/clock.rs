@@ -80,7 +80,8 @@ mod tests {
             clock.moved(&event);
             (clock.deadline() - begun).as_secs()
         };
-        let delta = || Event::Delta { text: "word".to_owned(), tokens: Vec::new() };
+        let delta =
+            || Event::Delta { text: "word".to_owned(), tokens: Vec::new(), logprobs: Vec::new() };
         assert_eq!(moved(Event::Alive), 120);
         tokio::time::advance(Duration::from_secs(100)).await;
         assert_eq!(moved(Event::Alive), 160);

@@ -51,7 +51,7 @@ mod tests {
         let mut pace = Pace::begin();
         tokio::time::advance(Duration::from_millis(200)).await;
         for _ in 0..2 {
-            pace.saw(&Event::Delta { text: "a".into(), tokens: Vec::new() });
+            pace.saw(&Event::Delta { text: "a".into(), tokens: Vec::new(), logprobs: Vec::new() });
             tokio::time::advance(Duration::from_millis(250)).await;
         }
         pace.complete(&mut finished);

@@ -41,6 +41,7 @@ impl Server {
             min_p: None,
             presence_penalty: None,
             frequency_penalty: None,
+            logit_bias: Vec::new(),
             seed: None,
             stop_strings: Vec::new(),
         };

@@ -266,7 +266,7 @@ impl Writing {
                 self.answer.write(|log| log.wait_for(Waiting::Prefill { done, total, cached }));
             }
             Event::Thinking(thought) => return self.write("", &thought, &[]).await,
-            Event::Delta { text, tokens } => return self.write(&text, "", &tokens).await,
+            Event::Delta { text, tokens, .. } => return self.write(&text, "", &tokens).await,
             Event::Finished(mut finished) => {
                 self.pace.complete(&mut finished);
                 log_end(&finished, self.interruption);

@@ -10,13 +10,13 @@ use super::places::Places;
 use super::waiting_drafts::{WaitingDrafts, origin_of};
 use crate::shares::{self, PermitsPerShare};
 use banter_engine::engine::{self, Engine, Refusal, Submit};
-use banter_engine::sampler::SamplingParams;
+use banter_engine::sampler::{self, SamplingParams};
 use banter_engine::text::{self, TemplateExtras};
 use banter_protocol::plain::{DEFAULT_MAX_TOKENS, PARAMETERS};
 use banter_seam::{
     Backend, BackendInfo, ConversationNumber, Defaults, DraftRequest, EndReason, Event, Failure,
-    FinishReason, Finished, Fit, GenerateRequest, Generation, Health, Message, Metric, Tenant,
-    Timings, Usage,
+    FinishReason, Finished, Fit, GenerateRequest, Generation, Health, Logprobs, Message, Metric,
+    Tenant, Timings, TokenLogprob, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -260,8 +260,8 @@ fn submit(
     let without_system = without_system(request.prompt.messages());
     match engine.submit(request) {
         Submit::Accepted(generation) => {
-            let (moved, _engine) = (Instant::now(), engine.clone());
-            Ok(Box::new(EngineGeneration { generation, _engine, _reservation: reservation, moved }))
+            let (moved, engine) = (Instant::now(), engine.clone());
+            Ok(Box::new(EngineGeneration { generation, engine, _reservation: reservation, moved }))
         }
         Submit::QueueFull { position, estimate_ms } => Err(Failure::Busy {
             reason: "too many answers are waiting; try again later".into(),
@@ -317,7 +317,7 @@ impl Drop for SharedEngine {
 
 struct EngineGeneration {
     generation: engine::Generation,
-    _engine: SharedEngine,
+    engine: SharedEngine,
     _reservation: shares::Reservation,
     /// When it last made progress, or was submitted.
     moved: Instant,
@@ -334,9 +334,10 @@ impl Generation for EngineGeneration {
                 engine::Event::Prefill { done, total, cached } => {
                     Event::Prefill { done, total, cached }
                 }
-                engine::Event::Delta { text, tokens, .. } => {
+                engine::Event::Delta { text, tokens, logprobs } => {
+                    let logprobs = self.logprobs(&tokens, logprobs);
                     let tokens = tokens.into_iter().map(|token| token.0).collect();
-                    Event::Delta { text, tokens }
+                    Event::Delta { text, tokens, logprobs }
                 }
                 engine::Event::Finished(finished) => Event::Finished(self.finished(finished)),
             };
@@ -364,6 +365,23 @@ impl Generation for EngineGeneration {
 }
 
 impl EngineGeneration {
+    /// What is told of the tokens of a delta.
+    fn logprobs(
+        &self,
+        tokens: &[text::TokenId],
+        logprobs: Vec<sampler::Logprobs>,
+    ) -> Vec<Logprobs> {
+        let of = |token, logprob| TokenLogprob {
+            bytes: self.engine.text().shown_bytes(token).to_vec(),
+            logprob,
+        };
+        let told = tokens.iter().zip(logprobs).map(|(token, found)| Logprobs {
+            chosen: of(*token, found.chosen),
+            top: found.top.into_iter().map(|top| of(top.token, top.logprob)).collect(),
+        });
+        told.collect()
+    }
+
     fn finished(&self, finished: engine::Finished) -> Finished {
         let timeout = |while_doing| {
             let seconds = self.moved.elapsed().as_secs();
@@ -419,7 +437,7 @@ mod tests {
     use banter_engine::make_model::{ModelSpec, WeightMix, make_model};
     use banter_engine::model_file::{ModelConfig, ModelSource};
     use banter_protocol::plain::{self, ClientMessage};
-    use banter_seam::Continuation;
+    use banter_seam::{Continuation, Prompt, Structure};
 
     /// A backend with a small model, whose engine takes this many requests.
     fn backend(places: usize) -> EngineBackend {
@@ -497,7 +515,7 @@ mod tests {
         let mut told = Told::default();
         while let Some(event) = generation.next_event().await {
             match event {
-                Event::Delta { text, tokens } => {
+                Event::Delta { text, tokens, .. } => {
                     told.text.push_str(&text);
                     told.tokens.extend(tokens);
                     told.deltas.push((told.tokens.len(), told.text.len()));
@@ -536,11 +554,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_token_is_told_with_what_the_model_found_likely() {
+        let backend = backend(16);
+        let asked = GenerateRequest { logprobs: Some(3), ..request("tell me something", 1, None) };
+        let mut generation = backend.generate(Box::new(asked)).await.expect("a place");
+        let (mut shown, mut spelled, mut count) = (String::new(), Vec::new(), 0);
+        while let Some(event) = generation.next_event().await {
+            let Event::Delta { text, tokens, logprobs } = event else { continue };
+            assert_eq!(tokens.len(), logprobs.len());
+            shown.push_str(&text);
+            count += tokens.len();
+            for Logprobs { chosen, top } in logprobs {
+                assert!(chosen.logprob <= 0.0 && top.len() == 3, "{chosen:?} {top:?}");
+                assert!(top.iter().all(|top| !top.bytes.is_empty()), "{top:?}");
+                // Control tokens are named here, and not shown in the text.
+                let is_control = chosen.bytes.starts_with(b"<|");
+                spelled.extend(chosen.bytes.into_iter().filter(|_| !is_control));
+            }
+        }
+        assert!(count > 0);
+        let spelled = String::from_utf8_lossy(&spelled).into_owned();
+        assert!(spelled.starts_with(shown.trim_end_matches('\u{fffd}')), "{spelled:?} {shown:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_the_structure_that_it_must_have_whatever_it_follows() {
+        let backend = backend(16);
+        let structure = Structure::Regex("(yes|no), (yes|no)".to_owned());
+        let text = "<|im_start|>user\nhi<|im_end|>\n";
+        for prompt in [Prompt::Text(text.to_owned()), Prompt::Tokens(vec![72, 105])] {
+            let (asked, structure) = (request("hello", 1, None), Some(structure.clone()));
+            let asked = GenerateRequest { prompt, structure, ..asked };
+            let answer = told(&backend, asked).await.text;
+            let words: Vec<&str> = answer.split(", ").collect();
+            assert!(
+                words.len() == 2 && words.iter().all(|w| ["yes", "no"].contains(w)),
+                "{answer}"
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn a_draft_is_computed_ahead_and_forgotten_with_its_conversation() {
         let backend = backend(16);
         let asked = request("what is typed here is long enough for a block", 1, Some(5));
         let draft = |key| DraftRequest {
-            messages: asked.messages.clone(),
+            messages: asked.prompt.messages().to_vec(),
             max_tokens: 40,
             asker: asked.asker,
             conversation: asked.conversation,

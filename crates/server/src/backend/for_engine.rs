@@ -1,15 +1,17 @@
 //! The words of the seam in those of our engine, and its refusals in those of the seam.
 
 use banter_engine::ConversationId;
-use banter_engine::engine::{self, Refusal};
+use banter_engine::engine::{self, PromptSource, Refusal};
 use banter_engine::kv_cache;
 use banter_engine::model_file::SamplingDefaults;
 use banter_engine::sampler::SamplingParams;
-use banter_engine::text;
+use banter_engine::structure;
+use banter_engine::text::{self, TemplateExtras};
 use banter_seam::{
-    Continuation, ConversationNumber, DraftRequest, Failure, GenerateRequest, Message, Parameters,
-    Role, Tenant,
+    Continuation, Conversation, ConversationNumber, DraftRequest, Failure, GenerateRequest,
+    Message, Parameters, Prompt, Role, Structure, Tenant, ToolCall,
 };
+use serde_json::Value;
 
 /// What the client is told of a refusal.
 pub(super) fn failure_of(refusal: Refusal) -> Failure {
@@ -80,6 +82,7 @@ pub(super) fn for_engine(
         min_p,
         presence_penalty,
         frequency_penalty,
+        logit_bias,
         seed,
         stop_strings,
     } = request.parameters;
@@ -91,16 +94,16 @@ pub(super) fn for_engine(
         repetition_penalty: repetition_penalty.unwrap_or(defaults.repetition_penalty),
         presence_penalty: presence_penalty.unwrap_or(defaults.presence_penalty),
         frequency_penalty: frequency_penalty.unwrap_or(defaults.frequency_penalty),
-        logit_bias: Vec::new(),
+        logit_bias: logit_bias.into_iter().map(|(id, bias)| (text::TokenId(id), bias)).collect(),
         seed,
     };
     engine::GenerateRequest {
-        prompt: messages_for_engine(request.messages).into(),
+        prompt: prompt_for_engine(request.prompt),
         sampling,
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
-        structure: None,
-        logprobs: None,
+        structure: request.structure.map(structure_for_engine),
+        logprobs: request.logprobs,
         tenant: tenant_for_engine(request.asker.tenant),
         conversation: request.conversation.map(conversation_for_engine),
         continues: request.continues.map(continuation_for_engine),
@@ -132,6 +135,33 @@ fn continuation_for_engine(continuation: Continuation) -> engine::Continuation {
     engine::Continuation { tokens, text_bytes }
 }
 
+fn prompt_for_engine(prompt: Prompt) -> PromptSource {
+    match prompt {
+        Prompt::Conversation(Conversation { messages, tools, template_options }) => {
+            let extras = TemplateExtras { tools, options: template_options };
+            PromptSource::Messages { messages: messages_for_engine(messages), extras }
+        }
+        Prompt::Text(text) => PromptSource::Text(text),
+        Prompt::Tokens(tokens) => {
+            PromptSource::Tokens(tokens.into_iter().map(text::TokenId).collect())
+        }
+    }
+}
+
+fn structure_for_engine(asked: Structure) -> structure::Structure {
+    match asked {
+        Structure::JsonSchema(schema) => structure::Structure::JsonSchema(schema),
+        Structure::Regex(pattern) => structure::Structure::Regex(pattern),
+        Structure::Grammar(grammar) => structure::Structure::Grammar(grammar),
+    }
+}
+
+/// A call as a chat template takes it. Arguments that are no JSON are passed on as text.
+fn call_for_engine(ToolCall { name, arguments, .. }: ToolCall) -> text::ToolCall {
+    let arguments = serde_json::from_str(&arguments).unwrap_or(Value::String(arguments));
+    text::ToolCall { name, arguments }
+}
+
 /// A conversation as the engine takes it.
 pub(super) fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> {
     let message = |message: Message| text::Message {
@@ -139,10 +169,11 @@ pub(super) fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> 
             Role::System => text::Role::System,
             Role::User => text::Role::User,
             Role::Assistant => text::Role::Assistant,
+            Role::Tool => text::Role::Tool,
         },
         content: message.content,
         tokens: message.tokens.map(|tokens| tokens.iter().copied().map(text::TokenId).collect()),
-        tool_calls: Vec::new(),
+        tool_calls: message.tool_calls.into_iter().map(call_for_engine).collect(),
     };
     messages.into_iter().map(message).collect()
 }
@@ -151,6 +182,32 @@ pub(super) fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> 
 mod tests {
     use super::*;
     use banter_seam::Asker;
+    use serde_json::{Map, json};
+
+    #[test]
+    fn tools_and_calls_reach_the_chat_template() {
+        let call = |arguments: &str| ToolCall {
+            id: "call-1".to_owned(),
+            name: "weather".to_owned(),
+            arguments: arguments.to_owned(),
+        };
+        let calls = vec![call(r#"{"town": "Bonn"}"#), call("no JSON")];
+        let answer = Message { tool_calls: calls, ..Message::assistant("") };
+        let result = Message::new(Role::Tool, "rain");
+        let conversation = Conversation {
+            messages: vec![Message::user("hi"), answer, result],
+            tools: vec![json!({"type": "function"})],
+            template_options: Map::from_iter([("enable_thinking".to_owned(), json!(false))]),
+        };
+        let prompt = prompt_for_engine(Prompt::Conversation(conversation));
+        let PromptSource::Messages { messages, extras } = prompt else { panic!("it is one") };
+        assert_eq!(extras.tools, [json!({"type": "function"})]);
+        assert_eq!(extras.options["enable_thinking"], json!(false));
+        let arguments: Vec<&Value> =
+            messages[1].tool_calls.iter().map(|call| &call.arguments).collect();
+        assert_eq!(arguments, [&json!({"town": "Bonn"}), &json!("no JSON")]);
+        assert_eq!(messages[2].role, text::Role::Tool);
+    }
 
     #[test]
     fn a_model_that_says_something_is_not_given_other_models_values() {
@@ -181,6 +238,7 @@ mod tests {
             min_p: None,
             presence_penalty: None,
             frequency_penalty: None,
+            logit_bias: vec![(5, 1.5)],
             seed: Some(3),
             stop_strings: vec!["x".into()],
         };
@@ -189,12 +247,18 @@ mod tests {
         let request = GenerateRequest {
             conversation: Some(ConversationNumber(9)),
             continues: Some(Continuation { tokens: vec![6], text_bytes: 2 }),
+            structure: Some(Structure::Regex("a|b".to_owned())),
+            logprobs: Some(4),
             ..GenerateRequest::new(messages, parameters, asker)
         };
         let defaults = SamplingParams { temperature: 0.25, ..SamplingParams::default() };
         let told = for_engine(request, &defaults);
         assert_eq!((told.max_tokens, told.stop_strings), (Some(7), vec!["x".to_owned()]));
-        assert_eq!(told.sampling, SamplingParams { top_p: 0.5, seed: Some(3), ..defaults });
+        let logit_bias = vec![(text::TokenId(5), 1.5)];
+        let sampling = SamplingParams { top_p: 0.5, logit_bias, seed: Some(3), ..defaults };
+        assert_eq!(told.sampling, sampling);
+        let structure = structure::Structure::Regex("a|b".to_owned());
+        assert_eq!((told.structure, told.logprobs), (Some(structure), Some(4)));
         assert_eq!(
             (told.tenant, told.conversation),
             (kv_cache::Tenant(8), Some(ConversationId(9)))

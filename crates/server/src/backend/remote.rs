@@ -210,7 +210,9 @@ impl Generation for RemoteGeneration {
             Some(match self.answer.next().await? {
                 Step::Alive => Event::Alive,
                 Step::Thinking(piece) => Event::Thinking(piece),
-                Step::Delta(text) => Event::Delta { text, tokens: Vec::new() },
+                Step::Delta(text) => {
+                    Event::Delta { text, tokens: Vec::new(), logprobs: Vec::new() }
+                }
                 Step::End(end) => Event::Finished(self.finished(end)),
             })
         }

@@ -101,7 +101,7 @@ impl Backend for ScriptedBackend {
         &self,
         request: Box<GenerateRequest>,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>> {
-        let script = script(&request.messages);
+        let script = script(request.prompt.messages());
         let counters = self.counters.clone();
         async move {
             let mut script = script?;
@@ -113,7 +113,7 @@ impl Backend for ScriptedBackend {
             let generation = ScriptedGeneration {
                 script,
                 seed: request.parameters.seed.unwrap_or(SEED),
-                prompt_tokens: tokens_of(&request.messages) + begun,
+                prompt_tokens: tokens_of(request.prompt.messages()) + begun,
                 max_pieces: usize::try_from(request.parameters.max_tokens).unwrap_or(usize::MAX),
                 begun,
                 sent: 0,
@@ -322,6 +322,7 @@ fn history_as_json(messages: &[Message]) -> String {
         Role::System => "system",
         Role::User => "user",
         Role::Assistant => "assistant",
+        Role::Tool => "tool",
     };
     let entries = messages.iter().map(
         |message| serde_json::json!({ "role": role(message.role), "content": message.content }),
@@ -365,7 +366,9 @@ impl ScriptedGeneration {
                     self.counters.pieces.fetch_add(1, Ordering::SeqCst);
                     return Some(match piece.clone() {
                         Piece::Thought(text) => Event::Thinking(text),
-                        Piece::Text(text) => Event::Delta { text, tokens: vec![token] },
+                        Piece::Text(text) => {
+                            Event::Delta { text, tokens: vec![token], logprobs: Vec::new() }
+                        },
                     });
                 }
             }
@@ -434,7 +437,7 @@ mod tests {
         let mut generation = ScriptedBackend::default().generate(Box::new(request)).await?;
         let (mut text, mut all) = (String::new(), Vec::new());
         while let Some(event) = generation.next_event().await {
-            if let Event::Delta { text: delta, tokens } = event {
+            if let Event::Delta { text: delta, tokens, .. } = event {
                 text.push_str(&delta);
                 all.extend(tokens);
             }

@@ -247,11 +247,9 @@ impl Conversations {
         let History { messages, stored } =
             History::new(&conversation, branch, &self.inner.settings);
         let request = seam::GenerateRequest {
-            messages,
-            parameters: making.parameters.into_seam(),
-            asker: owner.asker,
             conversation: Some(ConversationNumber(conversation.number.get())),
             continues: making.continues,
+            ..seam::GenerateRequest::new(messages, making.parameters.into_seam(), owner.asker)
         };
         Ok(Question { request, stored })
     }

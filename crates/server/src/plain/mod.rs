@@ -15,7 +15,7 @@ use crate::answers::{AnswerRequest, Answers, Follower, Update};
 use crate::config::ServerConfig;
 use crate::shares::{Reservation, SharedBudget};
 use crate::socket::{Close, Incoming, Socket};
-use banter_seam::Failure;
+use banter_seam::{Failure, Prompt};
 use protocol::{PlainProtocol, Reaction, ReadyMessage, WaitingLimits};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -126,7 +126,10 @@ impl PlainSocket {
     /// Starts the answer to a message. It stops when this socket follows it no longer.
     fn answer(&self, message: ReadyMessage<Reservation>) -> Follower {
         let mut request = message.ask.into_request(self.client.principal.asker());
-        request.messages = self.plain.config.conversation(request.messages);
+        if let Prompt::Conversation(conversation) = &mut request.prompt {
+            let messages = std::mem::take(&mut conversation.messages);
+            conversation.messages = self.plain.config.conversation(messages);
+        }
         let mut request = AnswerRequest::passing(request, message.memory);
         if self.client.page == PageKind::File {
             request.permits = Some(self.plain.file_page_permits.clone());

@@ -373,6 +373,7 @@ fn parameters_become_those_of_the_seam() {
         min_p: Some(0.25),
         presence_penalty: Some(-1.5),
         frequency_penalty: Some(2.0),
+        logit_bias: Vec::new(),
         seed: Some(u64::MAX),
         stop_strings: vec!["x".into(), "y".into()],
     };
