@@ -6,6 +6,7 @@
 //! missing.
 
 use crate::text::Text;
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use std::fmt;
 use std::ops::{Bound, RangeInclusive};
@@ -39,6 +40,7 @@ pub(crate) const MIN_P: Floats = Floats::from(0.0, 1.0);
 pub(crate) const REPETITION_PENALTY: Floats = Floats::from(0.5, 2.0);
 pub(crate) const PRESENCE_PENALTY: Floats = Floats::from(-2.0, 2.0);
 pub(crate) const FREQUENCY_PENALTY: Floats = Floats::from(-2.0, 2.0);
+pub(crate) const BIAS: Floats = Floats::from(-100.0, 100.0);
 /// The limits of `stop` as strings; beyond them the request is refused. Each string costs a
 /// comparison for each character of the answer.
 pub(crate) const MAX_STOP_STRINGS: usize = 16;
@@ -145,6 +147,16 @@ where
     from.deserialize_option(FloatVisitor(FREQUENCY_PENALTY))
 }
 
+/// What is added to the logit of a token.
+pub(crate) struct Bias(pub(crate) f32);
+
+impl<'de> Deserialize<'de> for Bias {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Bias, D::Error> {
+        let read = from.deserialize_any(FloatVisitor(BIAS))?;
+        read.map(Bias).ok_or_else(|| D::Error::invalid_type(Unexpected::Unit, &FloatVisitor(BIAS)))
+    }
+}
+
 /// `stop`: a string, or a list of strings.
 pub(crate) fn stop<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     from.deserialize_option(StopVisitor(StopForm::Strings))
@@ -171,7 +183,10 @@ pub(crate) fn optional_offset<'de, D: Deserializer<'de>>(from: D) -> Result<Opti
     from.deserialize_option(WholeVisitor(0..=u64::MAX))
 }
 
-fn whole_u32<'de, D>(from: D, range: RangeInclusive<u64>) -> Result<Option<u32>, D::Error>
+pub(crate) fn whole_u32<'de, D>(
+    from: D,
+    range: RangeInclusive<u64>,
+) -> Result<Option<u32>, D::Error>
 where
     D: Deserializer<'de>,
 {

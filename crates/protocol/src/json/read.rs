@@ -7,12 +7,12 @@
 //! what was expected.
 
 use super::tree::{Object, Value, show};
+use indexmap::map;
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, Error, Expected, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
-use std::collections::btree_map;
 use std::fmt;
 use std::iter::Enumerate;
 use std::slice;
@@ -59,6 +59,11 @@ impl Mistake {
     pub(crate) fn new(field: &str, expected: impl fmt::Display, found: &Value) -> Mistake {
         let expected = expected.to_string();
         Mistake { field: field.into(), expected, found: Found::Value(show(found)) }
+    }
+
+    /// A mistake about a field that is missing in the value at `place`, or should be.
+    pub(crate) fn missing(place: &str, field: &str, expected: String) -> Mistake {
+        Mistake { field: format!("{place}.{field}"), expected, found: Found::Nothing }
     }
 
     fn expected(expected: impl fmt::Display) -> Mistake {
@@ -114,6 +119,12 @@ impl Error for Mistake {
         Mistake::expected(expected)
     }
 
+    fn unknown_field(field: &str, _: &'static [&'static str]) -> Mistake {
+        let found = Found::Value("a value".into());
+        let expected = "nothing: this server does not know the field".into();
+        Mistake { field: field.into(), expected, found }
+    }
+
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Mistake {
         Mistake::expected(one_of(expected))
     }
@@ -143,6 +154,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
             Node::Missing | Node::Present(Value::Null) => visitor.visit_unit(),
             Node::Present(Value::Bool(value)) => visitor.visit_bool(*value),
             Node::Present(Value::Whole(value)) => visitor.visit_u64(*value),
+            Node::Present(Value::Negative(value)) => visitor.visit_i64(*value),
             Node::Present(Value::Number(value)) => visitor.visit_f64(*value),
             Node::Present(Value::Text(text)) => visitor.visit_borrowed_str(text),
             Node::Present(Value::List(values)) => visitor.visit_seq(Entries::of(values)),
@@ -221,7 +233,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
 /// The fields of an object, and then those that a struct has beside them.
 struct Fields<'de> {
     object: &'de Object,
-    present: btree_map::Iter<'de, String, Value>,
+    present: map::Iter<'de, String, Value>,
     wanted: slice::Iter<'static, &'static str>,
     next: Option<(&'de str, Node<'de>)>,
 }

@@ -5,9 +5,9 @@
 //! limited, because a list of single digits takes sixteen times its own bytes in memory. The parser
 //! limits the depth.
 
+use indexmap::IndexMap;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// How many values one text may have. A text with more is refused. An entry of a history has three.
@@ -20,6 +20,8 @@ pub(crate) enum Value {
     Bool(bool),
     /// A whole number, 0 or more.
     Whole(u64),
+    /// A whole number below 0.
+    Negative(i64),
     /// Any other number.
     Number(f64),
     Text(String),
@@ -27,7 +29,8 @@ pub(crate) enum Value {
     Object(Object),
 }
 
-pub(crate) type Object = BTreeMap<String, Value>;
+/// Its keys keep their order: in a schema it is the order of an answer's fields.
+pub(crate) type Object = IndexMap<String, Value>;
 
 /// Reads one JSON value. Nothing may follow it.
 pub(crate) fn read(text: &str) -> Result<Value, serde_json::Error> {
@@ -78,7 +81,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(u64::try_from(value).map_or(Value::Number(value as f64), Value::Whole))
+        Ok(u64::try_from(value).map_or(Value::Negative(value), Value::Whole))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
@@ -123,6 +126,7 @@ pub(crate) fn show(value: &Value) -> String {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
         Value::Whole(value) => value.to_string(),
+        Value::Negative(value) => value.to_string(),
         // Without an exponent 1e308 takes 309 digits, and 1e-300 takes 301.
         Value::Number(value) if *value != 0.0 && !(1e-5..1e15).contains(&value.abs()) => {
             format!("{value:e}")
