@@ -176,35 +176,34 @@ describe('sections', () => {
 
   it('hold all blocks in their order', () => {
     for (const count of [0, 1, 32, 33, 64, 65, 200]) {
-      const sections = sectionsOf(blocks.slice(0, count), null, []);
-      expect(sections.flatMap((section) => section.blocks)).toEqual(blocks.slice(0, count));
+      const sections = sectionsOf(blocks.slice(0, count), []);
+      expect(sections.flatMap((section) => section.items)).toEqual(blocks.slice(0, count));
     }
   });
 
   it('stay the same objects while blocks are added behind them', () => {
-    const before = sectionsOf(blocks.slice(0, 100), null, []);
-    const grown = sectionsOf(blocks, null, before);
+    const before = sectionsOf(blocks.slice(0, 100), []);
+    const grown = sectionsOf(blocks, before);
     expect(grown.slice(0, 3)).toEqual(before.slice(0, 3));
     for (const index of [0, 1, 2]) expect(grown[index]).toBe(before[index]);
   });
 
   it('never give a block to another section, also not the one that is being written', () => {
-    let before = sectionsOf([], null, []);
+    let before = sectionsOf([], []);
     for (let count = 1; count <= 100; count += 1) {
       const last = block(count - 1);
-      before = sectionsOf([...blocks.slice(0, count - 1), last], last, before);
-      const place = before.findIndex((section) => section.blocks.includes(last));
+      before = sectionsOf([...blocks.slice(0, count - 1), last], before);
+      const place = before.findIndex((section) => section.items.includes(last));
       expect(place).toBe(Math.floor((count - 1) / 32));
-      expect(before.map(({ growing }) => growing).filter(Boolean)).toEqual([last]);
     }
   });
 
   it('are in chapters, of which all but the last are full', () => {
     for (const count of [0, 1, 32, 33, 256, 257, 512, 513, 3_200]) {
       const blocks = Array.from({ length: count }, (_, key) => block(key));
-      const sections = sectionsOf(blocks, null, []);
+      const sections = sectionsOf(blocks, []);
       const chapters = chaptersOf(sections, []);
-      expect(chapters.flatMap((chapter) => chapter.sections)).toEqual(sections);
+      expect(chapters.flatMap((chapter) => chapter.items)).toEqual(sections);
       expect(chapters.length).toBe(Math.ceil(count / 256));
       const full = chapters.filter(({ isFull }) => isFull);
       expect(full).toEqual(chapters.slice(0, -1));
@@ -212,11 +211,11 @@ describe('sections', () => {
   });
 
   it('are in the same chapters while blocks are added behind them', () => {
-    let [sections, chapters] = [sectionsOf([], null, []), chaptersOf([], [])];
+    let [sections, chapters] = [sectionsOf([], []), chaptersOf([], [])];
     for (let count = 1; count <= 600; count += 1) {
       const before = chapters;
       const last = block(count - 1);
-      sections = sectionsOf([...manyBlocks.slice(0, count - 1), last], last, sections);
+      sections = sectionsOf([...manyBlocks.slice(0, count - 1), last], sections);
       chapters = chaptersOf(sections, before);
       const isFirstOfChapter = count % 256 === 1;
       const kept = isFirstOfChapter ? chapters.length - 2 : chapters.length - 1;
@@ -225,9 +224,9 @@ describe('sections', () => {
   });
 
   it('are made anew when the answer is another', () => {
-    const before = sectionsOf(blocks, null, []);
+    const before = sectionsOf(blocks, []);
     const others = blocks.map(({ key }) => block(key));
-    expect(sectionsOf(others, null, before)[0]!.blocks[0]).toBe(others[0]);
+    expect(sectionsOf(others, before)[0]!.items[0]).toBe(others[0]);
   });
 });
 

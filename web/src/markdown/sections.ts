@@ -9,68 +9,56 @@ import type { Block } from './blocks';
 const BLOCKS = 32;
 const SECTIONS = 8;
 
-export interface Section {
-  readonly blocks: readonly Block[];
-  /** The block in it that is being written. */
-  readonly growing: Block | null;
-  /** No further block will be added to it. */
+/** Items that follow each other. */
+export interface Chunk<Item> {
+  readonly items: readonly Item[];
+  /** Another chunk follows, so no item will be added to it. */
   readonly isFull: boolean;
 }
 
-export interface Chapter {
-  readonly sections: readonly Section[];
-  /**
-   * No further section will be added to it. The browser may leave it out while it is out of sight.
-   * What is being written is never in it: its height would be guessed.
-   */
-  readonly isFull: boolean;
-}
+export type Section = Chunk<Block>;
 
 /**
- * The sections of an answer; unchanged ones are the same objects as in `before`. A block never
- * moves to another section, because it would then be drawn again.
+ * The browser may leave a full chapter out while it is out of sight. What is being written is never
+ * in one: its height would be guessed.
+ */
+export type Chapter = Chunk<Section>;
+
+/**
+ * The sections of an answer. A block never moves to another section, because it would then be drawn
+ * again.
  */
 export function sectionsOf(
   blocks: readonly Block[],
-  growing: Block | null,
   before: readonly Section[],
 ): readonly Section[] {
-  return chunks(blocks, BLOCKS, (part, isFull, index) => {
-    // Any block may be another one: late definitions of reference links change single blocks.
-    if (isUnchanged(before[index], before[index]?.blocks, part, isFull)) return before[index]!;
-    const own = growing && part.includes(growing) ? growing : null;
-    return { blocks: part, growing: own, isFull };
-  });
+  return chunksOf(blocks, BLOCKS, before);
 }
 
-/** The chapters of an answer; unchanged ones are the same objects as in `before`. */
+/** The chapters of an answer. */
 export function chaptersOf(
   sections: readonly Section[],
   before: readonly Chapter[],
 ): readonly Chapter[] {
-  return chunks(sections, SECTIONS, (part, isFull, index) => {
-    if (isUnchanged(before[index], before[index]?.sections, part, isFull)) return before[index]!;
-    return { sections: part, isFull };
-  });
+  return chunksOf(sections, SECTIONS, before);
 }
 
-/** What `make` makes of every `size` items. A full chunk is followed by another one. */
-function chunks<Item, Made>(
+/** Chunks of `size` items. A full one that has not changed is the same object as in `before`. */
+function chunksOf<Item>(
   items: readonly Item[],
   size: number,
-  make: (part: readonly Item[], isFull: boolean, index: number) => Made,
-): Made[] {
-  const made: Made[] = [];
-  for (let start = 0; start < items.length; start += size)
-    made.push(make(items.slice(start, start + size), start + size < items.length, made.length));
-  return made;
-}
-
-function isUnchanged<Item>(
-  before: { readonly isFull: boolean } | undefined,
-  known: readonly Item[] | undefined,
-  now: readonly Item[],
-  isFull: boolean,
-): boolean {
-  return before?.isFull === true && isFull && known!.every((item, index) => item === now[index]);
+  before: readonly Chunk<Item>[],
+): Chunk<Item>[] {
+  const chunks: Chunk<Item>[] = [];
+  for (let start = 0; start < items.length; start += size) {
+    const known = before[chunks.length];
+    const isFull = start + size < items.length;
+    // Any item may be another one: late definitions of reference links change single blocks.
+    const isSame =
+      known?.isFull === true &&
+      isFull &&
+      known.items.every((item, index) => item === items[start + index]);
+    chunks.push(isSame ? known : { items: items.slice(start, start + size), isFull });
+  }
+  return chunks;
 }
