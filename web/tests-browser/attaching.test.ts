@@ -58,7 +58,7 @@ describe('a message with files', () => {
       .toContain('What is in it?');
     await page.reload();
     await chat.connected();
-    expect(await chips(page).count()).toBe(1);
+    await expect.poll(() => chips(page).count()).toBe(1);
     await chat.submitEdit(editor);
     await chat.questions.filter({ hasText: 'What is in it?' }).waitFor();
     await chat.answered();

@@ -58,7 +58,7 @@ describe('conversations that an earlier page has kept in the browser', () => {
     await expect.poll(() => earlierKeys(page)).toEqual(['banter.turn.somebody.1500000000000400']);
     await page.reload();
     await chat.connected();
-    expect(await (await chat.inList(/The first question/)).count()).toBe(1);
+    await (await chat.inList(/The first question/)).waitFor();
     expect(await (await chat.inList(/secret/)).count()).toBe(0);
     await (await chat.inList('The first question')).click();
     await chat.shows('the new answer');
