@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// A request for an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
-    /// What is to be answered.
+    /// The text, tokens or conversation that the answer follows.
     pub prompt: Prompt,
     /// How the answer is to be sampled, and how long it may be.
     pub parameters: Parameters,
@@ -40,7 +40,7 @@ impl GenerateRequest {
     }
 }
 
-/// What an answer follows.
+/// The text, tokens or conversation that an answer follows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prompt {
     /// A conversation, as the model's chat template writes it.
@@ -165,7 +165,7 @@ pub struct ToolCall {
     pub id: String,
     /// The name of the function.
     pub name: String,
-    /// What it is called with, as the model wrote it: JSON, as a rule.
+    /// Its arguments as the model wrote them, usually JSON.
     pub arguments: String,
 }
 

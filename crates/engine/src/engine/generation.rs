@@ -12,7 +12,7 @@ use crate::text::{Message, TemplateExtras, TokenId};
 /// What a caller asks for.
 #[derive(Clone, Debug)]
 pub struct GenerateRequest {
-    /// What the answer follows.
+    /// The text, tokens or conversation that the answer follows.
     pub prompt: PromptSource,
     /// How tokens are chosen.
     pub sampling: SamplingParams,
@@ -45,14 +45,14 @@ pub struct GenerateRequest {
     pub continues: Option<Continuation>,
 }
 
-/// What an answer follows.
+/// The text, tokens or conversation that an answer follows.
 #[derive(Clone, Debug)]
 pub enum PromptSource {
     /// A conversation, as the chat template writes it.
     Messages {
         /// The oldest message first.
         messages: Vec<Message>,
-        /// What the chat template gets beside them.
+        /// Tools and options for the chat template.
         extras: TemplateExtras,
     },
     /// A text, with nothing around it. Literals of added tokens in it are those tokens.

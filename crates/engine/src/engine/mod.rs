@@ -78,7 +78,7 @@ use self::status::Status;
 use self::thread::Arrival;
 use crate::StopFlag;
 use crate::origin::{ConversationId, Origin, Tenant};
-use crate::sampler::{ParameterError, Sampler, SamplingParams};
+use crate::sampler::{ParameterError, Sampler};
 use crate::structure::{Guide, StructureError, Structures};
 use crate::text::{
     Conversation, Message, Prompt, StopStrings, TemplateExtras, Text, TextError, TokenId,
@@ -258,7 +258,8 @@ impl Engine {
     fn prepare(&self, request: GenerateRequest) -> Result<Prepared, Refusal> {
         request.check_lengths()?;
         let origin = request.origin();
-        self.check_bias(&request.sampling)?;
+        let biased = request.sampling.logit_bias.iter().map(|(token, _)| *token);
+        self.check_tokens("logit_bias", biased)?;
         let sampling = request.sampling.checked()?;
         let mut guide = match &request.structure {
             Some(structure) => Some(self.structures()?.guide(structure)?),
@@ -289,12 +290,15 @@ impl Engine {
         Ok(Prepared { facts, origin, shared_tokens, prompt, so_far, sampler, guide, logprobs })
     }
 
-    /// Errors: a bias for an id that the model never chooses.
-    fn check_bias(&self, sampling: &SamplingParams) -> Result<(), ParameterError> {
-        let wrong = sampling.logit_bias.iter().find(|(token, _)| !self.text.has_token(*token));
-        let Some((token, _)) = wrong else { return Ok(()) };
+    /// Errors: an id in `field` has no token.
+    fn check_tokens(
+        &self,
+        field: &'static str,
+        mut ids: impl Iterator<Item = TokenId>,
+    ) -> Result<(), ParameterError> {
+        let Some(wrong) = ids.find(|id| !self.text.has_token(*id)) else { return Ok(()) };
         let range = format!("ids of tokens of {}", self.info.name);
-        Err(ParameterError { field: "logit_bias", range, value: token.0.to_string() })
+        Err(ParameterError { field, range, value: wrong.0.to_string() })
     }
 
     fn prompt_of(
@@ -310,11 +314,7 @@ impl Engine {
             }
             PromptSource::Text(text) => self.text.encode_raw(text),
             PromptSource::Tokens(tokens) => {
-                if let Some(wrong) = tokens.iter().find(|token| !self.text.has_token(**token)) {
-                    let range = format!("ids of tokens of {}", self.info.name);
-                    let value = wrong.0.to_string();
-                    return Err(ParameterError { field: "prompt", range, value }.into());
-                }
+                self.check_tokens("prompt", tokens.iter().copied())?;
                 tokens.clone()
             }
         };

@@ -9,7 +9,7 @@ use crate::text::TokenId;
 /// The most tokens of which log-probabilities are told at each position.
 pub const MAX_TOP_LOGPROBS: usize = 20;
 
-/// What the model found likely at one position.
+/// The log-probabilities of one position of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logprobs {
     /// The logarithm of the probability of the chosen token, at most 0.
@@ -27,7 +27,7 @@ pub struct TokenLogprob {
     pub logprob: f32,
 }
 
-/// What the model's logits at a position say, before the choice of a token changes them.
+/// The model's own logits of a position, read before the choice of a token changes them.
 #[derive(Debug)]
 pub struct Seen {
     best: f32,

@@ -1,4 +1,4 @@
-//! The messages of a conversation, and what else a chat template gets.
+//! The messages of a conversation, and the other values for a chat template.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub struct Message {
 pub struct ToolCall {
     /// The name of the function.
     pub name: String,
-    /// What it is called with: an object, as a rule.
+    /// Its arguments, usually an object.
     pub arguments: Value,
 }
 
@@ -88,7 +88,7 @@ impl Message {
     }
 }
 
-/// What a chat template gets beside the messages.
+/// The values that a chat template gets in addition to the messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TemplateExtras {
     /// The functions that the model may call, as OpenAI's interface describes them:

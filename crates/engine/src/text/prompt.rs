@@ -22,12 +22,12 @@ pub struct Prompt {
     pub dropped_messages: usize,
 }
 
-/// What a prompt is made of.
+/// A conversation that becomes a prompt.
 #[derive(Clone, Copy, Debug)]
 pub struct Conversation<'a> {
     /// The oldest message first.
     pub messages: &'a [Message],
-    /// What the chat template gets beside them.
+    /// Tools and options for the chat template.
     pub extras: &'a TemplateExtras,
     /// Whose remembered answers are used, if any are.
     pub origin: Option<Origin>,

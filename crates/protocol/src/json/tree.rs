@@ -120,6 +120,16 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
+impl Value {
+    /// A field of an object.
+    pub(crate) fn field(&self, name: &str) -> Option<&Value> {
+        match self {
+            Value::Object(object) => object.get(name),
+            _ => None,
+        }
+    }
+}
+
 /// A value in the form for an error message: JSON, shortened to a few dozen characters.
 pub(crate) fn show(value: &Value) -> String {
     match value {

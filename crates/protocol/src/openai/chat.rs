@@ -4,12 +4,14 @@ use super::message::{SentMessage, Unsupported};
 use super::tools::{Tool, ToolChoice};
 use crate::Fault;
 use crate::json::{Mistake, Value as Tree, null_as_default, read, tree};
-use crate::ranges;
+use crate::ranges::{self, PARAMETERS};
+use crate::v1;
 use banter_seam::{Conversation, Message, Parameters, Role, Structure};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use tree::Object;
 
 /// A checked request for answers to a conversation.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,35 +55,16 @@ const AS_MANY_AS_THERE_IS_ROOM_FOR: u32 = 1_000_000;
 const MAX_COUNT: std::ops::RangeInclusive<u64> = 1..=16;
 const MAX_TOP_LOGPROBS: std::ops::RangeInclusive<u64> = 0..=20;
 
+/// A request without the parameters that every language has: those are [`v1::Parameters`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sent {
     model: Option<String>,
     messages: Vec<SentMessage>,
     #[serde(deserialize_with = "ranges::max_tokens")]
-    max_tokens: Option<u32>,
-    #[serde(deserialize_with = "ranges::max_tokens")]
     max_completion_tokens: Option<u32>,
-    #[serde(deserialize_with = "ranges::temperature")]
-    temperature: Option<f32>,
-    #[serde(deserialize_with = "ranges::top_p")]
-    top_p: Option<f32>,
-    #[serde(deserialize_with = "ranges::repetition_penalty")]
-    repetition_penalty: Option<f32>,
-    #[serde(deserialize_with = "ranges::top_k")]
-    top_k: Option<u32>,
-    #[serde(deserialize_with = "ranges::min_p")]
-    min_p: Option<f32>,
-    #[serde(deserialize_with = "ranges::presence_penalty")]
-    presence_penalty: Option<f32>,
-    #[serde(deserialize_with = "ranges::frequency_penalty")]
-    frequency_penalty: Option<f32>,
     #[serde(deserialize_with = "logit_bias")]
     logit_bias: Vec<(u32, f32)>,
-    #[serde(deserialize_with = "ranges::seed")]
-    seed: Option<u64>,
-    #[serde(deserialize_with = "ranges::stop")]
-    stop: Vec<String>,
     #[serde(deserialize_with = "count")]
     n: Option<u32>,
     #[serde(deserialize_with = "null_as_default")]
@@ -103,7 +86,7 @@ struct Sent {
     chat_template_kwargs: Map<String, Value>,
     #[serde(rename = "modalities")]
     _modalities: Option<Vec<Modality>>,
-    /// What changes nothing about the answer of a text model.
+    /// Fields that change nothing about the answer of a text model.
     #[serde(rename = "metadata")]
     _metadata: IgnoredAny,
     #[serde(rename = "prompt_cache_key")]
@@ -118,7 +101,7 @@ struct Sent {
     _store: IgnoredAny,
     #[serde(rename = "user")]
     _user: IgnoredAny,
-    /// What this server does not do.
+    /// Fields for things that this server does not do.
     #[serde(rename = "audio")]
     _audio: Option<Unsupported>,
     #[serde(rename = "function_call")]
@@ -218,15 +201,19 @@ impl ChatRequest {
     pub fn parse(body: &str) -> Result<ChatRequest, Fault> {
         let value =
             tree::read(body).map_err(|error| Fault::BadJson { reason: error.to_string() })?;
-        let Tree::Object(object) = &value else {
+        let Tree::Object(object) = value else {
             let reason = format!("expected an object, found {}", tree::show(&value));
             return Err(Fault::BadJson { reason });
         };
-        let (sent, messages) = Sent::with_messages(read(&value)?)?;
+        let (parameters, others): (Object, Object) =
+            object.into_iter().partition(|(name, _)| PARAMETERS.contains(&name.as_str()));
+        let (parameters, others) = (Tree::Object(parameters), Tree::Object(others));
+        let parameters = read(&parameters)?;
+        let (sent, messages) = Sent::with_messages(read(&others)?)?;
         sent.check(&messages).map_err(|Unfit { field, expected }| {
-            Mistake::new(field, expected, object.get(field).unwrap_or(&Tree::Null))
+            Mistake::new(field, expected, others.field(field).unwrap_or(&Tree::Null))
         })?;
-        Ok(sent.into_request(messages))
+        Ok(sent.into_request(messages, parameters))
     }
 }
 
@@ -281,7 +268,8 @@ impl Sent {
         }
     }
 
-    fn into_request(self, messages: Vec<Message>) -> ChatRequest {
+    fn into_request(self, messages: Vec<Message>, parameters: v1::Parameters) -> ChatRequest {
+        let most = self.max_completion_tokens.or(parameters.max_tokens);
         let top = self.top_logprobs.unwrap_or_default() as usize;
         let template_options = self.chat_template_kwargs;
         ChatRequest {
@@ -289,20 +277,9 @@ impl Sent {
             conversation: Conversation { messages, template_options, ..Conversation::default() },
             continues: self.continue_final_message,
             parameters: Parameters {
-                max_tokens: self
-                    .max_completion_tokens
-                    .or(self.max_tokens)
-                    .unwrap_or(AS_MANY_AS_THERE_IS_ROOM_FOR),
-                temperature: self.temperature,
-                top_p: self.top_p,
-                repetition_penalty: self.repetition_penalty,
-                top_k: self.top_k,
-                min_p: self.min_p,
-                presence_penalty: self.presence_penalty,
-                frequency_penalty: self.frequency_penalty,
+                max_tokens: most.unwrap_or(AS_MANY_AS_THERE_IS_ROOM_FOR),
                 logit_bias: self.logit_bias,
-                seed: self.seed,
-                stop_strings: self.stop,
+                ..parameters.into_seam()
             },
             count: self.n.unwrap_or(1),
             logprobs: self.logprobs.then_some(top),

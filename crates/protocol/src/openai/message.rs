@@ -18,8 +18,8 @@ pub(super) struct SentMessage {
     tool_call_id: Option<String>,
     /// A refusal of an earlier answer is its text.
     refusal: Option<String>,
-    /// What changes nothing: who of several people speaks, and what an earlier answer had beside
-    /// its text.
+    /// Fields that change nothing: the name of one of several people, and parts of an earlier answer
+    /// other than its text.
     #[serde(rename = "name")]
     _name: IgnoredAny,
     #[serde(rename = "annotations")]

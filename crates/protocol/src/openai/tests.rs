@@ -135,10 +135,16 @@ fn an_answer_goes_on_from_its_beginning() {
     assert!(refused.starts_with("add_generation_prompt: expected false"), "{refused}");
 }
 
+/// Every request is refused in these words.
+fn assert_refused<const COUNT: usize>(cases: [(Value, &str); COUNT]) {
+    for (request, expected) in cases {
+        assert_eq!(parse(&request).expect_err(expected), expected);
+    }
+}
+
 #[test]
-fn what_is_wrong_is_named() {
-    let message = |message: Value| json!({"messages": [{"role": "user", "content": "a"}, message]});
-    let cases = [
+fn a_field_that_is_wrong_is_named() {
+    assert_refused([
         (json!({}), "messages: expected a list, found null"),
         (json!({"messages": []}), "messages: expected at least one message, found a list of 0"),
         (with("temperature", json!(3)), "temperature: expected a number from 0.0 to 2.0, found 3"),
@@ -171,6 +177,16 @@ fn what_is_wrong_is_named() {
             with("reasoning_effort", json!("high")),
             "reasoning_effort: expected nothing: this server does not do that, found \"high\"",
         ),
+        (
+            with("continue_final_message", json!(true)),
+            "continue_final_message: expected false, because no answer is the last message, found true",
+        ),
+    ]);
+}
+
+#[test]
+fn a_wrong_format_or_tool_is_named() {
+    assert_refused([
         (with("modalities", json!(["audio"])), "modalities[0]: expected text, found \"audio\""),
         (
             with("response_format", json!({"type": "xml"})),
@@ -192,6 +208,13 @@ fn what_is_wrong_is_named() {
             with("tool_choice", json!({"type": "function", "function": {"name": "f"}})),
             "tool_choice: expected the name of one of the tools, found an object",
         ),
+    ]);
+}
+
+#[test]
+fn a_wrong_message_is_named() {
+    let message = |message: Value| json!({"messages": [{"role": "user", "content": "a"}, message]});
+    assert_refused([
         (
             message(json!({"role": "robot", "content": "x"})),
             "messages[1].role: expected system, developer, user, assistant or tool, found \"robot\"",
@@ -214,14 +237,7 @@ fn what_is_wrong_is_named() {
             ),
             "messages[1].tool_calls: expected nothing: only an assistant calls, found null",
         ),
-        (
-            with("continue_final_message", json!(true)),
-            "continue_final_message: expected false, because no answer is the last message, found true",
-        ),
-    ];
-    for (request, expected) in cases {
-        assert_eq!(parse(&request).expect_err(expected), expected);
-    }
+    ]);
 }
 
 proptest! {

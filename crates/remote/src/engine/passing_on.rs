@@ -1,4 +1,4 @@
-//! What is passed on of a request as it came, and what is not.
+//! The parts of a request that are passed on as they came, and those that are refused.
 
 use super::EngineError;
 use banter_seam::{Conversation, GenerateRequest, Message, Prompt, Role, ToolCall};

@@ -365,7 +365,7 @@ impl Generation for EngineGeneration {
 }
 
 impl EngineGeneration {
-    /// What is told of the tokens of a delta.
+    /// The log-probabilities of a delta's tokens, with the bytes of these.
     fn logprobs(
         &self,
         tokens: &[text::TokenId],

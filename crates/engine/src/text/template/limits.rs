@@ -69,7 +69,7 @@ pub(super) fn with_checks(source: &str, mut places: Vec<Place>) -> Result<String
     Ok(checked)
 }
 
-/// What a template is given.
+/// The size of the values that a template is given.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Given {
     /// Messages and tools.
