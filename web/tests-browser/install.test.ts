@@ -345,7 +345,8 @@ class Site {
     headers['accept-encoding'] = 'identity';
     if (this.version === 'second') delete headers['if-none-match'];
     const path = this.version === 'second' ? inFirst(url, this.hashes) : url;
-    return { host: 'localhost', port: this.server.port, method, path, headers };
+    // The server may just have closed a connection that an agent keeps.
+    return { host: 'localhost', port: this.server.port, method, path, headers, agent: false };
   }
 
   private async pass(answer: IncomingMessage, response: ServerResponse): Promise<void> {

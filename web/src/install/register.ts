@@ -10,8 +10,8 @@ import { isCacheOf } from './kept';
 /** Starts once the page has loaded, so that it takes nothing from what is needed first. */
 export function registerServiceWorker(): void {
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
-  if (document.readyState === 'complete') whenIdle(register);
-  else window.addEventListener('load', () => whenIdle(register), { once: true });
+  if (document.readyState === 'complete') whenIdle(() => void register());
+  else window.addEventListener('load', () => whenIdle(() => void register()), { once: true });
 }
 
 /** Removes what is kept. It is kept again when the page is next loaded. */
@@ -25,9 +25,14 @@ export async function forgetPage(): Promise<void> {
   }
 }
 
-function register(): void {
-  // The page needs it for nothing, so whatever speaks against it is no fault of the page.
-  navigator.serviceWorker.register('./sw.js').catch(() => undefined);
+async function register(): Promise<void> {
+  try {
+    const registration = await navigator.serviceWorker.register('./sw.js');
+    // Browsers look for a new one by themselves, but may put that off.
+    if (registration.active) await registration.update();
+  } catch {
+    // The page needs it for nothing, so whatever speaks against it is no fault of the page.
+  }
 }
 
 function whenIdle(run: () => void): void {
