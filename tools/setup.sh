@@ -39,7 +39,8 @@ stale() { # FOLDER STAMP SOURCES…
   [ -d "$folder" ] && [ -f "$stamp" ] && [ "$(cat "$@" | sha256sum)" = "$(cat "$stamp")" ] && return 1
   return 0
 }
-packages_folders=(web tools/golden/text)
+packages_folders=(web tools/golden/text tools/clients)
+python_packages=(examples/requirements.txt tools/clients/requirements.txt)
 
 stale_parts() {
   local folder
@@ -47,7 +48,7 @@ stale_parts() {
     [ -f "$folder/package-lock.json" ] || continue
     stale "$folder/node_modules" "$folder/node_modules/.installed" "$folder/package-lock.json" && echo "$folder"
   done
-  stale .venv .venv/.installed examples/requirements.txt && echo ".venv"
+  stale .venv .venv/.installed "${python_packages[@]}" && echo ".venv"
   return 0
 }
 
@@ -76,8 +77,8 @@ install_parts() {
   for part in $(stale_parts); do
     if [ "$part" = .venv ]; then
       python3 -m venv .venv
-      .venv/bin/pip install --quiet --disable-pip-version-check -r examples/requirements.txt
-      cat examples/requirements.txt | sha256sum > .venv/.installed
+      .venv/bin/pip install --quiet --disable-pip-version-check "${python_packages[@]/#/-r}"
+      cat "${python_packages[@]}" | sha256sum > .venv/.installed
     else
       (cd "$part" && npm ci --no-fund --no-audit --loglevel=error)
       cat "$part/package-lock.json" | sha256sum > "$part/node_modules/.installed"

@@ -171,7 +171,7 @@ for (const recipe of RECIPES) {
     it('answers through the page', async () => {
       const { chat, trouble, end } = await stack(recipe, 'demo');
       expect(await chat.ask('Hello')).toMatch(/\p{L}{2,}/u);
-      await chat.page.getByRole('button', { name: 'Clear the conversation' }).click();
+      await chat.newConversation();
       expect(await chat.ask('你好')).toMatch(/\p{Script=Han}/u);
       await chat.page
         .getByText(/first word .* s/)

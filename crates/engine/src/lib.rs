@@ -12,6 +12,7 @@
 //! - [`scheduler`]: which tokens the next step computes.
 //! - [`speculation`]: guesses of the next tokens, several of which are tried in one step.
 //! - [`structure`]: structured answers, such as JSON of a schema.
+//! - [`tool_calls`]: calls of functions in the text of an answer.
 //! - [`engine`]: the thread that owns all of it, and the handle by which the outside talks to it.
 //! - [`make_model`]: writes models of random weights, for measurements and tests.
 //! - [`measure`]: how fast a model is on this machine.
@@ -31,6 +32,7 @@ pub mod scheduler;
 pub mod speculation;
 pub mod structure;
 pub mod text;
+pub mod tool_calls;
 
 mod faults;
 mod origin;

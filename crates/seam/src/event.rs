@@ -32,14 +32,23 @@ pub enum Event {
     /// answer. Text may be held back, so the text of all tokens so far begins with the text so far,
     /// and the two are always enough for a [`Continuation`](crate::Continuation).
     Delta {
-        /// Whole characters. Empty at most once: in the last event before [`Event::Finished`], if
-        /// there are tokens whose text is still held back.
+        /// Whole characters. Empty only if there are tokens whose text is still held back, or is a
+        /// part of a call.
         text: String,
         /// The tokens since the delta before; empty if the backend does not know them.
         tokens: Vec<u32>,
         /// How likely the model found each of these tokens; empty if the request does not want it.
         logprobs: Vec<Logprobs>,
     },
+    /// The answer calls a function. Its calls come one after the other.
+    Call {
+        /// The name of the call, which no other call has.
+        id: String,
+        /// The name of the function.
+        name: String,
+    },
+    /// A delta of the arguments of the newest call: whole characters, never empty.
+    Arguments(String),
     /// The end.
     Finished(Finished),
 }

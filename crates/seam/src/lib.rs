@@ -20,6 +20,6 @@ pub use backend::{Backend, BackendInfo, Defaults, Fit, Generation, Health, Metri
 pub use event::{EndReason, Event, FinishReason, Finished, Logprobs, Timings, TokenLogprob, Usage};
 pub use failure::Failure;
 pub use request::{
-    Asker, Continuation, Conversation, ConversationNumber, DraftRequest, GenerateRequest, Message,
-    Parameters, Prompt, Role, ShareId, Structure, Tenant, ToolCall,
+    Asker, Continuation, Conversation, ConversationNumber, DraftRequest, Function, GenerateRequest,
+    Message, Parameters, Prompt, Role, ShareId, Structure, Tenant, ToolCall, ToolChoice, Tools,
 };

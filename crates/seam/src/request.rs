@@ -56,13 +56,65 @@ pub enum Prompt {
 pub struct Conversation {
     /// The newest message last.
     pub messages: Vec<Message>,
-    /// The functions that the model may call, as OpenAI's interface describes them.
-    pub tools: Vec<Value>,
+    /// The functions that the model may call.
+    pub tools: Tools,
     /// Further values for the chat template, by their names.
     pub template_options: Map<String, Value>,
+    /// The request is refused if the messages do not fit. Otherwise the oldest are left out.
+    pub is_whole: bool,
+}
+
+/// The functions that the model may call, and which of them it calls.
+///
+/// If there are any, calls in the answer are told as [`Event::Call`](crate::Event::Call) instead of
+/// text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tools {
+    /// The functions, with names that differ.
+    pub functions: Vec<Function>,
+    /// Which of them it calls.
+    pub choice: ToolChoice,
+    /// The answer has one call at most.
+    pub one_call: bool,
+}
+
+/// A function that the model may call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// For the model.
+    pub description: Option<String>,
+    /// The JSON schema of its arguments, an object; `None` if any object will do.
+    pub parameters: Option<Value>,
+    /// Whether arguments must keep to the schema. Arguments of a call that the request demands
+    /// always do.
+    pub strict: bool,
+}
+
+/// Which functions the model calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// At least one.
+    Required,
+    /// The one of this name.
+    Named(String),
 }
 
 impl Prompt {
+    /// The functions that the model may call.
+    pub fn tools(&self) -> Option<&Tools> {
+        match self {
+            Prompt::Conversation(conversation) if !conversation.tools.functions.is_empty() => {
+                Some(&conversation.tools)
+            }
+            _ => None,
+        }
+    }
+
     /// The messages of a conversation; none of other prompts.
     pub fn messages(&self) -> &[Message] {
         match self {

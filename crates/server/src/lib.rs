@@ -12,6 +12,7 @@
 //! - `answers`: answers while they are written: a task for each, and followers that read along.
 //! - `v1`: the language `banter.v1`, with conversations that last.
 //! - `conversations`: conversations in the store, and what is told about them.
+//! - `interfaces`: OpenAI's HTTP interface, and others that programs use already.
 //! - [`models`]: which models there are, pulling them, and switching between them.
 //! - [`backend`]: what makes answers: our engine, an engine that somebody else runs, or a script.
 //!   All of them speak [`banter_seam`].
@@ -28,6 +29,7 @@ pub mod backend;
 pub mod config;
 mod conversations;
 mod http;
+mod interfaces;
 mod log_throttle;
 pub mod models;
 mod plain;

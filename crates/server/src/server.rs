@@ -206,6 +206,7 @@ impl Running {
             access,
             slot: self.slot.clone(),
             models,
+            answers: self.answers.clone(),
             conversations: self.conversations.clone(),
             store: self.store.clone(),
             sockets,

@@ -6,18 +6,18 @@ use std::process::Command;
 use crate::support::*;
 use crate::v1::kept;
 
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(name)
 }
 
-/// The Python of `make setup`, or another one that `BANTER_PYTHON` names.
-fn python() -> Command {
+/// The Python of `make setup`, or another one that `BANTER_PYTHON` names. It has a package.
+pub fn python(package: &str) -> Command {
     let installed = folder(".venv/bin/python");
     let named = std::env::var_os("BANTER_PYTHON").map(PathBuf::from);
     let python = named.unwrap_or(if installed.exists() { installed } else { "python3".into() });
-    let probe = Command::new(&python).args(["-c", "import websockets"]).output();
+    let probe = Command::new(&python).args(["-c", &format!("import {package}")]).output();
     let works = probe.is_ok_and(|probe| probe.status.success());
-    assert!(works, "{}: no package websockets; `make setup` installs it", python.display());
+    assert!(works, "{}: no package {package}; `make setup` installs it", python.display());
     Command::new(python)
 }
 
@@ -28,7 +28,7 @@ fn resume_py_gets_the_whole_answer_over_two_sockets() {
     assert!(lines <= 60, "{lines} lines");
     let server = Server::start(&["--no-store"]);
     let address = format!("http://127.0.0.1:{}", server.port);
-    let output = python().arg(script).arg(&address).output().expect("it runs");
+    let output = python("websockets").arg(script).arg(&address).output().expect("it runs");
     let said = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let (status, list) = server.ask("GET", "/api/conversations", "");

@@ -1,6 +1,7 @@
 //! The real binary, started as a person starts it.
 
 mod bench;
+mod clients;
 mod engine;
 mod examples;
 mod idle;

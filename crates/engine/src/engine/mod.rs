@@ -11,7 +11,7 @@
 //!   chat template, and the tokens that all conversations begin with.
 //! - `config`: what an engine is opened with. `machine`, `memory`, `forecast`: what the machine
 //!   has, and what a model needs.
-//! - `generation`: what is asked for, what comes back. `inbox`: how requests reach the thread.
+//! - `request`: what is asked for. `generation`: what comes back. `inbox`: how requests reach the thread.
 //! - `thread`: the loop. `core`: what happens around each forward pass.
 //! - `answer`: a sequence's tokens becoming text. `continuation`: an answer that goes on.
 //! - `pace`: how much one step takes.
@@ -41,6 +41,7 @@ mod memory;
 mod open;
 mod opening;
 mod pace;
+mod request;
 mod status;
 mod thread;
 
@@ -61,12 +62,12 @@ pub use config::{
 };
 pub use continuation::{Continuation, ContinuationError};
 pub use forecast::Forecast;
-pub use generation::{
-    Draft, Event, FinishReason, Finished, GenerateRequest, Generation, MAX_STOP_STRING_BYTES,
-    MAX_STOP_STRINGS, PromptSource, Refusal, Submit, Timings, Usage,
-};
+pub use generation::{Event, FinishReason, Finished, Generation, Timings, Usage};
 pub use machine::{available_memory_bytes, cores};
 pub use memory::MemoryError;
+pub use request::{
+    Draft, GenerateRequest, MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS, PromptSource, Refusal, Submit,
+};
 pub use status::{Counters, GAP_BOUNDS, Heartbeat, LONGEST_SILENCE};
 
 use self::answer::NewAnswer;
@@ -308,9 +309,12 @@ impl Engine {
         origin: Origin,
     ) -> Result<Prompt, Refusal> {
         let ids = match source {
-            PromptSource::Messages { messages, extras } => {
+            PromptSource::Messages { messages, extras, is_whole } => {
                 let conversation = Conversation { messages, extras, origin: Some(origin) };
-                return self.fit_prompt(&conversation, answer);
+                return match is_whole {
+                    true => self.whole_prompt(&conversation, answer),
+                    false => self.fit_prompt(&conversation, answer),
+                };
             }
             PromptSource::Text(text) => self.text.encode_raw(text),
             PromptSource::Tokens(tokens) => {
@@ -373,15 +377,31 @@ impl Engine {
             fitted => fitted,
         };
         match fitted {
-            Ok(prompt) if prompt.ids.is_empty() => {
-                Err(Refusal::Template("expected at least one token, found none".to_owned()))
-            }
+            Ok(prompt) if prompt.ids.is_empty() => Err(no_tokens()),
             Ok(prompt) => Ok(prompt),
             Err(TextError::TooLong { tokens, .. }) => Err(answer.refusal(tokens, room - 1)),
-            Err(TextError::Refused(words)) => Err(Refusal::Conversation(words)),
-            Err(error) => Err(Refusal::Template(error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
+
+    /// The prompt of a conversation of which nothing may be left out.
+    fn whole_prompt(
+        &self,
+        conversation: &Conversation<'_>,
+        answer: AnswerRoom,
+    ) -> Result<Prompt, Refusal> {
+        let room = self.info.room_tokens();
+        let prompt = self.text.fit_conversation(conversation, usize::MAX, 0)?;
+        match prompt.ids.len() {
+            0 => Err(no_tokens()),
+            tokens if tokens + answer.so_far < room => Ok(prompt),
+            tokens => Err(answer.refusal(tokens, room - 1)),
+        }
+    }
+}
+
+fn no_tokens() -> Refusal {
+    Refusal::Template("expected at least one token, found none".to_owned())
 }
 
 impl AnswerRoom {

@@ -21,6 +21,7 @@ use llguidance::api::{ParserLimits, TopLevelGrammar};
 use llguidance::earley::SlicedBiasComputer;
 use llguidance::toktrie::InferenceCapabilities;
 use llguidance::{Matcher, ParserFactory};
+use serde_json::{Value, json};
 
 pub use guide::{Guide, TokenMask};
 
@@ -116,7 +117,7 @@ impl Structures {
                 check_size(text)?;
                 // The parser has a limit of its own for depth.
                 let schema = serde_json::from_str(text).map_err(wrong)?;
-                TopLevelGrammar::from_json_schema(schema)
+                TopLevelGrammar::from_json_schema(bounded(schema))
             }
             Structure::Regex(text) => {
                 check_size(text)?;
@@ -139,6 +140,23 @@ impl Structures {
                 Err(error) => Err(wrong(error)),
             },
         }
+    }
+}
+
+/// White space between two parts of JSON: a space, or the end of a line and an indent. A model that
+/// is unsure writes white space without end where it may.
+const WHITE_SPACE: &str = r"\x20|\x0A[\x20\x09]{0,20}";
+
+/// The same schema with a bound for white space. Nothing in a schema of a stranger changes how
+/// `llguidance` works.
+pub(crate) fn bounded(schema: Value) -> Value {
+    match schema {
+        Value::Object(mut schema) => {
+            schema.insert("x-guidance".to_owned(), json!({"whitespace_pattern": WHITE_SPACE}));
+            Value::Object(schema)
+        }
+        Value::Bool(true) => bounded(json!({})),
+        other => other,
     }
 }
 
@@ -181,5 +199,7 @@ fn wrong(error: impl std::fmt::Display) -> StructureError {
     StructureError::Wrong(error.to_string().trim().chars().take(MAX_MESSAGE_CHARS).collect())
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

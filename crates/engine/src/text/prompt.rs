@@ -11,6 +11,7 @@ use super::template::{Template, TemplateMessage, TextEnds};
 use super::tokenizer::Tokenizer;
 use super::{Message, Role, TemplateExtras, TextError, TokenId, ToolCall, Vocabulary};
 use crate::origin::Origin;
+use crate::tool_calls::as_text;
 
 /// The prompt of a conversation, cut to the room that there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +130,8 @@ impl Text {
     }
 
     /// Like [`Text::fit`], with tools and options, and if it has an origin, with remembered answers
-    /// as in [`Text::prompt_for`].
+    /// as in [`Text::prompt_for`]. If the template knows nothing of tools, messages tell the model of
+    /// them.
     ///
     /// Errors: as [`Text::fit`].
     pub fn fit_conversation(
@@ -140,6 +142,15 @@ impl Text {
     ) -> Result<Prompt, TextError> {
         let limit = context_tokens.saturating_sub(reserve_tokens);
         let Conversation { messages, extras, origin } = *conversation;
+        let speaks_of_tools =
+            |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
+        let has_tools = !extras.tools.is_empty() || messages.iter().any(speaks_of_tools);
+        if has_tools && !self.template.knows_tools() {
+            let messages = as_text(messages, &extras.tools);
+            let options = extras.options.clone();
+            let extras = self.guarded(&TemplateExtras { options, ..TemplateExtras::default() });
+            return self.fit_within(limit, &messages, &extras, origin);
+        }
         self.fit_within(limit, messages, &self.guarded(extras), origin)
     }
 

@@ -1,25 +1,26 @@
 //! `POST /v1/chat/completions`: the request.
 
+use super::fields::{
+    AS_MANY_AS_THERE_IS_ROOM_FOR, StreamOptions, Unfit, count, logit_bias, split, top_logprobs,
+};
 use super::message::{SentMessage, Unsupported};
-use super::tools::{Tool, ToolChoice};
+use super::tools::{Choice, Tool};
 use crate::Fault;
-use crate::json::{Mistake, Value as Tree, null_as_default, read, tree};
-use crate::ranges::{self, PARAMETERS};
+use crate::json::{Mistake, null_as_default, read};
+use crate::ranges;
 use crate::v1;
-use banter_seam::{Conversation, Message, Parameters, Role, Structure};
+use banter_seam::{Conversation, Message, Parameters, Role, Structure, ToolChoice, Tools};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
-use tree::Object;
+use std::collections::HashSet;
 
 /// A checked request for answers to a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatRequest {
     /// The name of the model; `None` if any will do.
     pub model: Option<String>,
-    /// The messages, and values for the chat template. It has no tools: [`ChatRequest::tools`] are
-    /// known by more than the template needs.
+    /// The messages, the functions that the model may call, and values for the chat template.
     pub conversation: Conversation,
     /// The last message is the beginning of the answer.
     pub continues: bool,
@@ -31,29 +32,9 @@ pub struct ChatRequest {
     pub logprobs: Option<usize>,
     /// The structure of an answer.
     pub structure: Option<Structure>,
-    /// The functions that the model may call.
-    pub tools: Vec<Tool>,
-    /// Which of them it calls.
-    pub tool_choice: ToolChoice,
-    /// Whether it may call several at once.
-    pub parallel_tool_calls: bool,
     /// How answers are sent: `None` as a whole.
     pub stream: Option<StreamOptions>,
 }
-
-/// How a stream is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct StreamOptions {
-    /// Whether its last event tells the numbers of tokens.
-    #[serde(deserialize_with = "null_as_default")]
-    pub include_usage: bool,
-}
-
-/// Without a limit of its own, an answer may fill the context.
-const AS_MANY_AS_THERE_IS_ROOM_FOR: u32 = 1_000_000;
-/// How many answers a request may want.
-const MAX_COUNT: std::ops::RangeInclusive<u64> = 1..=16;
-const MAX_TOP_LOGPROBS: std::ops::RangeInclusive<u64> = 0..=20;
 
 /// A request without the parameters that every language has: those are [`v1::Parameters`].
 #[derive(Deserialize)]
@@ -74,7 +55,7 @@ struct Sent {
     response_format: Option<Format>,
     #[serde(deserialize_with = "null_as_default")]
     tools: Vec<Tool>,
-    tool_choice: Option<ToolChoice>,
+    tool_choice: Option<Choice>,
     parallel_tool_calls: Option<bool>,
     #[serde(deserialize_with = "null_as_default")]
     stream: bool,
@@ -176,51 +157,17 @@ impl<'de> Deserialize<'de> for Format {
     }
 }
 
-fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    ranges::whole_u32(from, MAX_COUNT)
-}
-
-fn top_logprobs<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    ranges::whole_u32(from, MAX_TOP_LOGPROBS)
-}
-
-/// Token ids as strings, each with its bias.
-fn logit_bias<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(u32, f32)>, D::Error> {
-    let sent: Option<BTreeMap<String, ranges::Bias>> = Option::deserialize(from)?;
-    let read = |(id, bias): (String, ranges::Bias)| match id.parse() {
-        Ok(id) => Ok((id, bias.0)),
-        Err(_) => Err(D::Error::custom("token ids as keys, in decimal digits")),
-    };
-    sent.unwrap_or_default().into_iter().map(read).collect()
-}
-
 impl ChatRequest {
     /// Reads the body of a request.
     ///
     /// Errors: what is wrong with it, and where.
     pub fn parse(body: &str) -> Result<ChatRequest, Fault> {
-        let value =
-            tree::read(body).map_err(|error| Fault::BadJson { reason: error.to_string() })?;
-        let Tree::Object(object) = value else {
-            let reason = format!("expected an object, found {}", tree::show(&value));
-            return Err(Fault::BadJson { reason });
-        };
-        let (parameters, others): (Object, Object) =
-            object.into_iter().partition(|(name, _)| PARAMETERS.contains(&name.as_str()));
-        let (parameters, others) = (Tree::Object(parameters), Tree::Object(others));
+        let (parameters, others) = split(body)?;
         let parameters = read(&parameters)?;
         let (sent, messages) = Sent::with_messages(read(&others)?)?;
-        sent.check(&messages).map_err(|Unfit { field, expected }| {
-            Mistake::new(field, expected, others.field(field).unwrap_or(&Tree::Null))
-        })?;
+        sent.check(&messages).map_err(|unfit| unfit.in_request(&others))?;
         Ok(sent.into_request(messages, parameters))
     }
-}
-
-/// A field that does not fit the other fields.
-struct Unfit {
-    field: &'static str,
-    expected: &'static str,
 }
 
 impl Sent {
@@ -257,14 +204,43 @@ impl Sent {
         if self.top_logprobs.is_some() && !self.logprobs {
             unfit("top_logprobs", "nothing, because logprobs is not true")?;
         }
-        match &self.tool_choice {
-            Some(ToolChoice::Required) if self.tools.is_empty() => {
+        self.check_tools()
+    }
+
+    fn check_tools(&self) -> Result<(), Unfit> {
+        let unfit = |field, expected| Err(Unfit { field, expected });
+        let mut names = HashSet::new();
+        if !self.tools.iter().all(|Tool(function)| names.insert(function.name.as_str())) {
+            return unfit("tools", "functions whose names differ");
+        }
+        let Some(Choice(Some(choice))) = &self.tool_choice else { return Ok(()) };
+        match choice {
+            ToolChoice::Required if names.is_empty() => {
                 unfit("tool_choice", "auto or none, because there are no tools")
             }
-            Some(ToolChoice::Named(name)) if !self.tools.iter().any(|tool| tool.name == *name) => {
+            ToolChoice::Named(name) if !names.contains(name.as_str()) => {
                 unfit("tool_choice", "the name of one of the tools")
             }
+            ToolChoice::Required | ToolChoice::Named(_) if self.wants_structure() => {
+                unfit("response_format", "text, because the answer must be a call")
+            }
             _ => Ok(()),
+        }
+    }
+
+    fn wants_structure(&self) -> bool {
+        self.response_format.as_ref().is_some_and(|Format(structure)| structure.is_some())
+    }
+
+    /// The functions that the model may call. If it may call none, it is not told of any.
+    fn tools(tools: Vec<Tool>, choice: Option<Choice>, parallel: Option<bool>) -> Tools {
+        match choice.unwrap_or(Choice(Some(ToolChoice::Auto))) {
+            Choice(None) => Tools::default(),
+            Choice(Some(choice)) => Tools {
+                functions: tools.into_iter().map(|Tool(function)| function).collect(),
+                choice,
+                one_call: parallel == Some(false),
+            },
         }
     }
 
@@ -272,9 +248,10 @@ impl Sent {
         let most = self.max_completion_tokens.or(parameters.max_tokens);
         let top = self.top_logprobs.unwrap_or_default() as usize;
         let template_options = self.chat_template_kwargs;
+        let tools = Sent::tools(self.tools, self.tool_choice, self.parallel_tool_calls);
         ChatRequest {
             model: self.model,
-            conversation: Conversation { messages, template_options, ..Conversation::default() },
+            conversation: Conversation { messages, tools, template_options, is_whole: true },
             continues: self.continue_final_message,
             parameters: Parameters {
                 max_tokens: most.unwrap_or(AS_MANY_AS_THERE_IS_ROOM_FOR),
@@ -284,9 +261,6 @@ impl Sent {
             count: self.n.unwrap_or(1),
             logprobs: self.logprobs.then_some(top),
             structure: self.response_format.and_then(|Format(structure)| structure),
-            tools: self.tools,
-            tool_choice: self.tool_choice.unwrap_or_default(),
-            parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             stream: self.stream.then(|| self.stream_options.unwrap_or_default()),
         }
     }

@@ -1,6 +1,5 @@
-use super::chat::{ChatRequest, StreamOptions};
-use super::tools::{Tool, ToolChoice};
-use banter_seam::{Message, Role, Structure, ToolCall};
+use super::{ChatRequest, StreamOptions};
+use banter_seam::{Function, Message, Role, Structure, ToolCall, ToolChoice, Tools};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -26,7 +25,7 @@ fn the_smallest_request_asks_for_one_answer_as_a_whole() {
     assert_eq!((request.model.as_deref(), request.count), (Some("any"), 1));
     assert_eq!((request.stream, request.logprobs, request.structure), (None, None, None));
     assert_eq!(request.parameters.max_tokens, 1_000_000);
-    assert_eq!((request.tool_choice, request.parallel_tool_calls), (ToolChoice::Auto, true));
+    assert_eq!(request.conversation.tools, Tools::default());
 }
 
 #[test]
@@ -56,7 +55,7 @@ fn every_parameter_is_read() {
     assert_eq!(bias, [(5, -100.0), (11, 2.5)]);
     assert_eq!((request.count, request.logprobs), (3, Some(4)));
     assert_eq!(request.stream, Some(StreamOptions { include_usage: true }));
-    assert!(!request.parallel_tool_calls);
+    assert!(request.conversation.tools.one_call);
     assert_eq!(request.conversation.template_options["enable_thinking"], json!(false));
 }
 
@@ -104,23 +103,26 @@ fn tools_are_read_and_chosen() {
             "parameters": {"type": "object", "properties": {}}, "strict": true}})
     };
     let mut request = with("tools", json!([tool("one"), tool("two")]));
+    let named = json!({"type": "function", "function": {"name": "two"}});
     let choices = [
         (json!("auto"), ToolChoice::Auto),
-        (json!("none"), ToolChoice::None),
         (json!("required"), ToolChoice::Required),
-        (json!({"type": "function", "function": {"name": "two"}}), ToolChoice::Named("two".into())),
+        (named, ToolChoice::Named("two".into())),
     ];
     for (choice, expected) in choices {
         request["tool_choice"] = choice;
-        let read = parse(&request).expect("it is right");
-        assert_eq!(read.tool_choice, expected);
+        let tools = parse(&request).expect("it is right").conversation.tools;
+        assert_eq!((tools.choice, tools.one_call), (expected, false));
         let parameters = Some(json!({"type": "object", "properties": {}}));
         let (name, description, strict) = ("two".to_owned(), Some("d".to_owned()), true);
-        assert_eq!(read.tools[1], Tool { name, description, parameters, strict });
+        assert_eq!(tools.functions[1], Function { name, description, parameters, strict });
     }
-    let bare = json!([{"type": "function", "function": {"name": "f"}}]);
-    let read = read("tools", bare.clone());
-    assert_eq!(read.tools[0].to_template(), bare[0]);
+    request["tool_choice"] = json!("none");
+    let none = parse(&request).expect("it is right").conversation.tools;
+    assert_eq!(none, Tools::default(), "the model is told of no function");
+    let bare = read("tools", json!([{"type": "function", "function": {"name": "f"}}]));
+    let function = Function { name: "f".to_owned(), ..Function::default() };
+    assert_eq!(bare.conversation.tools.functions, [function]);
 }
 
 #[test]
@@ -186,6 +188,7 @@ fn a_field_that_is_wrong_is_named() {
 
 #[test]
 fn a_wrong_format_or_tool_is_named() {
+    let named = |name: &str| json!({"type": "function", "function": {"name": name}});
     assert_refused([
         (with("modalities", json!(["audio"])), "modalities[0]: expected text, found \"audio\""),
         (
@@ -203,6 +206,10 @@ fn a_wrong_format_or_tool_is_named() {
         (
             with("tool_choice", json!("required")),
             "tool_choice: expected auto or none, because there are no tools, found \"required\"",
+        ),
+        (
+            with("tools", json!([named("f"), named("f")])),
+            "tools: expected functions whose names differ, found a list of 2",
         ),
         (
             with("tool_choice", json!({"type": "function", "function": {"name": "f"}})),

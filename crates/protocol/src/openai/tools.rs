@@ -2,51 +2,18 @@
 
 use super::message::Unsupported;
 use crate::json::null_as_default;
+use banter_seam::{Function, ToolChoice};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// A function that the model may call, checked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tool {
-    /// Its name.
-    pub name: String,
-    /// For the model.
-    pub description: Option<String>,
-    /// The JSON schema of its arguments.
-    pub parameters: Option<Value>,
-    /// Whether arguments must keep to the schema.
-    pub strict: bool,
-}
+#[derive(Debug)]
+pub(super) struct Tool(pub(super) Function);
 
-/// Which functions the model calls.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ToolChoice {
-    /// As it likes.
-    #[default]
-    Auto,
-    /// None.
-    None,
-    /// At least one.
-    Required,
-    /// This one.
-    Named(String),
-}
-
-impl Tool {
-    /// The tool as chat templates take it.
-    pub fn to_template(&self) -> Value {
-        let mut function = Map::new();
-        function.insert("name".to_owned(), json!(self.name));
-        if let Some(description) = &self.description {
-            function.insert("description".to_owned(), json!(description));
-        }
-        if let Some(parameters) = &self.parameters {
-            function.insert("parameters".to_owned(), parameters.clone());
-        }
-        json!({"type": "function", "function": function})
-    }
-}
+/// Which functions the model calls. `None`: none of them.
+#[derive(Debug)]
+pub(super) struct Choice(pub(super) Option<ToolChoice>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,7 +56,7 @@ impl<'de> Deserialize<'de> for Tool {
         if parameters.as_ref().is_some_and(|schema| !schema.is_object()) {
             return Err(D::Error::custom("a function whose parameters are a JSON schema"));
         }
-        Ok(Tool { name, description, parameters, strict })
+        Ok(Tool(Function { name, description, parameters, strict }))
     }
 }
 
@@ -105,23 +72,24 @@ struct Named {
     name: String,
 }
 
-impl<'de> Deserialize<'de> for ToolChoice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ToolChoice, D::Error> {
+impl<'de> Deserialize<'de> for Choice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Choice, D::Error> {
         let expected = "auto, none, required or a function by its name";
-        match Value::deserialize(deserializer)? {
-            Value::Null => Ok(ToolChoice::Auto),
+        let choice = match Value::deserialize(deserializer)? {
+            Value::Null => Some(ToolChoice::Auto),
             Value::String(word) => match word.as_str() {
-                "auto" => Ok(ToolChoice::Auto),
-                "none" => Ok(ToolChoice::None),
-                "required" => Ok(ToolChoice::Required),
-                _ => Err(D::Error::custom(expected)),
+                "auto" => Some(ToolChoice::Auto),
+                "none" => None,
+                "required" => Some(ToolChoice::Required),
+                _ => return Err(D::Error::custom(expected)),
             },
             choice => match serde_json::from_value(choice) {
                 Ok(SentChoice { kind, function: Some(Named { name }) }) if kind == "function" => {
-                    Ok(ToolChoice::Named(name))
+                    Some(ToolChoice::Named(name))
                 }
-                _ => Err(D::Error::custom(expected)),
+                _ => return Err(D::Error::custom(expected)),
             },
-        }
+        };
+        Ok(Choice(choice))
     }
 }

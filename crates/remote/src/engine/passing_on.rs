@@ -21,9 +21,10 @@ pub(super) fn refuse_to_continue(asked: &GenerateRequest) -> Result<(), EngineEr
 /// Errors: the request wants something that is not passed on to these engines yet.
 pub(super) fn refuse_what_is_not_passed_on(asked: &GenerateRequest) -> Result<(), EngineError> {
     let tools = match &asked.prompt {
-        Prompt::Conversation(Conversation { tools, template_options, .. }) => {
-            [("tools", !tools.is_empty()), ("chat_template_kwargs", !template_options.is_empty())]
-        }
+        Prompt::Conversation(Conversation { tools, template_options, .. }) => [
+            ("tools", !tools.functions.is_empty()),
+            ("chat_template_kwargs", !template_options.is_empty()),
+        ],
         Prompt::Text(_) | Prompt::Tokens(_) => [("prompt", true), ("tools", false)],
     };
     let others = [

@@ -8,8 +8,8 @@ use banter_remote::engine::{
 };
 use banter_remote::fakes::{EngineTrick, FakeEngine};
 use banter_seam::{
-    Continuation, Conversation, ConversationNumber, EndReason, GenerateRequest, Message, Prompt,
-    Role, Structure, ToolCall,
+    Continuation, Conversation, ConversationNumber, EndReason, Function, GenerateRequest, Message,
+    Prompt, Role, Structure, ToolCall,
 };
 use serde_json::json;
 
@@ -383,7 +383,7 @@ async fn what_is_not_passed_on_is_refused_by_its_name() {
     let refused_fields = [
         ("prompt", GenerateRequest { prompt: Prompt::Text("x".into()), ..say("x") }),
         ("prompt", GenerateRequest { prompt: Prompt::Tokens(vec![1]), ..say("x") }),
-        ("tools", conversation(|it| it.tools = vec![json!({})])),
+        ("tools", conversation(|it| it.tools.functions.push(Function::default()))),
         (
             "chat_template_kwargs",
             conversation(|it| drop(it.template_options.insert("a".into(), json!(1)))),

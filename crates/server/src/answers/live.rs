@@ -103,6 +103,11 @@ impl LiveAnswer {
         self.log().offsets()
     }
 
+    /// Bytes of everything that was written so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.log().bytes()
+    }
+
     /// Ready when somebody has asked for the halt.
     pub(super) async fn stop_asked(&self) {
         self.stop.cancelled().await;

@@ -1,6 +1,6 @@
 //! What is known about an answer: its text, and what else has happened to it.
 
-use banter_seam::{FinishReason, Finished, Timings, Usage};
+use banter_seam::{FinishReason, Finished, Logprobs, Timings, ToolCall, Usage};
 use banter_store::{Ends, Growth, MessageId};
 
 /// The longest piece of text that a follower reads at once, in bytes.
@@ -15,6 +15,10 @@ pub(super) struct AnswerLog {
     thinking: String,
     /// The tokens of the answer so far, if the backend knows them.
     tokens: Vec<u32>,
+    /// How likely the model found each of these tokens, if the request wants to know.
+    logprobs: Vec<Logprobs>,
+    /// The functions that the answer calls, so far.
+    calls: Vec<ToolCall>,
     /// What it waits for, and how often that has changed.
     waiting: Option<Waiting>,
     waiting_changes: u64,
@@ -33,6 +37,10 @@ pub(super) struct AnswerLog {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
     offsets: Offsets,
+    logprobs: usize,
+    calls: usize,
+    /// In the arguments of the newest of these calls.
+    arguments: usize,
     waiting_changes: u64,
     has_begun: bool,
     has_ended: bool,
@@ -60,6 +68,12 @@ pub(crate) enum Update {
     Thinking(Piece),
     /// More of the answer.
     Delta(Piece),
+    /// How likely the model found the tokens of what comes next.
+    Logprobs(Vec<Logprobs>),
+    /// The answer calls a function.
+    Call(CallBegun),
+    /// More of the arguments of that call; never empty.
+    Arguments(String),
     /// The answer has ended. The computation may not have halted yet.
     Ended(Box<Ended>),
     /// The computation was asked to halt and has not done so in time. It is still waited for.
@@ -100,6 +114,14 @@ pub(crate) struct Begun {
     pub(crate) prompt_tokens: Option<usize>,
     /// Prompt and answer together can have this many tokens, if that is known.
     pub(crate) context_tokens: Option<usize>,
+}
+
+/// A call of a function, without its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CallBegun {
+    pub(crate) id: String,
+    /// The name of the function.
+    pub(crate) name: String,
 }
 
 /// A piece of a text.
@@ -173,6 +195,22 @@ impl AnswerLog {
         self.tokens.extend_from_slice(tokens);
     }
 
+    pub(super) fn tell_logprobs(&mut self, logprobs: Vec<Logprobs>) {
+        self.logprobs.extend(logprobs);
+    }
+
+    pub(super) fn call(&mut self, call: CallBegun) {
+        let CallBegun { id, name } = call;
+        self.calls.push(ToolCall { id, name, arguments: String::new() });
+    }
+
+    /// Adds to the arguments of the newest call.
+    pub(super) fn add_arguments(&mut self, piece: &str) {
+        if let Some(call) = self.calls.last_mut() {
+            call.arguments.push_str(piece);
+        }
+    }
+
     pub(super) fn end(&mut self, ended: Ended) {
         self.ended = Some(ended);
     }
@@ -200,6 +238,12 @@ impl AnswerLog {
 
     pub(super) fn has_halted(&self) -> bool {
         self.has_halted
+    }
+
+    /// Bytes of everything that was written so far.
+    pub(super) fn bytes(&self) -> usize {
+        let arguments: usize = self.calls.iter().map(|call| call.arguments.len()).sum();
+        self.text.len() + self.thinking.len() + arguments
     }
 
     /// The ends of the texts so far.
@@ -251,8 +295,16 @@ impl AnswerLog {
         if let Some(thought) = piece_after(&self.thinking, &mut position.offsets.thinking) {
             return Some(Update::Thinking(thought));
         }
+        if let Some(logprobs) = self.logprobs.get(position.logprobs..).filter(|new| !new.is_empty())
+        {
+            position.logprobs = self.logprobs.len();
+            return Some(Update::Logprobs(logprobs.to_vec()));
+        }
         if let Some(delta) = piece_after(&self.text, &mut position.offsets.text) {
             return Some(Update::Delta(delta));
+        }
+        if let Some(update) = self.call_after(position) {
+            return Some(update);
         }
         if let (Some(ended), false) = (&self.ended, position.has_ended) {
             position.has_ended = true;
@@ -269,13 +321,30 @@ impl AnswerLog {
         None
     }
 
+    /// What comes next of the calls.
+    fn call_after(&self, position: &mut Position) -> Option<Update> {
+        let newest = position.calls.checked_sub(1).and_then(|index| self.calls.get(index));
+        if let Some(call) = newest
+            && let Some(piece) = piece_after(&call.arguments, &mut position.arguments)
+        {
+            return Some(Update::Arguments(piece.text));
+        }
+        let ToolCall { id, name, .. } = self.calls.get(position.calls)?.clone();
+        position.calls += 1;
+        position.arguments = 0;
+        Some(Update::Call(CallBegun { id, name }))
+    }
+
     /// What the answer waits for, if that is new. Only the newest counts, and nothing once the
     /// answer has text.
     fn waiting_after(&self, position: &mut Position) -> Option<Waiting> {
         let is_new = self.waiting_changes > position.waiting_changes;
         position.waiting_changes = self.waiting_changes;
-        let has_text = !self.text.is_empty() || !self.thinking.is_empty() || self.ended.is_some();
-        self.waiting.filter(|_| is_new && !has_text)
+        let has_begun = !self.text.is_empty()
+            || !self.thinking.is_empty()
+            || !self.calls.is_empty()
+            || self.ended.is_some();
+        self.waiting.filter(|_| is_new && !has_begun)
     }
 }
 

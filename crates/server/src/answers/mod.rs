@@ -27,7 +27,7 @@ mod writing;
 
 pub(crate) use clock::AnswerLimits;
 pub(crate) use live::{Follower, Keep, LiveAnswer};
-pub(crate) use log::{Begun, Ended, Interruption, Offsets, Update, Waiting};
+pub(crate) use log::{Begun, CallBegun, Ended, Interruption, Offsets, Update, Waiting};
 pub(crate) use request::{AnswerRequest, Place, Question, Urgency};
 
 use crate::backend::BackendSlot;

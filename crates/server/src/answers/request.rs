@@ -50,12 +50,15 @@ pub(crate) struct Place {
 impl AnswerRequest {
     /// A request that is known already, for an answer that is not stored and that ends when nobody
     /// follows it.
-    pub(crate) fn passing(request: GenerateRequest, memory: Reservation) -> AnswerRequest {
+    pub(crate) fn passing(
+        request: GenerateRequest,
+        memory: impl Into<Option<Reservation>>,
+    ) -> AnswerRequest {
         let question = Question { request, stored: Vec::new() };
         AnswerRequest {
             question: std::future::ready(Ok(question)).boxed(),
             permits: None,
-            memory: Some(memory),
+            memory: memory.into(),
             place: None,
             keep: Keep::WHILE_FOLLOWED,
             urgency: Urgency::Now,

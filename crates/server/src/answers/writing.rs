@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::common::Common;
 use super::live::LiveAnswer;
-use super::log::{AnswerLog, Begun, Ended, Interruption, Waiting};
+use super::log::{AnswerLog, Begun, CallBegun, Ended, Interruption, Waiting};
 use super::pace::Pace;
 use super::recording::{Recording, UnstoredEnd};
 use super::request::Question;
@@ -63,6 +63,32 @@ enum Happening {
     Event(Event),
     /// The backend has ended before the answer.
     Lost,
+}
+
+/// Pieces of an answer that come together. At most one of the texts is not empty.
+#[derive(Default)]
+struct Written {
+    text: String,
+    /// Of the thoughts before the answer.
+    thought: String,
+    /// Of the arguments of the newest call.
+    arguments: String,
+    tokens: Vec<u32>,
+}
+
+impl Written {
+    fn bytes(&self) -> usize {
+        self.text.len() + self.thought.len() + self.arguments.len()
+    }
+
+    /// Cuts off what is beyond `room`. An answer that is cut here keeps no tokens for the cut text,
+    /// so it is not continued.
+    fn cut(&mut self, room: usize) {
+        for text in [&mut self.text, &mut self.thought, &mut self.arguments] {
+            text.truncate(text.floor_char_boundary(room));
+        }
+        self.tokens.clear();
+    }
 }
 
 /// Whether the task goes on.
@@ -265,8 +291,23 @@ impl Writing {
             Event::Prefill { done, total, cached } => {
                 self.answer.write(|log| log.wait_for(Waiting::Prefill { done, total, cached }));
             }
-            Event::Thinking(thought) => return self.write("", &thought, &[]).await,
-            Event::Delta { text, tokens, .. } => return self.write(&text, "", &tokens).await,
+            Event::Thinking(thought) => {
+                return self.write(Written { thought, ..Written::default() }).await;
+            }
+            Event::Delta { text, tokens, logprobs } => {
+                if !logprobs.is_empty() && self.end.is_none() {
+                    self.answer.write(|log| log.tell_logprobs(logprobs));
+                }
+                return self.write(Written { text, tokens, ..Written::default() }).await;
+            }
+            Event::Call { id, name } => {
+                if self.end.is_none() {
+                    self.answer.write(|log| log.call(CallBegun { id, name }));
+                }
+            }
+            Event::Arguments(arguments) => {
+                return self.write(Written { arguments, ..Written::default() }).await;
+            }
             Event::Finished(mut finished) => {
                 self.pace.complete(&mut finished);
                 log_end(&finished, self.interruption);
@@ -277,29 +318,25 @@ impl Writing {
         Progress::GoesOn
     }
 
-    /// Writes a piece of the answer or of the thoughts before it, or the part that still fits.
-    async fn write(&mut self, text: &str, thought: &str, tokens: &[u32]) -> Progress {
+    /// Writes pieces of the answer, or the parts that still fit.
+    async fn write(&mut self, mut written: Written) -> Progress {
         // What comes after the end was not seen by anybody, and is not stored either.
         if self.end.is_some() {
             return Progress::GoesOn;
         }
-        let written = self.answer.offsets();
-        let room = self.max_bytes().saturating_sub(written.text + written.thinking);
-        let fits = text.len() + thought.len() <= room;
-        // An answer that is cut here keeps no tokens for the cut text, so it is not continued.
-        let (text, thought, tokens) = match fits {
-            true => (text, thought, tokens),
-            false => {
-                let cut = |piece: &str| piece.floor_char_boundary(room);
-                (&text[..cut(text)], &thought[..cut(thought)], &[][..])
-            }
-        };
+        let room = self.max_bytes().saturating_sub(self.answer.bytes());
+        let fits = written.bytes() <= room;
+        if !fits {
+            written.cut(room);
+        }
+        let Written { text, thought, arguments, tokens } = written;
         if let Some(recording) = &mut self.recording {
-            recording.keep(text, thought, tokens).await;
+            recording.keep(&text, &thought, &tokens).await;
         }
         self.answer.write(|log| {
-            log.think(thought);
-            log.write(text, tokens);
+            log.think(&thought);
+            log.write(&text, &tokens);
+            log.add_arguments(&arguments);
         });
         // Followers go first: otherwise a quick model's words would reach them all at once.
         tokio::task::yield_now().await;

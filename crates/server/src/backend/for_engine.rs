@@ -7,11 +7,13 @@ use banter_engine::model_file::SamplingDefaults;
 use banter_engine::sampler::SamplingParams;
 use banter_engine::structure;
 use banter_engine::text::{self, TemplateExtras};
+use banter_engine::tool_calls::{AnswerWithCalls, CallableFunction, answer_with_calls};
 use banter_seam::{
-    Continuation, Conversation, ConversationNumber, DraftRequest, Failure, GenerateRequest,
-    Message, Parameters, Prompt, Role, Structure, Tenant, ToolCall,
+    Continuation, Conversation, ConversationNumber, DraftRequest, Failure, Function,
+    GenerateRequest, Message, Parameters, Prompt, Role, Structure, Tenant, ToolCall, ToolChoice,
+    Tools,
 };
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// What the client is told of a refusal.
 pub(super) fn failure_of(refusal: Refusal) -> Failure {
@@ -22,11 +24,10 @@ pub(super) fn failure_of(refusal: Refusal) -> Failure {
             expected: error.range,
             found: error.value,
         },
-        // No language has this parameter yet.
         Refusal::Structure(error) => Failure::InvalidParameter {
             field: "structure".into(),
-            expected: "a form that can be used".into(),
-            found: error.to_string(),
+            expected: "a schema that can be used".into(),
+            found: error.to_string().trim_start_matches("structure: ").to_owned(),
         },
         Refusal::Continuation(error) => Failure::InvalidParameter {
             field: "continue".into(),
@@ -97,12 +98,13 @@ pub(super) fn for_engine(
         logit_bias: logit_bias.into_iter().map(|(id, bias)| (text::TokenId(id), bias)).collect(),
         seed,
     };
+    let structure = structure_for_engine(request.structure, request.prompt.tools());
     engine::GenerateRequest {
         prompt: prompt_for_engine(request.prompt),
         sampling,
         max_tokens: Some(usize::try_from(max_tokens).unwrap_or(usize::MAX)),
         stop_strings,
-        structure: request.structure.map(structure_for_engine),
+        structure,
         logprobs: request.logprobs,
         tenant: tenant_for_engine(request.asker.tenant),
         conversation: request.conversation.map(conversation_for_engine),
@@ -137,9 +139,11 @@ fn continuation_for_engine(continuation: Continuation) -> engine::Continuation {
 
 fn prompt_for_engine(prompt: Prompt) -> PromptSource {
     match prompt {
-        Prompt::Conversation(Conversation { messages, tools, template_options }) => {
+        Prompt::Conversation(Conversation { messages, tools, template_options, is_whole }) => {
+            let tools = tools.functions.iter().map(function_for_template).collect();
             let extras = TemplateExtras { tools, options: template_options };
-            PromptSource::Messages { messages: messages_for_engine(messages), extras }
+            let messages = messages_for_engine(messages);
+            PromptSource::Messages { messages, extras, is_whole }
         }
         Prompt::Text(text) => PromptSource::Text(text),
         Prompt::Tokens(tokens) => {
@@ -148,12 +152,66 @@ fn prompt_for_engine(prompt: Prompt) -> PromptSource {
     }
 }
 
-fn structure_for_engine(asked: Structure) -> structure::Structure {
-    match asked {
-        Structure::JsonSchema(schema) => structure::Structure::JsonSchema(schema),
-        Structure::Regex(pattern) => structure::Structure::Regex(pattern),
-        Structure::Grammar(grammar) => structure::Structure::Grammar(grammar),
+/// The structure that an answer must have: the one that is asked for, and that of calls which must
+/// be there or must be right.
+fn structure_for_engine(
+    asked: Option<Structure>,
+    tools: Option<&Tools>,
+) -> Option<structure::Structure> {
+    match (asked, tools) {
+        (None, Some(tools)) if calls_have_structure(tools) => {
+            Some(answer_with_calls(&answer_for_engine(tools, None)))
+        }
+        (Some(Structure::JsonSchema(schema)), Some(tools)) => Some(match schema.parse() {
+            Ok(schema) => answer_with_calls(&answer_for_engine(tools, Some(schema))),
+            // The engine says what is wrong with it.
+            Err(_) => structure::Structure::JsonSchema(schema),
+        }),
+        (asked, _) => asked.map(|asked| match asked {
+            Structure::JsonSchema(schema) => structure::Structure::JsonSchema(schema),
+            Structure::Regex(pattern) => structure::Structure::Regex(pattern),
+            Structure::Grammar(grammar) => structure::Structure::Grammar(grammar),
+        }),
     }
+}
+
+fn calls_have_structure(tools: &Tools) -> bool {
+    let is_strict = |function: &Function| function.strict;
+    tools.choice != ToolChoice::Auto || tools.one_call || tools.functions.iter().any(is_strict)
+}
+
+fn answer_for_engine(tools: &Tools, schema: Option<Value>) -> AnswerWithCalls<'_> {
+    let is_demanded = tools.choice != ToolChoice::Auto;
+    let may_be_called = |function: &&Function| match &tools.choice {
+        ToolChoice::Named(name) => function.name == *name,
+        ToolChoice::Auto | ToolChoice::Required => true,
+    };
+    let keeps_to_schema = |function: &Function| is_demanded || function.strict;
+    let functions = tools.functions.iter().filter(may_be_called);
+    AnswerWithCalls {
+        functions: functions
+            .map(|function| CallableFunction {
+                name: &function.name,
+                arguments: function.parameters.as_ref().filter(|_| keeps_to_schema(function)),
+            })
+            .collect(),
+        only_calls: is_demanded,
+        one_call: tools.one_call || matches!(tools.choice, ToolChoice::Named(_)),
+        schema,
+    }
+}
+
+/// A function as chat templates take it.
+fn function_for_template(function: &Function) -> Value {
+    let mut described = Map::new();
+    described.insert("name".to_owned(), json!(function.name));
+    if let Some(description) = &function.description {
+        described.insert("description".to_owned(), json!(description));
+    }
+    if let Some(parameters) = &function.parameters {
+        described.insert("parameters".to_owned(), parameters.clone());
+    }
+    json!({"type": "function", "function": described})
 }
 
 /// A call as a chat template takes it. Arguments that are no JSON are passed on as text.
@@ -182,7 +240,38 @@ pub(super) fn messages_for_engine(messages: Vec<Message>) -> Vec<text::Message> 
 mod tests {
     use super::*;
     use banter_seam::Asker;
-    use serde_json::{Map, json};
+
+    fn function(name: &str) -> Function {
+        let (name, description) = (name.to_owned(), Some("d".to_owned()));
+        Function { name, description, parameters: Some(json!({"a": 1})), strict: false }
+    }
+
+    #[test]
+    fn calls_have_a_structure_if_they_must_be_there_or_must_be_right() {
+        let tools = Tools { functions: vec![function("f"), function("g")], ..Tools::default() };
+        assert_eq!(structure_for_engine(None, Some(&tools)), None);
+        let grammar = |asked: Option<&str>, tools: &Tools| {
+            let asked = asked.map(|schema| Structure::JsonSchema(schema.to_owned()));
+            match structure_for_engine(asked, Some(tools)) {
+                Some(structure::Structure::Grammar(grammar)) => grammar,
+                other => panic!("{other:?}"),
+            }
+        };
+        let schemas = |grammar: &str| grammar.matches(r#""a":1"#).count();
+        let required = grammar(None, &Tools { choice: ToolChoice::Required, ..tools.clone() });
+        assert_eq!((schemas(&required), required.contains("TEXT")), (2, false), "{required}");
+        let named = ToolChoice::Named("g".to_owned());
+        let named = grammar(None, &Tools { choice: named, ..tools.clone() });
+        assert_eq!((schemas(&named), named.contains("function_1")), (1, false), "{named}");
+        let mut strict = tools.clone();
+        strict.functions[0].strict = true;
+        let strict = grammar(None, &strict);
+        assert_eq!((schemas(&strict), strict.contains("TEXT")), (1, true), "{strict}");
+        let one = grammar(None, &Tools { one_call: true, ..tools.clone() });
+        assert_eq!((schemas(&one), one.contains("call*")), (0, false), "{one}");
+        let answer = grammar(Some(r#"{"b":2}"#), &tools);
+        assert!(answer.contains(r#"answer: %json {"b":2"#), "{answer}");
+    }
 
     #[test]
     fn tools_and_calls_reach_the_chat_template() {
@@ -196,12 +285,16 @@ mod tests {
         let result = Message::new(Role::Tool, "rain");
         let conversation = Conversation {
             messages: vec![Message::user("hi"), answer, result],
-            tools: vec![json!({"type": "function"})],
+            tools: Tools { functions: vec![function("weather")], ..Tools::default() },
             template_options: Map::from_iter([("enable_thinking".to_owned(), json!(false))]),
+            is_whole: true,
         };
         let prompt = prompt_for_engine(Prompt::Conversation(conversation));
-        let PromptSource::Messages { messages, extras } = prompt else { panic!("it is one") };
-        assert_eq!(extras.tools, [json!({"type": "function"})]);
+        let PromptSource::Messages { messages, extras, is_whole: true } = prompt else {
+            panic!("it is one")
+        };
+        let described = json!({"name": "weather", "description": "d", "parameters": {"a": 1}});
+        assert_eq!(extras.tools, [json!({"type": "function", "function": described})]);
         assert_eq!(extras.options["enable_thinking"], json!(false));
         let arguments: Vec<&Value> =
             messages[1].tool_calls.iter().map(|call| &call.arguments).collect();

@@ -1,7 +1,7 @@
 //! Errors as responses: status, headers and JSON of every error are decided here.
 
 use crate::access::Denial;
-use crate::models::ModelsError;
+use crate::models::{ModelsError, quoted};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -23,6 +23,13 @@ pub(super) enum ApiError {
     NotFound,
     /// 405; with the methods that the path has.
     MethodNotAllowed(String),
+    /// 404: a model is asked for that does not answer here.
+    OtherModel {
+        /// The name in the request.
+        asked: String,
+        /// The name of the model that answers.
+        loaded: String,
+    },
     /// 408: the body took too long.
     TooSlow,
     /// 413: the body is too long.
@@ -47,6 +54,8 @@ pub(super) enum ApiError {
     Loading,
     /// 503: the engine that computes for this server cannot be reached.
     Unreachable,
+    /// 503: the server ends.
+    Ending,
     /// The content of the request is wrong, or what it asks for cannot be done.
     Fault(Fault),
     /// Something about conversations cannot be done.
@@ -132,6 +141,11 @@ impl ApiError {
                 "loading",
                 "the model is still loading; try again in a moment",
             ),
+            ApiError::Ending => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ending",
+                "the server ends; try again in a moment",
+            ),
             ApiError::Unreachable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unreachable",
@@ -142,21 +156,44 @@ impl ApiError {
         (status, code, message)
     }
 
+    /// Whether too much is asked at the same time.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, ApiError::Fault(Fault::Failure(Failure::Busy { .. })))
+    }
+
+    /// The code, and what people are told.
+    pub(super) fn said(&self) -> (&'static str, String) {
+        match self {
+            ApiError::Fault(fault) => (fault.code(), fault.to_string()),
+            ApiError::Models(error) => ("models", error.to_string()),
+            ApiError::Conversation(error) => (error.code.name(), error.message.clone()),
+            ApiError::OtherModel { asked, loaded } => {
+                let asked = quoted(asked);
+                let message = format!(
+                    "model: expected {loaded:?}, the model that answers here, found {asked}"
+                );
+                ("model_not_found", message)
+            }
+            other => {
+                let (_, code, message) = other.words();
+                (code, message.to_owned())
+            }
+        }
+    }
+
     /// Status, code and JSON.
     fn parts(&self) -> (StatusCode, &'static str, String) {
+        let written = |status| {
+            let (code, message) = self.said();
+            let error = HttpError { code: code.into(), message: message.into() };
+            (status, code, error.to_json())
+        };
         match self {
             ApiError::Fault(fault) => (status_of(fault), fault.code(), fault.to_json()),
             ApiError::Models(error) => (error.status(), "models", error.to_json()),
-            ApiError::Conversation(error) => {
-                let code = error.code.name();
-                let body = HttpError { code: code.into(), message: error.message.clone().into() };
-                (status_of_code(error.code), code, body.to_json())
-            }
-            other => {
-                let (status, code, message) = other.words();
-                let error = HttpError { code: code.into(), message: message.into() };
-                (status, code, error.to_json())
-            }
+            ApiError::Conversation(error) => written(status_of_code(error.code)),
+            ApiError::OtherModel { .. } => written(StatusCode::NOT_FOUND),
+            other => written(other.words().0),
         }
     }
 
@@ -177,7 +214,9 @@ impl ApiError {
                 add(header::CONNECTION, "close");
                 add(header::RETRY_AFTER, "2");
             }
-            ApiError::Loading | ApiError::Unreachable => add(header::RETRY_AFTER, "2"),
+            ApiError::Loading | ApiError::Unreachable | ApiError::Ending => {
+                add(header::RETRY_AFTER, "2");
+            }
             ApiError::Fault(Fault::Failure(Failure::Busy { estimate_ms, .. })) => {
                 headers.insert(header::RETRY_AFTER, seconds(estimate_ms).into());
             }
@@ -249,6 +288,7 @@ impl IntoResponse for ApiError {
         let (status, code, json) = self.parts();
         let mut response = (status, json).into_response();
         response.extensions_mut().insert(ErrorCode(code));
+        response.extensions_mut().insert(self.clone());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -36,8 +36,8 @@ impl Reader {
         if !is_opened {
             return Reader::Program;
         }
-        let of_api =
-            path.starts_with("/api/") || ["/ws", "/tokenize", "/health", "/ready"].contains(&path);
+        let of_api = ["/api/", "/v1/"].iter().any(|of| path.starts_with(of))
+            || ["/ws", "/tokenize", "/health", "/ready"].contains(&path);
         let languages = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         Reader::Person { of_api, language: preferred(languages.unwrap_or("")) }
     }

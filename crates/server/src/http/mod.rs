@@ -4,9 +4,11 @@
 //! - `routes`: the table of routes, each with its access level.
 //! - `api`, `conversations`, `context`, `files`, `session`, `models`, `metrics`, `upgrade`: their
 //!   handlers.
+//! - `openai`: the handlers of OpenAI's interface.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
 //! - `assets`, `encoding`: the files of the page.
-//! - `error`, `error_page`: errors as responses, for programs and for people.
+//! - `error`, `error_page`, `error_shape`: errors as responses, for programs, for people, and in the
+//!   words of other interfaces.
 //! - `headers`: the headers of every response.
 
 mod api;
@@ -17,10 +19,12 @@ mod conversations;
 mod encoding;
 mod error;
 mod error_page;
+mod error_shape;
 mod files;
 mod headers;
 mod metrics;
 mod models;
+mod openai;
 mod routes;
 mod session;
 mod state;
@@ -37,6 +41,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header}
 use axum::response::IntoResponse;
 use error::ApiError;
 use error_page::Reader;
+use error_shape::Shape;
 use routes::Target;
 use state::view_of;
 pub(crate) use state::{Http, Limits, Sockets};
@@ -83,6 +88,7 @@ impl Routes {
             *request.uri_mut() = with_path(request.uri(), path);
         }
         let reader = Reader::of(request.method(), request.uri().path(), request.headers());
+        let shape = Shape::of(request.uri().path());
         let mut response = match self.prepare(&request, &location, &connection) {
             Ok(prepared) => self.handle(request, prepared, connection).await,
             Err(response) => {
@@ -90,7 +96,7 @@ impl Routes {
                 *response
             }
         };
-        response = error_page::for_reader(response, reader);
+        response = error_page::for_reader(shape.give(response), reader);
         headers::secure(response.headers_mut());
         response
     }

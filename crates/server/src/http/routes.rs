@@ -3,7 +3,7 @@
 //! A new route: one row in [`ROUTES`], and its handler.
 
 use super::state::Http;
-use super::{api, context, conversations, files, metrics, models, session, upgrade};
+use super::{api, context, conversations, files, metrics, models, openai, session, upgrade};
 use crate::access::AccessLevel;
 use axum::Router;
 use axum::http::Method;
@@ -57,6 +57,10 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::POST, "/api/models/pull", Admin, || post(models::pull)),
     row(Method::POST, "/api/models/stop", Admin, || post(models::stop)),
     row(Method::POST, "/api/models/switch", Admin, || post(models::switch)),
+    row(Method::GET, "/v1/models", User, || get(openai::models)),
+    row(Method::GET, "/v1/models/{*name}", User, || get(openai::model)),
+    row(Method::POST, "/v1/chat/completions", User, || post(openai::chat)),
+    row(Method::POST, "/v1/completions", User, || post(openai::completions)),
 ];
 
 /// What a method and a path mean.
@@ -99,12 +103,14 @@ impl Target {
     }
 }
 
-/// Whether a path is one of a route's. A part of the route in braces stands for anything.
+/// Whether a path is one of a route's. A part of the route in braces stands for anything, and one
+/// with a star for all of the rest.
 fn is_at(route: &str, path: &str) -> bool {
     let (mut of_route, mut of_path) = (route.split('/'), path.split('/'));
     loop {
         match (of_route.next(), of_path.next()) {
             (None, None) => return true,
+            (Some(rest), Some(part)) if rest.starts_with("{*") => return !part.is_empty(),
             (Some(any), Some(part)) if any.starts_with('{') && !part.is_empty() => {}
             (Some(expected), Some(part)) if expected == part => {}
             _ => return false,

@@ -2,6 +2,7 @@
 
 use crate::accept::Connection;
 use crate::access::{Access, RequestView};
+use crate::answers::Answers;
 use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::conversations::Conversations;
@@ -24,6 +25,7 @@ pub(crate) struct Http {
     pub(crate) slot: BackendSlot,
     /// `None` in front of an engine that somebody else runs.
     pub(crate) models: Option<Arc<Models>>,
+    pub(crate) answers: Answers,
     pub(crate) conversations: Conversations,
     /// Where sessions are kept.
     pub(crate) store: Arc<Store>,

@@ -63,7 +63,7 @@ pub enum ModelsError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// The model is not installed.
-    #[error("{}: expected the name of an installed model, which are {}; GET /api/models lists all", short(.name), .there.join(", "))]
+    #[error("{}: expected the name of an installed model, which are {}; GET /api/models lists all", quoted(.name), .there.join(", "))]
     NotHere {
         /// The name in the request.
         name: String,
@@ -82,7 +82,7 @@ pub enum ModelsError {
 }
 
 /// A name, shortened and quoted, as a message repeats it.
-fn short(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     const SHOWN: usize = 100;
     let plain = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
     format!("{:?}", plain.take(SHOWN).collect::<String>())
@@ -138,6 +138,11 @@ impl Models {
     ) -> Arc<Models> {
         let state = Mutex::new(State { current, ..State::default() });
         Arc::new(Models { library, slot, state, start: start_thread })
+    }
+
+    /// The name of the model that answers, if it is one of the models.
+    pub(crate) fn current(&self) -> Option<String> {
+        self.state().current.clone()
     }
 
     /// The list of models, with the latest pull and switch. Blocks on the disk.

@@ -168,6 +168,8 @@ impl PlainSocket {
             Update::Begun(begun) => self.protocol.begun(begun.dropped_messages),
             Update::Thinking(piece) => self.protocol.thinking(piece.text),
             Update::Delta(piece) => self.protocol.delta(piece.text),
+            // Nobody can ask for these in this language.
+            Update::Logprobs(_) | Update::Call(_) | Update::Arguments(_) => {}
             Update::Ended(ended) => self.protocol.ended(&ended.finished.into()),
             Update::Overdue => self.protocol.refuse_waiting(&self.overdue().into()),
             Update::Halted => {

@@ -207,6 +207,8 @@ fn event(
             let at = piece.at as u64;
             ServerEvent::Delta(Delta { conversation, answer, at, text: piece.text })
         }
+        // Nobody can ask for these in this language.
+        Update::Logprobs(_) | Update::Call(_) | Update::Arguments(_) => return None,
         Update::Ended(_) | Update::Overdue | Update::Halted => return None,
     })
 }

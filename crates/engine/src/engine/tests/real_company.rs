@@ -82,7 +82,7 @@ fn request(index: u64) -> GenerateRequest {
     let prompt = match dice(15, 8) {
         0 => PromptSource::Text(format!("<|im_start|>user\n{text}<|im_end|>\n<|im_start|>")),
         1 => PromptSource::Tokens((0..20).map(|place| TokenId(300 + 7 * place)).collect()),
-        2 => PromptSource::Messages { messages, extras: tools() },
+        2 => PromptSource::Messages { messages, extras: tools(), is_whole: false },
         _ => messages.into(),
     };
     GenerateRequest {

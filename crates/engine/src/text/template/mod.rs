@@ -59,6 +59,7 @@ const OWN_NAMES: [&str; 6] =
 pub(super) struct Template {
     environment: Environment<'static>,
     ends: TextEnds,
+    knows_tools: bool,
 }
 
 /// The values of `bos_token` and `eos_token` in a template; empty if the model has none.
@@ -80,8 +81,15 @@ impl Template {
     /// could exhaust the machine.
     pub(super) fn new(source: Option<&str>, ends: TextEnds) -> Result<Template, TextError> {
         let source = shape::without_generation_tags(source.unwrap_or(CHATML));
+        // A template that says nothing of tools cannot use them.
+        let knows_tools = source.contains("tools");
         let environment = on_a_stack_of_its_own(|| compile(source))?;
-        Ok(Template { environment, ends })
+        Ok(Template { environment, ends, knows_tools })
+    }
+
+    /// Whether it tells the model of the functions that it may call.
+    pub(super) fn knows_tools(&self) -> bool {
+        self.knows_tools
     }
 
     /// Writes the prompt for a conversation, up to where the model's answer begins. Every text in

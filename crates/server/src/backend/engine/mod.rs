@@ -1,4 +1,9 @@
 //! Our engine, in this process.
+//!
+//! - `generation`: an answer of it. `shared`: how long it lives.
+
+mod generation;
+mod shared;
 
 use super::for_engine::{
     conversation_for_engine, defaults_of, draft_for_engine, failure_of, for_engine,
@@ -10,25 +15,24 @@ use super::places::Places;
 use super::waiting_drafts::{WaitingDrafts, origin_of};
 use crate::shares::{self, PermitsPerShare};
 use banter_engine::engine::{self, Engine, Refusal, Submit};
-use banter_engine::sampler::{self, SamplingParams};
+use banter_engine::sampler::SamplingParams;
 use banter_engine::text::{self, TemplateExtras};
 use banter_protocol::plain::{DEFAULT_MAX_TOKENS, PARAMETERS};
 use banter_seam::{
-    Backend, BackendInfo, ConversationNumber, Defaults, DraftRequest, EndReason, Event, Failure,
-    FinishReason, Finished, Fit, GenerateRequest, Generation, Health, Logprobs, Message, Metric,
-    Tenant, Timings, TokenLogprob, Usage,
+    Backend, BackendInfo, ConversationNumber, Defaults, DraftRequest, Failure, Fit,
+    GenerateRequest, Generation, Health, Message, Metric, Tenant,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use generation::EngineGeneration;
+use shared::SharedEngine;
 use std::future::ready;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::from_ref;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 /// Messages that are turned into tokens at the same time; more wait. A megabyte keeps a core busy
@@ -258,10 +262,11 @@ fn submit(
     reservation: shares::Reservation,
 ) -> Result<Box<dyn Generation>, Failure> {
     let without_system = without_system(request.prompt.messages());
+    let with_calls = request.prompt.has_tools();
     match engine.submit(request) {
         Submit::Accepted(generation) => {
-            let (moved, engine) = (Instant::now(), engine.clone());
-            Ok(Box::new(EngineGeneration { generation, engine, _reservation: reservation, moved }))
+            let engine = engine.clone();
+            Ok(Box::new(EngineGeneration::new(generation, engine, reservation, with_calls)))
         }
         Submit::QueueFull { position, estimate_ms } => Err(Failure::Busy {
             reason: "too many answers are waiting; try again later".into(),
@@ -277,144 +282,6 @@ fn submit(
 fn without_system(messages: &[text::Message]) -> Option<text::Message> {
     let (first, newest) = (messages.first()?, messages.last()?);
     (first.role == text::Role::System && messages.len() > 1).then(|| newest.clone())
-}
-
-/// An engine that lives as long as somebody needs it: another model may have replaced it while it
-/// still writes an answer. Its end takes a while, because it saves what it keeps, so a thread of
-/// its own does that. [`Backend::ended`] tells when it is done.
-#[derive(Clone)]
-struct SharedEngine(Option<Arc<RunningEngine>>);
-
-/// The fields are dropped in this order, so the guard is dropped when the engine has ended.
-struct RunningEngine {
-    engine: Engine,
-    _ended: DropGuard,
-}
-
-impl SharedEngine {
-    fn new(engine: Engine, ended: DropGuard) -> SharedEngine {
-        SharedEngine(Some(Arc::new(RunningEngine { engine, _ended: ended })))
-    }
-}
-
-impl Deref for SharedEngine {
-    type Target = Engine;
-
-    fn deref(&self) -> &Engine {
-        &self.0.as_ref().expect("only drop takes it").engine
-    }
-}
-
-impl Drop for SharedEngine {
-    fn drop(&mut self) {
-        if let Some(running) = self.0.take().and_then(Arc::into_inner) {
-            // If the system has no thread for it, it ends here.
-            let end = std::thread::Builder::new().name("engine-end".to_owned());
-            drop(end.spawn(move || drop(running)));
-        }
-    }
-}
-
-struct EngineGeneration {
-    generation: engine::Generation,
-    engine: SharedEngine,
-    _reservation: shares::Reservation,
-    /// When it last made progress, or was submitted.
-    moved: Instant,
-}
-
-impl Generation for EngineGeneration {
-    fn next_event(&mut self) -> BoxFuture<'_, Option<Event>> {
-        async {
-            let event = match self.generation.next().await? {
-                // A new position in the queue is no progress. The engine counts positions from 1.
-                engine::Event::Queued { position, estimate_ms } => {
-                    return Some(Event::Queued { ahead: position - 1, estimate_ms });
-                }
-                engine::Event::Prefill { done, total, cached } => {
-                    Event::Prefill { done, total, cached }
-                }
-                engine::Event::Delta { text, tokens, logprobs } => {
-                    let logprobs = self.logprobs(&tokens, logprobs);
-                    let tokens = tokens.into_iter().map(|token| token.0).collect();
-                    Event::Delta { text, tokens, logprobs }
-                }
-                engine::Event::Finished(finished) => Event::Finished(self.finished(finished)),
-            };
-            self.moved = Instant::now();
-            Some(event)
-        }
-        .boxed()
-    }
-
-    fn stop(&self) {
-        self.generation.stop();
-    }
-
-    fn dropped_messages(&self) -> usize {
-        self.generation.dropped_messages()
-    }
-
-    fn seed(&self) -> Option<u64> {
-        Some(self.generation.seed())
-    }
-
-    fn prompt_tokens(&self) -> Option<usize> {
-        Some(self.generation.prompt_tokens())
-    }
-}
-
-impl EngineGeneration {
-    /// The log-probabilities of a delta's tokens, with the bytes of these.
-    fn logprobs(
-        &self,
-        tokens: &[text::TokenId],
-        logprobs: Vec<sampler::Logprobs>,
-    ) -> Vec<Logprobs> {
-        let of = |token, logprob| TokenLogprob {
-            bytes: self.engine.text().shown_bytes(token).to_vec(),
-            logprob,
-        };
-        let told = tokens.iter().zip(logprobs).map(|(token, found)| Logprobs {
-            chosen: of(*token, found.chosen),
-            top: found.top.into_iter().map(|top| of(top.token, top.logprob)).collect(),
-        });
-        told.collect()
-    }
-
-    fn finished(&self, finished: engine::Finished) -> Finished {
-        let timeout = |while_doing| {
-            let seconds = self.moved.elapsed().as_secs();
-            FinishReason::Failed(Failure::Timeout { seconds, while_doing })
-        };
-        let reason = match finished.reason {
-            engine::FinishReason::EndToken => FinishReason::Ended(EndReason::End),
-            engine::FinishReason::StopString => FinishReason::Ended(EndReason::StopString),
-            engine::FinishReason::Length => FinishReason::Ended(EndReason::Length),
-            engine::FinishReason::Stopped => FinishReason::Ended(EndReason::Stopped),
-            engine::FinishReason::QueueTimeout => timeout(Failure::IN_THE_QUEUE),
-            engine::FinishReason::StepTimeout => timeout(Failure::WITHOUT_A_STEP),
-            engine::FinishReason::Failed(reason) => {
-                // The operator is told what broke, the client only that it broke.
-                error!(?reason, "the engine failed");
-                FinishReason::Failed(Failure::Internal {
-                    reason: "the engine failed; the log has the details".into(),
-                })
-            }
-        };
-        let (usage, timings) = (finished.usage, finished.timings);
-        let usage = Usage {
-            prompt_tokens: Some(usage.prompt_tokens),
-            cached_tokens: Some(usage.cached_tokens),
-            completion_tokens: Some(usage.completion_tokens),
-        };
-        let timings = Timings {
-            first_token_ms: timings.first_token_ms,
-            tokens_per_second: timings.tokens_per_second,
-            halt_ms: timings.halt_ms,
-        };
-        Finished { reason, usage, timings }
-    }
 }
 
 /// What the client is told. `newest` is the newest message, if a system message is before it.
@@ -438,6 +305,7 @@ mod tests {
     use banter_engine::model_file::{ModelConfig, ModelSource};
     use banter_protocol::plain::{self, ClientMessage};
     use banter_seam::{Continuation, Prompt, Structure};
+    use banter_seam::{Event, Logprobs, Usage};
 
     /// A backend with a small model, whose engine takes this many requests.
     fn backend(places: usize) -> EngineBackend {

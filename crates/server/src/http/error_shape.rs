@@ -1,0 +1,157 @@
+//! The shape of errors on the routes of languages that others have defined.
+
+use super::error::ApiError;
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use banter_protocol::openai::error::{ErrorBody, ErrorKind, ErrorReport};
+
+/// In which words a route tells its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Ours,
+    OpenAi,
+}
+
+impl Shape {
+    pub(super) fn of(path: &str) -> Shape {
+        if path.starts_with("/v1/") { Shape::OpenAi } else { Shape::Ours }
+    }
+
+    /// The same response; an error is told in these words.
+    pub(super) fn give(self, mut response: Response<Body>) -> Response<Body> {
+        let Some(error) = response.extensions().get::<ApiError>() else { return response };
+        if self == Shape::Ours {
+            return response;
+        }
+        let status = status_of(error, response.status());
+        let body = ErrorBody { error: report(error, status) };
+        let body = serde_json::to_string(&body).expect("errors are plain data");
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        let kind = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        *response.status_mut() = status;
+        *response.body_mut() = Body::from(body);
+        response
+    }
+}
+
+/// A full queue is the client's business there: its SDKs wait and try again.
+fn status_of(error: &ApiError, status: StatusCode) -> StatusCode {
+    match error.is_busy() {
+        true => StatusCode::TOO_MANY_REQUESTS,
+        false => status,
+    }
+}
+
+fn report(error: &ApiError, status: StatusCode) -> ErrorReport {
+    if let ApiError::Fault(fault) = error {
+        return ErrorReport::from(fault);
+    }
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => ErrorKind::AuthenticationError,
+        StatusCode::FORBIDDEN => ErrorKind::PermissionError,
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::RateLimitError,
+        status if status.is_server_error() => ErrorKind::ServerError,
+        _ => ErrorKind::InvalidRequestError,
+    };
+    let (code, message) = error.said();
+    let report = ErrorReport::new(kind, code, message);
+    match error {
+        ApiError::OtherModel { .. } => ErrorReport { param: Some("model".to_owned()), ..report },
+        _ => report,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Denial;
+    use axum::response::IntoResponse;
+    use banter_protocol::Fault;
+    use banter_seam::Failure;
+    use serde_json::{Value, json};
+
+    async fn told(error: ApiError) -> (u16, Value) {
+        let response = Shape::of("/v1/chat/completions").give(error.into_response());
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.expect("it is short");
+        (status, serde_json::from_slice(&body).expect("it is JSON"))
+    }
+
+    fn error(kind: &str, code: &str, param: Option<&str>, message: &str) -> Value {
+        json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    }
+
+    #[tokio::test]
+    async fn every_error_has_the_shape_that_the_sdks_know() {
+        let wrong = Failure::InvalidParameter {
+            field: "n".into(),
+            expected: "1 to 16".into(),
+            found: "0".into(),
+        };
+        let busy = Failure::Busy { reason: "full".into(), position: 3, estimate_ms: Some(4_200) };
+        let reason = "no".to_owned();
+        let cases = [
+            (
+                wrong.into(),
+                400,
+                error(
+                    "invalid_request_error",
+                    "invalid_value",
+                    Some("n"),
+                    "n: expected 1 to 16, found 0",
+                ),
+            ),
+            (
+                Failure::TooLong { tokens: 9, limit: 5 }.into(),
+                400,
+                error(
+                    "invalid_request_error",
+                    "context_length_exceeded",
+                    Some("messages"),
+                    "the prompt has 9 tokens, and this model's maximum context length is 6 tokens, \
+                     of which the answer needs at least one",
+                ),
+            ),
+            (busy.into(), 429, error("rate_limit_error", "busy", None, "full")),
+            (
+                ApiError::Fault(Fault::BadJson { reason }),
+                400,
+                error("invalid_request_error", "bad_json", None, "not a JSON request: no"),
+            ),
+            (
+                ApiError::OtherModel { asked: "a\nb".into(), loaded: "real".into() },
+                404,
+                error(
+                    "invalid_request_error",
+                    "model_not_found",
+                    Some("model"),
+                    "model: expected \"real\", the model that answers here, found \"a\u{fffd}b\"",
+                ),
+            ),
+        ];
+        for (wrong, status, expected) in cases {
+            assert_eq!(told(wrong).await, (status, expected));
+        }
+        let kinds = [
+            (ApiError::Denied(Denial::KeyNeeded), 401, "authentication_error", "unauthorized"),
+            (ApiError::NotFound, 404, "invalid_request_error", "not_found"),
+            (ApiError::Loading, 503, "server_error", "loading"),
+            (ApiError::Ending, 503, "server_error", "ending"),
+        ];
+        for (wrong, status, kind, code) in kinds {
+            let (told_status, body) = told(wrong).await;
+            let error = &body["error"];
+            assert_eq!(
+                (told_status, &error["type"], &error["code"]),
+                (status, &json!(kind), &json!(code))
+            );
+        }
+    }
+
+    #[test]
+    fn other_routes_keep_their_words() {
+        let response = Shape::of("/tokenize").give(ApiError::Loading.into_response());
+        assert_eq!(response.status(), 503);
+    }
+}
