@@ -8,8 +8,9 @@ import pydantic
 # The server under test, without a slash at its end.
 URL = os.environ["BANTER_URL"]
 
-# Fields that others add to OpenAI's as well: vLLM, SGLang, llama-server, DeepSeek.
-EXTENSIONS = {"reasoning_content", "max_model_len"}
+# Fields that others add to OpenAI's as well (vLLM, SGLang, llama-server, DeepSeek), and one that OpenAI
+# tells although its types lack it.
+EXTENSIONS = {"reasoning_content", "max_model_len", "store"}
 
 
 def checked(response: pydantic.BaseModel) -> typing.Any:
@@ -17,7 +18,7 @@ def checked(response: pydantic.BaseModel) -> typing.Any:
 
     The packages themselves check nothing: they build their types from whatever comes.
     """
-    type(response).model_validate(response.model_dump(), strict=True)
+    type(response).model_validate(response.model_dump(by_alias=True), strict=True)
     unknown = set(_unknown_fields(response)) - EXTENSIONS
     assert not unknown, f"{type(response).__name__} has no {unknown}"
     return response

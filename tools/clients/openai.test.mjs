@@ -84,3 +84,18 @@ test('a wrong request says what is wrong', async () => {
     code: 'model_not_found',
   });
 });
+
+test('responses are made, streamed, gone on from and deleted', async () => {
+  const asked = { model, input: 'count to ten', temperature: 0 };
+  const response = await client.responses.create(asked);
+  assert.equal(response.status, 'completed');
+  let text = '';
+  for await (const event of await client.responses.create({ ...asked, stream: true })) {
+    if (event.type === 'response.output_text.delta') text += event.delta;
+  }
+  assert.equal(text, response.output_text);
+  const more = { ...asked, input: 'and on', previous_response_id: response.id };
+  assert.equal((await client.responses.create(more)).previous_response_id, response.id);
+  await client.responses.delete(response.id);
+  await assert.rejects(client.responses.retrieve(response.id), { status: 404 });
+});

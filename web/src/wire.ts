@@ -257,6 +257,34 @@ tokens: number,
  */
 ids: Array<number>, };
 /**
+ * The body of `POST /detokenize`.
+ */
+export type DetokenizeRequest = {
+/**
+ * Token ids.
+ */
+ids: Array<number>, };
+/**
+ * The text that tokens spell.
+ */
+export type DetokenizedText = {
+/**
+ * The text; control tokens as their literals, bytes that are no text as �.
+ */
+text: string, };
+/**
+ * What `POST /apply-template` answers: the prompt of a request.
+ */
+export type WrittenPrompt = {
+/**
+ * What the model reads; control tokens as their literals.
+ */
+prompt: string,
+/**
+ * Its token ids.
+ */
+ids: Array<number>, };
+/**
  * The answer to a conversation in `POST /tokenize`.
  */
 export type TokenizedConversation = {

@@ -437,7 +437,7 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
         max_connections_per_address: per_address
             .map_or_else(|| (max_connections / 4).max(32), |count| count as usize),
         header_timeout: seconds(options, "header-timeout", 5)?,
-        idle_timeout: seconds(options, "idle-timeout", 75)?,
+        idle_timeout: seconds(options, "idle-timeout", 90)?,
     };
     if access.insecure && !access.keys.is_empty() {
         let place = options.get("insecure").map(Given::place).unwrap_or_default();
@@ -570,7 +570,7 @@ mod tests {
         let default = access(&[]);
         assert_eq!((default.max_connections, default.max_connections_per_address), (896, 224));
         assert_eq!(default.header_timeout, Duration::from_secs(5));
-        assert_eq!(default.idle_timeout, Duration::from_secs(75));
+        assert_eq!(default.idle_timeout, Duration::from_secs(90));
         assert_eq!(access(&["--max-connections", "8000"]).max_connections_per_address, 2_000);
         assert_eq!(access(&["--max-connections", "40"]).max_connections_per_address, 32);
         let proxies = access(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "2001:db8::7"]);

@@ -92,6 +92,33 @@ pub enum TokenizeRequest {
     },
 }
 
+/// The body of `POST /detokenize`.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[serde(expecting = "an object {ids}")]
+pub struct DetokenizeRequest {
+    /// Token ids.
+    pub ids: Vec<u32>,
+}
+
+/// The text that tokens spell.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct DetokenizedText {
+    /// The text; control tokens as their literals, bytes that are no text as �.
+    pub text: String,
+}
+
+/// What `POST /apply-template` answers: the prompt of a request.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct WrittenPrompt {
+    /// What the model reads; control tokens as their literals.
+    pub prompt: String,
+    /// Its token ids.
+    pub ids: Vec<u32>,
+}
+
 /// One message of a conversation in an HTTP body.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]

@@ -10,7 +10,7 @@
 //!   The failures of answers themselves are those of [`banter_seam`].
 //! - [`http`]: the bodies of the HTTP routes.
 //! - [`conversations`]: those of the routes under `/api/conversations`.
-//! - [`openai`]: OpenAI's interface, as far as it is about text.
+//! - [`interfaces`]: the HTTP interfaces that others have defined.
 //!
 //! - `json`, `ranges`, [`text`] and [`settable`] are what these are read with.
 //!
@@ -22,8 +22,8 @@
 pub mod conversations;
 pub mod fault;
 pub mod http;
+pub mod interfaces;
 mod json;
-pub mod openai;
 pub mod plain;
 mod ranges;
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub(crate) const BIAS: Floats = Floats::from(-100.0, 100.0);
 /// The limits of `stop` as strings; beyond them the request is refused. Each string costs a
 /// comparison for each character of the answer.
 pub(crate) const MAX_STOP_STRINGS: usize = 16;
+/// Of how many of the likeliest tokens a request may want log-probabilities.
+pub(crate) const TOP_LOGPROBS: RangeInclusive<u64> = 0..=20;
 /// How many entries one page of a list may have.
 pub(crate) const PAGE_LIMIT: RangeInclusive<u64> = 1..=200;
 /// One string of `stop`.
@@ -170,6 +172,11 @@ pub(crate) fn plain_stop<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Strin
 /// How many entries of a list are wanted.
 pub(crate) fn page_limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     whole_u32(from, PAGE_LIMIT)
+}
+
+/// Of how many of the likeliest tokens log-probabilities are wanted.
+pub(crate) fn top_logprobs<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    whole_u32(from, TOP_LOGPROBS)
 }
 
 /// A byte offset in a text. It has to be there.

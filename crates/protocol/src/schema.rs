@@ -5,9 +5,10 @@
 mod v1;
 
 use crate::http::{
-    Defaults, HttpError, HttpMessage, HttpRole, Info, JobFailure, JobState, Limits, ModelEntry,
-    ModelInfo, ModelList, ModelState, PullOrder, PullPhase, PullReport, SessionRequest, Status,
-    SwitchOrder, SwitchReport, TokenizeRequest, TokenizedConversation, TokenizedText,
+    Defaults, DetokenizeRequest, DetokenizedText, HttpError, HttpMessage, HttpRole, Info,
+    JobFailure, JobState, Limits, ModelEntry, ModelInfo, ModelList, ModelState, PullOrder,
+    PullPhase, PullReport, SessionRequest, Status, SwitchOrder, SwitchReport, TokenizeRequest,
+    TokenizedConversation, TokenizedText, WrittenPrompt,
 };
 use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -60,6 +61,9 @@ fn sent() -> Vec<WireType> {
         wire_type::<JobFailure>(),
         wire_type::<Status>(),
         wire_type::<TokenizedText>(),
+        wire_type::<DetokenizeRequest>(),
+        wire_type::<DetokenizedText>(),
+        wire_type::<WrittenPrompt>(),
         wire_type::<TokenizedConversation>(),
         wire_type::<HttpError>(),
     ]

@@ -1,8 +1,14 @@
 //! The interface to whatever makes answers.
 
-use crate::{ConversationNumber, DraftRequest, Event, Failure, GenerateRequest, Message, Tenant};
+use crate::{
+    Conversation, ConversationNumber, DraftRequest, Event, Failure, GenerateRequest, Message,
+    Tenant,
+};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::fmt;
+use std::future::ready;
+use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 
 /// Something that makes answers.
@@ -57,6 +63,23 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The token ids of a text; `None` if this backend cannot tell.
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>>;
+
+    /// The text that tokens spell, control tokens as their literals; `None` if this backend cannot
+    /// tell.
+    ///
+    /// Errors: [`Failure::InvalidParameter`] if an id has no token.
+    fn detokenize(&self, _tokens: Vec<u32>) -> BoxFuture<'static, Result<Option<String>, Failure>> {
+        ready(Ok(None)).boxed()
+    }
+
+    /// The tokens of a whole conversation up to where the answer begins, however many they are;
+    /// `None` if this backend cannot tell.
+    fn prompt_tokens(
+        &self,
+        _conversation: Conversation,
+    ) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
+        ready(Ok(None)).boxed()
+    }
 
     /// How many tokens of the context a conversation takes beside an answer of `max_tokens`; `None`
     /// if this backend cannot tell.
@@ -130,6 +153,12 @@ pub struct BackendInfo {
     pub engine: Option<&'static str>,
     /// The parameters that a request may have.
     pub known_parameters: Vec<&'static str>,
+    /// The family of the model as GGUF files name it, if it is known.
+    pub family: Option<&'static str>,
+    /// The types of its weights, if they are known.
+    pub weight_types: Option<String>,
+    /// When it was loaded, or found.
+    pub loaded_at: SystemTime,
 }
 
 /// The values of parameters that a request leaves out. A missing value is the model's own, and not

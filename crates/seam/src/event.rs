@@ -76,6 +76,8 @@ pub struct TokenLogprob {
 pub struct Finished {
     /// Why.
     pub reason: FinishReason,
+    /// The stop string that it would have contained, if the backend says so.
+    pub stop_string: Option<String>,
     /// Its tokens.
     pub usage: Usage,
     /// Its times.

@@ -160,7 +160,7 @@ impl Default for ServerConfig {
             max_connections_per_address: 224,
             max_refusals: 32,
             header_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(75),
+            idle_timeout: Duration::from_secs(90),
             body_timeout: Duration::from_secs(15),
             max_headers: 64,
             max_head_bytes: 16 * 1024,
@@ -229,6 +229,6 @@ mod tests {
     #[test]
     fn kept_connections_outlive_those_of_proxies() {
         let default = ServerConfig::default();
-        assert_eq!(default.idle_timeout, Duration::from_secs(75));
+        assert_eq!(default.idle_timeout, Duration::from_secs(90));
     }
 }

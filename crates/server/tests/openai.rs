@@ -4,47 +4,15 @@ mod support;
 
 use banter_server::ServerConfig;
 use serde_json::{Value, json};
+use support::http::{post, read_until, refused};
 use support::raw::Raw;
 use support::{TestServer, patiently};
-use tokio::io::AsyncReadExt;
 
 /// Sends a request for an answer to one message.
 async fn ask(server: &TestServer, message: &str, more: Value) -> Raw {
     let mut body = json!({"messages": [{"role": "user", "content": message}]});
     body.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
     post(server, "/v1/chat/completions", &body).await
-}
-
-async fn post(server: &TestServer, path: &str, body: &Value) -> Raw {
-    let mut raw = Raw::connect(server.address).await;
-    let (host, body) = (server.host(), body.to_string());
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    raw.send(format!("{head}{body}").as_bytes()).await;
-    raw
-}
-
-/// Reads until a text has come, and returns everything so far.
-async fn read_until(raw: &mut Raw, end: &str) -> String {
-    let mut read = Vec::new();
-    let mut bytes = [0; 4_096];
-    while !String::from_utf8_lossy(&read).contains(end) {
-        let count = patiently(raw.stream.read(&mut bytes)).await.expect("an open connection");
-        assert!(count > 0, "no {end:?} in {}", String::from_utf8_lossy(&read));
-        read.extend_from_slice(&bytes[..count]);
-    }
-    String::from_utf8(read).expect("text")
-}
-
-/// The status of a response and its JSON.
-async fn refused(mut raw: Raw) -> (u16, String, Value) {
-    let response = read_until(&mut raw, "\"}}").await;
-    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, head.to_lowercase(), serde_json::from_str(body).expect("JSON"))
 }
 
 /// The events of a stream.
@@ -136,4 +104,65 @@ async fn every_error_of_the_interface_has_its_shape() {
     assert_eq!((status, body["error"]["code"].as_str()), (404, Some("not_found")));
     let (status, _, body) = refused(post(&server, "/v1/models", &json!({})).await).await;
     assert_eq!((status, body["error"]["code"].as_str()), (405, Some("method_not_allowed")));
+}
+
+/// A whole stream of `/v1/responses`.
+async fn respond(server: &TestServer, input: &str) -> Vec<Value> {
+    let mut raw = post(server, "/v1/responses", &json!({"input": input, "stream": true})).await;
+    events(&read_until(&mut raw, "\r\n0\r\n").await)
+}
+
+fn kinds(events: &[Value]) -> Vec<&str> {
+    events.iter().filter_map(|event| event["type"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_response_has_an_item_for_each_thing_that_is_said() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let thinking = respond(&server, "thinks one two | three").await;
+    let last = thinking.last().expect("an event");
+    assert_eq!(last["type"], "response.completed");
+    let output = &last["response"]["output"];
+    assert_eq!(output[0]["content"], json!([{"type": "reasoning_text", "text": "one two"}]));
+    assert_eq!(output[1]["content"][0]["text"], "three");
+    let calling = respond(&server, "calls so: | weather {\"town\": \"Ulm\"}").await;
+    let output = &calling.last().expect("an event")["response"]["output"];
+    assert_eq!(output[0]["content"][0]["text"], "so:");
+    assert_eq!(output[1]["arguments"], "{\"town\": \"Ulm\"}");
+    let indices: Vec<u64> =
+        calling.iter().filter_map(|event| event["output_index"].as_u64()).collect();
+    assert!(indices.is_sorted() && indices.last() == Some(&1), "{indices:?}");
+}
+
+#[tokio::test]
+async fn a_response_that_fails_says_so_at_its_end() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let failed = respond(&server, "fail").await;
+    let last = failed.last().expect("an event");
+    assert_eq!(
+        (last["type"].as_str(), &last["response"]["status"]),
+        (Some("response.failed"), &json!("failed"))
+    );
+    assert_eq!(last["response"]["error"]["code"], "server_error");
+    assert!(!kinds(&failed).contains(&"response.completed"));
+    let mut raw = post(&server, "/v1/responses", &json!({"input": "fail"})).await;
+    let response = read_until(&mut raw, "server_error").await;
+    assert!(response.starts_with("HTTP/1.1 500"), "{response}");
+}
+
+#[tokio::test]
+async fn a_response_is_stopped_when_its_client_leaves() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    for stream in [true, false] {
+        let request = json!({"input": "slow 100000", "stream": stream});
+        let raw = post(&server, "/v1/responses", &request).await;
+        let it_runs = async {
+            while server.running() < 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(it_runs).await;
+        drop(raw);
+        server.is_idle().await;
+    }
 }

@@ -42,6 +42,7 @@ mod migrate;
 mod open;
 mod readers;
 mod reply;
+mod responses;
 mod rows;
 mod schema;
 mod search;
@@ -72,6 +73,7 @@ pub use message::{
 };
 pub use messages::{DeletedPair, MessagePage};
 pub use reply::Reply;
+pub use responses::KeptResponse;
 pub use search::{MessageHit, SearchQuery, SearchResult, Snippet, TitleHit};
 pub use store::Store;
 pub use users::{KeptSession, Key, NewUser, Session, User, UserKind};

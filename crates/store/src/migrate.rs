@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::OpenError;
 use crate::faults::{Fault, Faults};
 use crate::folder::{self, Folder};
-use crate::schema::{APPLICATION_ID, TABLES};
+use crate::schema::{APPLICATION_ID, RESPONSES, TABLES};
 
 /// A version of the schema and the ways to it.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,8 @@ pub(crate) struct Step {
 }
 
 /// The schema of this program.
-pub(crate) const TODAY: Schema = Schema { version: 1, tables: TABLES, steps: &[] };
+pub(crate) const TODAY: Schema =
+    Schema { version: 2, tables: TABLES, steps: &[Step { from: 1, statements: &[RESPONSES] }] };
 
 /// Whose database a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

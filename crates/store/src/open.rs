@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use rusqlite::ffi::SQLITE_ERROR;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::StoreError;
@@ -165,6 +166,10 @@ fn sqlite_error(folder: &Folder, error: &rusqlite::Error) -> OpenError {
             OpenError::Foreign { path, found: found.into() }
         }
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, finding: reason },
+        // The statements of an opening are right, so the tables in the file are not.
+        _ if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_ERROR) => {
+            OpenError::Damaged { path, finding: reason }
+        }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => OpenError::Permission { path },
         Some(ErrorCode::DiskFull) => OpenError::Full { folder: folder.path().to_owned() },
         _ => OpenError::Other { folder: folder.path().to_owned(), reason },

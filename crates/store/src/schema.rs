@@ -21,7 +21,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Emptying the log waits this long for readers. Nobody can write meanwhile.
 const LOG_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The tables of schema version 1.
+/// The tables of schema version 2.
 ///
 /// Numbers are counted up and never used again (`AUTOINCREMENT`), so that order never depends on a
 /// clock, and the engine never takes a new conversation for an old one. A message's parent is older
@@ -138,6 +138,30 @@ CREATE VIRTUAL TABLE title_words USING fts5 (
   tokens, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
 );
 INSERT INTO title_words (title_words, rank) VALUES ('secure-delete', 1);
+
+-- Responses of OpenAI's interface; `items` are all items until the response's end.
+CREATE TABLE responses (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  response TEXT NOT NULL,
+  items TEXT NOT NULL,
+  created_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX responses_of_user ON responses (user, seq);
+";
+
+/// From schema version 1 to 2.
+pub(crate) const RESPONSES: &str = "
+CREATE TABLE responses (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  response TEXT NOT NULL,
+  items TEXT NOT NULL,
+  created_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX responses_of_user ON responses (user, seq);
 ";
 
 /// The table of `live.db`.

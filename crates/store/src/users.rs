@@ -114,7 +114,7 @@ impl Store {
         })
     }
 
-    /// Deletes a user with all of its conversations, keys and sessions. When the reply comes, no
+    /// Deletes a user with all of its conversations, responses, keys and sessions. When the reply comes, no
     /// byte of its text is left in the folder's files. Returns the conversations' numbers.
     pub fn delete_user(&self, user: UserId) -> Reply<Vec<ConversationNumber>> {
         self.write(move |writing| {
@@ -242,6 +242,7 @@ impl Store {
         self.write(move |writing| {
             let sql = "DELETE FROM users WHERE kind = 'browser'
                AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.user = users.user)
+               AND NOT EXISTS (SELECT 1 FROM responses r WHERE r.user = users.user)
                AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.user = users.user)
                AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user = users.user)";
             Ok(writing.connection.execute(sql, [])?)
@@ -293,7 +294,7 @@ fn ensure_user(writing: &Writing<'_>, new: &NewUser) -> Result<User, StoreError>
         .query_row([new.anchor], user)?)
 }
 
-fn check_user(writing: &Writing<'_>, user: UserId) -> Result<(), StoreError> {
+pub(crate) fn check_user(writing: &Writing<'_>, user: UserId) -> Result<(), StoreError> {
     let sql = "SELECT 1 FROM users WHERE user = ?1";
     match writing.connection.prepare_cached(sql)?.exists([user])? {
         true => Ok(()),

@@ -70,6 +70,8 @@ pub struct Answer {
     masks: Option<Result<Vec<TokenMask>, StructureError>>,
     decoder: TextDecoder,
     stop_strings: StopStrings,
+    /// The one that has ended it.
+    stop_string: Option<String>,
     /// Until the first admission. Declared before `delivery`, as in [`NewAnswer`].
     permit: Option<QueuePermit>,
     delivery: Delivery,
@@ -116,6 +118,7 @@ impl Answer {
             masks: None,
             decoder,
             stop_strings,
+            stop_string: None,
             delivery: new.delivery,
             permit: Some(new.permit),
             shown,
@@ -317,8 +320,9 @@ impl Answer {
         let decoded = self.decoder.push(text, token);
         match self.stop_strings.push(decoded) {
             StopOutcome::Show(delta) => self.deliver(&delta),
-            StopOutcome::Stop(delta) => {
-                self.deliver(&delta);
+            StopOutcome::Stop { text, string } => {
+                self.deliver(&text);
+                self.stop_string = Some(string);
                 return Some(FinishReason::StopString);
             }
         }
@@ -352,7 +356,7 @@ impl Answer {
             remember(self.shown.text());
         }
         self.permit = None;
-        self.delivery.finish(Finished { reason, usage, timings });
+        self.delivery.finish(Finished { reason, stop_string: self.stop_string, usage, timings });
     }
 
     fn tell_prefill(&mut self) {

@@ -136,7 +136,7 @@ impl AnswerSoFar {
             }
             match stop_strings.push(decoder.push(text, id)) {
                 StopOutcome::Show(delta) => released.push_str(&delta),
-                StopOutcome::Stop(_) => return Err(ContinuationError::StopString { index }),
+                StopOutcome::Stop { .. } => return Err(ContinuationError::StopString { index }),
             }
         }
         let held_back = [stop_strings.held_back(), decoder.held_back()].concat();

@@ -49,6 +49,8 @@ pub enum Event {
 pub struct Finished {
     /// Why.
     pub reason: FinishReason,
+    /// The stop string that it would have contained.
+    pub stop_string: Option<String>,
     /// What it took.
     pub usage: Usage,
     /// How long it took.
@@ -252,6 +254,7 @@ impl Generation {
         let event = received.unwrap_or_else(|| {
             Event::Finished(Finished {
                 reason: FinishReason::Failed("the engine has ended".to_owned()),
+                stop_string: None,
                 usage: Usage { prompt_tokens: self.facts.prompt_tokens, ..Usage::default() },
                 timings: Timings::default(),
             })
@@ -282,6 +285,7 @@ mod tests {
     fn end() -> Finished {
         Finished {
             reason: FinishReason::EndToken,
+            stop_string: None,
             usage: Usage::default(),
             timings: Timings::default(),
         }

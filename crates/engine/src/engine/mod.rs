@@ -359,6 +359,18 @@ impl Engine {
         self.fit_prompt(&conversation, AnswerRoom { so_far: 0, max_tokens })
     }
 
+    /// The tokens of a whole conversation up to where the answer begins, however many they are.
+    ///
+    /// Errors: the template cannot write it.
+    pub fn conversation_tokens(
+        &self,
+        messages: &[Message],
+        extras: &TemplateExtras,
+    ) -> Result<Vec<TokenId>, Refusal> {
+        let conversation = Conversation { messages, extras, origin: None };
+        Ok(self.text.fit_conversation(&conversation, usize::MAX, 0)?.ids)
+    }
+
     fn fit_prompt(
         &self,
         conversation: &Conversation<'_>,

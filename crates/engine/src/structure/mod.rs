@@ -13,6 +13,7 @@
 //! may also spend only so much on each token: an answer beyond that fails.
 
 mod guide;
+mod schema;
 mod tokens;
 
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use llguidance::api::{ParserLimits, TopLevelGrammar};
 use llguidance::earley::SlicedBiasComputer;
 use llguidance::toktrie::InferenceCapabilities;
 use llguidance::{Matcher, ParserFactory};
-use serde_json::{Value, json};
 
 pub use guide::{Guide, TokenMask};
+pub(crate) use schema::bounded;
 
 use crate::text::Text;
 
@@ -140,23 +141,6 @@ impl Structures {
                 Err(error) => Err(wrong(error)),
             },
         }
-    }
-}
-
-/// White space between two parts of JSON: a space, or the end of a line and an indent. A model that
-/// is unsure writes white space without end where it may.
-const WHITE_SPACE: &str = r"\x20|\x0A[\x20\x09]{0,20}";
-
-/// The same schema with a bound for white space. Nothing in a schema of a stranger changes how
-/// `llguidance` works.
-pub(crate) fn bounded(schema: Value) -> Value {
-    match schema {
-        Value::Object(mut schema) => {
-            schema.insert("x-guidance".to_owned(), json!({"whitespace_pattern": WHITE_SPACE}));
-            Value::Object(schema)
-        }
-        Value::Bool(true) => bounded(json!({})),
-        other => other,
     }
 }
 

@@ -388,7 +388,13 @@ impl Text {
         (self.spelled(&ids) == text).then_some(ids)
     }
 
-    /// The text that tokens are shown as.
+    /// The text that tokens spell, control tokens as their literals.
+    pub fn shown(&self, ids: &[TokenId]) -> String {
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| self.shown_bytes(*id)).copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The text that tokens are shown as in an answer.
     fn spelled(&self, ids: &[TokenId]) -> String {
         let bytes: Vec<u8> = ids.iter().flat_map(|id| self.token_bytes(*id)).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()

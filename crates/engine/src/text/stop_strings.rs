@@ -17,8 +17,13 @@ pub struct StopStrings {
 pub enum StopOutcome {
     /// This text may be shown; it may be empty.
     Show(String),
-    /// The answer ends here: this text may still be shown, and a stop string follows it.
-    Stop(String),
+    /// The answer ends here.
+    Stop {
+        /// This text may still be shown.
+        text: String,
+        /// The stop string that follows it.
+        string: String,
+    },
 }
 
 impl StopStrings {
@@ -36,8 +41,9 @@ impl StopStrings {
             let complete =
                 self.watched.iter_mut().filter_map(|watched| watched.advance(byte)).max();
             if let Some(length) = complete {
-                self.held.truncate(before + index + 1 - length);
-                return StopOutcome::Stop(std::mem::take(&mut self.held));
+                self.held.truncate(before + index + 1);
+                let string = self.held.split_off(self.held.len() - length);
+                return StopOutcome::Stop { text: std::mem::take(&mut self.held), string };
             }
         }
         // Answer and strings are UTF-8, so the part that matches starts at a whole character.

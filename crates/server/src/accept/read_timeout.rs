@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! connect ── Head ──► Answering ──► Idle ── first byte ──► Head ──► …
-//!            5 s      no timer      75 s                   5 s
+//!            5 s      no timer      90 s                   5 s
 //! ```
 
 use std::io;

@@ -356,7 +356,8 @@ impl Ended {
 
     /// The end of an answer for a reason of this server. What was computed is not known then.
     pub(super) fn here(reason: FinishReason) -> Finished {
-        Finished { reason, usage: Usage::default(), timings: Timings::default() }
+        let (usage, timings) = (Usage::default(), Timings::default());
+        Finished { reason, stop_string: None, usage, timings }
     }
 }
 

@@ -43,7 +43,8 @@ mod tests {
 
     fn finished(completion_tokens: Option<usize>, timings: Timings) -> Finished {
         let usage = Usage { completion_tokens, ..Usage::default() };
-        Finished { reason: FinishReason::Ended(EndReason::End), usage, timings }
+        let reason = FinishReason::Ended(EndReason::End);
+        Finished { reason, stop_string: None, usage, timings }
     }
 
     /// An answer whose first word comes after 200 ms, and its end 500 ms later.

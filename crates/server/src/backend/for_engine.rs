@@ -140,8 +140,7 @@ fn continuation_for_engine(continuation: Continuation) -> engine::Continuation {
 fn prompt_for_engine(prompt: Prompt) -> PromptSource {
     match prompt {
         Prompt::Conversation(Conversation { messages, tools, template_options, is_whole }) => {
-            let tools = tools.functions.iter().map(function_for_template).collect();
-            let extras = TemplateExtras { tools, options: template_options };
+            let extras = extras_for_engine(&tools, template_options);
             let messages = messages_for_engine(messages);
             PromptSource::Messages { messages, extras, is_whole }
         }
@@ -150,6 +149,11 @@ fn prompt_for_engine(prompt: Prompt) -> PromptSource {
             PromptSource::Tokens(tokens.into_iter().map(text::TokenId).collect())
         }
     }
+}
+
+/// What the chat template is told beside the messages.
+pub(super) fn extras_for_engine(tools: &Tools, options: Map<String, Value>) -> TemplateExtras {
+    TemplateExtras { tools: tools.functions.iter().map(function_for_template).collect(), options }
 }
 
 /// The structure that an answer must have: the one that is asked for, and that of calls which must

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::future::ready;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -75,6 +75,9 @@ impl RemoteBackend {
             },
             engine: Some(about.kind.name()),
             known_parameters: about.kind.parameters(),
+            family: None,
+            weight_types: None,
+            loaded_at: SystemTime::now(),
         };
         let per_share =
             about.kind.serves_one_at_a_time().then(|| Arc::new(PermitsPerShare::new(1)));
@@ -247,7 +250,7 @@ impl RemoteGeneration {
                 FinishReason::Failed(failure_of(&error))
             }
         };
-        Finished { reason, usage: end.usage, timings: end.timings }
+        Finished { reason, stop_string: None, usage: end.usage, timings: end.timings }
     }
 }
 

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -62,6 +62,9 @@ impl Default for ScriptedBackend {
             },
             engine: None,
             known_parameters: PARAMETERS.to_vec(),
+            family: None,
+            weight_types: None,
+            loaded_at: SystemTime::UNIX_EPOCH,
         };
         ScriptedBackend { info, counters: Arc::default() }
     }
@@ -180,6 +183,8 @@ struct Script {
 enum Piece {
     Thought(String),
     Text(String),
+    Call(String),
+    Arguments(String),
 }
 
 enum End {
@@ -215,6 +220,17 @@ fn script(messages: &[Message]) -> Result<Script, Failure> {
             let thoughts = thought.split_inclusive(' ').map(|word| Piece::Thought(word.into()));
             let mut script = Script::done(vec![answer.into()]);
             script.pieces.splice(0..0, thoughts);
+            script
+        }
+        // A text, the name of a function, and its arguments, which come word by word.
+        "calls" => {
+            let (text, call) = rest.split_once(" | ").unwrap_or(("", rest));
+            let (name, arguments) = call.split_once(' ').unwrap_or((call, ""));
+            let arguments =
+                arguments.split_inclusive(' ').map(|word| Piece::Arguments(word.into()));
+            let mut script = Script::done(vec![text.into()]);
+            script.pieces.push(Piece::Call(name.into()));
+            script.pieces.extend(arguments);
             script
         }
         "hang" => Script { end: End::Never, ..Script::done(Vec::new()) },
@@ -270,7 +286,7 @@ impl Script {
             return Err(wrong("tokens of this answer", format!("{tokens:?}")));
         }
         let text = |piece: &Piece| match piece {
-            Piece::Thought(_) => String::new(),
+            Piece::Thought(_) | Piece::Call(_) | Piece::Arguments(_) => String::new(),
             Piece::Text(text) => text.clone(),
         };
         let spelled: String = self.pieces[..begun].iter().map(text).collect();
@@ -368,7 +384,9 @@ impl ScriptedGeneration {
                         Piece::Thought(text) => Event::Thinking(text),
                         Piece::Text(text) => {
                             Event::Delta { text, tokens: vec![token], logprobs: Vec::new() }
-                        },
+                        }
+                        Piece::Call(name) => Event::Call { id: format!("call_{token}"), name },
+                        Piece::Arguments(piece) => Event::Arguments(piece),
                     });
                 }
             }
@@ -387,7 +405,8 @@ impl ScriptedGeneration {
         };
         self.finished = true;
         let usage = Usage { completion_tokens: Some(self.sent), ..Usage::default() };
-        Some(Event::Finished(Finished { reason, usage, timings: Timings::default() }))
+        let (stop_string, timings) = (None, Timings::default());
+        Some(Event::Finished(Finished { reason, stop_string, usage, timings }))
     }
 }
 

@@ -34,4 +34,4 @@ pub(crate) use feed::{Missed, News, NewsOf, Subscription};
 pub(crate) use reading::{CannotResume, Opened, Opening, Rest, Resumed, Running};
 pub(crate) use state::{Conversations, Owner, Settings};
 pub(crate) use typed::{Typed, TypedPlace};
-pub(crate) use wire::{SameId, conversation, finish_of_end, position};
+pub(crate) use wire::{SameId, conversation, finish_of_end, position, v1_error};

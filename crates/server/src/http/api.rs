@@ -1,6 +1,5 @@
-//! The routes for programs: health, information and counting tokens.
+//! The routes for programs: health and information.
 
-use super::body::{BodyLimit, Received, receive_json, share_of};
 use super::error::ApiError;
 use super::headers::no_store;
 use super::state::{Http, connection_of, view_of};
@@ -11,15 +10,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use banter_protocol::http::{
-    Defaults, HttpMessage, Info, Limits, Status, TokenizeRequest, TokenizedConversation,
-    TokenizedText,
-};
-use banter_protocol::plain::DEFAULT_MAX_TOKENS;
-use banter_seam::{Backend, Failure, Fit, Message, ShareId};
+use banter_protocol::http::{Defaults, Info, Limits, Status};
+use banter_seam::Backend;
 use serde::Serialize;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
 pub(super) async fn health() -> Response<Body> {
     json(StatusCode::OK, &Status::Alive)
@@ -91,65 +85,12 @@ fn is_local(http: &Http, request: &Request<Body>) -> bool {
     http.access.is_local(&view, page)
 }
 
-pub(super) async fn tokenize(
-    State(http): State<Arc<Http>>,
-    request: Request<Body>,
-) -> Result<Response<Body>, ApiError> {
-    let share = share_of(&http, &request);
-    // The body first: a permit that waited for a slow client would be missing to all others.
-    let Received { value: body, memory: _memory } =
-        receive_json(&http, request, BodyLimit::Message).await?;
-    let _permits = counting_permits(&http, share).await?;
-    let backend = loaded(&http)?;
-    match body {
-        TokenizeRequest::Text { text } => {
-            let ids = backend.tokenize(text).await?.ok_or(ApiError::NoTokenizer)?;
-            Ok(json(StatusCode::OK, &TokenizedText { tokens: ids.len(), ids }))
-        }
-        TokenizeRequest::Conversation { messages, max_tokens } => {
-            let read = |message: HttpMessage| Message::new(message.role.into(), message.content);
-            let messages = messages.into_iter().map(read).collect();
-            let max_tokens = max_tokens.unwrap_or(DEFAULT_MAX_TOKENS as usize);
-            let fit = backend.fit(http.config.conversation(messages), max_tokens).await?;
-            let Fit { tokens, context_tokens, dropped_messages } =
-                fit.ok_or(ApiError::NoTokenizer)?;
-            let fit = TokenizedConversation { tokens, context_tokens, dropped_messages };
-            Ok(json(StatusCode::OK, &fit))
-        }
-    }
-}
-
-/// The permits that are held while tokens are counted.
-pub(super) struct CountingPermits<'a> {
-    _of_share: OwnedSemaphorePermit,
-    _of_all: SemaphorePermit<'a>,
-}
-
-/// Waits for the permits to count tokens for a request of this share.
-pub(super) async fn counting_permits(
-    http: &Http,
-    share: ShareId,
-) -> Result<CountingPermits<'_>, ApiError> {
-    let waiting = async {
-        let _of_share = http.limits.tokenize_per_share.take(share).await;
-        let of_all = http.limits.tokenize_permits.acquire().await;
-        CountingPermits { _of_share, _of_all: of_all.expect("the semaphore is never closed") }
-    };
-    let waiting = tokio::time::timeout(http.config.body_timeout, waiting);
-    waiting.await.map_err(|_| busy_tokenizing())
-}
-
 pub(super) fn loaded(http: &Http) -> Result<Arc<dyn Backend>, ApiError> {
     match http.slot.readiness() {
         Readiness::Loaded(backend) => Ok(backend),
         Readiness::Loading(_) => Err(ApiError::Loading),
         Readiness::Unreachable(_) => Err(ApiError::Unreachable),
     }
-}
-
-fn busy_tokenizing() -> ApiError {
-    let reason = "too many texts are being turned into tokens; try again in a moment".into();
-    ApiError::from(Failure::Busy { reason, position: 0, estimate_ms: None })
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {

@@ -1,10 +1,11 @@
 //! The routes that say how a message fits in the model's context while it is being typed.
 
-use super::api::{counting_permits, json, loaded};
+use super::api::{json, loaded};
 use super::body::{BodyLimit, Received, receive_text, share_of};
 use super::conversations::{conversation_id, principal};
 use super::error::ApiError;
 use super::state::Http;
+use super::tokens::counting_permits;
 use crate::conversations::{Typed, TypedPlace, position};
 use axum::body::Body;
 use axum::extract::{Path, State};

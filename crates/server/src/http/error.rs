@@ -30,6 +30,11 @@ pub(super) enum ApiError {
         /// The name of the model that answers.
         loaded: String,
     },
+    /// 404: no response of this id is kept. 400 if a request wants to go on from it.
+    UnknownResponse {
+        /// It was to be gone on from.
+        is_previous: bool,
+    },
     /// 408: the body took too long.
     TooSlow,
     /// 413: the body is too long.
@@ -83,6 +88,14 @@ impl ApiError {
                 "method_not_allowed",
                 "this path does not have this method; the Allow header lists those that it has",
             ),
+            ApiError::UnknownResponse { is_previous: true } => (
+                StatusCode::BAD_REQUEST,
+                "previous_response_not_found",
+                "previous_response_id: no response of this id is kept",
+            ),
+            ApiError::UnknownResponse { is_previous: false } => {
+                (StatusCode::NOT_FOUND, "response_not_found", "no response of this id is kept")
+            }
             ApiError::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
                 "too_slow",

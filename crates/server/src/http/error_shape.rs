@@ -3,29 +3,45 @@
 use super::error::ApiError;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use banter_protocol::openai::error::{ErrorBody, ErrorKind, ErrorReport};
+use banter_protocol::Fault;
+use banter_protocol::interfaces::{anthropic, ollama, openai};
+use serde::Serialize;
 
 /// In which words a route tells its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Ours,
     OpenAi,
+    Ollama,
+    Anthropic,
 }
+
+/// The other paths under `/api` have our own words.
+const OLLAMA: [&str; 6] =
+    ["/api/chat", "/api/generate", "/api/ps", "/api/show", "/api/tags", "/api/version"];
 
 impl Shape {
     pub(super) fn of(path: &str) -> Shape {
-        if path.starts_with("/v1/") { Shape::OpenAi } else { Shape::Ours }
+        match path {
+            _ if path.starts_with("/v1/messages") => Shape::Anthropic,
+            _ if path.starts_with("/v1/") => Shape::OpenAi,
+            _ if OLLAMA.contains(&path) => Shape::Ollama,
+            _ => Shape::Ours,
+        }
     }
 
     /// The same response; an error is told in these words.
     pub(super) fn give(self, mut response: Response<Body>) -> Response<Body> {
         let Some(error) = response.extensions().get::<ApiError>() else { return response };
-        if self == Shape::Ours {
-            return response;
-        }
         let status = status_of(error, response.status());
-        let body = ErrorBody { error: report(error, status) };
-        let body = serde_json::to_string(&body).expect("errors are plain data");
+        let body = match self {
+            Shape::Ours => return response,
+            Shape::OpenAi => json(&openai::error::ErrorBody { error: for_openai(error, status) }),
+            Shape::Ollama => json(&ollama::answer::ErrorReport { error: error.said().1 }),
+            Shape::Anthropic => {
+                json(&anthropic::error::ErrorBody::from(for_anthropic(error, status)))
+            }
+        };
         response.headers_mut().remove(header::CONTENT_LENGTH);
         let kind = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -33,6 +49,10 @@ impl Shape {
         *response.body_mut() = Body::from(body);
         response
     }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("errors are plain data")
 }
 
 /// A full queue is the client's business there: its SDKs wait and try again.
@@ -43,7 +63,8 @@ fn status_of(error: &ApiError, status: StatusCode) -> StatusCode {
     }
 }
 
-fn report(error: &ApiError, status: StatusCode) -> ErrorReport {
+fn for_openai(error: &ApiError, status: StatusCode) -> openai::error::ErrorReport {
+    use openai::error::{ErrorKind, ErrorReport};
     if let ApiError::Fault(fault) = error {
         return ErrorReport::from(fault);
     }
@@ -58,8 +79,29 @@ fn report(error: &ApiError, status: StatusCode) -> ErrorReport {
     let report = ErrorReport::new(kind, code, message);
     match error {
         ApiError::OtherModel { .. } => ErrorReport { param: Some("model".to_owned()), ..report },
+        ApiError::UnknownResponse { is_previous: true } => {
+            ErrorReport { param: Some("previous_response_id".to_owned()), ..report }
+        }
         _ => report,
     }
+}
+
+fn for_anthropic(error: &ApiError, status: StatusCode) -> anthropic::error::ErrorReport {
+    use anthropic::error::{ErrorKind, ErrorReport};
+    if let ApiError::Fault(Fault::Failure(failure)) = error {
+        return ErrorReport::from(failure);
+    }
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => ErrorKind::AuthenticationError,
+        StatusCode::FORBIDDEN => ErrorKind::PermissionError,
+        StatusCode::NOT_FOUND => ErrorKind::NotFoundError,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::RequestTooLarge,
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::RateLimitError,
+        StatusCode::SERVICE_UNAVAILABLE => ErrorKind::OverloadedError,
+        status if status.is_server_error() => ErrorKind::ApiError,
+        _ => ErrorKind::InvalidRequestError,
+    };
+    ErrorReport { kind, message: error.said().1 }
 }
 
 #[cfg(test)]
@@ -72,7 +114,11 @@ mod tests {
     use serde_json::{Value, json};
 
     async fn told(error: ApiError) -> (u16, Value) {
-        let response = Shape::of("/v1/chat/completions").give(error.into_response());
+        told_at("/v1/chat/completions", error).await
+    }
+
+    async fn told_at(path: &str, error: ApiError) -> (u16, Value) {
+        let response = Shape::of(path).give(error.into_response());
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.expect("it is short");
         (status, serde_json::from_slice(&body).expect("it is JSON"))
@@ -147,6 +193,23 @@ mod tests {
                 (status, &json!(kind), &json!(code))
             );
         }
+    }
+
+    #[tokio::test]
+    async fn ollama_and_anthropic_have_their_own_shapes() {
+        let other = || ApiError::OtherModel { asked: "a".into(), loaded: "real".into() };
+        let message = "model: expected \"real\", the model that answers here, found \"a\"";
+        assert_eq!(told_at("/api/chat", other()).await, (404, json!({"error": message})));
+        let shaped =
+            json!({"type": "error", "error": {"type": "not_found_error", "message": message}});
+        assert_eq!(told_at("/v1/messages", other()).await, (404, shaped));
+        let busy = Failure::Busy { reason: "full".into(), position: 3, estimate_ms: None };
+        let shaped =
+            json!({"type": "error", "error": {"type": "rate_limit_error", "message": "full"}});
+        assert_eq!(told_at("/v1/messages", busy.clone().into()).await, (429, shaped));
+        assert_eq!(told_at("/api/chat", busy.into()).await, (429, json!({"error": "full"})));
+        let (status, body) = told_at("/v1/messages/count_tokens", ApiError::Loading).await;
+        assert_eq!((status, &body["error"]["type"]), (503, &json!("overloaded_error")));
     }
 
     #[test]

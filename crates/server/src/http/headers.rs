@@ -47,6 +47,8 @@ pub(super) fn allow_origin(headers: &mut HeaderMap, page: &PageOrigin) {
         && let Ok(origin) = HeaderValue::from_str(origin)
     {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let told = HeaderValue::from_static("retry-after");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, told);
         let anywhere = HeaderValue::from_static("cross-origin");
         headers.insert("cross-origin-resource-policy", anywhere);
     }
@@ -61,7 +63,9 @@ pub(super) fn preflight(page: &PageOrigin) -> Response<Body> {
     if matches!(page, PageOrigin::Allowed(_)) {
         let methods = HeaderValue::from_static("GET, POST, PATCH, DELETE");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-        let names = HeaderValue::from_static("authorization, content-type, x-api-key");
+        // The packages of the interfaces add headers of their own, such as `x-stainless-lang`. The
+        // star does not stand for `authorization`.
+        let names = HeaderValue::from_static("authorization, content-type, x-api-key, *");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }

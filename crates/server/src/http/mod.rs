@@ -4,13 +4,16 @@
 //! - `routes`: the table of routes, each with its access level.
 //! - `api`, `conversations`, `context`, `files`, `session`, `models`, `metrics`, `upgrade`: their
 //!   handlers.
-//! - `openai`: the handlers of OpenAI's interface.
+//! - `openai`, `responses`, `ollama`, `anthropic`: the handlers of these interfaces. `answering`: what they share.
+//! - `tokens`: the handlers that turn texts into tokens and back.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
 //! - `assets`, `encoding`: the files of the page.
 //! - `error`, `error_page`, `error_shape`: errors as responses, for programs, for people, and in the
 //!   words of other interfaces.
 //! - `headers`: the headers of every response.
 
+mod answering;
+mod anthropic;
 mod api;
 mod assets;
 mod body;
@@ -24,12 +27,15 @@ mod files;
 mod headers;
 mod metrics;
 mod models;
+mod ollama;
 mod openai;
+mod responses;
 mod routes;
 mod session;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod upgrade;
 
 use crate::accept::{Admission, Connection, Service};

@@ -1,25 +1,24 @@
 //! The routes of OpenAI's interface.
 
-use super::api::{json, loaded};
+use super::answering::{Answering, events, json_text};
+use super::api::json;
 use super::body::{BodyLimit, Received, receive_text};
 use super::conversations::principal;
 use super::error::ApiError;
-use super::headers::no_store;
 use super::state::Http;
-use crate::interfaces::{
-    Asked, CannotAnswer, continue_last_message, in_its_words, openai, repeated,
-};
+use crate::interfaces::openai::in_its_words;
+use crate::interfaces::{Asked, continue_last_message, openai, repeated};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
-use banter_protocol::openai::models::{ModelReport, ModelsReport};
-use banter_protocol::openai::{ChatRequest, CompletionRequest};
-use banter_seam::{Backend, GenerateRequest, Prompt};
+use axum::http::{Request, Response, StatusCode};
+use banter_protocol::interfaces::openai::models::{ModelReport, ModelsReport};
+use banter_protocol::interfaces::openai::{ChatRequest, CompletionRequest};
+use banter_seam::{GenerateRequest, Prompt};
 use std::sync::Arc;
 
 /// `GET /v1/models`
 pub(super) async fn models(State(http): State<Arc<Http>>) -> Result<Response<Body>, ApiError> {
-    let data = vec![Answering::find(&http, None)?.report()];
+    let data = vec![report(&Answering::find(&http, None)?)];
     Ok(json(StatusCode::OK, &ModelsReport { object: "list", data }))
 }
 
@@ -28,42 +27,16 @@ pub(super) async fn model(
     State(http): State<Arc<Http>>,
     Path(name): Path<String>,
 ) -> Result<Response<Body>, ApiError> {
-    Ok(json(StatusCode::OK, &Answering::find(&http, Some(&name))?.report()))
+    Ok(json(StatusCode::OK, &report(&Answering::find(&http, Some(&name))?)))
 }
 
-/// The backend that answers, and the name by which programs ask for it.
-struct Answering {
-    backend: Arc<dyn Backend>,
-    name: String,
-}
-
-impl Answering {
-    /// Finds the backend for the model of a name, or any.
-    ///
-    /// Errors: another model answers, or none.
-    fn find(http: &Http, name: Option<&str>) -> Result<Answering, ApiError> {
-        let backend = loaded(http)?;
-        let full = backend.info().name.clone();
-        let short = http.models.as_ref().and_then(|models| models.current());
-        let is_asked = |known: &str| name.is_none_or(|name| name.eq_ignore_ascii_case(known));
-        let answers = is_asked(&full) || short.as_deref().is_some_and(is_asked);
-        let shown = short.unwrap_or(full);
-        match name {
-            Some(name) if !answers => {
-                Err(ApiError::OtherModel { asked: name.to_owned(), loaded: shown })
-            }
-            _ => Ok(Answering { backend, name: shown }),
-        }
-    }
-
-    fn report(self) -> ModelReport {
-        ModelReport {
-            id: self.name,
-            object: "model",
-            created: 0,
-            owned_by: "banter",
-            max_model_len: self.backend.info().context_tokens,
-        }
+fn report(answering: &Answering) -> ModelReport {
+    ModelReport {
+        id: answering.name.clone(),
+        object: "model",
+        created: 0,
+        owned_by: "banter",
+        max_model_len: answering.backend.info().context_tokens,
     }
 }
 
@@ -84,10 +57,11 @@ pub(super) async fn chat(
         ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
     };
     if asked.continues {
-        continue_last_message(&*backend, &mut request).await.map_err(CannotAnswer::from)?;
+        continue_last_message(&*backend, &mut request).await.map_err(in_its_words)?;
     }
     let requests = repeated(request, asked.count).collect();
-    let begun = Asked::begin(&http.answers, name, requests, memory).await?;
+    let begun = Asked::begin(&http.answers, name, requests, memory).await;
+    let begun = begun.map_err(in_its_words)?;
     match asked.stream {
         Some(options) => Ok(events(openai::stream_chat(begun, options))),
         None => Ok(json_text(openai::whole_chat(begun, asked.logprobs.is_some()).await?)),
@@ -111,7 +85,8 @@ pub(super) async fn completions(
         };
         repeated(request, asked.count)
     });
-    let begun = Asked::begin(&http.answers, name, requests.collect(), memory).await?;
+    let begun = Asked::begin(&http.answers, name, requests.collect(), memory).await;
+    let begun = begun.map_err(in_its_words)?;
     match asked.stream {
         Some(options) => Ok(events(openai::stream_completions(begun, options, asked.count))),
         None => {
@@ -119,31 +94,4 @@ pub(super) async fn completions(
             Ok(json_text(openai::whole_completions(begun, wants_logprobs, asked.count).await?))
         }
     }
-}
-
-impl From<CannotAnswer> for ApiError {
-    fn from(why: CannotAnswer) -> ApiError {
-        match why {
-            CannotAnswer::Failed(failure) => in_its_words(failure).into(),
-            CannotAnswer::Ending => ApiError::Ending,
-        }
-    }
-}
-
-fn events(body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    // Tells nginx to send each event at once.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    no_store(headers);
-    response
-}
-
-fn json_text(text: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    no_store(headers);
-    response
 }

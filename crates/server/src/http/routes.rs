@@ -3,7 +3,10 @@
 //! A new route: one row in [`ROUTES`], and its handler.
 
 use super::state::Http;
-use super::{api, context, conversations, files, metrics, models, openai, session, upgrade};
+use super::{
+    anthropic, api, context, conversations, files, metrics, models, ollama, openai, responses,
+    session, tokens, upgrade,
+};
 use crate::access::AccessLevel;
 use axum::Router;
 use axum::http::Method;
@@ -36,7 +39,9 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/health", Probe, || get(api::health)),
     row(Method::GET, "/ready", Probe, || get(api::ready)),
     row(Method::GET, "/metrics", User, || get(metrics::metrics)),
-    row(Method::POST, "/tokenize", User, || post(api::tokenize)),
+    row(Method::POST, "/tokenize", User, || post(tokens::tokenize)),
+    row(Method::POST, "/detokenize", User, || post(tokens::detokenize)),
+    row(Method::POST, "/apply-template", User, || post(tokens::apply_template)),
     row(Method::GET, "/api/info", User, || get(api::info)),
     row(Method::POST, "/api/session", Public, || post(session::open)),
     row(Method::DELETE, "/api/session", Public, || delete(session::close)),
@@ -61,6 +66,18 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/v1/models/{*name}", User, || get(openai::model)),
     row(Method::POST, "/v1/chat/completions", User, || post(openai::chat)),
     row(Method::POST, "/v1/completions", User, || post(openai::completions)),
+    row(Method::POST, "/v1/responses", User, || post(responses::create)),
+    row(Method::GET, "/v1/responses/{id}", User, || get(responses::find)),
+    row(Method::DELETE, "/v1/responses/{id}", User, || delete(responses::remove)),
+    row(Method::POST, "/v1/responses/{id}/cancel", User, || post(responses::cancel)),
+    row(Method::POST, "/v1/messages", User, || post(anthropic::messages)),
+    row(Method::POST, "/v1/messages/count_tokens", User, || post(anthropic::count)),
+    row(Method::POST, "/api/chat", User, || post(ollama::chat)),
+    row(Method::POST, "/api/generate", User, || post(ollama::generate)),
+    row(Method::GET, "/api/tags", User, || get(ollama::tags)),
+    row(Method::GET, "/api/ps", User, || get(ollama::running)),
+    row(Method::POST, "/api/show", User, || post(ollama::show)),
+    row(Method::GET, "/api/version", User, || get(ollama::version)),
 ];
 
 /// What a method and a path mean.

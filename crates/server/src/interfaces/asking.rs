@@ -1,7 +1,7 @@
 //! Starts the answers to a request.
 
 use crate::access::random_token;
-use crate::answers::{AnswerRequest, Answers, Ended, Follower, Interruption, Update};
+use crate::answers::{AnswerRequest, Answers, Begun, Ended, Follower, Interruption, Update};
 use crate::shares::Reservation;
 use banter_seam::{
     Backend, Continuation, EndReason, Failure, FinishReason, GenerateRequest, Prompt,
@@ -17,16 +17,36 @@ pub(crate) struct Asked {
     pub(super) created: u64,
     /// The name of the model.
     pub(super) model: String,
+    /// Tokens of the first prompt, if they are known.
+    pub(super) prompt_tokens: Option<usize>,
     pub(super) answers: Vec<Follower>,
 }
 
 /// Why there is no answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum CannotAnswer {
     /// It was refused, or has failed.
+    #[error("{0}")]
     Failed(Failure),
     /// The server ends.
+    #[error("the server ends")]
     Ending,
+}
+
+/// The fields of an interface: the names that backends use, each with the interface's own.
+pub(crate) type FieldNames = [(&'static str, &'static str)];
+
+impl CannotAnswer {
+    /// The same in the words of an interface.
+    pub(crate) fn told_with(self, names: &FieldNames) -> CannotAnswer {
+        let CannotAnswer::Failed(Failure::InvalidParameter { field, expected, found }) = self
+        else {
+            return self;
+        };
+        let named = names.iter().find(|(ours, _)| *ours == field);
+        let field = named.map_or(field, |(_, theirs)| (*theirs).to_owned());
+        Failure::InvalidParameter { field, expected, found }.into()
+    }
 }
 
 impl From<Failure> for CannotAnswer {
@@ -47,12 +67,29 @@ impl Asked {
         let mut memory = Some(memory);
         let start = |request| answers.start(AnswerRequest::passing(request, memory.take()));
         let followers: Vec<Follower> = requests.into_iter().map(start).collect();
+        let begun = try_join_all(followers.into_iter().map(begun)).await?;
         Ok(Asked {
             id: random_token(),
             created: seconds_since_1970(),
             model,
-            answers: try_join_all(followers.into_iter().map(begun)).await?,
+            prompt_tokens: begun.first().and_then(|(_, begun)| begun.prompt_tokens),
+            answers: begun.into_iter().map(|(follower, _)| follower).collect(),
         })
+    }
+
+    /// The same for one answer.
+    pub(crate) async fn begin_one(
+        answers: &Answers,
+        model: String,
+        request: GenerateRequest,
+        memory: Reservation,
+    ) -> Result<Asked, CannotAnswer> {
+        Asked::begin(answers, model, vec![request], memory).await
+    }
+
+    /// The only answer.
+    pub(super) fn only(self) -> Follower {
+        self.answers.into_iter().next().expect("one answer was begun")
     }
 }
 
@@ -71,11 +108,11 @@ pub(crate) fn repeated(
 }
 
 /// Waits until the backend has taken a request.
-async fn begun(mut follower: Follower) -> Result<Follower, CannotAnswer> {
+async fn begun(mut follower: Follower) -> Result<(Follower, Begun), CannotAnswer> {
     loop {
         match follower.next().await {
             Update::Waiting(_) => {}
-            Update::Begun(_) => return Ok(follower),
+            Update::Begun(begun) => return Ok((follower, begun)),
             Update::Ended(ended) => return end_of(&ended).and(Err(CannotAnswer::Ending)),
             _ => return Err(CannotAnswer::Ending),
         }
@@ -112,27 +149,15 @@ pub(crate) async fn continue_last_message(
     };
     let Some(tokens) = tokens else {
         return Err(Failure::InvalidParameter {
-            field: "continue_final_message".to_owned(),
-            expected: "false, because this engine begins every answer anew".to_owned(),
-            found: "true".to_owned(),
+            field: "continue".to_owned(),
+            expected: "nothing, because this engine begins every answer anew".to_owned(),
+            found: "an answer that is to go on".to_owned(),
         });
     };
     request.continues = Some(Continuation { tokens, text_bytes });
     Ok(())
 }
 
-/// The same failure, with the fields of OpenAI's interface.
-pub(crate) fn in_its_words(failure: Failure) -> Failure {
-    let Failure::InvalidParameter { field, expected, found } = failure else { return failure };
-    let field = match field.as_str() {
-        "structure" => "response_format".to_owned(),
-        "history" => "messages".to_owned(),
-        "continue" => "continue_final_message".to_owned(),
-        _ => field,
-    };
-    Failure::InvalidParameter { field, expected, found }
-}
-
-fn seconds_since_1970() -> u64 {
+pub(super) fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

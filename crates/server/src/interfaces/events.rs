@@ -1,27 +1,29 @@
-//! A stream of server-sent events that follows answers.
+//! A stream that follows answers.
 
 use super::asking::end_of;
 use crate::answers::{Follower, Update};
 use axum::body::{Body, Bytes};
 use futures_util::future::select_all;
 use futures_util::stream;
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// A comment is sent when nothing else was for this long, because proxies close silent connections.
+/// A sign of life is sent when nothing else was for this long, because proxies close silent
+/// connections.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
-const COMMENT: &str = ": still here\n\n";
 
-/// Writes answers in the words of a language, each event as one line.
+/// Writes answers in the words of an interface, at the end of what is to be sent.
 pub(super) trait Write: Send + 'static {
     /// Before the first update of an answer.
-    fn begin(&mut self, answer: usize) -> Option<String>;
+    fn begin(&mut self, answer: usize, out: &mut String);
 
-    fn update(&mut self, answer: usize, update: Update) -> Option<String>;
+    fn update(&mut self, answer: usize, update: Update, out: &mut String);
 
     /// After the end of all answers, none of which was cut off.
-    fn end(&mut self) -> Vec<String>;
+    fn end(&mut self, out: &mut String) -> impl Future<Output = ()> + Send;
+
+    /// Something without a meaning.
+    fn sign_of_life(&mut self, out: &mut String);
 }
 
 /// A stream that follows answers. Dropping it stops them.
@@ -30,13 +32,14 @@ pub(super) struct Events<W> {
     answers: Vec<(usize, Follower)>,
     write: W,
     /// What is to be sent next.
-    ready: VecDeque<String>,
+    ready: String,
     has_ended: bool,
 }
 
 impl<W: Write> Events<W> {
     pub(super) fn new(answers: Vec<Follower>, mut write: W) -> Events<W> {
-        let ready = (0..answers.len()).filter_map(|index| write.begin(index)).collect();
+        let mut ready = String::new();
+        (0..answers.len()).for_each(|index| write.begin(index, &mut ready));
         let answers = answers.into_iter().enumerate().collect();
         Events { answers, write, ready, has_ended: false }
     }
@@ -52,21 +55,21 @@ impl<W: Write> Events<W> {
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(Bytes::from(format!("data: {event}\n\n")));
+            if !self.ready.is_empty() {
+                return Some(Bytes::from(std::mem::take(&mut self.ready)));
             }
             if self.has_ended {
                 return None;
             }
             if self.answers.is_empty() {
-                self.ready.extend(self.write.end());
+                self.write.end(&mut self.ready).await;
                 self.has_ended = true;
                 continue;
             }
             let next = next_of(&mut self.answers);
             match tokio::time::timeout(LONGEST_SILENCE, next).await {
                 Ok((at, update)) => self.take(at, update),
-                Err(_) => return Some(Bytes::from_static(COMMENT.as_bytes())),
+                Err(_) => self.write.sign_of_life(&mut self.ready),
             }
         }
     }
@@ -83,7 +86,7 @@ impl<W: Write> Events<W> {
             Update::Ended(_) => drop(self.answers.swap_remove(at)),
             _ => {}
         }
-        self.ready.extend(self.write.update(index, update));
+        self.write.update(index, update, &mut self.ready);
     }
 }
 
@@ -110,19 +113,22 @@ mod tests {
     struct Words;
 
     impl Write for Words {
-        fn begin(&mut self, _: usize) -> Option<String> {
-            Some("begin".to_owned())
+        fn begin(&mut self, _: usize, out: &mut String) {
+            out.push_str("begin");
         }
 
-        fn update(&mut self, _: usize, update: Update) -> Option<String> {
-            match update {
-                Update::Delta(piece) => Some(piece.text),
-                _ => None,
+        fn update(&mut self, _: usize, update: Update, out: &mut String) {
+            if let Update::Delta(piece) = update {
+                out.push_str(&piece.text);
             }
         }
 
-        fn end(&mut self) -> Vec<String> {
-            vec!["end".to_owned()]
+        async fn end(&mut self, out: &mut String) {
+            out.push_str("end");
+        }
+
+        fn sign_of_life(&mut self, out: &mut String) {
+            out.push_str("alive");
         }
     }
 
@@ -142,11 +148,8 @@ mod tests {
         let frames: Vec<Bytes> =
             body.into_data_stream().map(|frame| frame.expect("it is whole")).collect().await;
         let [begin, first, second, word, end] = frames.as_slice() else { panic!("{frames:?}") };
-        assert_eq!(
-            (begin.as_ref(), end.as_ref()),
-            (&b"data: begin\n\n"[..], &b"data: end\n\n"[..])
-        );
-        assert_eq!((first.as_ref(), second.as_ref()), (COMMENT.as_bytes(), COMMENT.as_bytes()));
-        assert!(word.starts_with(b"data: "), "{word:?}");
+        assert_eq!((begin.as_ref(), end.as_ref()), (&b"begin"[..], &b"end"[..]));
+        assert_eq!((first.as_ref(), second.as_ref()), (&b"alive"[..], &b"alive"[..]));
+        assert!(word.starts_with(b"word"), "{word:?}");
     }
 }

@@ -3,11 +3,13 @@
 //!
 //! - `asking`: starts the answers to a request.
 //! - `whole`: reads an answer to its end. `events`: sends answers while they are written.
-//! - [`openai`]: OpenAI's interface.
+//! - [`openai`], [`ollama`], [`anthropic`]: the interfaces.
 
+pub(crate) mod anthropic;
 mod asking;
 mod events;
+pub(crate) mod ollama;
 pub(crate) mod openai;
 mod whole;
 
-pub(crate) use asking::{Asked, CannotAnswer, continue_last_message, in_its_words, repeated};
+pub(crate) use asking::{Asked, CannotAnswer, continue_last_message, repeated};

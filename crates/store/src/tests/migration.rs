@@ -69,6 +69,30 @@ fn s8_an_old_database_is_migrated_and_a_copy_is_kept() {
 }
 
 #[test]
+fn s8_a_database_of_version_1_becomes_todays() {
+    let folder = TestFolder::new();
+    std::fs::create_dir(folder.path()).unwrap();
+    let (version_1, _) = TABLES.split_once("\n-- Responses of").unwrap();
+    let connection = rusqlite::Connection::open(folder.database()).unwrap();
+    connection.execute_batch(version_1).unwrap();
+    connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    drop(folder.open());
+    assert_eq!(version(&folder.database()), 2);
+    let schema = |path: &std::path::Path| {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let sql = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
+        let mut statement = connection.prepare(sql).unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        statement.query_map([], row).unwrap().collect::<Result<Vec<(String, String)>, _>>().unwrap()
+    };
+    let new = TestFolder::new();
+    drop(new.open());
+    assert_eq!(schema(&folder.database()), schema(&new.database()));
+}
+
+#[test]
 fn s8_a_migration_that_is_killed_at_any_statement_resumes() {
     for statement in 0..STATEMENTS + 2 {
         let folder = TestFolder::new();
@@ -125,11 +149,11 @@ fn s8_a_newer_or_unknown_database_is_refused() {
     };
     set(7);
     let error = open_with(&folder.config(), &crate::migrate::TODAY).err().unwrap();
-    assert!(matches!(error, OpenError::NewerSchema { found: 7, known: 1, .. }), "{error}");
-    assert!(error.to_string().contains("version 7") && error.to_string().contains("up to 1"));
+    assert!(matches!(error, OpenError::NewerSchema { found: 7, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains("version 7") && error.to_string().contains("up to 2"));
     set(0);
     let error = open_with(&folder.config(), &crate::migrate::TODAY).err().unwrap();
-    assert!(matches!(error, OpenError::UnknownSchema { found: 0, known: 1, .. }), "{error}");
-    set(1);
+    assert!(matches!(error, OpenError::UnknownSchema { found: 0, known: 2, .. }), "{error}");
+    set(2);
     folder.open();
 }

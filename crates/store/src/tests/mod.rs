@@ -12,6 +12,7 @@ mod files;
 mod migration;
 mod odd_input;
 mod pairs;
+mod responses;
 mod search;
 mod support;
 mod users;

@@ -78,7 +78,7 @@ fn run_stops(pieces: &[String], stops: &[String]) -> (String, bool) {
     for piece in pieces {
         match watch.push(piece) {
             StopOutcome::Show(text) => shown.push_str(&text),
-            StopOutcome::Stop(text) => return (shown + &text, true),
+            StopOutcome::Stop { text, .. } => return (shown + &text, true),
         }
     }
     (shown + &watch.finish(), false)

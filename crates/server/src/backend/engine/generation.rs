@@ -160,7 +160,7 @@ impl EngineGeneration {
             tokens_per_second: timings.tokens_per_second,
             halt_ms: timings.halt_ms,
         };
-        Finished { reason, usage, timings }
+        Finished { reason, stop_string: finished.stop_string, usage, timings }
     }
 }
 

@@ -1,13 +1,13 @@
 //! `/v1/chat/completions`: what happens to answers, in OpenAI's words.
 
-use super::words::{json, stream_error};
+use super::words::{json, send, send_done, send_error, send_sign_of_life};
 use crate::answers::{CallBegun, Update};
 use crate::interfaces::asking::{Asked, CannotAnswer, end_of};
 use crate::interfaces::events::{Events, Write};
 use crate::interfaces::whole::{WholeAnswer, read_to_end};
 use axum::body::Body;
-use banter_protocol::openai::StreamOptions;
-use banter_protocol::openai::answer::{
+use banter_protocol::interfaces::openai::StreamOptions;
+use banter_protocol::interfaces::openai::answer::{
     AnswerMessage, CallReport, ChatCompletion, Choice, Chunk, ChunkChoice, FinishReason,
     FunctionReport, LogprobsReport, MessageDelta, UsageReport,
 };
@@ -16,10 +16,10 @@ use futures_util::future::try_join_all;
 
 /// Waits for the answers and writes them as one object of JSON.
 pub(crate) async fn whole(asked: Asked, wants_logprobs: bool) -> Result<String, CannotAnswer> {
-    let Asked { id, created, model, answers } = asked;
+    let Asked { id, created, model, answers, .. } = asked;
     let answers = try_join_all(answers.into_iter().map(read_to_end)).await?;
     let mut usage = UsageReport::default();
-    answers.iter().for_each(|answer| usage.add(&answer.usage));
+    answers.iter().for_each(|answer| usage.add(&answer.finished.usage));
     let choices = answers.into_iter().enumerate();
     let completion = ChatCompletion {
         id: &name_of(&id),
@@ -34,7 +34,7 @@ pub(crate) async fn whole(asked: Asked, wants_logprobs: bool) -> Result<String, 
 
 /// Writes the answers as a stream of events while they are made.
 pub(crate) fn stream(asked: Asked, options: StreamOptions) -> Body {
-    let Asked { id, created, model, answers } = asked;
+    let Asked { id, created, model, answers, .. } = asked;
     let chat = ChatStream {
         id: name_of(&id),
         created,
@@ -86,80 +86,85 @@ struct StreamedChoice {
 }
 
 impl ChatStream {
-    fn chunk(&self, choices: Vec<ChunkChoice>, usage: Option<UsageReport>) -> String {
-        json(&Chunk {
+    fn chunk(&self, choices: Vec<ChunkChoice>, usage: Option<UsageReport>, out: &mut String) {
+        let chunk = Chunk {
             id: &self.id,
             object: "chat.completion.chunk",
             created: self.created,
             model: &self.model,
             choices,
             usage: self.tells_usage.then_some(usage),
-        })
+        };
+        send(out, &chunk);
     }
 
     /// The chunk with a piece of an answer, and with the log-probabilities that have come.
-    fn piece(&mut self, index: usize, delta: MessageDelta, end: Option<FinishReason>) -> String {
-        let logprobs = std::mem::take(&mut self.choices[index].logprobs);
-        let logprobs = (!logprobs.is_empty()).then(|| LogprobsReport::from(logprobs));
-        self.chunk(vec![ChunkChoice { index, delta, logprobs, finish_reason: end }], None)
+    fn piece(&mut self, index: usize, delta: MessageDelta, out: &mut String) {
+        let choice = ChunkChoice { index, delta, logprobs: None, finish_reason: None };
+        self.choice(choice, out);
     }
 
-    fn call(&mut self, index: usize, call: CallReport) -> String {
-        self.piece(index, MessageDelta { tool_calls: vec![call], ..MessageDelta::default() }, None)
+    fn choice(&mut self, mut choice: ChunkChoice, out: &mut String) {
+        let logprobs = std::mem::take(&mut self.choices[choice.index].logprobs);
+        choice.logprobs = (!logprobs.is_empty()).then(|| LogprobsReport::from(logprobs));
+        self.chunk(vec![choice], None, out);
+    }
+
+    fn call(&mut self, index: usize, call: CallReport, out: &mut String) {
+        self.piece(index, MessageDelta { tool_calls: vec![call], ..MessageDelta::default() }, out);
     }
 }
 
 impl Write for ChatStream {
-    fn begin(&mut self, index: usize) -> Option<String> {
+    fn begin(&mut self, index: usize, out: &mut String) {
         let (role, content) = (Some("assistant"), Some(String::new()));
-        Some(self.piece(index, MessageDelta { role, content, ..MessageDelta::default() }, None))
+        self.piece(index, MessageDelta { role, content, ..MessageDelta::default() }, out);
     }
 
-    fn update(&mut self, index: usize, update: Update) -> Option<String> {
-        Some(match update {
-            Update::Waiting(_) | Update::Begun(_) | Update::Overdue | Update::Halted => {
-                return None;
-            }
-            Update::Logprobs(logprobs) => {
-                self.choices[index].logprobs.extend(logprobs);
-                return None;
-            }
+    fn update(&mut self, index: usize, update: Update, out: &mut String) {
+        match update {
+            Update::Waiting(_) | Update::Begun(_) | Update::Overdue | Update::Halted => {}
+            Update::Logprobs(logprobs) => self.choices[index].logprobs.extend(logprobs),
             Update::Thinking(piece) => {
                 let reasoning_content = Some(piece.text);
-                self.piece(
-                    index,
-                    MessageDelta { reasoning_content, ..MessageDelta::default() },
-                    None,
-                )
+                let delta = MessageDelta { reasoning_content, ..MessageDelta::default() };
+                self.piece(index, delta, out);
             }
             Update::Delta(piece) => {
                 let content = Some(piece.text);
-                self.piece(index, MessageDelta { content, ..MessageDelta::default() }, None)
+                self.piece(index, MessageDelta { content, ..MessageDelta::default() }, out);
             }
             Update::Call(CallBegun { id, name }) => {
                 let place = self.choices[index].calls;
                 self.choices[index].calls += 1;
                 let call = ToolCall { id, name, arguments: String::new() };
-                self.call(index, CallReport { index: Some(place), ..CallReport::from(call) })
+                self.call(index, CallReport { index: Some(place), ..CallReport::from(call) }, out);
             }
             Update::Arguments(arguments) => {
-                let place = self.choices[index].calls.saturating_sub(1);
+                let place = Some(self.choices[index].calls.saturating_sub(1));
                 let function = FunctionReport { name: None, arguments };
-                self.call(index, CallReport { index: Some(place), id: None, kind: None, function })
+                self.call(index, CallReport { index: place, id: None, kind: None, function }, out);
             }
             Update::Ended(ended) => match end_of(&ended) {
                 Ok(reason) => {
                     self.usage.add(&ended.finished.usage);
                     let reason = FinishReason::of(reason, self.choices[index].calls > 0);
-                    self.piece(index, MessageDelta::default(), Some(reason))
+                    let (delta, finish_reason) = (MessageDelta::default(), Some(reason));
+                    self.choice(ChunkChoice { index, delta, logprobs: None, finish_reason }, out);
                 }
-                Err(why) => stream_error(&why),
+                Err(why) => send_error(out, &why),
             },
-        })
+        }
     }
 
-    fn end(&mut self) -> Vec<String> {
-        let usage = self.tells_usage.then(|| self.chunk(Vec::new(), Some(self.usage)));
-        usage.into_iter().chain(["[DONE]".to_owned()]).collect()
+    async fn end(&mut self, out: &mut String) {
+        if self.tells_usage {
+            self.chunk(Vec::new(), Some(self.usage), out);
+        }
+        send_done(out);
+    }
+
+    fn sign_of_life(&mut self, out: &mut String) {
+        send_sign_of_life(out);
     }
 }

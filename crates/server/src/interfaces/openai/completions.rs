@@ -1,14 +1,16 @@
 //! `/v1/completions`: what happens to answers, in OpenAI's words.
 
-use super::words::{json, stream_error};
+use super::words::{json, send, send_done, send_error, send_sign_of_life};
 use crate::answers::Update;
 use crate::interfaces::asking::{Asked, CannotAnswer, end_of};
 use crate::interfaces::events::{Events, Write};
 use crate::interfaces::whole::read_to_end;
 use axum::body::Body;
-use banter_protocol::openai::StreamOptions;
-use banter_protocol::openai::answer::{FinishReason, UsageReport};
-use banter_protocol::openai::completions::{Completion, CompletionChoice, CompletionLogprobs};
+use banter_protocol::interfaces::openai::StreamOptions;
+use banter_protocol::interfaces::openai::answer::{FinishReason, UsageReport};
+use banter_protocol::interfaces::openai::completions::{
+    Completion, CompletionChoice, CompletionLogprobs,
+};
 use banter_seam::Logprobs;
 use futures_util::future::try_join_all;
 
@@ -18,12 +20,12 @@ pub(crate) async fn whole(
     wants_logprobs: bool,
     count: u32,
 ) -> Result<String, CannotAnswer> {
-    let Asked { id, created, model, answers } = asked;
+    let Asked { id, created, model, answers, .. } = asked;
     let answers = try_join_all(answers.into_iter().map(read_to_end)).await?;
     let mut usage = Usage::new(count);
     let mut choices = Vec::with_capacity(answers.len());
     for (index, answer) in answers.into_iter().enumerate() {
-        usage.add(index, &answer.usage);
+        usage.add(index, &answer.finished.usage);
         choices.push(CompletionChoice {
             index,
             text: answer.text,
@@ -43,7 +45,7 @@ pub(crate) async fn whole(
 
 /// Writes the answers as a stream of events while they are made.
 pub(crate) fn stream(asked: Asked, options: StreamOptions, count: u32) -> Body {
-    let Asked { id, created, model, answers } = asked;
+    let Asked { id, created, model, answers, .. } = asked;
     let stream = CompletionStream {
         id: name_of(&id),
         created,
@@ -100,58 +102,67 @@ struct StreamedChoice {
 }
 
 impl CompletionStream {
-    fn event(&self, choices: Vec<CompletionChoice>, usage: Option<UsageReport>) -> String {
-        json(&Completion {
+    fn event(&self, choices: Vec<CompletionChoice>, usage: Option<UsageReport>, out: &mut String) {
+        let event = Completion {
             id: &self.id,
             object: "text_completion",
             created: self.created,
             model: &self.model,
             choices,
             usage,
-        })
+        };
+        send(out, &event);
     }
 
-    fn piece(&mut self, index: usize, text: String, finish_reason: Option<FinishReason>) -> String {
+    fn piece(
+        &mut self,
+        index: usize,
+        text: String,
+        finish_reason: Option<FinishReason>,
+        out: &mut String,
+    ) {
         let StreamedChoice { logprobs, offset } = &mut self.choices[index];
         let logprobs = std::mem::take(logprobs);
         let logprobs = (!logprobs.is_empty()).then(|| CompletionLogprobs::of(logprobs, offset));
-        self.event(vec![CompletionChoice { index, text, logprobs, finish_reason }], None)
+        self.event(vec![CompletionChoice { index, text, logprobs, finish_reason }], None, out);
     }
 }
 
 impl Write for CompletionStream {
-    fn begin(&mut self, _answer: usize) -> Option<String> {
-        None
-    }
+    fn begin(&mut self, _answer: usize, _out: &mut String) {}
 
-    fn update(&mut self, index: usize, update: Update) -> Option<String> {
+    fn update(&mut self, index: usize, update: Update, out: &mut String) {
         match update {
-            Update::Delta(piece) => Some(self.piece(index, piece.text, None)),
-            Update::Logprobs(logprobs) => {
-                self.choices[index].logprobs.extend(logprobs);
-                None
-            }
-            Update::Ended(ended) => Some(match end_of(&ended) {
+            Update::Delta(piece) => self.piece(index, piece.text, None, out),
+            Update::Logprobs(logprobs) => self.choices[index].logprobs.extend(logprobs),
+            Update::Ended(ended) => match end_of(&ended) {
                 Ok(reason) => {
                     if let Some(usage) = &mut self.usage {
                         usage.add(index, &ended.finished.usage);
                     }
-                    self.piece(index, String::new(), Some(FinishReason::of(reason, false)))
+                    let reason = FinishReason::of(reason, false);
+                    self.piece(index, String::new(), Some(reason), out);
                 }
-                Err(why) => stream_error(&why),
-            }),
+                Err(why) => send_error(out, &why),
+            },
             Update::Waiting(_)
             | Update::Begun(_)
             | Update::Thinking(_)
             | Update::Call(_)
             | Update::Arguments(_)
             | Update::Overdue
-            | Update::Halted => None,
+            | Update::Halted => {}
         }
     }
 
-    fn end(&mut self) -> Vec<String> {
-        let usage = self.usage.as_ref().map(|usage| self.event(Vec::new(), Some(usage.total())));
-        usage.into_iter().chain(["[DONE]".to_owned()]).collect()
+    async fn end(&mut self, out: &mut String) {
+        if let Some(usage) = &self.usage {
+            self.event(Vec::new(), Some(usage.total()), out);
+        }
+        send_done(out);
+    }
+
+    fn sign_of_life(&mut self, out: &mut String) {
+        send_sign_of_life(out);
     }
 }

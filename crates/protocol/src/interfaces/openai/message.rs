@@ -1,5 +1,6 @@
 //! The messages of a conversation.
 
+use super::super::fields::Unsupported;
 use crate::json::{Mistake, null_as_default};
 use banter_seam::{Message, Role, ToolCall};
 use serde::Deserialize;
@@ -33,15 +34,6 @@ pub(super) struct SentMessage {
     _audio: Option<Unsupported>,
     #[serde(rename = "function_call")]
     _function_call: Option<Unsupported>,
-}
-
-/// Something that this server does not do.
-pub(super) struct Unsupported;
-
-impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Unsupported, D::Error> {
-        Err(D::Error::custom("nothing: this server does not do that"))
-    }
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]

@@ -1,25 +1,22 @@
-//! Functions that the model may call.
+//! Functions that the model may call, as OpenAI and Ollama write them.
 
-use super::message::Unsupported;
+use super::fields::{Unfit, Unsupported};
 use crate::json::null_as_default;
-use banter_seam::{Function, ToolChoice};
+use banter_seam::Function;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// A function that the model may call, checked.
 #[derive(Debug)]
 pub(super) struct Tool(pub(super) Function);
 
-/// Which functions the model calls. `None`: none of them.
-#[derive(Debug)]
-pub(super) struct Choice(pub(super) Option<ToolChoice>);
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SentTool {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Option<String>,
     function: Option<SentFunction>,
     #[serde(rename = "custom")]
     _custom: Option<Unsupported>,
@@ -36,12 +33,12 @@ struct SentFunction {
 }
 
 /// As in OpenAI's interface.
-const LONGEST_NAME: usize = 64;
+pub(super) const LONGEST_NAME: usize = 64;
 
 impl<'de> Deserialize<'de> for Tool {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Tool, D::Error> {
         let SentTool { kind, function, .. } = SentTool::deserialize(deserializer)?;
-        if kind != "function" {
+        if let Some(kind) = kind.filter(|kind| kind != "function") {
             let expected = &"a tool of the type function: this server has no others";
             return Err(D::Error::invalid_value(Unexpected::Str(&kind), expected));
         }
@@ -60,36 +57,18 @@ impl<'de> Deserialize<'de> for Tool {
     }
 }
 
-#[derive(Deserialize)]
-struct SentChoice {
-    #[serde(rename = "type")]
-    kind: String,
-    function: Option<Named>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-}
-
-impl<'de> Deserialize<'de> for Choice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Choice, D::Error> {
-        let expected = "auto, none, required or a function by its name";
-        let choice = match Value::deserialize(deserializer)? {
-            Value::Null => Some(ToolChoice::Auto),
-            Value::String(word) => match word.as_str() {
-                "auto" => Some(ToolChoice::Auto),
-                "none" => None,
-                "required" => Some(ToolChoice::Required),
-                _ => return Err(D::Error::custom(expected)),
-            },
-            choice => match serde_json::from_value(choice) {
-                Ok(SentChoice { kind, function: Some(Named { name }) }) if kind == "function" => {
-                    Some(ToolChoice::Named(name))
-                }
-                _ => return Err(D::Error::custom(expected)),
-            },
-        };
-        Ok(Choice(choice))
+/// The functions of tools.
+///
+/// Errors: two have the same name.
+pub(super) fn functions(tools: Vec<Tool>) -> Result<Vec<Function>, Unfit> {
+    let functions: Vec<Function> = tools.into_iter().map(|Tool(function)| function).collect();
+    match have_distinct_names(&functions) {
+        true => Ok(functions),
+        false => Err(Unfit { field: "tools", expected: "functions whose names differ" }),
     }
+}
+
+pub(super) fn have_distinct_names<'a>(functions: impl IntoIterator<Item = &'a Function>) -> bool {
+    let mut names = HashSet::new();
+    functions.into_iter().all(|function| names.insert(function.name.as_str()))
 }

@@ -1,18 +1,17 @@
 //! `POST /v1/completions`: the request and the answer.
 
+use super::super::fields::{Unfit, Unsupported, split};
 use super::answer::{FinishReason, UsageReport};
-use super::fields::{StreamOptions, Unfit, count, logit_bias, split};
-use super::message::Unsupported;
+use super::fields::{StreamOptions, count, logit_bias};
 use crate::Fault;
 use crate::json::{null_as_default, read};
-use crate::ranges;
+use crate::ranges::{self, PARAMETERS};
 use crate::v1;
 use banter_seam::{Logprobs, Parameters, Prompt};
 use serde::de::{Deserializer, Error, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 /// A checked request for answers that go on with texts.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +32,6 @@ pub struct CompletionRequest {
 
 /// As in OpenAI's interface.
 const MAX_TOKENS: u32 = 16;
-const MAX_LOGPROBS: RangeInclusive<u64> = 0..=20;
 /// How many answers a request may want for all of its prompts together.
 const MAX_ANSWERS: usize = 64;
 
@@ -48,7 +46,7 @@ struct Sent {
     n: Option<u32>,
     #[serde(deserialize_with = "count")]
     best_of: Option<u32>,
-    #[serde(deserialize_with = "logprobs")]
+    #[serde(deserialize_with = "ranges::top_logprobs")]
     logprobs: Option<u32>,
     #[serde(deserialize_with = "null_as_default")]
     echo: bool,
@@ -62,10 +60,6 @@ struct Sent {
     _prompt_cache_key: IgnoredAny,
     #[serde(rename = "user")]
     _user: IgnoredAny,
-}
-
-fn logprobs<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    ranges::whole_u32(from, MAX_LOGPROBS)
 }
 
 /// One prompt or a list of them, each a text or a list of tokens.
@@ -100,7 +94,7 @@ impl CompletionRequest {
     ///
     /// Errors: what is wrong with it, and where.
     pub fn parse(body: &str) -> Result<CompletionRequest, Fault> {
-        let (parameters, others) = split(body)?;
+        let (parameters, others) = split(body, &PARAMETERS)?;
         let parameters: v1::Parameters = read(&parameters)?;
         let sent: Sent = read(&others)?;
         sent.check().map_err(|unfit| unfit.in_request(&others))?;

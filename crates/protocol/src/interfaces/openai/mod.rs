@@ -1,6 +1,7 @@
 //! OpenAI's HTTP interface, as far as it is about text.
 //!
 //! - [`chat`]: `POST /v1/chat/completions`. [`completions`]: `POST /v1/completions`.
+//!   [`responses`]: `/v1/responses`.
 //! - `message`: the messages of a conversation.
 //! - `tools`: functions that the model may call.
 //! - `fields`: fields that several requests have.
@@ -19,6 +20,7 @@ pub mod error;
 mod fields;
 mod message;
 pub mod models;
+pub mod responses;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -26,3 +28,4 @@ mod tools;
 pub use chat::ChatRequest;
 pub use completions::CompletionRequest;
 pub use fields::StreamOptions;
+pub use responses::ResponseRequest;

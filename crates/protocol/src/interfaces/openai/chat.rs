@@ -1,19 +1,18 @@
 //! `POST /v1/chat/completions`: the request.
 
-use super::fields::{
-    AS_MANY_AS_THERE_IS_ROOM_FOR, StreamOptions, Unfit, count, logit_bias, split, top_logprobs,
-};
-use super::message::{SentMessage, Unsupported};
-use super::tools::{Choice, Tool};
+use super::super::fields::{ANY_OBJECT, AS_MANY_AS_THERE_IS_ROOM_FOR, Unfit, Unsupported, split};
+use super::super::tools::{Tool, have_distinct_names};
+use super::fields::{StreamOptions, count, logit_bias};
+use super::message::SentMessage;
+use super::tools::Choice;
 use crate::Fault;
 use crate::json::{Mistake, null_as_default, read};
-use crate::ranges;
+use crate::ranges::{self, PARAMETERS};
 use crate::v1;
 use banter_seam::{Conversation, Message, Parameters, Role, Structure, ToolChoice, Tools};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny};
 use serde_json::{Map, Value};
-use std::collections::HashSet;
 
 /// A checked request for answers to a conversation.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +49,7 @@ struct Sent {
     n: Option<u32>,
     #[serde(deserialize_with = "null_as_default")]
     logprobs: bool,
-    #[serde(deserialize_with = "top_logprobs")]
+    #[serde(deserialize_with = "ranges::top_logprobs")]
     top_logprobs: Option<u32>,
     response_format: Option<Format>,
     #[serde(deserialize_with = "null_as_default")]
@@ -136,9 +135,6 @@ struct SentSchema {
     schema: Option<Value>,
 }
 
-/// The schema of any JSON object.
-const ANY_OBJECT: &str = r#"{"type":"object"}"#;
-
 impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
         let SentFormat { kind, json_schema } = SentFormat::deserialize(deserializer)?;
@@ -162,7 +158,7 @@ impl ChatRequest {
     ///
     /// Errors: what is wrong with it, and where.
     pub fn parse(body: &str) -> Result<ChatRequest, Fault> {
-        let (parameters, others) = split(body)?;
+        let (parameters, others) = split(body, &PARAMETERS)?;
         let parameters = read(&parameters)?;
         let (sent, messages) = Sent::with_messages(read(&others)?)?;
         sent.check(&messages).map_err(|unfit| unfit.in_request(&others))?;
@@ -209,16 +205,16 @@ impl Sent {
 
     fn check_tools(&self) -> Result<(), Unfit> {
         let unfit = |field, expected| Err(Unfit { field, expected });
-        let mut names = HashSet::new();
-        if !self.tools.iter().all(|Tool(function)| names.insert(function.name.as_str())) {
+        if !have_distinct_names(self.tools.iter().map(|Tool(function)| function)) {
             return unfit("tools", "functions whose names differ");
         }
+        let has = |name: &str| self.tools.iter().any(|Tool(function)| function.name == name);
         let Some(Choice(Some(choice))) = &self.tool_choice else { return Ok(()) };
         match choice {
-            ToolChoice::Required if names.is_empty() => {
+            ToolChoice::Required if self.tools.is_empty() => {
                 unfit("tool_choice", "auto or none, because there are no tools")
             }
-            ToolChoice::Named(name) if !names.contains(name.as_str()) => {
+            ToolChoice::Named(name) if !has(name) => {
                 unfit("tool_choice", "the name of one of the tools")
             }
             ToolChoice::Required | ToolChoice::Named(_) if self.wants_structure() => {

@@ -1,0 +1,10 @@
+//! The HTTP interfaces that others have defined, as far as they are about text.
+//!
+//! - [`openai`], [`ollama`], [`anthropic`]: one of them each: its requests, its answers, its errors.
+//! - `fields`, `tools`: what requests of several of them have in common.
+
+pub mod anthropic;
+mod fields;
+pub mod ollama;
+pub mod openai;
+mod tools;
