@@ -5,9 +5,9 @@ mod support;
 
 use banter_server::ServerConfig;
 use serde_json::{Value, json};
+use support::TestServer;
 use support::http::{post, read_until, refused};
 use support::raw::Raw;
-use support::{TestServer, patiently};
 
 /// Asks for an answer to one message, by a path of either interface.
 async fn ask(server: &TestServer, path: &str, message: &str, more: Value) -> Raw {
@@ -62,12 +62,7 @@ async fn a_client_that_leaves_stops_what_it_has_asked_for() {
     let server = TestServer::start(ServerConfig::default()).await;
     for (path, stream) in [(CHAT, true), (CHAT, false), (MESSAGES, true), (MESSAGES, false)] {
         let raw = ask(&server, path, "slow 100000", json!({"stream": stream})).await;
-        let it_runs = async {
-            while server.running() < 1 {
-                tokio::task::yield_now().await;
-            }
-        };
-        patiently(it_runs).await;
+        server.runs(1).await;
         drop(raw);
         server.is_idle().await;
     }

@@ -4,9 +4,9 @@ mod support;
 
 use banter_server::ServerConfig;
 use serde_json::{Value, json};
+use support::TestServer;
 use support::http::{post, read_until, refused};
 use support::raw::Raw;
-use support::{TestServer, patiently};
 
 /// Sends a request for an answer to one message.
 async fn ask(server: &TestServer, message: &str, more: Value) -> Raw {
@@ -37,12 +37,7 @@ async fn a_client_that_leaves_stops_what_it_has_asked_for() {
     let server = TestServer::start(ServerConfig::default()).await;
     for stream in [true, false] {
         let raw = ask(&server, "slow 100000", json!({"stream": stream, "n": 3})).await;
-        let all_run = async {
-            while server.running() < 3 {
-                tokio::task::yield_now().await;
-            }
-        };
-        patiently(all_run).await;
+        server.runs(3).await;
         drop(raw);
         server.is_idle().await;
     }
@@ -156,12 +151,7 @@ async fn a_response_is_stopped_when_its_client_leaves() {
     for stream in [true, false] {
         let request = json!({"input": "slow 100000", "stream": stream});
         let raw = post(&server, "/v1/responses", &request).await;
-        let it_runs = async {
-            while server.running() < 1 {
-                tokio::task::yield_now().await;
-            }
-        };
-        patiently(it_runs).await;
+        server.runs(1).await;
         drop(raw);
         server.is_idle().await;
     }

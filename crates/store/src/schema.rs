@@ -21,6 +21,24 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Emptying the log waits this long for readers. Nobody can write meanwhile.
 const LOG_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// Responses of OpenAI's interface; `items` are all items until the response's end. A macro, because
+/// it is a part of two constants.
+macro_rules! responses {
+    () => {
+        "
+CREATE TABLE responses (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  response TEXT NOT NULL,
+  items TEXT NOT NULL,
+  created_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX responses_of_user ON responses (user, seq);
+"
+    };
+}
+
 /// The tables of schema version 2.
 ///
 /// Numbers are counted up and never used again (`AUTOINCREMENT`), so that order never depends on a
@@ -29,7 +47,8 @@ const LOG_TIMEOUT: Duration = Duration::from_millis(250);
 /// their children by a foreign key, because SQLite follows those to a depth of 1,000 only.
 ///
 /// The two indexes for searching hold neither text nor words: `search/index.rs` makes their tokens.
-pub(crate) const TABLES: &str = "
+pub(crate) const TABLES: &str = concat!(
+    "
 CREATE TABLE users (
   user INTEGER PRIMARY KEY AUTOINCREMENT,
   kind TEXT NOT NULL CHECK (kind IN ('operator', 'key', 'browser')),
@@ -138,31 +157,12 @@ CREATE VIRTUAL TABLE title_words USING fts5 (
   tokens, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
 );
 INSERT INTO title_words (title_words, rank) VALUES ('secure-delete', 1);
-
--- Responses of OpenAI's interface; `items` are all items until the response's end.
-CREATE TABLE responses (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL UNIQUE,
-  user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
-  response TEXT NOT NULL,
-  items TEXT NOT NULL,
-  created_ms INTEGER NOT NULL
-) STRICT;
-CREATE INDEX responses_of_user ON responses (user, seq);
-";
+",
+    responses!()
+);
 
 /// From schema version 1 to 2.
-pub(crate) const RESPONSES: &str = "
-CREATE TABLE responses (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL UNIQUE,
-  user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
-  response TEXT NOT NULL,
-  items TEXT NOT NULL,
-  created_ms INTEGER NOT NULL
-) STRICT;
-CREATE INDEX responses_of_user ON responses (user, seq);
-";
+pub(crate) const RESPONSES: &str = responses!();
 
 /// The table of `live.db`.
 pub(crate) const LIVE_TABLES: &str = "

@@ -114,8 +114,8 @@ impl Store {
         })
     }
 
-    /// Deletes a user with all of its conversations, responses, keys and sessions. When the reply comes, no
-    /// byte of its text is left in the folder's files. Returns the conversations' numbers.
+    /// Deletes a user with all of its conversations, responses, keys and sessions. When the reply
+    /// comes, no byte of its text is left in the folder's files. Returns the conversations' numbers.
     pub fn delete_user(&self, user: UserId) -> Reply<Vec<ConversationNumber>> {
         self.write(move |writing| {
             let numbers = conversations::delete_all(writing, user)?;

@@ -11,7 +11,8 @@
 //!   chat template, and the tokens that all conversations begin with.
 //! - `config`: what an engine is opened with. `machine`, `memory`, `forecast`: what the machine
 //!   has, and what a model needs.
-//! - `request`: what is asked for. `generation`: what comes back. `inbox`: how requests reach the thread.
+//! - `request`: what is asked for. `generation`: what comes back.
+//! - `inbox`: how requests reach the thread.
 //! - `thread`: the loop. `core`: what happens around each forward pass.
 //! - `answer`: a sequence's tokens becoming text. `continuation`: an answer that goes on.
 //! - `pace`: how much one step takes.

@@ -1,4 +1,4 @@
-//! What a schema leaves open, and a model that is unsure would fill without end.
+//! Closes what a schema leaves open. A model that is unsure would fill it without end.
 
 use serde_json::{Map, Value, json};
 

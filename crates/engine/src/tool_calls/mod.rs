@@ -1,4 +1,4 @@
-//! Calls of functions in the text of an answer, in the format that Qwen2.5 and Qwen3 are trained in:
+//! Calls of functions in the text of an answer, in the format of Qwen2.5 and Qwen3:
 //!
 //! ```text
 //! <tool_call>

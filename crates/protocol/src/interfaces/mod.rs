@@ -1,6 +1,6 @@
 //! The HTTP interfaces that others have defined, as far as they are about text.
 //!
-//! - [`openai`], [`ollama`], [`anthropic`]: one of them each: its requests, its answers, its errors.
+//! - [`openai`], [`ollama`], [`anthropic`]: requests, answers and errors of each.
 //! - `fields`, `tools`: what requests of several of them have in common.
 
 pub mod anthropic;

@@ -137,6 +137,16 @@ impl TestServer {
         patiently(idle).await;
     }
 
+    /// Waits until this many answers are being made.
+    pub async fn runs(&self, count: usize) {
+        let runs = async {
+            while self.running() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(runs).await;
+    }
+
     /// Answers being made.
     pub fn running(&self) -> usize {
         self.counters.running.load(Ordering::SeqCst)

@@ -6,7 +6,7 @@ use super::support::*;
 use crate::faults::{Action, Fault};
 use crate::migrate::{Schema, Step};
 use crate::open::open_with;
-use crate::schema::{APPLICATION_ID, TABLES};
+use crate::schema::{APPLICATION_ID, RESPONSES, TABLES};
 use crate::{OpenError, Place, StoreConfig};
 
 const CHILD_FOLDER: &str = "BANTER_TEST_MIGRATE";
@@ -72,7 +72,7 @@ fn s8_an_old_database_is_migrated_and_a_copy_is_kept() {
 fn s8_a_database_of_version_1_becomes_todays() {
     let folder = TestFolder::new();
     std::fs::create_dir(folder.path()).unwrap();
-    let (version_1, _) = TABLES.split_once("\n-- Responses of").unwrap();
+    let version_1 = TABLES.strip_suffix(RESPONSES).unwrap();
     let connection = rusqlite::Connection::open(folder.database()).unwrap();
     connection.execute_batch(version_1).unwrap();
     connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();

@@ -1,6 +1,7 @@
 //! OpenAI's interface.
 //!
-//! - `chat`: `/v1/chat/completions`. `completions`: `/v1/completions`. `responses`: `/v1/responses`.
+//! - `chat`: `/v1/chat/completions`. `completions`: `/v1/completions`.
+//! - `responses`: `/v1/responses`.
 
 mod chat;
 mod completions;
