@@ -468,6 +468,7 @@ export class Chat {
   private loseConnection(): void {
     this.asking.lost();
     this.threads.lost();
+    this.list.lost();
   }
 
   private storageChanged(event: StorageEvent): void {

@@ -44,7 +44,7 @@ describe('the list', () => {
 describe('the loaded list', () => {
   const one = conversation({ id: 'one', title: 'One', messages: 2 });
   const two = conversation({ id: 'two', title: 'Two', messages: 2 });
-  let pages: ((page: ConversationList) => void)[];
+  let pages: ((page: ConversationList | null) => void)[];
   let deletes: ((isDeleted: boolean) => void)[];
   let list: List;
 
@@ -87,6 +87,37 @@ describe('the loaded list', () => {
     pages[1]!({ conversations: [two], next: null });
     await more;
     expect(titles().sort()).toEqual(['Better', 'One']);
+  });
+
+  it('has what changed while two pages of it were loaded', async () => {
+    await load([one], 'after one');
+    const loaded = list.load();
+    list.changed({ conversation: 'one', change: 'updated', summary: { ...one, title: 'Better' } });
+    const more = list.loadMore();
+    pages[1]!({ conversations: [one], next: 'after one' });
+    pages[2]!({ conversations: [two], next: null });
+    await Promise.all([loaded, more]);
+    expect(titles().sort()).toEqual(['Better', 'Two']);
+  });
+
+  it('is asked for again when a page does not come, as long as the server is there', async () => {
+    const asked = async (withinMs = 2_000) => {
+      await vi.advanceTimersByTimeAsync(withinMs);
+      return pages.length;
+    };
+    const loaded = list.load();
+    pages[0]!(null);
+    await loaded;
+    expect(await asked()).toBe(2);
+    pages[1]!({ conversations: [one], next: 'after one' });
+    expect(await asked(0)).toBe(2);
+    void list.loadMore();
+    pages[2]!(null);
+    expect(await asked()).toBe(4);
+    pages[3]!(null);
+    expect(await asked(0)).toBe(4);
+    list.lost();
+    expect([await asked(), titles()]).toEqual([4, ['One']]);
   });
 
   it('has a conversation again whose deletion has failed', async () => {

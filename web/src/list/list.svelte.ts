@@ -6,6 +6,8 @@ import { sorted } from './order';
 
 /** A deletion can be undone for this long. */
 const UNDO_MS = 8_000;
+/** A page that did not come is asked for again after this long. */
+const ASK_AGAIN_MS = 2_000;
 /** A search waits until the typing pauses. */
 const SEARCH_AFTER_MS = 150;
 
@@ -41,9 +43,10 @@ export class List {
 
   /** Raised when what is being loaded is not wanted any more. */
   private loading = 0;
-  /** What has changed since the page that is being loaded was asked for. */
-  private meanwhile: Changed[] = [];
+  /** For each page that is being loaded: what has changed since it was asked for. */
+  private readonly meanwhile = new Set<Changed[]>();
   private searchTimer: number | null = null;
+  private againTimer: number | null = null;
 
   constructor(
     private readonly api: ConversationsApi,
@@ -89,10 +92,16 @@ export class List {
     void this.load();
   }
 
+  /** The server cannot be reached: once it can, everything is loaded anew. */
+  lost(): void {
+    this.loading += 1;
+    this.askNoMore();
+  }
+
   /** Somebody else has signed in. What was deleted is deleted. */
   forget(): void {
     void this.removeNow();
-    this.loading += 1;
+    this.lost();
     this.byId = new Map();
     this.next = null;
     this.archived = false;
@@ -102,7 +111,7 @@ export class List {
 
   /** Takes what the server tells of a conversation. */
   changed(event: Changed): void {
-    this.meanwhile.push(event);
+    for (const changes of this.meanwhile) changes.push(event);
     this.byId = withChange(this.byId, event);
     this.keepIfUsed(event);
     const isDeleted = !event.summary;
@@ -176,14 +185,26 @@ export class List {
   /** Loads the page that comes after a place, or the first one. */
   private async loadPage(after: string | null): Promise<void> {
     const { loading } = this;
-    this.meanwhile = [];
+    const changes: Changed[] = [];
+    this.askNoMore();
+    this.meanwhile.add(changes);
     const page = await this.api.list(after, this.archived);
-    if (!page || loading !== this.loading || (after !== null && after !== this.next)) return;
+    this.meanwhile.delete(changes);
+    if (loading !== this.loading || (after !== null && after !== this.next)) return;
+    if (!page) {
+      this.againTimer = window.setTimeout(() => void this.loadPage(after), ASK_AGAIN_MS);
+      return;
+    }
     const loaded = new Map(after === null ? [] : this.byId);
     for (const one of page.conversations) loaded.set(one.id, this.over(one));
-    this.byId = this.meanwhile.reduce(withChange, loaded);
+    this.byId = changes.reduce(withChange, loaded);
     this.next = page.next;
     this.isLoaded = true;
+  }
+
+  private askNoMore(): void {
+    if (this.againTimer !== null) window.clearTimeout(this.againTimer);
+    this.againTimer = null;
   }
 
   private async findNow(text: string): Promise<void> {
