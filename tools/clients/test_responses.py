@@ -139,6 +139,54 @@ class Kept(unittest.TestCase):
         self.assertEqual((raised.exception.code, raised.exception.param), ("previous_response_not_found", "previous_response_id"))
 
 
+    def test_what_it_answered_can_be_listed(self):
+        first = respond(instructions="Be brief.", input="my name is Ada")
+        second = respond(input=[{"role": "user", "content": "what is my name?"}], previous_response_id=first.id)
+        items = [checked(item) for item in client.responses.input_items.list(second.id, order="asc").data]
+        self.assertEqual([item.role for item in items], ["user", "assistant", "user"])
+        self.assertEqual(items[1].content[0].text, first.output_text)
+        newest_first = [item.id for item in client.responses.input_items.list(second.id, limit=2)]
+        self.assertEqual(newest_first, [item.id for item in reversed(items)])
+
+
+class Socket(unittest.TestCase):
+    def test_one_response_after_the_other(self):
+        with client.responses.connect() as connection:
+            connection.response.create(model=MODEL, input="my name is Ada", store=False, temperature=0)
+            first = self.rest_of(connection)
+            self.assertEqual(first[-1].response.output_text, respond(input="my name is Ada").output_text)
+            connection.response.create(
+                model=MODEL, input="what is my name?", previous_response_id=first[-1].response.id, store=False, temperature=0
+            )
+            whole = [
+                {"role": "user", "content": "my name is Ada"},
+                {"role": "assistant", "content": first[-1].response.output_text},
+                {"role": "user", "content": "what is my name?"},
+            ]
+            self.assertEqual(self.rest_of(connection)[-1].response.output_text, respond(input=whole).output_text)
+            connection.response.create(model="another", input="hello")
+            (error,) = self.rest_of(connection)
+            self.assertEqual((error.status, error.error.code), (404, "model_not_found"))
+
+    def test_the_asynchronous_client(self):
+        async def ask():
+            async with openai.AsyncOpenAI(base_url=f"{URL}/v1", api_key="none") as other:
+                async with other.responses.connect() as connection:
+                    await connection.response.create(model=MODEL, input="count to ten", temperature=0)
+                    async for event in connection:
+                        if event.type == "response.completed":
+                            return event.response.output_text
+
+        self.assertEqual(asyncio.run(ask()), respond(input="count to ten").output_text)
+
+    def rest_of(self, connection):
+        events = []
+        for event in connection:
+            events.append(checked(event))
+            if event.type in ("error", "response.completed"):
+                return events
+
+
 class Errors(unittest.TestCase):
     def test_what_is_not_done_is_refused_by_name(self):
         picture = [{"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png", "detail": "auto"}]}]

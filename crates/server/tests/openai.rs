@@ -3,10 +3,13 @@
 mod support;
 
 use banter_server::ServerConfig;
+use futures_util::SinkExt;
 use serde_json::{Value, json};
-use support::TestServer;
 use support::http::{post, read_until, refused};
-use support::raw::Raw;
+use support::raw::{self, Raw};
+use support::{Client, TestServer};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// Sends a request for an answer to one message.
 async fn ask(server: &TestServer, message: &str, more: Value) -> Raw {
@@ -154,5 +157,168 @@ async fn a_response_is_stopped_when_its_client_leaves() {
         server.runs(1).await;
         drop(raw);
         server.is_idle().await;
+    }
+}
+
+/// A client of `/v1/responses` as a WebSocket.
+async fn connect(server: &TestServer) -> Client {
+    server.client_at("/v1/responses", &[]).await.expect("a handshake").0
+}
+
+fn create(input: &str, more: Value) -> String {
+    let mut event = json!({"type": "response.create", "input": input});
+    event.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+    event.to_string()
+}
+
+/// The events of the next response.
+async fn next_response(client: &mut Client) -> Vec<Value> {
+    let mut events = Vec::new();
+    loop {
+        let event: Value = serde_json::from_str(&client.frame().await).expect("JSON");
+        let has_ended = event["response"]["status"].as_str().is_some_and(|at| at != "in_progress");
+        let is_error = event["type"] == "error";
+        events.push(event);
+        if has_ended || is_error {
+            return events;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_gets_the_events_of_one_response_after_the_other() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut client = connect(&server).await;
+    client.send(create("echo one\ntwo", json!({}))).await;
+    client.send(create("echo three", json!({"store": false}))).await;
+    let first = next_response(&mut client).await;
+    assert_eq!(kinds(&first)[0], "response.created");
+    let numbers: Vec<_> =
+        first.iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
+    assert!(numbers.iter().copied().eq(0..first.len() as u64), "{numbers:?}");
+    let text = |events: &[Value]| {
+        events.last().expect("an event")["response"]["output"][0]["content"][0]["text"].clone()
+    };
+    assert_eq!(text(&first), "one\ntwo");
+    let second = next_response(&mut client).await;
+    assert_eq!(text(&second), "three");
+    // What is not kept is still remembered by its connection, and by no other.
+    let going_on = create("history", json!({"previous_response_id": id_of(&second)}));
+    client.send(going_on.clone()).await;
+    let history = text(&next_response(&mut client).await).as_str().expect("a text").to_owned();
+    assert!(history.contains("echo three"), "{history}");
+    let mut other = connect(&server).await;
+    other.send(going_on).await;
+    let refused = next_response(&mut other).await;
+    assert_eq!(refused[0]["error"]["code"], "previous_response_not_found");
+    let kept = create("echo four", json!({"previous_response_id": id_of(&first)}));
+    other.send(kept).await;
+    assert_eq!(text(&next_response(&mut other).await), "four");
+}
+
+fn id_of(events: &[Value]) -> Value {
+    events.last().expect("an event")["response"]["id"].clone()
+}
+
+#[tokio::test]
+async fn a_response_is_stopped_when_its_socket_closes() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    for _ in 0..3 {
+        let mut client = connect(&server).await;
+        client.send(create("slow 100000", json!({}))).await;
+        client.send(create("slow 100000", json!({}))).await;
+        server.runs(1).await;
+        drop(client);
+        server.is_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_event_is_an_error_event_and_the_socket_goes_on() {
+    let config = ServerConfig { max_waiting_messages: 2, ..ServerConfig::default() };
+    let server = TestServer::start(config).await;
+    let mut client = connect(&server).await;
+    let wrong = [
+        ("hello".to_owned(), Some("bad_json"), None),
+        (json!({"type": "response.steer"}).to_string(), Some("invalid_value"), Some("type")),
+        (json!({"input": "a"}).to_string(), Some("invalid_value"), Some("type")),
+        (create("a", json!({"background": true})), Some("invalid_value"), Some("background")),
+        (create("a", json!({"generate": false})), Some("invalid_value"), Some("generate")),
+        (create("a", json!({"stream_id": "b"})), Some("invalid_value"), Some("stream_id")),
+        (create("a", json!({"model": "b"})), Some("model_not_found"), Some("model")),
+        (create("busy", json!({})), Some("busy"), None),
+    ];
+    for (event, code, param) in wrong {
+        client.send(event.clone()).await;
+        let told = next_response(&mut client).await;
+        let [error] = told.as_slice() else { panic!("{event}: {told:?}") };
+        let said = (error["error"]["code"].as_str(), error["error"]["param"].as_str());
+        assert_eq!((error["type"].as_str(), said), (Some("error"), (code, param)), "{event}");
+        assert!(error["status"].as_u64().is_some_and(|status| status >= 400), "{error}");
+    }
+    for _ in 0..4 {
+        client.send(create("tokens 1 500", json!({}))).await;
+    }
+    // One is being made and two wait.
+    let mut endings = Vec::new();
+    for _ in 0..4 {
+        let events = next_response(&mut client).await;
+        endings.push(events.last().expect("an event")["type"].as_str().map(str::to_owned));
+    }
+    let refused = endings.iter().filter(|kind| kind.as_deref() == Some("error")).count();
+    assert_eq!(refused, 1, "{endings:?}");
+    client.send(create("echo still here", json!({}))).await;
+    next_response(&mut client).await;
+    client.stream.send(Message::binary(vec![1])).await.expect("an open socket");
+    assert_eq!(client.close_code().await, Some(CloseCode::Unsupported));
+}
+
+#[tokio::test]
+async fn the_items_that_a_response_answers_can_be_listed() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let input = json!([
+        {"role": "user", "content": "echo one"},
+        {"role": "assistant", "content": "one"},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "done"},
+        {"role": "user", "content": [{"type": "input_text", "text": "echo two"}]}
+    ]);
+    let body = json!({"input": input}).to_string();
+    let made = raw::post(server.address, "/v1/responses", "", &body).await.json();
+    let path = format!("/v1/responses/{}/input_items", made["id"].as_str().expect("an id"));
+    let list = async |query: &str| {
+        let response = raw::get(server.address, &format!("{path}{query}"), "").await;
+        (response.status, response.json())
+    };
+    let (_, whole) = list("?order=asc").await;
+    let all: Vec<&Value> = whole["data"].as_array().expect("a list").iter().collect();
+    let kinds: Vec<_> = all.iter().filter_map(|item| item["type"].as_str()).collect();
+    let (call, output) = ("function_call", "function_call_output");
+    assert_eq!(kinds, ["message", "message", call, output, "message"]);
+    assert_eq!(all[0]["content"], json!([{"type": "input_text", "text": "echo one"}]));
+    assert_eq!(all[1]["content"][0]["type"], "output_text");
+    // Page by page, the newest first.
+    let mut after = String::new();
+    let mut found = Vec::new();
+    loop {
+        let (_, page) = list(&format!("?limit=2{after}")).await;
+        let items = page["data"].as_array().expect("a list");
+        assert_eq!(
+            (&page["first_id"], &page["last_id"]),
+            (&items[0]["id"], &items[items.len() - 1]["id"])
+        );
+        found.extend(items.clone());
+        if page["has_more"] == json!(false) {
+            break;
+        }
+        after = format!("&after={}", page["last_id"].as_str().expect("an id"));
+    }
+    found.reverse();
+    assert_eq!(found.iter().collect::<Vec<_>>(), all);
+    for (query, field) in
+        [("?limit=0", "limit"), ("?order=up", "order"), ("?after=x", "after"), ("?x=1", "x")]
+    {
+        let (status, body) = list(query).await;
+        assert_eq!((status, body["error"]["param"].as_str()), (400, Some(field)));
     }
 }

@@ -23,14 +23,26 @@ impl<'de> Deserialize<'de> for Unsupported {
 
 /// The body of a request in two parts: the fields of these names, and the others.
 pub(super) fn split(body: &str, names: &[&str]) -> Result<(Tree, Tree), Fault> {
-    let value = tree::read(body).map_err(|error| Fault::BadJson { reason: error.to_string() })?;
-    let Tree::Object(object) = value else {
-        let reason = format!("expected an object, found {}", tree::show(&value));
-        return Err(Fault::BadJson { reason });
-    };
+    Ok(split_object(object(body)?, names))
+}
+
+/// The same for an object that has been read.
+pub(super) fn split_object(object: Object, names: &[&str]) -> (Tree, Tree) {
     let (named, others): (Object, Object) =
         object.into_iter().partition(|(name, _)| names.contains(&name.as_str()));
-    Ok((Tree::Object(named), Tree::Object(others)))
+    (Tree::Object(named), Tree::Object(others))
+}
+
+/// The object that a body is.
+pub(super) fn object(body: &str) -> Result<Object, Fault> {
+    match tree::read(body) {
+        Ok(Tree::Object(object)) => Ok(object),
+        Ok(value) => {
+            let reason = format!("expected an object, found {}", tree::show(&value));
+            Err(Fault::BadJson { reason })
+        }
+        Err(error) => Err(Fault::BadJson { reason: error.to_string() }),
+    }
 }
 
 /// A field that does not fit the other fields.

@@ -194,6 +194,10 @@ impl ApiError {
         }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.parts().0
+    }
+
     /// Status, code and JSON.
     fn parts(&self) -> (StatusCode, &'static str, String) {
         let written = |status| {

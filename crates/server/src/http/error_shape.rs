@@ -55,6 +55,16 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("errors are plain data")
 }
 
+/// An error as an event of OpenAI's WebSocket.
+pub(super) fn openai_event(error: &ApiError) -> String {
+    let status = status_of(error, error.status());
+    json(&openai::error::ErrorEvent {
+        kind: "error",
+        status: status.as_u16(),
+        error: for_openai(error, status),
+    })
+}
+
 /// A full queue is the client's business there: its SDKs wait and try again.
 fn status_of(error: &ApiError, status: StatusCode) -> StatusCode {
     match error.is_busy() {

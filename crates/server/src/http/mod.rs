@@ -4,7 +4,8 @@
 //! - `routes`: the table of routes, each with its access level.
 //! - `api`, `conversations`, `context`, `files`, `session`, `models`, `metrics`, `upgrade`: their
 //!   handlers.
-//! - `openai`, `responses`, `ollama`, `anthropic`: the handlers of these interfaces.
+//! - `openai`, `responses`, `response_socket`, `ollama`, `anthropic`: the handlers of these
+//!   interfaces.
 //!   `answering`: what they share.
 //! - `tokens`: the handlers that turn texts into tokens and back.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
@@ -30,6 +31,7 @@ mod metrics;
 mod models;
 mod ollama;
 mod openai;
+mod response_socket;
 mod responses;
 mod routes;
 mod session;

@@ -2,9 +2,10 @@
 
 use super::error::ApiError;
 use super::headers::empty;
+use super::response_socket;
 use super::state::{Http, connection_of, view_of};
 use crate::accept::Admission;
-use crate::access::{AccessLevel, Denial, Identity, PageOrigin};
+use crate::access::{AccessLevel, Denial, Identity, PageOrigin, Principal, RequestView};
 use crate::plain::{self, Client, PageKind};
 use crate::socket::{Close, Socket};
 use crate::v1::{self, Endings, Visitor};
@@ -24,13 +25,40 @@ use tracing::debug;
 enum Speaker {
     Plain(Client),
     V1(Visitor),
+    /// OpenAI's, on the route of its responses.
+    Responses(Principal),
+}
+
+/// `GET /ws`
+pub(super) async fn websocket(
+    State(http): State<Arc<Http>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    switch(&http, request, speaker)
+}
+
+/// `GET /v1/responses`
+pub(super) async fn responses(
+    State(http): State<Arc<Http>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    switch(&http, request, |http, view, origin| {
+        let Identity { principal, cookie } = http.access.identify(view, AccessLevel::User, origin);
+        Ok((Speaker::Responses(principal), cookie))
+    })
 }
 
 /// Answers a handshake. A task of its own then serves the socket.
-pub(super) async fn websocket(
-    State(http): State<Arc<Http>>,
+fn switch(
+    http: &Arc<Http>,
     mut request: Request<Body>,
+    speaker: impl FnOnce(
+        &Http,
+        &RequestView<'_>,
+        &PageOrigin,
+    ) -> Result<(Speaker, Option<String>), Denial>,
 ) -> Result<Response<Body>, ApiError> {
+    let http = http.clone();
     let accept = check_handshake(&request)?;
     let connection = connection_of(&request);
     let origin = request.extensions().get::<PageOrigin>().expect("set by Routes");
@@ -75,7 +103,7 @@ pub(super) async fn websocket(
 /// Who the client is, in the language that it asks for, and the value of `Set-Cookie` for it.
 fn speaker(
     http: &Http,
-    view: &crate::access::RequestView<'_>,
+    view: &RequestView<'_>,
     origin: &PageOrigin,
 ) -> Result<(Speaker, Option<String>), Denial> {
     let identify = || http.access.identify(view, AccessLevel::Socket, origin);
@@ -109,7 +137,7 @@ pub(super) fn asks_for_v1(headers: &HeaderMap) -> bool {
 impl Speaker {
     fn subprotocol(&self) -> Option<&'static str> {
         match self {
-            Speaker::Plain(_) => None,
+            Speaker::Plain(_) | Speaker::Responses(_) => None,
             Speaker::V1(_) => Some(SUBPROTOCOL),
         }
     }
@@ -118,6 +146,7 @@ impl Speaker {
         match self {
             Speaker::Plain(client) => client.principal.share(),
             Speaker::V1(visitor) => visitor.share(),
+            Speaker::Responses(principal) => principal.share(),
         }
     }
 
@@ -126,21 +155,23 @@ impl Speaker {
     async fn serve(
         self,
         socket: &mut Socket,
-        http: &Http,
+        http: &Arc<Http>,
         revoked: Option<CancellationToken>,
     ) -> Close {
         let shutdown = http.tasks.going_away.clone();
         let revoked = revoked.unwrap_or_default();
         match self {
             Speaker::Plain(client) => {
-                let leaving = shutdown.child_token();
-                let mut serving =
-                    pin!(plain::serve(socket, http.sockets.plain.clone(), client, leaving.clone()));
-                tokio::select! {
-                    close = &mut serving => return close,
-                    () = revoked.cancelled() => leaving.cancel(),
-                }
-                serving.await
+                let plain = http.sockets.plain.clone();
+                leaving(shutdown, revoked, |leaving| plain::serve(socket, plain, client, leaving))
+                    .await
+            }
+            Speaker::Responses(principal) => {
+                let http = http.clone();
+                leaving(shutdown, revoked, |leaving| {
+                    response_socket::serve(socket, http, principal, leaving)
+                })
+                .await
             }
             Speaker::V1(visitor) => {
                 let endings = Endings { shutdown, revoked };
@@ -150,7 +181,22 @@ impl Speaker {
     }
 }
 
-/// The plain language has no subprotocol. A client that asks for one that is not known, and needs
+/// Serves a socket whose language does not tell the end of its session from that of the server.
+async fn leaving<S: Future<Output = Close>>(
+    shutdown: CancellationToken,
+    revoked: CancellationToken,
+    serve: impl FnOnce(CancellationToken) -> S,
+) -> Close {
+    let leaving = shutdown.child_token();
+    let mut serving = pin!(serve(leaving.clone()));
+    tokio::select! {
+        close = &mut serving => return close,
+        () = revoked.cancelled() => leaving.cancel(),
+    }
+    serving.await
+}
+
+/// The plain language and OpenAI's have no subprotocol. A client that asks for one that is not known, and needs
 /// it, closes the connection itself, as the WebSocket standard says.
 fn switch_protocols(
     accept: &str,

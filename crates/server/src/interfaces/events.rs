@@ -13,7 +13,7 @@ use std::time::Duration;
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// Writes answers in the words of an interface, at the end of what is to be sent.
-pub(super) trait Write: Send + 'static {
+pub(crate) trait Write: Send + 'static {
     /// Before the first update of an answer.
     fn begin(&mut self, answer: usize, out: &mut String);
 
@@ -27,7 +27,7 @@ pub(super) trait Write: Send + 'static {
 }
 
 /// A stream that follows answers. Dropping it stops them.
-pub(super) struct Events<W> {
+pub(crate) struct Events<W> {
     /// Those that have not ended, with their places.
     answers: Vec<(usize, Follower)>,
     write: W,
@@ -46,17 +46,17 @@ impl<W: Write> Events<W> {
 
     pub(super) fn into_body(self) -> Body {
         let events = stream::unfold(self, async |mut events| {
-            let bytes = events.next().await?;
-            Some((Ok::<_, Infallible>(bytes), events))
+            let ready = events.next().await?;
+            Some((Ok::<_, Infallible>(Bytes::from(ready)), events))
         });
         Body::from_stream(events)
     }
 
-    /// The next bytes; `None` at the end.
-    async fn next(&mut self) -> Option<Bytes> {
+    /// What is to be sent next; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             if !self.ready.is_empty() {
-                return Some(Bytes::from(std::mem::take(&mut self.ready)));
+                return Some(std::mem::take(&mut self.ready));
             }
             if self.has_ended {
                 return None;

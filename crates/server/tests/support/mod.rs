@@ -191,8 +191,17 @@ impl TestServer {
         &self,
         headers: &[(&'static str, &str)],
     ) -> Result<(Client, Option<String>), Error> {
+        self.client_at("/ws", headers).await
+    }
+
+    /// The same on another path.
+    pub async fn client_at(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(Client, Option<String>), Error> {
         let mut request =
-            format!("ws://{}/ws", self.address).into_client_request().expect("a request");
+            format!("ws://{}{path}", self.address).into_client_request().expect("a request");
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a header value"));
         }

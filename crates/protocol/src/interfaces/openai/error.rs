@@ -12,6 +12,18 @@ pub struct ErrorBody {
     pub error: ErrorReport,
 }
 
+/// An error that is told on a WebSocket.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErrorEvent {
+    /// Always `error`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The status that an HTTP response would have.
+    pub status: u16,
+    /// What is wrong.
+    pub error: ErrorReport,
+}
+
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorReport {

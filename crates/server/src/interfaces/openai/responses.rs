@@ -1,6 +1,7 @@
 //! `/v1/responses`: what happens to an answer, in OpenAI's words.
 
-use super::words::json;
+use super::keeping::Keeper;
+use super::words::{json, send_sign_of_life};
 use crate::access::random_token;
 use crate::answers::{CallBegun, Ended, Update};
 use crate::interfaces::asking::{Asked, CannotAnswer, end_of, seconds_since_1970};
@@ -9,7 +10,6 @@ use crate::interfaces::whole::{WholeAnswer, read_to_end};
 use axum::body::Body;
 use banter_protocol::interfaces::openai::answer::{ChosenToken, LogprobsReport};
 use banter_protocol::interfaces::openai::error::ErrorReport;
-use banter_protocol::interfaces::openai::responses::Items;
 use banter_protocol::interfaces::openai::responses::event::{
     Event, EventLogprob, Numbered, PartPlace,
 };
@@ -17,60 +17,50 @@ use banter_protocol::interfaces::openai::responses::report::{
     self, OutputItem, Part, Response, ResponseError, Status,
 };
 use banter_seam::{Logprobs, ToolCall};
-use banter_store::{KeptResponse, Store, UserId};
-use std::sync::Arc;
-use tracing::warn;
-
-/// Keeps a response when it has ended.
-pub(crate) struct Keeper {
-    pub(crate) store: Arc<Store>,
-    pub(crate) owner: UserId,
-    /// What it answers, items of earlier responses too.
-    pub(crate) items: Items,
-}
-
-impl Keeper {
-    /// Keeps the response. If that is not possible, the response says so.
-    async fn keep(self, response: &mut Response) {
-        let Keeper { store, owner, mut items } = self;
-        let output = Items::parse(&json(&response.output));
-        items.extend(output.expect("the items of a response are items"));
-        let id = response.id.clone();
-        let kept = KeptResponse { id, response: json(response), items: items.to_json() };
-        if let Err(error) = store.keep_response(owner, kept).await {
-            warn!(%error, "a response is not kept");
-            response.asked.store = false;
-        }
-    }
-}
 
 /// Waits for the answer and writes it as one object of JSON.
 pub(crate) async fn whole(
     asked: Asked,
     request: report::Asked,
-    keeper: Option<Keeper>,
+    keeper: Keeper,
 ) -> Result<String, CannotAnswer> {
     let mut response = begun(&asked, request);
     let answer = read_to_end(asked.only()).await?;
     let (reason, finished) = (answer.reason, answer.finished.clone());
     response.output = items(answer);
     response.end(reason, &finished.usage, seconds_since_1970());
-    if let Some(keeper) = keeper {
-        keeper.keep(&mut response).await;
-    }
+    keeper.keep(&mut response).await;
     Ok(json(&response))
 }
 
-/// Writes the answer as a stream of events while it is made.
-pub(crate) fn stream(asked: Asked, request: report::Asked, keeper: Option<Keeper>) -> Body {
+/// Writes the answer as a stream of server-sent events while it is made.
+pub(crate) fn stream(asked: Asked, request: report::Asked, keeper: Keeper) -> Body {
+    events(asked, request, keeper, Framing::Named).into_body()
+}
+
+/// Writes the answer while it is made, each event as one line of JSON.
+pub(crate) fn event_lines(
+    asked: Asked,
+    request: report::Asked,
+    keeper: Keeper,
+) -> Events<ResponseStream> {
+    events(asked, request, keeper, Framing::Lines)
+}
+
+fn events(
+    asked: Asked,
+    request: report::Asked,
+    keeper: Keeper,
+    framing: Framing,
+) -> Events<ResponseStream> {
     let stream = ResponseStream {
         response: begun(&asked, request),
-        keeper,
+        keeper: Some(keeper),
         open: None,
         logprobs: Vec::new(),
-        number: 0,
+        events: Numbering { number: 0, framing },
     };
-    Events::new(vec![asked.only()], stream).into_body()
+    Events::new(vec![asked.only()], stream)
 }
 
 fn begun(asked: &Asked, request: report::Asked) -> Response {
@@ -156,14 +146,13 @@ impl OpenItem {
 }
 
 /// A stream of events.
-struct ResponseStream {
+pub(crate) struct ResponseStream {
     response: Response,
     keeper: Option<Keeper>,
     open: Option<OpenItem>,
     /// They are sent with the next piece of text.
     logprobs: Vec<Logprobs>,
-    /// The number of the next event.
-    number: u64,
+    events: Numbering,
 }
 
 impl ResponseStream {
@@ -186,10 +175,10 @@ impl ResponseStream {
         let open = OpenItem { kind, id: kind.id(), call_id, name, text, logprobs };
         let output_index = self.response.output.len();
         let item = &open.item(Status::InProgress);
-        send(&mut self.number, Event::ItemAdded { output_index, item }, out);
+        self.events.send(Event::ItemAdded { output_index, item }, out);
         if kind != Kind::Call {
             let place = PartPlace { item_id: &open.id, output_index, content_index: 0 };
-            send(&mut self.number, Event::PartAdded { place, part: open.part() }, out);
+            self.events.send(Event::PartAdded { place, part: open.part() }, out);
         }
         self.open = Some(open);
     }
@@ -210,7 +199,7 @@ impl ResponseStream {
                 Event::TextDelta { place, delta: piece, logprobs }
             }
         };
-        send(&mut self.number, event, out);
+        self.events.send(event, out);
     }
 
     /// Ends the item that is open.
@@ -227,12 +216,12 @@ impl ResponseStream {
                 Event::TextDone { place, text, logprobs }
             }
         };
-        send(&mut self.number, done, out);
+        self.events.send(done, out);
         if open.kind != Kind::Call {
-            send(&mut self.number, Event::PartDone { place, part: &open.part() }, out);
+            self.events.send(Event::PartDone { place, part: &open.part() }, out);
         }
         let item = open.item(status);
-        send(&mut self.number, Event::ItemDone { output_index, item: &item }, out);
+        self.events.send(Event::ItemDone { output_index, item: &item }, out);
         self.response.output.push(item);
     }
 
@@ -250,7 +239,7 @@ impl ResponseStream {
                 self.close(Status::Incomplete, out);
                 self.response.status = Status::Failed;
                 self.response.error = Some(error_of(&why));
-                send(&mut self.number, Event::Failed { response: &self.response }, out);
+                self.events.send(Event::Failed { response: &self.response }, out);
             }
         }
     }
@@ -265,8 +254,8 @@ fn error_of(why: &CannotAnswer) -> ResponseError {
 
 impl Write for ResponseStream {
     fn begin(&mut self, _answer: usize, out: &mut String) {
-        send(&mut self.number, Event::Created { response: &self.response }, out);
-        send(&mut self.number, Event::InProgress { response: &self.response }, out);
+        self.events.send(Event::Created { response: &self.response }, out);
+        self.events.send(Event::InProgress { response: &self.response }, out);
     }
 
     fn update(&mut self, _answer: usize, update: Update, out: &mut String) {
@@ -291,18 +280,41 @@ impl Write for ResponseStream {
         if let Some(keeper) = self.keeper.take() {
             keeper.keep(&mut self.response).await;
         }
-        send(&mut self.number, Event::end(&self.response), out);
+        self.events.send(Event::end(&self.response), out);
     }
 
     fn sign_of_life(&mut self, out: &mut String) {
-        super::words::send_sign_of_life(out);
+        // A WebSocket has its own.
+        if self.events.framing == Framing::Named {
+            send_sign_of_life(out);
+        }
     }
 }
 
-/// Appends an event.
-fn send(number: &mut u64, event: Event<'_>, out: &mut String) {
-    let name = event.name();
-    let numbered = Numbered { sequence_number: *number, event };
-    *number += 1;
-    out.extend(["event: ", name, "\ndata: ", &json(&numbered), "\n\n"]);
+/// How an event is told from the next one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// As server-sent events, which have names.
+    Named,
+    /// Each in a line of its own.
+    Lines,
+}
+
+/// Numbers events and writes them.
+struct Numbering {
+    number: u64,
+    framing: Framing,
+}
+
+impl Numbering {
+    /// Appends an event.
+    fn send(&mut self, event: Event<'_>, out: &mut String) {
+        let name = event.name();
+        let numbered = json(&Numbered { sequence_number: self.number, event });
+        self.number += 1;
+        match self.framing {
+            Framing::Named => out.extend(["event: ", name, "\ndata: ", &numbered, "\n\n"]),
+            Framing::Lines => out.extend([&numbered, "\n"]),
+        }
+    }
 }

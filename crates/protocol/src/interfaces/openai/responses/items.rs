@@ -31,6 +31,21 @@ impl Items {
         Value::Array(self.json.clone()).to_string()
     }
 
+    /// The items as they were sent.
+    pub(super) fn json(&self) -> &[Value] {
+        &self.json
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.json.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.json.is_empty()
+    }
+
     /// The messages that they are. Calls belong to the answer before them.
     pub fn messages(&self) -> &[Message] {
         &self.messages

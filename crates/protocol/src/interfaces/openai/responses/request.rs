@@ -1,13 +1,14 @@
 //! `POST /v1/responses`: the request.
 
 use super::super::super::fields::{
-    ANY_OBJECT, AS_MANY_AS_THERE_IS_ROOM_FOR, Unfit, Unsupported, split,
+    ANY_OBJECT, AS_MANY_AS_THERE_IS_ROOM_FOR, Unfit, Unsupported, object, split_object,
 };
 use super::super::super::tools::{LONGEST_NAME, have_distinct_names};
 use super::items::Items;
 use super::report::Asked;
 use crate::Fault;
-use crate::json::{null_as_default, read};
+use crate::json::tree::Object;
+use crate::json::{Value as Tree, null_as_default, read};
 use crate::ranges;
 use crate::v1;
 use banter_seam::{Conversation, Function, Message, Parameters, Structure, ToolChoice, Tools};
@@ -54,6 +55,22 @@ const SAMPLING: [&str; 9] = [
     "seed",
     "stop",
 ];
+
+/// Fields that only events on a WebSocket have.
+const OF_EVENTS: [&str; 3] = ["type", "generate", "stream_id"];
+/// The type of the only event.
+const CREATE: &str = "response.create";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentEvent {
+    #[serde(rename = "type", deserialize_with = "null_as_default")]
+    kind: String,
+    #[serde(rename = "generate")]
+    _generate: Option<Yes>,
+    #[serde(rename = "stream_id")]
+    _stream_id: Option<Unsupported>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +164,18 @@ impl<'de> Deserialize<'de> for No {
         match bool::deserialize(deserializer) {
             Ok(false) => Ok(No),
             _ => Err(D::Error::custom("false: a response is made while its client waits")),
+        }
+    }
+}
+
+/// `true`.
+struct Yes;
+
+impl<'de> Deserialize<'de> for Yes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Yes, D::Error> {
+        match bool::deserialize(deserializer) {
+            Ok(true) => Ok(Yes),
+            _ => Err(D::Error::custom("true: an event asks for a response")),
         }
     }
 }
@@ -291,7 +320,27 @@ impl ResponseRequest {
     ///
     /// Errors: what is wrong with it, and where.
     pub fn parse(body: &str) -> Result<ResponseRequest, Fault> {
-        let (sampling, others) = split(body, &SAMPLING)?;
+        ResponseRequest::from_object(object(body)?)
+    }
+
+    /// Reads an event that a client sends on a WebSocket. The only one is `response.create`, with
+    /// the fields of a request.
+    ///
+    /// Errors: what is wrong with it, and where.
+    pub fn parse_event(event: &str) -> Result<ResponseRequest, Fault> {
+        let (fields, of_event): (Object, Object) =
+            object(event)?.into_iter().partition(|(name, _)| !OF_EVENTS.contains(&name.as_str()));
+        let of_event = Tree::Object(of_event);
+        let SentEvent { kind, .. } = read(&of_event)?;
+        if kind != CREATE {
+            let unfit = Unfit { field: "type", expected: CREATE };
+            return Err(unfit.in_request(&of_event).into());
+        }
+        ResponseRequest::from_object(fields)
+    }
+
+    fn from_object(object: Object) -> Result<ResponseRequest, Fault> {
+        let (sampling, others) = split_object(object, &SAMPLING);
         let parameters: v1::Parameters = read(&sampling)?;
         let sent: Sent = read(&others)?;
         sent.check().map_err(|unfit| unfit.in_request(&others))?;
