@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use banter_engine::StopFlag;
 use banter_engine::kv_cache::{BlockId, blocks_for};
-use banter_engine::model::{KvType, Model, Plan, Runner, RunnerConfig, Span};
+use banter_engine::model::{KvType, Model, Plan, Runner, RunnerConfig, Span, Wanted};
 use banter_engine::model_file::{ModelFile, ModelSource};
 use banter_engine::text::{Message, Text, TextDecoder, TokenId};
 use banter_kernels::{Isa, Pool};
@@ -45,8 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     while tokens.len() < most_tokens {
         let rows = &tokens[computed..];
-        let (first_position, sampled) = (computed, 1);
-        let span = Span { blocks: &blocks, first_position, tokens: rows, sampled, stop: &stop };
+        let (first_position, wanted) = (computed, Wanted::logits(1));
+        let span = Span { blocks: &blocks, first_position, tokens: rows, wanted, stop: &stop };
         runner.forward(&Plan { spans: &[span] });
         computed = tokens.len();
         let next = most_likely(runner.logits(0).expect("the span was sampled"));

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!  Engine::submit ─── QueuePermit ──┐
+//!  Engine::embed ── EmbeddingPermit ┤
 //!  Engine::draft ──── InboxPermit ──┼──► channel ──► thread
 //!  Engine::forget ─── InboxPermit ──┘
 //!            └─ the set of what is to be forgotten ──► thread, before it takes in any arrival
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use super::embedding::EMBEDDING_PLACES;
 use crate::StopFlag;
 use crate::origin::Origin;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex};
@@ -27,6 +29,7 @@ use crate::sync::{AtomicU64, AtomicUsize, Mutex};
 pub struct Inbox {
     queue_limit: usize,
     waiting: AtomicUsize,
+    embeddings: AtomicUsize,
     side_messages: AtomicUsize,
     /// How long a request would wait now; [`UNKNOWN`] before that is known.
     estimate_ms: AtomicU64,
@@ -66,6 +69,18 @@ impl QueuePermit {
 impl Drop for QueuePermit {
     fn drop(&mut self) {
         self.inbox.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A place of an embedding, until it ends. Dropping it frees the place.
+#[derive(Debug)]
+pub struct EmbeddingPermit {
+    inbox: Arc<Inbox>,
+}
+
+impl Drop for EmbeddingPermit {
+    fn drop(&mut self) {
+        self.inbox.embeddings.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -116,6 +131,7 @@ impl Inbox {
         Inbox {
             queue_limit,
             waiting: AtomicUsize::new(0),
+            embeddings: AtomicUsize::new(0),
             side_messages: AtomicUsize::new(0),
             estimate_ms: AtomicU64::new(UNKNOWN),
             draft_stop: Mutex::new(StopFlag::new()),
@@ -139,6 +155,13 @@ impl Inbox {
                     .filter(|estimate_ms| *estimate_ms != UNKNOWN),
             }),
         }
+    }
+
+    /// Takes a place of an embedding, if one is free.
+    pub fn join_embeddings(self: &Arc<Inbox>) -> Option<EmbeddingPermit> {
+        let join = |taken: usize| (taken < EMBEDDING_PLACES).then_some(taken + 1);
+        self.embeddings.fetch_update(Ordering::AcqRel, Ordering::Acquire, join).ok()?;
+        Some(EmbeddingPermit { inbox: self.clone() })
     }
 
     /// Takes a slot for anything but a request, if one is free.

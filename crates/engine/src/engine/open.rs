@@ -8,6 +8,7 @@ use banter_kernels::{BlockType, Isa, Pool};
 
 use super::core::{Core, MaskJob, Patience};
 use super::draft_model::DraftModel;
+use super::embedding::EMBEDDING_PLACES;
 use super::inbox::MAX_SIDE_MESSAGES;
 use super::machine::Machine;
 use super::masks::MaskThread;
@@ -122,7 +123,8 @@ impl Engine {
             gap: config.max_gap,
         };
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
-        let (sender, inbox) = sync_channel(config.queue_limit + MAX_SIDE_MESSAGES);
+        let (sender, inbox) =
+            sync_channel(config.queue_limit + EMBEDDING_PLACES + MAX_SIDE_MESSAGES);
         let stop_all = StopFlag::new();
         let scratch = SampleScratch::new(config.isa.unwrap_or_else(Isa::best));
         let mut core = Core::new(limits, patience, text.clone(), rows, scratch, status.clone());

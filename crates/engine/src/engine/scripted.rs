@@ -6,12 +6,15 @@
 //! that was shared, lost or not computed changes the answer or breaks the step.
 
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};
-use crate::model::{Compute, Forward, Plan, SpanOutcome};
+use crate::model::{Compute, Forward, Plan, Span, SpanOutcome, Wanted};
 use crate::sampler::random::uniform;
 use crate::text::TokenId;
 
 /// How many layers a step pretends to have.
 pub const LAYERS: usize = 4;
+
+/// How wide its hidden rows are.
+pub const HIDDEN: usize = 3;
 
 /// Where a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Scripted {
     cells: Vec<Option<TokenId>>,
     /// Of each span: [sampled, vocabulary_rows].
     logits: Vec<Option<Vec<f32>>>,
+    /// Of each span: [rows, HIDDEN].
+    hidden: Vec<Option<Vec<f32>>>,
     vocabulary_rows: usize,
     steps: usize,
     /// Called before each layer: where stops, delays and panics come from.
@@ -41,11 +46,32 @@ impl Scripted {
         Scripted {
             cells: vec![None; total_blocks * BLOCK_TOKENS],
             logits: Vec::new(),
+            hidden: Vec::new(),
             vocabulary_rows,
             steps: 0,
             at_layer: Box::new(|_| ()),
             says: Box::new(noise),
         }
+    }
+
+    /// Rows after the last `rows` tokens of a span. `fill` makes each of all tokens before it.
+    fn rows_of(
+        &mut self,
+        span: &Span<'_>,
+        rows: usize,
+        width: usize,
+        fill: impl Fn(&mut Scripted, &[TokenId], &mut [f32]),
+    ) -> Vec<f32> {
+        let length = span.first_position + span.tokens.len();
+        let read = |position| self.cells[Self::cell(span.blocks, position)];
+        let tokens: Vec<TokenId> = (0..length)
+            .map(|position| read(position).expect("every token before was computed"))
+            .collect();
+        let mut values = vec![0.0; rows * width];
+        for (end, row) in (length + 1 - rows..=length).zip(values.chunks_exact_mut(width)) {
+            fill(self, &tokens[..end], row);
+        }
+        values
     }
 
     fn cell(blocks: &[BlockId], position: usize) -> usize {
@@ -93,23 +119,37 @@ impl Compute for Scripted {
         }
         self.steps += 1;
         self.logits.clear();
+        self.hidden.clear();
         for (span, outcome) in plan.spans.iter().zip(&outcomes) {
-            let is_sampled = span.sampled > 0 && *outcome == SpanOutcome::Done;
-            self.logits.push(is_sampled.then(|| {
-                let length = span.first_position + span.tokens.len();
-                let read = |position| self.cells[Self::cell(span.blocks, position)];
-                let tokens: Vec<TokenId> = (0..length)
-                    .map(|position| read(position).expect("every token before was computed"))
-                    .collect();
-                let mut logits = vec![0.0; span.sampled * self.vocabulary_rows];
-                let ends = length + 1 - span.sampled..=length;
-                for (end, logits) in ends.zip(logits.chunks_exact_mut(self.vocabulary_rows)) {
-                    (self.says)(&tokens[..end], logits);
+            let wanted = match outcome {
+                SpanOutcome::Done => span.wanted,
+                SpanOutcome::Stopped { .. } => Wanted::Nothing,
+            };
+            let (mut logits, mut hidden) = (None, None);
+            match wanted {
+                Wanted::Nothing => {}
+                Wanted::Logits { rows } => {
+                    let width = self.vocabulary_rows;
+                    logits = Some(self.rows_of(span, rows, width, |own, tokens, row| {
+                        (own.says)(tokens, row);
+                    }));
                 }
-                logits
-            }));
+                Wanted::Hidden => {
+                    let rows = span.tokens.len();
+                    let noise = |_: &mut Scripted, tokens: &[TokenId], row: &mut [f32]| {
+                        noise(tokens, row);
+                    };
+                    hidden = Some(self.rows_of(span, rows, HIDDEN, noise));
+                }
+            }
+            self.logits.push(logits);
+            self.hidden.push(hidden);
         }
         Forward { spans: outcomes }
+    }
+
+    fn hidden(&mut self, span: usize) -> Option<&[f32]> {
+        self.hidden[span].as_deref()
     }
 
     fn read_block(&self, block: BlockId) -> Vec<u8> {

@@ -5,6 +5,7 @@ mod company;
 mod continued;
 mod continued_real;
 mod drafted;
+mod embedded;
 mod guessed;
 mod kept;
 mod on_disk;
@@ -23,6 +24,7 @@ use super::answer::NewAnswer;
 use super::continuation::{AnswerSoFar, Continuation, ContinuationError};
 use super::core::{Core, MaskJob, Patience};
 use super::draft_model::DraftModel;
+use super::embedding::EMBEDDING_PLACES;
 use super::generation::{Delivery, GenerationFacts};
 use super::masks::MaskThread;
 use super::open::EngineParts;
@@ -167,7 +169,7 @@ impl Stage {
         let status = Arc::new(Status::new(QUEUE_LIMIT, limits.total_blocks, now(&time)));
         let rows = TokenRows::new(text.token_count(), |id| text.has_token(id));
         let scratch = SampleScratch::new(Isa::best());
-        let (sender, inbox) = sync_channel(QUEUE_LIMIT);
+        let (sender, inbox) = sync_channel(QUEUE_LIMIT + EMBEDDING_PLACES);
         let step_loop = StepLoop {
             core: Core::new(limits, patience, text.clone(), rows, scratch, status.clone()),
             compute: Scripted::new(limits.total_blocks, text.token_count()),

@@ -12,9 +12,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::answer::NewAnswer;
-use super::core::{Core, MaskJob};
+use super::core::{Core, MaskJob, Output};
 use super::draft_model::DraftModel;
 use super::drafts::NewDraft;
+use super::embedding::NewEmbedding;
 use super::generation::FinishReason;
 use super::inbox::InboxPermit;
 use super::masks::MaskThread;
@@ -27,6 +28,8 @@ use crate::model::{Compute, Forward, Plan, SpanOutcome};
 pub enum Arrival {
     /// Somebody asks for an answer.
     Answer(Box<NewAnswer>),
+    /// Somebody asks for an embedding.
+    Embedding(Box<NewEmbedding>),
     /// Somebody is typing.
     Draft(NewDraft),
     /// Wakes an idle thread, so that it forgets at once what it would forget before the next
@@ -206,6 +209,7 @@ impl<C: Compute> StepLoop<C> {
         self.core.take_forgets();
         match arrival {
             Arrival::Answer(new) => self.core.submit(*new, (self.clock)()),
+            Arrival::Embedding(new) => self.core.submit_embedding(*new),
             Arrival::Draft(new) => self.core.put_draft(new),
             Arrival::Forget(permit) => drop(permit),
         }
@@ -251,7 +255,11 @@ impl<C: Compute> StepLoop<C> {
     fn take_all(&mut self, forward: Forward, now: Instant) {
         for (index, outcome) in forward.spans.into_iter().enumerate() {
             let taken = catch_unwind(AssertUnwindSafe(|| {
-                self.core.take(index, outcome, self.compute.logits(index), now);
+                let output = match self.core.wants_hidden(index) {
+                    true => self.compute.hidden(index).map(Output::Hidden),
+                    false => self.compute.logits(index).map(Output::Logits),
+                };
+                self.core.take(index, outcome, output, now);
             }));
             if taken.is_err() {
                 self.core.end_broken(now, Phase::Step);

@@ -19,7 +19,7 @@ pub use self::workload::{Products, Workload};
 use crate::StopFlag;
 use crate::engine::OpenError;
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};
-use crate::model::{Model, Plan, Profile, Runner, RunnerConfig, Span};
+use crate::model::{Model, Plan, Profile, Runner, RunnerConfig, Span, Wanted};
 use crate::model_file::{ModelFile, ModelSource, Quant};
 use crate::sampler::random::uniform;
 use crate::speculation::{Guesser, MAX_GUESSES, StepPolicy};
@@ -320,7 +320,13 @@ impl Bench {
         let stop = StopFlag::new();
         for (step, tokens) in tokens.chunks(LOGITS_ROWS).enumerate() {
             let (blocks, first_position) = (&self.sequences[0], step * LOGITS_ROWS);
-            let span = Span { blocks, first_position, tokens, sampled: tokens.len(), stop: &stop };
+            let span = Span {
+                blocks,
+                first_position,
+                tokens,
+                wanted: Wanted::logits(tokens.len()),
+                stop: &stop,
+            };
             self.runner.forward(&Plan { spans: &[span] });
             let logits = self.runner.logits(0).expect("they were asked for");
             logits.chunks_exact(self.vocabulary as usize).try_for_each(&mut each)?;
@@ -332,7 +338,8 @@ impl Bench {
     fn compute(&mut self, first_position: usize, tokens: &[TokenId], sampled: usize) {
         let stop = StopFlag::new();
         let blocks = &self.sequences[0];
-        let span = Span { blocks, first_position, tokens, sampled, stop: &stop };
+        let wanted = Wanted::logits(sampled);
+        let span = Span { blocks, first_position, tokens, wanted, stop: &stop };
         self.runner.forward(&Plan { spans: &[span] });
     }
 
@@ -341,7 +348,8 @@ impl Bench {
             .map(|position| TokenId((position as u32).wrapping_mul(7919) % self.vocabulary))
             .collect();
         let stop = StopFlag::new();
-        let span = |blocks| Span { blocks, first_position, tokens: &tokens, sampled, stop: &stop };
+        let wanted = Wanted::logits(sampled);
+        let span = |blocks| Span { blocks, first_position, tokens: &tokens, wanted, stop: &stop };
         let spans: Vec<Span<'_>> =
             self.sequences[..sequences].iter().map(|blocks| span(blocks.as_slice())).collect();
         self.runner.forward(&Plan { spans: &spans });

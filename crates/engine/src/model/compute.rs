@@ -1,4 +1,4 @@
-//! The one seam between scheduling and computing: a plan goes in, logits come out.
+//! The one seam between scheduling and computing: a plan goes in, logits and hidden rows come out.
 
 use super::{BlockId, Forward, Plan, Runner};
 
@@ -9,6 +9,9 @@ pub trait Compute: Send {
 
     /// The logits of a span's sampled rows, if it has any: `[sampled, vocabulary_rows]`.
     fn logits(&mut self, span: usize) -> Option<&mut [f32]>;
+
+    /// The inputs of the model's head at all rows of a span, if they were wanted: `[rows, hidden]`.
+    fn hidden(&mut self, span: usize) -> Option<&[f32]>;
 
     /// Keys and values of a block, as bytes.
     fn read_block(&self, block: BlockId) -> Vec<u8>;
@@ -24,6 +27,10 @@ impl Compute for Runner {
 
     fn logits(&mut self, span: usize) -> Option<&mut [f32]> {
         Runner::logits(self, span)
+    }
+
+    fn hidden(&mut self, span: usize) -> Option<&[f32]> {
+        Runner::hidden(self, span)
     }
 
     fn read_block(&self, block: BlockId) -> Vec<u8> {

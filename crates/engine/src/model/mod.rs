@@ -31,7 +31,7 @@ mod weights;
 pub use crate::kv_cache::BlockId;
 pub use banter_kernels::KvType;
 pub use compute::Compute;
-pub use plan::{Forward, Plan, Span, SpanOutcome};
+pub use plan::{Forward, Plan, Span, SpanOutcome, Wanted};
 pub use profile::{Operation, Profile};
 pub use runner::{Runner, RunnerConfig};
 pub use weights::{Model, ModelError};

@@ -27,10 +27,42 @@ pub struct Span<'a> {
     pub first_position: usize,
     /// At least one.
     pub tokens: &'a [TokenId],
-    /// Logits are wanted after this many tokens, the last ones.
-    pub sampled: usize,
+    /// What is wanted of it.
+    pub wanted: Wanted,
     /// Read before every layer and before the logits.
     pub stop: &'a StopFlag,
+}
+
+/// What is wanted of a span, beside the keys and values of its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// Logits after this many tokens, the last ones.
+    Logits {
+        /// At least one.
+        rows: usize,
+    },
+    /// What the model has made of each token: the input of its head.
+    Hidden,
+}
+
+impl Wanted {
+    /// Logits after the last `rows` tokens, which may be none.
+    pub fn logits(rows: usize) -> Wanted {
+        match rows {
+            0 => Wanted::Nothing,
+            rows => Wanted::Logits { rows },
+        }
+    }
+
+    /// How many rows yield logits.
+    pub fn sampled(self) -> usize {
+        match self {
+            Wanted::Logits { rows } => rows,
+            Wanted::Nothing | Wanted::Hidden => 0,
+        }
+    }
 }
 
 /// The outcome of a plan.
@@ -43,7 +75,7 @@ pub struct Forward {
 /// The outcome of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanOutcome {
-    /// Its keys and values are in its blocks, and the logits that were wanted are there.
+    /// Its keys and values are in its blocks, and what was wanted is there.
     Done,
     /// It was stopped. Its blocks hold nothing of value at its positions.
     Stopped {

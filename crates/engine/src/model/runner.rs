@@ -1,4 +1,4 @@
-//! Runs steps on the CPU: a plan goes in, logits come out.
+//! Runs steps on the CPU: a plan goes in, logits and hidden rows come out.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::plan::{Forward, Plan};
 use super::profile::{Operation, Profile};
 use super::rotation;
 use super::scratch::Scratch;
-use super::step::{SampledRows, Step};
+use super::step::{Step, WantedRows};
 use super::weights::{Model, ModelError};
 use crate::model_file::ModelConfig;
 use crate::text::TokenId;
@@ -41,7 +41,9 @@ pub struct Runner {
     /// Blocks of all spans of the step, one span after another, as the kernels take them.
     blocks: Vec<u32>,
     /// Which spans have logits of the last step, and in which rows.
-    sampled: Vec<SampledRows>,
+    sampled: Vec<WantedRows>,
+    /// Which spans have hidden rows of the last step, and where in `scratch.h`.
+    hidden: Vec<WantedRows>,
 }
 
 impl Runner {
@@ -57,7 +59,8 @@ impl Runner {
         let scratch = Scratch::new(model.config(), max_rows, max_sampled, attention);
         let blocks = Vec::with_capacity(config.block_count);
         let sampled = Vec::with_capacity(max_sampled);
-        Ok(Runner { model, pool, config, pages, rope, scratch, blocks, sampled })
+        let hidden = Vec::new();
+        Ok(Runner { model, pool, config, pages, rope, scratch, blocks, sampled, hidden })
     }
 
     /// How many bytes one block of the KV cache takes, over all layers.
@@ -140,6 +143,14 @@ impl Runner {
         Some(self.scratch.logits.some_rows_mut(sampled.first_row, sampled.rows))
     }
 
+    /// The inputs of the model's head at all rows of a span of the last step: `[rows, hidden]`.
+    ///
+    /// None if they were not asked for, or the span was stopped.
+    pub fn hidden(&mut self, span: usize) -> Option<&[f32]> {
+        let hidden = self.hidden.iter().find(|hidden| hidden.span == span)?;
+        Some(self.scratch.h.some_rows_mut(hidden.first_row, hidden.rows))
+    }
+
     /// Runs one step and calls `begun` inside each layer, after the flags were read, so that tests
     /// can stop a step at any moment.
     pub(super) fn forward_observed(
@@ -148,7 +159,7 @@ impl Runner {
         begun: &mut dyn FnMut(usize),
     ) -> Forward {
         self.check(plan);
-        let Runner { model, pool, pages, rope, scratch, blocks, sampled, .. } = self;
+        let Runner { model, pool, pages, rope, scratch, blocks, sampled, hidden, config } = self;
         blocks.clear();
         blocks.extend(plan.spans.iter().flat_map(|span| span.blocks).map(|block| block.0));
         let mut step = Step::new(plan, blocks);
@@ -171,11 +182,19 @@ impl Runner {
         }
         step.remove_stopped(&mut scratch.x);
 
+        // At the end of the buffer, where the logits' rows do not come: all rows have room in it.
+        hidden.clear();
+        let mut free = config.max_rows;
+        for WantedRows { span, first_row, rows } in step.hidden_rows() {
+            free -= rows;
+            model.hidden(pool, first_row, free, rows, scratch);
+            hidden.push(WantedRows { span, first_row: free, rows });
+        }
         sampled.clear();
         let mut count = 0;
-        for SampledRows { span, first_row, rows } in step.sampled_rows() {
+        for WantedRows { span, first_row, rows } in step.sampled_rows() {
             scratch.x.move_rows(first_row, count, rows);
-            sampled.push(SampledRows { span, first_row: count, rows });
+            sampled.push(WantedRows { span, first_row: count, rows });
             count += rows;
         }
         cancel_when_stopped(pool, &step);
@@ -183,13 +202,14 @@ impl Runner {
         pool.cancel_when(None);
         step.remove_stopped(&mut scratch.x);
         sampled.retain(|sampled| step.is_running(sampled.span));
+        hidden.retain(|hidden| step.is_running(hidden.span));
         Forward { spans: step.into_outcomes() }
     }
 
     fn check(&self, plan: &Plan<'_>) {
         let RunnerConfig { max_rows, max_sampled, context_tokens, .. } = self.config;
         assert!(plan.rows() <= max_rows, "{} rows in a step of {max_rows}", plan.rows());
-        let sampled: usize = plan.spans.iter().map(|span| span.sampled).sum();
+        let sampled: usize = plan.spans.iter().map(|span| span.wanted.sampled()).sum();
         assert!(sampled <= max_sampled, "{sampled} sampled rows in a step of {max_sampled}");
         let vocabulary_rows = self.model.config().vocabulary_rows;
         for span in plan.spans {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use banter_kernels::{Attend, BLOCK_TOKENS};
 
-use super::plan::{Plan, Span, SpanOutcome};
+use super::plan::{Plan, Span, SpanOutcome, Wanted};
 use super::scratch::Buffer;
 use crate::text::TokenId;
 
@@ -28,9 +28,9 @@ pub(super) struct Step<'a> {
     layer_starts: Vec<Instant>,
 }
 
-/// Rows that yield logits: the last ones of a span of the plan.
+/// Rows of a span of the plan of which something is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SampledRows {
+pub(super) struct WantedRows {
     pub span: usize,
     pub first_row: usize,
     pub rows: usize,
@@ -45,7 +45,10 @@ impl<'a> Step<'a> {
             let (own, rest) = blocks.split_at(span.blocks.len());
             blocks = rest;
             let (first_position, rows) = (span.first_position, span.tokens.len());
-            assert!(rows > 0 && span.sampled <= rows, "a span has rows, and more than are sampled");
+            assert!(
+                rows > 0 && span.wanted.sampled() <= rows,
+                "a span has rows, and more than are sampled"
+            );
             assert!(own.len() * BLOCK_TOKENS >= first_position + rows, "blocks for every row");
             Attend { blocks: own, first_position, rows }
         });
@@ -78,15 +81,30 @@ impl<'a> Step<'a> {
         self.running.iter().flat_map(|span| self.plan.spans[*span].tokens.iter().copied())
     }
 
-    /// The sampled rows of each span still running; spans without any are left out.
-    pub fn sampled_rows(&self) -> impl Iterator<Item = SampledRows> {
+    /// The rows of each span still running that yield logits, its last ones; spans without any are
+    /// left out.
+    pub fn sampled_rows(&self) -> impl Iterator<Item = WantedRows> {
+        self.last_rows(|span| span.wanted.sampled())
+    }
+
+    /// The rows of each span still running of which the input of the head is wanted, all of them;
+    /// other spans are left out.
+    pub fn hidden_rows(&self) -> impl Iterator<Item = WantedRows> {
+        self.last_rows(|span| match span.wanted {
+            Wanted::Hidden => span.tokens.len(),
+            Wanted::Nothing | Wanted::Logits { .. } => 0,
+        })
+    }
+
+    /// The last rows of each span still running, as many as `count` says.
+    fn last_rows(&self, count: impl Fn(&Span<'a>) -> usize) -> impl Iterator<Item = WantedRows> {
         let mut end = 0;
         let last_rows = self.running.iter().map(move |&span| {
             end += self.spans[span].rows;
-            let rows = self.plan.spans[span].sampled;
-            SampledRows { span, first_row: end - rows, rows }
+            let rows = count(&self.plan.spans[span]);
+            WantedRows { span, first_row: end - rows, rows }
         });
-        last_rows.filter(|sampled| sampled.rows > 0)
+        last_rows.filter(|wanted| wanted.rows > 0)
     }
 
     /// Notes that another layer begins, and removes the spans that were stopped, as

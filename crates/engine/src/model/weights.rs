@@ -89,6 +89,21 @@ impl Model {
         &self.config
     }
 
+    /// Turns `count` rows of the residual stream from row `from` on into inputs of the head, and
+    /// puts these into `scratch.h` from row `to` on.
+    pub(super) fn hidden(
+        &self,
+        pool: &Pool,
+        from: usize,
+        to: usize,
+        count: usize,
+        scratch: &mut Scratch,
+    ) {
+        let Scratch { x, h, profile, .. } = scratch;
+        self.norm.forward(pool, x.some_rows_mut(from, count), h.some_rows_mut(to, count));
+        profile.spend(Operation::Norm);
+    }
+
     /// Turns the first `count` rows of the residual stream into rows of logits.
     pub(super) fn logits(&self, pool: &Pool, count: usize, scratch: &mut Scratch) {
         let Scratch { x, h, logits, input, profile, .. } = scratch;

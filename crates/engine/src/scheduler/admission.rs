@@ -11,25 +11,47 @@
 
 use std::collections::HashMap;
 
-use super::{Running, Scheduler, Sequence, SequenceId};
+use super::{Purpose, Running, Scheduler, Sequence, SequenceId};
 use crate::faults::{self, Fault};
-use crate::kv_cache::{Lease, LeasedPath, blocks_for};
+use crate::kv_cache::{Lease, LeasedPath, OutOfBlocks, blocks_for};
 use crate::origin::Tenant;
 
 /// Answer tokens that an admission reserves blocks for, so that a sequence just admitted is not
 /// the first to be preempted.
 const RESERVED_ANSWER_TOKENS: usize = 64;
 
+/// Embeddings that run at once, beside the answers.
+pub(super) const EMBEDDINGS_AT_ONCE: usize = 8;
+
 impl Scheduler {
     /// Gives blocks to waiting sequences, in their order, while there are enough. Adds them to
     /// `admitted`, preempted ones too. What the cache keeps of their tokens they need not compute.
+    ///
+    /// Embeddings come after answers, and not while an answer waits for blocks.
     pub fn admit(&mut self, admitted: &mut Vec<SequenceId>) {
-        while self.running.len() < self.limits.max_sequences {
+        if self.admit_of(Purpose::Answer, self.limits.max_sequences, admitted).is_ok() {
+            // What they lack, they wait for.
+            let _ = self.admit_of(Purpose::Embedding, EMBEDDINGS_AT_ONCE, admitted);
+        }
+    }
+
+    /// The same for the sequences of one purpose, of which `most` may run.
+    ///
+    /// Errors: the next one waits for blocks.
+    fn admit_of(
+        &mut self,
+        purpose: Purpose,
+        most: usize,
+        admitted: &mut Vec<SequenceId>,
+    ) -> Result<(), OutOfBlocks> {
+        while self.running_count(purpose) < most {
             let ready = |index: &usize| self.waiting[*index].fetched.is_none();
-            let next = self.order_of_waiting().into_iter().find(ready);
-            let Some(first) = self.preempted.front().or(next.map(|next| &self.waiting[next]))
-            else {
-                return;
+            let next = self.order_of_waiting(purpose).into_iter().find(ready);
+            let preempted = self.preempted.iter().position(|ran| ran.purpose == purpose);
+            let first = match (preempted, next) {
+                (Some(preempted), _) => &self.preempted[preempted],
+                (None, Some(next)) => &self.waiting[next],
+                (None, None) => return Ok(()),
             };
             let reserved = (first.tokens.len() + RESERVED_ANSWER_TOKENS).min(first.longest);
             let reserved = blocks_for(reserved);
@@ -40,27 +62,33 @@ impl Scheduler {
             let (_, path) = self.next_up.insert((first.id, path));
             // Only counted, not leased: a sequence that waits must not work the cache in every
             // step.
-            let leased = self.cache.leased_by_others(path, &first.tokens);
-            if reserved.saturating_sub(leased) > self.cache.available_blocks() {
-                return;
-            }
-            let preempted = self.preempted.pop_front();
-            let sequence = match (preempted, next) {
-                (Some(preempted), _) => preempted,
-                (None, Some(next)) => self.waiting.remove(next),
-                (None, None) => unreachable!("somebody was found to wait"),
+            let leased = match purpose {
+                Purpose::Answer => self.cache.leased_by_others(path, &first.tokens),
+                Purpose::Embedding => 0,
             };
+            if reserved.saturating_sub(leased) > self.cache.available_blocks() {
+                return Err(OutOfBlocks);
+            }
+            let sequence = match (preempted, next) {
+                (Some(preempted), _) => self.preempted.remove(preempted),
+                (None, next) => next.map(|next| self.waiting.remove(next)),
+            };
+            let sequence = sequence.expect("somebody was found to wait");
             admitted.push(sequence.id);
             self.at_work = Some(sequence.id);
             self.begin(sequence, reserved);
             self.at_work = None;
         }
+        Ok(())
     }
 
     /// Lets a sequence run for which there are enough blocks.
     fn begin(&mut self, mut sequence: Sequence, blocks: usize) {
         let mut lease = Lease::new(sequence.origin, sequence.shared_tokens);
-        let computed = self.cache.adopt(&mut lease, &sequence.tokens, 0);
+        let computed = match sequence.purpose {
+            Purpose::Answer => self.cache.adopt(&mut lease, &sequence.tokens, 0),
+            Purpose::Embedding => 0,
+        };
         faults::pass(Fault::Admit);
         sequence.cached_tokens.get_or_insert(computed);
         let grown = self.cache.grow(&mut lease, blocks);
@@ -68,24 +96,29 @@ impl Scheduler {
         grown.expect("the blocks were counted");
     }
 
-    /// Indices of `waiting` in order of admission: a request comes after those whose tenants have
-    /// fewer requests running, preempted or ahead in the queue; ties go to the earliest.
+    /// Indices of those in `waiting` that have a purpose, in order of admission: a request comes
+    /// after those whose tenants have fewer requests of this purpose running, preempted or ahead in
+    /// the queue; ties go to the earliest.
     ///
     /// Admitting the first changes nothing for the others, so a place that somebody was told never
     /// gets worse.
-    pub(super) fn order_of_waiting(&self) -> Vec<usize> {
+    pub(super) fn order_of_waiting(&self, purpose: Purpose) -> Vec<usize> {
         if self.waiting.is_empty() {
             return Vec::new();
         }
         let mut ahead: HashMap<Tenant, usize> = HashMap::new();
+        let is_of_purpose = |sequence: &&Sequence| sequence.purpose == purpose;
         let ran = self.running.iter().map(|running| &running.sequence).chain(&self.preempted);
-        ran.for_each(|sequence| *ahead.entry(sequence.origin.tenant).or_default() += 1);
+        ran.filter(is_of_purpose)
+            .for_each(|sequence| *ahead.entry(sequence.origin.tenant).or_default() += 1);
         let key = |(index, sequence): (usize, &Sequence)| {
             let of_tenant = ahead.entry(sequence.origin.tenant).or_default();
             *of_tenant += 1;
             (*of_tenant, index)
         };
-        let mut order: Vec<(usize, usize)> = self.waiting.iter().enumerate().map(key).collect();
+        let waiting = self.waiting.iter().enumerate();
+        let waiting = waiting.filter(|(_, sequence)| is_of_purpose(sequence));
+        let mut order: Vec<(usize, usize)> = waiting.map(key).collect();
         order.sort_unstable();
         order.into_iter().map(|(_, index)| index).collect()
     }
@@ -93,7 +126,7 @@ impl Scheduler {
     /// Gives every running sequence what others have computed of its next tokens meanwhile, and
     /// blocks for the rest.
     ///
-    /// When blocks run out, the youngest sequences are preempted.
+    /// When blocks run out, the youngest sequences are preempted, embeddings before answers.
     pub fn make_room(&mut self) {
         self.catch_up();
         self.grow_or_preempt();
@@ -102,6 +135,9 @@ impl Scheduler {
 
     fn catch_up(&mut self) {
         for Running { sequence, lease, computed, .. } in &mut self.running {
+            if sequence.purpose == Purpose::Embedding {
+                continue;
+            }
             self.at_work = Some(sequence.id);
             faults::pass(Fault::CatchUp);
             let before = *computed;
@@ -133,7 +169,12 @@ impl Scheduler {
                 continue;
             }
             assert!(self.running.len() > 1, "a sequence that was admitted fits alone");
-            let youngest = self.running.pop().expect("the list is not empty");
+            let embedding = |running: &Running| running.sequence.purpose == Purpose::Embedding;
+            let given_up = self.running.iter().rposition(embedding);
+            let given_up = given_up.unwrap_or(self.running.len() - 1);
+            // Those behind it move up.
+            index -= usize::from(given_up < index);
+            let youngest = self.running.remove(given_up);
             self.at_work = Some(youngest.sequence.id);
             faults::pass(Fault::Preempt);
             self.preempted.push_front(youngest.release(&mut self.cache).sequence);

@@ -28,12 +28,14 @@
 //!   running or ahead of it; ties go to the earliest. Sequences run in order of admission. A
 //!   preempted sequence runs again before any request that never ran.
 //! - Every running sequence gets a row in every step of [`Scheduler::plan`], unless an older one
-//!   computes the very tokens it needs next. The oldest is never preempted. Lengths are finite, so
-//!   nobody starves.
+//!   computes the very tokens it needs next. The oldest answer is never preempted. Lengths are finite,
+//!   so no answer starves.
 //! - A block is free, kept, or leased by running sequences. A block that several lease is computed.
 //!   Only `Running::release` gives blocks back.
 //! - A step has at most [`SchedulerLimits::step_tokens`] rows.
 //! - Guesses take nothing from anyone: no row that a sequence would have, no block of another's.
+//! - Embeddings have places of their own to run in. They take no block that an answer waits for,
+//!   and are preempted before any answer.
 //!
 //! Absent on purpose: priorities. Every running sequence gets as much as the others.
 
@@ -48,7 +50,7 @@ use crate::faults::{self, Fault};
 use crate::kv_cache::{BlockCache, Lease, LeasedPath, blocks_for};
 use crate::origin::Origin;
 use crate::text::TokenId;
-pub use plan::{DraftModelInput, MIN_PROMPT_ROWS, PlannedSpan, PrefillBudget, SpanInput};
+pub use plan::{DraftModelInput, MIN_PROMPT_ROWS, PlannedSpan, PrefillBudget, SpanInput, SpanKind};
 
 /// The number of a sequence; a later arrival has a higher one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,12 +61,22 @@ pub struct SequenceId(pub u64);
 pub struct SchedulerLimits {
     /// Blocks of the cache. At the limit the youngest sequence is preempted.
     pub total_blocks: usize,
-    /// Sequences that run at once. At the limit later ones wait.
+    /// Answers that run at once. At the limit later ones wait.
     pub max_sequences: usize,
     /// Rows of a step. At the limit prompts go on in the next step.
     pub step_tokens: usize,
     /// Rows of a step that compute guesses. At the limit further guesses are not tried.
     pub guessed_rows: usize,
+}
+
+/// What a sequence is computed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Tokens are added to it, one after another.
+    Answer,
+    /// The model's view of each of its tokens is read. So every token is computed, whatever the
+    /// cache has, and nothing of it is kept for others.
+    Embedding,
 }
 
 /// A sequence to be computed.
@@ -74,7 +86,9 @@ pub struct NewSequence {
     pub id: SequenceId,
     /// Tokens to begin with, at least one.
     pub prompt: Vec<TokenId>,
-    /// Tokens that may be added, at least one.
+    /// What it is computed for.
+    pub purpose: Purpose,
+    /// Tokens that may be added: to an answer at least one, to others none.
     pub max_tokens: usize,
     /// Whose it is.
     pub origin: Origin,
@@ -124,6 +138,7 @@ pub struct Scheduler {
 #[derive(Debug)]
 struct Sequence {
     id: SequenceId,
+    purpose: Purpose,
     tokens: Vec<TokenId>,
     /// Prompt and the longest answer together.
     longest: usize,
@@ -188,10 +203,8 @@ impl Scheduler {
     /// Errors: it can never fit.
     /// Panics if it has no prompt, may add nothing, or its number is not the highest.
     pub fn submit(&mut self, new: NewSequence) -> Result<(), CannotFit> {
-        assert!(
-            !new.prompt.is_empty() && new.max_tokens > 0,
-            "a sequence has something to compute"
-        );
+        assert!(!new.prompt.is_empty(), "a sequence has something to compute");
+        assert_eq!(new.max_tokens > 0, new.purpose == Purpose::Answer, "only answers get longer");
         assert!(Some(new.id) > self.last_id, "{:?} is not the highest number", new.id);
         self.last_id = Some(new.id);
         self.limits.check_fits(new.prompt.len(), new.max_tokens)?;
@@ -199,10 +212,16 @@ impl Scheduler {
         let mut tokens = new.prompt;
         tokens.reserve_exact(new.max_tokens);
         let (origin, shared_tokens) = (new.origin, new.shared_tokens);
-        let (cached_tokens, fetched) = (None, None);
-        let sequence =
-            Sequence { id: new.id, tokens, longest, origin, shared_tokens, cached_tokens, fetched };
-        self.waiting.push(sequence);
+        self.waiting.push(Sequence {
+            id: new.id,
+            purpose: new.purpose,
+            tokens,
+            longest,
+            origin,
+            shared_tokens,
+            cached_tokens: None,
+            fetched: None,
+        });
         Ok(())
     }
 
@@ -224,7 +243,7 @@ impl Scheduler {
         let index = self.index_of(span.id);
         let Running { sequence, lease, computed, tried } = &mut self.running[index];
         assert_eq!(*computed, span.first_position, "{:?} settles in order", span.id);
-        assert!(chosen.len() <= span.sampled, "tokens are chosen where logits are");
+        assert!(chosen.len() <= span.sampled(), "tokens are chosen where logits are");
         assert!(sequence.tokens.len() + chosen.len() <= sequence.longest, "no room was planned");
         let accepted = &chosen[..chosen.len().saturating_sub(1)];
         let guesses = tried.get(1..).unwrap_or_default();
@@ -233,6 +252,9 @@ impl Scheduler {
         tried.clear();
         sequence.tokens.extend_from_slice(chosen);
         faults::pass(Fault::Settle);
+        if sequence.purpose == Purpose::Embedding {
+            return;
+        }
         lease.truncate_draft_model(*computed);
         self.cache.settle(lease, &sequence.tokens, *computed);
     }
@@ -256,15 +278,24 @@ impl Scheduler {
         Ended { tokens: released.sequence.tokens, blocks_freed: released.blocks }
     }
 
-    /// Sequences that wait, in the order in which they will be admitted if nobody else comes.
+    /// Sequences that wait: those of each purpose in the order in which they will be admitted if
+    /// nobody else comes.
     pub fn waiting(&self) -> impl Iterator<Item = SequenceId> {
-        let never_ran = self.order_of_waiting().into_iter().map(|index| &self.waiting[index]);
+        let order = |purpose| self.order_of_waiting(purpose).into_iter();
+        let never_ran = order(Purpose::Answer).chain(order(Purpose::Embedding));
+        let never_ran = never_ran.map(|index| &self.waiting[index]);
         self.preempted.iter().chain(never_ran).map(|sequence| sequence.id)
     }
 
-    /// How many wait.
-    pub fn waiting_count(&self) -> usize {
-        self.preempted.len() + self.waiting.len()
+    /// How many of one purpose wait.
+    pub fn waiting_count(&self, purpose: Purpose) -> usize {
+        let waiting = self.preempted.iter().chain(&self.waiting);
+        waiting.filter(|sequence| sequence.purpose == purpose).count()
+    }
+
+    /// How many of one purpose run.
+    pub fn running_count(&self, purpose: Purpose) -> usize {
+        self.running.iter().filter(|running| running.sequence.purpose == purpose).count()
     }
 
     /// Sequences that run, in order of admission.
@@ -277,9 +308,9 @@ impl Scheduler {
         self.running[self.index_of(id)].sequence.cached_tokens.unwrap_or_default()
     }
 
-    /// Sequences that miss just one token, in order of admission: someone waits for the next word.
+    /// Answers that miss just one token, in order of admission: someone waits for the next word.
     pub fn decoding(&self) -> impl Iterator<Item = SequenceId> {
-        let decoding = self.running.iter().filter(|running| running.missing() == 1);
+        let decoding = self.running.iter().filter(|running| running.decodes());
         decoding.map(|running| running.sequence.id)
     }
 
@@ -323,7 +354,11 @@ struct Released {
 impl Running {
     /// The one way by which blocks go back.
     fn release(self, cache: &mut BlockCache) -> Released {
-        let blocks = cache.release(self.lease, &self.sequence.tokens, self.computed);
+        let kept = match self.sequence.purpose {
+            Purpose::Answer => self.computed,
+            Purpose::Embedding => 0,
+        };
+        let blocks = cache.release(self.lease, &self.sequence.tokens, kept);
         Released { sequence: self.sequence, blocks }
     }
 
@@ -331,6 +366,11 @@ impl Running {
     /// sequence.
     fn missing(&self) -> usize {
         self.sequence.tokens.len() - self.computed
+    }
+
+    /// Whether someone waits for the next word, of which a step computes just one row.
+    fn decodes(&self) -> bool {
+        self.sequence.purpose == Purpose::Answer && self.missing() == 1
     }
 
     /// Guesses that the next step tries.

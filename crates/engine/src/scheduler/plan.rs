@@ -7,7 +7,7 @@
 //!  p: some of the missing tokens of a prompt             A is the oldest, E the youngest
 //! ```
 
-use super::{NewSequence, ROWS_FOR_PROMPTS, Running, Scheduler, SequenceId};
+use super::{NewSequence, Purpose, ROWS_FOR_PROMPTS, Running, Scheduler, SequenceId};
 use crate::faults::{self, Fault};
 use crate::kv_cache::{BLOCK_TOKENS, BlockId, Lease, blocks_for};
 use crate::text::TokenId;
@@ -21,16 +21,36 @@ pub struct PlannedSpan {
     pub first_position: usize,
     /// How many rows.
     pub rows: usize,
-    /// A token is chosen after each of this many rows, the last ones: none in the middle of a
-    /// prompt, one at its end, and all rows of an answer, of which those behind the first are
-    /// guesses.
-    pub sampled: usize,
+    /// What they are.
+    pub kind: SpanKind,
+}
+
+/// What the rows of a span are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// Tokens of a prompt that does not end with them.
+    Prefill,
+    /// The last tokens of a prompt: the answer's first token is chosen after them.
+    EndOfPrefill,
+    /// The last token of an answer, and guesses behind it: a token is chosen after each.
+    Decode,
+    /// Tokens of an embedding's text.
+    Embed,
 }
 
 impl PlannedSpan {
-    /// Whether it is the last token of a sequence, and guesses behind it.
+    /// Whether it is the last token of an answer, and guesses behind it.
     pub fn is_decode(&self) -> bool {
-        self.sampled == self.rows
+        self.kind == SpanKind::Decode
+    }
+
+    /// A token is chosen after each of this many rows, the last ones.
+    pub fn sampled(&self) -> usize {
+        match self.kind {
+            SpanKind::Prefill | SpanKind::Embed => 0,
+            SpanKind::EndOfPrefill => 1,
+            SpanKind::Decode => self.rows,
+        }
     }
 }
 
@@ -88,15 +108,16 @@ impl Scheduler {
         faults::pass(Fault::Plan);
         let planned: Vec<usize> =
             (0..self.running.len()).filter(|index| !self.waits_for_older(*index)).collect();
-        let missing = planned.iter().map(|index| self.running[*index].missing());
-        let of_prompts: Vec<usize> = missing.filter(|missing| *missing > 1).collect();
+        let of_prompts = planned.iter().map(|index| &self.running[*index]);
+        let of_prompts: Vec<usize> =
+            of_prompts.filter(|running| !running.decodes()).map(Running::missing).collect();
         let prompts = of_prompts.len();
         let room = self.limits.step_tokens - self.decode_rows();
         let mut left = budget.take(of_prompts.into_iter().sum(), prompts, room);
         // A long prompt must not keep a short one that came later from its first word.
         let share = left / prompts.max(1);
         for running in planned.iter().map(|index| &self.running[*index]) {
-            if running.missing() == 1 {
+            if running.decodes() {
                 plan.push(running.decode_span());
                 continue;
             }
@@ -110,7 +131,7 @@ impl Scheduler {
     /// The same for a step without prompts, which measures what decoding takes alone.
     pub fn plan_decode(&self, plan: &mut Vec<PlannedSpan>) {
         plan.clear();
-        let decoding = self.running.iter().filter(|running| running.missing() == 1);
+        let decoding = self.running.iter().filter(|running| running.decodes());
         plan.extend(decoding.map(Running::decode_span));
     }
 
@@ -135,7 +156,8 @@ impl Scheduler {
         plan: &mut Vec<PlannedSpan>,
     ) -> Option<()> {
         plan.clear();
-        assert!(self.running.is_empty() && self.waiting_count() == 0, "somebody has work to do");
+        let waiting = self.waiting.len() + self.preempted.len();
+        assert!(self.running.is_empty() && waiting == 0, "somebody has work to do");
         self.at_work = Some(new.id);
         self.submit(new).ok()?;
         let sequence = self.waiting.pop().expect("it was just submitted");
@@ -149,7 +171,7 @@ impl Scheduler {
         }
         let (id, first_position) = (sequence.id, computed);
         self.running.push(Running { sequence, lease, computed, tried: Vec::new() });
-        plan.push(PlannedSpan { id, first_position, rows, sampled: 0 });
+        plan.push(PlannedSpan { id, first_position, rows, kind: SpanKind::Prefill });
         Some(())
     }
 
@@ -172,7 +194,8 @@ impl Scheduler {
     pub fn room_for_guesses(&mut self, id: SequenceId, wanted: usize) -> usize {
         let tried: usize = self.running.iter().map(Running::guesses).sum();
         let rows = self.running.len() + ROWS_FOR_PROMPTS;
-        let room = self.limits.guessed_rows.min(self.limits.step_tokens - rows) - tried;
+        let room = self.limits.step_tokens.saturating_sub(rows).min(self.limits.guessed_rows);
+        let room = room.saturating_sub(tried);
         let index = self.index_of(id);
         let Running { sequence, lease, .. } = &mut self.running[index];
         // Each accepted guess is a token, and one more is chosen behind the last.
@@ -190,7 +213,7 @@ impl Scheduler {
         let count = self.room_for_guesses(id, guesses.len());
         let index = self.index_of(id);
         let running = &mut self.running[index];
-        assert!(running.missing() == 1 && running.tried.is_empty(), "{id:?} is guessed once");
+        assert!(running.decodes() && running.tried.is_empty(), "{id:?} is guessed once");
         if count > 0 {
             running.tried.extend(running.sequence.tokens.last());
             running.tried.extend_from_slice(&guesses[..count]);
@@ -201,11 +224,13 @@ impl Scheduler {
     /// Whether an older sequence computes the very tokens that this one needs next.
     pub(super) fn waits_for_older(&self, index: usize) -> bool {
         let behind = &self.running[index];
-        behind.missing() > 1
+        behind.sequence.purpose == Purpose::Answer
+            && behind.missing() > 1
             && behind.computed.is_multiple_of(BLOCK_TOKENS)
             && self.running[..index].iter().any(|ahead| {
                 let tokens = &ahead.sequence.tokens;
-                ahead.lease.is_ahead(tokens, &behind.lease, &behind.sequence.tokens)
+                let is_shared = ahead.sequence.purpose == Purpose::Answer;
+                is_shared && ahead.lease.is_ahead(tokens, &behind.lease, &behind.sequence.tokens)
             })
     }
 
@@ -227,15 +252,19 @@ impl Scheduler {
 }
 
 impl Running {
-    /// The next `rows` tokens of a prompt.
+    /// The next `rows` tokens of a prompt, or of an embedding's text.
     fn prefill_span(&self, rows: usize) -> PlannedSpan {
-        let sampled = usize::from(rows == self.missing());
-        PlannedSpan { id: self.sequence.id, first_position: self.computed, rows, sampled }
+        let kind = match self.sequence.purpose {
+            Purpose::Embedding => SpanKind::Embed,
+            Purpose::Answer if rows == self.missing() => SpanKind::EndOfPrefill,
+            Purpose::Answer => SpanKind::Prefill,
+        };
+        PlannedSpan { id: self.sequence.id, first_position: self.computed, rows, kind }
     }
 
     /// The last token, and the guesses behind it.
     fn decode_span(&self) -> PlannedSpan {
-        let rows = 1 + self.guesses();
-        PlannedSpan { id: self.sequence.id, first_position: self.computed, rows, sampled: rows }
+        let (rows, kind) = (1 + self.guesses(), SpanKind::Decode);
+        PlannedSpan { id: self.sequence.id, first_position: self.computed, rows, kind }
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::admission::EMBEDDINGS_AT_ONCE;
 use super::*;
 use crate::kv_cache::BLOCK_TOKENS;
 use crate::kv_cache::block_name::{BlockName, BlockNamer};
@@ -51,6 +52,7 @@ fn new_sequence(id: u64, prompt_tokens: usize, max_tokens: usize) -> NewSequence
     NewSequence {
         id: SequenceId(id),
         prompt: (0..prompt_tokens as u32).map(|index| TokenId(first + index)).collect(),
+        purpose: Purpose::Answer,
         max_tokens,
         origin: Tenant(0).into(),
         shared_tokens: 0,
@@ -65,19 +67,22 @@ pub(crate) fn check_invariants(scheduler: &Scheduler) {
     for running in &scheduler.running {
         let blocks = running.lease.blocks();
         assert!(blocks.len() >= blocks_for(running.computed), "computed tokens have no block");
-        assert!(running.computed < running.sequence.tokens.len(), "nothing is left to compute");
+        assert!(running.missing() > 0, "nothing is left to compute");
         assert!(running.sequence.tokens.len() <= running.sequence.longest);
     }
     let waiting: Vec<SequenceId> = scheduler.waiting().collect();
-    assert_eq!(waiting.len(), scheduler.waiting_count());
+    let count = |purpose| scheduler.waiting_count(purpose);
+    assert_eq!(waiting.len(), count(Purpose::Answer) + count(Purpose::Embedding));
     assert!(scheduler.waiting.is_sorted_by(|a, b| a.id < b.id), "out of order of arrival");
-    let mut of_tenants: BTreeMap<u64, SequenceId> = BTreeMap::new();
+    let mut of_tenants: BTreeMap<(bool, u64), SequenceId> = BTreeMap::new();
     for id in waiting.into_iter().skip(scheduler.preempted.len()) {
         let sequence = scheduler.waiting.iter().find(|sequence| sequence.id == id);
-        let tenant = sequence.expect("it waits").origin.tenant.0;
-        assert!(of_tenants.insert(tenant, id).is_none_or(|before| before < id), "{id:?} overtook");
+        let sequence = sequence.expect("it waits");
+        let key = (sequence.purpose == Purpose::Answer, sequence.origin.tenant.0);
+        assert!(of_tenants.insert(key, id).is_none_or(|before| before < id), "{id:?} overtook");
     }
-    assert!(scheduler.running().len() <= scheduler.limits.max_sequences);
+    assert!(scheduler.running_count(Purpose::Answer) <= scheduler.limits.max_sequences);
+    assert!(scheduler.running_count(Purpose::Embedding) <= EMBEDDINGS_AT_ONCE);
 }
 
 fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], budget: PrefillBudget) {
@@ -85,7 +90,9 @@ fn check_plan(scheduler: &Scheduler, plan: &[PlannedSpan], budget: PrefillBudget
     assert!(rows <= scheduler.limits.step_tokens);
     let prompts: Vec<&PlannedSpan> = plan.iter().filter(|span| !span.is_decode()).collect();
     let long_rows: usize = prompts.iter().map(|span| span.rows).sum();
-    let all_end = prompts.iter().all(|span| span.sampled > 0);
+    let ends =
+        |span: &&PlannedSpan| span.first_position + span.rows == scheduler.tokens(span.id).len();
+    let all_end = prompts.iter().all(ends);
     let most = if all_end { budget.rows_to_finish } else { budget.rows };
     assert!(long_rows <= most.max(MIN_PROMPT_ROWS).max(prompts.len()));
     let moves = |index: &usize| !scheduler.waits_for_older(*index);
@@ -109,8 +116,11 @@ fn answer_token(is_right: bool) -> TokenId {
 
 /// One request as the simulation sees it.
 struct Request {
+    /// 0 for an embedding.
     answer_tokens: usize,
     answered: usize,
+    /// Rows of an embedding that were computed, without a gap, since its last beginning.
+    embedded: usize,
 }
 
 /// A disk that is as slow and as faulty as the dice say.
@@ -166,8 +176,12 @@ impl Simulation {
     fn arrive(&mut self) {
         let longest_prompt = if self.dice.one_in(3) { 300 } else { 40 };
         let prompt_tokens = self.dice.between(1, longest_prompt);
-        let max_tokens = self.dice.between(1, 300);
+        let is_answer = !self.dice.one_in(4);
+        let max_tokens = if is_answer { self.dice.between(1, 300) } else { 0 };
         let mut new = new_sequence(self.arrived, prompt_tokens, max_tokens);
+        if !is_answer {
+            new.purpose = Purpose::Embedding;
+        }
         if !self.dice.one_in(3) {
             self.retell(&mut new.prompt);
             new.origin.tenant = Tenant(self.dice.below(2) as u64);
@@ -179,9 +193,11 @@ impl Simulation {
         let needed = blocks_for(prompt_tokens + max_tokens);
         match self.scheduler.submit(new) {
             Ok(()) => {
-                let answer_tokens = self.dice.between(1, max_tokens);
-                self.open.insert(id, Request { answer_tokens, answered: 0 });
-                self.fetch(id);
+                let answer_tokens = if is_answer { self.dice.between(1, max_tokens) } else { 0 };
+                self.open.insert(id, Request { answer_tokens, answered: 0, embedded: 0 });
+                if is_answer {
+                    self.fetch(id);
+                }
             }
             Err(refused) => {
                 assert_eq!(refused.needed_blocks, needed);
@@ -359,10 +375,20 @@ impl Simulation {
             return;
         }
         let request = self.open.get_mut(&span.id).expect("only open requests are planned");
-        let guesses = &self.scheduler.input(span).tokens[span.rows - span.sampled.max(1) + 1..];
+        if span.kind == SpanKind::Embed {
+            assert!([0, request.embedded].contains(&span.first_position), "rows are left out");
+            request.embedded = span.first_position + span.rows;
+            let is_last = request.embedded == self.scheduler.tokens(span.id).len();
+            self.scheduler.settle(span, &[]);
+            if is_last {
+                self.finish(span.id);
+            }
+            return;
+        }
+        let guesses = &self.scheduler.input(span).tokens[span.rows - span.sampled().max(1) + 1..];
         let held = guesses.iter().take_while(|guess| **guess == answer_token(true)).count();
         let left = request.answer_tokens - request.answered;
-        let chosen = (held + 1).min(left).min(span.sampled);
+        let chosen = (held + 1).min(left).min(span.sampled());
         request.answered += chosen;
         self.guesses_accepted += chosen.saturating_sub(1);
         let is_last = request.answered == request.answer_tokens;
@@ -430,7 +456,7 @@ fn step(scheduler: &mut Scheduler, prompt_rows: usize) -> Vec<PlannedSpan> {
     scheduler.make_room();
     scheduler.plan(up_to(prompt_rows), &mut plan);
     for span in &plan {
-        scheduler.settle(span, &vec![answer_token(true); span.sampled]);
+        scheduler.settle(span, &vec![answer_token(true); span.sampled()]);
     }
     plan
 }
@@ -489,7 +515,7 @@ fn a_short_prompt_does_not_wait_for_a_long_one() {
     scheduler.submit(new_sequence(1, 20, 5)).expect("it fits");
     let plan = step(&mut scheduler, 60);
     assert_eq!(rows(&plan), [(0, 40), (1, 20)], "what the short one leaves goes to the long one");
-    assert_eq!((plan[0].sampled, plan[1].sampled), (0, 1));
+    assert_eq!((plan[0].sampled(), plan[1].sampled()), (0, 1));
     finish_all(&mut scheduler);
 }
 
@@ -532,7 +558,7 @@ fn prompts_are_not_cut_where_little_would_be_left() {
     assert_eq!(plan[0].rows, 30);
     scheduler.settle(&plan[0], &[]);
     scheduler.plan(PrefillBudget { rows: 30, rows_to_finish: 45 }, &mut plan);
-    assert_eq!((plan[0].rows, plan[0].sampled), (45, 1));
+    assert_eq!((plan[0].rows, plan[0].sampled()), (45, 1));
     scheduler.settle(&plan[0], &[answer_token(true)]);
     finish_all(&mut scheduler);
 }
@@ -556,7 +582,7 @@ fn guess(scheduler: &mut Scheduler, count: usize) -> PlannedSpan {
 fn guesses_that_hold_are_tokens_and_one_more_comes_behind_them() {
     let mut scheduler = answering(limits(20), 50);
     let span = guess(&mut scheduler, 3);
-    assert_eq!((span.first_position, span.rows, span.sampled), (15, 4, 4));
+    assert_eq!((span.first_position, span.rows, span.sampled()), (15, 4, 4));
     assert_eq!(scheduler.input(&span).tokens, [answer_token(true); 4]);
     let chosen = [answer_token(true), answer_token(true), answer_token(false)];
     scheduler.settle(&span, &chosen);
@@ -692,7 +718,7 @@ fn who_waits_is_admitted_as_soon_as_what_it_needs_is_computed_by_another() {
     let same = NewSequence { id: SequenceId(1), ..new_sequence(0, 160, 60) };
     scheduler.submit(same).expect("it fits alone");
     let mut steps = 0;
-    while scheduler.waiting_count() > 0 {
+    while scheduler.waiting_count(Purpose::Answer) > 0 {
         step(&mut scheduler, 16);
         steps += 1;
         assert!(steps < 12, "of 28 blocks the two share enough by then");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use banter_engine::StopFlag;
 use banter_engine::kv_cache::{BlockId, blocks_for};
-use banter_engine::model::{self, Plan, Runner, RunnerConfig, Span};
+use banter_engine::model::{self, Plan, Runner, RunnerConfig, Span, Wanted};
 use banter_engine::model_file::{ModelFile, ModelSource};
 use banter_engine::text::TokenId;
 use banter_kernels::{Isa, KvType, Pool};
@@ -49,7 +49,7 @@ impl Model {
                 blocks: &blocks,
                 first_position: computed,
                 tokens: &tokens[computed..],
-                sampled: 1,
+                wanted: Wanted::logits(1),
                 stop: &stop,
             };
             self.runner.forward(&Plan { spans: &[span] });
@@ -70,7 +70,7 @@ pub fn run_positions(runner: &mut Runner, tokens: &[TokenId], look: &mut dyn FnM
             blocks: &blocks,
             first_position: first,
             tokens: &tokens[positions.clone()],
-            sampled: positions.len(),
+            wanted: Wanted::logits(positions.len()),
             stop: &stop,
         };
         runner.forward(&Plan { spans: &[span] });

@@ -3,14 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::Core;
+use super::{Core, Task};
+use crate::engine::answer::Answer;
 use crate::engine::drafts::DraftTokens;
+use crate::engine::embedding::EmbedError;
 use crate::engine::generation::FinishReason;
 use crate::engine::pace::milliseconds;
 use crate::engine::thread::Phase;
 use crate::faults::{self, Fault};
 use crate::model::SpanOutcome;
-use crate::scheduler::{PlannedSpan, SequenceId};
+use crate::scheduler::{Ended, PlannedSpan, SequenceId};
 
 impl Core {
     /// Ends what was stopped, and what waited longer than it may. A running sequence does not wait:
@@ -19,7 +21,7 @@ impl Core {
         let running = self.scheduler.running().map(|id| (id, None));
         let waiting = self.scheduler.waiting().map(|id| (id, self.timeout(id, now)));
         let due = running.chain(waiting).filter_map(|(id, timeout)| {
-            let is_stopped = self.answers[&id].stop_flag().is_raised();
+            let is_stopped = self.tasks.of(id).stop_flag().is_raised();
             let reason = is_stopped.then_some(FinishReason::Stopped).or(timeout)?;
             Some((id, reason))
         });
@@ -29,12 +31,17 @@ impl Core {
     }
 
     fn timeout(&self, waiting: SequenceId, now: Instant) -> Option<FinishReason> {
-        let answer = &self.answers[&waiting];
-        let (patience, reason) = match answer.was_admitted() {
+        let (was_admitted, idle_for) = match self.tasks.of(waiting) {
+            Task::Answer(answer) => {
+                (answer.was_admitted(), now.saturating_duration_since(answer.idle_since()))
+            }
+            Task::Embedding(embedding) => (embedding.was_admitted(), embedding.idle_for(now)),
+            Task::Draft(_) => return None,
+        };
+        let (patience, reason) = match was_admitted {
             false => (self.patience.queue, FinishReason::QueueTimeout),
             true => (self.patience.step, FinishReason::StepTimeout),
         };
-        let idle_for = now.saturating_duration_since(answer.idle_since());
         (idle_for >= patience).then_some(reason)
     }
 
@@ -44,7 +51,25 @@ impl Core {
         self.scheduler.work_for(Some(id));
         let ended = self.scheduler.finish(id);
         faults::pass(Fault::End);
-        let answer = self.answers.remove(&id).expect("every sequence has an answer");
+        match self.tasks.remove(id).expect("every sequence has a task") {
+            Task::Answer(answer) => self.end_answer(id, *answer, &ended, reason, now),
+            Task::Embedding(embedding) => {
+                self.publish();
+                embedding.fail(reason.into());
+            }
+            Task::Draft(_) => self.publish(),
+        }
+        self.scheduler.work_for(None);
+    }
+
+    fn end_answer(
+        &mut self,
+        id: SequenceId,
+        answer: Answer,
+        ended: &Ended,
+        reason: FinishReason,
+        now: Instant,
+    ) {
         let is_complete = matches!(
             reason,
             FinishReason::EndToken | FinishReason::StopString | FinishReason::Length
@@ -76,6 +101,17 @@ impl Core {
         if is_forgotten {
             self.forget(&origin);
         }
+    }
+
+    /// Ends an embedding of which all rows were taken.
+    pub(super) fn end_embedding(&mut self, id: SequenceId) {
+        self.scheduler.finish(id);
+        faults::pass(Fault::End);
+        let task = self.tasks.remove(id);
+        self.publish();
+        if let Some(Task::Embedding(embedding)) = task {
+            embedding.finish();
+        }
         self.scheduler.work_for(None);
     }
 
@@ -98,6 +134,7 @@ impl Core {
             self.status.add_drafts(DraftTokens { computed, ..DraftTokens::default() });
         }
         self.scheduler.finish(span.id);
+        self.tasks.remove(span.id);
         self.publish();
     }
 
@@ -105,12 +142,13 @@ impl Core {
     pub fn fail_step(&mut self, now: Instant) {
         for index in 0..self.plan.len() {
             let id = self.plan[index].id;
-            if self.answers.contains_key(&id) {
-                self.end(id, broken(), now);
-            } else if self.scheduler.running().any(|running| running == id) {
-                self.scheduler.finish(id);
+            if !self.tasks.has(id) {
+                continue;
+            }
+            if matches!(self.tasks.of(id), Task::Draft(_)) {
                 self.drafts.give_up();
             }
+            self.end(id, broken(), now);
         }
     }
 
@@ -135,19 +173,20 @@ impl Core {
             (None, Phase::Step) => self.scheduler.running().collect(),
             (None, Phase::Arrivals | Phase::Persistence) => Vec::new(),
         };
-        let (known, waiting) = (self.everyone(), self.scheduler.waiting().collect::<Vec<_>>());
-        let without_answer = known.iter().copied().filter(|id| !self.answers.contains_key(id));
-        let without_sequence = self.answers.keys().copied().filter(|id| !known.contains(id));
-        let lost: Vec<SequenceId> = without_answer.chain(without_sequence).collect();
+        let known = self.everyone();
+        let without_task = known.iter().copied().filter(|id| !self.tasks.has(*id));
+        let without_sequence = self.tasks.ids().filter(|id| !known.contains(id));
+        let lost: Vec<SequenceId> = without_task.chain(without_sequence).collect();
         for id in ended.into_iter().chain(lost) {
             self.scheduler.write_off(id);
-            match self.answers.remove(&id) {
+            match self.tasks.remove(id) {
                 // If even that breaks, dropping the answer tells its end.
-                Some(answer) => drop(catch_unwind(AssertUnwindSafe(|| {
+                Some(Task::Answer(answer)) => drop(catch_unwind(AssertUnwindSafe(|| {
                     answer.end(broken(), now, |_| ());
                 }))),
-                None if waiting.contains(&id) => {}
-                None => self.drafts.give_up(),
+                Some(Task::Embedding(embedding)) => embedding.fail(broken().into()),
+                Some(Task::Draft(_)) => self.drafts.give_up(),
+                None => {}
             }
         }
         self.scheduler.rebuild();
@@ -161,6 +200,19 @@ impl Core {
     }
 }
 
+impl From<FinishReason> for EmbedError {
+    fn from(reason: FinishReason) -> EmbedError {
+        match reason {
+            FinishReason::QueueTimeout | FinishReason::StepTimeout => EmbedError::Timeout,
+            FinishReason::Failed(what) => EmbedError::Failed(what),
+            FinishReason::Stopped
+            | FinishReason::EndToken
+            | FinishReason::StopString
+            | FinishReason::Length => EmbedError::Stopped,
+        }
+    }
+}
+
 fn broken() -> FinishReason {
-    FinishReason::Failed("something broke while this answer was computed".to_owned())
+    FinishReason::Failed("something broke while this was computed".to_owned())
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::Core;
 use crate::engine::draft_model::DraftModel;
 use crate::faults::{self, Fault};
-use crate::model::{Plan, Span, SpanOutcome};
+use crate::model::{Plan, Span, SpanOutcome, Wanted};
 use crate::scheduler::SequenceId;
 use crate::speculation::{Guesses, MAX_GUESSES};
 use crate::text::TokenId;
@@ -73,7 +73,7 @@ impl Core {
         let guess = |id: &SequenceId| {
             self.scheduler.work_for(Some(*id));
             faults::pass(Fault::Guess);
-            let answer = self.answers.get_mut(id).expect("every sequence has an answer");
+            let answer = self.tasks.answer_mut(*id);
             answer.guess(self.scheduler.tokens(*id))
         };
         let mut guesses: Vec<Guesses> = self.decoding.iter().map(guess).collect();
@@ -115,7 +115,7 @@ impl Core {
         }
         for Asked { index, id, guesses: tokens, .. } in asked {
             if !tokens.is_empty() {
-                let answer = self.answers.get_mut(&id).expect("every sequence has an answer");
+                let answer = self.tasks.answer_mut(id);
                 answer.use_draft_model();
                 guesses[index] = Guesses { chance: answer.draft_model_chance(), tokens };
             }
@@ -126,9 +126,9 @@ impl Core {
     fn asked(&mut self) -> Vec<Asked> {
         let ids = self.decoding.iter().copied().enumerate();
         let weak: Vec<(usize, SequenceId)> =
-            ids.filter(|(_, id)| self.answers[id].wants_draft_model()).collect();
+            ids.filter(|(_, id)| self.tasks.answer(*id).wants_draft_model()).collect();
         let chances: Vec<f64> =
-            weak.iter().map(|(_, id)| self.answers[id].draft_model_chance()).collect();
+            weak.iter().map(|(_, id)| self.tasks.answer(*id).draft_model_chance()).collect();
         let most = self.scheduler.limits().guessed_rows / weak.len().max(1);
         let most = most.min(MAX_GUESSES);
         let length = self.pace.policy().draft_length(&chances, self.decoding.len(), most);
@@ -152,8 +152,8 @@ impl Core {
                     blocks: self.scheduler.draft_model_input(id).blocks,
                     first_position: reading.first_position,
                     tokens: &reading.tokens,
-                    sampled: usize::from(reading.is_all),
-                    stop: self.answers[&id].stop_flag(),
+                    wanted: Wanted::logits(usize::from(reading.is_all)),
+                    stop: self.tasks.answer(id).stop_flag(),
                 }
             })
             .collect();
@@ -167,7 +167,7 @@ impl Core {
             if outcome == SpanOutcome::Done {
                 let computed = reading.first_position + reading.tokens.len();
                 self.scheduler.set_draft_model_len(asked.id, computed);
-                let (answer, token_rows) = (&self.answers[&asked.id], &self.token_rows);
+                let (answer, token_rows) = (self.tasks.answer(asked.id), &self.token_rows);
                 let scratch = &mut self.scratch;
                 drawn = model.unless_it_breaks(|compute| {
                     let logits = compute.logits(span).filter(|_| reading.is_all)?;

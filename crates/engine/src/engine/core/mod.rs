@@ -14,18 +14,21 @@
 //! - `ending`: how answers end: stopped, too late, complete, or because something broke.
 //! - `guessing`: which guesses a step tries, and what the draft model adds.
 //! - `persistence`: what goes to the disk and what comes from it.
+//! - `tasks`: what each sequence is computed for.
 
 mod ending;
 mod guessing;
 mod persistence;
+mod tasks;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::tasks::{Task, Tasks};
 use super::answer::{Answer, ChooseError, NewAnswer};
 use super::draft_model::DraftModel;
 use super::drafts::{DraftTokens, Drafts, NewDraft};
+use super::embedding::{EmbedError, NewEmbedding};
 use super::generation::FinishReason;
 use super::inbox::Meant;
 use super::pace::{Pace, StepMix, StepRows};
@@ -33,9 +36,11 @@ use super::status::Status;
 use crate::StopFlag;
 use crate::faults::{self, Fault};
 use crate::kv_cache::disk::Disk;
-use crate::model::{Span, SpanOutcome};
+use crate::model::{Span, SpanOutcome, Wanted};
 use crate::sampler::{SampleScratch, TokenRows};
-use crate::scheduler::{NewSequence, PlannedSpan, Scheduler, SchedulerLimits, SequenceId};
+use crate::scheduler::{
+    NewSequence, PlannedSpan, Purpose, Scheduler, SchedulerLimits, SequenceId, SpanKind,
+};
 use crate::structure::{Guide, StructureError, TokenMask};
 use crate::text::{Text, TokenId};
 
@@ -65,12 +70,18 @@ pub struct Patience {
     pub gap: Duration,
 }
 
-/// Sequences, their answers, and the order of a step.
-///
-/// A sequence without an answer is a draft's: it ends with its step.
+/// What the runner has computed for a span.
+pub enum Output<'a> {
+    /// `[sampled, vocabulary_rows]`
+    Logits(&'a mut [f32]),
+    /// `[rows, hidden]`
+    Hidden(&'a [f32]),
+}
+
+/// Sequences, their tasks, and the order of a step.
 pub struct Core {
     pub(super) scheduler: Scheduler,
-    answers: HashMap<SequenceId, Answer>,
+    tasks: Tasks,
     next_id: u64,
     plan: Vec<PlannedSpan>,
     /// Working memory of [`Core::begin_step`].
@@ -108,7 +119,7 @@ impl Core {
     ) -> Core {
         Core {
             scheduler: Scheduler::new(limits),
-            answers: HashMap::new(),
+            tasks: Tasks::default(),
             next_id: 0,
             plan: Vec::new(),
             ids: Vec::new(),
@@ -138,17 +149,33 @@ impl Core {
             answer.forget();
         }
         self.status.add_drafts(self.drafts.serve(origin.tenant, &prompt));
-        let new = NewSequence { id, prompt, max_tokens, origin, shared_tokens };
+        let purpose = Purpose::Answer;
+        let new = NewSequence { id, prompt, purpose, max_tokens, origin, shared_tokens };
         self.scheduler.work_for(Some(id));
         match self.scheduler.submit(new) {
             Ok(()) => {
                 faults::pass(Fault::Submit);
                 self.fetch(id, answer.stop_flag());
-                self.answers.insert(id, answer);
+                self.tasks.insert(id, Task::Answer(Box::new(answer)));
             }
             Err(refused) => {
                 answer.end(FinishReason::Failed(refused.to_string()), now, |_| ());
             }
+        }
+        self.scheduler.work_for(None);
+    }
+
+    /// Takes in a text that has its permit to become an embedding.
+    pub fn submit_embedding(&mut self, new: NewEmbedding) {
+        let id = self.new_id();
+        let NewEmbedding { tokens: prompt, tenant, embedding } = new;
+        let (purpose, max_tokens, shared_tokens) = (Purpose::Embedding, 0, 0);
+        let origin = tenant.into();
+        let new = NewSequence { id, prompt, purpose, max_tokens, origin, shared_tokens };
+        self.scheduler.work_for(Some(id));
+        match self.scheduler.submit(new) {
+            Ok(()) => self.tasks.insert(id, Task::Embedding(embedding)),
+            Err(refused) => embedding.fail(EmbedError::Failed(refused.to_string())),
         }
         self.scheduler.work_for(None);
     }
@@ -169,12 +196,12 @@ impl Core {
 
     /// Whether there is nothing to compute.
     pub fn is_idle(&self) -> bool {
-        self.answers.is_empty() && self.drafts.next().is_none()
+        self.tasks.is_empty() && self.drafts.next().is_none()
     }
 
     /// Ends what must end, admits what can begin, and decides what the step computes.
     ///
-    /// Drafts are computed only if there are no answers.
+    /// Drafts are computed only if there is nothing else to do.
     pub fn begin_step(
         &mut self,
         now: Instant,
@@ -182,7 +209,7 @@ impl Core {
         clock: &dyn Fn() -> Instant,
     ) {
         self.end_what_is_due(now);
-        if self.answers.is_empty() {
+        if self.tasks.is_empty() {
             self.begin_draft();
             return;
         }
@@ -203,11 +230,15 @@ impl Core {
         self.ids.extend(self.scheduler.running());
         for id in &self.ids {
             self.scheduler.work_for(Some(*id));
-            let answer = self.answers.get_mut(id).expect("every sequence has an answer");
-            if !answer.was_admitted() {
-                let cached = self.scheduler.cached_tokens(*id);
-                self.status.add_prompt(answer.prompt_tokens(), cached.min(answer.prompt_tokens()));
-                answer.admit(cached, now);
+            match self.tasks.of_mut(*id) {
+                Task::Answer(answer) if !answer.was_admitted() => {
+                    let cached = self.scheduler.cached_tokens(*id);
+                    let prompt_tokens = answer.prompt_tokens();
+                    self.status.add_prompt(prompt_tokens, cached.min(prompt_tokens));
+                    answer.admit(cached, now);
+                }
+                Task::Embedding(embedding) => embedding.admit(now),
+                Task::Answer(_) | Task::Draft(_) => {}
             }
         }
         self.scheduler.work_for(None);
@@ -215,14 +246,14 @@ impl Core {
 
     /// Tells waiting answers their place in the queue.
     fn tell_positions(&mut self) {
-        let at_once = self.scheduler.running().len();
+        let at_once = self.scheduler.running_count(Purpose::Answer);
         let waiting: Vec<SequenceId> = self.scheduler.waiting().collect();
-        for (ahead, id) in waiting.into_iter().enumerate() {
+        let mut position = 0;
+        for id in waiting {
             self.scheduler.work_for(Some(id));
-            let position = ahead + 1;
-            let estimate_ms = self.pace.wait_ms(position, at_once);
-            let answer = self.answers.get_mut(&id).expect("every sequence has an answer");
-            answer.tell_position(position, estimate_ms);
+            let Task::Answer(answer) = self.tasks.of_mut(id) else { continue };
+            position += 1;
+            answer.tell_position(position, self.pace.wait_ms(position, at_once));
         }
         self.scheduler.work_for(None);
     }
@@ -251,12 +282,15 @@ impl Core {
         let new = NewSequence {
             id,
             prompt: draft.tokens.clone(),
+            purpose: Purpose::Answer,
             max_tokens: 1,
             origin: draft.origin,
             shared_tokens: draft.shared_tokens,
         };
         let budget = self.pace.prefill_budget(StepMix::PrefillOnly);
+        self.tasks.insert(id, Task::Draft(self.draft_stop.clone()));
         if self.scheduler.plan_draft(new, budget, &mut self.plan).is_none() {
+            self.tasks.remove(id);
             self.drafts.give_up();
         }
     }
@@ -269,8 +303,11 @@ impl Core {
                 blocks: input.blocks,
                 first_position: planned.first_position,
                 tokens: input.tokens,
-                sampled: planned.sampled,
-                stop: self.answers.get(&planned.id).map_or(&self.draft_stop, Answer::stop_flag),
+                wanted: match planned.kind {
+                    SpanKind::Embed => Wanted::Hidden,
+                    _ => Wanted::logits(planned.sampled()),
+                },
+                stop: self.tasks.of(planned.id).stop_flag(),
             }
         };
         self.plan.iter().map(span).collect()
@@ -279,12 +316,11 @@ impl Core {
     /// Jobs for the mask thread: tokens of structured answers cannot be chosen before they are
     /// done. [`Core::end_masks`] takes them back.
     pub fn begin_masks(&mut self) -> Vec<MaskJob> {
-        for span in self.plan.iter().filter(|span| span.sampled > 0) {
+        for span in self.plan.iter().filter(|span| span.sampled() > 0) {
             self.scheduler.work_for(Some(span.id));
             faults::pass(Fault::BeginMasks);
-            let Some(answer) = self.answers.get_mut(&span.id) else { continue };
-            if let Some(guide) = answer.take_guide() {
-                let guesses = &self.scheduler.input(span).tokens[span.rows + 1 - span.sampled..];
+            if let Some(guide) = self.tasks.answer_mut(span.id).take_guide() {
+                let guesses = &self.scheduler.input(span).tokens[span.rows + 1 - span.sampled()..];
                 let (id, guesses) = (span.id, guesses.to_vec());
                 self.mask_jobs.push(MaskJob { id, guide, guesses, found: None });
             }
@@ -302,46 +338,66 @@ impl Core {
             let last = self.mask_jobs.pop();
             let Some(MaskJob { id, guide, found, .. }) = last else { break };
             // An answer that ended because something broke needs its guide no more.
-            if let Some(answer) = self.answers.get_mut(&id) {
+            if self.tasks.has(id) {
+                let answer = self.tasks.answer_mut(id);
                 answer.set_masks(guide, found.unwrap_or_else(|| Ok(Vec::new())));
             }
         }
         self.scheduler.work_for(None);
     }
 
+    /// Whether hidden rows of a span are wanted, and not logits.
+    pub fn wants_hidden(&self, index: usize) -> bool {
+        self.plan[index].kind == SpanKind::Embed
+    }
+
     /// Takes the outcome of a span: a token of it, the end of it, or nothing but progress.
-    ///
-    /// `logits` are those of its sampled rows: `[sampled, vocabulary_rows]`.
     pub fn take(
         &mut self,
         index: usize,
         outcome: SpanOutcome,
-        logits: Option<&mut [f32]>,
+        output: Option<Output<'_>>,
         now: Instant,
     ) {
         let span = self.plan[index];
         self.scheduler.work_for(Some(span.id));
-        let Some(answer) = self.answers.get_mut(&span.id) else {
+        let task = self.tasks.of_mut(span.id);
+        if let Task::Draft(_) = task {
             self.end_draft(&span, outcome);
             return;
-        };
+        }
         if let SpanOutcome::Stopped { layers_after_stop, .. } = outcome {
             self.status.add_layers_after_stop(layers_after_stop);
         }
-        if answer.stop_flag().is_raised() {
+        if task.stop_flag().is_raised() {
             self.end(span.id, FinishReason::Stopped, now);
             return;
         }
-        let computed = span.first_position + span.rows;
-        answer.stepped(computed, self.scheduler.cached_tokens(span.id), now);
-        if span.sampled == 0 {
-            self.scheduler.settle(&span, &[]);
-            return;
+        match (task, output) {
+            (Task::Embedding(embedding), Some(Output::Hidden(hidden))) => {
+                let is_last = embedding.take(span.first_position, span.rows, hidden, now);
+                self.scheduler.settle(&span, &[]);
+                if is_last {
+                    self.end_embedding(span.id);
+                }
+            }
+            (Task::Answer(answer), output) => {
+                let computed = span.first_position + span.rows;
+                answer.stepped(computed, self.scheduler.cached_tokens(span.id), now);
+                match output {
+                    Some(Output::Logits(logits)) => self.take_logits(&span, logits, now),
+                    _ => self.scheduler.settle(&span, &[]),
+                }
+            }
+            _ => unreachable!("the runner keeps the rows of every embedding"),
         }
-        let logits = logits.expect("the runner keeps the logits of every sampled row");
-        match self.choose(&span, logits, now) {
+    }
+
+    /// Takes the logits of an answer's sampled rows.
+    fn take_logits(&mut self, span: &PlannedSpan, logits: &mut [f32], now: Instant) {
+        match self.choose(span, logits, now) {
             Ok(end) => {
-                self.scheduler.settle(&span, &self.chosen);
+                self.scheduler.settle(span, &self.chosen);
                 if let Some(reason) = end {
                     self.end(span.id, reason, now);
                 }
@@ -358,10 +414,11 @@ impl Core {
         logits: &mut [f32],
         now: Instant,
     ) -> Result<Option<FinishReason>, ChooseError> {
-        let answer = self.answers.get_mut(&span.id).expect("every sequence has an answer");
-        let guesses = &self.scheduler.input(span).tokens[span.rows - span.sampled + 1..];
+        let answer = self.tasks.answer_mut(span.id);
+        let sampled = span.sampled();
+        let guesses = &self.scheduler.input(span).tokens[span.rows - sampled + 1..];
         let first_position = span.first_position + span.rows - guesses.len();
-        let vocabulary_rows = logits.len() / span.sampled;
+        let vocabulary_rows = logits.len() / sampled;
         if let Some(before) = answer.last_token_at() {
             self.status.add_gap(now.saturating_duration_since(before));
         }
@@ -403,8 +460,8 @@ impl Core {
     }
 
     fn publish(&self) {
-        let running = self.scheduler.running().len();
-        let next_position = self.scheduler.waiting_count() + 1;
+        let running = self.scheduler.running_count(Purpose::Answer);
+        let next_position = self.scheduler.waiting_count(Purpose::Answer) + 1;
         let estimate_ms = self.pace.wait_ms(next_position, running);
         self.status.publish(running, self.scheduler.free_blocks(), estimate_ms);
     }

@@ -98,7 +98,7 @@ impl Core {
     /// Forgets a conversation, or a whole tenant, in memory and on disk. An answer that is being
     /// written goes on; what it uses is forgotten at its end.
     pub fn forget(&mut self, meant: &Origin) {
-        for answer in self.answers.values_mut() {
+        for answer in self.tasks.answers_mut() {
             if answer.origin().is_within(meant) {
                 answer.forget();
             }

@@ -1,6 +1,8 @@
 //! An answer is the same whatever runs together with it.
 
+use super::embedded::expected;
 use super::*;
+use crate::engine::embedding::Pooling;
 
 /// One of several requests that begin alike, some of another tenant, some structured.
 fn random_ask(seed: u64, index: u64) -> Ask {
@@ -55,12 +57,21 @@ fn an_answer_is_the_same_whatever_runs_beside_it() {
                 Duration::from_secs_f64(ms / 1e3);
         });
         let mut generations = Vec::new();
+        let mut embeddings = Vec::new();
         for (index, ask) in asks.iter().enumerate() {
             generations.push(stage.submit(ask));
+            if dice(300 + index as u64, 3) == 0 {
+                let pooling = [Pooling::Mean, Pooling::Last][dice(400 + index as u64, 2)];
+                let job = stage.embed(&ask.prompt, pooling);
+                embeddings.push((job, expected(&ask.prompt, pooling)));
+            }
             stage.iterate_while_busy(dice(200 + index as u64, 12).max(1));
         }
         stage.run_until_idle();
         stage.assert_all_free();
+        for (job, expected) in embeddings {
+            assert_eq!(job.wait(), Ok(expected), "seed {seed}");
+        }
         for (ask, generation) in asks.iter().zip(generations) {
             let together = read(generation);
             let alone = alone_where(ask, says);

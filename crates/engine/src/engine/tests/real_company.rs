@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::engine::embedding::{EmbedRequest, EmbedSource, Embedded, EmbeddingJob, Pooling};
 use crate::engine::{Draft, PromptSource};
 use crate::kv_cache::DiskConfig;
 use crate::text::TemplateExtras;
@@ -145,7 +146,13 @@ struct Running {
 
 /// Does one thing after another: someone asks, types, reads, stops, or has a conversation
 /// forgotten.
-fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[Reply]) {
+fn schedule(
+    seed: u64,
+    engine: &Engine,
+    requests: &[GenerateRequest],
+    alone: &[Reply],
+    vectors: &[Embedded],
+) {
     let mut thrown = 100;
     let mut dice = |end: usize| {
         thrown += 1;
@@ -153,6 +160,7 @@ fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[R
     };
     let mut waiting: Vec<usize> = (0..TOGETHER).map(|_| dice(requests.len())).collect();
     let mut running: Vec<Running> = Vec::new();
+    let mut embeddings: Vec<(usize, EmbeddingJob)> = Vec::new();
     while !(waiting.is_empty() && running.is_empty()) {
         match dice(20) {
             0..6 => {
@@ -182,6 +190,10 @@ fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[R
                 }
                 .expect("it is open");
             }
+            10 if embeddings.len() < 3 => {
+                let text = dice(TEXTS.len());
+                embeddings.push((text, embed(engine, text)));
+            }
             9 if !running.is_empty() => running[dice(running.len())].generation.stop(),
             _ if !running.is_empty() => {
                 let place = dice(running.len());
@@ -204,6 +216,20 @@ fn schedule(seed: u64, engine: &Engine, requests: &[GenerateRequest], alone: &[R
             _ => {}
         }
     }
+    for (text, job) in embeddings {
+        assert_eq!(job.wait().as_ref(), Ok(&vectors[text]), "seed {seed}: to the last bit");
+    }
+}
+
+/// Texts that become vectors.
+const TEXTS: [&str; 3] =
+    ["a", "What is half of that, and what of the rest?", "西湖在杭州。The lake"];
+
+fn embed(engine: &Engine, text: usize) -> EmbeddingJob {
+    let pooling = [Pooling::Mean, Pooling::Last][text % 2];
+    let source = EmbedSource::Text(TEXTS[text].repeat(1 + 9 * text));
+    let request = EmbedRequest { source, pooling, tenant: Tenant::default() };
+    engine.embed(request).expect("it fits").expect("there is a place")
 }
 
 /// Whether an answer is the one given alone, or, if it was stopped, the beginning of that.
@@ -236,11 +262,16 @@ fn everything_switched_on_changes_no_answer_of_the_demo_model() {
     let alone = alone(&requests);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let seeds = seeds(40);
+    let vectors: Vec<Embedded> = {
+        let engine = Engine::open(config(), &mut |_| ()).expect("the demo model opens");
+        let vector = |text| embed(&engine, text).wait().expect("a vector");
+        (0..TEXTS.len()).map(vector).collect()
+    };
     let mut seen = [0; 5];
     for start in seeds.clone().step_by(PER_ENGINE as usize) {
         let engine = engine(start, folder.path());
         for seed in start..seeds.end.min(start + PER_ENGINE) {
-            schedule(seed, &engine, &requests, &alone);
+            schedule(seed, &engine, &requests, &alone, &vectors);
         }
         computes_a_draft(&engine, start);
         let counters = engine.counters();

@@ -99,11 +99,42 @@ fn threads_and_instruction_sets_give_the_same_bits() {
 fn logits_are_there_for_sampled_spans_only() {
     let mut runner = runner(Setting::usual());
     let (first, second) = (Sequence::new(0, 20), Sequence::new(1, 30));
-    let unsampled = Span { sampled: 0, ..first.whole() };
+    let unsampled = Span { wanted: Wanted::Nothing, ..first.whole() };
     let logits = run(&mut runner, &[unsampled, second.whole()]);
     assert!(logits[0].is_none());
     assert!(logits[1].as_ref() == Some(&alone(&mut runner, &second)));
     assert!(runner.logits(2).is_none(), "there is no such span");
+}
+
+/// The bits of all hidden rows of a span.
+fn hidden(runner: &mut Runner, span: usize) -> Vec<u32> {
+    let hidden = runner.hidden(span).expect("they were wanted");
+    hidden.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn hidden_rows_are_the_same_in_one_step_and_in_many_and_in_company() {
+    let wanted = Wanted::Hidden;
+    for len in [1, 16, 33, 200] {
+        let mut runner = runner(Setting::usual());
+        let sequence = Sequence::new(0, len);
+        runner.forward(&Plan { spans: &[Span { wanted, ..sequence.whole() }] });
+        let expected = hidden(&mut runner, 0);
+        assert!(runner.logits(0).is_none());
+        let (other, third) = (Sequence::new(1, 30), Sequence::new(2, 9));
+        let other_alone = alone(&mut runner, &other);
+        let mut found = Vec::new();
+        for from in (0..len).step_by(13) {
+            let part = Span { wanted, ..sequence.span(from, len.min(from + 13)) };
+            let third = Span { wanted, ..third.whole() };
+            let spans = [other.whole(), part, third];
+            let logits = run(&mut runner, &spans);
+            assert!(logits[0].as_ref() == Some(&other_alone));
+            assert!(runner.hidden(0).is_none());
+            found.extend(hidden(&mut runner, 1));
+        }
+        assert!(found == expected, "{len} tokens");
+    }
 }
 
 #[test]

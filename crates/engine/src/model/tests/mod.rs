@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 
 use banter_kernels::{Isa, Pool};
 
-use super::{BlockId, Forward, KvType, Model, Plan, Runner, RunnerConfig, Span};
+use super::{BlockId, Forward, KvType, Model, Plan, Runner, RunnerConfig, Span, Wanted};
 use crate::StopFlag;
 use crate::kv_cache::blocks_for;
 use crate::make_model::{ModelSpec, WeightMix, make_model};
@@ -116,7 +116,7 @@ impl Sequence {
             blocks: &self.blocks,
             first_position: from,
             tokens: &self.tokens[from..to],
-            sampled: 1,
+            wanted: Wanted::logits(1),
             stop: &self.stop,
         }
     }
