@@ -147,5 +147,23 @@ class Generate(unittest.TestCase):
         self.assertTrue(client.generate(model=MODEL, prompt=raw, raw=True, options=GREEDY).response)
 
 
+class Embed(unittest.TestCase):
+    def test_texts_become_vectors(self):
+        made = checked(client.embed(model=MODEL, input=["hello", "good morning"]))
+        self.assertEqual(len(made.embeddings), 2)
+        for vector in made.embeddings:
+            self.assertAlmostEqual(sum(value * value for value in vector), 1, places=5)
+        self.assertEqual(client.embed(model=MODEL, input="hello").embeddings[0], made.embeddings[0])
+        self.assertEqual(checked(client.embeddings(model=MODEL, prompt="hello")).embedding, made.embeddings[0])
+        self.assertEqual(len(client.embed(model=MODEL, input="hello", dimensions=8).embeddings[0]), 8)
+
+    def test_a_text_that_is_too_long_is_cut_or_refused(self):
+        long = "hello " * 20_000
+        self.assertTrue(client.embed(model=MODEL, input=long).embeddings)
+        with self.assertRaises(ollama.ResponseError) as raised:
+            client.embed(model=MODEL, input=long, truncate=False)
+        self.assertEqual(raised.exception.status_code, 400)
+
+
 if __name__ == "__main__":
     unittest.main()

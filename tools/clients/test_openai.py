@@ -203,6 +203,45 @@ class Completions(unittest.TestCase):
         self.assertEqual(logprobs.text_offset[1], len(logprobs.tokens[0]))
 
 
+class Embeddings(unittest.TestCase):
+    def test_texts_become_vectors(self):
+        made = checked(client.embeddings.create(model=MODEL, input=["hello", "good morning", "hello"]))
+        first, second, again = (item.embedding for item in made.data)
+        self.assertEqual([item.index for item in made.data], [0, 1, 2])
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, second)
+        self.assertAlmostEqual(sum(value * value for value in first), 1, places=5)
+        floats = client.embeddings.create(model=MODEL, input="hello", encoding_format="float").data[0].embedding
+        for ours, theirs in zip(floats, first, strict=True):
+            self.assertAlmostEqual(ours, theirs, places=6)
+
+    def test_what_can_be_chosen(self):
+        of = lambda **fields: client.embeddings.create(model=MODEL, **fields).data[0].embedding
+        self.assertEqual(len(of(input="hello", dimensions=8)), 8)
+        self.assertNotEqual(of(input="hello there"), of(input="hello there", extra_body={"pooling": "last"}))
+        self.assertEqual(of(input=[[1, 2, 3]]), of(input=[1, 2, 3]))
+
+    def test_what_cannot_be_is_refused_by_name(self):
+        for name, fields in {
+            "input": {"input": ""},
+            "dimensions": {"input": "a", "dimensions": 60_000},
+            "pooling": {"input": "a", "extra_body": {"pooling": "sum"}},
+        }.items():
+            with self.subTest(name), self.assertRaises(openai.BadRequestError) as raised:
+                client.embeddings.create(model=MODEL, **fields)
+            self.assertEqual(raised.exception.param, name)
+        with self.assertRaises(openai.BadRequestError) as raised:
+            client.embeddings.create(model=MODEL, input="hello " * 20_000)
+        self.assertEqual(raised.exception.code, "context_length_exceeded")
+
+    def test_the_asynchronous_client(self):
+        async def ask():
+            async with openai.AsyncOpenAI(base_url=f"{URL}/v1", api_key="none") as other:
+                return (await other.embeddings.create(model=MODEL, input="hello")).data[0].embedding
+
+        self.assertEqual(asyncio.run(ask()), client.embeddings.create(model=MODEL, input="hello").data[0].embedding)
+
+
 class Refused(unittest.TestCase):
     def refused(self, kind, **fields):
         with self.assertRaises(kind) as raised:

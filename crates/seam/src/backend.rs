@@ -1,8 +1,8 @@
 //! The interface to whatever makes answers.
 
 use crate::{
-    Conversation, ConversationNumber, DraftRequest, Event, Failure, GenerateRequest, Message,
-    Tenant,
+    Conversation, ConversationNumber, DraftRequest, EmbedRequest, Embeddings, Event, Failure,
+    GenerateRequest, Message, Tenant,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -78,6 +78,17 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         _conversation: Conversation,
     ) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
+        ready(Ok(None)).boxed()
+    }
+
+    /// Turns texts into vectors; `None` if this backend cannot. Dropping the future stops that.
+    ///
+    /// Errors: [`Failure::InvalidParameter`], [`Failure::TooLong`], [`Failure::Busy`] and what can
+    /// happen to an answer.
+    fn embed(
+        &self,
+        _request: EmbedRequest,
+    ) -> BoxFuture<'static, Result<Option<Embeddings>, Failure>> {
         ready(Ok(None)).boxed()
     }
 

@@ -6,17 +6,20 @@
 //! Reading order:
 //! - [`request`]: what is asked.
 //! - [`event`]: what happens to an answer, and how it ended.
+//! - [`embedding`]: texts that become vectors.
 //! - [`failure`]: why a request was refused or an answer failed.
 //! - [`backend`]: the interface to whatever makes answers.
 
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod embedding;
 pub mod event;
 pub mod failure;
 pub mod request;
 
 pub use backend::{Backend, BackendInfo, Defaults, Fit, Generation, Health, Metric, MetricKind};
+pub use embedding::{EmbedRequest, Embeddings, Pooling, TextInput};
 pub use event::{EndReason, Event, FinishReason, Finished, Logprobs, Timings, TokenLogprob, Usage};
 pub use failure::Failure;
 pub use request::{

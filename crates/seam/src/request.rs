@@ -1,5 +1,6 @@
 //! What is asked of a backend.
 
+use crate::TextInput;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -49,6 +50,15 @@ pub enum Prompt {
     Text(String),
     /// Tokens, with nothing around them.
     Tokens(Vec<u32>),
+}
+
+impl From<TextInput> for Prompt {
+    fn from(input: TextInput) -> Prompt {
+        match input {
+            TextInput::Text(text) => Prompt::Text(text),
+            TextInput::Tokens(tokens) => Prompt::Tokens(tokens),
+        }
+    }
 }
 
 /// A conversation.

@@ -322,3 +322,43 @@ async fn the_items_that_a_response_answers_can_be_listed() {
         assert_eq!((status, body["error"]["param"].as_str()), (400, Some(field)));
     }
 }
+
+#[tokio::test]
+async fn texts_become_vectors() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let embed = async |path: &str, body: Value| {
+        let response = raw::post(server.address, path, "", &body.to_string()).await;
+        (response.status, response.json())
+    };
+    let (_, list) = embed("/v1/embeddings", json!({"input": ["a", "abc", [1, 2]]})).await;
+    assert_eq!(list["usage"], json!({"prompt_tokens": 6, "total_tokens": 6}));
+    let cosines: Vec<f64> = (0..3)
+        .map(|index| list["data"][index]["embedding"][0].as_f64().expect("a number"))
+        .collect();
+    for (cosine, angle) in cosines.iter().zip([1.0_f64, 3.0, 2.0]) {
+        assert!((cosine - angle.cos()).abs() < 1e-6, "{list}");
+    }
+    let (_, one) = embed("/v1/embeddings", json!({"input": "abc", "dimensions": 1})).await;
+    assert_eq!(one["data"][0]["embedding"], json!([-1.0]), "its length is 1 again");
+    let (_, bytes) =
+        embed("/v1/embeddings", json!({"input": "abc", "encoding_format": "base64"})).await;
+    let expected = [3.0_f32.cos().to_le_bytes(), 3.0_f32.sin().to_le_bytes()].concat();
+    assert_eq!(bytes["data"][0]["embedding"], data_encoding::BASE64.encode(&expected));
+    let model = list["model"].as_str().expect("a name");
+    let (_, ours) = embed("/api/embed", json!({"model": model, "input": ["abc"]})).await;
+    let (_, older) = embed("/api/embeddings", json!({"model": model, "prompt": "abc"})).await;
+    assert_eq!(ours["embeddings"][0], older["embedding"]);
+    let wrong = [
+        (json!({"input": []}), 400, Some("input")),
+        (json!({"input": [{}]}), 400, Some("input")),
+        (json!({"input": vec!["a"; 2_049]}), 400, Some("input")),
+        (json!({"input": "a", "dimensions": 3}), 400, Some("dimensions")),
+        (json!({"input": "a", "pooling": "sum"}), 400, Some("pooling")),
+        (json!({"input": "a", "model": "b"}), 404, Some("model")),
+        (json!({"input": ["a", "fail"]}), 500, None),
+    ];
+    for (body, status, param) in wrong {
+        let (found, error) = embed("/v1/embeddings", body).await;
+        assert_eq!((found, error["error"]["param"].as_str()), (status, param), "{error}");
+    }
+}

@@ -6,13 +6,17 @@
 //!
 //! Limits: [`EMBEDDING_PLACES`] wait or run at once; a further one is refused.
 
+use std::sync::mpsc::TrySendError;
 use std::time::{Duration, Instant};
 
 use flume::{Receiver, Sender};
 
 use super::inbox::EmbeddingPermit;
+use super::thread::Arrival;
+use super::{Engine, Refusal};
 use crate::StopFlag;
 use crate::origin::Tenant;
+use crate::sampler::ParameterError;
 use crate::text::TokenId;
 
 /// Embeddings that wait or run at once. They take no places of answers.
@@ -97,6 +101,50 @@ impl EmbeddingJob {
 impl Drop for EmbeddingJob {
     fn drop(&mut self) {
         self.stop.raise();
+    }
+}
+
+impl Engine {
+    /// Asks for the vector of a text. Turns it into tokens on the caller's thread. Never waits for
+    /// the engine.
+    ///
+    /// `None`: as many as there may be are being made already; try again later.
+    ///
+    /// Errors: there is no text, or one that the context has no room for.
+    pub fn embed(&self, request: EmbedRequest) -> Result<Option<EmbeddingJob>, Refusal> {
+        let tokens = self.tokens_to_embed(request.source)?;
+        let Some(inbox) = &self.inbox else { return Err(Refusal::Closed) };
+        let Some(permit) = self.status.inbox().join_embeddings() else { return Ok(None) };
+        let (stop, now) = (self.stop_all.below(), Instant::now());
+        let (embedding, job) = Embedding::new(request.pooling, tokens.len(), permit, stop, now);
+        let new = NewEmbedding { tokens, tenant: request.tenant, embedding };
+        let send = || inbox.try_send(Arrival::Embedding(Box::new(new)));
+        match self.status.inbox().send_request(send) {
+            Ok(()) => Ok(Some(job)),
+            Err(TrySendError::Disconnected(_)) => Err(Refusal::Closed),
+            Err(TrySendError::Full(_)) => {
+                unreachable!("the inbox has room for every permit of an embedding")
+            }
+        }
+    }
+
+    fn tokens_to_embed(&self, source: EmbedSource) -> Result<Vec<TokenId>, Refusal> {
+        let tokens = match source {
+            EmbedSource::Text(text) => self.text.encode_raw(&text),
+            EmbedSource::Tokens(tokens) => {
+                self.check_tokens("input", tokens.iter().copied())?;
+                tokens
+            }
+        };
+        let limit = self.info.room_tokens();
+        match tokens.len() {
+            0 => {
+                let (range, value) = ("at least one token".to_owned(), "none".to_owned());
+                Err(ParameterError { field: "input", range, value }.into())
+            }
+            many if many > limit => Err(Refusal::TooLong { tokens: many, limit }),
+            _ => Ok(tokens),
+        }
     }
 }
 

@@ -79,7 +79,6 @@ pub use status::{Counters, GAP_BOUNDS, Heartbeat, LONGEST_SILENCE};
 use self::answer::NewAnswer;
 use self::continuation::AnswerSoFar;
 use self::drafts::{NewDraft, common_beginning};
-use self::embedding::{Embedding, NewEmbedding};
 use self::generation::{Delivery, GenerationFacts};
 use self::inbox::QueueFull;
 use self::status::Status;
@@ -180,48 +179,6 @@ impl Engine {
             Err(TrySendError::Full(_)) => {
                 unreachable!("the inbox has room for every permit of the queue")
             }
-        }
-    }
-
-    /// Asks for the vector of a text. Turns it into tokens on the caller's thread. Never waits for
-    /// the engine.
-    ///
-    /// `None`: as many as there may be are being made already; try again later.
-    ///
-    /// Errors: there is no text, or one that the context has no room for.
-    pub fn embed(&self, request: EmbedRequest) -> Result<Option<EmbeddingJob>, Refusal> {
-        let tokens = self.tokens_to_embed(request.source)?;
-        let Some(inbox) = &self.inbox else { return Err(Refusal::Closed) };
-        let Some(permit) = self.status.inbox().join_embeddings() else { return Ok(None) };
-        let (stop, now) = (self.stop_all.below(), Instant::now());
-        let (embedding, job) = Embedding::new(request.pooling, tokens.len(), permit, stop, now);
-        let new = NewEmbedding { tokens, tenant: request.tenant, embedding };
-        let send = || inbox.try_send(Arrival::Embedding(Box::new(new)));
-        match self.status.inbox().send_request(send) {
-            Ok(()) => Ok(Some(job)),
-            Err(TrySendError::Disconnected(_)) => Err(Refusal::Closed),
-            Err(TrySendError::Full(_)) => {
-                unreachable!("the inbox has room for every permit of an embedding")
-            }
-        }
-    }
-
-    fn tokens_to_embed(&self, source: EmbedSource) -> Result<Vec<TokenId>, Refusal> {
-        let tokens = match source {
-            EmbedSource::Text(text) => self.text.encode_raw(&text),
-            EmbedSource::Tokens(tokens) => {
-                self.check_tokens("input", tokens.iter().copied())?;
-                tokens
-            }
-        };
-        let limit = self.info.room_tokens();
-        match tokens.len() {
-            0 => {
-                let (range, value) = ("at least one token".to_owned(), "none".to_owned());
-                Err(ParameterError { field: "input", range, value }.into())
-            }
-            many if many > limit => Err(Refusal::TooLong { tokens: many, limit }),
-            _ => Ok(tokens),
         }
     }
 

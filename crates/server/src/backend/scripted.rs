@@ -8,9 +8,9 @@
 
 use banter_protocol::plain::PARAMETERS;
 use banter_seam::{
-    Backend, BackendInfo, Continuation, ConversationNumber, Defaults, DraftRequest, EndReason,
-    Event, Failure, FinishReason, Finished, Fit, GenerateRequest, Generation, Health, Message,
-    Role, Tenant, Timings, Usage,
+    Backend, BackendInfo, Continuation, ConversationNumber, Defaults, DraftRequest, EmbedRequest,
+    Embeddings, EndReason, Event, Failure, FinishReason, Finished, Fit, GenerateRequest,
+    Generation, Health, Message, Role, Tenant, TextInput, Timings, Usage,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -145,6 +145,28 @@ impl Backend for ScriptedBackend {
 
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
         async move { Ok(Some(text.bytes().map(u32::from).collect())) }.boxed()
+    }
+
+    /// The vector of a text tells its length. "fail" fails.
+    fn embed(
+        &self,
+        request: EmbedRequest,
+    ) -> BoxFuture<'static, Result<Option<Embeddings>, Failure>> {
+        let mut embeddings = Embeddings { vectors: Vec::new(), tokens: 0 };
+        for input in request.inputs {
+            let tokens = match input {
+                TextInput::Text(text) if text == "fail" => {
+                    let failed = Failure::Internal { reason: "it was asked to fail".into() };
+                    return ready(Err(failed)).boxed();
+                }
+                TextInput::Text(text) => text.len(),
+                TextInput::Tokens(tokens) => tokens.len(),
+            };
+            let angle = tokens as f32;
+            embeddings.vectors.push(vec![angle.cos(), angle.sin()]);
+            embeddings.tokens += tokens;
+        }
+        ready(Ok(Some(embeddings))).boxed()
     }
 
     fn fit(

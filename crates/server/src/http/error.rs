@@ -47,6 +47,8 @@ pub(super) enum ApiError {
     UpgradeRequired,
     /// 501: the engine that computes for this server cannot count tokens.
     NoTokenizer,
+    /// 501: the engine that computes for this server makes no embeddings.
+    NoEmbeddings,
     /// 501: this server has no models of its own, because another engine computes.
     NoModels,
     /// A pull, a switch or a list of models is not possible.
@@ -133,6 +135,11 @@ impl ApiError {
                 StatusCode::NOT_IMPLEMENTED,
                 "no_tokenizer",
                 "the engine that computes for this server cannot count tokens",
+            ),
+            ApiError::NoEmbeddings => (
+                StatusCode::NOT_IMPLEMENTED,
+                "no_embeddings",
+                "the engine that computes for this server makes no embeddings",
             ),
             ApiError::NoModels => (
                 StatusCode::NOT_IMPLEMENTED,

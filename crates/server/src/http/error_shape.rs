@@ -17,8 +17,16 @@ pub(super) enum Shape {
 }
 
 /// The other paths under `/api` have our own words.
-const OLLAMA: [&str; 6] =
-    ["/api/chat", "/api/generate", "/api/ps", "/api/show", "/api/tags", "/api/version"];
+const OLLAMA: [&str; 8] = [
+    "/api/chat",
+    "/api/embed",
+    "/api/embeddings",
+    "/api/generate",
+    "/api/ps",
+    "/api/show",
+    "/api/tags",
+    "/api/version",
+];
 
 impl Shape {
     pub(super) fn of(path: &str) -> Shape {

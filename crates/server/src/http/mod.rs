@@ -7,7 +7,7 @@
 //! - `openai`, `responses`, `response_socket`, `ollama`, `anthropic`: the handlers of these
 //!   interfaces.
 //!   `answering`: what they share.
-//! - `tokens`: the handlers that turn texts into tokens and back.
+//! - `tokens`: the handlers that turn texts into tokens and back. `embeddings`: into vectors.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
 //! - `assets`, `encoding`: the files of the page.
 //! - `error`, `error_page`, `error_shape`: errors as responses, for programs, for people, and in the
@@ -21,6 +21,7 @@ mod assets;
 mod body;
 mod context;
 mod conversations;
+mod embeddings;
 mod encoding;
 mod error;
 mod error_page;

@@ -4,8 +4,8 @@
 
 use super::state::Http;
 use super::{
-    anthropic, api, context, conversations, files, metrics, models, ollama, openai, responses,
-    session, tokens, upgrade,
+    anthropic, api, context, conversations, embeddings, files, metrics, models, ollama, openai,
+    responses, session, tokens, upgrade,
 };
 use crate::access::AccessLevel;
 use axum::Router;
@@ -66,6 +66,7 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/v1/models/{*name}", User, || get(openai::model)),
     row(Method::POST, "/v1/chat/completions", User, || post(openai::chat)),
     row(Method::POST, "/v1/completions", User, || post(openai::completions)),
+    row(Method::POST, "/v1/embeddings", User, || post(embeddings::openai)),
     row(Method::POST, "/v1/responses", User, || post(responses::create)),
     row(Method::GET, "/v1/responses", User, || get(upgrade::responses)),
     row(Method::GET, "/v1/responses/{id}", User, || get(responses::find)),
@@ -76,6 +77,8 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::POST, "/v1/messages/count_tokens", User, || post(anthropic::count)),
     row(Method::POST, "/api/chat", User, || post(ollama::chat)),
     row(Method::POST, "/api/generate", User, || post(ollama::generate)),
+    row(Method::POST, "/api/embed", User, || post(embeddings::ollama)),
+    row(Method::POST, "/api/embeddings", User, || post(embeddings::ollama_one)),
     row(Method::GET, "/api/tags", User, || get(ollama::tags)),
     row(Method::GET, "/api/ps", User, || get(ollama::running)),
     row(Method::POST, "/api/show", User, || post(ollama::show)),

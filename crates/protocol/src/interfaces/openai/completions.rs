@@ -2,15 +2,14 @@
 
 use super::super::fields::{Unfit, Unsupported, split};
 use super::answer::{FinishReason, UsageReport};
-use super::fields::{StreamOptions, count, logit_bias};
+use super::fields::{StreamOptions, Texts, count, logit_bias};
 use crate::Fault;
 use crate::json::{null_as_default, read};
 use crate::ranges::{self, PARAMETERS};
 use crate::v1;
 use banter_seam::{Logprobs, Parameters, Prompt};
-use serde::de::{Deserializer, Error, IgnoredAny};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A checked request for answers that go on with texts.
@@ -39,7 +38,7 @@ const MAX_ANSWERS: usize = 64;
 #[serde(deny_unknown_fields)]
 struct Sent {
     model: Option<String>,
-    prompt: SentPrompts,
+    prompt: Texts,
     #[serde(deserialize_with = "logit_bias")]
     logit_bias: Vec<(u32, f32)>,
     #[serde(deserialize_with = "count")]
@@ -62,33 +61,6 @@ struct Sent {
     _user: IgnoredAny,
 }
 
-/// One prompt or a list of them, each a text or a list of tokens.
-struct SentPrompts(Vec<Prompt>);
-
-impl<'de> Deserialize<'de> for SentPrompts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SentPrompts, D::Error> {
-        let wrong = || D::Error::custom("a text, a list of token ids, or a list of these");
-        let tokens = |ids: &[Value]| {
-            let id = |id: &Value| id.as_u64().and_then(|id| u32::try_from(id).ok());
-            ids.iter().map(id).collect::<Option<Vec<u32>>>().map(Prompt::Tokens)
-        };
-        let one = |prompt: &Value| match prompt {
-            Value::String(text) => Some(Prompt::Text(text.clone())),
-            Value::Array(ids) => tokens(ids),
-            _ => None,
-        };
-        let prompts = match Value::deserialize(deserializer)? {
-            Value::Array(list) if list.first().is_some_and(Value::is_number) => {
-                tokens(&list).map(|prompt| vec![prompt])
-            }
-            Value::Array(list) => list.iter().map(one).collect(),
-            prompt => one(&prompt).map(|prompt| vec![prompt]),
-        };
-        let prompts = prompts.ok_or_else(wrong)?;
-        if prompts.is_empty() { Err(wrong()) } else { Ok(SentPrompts(prompts)) }
-    }
-}
-
 impl CompletionRequest {
     /// Reads the body of a request.
     ///
@@ -100,7 +72,7 @@ impl CompletionRequest {
         sent.check().map_err(|unfit| unfit.in_request(&others))?;
         Ok(CompletionRequest {
             model: sent.model,
-            prompts: sent.prompt.0,
+            prompts: sent.prompt.0.into_iter().map(Prompt::from).collect(),
             parameters: Parameters {
                 max_tokens: parameters.max_tokens.unwrap_or(MAX_TOKENS),
                 logit_bias: sent.logit_bias,

@@ -2,8 +2,10 @@
 
 use crate::json::null_as_default;
 use crate::ranges;
+use banter_seam::TextInput;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -16,6 +18,34 @@ pub struct StreamOptions {
     /// Whether its last event tells the numbers of tokens.
     #[serde(deserialize_with = "null_as_default")]
     pub include_usage: bool,
+}
+
+/// One text or a list of them, each a text or a list of tokens. At least one.
+#[derive(Debug)]
+pub(super) struct Texts(pub(super) Vec<TextInput>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Texts, D::Error> {
+        let wrong = || D::Error::custom("a text, a list of token ids, or a list of these");
+        let tokens = |ids: &[Value]| {
+            let id = |id: &Value| id.as_u64().and_then(|id| u32::try_from(id).ok());
+            ids.iter().map(id).collect::<Option<Vec<u32>>>().map(TextInput::Tokens)
+        };
+        let one = |text: &Value| match text {
+            Value::String(text) => Some(TextInput::Text(text.clone())),
+            Value::Array(ids) => tokens(ids),
+            _ => None,
+        };
+        let texts = match Value::deserialize(deserializer)? {
+            Value::Array(list) if list.first().is_some_and(Value::is_number) => {
+                tokens(&list).map(|text| vec![text])
+            }
+            Value::Array(list) => list.iter().map(one).collect(),
+            text => one(&text).map(|text| vec![text]),
+        };
+        let texts = texts.ok_or_else(wrong)?;
+        if texts.is_empty() { Err(wrong()) } else { Ok(Texts(texts)) }
+    }
 }
 
 pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {

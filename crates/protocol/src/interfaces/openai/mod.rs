@@ -1,7 +1,7 @@
 //! OpenAI's HTTP interface, as far as it is about text.
 //!
 //! - [`chat`]: `POST /v1/chat/completions`. [`completions`]: `POST /v1/completions`.
-//!   [`responses`]: `/v1/responses`.
+//!   [`responses`]: `/v1/responses`. [`embeddings`]: `POST /v1/embeddings`.
 //! - `message`: the messages of a conversation.
 //! - `tools`: functions that the model may call.
 //! - `fields`: fields that several requests have.
@@ -16,6 +16,7 @@
 pub mod answer;
 pub mod chat;
 pub mod completions;
+pub mod embeddings;
 pub mod error;
 mod fields;
 mod message;
@@ -27,5 +28,6 @@ mod tools;
 
 pub use chat::ChatRequest;
 pub use completions::CompletionRequest;
+pub use embeddings::read_embeddings;
 pub use fields::StreamOptions;
 pub use responses::ResponseRequest;

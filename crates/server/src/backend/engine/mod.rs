@@ -1,8 +1,9 @@
 //! Our engine, in this process.
 //!
-//! - `generation`: an answer of it. `counting`: the tokens of texts. `shared`: how long it lives.
+//! - `generation`: an answer of it. `counting`: the tokens of texts. `embedding`: their vectors. `shared`: how long it lives.
 
 mod counting;
+mod embedding;
 mod generation;
 mod shared;
 #[cfg(test)]
@@ -20,8 +21,8 @@ use banter_engine::engine::{self, Engine, Submit};
 use banter_engine::sampler::SamplingParams;
 use banter_protocol::plain::{DEFAULT_MAX_TOKENS, PARAMETERS};
 use banter_seam::{
-    Backend, BackendInfo, Conversation, ConversationNumber, Defaults, DraftRequest, Failure, Fit,
-    GenerateRequest, Generation, Health, Message, Metric, Tenant,
+    Backend, BackendInfo, Conversation, ConversationNumber, Defaults, DraftRequest, EmbedRequest,
+    Embeddings, Failure, Fit, GenerateRequest, Generation, Health, Message, Metric, Tenant,
 };
 use counting::{failure_beside, fit, numbers, prompt_tokens, spell, without_system};
 use futures_util::FutureExt;
@@ -212,6 +213,14 @@ impl Backend for EngineBackend {
         conversation: Conversation,
     ) -> BoxFuture<'static, Result<Option<Vec<u32>>, Failure>> {
         self.count(move |engine| prompt_tokens(engine, conversation).map(Some))
+    }
+
+    fn embed(
+        &self,
+        request: EmbedRequest,
+    ) -> BoxFuture<'static, Result<Option<Embeddings>, Failure>> {
+        let embedding = embedding::embed(self.engine.clone(), self.counting.clone(), request);
+        embedding.map(|embedded| embedded.map(Some)).boxed()
     }
 
     fn fit(
