@@ -157,6 +157,8 @@ pub struct AccessOptions {
     pub public_urls: Vec<PublicUrl>,
     /// Web sites whose pages may use it.
     pub allow_origins: Vec<Origin>,
+    /// Whether a request that names another installed model loads it.
+    pub switch_on_request: bool,
     /// Whether pages opened from disk may use it.
     pub allow_file_pages: bool,
     /// Whether other machines may use it without a key.
@@ -423,6 +425,7 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
             "an origin without path, as https://wiki.example.com or app://obsidian.md",
             |text| Origin::parse(text).ok(),
         )?,
+        switch_on_request: switch(options, "switch-on-request")?,
         allow_file_pages: switch(options, "allow-file-pages")?,
         insecure: switch(options, "insecure")?,
         max_message_bytes: bytes(options, "max-message", 1024, 64 << 20)?

@@ -286,6 +286,7 @@ impl Access {
             allow_origins: options.allow_origins.clone(),
             keys: hashes(&self.keys),
             admin_keys: hashes(&self.admin_keys),
+            switch_on_request: options.switch_on_request,
             allow_file_pages: options.allow_file_pages,
             insecure: options.insecure,
             trusted_proxies: options.trusted_proxies.clone(),

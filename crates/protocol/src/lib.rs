@@ -32,5 +32,10 @@ pub mod settable;
 pub mod text;
 pub mod v1;
 
+/// The bodies of the HTTP routes as JSON Schema.
+pub const HTTP_SCHEMA: &str = include_str!("../../../docs/http.schema.json");
+/// The events of `banter.v1`, and the bodies of the routes of conversations, as JSON Schema.
+pub const V1_SCHEMA: &str = include_str!("../../../docs/v1.schema.json");
+
 pub use fault::Fault;
 pub use settable::Settable;

@@ -9,7 +9,8 @@
 //! - [`download`]: from files on a hub to a model in a folder, whatever fails on the way.
 //! - [`store`]: the folder of models: installed ones, partial ones, and removing them.
 //! - [`engine`]: engines that others run, and their answers.
-//! - [`server`]: requests and WebSockets to a banter server.
+//! - [`server`]: requests and WebSockets to a banter server. [`completions`]: to any server with
+//!   OpenAI's interface, for measuring.
 //! - [`error`]: why a model could not be pulled, and what to do then; [`size`]: sizes for people.
 //!
 //! Absent on purpose: tensors and tokens (the engine knows whether a model fits in memory),
@@ -19,6 +20,7 @@
 
 pub mod address;
 mod client;
+pub mod completions;
 pub mod download;
 pub mod engine;
 pub mod error;

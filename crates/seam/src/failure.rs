@@ -69,6 +69,9 @@ pub enum Failure {
 impl Failure {
     /// [`Failure::Timeout`] of a request that still waited. Names the option that sets the limit.
     pub const IN_THE_QUEUE: &'static str = "in the queue (--queue-timeout)";
+    /// [`Failure::Timeout`] of a request that waited for its model. Names the option that sets the
+    /// limit.
+    pub const WHILE_LOADING: &'static str = "while its model was loaded (--queue-timeout)";
     /// [`Failure::Timeout`] of an answer that made no progress. No option sets this limit.
     pub const WITHOUT_A_STEP: &'static str = "without a step";
 

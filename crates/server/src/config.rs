@@ -22,6 +22,9 @@ pub struct ServerConfig {
     /// Keys that also allow to change the server for everybody: to pull models and to switch
     /// between them. From this machine no key is needed for that.
     pub admin_keys: Vec<KeyHash>,
+    /// A request of an interface for programs that names another installed model loads that model.
+    /// Otherwise it is refused with 404.
+    pub switch_on_request: bool,
     /// Pages opened from disk (origin `null`) may use the plain language.
     pub allow_file_pages: bool,
     /// Nobody needs a key. The host of a request must still be a known one.
@@ -152,6 +155,7 @@ impl Default for ServerConfig {
             allow_origins: Vec::new(),
             keys: Vec::new(),
             admin_keys: Vec::new(),
+            switch_on_request: false,
             allow_file_pages: false,
             insecure: false,
             trusted_proxies: Vec::new(),

@@ -374,3 +374,35 @@ async fn texts_that_are_counted_do_not_hold_up_lists() {
     assert_eq!(list(&server).await["current"], "first");
     server.end().await;
 }
+
+#[tokio::test]
+async fn a_request_for_another_model_loads_it_where_that_is_allowed() {
+    let (shelf, hand) = shelf();
+    let config = ServerConfig { switch_on_request: true, ..ServerConfig::default() };
+    let server = TestServer::start_with_models(config, shelf, "first").await;
+    let ask = async |model: &str| {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "echo hi"}]});
+        post(server.address, "/v1/chat/completions", "", &body.to_string()).await
+    };
+    let listed = get(server.address, "/v1/models", "").await.json();
+    let names = |list: &Value| {
+        let data = list["data"].as_array().expect("a list").iter();
+        data.map(|model| model["id"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&listed), ["first", "second"]);
+    assert_eq!(get(server.address, "/v1/models/second", "").await.status, 200);
+    hand.loads.send(Ok(())).expect("it listens");
+    // Two ask at the same time: the model is loaded once.
+    let (one, other) = tokio::join!(ask("second"), ask("SECOND"));
+    assert_eq!((one.status, other.status), (200, 200));
+    assert_eq!(one.json()["model"], "second");
+    assert_eq!(names(&get(server.address, "/v1/models", "").await.json())[0], "second");
+    hand.loads.send(Err("it is damaged".into())).expect("it listens");
+    let failed = ask("first").await;
+    assert_eq!((failed.status, &failed.json()["error"]["type"]), (503, &json!("server_error")));
+    assert!(!failed.json().to_string().contains("damaged"), "that is for administrators");
+    let unknown = ask("third").await;
+    assert_eq!((unknown.status, &unknown.json()["error"]["param"]), (404, &json!("model")));
+    assert!(unknown.json().to_string().contains("first, second"), "{}", unknown.json());
+    assert_eq!(ask("second").await.status, 200, "it answers as before");
+}

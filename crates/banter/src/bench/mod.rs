@@ -2,6 +2,7 @@
 //!
 //! Reading order:
 //! - [`accuracy`]: `banter bench accuracy`, how far logits are from those of floats.
+//! - [`http`]: `banter bench http`, any server with OpenAI's interface, with many clients.
 //! - [`make_model`]: `banter bench make-model`, a file of a real shape in any type.
 //! - [`rewriting`]: `banter bench rewriting`, guesses along real answers.
 //! - [`turns`]: `banter bench turns`, the engine with many conversations.
@@ -20,6 +21,7 @@ mod child;
 mod csv;
 mod fairness;
 mod figures;
+mod http;
 #[cfg(feature = "llama-cpp")]
 mod llama_cpp;
 mod make_model;
@@ -46,6 +48,7 @@ pub fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .subcommand(accuracy::command())
+        .subcommand(http::command())
         .subcommand(make_model::command())
         .subcommand(rewriting::command())
         .subcommand(turns::command())
@@ -56,6 +59,7 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("accuracy", matches)) => accuracy::run(matches),
+        Some(("http", matches)) => http::run(matches),
         Some(("make-model", matches)) => make_model::run(matches),
         Some(("rewriting", matches)) => rewriting::run(matches),
         Some(("turns", matches)) => turns::run(matches),

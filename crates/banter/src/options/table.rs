@@ -203,6 +203,11 @@ pub const SERVE: &[OptionRow] = &[
         "Key with which other machines may also pull models and switch between them [default: only this machine may, and the key that a start makes]",
     ),
     row(
+        "switch-on-request",
+        Takes::Nothing,
+        "Let a program's request that names another installed model load that model",
+    ),
+    row(
         "public-url",
         Takes::Many("URL"),
         "Address, with its path, at which people open the server through a proxy or tunnel; needs a key",

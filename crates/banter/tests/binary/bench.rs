@@ -1,6 +1,6 @@
 //! `banter bench`, on a model small enough to be measured in passing.
 
-use super::support::{banter, small_model};
+use super::support::{Server, banter, small_model};
 
 #[test]
 fn figures_are_printed_beside_the_limits_and_written_to_files() {
@@ -109,4 +109,40 @@ fn a_binary_without_llama_cpp_says_how_to_get_one() {
         banter(&["bench", "-m", "any.gguf", "--against", "llama.cpp"]).output().expect("it runs");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && error.contains("docs/PERFORMANCE.md"), "{error}");
+}
+
+#[test]
+fn a_server_is_measured_over_http() {
+    let server = Server::start(&["--no-store"]);
+    let url = format!("http://127.0.0.1:{}/v1", server.port);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let csv = folder.path().join("figures.csv");
+    let csv = csv.to_str().expect("a plain path");
+    let small = ["--clients", "1,3", "--conversations", "1", "--turns", "2"];
+    let mut command = banter(&["bench", "http", "--url", &url, "--csv", csv, "--label", "us"]);
+    let output = command.args(small).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let written = std::fs::read_to_string(csv).expect("it was written");
+    let rows: Vec<&str> = written.lines().filter(|line| line.starts_with("us,")).collect();
+    assert_eq!(rows.len(), 2 * 4 + 1, "{written}");
+    for row in rows {
+        let value: Option<f64> = row.split(',').nth(4).and_then(|value| value.parse().ok());
+        assert!(value.is_some_and(|value| value > 0.0), "{row}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_or_has_another_model_is_told_in_words() {
+    let server = Server::start(&["--no-store"]);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let cases: [(&[&str], &str); 3] = [
+        (&["--url", &url, "--model", "another"], "model: expected"),
+        (&["--url", "127.0.0.1"], "expected http"),
+        (&["--url", &url, "--clients", "0"], "--clients: expected numbers from 1 to 1000"),
+    ];
+    for (arguments, words) in cases {
+        let output = banter(&["bench", "http"]).args(arguments).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(words), "{said}");
+    }
 }

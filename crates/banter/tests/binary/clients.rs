@@ -28,6 +28,6 @@ fn python_packages() {
 fn node_packages() {
     let server = Server::start(&["--no-store"]);
     let mut node = Command::new("node");
-    node.arg("--test");
+    node.args(["--test", "openai.test.mjs"]);
     run(node, &server);
 }

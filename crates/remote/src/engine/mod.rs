@@ -39,6 +39,8 @@ mod passing_on;
 mod sse;
 mod words;
 
+pub(crate) use sse::EventReader;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

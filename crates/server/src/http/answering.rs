@@ -3,11 +3,14 @@
 use super::api::loaded;
 use super::error::ApiError;
 use super::headers::no_store;
+use super::models::installed;
 use super::state::Http;
 use crate::interfaces::CannotAnswer;
+use crate::models::ModelsError;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
-use banter_seam::Backend;
+use banter_seam::{Backend, Failure};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The backend that answers, and the name by which programs ask for it.
@@ -29,10 +32,54 @@ impl Answering {
         let shown = short.unwrap_or(full);
         match name {
             Some(name) if !answers => {
-                Err(ApiError::OtherModel { asked: name.to_owned(), loaded: shown })
+                Err(ApiError::OtherModel { asked: name.to_owned(), there: vec![shown] })
             }
             _ => Ok(Answering { backend, name: shown }),
         }
+    }
+}
+
+impl Answering {
+    /// The same for a request that wants an answer: where the operator allows it, an installed
+    /// model is loaded first.
+    ///
+    /// Errors: another model answers, the model cannot be loaded, or too much time has passed.
+    pub(super) async fn find_or_load(
+        http: &Http,
+        name: Option<&str>,
+    ) -> Result<Answering, ApiError> {
+        match (Answering::find(http, name), name, &http.models) {
+            (Err(ApiError::OtherModel { .. }), Some(name), Some(models))
+                if http.config.switch_on_request =>
+            {
+                let loading = models.answer_with(name);
+                let loaded = tokio::time::timeout(http.config.queue_timeout, loading).await;
+                let loaded = loaded.map_err(|_| Failure::Timeout {
+                    seconds: http.config.queue_timeout.as_secs(),
+                    while_doing: Failure::WHILE_LOADING,
+                })?;
+                loaded.map_err(|error| match error {
+                    ModelsError::NotHere { name, there } => {
+                        ApiError::OtherModel { asked: name, there }
+                    }
+                    error => error.into(),
+                })?;
+                Answering::find(http, Some(name))
+            }
+            (found, ..) => found,
+        }
+    }
+
+    /// The names of the models that a request may ask for, the one that answers first.
+    pub(super) async fn names(http: &Http) -> Result<Vec<String>, ApiError> {
+        let answering = Answering::find(http, None)?;
+        let mut names = vec![answering.name];
+        if http.config.switch_on_request && http.models.is_some() {
+            names.extend(installed(http).await?);
+            let mut seen = HashSet::new();
+            names.retain(|name| seen.insert(name.clone()));
+        }
+        Ok(names)
     }
 }
 

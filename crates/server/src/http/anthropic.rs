@@ -26,7 +26,7 @@ pub(super) async fn messages(
     let Received { value: body, memory } = receive_text(&http, request, BodyLimit::Message).await?;
     let asked = MessageRequest::parse(&body).map_err(ApiError::Fault)?;
     drop(body);
-    let Answering { backend, name } = Answering::find(&http, Some(&asked.model))?;
+    let Answering { backend, name } = Answering::find_or_load(&http, Some(&asked.model)).await?;
     let prompt = Prompt::Conversation(asked.conversation);
     let mut request = GenerateRequest {
         structure: asked.structure,

@@ -72,7 +72,7 @@ async fn embeddings<H>(
         receive_text(http, request, BodyLimit::Message).await?;
     let (mut asked, how) = read(&body).map_err(ApiError::Fault)?;
     drop(body);
-    let Answering { backend, name } = Answering::find(http, asked.model.as_deref())?;
+    let Answering { backend, name } = Answering::find_or_load(http, asked.model.as_deref()).await?;
     let embedded = backend.embed(asked.for_backend(principal.asker())).await?;
     let mut embeddings = embedded.ok_or(ApiError::NoEmbeddings)?;
     asked.shorten(&mut embeddings)?;

@@ -27,8 +27,8 @@ pub(super) enum ApiError {
     OtherModel {
         /// The name in the request.
         asked: String,
-        /// The name of the model that answers.
-        loaded: String,
+        /// The names of those that do.
+        there: Vec<String>,
     },
     /// 404: no response of this id is kept. 400 if a request wants to go on from it.
     UnknownResponse {
@@ -187,11 +187,12 @@ impl ApiError {
             ApiError::Fault(fault) => (fault.code(), fault.to_string()),
             ApiError::Models(error) => ("models", error.to_string()),
             ApiError::Conversation(error) => (error.code.name(), error.message.clone()),
-            ApiError::OtherModel { asked, loaded } => {
-                let asked = quoted(asked);
-                let message = format!(
-                    "model: expected {loaded:?}, the model that answers here, found {asked}"
-                );
+            ApiError::OtherModel { asked, there } => {
+                let expected = match there.as_slice() {
+                    [loaded] => format!("{loaded:?}, the model that answers here"),
+                    there => format!("one of {}", there.join(", ")),
+                };
+                let message = format!("model: expected {expected}, found {}", quoted(asked));
                 ("model_not_found", message)
             }
             other => {

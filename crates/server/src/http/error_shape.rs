@@ -184,7 +184,7 @@ mod tests {
                 error("invalid_request_error", "bad_json", None, "not a JSON request: no"),
             ),
             (
-                ApiError::OtherModel { asked: "a\nb".into(), loaded: "real".into() },
+                ApiError::OtherModel { asked: "a\nb".into(), there: vec!["real".into()] },
                 404,
                 error(
                     "invalid_request_error",
@@ -215,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn ollama_and_anthropic_have_their_own_shapes() {
-        let other = || ApiError::OtherModel { asked: "a".into(), loaded: "real".into() };
+        let other = || ApiError::OtherModel { asked: "a".into(), there: vec!["real".into()] };
         let message = "model: expected \"real\", the model that answers here, found \"a\"";
         assert_eq!(told_at("/api/chat", other()).await, (404, json!({"error": message})));
         let shaped =

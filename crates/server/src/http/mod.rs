@@ -7,6 +7,7 @@
 //! - `openai`, `responses`, `response_socket`, `ollama`, `anthropic`: the handlers of these
 //!   interfaces.
 //!   `answering`: what they share.
+//! - `openapi`: the description of all routes.
 //! - `tokens`: the handlers that turn texts into tokens and back. `embeddings`: into vectors.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
 //! - `assets`, `encoding`: the files of the page.
@@ -32,6 +33,7 @@ mod metrics;
 mod models;
 mod ollama;
 mod openai;
+mod openapi;
 mod response_socket;
 mod responses;
 mod routes;

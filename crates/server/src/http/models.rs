@@ -6,11 +6,11 @@ use super::error::ApiError;
 use super::headers::empty;
 use super::state::{Http, connection_of, view_of};
 use crate::access::AccessLevel;
-use crate::models::{Models, ModelsError, Wanted};
+use crate::models::{Models, ModelsError, Wanted, cannot_list};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode};
-use banter_protocol::http::{PullOrder, SwitchOrder};
+use banter_protocol::http::{ModelEntry, ModelState, PullOrder, SwitchOrder};
 use banter_remote::hub::ModelName;
 use banter_seam::Failure;
 use std::sync::Arc;
@@ -62,6 +62,13 @@ fn models(http: &Http) -> Result<&Arc<Models>, ApiError> {
     http.models.as_ref().ok_or(ApiError::NoModels)
 }
 
+/// The names of the models that are installed.
+pub(super) async fn installed(http: &Http) -> Result<Vec<String>, ApiError> {
+    let list = blocking(http, |models| models.list(false)).await?;
+    let is_here = |entry: &ModelEntry| entry.state == ModelState::Installed;
+    Ok(list.models.into_iter().filter(is_here).map(|entry| entry.name).collect())
+}
+
 /// Runs work that waits for the disk; only a few such requests run at the same time.
 async fn blocking<T: Send + 'static>(
     http: &Http,
@@ -75,7 +82,5 @@ async fn blocking<T: Send + 'static>(
         ApiError::from(Failure::Busy { reason, position: 0, estimate_ms: None })
     })?;
     let outcome = tokio::task::spawn_blocking(move || work(&models)).await;
-    let gone =
-        |_| ModelsError::Unreadable("the models could not be listed; the log says why".into());
-    Ok(outcome.map_err(gone)??)
+    Ok(outcome.map_err(|_| cannot_list())??)
 }

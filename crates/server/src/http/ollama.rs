@@ -50,7 +50,7 @@ async fn answer(
     let Received { value: body, memory } = receive_text(http, request, BodyLimit::Message).await?;
     let asked = read(&body).map_err(ApiError::Fault)?;
     drop(body);
-    let Answering { name, .. } = Answering::find(http, Some(&asked.model))?;
+    let Answering { name, .. } = Answering::find_or_load(http, Some(&asked.model)).await?;
     let Some(prompt) = asked.prompt else { return Ok(json_text(route.loaded(&name))) };
     let request = GenerateRequest {
         structure: asked.structure,
@@ -67,8 +67,23 @@ async fn answer(
 
 /// `GET /api/tags`
 pub(super) async fn tags(State(http): State<Arc<Http>>) -> Result<Response<Body>, ApiError> {
-    let models = vec![report(&Answering::find(&http, None)?, None)];
+    let answering = Answering::find(&http, None)?;
+    let others = Answering::names(&http).await?.into_iter().skip(1).map(not_loaded);
+    let models = [report(&answering, None)].into_iter().chain(others).collect();
     Ok(json(StatusCode::OK, &ModelList { models }))
+}
+
+/// A model that a request would load, of which nothing but its name is known here.
+fn not_loaded(name: String) -> ModelReport {
+    ModelReport {
+        model: name.clone(),
+        modified_at: Timestamp::default().to_string(),
+        size: 0,
+        digest: hexadecimal(name.as_bytes()),
+        details: Details::default(),
+        running: None,
+        name,
+    }
 }
 
 /// `GET /api/ps`
@@ -133,8 +148,12 @@ fn loaded_at(answering: &Answering) -> String {
 fn digest(answering: &Answering) -> String {
     let info = answering.backend.info();
     let known = (&info.name, info.parameters, info.weights_bytes, &info.weight_types);
-    let hash = Sha256::digest(format!("{known:?}"));
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(format!("{known:?}").as_bytes())
+}
+
+/// The hash of some bytes, in digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn details(answering: &Answering) -> Details {

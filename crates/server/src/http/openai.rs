@@ -15,10 +15,13 @@ use banter_protocol::interfaces::openai::models::{ModelReport, ModelsReport};
 use banter_protocol::interfaces::openai::{ChatRequest, CompletionRequest};
 use banter_seam::{GenerateRequest, Prompt};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// `GET /v1/models`
 pub(super) async fn models(State(http): State<Arc<Http>>) -> Result<Response<Body>, ApiError> {
-    let data = vec![report(&Answering::find(&http, None)?)];
+    let answering = Answering::find(&http, None)?;
+    let others = Answering::names(&http).await?.into_iter().skip(1).map(not_loaded);
+    let data = [report(&answering)].into_iter().chain(others).collect();
     Ok(json(StatusCode::OK, &ModelsReport { object: "list", data }))
 }
 
@@ -27,14 +30,29 @@ pub(super) async fn model(
     State(http): State<Arc<Http>>,
     Path(name): Path<String>,
 ) -> Result<Response<Body>, ApiError> {
-    Ok(json(StatusCode::OK, &report(&Answering::find(&http, Some(&name))?)))
+    let report = match Answering::find(&http, Some(&name)) {
+        Err(error @ ApiError::OtherModel { .. }) => {
+            let others = Answering::names(&http).await?.into_iter();
+            let asked =
+                others.filter(|other| other.eq_ignore_ascii_case(&name)).map(not_loaded).next();
+            asked.ok_or(error)?
+        }
+        found => report(&found?),
+    };
+    Ok(json(StatusCode::OK, &report))
+}
+
+/// A model that a request would load.
+fn not_loaded(id: String) -> ModelReport {
+    ModelReport { id, object: "model", created: 0, owned_by: "banter", max_model_len: None }
 }
 
 fn report(answering: &Answering) -> ModelReport {
+    let loaded_at = answering.backend.info().loaded_at.duration_since(UNIX_EPOCH);
     ModelReport {
         id: answering.name.clone(),
         object: "model",
-        created: 0,
+        created: loaded_at.map_or(0, |loaded_at| loaded_at.as_secs()),
         owned_by: "banter",
         max_model_len: answering.backend.info().context_tokens,
     }
@@ -49,7 +67,8 @@ pub(super) async fn chat(
     let Received { value: body, memory } = receive_text(&http, request, BodyLimit::Message).await?;
     let asked = ChatRequest::parse(&body).map_err(ApiError::Fault)?;
     drop(body);
-    let Answering { backend, name } = Answering::find(&http, asked.model.as_deref())?;
+    let Answering { backend, name } =
+        Answering::find_or_load(&http, asked.model.as_deref()).await?;
     let prompt = Prompt::Conversation(asked.conversation);
     let mut request = GenerateRequest {
         structure: asked.structure,
@@ -77,7 +96,7 @@ pub(super) async fn completions(
     let Received { value: body, memory } = receive_text(&http, request, BodyLimit::Message).await?;
     let asked = CompletionRequest::parse(&body).map_err(ApiError::Fault)?;
     drop(body);
-    let Answering { name, .. } = Answering::find(&http, asked.model.as_deref())?;
+    let Answering { name, .. } = Answering::find_or_load(&http, asked.model.as_deref()).await?;
     let requests = asked.prompts.into_iter().flat_map(|prompt| {
         let request = GenerateRequest {
             logprobs: asked.logprobs,

@@ -60,7 +60,7 @@ pub(super) async fn begin(
     memory: Reservation,
     last: Option<&LastResponse>,
 ) -> Result<Answer, ApiError> {
-    let Answering { name, .. } = Answering::find(http, asked.model.as_deref())?;
+    let Answering { name, .. } = Answering::find_or_load(http, asked.model.as_deref()).await?;
     let owner = match asked.is_kept {
         true => http.conversations.owner(principal).await?.user,
         false => http.conversations.known_owner(principal).await?.user,

@@ -1,11 +1,11 @@
 //! The table of routes. A path that is not in it does not exist, and every row has an access level.
 //!
-//! A new route: one row in [`ROUTES`], and its handler.
+//! A new route: one row in [`ROUTES`], its handler, and what is said about it in `openapi`.
 
 use super::state::Http;
 use super::{
     anthropic, api, context, conversations, embeddings, files, metrics, models, ollama, openai,
-    responses, session, tokens, upgrade,
+    openapi, responses, session, tokens, upgrade,
 };
 use crate::access::AccessLevel;
 use axum::Router;
@@ -36,6 +36,7 @@ use AccessLevel::{Admin, Probe, Public, Socket, User};
 /// Every route except the files of the page, which are public.
 pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/ws", Socket, || get(upgrade::websocket)),
+    row(Method::GET, "/openapi.json", Public, || get(openapi::document)),
     row(Method::GET, "/health", Probe, || get(api::health)),
     row(Method::GET, "/ready", Probe, || get(api::ready)),
     row(Method::GET, "/metrics", User, || get(metrics::metrics)),

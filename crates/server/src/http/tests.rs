@@ -1,5 +1,6 @@
 //! The table of routes against everyone who may come, without a network in between.
 
+use super::openapi::{self, DESCRIBED};
 use super::routes::{ROUTES, Target};
 use super::*;
 use crate::accept::one_permit;
@@ -50,6 +51,7 @@ struct Ask {
     headers: Vec<(&'static str, &'static str)>,
     peer: &'static str,
     admission: Admission,
+    body: &'static str,
 }
 
 fn ask(method: &Method, path: &str) -> Ask {
@@ -60,6 +62,7 @@ fn ask(method: &Method, path: &str) -> Ask {
         headers: vec![("host", "chat.example")],
         peer: "203.0.113.5",
         admission: Admission::Welcome,
+        body: "",
     }
 }
 
@@ -79,12 +82,17 @@ impl Ask {
         Ask { peer: "127.0.0.1", ..self }.to("localhost:7860")
     }
 
+    /// With a body of JSON.
+    fn sending(self, body: &'static str) -> Ask {
+        Ask { body, ..self }.with("content-type", "application/json")
+    }
+
     async fn answer(self, routes: &Routes) -> Response<Body> {
         let mut request = Request::builder().method(self.method).uri(self.path);
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Body::empty()).expect("a request");
+        let request = request.body(Body::from(self.body)).expect("a request");
         let peer: IpAddr = self.peer.parse().expect("an address");
         let local = if peer.is_loopback() { "127.0.0.1" } else { "192.0.2.7" };
         let local = local.parse().expect("an address");
@@ -167,6 +175,42 @@ async fn what_is_in_no_row_does_not_exist() {
     assert_eq!(ask(&Method::GET, "/").status(&routes).await, 200);
     assert_eq!(ask(&Method::HEAD, "/chat.html").status(&routes).await, 200);
     assert_eq!(ask(&Method::POST, "/").status(&routes).await, 405);
+}
+
+#[test]
+fn every_row_is_described_once_and_nothing_else_is() {
+    for route in ROUTES {
+        let count = DESCRIBED.iter().filter(|described| described.is_about(route)).count();
+        assert_eq!(count, 1, "{} {}", route.method, route.path);
+    }
+    assert_eq!(DESCRIBED.len(), ROUTES.len());
+    let document = openapi::made();
+    let operations = document["paths"].as_object().expect("paths").values();
+    let operations: usize = operations.map(|path| path.as_object().map_or(0, |of| of.len())).sum();
+    assert_eq!(operations, ROUTES.len());
+    let (whole, schemas) = (document.to_string(), &document["components"]["schemas"]);
+    for reference in whole.split("#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().expect("it ends");
+        assert!(schemas[name].is_object(), "{name} is no schema");
+    }
+}
+
+#[tokio::test]
+async fn the_described_bodies_are_taken() {
+    let routes = routes(config());
+    for described in DESCRIBED {
+        let Some(example) = described.example else { continue };
+        let route = ROUTES.iter().find(|route| described.is_about(route)).expect("a row");
+        let status =
+            ask(&route.method, route.path).locally().sending(example).status(&routes).await;
+        // What depends on the server: wrong keys, conversations and responses that are not there,
+        // files without conversations, and no models.
+        let depends = ["session", "{id}", "import", "/api/models"];
+        let depends = depends.iter().any(|part| route.path.contains(part));
+        // The scripted backend has no tokenizer.
+        let is_taken = (200..300).contains(&status) || status == 501;
+        assert!(depends || is_taken, "{} {status}", route.path);
+    }
 }
 
 #[test]

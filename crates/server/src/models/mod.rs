@@ -26,6 +26,8 @@ use serde_json::json;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
 /// The models of a program. All functions may block; errors are texts for administrators.
@@ -76,6 +78,9 @@ pub enum ModelsError {
     /// The folder of models cannot be read.
     #[error("{0}")]
     Unreadable(String),
+    /// It could not be loaded; administrators find the reason in the log and in the list.
+    #[error("{}: expected a model that can be loaded; the log of the server says what was found", quoted(.0))]
+    NotLoaded(String),
     /// The system gives the process no further thread.
     #[error("the system has no thread for this ({0}); try again later")]
     NoThread(String),
@@ -95,6 +100,7 @@ impl ModelsError {
             ModelsError::NotHere { .. } => StatusCode::NOT_FOUND,
             ModelsError::Busy(_) => StatusCode::CONFLICT,
             ModelsError::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ModelsError::NotLoaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             ModelsError::NoThread(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -105,6 +111,7 @@ impl ModelsError {
             ModelsError::NotHere { .. } => "not_here",
             ModelsError::Busy(_) => "model_busy",
             ModelsError::Unreadable(_) => "internal",
+            ModelsError::NotLoaded(_) => "not_loaded",
             ModelsError::NoThread(_) => "busy",
         };
         json!({ "error": { "code": code, "message": self.to_string() } }).to_string()
@@ -116,6 +123,8 @@ pub(crate) struct Models {
     library: Arc<dyn Library>,
     slot: BackendSlot,
     state: Mutex<State>,
+    /// Told whenever a switch has ended.
+    switches: watch::Sender<()>,
     start: Start,
 }
 
@@ -137,7 +146,8 @@ impl Models {
         current: Option<String>,
     ) -> Arc<Models> {
         let state = Mutex::new(State { current, ..State::default() });
-        Arc::new(Models { library, slot, state, start: start_thread })
+        let switches = watch::Sender::new(());
+        Arc::new(Models { library, slot, state, switches, start: start_thread })
     }
 
     /// The name of the model that answers, if it is one of the models.
@@ -229,6 +239,47 @@ impl Models {
         Ok(report)
     }
 
+    /// Lets an installed model answer, and waits until it does. Its name may be written in other
+    /// letter case.
+    pub(crate) async fn answer_with(self: &Arc<Models>, name: &str) -> Result<(), ModelsError> {
+        let mut switches = self.switches.subscribe();
+        loop {
+            if self.current().is_some_and(|current| current.eq_ignore_ascii_case(name)) {
+                return Ok(());
+            }
+            let (models, wanted) = (self.clone(), name.to_owned());
+            let begun = spawn_blocking(move || models.switch(&models.spelled(wanted)?)).await;
+            let is_ours = match begun.unwrap_or_else(|_| Err(cannot_list())) {
+                Ok(_) => true,
+                Err(ModelsError::Busy(other)) => other.eq_ignore_ascii_case(name),
+                Err(error) => return Err(error),
+            };
+            // The sender lives as long as these models.
+            let _ = switches.changed().await;
+            if is_ours && self.has_failed(name) {
+                return Err(ModelsError::NotLoaded(name.to_owned()));
+            }
+        }
+    }
+
+    /// The name of an installed model as it is written there, or as it came.
+    fn spelled(&self, name: String) -> Result<String, ModelsError> {
+        let is_it = |entry: &ModelEntry| {
+            entry.state == ModelState::Installed && entry.name.eq_ignore_ascii_case(&name)
+        };
+        let found = self.entries()?.into_iter().find(is_it);
+        Ok(found.map_or(name, |entry| entry.name))
+    }
+
+    /// Whether the latest switch was to this model, and has failed.
+    fn has_failed(&self, name: &str) -> bool {
+        let report = self.state().switch.as_ref().map(Switch::report);
+        report.is_some_and(|report| {
+            report.name.eq_ignore_ascii_case(name)
+                && matches!(report.state, JobState::Failed { .. })
+        })
+    }
+
     /// Lets the loaded model answer from now on, or stores why it could not be loaded.
     fn take_over(&self, loaded: Result<Arc<dyn Backend>, String>) {
         let outcome = loaded.map(|backend| self.slot.fill_with(backend));
@@ -243,6 +294,8 @@ impl Models {
             Err(why) => error!(model = switch.name(), "not switched: {why}"),
         }
         switch.end(outcome);
+        drop(state);
+        self.switches.send_replace(());
     }
 
     fn entries(&self) -> Result<Vec<ModelEntry>, ModelsError> {
@@ -259,6 +312,11 @@ fn keep_quiet(state: &mut JobState) {
     if let JobState::Failed { message, .. } = state {
         message.clear();
     }
+}
+
+/// The disk was not read because of a bug.
+pub(crate) fn cannot_list() -> ModelsError {
+    ModelsError::Unreadable("the models could not be listed; the log says why".into())
 }
 
 fn start_thread(name: &str, work: Work) -> io::Result<()> {
@@ -312,6 +370,7 @@ mod tests {
             library: Arc::new(OneModel),
             slot: BackendSlot::default(),
             state: Mutex::default(),
+            switches: watch::Sender::new(()),
             start: |_, _| Err(io::ErrorKind::WouldBlock.into()),
         };
         let models = Arc::new(models);

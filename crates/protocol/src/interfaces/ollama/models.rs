@@ -45,7 +45,7 @@ pub struct Running {
 }
 
 /// What kind of model it is. What is not known is empty.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Details {
     /// The model that it was made from.
     pub parent_model: String,

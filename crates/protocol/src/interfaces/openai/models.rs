@@ -18,7 +18,7 @@ pub struct ModelReport {
     pub id: String,
     /// Always `model`.
     pub object: &'static str,
-    /// When it was loaded, in seconds since 1970.
+    /// When it was loaded, in seconds since 1970; 0 of one that is not.
     pub created: u64,
     /// Whose it is.
     pub owned_by: &'static str,
