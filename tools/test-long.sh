@@ -69,6 +69,8 @@ run_firefox() { cd web && BANTER_PYTHON=$PWD/../.venv/bin/python npm run test:fi
 
 run_engines() {
   tools/engines/setup.sh
+  # Here, because the tests wait for a build only so long.
+  cargo build -p banter
   cd web && npm run test:long
 }
 

@@ -11,6 +11,7 @@
 //! - [`chat_template`], [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`],
 //!   [`home`]: parts of the above.
 //! - [`conversation_store`], [`data`]: the folder of conversations, for the server and by hand.
+//! - [`key`]: keys that an operator makes.
 //! - [`usage`]: hints for a wrong command line.
 //! - [`mod@bench`]: measuring, and models with random weights for it.
 
@@ -26,6 +27,7 @@ mod data;
 mod engine_config;
 mod home;
 mod invocation;
+mod key;
 mod listen;
 mod logging;
 mod models;
@@ -83,7 +85,8 @@ fn run(subcommand: Option<(&str, &ArgMatches)>) -> anyhow::Result<()> {
         Some(("pull", matches)) => with_store(matches, models::pull::run),
         Some(("list", matches)) => with_store(matches, models::list::run),
         Some(("rm", matches)) => with_store(matches, models::remove::run),
-        Some(("data", matches)) => with_data(matches),
+        Some(("data", matches)) => with_data(matches, data::run),
+        Some(("key", matches)) => with_data(matches, key::run),
         Some(("bench", matches)) => bench::run(matches),
         _ => unreachable!("the parser demands a known subcommand"),
     }
@@ -116,6 +119,7 @@ fn command() -> Command {
         .subcommand(models::list::command())
         .subcommand(models::remove::command())
         .subcommand(data::command())
+        .subcommand(key::command())
         .subcommand(bench::command())
 }
 
@@ -148,11 +152,19 @@ fn with_store(
     run(matches, &Store::new(folder))
 }
 
-/// Runs a subcommand of `banter data` with the folder that the options name.
-fn with_data(matches: &ArgMatches) -> anyhow::Result<()> {
+/// Runs a subcommand of `banter data` or `banter key` with the folder that the options name.
+fn with_data(
+    matches: &ArgMatches,
+    run: impl FnOnce(&ArgMatches, PathBuf) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let (_, of_subcommand) = matches.subcommand().expect("the parser demands one");
-    let folder = settings(of_subcommand).and_then(|options| config::data_folder(&options))?;
-    data::run(matches, folder)
+    let options = settings(of_subcommand)?;
+    let folder = config::data_folder(&options)?;
+    if let (None, Some(parent)) = (options.get("data"), folder.parent()) {
+        // The store itself says what is wrong with the parent.
+        let _ = std::fs::create_dir_all(parent);
+    }
+    run(matches, folder)
 }
 
 /// The options that were given for a subcommand.

@@ -33,12 +33,13 @@ mod interfaces;
 mod log_throttle;
 pub mod models;
 mod plain;
+mod quotas;
 pub mod server;
 mod shares;
 mod socket;
 mod tasks;
 mod v1;
 
-pub use access::{KeyHash, Origin, PublicUrl};
+pub use access::{KeyHash, Origin, PublicUrl, SCOPES, make_key};
 pub use config::{OnDisconnect, ServerConfig};
 pub use server::{Server, run};

@@ -1,7 +1,7 @@
 //! The whole public server: [`run`] serves its listeners until it is told to end.
 
 use crate::accept::{self, Acceptor};
-use crate::access::{Access, SessionLimits, Sessions, random_token};
+use crate::access::{Access, KeyHash, SessionLimits, Sessions, keep_looking, random_token};
 use crate::answers::{AnswerLimits, Answers, Keep};
 use crate::backend::BackendSlot;
 use crate::config::{OnDisconnect, ServerConfig};
@@ -9,6 +9,7 @@ use crate::conversations::{Conversations, Settings};
 use crate::http::{Http, Limits, Routes, Sockets};
 use crate::models::{Library, Models};
 use crate::plain::Plain;
+use crate::quotas::Quotas;
 use crate::shares::SharedBudget;
 use crate::tasks::Tasks;
 use crate::v1::V1;
@@ -118,7 +119,9 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     warn_of_unsafe_settings(&config);
     let access = Arc::new(Access::new(config.access_rules(ports), server.sessions));
     access.restore(&store).await.map_err(io::Error::other)?;
-    let running = Running::new(&config, server.slot, store, Tasks::default());
+    let quotas = access.made().quotas();
+    let running = Running::new(&config, server.slot, store, Tasks::default(), quotas);
+    running.look_after_keys(access.clone());
     let http = running.http(config.clone(), access, server.models);
     let acceptor = Arc::new(Acceptor::new(config.clone(), running.tasks.clone()));
     let routes = Routes::new(Arc::new(http));
@@ -158,13 +161,14 @@ impl Running {
         slot: BackendSlot,
         store: Arc<Store>,
         tasks: Tasks,
+        quotas: Quotas,
     ) -> Running {
         let limits = AnswerLimits {
             queue_timeout: config.queue_timeout,
             step_timeout: config.step_timeout,
             bytes: config.max_answer_bytes,
         };
-        let answers = Answers::new(slot.clone(), limits);
+        let answers = Answers::new(slot.clone(), limits, quotas);
         let settings = Settings {
             system_prompt: config.system_prompt.clone(),
             keep: match config.on_disconnect {
@@ -177,6 +181,15 @@ impl Running {
         };
         let conversations = Conversations::new(store.clone(), answers.clone(), settings);
         Running { tasks, slot, answers, conversations, store }
+    }
+
+    /// Looks for keys that were made or revoked, until the server ends.
+    fn look_after_keys(&self, access: Arc<Access>) {
+        let (store, ending) = (self.store.clone(), self.tasks.going_away.clone());
+        self.tasks.tracker.spawn(async move {
+            let revoked = |keys: &[KeyHash]| access.end_sessions_of(keys);
+            keep_looking(access.made(), &store, revoked, ending).await;
+        });
     }
 
     /// What the routes need.

@@ -181,6 +181,11 @@ pub fn has_store(folder: &Path) -> bool {
     [DATABASE, LIVE].iter().any(|name| folder.join(name).exists())
 }
 
+/// The database of a data folder.
+pub(crate) fn database_in(folder: &Path) -> PathBuf {
+    folder.join(DATABASE)
+}
+
 /// Moves the databases of a data folder into a new folder beside them, so that the next
 /// [`Store::open`](crate::Store::open) begins with empty ones. Returns the new folder.
 ///

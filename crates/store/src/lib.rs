@@ -11,6 +11,7 @@
 //!   values.
 //! - `conversations.rs`, `messages.rs`, `asking.rs`, `answers.rs`, `growth.rs`, `users.rs`: the
 //!   calls.
+//! - `made_keys.rs`: keys that an operator has made by command, also while a server runs.
 //! - `writer.rs`, `readers.rs`: the threads that write and read.
 //! - `live`: answers that are being written, kept before a client sees them.
 //! - `search`: finding messages by their words, in Chinese too.
@@ -36,6 +37,7 @@ mod folder;
 mod growth;
 mod ids;
 mod live;
+mod made_keys;
 mod message;
 mod messages;
 mod migrate;
@@ -67,6 +69,7 @@ pub use growth::{Ends, Growth};
 pub use ids::{
     BadId, ConversationId, ConversationNumber, MessageId, MessageSeq, SecretHash, UserId,
 };
+pub use made_keys::{KeyError, KeyRing, KeyTerms, KeyUsage, MadeKey};
 pub use message::{
     AnswerError, Conversation, Message, Parameters, Reason, Role, State, Timings, TitleSource,
     Tree, Usage,

@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::OpenError;
 use crate::faults::{Fault, Faults};
 use crate::folder::{self, Folder};
-use crate::schema::{APPLICATION_ID, RESPONSES, TABLES};
+use crate::schema::{APPLICATION_ID, MADE_KEYS, RESPONSES, TABLES};
 
 /// A version of the schema and the ways to it.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +34,14 @@ pub(crate) struct Step {
 }
 
 /// The schema of this program.
-pub(crate) const TODAY: Schema =
-    Schema { version: 2, tables: TABLES, steps: &[Step { from: 1, statements: &[RESPONSES] }] };
+pub(crate) const TODAY: Schema = Schema {
+    version: 3,
+    tables: TABLES,
+    steps: &[
+        Step { from: 1, statements: &[RESPONSES] },
+        Step { from: 2, statements: &[MADE_KEYS] },
+    ],
+};
 
 /// Whose database a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

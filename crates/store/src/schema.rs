@@ -39,7 +39,32 @@ CREATE INDEX responses_of_user ON responses (user, seq);
     };
 }
 
-/// The tables of schema version 2.
+/// Keys that were made by command. A macro, because it is a part of two constants.
+macro_rules! made_keys {
+    () => {
+        "
+CREATE TABLE made_keys (
+  name TEXT PRIMARY KEY,
+  hash BLOB NOT NULL UNIQUE,
+  scope TEXT NOT NULL,
+  -- One in a line.
+  origins TEXT NOT NULL,
+  until_ms INTEGER,
+  requests_per_minute INTEGER,
+  tokens_per_minute INTEGER,
+  answers_at_once INTEGER,
+  created_ms INTEGER NOT NULL,
+  revoked_ms INTEGER,
+  requests INTEGER NOT NULL DEFAULT 0,
+  prompt_tokens INTEGER NOT NULL DEFAULT 0,
+  answer_tokens INTEGER NOT NULL DEFAULT 0,
+  used_ms INTEGER
+) STRICT, WITHOUT ROWID;
+"
+    };
+}
+
+/// The tables of schema version 3.
 ///
 /// Numbers are counted up and never used again (`AUTOINCREMENT`), so that order never depends on a
 /// clock, and the engine never takes a new conversation for an old one. A message's parent is older
@@ -158,11 +183,15 @@ CREATE VIRTUAL TABLE title_words USING fts5 (
 );
 INSERT INTO title_words (title_words, rank) VALUES ('secure-delete', 1);
 ",
-    responses!()
+    responses!(),
+    made_keys!()
 );
 
 /// From schema version 1 to 2.
 pub(crate) const RESPONSES: &str = responses!();
+
+/// From schema version 2 to 3.
+pub(crate) const MADE_KEYS: &str = made_keys!();
 
 /// The table of `live.db`.
 pub(crate) const LIVE_TABLES: &str = "

@@ -5,6 +5,7 @@ mod clients;
 mod engine;
 mod examples;
 mod idle;
+mod keys;
 mod kill;
 mod models;
 mod names;

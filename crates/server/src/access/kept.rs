@@ -30,6 +30,7 @@ impl Access {
     ///
     /// Errors: the store fails.
     pub(crate) async fn restore(&self, store: &Store) -> Result<(), StoreError> {
+        self.made.look(store).await?;
         let scoped = [(&self.keys, Scope::Talk), (&self.admin_keys, Scope::Administer)];
         let keys =
             scoped.into_iter().flat_map(|(keys, scope)| keys.iter().map(move |key| (*key, scope)));
@@ -44,6 +45,7 @@ impl Access {
             let user = store.ensure_user(Principal::of_key_hash(*key).user()).await?;
             store.allow_key(user.id, SecretHash(key.bytes()), scope.name()).await?;
         }
+        let keys: Vec<(KeyHash, Scope)> = keys.into_iter().chain(self.made.scopes()).collect();
         store.remove_ended_sessions().await?;
         store.remove_strangers().await?;
         for kept in store.sessions().await? {

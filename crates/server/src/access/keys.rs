@@ -21,7 +21,8 @@ impl KeyHash {
         KeyHash(bytes)
     }
 
-    pub(super) fn bytes(self) -> [u8; 32] {
+    /// The hash itself.
+    pub fn bytes(self) -> [u8; 32] {
         self.0
     }
 

@@ -7,8 +7,8 @@
 //! 3. Does it need a key, and does it have one?
 //!
 //! Reading order: `level` and `request` (what is asked for, and by whom), `authority`, `origin`,
-//! `host` and `network` (names and addresses), `token`, `keys`, `cookie`, `sessions` and `kept`
-//! (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they are),
+//! `host` and `network` (names and addresses), `token`, `keys`, `made`, `cookie`, `sessions` and
+//! `kept` (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they are),
 //! `denial` (why a request is refused).
 
 mod authority;
@@ -18,6 +18,7 @@ mod host;
 mod kept;
 mod keys;
 mod level;
+mod made;
 mod network;
 mod origin;
 mod principal;
@@ -34,6 +35,8 @@ pub use host::PublicUrl;
 pub use keys::{KeyHash, make_key};
 pub(crate) use level::AccessLevel;
 pub use level::Scope;
+pub use made::SCOPES;
+pub(crate) use made::{Made, MadeKeys, keep_looking};
 pub(crate) use network::{TrustedProxies, network_of};
 pub use origin::Origin;
 pub(crate) use principal::Identity;
@@ -46,6 +49,7 @@ pub(crate) use tries::RateKey;
 
 use authority::Authority;
 use axum::http::header;
+use banter_seam::ShareId;
 use banter_store::SecretHash;
 use host::{NamedHost, is_same_page};
 use ipnet::IpNet;
@@ -62,6 +66,8 @@ pub(crate) struct Access {
     allow_origins: Vec<Origin>,
     keys: Vec<KeyHash>,
     admin_keys: Vec<KeyHash>,
+    /// Those that were made by command.
+    made: Arc<MadeKeys>,
     allow_file_pages: bool,
     insecure: bool,
     proxies: TrustedProxies,
@@ -91,6 +97,7 @@ impl Access {
             allow_origins: rules.allow_origins,
             keys: rules.keys,
             admin_keys: rules.admin_keys,
+            made: Arc::default(),
             allow_file_pages: rules.allow_file_pages,
             insecure: rules.insecure,
             proxies: TrustedProxies::new(&rules.trusted_proxies),
@@ -139,11 +146,33 @@ impl Access {
     }
 
     fn of_key(&self, view: &RequestView<'_>, level: AccessLevel) -> Option<Principal> {
-        let is_ours = |key: &String| {
-            keys::is_one_of(&self.keys, key) || keys::is_one_of(&self.admin_keys, key)
-        };
-        let key = self.presented(view, level).ok().flatten().filter(is_ours)?;
-        Some(Principal::of_key(&key))
+        let key = self.presented(view, level).ok().flatten()?;
+        if keys::is_one_of(&self.keys, &key) || keys::is_one_of(&self.admin_keys, &key) {
+            return Some(Principal::of_key(&key));
+        }
+        let hash = KeyHash::of(&key);
+        let made = self.made.find(hash).filter(|made| made.is_for(origin_of(view)))?;
+        Some(made.principal(hash))
+    }
+
+    /// The keys that were made by command.
+    pub(crate) fn made(&self) -> &Arc<MadeKeys> {
+        &self.made
+    }
+
+    /// The key of a request, if it is one that was made by command and lets in.
+    pub(crate) fn made_key(
+        &self,
+        view: &RequestView<'_>,
+        level: AccessLevel,
+    ) -> Option<(ShareId, Arc<Made>)> {
+        let hash = KeyHash::of(&self.presented(view, level).ok().flatten()?);
+        Some((ShareId(hash.number()), self.made.find(hash)?))
+    }
+
+    /// Ends what was opened with keys that let in no more.
+    pub(crate) fn end_sessions_of(&self, keys: &[KeyHash]) {
+        keys.iter().for_each(|key| self.sessions.end_all_of(Principal::of_key_hash(*key)));
     }
 
     /// Who an admitted client is: the principal of its key, of its session, the operator on this
@@ -220,10 +249,17 @@ impl Access {
         if is_own {
             return Ok(PageOrigin::Own);
         }
-        match self.allow_origins.iter().find(|allowed| allowed.is(origin)) {
-            Some(_) => Ok(PageOrigin::Allowed(origin.to_owned())),
-            None => Err(Denial::ForeignOrigin),
+        let is_allowed = self.allow_origins.iter().any(|allowed| allowed.is(origin))
+            || self.made.names_origin(origin);
+        match is_allowed {
+            true => Ok(PageOrigin::Allowed(origin.to_owned())),
+            false => Err(Denial::ForeignOrigin),
         }
+    }
+
+    /// Whether there are no keys at all.
+    fn has_no_keys(&self) -> bool {
+        self.keys.is_empty() && self.admin_keys.is_empty() && self.made.is_empty()
     }
 
     /// The key that a request has. Without configured keys several keys are no error, because
@@ -236,7 +272,7 @@ impl Access {
         match keys::presented(view, level) {
             Presented::Nothing => Ok(None),
             Presented::Key(key) => Ok(Some(key)),
-            Presented::Several if self.keys.is_empty() && self.admin_keys.is_empty() => Ok(None),
+            Presented::Several if self.has_no_keys() => Ok(None),
             Presented::Several => Err(Denial::SeveralKeys),
         }
     }
@@ -252,7 +288,7 @@ impl Access {
             return Ok(());
         }
         let scope = match (presented, of_session) {
-            (Some(key), _) => self.try_key(self.rate_key(view), &key)?,
+            (Some(key), _) => self.try_key(self.rate_key(view), &key, origin_of(view))?,
             (None, Some(scope)) => scope,
             // With `--insecure` there may be no key that could be given.
             (None, None) if self.insecure => return Err(Denial::AdminOnly),
@@ -274,7 +310,12 @@ impl Access {
     ) -> Result<String, Denial> {
         let grant = match credential {
             Credential::Key(key) => {
-                Grant { scope: self.try_key(rate_key, key)?, principal: Principal::of_key(key) }
+                // A visitor has nothing that a session could be for.
+                if self.made.find(KeyHash::of(key)).is_some_and(|made| made.is_for_visitors) {
+                    return Err(Denial::KeyNeeded);
+                }
+                let scope = self.try_key(rate_key, key, None)?;
+                Grant { scope, principal: Principal::of_key(key) }
             }
             Credential::Code(code) => {
                 if self.tries.is_exhausted(rate_key) {
@@ -300,8 +341,19 @@ impl Access {
         cookie.tokens(view.headers).map(end).collect()
     }
 
+    /// Cancelled when the key of this request lets in no more, or when its session ends before its
+    /// time; `None` without either.
+    pub(crate) fn revocation(
+        &self,
+        view: &RequestView<'_>,
+        level: AccessLevel,
+    ) -> Option<CancellationToken> {
+        let of_key = self.made_key(view, level).map(|(_, made)| made.revoked.clone());
+        of_key.or_else(|| self.end_of_session(view))
+    }
+
     /// Cancelled when the session of this request ends before its time; `None` without a session.
-    pub(crate) fn end_of_session(&self, view: &RequestView<'_>) -> Option<CancellationToken> {
+    fn end_of_session(&self, view: &RequestView<'_>) -> Option<CancellationToken> {
         self.sessions.end_of(&self.session(view)?.token)
     }
 
@@ -329,22 +381,31 @@ impl Access {
         sessions.max_by_key(|session| session.grant.scope)
     }
 
-    /// The principal of a key that comes after the handshake. Counts the try.
-    pub(crate) fn principal_of_key(
+    /// Who shows a key after the handshake, from a page of this origin, and what is cancelled when
+    /// the key lets in no more. Counts the try.
+    pub(crate) fn admit_key(
         &self,
         rate_key: RateKey,
         key: &str,
-    ) -> Result<Principal, Denial> {
-        self.try_key(rate_key, key)?;
-        Ok(Principal::of_key(key))
+        origin: Option<&str>,
+    ) -> Result<(Principal, CancellationToken), Denial> {
+        self.try_key(rate_key, key, origin)?;
+        let hash = KeyHash::of(key);
+        Ok(match self.made.find(hash) {
+            Some(made) => (made.principal(hash), made.revoked.clone()),
+            None => (Principal::of_key_hash(hash), CancellationToken::new()),
+        })
     }
 
     /// The scope that a key gives. Counts the try.
-    fn try_key(&self, rate_key: RateKey, key: &str) -> Result<Scope, Denial> {
+    fn try_key(&self, rate_key: RateKey, key: &str, origin: Option<&str>) -> Result<Scope, Denial> {
         if self.tries.is_exhausted(rate_key) {
             return Err(Denial::TooManyTries);
         }
-        let scope = if keys::is_one_of(&self.admin_keys, key) {
+        let made = self.made.find(KeyHash::of(key)).filter(|made| made.is_for(origin));
+        let scope = if let Some(made) = made {
+            made.scope
+        } else if keys::is_one_of(&self.admin_keys, key) {
             Scope::Administer
         } else if keys::is_one_of(&self.keys, key) {
             Scope::Talk
@@ -389,6 +450,11 @@ fn authority(view: &RequestView<'_>) -> Result<Authority, Denial> {
         }
         _ => Ok(host),
     }
+}
+
+/// The origin of the page that sends a request, as the browser says.
+fn origin_of<'a>(view: &RequestView<'a>) -> Option<&'a str> {
+    view.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok())
 }
 
 /// Whether only this machine can have sent a request.

@@ -75,6 +75,12 @@ impl Principal {
         Principal { tenant, share, anchor: Anchor::Key(hash.bytes()) }
     }
 
+    /// A visitor of a page that has a key for its visitors: somebody else on each socket, with the
+    /// limits of the key.
+    pub(super) fn visitor_of(hash: KeyHash) -> Principal {
+        Principal::stranger("visitor", &random_token(), ShareId(hash.number()))
+    }
+
     /// A client that is known by a random text, and by nothing else.
     fn stranger(kind: &str, token: &str, share: ShareId) -> Principal {
         let hash = hash_of(kind, token);

@@ -111,6 +111,17 @@ impl Sessions {
         }
     }
 
+    /// Ends all sessions of a principal, and the sockets that were opened with them.
+    pub(super) fn end_all_of(&self, principal: Principal) {
+        lock(&self.sessions).retain(|_, entry| {
+            let stays = entry.grant.principal != principal;
+            if !stays {
+                entry.ended.cancel();
+            }
+            stays
+        });
+    }
+
     /// What a valid session gives.
     pub(super) fn grant_of(&self, token: &str) -> Option<Grant> {
         let sessions = lock(&self.sessions);

@@ -3,6 +3,7 @@
 use super::clock::AnswerLimits;
 use crate::backend::{BackendSlot, Readiness};
 use crate::log_throttle::LogThrottle;
+use crate::quotas::Quotas;
 use banter_seam::{Backend, Failure};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 pub(super) struct Common {
     pub(super) slot: BackendSlot,
     pub(super) limits: AnswerLimits,
+    pub(super) quotas: Quotas,
     pub(super) tasks: TaskTracker,
     /// Cancelled when the server ends.
     pub(super) shutdown: CancellationToken,
@@ -25,10 +27,11 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(slot: BackendSlot, limits: AnswerLimits) -> Common {
+    pub(super) fn new(slot: BackendSlot, limits: AnswerLimits, quotas: Quotas) -> Common {
         Common {
             slot,
             limits,
+            quotas,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             waited_for: watch::Sender::new(0),

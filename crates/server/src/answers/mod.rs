@@ -31,6 +31,7 @@ pub(crate) use log::{Begun, CallBegun, Ended, Interruption, Offsets, Update, Wai
 pub(crate) use request::{AnswerRequest, Place, Question, Urgency};
 
 use crate::backend::BackendSlot;
+use crate::quotas::Quotas;
 use banter_seam::{Backend, Failure};
 use banter_store::MessageSeq;
 use common::{Common, WaitedFor};
@@ -51,8 +52,8 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    pub(crate) fn new(slot: BackendSlot, limits: AnswerLimits) -> Answers {
-        Answers { common: Arc::new(Common::new(slot, limits)) }
+    pub(crate) fn new(slot: BackendSlot, limits: AnswerLimits, quotas: Quotas) -> Answers {
+        Answers { common: Arc::new(Common::new(slot, limits, quotas)) }
     }
 
     /// Starts an answer, and returns its first follower, which reads from the end of what there is

@@ -2,6 +2,7 @@
 
 use super::{AnswerLimits, AnswerRequest, Answers, Begun, Follower, Update};
 use crate::backend::{BackendSlot, ScriptedBackend, ScriptedCounters};
+use crate::quotas::Quotas;
 use crate::shares::SharedBudget;
 use banter_seam::{
     Asker, EndReason, Failure, FinishReason, Finished, GenerateRequest, Message, Parameters,
@@ -28,7 +29,11 @@ impl Server {
         let (slot, backend) = (BackendSlot::default(), ScriptedBackend::default());
         let counters = backend.counters();
         slot.fill(backend);
-        Server { answers: Answers::new(slot, LIMITS), memory: SharedBudget::new(100), counters }
+        Server {
+            answers: Answers::new(slot, LIMITS, Quotas::default()),
+            memory: SharedBudget::new(100),
+            counters,
+        }
     }
 
     fn ask(&self, message: &str) -> Follower {

@@ -7,8 +7,9 @@ use super::log::{AnswerLog, Begun, CallBegun, Ended, Interruption, Waiting};
 use super::pace::Pace;
 use super::recording::{Recording, UnstoredEnd};
 use super::request::Question;
+use crate::quotas::Spending;
 use crate::shares::Reservation;
-use banter_seam::{EndReason, Event, Failure, FinishReason, Finished, Generation};
+use banter_seam::{EndReason, Event, Failure, FinishReason, Finished, Generation, Usage};
 use banter_store::MessageId;
 use futures_util::future::BoxFuture;
 use std::pin::pin;
@@ -46,6 +47,8 @@ pub(super) struct Started {
     generation: Box<dyn Generation>,
     stored: Vec<MessageId>,
     context_tokens: Option<usize>,
+    /// What it takes of its key's quota, if that has one.
+    spending: Option<Spending>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -108,10 +111,11 @@ pub(super) async fn start(common: Arc<Common>, start: Start) -> Result<Started, 
         None => None,
     };
     let Question { request, stored } = start.question.await?;
+    let spending = common.quotas.begin(request.asker.share)?;
     let generation = backend.generate(Box::new(request)).await?;
     drop(start.memory);
     let context_tokens = backend.info().context_tokens;
-    Ok(Started { generation, stored, context_tokens, _permit: permit })
+    Ok(Started { generation, stored, context_tokens, spending, _permit: permit })
 }
 
 impl Writing {
@@ -311,6 +315,7 @@ impl Writing {
             Event::Finished(mut finished) => {
                 self.pace.complete(&mut finished);
                 log_end(&finished, self.interruption);
+                self.state.spend(&finished.usage);
                 self.end(finished).await;
                 return Progress::HasHalted;
             }
@@ -393,6 +398,13 @@ fn in_tenths(figure: f32) -> f64 {
 }
 
 impl State {
+    /// Takes the tokens of an answer that has ended from its key's quota.
+    fn spend(&self, usage: &Usage) {
+        if let State::Answering(Started { spending: Some(spending), .. }) = self {
+            spending.spend(usage);
+        }
+    }
+
     /// What happens next. The future may be dropped without losing anything.
     async fn next(&mut self) -> Happening {
         match self {

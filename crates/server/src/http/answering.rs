@@ -92,14 +92,23 @@ impl From<CannotAnswer> for ApiError {
     }
 }
 
+const EVENTS: &str = "text/event-stream";
+const LINES: &str = "application/x-ndjson";
+
+/// Whether a response is one of these streams.
+pub(super) fn is_stream(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind == EVENTS || kind == LINES)
+}
+
 /// A stream of server-sent events.
 pub(super) fn events(body: Body) -> Response<Body> {
-    pieces(body, "text/event-stream")
+    pieces(body, EVENTS)
 }
 
 /// A stream of lines of JSON.
 pub(super) fn lines(body: Body) -> Response<Body> {
-    pieces(body, "application/x-ndjson")
+    pieces(body, LINES)
 }
 
 fn pieces(body: Body, kind: &'static str) -> Response<Body> {

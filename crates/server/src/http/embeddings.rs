@@ -73,8 +73,12 @@ async fn embeddings<H>(
     let (mut asked, how) = read(&body).map_err(ApiError::Fault)?;
     drop(body);
     let Answering { backend, name } = Answering::find_or_load(http, asked.model.as_deref()).await?;
+    let spending = http.access.made().quotas().begin(principal.share())?;
     let embedded = backend.embed(asked.for_backend(principal.asker())).await?;
     let mut embeddings = embedded.ok_or(ApiError::NoEmbeddings)?;
+    if let Some(spending) = spending {
+        spending.spend_tokens(embeddings.tokens as u64, 0);
+    }
     asked.shorten(&mut embeddings)?;
     Ok(Made { name, embeddings, how })
 }

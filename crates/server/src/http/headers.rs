@@ -1,13 +1,19 @@
 //! The headers of every response, and responses that are nothing else.
 
 use crate::access::PageOrigin;
+use crate::quotas::Left;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
 
 /// Loads nothing from other servers, allows no inline script or style, and no page may frame ours.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
      style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; media-src 'none'; \
      base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+
+/// Headers that a page of another origin may read.
+const TOLD_TO_PAGES: &str = "retry-after, x-ratelimit-limit-requests, \
+     x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
+     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
 const SERVER: &str = concat!("banter/", env!("CARGO_PKG_VERSION"));
 
@@ -47,10 +53,26 @@ pub(super) fn allow_origin(headers: &mut HeaderMap, page: &PageOrigin) {
         && let Ok(origin) = HeaderValue::from_str(origin)
     {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let told = HeaderValue::from_static("retry-after");
+        let told = HeaderValue::from_static(TOLD_TO_PAGES);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, told);
         let anywhere = HeaderValue::from_static("cross-origin");
         headers.insert("cross-origin-resource-policy", anywhere);
+    }
+}
+
+/// Tells what is left of a key's requests and tokens, in the headers that OpenAI's clients know.
+pub(super) fn tell_quota(headers: &mut HeaderMap, left: [Option<Left>; 2]) {
+    for (what, left) in ["requests", "tokens"].into_iter().zip(left) {
+        let Some(Left { limit, remaining, reset }) = left else { continue };
+        let reset = format!("{:.3}s", reset.as_secs_f64());
+        let values =
+            [("limit", limit.to_string()), ("remaining", remaining.to_string()), ("reset", reset)];
+        for (kind, value) in values {
+            let name = HeaderName::try_from(format!("x-ratelimit-{kind}-{what}"));
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+                headers.insert(name, value);
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
 use banter_seam::{Metric, MetricKind};
+use banter_store::KeyUsage;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -18,9 +19,31 @@ pub(super) async fn metrics(State(http): State<Arc<Http>>) -> Result<Response<Bo
         Readiness::Loaded(backend) => backend.metrics(),
         Readiness::Loading(_) | Readiness::Unreachable(_) => Vec::new(),
     };
+    let metrics: Vec<Metric> = metrics.into_iter().chain(of_keys(&http)).collect();
     let mut response = Response::new(Body::from(text(&metrics)));
     response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
     Ok(response)
+}
+
+/// What was done with each key that was made by command.
+fn of_keys(http: &Http) -> Vec<Metric> {
+    type Count = fn(&KeyUsage) -> u64;
+    let counts: [(&'static str, &'static str, Count); 3] = [
+        ("banter_key_requests_total", "Requests with a key.", |usage| usage.requests),
+        ("banter_key_prompt_tokens_total", "Tokens of prompts.", |usage| usage.prompt_tokens),
+        ("banter_key_answer_tokens_total", "Tokens of answers.", |usage| usage.answer_tokens),
+    ];
+    let usage = http.access.made().usage();
+    let metric = |(name, help, count): (&'static str, &'static str, Count)| {
+        usage.iter().map(move |(key, usage)| Metric {
+            name,
+            help,
+            kind: MetricKind::Counter,
+            labels: format!("{{key=\"{key}\"}}"),
+            value: count(usage) as f64,
+        })
+    };
+    counts.into_iter().flat_map(metric).collect()
 }
 
 /// The metrics as text. Those of one name follow each other below one description.

@@ -45,15 +45,17 @@ mod tokens;
 mod upgrade;
 
 use crate::accept::{Admission, Connection, Service};
-use crate::access::{Access, AccessLevel, Denial, PageOrigin, RequestView};
+use crate::access::{Access, AccessLevel, Denial, Made, PageOrigin, RequestView};
 use assets::Assets;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use axum::response::IntoResponse;
+use banter_seam::ShareId;
 use error::ApiError;
 use error_page::Reader;
 use error_shape::Shape;
+use futures_util::StreamExt;
 use routes::Target;
 use state::view_of;
 pub(crate) use state::{Http, Limits, Sockets};
@@ -73,6 +75,8 @@ pub(crate) struct Routes {
 struct Prepared {
     page: PageOrigin,
     level: AccessLevel,
+    /// The key, if it is one that was made by command.
+    key: Option<(ShareId, Arc<Made>)>,
 }
 
 impl Service for Routes {
@@ -120,17 +124,34 @@ impl Routes {
         connection: Connection,
     ) -> Response<Body> {
         let is_told_only = connection.admission != Admission::Welcome;
-        let Prepared { page, level } = prepared;
+        let Prepared { page, level, key } = prepared;
         request.extensions_mut().insert(connection);
         request.extensions_mut().insert(page.clone());
         let router = self.router.clone();
         let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
         headers::allow_origin(response.headers_mut(), &page);
+        if let Some((share, made)) = key {
+            response = self.of_key(response, share, &made);
+        }
         if is_told_only && level == AccessLevel::Probe {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
         response
+    }
+
+    /// A response to somebody with a key that was made by command. It says what is left of the
+    /// key's quota, and a stream ends when the key lets in no more.
+    fn of_key(&self, mut response: Response<Body>, share: ShareId, made: &Made) -> Response<Body> {
+        if let Some(quota) = self.http.access.made().quotas().of(share) {
+            headers::tell_quota(response.headers_mut(), quota.left());
+        }
+        // Other bodies are complete.
+        if !answering::is_stream(&response) {
+            return response;
+        }
+        let revoked = made.revoked().cancelled_owned();
+        response.map(|body| Body::from_stream(body.into_data_stream().take_until(revoked)))
     }
 
     /// Finds out who sends a request and what for. A response that needs no handler is the error.
@@ -166,7 +187,10 @@ impl Routes {
             Admission::AddressFull => return Err(answer(ApiError::AddressFull)),
         }
         match target {
-            Target::Route(_) => Ok(Prepared { page, level }),
+            Target::Route(_) => {
+                let key = self.http.access.made_key(&view, level);
+                Ok(Prepared { page, level, key })
+            }
             Target::OtherMethod(_) => {
                 Err(answer(ApiError::MethodNotAllowed(routes::methods_of(path))))
             }

@@ -7,6 +7,7 @@ use crate::accept::one_permit;
 use crate::access::{KeyHash, Origin, PublicUrl, SessionLimits, Sessions};
 use crate::backend::{BackendSlot, ScriptedBackend};
 use crate::config::ServerConfig;
+use crate::quotas::Quotas;
 use crate::server::Running;
 use crate::tasks::Tasks;
 use axum::body::to_bytes;
@@ -27,7 +28,7 @@ fn routes_in_front_of(slot: BackendSlot, config: ServerConfig) -> Routes {
     let sessions = Arc::new(Sessions::new(SessionLimits { total: 16, per_key: 4 }));
     let access = Access::new(config.access_rules(vec![7860]), sessions);
     let store = Store::open(StoreConfig::new(Place::Memory)).expect("a store");
-    let running = Running::new(&config, slot, Arc::new(store), Tasks::default());
+    let running = Running::new(&config, slot, Arc::new(store), Tasks::default(), Quotas::default());
     Routes::new(Arc::new(running.http(Arc::new(config), Arc::new(access), None)))
 }
 

@@ -64,7 +64,7 @@ fn switch(
     let origin = request.extensions().get::<PageOrigin>().expect("set by Routes");
     let view = view_of(&connection, request.uri(), request.headers());
     let (speaker, cookie) = speaker(&http, &view, origin)?;
-    let revoked = http.access.end_of_session(&view);
+    let revoked = http.access.revocation(&view, AccessLevel::Socket);
     let address = http.access.rate_key(&view).address();
     let has_room =
         connection.admission == Admission::Welcome && connection.permit.assign_to(address);
@@ -121,10 +121,15 @@ fn speaker(
         Ok(PageOrigin::File) => Err(Denial::FilePage),
         Ok(_) => {
             let Identity { principal, cookie } = identify();
-            Ok((Speaker::V1(Visitor { principal: Some(principal), rate_key }), cookie))
+            let visitor = Visitor { principal: Some(principal), rate_key, origin: None };
+            Ok((Speaker::V1(visitor), cookie))
         }
         // The key may still come in the first event.
-        Err(Denial::KeyNeeded) => Ok((Speaker::V1(Visitor { principal: None, rate_key }), None)),
+        Err(Denial::KeyNeeded) => {
+            let origin = view.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+            let origin = origin.map(Arc::from);
+            Ok((Speaker::V1(Visitor { principal: None, rate_key, origin }), None))
+        }
         Err(denial) => Err(denial),
     }
 }

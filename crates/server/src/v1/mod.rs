@@ -62,6 +62,7 @@ async fn run(session: &mut Session, socket: &mut Socket, endings: &Endings) -> C
         // Nothing more is read of answers and news while the client takes nothing: it gets more at
         // once later.
         let takes_more = socket.has_room(&session.outbound);
+        let key_revoked = session.revoked.clone();
         tokio::select! {
             biased;
             () = endings.shutdown.cancelled() => {
@@ -69,6 +70,10 @@ async fn run(session: &mut Session, socket: &mut Socket, endings: &Endings) -> C
                 return Close::GoingAway;
             }
             () = endings.revoked.cancelled() => {
+                session.say(going_away(GoingAwayReason::Revoked));
+                return Close::GoingAway;
+            }
+            () = key_revoked.cancelled() => {
                 session.say(going_away(GoingAwayReason::Revoked));
                 return Close::GoingAway;
             }

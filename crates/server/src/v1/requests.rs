@@ -16,6 +16,7 @@ use banter_protocol::v1::{self, ErrorCode, ServerEvent, V1Error};
 use banter_seam::ShareId;
 use banter_store::{ConversationId, MessageId, Position};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Texts are sent in pieces of this size.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -23,12 +24,14 @@ const PIECE_BYTES: usize = 32 * 1024;
 const MESSAGES_BYTES: usize = 256 * 1024;
 
 /// Who has opened a socket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Visitor {
     /// Who the client is; `None` if it needs a key and has shown none yet.
     pub(crate) principal: Option<Principal>,
     /// Whose tries are counted if the key is wrong.
     pub(crate) rate_key: RateKey,
+    /// The page that may show a key, by its origin.
+    pub(crate) origin: Option<Arc<str>>,
 }
 
 impl Visitor {
@@ -43,7 +46,12 @@ pub(super) enum Outcome {
     /// Frames, and nothing else.
     Said(Vec<ServerEvent>),
     /// The client is this one.
-    Greeted(Owner, Box<server::Welcome>),
+    Greeted {
+        owner: Owner,
+        welcome: Box<server::Welcome>,
+        /// Cancelled when the key that it has shown lets in no more.
+        revoked: CancellationToken,
+    },
     /// The client is nobody. The socket has to close.
     Unauthorized,
     /// The first messages of a conversation.
@@ -64,16 +72,17 @@ pub(super) enum Outcome {
 }
 
 pub(super) async fn hello(v1: Arc<V1>, visitor: Visitor, hello: Hello) -> Outcome {
-    let principal = match (visitor.principal, hello.key) {
-        (Some(principal), _) => principal,
+    let Visitor { principal, rate_key, origin } = visitor;
+    let (principal, revoked) = match (principal, hello.key) {
+        (Some(principal), _) => (principal, CancellationToken::new()),
         (None, None) => return Outcome::Unauthorized,
-        (None, Some(key)) => match v1.access.principal_of_key(visitor.rate_key, key.expose()) {
-            Ok(principal) => principal,
+        (None, Some(key)) => match v1.access.admit_key(rate_key, key.expose(), origin.as_deref()) {
+            Ok(admitted) => admitted,
             Err(_) => return Outcome::Unauthorized,
         },
     };
     match v1.conversations.owner(principal).await {
-        Ok(owner) => Outcome::Greeted(owner, Box::new(v1.welcome(principal))),
+        Ok(owner) => Outcome::Greeted { owner, welcome: Box::new(v1.welcome(principal)), revoked },
         Err(error) => Outcome::Said(vec![error.into()]),
     }
 }

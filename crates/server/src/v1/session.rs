@@ -18,6 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// More events than this cannot wait.
 const MAX_WAITING: usize = 64;
@@ -33,6 +34,8 @@ pub(super) struct Session {
     draft_key: u64,
     pub(super) pending: Pending,
     pub(super) outbound: Outbound,
+    /// Cancelled when the key that came with the hello lets in no more.
+    pub(super) revoked: CancellationToken,
 }
 
 /// Everything that a socket waits for, beside frames.
@@ -87,6 +90,7 @@ impl Session {
             draft_key: u64::from_le_bytes(key),
             pending: Pending::default(),
             outbound: Outbound::default(),
+            revoked: CancellationToken::new(),
         }
     }
 
@@ -175,7 +179,9 @@ impl Session {
         let refused = |code: ErrorCode| Box::new(ServerEvent::Error(code.into()));
         let Some(user) = &self.pending.user else {
             return match event {
-                ClientEvent::Hello(hello) => Ok(requests::hello(v1, self.visitor, hello).boxed()),
+                ClientEvent::Hello(hello) => {
+                    Ok(requests::hello(v1, self.visitor.clone(), hello).boxed())
+                }
                 _ => Err(refused(ErrorCode::HelloFirst)),
             };
         };
@@ -305,7 +311,8 @@ impl Session {
         let (tag, since) = (doing.tag.clone(), doing.since);
         match outcome {
             Outcome::Said(said) => self.reply_all(said, tag),
-            Outcome::Greeted(owner, welcome) => {
+            Outcome::Greeted { owner, welcome, revoked } => {
+                self.revoked = revoked;
                 let news = self.v1.conversations.subscribe(owner.user);
                 self.pending.user = Some(User { owner, news, followed: HashMap::new() });
                 self.reply(ServerEvent::Welcome(welcome), tag);

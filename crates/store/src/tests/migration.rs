@@ -6,7 +6,7 @@ use super::support::*;
 use crate::faults::{Action, Fault};
 use crate::migrate::{Schema, Step};
 use crate::open::open_with;
-use crate::schema::{APPLICATION_ID, RESPONSES, TABLES};
+use crate::schema::{APPLICATION_ID, MADE_KEYS, RESPONSES, TABLES};
 use crate::{OpenError, Place, StoreConfig};
 
 const CHILD_FOLDER: &str = "BANTER_TEST_MIGRATE";
@@ -69,17 +69,9 @@ fn s8_an_old_database_is_migrated_and_a_copy_is_kept() {
 }
 
 #[test]
-fn s8_a_database_of_version_1_becomes_todays() {
-    let folder = TestFolder::new();
-    std::fs::create_dir(folder.path()).unwrap();
-    let version_1 = TABLES.strip_suffix(RESPONSES).unwrap();
-    let connection = rusqlite::Connection::open(folder.database()).unwrap();
-    connection.execute_batch(version_1).unwrap();
-    connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-    connection.pragma_update(None, "user_version", 1).unwrap();
-    drop(connection);
-    drop(folder.open());
-    assert_eq!(version(&folder.database()), 2);
+fn s8_a_database_of_an_older_version_becomes_todays() {
+    let version_2 = TABLES.strip_suffix(MADE_KEYS).unwrap();
+    let version_1 = version_2.strip_suffix(RESPONSES).unwrap();
     let schema = |path: &std::path::Path| {
         let connection = rusqlite::Connection::open(path).unwrap();
         let sql = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
@@ -89,7 +81,18 @@ fn s8_a_database_of_version_1_becomes_todays() {
     };
     let new = TestFolder::new();
     drop(new.open());
-    assert_eq!(schema(&folder.database()), schema(&new.database()));
+    for (number, tables) in [(1, version_1), (2, version_2)] {
+        let folder = TestFolder::new();
+        std::fs::create_dir(folder.path()).unwrap();
+        let connection = rusqlite::Connection::open(folder.database()).unwrap();
+        connection.execute_batch(tables).unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", number).unwrap();
+        drop(connection);
+        drop(folder.open());
+        assert_eq!(version(&folder.database()), 3);
+        assert_eq!(schema(&folder.database()), schema(&new.database()));
+    }
 }
 
 #[test]
@@ -149,11 +152,11 @@ fn s8_a_newer_or_unknown_database_is_refused() {
     };
     set(7);
     let error = open_with(&folder.config(), &crate::migrate::TODAY).err().unwrap();
-    assert!(matches!(error, OpenError::NewerSchema { found: 7, known: 2, .. }), "{error}");
-    assert!(error.to_string().contains("version 7") && error.to_string().contains("up to 2"));
+    assert!(matches!(error, OpenError::NewerSchema { found: 7, known: 3, .. }), "{error}");
+    assert!(error.to_string().contains("version 7") && error.to_string().contains("up to 3"));
     set(0);
     let error = open_with(&folder.config(), &crate::migrate::TODAY).err().unwrap();
-    assert!(matches!(error, OpenError::UnknownSchema { found: 0, known: 2, .. }), "{error}");
-    set(2);
+    assert!(matches!(error, OpenError::UnknownSchema { found: 0, known: 3, .. }), "{error}");
+    set(3);
     folder.open();
 }

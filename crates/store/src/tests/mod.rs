@@ -9,6 +9,7 @@ mod erase;
 mod exchange;
 mod exchange_limits;
 mod files;
+mod made_keys;
 mod migration;
 mod odd_input;
 mod pairs;

@@ -1,0 +1,224 @@
+//! Keys that the operator has made by command: which there are now, and what each lets do.
+
+use super::keys::KeyHash;
+use super::level::Scope;
+use super::origin::Origin;
+use super::principal::Principal;
+use crate::quotas::Quotas;
+use banter_seam::ShareId;
+use banter_store::{KeyUsage, MadeKey, SecretHash, Store, StoreError};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// A key that was revoked loses its sockets after this time at the latest.
+const LOOK: Duration = Duration::from_millis(500);
+/// What was done with keys is told to the store this often.
+const TELL: Duration = Duration::from_secs(5);
+
+/// The keys that let in now.
+#[derive(Default)]
+pub(crate) struct MadeKeys {
+    by_hash: RwLock<HashMap<[u8; 32], Arc<Made>>>,
+    quotas: Quotas,
+}
+
+/// A key that lets in.
+pub(crate) struct Made {
+    name: String,
+    pub(super) scope: Scope,
+    /// Whoever has it is a visitor of a page, and not the owner of what others say with it.
+    pub(super) is_for_visitors: bool,
+    /// The pages that may use it; none: any client.
+    origins: Vec<Origin>,
+    until_ms: Option<u64>,
+    /// Cancelled when it does not let in any more.
+    pub(super) revoked: CancellationToken,
+}
+
+/// The word for what a key allows, and what it means.
+pub const SCOPES: [(&str, &str); 3] = [
+    ("chat", "conversations and the interfaces for programs"),
+    ("admin", "the same, and pulling models and switching between them"),
+    ("embed", "conversations of the visitors of other sites' pages"),
+];
+
+impl Made {
+    fn of(key: &MadeKey) -> Option<Made> {
+        let (scope, is_for_visitors) = match key.terms.scope.as_str() {
+            "chat" => (Scope::Talk, false),
+            "admin" => (Scope::Administer, false),
+            "embed" => (Scope::Talk, true),
+            _ => return None,
+        };
+        let origins = key.terms.origins.iter().map(|origin| Origin::parse(origin));
+        Some(Made {
+            name: key.name.clone(),
+            scope,
+            is_for_visitors,
+            origins: origins.collect::<Result<_, _>>().ok()?,
+            until_ms: key.terms.until_ms,
+            revoked: CancellationToken::new(),
+        })
+    }
+
+    /// Whether a page, or with `None` a program, may use it.
+    pub(super) fn is_for(&self, origin: Option<&str>) -> bool {
+        match origin {
+            _ if self.origins.is_empty() => true,
+            Some(origin) => self.origins.iter().any(|allowed| allowed.is(origin)),
+            None => false,
+        }
+    }
+
+    /// Who comes with it.
+    pub(super) fn principal(&self, hash: KeyHash) -> Principal {
+        match self.is_for_visitors {
+            true => Principal::visitor_of(hash),
+            false => Principal::of_key_hash(hash),
+        }
+    }
+
+    /// Cancelled when it does not let in any more.
+    pub(crate) fn revoked(&self) -> CancellationToken {
+        self.revoked.clone()
+    }
+
+    fn has_ended(&self, now_ms: u64) -> bool {
+        self.until_ms.is_some_and(|until_ms| until_ms <= now_ms)
+    }
+
+    fn is_like(&self, other: &Made) -> bool {
+        (self.scope, self.is_for_visitors, &self.origins, self.until_ms)
+            == (other.scope, other.is_for_visitors, &other.origins, other.until_ms)
+    }
+}
+
+impl MadeKeys {
+    /// The key with this hash, if it lets in.
+    pub(super) fn find(&self, hash: KeyHash) -> Option<Arc<Made>> {
+        let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        by_hash.get(&hash.bytes()).filter(|made| !made.has_ended(now_ms())).cloned()
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_hash.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Whether the page of an origin may use any of the keys.
+    pub(super) fn names_origin(&self, origin: &str) -> bool {
+        let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        by_hash.values().any(|made| made.origins.iter().any(|allowed| allowed.is(origin)))
+    }
+
+    /// The keys that let in, each with what it lets do.
+    pub(super) fn scopes(&self) -> Vec<(KeyHash, Scope)> {
+        let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        by_hash.iter().map(|(hash, made)| (KeyHash::from_bytes(*hash), made.scope)).collect()
+    }
+
+    /// What the keys may ask for.
+    pub(crate) fn quotas(&self) -> Quotas {
+        self.quotas.clone()
+    }
+
+    /// What was done with each key since the server has begun, by its name.
+    pub(crate) fn usage(&self) -> Vec<(String, KeyUsage)> {
+        let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        let usage = by_hash.iter().filter_map(|(hash, made)| {
+            let share = ShareId(KeyHash::from_bytes(*hash).number());
+            Some((made.name.clone(), self.quotas.of(share)?.usage()))
+        });
+        let mut usage: Vec<(String, KeyUsage)> = usage.collect();
+        usage.sort_by(|(one, _), (other, _)| one.cmp(other));
+        usage
+    }
+
+    /// Takes the keys as the store has them now. Returns the hashes of those that let in no more.
+    ///
+    /// Errors: the store fails.
+    pub(crate) async fn look(&self, store: &Store) -> Result<Vec<KeyHash>, StoreError> {
+        let keys = store.made_keys().await?;
+        Ok(self.set(&keys, now_ms()))
+    }
+
+    fn set(&self, keys: &[MadeKey], now_ms: u64) -> Vec<KeyHash> {
+        let valid = || {
+            let valid = keys.iter().filter(|key| key.revoked_ms.is_none());
+            valid
+                .filter_map(|key| Some((key, Made::of(key)?)))
+                .filter(|(_, made)| !made.has_ended(now_ms))
+        };
+        let mut by_hash = self.by_hash.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *by_hash);
+        for (key, made) in valid() {
+            let known = before.remove(&key.hash.0);
+            let (same, changed) = match known {
+                Some(known) if known.is_like(&made) => (Some(known), None),
+                known => (None, known),
+            };
+            // Who holds a socket of a key that changes has to come in again.
+            changed.iter().for_each(|changed| changed.revoked.cancel());
+            by_hash.insert(key.hash.0, same.unwrap_or_else(|| Arc::new(made)));
+        }
+        before.values().for_each(|gone| gone.revoked.cancel());
+        let share = |key: &MadeKey| ShareId(KeyHash::from_bytes(key.hash.0).number());
+        self.quotas.set(valid().map(|(key, _)| (share(key), &key.terms)));
+        before.into_keys().map(KeyHash::from_bytes).collect()
+    }
+
+    /// Tells the store what was done with the keys since the last call.
+    pub(crate) async fn tell_usage(&self, store: &Store) {
+        let hashes: HashMap<ShareId, [u8; 32]> = {
+            let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+            by_hash
+                .keys()
+                .map(|hash| (ShareId(KeyHash::from_bytes(*hash).number()), *hash))
+                .collect()
+        };
+        let used = self.quotas.take_untold().into_iter();
+        let used =
+            used.filter_map(|(share, usage)| Some((SecretHash(*hashes.get(&share)?), usage)));
+        let used: Vec<(SecretHash, KeyUsage)> = used.collect();
+        if used.is_empty() {
+            return;
+        }
+        if let Err(error) = store.count_key_usage(used).await {
+            warn!(%error, "what was done with keys is not counted");
+        }
+    }
+}
+
+/// Looks again and again, until the server ends. `revoked` is told which keys let in no more.
+pub(crate) async fn keep_looking(
+    made: &MadeKeys,
+    store: &Store,
+    revoked: impl Fn(&[KeyHash]),
+    ending: CancellationToken,
+) {
+    let mut told = tokio::time::Instant::now();
+    while !ending.is_cancelled() {
+        match made.look(store).await {
+            Ok(gone) => revoked(&gone),
+            Err(StoreError::Closed) => return,
+            Err(error) => warn!(%error, "the keys cannot be read"),
+        }
+        if told.elapsed() >= TELL {
+            made.tell_usage(store).await;
+            told = tokio::time::Instant::now();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = ending.cancelled() => {}
+        }
+    }
+    made.tell_usage(store).await;
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

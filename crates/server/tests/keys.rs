@@ -1,0 +1,186 @@
+//! Keys that are made by command while the server runs: what they let do, their limits, and their
+//! end.
+
+mod support;
+
+use banter_server::{KeyHash, PublicUrl, ServerConfig};
+use banter_store::{KeyRing, KeyTerms, SecretHash};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Instant;
+use support::http::read_until;
+use support::raw::{self, Raw, Response};
+use support::{Log, TestServer, patiently};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+/// A key of this text.
+fn add(folder: &Path, name: &str, key: &str, terms: KeyTerms) {
+    let ring = KeyRing::open(folder).expect("the keys");
+    ring.add(name, SecretHash(KeyHash::of(key).bytes()), &terms).expect("a new name");
+}
+
+fn revoke(folder: &Path, name: &str) {
+    KeyRing::open(folder).expect("the keys").revoke(name).expect("it is there");
+}
+
+fn terms(scope: &str) -> KeyTerms {
+    KeyTerms { scope: scope.into(), ..KeyTerms::default() }
+}
+
+async fn start(folder: &Path) -> TestServer {
+    let config = ServerConfig {
+        public_urls: vec![PublicUrl::parse("https://chat.example/").expect("url")],
+        keys: vec![KeyHash::of("the-first-key")],
+        // The tests ask until a key is known.
+        max_wrong_keys_per_minute: u32::MAX,
+        ..ServerConfig::default()
+    };
+    TestServer::start_in(folder, config).await
+}
+
+/// What a client on another machine sends, with a key.
+fn from_afar(key: &str, more: &str) -> String {
+    format!("X-Forwarded-For: 203.0.113.5\r\nAuthorization: Bearer {key}\r\n{more}")
+}
+
+async fn get(server: &TestServer, path: &str, key: &str, more: &str) -> Response {
+    raw::get(server.address, path, &from_afar(key, more)).await
+}
+
+async fn chat(server: &TestServer, key: &str, message: &str) -> Response {
+    let body = json!({"messages": [{"role": "user", "content": message}]}).to_string();
+    raw::post(server.address, "/v1/chat/completions", &from_afar(key, ""), &body).await
+}
+
+/// Waits until the server answers a key with this status.
+async fn answers(server: &TestServer, path: &str, key: &str, status: u16) {
+    let asked = async {
+        while get(server, path, key, "").await.status != status {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(asked).await;
+}
+
+#[tokio::test]
+async fn a_key_lets_in_what_its_scope_says_until_it_is_revoked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = start(folder.path()).await;
+    assert_eq!(get(&server, "/v1/models", "key-of-anna", "").await.status, 401);
+    add(folder.path(), "anna", "key-of-anna", terms("chat"));
+    add(folder.path(), "root", "key-of-root", terms("admin"));
+    let ended = KeyTerms { until_ms: Some(1), ..terms("chat") };
+    add(folder.path(), "ben", "key-of-ben", ended);
+    answers(&server, "/v1/models", "key-of-anna", 200).await;
+    answers(&server, "/v1/models", "key-of-root", 200).await;
+    assert_eq!(get(&server, "/v1/models", "key-of-ben", "").await.status, 401, "it has ended");
+    assert_eq!(get(&server, "/v1/models", "the-first-key", "").await.status, 200);
+    let stop = async |key: &str| {
+        raw::post(server.address, "/api/models/stop", &from_afar(key, ""), "{}").await.status
+    };
+    assert_eq!((stop("key-of-anna").await, stop("key-of-root").await), (403, 501));
+    revoke(folder.path(), "anna");
+    answers(&server, "/v1/models", "key-of-anna", 401).await;
+}
+
+#[tokio::test]
+async fn what_is_open_ends_when_its_key_is_revoked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = start(folder.path()).await;
+    add(folder.path(), "anna", "key-of-anna", terms("chat"));
+    answers(&server, "/v1/models", "key-of-anna", 200).await;
+    let headers = [("x-forwarded-for", "203.0.113.5"), ("x-api-key", "key-of-anna")];
+    let plain = server.client_with(&headers).await.expect("a handshake");
+    let (responses, _) = server.client_at("/v1/responses", &headers).await.expect("a handshake");
+    let later = [("x-forwarded-for", "203.0.113.5"), ("sec-websocket-protocol", "banter.v1")];
+    let mut greeted = server.client_with(&later).await.expect("a handshake");
+    greeted.send(json!({"type": "hello", "key": "key-of-anna"}).to_string()).await;
+    assert!(greeted.frame().await.contains("welcome"));
+    let body = json!({"messages": [{"role": "user", "content": "slow 100000"}], "stream": true});
+    let mut stream = Raw::connect(server.address).await;
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        server.host(),
+        from_afar("key-of-anna", ""),
+        body.to_string().len()
+    );
+    stream.send(request.as_bytes()).await;
+    read_until(&mut stream, "\"content\":").await;
+    revoke(folder.path(), "anna");
+    let revoked = Instant::now();
+    for client in [plain, responses, greeted] {
+        assert_eq!(client.close_code().await, Some(CloseCode::Away));
+    }
+    // The last chunk of a body that has ended.
+    read_until(&mut stream, "\r\n0\r\n\r\n").await;
+    server.is_idle().await;
+    // Generously: the machine may be busy.
+    assert!(revoked.elapsed().as_secs() < 10, "{:?}", revoked.elapsed());
+}
+
+#[tokio::test]
+async fn a_key_has_its_limits_and_is_told_what_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limited =
+        KeyTerms { requests_per_minute: Some(2), tokens_per_minute: Some(1_000), ..terms("chat") };
+    add(folder.path(), "anna", "key-of-anna", limited);
+    let server = start(folder.path()).await;
+    let first = chat(&server, "key-of-anna", "echo one").await;
+    assert_eq!((first.status, first.header("x-ratelimit-limit-requests")), (200, Some("2")));
+    assert_eq!(first.header("x-ratelimit-remaining-requests"), Some("1"));
+    assert!(first.header("x-ratelimit-reset-tokens").is_some_and(|reset| reset.ends_with('s')));
+    let (headers, body) = (from_afar("key-of-anna", ""), json!({"input": "abc"}).to_string());
+    let embedded = raw::post(server.address, "/v1/embeddings", &headers, &body).await;
+    assert_eq!(embedded.status, 200);
+    let refused = chat(&server, "key-of-anna", "echo three").await;
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["type"]),
+        (429, &json!("rate_limit_error"))
+    );
+    assert!(refused.header("retry-after").is_some(), "{:?}", refused.json());
+    assert_eq!(chat(&server, "the-first-key", "echo four").await.status, 200, "others have none");
+    let metrics = get(&server, "/metrics", "the-first-key", "").await.body;
+    assert!(metrics.contains("banter_key_requests_total{key=\"anna\"} 2\n"), "{metrics}");
+    // What was done outlives the server.
+    server.end().await;
+    let keys = KeyRing::open(folder.path()).expect("the keys").list().expect("a list");
+    assert_eq!(keys[0].usage.requests, 2);
+    assert!(keys[0].usage.prompt_tokens > 0 && keys[0].used_ms.is_some(), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_key_for_visitors_works_on_the_pages_of_its_sites_alone_and_shares_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = Log::collect();
+    let origins = vec!["https://wiki.example".to_owned()];
+    add(folder.path(), "wiki", "key-of-wiki", KeyTerms { origins, ..terms("embed") });
+    let server = start(folder.path()).await;
+    let origin = |origin: &str| format!("Origin: {origin}\r\n");
+    let wiki = origin("https://wiki.example");
+    let there = get(&server, "/api/conversations", "key-of-wiki", &wiki).await;
+    assert_eq!(there.status, 200);
+    assert_eq!(there.header("access-control-allow-origin"), Some("https://wiki.example"));
+    for more in [String::new(), origin("https://other.example"), origin("https://chat.example")] {
+        let refused = get(&server, "/api/conversations", "key-of-wiki", &more).await;
+        assert!([401, 403].contains(&refused.status), "{more:?} {}", refused.status);
+    }
+    let session = json!({"key": "key-of-wiki"}).to_string();
+    let session =
+        raw::post(server.address, "/api/session", "X-Forwarded-For: 203.0.113.5\r\n", &session);
+    assert_eq!(session.await.status, 401, "there is nothing to sign in for");
+    // Two visitors do not see each other's conversations.
+    let visit = async || {
+        let headers = [
+            ("x-forwarded-for", "203.0.113.5"),
+            ("origin", "https://wiki.example"),
+            ("sec-websocket-protocol", "banter.v1"),
+        ];
+        let mut client = server.client_with(&headers).await.expect("a handshake");
+        client.send(json!({"type": "hello", "key": "key-of-wiki"}).to_string()).await;
+        let welcome: Value = serde_json::from_str(&client.frame().await).expect("JSON");
+        assert_eq!(welcome["type"], "welcome", "{welcome} {}", log.text());
+        welcome["user"].clone()
+    };
+    assert_ne!(visit().await, visit().await);
+}
