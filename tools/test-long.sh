@@ -14,6 +14,8 @@
 #   portable   a release for older systems, and which glibc it needs (tools/portable.sh)
 #   answers    a hundred thousand answers made of parts of others, streamed and whole
 #   firefox    all browser tests in Firefox, except those in web/tests-browser/setup/left_out.ts
+#   clients    programs that others have made for these interfaces, and ten thousand random requests
+#              (tools/clients/long)
 #   engines    a tab of the tutorial page in real time, and the page in front of real engines
 #              (tools/engines/setup.sh)
 #   judge      the embedded model judged through /ws (when .venv can install the judge's packages)
@@ -28,7 +30,8 @@ cd "$(dirname "$0")/.."
 # Thousands of sockets at a time take as many descriptors.
 ulimit -n "$(ulimit -H -n)"
 
-all=(test ignored seeds schedules orders cuts kills aarch64 portable answers firefox engines judge fuzz)
+all=(test ignored seeds schedules orders cuts kills aarch64 portable answers clients firefox engines judge
+  fuzz)
 
 long() { cargo test --profile long-test "$@"; }
 
@@ -64,6 +67,12 @@ run_aarch64() { tools/aarch64.sh; }
 run_portable() { tools/portable.sh; }
 
 run_answers() { cd web && BANTER_MIXTURES=100000 npm test -- tests/answers.test.ts; }
+
+run_clients() {
+  tools/setup.sh install
+  cargo build --release -p banter
+  BANTER_REQUESTS=10000 BANTER_BINARY=$PWD/target/release/banter tools/clients/long/run.sh
+}
 
 run_firefox() { cd web && BANTER_PYTHON=$PWD/../.venv/bin/python npm run test:firefox; }
 

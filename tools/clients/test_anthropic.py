@@ -45,6 +45,13 @@ def text_of(message):
     return "".join(block.text for block in message.content if block.type == "text")
 
 
+class Models(unittest.TestCase):
+    def test_they_are_listed(self):
+        (model,) = client.models.list().data
+        self.assertEqual(checked(model).id, MODEL)
+        self.assertEqual(checked(client.models.retrieve(MODEL)), model)
+
+
 class Messages(unittest.TestCase):
     def test_an_answer_as_a_whole(self):
         message = checked(ask())

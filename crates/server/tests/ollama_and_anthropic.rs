@@ -7,7 +7,7 @@ use banter_server::ServerConfig;
 use serde_json::{Value, json};
 use support::TestServer;
 use support::http::{post, read_until, refused};
-use support::raw::Raw;
+use support::raw::{self, Raw};
 
 /// Asks for an answer to one message, by a path of either interface.
 async fn ask(server: &TestServer, path: &str, message: &str, more: Value) -> Raw {
@@ -148,4 +148,42 @@ async fn a_call_that_was_cut_off_is_not_lost() {
     let mut raw = ask(&server, MESSAGES, message, json!({})).await;
     let response = read_until(&mut raw, "output_tokens").await;
     assert!(response.contains(r#"{"type":"text","text":"{\"town\": \"Ulm"}"#), "{response}");
+}
+
+#[tokio::test]
+async fn a_program_need_not_declare_its_body_to_ollama_and_a_page_must() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let body = json!({"model": "scripted", "prompt": "echo hi", "stream": false}).to_string();
+    let ask = async |path: &str, more: &str| {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n{body}",
+            server.host(),
+            body.len()
+        );
+        let mut raw = Raw::connect(server.address).await;
+        raw.send(request.as_bytes()).await;
+        let response = raw.rest().await;
+        response.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok())
+    };
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    assert_eq!(ask("/api/generate", "").await, Some(200));
+    assert_eq!(ask("/api/generate", form).await, Some(200));
+    assert_eq!(ask("/v1/completions", form).await, Some(415));
+    let own = format!("Origin: http://{}\r\n{form}", server.host());
+    assert_eq!(ask("/api/generate", &own).await, Some(415));
+    let site = format!("Sec-Fetch-Site: same-origin\r\n{form}");
+    assert_eq!(ask("/api/generate", &site).await, Some(415));
+}
+
+#[tokio::test]
+async fn the_list_of_models_is_told_to_each_in_its_own_words() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let version = "anthropic-version: 2023-06-01\r\n";
+    let list = raw::get(server.address, "/v1/models", version).await.json();
+    let [model] = list["data"].as_array().expect("a list").as_slice() else { panic!("{list}") };
+    assert_eq!((&model["type"], &list["first_id"]), (&json!("model"), &model["id"]));
+    let name = model["id"].as_str().expect("a name");
+    let one = raw::get(server.address, &format!("/v1/models/{name}"), version).await.json();
+    assert_eq!(&one, model);
+    assert_eq!(raw::get(server.address, "/v1/models", "").await.json()["object"], "list");
 }

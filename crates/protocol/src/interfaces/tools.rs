@@ -2,7 +2,7 @@
 
 use super::fields::{Unfit, Unsupported};
 use crate::json::null_as_default;
-use banter_seam::Function;
+use banter_seam::{Function, Structure, ToolChoice, Tools};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
 use serde_json::Value;
@@ -71,4 +71,13 @@ pub(super) fn functions(tools: Vec<Tool>) -> Result<Vec<Function>, Unfit> {
 pub(super) fn have_distinct_names<'a>(functions: impl IntoIterator<Item = &'a Function>) -> bool {
     let mut names = HashSet::new();
     functions.into_iter().all(|function| names.insert(function.name.as_str()))
+}
+
+/// The structure of an answer that may call these functions. An answer that has to be a call has
+/// none of its own: a format is that of its text.
+pub(super) fn structure_beside(structure: Option<Structure>, tools: &Tools) -> Option<Structure> {
+    match tools.choice {
+        ToolChoice::Auto => structure,
+        ToolChoice::Required | ToolChoice::Named(_) => None,
+    }
 }

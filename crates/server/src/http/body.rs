@@ -1,6 +1,7 @@
 //! The bodies of requests: how long they may be, and how much memory they may take.
 
 use super::error::ApiError;
+use super::error_shape::Shape;
 use super::state::{Http, connection_of, view_of};
 use crate::access::{AccessLevel, PageOrigin};
 use crate::shares::Reservation;
@@ -93,7 +94,12 @@ pub(super) async fn receive(
 ) -> Result<Received<Vec<u8>>, ApiError> {
     let share = share_of(http, &request);
     let (parts, body) = request.into_parts();
-    let outcome = match check_headers(&parts.headers) {
+    // Ollama takes bodies of any kind, and some of its clients declare none. A browser says where
+    // a request comes from, so this one comes from no page.
+    let is_program = !parts.headers.contains_key(header::ORIGIN)
+        && !parts.headers.contains_key("sec-fetch-site");
+    let may_be_undeclared = is_program && Shape::of(parts.uri.path()) == Shape::Ollama;
+    let outcome = match check_headers(&parts.headers, may_be_undeclared) {
         Ok(()) => read(http, share, body, limit).await,
         Err(error) => Err((error, body)),
     };
@@ -111,10 +117,10 @@ pub(super) fn share_of(http: &Http, request: &Request<Body>) -> ShareId {
     http.access.identify(&view, AccessLevel::User, page).principal.share()
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_headers(headers: &HeaderMap, may_be_undeclared: bool) -> Result<(), ApiError> {
     let declared = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = declared.and_then(|kind| kind.split(';').next()).unwrap_or("").trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if !kind.eq_ignore_ascii_case("application/json") && !may_be_undeclared {
         return Err(ApiError::NotJson);
     }
     let is_plain = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");

@@ -11,7 +11,10 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Ours,
-    OpenAi,
+    OpenAi {
+        /// The field with the text.
+        text: &'static str,
+    },
     Ollama,
     Anthropic,
 }
@@ -32,7 +35,9 @@ impl Shape {
     pub(super) fn of(path: &str) -> Shape {
         match path {
             _ if path.starts_with("/v1/messages") => Shape::Anthropic,
-            _ if path.starts_with("/v1/") => Shape::OpenAi,
+            "/v1/responses" | "/v1/embeddings" => Shape::OpenAi { text: "input" },
+            "/v1/completions" => Shape::OpenAi { text: "prompt" },
+            _ if path.starts_with("/v1/") => Shape::OpenAi { text: "messages" },
             _ if OLLAMA.contains(&path) => Shape::Ollama,
             _ => Shape::Ours,
         }
@@ -44,7 +49,9 @@ impl Shape {
         let status = status_of(error, response.status());
         let body = match self {
             Shape::Ours => return response,
-            Shape::OpenAi => json(&openai::error::ErrorBody { error: for_openai(error, status) }),
+            Shape::OpenAi { text } => {
+                json(&openai::error::ErrorBody { error: for_openai(error, status, text) })
+            }
             Shape::Ollama => json(&ollama::answer::ErrorReport { error: error.said().1 }),
             Shape::Anthropic => {
                 json(&anthropic::error::ErrorBody::from(for_anthropic(error, status)))
@@ -69,7 +76,7 @@ pub(super) fn openai_event(error: &ApiError) -> String {
     json(&openai::error::ErrorEvent {
         kind: "error",
         status: status.as_u16(),
-        error: for_openai(error, status),
+        error: for_openai(error, status, "input"),
     })
 }
 
@@ -81,10 +88,19 @@ fn status_of(error: &ApiError, status: StatusCode) -> StatusCode {
     }
 }
 
-fn for_openai(error: &ApiError, status: StatusCode) -> openai::error::ErrorReport {
+/// `text` is the field that has the text of such a request.
+fn for_openai(
+    error: &ApiError,
+    status: StatusCode,
+    text: &'static str,
+) -> openai::error::ErrorReport {
     use openai::error::{ErrorKind, ErrorReport};
     if let ApiError::Fault(fault) = error {
-        return ErrorReport::from(fault);
+        let report = ErrorReport::from(fault);
+        return match report.is_about_length() {
+            true => ErrorReport { param: Some(text.to_owned()), ..report },
+            false => report,
+        };
     }
     let kind = match status {
         StatusCode::UNAUTHORIZED => ErrorKind::AuthenticationError,

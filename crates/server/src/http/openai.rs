@@ -10,18 +10,27 @@ use crate::interfaces::openai::in_its_words;
 use crate::interfaces::{Asked, continue_last_message, openai, repeated};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
+use banter_protocol::interfaces::anthropic;
 use banter_protocol::interfaces::openai::models::{ModelReport, ModelsReport};
 use banter_protocol::interfaces::openai::{ChatRequest, CompletionRequest};
 use banter_seam::{GenerateRequest, Prompt};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// `GET /v1/models`
-pub(super) async fn models(State(http): State<Arc<Http>>) -> Result<Response<Body>, ApiError> {
+pub(super) async fn models(
+    State(http): State<Arc<Http>>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, ApiError> {
     let answering = Answering::find(&http, None)?;
     let others = Answering::names(&http).await?.into_iter().skip(1).map(not_loaded);
-    let data = [report(&answering)].into_iter().chain(others).collect();
+    let data: Vec<ModelReport> = [report(&answering)].into_iter().chain(others).collect();
+    if is_of_anthropic(&headers) {
+        let data = data.into_iter().map(for_anthropic).collect();
+        return Ok(json(StatusCode::OK, &anthropic::models::ModelList::new(data)));
+    }
     Ok(json(StatusCode::OK, &ModelsReport { object: "list", data }))
 }
 
@@ -29,6 +38,7 @@ pub(super) async fn models(State(http): State<Arc<Http>>) -> Result<Response<Bod
 pub(super) async fn model(
     State(http): State<Arc<Http>>,
     Path(name): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let report = match Answering::find(&http, Some(&name)) {
         Err(error @ ApiError::OtherModel { .. }) => {
@@ -39,7 +49,21 @@ pub(super) async fn model(
         }
         found => report(&found?),
     };
-    Ok(json(StatusCode::OK, &report))
+    match is_of_anthropic(&headers) {
+        true => Ok(json(StatusCode::OK, &for_anthropic(report))),
+        false => Ok(json(StatusCode::OK, &report)),
+    }
+}
+
+/// Whether a client speaks Anthropic's interface, which has the same path.
+fn is_of_anthropic(headers: &HeaderMap) -> bool {
+    headers.contains_key("anthropic-version")
+}
+
+fn for_anthropic(report: ModelReport) -> anthropic::models::ModelReport {
+    let created = i64::try_from(report.created).unwrap_or_default();
+    let created = Timestamp::from_second(created).unwrap_or_default();
+    anthropic::models::ModelReport::new(report.id, created.to_string(), report.max_model_len)
 }
 
 /// A model that a request would load.

@@ -1,7 +1,7 @@
 //! `POST /v1/messages` and `POST /v1/messages/count_tokens`: the requests.
 
 use super::super::fields::{Unfit, Unsupported, split};
-use super::super::tools::have_distinct_names;
+use super::super::tools::{have_distinct_names, structure_beside};
 use super::message::{SentMessage, Text};
 use super::tools::{Choice, Tool};
 use crate::Fault;
@@ -163,13 +163,15 @@ impl MessageRequest {
             let expected = "no answer as the last message, because output_config has a format";
             return Err(Unfit { field: "messages", expected }.in_request(&others).into());
         }
+        let conversation = conversation(messages, sent.tools, sent.tool_choice, sent.thinking);
+        let structure = sent.output_config.format.map(|Format(structure)| structure);
         Ok(MessageRequest {
             continues,
             parameters: Parameters { stop_strings: sent.stop_sequences, ..parameters.into_seam() },
-            structure: sent.output_config.format.map(|Format(structure)| structure),
+            structure: structure_beside(structure, &conversation.tools),
             is_streamed: sent.stream,
             model: sent.model,
-            conversation: conversation(messages, sent.tools, sent.tool_choice, sent.thinking),
+            conversation,
         })
     }
 }
@@ -213,11 +215,6 @@ impl Sent {
             }
             Some(ToolChoice::Named(name)) if !has(name) => {
                 unfit("tool_choice", "the name of one of the tools")
-            }
-            Some(ToolChoice::Required | ToolChoice::Named(_))
-                if sent.output_config.format.is_some() =>
-            {
-                unfit("output_config", "no format, because the answer must be a call")
             }
             _ => Ok((sent, messages)),
         }

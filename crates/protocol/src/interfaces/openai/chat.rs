@@ -1,7 +1,7 @@
 //! `POST /v1/chat/completions`: the request.
 
 use super::super::fields::{ANY_OBJECT, AS_MANY_AS_THERE_IS_ROOM_FOR, Unfit, Unsupported, split};
-use super::super::tools::{Tool, have_distinct_names};
+use super::super::tools::{Tool, have_distinct_names, structure_beside};
 use super::fields::{StreamOptions, count, logit_bias};
 use super::message::SentMessage;
 use super::tools::Choice;
@@ -217,15 +217,8 @@ impl Sent {
             ToolChoice::Named(name) if !has(name) => {
                 unfit("tool_choice", "the name of one of the tools")
             }
-            ToolChoice::Required | ToolChoice::Named(_) if self.wants_structure() => {
-                unfit("response_format", "text, because the answer must be a call")
-            }
             _ => Ok(()),
         }
-    }
-
-    fn wants_structure(&self) -> bool {
-        self.response_format.as_ref().is_some_and(|Format(structure)| structure.is_some())
     }
 
     /// The functions that the model may call. If it may call none, it is not told of any.
@@ -245,6 +238,8 @@ impl Sent {
         let top = self.top_logprobs.unwrap_or_default() as usize;
         let template_options = self.chat_template_kwargs;
         let tools = Sent::tools(self.tools, self.tool_choice, self.parallel_tool_calls);
+        let structure = self.response_format.and_then(|Format(structure)| structure);
+        let structure = structure_beside(structure, &tools);
         ChatRequest {
             model: self.model,
             conversation: Conversation { messages, tools, template_options, is_whole: true },
@@ -256,7 +251,7 @@ impl Sent {
             },
             count: self.n.unwrap_or(1),
             logprobs: self.logprobs.then_some(top),
-            structure: self.response_format.and_then(|Format(structure)| structure),
+            structure,
             stream: self.stream.then(|| self.stream_options.unwrap_or_default()),
         }
     }

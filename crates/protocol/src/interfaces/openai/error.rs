@@ -65,6 +65,13 @@ impl ErrorReport {
     }
 }
 
+impl ErrorReport {
+    /// Whether the prompt is too long.
+    pub fn is_about_length(&self) -> bool {
+        self.code.as_deref() == Some(TOO_LONG)
+    }
+}
+
 /// The code of a prompt that the model's context has no room for.
 const TOO_LONG: &str = "context_length_exceeded";
 

@@ -253,3 +253,19 @@ proptest! {
         drop(ChatRequest::parse(&body));
     }
 }
+
+#[test]
+fn a_demanded_call_has_no_format_of_its_own() {
+    let request = |choice: Value| {
+        let body = json!({
+            "messages": [{"role": "user", "content": "x"}],
+            "response_format": {"type": "json_object"},
+            "tools": [{"type": "function", "function": {"name": "f"}}],
+            "tool_choice": choice
+        });
+        ChatRequest::parse(&body.to_string()).expect("it is right").structure
+    };
+    assert!(request(json!("auto")).is_some() && request(json!("none")).is_some());
+    assert!(request(json!("required")).is_none());
+    assert!(request(json!({"type": "function", "function": {"name": "f"}})).is_none());
+}

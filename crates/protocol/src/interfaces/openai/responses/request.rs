@@ -3,7 +3,7 @@
 use super::super::super::fields::{
     ANY_OBJECT, AS_MANY_AS_THERE_IS_ROOM_FOR, Unfit, Unsupported, object, split_object,
 };
-use super::super::super::tools::{LONGEST_NAME, have_distinct_names};
+use super::super::super::tools::{LONGEST_NAME, have_distinct_names, structure_beside};
 use super::items::Items;
 use super::report::Asked;
 use crate::Fault;
@@ -372,17 +372,12 @@ impl Sent {
             return unfit("tools", "functions whose names differ");
         }
         let has = |name: &str| self.tools.iter().any(|tool| tool.function.name == name);
-        let wants_structure =
-            self.text.format.as_ref().is_some_and(|format| format.structure.is_some());
         match &self.tool_choice.choice {
             Some(ToolChoice::Required) if self.tools.is_empty() => {
                 unfit("tool_choice", "auto or none, because there are no tools")
             }
             Some(ToolChoice::Named(name)) if !has(name) => {
                 unfit("tool_choice", "the name of one of the tools")
-            }
-            Some(ToolChoice::Required | ToolChoice::Named(_)) if wants_structure => {
-                unfit("text", "the format text, because the answer must be a call")
             }
             _ => Ok(()),
         }
@@ -405,10 +400,10 @@ impl Sent {
         ResponseRequest {
             model: self.model,
             input: self.input,
+            structure: structure_beside(format.structure, &tools),
             tools,
             template_options: self.chat_template_kwargs,
             truncates: self.truncation == Truncation::Auto,
-            structure: format.structure,
             logprobs: wants_logprobs.then(|| self.top_logprobs.unwrap_or(0) as usize),
             is_kept: self.store.unwrap_or(true),
             is_streamed: self.stream,
