@@ -124,6 +124,8 @@ impl Completions {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, CompletionError> {
+        // Servers end kept connections when they like, and a request that meets such an end is lost.
+        let request = request.header("connection", "close");
         let request = match &self.key {
             Some(key) => request.bearer_auth(key),
             None => request,

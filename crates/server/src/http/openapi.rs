@@ -2,14 +2,9 @@
 //!
 //! Source: <https://spec.openapis.org/oas/v3.1.1.html>.
 
-use super::answering::json_text;
-use super::routes::{ROUTES, Route};
 use crate::access::AccessLevel;
-use axum::body::Body;
-use axum::http::Response;
 use banter_protocol::{HTTP_SCHEMA, V1_SCHEMA};
 use serde_json::{Map, Value, json};
-use std::sync::LazyLock;
 
 /// What is said about a route.
 #[derive(Clone, Copy)]
@@ -49,12 +44,12 @@ impl Described {
     }
 
     /// Whether it is about this route.
-    pub(super) fn is_about(&self, route: &Route) -> bool {
-        self.method == route.method.as_str() && self.path == route.path
+    pub(super) fn is_about(&self, method: &str, path: &str) -> bool {
+        self.method == method && self.path == path
     }
 }
 
-/// What is said about each row of [`ROUTES`].
+/// What is said about each row of the table of routes.
 pub(super) const DESCRIBED: &[Described] = &[
     get("/openapi.json", "This document"),
     get("/ws", "A WebSocket for conversations, in the language that its subprotocol names"),
@@ -179,20 +174,15 @@ pub(super) const DESCRIBED: &[Described] = &[
     get("/api/version", "Ollama's interface: the version of it"),
 ];
 
-/// `GET /openapi.json`
-pub(super) async fn document() -> Response<Body> {
-    static DOCUMENT: LazyLock<String> = LazyLock::new(|| made().to_string());
-    json_text(DOCUMENT.clone())
-}
-
-/// The document.
-pub(super) fn made() -> Value {
+/// The document about routes, each with its method, its path and who may use it.
+pub(super) fn document<'a>(routes: impl Iterator<Item = (&'a str, &'a str, AccessLevel)>) -> Value {
     let mut paths: Map<String, Value> = Map::new();
-    for described in DESCRIBED {
-        let Some(route) = ROUTES.iter().find(|route| described.is_about(route)) else { continue };
+    for (method, path, level) in routes {
+        let described = DESCRIBED.iter().find(|described| described.is_about(method, path));
+        let Some(described) = described else { continue };
         let path = described.path.replace("{*", "{");
         let of_path = paths.entry(path.clone()).or_insert_with(|| json!({}));
-        of_path[described.method.to_lowercase()] = operation(described, route, &path);
+        of_path[described.method.to_lowercase()] = operation(described, level, &path);
     }
     json!({
         "openapi": "3.1.0",
@@ -216,7 +206,7 @@ pub(super) fn made() -> Value {
     })
 }
 
-fn operation(described: &Described, route: &Route, path: &str) -> Value {
+fn operation(described: &Described, level: AccessLevel, path: &str) -> Value {
     let is_socket = path == "/ws" || described.about.contains("WebSocket");
     let mut given = json!({"description": "It is done."});
     if let Some(name) = described.gives {
@@ -251,7 +241,7 @@ fn operation(described: &Described, route: &Route, path: &str) -> Value {
         let content = json!({"application/json": {"schema": schema, "example": example}});
         operation["requestBody"] = json!({"required": true, "content": content});
     }
-    if !matches!(route.level, AccessLevel::Public | AccessLevel::Probe) {
+    if !matches!(level, AccessLevel::Public | AccessLevel::Probe) {
         operation["security"] = json!([{"key": []}]);
     }
     operation

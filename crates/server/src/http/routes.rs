@@ -2,6 +2,7 @@
 //!
 //! A new route: one row in [`ROUTES`], its handler, and what is said about it in `openapi`.
 
+use super::answering::json_text;
 use super::state::Http;
 use super::{
     anthropic, api, context, conversations, embeddings, files, metrics, models, ollama, openai,
@@ -9,9 +10,10 @@ use super::{
 };
 use crate::access::AccessLevel;
 use axum::Router;
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// One row of the table.
 pub(super) struct Route {
@@ -36,7 +38,7 @@ use AccessLevel::{Admin, Probe, Public, Socket, User};
 /// Every route except the files of the page, which are public.
 pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/ws", Socket, || get(upgrade::websocket)),
-    row(Method::GET, "/openapi.json", Public, || get(openapi::document)),
+    row(Method::GET, "/openapi.json", Public, || get(description)),
     row(Method::GET, "/health", Probe, || get(api::health)),
     row(Method::GET, "/ready", Probe, || get(api::ready)),
     row(Method::GET, "/metrics", User, || get(metrics::metrics)),
@@ -85,6 +87,15 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::POST, "/api/show", User, || post(ollama::show)),
     row(Method::GET, "/api/version", User, || get(ollama::version)),
 ];
+
+/// `GET /openapi.json`
+async fn description() -> Response<Body> {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+        let rows = ROUTES.iter().map(|route| (route.method.as_str(), route.path, route.level));
+        openapi::document(rows).to_string()
+    });
+    json_text(DOCUMENT.clone())
+}
 
 /// What a method and a path mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
