@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use banter_server::{KeyHash, Origin, SCOPES, make_key};
-use banter_store::{KeyRing, KeyTerms, MadeKey, SecretHash};
+use banter_store::{KeyRing, KeyTerms, MadeKey, SecretHash, now_ms};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
@@ -210,11 +210,6 @@ fn spelled(ms: u64) -> String {
         120..2_880 => format!("{} h", minutes / 60),
         _ => format!("{} days", minutes / 60 / 24),
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub struct Completions {
     model: String,
 }
 
-/// What an answer is to be.
+/// A question, and the limits of its answer.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
     /// The conversation, each message with `role` and `content`.
@@ -124,7 +124,8 @@ impl Completions {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, CompletionError> {
-        // Servers end kept connections when they like, and a request that meets such an end is lost.
+        // A server may close a kept connection at any moment, and a request that it does not read
+        // any more is lost.
         let request = request.header("connection", "close");
         let request = match &self.key {
             Some(key) => request.bearer_auth(key),

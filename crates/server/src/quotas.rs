@@ -1,4 +1,4 @@
-//! What a key may ask for in a minute, and at once; and what was asked with it.
+//! The limits of a key, in a minute and at once; and the usage of it.
 //!
 //! Two buckets belong to each key, one of requests and one of tokens. They fill evenly, up to what
 //! a minute allows. A request takes one from the first when it begins; its tokens are taken from the

@@ -140,8 +140,11 @@ async fn a_key_has_its_limits_and_is_told_what_is_left() {
     );
     assert!(refused.header("retry-after").is_some(), "{:?}", refused.json());
     assert_eq!(chat(&server, "the-first-key", "echo four").await.status, 200, "others have none");
-    let metrics = get(&server, "/metrics", "the-first-key", "").await.body;
-    assert!(metrics.contains("banter_key_requests_total{key=\"anna\"} 2\n"), "{metrics}");
+    let counted = "banter_key_requests_total{key=\"anna\"} 2\n";
+    let metrics = raw::get(server.address, "/metrics", "").await.body;
+    assert!(metrics.contains(counted), "{metrics}");
+    let metrics = get(&server, "/metrics", "the-first-key", "").await;
+    assert!(metrics.status == 200 && !metrics.body.contains("anna"), "others are not told of keys");
     // What was done outlives the server.
     server.end().await;
     let keys = KeyRing::open(folder.path()).expect("the keys").list().expect("a list");
@@ -156,19 +159,27 @@ async fn a_key_for_visitors_works_on_the_pages_of_its_sites_alone_and_shares_not
     let origins = vec!["https://wiki.example".to_owned()];
     add(folder.path(), "wiki", "key-of-wiki", KeyTerms { origins, ..terms("embed") });
     let server = start(folder.path()).await;
-    let origin = |origin: &str| format!("Origin: {origin}\r\n");
-    let wiki = origin("https://wiki.example");
-    let there = get(&server, "/api/conversations", "key-of-wiki", &wiki).await;
-    assert_eq!(there.status, 200);
-    assert_eq!(there.header("access-control-allow-origin"), Some("https://wiki.example"));
-    for more in [String::new(), origin("https://other.example"), origin("https://chat.example")] {
-        let refused = get(&server, "/api/conversations", "key-of-wiki", &more).await;
-        assert!([401, 403].contains(&refused.status), "{more:?} {}", refused.status);
+    let wiki = "Origin: https://wiki.example\r\n";
+    // The key allows conversations on the WebSocket, and nothing that others could be read from.
+    for path in ["/metrics", "/api/conversations", "/v1/models", "/api/info"] {
+        let refused = get(&server, path, "key-of-wiki", wiki).await;
+        assert_eq!(refused.status, 403, "{path}");
+        assert!(refused.body.contains("visitors"), "{path}: {}", refused.body);
     }
+    for origin in ["", "Origin: https://other.example\r\n", "Origin: https://chat.example\r\n"] {
+        let refused = get(&server, "/ws", "key-of-wiki", origin).await;
+        assert!([401, 403].contains(&refused.status), "{origin:?} {}", refused.status);
+    }
+    // A browser on this machine needs no key on our own page, but on that one it does.
+    assert_eq!(raw::get(server.address, "/api/info", "").await.status, 200);
+    assert_eq!(raw::get(server.address, "/api/info", wiki).await.status, 401);
     let session = json!({"key": "key-of-wiki"}).to_string();
-    let session =
-        raw::post(server.address, "/api/session", "X-Forwarded-For: 203.0.113.5\r\n", &session);
-    assert_eq!(session.await.status, 401, "there is nothing to sign in for");
+    let from_afar = "X-Forwarded-For: 203.0.113.5\r\n";
+    let session = raw::post(server.address, "/api/session", from_afar, &session).await;
+    assert_eq!(
+        session.status, 401,
+        "a program may not use it, and there is nothing to sign in for"
+    );
     // Two visitors do not see each other's conversations.
     let visit = async || {
         let headers = [

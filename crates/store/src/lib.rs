@@ -58,7 +58,7 @@ mod writer;
 pub use answers::Ending;
 pub use asking::{Ask, Asked, Continue, How, Position, Target};
 pub use backup::BackupMade;
-pub use config::{Clock, Limits, Place, StoreConfig};
+pub use config::{Clock, Limits, Place, StoreConfig, now_ms};
 pub use conversations::{
     Archived, BadCursor, ConversationChange, ConversationPage, ListCursor, ListQuery,
     NewConversation,

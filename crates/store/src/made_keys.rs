@@ -4,11 +4,10 @@
 //! folder: `banter key` does, and the server looks for changes ([`Store::made_keys`]).
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, Row, params};
 
-use crate::config::{Place, StoreConfig};
+use crate::config::{Place, StoreConfig, now_ms};
 use crate::error::OpenError;
 use crate::folder;
 use crate::ids::SecretHash;
@@ -141,9 +140,13 @@ impl KeyRing {
         let connection = schema::connect(Some(&path), Access::Durable).map_err(fail)?;
         let found: u32 =
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
-        if found != TODAY.version {
-            let known = TODAY.version;
+        let known = TODAY.version;
+        if found > known {
             return Err(OpenError::NewerSchema { path, found, known });
+        }
+        if found < known {
+            // An older server that still runs: it would know nothing of these keys.
+            return Err(OpenError::Locked { folder: folder.to_owned(), process: None });
         }
         schema::set_up(&connection, Access::Durable).map_err(fail)?;
         Ok(KeyRing { connection })
@@ -172,7 +175,7 @@ impl KeyRing {
                 terms.requests_per_minute,
                 terms.tokens_per_minute,
                 terms.answers_at_once,
-                now_ms(),
+                now_ms().cast_signed(),
             ],
         );
         match added {
@@ -190,7 +193,7 @@ impl KeyRing {
     /// [`KeyError::Unknown`], or the database cannot be written.
     pub fn revoke(&self, name: &str) -> Result<(), KeyError> {
         let sql = "UPDATE made_keys SET revoked_ms = ?2 WHERE name = ?1 AND revoked_ms IS NULL";
-        match self.connection.execute(sql, params![name, now_ms()])? {
+        match self.connection.execute(sql, params![name, now_ms().cast_signed()])? {
             0 => Err(KeyError::Unknown(name.to_owned())),
             _ => Ok(()),
         }
@@ -203,11 +206,6 @@ impl KeyRing {
     pub fn list(&self) -> Result<Vec<MadeKey>, KeyError> {
         Ok(list(&self.connection)?)
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn list(connection: &Connection) -> rusqlite::Result<Vec<MadeKey>> {

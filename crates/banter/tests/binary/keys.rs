@@ -14,7 +14,7 @@ fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
-/// What `banter key` prints; it must succeed.
+/// Runs `banter key`, which must succeed. Returns the text that it prints.
 fn key(folder: &str, arguments: &[&str]) -> String {
     let output = banter(&["key"]).args(arguments).args(["--data", folder]).output();
     let output = output.expect("it runs");

@@ -28,8 +28,8 @@
 //!   running or ahead of it; ties go to the earliest. Sequences run in order of admission. A
 //!   preempted sequence runs again before any request that never ran.
 //! - Every running sequence gets a row in every step of [`Scheduler::plan`], unless an older one
-//!   computes the very tokens it needs next. The oldest answer is never preempted. Lengths are finite,
-//!   so no answer starves.
+//!   computes the very tokens it needs next. The oldest answer is never preempted. Lengths are
+//!   finite, so no answer starves.
 //! - A block is free, kept, or leased by running sequences. A block that several lease is computed.
 //!   Only `Running::release` gives blocks back.
 //! - A step has at most [`SchedulerLimits::step_tokens`] rows.
@@ -69,7 +69,7 @@ pub struct SchedulerLimits {
     pub guessed_rows: usize,
 }
 
-/// What a sequence is computed for.
+/// The use of a sequence, which decides whether it gets longer and whether it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Tokens are added to it, one after another.
@@ -86,7 +86,7 @@ pub struct NewSequence {
     pub id: SequenceId,
     /// Tokens to begin with, at least one.
     pub prompt: Vec<TokenId>,
-    /// What it is computed for.
+    /// Its use.
     pub purpose: Purpose,
     /// Tokens that may be added: to an answer at least one, to others none.
     pub max_tokens: usize,

@@ -21,6 +21,8 @@ pub(crate) enum Denial {
     KeyNeeded,
     /// 403: only administrators may do this, and no page of another origin.
     AdminOnly,
+    /// 403: the key is for the conversations of visitors, and for nothing else.
+    VisitorsKey,
     /// 429: too many wrong keys from this address.
     TooManyTries,
 }
@@ -58,6 +60,11 @@ impl Denial {
                 "admin_only",
                 "only administrators may do this: on the machine of the server, or with an admin key",
             ),
+            Denial::VisitorsKey => (
+                StatusCode::FORBIDDEN,
+                "visitors_key",
+                "this key is for the conversations of a site's visitors, on the WebSocket alone",
+            ),
             Denial::TooManyTries => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_tries",
@@ -83,6 +90,9 @@ impl Denial {
             Denial::SeveralKeys => "the request has more than one key",
             Denial::KeyNeeded => "the request has no key, or a wrong one",
             Denial::AdminOnly => "only administrators may do this; --admin-key makes one",
+            Denial::VisitorsKey => {
+                "the key is for the conversations of visitors, and for nothing else"
+            }
             Denial::TooManyTries => "too many wrong keys from one address",
         }
     }

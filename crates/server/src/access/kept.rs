@@ -7,20 +7,23 @@ use super::keys::KeyHash;
 use super::level::Scope;
 use super::principal::Principal;
 use super::sessions::{Grant, Sessions};
-use banter_store::{SecretHash, Store, StoreError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use banter_store::{SecretHash, Store, StoreError, now_ms};
+use std::time::Duration;
 
 impl Scope {
     /// The word for it in the store.
     fn name(self) -> &'static str {
         match self {
+            Scope::Visit => "visit",
             Scope::Talk => "talk",
             Scope::Administer => "administer",
         }
     }
 
     fn from_name(name: &str) -> Option<Scope> {
-        [Scope::Talk, Scope::Administer].into_iter().find(|scope| scope.name() == name)
+        [Scope::Visit, Scope::Talk, Scope::Administer]
+            .into_iter()
+            .find(|scope| scope.name() == name)
     }
 }
 
@@ -81,6 +84,5 @@ impl Access {
 }
 
 fn time_until(until_ms: u64) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Duration::from_millis(until_ms).saturating_sub(now)
+    Duration::from_millis(until_ms.saturating_sub(now_ms()))
 }

@@ -3,7 +3,9 @@
 /// The rights of a person or a program. The higher scope includes the lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Have conversations.
+    /// Have conversations as a visitor of another site's page, over the WebSocket alone.
+    Visit,
+    /// Have conversations, and use the interfaces for programs.
     Talk,
     /// Change the server for everybody.
     Administer,
@@ -28,7 +30,11 @@ pub(crate) enum AccessLevel {
 
 impl AccessLevel {
     pub(super) fn needed(self) -> Scope {
-        if self == AccessLevel::Admin { Scope::Administer } else { Scope::Talk }
+        match self {
+            AccessLevel::Admin => Scope::Administer,
+            AccessLevel::Socket => Scope::Visit,
+            AccessLevel::Probe | AccessLevel::Public | AccessLevel::User => Scope::Talk,
+        }
     }
 
     pub(super) fn is_for_everybody(self) -> bool {

@@ -1,4 +1,4 @@
-//! Keys that the operator has made by command: which there are now, and what each lets do.
+//! Keys that the operator has made by command: which of them let in now, and the rights of each.
 
 use super::keys::KeyHash;
 use super::level::Scope;
@@ -6,10 +6,10 @@ use super::origin::Origin;
 use super::principal::Principal;
 use crate::quotas::Quotas;
 use banter_seam::ShareId;
-use banter_store::{KeyUsage, MadeKey, SecretHash, Store, StoreError};
+use banter_store::{KeyUsage, MadeKey, SecretHash, Store, StoreError, now_ms};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -29,8 +29,6 @@ pub(crate) struct MadeKeys {
 pub(crate) struct Made {
     name: String,
     pub(super) scope: Scope,
-    /// Whoever has it is a visitor of a page, and not the owner of what others say with it.
-    pub(super) is_for_visitors: bool,
     /// The pages that may use it; none: any client.
     origins: Vec<Origin>,
     until_ms: Option<u64>,
@@ -38,7 +36,7 @@ pub(crate) struct Made {
     pub(super) revoked: CancellationToken,
 }
 
-/// The word for what a key allows, and what it means.
+/// Each scope that a key can be made with, and its meaning for people.
 pub const SCOPES: [(&str, &str); 3] = [
     ("chat", "conversations and the interfaces for programs"),
     ("admin", "the same, and pulling models and switching between them"),
@@ -47,17 +45,16 @@ pub const SCOPES: [(&str, &str); 3] = [
 
 impl Made {
     fn of(key: &MadeKey) -> Option<Made> {
-        let (scope, is_for_visitors) = match key.terms.scope.as_str() {
-            "chat" => (Scope::Talk, false),
-            "admin" => (Scope::Administer, false),
-            "embed" => (Scope::Talk, true),
+        let scope = match key.terms.scope.as_str() {
+            "chat" => Scope::Talk,
+            "admin" => Scope::Administer,
+            "embed" => Scope::Visit,
             _ => return None,
         };
         let origins = key.terms.origins.iter().map(|origin| Origin::parse(origin));
         Some(Made {
             name: key.name.clone(),
             scope,
-            is_for_visitors,
             origins: origins.collect::<Result<_, _>>().ok()?,
             until_ms: key.terms.until_ms,
             revoked: CancellationToken::new(),
@@ -75,9 +72,10 @@ impl Made {
 
     /// Who comes with it.
     pub(super) fn principal(&self, hash: KeyHash) -> Principal {
-        match self.is_for_visitors {
-            true => Principal::visitor_of(hash),
-            false => Principal::of_key_hash(hash),
+        match self.scope {
+            // Whoever has it is not the owner of what others say with it.
+            Scope::Visit => Principal::visitor_of(hash),
+            Scope::Talk | Scope::Administer => Principal::of_key_hash(hash),
         }
     }
 
@@ -91,8 +89,7 @@ impl Made {
     }
 
     fn is_like(&self, other: &Made) -> bool {
-        (self.scope, self.is_for_visitors, &self.origins, self.until_ms)
-            == (other.scope, other.is_for_visitors, &other.origins, other.until_ms)
+        (self.scope, &self.origins, self.until_ms) == (other.scope, &other.origins, other.until_ms)
     }
 }
 
@@ -216,9 +213,4 @@ pub(crate) async fn keep_looking(
         }
     }
     made.tell_usage(store).await;
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,8 +8,8 @@
 //!
 //! Reading order: `level` and `request` (what is asked for, and by whom), `authority`, `origin`,
 //! `host` and `network` (names and addresses), `token`, `keys`, `made`, `cookie`, `sessions` and
-//! `kept` (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they are),
-//! `denial` (why a request is refused).
+//! `kept` (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they
+//! are), `denial` (why a request is refused).
 
 mod authority;
 mod cookie;
@@ -128,7 +128,8 @@ impl Access {
         }
         let presented = self.presented(view, level)?;
         let is_open_to_all = self.insecure && level != AccessLevel::Admin;
-        if !is_open_to_all && !is_on_this_machine(view, host) {
+        let is_open = (is_open_to_all || is_on_this_machine(view, host)) && !self.needs_key(&page);
+        if !is_open {
             self.check_credentials(view, level, presented)?;
         }
         Ok(page)
@@ -150,9 +151,8 @@ impl Access {
         if keys::is_one_of(&self.keys, &key) || keys::is_one_of(&self.admin_keys, &key) {
             return Some(Principal::of_key(&key));
         }
-        let hash = KeyHash::of(&key);
-        let made = self.made.find(hash).filter(|made| made.is_for(origin_of(view)))?;
-        Some(made.principal(hash))
+        let made = self.made.find(KeyHash::of(&key)).filter(|made| made.is_for(origin_of(view)))?;
+        Some(made.principal(KeyHash::of(&key)))
     }
 
     /// The keys that were made by command.
@@ -167,7 +167,8 @@ impl Access {
         level: AccessLevel,
     ) -> Option<(ShareId, Arc<Made>)> {
         let hash = KeyHash::of(&self.presented(view, level).ok().flatten()?);
-        Some((ShareId(hash.number()), self.made.find(hash)?))
+        let made = self.made.find(hash).filter(|made| made.is_for(origin_of(view)))?;
+        Some((ShareId(hash.number()), made))
     }
 
     /// Ends what was opened with keys that let in no more.
@@ -249,12 +250,20 @@ impl Access {
         if is_own {
             return Ok(PageOrigin::Own);
         }
-        let is_allowed = self.allow_origins.iter().any(|allowed| allowed.is(origin))
-            || self.made.names_origin(origin);
-        match is_allowed {
+        match self.allows_by_option(origin) || self.made.names_origin(origin) {
             true => Ok(PageOrigin::Allowed(origin.to_owned())),
             false => Err(Denial::ForeignOrigin),
         }
+    }
+
+    fn allows_by_option(&self, origin: &str) -> bool {
+        self.allow_origins.iter().any(|allowed| allowed.is(origin))
+    }
+
+    /// Whether a page is admitted only because a key names its origin: then it needs such a key,
+    /// also in a browser on this machine.
+    fn needs_key(&self, page: &PageOrigin) -> bool {
+        matches!(page, PageOrigin::Allowed(origin) if !self.allows_by_option(origin))
     }
 
     /// Whether there are no keys at all.
@@ -294,7 +303,11 @@ impl Access {
             (None, None) if self.insecure => return Err(Denial::AdminOnly),
             (None, None) => return Err(Denial::KeyNeeded),
         };
-        if scope >= level.needed() { Ok(()) } else { Err(Denial::AdminOnly) }
+        match scope {
+            _ if scope >= level.needed() => Ok(()),
+            Scope::Visit => Err(Denial::VisitorsKey),
+            Scope::Talk | Scope::Administer => Err(Denial::AdminOnly),
+        }
     }
 
     /// The client whose tries are counted when this request has a wrong key.
@@ -311,10 +324,10 @@ impl Access {
         let grant = match credential {
             Credential::Key(key) => {
                 // A visitor has nothing that a session could be for.
-                if self.made.find(KeyHash::of(key)).is_some_and(|made| made.is_for_visitors) {
-                    return Err(Denial::KeyNeeded);
-                }
                 let scope = self.try_key(rate_key, key, None)?;
+                if scope == Scope::Visit {
+                    return Err(Denial::VisitorsKey);
+                }
                 Grant { scope, principal: Principal::of_key(key) }
             }
             Credential::Code(code) => {

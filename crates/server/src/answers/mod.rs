@@ -72,16 +72,17 @@ impl Answers {
         };
         let answer = Arc::new(LiveAnswer::new(request.keep, log));
         let (_, follower) = answer.read();
+        let waits = request.urgency == Urgency::Now;
         let starting = writing::start(
             self.common.clone(),
             writing::Start {
                 question: request.question,
                 permits: request.permits,
                 memory: request.memory,
+                is_counted: waits,
             },
         );
         let writing = Writing::new(self.common.clone(), answer, starting.boxed(), recording);
-        let waits = request.urgency == Urgency::Now;
         let waited_for = waits.then(|| WaitedFor::new(self.common.clone()));
         self.common.tasks.spawn(async move {
             writing.run(span).await;

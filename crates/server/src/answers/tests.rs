@@ -1,6 +1,6 @@
 //! Answers of the scripted backend: what followers read, and when an answer ends.
 
-use super::{AnswerLimits, AnswerRequest, Answers, Begun, Follower, Update};
+use super::{AnswerLimits, AnswerRequest, Answers, Begun, Follower, Update, Urgency};
 use crate::backend::{BackendSlot, ScriptedBackend, ScriptedCounters};
 use crate::quotas::Quotas;
 use crate::shares::SharedBudget;
@@ -8,6 +8,7 @@ use banter_seam::{
     Asker, EndReason, Failure, FinishReason, Finished, GenerateRequest, Message, Parameters,
     ShareId,
 };
+use banter_store::KeyTerms;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,17 +27,25 @@ struct Server {
 
 impl Server {
     fn new() -> Server {
+        Server::with(Quotas::default())
+    }
+
+    fn with(quotas: Quotas) -> Server {
         let (slot, backend) = (BackendSlot::default(), ScriptedBackend::default());
         let counters = backend.counters();
         slot.fill(backend);
         Server {
-            answers: Answers::new(slot, LIMITS, Quotas::default()),
+            answers: Answers::new(slot, LIMITS, quotas),
             memory: SharedBudget::new(100),
             counters,
         }
     }
 
     fn ask(&self, message: &str) -> Follower {
+        self.ask_with(message, Urgency::Now)
+    }
+
+    fn ask_with(&self, message: &str, urgency: Urgency) -> Follower {
         let parameters = Parameters {
             max_tokens: 1_000_000,
             temperature: None,
@@ -53,8 +62,24 @@ impl Server {
         let messages = vec![Message::user(message)];
         let request = GenerateRequest::new(messages, parameters, Asker::default());
         let memory = self.memory.take(ShareId(1), 60).expect("memory");
-        self.answers.start(AnswerRequest::passing(request, memory))
+        let request = AnswerRequest::passing(request, memory);
+        self.answers.start(AnswerRequest { urgency, ..request })
     }
+}
+
+#[tokio::test]
+async fn what_nobody_has_asked_for_takes_nothing_of_a_quota() {
+    let quotas = Quotas::default();
+    let terms = KeyTerms { requests_per_minute: Some(1), ..KeyTerms::default() };
+    quotas.set([(Asker::default().share, &terms)].into_iter());
+    let server = Server::with(quotas.clone());
+    let mut title = server.ask_with("echo a title", Urgency::WhenIdle);
+    assert_eq!(text_of(&read_all(&mut title).await), "a title");
+    assert_eq!(text_of(&read_all(&mut server.ask("echo one")).await), "one");
+    let refused = read_all(&mut server.ask("echo two")).await;
+    let reason = &end_of(&refused).reason;
+    assert!(matches!(reason, FinishReason::Failed(Failure::Busy { .. })), "{reason:?}");
+    assert_eq!(quotas.of(Asker::default().share).expect("a quota").usage().requests, 1);
 }
 
 /// Everything that a follower reads, up to the halt.

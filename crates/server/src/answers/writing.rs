@@ -57,6 +57,8 @@ pub(super) struct Start {
     pub(super) question: BoxFuture<'static, Result<Question, Failure>>,
     pub(super) permits: Option<Arc<Semaphore>>,
     pub(super) memory: Option<Reservation>,
+    /// Whether it is taken from its key's quota: nobody has asked for a title.
+    pub(super) is_counted: bool,
 }
 
 /// What happens next.
@@ -111,7 +113,10 @@ pub(super) async fn start(common: Arc<Common>, start: Start) -> Result<Started, 
         None => None,
     };
     let Question { request, stored } = start.question.await?;
-    let spending = common.quotas.begin(request.asker.share)?;
+    let spending = match start.is_counted {
+        true => common.quotas.begin(request.asker.share)?,
+        false => None,
+    };
     let generation = backend.generate(Box::new(request)).await?;
     drop(start.memory);
     let context_tokens = backend.info().context_tokens;

@@ -146,6 +146,14 @@ const TEXTS: &[Text] = &[
         ],
     },
     Text {
+        code: "visitors_key",
+        title: ["This key is for visitors", "此密钥仅供访客使用"],
+        advice: [
+            "It allows conversations on the pages of its site, and nothing else.",
+            "它只允许在其网站的页面上对话。",
+        ],
+    },
+    Text {
         code: "not_found",
         title: ["Nothing is at this address", "这里什么也没有"],
         advice: [
@@ -169,7 +177,7 @@ const TEXTS: &[Text] = &[
 ];
 
 /// The codes of requests that were not let in.
-const REFUSALS: [&str; 8] = [
+const REFUSALS: [&str; 9] = [
     "unknown_host",
     "bad_host",
     "unauthorized",
@@ -178,6 +186,7 @@ const REFUSALS: [&str; 8] = [
     "forbidden_origin",
     "file_page",
     "admin_only",
+    "visitors_key",
 ];
 
 /// The response in the form for its reader: for a person, an error becomes a small page.
@@ -249,6 +258,7 @@ mod tests {
             Denial::SeveralKeys,
             Denial::KeyNeeded,
             Denial::AdminOnly,
+            Denial::VisitorsKey,
             Denial::TooManyTries,
         ];
         assert_eq!(refusals.len(), REFUSALS.len());

@@ -19,12 +19,12 @@ use banter_store::exchange::{
     ImportError, ImportLimits, Imported, JsonExport, KNOWN_FORMATS, export_json, export_markdown,
     import,
 };
+use banter_store::now_ms;
 use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What file names need no percent encoding for.
 const IN_NAMES: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -224,11 +224,6 @@ impl AllConversations {
         }
         Ok(self.left.as_mut().and_then(VecDeque::pop_front))
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A response that a browser stores as a file.

@@ -1,11 +1,12 @@
 //! `GET /metrics`: figures of the backend, in the text format of Prometheus.
 
 use super::error::ApiError;
-use super::state::Http;
+use super::state::{Http, connection_of, view_of};
+use crate::access::AccessLevel;
 use crate::backend::Readiness;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, Response, header};
+use axum::http::{HeaderValue, Request, Response, header};
 use banter_seam::{Metric, MetricKind};
 use banter_store::KeyUsage;
 use std::fmt::Write;
@@ -14,12 +15,22 @@ use std::sync::Arc;
 /// Version 0.0.4 of the format, which every collector reads.
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
 
-pub(super) async fn metrics(State(http): State<Arc<Http>>) -> Result<Response<Body>, ApiError> {
+pub(super) async fn metrics(
+    State(http): State<Arc<Http>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
     let metrics = match http.slot.readiness() {
         Readiness::Loaded(backend) => backend.metrics(),
         Readiness::Loading(_) | Readiness::Unreachable(_) => Vec::new(),
     };
-    let metrics: Vec<Metric> = metrics.into_iter().chain(of_keys(&http)).collect();
+    // Who has which key, and what was done with it, is not for everybody who has one.
+    let connection = connection_of(&request);
+    let view = view_of(&connection, request.uri(), request.headers());
+    let of_keys = match http.access.admit(&view, AccessLevel::Admin) {
+        Ok(_) => of_keys(&http),
+        Err(_) => Vec::new(),
+    };
+    let metrics: Vec<Metric> = metrics.into_iter().chain(of_keys).collect();
     let mut response = Response::new(Body::from(text(&metrics)));
     response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
     Ok(response)

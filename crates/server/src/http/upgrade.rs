@@ -8,7 +8,7 @@ use crate::accept::Admission;
 use crate::access::{AccessLevel, Denial, Identity, PageOrigin, Principal, RequestView};
 use crate::plain::{self, Client, PageKind};
 use crate::socket::{Close, Socket};
-use crate::v1::{self, Endings, Visitor};
+use crate::v1::{self, Caller, Endings};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -24,7 +24,7 @@ use tracing::debug;
 /// A client in the language that it has asked for.
 enum Speaker {
     Plain(Client),
-    V1(Visitor),
+    V1(Caller),
     /// OpenAI's, on the route of its responses.
     Responses(Principal),
 }
@@ -121,14 +121,14 @@ fn speaker(
         Ok(PageOrigin::File) => Err(Denial::FilePage),
         Ok(_) => {
             let Identity { principal, cookie } = identify();
-            let visitor = Visitor { principal: Some(principal), rate_key, origin: None };
-            Ok((Speaker::V1(visitor), cookie))
+            let caller = Caller { principal: Some(principal), rate_key, origin: None };
+            Ok((Speaker::V1(caller), cookie))
         }
         // The key may still come in the first event.
         Err(Denial::KeyNeeded) => {
             let origin = view.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
             let origin = origin.map(Arc::from);
-            Ok((Speaker::V1(Visitor { principal: None, rate_key, origin }), None))
+            Ok((Speaker::V1(Caller { principal: None, rate_key, origin }), None))
         }
         Err(denial) => Err(denial),
     }
@@ -150,7 +150,7 @@ impl Speaker {
     fn share(&self) -> ShareId {
         match self {
             Speaker::Plain(client) => client.principal.share(),
-            Speaker::V1(visitor) => visitor.share(),
+            Speaker::V1(caller) => caller.share(),
             Speaker::Responses(principal) => principal.share(),
         }
     }
@@ -178,9 +178,9 @@ impl Speaker {
                 })
                 .await
             }
-            Speaker::V1(visitor) => {
+            Speaker::V1(caller) => {
                 let endings = Endings { shutdown, revoked };
-                v1::serve(socket, http.sockets.v1.clone(), visitor, endings).await
+                v1::serve(socket, http.sockets.v1.clone(), caller, endings).await
             }
         }
     }
@@ -201,8 +201,8 @@ async fn leaving<S: Future<Output = Close>>(
     serving.await
 }
 
-/// The plain language and OpenAI's have no subprotocol. A client that asks for one that is not known, and needs
-/// it, closes the connection itself, as the WebSocket standard says.
+/// The plain language and OpenAI's have no subprotocol. A client that asks for one that is not
+/// known, and needs it, closes the connection itself, as the WebSocket standard says.
 fn switch_protocols(
     accept: &str,
     cookie: Option<String>,

@@ -16,7 +16,7 @@ mod session;
 mod state;
 mod user;
 
-pub(crate) use requests::Visitor;
+pub(crate) use requests::Caller;
 pub(crate) use state::V1;
 
 use crate::socket::{Close, Incoming, Socket};
@@ -44,11 +44,11 @@ pub(crate) struct Endings {
 pub(crate) async fn serve(
     socket: &mut Socket,
     v1: Arc<V1>,
-    visitor: Visitor,
+    caller: Caller,
     endings: Endings,
 ) -> Close {
     let close_timeout = v1.close_timeout;
-    let mut session = Session::new(v1, visitor);
+    let mut session = Session::new(v1, caller);
     let close = run(&mut session, socket, &endings).await;
     if !matches!(close, Close::ByPeer | Close::Gone) {
         let _ = tokio::time::timeout(close_timeout, flush(&mut session, socket)).await;

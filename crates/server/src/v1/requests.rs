@@ -25,7 +25,7 @@ const MESSAGES_BYTES: usize = 256 * 1024;
 
 /// Who has opened a socket.
 #[derive(Clone, Debug)]
-pub(crate) struct Visitor {
+pub(crate) struct Caller {
     /// Who the client is; `None` if it needs a key and has shown none yet.
     pub(crate) principal: Option<Principal>,
     /// Whose tries are counted if the key is wrong.
@@ -34,7 +34,7 @@ pub(crate) struct Visitor {
     pub(crate) origin: Option<Arc<str>>,
 }
 
-impl Visitor {
+impl Caller {
     /// Whose share of the limits is used. Clients that have no key yet have one share together.
     pub(crate) fn share(&self) -> ShareId {
         self.principal.map(Principal::share).unwrap_or_default()
@@ -71,8 +71,8 @@ pub(super) enum Outcome {
     },
 }
 
-pub(super) async fn hello(v1: Arc<V1>, visitor: Visitor, hello: Hello) -> Outcome {
-    let Visitor { principal, rate_key, origin } = visitor;
+pub(super) async fn hello(v1: Arc<V1>, caller: Caller, hello: Hello) -> Outcome {
+    let Caller { principal, rate_key, origin } = caller;
     let (principal, revoked) = match (principal, hello.key) {
         (Some(principal), _) => (principal, CancellationToken::new()),
         (None, None) => return Outcome::Unauthorized,

@@ -2,7 +2,7 @@
 
 use super::outbound::Outbound;
 use super::readings::{MAX_STOPS, Read, Readings, Shows};
-use super::requests::{self, Outcome, Visitor};
+use super::requests::{self, Caller, Outcome};
 use super::state::V1;
 use super::user::{Followed, User};
 use crate::answers::LiveAnswer;
@@ -26,7 +26,7 @@ const MAX_WAITING: usize = 64;
 /// The state of one socket.
 pub(super) struct Session {
     v1: Arc<V1>,
-    visitor: Visitor,
+    caller: Caller,
     /// Events that wait for what is being done.
     waiting: VecDeque<WaitingEvent>,
     /// Answers that this socket has asked for and has not been told of as messages yet.
@@ -79,12 +79,12 @@ pub(super) enum Next {
 }
 
 impl Session {
-    pub(super) fn new(v1: Arc<V1>, visitor: Visitor) -> Session {
+    pub(super) fn new(v1: Arc<V1>, caller: Caller) -> Session {
         let mut key = [0; 8];
         getrandom::fill(&mut key).expect("the system has random numbers");
         Session {
             v1,
-            visitor,
+            caller,
             waiting: VecDeque::new(),
             asked: HashSet::new(),
             draft_key: u64::from_le_bytes(key),
@@ -136,7 +136,7 @@ impl Session {
 
     /// Lets an event wait for those before it.
     fn wait(&mut self, event: Tagged<ClientEvent>, bytes: usize) {
-        let memory = self.v1.queue_budget.take(self.visitor.share(), bytes);
+        let memory = self.v1.queue_budget.take(self.caller.share(), bytes);
         match memory {
             Some(memory) if self.waiting.len() < MAX_WAITING => {
                 self.waiting.push_back(WaitingEvent { event, _memory: memory });
@@ -180,7 +180,7 @@ impl Session {
         let Some(user) = &self.pending.user else {
             return match event {
                 ClientEvent::Hello(hello) => {
-                    Ok(requests::hello(v1, self.visitor.clone(), hello).boxed())
+                    Ok(requests::hello(v1, self.caller.clone(), hello).boxed())
                 }
                 _ => Err(refused(ErrorCode::HelloFirst)),
             };

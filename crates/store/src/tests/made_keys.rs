@@ -73,7 +73,10 @@ fn the_keys_of_another_version_are_left_alone() {
     let folder = TestFolder::new();
     let _store = folder.open();
     let connection = rusqlite::Connection::open(folder.database()).unwrap();
-    connection.pragma_update(None, "user_version", 9).unwrap();
-    let error = KeyRing::open(&folder.path()).err().unwrap();
-    assert!(matches!(error, OpenError::NewerSchema { found: 9, .. }), "{error}");
+    let error_at = |version: u32| {
+        connection.pragma_update(None, "user_version", version).unwrap();
+        KeyRing::open(&folder.path()).err().unwrap()
+    };
+    assert!(matches!(error_at(9), OpenError::NewerSchema { found: 9, .. }));
+    assert!(matches!(error_at(2), OpenError::Locked { .. }), "an older server uses it");
 }

@@ -1,4 +1,4 @@
-//! One client, and what it has seen.
+//! One client, and the times that it measures.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::talk::Talk;
 
-/// What a client has seen.
+/// The times that a client has measured, and the tokens that it got.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// From each question to the first text of its answer.

@@ -1,11 +1,11 @@
 //! `banter bench http`: any server with OpenAI's interface, asked by many clients at once.
 //!
 //! Each client has one conversation after another, of several turns, and waits for each answer
-//! before it says more. What is measured is what people feel: the time to the first word, tokens a
-//! second, and the first word of a request right after others have gone away.
+//! before it says more. Measured are the time to the first word, tokens a second, and the first
+//! word of a request right after other clients have gone away.
 //!
-//! - [`talk`]: what the clients say.
-//! - [`client`]: one client, and what it has seen.
+//! - [`talk`]: the messages of the clients.
+//! - [`client`]: one client, and the times that it measures.
 
 mod client;
 mod talk;
@@ -50,7 +50,7 @@ pub fn command() -> Command {
         )
 }
 
-/// What the command line asks for.
+/// The options of the command line.
 struct Options {
     clients: Vec<usize>,
     conversations: u32,
@@ -65,7 +65,7 @@ struct Value {
     unit: &'static str,
 }
 
-/// Runs what the command line asks for.
+/// Measures, prints the figures, and appends them to a file if one is named.
 pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let number = |name: &str| *matches.get_one::<u32>(name).expect("it has a default");

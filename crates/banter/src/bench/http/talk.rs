@@ -1,5 +1,5 @@
-//! What the clients say: made of common words, the same in every run, and with lengths like those of
-//! people's conversations. The first message is often long, because it brings a text or a program;
+//! The messages of the clients. They are made of common words, are the same in every run, and are as
+//! long as those of people: the first one is often long, because it brings a text or a program, and
 //! the later ones are short. Answers are of medium length.
 
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ impl Talk {
         Talk { state: seed ^ 0x9E37_79B9_7F4A_7C15, turn: 0 }
     }
 
-    /// What is said next, and how long the answer may be.
+    /// The next message, and the longest answer to it, in tokens.
     pub fn next(&mut self) -> (Value, u32) {
         let words = match self.turn {
             0 => self.one_of(&FIRST_WORDS),

@@ -14,7 +14,7 @@
 //! - `ending`: how answers end: stopped, too late, complete, or because something broke.
 //! - `guessing`: which guesses a step tries, and what the draft model adds.
 //! - `persistence`: what goes to the disk and what comes from it.
-//! - `tasks`: what each sequence is computed for.
+//! - `tasks`: the task of each sequence: an answer, an embedding or a draft.
 
 mod ending;
 mod guessing;
@@ -70,7 +70,7 @@ pub struct Patience {
     pub gap: Duration,
 }
 
-/// What the runner has computed for a span.
+/// The rows that the runner has computed for a span.
 pub enum Output<'a> {
     /// `[sampled, vocabulary_rows]`
     Logits(&'a mut [f32]),
@@ -385,8 +385,9 @@ impl Core {
                 let computed = span.first_position + span.rows;
                 answer.stepped(computed, self.scheduler.cached_tokens(span.id), now);
                 match output {
+                    _ if span.sampled() == 0 => self.scheduler.settle(&span, &[]),
                     Some(Output::Logits(logits)) => self.take_logits(&span, logits, now),
-                    _ => self.scheduler.settle(&span, &[]),
+                    _ => unreachable!("the runner keeps the logits of every sampled row"),
                 }
             }
             _ => unreachable!("the runner keeps the rows of every embedding"),

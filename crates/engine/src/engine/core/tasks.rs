@@ -1,4 +1,4 @@
-//! What the sequences of the engine's thread are computed for.
+//! The tasks of the engine's thread: each sequence is computed for one.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::engine::answer::Answer;
 use crate::engine::embedding::Embedding;
 use crate::scheduler::SequenceId;
 
-/// What a sequence is computed for.
+/// An answer, an embedding or a draft: the reason for which a sequence is computed.
 #[derive(Debug)]
 pub enum Task {
     /// An answer, from its arrival to its end.

@@ -1,6 +1,7 @@
 //! Our engine, in this process.
 //!
-//! - `generation`: an answer of it. `counting`: the tokens of texts. `embedding`: their vectors. `shared`: how long it lives.
+//! - `generation`: an answer of it. `counting`: the tokens of texts. `embedding`: their vectors.
+//!   `shared`: how long it lives.
 
 mod counting;
 mod embedding;
