@@ -4,9 +4,9 @@
 #![no_main]
 
 use banter_protocol::interfaces::anthropic::{CountRequest, MessageRequest};
-use banter_protocol::interfaces::ollama::{read_chat, read_generate};
+use banter_protocol::interfaces::ollama::{self, read_chat, read_embed, read_generate};
 use banter_protocol::interfaces::openai::responses::Items;
-use banter_protocol::interfaces::openai::{ChatRequest, CompletionRequest, ResponseRequest};
+use banter_protocol::interfaces::openai::{self, ChatRequest, CompletionRequest, ResponseRequest};
 use banter_seam::Parameters;
 use libfuzzer_sys::fuzz_target;
 
@@ -34,6 +34,19 @@ fuzz_target!(|text: &str| {
     }
     if let Ok(request) = CountRequest::parse(text) {
         assert!(!request.conversation.messages.is_empty());
+    }
+    if let Ok(request) = ResponseRequest::parse_event(text) {
+        assert!(!request.input.is_empty());
+        check(&request.parameters);
+    }
+    let embeddings = [
+        openai::read_embeddings(text).map(|(request, _)| request),
+        read_embed(text),
+        ollama::read_embeddings(text),
+    ];
+    for request in embeddings.into_iter().flatten() {
+        assert!((1..=2_048).contains(&request.inputs.len()));
+        assert!(request.dimensions.is_none_or(|wanted| (1..=65_536).contains(&wanted)));
     }
     for read in [read_chat, read_generate] {
         if let Ok(request) = read(text) {

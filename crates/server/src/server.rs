@@ -122,7 +122,7 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     let quotas = access.made().quotas();
     let running = Running::new(&config, server.slot, store, Tasks::default(), quotas);
     running.look_after_keys(access.clone());
-    let http = running.http(config.clone(), access, server.models);
+    let http = running.http(config.clone(), access.clone(), server.models);
     let acceptor = Arc::new(Acceptor::new(config.clone(), running.tasks.clone()));
     let routes = Routes::new(Arc::new(http));
     let mut accepting = JoinSet::new();
@@ -135,7 +135,7 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
         Some(ended) = accepting.join_next() => Err(stopped_accepting(ended)),
     };
     drop(routes);
-    end(accepting, running, config.shutdown_grace).await;
+    end(accepting, running, &access, config.shutdown_grace).await;
     outcome
 }
 
@@ -230,7 +230,7 @@ impl Running {
 }
 
 /// Ends everything that runs: connections first, then answers, then what they have kept.
-async fn end(mut accepting: JoinSet<()>, running: Running, grace: Duration) {
+async fn end(mut accepting: JoinSet<()>, running: Running, access: &Access, grace: Duration) {
     let Running { tasks, slot, answers, conversations, store } = running;
     tasks.going_away.cancel();
     // The server ends in any case, so how they end does not matter.
@@ -243,6 +243,7 @@ async fn end(mut accepting: JoinSet<()>, running: Running, grace: Duration) {
     if tokio::time::timeout(ANSWER_GRACE, answers.shut_down()).await.is_err() {
         warn!("an answer has not ended in time, so its end may not be stored");
     }
+    access.made().tell_usage(&store).await;
     if tokio::time::timeout(ANSWER_GRACE, conversations.shut_down()).await.is_err() {
         warn!("a request about a conversation has not ended in time, and is given up");
     }

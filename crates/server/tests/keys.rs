@@ -79,8 +79,11 @@ async fn a_key_lets_in_what_its_scope_says_until_it_is_revoked() {
         raw::post(server.address, "/api/models/stop", &from_afar(key, ""), "{}").await.status
     };
     assert_eq!((stop("key-of-anna").await, stop("key-of-root").await), (403, 501));
+    assert_eq!(chat(&server, "key-of-anna", "echo hi").await.status, 200);
     revoke(folder.path(), "anna");
     answers(&server, "/v1/models", "key-of-anna", 401).await;
+    let keys = KeyRing::open(folder.path()).expect("the keys").list().expect("a list");
+    assert_eq!((keys[0].name.as_str(), keys[0].usage.requests), ("anna", 1), "it is not lost");
 }
 
 #[tokio::test]

@@ -139,7 +139,20 @@ impl MadeKeys {
     /// Errors: the store fails.
     pub(crate) async fn look(&self, store: &Store) -> Result<Vec<KeyHash>, StoreError> {
         let keys = store.made_keys().await?;
+        if self.some_go(&keys) {
+            // With their quotas goes what was not told yet.
+            self.tell_usage(store).await;
+        }
         Ok(self.set(&keys, now_ms()))
+    }
+
+    /// Whether a key that lets in now does not any more.
+    fn some_go(&self, keys: &[MadeKey]) -> bool {
+        let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = now_ms();
+        let has_ended = |key: &MadeKey| key.terms.until_ms.is_some_and(|until| until <= now_ms);
+        let stay = keys.iter().filter(|key| key.revoked_ms.is_none() && !has_ended(key));
+        stay.filter(|key| by_hash.contains_key(&key.hash.0)).count() < by_hash.len()
     }
 
     fn set(&self, keys: &[MadeKey], now_ms: u64) -> Vec<KeyHash> {
@@ -212,5 +225,4 @@ pub(crate) async fn keep_looking(
             () = ending.cancelled() => {}
         }
     }
-    made.tell_usage(store).await;
 }
