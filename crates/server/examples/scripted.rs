@@ -9,7 +9,12 @@ use banter_server::backend::ScriptedBackend;
 use banter_server::{KeyHash, Origin, PublicUrl, Server, ServerConfig, run};
 use std::error::Error;
 use std::io::IsTerminal;
+use std::time::Duration;
 use tokio::net::TcpListener;
+
+/// Longer than any test: a title that the model writes would come sooner or later, depending on how
+/// fast the machine is.
+const TITLE_IDLE: Duration = Duration::from_hours(24);
 
 struct Arguments {
     port: u16,
@@ -55,8 +60,8 @@ async fn ended() {
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
-    let mut arguments =
-        Arguments { port: 0, loading: false, demo: false, config: ServerConfig::default() };
+    let config = ServerConfig { title_idle: TITLE_IDLE, ..ServerConfig::default() };
+    let mut arguments = Arguments { port: 0, loading: false, demo: false, config };
     let config = &mut arguments.config;
     let mut given = std::env::args().skip(1);
     while let Some(option) = given.next() {
