@@ -7,8 +7,9 @@ use crate::Asker;
 pub struct EmbedRequest {
     /// Each becomes one vector.
     pub inputs: Vec<TextInput>,
-    /// How the model's view of the tokens of a text becomes one vector.
-    pub pooling: Pooling,
+    /// How the model's view of the tokens of a text becomes one vector; `None`: as the backend does
+    /// it without being asked.
+    pub pooling: Option<Pooling>,
     /// Whether a text that is too long for the context is cut off at its end. Otherwise it is
     /// refused.
     pub truncates: bool,
@@ -42,4 +43,17 @@ pub struct Embeddings {
     pub vectors: Vec<Vec<f32>>,
     /// Tokens of all texts together.
     pub tokens: usize,
+}
+
+impl Embeddings {
+    /// Gives each vector the length 1, unless it is all zeros.
+    pub fn normalise(&mut self) {
+        for vector in &mut self.vectors {
+            let squares = vector.iter().map(|value| f64::from(*value) * f64::from(*value));
+            let length = squares.sum::<f64>().sqrt();
+            if length > 0.0 {
+                vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+            }
+        }
+    }
 }

@@ -16,6 +16,9 @@ pub struct GenerateRequest {
     /// Whether each token comes with its log-probability, and with those of how many of the
     /// likeliest tokens, at most 20.
     pub logprobs: Option<usize>,
+    /// Whether it is refused rather than answered without one of its parameters. A backend in front
+    /// of an engine that somebody else runs learns only from the engine which ones it takes.
+    pub is_exact: bool,
     /// Who asks.
     pub asker: Asker,
     /// Which of the tenant's conversations it is, so that it can be forgotten later.
@@ -34,6 +37,7 @@ impl GenerateRequest {
             parameters,
             structure: None,
             logprobs: None,
+            is_exact: false,
             asker,
             conversation: None,
             continues: None,
@@ -134,6 +138,12 @@ impl Prompt {
     }
 }
 
+impl From<Conversation> for Prompt {
+    fn from(conversation: Conversation) -> Prompt {
+        Prompt::Conversation(conversation)
+    }
+}
+
 impl From<Vec<Message>> for Prompt {
     fn from(messages: Vec<Message>) -> Prompt {
         Prompt::Conversation(Conversation { messages, ..Conversation::default() })
@@ -214,6 +224,8 @@ pub struct Message {
     /// that computed it finds more of it in its cache by these than by the text. Tokens that do not
     /// spell `content` are ignored.
     pub tokens: Option<Arc<[u32]>>,
+    /// Of an answer: what the model thought before it, if the client says so.
+    pub thinking: Option<String>,
     /// Of an answer: the functions that it calls after its text.
     pub tool_calls: Vec<ToolCall>,
     /// Of the result of a function: the call that it belongs to, if the client says so.
@@ -234,8 +246,14 @@ pub struct ToolCall {
 impl Message {
     /// A message that is known by its text alone.
     pub fn new(role: Role, content: impl Into<String>) -> Message {
-        let (content, tool_calls) = (content.into(), Vec::new());
-        Message { role, content, tokens: None, tool_calls, tool_call_id: None }
+        Message {
+            role,
+            content: content.into(),
+            tokens: None,
+            thinking: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+        }
     }
 
     /// The rules of a conversation.

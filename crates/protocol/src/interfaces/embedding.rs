@@ -14,8 +14,8 @@ pub struct EmbeddingRequest {
     pub model: Option<String>,
     /// The texts. At least one.
     pub inputs: Vec<TextInput>,
-    /// How the model's view of a text becomes one vector.
-    pub pooling: Pooling,
+    /// How the model's view of a text becomes one vector, if the client says it.
+    pub pooling: Option<Pooling>,
     /// Whether texts that are too long are cut.
     pub truncates: bool,
     /// How many of a vector's first numbers are wanted; `None`: all.
@@ -46,12 +46,8 @@ impl EmbeddingRequest {
                 });
             }
             vector.truncate(wanted);
-            let squares = vector.iter().map(|value| f64::from(*value) * f64::from(*value));
-            let length = squares.sum::<f64>().sqrt();
-            if length > 0.0 {
-                vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
-            }
         }
+        embeddings.normalise();
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use banter_seam::{EndReason, Timings, Usage};
+use banter_seam::{EndReason, Logprobs, Timings, Usage};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::Response;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::BodyReader;
 use super::breaker::Breaker;
+use super::calls::{AfterCall, CallPiece, CallRules, Calls};
 use super::chunk::{self, Chunk, Said, TextField};
 use super::error::EngineError;
 use super::finish::Finish;
@@ -35,8 +36,22 @@ pub enum Step {
     Alive,
     /// A delta of what the model thinks before it answers, never empty.
     Thinking(String),
-    /// A delta of the answer, never empty.
-    Delta(String),
+    /// A delta of the answer. Its text is empty only if there are log-probabilities.
+    Delta {
+        /// Whole characters.
+        text: String,
+        /// Of the delta's tokens, if the request wants them.
+        logprobs: Vec<Logprobs>,
+    },
+    /// The answer calls a function.
+    Call {
+        /// The name of the call, which no other call of the answer has.
+        id: String,
+        /// The name of the function.
+        name: String,
+    },
+    /// A delta of the arguments of the newest call, never empty.
+    Arguments(String),
     /// The end. Nothing follows.
     End(End),
 }
@@ -46,6 +61,8 @@ pub enum Step {
 pub struct End {
     /// Why.
     pub reason: Ending,
+    /// The stop string that it would have contained, if the engine says it.
+    pub stop_string: Option<String>,
     /// Its tokens, as far as the engine says them.
     pub usage: Usage,
     /// Its times. The speed is what the engine says, or computed from its token counts.
@@ -74,11 +91,16 @@ pub struct Answer {
     reader: BodyReader,
     ready: VecDeque<Step>,
     phase: Phase,
-    /// The field of the first text. Text in other fields repeats it.
+    /// The field of the first text or call. What is in other fields repeats it.
     field: Option<TextField>,
     /// All text came as one message that does not say that more follows.
     is_whole: bool,
+    has_text: bool,
     has_thought: bool,
+    has_logprobs: bool,
+    stop_string: Option<String>,
+    /// `None` if the request offers no functions.
+    calls: Option<Calls>,
     tally: Tally,
     halt_ms: Mutex<Option<f32>>,
     breaker: Arc<Breaker>,
@@ -93,6 +115,11 @@ pub(super) struct Asked {
     pub(super) dropped_messages: usize,
     /// The lower bound of the prompt's tokens.
     pub(super) least: LeastTokens,
+    /// Of how many of the likeliest tokens log-probabilities are wanted, if any are.
+    pub(super) logprobs: Option<usize>,
+    pub(super) stop_strings: Vec<String>,
+    /// The rules for calls; `None` if the request offers no functions.
+    pub(super) calls: Option<CallRules>,
     /// The permit for an engine that serves only one request at a time; held until the end.
     pub(super) slot: Option<OwnedSemaphorePermit>,
 }
@@ -132,7 +159,11 @@ impl Answer {
             phase: Phase::Writing,
             field: None,
             is_whole: false,
+            has_text: false,
             has_thought: false,
+            has_logprobs: false,
+            stop_string: None,
+            calls: asked.calls.map(Calls::new),
             tally: Tally {
                 asked: asked.at,
                 first: None,
@@ -254,6 +285,7 @@ impl Answer {
         if self.phase != Phase::Writing {
             return;
         }
+        let is_answer = chunk.thinking.is_empty() && chunk.calls.is_empty();
         if !chunk.thinking.is_empty() {
             self.has_thought = true;
             self.tally.piece(chunk.thinking.len());
@@ -264,36 +296,84 @@ impl Answer {
             && *self.field.get_or_insert(field) == field
         {
             self.is_whole = is_first && field == TextField::Message && !chunk.goes_on;
-            self.tally.piece(chunk.text.len());
-            self.ready.push_back(Step::Delta(chunk.text));
+            self.say(chunk.text, chunk.logprobs);
+            match self.take_calls(chunk.calls) {
+                Ok(AfterCall::GoesOn) => {}
+                // Whatever follows is not wanted, and the engine need not write it.
+                Ok(AfterCall::Ends) => return self.close_with(Ok(EndReason::End)),
+                Err(error) => return self.fail(error),
+            }
+        } else if chunk.field.is_none() && is_answer {
+            // Engines hold back a part of a character, but not its token.
+            self.say(String::new(), chunk.logprobs);
         }
         if self.tally.bytes > MAX_ANSWER_BYTES {
             let what = format!("an answer of more than {MAX_ANSWER_BYTES} bytes");
             return self.fail(EngineError::Unexpected(what));
         }
         if let Some(finish) = chunk.finish {
+            let is_asked = |stop: &String| self.asked.stop_strings.contains(stop);
+            self.stop_string = chunk.stop_string.filter(is_asked);
             let reason = self.reason_of(finish);
             self.phase = Phase::Ending { reason, until: Instant::now() + LAST_WORDS };
         }
     }
 
+    fn say(&mut self, text: String, mut logprobs: Vec<Logprobs>) {
+        match self.asked.logprobs {
+            None => logprobs.clear(),
+            Some(likeliest) => logprobs.iter_mut().for_each(|at| at.top.truncate(likeliest)),
+        }
+        if text.is_empty() && logprobs.is_empty() {
+            return;
+        }
+        self.has_text |= !text.is_empty();
+        self.has_logprobs |= !logprobs.is_empty();
+        self.tally.piece(text.len());
+        self.ready.push_back(Step::Delta { text, logprobs });
+    }
+
+    /// Calls in an answer that may have none are left out: some engines invent them.
+    fn take_calls(&mut self, pieces: Vec<CallPiece>) -> Result<AfterCall, EngineError> {
+        let Some(calls) = &mut self.calls else { return Ok(AfterCall::GoesOn) };
+        for piece in pieces {
+            self.tally.piece(piece.bytes());
+            if calls.take(piece, &mut self.ready)? == AfterCall::Ends {
+                return Ok(AfterCall::Ends);
+            }
+        }
+        Ok(AfterCall::GoesOn)
+    }
+
     fn reason_of(&self, finish: Finish) -> Ending {
-        let has_text = self.field.is_some();
+        let has_called = self.calls.as_ref().is_some_and(|calls| !calls.are_none());
+        let has_text = self.has_text || has_called;
         match finish {
+            Finish::Done | Finish::Called(_) if self.lacks_logprobs() => {
+                Err(ignored("it has sent no log-probabilities, although they were asked for"))
+            }
+            Finish::Done if self.calls.as_ref().is_some_and(Calls::are_missing) => {
+                Err(ignored("it has called no function, although a call was asked for"))
+            }
+            Finish::Called(_) if has_called => Ok(EndReason::End),
+            Finish::Called(word) => Err(ended_with(&word)),
             Finish::Done if !has_text && self.has_thought => {
                 let words = "it thought, and then ended without an answer".to_owned();
                 Err(EngineError::Failed(words))
             }
+            Finish::Done if self.stop_string.is_some() => Ok(EndReason::StopString),
             Finish::Done => Ok(EndReason::End),
             Finish::Length if !has_text => Err(EngineError::UsedUp),
             Finish::Length => Ok(EndReason::Length),
             Finish::Filtered => Ok(EndReason::Filtered),
             Finish::Unavailable => Ok(EndReason::Unavailable),
-            Finish::Failed(word) => {
-                let words = format!("it ended the answer with {word:?}");
-                Err(EngineError::Failed(words))
-            }
+            Finish::Failed(word) => Err(ended_with(&word)),
         }
+    }
+
+    /// The engine has ignored that they are wanted.
+    fn lacks_logprobs(&self) -> bool {
+        self.asked.logprobs.is_some() && self.has_text && !self.has_logprobs
     }
 
     /// The body has ended.
@@ -322,6 +402,9 @@ impl Answer {
 
     fn end(&mut self, reason: Ending) {
         self.phase = Phase::Over;
+        if reason == Ok(EndReason::End) {
+            self.ready.extend(self.calls.as_mut().and_then(Calls::close));
+        }
         self.asked.slot = None;
         *self.body.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
         let halt_ms = *self.halt_ms.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -329,7 +412,7 @@ impl Answer {
         let silent_cut = self.silent_cut();
         let reason = match (reason, silent_cut) {
             // Not even the whole newest message was read.
-            (Ok(EndReason::End | EndReason::Length), Some(cut))
+            (Ok(EndReason::End | EndReason::StopString | EndReason::Length), Some(cut))
                 if cut.read_tokens < self.asked.least.newest =>
             {
                 let (tokens, limit) = (Some(self.asked.least.newest), Some(cut.read_tokens));
@@ -337,7 +420,8 @@ impl Answer {
             }
             (reason, _) => reason,
         };
-        self.ready.push_back(Step::End(End { reason, usage, timings, silent_cut }));
+        let stop_string = self.stop_string.take();
+        self.ready.push_back(Step::End(End { reason, stop_string, usage, timings, silent_cut }));
     }
 
     /// Whether the engine says fewer tokens than the prompt must have.
@@ -358,6 +442,15 @@ impl Answer {
 fn broken_off() -> Ending {
     let words = "it broke the answer off, as it does when another client asks it something";
     Err(EngineError::Failed(words.to_owned()))
+}
+
+/// The engine has done as if it were not asked for something.
+fn ignored(words: &str) -> EngineError {
+    EngineError::Failed(words.to_owned())
+}
+
+fn ended_with(word: &str) -> EngineError {
+    EngineError::Failed(format!("it ended the answer with {word:?}"))
 }
 
 impl Tally {

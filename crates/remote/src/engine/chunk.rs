@@ -3,9 +3,12 @@
 //! It ignores unknown fields and types that are not needed. It is strict with text that is shown:
 //! an event that may have text of the answer and cannot be read ends the answer.
 
+use banter_seam::Logprobs;
 use serde_json::{Map, Value};
 
+use super::calls::CallPiece;
 use super::finish::Finish;
+use super::log_probabilities;
 use super::sse::Event;
 use super::words::Words;
 
@@ -16,9 +19,15 @@ pub(super) struct Chunk {
     pub(super) thinking: String,
     /// A delta of the answer.
     pub(super) text: String,
-    /// The field that the delta came from.
+    /// Pieces of calls of functions.
+    pub(super) calls: Vec<CallPiece>,
+    /// The field that the delta and the calls came from.
     pub(super) field: Option<TextField>,
+    /// Of the delta's tokens.
+    pub(super) logprobs: Vec<Logprobs>,
     pub(super) finish: Option<Finish>,
+    /// The stop string that has ended the answer, as vLLM and SGLang say it.
+    pub(super) stop_string: Option<String>,
     /// It says that more of the answer follows.
     pub(super) goes_on: bool,
     pub(super) usage: Option<Usage>,
@@ -124,7 +133,14 @@ impl Chunk {
         // Ollama's own form says of each line whether it is the last.
         let done = choice.get("done").and_then(Value::as_bool);
         let finish = finish.and_then(Finish::read).or((done == Some(true)).then_some(Finish::Done));
-        let mut chunk = Chunk { finish, goes_on: done == Some(false), ..Chunk::default() };
+        let stop = ["stop_reason", "matched_stop"].iter().find_map(|name| choice.get(*name));
+        let mut chunk = Chunk {
+            finish,
+            stop_string: stop.and_then(Value::as_str).map(str::to_owned),
+            goes_on: done == Some(false),
+            logprobs: log_probabilities::read(choice),
+            ..Chunk::default()
+        };
         let fields = [("delta", TextField::Delta), ("message", TextField::Message)];
         for (name, field) in fields {
             let Some(part) = choice.get(name) else { continue };
@@ -139,16 +155,21 @@ impl Chunk {
         chunk
     }
 
-    /// Takes the text of a field, unless another field had some before.
+    /// Takes the text and the calls of a field, unless another field had some before.
     fn say(&mut self, field: TextField, part: &Value) {
-        if self.text.is_empty() {
-            self.text = match part {
-                Value::Object(object) => answer_in(object, &mut self.thinking),
-                Value::String(text) => text.clone(),
-                _ => String::new(),
-            };
-            self.field = (!self.text.is_empty()).then_some(field);
+        if self.field.is_some() {
+            return;
         }
+        match part {
+            Value::Object(object) => {
+                self.text = answer_in(object, &mut self.thinking);
+                self.calls = CallPiece::all_in(object);
+            }
+            Value::String(text) => self.text.clone_from(text),
+            _ => {}
+        }
+        let says_something = !self.text.is_empty() || !self.calls.is_empty();
+        self.field = says_something.then_some(field);
     }
 }
 

@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::RemoteEngine;
 use super::error::EngineError;
 use super::history::{History, LeastTokens};
 use super::kind::Counting;
-use super::{RemoteEngine, as_json};
+use super::request::as_json;
 
 /// An answer gets at least this part of the context, if it asks for so much.
 const ANSWER_PART: usize = 4;
@@ -54,15 +55,23 @@ impl<'a> Cut<'a> {
     /// Asks for less after the engine has refused: first a shorter answer, then half of the
     /// exchanges. False if nothing more can be left out.
     pub(super) fn shorten(&mut self, context: usize) -> bool {
-        let reserve = context / ANSWER_PART;
-        if self.max_tokens > reserve {
-            self.max_tokens = reserve.max(1);
+        if shorten_answer(&mut self.max_tokens, context) {
             return true;
         }
         let kept = self.history.droppable_exchanges() - self.dropped_exchanges;
         self.dropped_exchanges += kept.div_ceil(2);
         kept > 0
     }
+}
+
+/// Leaves more of the context to the prompt; false if the answer has its part already.
+pub(super) fn shorten_answer(max_tokens: &mut usize, context: usize) -> bool {
+    let reserve = (context / ANSWER_PART).max(1);
+    let is_longer = *max_tokens > reserve;
+    if is_longer {
+        *max_tokens = reserve;
+    }
+    is_longer
 }
 
 impl RemoteEngine {
@@ -172,12 +181,15 @@ impl RemoteEngine {
     /// The tokens of a conversation without its oldest exchanges.
     async fn count(&self, history: &History<'_>, dropped: usize) -> Result<usize, EngineError> {
         let (model, messages) = (&self.0.model, as_json(history.without(dropped)));
+        let mut body = history.template_fields().clone();
+        body.insert("model".to_owned(), json!(model));
+        body.insert("messages".to_owned(), messages);
         if self.counting() == Counting::Messages {
-            let body = json!({"model": model, "messages": messages, "add_generation_prompt": true});
-            return Ok(self.ask_own::<Tokens>("tokenize", &body).await?.tokens.len());
+            body.insert("add_generation_prompt".to_owned(), json!(true));
+            let counted = self.ask_own::<Tokens>("tokenize", &Value::Object(body)).await?;
+            return Ok(counted.tokens.len());
         }
-        let body = json!({"model": model, "messages": messages});
-        let Prompt { prompt } = self.ask_own("apply-template", &body).await?;
+        let Prompt { prompt } = self.ask_own("apply-template", &Value::Object(body)).await?;
         let body =
             json!({"model": model, "content": prompt, "add_special": false, "parse_special": true});
         Ok(self.ask_own::<Tokens>("tokenize", &body).await?.tokens.len())

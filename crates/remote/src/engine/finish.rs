@@ -9,6 +9,8 @@ use super::words::printable;
 pub(super) enum Finish {
     /// The model has ended it, or has written a stop string.
     Done,
+    /// The model has ended it to call functions.
+    Called(String),
     /// It has as many tokens as it may have.
     Length,
     /// A filter for contents cut it off.
@@ -38,6 +40,8 @@ const DONE: [&str; 17] = [
     "finished",
     "normal",
 ];
+const CALLED: [&str; 5] =
+    ["tool_calls", "tool_call", "tool_use", "function_call", "function_calls"];
 const LENGTH: [&str; 9] = [
     "length",
     "max_tokens",
@@ -95,6 +99,7 @@ impl Finish {
                 return None;
             }
             word if DONE.contains(&word) => Finish::Done,
+            word if CALLED.contains(&word) => Finish::Called(word.to_owned()),
             word if LENGTH.contains(&word) => Finish::Length,
             word if FILTERED.contains(&word) => Finish::Filtered,
             word if UNAVAILABLE.contains(&word) => Finish::Unavailable,
@@ -142,7 +147,8 @@ mod tests {
         for (word, expected) in cases {
             assert_eq!(Finish::read(&json!(word)), Some(expected), "{word}");
         }
-        for word in ["abort", "error", "cancelled", "tool_calls", "sparkle", "7"] {
+        assert_eq!(Finish::read(&json!("TOOL_CALLS")), Some(Finish::Called("tool_calls".into())));
+        for word in ["abort", "error", "cancelled", "sparkle", "7"] {
             assert_eq!(Finish::read(&json!(word)), Some(Finish::Failed(word.into())), "{word}");
         }
         let typed = json!({"type": "length", "length": 9});

@@ -1,6 +1,7 @@
 //! A conversation whose oldest exchanges may have to be left out.
 
-use banter_seam::{Message, Role};
+use banter_seam::{Conversation, Message, Role, ToolCall};
+use serde_json::{Map, Value};
 use unicode_normalization_alignments::char::is_combining_mark;
 
 /// A conversation as a system message and exchanges. An exchange is a user's message and what
@@ -9,6 +10,10 @@ pub(super) struct History<'a> {
     messages: &'a [Message],
     system_messages: usize,
     exchange_starts: Vec<usize>,
+    /// What the engine's chat template reads beside the messages.
+    template_fields: Map<String, Value>,
+    /// Nothing may be left out.
+    is_whole: bool,
 }
 
 /// A lower bound of the tokens, with any tokenizer.
@@ -29,12 +34,25 @@ impl<'a> History<'a> {
         if let Some(first) = exchange_starts.first_mut() {
             *first = system_messages;
         }
-        History { messages, system_messages, exchange_starts }
+        let (template_fields, is_whole) = (Map::new(), false);
+        History { messages, system_messages, exchange_starts, template_fields, is_whole }
     }
 
-    /// How many exchanges can be left out: all but the newest.
+    pub(super) fn of(
+        conversation: &'a Conversation,
+        template_fields: Map<String, Value>,
+    ) -> History<'a> {
+        let Conversation { messages, is_whole, .. } = conversation;
+        History { template_fields, is_whole: *is_whole, ..History::new(messages) }
+    }
+
+    pub(super) fn template_fields(&self) -> &Map<String, Value> {
+        &self.template_fields
+    }
+
+    /// How many exchanges can be left out: all but the newest, or none.
     pub(super) fn droppable_exchanges(&self) -> usize {
-        self.exchange_starts.len().saturating_sub(1)
+        if self.is_whole { 0 } else { self.exchange_starts.len().saturating_sub(1) }
     }
 
     /// How many messages the oldest exchanges have.
@@ -60,15 +78,25 @@ impl<'a> History<'a> {
     pub(super) fn most_tokens(&self) -> usize {
         const TEMPLATE: usize = 128;
         const PER_MESSAGE: usize = 16;
-        let content: usize = self.messages.iter().map(|message| message.content.len()).sum();
-        content + PER_MESSAGE * self.messages.len() + TEMPLATE
+        const SPACED: usize = 2;
+        let of_call = |call: &ToolCall| call.name.len() + call.arguments.len() + PER_MESSAGE;
+        let of_message = |message: &Message| {
+            let calls: usize = message.tool_calls.iter().map(of_call).sum();
+            let thinking = message.thinking.as_ref().map_or(0, String::len);
+            message.content.len() + thinking + calls + PER_MESSAGE
+        };
+        let messages: usize = self.messages.iter().map(of_message).sum();
+        // A template may write JSON with more white space.
+        let fields = self.template_fields.values();
+        let fields: usize = fields.map(|field| SPACED * field.to_string().len()).sum();
+        messages + fields + TEMPLATE
     }
 }
 
 /// A lower bound of a text's tokens. Tokenizers first cut between words and numbers, and some take
 /// "don't" for one word, or a letter with its marks. Within words and numbers, no token is longer
 /// than what counts as one here: 16 letters, 4 characters of Chinese or Japanese, or 3 digits.
-fn least_tokens(text: &str) -> usize {
+pub(super) fn least_tokens(text: &str) -> usize {
     #[derive(Clone, Copy, PartialEq)]
     enum Run {
         Word,

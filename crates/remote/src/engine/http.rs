@@ -17,6 +17,8 @@ use crate::client;
 
 /// The longest response to a request that is not for an answer.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
+/// The longest response with what was computed, except an answer.
+const MAX_COMPUTED_BYTES: usize = 32 << 20;
 /// A response may be this many times as long as what was sent: the token of each byte as a number.
 const RESPONSE_PER_BYTE: usize = 8;
 /// How much of a refusal is read. Its text is at the beginning.
@@ -82,6 +84,18 @@ impl EngineClient {
         read(&self.control(self.post(url, body), most).await?, &path)
     }
 
+    /// Posts to `url` what takes as long as an answer, and reads JSON.
+    pub(super) async fn compute<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        body: &Value,
+    ) -> Result<T, EngineError> {
+        let path = url.path().to_owned();
+        let body = serde_json::to_vec(body).expect("JSON is written as JSON");
+        let (request, patience) = (self.post(url, body), self.patience.headers);
+        read(&self.whole(request, MAX_COMPUTED_BYTES, patience).await?, &path)
+    }
+
     /// Gets `url`, and reads JSON.
     pub(super) async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, EngineError> {
         let path = url.path().to_owned();
@@ -110,9 +124,19 @@ impl EngineClient {
         self.client.post(url).header(CONTENT_TYPE, "application/json").body(body)
     }
 
-    /// The body of a response of at most `most` bytes, within the time limit.
+    /// The body of a response of at most `most` bytes, within the time limit for all that computes
+    /// nothing.
     async fn control(&self, request: RequestBuilder, most: usize) -> Result<Vec<u8>, EngineError> {
-        let patience = self.patience.control;
+        self.whole(request, most, self.patience.control).await
+    }
+
+    /// The body of a response of at most `most` bytes.
+    async fn whole(
+        &self,
+        request: RequestBuilder,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Vec<u8>, EngineError> {
         let exchange = async {
             let response = self.exchange(request).await?;
             let (body, is_whole) = read_body(response, most).await?;

@@ -59,6 +59,25 @@ pub struct EngineDefaults {
 const QWEN: EngineDefaults =
     EngineDefaults { temperature: 0.7, top_p: 0.8, top_k: 20, repetition_penalty: 1.05 };
 
+/// A part of a request that not every engine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Functions that the model may call, told as calls and not as text.
+    Tools,
+    /// That it calls one, or which one it calls.
+    ToolChoice,
+    /// The structure of the answer.
+    Structure,
+    Logprobs,
+    LogitBias,
+    /// Values for the chat template.
+    TemplateOptions,
+    /// A text without a conversation around it.
+    Text,
+    /// Tokens without a conversation around them.
+    Tokens,
+}
+
 /// How an engine counts the tokens of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counting {
@@ -165,6 +184,41 @@ impl Kind {
         }
     }
 
+    /// Whether it does what a part asks for. Engines without a part ignore it, except
+    /// [`Kind::OpenAi`], which may be any: that refuses what it does not have.
+    fn has(self, part: Part) -> bool {
+        match part {
+            // It writes calls as text, and takes one without streams only.
+            Part::Tools => self != Kind::LlamaCppPython,
+            Part::ToolChoice => {
+                !matches!(self, Kind::LlamaCppPython | Kind::Transformers | Kind::Ollama)
+            }
+            Part::Structure | Part::Logprobs | Part::Text => self != Kind::Transformers,
+            Part::LogitBias => self != Kind::Ollama,
+            Part::TemplateOptions => {
+                matches!(self, Kind::Vllm | Kind::SgLang | Kind::LlamaServer)
+            }
+            Part::Tokens => {
+                matches!(self, Kind::Vllm | Kind::SgLang | Kind::LlamaServer | Kind::OpenAi)
+            }
+        }
+    }
+
+    /// Whether a request can name the function that is to be called. Where it cannot, that function
+    /// is the only one that is offered.
+    pub(super) fn takes_names_of_functions(self) -> bool {
+        self != Kind::LlamaServer
+    }
+
+    /// Errors: the engine does not have the part, which is `field` in requests.
+    pub(super) fn must_have(self, part: Part, field: &'static str) -> Result<(), EngineError> {
+        if self.has(part) {
+            return Ok(());
+        }
+        let expected = format!("nothing: {self} does not have it");
+        Err(EngineError::Parameter { field, expected, found: "a value".to_owned() })
+    }
+
     /// The largest seed that it accepts.
     fn max_seed(self) -> u64 {
         match self {
@@ -222,10 +276,6 @@ impl Kind {
                 }
             }
         }
-        if self == Kind::LlamaServer {
-            // Without it the penalty covers only the last 64 tokens.
-            body.insert("repeat_last_n".to_owned(), json!(-1));
-        }
         Ok(body)
     }
 
@@ -260,7 +310,7 @@ fn is_off(ours: &str, value: &Value) -> bool {
 }
 
 /// A single-precision number as people write it: 0.7, not 0.699999988.
-fn shortest(value: f32) -> Value {
+pub(super) fn shortest(value: f32) -> Value {
     let text = value.to_string();
     json!(text.parse::<f64>().expect("a finite number reads back"))
 }
@@ -298,7 +348,7 @@ mod tests {
         let llama = Kind::LlamaServer.translate(&wanted).expect("it knows all of them");
         let expected = json!({
             "temperature": 0.7, "top_p": 0.9, "repeat_penalty": 1.1, "top_k": 0,
-            "min_p": 0.05, "seed": 7, "stop": ["END"], "repeat_last_n": -1,
+            "min_p": 0.05, "seed": 7, "stop": ["END"],
         });
         assert_eq!(Value::Object(llama), expected);
     }

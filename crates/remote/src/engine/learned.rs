@@ -10,11 +10,16 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::error::RefusalResponse;
+use super::request::Wish;
 
 /// The form in which an engine accepts requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Learned {
+    /// Fields that it has refused by name.
     left_out: BTreeSet<String>,
+    /// Fields one of which it has refused, without saying which: they are left out unless the client
+    /// asks for them.
+    left_out_unasked: BTreeSet<String>,
     limit: LimitField,
     longest_answer: Option<usize>,
     /// It has answered a request with our extra fields, so these are not the reason of a refusal.
@@ -36,13 +41,13 @@ enum LimitField {
 pub(super) enum Lesson {
     /// Send the request again in its new form.
     SendAgain,
-    /// The engine refuses the client's value of this field.
-    NotAsWanted(String),
+    /// The engine refuses what the client has asked for.
+    NotAsWanted(Wish),
     Nothing,
 }
 
 /// Fields that every request needs.
-const NEEDED: [&str; 2] = ["messages", "model"];
+const NEEDED: [&str; 3] = ["messages", "prompt", "model"];
 const LIMITS: [&str; 4] =
     ["max_tokens", "max_completion_tokens", "max_new_tokens", "max_output_tokens"];
 
@@ -65,9 +70,17 @@ impl LimitField {
 
 impl Learned {
     /// A request in the form that this engine accepts.
-    pub(super) fn apply(&self, request: &Map<String, Value>) -> Map<String, Value> {
+    pub(super) fn apply(
+        &self,
+        request: &Map<String, Value>,
+        wishes: &[Wish],
+    ) -> Map<String, Value> {
         let mut body = request.clone();
-        body.retain(|name, _| !self.left_out.contains(name));
+        let is_wish = |name: &String| wishes.iter().any(|wish| wish.theirs == name);
+        body.retain(|name, _| {
+            !self.left_out.contains(name)
+                && (is_wish(name) || !self.left_out_unasked.contains(name))
+        });
         let wanted = body.remove("max_tokens").and_then(|tokens| tokens.as_u64());
         if let (Some(wanted), Some(name)) = (wanted, self.limit.name()) {
             let most = self.longest_answer.map_or(u64::MAX, |most| most as u64);
@@ -76,12 +89,12 @@ impl Learned {
         body
     }
 
-    /// Looks for a change after `sent` was refused. The client has set the fields in `wanted`.
+    /// Looks for a change after `sent` was refused.
     pub(super) fn learn(
         &mut self,
         refusal: &RefusalResponse,
         sent: &Map<String, Value>,
-        wanted: &[&str],
+        wishes: &[Wish],
     ) -> Lesson {
         // These statuses are about the key, the address or the moment.
         if matches!(refusal.status, 300..=399 | 401..=404 | 408 | 429 | 502..=504) {
@@ -92,15 +105,22 @@ impl Learned {
         }
         for name in named(refusal, sent) {
             let words = &refusal.words;
-            if wanted.contains(&&*name) && (words.is_about_value() || name == "stop") {
-                return Lesson::NotAsWanted(name);
-            }
-            if words.is_unknown() || words.blames(&name) {
-                self.left_out.insert(name);
-                return Lesson::SendAgain;
+            let wish = wishes.iter().find(|wish| wish.theirs == name);
+            let is_refused = words.is_unknown() || words.blames(&name);
+            match wish {
+                Some(wish) if words.is_about_value() || name == "stop" => {
+                    return Lesson::NotAsWanted(*wish);
+                }
+                Some(wish) if is_refused && wish.is_firm => return Lesson::NotAsWanted(*wish),
+                // Nobody minds if a field of ours goes.
+                wish if is_refused || (wish.is_none() && words.is_about_value()) => {
+                    self.left_out.insert(name);
+                    return Lesson::SendAgain;
+                }
+                _ => {}
             }
         }
-        self.learn_blindly(refusal, sent, wanted)
+        self.learn_blindly(refusal, sent, wishes)
     }
 
     /// Leaves out our extra fields after a refusal that names no field: first the one that gateways
@@ -109,16 +129,16 @@ impl Learned {
         &mut self,
         refusal: &RefusalResponse,
         sent: &Map<String, Value>,
-        wanted: &[&str],
+        wishes: &[Wish],
     ) -> Lesson {
         if self.takes_extras || !matches!(refusal.status, 400 | 422) {
             return Lesson::Nothing;
         }
-        let mut extras: Vec<&String> = extras(sent, wanted).collect();
+        let mut extras: Vec<&String> = extras(sent, wishes).collect();
         if extras.iter().any(|name| *name == "stream_options") {
             extras.retain(|name| *name == "stream_options");
         }
-        self.left_out.extend(extras.iter().map(|name| (*name).clone()));
+        self.left_out_unasked.extend(extras.iter().map(|name| (*name).clone()));
         if extras.is_empty() { Lesson::Nothing } else { Lesson::SendAgain }
     }
 
@@ -151,10 +171,11 @@ impl Learned {
         &mut self,
         learned: Learned,
         sent: &Map<String, Value>,
-        wanted: &[&str],
+        wishes: &[Wish],
     ) -> Vec<String> {
-        let mut news: Vec<String> =
-            learned.left_out.difference(&self.left_out).map(|name| format!("no {name}")).collect();
+        let named = learned.left_out.difference(&self.left_out);
+        let unasked = learned.left_out_unasked.difference(&self.left_out_unasked);
+        let mut news: Vec<String> = named.chain(unasked).map(|name| format!("no {name}")).collect();
         if learned.limit > self.limit {
             news.push(format!("{} instead of max_tokens", learned.limit.name().unwrap_or("none")));
         }
@@ -163,8 +184,9 @@ impl Learned {
         {
             news.push(format!("answers of {longest} tokens at most"));
         }
-        let takes_extras = self.takes_extras || extras(sent, wanted).next().is_some();
+        let takes_extras = self.takes_extras || extras(sent, wishes).next().is_some();
         self.left_out.extend(learned.left_out);
+        self.left_out_unasked.extend(learned.left_out_unasked);
         self.limit = self.limit.max(learned.limit);
         self.longest_answer = match (self.longest_answer, learned.longest_answer) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -200,12 +222,13 @@ fn parts_of(field: &str) -> Vec<&str> {
 /// The fields of a request that neither the client has set nor the interface needs.
 fn extras<'a>(
     sent: &'a Map<String, Value>,
-    wanted: &'a [&str],
+    wishes: &'a [Wish],
 ) -> impl Iterator<Item = &'a String> {
     sent.keys().filter(move |name| {
         let name = name.as_str();
         name != "stream"
-            && ![&NEEDED[..], &LIMITS[..], wanted].iter().any(|all| all.contains(&name))
+            && ![&NEEDED[..], &LIMITS[..]].iter().any(|all| all.contains(&name))
+            && !wishes.iter().any(|wish| wish.theirs == name)
     })
 }
 
@@ -223,7 +246,12 @@ mod tests {
         request.as_object().expect("an object").clone()
     }
 
-    const WANTED: [&str; 3] = ["seed", "stop", "temperature"];
+    const fn wish(name: &'static str, is_firm: bool) -> Wish {
+        Wish { ours: name, theirs: name, is_firm }
+    }
+
+    const WANTED: [Wish; 3] =
+        [wish("seed", false), wish("stop", false), wish("temperature", false)];
 
     fn refusal(status: u16, body: &str) -> RefusalResponse {
         let words = Words::read(body.as_bytes());
@@ -256,6 +284,11 @@ mod tests {
                 "temperature",
             ),
             (400, r#"{"error":{"message":"stream is not supported"}}"#, "stream"),
+            (
+                400,
+                r#"{"error":{"message":"Field 'cache_salt': Value must be between 0 <= value <= 9, but got s"}}"#,
+                "cache_salt",
+            ),
         ];
         for (status, body, gone) in cases {
             let (mut learned, sent) = (Learned::default(), request());
@@ -263,7 +296,7 @@ mod tests {
             assert_eq!(lesson, Lesson::SendAgain, "{body}");
             let mut expected = request();
             expected.remove(gone);
-            assert_eq!(learned.apply(&request()), expected, "{body}");
+            assert_eq!(learned.apply(&request(), &WANTED), expected, "{body}");
         }
     }
 
@@ -295,7 +328,7 @@ mod tests {
             let mut learned = Learned::default();
             let lesson = learned.learn(&refusal(400, body), &request(), &WANTED);
             assert_eq!(lesson, Lesson::SendAgain, "{body}");
-            let limits = learned.apply(&request()).into_iter();
+            let limits = learned.apply(&request(), &WANTED).into_iter();
             let limits: Map<String, Value> =
                 limits.filter(|(name, _)| LIMITS.contains(&name.as_str())).collect();
             assert_eq!(Value::Object(limits), expected, "{body}");
@@ -307,10 +340,12 @@ mod tests {
         let mut learned = Learned::default();
         for name in ["max_tokens", "max_completion_tokens"] {
             let body = format!("unknown field {name}");
-            let sent = learned.apply(&request());
+            let sent = learned.apply(&request(), &WANTED);
             assert_eq!(learned.learn(&refusal(400, &body), &sent, &WANTED), Lesson::SendAgain);
         }
-        assert!(learned.apply(&request()).keys().all(|name| !LIMITS.contains(&name.as_str())));
+        assert!(
+            learned.apply(&request(), &WANTED).keys().all(|name| !LIMITS.contains(&name.as_str()))
+        );
     }
 
     #[test]
@@ -321,7 +356,19 @@ mod tests {
         ];
         for (words, field) in cases {
             let lesson = Learned::default().learn(&refusal(400, words), &request(), &WANTED);
-            assert_eq!(lesson, Lesson::NotAsWanted(field.to_owned()), "{words}");
+            assert_eq!(lesson, Lesson::NotAsWanted(wish(field, false)), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_firm_wish_is_refused_where_another_is_left_out() {
+        let words = r#"{"error":{"message":"no","param":"seed"}}"#;
+        for is_firm in [false, true] {
+            let (mut learned, wishes) = (Learned::default(), [wish("seed", is_firm)]);
+            let lesson = learned.learn(&refusal(400, words), &request(), &wishes);
+            let expected = if is_firm { Lesson::NotAsWanted(wishes[0]) } else { Lesson::SendAgain };
+            assert_eq!(lesson, expected);
+            assert_eq!(learned.left_out.contains("seed"), !is_firm);
         }
     }
 
@@ -329,10 +376,10 @@ mod tests {
     fn where_nothing_is_named_what_nobody_asked_for_goes_step_by_step() {
         let (mut learned, sent) = (Learned::default(), request());
         assert_eq!(learned.learn(&refusal(422, "{}"), &sent, &WANTED), Lesson::SendAgain);
-        let second = learned.apply(&sent);
+        let second = learned.apply(&sent, &WANTED);
         assert!(!second.contains_key("stream_options") && second.contains_key("cache_salt"));
         assert_eq!(learned.learn(&refusal(422, "{}"), &second, &WANTED), Lesson::SendAgain);
-        let third = learned.apply(&sent);
+        let third = learned.apply(&sent, &WANTED);
         assert!(!third.contains_key("cache_salt"));
         assert!(third.contains_key("seed") && third.contains_key("stream"));
         assert_eq!(learned.learn(&refusal(422, "{}"), &third, &WANTED), Lesson::Nothing);
@@ -355,13 +402,15 @@ mod tests {
         let mut kept = Learned::default();
         let mut learned = Learned::default();
         for _ in 0..2 {
-            let sent = learned.apply(&request());
+            let sent = learned.apply(&request(), &WANTED);
             learned.learn(&refusal(422, "{}"), &sent, &WANTED);
         }
-        let sent = learned.apply(&request());
+        let sent = learned.apply(&request(), &WANTED);
         let news = kept.keep(learned.clone(), &sent, &WANTED);
         assert_eq!(news, ["no cache_salt", "no stream_options"]);
+        // Nobody knows which one it has refused.
+        assert!(kept.apply(&request(), &[wish("cache_salt", false)]).contains_key("cache_salt"));
         assert!(kept.keep(learned, &sent, &WANTED).is_empty());
-        assert_eq!(kept.apply(&request()), sent);
+        assert_eq!(kept.apply(&request(), &WANTED), sent);
     }
 }

@@ -7,9 +7,10 @@
 //! - [`kind`]: the known engines and the names of their parameters; `learned`: what this one
 //!   refuses.
 //! - `counting`: counting tokens, and leaving out what does not fit the context (`history`).
-//! - `http`: requests and responses; `passing_on`: what is passed on of a request, and what is not.
+//! - `request`: a request for an answer as JSON; `http`: requests and responses.
 //! - [`answer`]: the deltas of an answer. `body` (`sse`, `json_values`) turns its bytes into
-//!   events, `chunk` and `finish` turn the events into deltas.
+//!   events, `chunk`, `calls`, `log_probabilities` and `finish` turn the events into deltas.
+//! - `embedding`: texts that become vectors.
 //! - `breaker`: sending nothing to a failing engine for a while.
 //! - [`error`] and `words`: what can go wrong.
 //! - [`parsers`]: the parsers of the engines' bytes, for fuzzing.
@@ -23,8 +24,10 @@
 pub mod answer;
 mod body;
 mod breaker;
+mod calls;
 mod chunk;
 mod counting;
+mod embedding;
 pub mod error;
 mod finding;
 mod finish;
@@ -34,8 +37,9 @@ mod interface;
 mod json_values;
 pub mod kind;
 mod learned;
+mod log_probabilities;
 pub mod parsers;
-mod passing_on;
+mod request;
 mod sse;
 mod words;
 
@@ -45,24 +49,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use banter_seam::{GenerateRequest, Parameters, Tenant};
+use banter_seam::{GenerateRequest, Prompt, Tenant};
 use data_encoding::BASE64URL_NOPAD;
 use reqwest::Response;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::address::Address;
 use answer::Asked;
 use breaker::Breaker;
-use counting::Cut;
+use calls::CallRules;
 use error::RefusalResponse;
 use history::History;
 use http::{EngineClient, NoResponse};
 use learned::{Learned, Lesson};
-use passing_on::{as_json, refuse_to_continue, refuse_what_is_not_passed_on};
+use request::{Content, Request, Wish, passed_on, refuse_to_continue, template_fields, wishes};
 
 pub use answer::{Answer, End, Ending, SilentCut, Step};
 pub use error::EngineError;
@@ -146,23 +150,6 @@ struct Inner {
     slot: Option<Arc<Semaphore>>,
     /// Makes the salts of tenants impossible to guess.
     secret: [u8; 32],
-}
-
-/// A request for an answer, before it is brought into the form that the engine accepts.
-struct Request<'a> {
-    fields: Map<String, Value>,
-    /// The parameters that the client has set, by the engine's names.
-    wanted: Vec<&'static str>,
-    cut: Cut<'a>,
-}
-
-impl Request<'_> {
-    fn form(&self) -> Map<String, Value> {
-        let mut form = self.fields.clone();
-        form.insert("messages".to_owned(), as_json(self.cut.kept()));
-        form.insert("max_tokens".to_owned(), json!(self.cut.max_tokens));
-        form
-    }
 }
 
 impl RemoteEngine {
@@ -261,31 +248,48 @@ impl RemoteEngine {
     /// Errors: a parameter that the engine does not have; a message that does not fit even alone;
     /// everything else in [`EngineError`].
     pub async fn ask(&self, asked: &GenerateRequest) -> Result<Answer, EngineError> {
+        let kind = self.0.about.kind;
         refuse_to_continue(asked)?;
-        refuse_what_is_not_passed_on(asked)?;
-        let sampling = self.0.about.kind.translate(&asked.parameters)?;
-        let slot = match self.0.slot.clone() {
-            Some(slot) => Some(slot.acquire_owned().await.expect("the semaphore is never closed")),
-            None => None,
+        let template_fields = match &asked.prompt {
+            Prompt::Conversation(conversation) => template_fields(kind, conversation)?,
+            Prompt::Text(_) | Prompt::Tokens(_) => Map::new(),
         };
+        let mut passed_on = passed_on(kind, asked)?;
+        passed_on.extend(template_fields.clone());
+        let wishes = wishes(kind, &asked.parameters, asked.is_exact, &passed_on);
+        let mut fields = self.fields(kind.translate(&asked.parameters)?, asked.asker.tenant);
+        fields.extend(passed_on);
+        let max_tokens = asked.parameters.max_tokens as usize;
+        let slot = self.slot().await;
         self.0.breaker.admit().map_err(|retry_in| EngineError::Resting { retry_in })?;
         let at = Instant::now();
-        let history = History::new(asked.prompt.messages());
-        let mut request = Request {
-            fields: self.fields(sampling, asked.asker.tenant),
-            wanted: self.wanted(&asked.parameters),
-            cut: self.cut(&history, asked.parameters.max_tokens as usize).await?,
+        let history;
+        let content = match &asked.prompt {
+            Prompt::Conversation(conversation) => {
+                history = History::of(conversation, template_fields);
+                Content::Conversation(self.cut(&history, max_tokens).await?)
+            }
+            Prompt::Text(text) => Content::text(kind, text, max_tokens)?,
+            Prompt::Tokens(tokens) => Content::tokens(kind, tokens, max_tokens)?,
         };
+        let mut request = Request { fields, wishes, content };
         let mut learned = self.learned().clone();
         let mut refused = None;
         for _ in 0..MAX_FORMS {
-            let sent = learned.apply(&request.form());
-            match self.begin(&sent).await {
+            let sent = learned.apply(&request.form(), &request.wishes);
+            refuse_what_was_left_out(&request.wishes, &sent)?;
+            match self.begin(request.path(), &sent).await {
                 Ok(response) => {
-                    self.keep(learned, &sent, &request.wanted);
-                    let least = request.cut.least_tokens();
-                    let dropped_messages = request.cut.dropped_messages();
-                    let begun = Asked { at, dropped_messages, least, slot };
+                    self.keep(learned, &sent, &request.wishes);
+                    let begun = Asked {
+                        at,
+                        dropped_messages: request.dropped_messages(),
+                        least: request.least_tokens(),
+                        logprobs: asked.logprobs,
+                        stop_strings: asked.parameters.stop_strings.clone(),
+                        calls: asked.prompt.tools().map(CallRules::of),
+                        slot,
+                    };
                     return Ok(Answer::new(response, begun, self.0.breaker.clone()));
                 }
                 Err(NoResponse::Failed(error)) => return Err(error),
@@ -299,8 +303,12 @@ impl RemoteEngine {
     }
 
     /// Sends a request for an answer, and waits until it begins.
-    async fn begin(&self, sent: &Map<String, Value>) -> Result<Response, NoResponse> {
-        let url = self.0.client.interface.open(&["chat", "completions"]);
+    async fn begin(
+        &self,
+        path: &[&str],
+        sent: &Map<String, Value>,
+    ) -> Result<Response, NoResponse> {
+        let url = self.0.client.interface.open(path);
         let begun = self.0.client.begin(url, sent).await;
         match &begun {
             Ok(_) => self.0.breaker.succeeded(),
@@ -326,11 +334,11 @@ impl RemoteEngine {
         let error = EngineError::from(refusal.clone());
         if let EngineError::TooLong { limit, .. } = error {
             let context = limit.or(self.context_tokens()).unwrap_or(ASSUMED_CONTEXT);
-            return if request.cut.shorten(context) { Ok(()) } else { Err(error) };
+            return if request.shorten(context) { Ok(()) } else { Err(error) };
         }
-        match learned.learn(refusal, sent, &request.wanted) {
+        match learned.learn(refusal, sent, &request.wishes) {
             Lesson::SendAgain => Ok(()),
-            Lesson::NotAsWanted(theirs) => Err(self.not_as_wanted(&theirs, sent, error)),
+            Lesson::NotAsWanted(wish) => Err(not_as_wanted(wish, sent, &error)),
             Lesson::Nothing => Err(error),
         }
     }
@@ -345,6 +353,12 @@ impl RemoteEngine {
         if let Some(options) = self.0.about.kind.stream_options() {
             fields.insert("stream_options".to_owned(), options);
         }
+        if self.0.about.kind == Kind::LlamaServer {
+            // Without it the penalty covers only the last 64 tokens. Some versions take -1 for the
+            // whole context, others take no number below 0.
+            let context = self.context_tokens().unwrap_or(ASSUMED_CONTEXT);
+            fields.insert("repeat_last_n".to_owned(), json!(context));
+        }
         if self.0.about.kind.takes_cache_salt() {
             let hash = Sha256::new().chain_update(self.0.secret);
             let hash = hash.chain_update(tenant.0.to_le_bytes()).finalize();
@@ -353,37 +367,10 @@ impl RemoteEngine {
         fields
     }
 
-    /// The parameters that the client has set, by the engine's names.
-    fn wanted(&self, parameters: &Parameters) -> Vec<&'static str> {
-        let given = [
-            ("temperature", parameters.temperature.is_some()),
-            ("top_p", parameters.top_p.is_some()),
-            ("repetition_penalty", parameters.repetition_penalty.is_some()),
-            ("top_k", parameters.top_k.is_some()),
-            ("min_p", parameters.min_p.is_some()),
-            ("presence_penalty", parameters.presence_penalty.is_some()),
-            ("frequency_penalty", parameters.frequency_penalty.is_some()),
-            ("seed", parameters.seed.is_some()),
-            ("stop", !parameters.stop_strings.is_empty()),
-        ];
-        let given = given.into_iter().filter(|(_, is_given)| *is_given);
-        given.filter_map(|(ours, _)| self.0.about.kind.field(ours)).collect()
-    }
-
-    /// The error for a parameter whose value the engine refuses.
-    fn not_as_wanted(
-        &self,
-        theirs: &str,
-        sent: &Map<String, Value>,
-        error: EngineError,
-    ) -> EngineError {
-        let mut ours = self.0.about.kind.parameters().into_iter();
-        let field = ours.find(|ours| self.0.about.kind.field(ours) == Some(theirs));
-        let Some(field) = field else { return error };
-        let words = error.words().unwrap_or("another value");
-        let expected = format!("what the engine takes ({words})");
-        let found = sent.get(theirs).map_or_else(String::new, Value::to_string);
-        EngineError::Parameter { field, expected, found }
+    /// The permit for an engine that serves only one request at a time.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        let slot = self.0.slot.clone()?;
+        Some(slot.acquire_owned().await.expect("the semaphore is never closed"))
     }
 
     fn learned(&self) -> std::sync::MutexGuard<'_, Learned> {
@@ -391,19 +378,39 @@ impl RemoteEngine {
     }
 
     /// Keeps what was learned, after the engine has answered the request.
-    fn keep(&self, learned: Learned, sent: &Map<String, Value>, wanted: &[&str]) {
-        let news = self.learned().keep(learned, sent, wanted);
+    fn keep(&self, learned: Learned, sent: &Map<String, Value>, wishes: &[Wish]) {
+        let news = self.learned().keep(learned, sent, wishes);
         if news.is_empty() {
             return;
         }
         let (engine, form) = (self.address(), news.join(", "));
-        let is_wanted = |news: &String| wanted.iter().any(|name| news.ends_with(name));
+        let is_wanted = |news: &String| wishes.iter().any(|wish| news.ends_with(wish.theirs));
         // A client gets less than it asked for, or tenants are not separated.
         if news.iter().any(|news| is_wanted(news) || news.ends_with("cache_salt")) {
             warn!(%engine, form, "the engine refuses a part of the request, so requests have another form from now on");
         } else {
             info!(%engine, form, "the engine refuses a part of the request, so requests have another form from now on");
         }
+    }
+}
+
+/// The error for a field that the engine does not take as the client wants it.
+fn not_as_wanted(wish: Wish, sent: &Map<String, Value>, error: &EngineError) -> EngineError {
+    let words = error.words().unwrap_or("another value");
+    let expected = format!("what the engine takes ({words})");
+    let found = sent.get(wish.theirs).map_or_else(String::new, Value::to_string);
+    EngineError::Parameter { field: wish.ours, expected, found }
+}
+
+/// Errors: the engine has refused a field before that this request must have.
+fn refuse_what_was_left_out(wishes: &[Wish], sent: &Map<String, Value>) -> Result<(), EngineError> {
+    match wishes.iter().find(|wish| wish.is_firm && !sent.contains_key(wish.theirs)) {
+        None => Ok(()),
+        Some(wish) => Err(EngineError::Parameter {
+            field: wish.ours,
+            expected: "nothing: the engine has refused it before".to_owned(),
+            found: "a value".to_owned(),
+        }),
     }
 }
 

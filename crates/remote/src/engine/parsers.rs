@@ -1,6 +1,7 @@
 //! The parsers of the engines' bytes, without a connection, for the fuzz targets.
 
 use super::body::BodyReader;
+use super::calls::{CallRules, Calls};
 use super::chunk::Said;
 use super::error::EngineError;
 use super::sse::EventError;
@@ -8,24 +9,35 @@ use super::words::Words;
 
 /// The events of a body that comes in these parts, and why it could not be read on, if so.
 pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<String>) {
-    let mut reader = BodyReader::default();
+    let (mut reader, mut calls) = (BodyReader::default(), Calls::new(CallRules::default()));
     let mut said = Vec::new();
     let read = pieces.into_iter().try_for_each(|piece| {
         let pushed = reader.push(piece);
-        take(&mut reader, &mut said)?;
+        take(&mut reader, &mut calls, &mut said)?;
         pushed
     });
     let read = read.and_then(|()| {
         let ended = reader.end();
-        take(&mut reader, &mut said)?;
+        take(&mut reader, &mut calls, &mut said)?;
         ended
     });
     (said, read.err().map(|error| error.to_string()))
 }
 
-fn take(reader: &mut BodyReader, said: &mut Vec<String>) -> Result<(), EventError> {
+fn take(
+    reader: &mut BodyReader,
+    calls: &mut Calls,
+    said: &mut Vec<String>,
+) -> Result<(), EventError> {
     while let Some(event) = reader.pop()? {
-        said.push(format!("{:?}", Said::read(&event)));
+        let event = Said::read(&event);
+        said.push(format!("{event:?}"));
+        let Said::Chunk(chunk) = event else { continue };
+        let mut steps = Vec::new();
+        let taken: Result<Vec<_>, _> =
+            chunk.calls.into_iter().map(|piece| calls.take(piece, &mut steps)).collect();
+        // Names of calls are random.
+        said.push(format!("{taken:?} in {} steps", steps.len()));
     }
     Ok(())
 }

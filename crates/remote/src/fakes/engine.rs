@@ -130,6 +130,11 @@ impl FakeEngine {
         self.shared.state().tricks.extend(tricks);
     }
 
+    /// Takes back the tricks that were not played yet.
+    pub fn take_tricks(&self) -> Vec<EngineTrick> {
+        self.shared.state().tricks.drain(..).collect()
+    }
+
     /// Answers a path with this status from now on. With 200 it is as usual again.
     pub fn break_page(&self, path: &str, status: u16) {
         match status {
@@ -225,6 +230,19 @@ impl Shared {
             "/openapi.json" if self.kind == Kind::Transformers => {
                 json!({"info": {"title": "FastAPI"}, "paths": {"/load_model": {}, "/v1/responses": {}}})
             }
+            // The vector of a text has its length as the second number.
+            "/v1/embeddings" => {
+                let inputs = body.get("input").and_then(Value::as_array)?;
+                let length = |input: &Value| match input {
+                    Value::String(text) => text.len(),
+                    input => input.as_array().map_or(0, Vec::len),
+                };
+                let entry = |(index, input): (usize, &Value)| json!({"index": index, "embedding": [3.0, length(input)]});
+                // An order is not promised.
+                let data: Vec<Value> = inputs.iter().enumerate().map(entry).rev().collect();
+                let tokens: usize = inputs.iter().map(length).sum();
+                json!({"data": data, "usage": {"prompt_tokens": tokens}})
+            }
             "/apply-template" => json!({"prompt": "x".repeat(count(body))}),
             "/tokenize" => {
                 let text = text("prompt").or_else(|| text("content"));
@@ -255,7 +273,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
             shared.asked_again.notify_waiters();
         }
         shared.change(|state| state.requests.push(request));
-        if path == "/v1/chat/completions" {
+        if path == "/v1/chat/completions" || path == "/v1/completions" {
             // Answers end with their connection.
             return answer(stream.into_inner(), &shared, &body).await;
         }
@@ -429,7 +447,8 @@ async fn write_pieces(
 /// The events of a correct answer, and the pause before each.
 fn honest(body: &Value) -> (Vec<String>, Duration) {
     let newest = body["messages"].as_array().and_then(|messages| messages.last());
-    let text = newest.and_then(|message| message["content"].as_str()).unwrap_or_default();
+    let text = newest.map_or(&body["prompt"], |message| &message["content"]);
+    let text = text.as_str().unwrap_or_default();
     let (command, rest) = text.split_once(' ').unwrap_or((text, ""));
     let number = |text: &str| text.parse().unwrap_or(0);
     let (count, pause) = match command {
@@ -448,7 +467,11 @@ fn honest(body: &Value) -> (Vec<String>, Duration) {
                        "prompt_tokens_details": {"cached_tokens": 3}});
     let mut events =
         vec![event(&json!({"choices": [{"delta": {"role": "assistant", "content": ""}}]}))];
-    events.extend(words.iter().map(|word| EngineTrick::piece(word)));
+    let piece = |word: &String| match newest {
+        Some(_) => EngineTrick::piece(word),
+        None => event(&json!({"choices": [{"index": 0, "text": word, "finish_reason": null}]})),
+    };
+    events.extend(words.iter().map(piece));
     events.push(event(&json!({"choices": [{"delta": {}, "finish_reason": reason}]})));
     if body["stream_options"]["include_usage"] == json!(true) {
         events.push(event(&json!({"choices": [], "usage": usage})));

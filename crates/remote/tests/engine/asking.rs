@@ -7,13 +7,10 @@ use banter_remote::engine::{
     EngineError, EnginePatience, EngineSettings, Kind, RemoteEngine, Step,
 };
 use banter_remote::fakes::{EngineTrick, FakeEngine};
-use banter_seam::{
-    Continuation, Conversation, ConversationNumber, EndReason, Function, GenerateRequest, Message,
-    Prompt, Role, Structure, ToolCall,
-};
+use banter_seam::{Continuation, ConversationNumber, EndReason, GenerateRequest, Message};
 use serde_json::json;
 
-use super::{answered, ask, begun, find, later, next, refused, say, settings, whole};
+use super::{answered, ask, begun, delta, find, later, next, refused, say, settings, whole};
 
 #[tokio::test]
 async fn every_kind_of_engine_is_known_and_answers() {
@@ -128,7 +125,7 @@ async fn what_llama_server_measures_is_kept() {
     let events = [EngineTrick::piece("a b"), format!("data: {last}\n\ndata: [DONE]\n\n")];
     fake.play([EngineTrick::stream(events)]);
     let mut answer = begun(&engine, &say("x")).await;
-    assert_eq!(next(&mut answer).await, Some(Step::Delta("a b".to_owned())));
+    assert_eq!(next(&mut answer).await, Some(delta("a b")));
     let Some(Step::End(end)) = next(&mut answer).await else { panic!("no end") };
     let usage = end.usage;
     let counted = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
@@ -160,7 +157,7 @@ async fn a_stop_closes_the_connection() {
     let fake = FakeEngine::start(Kind::Vllm);
     let engine = find(&fake).await;
     let mut answer = begun(&engine, &say("slow 100000")).await;
-    assert!(matches!(next(&mut answer).await, Some(Step::Delta(_))));
+    assert!(matches!(next(&mut answer).await, Some(Step::Delta { .. })));
     answer.stop();
     answer.stop();
     let Some(Step::End(end)) = next(&mut answer).await else { panic!("the end follows a stop") };
@@ -170,7 +167,7 @@ async fn a_stop_closes_the_connection() {
 
     // A dropped answer, and one that was dropped before it began, are stopped as well.
     let mut answer = begun(&engine, &say("slow 100000")).await;
-    assert!(matches!(next(&mut answer).await, Some(Step::Delta(_))));
+    assert!(matches!(next(&mut answer).await, Some(Step::Delta { .. })));
     drop(answer);
     fake.wait_for_hang_up(2);
     fake.play([EngineTrick::Silence]);
@@ -367,57 +364,6 @@ async fn a_request_that_goes_on_is_refused_before_the_engine_hears_of_it() {
         {"role": "user", "content": "the newest"}
     ]);
     assert_eq!(sent["messages"], expected);
-}
-
-#[tokio::test]
-async fn what_is_not_passed_on_is_refused_by_its_name() {
-    let fake = FakeEngine::start(Kind::Vllm);
-    let engine = find(&fake).await;
-    let conversation = |change: fn(&mut Conversation)| {
-        let mut conversation = Conversation::default();
-        change(&mut conversation);
-        GenerateRequest { prompt: Prompt::Conversation(conversation), ..say("x") }
-    };
-    let mut biased = say("x");
-    biased.parameters.logit_bias = vec![(1, 1.0)];
-    let refused_fields = [
-        ("prompt", GenerateRequest { prompt: Prompt::Text("x".into()), ..say("x") }),
-        ("prompt", GenerateRequest { prompt: Prompt::Tokens(vec![1]), ..say("x") }),
-        ("tools", conversation(|it| it.tools.functions.push(Function::default()))),
-        (
-            "chat_template_kwargs",
-            conversation(|it| drop(it.template_options.insert("a".into(), json!(1)))),
-        ),
-        (
-            "response_format",
-            GenerateRequest { structure: Some(Structure::Regex("a".into())), ..say("x") },
-        ),
-        ("logprobs", GenerateRequest { logprobs: Some(0), ..say("x") }),
-        ("logit_bias", biased),
-    ];
-    for (expected, request) in refused_fields {
-        match refused(&engine, &request).await {
-            EngineError::Parameter { field, .. } => assert_eq!(field, expected),
-            other => panic!("{expected}: {other}"),
-        }
-    }
-    let calls = vec![ToolCall { id: "c".into(), name: "f".into(), arguments: "{}".into() }];
-    let answer = Message { tool_calls: calls, ..Message::assistant("") };
-    let result = Message { tool_call_id: Some("c".into()), ..Message::new(Role::Tool, "1") };
-    let messages = vec![Message::user("x"), answer, result];
-    let request = GenerateRequest { prompt: messages.into(), ..say("x") };
-    assert_eq!(whole(begun(&engine, &request).await).await.1, Ok(EndReason::End));
-    let function = json!({"name": "f", "arguments": "{}"});
-    let expected = json!([
-        {"role": "user", "content": "x"},
-        {
-            "role": "assistant",
-            "content": "",
-            "tool_calls": [{"id": "c", "type": "function", "function": function}]
-        },
-        {"role": "tool", "content": "1", "tool_call_id": "c"}
-    ]);
-    assert_eq!(fake.wait_for("/v1/chat/completions").body["messages"], expected);
 }
 
 fn long_talk(exchanges: usize) -> GenerateRequest {

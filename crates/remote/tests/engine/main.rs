@@ -2,6 +2,7 @@
 
 mod asking;
 mod dialects;
+mod passing_on;
 mod streams;
 
 use std::time::Duration;
@@ -50,16 +51,22 @@ async fn whole(mut answer: Answer) -> (String, Ending) {
     loop {
         match answer.next().await.expect("the end comes before nothing does") {
             Step::Alive | Step::Thinking(_) => {}
-            Step::Delta(piece) => {
+            Step::Delta { text: piece, .. } => {
                 assert!(!piece.is_empty());
                 text.push_str(&piece);
             }
+            step @ (Step::Call { .. } | Step::Arguments(_)) => panic!("{step:?}"),
             Step::End(end) => {
                 assert_eq!(answer.next().await, None);
                 return (text, end.reason);
             }
         }
     }
+}
+
+/// A delta without log-probabilities.
+fn delta(text: &str) -> Step {
+    Step::Delta { text: text.to_owned(), logprobs: Vec::new() }
 }
 
 async fn answered(engine: &RemoteEngine, message: &str) -> (String, Ending) {

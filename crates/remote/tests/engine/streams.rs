@@ -23,7 +23,8 @@ async fn came(engine: &RemoteEngine, trick: EngineTrick, fake: &FakeEngine) -> C
         match next(&mut answer).await.expect("the end comes before nothing does") {
             Step::Alive => {}
             Step::Thinking(piece) => thinking.push_str(&piece),
-            Step::Delta(piece) => text.push_str(&piece),
+            Step::Delta { text: piece, .. } => text.push_str(&piece),
+            step @ (Step::Call { .. } | Step::Arguments(_)) => panic!("{step:?}"),
             Step::End(end) => return Came { thinking, text, reason: end.reason },
         }
     }

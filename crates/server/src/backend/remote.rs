@@ -5,8 +5,8 @@ use crate::shares::{PermitsPerShare, Reservation};
 use banter_protocol::plain::DEFAULT_MAX_TOKENS;
 use banter_remote::engine::{Answer, End, EngineError, RemoteEngine, SilentCut, Step};
 use banter_seam::{
-    Backend, BackendInfo, Defaults, Event, Failure, FinishReason, Finished, Fit, GenerateRequest,
-    Generation, Health, Message,
+    Backend, BackendInfo, Defaults, EmbedRequest, Embeddings, Event, Failure, FinishReason,
+    Finished, Fit, GenerateRequest, Generation, Health, Message,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -180,6 +180,34 @@ impl Backend for RemoteBackend {
         async move { engine.tokenize(&text).await.map_err(|error| failure_of(&error)) }.boxed()
     }
 
+    fn embed(
+        &self,
+        request: EmbedRequest,
+    ) -> BoxFuture<'static, Result<Option<Embeddings>, Failure>> {
+        let share = request.asker.share;
+        let place = match self.places.take(share, || self.places.taken()) {
+            Ok(place) => place,
+            Err(failure) => return ready(Err(failure)).boxed(),
+        };
+        let (engine, doubt) = (self.engine.clone(), self.doubt.clone());
+        let per_share = self.per_share.clone();
+        async move {
+            let _permit = match per_share {
+                Some(permits) => Some(permits.take(share).await),
+                None => None,
+            };
+            let embedded = engine.embed(&request).await;
+            drop(place);
+            embedded.map(Some).map_err(|error| {
+                if is_doubtful(&error) {
+                    doubt.notify_one();
+                }
+                failure_of(&error)
+            })
+        }
+        .boxed()
+    }
+
     fn fit(
         &self,
         messages: Vec<Message>,
@@ -213,9 +241,11 @@ impl Generation for RemoteGeneration {
             Some(match self.answer.next().await? {
                 Step::Alive => Event::Alive,
                 Step::Thinking(piece) => Event::Thinking(piece),
-                Step::Delta(text) => {
-                    Event::Delta { text, tokens: Vec::new(), logprobs: Vec::new() }
+                Step::Delta { text, logprobs } => {
+                    Event::Delta { text, tokens: Vec::new(), logprobs }
                 }
+                Step::Call { id, name } => Event::Call { id, name },
+                Step::Arguments(piece) => Event::Arguments(piece),
                 Step::End(end) => Event::Finished(self.finished(end)),
             })
         }
@@ -250,7 +280,7 @@ impl RemoteGeneration {
                 FinishReason::Failed(failure_of(&error))
             }
         };
-        Finished { reason, stop_string: None, usage: end.usage, timings: end.timings }
+        Finished { reason, stop_string: end.stop_string, usage: end.usage, timings: end.timings }
     }
 }
 
@@ -312,6 +342,14 @@ fn failure_of(error: &EngineError) -> Failure {
         // The engine's words may repeat a part of the key.
         EngineError::NotAllowed { .. } => {
             "the engine refuses the key of this server (--engine-key)".to_owned()
+        }
+        // Asking again would change nothing.
+        EngineError::Status { status: 400 | 413 | 422, .. } => {
+            return Failure::InvalidParameter {
+                field: "request".into(),
+                expected: with_words("one that the engine takes"),
+                found: "one that it refuses".into(),
+            };
         }
         EngineError::Status { status: status @ 400..=499, .. } => {
             with_words(&format!("the engine refused the request (status {status})"))

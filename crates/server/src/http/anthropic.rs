@@ -30,6 +30,7 @@ pub(super) async fn messages(
     let prompt = Prompt::Conversation(asked.conversation);
     let mut request = GenerateRequest {
         structure: asked.structure,
+        is_exact: true,
         ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
     };
     if asked.continues {

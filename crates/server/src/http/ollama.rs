@@ -55,6 +55,7 @@ async fn answer(
     let request = GenerateRequest {
         structure: asked.structure,
         logprobs: asked.logprobs,
+        is_exact: true,
         ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
     };
     let begun = Asked::begin_one(&http.answers, name, request, memory).await;

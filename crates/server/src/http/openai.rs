@@ -97,6 +97,7 @@ pub(super) async fn chat(
     let mut request = GenerateRequest {
         structure: asked.structure,
         logprobs: asked.logprobs,
+        is_exact: true,
         ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
     };
     if asked.continues {
@@ -124,6 +125,7 @@ pub(super) async fn completions(
     let requests = asked.prompts.into_iter().flat_map(|prompt| {
         let request = GenerateRequest {
             logprobs: asked.logprobs,
+            is_exact: true,
             ..GenerateRequest::new(prompt, asked.parameters.clone(), principal.asker())
         };
         repeated(request, asked.count)

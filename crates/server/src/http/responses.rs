@@ -80,6 +80,7 @@ pub(super) async fn begin(
     let request = GenerateRequest {
         structure: asked.structure,
         logprobs: asked.logprobs,
+        is_exact: true,
         ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
     };
     let begun = Asked::begin_one(&http.answers, name, request, memory).await;

@@ -6,7 +6,7 @@ use super::options::Options;
 use crate::Fault;
 use crate::json::{null_as_default, read};
 use crate::ranges;
-use banter_seam::{Pooling, TextInput};
+use banter_seam::TextInput;
 use serde::de::{Deserializer, Error, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,7 +72,7 @@ pub fn read_embed(body: &str) -> Result<EmbeddingRequest, Fault> {
     Ok(EmbeddingRequest {
         model: Some(sent.model),
         inputs: texts.into_iter().map(TextInput::Text).collect(),
-        pooling: Pooling::Mean,
+        pooling: None,
         // As Ollama does.
         truncates: sent.truncate.unwrap_or(true),
         dimensions: sent.dimensions.filter(|wanted| *wanted > 0).map(|wanted| wanted as usize),
@@ -88,7 +88,7 @@ pub fn read_embeddings(body: &str) -> Result<EmbeddingRequest, Fault> {
     Ok(EmbeddingRequest {
         model: Some(sent.model),
         inputs: vec![TextInput::Text(sent.prompt)],
-        pooling: Pooling::Mean,
+        pooling: None,
         truncates: true,
         dimensions: None,
     })

@@ -19,12 +19,10 @@ pub(super) struct SentMessage {
     #[serde(deserialize_with = "null_as_default")]
     tool_calls: Vec<SentCall>,
     tool_call_id: Option<String>,
-    /// Fields that change nothing: the name of the function, which its call has too, and what the
-    /// model thought before an earlier answer.
+    thinking: Option<String>,
+    /// It changes nothing: the call has the name of the function, too.
     #[serde(rename = "tool_name")]
     _tool_name: IgnoredAny,
-    #[serde(rename = "thinking")]
-    _thinking: IgnoredAny,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -68,6 +66,7 @@ impl SentMessage {
             arguments: Value::Object(call.function.arguments).to_string(),
         });
         Ok(Message {
+            thinking: self.thinking,
             tool_calls: calls.collect(),
             tool_call_id: self.tool_call_id,
             ..Message::new(role, self.content)

@@ -21,8 +21,7 @@ struct Sent {
     #[serde(deserialize_with = "null_as_default")]
     encoding_format: Encoding,
     /// An addition of this server.
-    #[serde(deserialize_with = "null_as_default")]
-    pooling: SentPooling,
+    pooling: Option<SentPooling>,
     #[serde(rename = "user")]
     _user: IgnoredAny,
 }
@@ -38,10 +37,9 @@ pub enum Encoding {
     Base64,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum SentPooling {
-    #[default]
     Mean,
     Last,
 }
@@ -62,10 +60,10 @@ pub fn read_embeddings(body: &str) -> Result<(EmbeddingRequest, Encoding), Fault
     let request = EmbeddingRequest {
         model: sent.model,
         inputs: sent.input.0,
-        pooling: match sent.pooling {
+        pooling: sent.pooling.map(|pooling| match pooling {
             SentPooling::Mean => Pooling::Mean,
             SentPooling::Last => Pooling::Last,
-        },
+        }),
         truncates: false,
         dimensions: sent.dimensions.map(|dimensions| dimensions as usize),
     };

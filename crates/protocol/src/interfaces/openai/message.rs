@@ -19,16 +19,15 @@ pub(super) struct SentMessage {
     tool_call_id: Option<String>,
     /// A refusal of an earlier answer is its text.
     refusal: Option<String>,
+    /// What the model thought before an earlier answer, under the two names that servers give it.
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
     /// Fields that change nothing: the name of one of several people, and parts of an earlier answer
     /// other than its text.
     #[serde(rename = "name")]
     _name: IgnoredAny,
     #[serde(rename = "annotations")]
     _annotations: IgnoredAny,
-    #[serde(rename = "reasoning_content")]
-    _reasoning_content: IgnoredAny,
-    #[serde(rename = "reasoning")]
-    _reasoning: IgnoredAny,
     /// `null` in answers of a text model, which clients send back.
     #[serde(rename = "audio")]
     _audio: Option<Unsupported>,
@@ -144,6 +143,7 @@ impl SentMessage {
             arguments: call.function.arguments,
         });
         Ok(Message {
+            thinking: self.reasoning_content.or(self.reasoning),
             tool_calls: calls.collect(),
             tool_call_id: self.tool_call_id,
             ..Message::new(role, content)

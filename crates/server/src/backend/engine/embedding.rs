@@ -58,7 +58,7 @@ async fn begin(
 ) -> Result<Option<EmbeddingJob>, Failure> {
     let permit = encoding.clone().acquire_owned().await.expect("the semaphore is never closed");
     let (engine, input, truncates) = (engine.clone(), input.clone(), request.truncates);
-    let pooling = match request.pooling {
+    let pooling = match request.pooling.unwrap_or_default() {
         Pooling::Mean => engine::Pooling::Mean,
         Pooling::Last => engine::Pooling::Last,
     };
