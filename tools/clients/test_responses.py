@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import unittest
 
 import openai
@@ -138,7 +139,6 @@ class Kept(unittest.TestCase):
             respond(previous_response_id=made.id)
         self.assertEqual((raised.exception.code, raised.exception.param), ("previous_response_not_found", "previous_response_id"))
 
-
     def test_what_it_answered_can_be_listed(self):
         first = respond(instructions="Be brief.", input="my name is Ada")
         second = respond(input=[{"role": "user", "content": "what is my name?"}], previous_response_id=first.id)
@@ -147,6 +147,33 @@ class Kept(unittest.TestCase):
         self.assertEqual(items[1].content[0].text, first.output_text)
         newest_first = [item.id for item in client.responses.input_items.list(second.id, limit=2)]
         self.assertEqual(newest_first, [item.id for item in reversed(items)])
+
+
+class Background(unittest.TestCase):
+    def test_it_is_made_while_nobody_waits(self):
+        made = checked(respond(input="count to ten", background=True))
+        self.assertIn(made.status, ("queued", "in_progress"))
+        until = time.monotonic() + 60
+        while made.status in ("queued", "in_progress") and time.monotonic() < until:
+            made = checked(client.responses.retrieve(made.id))
+        self.assertEqual((made.status, made.background), ("completed", True))
+        self.assertEqual(made.output_text, respond(input="count to ten").output_text)
+
+    def test_its_events_can_be_followed_from_any_of_them_on(self):
+        events = [checked(event) for event in respond(input="count to ten", background=True, stream=True)]
+        made = events[-1].response
+        self.assertEqual((events[0].type, events[-1].type), ("response.created", "response.completed"))
+        rest = client.responses.retrieve(made.id, stream=True, starting_after=events[3].sequence_number)
+        self.assertEqual([checked(event) for event in rest], events[4:])
+        again = checked(respond(input="and again", previous_response_id=made.id))
+        self.assertEqual(again.previous_response_id, made.id)
+
+    def test_it_can_be_cancelled(self):
+        # Nothing ends this text but its length.
+        endless = {"format": {"type": "json_schema", "name": "long", "schema": {"type": "string", "minLength": 2000}}}
+        made = respond(background=True, text=endless, max_output_tokens=2000)
+        self.assertEqual(checked(client.responses.cancel(made.id)).status, "cancelled")
+        self.assertEqual(client.responses.retrieve(made.id).status, "cancelled")
 
 
 class Socket(unittest.TestCase):
@@ -193,7 +220,7 @@ class Errors(unittest.TestCase):
         refused = {
             "input[0]": {"input": picture},
             "tools[0]": {"tools": [{"type": "web_search"}]},
-            "background": {"background": True},
+            "background": {"background": True, "store": False},
             "reasoning.effort": {"reasoning": {"effort": "high"}},
             "conversation": {"conversation": "conv_1"},
             "max_output_tokens": {"max_output_tokens": 0},

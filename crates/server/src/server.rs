@@ -7,6 +7,7 @@ use crate::backend::BackendSlot;
 use crate::config::{OnDisconnect, ServerConfig};
 use crate::conversations::{Conversations, Settings};
 use crate::http::{Http, Limits, Routes, Sockets};
+use crate::interfaces::openai::Background;
 use crate::models::{Library, Models};
 use crate::plain::Plain;
 use crate::quotas::Quotas;
@@ -223,6 +224,7 @@ impl Running {
             conversations: self.conversations.clone(),
             store: self.store.clone(),
             sockets,
+            background: Background::new(self.tasks.clone()),
             tasks: self.tasks.clone(),
             config,
         }

@@ -110,6 +110,11 @@ async fn what_is_open_ends_when_its_key_is_revoked() {
     );
     stream.send(request.as_bytes()).await;
     read_until(&mut stream, "\"content\":").await;
+    let body = json!({"input": "slow 100000", "background": true}).to_string();
+    let headers = from_afar("key-of-anna", "");
+    let made = raw::post(server.address, "/v1/responses", &headers, &body).await;
+    assert_eq!(made.status, 200);
+    server.runs(2).await;
     revoke(folder.path(), "anna");
     let revoked = Instant::now();
     for client in [plain, responses, greeted] {

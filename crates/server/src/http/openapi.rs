@@ -136,7 +136,7 @@ pub(super) const DESCRIBED: &[Described] = &[
     post(
         "/v1/responses/{id}/cancel",
         "{}",
-        "OpenAI's interface: refused, because no response is made in the background",
+        "OpenAI's interface: stops a response that is made in the background",
     ),
     post(
         "/v1/messages",

@@ -6,6 +6,7 @@ use crate::answers::Answers;
 use crate::backend::BackendSlot;
 use crate::config::ServerConfig;
 use crate::conversations::Conversations;
+use crate::interfaces::openai::Background;
 use crate::log_throttle::{LogOnce, LogThrottle};
 use crate::models::Models;
 use crate::plain::Plain;
@@ -31,6 +32,8 @@ pub(crate) struct Http {
     pub(crate) store: Arc<Store>,
     pub(crate) sockets: Sockets,
     pub(crate) tasks: Tasks,
+    /// Responses that need no connection.
+    pub(crate) background: Background,
     pub(crate) limits: Limits,
 }
 

@@ -44,6 +44,15 @@ impl<W: Write> Events<W> {
         Events { answers, write, ready, has_ended: false }
     }
 
+    pub(crate) fn write(&self) -> &W {
+        &self.write
+    }
+
+    /// Stops the answers, and yields what has written them.
+    pub(crate) fn into_write(self) -> W {
+        self.write
+    }
+
     pub(super) fn into_body(self) -> Body {
         let events = stream::unfold(self, async |mut events| {
             let ready = events.next().await?;

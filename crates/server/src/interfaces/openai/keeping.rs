@@ -1,10 +1,11 @@
 //! Responses that can be gone on from.
 
 use super::words::json;
+use crate::interfaces::asking::CannotAnswer;
 use crate::shares::{Reservation, SharedBudget};
 use banter_protocol::interfaces::openai::responses::Items;
 use banter_protocol::interfaces::openai::responses::report::Response;
-use banter_seam::ShareId;
+use banter_seam::{Failure, ShareId};
 use banter_store::{KeptResponse, Store, UserId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::warn;
@@ -20,6 +21,20 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    /// Keeps a response before it has an answer.
+    ///
+    /// Errors: that is not possible.
+    pub(super) async fn keep_begun(&self, response: &Response) -> Result<(), CannotAnswer> {
+        let Some((store, owner)) = &self.store else { return Ok(()) };
+        let (id, items) = (response.id.clone(), self.items.to_json());
+        let kept = KeptResponse { id, response: json(response), items };
+        store.keep_response(*owner, kept).await.map_err(|error| {
+            warn!(%error, "a response cannot be kept");
+            let reason = "the response cannot be kept; the log has the details".to_owned();
+            Failure::Internal { reason }.into()
+        })
+    }
+
     /// Keeps the response. If that is not possible, the response says so.
     pub(super) async fn keep(self, response: &mut Response) {
         let Keeper { store, last, mut items } = self;

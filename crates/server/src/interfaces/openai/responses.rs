@@ -53,13 +53,7 @@ fn events(
     keeper: Keeper,
     framing: Framing,
 ) -> Events<ResponseStream> {
-    let stream = ResponseStream {
-        response: begun(&asked, request),
-        keeper: Some(keeper),
-        open: None,
-        logprobs: Vec::new(),
-        events: Numbering { number: 0, framing },
-    };
+    let stream = ResponseStream::new(begun(&asked, request), keeper, framing);
     Events::new(vec![asked.only()], stream)
 }
 
@@ -118,7 +112,7 @@ struct OpenItem {
 impl OpenItem {
     fn item(&self, status: Status) -> OutputItem {
         let (id, text) = (self.id.clone(), self.text.clone());
-        let is_new = status == Status::InProgress;
+        let is_new = text.is_empty() && status == Status::InProgress;
         match self.kind {
             Kind::Call => {
                 let (call_id, name) = (self.call_id.clone(), self.name.clone());
@@ -156,6 +150,76 @@ pub(crate) struct ResponseStream {
 }
 
 impl ResponseStream {
+    fn new(response: Response, keeper: Keeper, framing: Framing) -> ResponseStream {
+        ResponseStream {
+            response,
+            keeper: Some(keeper),
+            open: None,
+            logprobs: Vec::new(),
+            events: Numbering { number: 0, framing },
+        }
+    }
+
+    /// The stream of a response that is made in the background, before the backend has taken its
+    /// request.
+    pub(super) fn queued(model: String, request: report::Asked, keeper: Keeper) -> ResponseStream {
+        let id = format!("resp_{}", random_token());
+        let response = Response::begun(id, seconds_since_1970(), model, request);
+        let response = Response { status: Status::Queued, background: true, ..response };
+        ResponseStream::new(response, keeper, Framing::Named)
+    }
+
+    /// The backend has taken the request.
+    pub(super) fn begun(mut self, asked: Asked) -> Events<ResponseStream> {
+        self.response.status = Status::InProgress;
+        Events::new(vec![asked.only()], self)
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.response.id
+    }
+
+    /// The response as it is.
+    pub(super) fn as_json(&self) -> String {
+        let open = self.open.as_ref().map(|open| OpenItem::item(open, Status::InProgress));
+        let mut response = self.response.clone();
+        response.output.extend(open);
+        json(&response)
+    }
+
+    /// Keeps the response before it has an answer.
+    ///
+    /// Errors: that is not possible.
+    pub(super) async fn keep_begun(&self) -> Result<(), CannotAnswer> {
+        match &self.keeper {
+            Some(keeper) => keeper.keep_begun(&self.response).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the response, unless that was done.
+    pub(super) async fn keep(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.keep(&mut self.response).await;
+        }
+    }
+
+    /// Somebody has stopped the response.
+    pub(super) fn cancel(&mut self, out: &mut String) {
+        self.close(Status::Incomplete, out);
+        self.response.status = Status::Cancelled;
+        self.response.completed_at = Some(seconds_since_1970());
+        self.events.send(Event::end(&self.response), out);
+    }
+
+    /// The response ends without a whole answer.
+    pub(super) fn fail(&mut self, why: &CannotAnswer, out: &mut String) {
+        self.close(Status::Incomplete, out);
+        self.response.status = Status::Failed;
+        self.response.error = Some(error_of(why));
+        self.events.send(Event::Failed { response: &self.response }, out);
+    }
+
     /// Begins another item, unless one of this kind is open already.
     fn open(&mut self, kind: Kind, out: &mut String) {
         if kind != Kind::Call && self.open.as_ref().is_some_and(|open| open.kind == kind) {
@@ -235,12 +299,7 @@ impl ResponseStream {
                 };
                 self.close(status, out);
             }
-            Err(why) => {
-                self.close(Status::Incomplete, out);
-                self.response.status = Status::Failed;
-                self.response.error = Some(error_of(&why));
-                self.events.send(Event::Failed { response: &self.response }, out);
-            }
+            Err(why) => self.fail(&why, out),
         }
     }
 }
@@ -277,9 +336,7 @@ impl Write for ResponseStream {
     }
 
     async fn end(&mut self, out: &mut String) {
-        if let Some(keeper) = self.keeper.take() {
-            keeper.keep(&mut self.response).await;
-        }
+        self.keep().await;
         self.events.send(Event::end(&self.response), out);
     }
 

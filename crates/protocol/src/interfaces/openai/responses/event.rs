@@ -186,7 +186,9 @@ impl<'a> Event<'a> {
         match response.status {
             Status::Failed => Event::Failed { response },
             Status::Incomplete | Status::Cancelled => Event::Incomplete { response },
-            Status::InProgress | Status::Completed => Event::Completed { response },
+            Status::Queued | Status::InProgress | Status::Completed => {
+                Event::Completed { response }
+            }
         }
     }
 

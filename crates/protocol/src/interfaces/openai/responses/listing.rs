@@ -19,6 +19,49 @@ pub struct PageRequest {
     after: Option<String>,
 }
 
+/// How a response is asked for again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetrieveRequest {
+    /// Whether its events are wanted.
+    pub is_streamed: bool,
+    /// The number of the last event that the client has; `None` if it has none.
+    pub starting_after: Option<u64>,
+}
+
+impl RetrieveRequest {
+    /// Reads the query of an address, as pairs of name and value.
+    ///
+    /// Errors: [`Failure::InvalidParameter`].
+    pub fn parse(query: &[(String, String)]) -> Result<RetrieveRequest, Failure> {
+        let mut asked = RetrieveRequest::default();
+        for (name, value) in query {
+            let expected = match (name.as_str(), value.as_str()) {
+                ("stream", "true" | "false") => {
+                    asked.is_streamed = value == "true";
+                    continue;
+                }
+                ("starting_after", number) => match number.parse() {
+                    Ok(number) => {
+                        asked.starting_after = Some(number);
+                        continue;
+                    }
+                    Err(_) => "the number of an event",
+                },
+                // What can be included is told anyway, or not at all.
+                ("include" | "include[]" | "include_obfuscation", _) => continue,
+                ("stream", _) => "true or false",
+                _ => "stream, starting_after or include",
+            };
+            return Err(invalid(name, expected.to_owned(), value));
+        }
+        if asked.starting_after.is_some() && !asked.is_streamed {
+            let expected = "stream=true beside it".to_owned();
+            return Err(invalid("starting_after", expected, "no stream"));
+        }
+        Ok(asked)
+    }
+}
+
 /// A page of items.
 #[derive(Clone, Debug, Serialize)]
 pub struct ItemList {

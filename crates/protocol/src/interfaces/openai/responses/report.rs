@@ -29,7 +29,7 @@ pub struct Response {
     pub output: Vec<OutputItem>,
     /// Its tokens, when it has ended.
     pub usage: Option<UsageReport>,
-    /// A response is made while its client waits.
+    /// Whether it is made although nobody is connected.
     pub background: bool,
     /// What it repeats of the request.
     #[serde(flatten)]
@@ -60,6 +60,8 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// It waits for its turn.
+    Queued,
     /// It is being written.
     InProgress,
     /// It has ended.

@@ -39,6 +39,8 @@ pub struct ResponseRequest {
     pub is_kept: bool,
     /// Whether it is sent as events.
     pub is_streamed: bool,
+    /// Whether it is made although nobody is connected.
+    pub is_in_background: bool,
     /// What the response repeats of the request.
     pub asked: Asked,
 }
@@ -104,8 +106,8 @@ struct Sent {
     chat_template_kwargs: Map<String, Value>,
     #[serde(rename = "reasoning", deserialize_with = "null_as_default")]
     _reasoning: Reasoning,
-    #[serde(rename = "background")]
-    _background: Option<No>,
+    #[serde(deserialize_with = "null_as_default")]
+    background: bool,
     /// Fields that change nothing about the answer of a text model.
     #[serde(rename = "prompt_cache_key")]
     _prompt_cache_key: IgnoredAny,
@@ -154,18 +156,6 @@ enum Truncation {
     Auto,
     #[default]
     Disabled,
-}
-
-/// `false`.
-struct No;
-
-impl<'de> Deserialize<'de> for No {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<No, D::Error> {
-        match bool::deserialize(deserializer) {
-            Ok(false) => Ok(No),
-            _ => Err(D::Error::custom("false: a response is made while its client waits")),
-        }
-    }
 }
 
 /// `true`.
@@ -330,6 +320,11 @@ impl ResponseRequest {
     pub fn parse_event(event: &str) -> Result<ResponseRequest, Fault> {
         let (fields, of_event): (Object, Object) =
             object(event)?.into_iter().partition(|(name, _)| !OF_EVENTS.contains(&name.as_str()));
+        if fields.iter().any(|(name, value)| name == "background" && *value == Tree::Bool(true)) {
+            let expected = "false: the response of an event ends with its connection";
+            let unfit = Unfit { field: "background", expected };
+            return Err(unfit.in_request(&Tree::Object(fields)).into());
+        }
         let of_event = Tree::Object(of_event);
         let SentEvent { kind, .. } = read(&of_event)?;
         if kind != CREATE {
@@ -367,6 +362,9 @@ impl Sent {
         let unfit = |field, expected| Err(Unfit { field, expected });
         if self.input.messages().is_empty() {
             return unfit("input", "a text or at least one item");
+        }
+        if self.background && self.store == Some(false) {
+            return unfit("background", "false, because the response is not to be kept (store)");
         }
         if !have_distinct_names(self.tools.iter().map(|tool| &tool.function)) {
             return unfit("tools", "functions whose names differ");
@@ -407,6 +405,7 @@ impl Sent {
             logprobs: wants_logprobs.then(|| self.top_logprobs.unwrap_or(0) as usize),
             is_kept: self.store.unwrap_or(true),
             is_streamed: self.stream,
+            is_in_background: self.background,
             asked: Asked {
                 instructions: self.instructions,
                 max_output_tokens: self.max_output_tokens,
