@@ -185,7 +185,7 @@ pub const SERVE: &[OptionRow] = &[
     row(
         "idle-timeout",
         Takes::One("SECONDS"),
-        "How long a connection is kept open without a further request [default: 75]",
+        "How long a connection is kept open without a further request [default: 90]",
     ),
     row(
         "trusted-proxy",

@@ -6,7 +6,7 @@ use banter_store::{Ends, Growth, MessageId};
 /// The longest piece of text that a follower reads at once, in bytes.
 const MAX_PIECE_BYTES: usize = 16 * 1024;
 
-/// What is known about an answer. It only grows: nothing that was written is changed.
+/// What is known about an answer. Its texts only grow: nothing that was written is changed.
 #[derive(Default)]
 pub(super) struct AnswerLog {
     /// The answer so far.
@@ -15,7 +15,8 @@ pub(super) struct AnswerLog {
     thinking: String,
     /// The tokens of the answer so far, if the backend knows them.
     tokens: Vec<u32>,
-    /// How likely the model found each of these tokens, if the request wants to know.
+    /// How likely the model found those of these tokens that nobody has read about yet. Only answers
+    /// with one follower have any, so they go when they are read.
     logprobs: Vec<Logprobs>,
     /// The functions that the answer calls, so far.
     calls: Vec<ToolCall>,
@@ -37,7 +38,6 @@ pub(super) struct AnswerLog {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
     offsets: Offsets,
-    logprobs: usize,
     calls: usize,
     /// In the arguments of the newest of these calls.
     arguments: usize,
@@ -284,7 +284,7 @@ impl AnswerLog {
     }
 
     /// What comes after a position, which moves behind it; `None` if there is nothing yet.
-    pub(super) fn after(&self, position: &mut Position) -> Option<Update> {
+    pub(super) fn after(&mut self, position: &mut Position) -> Option<Update> {
         if let Some(waiting) = self.waiting_after(position) {
             return Some(Update::Waiting(waiting));
         }
@@ -295,10 +295,8 @@ impl AnswerLog {
         if let Some(thought) = piece_after(&self.thinking, &mut position.offsets.thinking) {
             return Some(Update::Thinking(thought));
         }
-        if let Some(logprobs) = self.logprobs.get(position.logprobs..).filter(|new| !new.is_empty())
-        {
-            position.logprobs = self.logprobs.len();
-            return Some(Update::Logprobs(logprobs.to_vec()));
+        if !self.logprobs.is_empty() {
+            return Some(Update::Logprobs(std::mem::take(&mut self.logprobs)));
         }
         if let Some(delta) = piece_after(&self.text, &mut position.offsets.text) {
             return Some(Update::Delta(delta));

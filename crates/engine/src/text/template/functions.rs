@@ -8,9 +8,9 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 use super::super::scaffold::MARK;
 use super::clock;
 
-/// Deepest value that is written as JSON, in levels; a schema of parameters has two for each level
-/// of an object, and some more.
-const JSON_DEPTH: usize = 64;
+/// Deepest value that is written as JSON, in levels. Requests are read as JSON of at most 128, and
+/// what is made of them has a few more.
+const JSON_DEPTH: usize = 136;
 /// Filters that copy lists into lists or print whole values; no chat template needs them.
 const REMOVED_FILTERS: [&str; 11] = [
     "batch",

@@ -1,12 +1,29 @@
 //! Templates are programs of strangers: they can neither harm the machine nor hang.
 
+use serde_json::{Value, json};
+
 use super::*;
-use crate::text::TextError;
+use crate::text::{Conversation, TemplateExtras, TextError, ToolCall};
 
 fn render(template: &str) -> Result<String, TextError> {
     let text = Text::new(&vocabulary(), Some(template))?;
     let ids = text.prompt(&[message(Role::User, "hello")])?;
     Ok(spelled(&text, &ids))
+}
+
+#[test]
+fn what_a_request_nests_as_deep_as_json_may_is_written() {
+    let deep: Value = serde_json::from_str(&("[".repeat(127) + &"]".repeat(127))).expect("JSON");
+    let template =
+        "{{ tools | tojson }}{{ messages[1].tool_calls[0].function.arguments | tojson }}";
+    let text = Text::new(&vocabulary(), Some(template)).expect("a whole vocabulary");
+    let call = ToolCall { name: "f".to_owned(), arguments: json!({"a": deep}) };
+    let answer = Message { tool_calls: vec![call], ..Message::assistant("") };
+    let extras = TemplateExtras { tools: vec![json!({"a": deep})], ..TemplateExtras::default() };
+    let messages = [Message::user("hi"), answer, Message::user("and?")];
+    let conversation = Conversation { messages: &messages, extras: &extras, origin: None };
+    let ids = text.fit_conversation(&conversation, 10_000, 0).expect("it renders").ids;
+    assert_eq!(spelled(&text, &ids).matches('[').count(), 2 * 127 + 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::fields::{ANY_OBJECT, AS_MANY_AS_THERE_IS_ROOM_FOR, Unfit, Unsupported, split};
 use super::super::tools::{Tool, have_distinct_names, structure_beside};
-use super::fields::{StreamOptions, count, logit_bias};
+use super::fields::{StreamOptions, count, logit_bias, sampling};
 use super::message::SentMessage;
 use super::tools::Choice;
 use crate::Fault;
@@ -159,7 +159,7 @@ impl ChatRequest {
     /// Errors: what is wrong with it, and where.
     pub fn parse(body: &str) -> Result<ChatRequest, Fault> {
         let (parameters, others) = split(body, &PARAMETERS)?;
-        let parameters = read(&parameters)?;
+        let parameters = sampling(parameters)?;
         let (sent, messages) = Sent::with_messages(read(&others)?)?;
         sent.check(&messages).map_err(|unfit| unfit.in_request(&others))?;
         Ok(sent.into_request(messages, parameters))

@@ -2,11 +2,10 @@
 
 use super::super::fields::{Unfit, Unsupported, split};
 use super::answer::{FinishReason, UsageReport};
-use super::fields::{StreamOptions, Texts, count, logit_bias};
+use super::fields::{StreamOptions, Texts, count, logit_bias, sampling};
 use crate::Fault;
 use crate::json::{null_as_default, read};
 use crate::ranges::{self, PARAMETERS};
-use crate::v1;
 use banter_seam::{Logprobs, Parameters, Prompt};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -67,7 +66,7 @@ impl CompletionRequest {
     /// Errors: what is wrong with it, and where.
     pub fn parse(body: &str) -> Result<CompletionRequest, Fault> {
         let (parameters, others) = split(body, &PARAMETERS)?;
-        let parameters: v1::Parameters = read(&parameters)?;
+        let parameters = sampling(parameters)?;
         let sent: Sent = read(&others)?;
         sent.check().map_err(|unfit| unfit.in_request(&others))?;
         Ok(CompletionRequest {

@@ -1,7 +1,8 @@
 //! Fields that several requests have.
 
-use crate::json::null_as_default;
-use crate::ranges;
+use super::super::fields::AS_MANY_AS_THERE_IS_ROOM_FOR;
+use crate::json::{Mistake, Value as Tree, null_as_default, read};
+use crate::{ranges, v1};
 use banter_seam::TextInput;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -46,6 +47,26 @@ impl<'de> Deserialize<'de> for Texts {
         let texts = texts.ok_or_else(wrong)?;
         if texts.is_empty() { Err(wrong()) } else { Ok(Texts(texts)) }
     }
+}
+
+/// Reads the parameters that every language has.
+///
+/// OpenAI's seeds may be negative: such a seed is the one with the same 64 bits. LM Studio and
+/// llama-server take `max_tokens: -1` for an answer that may fill the context, so programs send it.
+pub(super) fn sampling(mut fields: Tree) -> Result<v1::Parameters, Mistake> {
+    if let Tree::Object(fields) = &mut fields {
+        if let Some(seed) = fields.get_mut("seed")
+            && let Tree::Negative(number) = seed
+        {
+            *seed = Tree::Whole(number.cast_unsigned());
+        }
+        if let Some(most) = fields.get_mut("max_tokens")
+            && *most == Tree::Negative(-1)
+        {
+            *most = Tree::Whole(AS_MANY_AS_THERE_IS_ROOM_FOR.into());
+        }
+    }
+    read(&fields)
 }
 
 pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {

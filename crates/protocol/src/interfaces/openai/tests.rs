@@ -29,6 +29,18 @@ fn the_smallest_request_asks_for_one_answer_as_a_whole() {
 }
 
 #[test]
+fn seeds_may_be_negative_and_one_limit_is_none() {
+    let seed = |seed: i64| read("seed", json!(seed)).parameters.seed;
+    assert_eq!((seed(-2), seed(i64::MIN)), (Some(u64::MAX - 1), Some(1 << 63)));
+    assert_eq!(read("max_tokens", json!(-1)).parameters.max_tokens, 1_000_000);
+    for (field, wrong) in
+        [("max_tokens", json!(-2)), ("max_tokens", json!(0)), ("seed", json!(-0.5))]
+    {
+        assert!(parse(&with(field, wrong.clone())).is_err(), "{field} {wrong}");
+    }
+}
+
+#[test]
 fn every_parameter_is_read() {
     let request = parse(&json!({
         "model": "m",

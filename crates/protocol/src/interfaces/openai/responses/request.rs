@@ -4,6 +4,7 @@ use super::super::super::fields::{
     ANY_OBJECT, AS_MANY_AS_THERE_IS_ROOM_FOR, Unfit, Unsupported, object, split_object,
 };
 use super::super::super::tools::{LONGEST_NAME, have_distinct_names, structure_beside};
+use super::super::fields::sampling;
 use super::items::Items;
 use super::report::Asked;
 use crate::Fault;
@@ -335,8 +336,8 @@ impl ResponseRequest {
     }
 
     fn from_object(object: Object) -> Result<ResponseRequest, Fault> {
-        let (sampling, others) = split_object(object, &SAMPLING);
-        let parameters: v1::Parameters = read(&sampling)?;
+        let (parameters, others) = split_object(object, &SAMPLING);
+        let parameters = sampling(parameters)?;
         let sent: Sent = read(&others)?;
         sent.check().map_err(|unfit| unfit.in_request(&others))?;
         Ok(sent.into_request(&parameters))
