@@ -1,5 +1,6 @@
 //! Every limit of the server, and what happens at it.
 
+use crate::accept::Tls;
 use crate::access::{AccessRules, KeyHash, Origin, PublicUrl};
 use banter_seam::{Message, Role};
 use ipnet::IpNet;
@@ -30,6 +31,9 @@ pub struct ServerConfig {
     /// Nobody needs a key. The host of a request must still be a known one.
     pub insecure: bool,
 
+    /// The certificate with which connections are encrypted. Requests that come unencrypted are then
+    /// told to use https. Without one none is encrypted.
+    pub tls: Option<Tls>,
     /// Proxies whose `X-Forwarded-For` is believed, and which may hold more connections than one
     /// address. This machine always is one of them.
     pub trusted_proxies: Vec<IpNet>,
@@ -158,6 +162,7 @@ impl Default for ServerConfig {
             switch_on_request: false,
             allow_file_pages: false,
             insecure: false,
+            tls: None,
             trusted_proxies: Vec::new(),
             // Below the 1,024 file descriptors that a process may usually have.
             max_connections: 896,
@@ -210,6 +215,7 @@ impl ServerConfig {
             admin_keys: self.admin_keys.clone(),
             allow_file_pages: self.allow_file_pages,
             insecure: self.insecure,
+            is_https: self.tls.is_some(),
             trusted_proxies: self.trusted_proxies.clone(),
             max_wrong_keys_per_minute: self.max_wrong_keys_per_minute,
         }

@@ -40,6 +40,7 @@ mod socket;
 mod tasks;
 mod v1;
 
+pub use accept::{CertificateError, Tls};
 pub use access::{KeyHash, Origin, PublicUrl, SCOPES, make_key};
 pub use config::{OnDisconnect, ServerConfig};
 pub use server::{Server, run};

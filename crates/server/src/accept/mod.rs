@@ -2,6 +2,7 @@
 //! the server.
 //!
 //! - `permits`: which connections are open, and who holds how many.
+//! - `tls`: https.
 //! - `timed_io`: the connection with its time limits, which are in `read_timeout` and
 //!   `write_timeout`.
 //! - `answering`: the time between a request's head and the last byte of its response.
@@ -13,9 +14,11 @@ mod answering;
 mod permits;
 mod read_timeout;
 mod timed_io;
+mod tls;
 mod write_timeout;
 
 pub(crate) use permits::{Admission, ConnectionPermit};
+pub use tls::{CertificateError, Tls};
 
 use crate::access::TrustedProxies;
 use crate::config::ServerConfig;
@@ -38,7 +41,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use timed_io::TimedIo;
+use tls::{Stream, use_https};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 /// As many connections may wait to be accepted, if the system allows it. When all clients come back
@@ -55,6 +60,8 @@ pub(crate) struct Connection {
     pub(crate) peer: IpAddr,
     /// Our address that the peer has connected to.
     pub(crate) local: IpAddr,
+    /// Whether it has to be encrypted, and is not.
+    pub(crate) lacks_https: bool,
     pub(crate) admission: Admission,
     /// Held as long as the connection, or the WebSocket that it becomes, is open.
     pub(crate) permit: Arc<ConnectionPermit>,
@@ -137,8 +144,9 @@ fn take(stream: TcpStream, peer: SocketAddr, acceptor: &Arc<Acceptor>, service: 
     log_limit(origin, permit.as_ref().map(ConnectionPermit::admission), acceptor);
     // Too many are being told already that there are too many: this one is dropped unanswered.
     let Some(permit) = permit else { return };
-    let connection =
-        Connection { peer, local, admission: permit.admission(), permit: Arc::new(permit) };
+    let admission = permit.admission();
+    let permit = Arc::new(permit);
+    let connection = Connection { peer, local, lacks_https: false, admission, permit };
     acceptor.tasks.tracker.spawn(serve_connection(
         stream,
         connection,
@@ -178,13 +186,15 @@ fn log_limit(peer: Peer, admission: Option<Admission>, acceptor: &Acceptor) {
 /// Answers the requests of one connection.
 async fn serve_connection(
     stream: TcpStream,
-    connection: Connection,
+    mut connection: Connection,
     acceptor: Arc<Acceptor>,
     service: impl Service,
 ) {
     // Deltas are small; each is sent at once and does not wait for the next.
     let _ = stream.set_nodelay(true);
     let (config, tasks) = (&acceptor.config, &acceptor.tasks);
+    let Some(stream) = begin(stream, &connection, &acceptor).await else { return };
+    connection.lacks_https = config.tls.is_some() && matches!(stream, Stream::Left(_));
     let phases = Phases::new();
     let limits = ReadLimits { head: config.header_timeout, idle: config.idle_timeout };
     let reads = ReadTimeout::new(phases.clone(), limits);
@@ -223,6 +233,24 @@ async fn serve_connection(
     }
 }
 
+/// Begins a connection; `None` if it cannot, or takes too long.
+async fn begin(stream: TcpStream, connection: &Connection, acceptor: &Acceptor) -> Option<Stream> {
+    let Some(tls) = &acceptor.config.tls else { return Some(Stream::Left(stream)) };
+    // It is as large as all that a connection needs later.
+    let begun = Box::pin(timeout(acceptor.config.header_timeout, tls.begin(stream)));
+    tokio::select! {
+        begun = begun => match begun.ok()? {
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                debug!(%error, "a connection could not be encrypted");
+                None
+            }
+        },
+        () = connection.permit.evicted() => None,
+        () = acceptor.tasks.going_away.cancelled() => None,
+    }
+}
+
 async fn answer(
     request: Request<Incoming>,
     service: impl Service,
@@ -230,7 +258,11 @@ async fn answer(
     answering: Answering,
 ) -> Result<Response<Sent>, Infallible> {
     let connection = Connection { admission: answering.admission(), ..connection };
-    let response = service.answer(request.map(Body::new), connection).await;
+    let request = request.map(Body::new);
+    let response = match connection.lacks_https {
+        true => use_https(&request),
+        false => service.answer(request, connection).await,
+    };
     Ok(answering.send(response))
 }
 

@@ -51,6 +51,30 @@ impl std::fmt::Display for PublicUrl {
     }
 }
 
+/// How pages reach the server if nothing stands in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn prefix(self) -> &'static str {
+        match self {
+            Scheme::Http => "http://",
+            Scheme::Https => "https://",
+        }
+    }
+
+    /// The port of an address that names none.
+    fn usual_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
 /// What the host of a request is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamedHost {
@@ -70,11 +94,12 @@ impl NamedHost {
     pub(super) fn find(
         host: &Authority,
         local: IpAddr,
+        scheme: Scheme,
         ports: &[u16],
         public_urls: &[PublicUrl],
     ) -> NamedHost {
         let is_usual = matches!(host.host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
-        if is_usual && ports.contains(&host.port.unwrap_or(80)) {
+        if is_usual && ports.contains(&host.port.unwrap_or(scheme.usual_port())) {
             return NamedHost::Local;
         }
         // Before other local names: an operator who names one as public wants a key to be needed.
@@ -88,14 +113,14 @@ impl NamedHost {
     }
 }
 
-/// Whether a page of this origin came from the host that it sends a request to: the ports are the
-/// same, and the hosts are the same or both mean this machine.
-pub(super) fn is_same_page(host: &Authority, origin: &str) -> bool {
-    let Some(page) = origin.strip_prefix("http://").and_then(Authority::parse) else {
+/// Whether a page of this origin came from the host that it sends a request to: the scheme is that
+/// of the server, the ports are the same, and the hosts are the same or both mean this machine.
+pub(super) fn is_same_page(scheme: Scheme, host: &Authority, origin: &str) -> bool {
+    let Some(page) = origin.strip_prefix(scheme.prefix()).and_then(Authority::parse) else {
         return false;
     };
     let is_as_browsers_write_it = Origin::parse(origin).is_ok_and(|parsed| parsed.is(origin));
     let is_same_host = page.host == host.host || page.is_this_machine() && host.is_this_machine();
-    let port = |authority: &Authority| authority.port.unwrap_or(80);
+    let port = |authority: &Authority| authority.port.unwrap_or(scheme.usual_port());
     is_as_browsers_write_it && is_same_host && port(&page) == port(host)
 }

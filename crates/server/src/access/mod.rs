@@ -51,7 +51,7 @@ use authority::Authority;
 use axum::http::header;
 use banter_seam::ShareId;
 use banter_store::SecretHash;
-use host::{NamedHost, is_same_page};
+use host::{NamedHost, Scheme, is_same_page};
 use ipnet::IpNet;
 use keys::Presented;
 use sessions::Grant;
@@ -70,6 +70,7 @@ pub(crate) struct Access {
     made: Arc<MadeKeys>,
     allow_file_pages: bool,
     insecure: bool,
+    scheme: Scheme,
     proxies: TrustedProxies,
     sessions: Arc<Sessions>,
     tries: Tries,
@@ -85,6 +86,8 @@ pub(crate) struct AccessRules {
     pub(crate) admin_keys: Vec<KeyHash>,
     pub(crate) allow_file_pages: bool,
     pub(crate) insecure: bool,
+    /// Whether connections are encrypted.
+    pub(crate) is_https: bool,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) max_wrong_keys_per_minute: u32,
 }
@@ -100,6 +103,7 @@ impl Access {
             made: Arc::default(),
             allow_file_pages: rules.allow_file_pages,
             insecure: rules.insecure,
+            scheme: if rules.is_https { Scheme::Https } else { Scheme::Http },
             proxies: TrustedProxies::new(&rules.trusted_proxies),
             sessions,
             tries: Tries::new(rules.max_wrong_keys_per_minute),
@@ -120,7 +124,7 @@ impl Access {
         if level.is_for_everybody() {
             return Ok(page);
         }
-        if is_embedded_elsewhere(view) {
+        if view.is_embedded_elsewhere() {
             return Err(Denial::ForeignOrigin);
         }
         if level == AccessLevel::Admin && page != PageOrigin::Own {
@@ -151,7 +155,7 @@ impl Access {
         if keys::is_one_of(&self.keys, &key) || keys::is_one_of(&self.admin_keys, &key) {
             return Some(Principal::of_key(&key));
         }
-        let made = self.made.find(KeyHash::of(&key)).filter(|made| made.is_for(origin_of(view)))?;
+        let made = self.made.find(KeyHash::of(&key)).filter(|made| made.is_for(view.origin()))?;
         Some(made.principal(KeyHash::of(&key)))
     }
 
@@ -167,7 +171,7 @@ impl Access {
         level: AccessLevel,
     ) -> Option<(ShareId, Arc<Made>)> {
         let hash = KeyHash::of(&self.presented(view, level).ok().flatten()?);
-        let made = self.made.find(hash).filter(|made| made.is_for(origin_of(view)))?;
+        let made = self.made.find(hash).filter(|made| made.is_for(view.origin()))?;
         Some((ShareId(hash.number()), made))
     }
 
@@ -213,16 +217,17 @@ impl Access {
     pub(crate) fn came_through_an_unnamed_proxy(&self, view: &RequestView<'_>) -> bool {
         let is_foreign =
             |host| self.origin(view, host, AccessLevel::Public) == Err(Denial::ForeignOrigin);
-        let takes_it_for_ours = || fetch_site(view) == Some("same-origin");
+        let takes_it_for_ours = || view.fetch_site() == Some("same-origin");
         let is_local = || self.host(view).is_ok_and(|host| host == NamedHost::Local);
         self.public_urls.is_empty()
             && is_local()
-            && (came_through_a_proxy(view) || takes_it_for_ours() && is_foreign(NamedHost::Local))
+            && (view.came_through_a_proxy() || takes_it_for_ours() && is_foreign(NamedHost::Local))
     }
 
     fn host(&self, view: &RequestView<'_>) -> Result<NamedHost, Denial> {
         let host = authority(view)?;
-        match NamedHost::find(&host, view.local, &self.ports, &self.public_urls) {
+        let found = NamedHost::find(&host, view.local, self.scheme, &self.ports, &self.public_urls);
+        match found {
             NamedHost::Unknown => Err(Denial::UnknownHost),
             host => Ok(host),
         }
@@ -246,7 +251,7 @@ impl Access {
         }
         let is_of_machine = matches!(host, NamedHost::Local | NamedHost::OwnAddress);
         let is_own = self.public_urls.iter().any(|url| url.origin().is(origin))
-            || is_of_machine && is_same_page(&authority(view)?, origin);
+            || is_of_machine && is_same_page(self.scheme, &authority(view)?, origin);
         if is_own {
             return Ok(PageOrigin::Own);
         }
@@ -297,7 +302,7 @@ impl Access {
             return Ok(());
         }
         let scope = match (presented, of_session) {
-            (Some(key), _) => self.try_key(self.rate_key(view), &key, origin_of(view))?,
+            (Some(key), _) => self.try_key(self.rate_key(view), &key, view.origin())?,
             (None, Some(scope)) => scope,
             // With `--insecure` there may be no key that could be given.
             (None, None) if self.insecure => return Err(Denial::AdminOnly),
@@ -374,7 +379,7 @@ impl Access {
     pub(crate) fn cookie(&self, view: &RequestView<'_>) -> SessionCookie {
         let port = authority(view).ok().and_then(|host| host.port);
         let Ok(NamedHost::Public(index)) = self.host(view) else {
-            return SessionCookie::new(false, port, "");
+            return SessionCookie::new(self.scheme == Scheme::Https, port, "");
         };
         let url = &self.public_urls[index];
         // Several base paths of one host share one cookie, because each of them leads here.
@@ -465,34 +470,7 @@ fn authority(view: &RequestView<'_>) -> Result<Authority, Denial> {
     }
 }
 
-/// The origin of the page that sends a request, as the browser says.
-fn origin_of<'a>(view: &RequestView<'a>) -> Option<&'a str> {
-    view.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok())
-}
-
 /// Whether only this machine can have sent a request.
 fn is_on_this_machine(view: &RequestView<'_>, host: NamedHost) -> bool {
-    host == NamedHost::Local && view.peer.is_loopback() && !came_through_a_proxy(view)
-}
-
-/// Whether a request has a header that proxies and tunnels add. A proxy on this machine connects
-/// from loopback as local programs do; only its headers tell it from them.
-fn came_through_a_proxy(view: &RequestView<'_>) -> bool {
-    const OTHERS: [&str; 6] =
-        ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
-    let names = &mut view.headers.keys();
-    names.any(|name| OTHERS.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded"))
-}
-
-/// Whether a page of another site sends a request without an `Origin`, as browsers do for pictures.
-/// The page could not read the answer, but it could cause work.
-fn is_embedded_elsewhere(view: &RequestView<'_>) -> bool {
-    let is_elsewhere = matches!(fetch_site(view), Some("cross-site" | "same-site"));
-    is_elsewhere && !view.headers.contains_key(header::ORIGIN)
-}
-
-/// What the browser says about the page that sends a request: `same-origin`, `cross-site` and so
-/// on.
-fn fetch_site<'a>(view: &RequestView<'a>) -> Option<&'a str> {
-    view.headers.get("sec-fetch-site").and_then(|site| site.to_str().ok())
+    host == NamedHost::Local && view.peer.is_loopback() && !view.came_through_a_proxy()
 }

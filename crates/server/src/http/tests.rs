@@ -98,7 +98,8 @@ impl Ask {
         let local = if peer.is_loopback() { "127.0.0.1" } else { "192.0.2.7" };
         let local = local.parse().expect("an address");
         let permit = Arc::new(one_permit(peer, local));
-        let connection = Connection { peer, local, admission: self.admission, permit };
+        let connection =
+            Connection { peer, local, lacks_https: false, admission: self.admission, permit };
         routes.answer(request, connection).await
     }
 
