@@ -31,8 +31,8 @@ pub struct ServerConfig {
     /// Nobody needs a key. The host of a request must still be a known one.
     pub insecure: bool,
 
-    /// The certificate with which connections are encrypted. Requests that come unencrypted are then
-    /// told to use https. Without one none is encrypted.
+    /// The certificate for https. With it, a request that comes without https is told to use it.
+    /// Without it, no connection is encrypted.
     pub tls: Option<Tls>,
     /// Proxies whose `X-Forwarded-For` is believed, and which may hold more connections than one
     /// address. This machine always is one of them.

@@ -154,6 +154,20 @@ async fn a_response_that_is_erased_while_it_is_made_is_gone() {
 }
 
 #[tokio::test]
+async fn the_events_of_an_erased_response_are_gone() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let mut following = Following::begin(&server, "echo secret").await;
+    following.until("\r\n0\r\n").await;
+    let id = following.events()[0]["response"]["id"].clone();
+    assert_eq!(get(&server, &id, "?stream=true").await.status, 200);
+    let path = format!("/v1/responses/{}", id.as_str().expect("an id"));
+    assert_eq!(raw::request(server.address, "DELETE", &path, "").await.status, 200);
+    for query in ["", "?stream=true", "?stream=true&starting_after=1"] {
+        assert_eq!(get(&server, &id, query).await.status, 404, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_at_once() {
     let server = TestServer::start(ServerConfig::default()).await;
     let refused = async |body: Value| {

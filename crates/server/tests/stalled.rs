@@ -50,8 +50,8 @@ async fn r3_readers_that_stop_reading_cost_little_hold_up_nobody_and_catch_up() 
     let each = resident_bytes().saturating_sub(before + of_the_answer) / READERS;
     println!("{READERS} stalled readers: {each} bytes each");
     assert!(each <= MOST_BYTES_EACH, "{each} bytes for each reader");
-    // All at once: the longer a reader has stalled, the longer the kernel waits before it sends again
-    // what it had to drop.
+    // All at once: the longer a reader has stalled, the longer the kernel waits before it sends
+    // again what it had to drop.
     let text = healthy.checker.text(&answer);
     join_all(stalled.into_iter().map(|reader| catch_up(reader, &answer, text))).await;
     healthy.checker.assert_nothing_is_wrong();

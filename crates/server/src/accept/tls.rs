@@ -35,13 +35,13 @@ pub enum CertificateError {
     /// Its file cannot be read.
     #[error("expected certificates in PEM form (-----BEGIN CERTIFICATE-----), found {found}")]
     Certificate {
-        /// What is wrong with it.
+        /// What was found in the file.
         found: String,
     },
     /// The file of its key cannot be read.
     #[error("expected a private key in PEM form (-----BEGIN PRIVATE KEY-----), found {found}")]
     Key {
-        /// What is wrong with it.
+        /// What was found in the file.
         found: String,
     },
     /// They do not go together, or this server cannot use them.
@@ -102,8 +102,8 @@ fn config_of(certificates: &[u8], key: &[u8]) -> Result<ServerConfig, Certificat
     Ok(config)
 }
 
-/// What a request is told that has come unencrypted: the same address with https. A browser goes
-/// there by itself if it only wants to read.
+/// The response to a request that came without https. It names the same address with https; for a
+/// page it is a redirect.
 pub(super) fn use_https(request: &Request<Body>) -> Response<Body> {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);

@@ -18,8 +18,8 @@ impl<'a> RequestView<'a> {
         self.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok())
     }
 
-    /// What the browser says about the page that sends the request: `same-origin`, `cross-site` and
-    /// so on.
+    /// Where the page that sends the request is from, as the browser says: `same-origin`,
+    /// `cross-site` and so on.
     pub(super) fn fetch_site(&self) -> Option<&'a str> {
         self.headers.get("sec-fetch-site").and_then(|site| site.to_str().ok())
     }

@@ -6,7 +6,7 @@ use banter_store::{Ends, Growth, MessageId};
 /// The longest piece of text that a follower reads at once, in bytes.
 const MAX_PIECE_BYTES: usize = 16 * 1024;
 
-/// What is known about an answer. Its texts only grow: nothing that was written is changed.
+/// What is known about an answer. Its texts only get longer: what was written stays as it is.
 #[derive(Default)]
 pub(super) struct AnswerLog {
     /// The answer so far.
@@ -15,8 +15,8 @@ pub(super) struct AnswerLog {
     thinking: String,
     /// The tokens of the answer so far, if the backend knows them.
     tokens: Vec<u32>,
-    /// How likely the model found those of these tokens that nobody has read about yet. Only answers
-    /// with one follower have any, so they go when they are read.
+    /// How likely the model found its newest tokens, until a follower has read it. Only answers with
+    /// one follower are asked for this.
     logprobs: Vec<Logprobs>,
     /// The functions that the answer calls, so far.
     calls: Vec<ToolCall>,

@@ -326,16 +326,7 @@ fn failure_of(error: &EngineError) -> Failure {
             let while_doing = "without a sign of life from the engine (--queue-timeout)";
             return Failure::Timeout { seconds: patience.as_secs(), while_doing };
         }
-        EngineError::TooLong { tokens: Some(tokens), limit: Some(limit) } => {
-            return Failure::TooLong { tokens: *tokens, limit: *limit };
-        }
-        EngineError::TooLong { .. } => {
-            return Failure::InvalidParameter {
-                field: "message".into(),
-                expected: "a message that fits the engine's context".into(),
-                found: "a longer one".into(),
-            };
-        }
+        EngineError::TooLong { tokens, limit } => return too_long(*tokens, *limit),
         EngineError::Connection(_) | EngineError::Broken(_) => {
             "the connection to the engine failed; the log has the details".to_owned()
         }
@@ -364,6 +355,18 @@ fn failure_of(error: &EngineError) -> Failure {
         }
     };
     Failure::Internal { reason }
+}
+
+/// The failure of a conversation that does not fit the engine's context.
+fn too_long(tokens: Option<usize>, limit: Option<usize>) -> Failure {
+    match (tokens, limit) {
+        (Some(tokens), Some(limit)) => Failure::TooLong { tokens, limit },
+        _ => Failure::InvalidParameter {
+            field: "message".into(),
+            expected: "a message that fits the engine's context".into(),
+            found: "a longer one".into(),
+        },
+    }
 }
 
 #[cfg(test)]

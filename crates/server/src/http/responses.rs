@@ -250,6 +250,7 @@ pub(super) async fn remove(
     let owner = http.conversations.known_owner(principal(&http, &request)).await?.user;
     if let Some(making) = http.background.find(owner, &id) {
         making.stop().await;
+        http.background.forget(&id);
     }
     match http.store.delete_response(owner, &id).await.map_err(failed)? {
         true => Ok(api::json(StatusCode::OK, &Deleted { id, object: "response", deleted: true })),

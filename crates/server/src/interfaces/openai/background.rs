@@ -1,11 +1,11 @@
-//! Responses that are made in the background: nobody has to stay connected. Whoever asks is told
-//! how far a response is, and can follow its events from any of them on.
+//! Responses that are made in the background. The client need not stay connected: it can ask for the
+//! response at any time, and can follow its events from any event on.
 
 use super::keeping::Keeper;
 use super::responses::ResponseStream;
 use super::words::send_sign_of_life;
-use crate::interfaces::Events;
 use crate::interfaces::asking::{Asked, CannotAnswer};
+use crate::interfaces::events::{Events, LONGEST_SILENCE};
 use crate::shares::{Reservation, SharedBudget};
 use crate::tasks::Tasks;
 use axum::body::{Body, Bytes};
@@ -25,8 +25,6 @@ use tokio_util::sync::CancellationToken;
 const EVENT_BYTES: usize = 64 << 20;
 /// The events of a response that has ended can be followed for this long.
 const FOLLOWED_FOR: Duration = Duration::from_secs(300);
-/// A follower gets a sign of life when nothing else has come for this long.
-const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// The responses that are being made in the background. Clones are the same.
 #[derive(Clone)]
@@ -36,7 +34,7 @@ pub(crate) struct Background {
     tasks: Tasks,
 }
 
-/// What is to be made.
+/// A request for a response in the background.
 pub(crate) struct Order {
     pub(crate) owner: UserId,
     pub(crate) share: ShareId,
@@ -125,6 +123,11 @@ impl Background {
     /// The response of a user with this id, if it is being made or has just been.
     pub(crate) fn find(&self, owner: UserId, id: &str) -> Option<Arc<Making>> {
         self.lock().get(id).filter(|making| making.owner == owner).cloned()
+    }
+
+    /// Lets nobody follow the events of a response any more, because it is deleted.
+    pub(crate) fn forget(&self, id: &str) {
+        self.lock().remove(id);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Making>>> {
@@ -225,7 +228,7 @@ enum Since {
 }
 
 impl Log {
-    /// Keeps an event. If there is no memory for it, older ones go; if there is none at all, it goes
+    /// Keeps an event. If there is no memory for it, the oldest events go, and in the end it goes
     /// itself.
     fn push(&mut self, event: &str, memory: impl Fn(usize) -> Option<Reservation>) {
         loop {

@@ -47,7 +47,7 @@ impl RetrieveRequest {
                     }
                     Err(_) => "the number of an event",
                 },
-                // What can be included is told anyway, or not at all.
+                // They change nothing: a response is always told with all that was kept of it.
                 ("include" | "include[]" | "include_obfuscation", _) => continue,
                 ("stream", _) => "true or false",
                 _ => "stream, starting_after or include",
