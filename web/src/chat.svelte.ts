@@ -32,7 +32,15 @@ import { NO_SETTINGS, type Settings } from './storage/settings';
 import { browserStorage, tabStorage } from './storage/store';
 import { isSignedOut, loadUser, removeTraces, saveUser, UNKNOWN_USER } from './storage/user';
 import { OpenThread, Threads } from './threads.svelte';
-import type { Changed, Conversation, ConversationId, Info, MessageId, Welcome } from './wire';
+import type {
+  Changed,
+  Conversation,
+  ConversationId,
+  DeviceLink,
+  Info,
+  MessageId,
+  Welcome,
+} from './wire';
 
 export class Chat {
   phase = $state.raw<Phase>({ kind: 'connecting' });
@@ -78,7 +86,7 @@ export class Chat {
       clearTimeout: (timer: number) => window.clearTimeout(timer),
       random: Math.random,
     };
-    this.link = new Link(addresses.socket, this.api, this.linkEvents(), clock);
+    this.link = new Link(addresses, this.api, this.linkEvents(), clock);
     const send = this.link.send.bind(this.link);
     this.list = new List(this.conversations, (summary) => this.changing.over(summary));
     this.threads = new Threads(send, {
@@ -295,6 +303,11 @@ export class Chat {
 
   signIn(key: string): void {
     void this.link.signIn({ key });
+  }
+
+  /** A link that signs in another device like this one. */
+  deviceLink(): Promise<DeviceLink | 'away' | null> {
+    return this.api.deviceLink();
   }
 
   /** Ends the session. Nothing of the person stays in this browser. */

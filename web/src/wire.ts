@@ -349,6 +349,34 @@ export type HttpRole = "system" | "user" | "assistant";
  */
 export type SessionRequest = { "code": string } | { "key": string };
 /**
+ * `POST /api/session/link`: a link that signs in one more device.
+ */
+export type DeviceLink = {
+/**
+ * The address, with a code that can be used once.
+ */
+link: string,
+/**
+ * How long the code is good, in seconds.
+ */
+seconds: number,
+/**
+ * The link as a QR code.
+ */
+qr: QrImage, };
+/**
+ * A QR code as an SVG image.
+ */
+export type QrImage = {
+/**
+ * The image is so many units wide and high, its light margin included.
+ */
+width: number,
+/**
+ * What is dark, as the `d` of a `path`.
+ */
+path: string, };
+/**
  * `POST /api/models/pull`.
  */
 export type PullOrder = {

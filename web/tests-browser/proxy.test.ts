@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { launchBrowser, NO_TROUBLE, visit } from './setup/browser';
 import { ChatPage } from './setup/chat_page';
 import { framesSent, recordFrames } from './setup/sent_frames';
@@ -92,5 +92,56 @@ describe('behind a TLS proxy, at /chat/', () => {
     });
     await page.page.getByRole('status').filter({ hasText: 'opened by https' }).waitFor();
     await page.close();
+  });
+});
+
+describe('behind a proxy that lets no WebSocket through', () => {
+  afterEach(() => {
+    proxy.webSockets = 'pass';
+  });
+
+  /** A page that is signed in. */
+  async function signedIn() {
+    const visited = await visit(browser, url, { ignoreHTTPSErrors: true });
+    const key = visited.page.getByLabel('Key', { exact: true });
+    await key.fill(KEY);
+    return { ...visited, key };
+  }
+
+  it('events come as a stream and are sent as requests: words, stop, a reload in the middle', async () => {
+    proxy.webSockets = 'refuse';
+    const { page, key, trouble, close } = await signedIn();
+    const posted: string[] = [];
+    page.on('request', (request) => {
+      if (request.method() === 'POST') posted.push(new URL(request.url()).pathname);
+    });
+    await key.press('Enter');
+    const chat = new ChatPage(page);
+    expect(await chat.ask('hello')).toBe('You said: hello');
+    expect(posted.some((path) => /^\/chat\/api\/stream\/[\w-]+$/.test(path))).toBe(true);
+
+    await chat.say('tokens 100000 10');
+    await chat.shows('word30');
+    await page.reload();
+    await chat.shows('word60');
+    await page.getByRole('button', { name: 'Stop', exact: true }).click();
+    await page.getByText(/^Stopped/).waitFor();
+    expect(await chat.lastAnswer()).toMatch(/^word0 word1 .*word60/);
+    expect(await chat.ask('and now')).toBe('You said: and now');
+    expect(trouble.policyViolations).toEqual([]);
+    await close();
+  });
+
+  it('a handshake that is never answered is given up', async () => {
+    proxy.webSockets = 'hang';
+    const { page, key, close } = await signedIn();
+    await page.clock.install();
+    const handshake = page.waitForEvent('websocket');
+    await key.press('Enter');
+    await handshake;
+    await page.clock.fastForward('00:15');
+    await page.clock.fastForward('00:15');
+    expect(await new ChatPage(page).ask('hello')).toBe('You said: hello');
+    await close();
   });
 });

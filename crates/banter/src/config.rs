@@ -4,11 +4,12 @@
 //! form: `--port (command line): expected a number from 0 to 65535, found "http"`.
 
 mod conversations;
+mod encryption;
 pub mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -30,6 +31,8 @@ use crate::options::{Given, OptionError, Options};
 use crate::{chat_template, home};
 pub use conversations::{StoreChoice, data_folder};
 use conversations::{on_disconnect, store};
+pub use encryption::TlsChoice;
+use encryption::tls;
 use values::{bytes, many, number, optional, path, seconds, switch};
 
 /// The port, unless another is named.
@@ -57,10 +60,14 @@ pub struct Config {
     pub chat_template: Option<ChatTemplate>,
     /// Where to listen.
     pub listen: Listen,
+    /// Whether the start shows a link for other devices as a QR code.
+    pub shows_qr: bool,
     /// What the engine may use.
     pub engine: EngineOptions,
     /// Who may use the server, and how many may.
     pub access: AccessOptions,
+    /// The certificate of https.
+    pub tls: TlsChoice,
     /// Where conversations are kept.
     pub store: StoreChoice,
     /// What becomes of an answer whose reader is gone.
@@ -206,15 +213,11 @@ impl Config {
                 (!text.trim().is_empty()).then(|| text.to_string())
             })?,
             chat_template: chat_template(options)?,
-            listen: Listen {
-                host: optional(options, "host", "an IP address, as 127.0.0.1 or ::", |text| {
-                    text.parse().ok()
-                })?,
-                port: number(options, "port", 0, u64::from(u16::MAX))?
-                    .map_or(DEFAULT_PORT, |port| port as u16),
-            },
+            listen: listen(options)?,
+            shows_qr: switch(options, "lan")?,
             engine: engine(options)?,
             access: access(options)?,
+            tls: tls(options)?,
             store: store(options)?,
             on_disconnect: on_disconnect(options)?,
             log: LogOptions {
@@ -286,6 +289,23 @@ fn chat_template(options: &Options) -> Result<Option<ChatTemplate>, OptionError>
     chat_template::read(&path).map(Some).map_err(|error| {
         let place = options.get("chat-template").map(Given::place).unwrap_or_default();
         OptionError(format!("{place}: {error}"))
+    })
+}
+
+fn listen(options: &Options) -> Result<Listen, OptionError> {
+    let host =
+        optional(options, "host", "an IP address, as 127.0.0.1 or ::", |text| text.parse().ok())?;
+    let is_lan = switch(options, "lan")?;
+    if let (Some(_), true) = (host, is_lan) {
+        let place = options.get("lan").map(Given::place).unwrap_or_default();
+        return Err(OptionError(format!(
+            "{place}: expected no --host together with it, found one; it listens on every address of this machine"
+        )));
+    }
+    Ok(Listen {
+        host: host.or(is_lan.then_some(Ipv4Addr::UNSPECIFIED.into())),
+        port: number(options, "port", 0, u64::from(u16::MAX))?
+            .map_or(DEFAULT_PORT, |port| port as u16),
     })
 }
 

@@ -90,7 +90,7 @@ fn busy(address: SocketAddr, host: Option<IpAddr>) -> String {
 /// How long the program at a taken port has to say what it is.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
-fn who_answers(address: SocketAddr) -> Option<String> {
+pub fn who_answers(address: SocketAddr) -> Option<String> {
     let target = if address.ip().is_unspecified() {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
     } else {

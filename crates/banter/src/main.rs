@@ -5,13 +5,14 @@
 //! - [`config`]: the checked values of the options.
 //! - [`serve`]: the server, from its start to its end.
 //! - [`chat`]: the conversation in a terminal.
+//! - [`doctor`]: looks for what keeps a conversation from working.
 //! - [`models`]: models by name: pulling, listing, removing them.
 //! - [`engine_config`]: the options of our engine; [`remote_engine`]: an engine that somebody else
 //!   runs.
 //! - [`chat_template`], [`listen`], [`ready_line`], [`logging`], [`invocation`], [`quantity`],
 //!   [`home`]: parts of the above.
 //! - [`conversation_store`], [`data`]: the folder of conversations, for the server and by hand.
-//! - [`key`]: keys that an operator makes.
+//! - [`key`]: keys that an operator makes. [`mod@tls`]: the certificate of https.
 //! - [`usage`]: hints for a wrong command line.
 //! - [`mod@bench`]: measuring, and models with random weights for it.
 
@@ -24,6 +25,7 @@ mod chat_template;
 mod config;
 mod conversation_store;
 mod data;
+mod doctor;
 mod engine_config;
 mod home;
 mod invocation;
@@ -36,6 +38,7 @@ mod quantity;
 mod ready_line;
 mod remote_engine;
 mod serve;
+mod tls;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -63,6 +66,10 @@ fn main() -> ExitCode {
         Some(("chat", matches)) => {
             let options = settings(matches).map_err(anyhow::Error::from);
             options.and_then(|options| chat::run(matches, &options))
+        }
+        Some(("doctor", matches)) => {
+            let options = settings(matches).map_err(anyhow::Error::from);
+            options.and_then(|options| doctor::run(matches, &options))
         }
         subcommand => run(subcommand).map(|()| 0),
     };
@@ -115,6 +122,7 @@ fn command() -> Command {
                 .args(options::arguments()),
         )
         .subcommand(chat::command().arg(config_argument()))
+        .subcommand(doctor::command().arg(config_argument()))
         .subcommand(models::pull::command())
         .subcommand(models::list::command())
         .subcommand(models::remove::command())

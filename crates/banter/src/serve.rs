@@ -10,17 +10,19 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use banter_server::access::{Scope, make_key};
 use banter_server::backend::{BackendSlot, EngineBackend};
+use banter_server::qr::QrCode;
 use banter_server::{KeyHash, PublicUrl, Server, ServerConfig};
 use banter_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use crate::config::{AccessOptions, Config};
+use crate::config::{AccessOptions, Config, TlsChoice};
 use crate::conversation_store::OpenedStore;
 use crate::models::Chosen;
 use crate::models::library::LocalLibrary;
 use crate::ready_line::{self, Loaded, ReadyLine};
+use crate::tls::{Encryption, Names};
 use crate::{conversation_store, invocation, listen, logging, models, remote_engine};
 
 /// Threads for sockets; the engine has its own.
@@ -40,12 +42,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let listeners = listen::bind(&config.listen)?;
     let access = Access::of(&config, &listeners)?;
     let store = Arc::new(open_store(&config)?);
+    let encryption = Encryption::of(&config.tls, || access.names(), config.store.folder())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SOCKET_THREADS)
         .enable_all()
         .build()
         .context("start the threads for sockets")?;
-    let parts = Parts { config, model, access, store: store.clone(), listeners, started };
+    let parts =
+        Parts { config, model, access, encryption, store: store.clone(), listeners, started };
     let outcome = runtime.block_on(serve(parts));
     drop(runtime);
     // Closing it writes the rest to disk, so nothing else may hold it.
@@ -74,20 +78,28 @@ struct Parts {
     config: Config,
     model: Option<Chosen>,
     access: Access,
+    encryption: Option<Encryption>,
     store: Arc<Store>,
     listeners: Vec<TcpListener>,
     started: Instant,
 }
 
 async fn serve(parts: Parts) -> anyhow::Result<()> {
-    let Parts { config, model, access, store, listeners, started } = parts;
+    let Parts { config, model, access, encryption, store, listeners, started } = parts;
     let url = access.address(&listeners)?;
-    let server_config = access.server_config(&config);
+    let mut server_config = access.server_config(&config);
+    server_config.tls = encryption.as_ref().map(|encryption| encryption.tls.clone());
+    let addresses = access.addresses_elsewhere(&listeners, &url)?;
+    server_config.address_elsewhere = addresses.first().filter(|_| access.is_reachable).cloned();
     raise_descriptor_limit(&server_config);
     let config = Arc::new(config);
     let mut server = Server::new(server_config).with_store(store);
     let code = server.sessions().make_code(access.scope_of_link());
-    let greeting = access.greeting(&access.addresses_elsewhere(&listeners, &url)?, &code);
+    let mut greeting = access.greeting(&addresses, &code);
+    if let Some(encryption) = encryption {
+        greeting.extend(encryption.greeting());
+        tokio::spawn(encryption.watch());
+    }
     let model =
         model.map(|start| (Arc::new(LocalLibrary::new(config.clone(), start.clone())), start));
     if let Some((library, start)) = &model {
@@ -191,28 +203,33 @@ impl Loading {
 
 /// Who may use the server: the configured keys, and the key that was made because there was none.
 struct Access {
+    /// How addresses of this machine begin: `http` or `https`.
+    scheme: &'static str,
     public_urls: Vec<PublicUrl>,
     keys: Vec<String>,
     admin_keys: Vec<String>,
     made_key: Option<String>,
     insecure: bool,
     is_reachable: bool,
+    shows_qr: bool,
 }
 
 impl Access {
     fn of(config: &Config, listeners: &[TcpListener]) -> anyhow::Result<Access> {
         let AccessOptions { keys, admin_keys, public_urls, insecure, .. } = &config.access;
+        let scheme = if config.tls == TlsChoice::Off { "http" } else { "https" };
         let host = config.listen.host.filter(|host| !is_localhost(*host));
         let mut public_urls = public_urls.clone();
         // An operator who names one address to listen on expects to be reached there.
         if let Some(host) = host.filter(|host| public_urls.is_empty() && !host.is_unspecified()) {
             let address = SocketAddr::new(host, port_of(listeners)?);
-            public_urls.push(PublicUrl::parse(&format!("http://{address}"))?);
+            public_urls.push(PublicUrl::parse(&format!("{scheme}://{address}"))?);
         }
         let is_reachable = host.is_some() || !public_urls.is_empty();
         let has_keys = !keys.is_empty() || !admin_keys.is_empty();
         let made_key = (is_reachable && !has_keys && !insecure).then(make_key);
         Ok(Access {
+            scheme,
             public_urls,
             keys: keys.clone(),
             // Only the person who has started the server sees the made key.
@@ -220,6 +237,7 @@ impl Access {
             made_key,
             insecure: *insecure,
             is_reachable,
+            shows_qr: config.shows_qr,
         })
     }
 
@@ -228,7 +246,7 @@ impl Access {
         match self.public_urls.first() {
             Some(url) if url.base_path().is_empty() => Ok(url.origin().to_string()),
             Some(url) => Ok(url.to_string()),
-            None => Ok(format!("http://localhost:{}", port_of(listeners)?)),
+            None => Ok(format!("{}://localhost:{}", self.scheme, port_of(listeners)?)),
         }
     }
 
@@ -248,7 +266,18 @@ impl Access {
         if of_network.is_empty() {
             return Ok(vec![url.trim_end_matches('/').to_owned()]);
         }
-        Ok(of_network.iter().map(|address| format!("http://{address}")).collect())
+        let scheme = self.scheme;
+        Ok(of_network.iter().map(|address| format!("{scheme}://{address}")).collect())
+    }
+
+    /// The names that a certificate made here has.
+    fn names(&self) -> Names {
+        let host = |url: &PublicUrl| {
+            Some(
+                url::Url::parse(&url.to_string()).ok()?.host_str()?.trim_matches(['[', ']']).into(),
+            )
+        };
+        Names::of_this_machine(self.public_urls.iter().filter_map(host))
     }
 
     /// The lines below the ready line, about keys and links.
@@ -259,9 +288,11 @@ impl Access {
         }
         let has_keys = !self.keys.is_empty() || !self.admin_keys.is_empty();
         if let Some((url, others)) = urls.split_first().filter(|_| has_keys) {
-            lines.push(format!(
-                "open   {url}/#code={code}   (signs one browser in, for 10 minutes)"
-            ));
+            let link = format!("{url}/#code={code}");
+            if let Some(code) = QrCode::of(&link).filter(|_| self.shows_qr) {
+                lines.extend(code.lines());
+            }
+            lines.push(format!("open   {link}   (signs one browser in, for 10 minutes)"));
             lines.extend(others.iter().map(|other| format!("or     {other}")));
         } else if self.is_reachable {
             lines.extend(urls.iter().map(|url| format!("open   {url}")));
@@ -366,12 +397,14 @@ mod tests {
     #[test]
     fn a_start_names_every_address_and_gives_the_code_to_one() {
         let access = |keys: &[&str]| Access {
+            scheme: "http",
             public_urls: Vec::new(),
             keys: keys.iter().map(|key| key.to_string()).collect(),
             admin_keys: Vec::new(),
             made_key: None,
             insecure: keys.is_empty(),
             is_reachable: true,
+            shows_qr: false,
         };
         let urls = ["http://192.168.1.5:7860", "http://[2001:db8::5]:7860"].map(str::to_owned);
         let with_key = access(&["a-key"]).greeting(&urls, "c0de");

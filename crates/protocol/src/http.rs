@@ -186,6 +186,28 @@ pub enum SessionRequest {
     Key(String),
 }
 
+/// `POST /api/session/link`: a link that signs in one more device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct DeviceLink {
+    /// The address, with a code that can be used once.
+    pub link: String,
+    /// How long the code is good, in seconds.
+    pub seconds: u64,
+    /// The link as a QR code.
+    pub qr: QrImage,
+}
+
+/// A QR code as an SVG image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct QrImage {
+    /// The image is so many units wide and high, its light margin included.
+    pub width: usize,
+    /// What is dark, as the `d` of a `path`.
+    pub path: String,
+}
+
 /// `GET /api/models`: the models, and the latest pull and switch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]

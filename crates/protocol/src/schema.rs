@@ -5,10 +5,10 @@
 mod v1;
 
 use crate::http::{
-    Defaults, DetokenizeRequest, DetokenizedText, HttpError, HttpMessage, HttpRole, Info,
-    JobFailure, JobState, Limits, ModelEntry, ModelInfo, ModelList, ModelState, PullOrder,
-    PullPhase, PullReport, SessionRequest, Status, SwitchOrder, SwitchReport, TokenizeRequest,
-    TokenizedConversation, TokenizedText, WrittenPrompt,
+    Defaults, DetokenizeRequest, DetokenizedText, DeviceLink, HttpError, HttpMessage, HttpRole,
+    Info, JobFailure, JobState, Limits, ModelEntry, ModelInfo, ModelList, ModelState, PullOrder,
+    PullPhase, PullReport, QrImage, SessionRequest, Status, SwitchOrder, SwitchReport,
+    TokenizeRequest, TokenizedConversation, TokenizedText, WrittenPrompt,
 };
 use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -75,6 +75,8 @@ fn read() -> Vec<WireType> {
         wire_type::<HttpMessage>(),
         wire_type::<HttpRole>(),
         wire_type::<SessionRequest>(),
+        wire_type::<DeviceLink>(),
+        wire_type::<QrImage>(),
         wire_type::<PullOrder>(),
         wire_type::<SwitchOrder>(),
     ]

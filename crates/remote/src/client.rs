@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Certificate, Client, ClientBuilder};
 use url::Url;
 
 use crate::address::{Address, is_private};
@@ -37,7 +37,7 @@ pub(crate) fn for_hub(endpoint: &Address, waits: Waits) -> Result<Made, String> 
         let builder = named().connect_timeout(waits.connect).read_timeout(waits.silence);
         builder.redirect(Policy::none())
     };
-    build(endpoint, builder)
+    build(endpoint, &[], builder)
 }
 
 /// Why a redirect is not followed, if it must not be: never from `https` to `http`, and never to a
@@ -61,10 +61,18 @@ pub(crate) fn refusal(previous: &[Url], to: &Url, may_be_private: bool) -> Optio
 ///
 /// Servers in Python close idle connections after five seconds. A request on a connection that is
 /// just being closed would be lost, so idle connections are closed here before that. For a private
-/// address no proxy is used.
-pub(crate) fn for_engine(address: &Address, connect: Duration) -> Result<Client, String> {
+/// address no proxy is used. `trusted` are certificates in PEM form that are trusted beside those of
+/// this machine.
+pub(crate) fn for_engine(
+    address: &Address,
+    trusted: &[u8],
+    connect: Duration,
+) -> Result<Client, String> {
     const IDLE: Duration = Duration::from_secs(3);
-    let made = build(address, || {
+    let trusted = Certificate::from_pem_bundle(trusted).map_err(|_| {
+        "expected a trusted certificate in PEM form, found something else".to_owned()
+    })?;
+    let made = build(address, &trusted, || {
         let builder = named().connect_timeout(connect).pool_idle_timeout(IDLE);
         let builder = if address.is_private() { builder.no_proxy() } else { builder };
         builder.redirect(Policy::none()).tcp_nodelay(true)
@@ -92,17 +100,25 @@ fn named() -> ClientBuilder {
     Client::builder().user_agent(concat!("banter/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Errors: the address is encrypted and this machine has no certificates, or a proxy of the
-/// environment cannot be read.
-fn build(address: &Address, builder: impl Fn() -> ClientBuilder) -> Result<Made, String> {
+/// `trusted`: certificates that are trusted beside those of this machine.
+///
+/// Errors: the address is encrypted and there are no certificates, or a proxy of the environment
+/// cannot be read.
+fn build(
+    address: &Address,
+    trusted: &[Certificate],
+    builder: impl Fn() -> ClientBuilder,
+) -> Result<Made, String> {
+    let trusted = || trusted.iter().cloned();
     // The provider belongs to the process. A second call finds it set, which is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match builder().build() {
+    match builder().tls_certs_merge(trusted()).build() {
         Ok(client) => Ok(Made { client, has_certificates: true }),
         // Plain http needs no certificates. An encrypted connection on the way would then be
         // refused.
-        Err(_) if address.url().scheme() == "http" => {
-            let client = builder().tls_certs_only([]).build().map_err(|error| reason(&error))?;
+        Err(_) if address.url().scheme() == "http" || trusted().next().is_some() => {
+            let client =
+                builder().tls_certs_only(trusted()).build().map_err(|error| reason(&error))?;
             Ok(Made { client, has_certificates: false })
         }
         Err(error) => Err(reason(&error)),

@@ -82,7 +82,7 @@ impl Completions {
     ) -> Result<Completions, CompletionError> {
         let wrong = |error| CompletionError::Address { error, found: url.to_owned() };
         let base = Address::parse_base(url).map_err(wrong)?.without_last("v1");
-        let client = for_engine(&base, CONNECT).map_err(CompletionError::Connection)?;
+        let client = for_engine(&base, &[], CONNECT).map_err(CompletionError::Connection)?;
         let mut server = Completions { client, base, key, model: String::new() };
         server.model = match model {
             Some(model) => model,

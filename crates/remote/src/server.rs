@@ -65,16 +65,18 @@ pub enum SocketResponse {
 }
 
 impl ServerClient {
-    /// A client of the server at `address`. `patience` limits each request.
+    /// A client of the server at `address`. `trusted` are certificates in PEM form that the server
+    /// may have beside those that this machine trusts. `patience` limits each request.
     ///
-    /// Errors: the key has characters that cannot be sent, or no client can be made; the text says
-    /// which.
+    /// Errors: the key has characters that cannot be sent, the certificates cannot be read, or no
+    /// client can be made; the text says which.
     pub fn new(
         address: Address,
         key: Option<&str>,
+        trusted: &[u8],
         patience: Duration,
     ) -> Result<ServerClient, String> {
-        let client = client::for_engine(&address, patience)?;
+        let client = client::for_engine(&address, trusted, patience)?;
         let bearer = |key: &str| HeaderValue::from_str(&format!("Bearer {key}"));
         let mut authorization = key
             .map(bearer)
@@ -109,6 +111,37 @@ impl ServerClient {
         }
         let exchange = async { read(builder.send().await.map_err(told)?).await };
         timeout(self.patience, exchange).await.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    /// Reads a response that comes in pieces, until what has come is `enough`. Returns whether it was
+    /// within this time.
+    ///
+    /// Errors: another status than 200, or the connection ended; the text says which.
+    pub async fn read_stream(
+        &self,
+        path: &[&str],
+        within: Duration,
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Result<bool, String> {
+        let mut builder = self.client.get(self.address.below(path.iter().copied()));
+        if let Some(authorization) = &self.authorization {
+            builder = builder.header(AUTHORIZATION, authorization);
+        }
+        let reading = async {
+            let mut response = builder.send().await.map_err(told)?;
+            if response.status().as_u16() != 200 {
+                return Err(format!("status {}", response.status().as_u16()));
+            }
+            let mut read = Vec::new();
+            while let Some(piece) = response.chunk().await.map_err(told)? {
+                read.extend_from_slice(&piece);
+                if enough(&read) || read.len() > MAX_BODY_BYTES {
+                    return Ok(true);
+                }
+            }
+            Err(format!("the connection ended after {} bytes", read.len()))
+        };
+        timeout(within, reading).await.unwrap_or(Ok(false))
     }
 
     /// Asks for a WebSocket at `url`. The headers are those of the handshake beside the usual ones.

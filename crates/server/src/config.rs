@@ -15,6 +15,9 @@ pub struct ServerConfig {
     /// Addresses at which the server is reached from other machines, also through proxies. A
     /// request that names a host that is neither one of these nor this machine is refused with 421.
     pub public_urls: Vec<PublicUrl>,
+    /// Where other devices find the server, if they can reach it: for links that are made on a page
+    /// which was opened as `localhost`.
+    pub address_elsewhere: Option<String>,
     /// Origins whose pages may use the server. Pages of other origins are refused with 403.
     pub allow_origins: Vec<Origin>,
     /// A request that does not surely come from this machine needs one of these keys. Without a
@@ -156,6 +159,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         ServerConfig {
             public_urls: Vec::new(),
+            address_elsewhere: None,
             allow_origins: Vec::new(),
             keys: Vec::new(),
             admin_keys: Vec::new(),

@@ -6,6 +6,7 @@
 //! - `tasks`: how everything ends; `shares`: how much of a budget one client may hold.
 //! - `accept`: connections: how many there may be, and how long a client may be silent on one.
 //! - `access`: who may use the server, decided by Host, peer, forwarding headers, Origin and key.
+//! - [`qr`]: links as QR codes.
 //! - `http`: the routes, the page, errors as responses, and the headers of every response.
 //! - `socket`: a WebSocket with small buffers, liveness and limits on what a client may send.
 //! - `plain`: the plain language: a state machine without I/O, and the loop that drives it.
@@ -17,8 +18,8 @@
 //! - [`backend`]: what makes answers: our engine, an engine that somebody else runs, or a script.
 //!   All of them speak [`banter_seam`].
 //!
-//! Absent on purpose: TLS (a proxy does it), HTTP/2 (it would bring new floods and no gain), SQL
-//! (`banter-store` has it), and anything that knows tensors.
+//! Absent on purpose: HTTP/2 (it would bring new floods and no gain), SQL (`banter-store` has it),
+//! and anything that knows tensors.
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ mod interfaces;
 mod log_throttle;
 pub mod models;
 mod plain;
+pub mod qr;
 mod quotas;
 pub mod server;
 mod shares;

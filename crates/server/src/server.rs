@@ -13,7 +13,7 @@ use crate::plain::Plain;
 use crate::quotas::Quotas;
 use crate::shares::SharedBudget;
 use crate::tasks::Tasks;
-use crate::v1::V1;
+use crate::v1::{Streams, V1};
 use banter_store::{Place, Store, StoreConfig};
 use std::io;
 use std::sync::Arc;
@@ -213,6 +213,7 @@ impl Running {
         let sockets = Sockets {
             plain: Arc::new(Plain::new(config.clone(), self.answers.clone(), queue_budget)),
             v1: Arc::new(v1),
+            streams: Streams::default(),
             receive_budget: SharedBudget::new(config.max_total_message_bytes),
         };
         Http {

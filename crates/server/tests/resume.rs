@@ -91,7 +91,8 @@ async fn n1_nothing_is_lost_doubled_or_out_of_order_over_random_cuts() {
         let (server, proxy, asked) = (server.clone(), proxy.clone(), asked.clone());
         clients.push(tokio::spawn(async move {
             let is_enough = || asked.load(Ordering::Relaxed) >= answers && proxy.cuts() >= cuts;
-            let client = Stubborn::new(proxy.address, seed * 1_000 + client);
+            let begin = if client % 4 == 3 { Stubborn::by_stream } else { Stubborn::new };
+            let client = begin(proxy.address, seed * 1_000 + client);
             talk(&server, client, || {
                 asked.fetch_add(1, Ordering::Relaxed);
                 is_enough()

@@ -276,7 +276,7 @@ fn check_content(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Refuses a folder whose database is gone or empty, although it has been used.
-fn check_database(folder: &Path) -> Result<(), OpenError> {
+pub(crate) fn check_database(folder: &Path) -> Result<(), OpenError> {
     let bytes_of = |path: &Path| fs::metadata(path).ok().map(|found| found.len());
     let path = folder.join(DATABASE);
     let found = match bytes_of(&path) {
@@ -326,7 +326,8 @@ fn make(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn lock(folder: &Path) -> Result<File, OpenError> {
+/// Locks a folder for this process.
+pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join(LOCK);
     let fail = |error: io::Error| io_error(folder, &path, &error);
     let mut options = private();

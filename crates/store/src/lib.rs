@@ -31,6 +31,7 @@ mod backup;
 mod config;
 mod conversations;
 mod error;
+mod examine;
 pub mod exchange;
 mod faults;
 mod folder;
@@ -64,6 +65,7 @@ pub use conversations::{
     NewConversation,
 };
 pub use error::{OpenError, StoreError};
+pub use examine::{Examined, examine};
 pub use folder::{has_store, set_aside};
 pub use growth::{Ends, Growth};
 pub use ids::{

@@ -6,6 +6,8 @@ export interface Addresses {
   /** Ends with a slash; the HTTP routes are below it. */
   readonly base: string;
   readonly socket: string;
+  /** Of streams, where no WebSocket comes through. */
+  readonly stream: string;
 }
 
 export function addressesOf(page: string): Addresses {
@@ -14,5 +16,5 @@ export function addressesOf(page: string): Addresses {
   base.hash = '';
   const socket = new URL('ws', base);
   socket.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
-  return { base: base.href, socket: socket.href };
+  return { base: base.href, socket: socket.href, stream: new URL('api/stream', base).href };
 }

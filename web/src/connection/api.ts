@@ -4,7 +4,7 @@
  */
 
 import type { Http } from './http';
-import type { Info, ModelList, TokenizedText } from '../wire';
+import type { DeviceLink, Info, ModelList, TokenizedText } from '../wire';
 
 /** What a name gets that is none. */
 const NO_NAME = 400;
@@ -47,6 +47,13 @@ export class Api {
   async signOut(): Promise<boolean> {
     const response = await this.http.call('api/session', { method: 'DELETE' });
     return response?.ok ?? false;
+  }
+
+  /** A link that signs in another device; `null` when no other device can reach the server. */
+  async deviceLink(): Promise<DeviceLink | 'away' | null> {
+    const response = await this.http.send('POST', 'api/session/link', {});
+    if (!response || response.status >= 500) return 'away';
+    return response.ok ? ((await this.http.body(response)) as unknown as DeviceLink | null) : null;
   }
 
   /** How many tokens a text has; `null` where nobody counts. */

@@ -1,15 +1,26 @@
 /**
- * The connection to the server: finds out whether it can answer, opens the socket, says `hello`,
- * and comes back after any failure. It knows nothing of conversations.
+ * The connection to the server: finds out whether it can answer, opens a socket, says `hello`, and
+ * comes back after any failure. Where no WebSocket comes through, a stream takes the socket's place.
+ * It knows nothing of conversations.
  *
  * A browser does not say why a WebSocket was refused, so HTTP is asked first: whether a key is
  * needed, whether the model is still loading, or whether nobody is there.
  */
 
 import type { Phase } from '../conversation/types';
+import type { Addresses } from './address';
 import type { Api, Credential, Entry } from './api';
+import {
+  type Carrier,
+  type CarrierEvents,
+  CLOSE_FULL,
+  CLOSE_TOO_LONG,
+  CLOSE_WITHOUT_WORD,
+} from './carrier';
 import { type Clock, Reconnect } from './reconnect';
-import { readEvent, type Received, type Sent, SUBPROTOCOL, writeEvent } from './v1';
+import { openSocket } from './socket_carrier';
+import { openStream } from './stream_carrier';
+import { readEvent, type Received, type Sent, writeEvent } from './v1';
 import type { Info, Welcome } from '../wire';
 
 export interface LinkEvents {
@@ -28,19 +39,23 @@ export interface LinkEvents {
 const LOADING_POLL_MS = 500;
 /** A connection that lived this long was a good one. */
 const PROVEN_MS = 5_000;
-/** "Try again later" in the WebSocket registry: the server has no room for another connection. */
-const CLOSE_FULL = 1013;
-/** "Message too big" in the same registry. */
-const CLOSE_TOO_LONG = 1009;
 /** A handshake that hangs longer than this is given up. */
 const OPEN_PATIENCE_MS = 10_000;
 /** After this long without an event the page asks whether the server is still there. */
 const SILENCE_MS = 25_000;
 /** How long the reply to that question may take. */
 const PONG_PATIENCE_MS = 10_000;
+/**
+ * After so many handshakes that came to nothing, although the server answers requests, something in
+ * between lets no WebSocket through.
+ */
+const HANDSHAKES = 2;
 
 export class Link {
-  private socket: WebSocket | null = null;
+  /** A socket, or a stream in its place. */
+  private carrier: Carrier | null = null;
+  /** Handshakes in a row that came to nothing although the server answers requests. */
+  private failedHandshakes = 0;
   /** Raised by every new try, so that the late result of an older one is recognised. */
   private attempt = 0;
   private readonly reconnect: Reconnect;
@@ -48,7 +63,7 @@ export class Link {
   private silence: number | null = null;
 
   constructor(
-    private readonly address: string,
+    private readonly addresses: Addresses,
     private readonly api: Api,
     private readonly events: LinkEvents,
     private readonly clock: Clock,
@@ -74,8 +89,8 @@ export class Link {
 
   /** Returns whether the event was handed to an open socket. */
   send(event: Sent): boolean {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(writeEvent(event));
+    if (!this.carrier?.isOpen) return false;
+    this.carrier.send(writeEvent(event));
     return true;
   }
 
@@ -85,10 +100,10 @@ export class Link {
    * loaded may have changed meanwhile, too.
    */
   async probe(): Promise<void> {
-    const { socket } = this;
-    if (!socket) return this.start();
+    const { carrier } = this;
+    if (!carrier) return this.start();
     const entry = await this.api.enter();
-    if (this.socket !== socket) return;
+    if (this.carrier !== carrier) return;
     if (entry.kind === 'ready') this.events.info(entry.info);
     if (entry.kind === 'away') this.drop({ kind: 'waiting', reason: 'away' });
   }
@@ -121,43 +136,53 @@ export class Link {
   }
 
   private open(): void {
-    const socket = new WebSocket(this.address, SUBPROTOCOL);
-    this.socket = socket;
+    const isStream = this.failedHandshakes >= HANDSHAKES;
     let openedAtMs: number | null = null;
-    const patience = this.clock.setTimeout(() => socket.close(), OPEN_PATIENCE_MS);
-    socket.onopen = () => this.send({ type: 'hello' });
-    socket.onmessage = ({ data }) => {
-      if (this.socket !== socket || typeof data !== 'string') return;
-      const event = readEvent(data);
-      if (!event) return;
-      this.waitForSilence(socket);
-      if (event.type !== 'welcome') return this.events.event(event);
-      this.clock.clearTimeout(patience);
-      openedAtMs = performance.now();
-      this.events.welcome(event);
-      this.events.phase({ kind: 'open' });
+    let hasHung = false;
+    const events: CarrierEvents = {
+      opened: () => this.send({ type: 'hello' }),
+      alive: () => this.waitForSilence(carrier),
+      frame: (frame) => {
+        const event = readEvent(frame);
+        if (this.carrier !== carrier || !event) return;
+        this.waitForSilence(carrier);
+        if (event.type !== 'welcome') return this.events.event(event);
+        this.clock.clearTimeout(patience);
+        openedAtMs = performance.now();
+        if (!isStream) this.failedHandshakes = 0;
+        this.events.welcome(event);
+        this.events.phase({ kind: 'open' });
+      },
+      closed: (code) => {
+        this.clock.clearTimeout(patience);
+        if (this.carrier !== carrier) return;
+        if (openedAtMs === null && (hasHung || code === CLOSE_WITHOUT_WORD))
+          this.failedHandshakes = isStream ? 0 : this.failedHandshakes + (hasHung ? HANDSHAKES : 1);
+        const proven = openedAtMs !== null && performance.now() - openedAtMs >= PROVEN_MS;
+        if (proven) this.reconnect.succeeded();
+        if (code === CLOSE_TOO_LONG) this.events.frameTooLong();
+        this.drop({ kind: 'waiting', reason: code === CLOSE_FULL ? 'full' : 'away' });
+      },
     };
-    // An error is always followed by a close: one of them is enough.
-    socket.onclose = ({ code }) => {
-      this.clock.clearTimeout(patience);
-      if (this.socket !== socket) return;
-      const proven = openedAtMs !== null && performance.now() - openedAtMs >= PROVEN_MS;
-      if (proven) this.reconnect.succeeded();
-      if (code === CLOSE_TOO_LONG) this.events.frameTooLong();
-      this.drop({ kind: 'waiting', reason: code === CLOSE_FULL ? 'full' : 'away' });
-    };
+    const { socket, stream } = this.addresses;
+    const carrier = isStream ? openStream(stream, events) : openSocket(socket, events);
+    const patience = this.clock.setTimeout(() => {
+      hasHung = true;
+      carrier.close();
+    }, OPEN_PATIENCE_MS);
+    this.carrier = carrier;
   }
 
   /**
    * Scripts do not see the server's pings, so after a while without events the page asks itself.
    */
-  private waitForSilence(socket: WebSocket): void {
+  private waitForSilence(carrier: Carrier): void {
     const ask = () => {
       this.send({ type: 'ping' });
       this.silence = this.clock.setTimeout(giveUp, PONG_PATIENCE_MS);
     };
     const giveUp = () => {
-      if (this.socket === socket) this.drop({ kind: 'waiting', reason: 'away' });
+      if (this.carrier === carrier) this.drop({ kind: 'waiting', reason: 'away' });
     };
     this.endSilence();
     this.silence = this.clock.setTimeout(ask, SILENCE_MS);
@@ -174,12 +199,12 @@ export class Link {
     this.reconnect.schedule();
   }
 
-  /** Lets go of the socket, if there is one. */
+  /** Lets go of the carrier, if there is one. */
   private detach(): boolean {
-    const { socket } = this;
-    this.socket = null;
+    const { carrier } = this;
+    this.carrier = null;
     this.endSilence();
-    socket?.close();
-    return socket !== null;
+    carrier?.close();
+    return carrier !== null;
   }
 }

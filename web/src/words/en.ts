@@ -38,6 +38,15 @@ export const en = {
   settings: 'Settings',
   switchLanguage: '中文',
   keys: 'Keyboard shortcuts',
+  anotherDevice: 'On another device',
+  scanIt: (minutes: number) =>
+    `Scan it with the camera of your phone. The link signs one device in, within ${minutes} minutes.`,
+  linkAsCode: 'The link as a QR code',
+  copyLink: 'Copy the link',
+  ownCertificate:
+    'If this server has made its certificate itself, the browser there warns once. Go on, or compare the fingerprint that the server has printed.',
+  notReachable: 'No other device can reach this server. It would if it was started so:',
+  linkFailed: 'The server does not answer. Try it once more.',
   theme: { auto: 'Theme: same as the system', light: 'Theme: light', dark: 'Theme: dark' },
 
   // The list of conversations.

@@ -33,6 +33,14 @@ export const zh: Words = {
   settings: '设置',
   switchLanguage: 'English',
   keys: '键盘快捷键',
+  anotherDevice: '在其他设备上使用',
+  scanIt: (minutes: number) => `用手机相机扫描。此链接在 ${minutes} 分钟内可让一台设备登录。`,
+  linkAsCode: '链接的二维码',
+  copyLink: '复制链接',
+  ownCertificate:
+    '如果证书由本服务器自行生成，那台设备的浏览器会警告一次。可以继续访问，也可以先核对服务器启动时显示的指纹。',
+  notReachable: '其他设备无法访问此服务器。用下面的命令启动即可：',
+  linkFailed: '服务器没有应答，请再试一次。',
   theme: { auto: '主题：跟随系统', light: '主题：浅色', dark: '主题：深色' },
 
   conversations: '全部对话',

@@ -17,6 +17,8 @@ export interface TlsProxy {
   target: number | null;
   /** What is served at other paths, by path. */
   readonly elsewhere: Map<string, string>;
+  /** What becomes of WebSockets. Proxies that know none refuse them, or never answer. */
+  webSockets: 'pass' | 'refuse' | 'hang';
   close(): Promise<void>;
 }
 
@@ -25,7 +27,11 @@ const PREFIX = '/chat';
 export async function startTlsProxy(): Promise<TlsProxy> {
   const server = createServer(selfSigned());
   const sockets = new Set<Duplex>();
-  const proxy = { port: 0, target: null as number | null, elsewhere: new Map<string, string>() };
+  const proxy: Omit<TlsProxy, 'close' | 'port'> = {
+    target: null,
+    elsewhere: new Map(),
+    webSockets: 'pass',
+  };
   server.on('request', (request: IncomingMessage, response) => {
     const page = proxy.elsewhere.get(request.url ?? '');
     if (page !== undefined) return response.setHeader('content-type', 'text/html').end(page);
@@ -42,6 +48,8 @@ export async function startTlsProxy(): Promise<TlsProxy> {
   server.on('upgrade', (request: IncomingMessage, client: Duplex, head: Buffer) => {
     const path = below(request);
     if (path === null || proxy.target === null) return client.destroy();
+    if (proxy.webSockets === 'hang') return;
+    if (proxy.webSockets === 'refuse') return client.end('HTTP/1.1 400 Bad Request\r\n\r\n');
     const upstream = connect(proxy.target, '127.0.0.1', () => {
       const lines = Object.entries(headers(request)).map(
         ([name, value]) => `${name}: ${String(value)}`,

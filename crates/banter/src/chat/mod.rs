@@ -15,7 +15,7 @@
 //! - `plain`: servers of the plain language.
 
 mod actions;
-mod api;
+pub mod api;
 mod commands;
 mod editor;
 mod inline;
@@ -47,11 +47,12 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::config::Config;
 use crate::options::{self, OptionError, Options};
-use link::Link;
+pub use link::Link;
 use local::LocalServer;
 use once::{Output, Question};
-use settings::{ChatSettings, ENGINE_OPTIONS, Target};
-use socket::OpenError;
+use settings::ENGINE_OPTIONS;
+pub use settings::{ChatSettings, Target};
+pub use socket::OpenError;
 
 /// The status after Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -157,7 +158,8 @@ struct Found {
 async fn find_server(settings: &ChatSettings, options: &Options) -> anyhow::Result<Found> {
     let key = settings.key.as_deref();
     let client = |address: &Address, patience| {
-        ServerClient::new(address.clone(), key, patience).map_err(|reason| anyhow!(reason))
+        ServerClient::new(address.clone(), key, &settings.trusted, patience)
+            .map_err(|reason| anyhow!(reason))
     };
     match &settings.target {
         Target::Url { address, place } => {
@@ -171,15 +173,20 @@ async fn find_server(settings: &ChatSettings, options: &Options) -> anyhow::Resu
             wait_until_ready(&client, told).await?;
             return Ok(Found { client, local: None });
         }
-        Target::Usual(address) if api::is_banter(&client(address, PROBE)?).await => {
-            let client = client(address, PATIENCE)?;
-            wait_until_ready(&client, || format!("{address}: it does not answer any more")).await?;
-            return Ok(Found { client, local: None });
+        Target::Usual { addresses } => {
+            for address in addresses {
+                if api::is_banter(&client(address, PROBE)?).await {
+                    let client = client(address, PATIENCE)?;
+                    let told = || format!("{address}: it does not answer any more");
+                    wait_until_ready(&client, told).await?;
+                    return Ok(Found { client, local: None });
+                }
+            }
         }
-        _ => {}
+        Target::Here | Target::Plain { .. } => {}
     }
     let local = LocalServer::start(Config::check(options)?).await?;
-    let client = ServerClient::new(local.address.clone(), None, PATIENCE);
+    let client = ServerClient::new(local.address.clone(), None, &[], PATIENCE);
     Ok(Found { client: client.map_err(|reason| anyhow!(reason))?, local: Some(local) })
 }
 

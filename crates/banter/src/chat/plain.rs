@@ -58,7 +58,12 @@ impl PlainServer {
         settings: &ChatSettings,
         idle_end: Duration,
     ) -> anyhow::Result<PlainServer> {
-        let client = ServerClient::new(address.clone(), settings.key.as_deref(), PATIENCE);
+        let client = ServerClient::new(
+            address.clone(),
+            settings.key.as_deref(),
+            &settings.trusted,
+            PATIENCE,
+        );
         // Through text, numbers keep their shortest form.
         let parameters = serde_json::from_str(&serde_json::to_string(&settings.parameters)?)?;
         let system = settings.system.iter();

@@ -1,5 +1,6 @@
 //! The checked options of `banter chat`.
 
+use std::fs;
 use std::time::Duration;
 
 use banter_protocol::plain::PARAMETERS;
@@ -7,9 +8,10 @@ use banter_protocol::v1::{ConversationId, Parameters};
 use banter_remote::Address;
 use serde_json::{Map, Value, json};
 
-use crate::config::DEFAULT_PORT;
-use crate::config::values::{many, number, optional, switch};
+use crate::config::values::{many, number, optional, path, switch};
+use crate::config::{DEFAULT_PORT, data_folder};
 use crate::options::{Given, OptionError, Options, Source};
+use crate::tls;
 
 /// The checked options.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct ChatSettings {
     pub target: Target,
     /// The key of the server.
     pub key: Option<String>,
+    /// A certificate in PEM form that the server may have; empty if there is none.
+    pub trusted: Vec<u8>,
     /// The system message of a new conversation.
     pub system: Option<String>,
     /// The conversation to go on with.
@@ -39,7 +43,10 @@ pub enum Target {
         place: String,
     },
     /// The server of this machine, if it runs.
-    Usual(Address),
+    Usual {
+        /// Its address without https, and with it.
+        addresses: [Address; 2],
+    },
     /// The model, in this process, because options of the engine were given.
     Here,
     /// A server that speaks the plain language.
@@ -85,6 +92,7 @@ impl ChatSettings {
         Ok(ChatSettings {
             target: target(options)?,
             key: key(options)?,
+            trusted: trusted(options)?,
             system: system(options, conversation.is_some())?,
             conversation,
             parameters: parameters(options)?,
@@ -116,8 +124,10 @@ fn target(options: &Options) -> Result<Target, OptionError> {
     if ENGINE_OPTIONS.iter().any(is_flag) {
         return Ok(Target::Here);
     }
-    let usual = format!("http://127.0.0.1:{}", port.unwrap_or(DEFAULT_PORT.into()));
-    Ok(Target::Usual(Address::parse(&usual).expect("an address")))
+    let port = port.unwrap_or(DEFAULT_PORT.into());
+    let usual = |scheme| Address::parse(&format!("{scheme}://127.0.0.1:{port}"));
+    let addresses = ["http", "https"].map(|scheme| usual(scheme).expect("an address"));
+    Ok(Target::Usual { addresses })
 }
 
 /// An address, and how a message names the option.
@@ -129,6 +139,26 @@ fn address(
 ) -> Result<Option<(Address, String)>, OptionError> {
     let place = options.get(name).map(Given::place).unwrap_or_default();
     Ok(optional(options, name, expected, read)?.map(|address| (address, place)))
+}
+
+/// The certificate that is trusted beside those of this machine. The one that a server has made
+/// here is found without being named.
+fn trusted(options: &Options) -> Result<Vec<u8>, OptionError> {
+    let Some(file) = path(options, "trust")? else {
+        let made = data_folder(options).map(|data| tls::kept_certificate(&data));
+        return Ok(made.ok().and_then(|file| fs::read(file).ok()).unwrap_or_default());
+    };
+    let place = options.get("trust").map(Given::place).unwrap_or_default();
+    let shown = file.display();
+    let text =
+        fs::read(&file).map_err(|error| OptionError(format!("{place}: {shown}: {error}")))?;
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    match text.windows(BEGIN.len()).any(|window| window == BEGIN) {
+        true => Ok(text),
+        false => Err(OptionError(format!(
+            "{place}: {shown}: expected a certificate in PEM form, found none"
+        ))),
+    }
 }
 
 /// The plain language has no stored conversations and no events.
@@ -253,11 +283,15 @@ mod tests {
     #[test]
     fn without_options_the_server_of_this_machine_is_meant() {
         let settings = check(&[], &[]).expect("all right");
-        let Target::Usual(address) = settings.target else { panic!("{:?}", settings.target) };
+        let Target::Usual { addresses: [address, _] } = settings.target else {
+            panic!("{:?}", settings.target)
+        };
         assert_eq!(address.to_string(), "http://127.0.0.1:7860");
         assert!(settings.parameters.is_empty() && settings.key.is_none());
         let settings = check(&[], &[("BANTER_PORT", "9000"), ("BANTER_KEY", "k1")]).expect("right");
-        let Target::Usual(address) = settings.target else { panic!("{:?}", settings.target) };
+        let Target::Usual { addresses: [address, _] } = settings.target else {
+            panic!("{:?}", settings.target)
+        };
         assert_eq!(address.to_string(), "http://127.0.0.1:9000");
         assert_eq!(settings.key.as_deref(), Some("k1"));
     }
@@ -266,7 +300,7 @@ mod tests {
     fn options_of_the_engine_mean_this_process() {
         assert_eq!(check(&["--ctx", "512"], &[]).expect("right").target, Target::Here);
         let usual = check(&[], &[("BANTER_MODEL", "a.gguf")]).expect("right").target;
-        assert!(matches!(usual, Target::Usual(_)), "{usual:?}");
+        assert!(matches!(usual, Target::Usual { .. }), "{usual:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The options of conversations: where they are kept, and what becomes of answers without readers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use banter_server::OnDisconnect;
 
@@ -19,6 +19,16 @@ pub enum StoreChoice {
     Memory,
     /// In memory, because there is no home folder for the usual one.
     NoHome,
+}
+
+impl StoreChoice {
+    /// The folder, if there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            StoreChoice::Named(folder) | StoreChoice::Usual(folder) => Some(folder),
+            StoreChoice::Memory | StoreChoice::NoHome => None,
+        }
+    }
 }
 
 /// The folder of conversations.

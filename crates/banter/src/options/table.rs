@@ -77,6 +77,26 @@ pub const SERVE: &[OptionRow] = &[
     ),
     row("port", Takes::One("PORT"), "Port to listen on [default: 7860]"),
     row(
+        "lan",
+        Takes::Nothing,
+        "Serve phones and computers of your network: as --host 0.0.0.0 with --tls-self-signed, and with a QR code that signs one of them in",
+    ),
+    row(
+        "tls-cert",
+        Takes::One("FILE"),
+        "Certificate for https in PEM form, followed by those of its issuers; read again when it changes [default: none, and http]",
+    ),
+    row(
+        "tls-key",
+        Takes::One("FILE"),
+        "Private key of this certificate in PEM form [default: in the same file]",
+    ),
+    row(
+        "tls-self-signed",
+        Takes::Nothing,
+        "Serve https with a certificate that is made here, names every address of this machine and is kept for a year; browsers ask once whether to trust it",
+    ),
+    row(
         "ctx",
         Takes::One("TOKENS"),
         "Longest conversation in tokens [default: the model's, at most 8192]",
@@ -241,6 +261,11 @@ pub const CHAT: &[OptionRow] = &[
         "url",
         Takes::One("URL"),
         "Address of the server to talk to [default: http://127.0.0.1:7860 if a banter answers there; else the model runs in this process]",
+    ),
+    row(
+        "trust",
+        Takes::One("FILE"),
+        "Certificate in PEM form that a server may have beside those that this machine trusts [default: the one that --tls-self-signed has made here]",
     ),
     row(
         "system",

@@ -2,8 +2,10 @@
 
 mod bench;
 mod clients;
+mod doctor;
 mod engine;
 mod examples;
+mod https;
 mod idle;
 mod keys;
 mod kill;

@@ -53,7 +53,7 @@ impl EngineClient {
         interface: Interface,
     ) -> Result<EngineClient, EngineError> {
         let patience = settings.patience;
-        let client = client::for_engine(&settings.address, patience.connect);
+        let client = client::for_engine(&settings.address, &[], patience.connect);
         let bearer = |key: &String| HeaderValue::from_str(&format!("Bearer {key}"));
         let authorization = settings.key.as_ref().map(bearer).transpose();
         let mut authorization = authorization.map_err(|_| {

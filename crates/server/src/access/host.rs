@@ -59,7 +59,7 @@ pub(super) enum Scheme {
 }
 
 impl Scheme {
-    fn prefix(self) -> &'static str {
+    pub(super) fn prefix(self) -> &'static str {
         match self {
             Scheme::Http => "http://",
             Scheme::Https => "https://",

@@ -14,6 +14,7 @@
 mod authority;
 mod cookie;
 mod denial;
+mod device_link;
 mod host;
 mod kept;
 mod keys;
@@ -42,8 +43,8 @@ pub use origin::Origin;
 pub(crate) use principal::Identity;
 pub use principal::Principal;
 pub(crate) use request::{PageOrigin, RequestView};
-pub(crate) use sessions::SessionLimits;
 pub use sessions::Sessions;
+pub(crate) use sessions::{CODE_LIFETIME, SessionLimits};
 pub(crate) use token::random_token;
 pub(crate) use tries::RateKey;
 

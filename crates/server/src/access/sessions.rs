@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
+/// How long a one-time code is good.
+pub(crate) const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// At this limit the oldest code is dropped.
 const MAX_CODES: usize = 64;
 
@@ -55,16 +56,18 @@ impl Sessions {
 
     /// Makes a code for a link that gives this scope. It is valid once, and for ten minutes.
     pub fn make_code(&self, scope: Scope) -> String {
+        self.make_code_for(Grant { scope, principal: Principal::OPERATOR })
+    }
+
+    /// Makes a code that gives this.
+    pub(super) fn make_code_for(&self, grant: Grant) -> String {
         let code = random_token();
         let mut codes = lock(&self.codes);
         forget_expired(&mut codes);
         if codes.len() >= MAX_CODES {
             end_oldest(&mut codes, |_| true);
         }
-        codes.insert(
-            hash(&code),
-            Entry::new(Grant { scope, principal: Principal::OPERATOR }, CODE_LIFETIME),
-        );
+        codes.insert(hash(&code), Entry::new(grant, CODE_LIFETIME));
         code
     }
 

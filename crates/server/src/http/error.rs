@@ -35,8 +35,12 @@ pub(super) enum ApiError {
         /// It was to be gone on from.
         is_previous: bool,
     },
+    /// 404: no stream of this id is open.
+    UnknownStream,
     /// 408: the body took too long.
     TooSlow,
+    /// 409: a link for another device is asked for, and none can reach this server.
+    NotReachable,
     /// 413: the body is too long.
     TooLarge,
     /// 415: the body is not declared as JSON. A page of another origin could only send it so.
@@ -98,6 +102,16 @@ impl ApiError {
             ApiError::UnknownResponse { is_previous: false } => {
                 (StatusCode::NOT_FOUND, "response_not_found", "no response of this id is kept")
             }
+            ApiError::UnknownStream => (
+                StatusCode::NOT_FOUND,
+                "stream_not_found",
+                "no stream of this id is open; open a new one with GET /api/stream",
+            ),
+            ApiError::NotReachable => (
+                StatusCode::CONFLICT,
+                "not_reachable",
+                "no other device can reach this server; start it with `banter serve --lan`",
+            ),
             ApiError::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
                 "too_slow",

@@ -4,6 +4,7 @@
 //! - `routes`: the table of routes, each with its access level.
 //! - `api`, `conversations`, `context`, `files`, `session`, `models`, `metrics`, `upgrade`: their
 //!   handlers.
+//! - `event_stream`: the handlers of `banter.v1` without a WebSocket.
 //! - `openai`, `responses`, `response_socket`, `ollama`, `anthropic`: the handlers of these
 //!   interfaces.
 //!   `answering`: what they share.
@@ -27,6 +28,7 @@ mod encoding;
 mod error;
 mod error_page;
 mod error_shape;
+mod event_stream;
 mod files;
 mod headers;
 mod metrics;

@@ -53,6 +53,8 @@ impl Described {
 pub(super) const DESCRIBED: &[Described] = &[
     get("/openapi.json", "This document"),
     get("/ws", "A WebSocket for conversations, in the language that its subprotocol names"),
+    get("/api/stream", "The events of banter.v1 for clients that no WebSocket reaches"),
+    post("/api/stream/{id}", r#"{"type": "ping"}"#, "Sends an event of banter.v1 beside a stream"),
     get("/health", "Whether the server lives").gives("Status"),
     get("/ready", "Whether the server can answer now").gives("Status"),
     get("/metrics", "Numbers for Prometheus"),
@@ -70,6 +72,7 @@ pub(super) const DESCRIBED: &[Described] = &[
     get("/api/info", "The model, the limits and the defaults").gives("Info"),
     post("/api/session", r#"{"key": "a key"}"#, "Signs in").takes("SessionRequest"),
     delete("/api/session", "Signs out"),
+    post("/api/session/link", "{}", "A link that signs in one more device").gives("DeviceLink"),
     get("/api/conversations", "A page of the list of conversations, or a search in them")
         .gives("ConversationList"),
     post("/api/conversations", r#"{"title": "A new one"}"#, "Begins a conversation")

@@ -5,8 +5,8 @@
 use super::answering::json_text;
 use super::state::Http;
 use super::{
-    anthropic, api, context, conversations, embeddings, files, metrics, models, ollama, openai,
-    openapi, responses, session, tokens, upgrade,
+    anthropic, api, context, conversations, embeddings, event_stream, files, metrics, models,
+    ollama, openai, openapi, responses, session, tokens, upgrade,
 };
 use crate::access::AccessLevel;
 use axum::Router;
@@ -38,6 +38,8 @@ use AccessLevel::{Admin, Probe, Public, Socket, User};
 /// Every route except the files of the page, which are public.
 pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/ws", Socket, || get(upgrade::websocket)),
+    row(Method::GET, "/api/stream", User, || get(event_stream::open)),
+    row(Method::POST, "/api/stream/{id}", User, || post(event_stream::send)),
     row(Method::GET, "/openapi.json", Public, || get(description)),
     row(Method::GET, "/health", Probe, || get(api::health)),
     row(Method::GET, "/ready", Probe, || get(api::ready)),
@@ -48,6 +50,7 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/api/info", User, || get(api::info)),
     row(Method::POST, "/api/session", Public, || post(session::open)),
     row(Method::DELETE, "/api/session", Public, || delete(session::close)),
+    row(Method::POST, "/api/session/link", User, || post(session::link)),
     row(Method::GET, "/api/conversations", User, || get(conversations::list)),
     row(Method::POST, "/api/conversations", User, || post(conversations::create)),
     row(Method::GET, "/api/conversations/export", User, || get(files::export_all)),

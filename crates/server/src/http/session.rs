@@ -1,14 +1,16 @@
 //! Signing in and out.
 
+use super::api::json;
 use super::body::read_order;
 use super::error::ApiError;
 use super::headers::{empty, no_store};
 use super::state::{Http, connection_of, view_of};
-use crate::access::{Credential, RateKey, SessionCookie};
+use crate::access::{CODE_LIFETIME, Credential, Denial, PageOrigin, RateKey, SessionCookie};
+use crate::qr::QrCode;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
-use banter_protocol::http::SessionRequest;
+use banter_protocol::http::{DeviceLink, QrImage, SessionRequest};
 use std::sync::Arc;
 use tracing::warn;
 
@@ -29,6 +31,29 @@ pub(super) async fn open(
         warn!(%error, "a session could not be stored");
     }
     Ok(with_cookie(&cookie.keeping(&token)))
+}
+
+/// Makes a link that signs in one more device like the browser that asks.
+pub(super) async fn link(
+    State(http): State<Arc<Http>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let page = request.extensions().get::<PageOrigin>().expect("set by Routes");
+    // A page of another site would get more than it has.
+    if *page != PageOrigin::Own {
+        return Err(Denial::ForeignOrigin.into());
+    }
+    let connection = connection_of(&request);
+    let view = view_of(&connection, request.uri(), request.headers());
+    let elsewhere = http.access.address_elsewhere(&view);
+    let address = elsewhere.or_else(|| http.config.address_elsewhere.clone());
+    let address = address.ok_or(ApiError::NotReachable)?;
+    let link = format!("{}/#code={}", address.trim_end_matches('/'), http.access.make_code(&view));
+    // Only our own pages send a body that is declared as JSON without being asked first.
+    let _: serde_json::Map<String, serde_json::Value> = read_order(&http, request).await?;
+    let qr = QrCode::of(&link).ok_or(ApiError::NotReachable)?;
+    let qr = QrImage { width: qr.width(), path: qr.svg_path() };
+    Ok(json(StatusCode::OK, &DeviceLink { link, seconds: CODE_LIFETIME.as_secs(), qr }))
 }
 
 /// Ends the session and the sockets that were opened with it, and makes the browser forget its

@@ -12,7 +12,7 @@ use crate::models::Models;
 use crate::plain::Plain;
 use crate::shares::{PermitsPerShare, SharedBudget};
 use crate::tasks::Tasks;
-use crate::v1::V1;
+use crate::v1::{Streams, V1};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Uri};
 use banter_store::Store;
@@ -87,6 +87,8 @@ pub(super) fn view_of<'a>(
 pub(crate) struct Sockets {
     pub(crate) plain: Arc<Plain>,
     pub(crate) v1: Arc<V1>,
+    /// Sessions of `banter.v1` without a WebSocket.
+    pub(crate) streams: Streams,
     /// Memory for messages while they are received, in bytes.
     pub(crate) receive_budget: SharedBudget,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// A sign of life is sent when nothing else was for this long, because proxies close silent
 /// connections.
-pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// Writes answers in the words of an interface, at the end of what is to be sent.
 pub(crate) trait Write: Send + 'static {

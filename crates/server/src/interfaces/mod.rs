@@ -13,4 +13,4 @@ pub(crate) mod openai;
 mod whole;
 
 pub(crate) use asking::{Asked, CannotAnswer, continue_last_message, repeated};
-pub(crate) use events::Events;
+pub(crate) use events::{Events, LONGEST_SILENCE};

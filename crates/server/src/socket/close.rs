@@ -53,6 +53,12 @@ impl Close {
 
     /// The close frame, if one can be sent.
     pub(super) fn frame(self) -> Option<CloseFrame> {
+        let (code, reason) = self.words()?;
+        Some(CloseFrame { code: code.into(), reason: reason.into() })
+    }
+
+    /// The close code and the reason, if the other side can be told.
+    pub(crate) fn words(self) -> Option<(u16, &'static str)> {
         let (code, reason) = match self {
             Close::ByPeer | Close::Gone => return None,
             Close::GoingAway => (CloseCode::Away, "the server ends"),
@@ -64,6 +70,6 @@ impl Close {
             Close::TryAgainLater => (CloseCode::Again, "the server is full"),
             Close::TooFarBehind => (CloseCode::Again, "too far behind; connect again"),
         };
-        Some(CloseFrame { code, reason: reason.into() })
+        Some((code.into(), reason))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// Frames in order.
 #[derive(Default)]
-pub(super) struct Outbound {
+pub(crate) struct Outbound {
     frames: VecDeque<Box<str>>,
     bytes: usize,
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 pub mod checker;
+pub mod event_stream;
 pub mod http;
 pub mod proxy;
 pub mod random;

@@ -1,6 +1,8 @@
-//! A client of `banter.v1` that loses its sockets again and again and always comes back.
+//! A client of `banter.v1` that loses its sockets, or the streams in place of them, again and again
+//! and always comes back.
 
 use super::checker::Checker;
+use super::event_stream::{Cut, EventStream, Said};
 use super::random::Random;
 use super::{PATIENCE, patiently};
 use futures_util::{SinkExt, StreamExt};
@@ -19,9 +21,17 @@ pub struct Stubborn {
     pub address: SocketAddr,
     pub checker: Checker,
     random: Random,
-    socket: Option<WebSocketStream<TcpStream>>,
+    socket: Option<Line>,
+    /// It connects without WebSockets.
+    by_stream: bool,
     /// Sockets that were closed with 1013, because the server was full.
     pub refused: usize,
+}
+
+/// What carries the events.
+enum Line {
+    Socket(WebSocketStream<TcpStream>),
+    Stream(EventStream),
 }
 
 /// The socket is gone.
@@ -44,8 +54,14 @@ impl Stubborn {
             checker: Checker::new(format!("seed {seed}")),
             random: Random::new(seed),
             socket: None,
+            by_stream: false,
             refused: 0,
         }
+    }
+
+    /// A client that no WebSocket reaches.
+    pub fn by_stream(address: SocketAddr, seed: u64) -> Stubborn {
+        Stubborn { by_stream: true, ..Stubborn::new(address, seed) }
     }
 
     /// Random numbers for what is asked.
@@ -150,18 +166,17 @@ impl Stubborn {
         if self.socket.is_some() {
             return Ok(());
         }
-        let mut request =
-            format!("ws://{}/ws", self.address).into_client_request().expect("a request");
-        let subprotocol = "banter.v1".parse().expect("a header value");
-        request.headers_mut().insert("sec-websocket-protocol", subprotocol);
+        let (address, by_stream) = (self.address, self.by_stream);
         let connecting = async {
-            let stream = TcpStream::connect(self.address).await.map_err(|_| Lost)?;
-            client_async(request, stream).await.map_err(lost)
+            match by_stream {
+                true => Ok(Line::Stream(EventStream::open(address, "").await?)),
+                false => Ok(Line::Socket(open_socket(address).await?)),
+            }
         };
         // Many clients at once may have to wait for long.
-        let connected = tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| Lost)?;
-        let (socket, _) = connected?;
-        self.socket = Some(socket);
+        let connected: Result<Line, Lost> =
+            tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| Lost)?;
+        self.socket = Some(connected?);
         self.checker.begin_socket();
         self.send(&json!({ "type": "hello" })).await?;
         loop {
@@ -178,29 +193,43 @@ impl Stubborn {
 
     /// Gives the socket up so that the server's side is reset.
     pub fn reset(&mut self) {
-        if let Some(socket) = self.socket.take() {
+        if let Some(Line::Socket(socket)) = self.socket.take() {
             socket.get_ref().set_zero_linger().expect("a socket");
         }
     }
 
     pub async fn send(&mut self, event: &Value) -> Result<(), Lost> {
-        let socket = self.socket.as_mut().ok_or(Lost)?;
-        patiently(socket.send(Message::text(event.to_string()))).await.map_err(lost)
+        match self.socket.as_mut().ok_or(Lost)? {
+            Line::Socket(socket) => {
+                patiently(socket.send(Message::text(event.to_string()))).await.map_err(lost)
+            }
+            Line::Stream(stream) => Ok(patiently(stream.send(event)).await?),
+        }
     }
 
     /// The next event, which the checker has taken.
     pub async fn next(&mut self) -> Result<Value, Lost> {
+        let event = match self.socket.as_mut().ok_or(Lost)? {
+            Line::Socket(_) => self.next_of_socket().await?,
+            Line::Stream(stream) => match patiently(stream.next()).await? {
+                Said::Frame(event) => event,
+                Said::Close(_) => return Err(Lost),
+            },
+        };
+        assert!(event["type"] != "error", "{event}");
+        self.checker.take(&event);
+        Ok(event)
+    }
+
+    async fn next_of_socket(&mut self) -> Result<Value, Lost> {
         loop {
-            let socket = self.socket.as_mut().ok_or(Lost)?;
+            let Some(Line::Socket(socket)) = &mut self.socket else { return Err(Lost) };
             let Ok(message) = tokio::time::timeout(PATIENCE, socket.next()).await else {
                 panic!("nothing comes any more; {:?}", self.checker.counts);
             };
             match message {
                 Some(Ok(Message::Text(text))) => {
-                    let event: Value = serde_json::from_str(&text).expect("JSON");
-                    assert!(event["type"] != "error", "{event}");
-                    self.checker.take(&event);
-                    return Ok(event);
+                    return Ok(serde_json::from_str(&text).expect("JSON"));
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(frame))) => {
@@ -213,6 +242,21 @@ impl Stubborn {
                 None => return Err(Lost),
             }
         }
+    }
+}
+
+async fn open_socket(address: SocketAddr) -> Result<WebSocketStream<TcpStream>, Lost> {
+    let mut request = format!("ws://{address}/ws").into_client_request().expect("a request");
+    let subprotocol = "banter.v1".parse().expect("a header value");
+    request.headers_mut().insert("sec-websocket-protocol", subprotocol);
+    let stream = TcpStream::connect(address).await.map_err(|_| Lost)?;
+    let (socket, _) = client_async(request, stream).await.map_err(lost)?;
+    Ok(socket)
+}
+
+impl From<Cut> for Lost {
+    fn from(_: Cut) -> Lost {
+        Lost
     }
 }
 

@@ -1,0 +1,142 @@
+//! https: the certificate that the options name, or one that is made here.
+//!
+//! - `self_signed`: a certificate that this program makes, and where it is kept.
+//!
+//! Files that the options name are looked at every few seconds, so a certificate that was renewed is
+//! used without a restart.
+
+mod self_signed;
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, anyhow};
+use banter_server::Tls;
+use tracing::{info, warn};
+
+use crate::config::TlsChoice;
+pub use self_signed::Names;
+
+/// Where a certificate that is made here is kept, in the folder of the server's data.
+const FOLDER: &str = "tls";
+/// How often the files of a certificate are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The certificate that is made here, in the folder of the server's data.
+pub fn kept_certificate(data: &Path) -> PathBuf {
+    data.join(FOLDER).join(self_signed::CERTIFICATE_FILE)
+}
+
+/// A certificate that is in use.
+pub struct Encryption {
+    /// What encrypts.
+    pub tls: Tls,
+    /// The SHA-256 of a certificate that this program has made, for people to compare.
+    fingerprint: Option<String>,
+    /// The files that may change.
+    files: Option<Files>,
+}
+
+/// The files of a certificate and its key.
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What tells that a file has changed.
+type Stamp = Option<(u64, SystemTime)>;
+
+impl Encryption {
+    /// Reads the certificate that was chosen, or makes one for these names, which is kept in the
+    /// folder `data` if there is one.
+    ///
+    /// Errors: the files cannot be read or do not go together, or the made one cannot be kept.
+    pub fn of(
+        choice: &TlsChoice,
+        names: impl FnOnce() -> Names,
+        data: Option<&Path>,
+    ) -> anyhow::Result<Option<Encryption>> {
+        match choice {
+            TlsChoice::Off => Ok(None),
+            TlsChoice::Files { certificate, key } => {
+                let files = Files { certificate: certificate.clone(), key: key.clone() };
+                let (certificate, key) = files.read()?;
+                let tls = Tls::new(&certificate, &key).map_err(|error| anyhow!("{files}: {error}"));
+                Ok(Some(Encryption { tls: tls?, fingerprint: None, files: Some(files) }))
+            }
+            TlsChoice::SelfSigned => {
+                let folder = data.map(|data| data.join(FOLDER));
+                let now = SystemTime::now();
+                let made = self_signed::find_or_make(&names(), folder.as_deref(), now)?;
+                let tls = Tls::new(made.certificate.as_bytes(), made.key.as_bytes())
+                    .context("use the certificate that was made")?;
+                Ok(Some(Encryption { tls, fingerprint: Some(made.fingerprint), files: None }))
+            }
+        }
+    }
+
+    /// What the start says about a certificate that was made here.
+    pub fn greeting(&self) -> Option<String> {
+        let fingerprint = self.fingerprint.as_ref()?;
+        Some(format!(
+            "cert   SHA-256 {fingerprint}   (made here; browsers ask once whether to trust it)"
+        ))
+    }
+
+    /// Takes over certificates that are renewed, for as long as the server runs.
+    pub async fn watch(self) {
+        let Encryption { tls, files: Some(files), .. } = self else { return };
+        let mut known = files.stamps();
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            looks.tick().await;
+            let stamps = files.stamps();
+            if stamps == known {
+                continue;
+            }
+            known = stamps;
+            let replaced =
+                files.read().and_then(|(certificate, key)| Ok(tls.replace(&certificate, &key)?));
+            match replaced {
+                Ok(()) => info!("{files}: the renewed certificate is used from now on"),
+                // While it is being written, this is followed by another change.
+                Err(error) => warn!("{files}: {error:#}; the old certificate stays in use"),
+            }
+        }
+    }
+}
+
+impl Files {
+    fn read(&self) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+        let read = |option: &str, path: &Path| {
+            fs::read(path).with_context(|| format!("{option} {}", path.display()))
+        };
+        Ok((read("--tls-cert", &self.certificate)?, read("--tls-key", &self.key)?))
+    }
+
+    fn stamps(&self) -> [Stamp; 2] {
+        [stamp(fs::metadata(&self.certificate)), stamp(fs::metadata(&self.key))]
+    }
+}
+
+impl std::fmt::Display for Files {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Files { certificate, key } = self;
+        match certificate == key {
+            true => write!(formatter, "--tls-cert {}", certificate.display()),
+            false => write!(
+                formatter,
+                "--tls-cert {} and --tls-key {}",
+                certificate.display(),
+                key.display()
+            ),
+        }
+    }
+}
+
+fn stamp(metadata: io::Result<Metadata>) -> Stamp {
+    let metadata = metadata.ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
