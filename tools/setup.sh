@@ -8,18 +8,23 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What the tests need from the system: two browsers, fonts for Chinese and emoji, Python for the
-# example client, openssl for the TLS proxy of one test, a C compiler for linking.
+# example client, openssl for the certificates of some tests, two proxies, a C compiler for linking.
 declare -A package_of=(
   [chromium]=chromium
   [firefox-esr]=firefox-esr
   [openssl]=openssl
   [cc]=gcc
   [python3]=python3
+  [nginx]=nginx
+  [caddy]=caddy
 )
 node_least="20.19.0"
 
+# Proxies whose packages start a service, which the tests have no use for.
+services=(nginx caddy)
+
 missing_packages() {
-  local command
+  local command PATH="$PATH:/usr/sbin"
   for command in "${!package_of[@]}"; do
     command -v "$command" >/dev/null 2>&1 || echo "${package_of[$command]}"
   done
@@ -52,6 +57,21 @@ stale_parts() {
   return 0
 }
 
+# Debian's way to say that a package must not start anything: a program that answers 101.
+without_starting_services() { # PACKAGES…
+  local policy=/usr/sbin/policy-rc.d service
+  if [ ! -e "$policy" ]; then
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod +x "$policy"
+  fi
+  apt-get install -q -y --no-install-recommends "$@"
+  # Nor when the machine starts the next time.
+  for service in "${services[@]}"; do
+    case " $* " in *" $service "*) systemctl disable --quiet "$service" 2>/dev/null || true ;; esac
+  done
+}
+
 install_packages() {
   local packages
   packages=$(missing_packages)
@@ -60,7 +80,7 @@ install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q
     # shellcheck disable=SC2086 # one word per package
-    apt-get install -q -y --no-install-recommends $packages
+    without_starting_services $packages
   fi
   if ! node_is_new_enough; then
     [ "$(id -u)" = 0 ] || { echo "setup: installing Node.js needs root" >&2; exit 2; }

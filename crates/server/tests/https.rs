@@ -4,55 +4,16 @@ mod support;
 
 use banter_server::{CertificateError, KeyHash, ServerConfig, Tls};
 use futures_util::{SinkExt, StreamExt};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use std::sync::Arc;
 use std::time::Duration;
+use support::certificate::Certificate;
 use support::raw::{Raw, handshake};
 use support::{TestServer, patiently};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
-
-/// A certificate for the loopback, as files hold it, and for clients that trust it.
-struct Certificate {
-    pem: String,
-    key: String,
-    der: CertificateDer<'static>,
-}
-
-impl Certificate {
-    fn new() -> Certificate {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-        let der = made.cert.der().clone();
-        Certificate { pem: made.cert.pem(), key: made.signing_key.serialize_pem(), der }
-    }
-
-    fn tls(&self) -> Tls {
-        Tls::new(self.pem.as_bytes(), self.key.as_bytes()).expect("they go together")
-    }
-
-    /// A connection of a client that trusts this certificate and no other.
-    async fn connect(&self, server: &TestServer) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider has the usual versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let stream = TcpStream::connect(server.address).await?;
-        // An address is no name: nothing is sent in its place (SNI).
-        let name = ServerName::try_from("127.0.0.1").expect("a name");
-        patiently(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
-    }
-}
 
 async fn start(certificate: &Certificate, config: ServerConfig) -> (TestServer, Tls) {
     let tls = certificate.tls();
@@ -84,12 +45,12 @@ async fn unencrypted(server: &TestServer, request: &str) -> String {
 async fn pages_and_sockets_are_encrypted() {
     let certificate = Certificate::new();
     let (server, _) = start(&certificate, ServerConfig::default()).await;
-    let mut stream = certificate.connect(&server).await.expect("a connection");
+    let mut stream = certificate.connect(server.address).await.expect("a connection");
     let page = exchange(&mut stream, &get(&server, "/")).await;
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
 
     let socket = async |origin: &str| {
-        let stream = certificate.connect(&server).await.expect("a connection");
+        let stream = certificate.connect(server.address).await.expect("a connection");
         let url = format!("wss://{}/ws", server.address);
         let mut request = url.into_client_request().expect("a request");
         request.headers_mut().insert("origin", origin.parse().expect("a header"));
@@ -114,7 +75,7 @@ async fn a_session_is_kept_for_encrypted_connections_only() {
     let certificate = Certificate::new();
     let config = ServerConfig { keys: vec![KeyHash::of("the-key")], ..ServerConfig::default() };
     let (server, _) = start(&certificate, config).await;
-    let mut stream = certificate.connect(&server).await.expect("a connection");
+    let mut stream = certificate.connect(server.address).await.expect("a connection");
     let body = r#"{"key": "the-key"}"#;
     let request = format!(
         "POST /api/session HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
@@ -162,11 +123,11 @@ async fn n13_a_request_without_https_is_told_where_it_is() {
 async fn n13_a_certificate_is_replaced_while_connections_go_on() {
     let (old, new) = (Certificate::new(), Certificate::new());
     let (server, tls) = start(&old, ServerConfig::default()).await;
-    let mut open = old.connect(&server).await.expect("a connection");
+    let mut open = old.connect(server.address).await.expect("a connection");
     tls.replace(new.pem.as_bytes(), new.key.as_bytes()).expect("they go together");
     assert!(exchange(&mut open, &get(&server, "/health")).await.starts_with("HTTP/1.1 200"));
-    old.connect(&server).await.expect_err("the old certificate is gone");
-    let mut later = new.connect(&server).await.expect("a connection");
+    old.connect(server.address).await.expect_err("the old certificate is gone");
+    let mut later = new.connect(server.address).await.expect("a connection");
     assert!(exchange(&mut later, &get(&server, "/health")).await.starts_with("HTTP/1.1 200"));
 }
 
@@ -193,7 +154,7 @@ async fn n13_half_a_certificate_changes_nothing() {
         let text = error.to_string();
         assert!(text.contains("expected") && text.contains("found"), "{text}");
     }
-    let mut stream = kept.connect(&server).await.expect("the old certificate");
+    let mut stream = kept.connect(server.address).await.expect("the old certificate");
     assert!(exchange(&mut stream, &get(&server, "/health")).await.starts_with("HTTP/1.1 200"));
 }
 
@@ -230,7 +191,7 @@ async fn n13_greetings_that_never_end_are_cut() {
         }
         slow.push(raw);
     }
-    let mut stream = certificate.connect(&server).await.expect("others are served");
+    let mut stream = certificate.connect(server.address).await.expect("others are served");
     assert!(exchange(&mut stream, &get(&server, "/health")).await.starts_with("HTTP/1.1 200"));
     for mut raw in slow {
         let mut rest = Vec::new();

@@ -34,6 +34,10 @@ const ON_A_PHONE: readonly LeftOut[] = [
     reason: 'it is about addresses and keys behind a proxy',
   },
   {
+    file: 'nginx.test.ts',
+    reason: 'it is about connections through nginx',
+  },
+  {
     file: 'install.test.ts',
     reason: 'what the service worker keeps knows nothing of sizes',
   },

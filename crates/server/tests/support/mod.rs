@@ -2,12 +2,14 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod certificate;
 pub mod checker;
 pub mod event_stream;
 pub mod http;
 pub mod proxy;
 pub mod random;
 pub mod raw;
+pub mod reverse_proxy;
 pub mod stubborn;
 pub mod v1;
 
@@ -25,6 +27,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -219,11 +222,11 @@ fn impatient(config: ServerConfig) -> ServerConfig {
 }
 
 /// A WebSocket client.
-pub struct Client {
-    pub stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+pub struct Client<Stream = MaybeTlsStream<TcpStream>> {
+    pub stream: WebSocketStream<Stream>,
 }
 
-impl Client {
+impl<Stream: AsyncRead + AsyncWrite + Unpin> Client<Stream> {
     pub async fn send(&mut self, frame: impl Into<String>) {
         self.stream.send(Message::text(frame.into())).await.expect("an open socket");
     }

@@ -174,7 +174,8 @@ pub struct Response {
 }
 
 impl Response {
-    fn parse(bytes: &[u8]) -> Response {
+    /// Reads a whole response.
+    pub fn parse(bytes: &[u8]) -> Response {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
