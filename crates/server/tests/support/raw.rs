@@ -176,13 +176,15 @@ pub struct Response {
 impl Response {
     /// Reads a whole response.
     pub fn parse(bytes: &[u8]) -> Response {
-        let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let (head, body) = end.map_or((bytes, &[][..]), |end| (&bytes[..end], &bytes[end + 4..]));
+        let head = String::from_utf8_lossy(head);
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let status = status.unwrap_or_else(|| panic!("expected a response, found {text:?}"));
-        let (head, head_as_sent) = (head.to_ascii_lowercase(), head.to_owned());
+        let status = status.unwrap_or_else(|| panic!("expected a response, found {head:?}"));
+        let (head, head_as_sent) = (head.to_ascii_lowercase(), head.into_owned());
         let is_chunked = head.contains("\r\ntransfer-encoding: chunked");
-        let body = if is_chunked { unchunked(body) } else { body.to_owned() };
+        let body = if is_chunked { unchunked(body) } else { body.to_vec() };
+        let body = String::from_utf8_lossy(&body).into_owned();
         Response { status, head, head_as_sent, body }
     }
 
@@ -208,15 +210,17 @@ impl Response {
     }
 }
 
-/// The text of chunks, each of which has its length in front of it.
-fn unchunked(mut chunks: &str) -> String {
-    let mut text = String::new();
-    while let Some((length, rest)) = chunks.split_once("\r\n") {
+/// The bytes of chunks, each of which has its length in front of it.
+fn unchunked(mut chunks: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(end) = chunks.windows(2).position(|two| two == b"\r\n") {
+        let length = str::from_utf8(&chunks[..end]).expect("a length is ASCII");
         let length = usize::from_str_radix(length, 16).expect("a length in hexadecimal");
-        text.push_str(&rest[..length]);
-        chunks = &rest[length + "\r\n".len()..];
+        let begin = end + "\r\n".len();
+        bytes.extend_from_slice(&chunks[begin..begin + length]);
+        chunks = &chunks[begin + length + "\r\n".len()..];
     }
-    text
+    bytes
 }
 
 /// A request with a JSON body, by any method.

@@ -124,12 +124,14 @@ impl Proxied {
         let setup = Setup { site, folder: folder.path(), port, http_port, server: server.address };
         let log = folder.path().join("log");
         let mut process = Process(setup.start(changes, &log));
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
-            if process.0.try_wait().expect("a child of ours").is_some() {
-                server.end().await;
-                return Err(fs::read_to_string(log).expect("a log"));
+        for port in [port, http_port] {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+                if process.0.try_wait().expect("a child of ours").is_some() {
+                    server.end().await;
+                    return Err(fs::read_to_string(log).expect("a log"));
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
         Ok(Proxied { server, site, port, http_port, certificate, folder, _process: process })
     }
