@@ -32,8 +32,8 @@ async function signIn(page: Page): Promise<ChatPage> {
 describe('behind nginx, set up by the files of examples/proxy', () => {
   for (const file of ['nginx.conf', 'nginx-path.conf'] as const) {
     it(`${file}: the page comes by https, talks by wss, and shows an answer`, async () => {
-      proxied = await startBehindNginx(file, (url) =>
-        startBinary(inject('banter'), ['--key', KEY, '--public-url', url]),
+      proxied = await startBehindNginx(file, (url, port) =>
+        startBinary(inject('banter'), ['--key', KEY, '--public-url', url], port),
       );
       const { url } = proxied;
       const { page, trouble, close } = await visit(browser, url, { ignoreHTTPSErrors: true });
@@ -52,8 +52,8 @@ describe('behind nginx, set up by the files of examples/proxy', () => {
   }
 
   it('a stream over HTTP/2 begins before its answer ends, and the socket beside it works', async () => {
-    proxied = await startBehindNginx('nginx.conf', (url) =>
-      startServer(['--key', KEY, '--public-url', url]),
+    proxied = await startBehindNginx('nginx.conf', (url, port) =>
+      startServer(['--key', KEY, '--public-url', url], port),
     );
     const { url } = proxied;
     const { page, close } = await visit(browser, url, { ignoreHTTPSErrors: true });

@@ -16,7 +16,8 @@
 //! - `live`: answers that are being written, kept before a client sees them.
 //! - `search`: finding messages by their words, in Chinese too.
 //! - [`attached`]: files that clients put in front of a message's text.
-//! - `open.rs`, `folder.rs`, `migrate.rs`: opening, and what is refused. `backup.rs`: copies.
+//! - `open.rs`, `folder.rs`, `migrate.rs`: opening, and what is refused. `examine.rs`: looking at a
+//!   store without changing it. `backup.rs`: copies.
 //! - [`exchange`]: conversations as JSON and Markdown, and those of other programs.
 //! - `faults.rs`: where tests let things fail.
 //!

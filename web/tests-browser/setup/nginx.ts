@@ -19,21 +19,24 @@ export interface Proxied {
   stop(): Promise<void>;
 }
 
-/** Starts a server that is told its address, and nginx with this file in front of it. */
+/**
+ * Starts a server that is told its address and its own port, and nginx with this file in front of it.
+ */
 export async function startBehindNginx(
   file: 'nginx.conf' | 'nginx-path.conf',
-  start: (url: string) => Promise<Server>,
+  start: (url: string, port: number) => Promise<Server>,
 ): Promise<Proxied> {
   const path = file === 'nginx.conf' ? '/' : '/chat/';
   let log = '';
   for (let tries = 0; tries < TRIES; tries += 1) {
-    const [port, httpPort] = [await freePort(), await freePort()];
+    const [port, httpPort, own] = [await freePort(), await freePort(), await freePort()];
     const url = `https://localhost:${port}${path}`;
-    const server = await start(url);
+    // A server prints the address at which people open it, so its port must be known before.
+    const server = await start(url, own);
     const nginx = await startNginx(readFileSync(join(EXAMPLES, file), 'utf8'), {
       port,
       httpPort,
-      server: server.port,
+      server: own,
     });
     const stop = async () => {
       await nginx.stop();
