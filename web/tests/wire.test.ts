@@ -11,7 +11,8 @@ describe('addressesOf', () => {
     ['http://[::1]:7860/index.html', 'http://[::1]:7860/', 'ws://[::1]:7860/ws'],
   ] as const;
   for (const [page, base, socket] of cases) {
-    it(page, () => expect(addressesOf(page)).toEqual({ base, socket }));
+    const stream = `${base}api/stream`;
+    it(page, () => expect(addressesOf(page)).toEqual({ base, socket, stream }));
   }
 });
 
