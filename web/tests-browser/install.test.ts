@@ -85,7 +85,9 @@ describe('a new version of the server', () => {
     expect(await script(page)).toBe(inSecond(firstScript, site.hashes));
     const [name, ...urls] = [first!.name, ...first!.urls].map((of) => inSecond(of, site.hashes));
     const second = { name, urls: urls.sort() };
-    // Only the files of the new page stay.
+    // Only the files of the new page stay. They are looked at once nothing is removed any more:
+    // looking into a cache that is just removed would make it again.
+    await expect.poll(() => cacheNames(page), WAIT).toEqual([second.name]);
     await expect.poll(() => keptBy(page), WAIT).toEqual([second]);
     await site.leave();
     await page.reload();
@@ -209,6 +211,10 @@ async function registrations(page: Page): Promise<number> {
 }
 
 /** The caches of the page's host, with the addresses in them. */
+async function cacheNames(page: Page): Promise<string[]> {
+  return page.evaluate(() => window.caches.keys());
+}
+
 async function keptBy(page: Page): Promise<{ name: string; urls: string[] }[]> {
   return page.evaluate(async () => {
     const names = await window.caches.keys();
