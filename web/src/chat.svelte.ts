@@ -32,15 +32,7 @@ import { NO_SETTINGS, type Settings } from './storage/settings';
 import { browserStorage, tabStorage } from './storage/store';
 import { isSignedOut, loadUser, removeTraces, saveUser, UNKNOWN_USER } from './storage/user';
 import { OpenThread, Threads } from './threads.svelte';
-import type {
-  Changed,
-  Conversation,
-  ConversationId,
-  DeviceLink,
-  Info,
-  MessageId,
-  Welcome,
-} from './wire';
+import type { Changed, Conversation, ConversationId, Info, MessageId, Welcome } from './wire';
 
 export class Chat {
   phase = $state.raw<Phase>({ kind: 'connecting' });
@@ -69,7 +61,7 @@ export class Chat {
   readonly speaking = new Speaking();
   readonly store = browserStorage();
   readonly tabStore = tabStorage();
-  private readonly api: Api;
+  readonly api: Api;
   private readonly link: Link;
   private user = loadUser(this.store);
   /** The conversation that was shown until it was deleted. */
@@ -303,11 +295,6 @@ export class Chat {
 
   signIn(key: string): void {
     void this.link.signIn({ key });
-  }
-
-  /** A link that signs in another device like this one. */
-  deviceLink(): Promise<DeviceLink | 'away' | null> {
-    return this.api.deviceLink();
   }
 
   /** Ends the session. Nothing of the person stays in this browser. */

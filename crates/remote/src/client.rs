@@ -61,8 +61,8 @@ pub(crate) fn refusal(previous: &[Url], to: &Url, may_be_private: bool) -> Optio
 ///
 /// Servers in Python close idle connections after five seconds. A request on a connection that is
 /// just being closed would be lost, so idle connections are closed here before that. For a private
-/// address no proxy is used. `trusted` are certificates in PEM form that are trusted beside those of
-/// this machine.
+/// address no proxy is used. Beside this machine's certificates, those of `trusted` are
+/// trusted; they are in PEM form.
 pub(crate) fn for_engine(
     address: &Address,
     trusted: &[u8],

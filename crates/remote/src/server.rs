@@ -113,8 +113,8 @@ impl ServerClient {
         timeout(self.patience, exchange).await.unwrap_or_else(|_| Err(self.silent()))
     }
 
-    /// Reads a response that comes in pieces, until what has come is `enough`. Returns whether it was
-    /// within this time.
+    /// Reads a response that comes in pieces, until `enough` says so of what has come. Returns
+    /// whether that was within this time.
     ///
     /// Errors: another status than 200, or the connection ended; the text says which.
     pub async fn read_stream(

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use support::certificate::Encrypted;
 use support::raw::Response;
 use support::reverse_proxy::{
-    CLIENT, KEY, OTHER_CLIENT, Program, Proxied, SITES, Site, read_until, with_key,
+    Ask, CLIENT, KEY, OTHER_CLIENT, Program, Proxied, SITES, Site, read_until, with_key,
 };
 use support::{Client, patiently, refused_status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -155,7 +155,7 @@ async fn a14_the_client_that_the_proxy_names_counts_and_none_that_the_client_mak
         let proxied = Proxied::start_with(site, config(), &[]).await;
         let ask = async |client, key: &str, made_up: &str| {
             let lines = format!("{}{made_up}", with_key(key));
-            proxied.exchange(client, "GET", "/api/info", &lines, "").await.status
+            proxied.exchange(Ask { client, ..Ask::get("/api/info", &lines) }).await.status
         };
         for number in 0..TRIES {
             let made_up = format!("X-Forwarded-For: 203.0.113.{number}\r\n");
@@ -168,8 +168,10 @@ async fn a14_the_client_that_the_proxy_names_counts_and_none_that_the_client_mak
         assert_eq!(ask(OTHER_CLIENT, KEY, "").await, 200, "{site:?}");
         // Nobody is on this machine because they say so.
         for made_up in ["X-Forwarded-For: 127.0.0.1\r\n", "X-Real-IP: 127.0.0.1\r\n"] {
-            let status =
-                proxied.exchange(OTHER_CLIENT, "GET", "/api/info", made_up, "").await.status;
+            let status = proxied
+                .exchange(Ask { client: OTHER_CLIENT, ..Ask::get("/api/info", made_up) })
+                .await
+                .status;
             assert_eq!(status, 401, "{site:?}: {made_up}");
         }
     }
@@ -180,7 +182,7 @@ async fn a_session_is_kept_for_https_and_for_the_path_of_the_server() {
     for site in SITES {
         let proxied = Proxied::start(site).await;
         let body = json!({ "key": KEY }).to_string();
-        let response = proxied.exchange(CLIENT, "POST", "/api/session", "", &body).await;
+        let response = proxied.exchange(Ask::post("/api/session", "", &body)).await;
         assert_eq!(response.status, 204, "{site:?}: {}", response.body);
         let cookie = response.header_as_sent("set-cookie").expect("a cookie");
         let (prefix, path) = match site.base {
@@ -280,13 +282,13 @@ async fn a_file_of_conversations_may_be_long_and_a_longer_one_is_refused() {
         let proxied = Proxied::start(site).await;
         let lines = with_key(KEY);
         let path = "/api/conversations/import";
-        let response = proxied.exchange(CLIENT, "POST", path, &lines, &long).await;
+        let response = proxied.exchange(Ask::post(path, &lines, &long)).await;
         // The server itself has read it.
         assert_eq!(response.status, 400, "{site:?}: {}", response.body);
         assert_eq!(response.json()["error"]["code"], "invalid_parameter", "{site:?}");
         let announced =
             format!("{lines}Content-Type: application/json\r\nContent-Length: {TOO_LONG}\r\n");
-        let stream = proxied.begin(CLIENT, "POST", path, &announced, "").await;
+        let stream = proxied.begin(Ask::post(path, &announced, "")).await;
         let (mut from, mut to) = tokio::io::split(stream);
         let mut response = Vec::new();
         // The answer comes before the whole body has gone.

@@ -1,7 +1,7 @@
 /**
  * The connection to the server: finds out whether it can answer, opens a socket, says `hello`, and
- * comes back after any failure. Where no WebSocket comes through, a stream takes the socket's place.
- * It knows nothing of conversations.
+ * comes back after any failure. Where no WebSocket comes through, a stream takes its place. It knows
+ * nothing of conversations.
  *
  * A browser does not say why a WebSocket was refused, so HTTP is asked first: whether a key is
  * needed, whether the model is still loading, or whether nobody is there.

@@ -1,4 +1,4 @@
-//! What a check has found.
+//! The result of one check.
 
 use serde_json::{Value, json};
 
@@ -20,8 +20,8 @@ pub enum Language {
     Zh,
 }
 
-/// How a check has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a check has ended; the worst is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// As it should be.
     Ok,
@@ -31,16 +31,16 @@ pub enum Outcome {
     Problem,
 }
 
-/// What a check has found.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The name of the check, one word.
     pub check: &'static str,
     /// How it has ended.
     pub outcome: Outcome,
-    /// What was found.
+    /// The result as a sentence.
     pub found: Said,
-    /// What to do about it.
+    /// Advice, unless everything is in order.
     pub todo: Option<Said>,
 }
 

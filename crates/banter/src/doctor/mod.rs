@@ -1,6 +1,6 @@
 //! `banter doctor`: looks for what keeps a conversation from working, and says what to do about it.
 //!
-//! - `finding`: what a check has found, in both languages.
+//! - `finding`: the result of one check, in both languages.
 //! - `machine`: processor, memory, disk, clock, open files. `model`: whether it is whole, fits, and
 //!   how fast it can be. `place`: the port and the store of a server here.
 //! - `server`: a server at an address, through everything in between.
@@ -106,36 +106,30 @@ pub fn run(matches: &ArgMatches, options: &Options) -> anyhow::Result<u8> {
     match server {
         Some(address) => {
             let client = client(&address, PATIENCE)?;
-            report.tell(&runtime.block_on(server::check(&client, origin)))?;
+            report.tell(runtime.block_on(server::check(&client, origin)))?;
         }
-        None => report.tell(&[place::port(&config.listen)])?,
+        None => report.tell([place::port(&config.listen)])?,
     }
     Ok(if report.worst == Outcome::Problem { FOUND_PROBLEMS } else { 0 })
 }
 
 /// Looks at this machine.
 fn look_here(config: &Config, report: &mut Report) -> anyhow::Result<()> {
-    report.tell(&[machine::processor()])?;
+    report.tell([machine::processor()])?;
     let speed = machine::memory_speed();
-    report.tell(&[machine::memory(speed)])?;
-    report.tell(&machine::control_group().into_iter().collect::<Vec<_>>())?;
+    report.tell([machine::memory(speed)])?;
+    report.tell(machine::control_group())?;
     if config.remote.is_none() {
-        report.tell(&model::check(config, speed))?;
+        report.tell(model::check(config, speed))?;
     }
-    report.tell(&[place::store(&config.store)])?;
-    let folders = [("disk", config.store.folder()), ("disk", config.models_dir.as_deref().ok())];
-    for (check, folder) in folders {
-        report.tell(
-            &folder.map(|folder| machine::disk(check, folder)).into_iter().collect::<Vec<_>>(),
-        )?;
-    }
-    report.tell(&[
-        machine::clock(SystemTime::now()),
-        machine::descriptors(config.access.max_connections),
-    ])
+    report.tell([place::store(&config.store)])?;
+    let folders = [config.store.folder(), config.models_dir.as_deref().ok()];
+    report.tell(folders.into_iter().flatten().map(machine::disk))?;
+    let max_connections = config.access.max_connections;
+    report.tell([machine::clock(SystemTime::now()), machine::descriptors(max_connections)])
 }
 
-/// Prints findings as they come.
+/// Prints results as they come.
 struct Report {
     language: Language,
     is_json: bool,
@@ -144,12 +138,10 @@ struct Report {
 
 impl Report {
     /// Errors: stdout is closed.
-    fn tell(&mut self, findings: &[Finding]) -> anyhow::Result<()> {
+    fn tell(&mut self, findings: impl IntoIterator<Item = Finding>) -> anyhow::Result<()> {
         let mut stdout = std::io::stdout().lock();
         for finding in findings {
-            if finding.outcome == Outcome::Problem || self.worst == Outcome::Ok {
-                self.worst = finding.outcome;
-            }
+            self.worst = self.worst.max(finding.outcome);
             match self.is_json {
                 true => writeln!(stdout, "{}", finding.to_json())?,
                 false => write!(stdout, "{}", finding.to_text(self.language))?,

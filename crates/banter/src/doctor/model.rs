@@ -16,9 +16,9 @@ const WORDS_A_TOKEN: f64 = 0.75;
 /// Below this many words a second people read faster than the model writes.
 const READING_WORDS: f64 = 4.0;
 
-/// What is known of the model that the options name, or of the demo model. `speed` is that of
-/// memory, in bytes a second.
-pub fn check(config: &Config, speed: f64) -> Vec<Finding> {
+/// Checks the model of the options, or else the demo model. `speed` is that of memory, in bytes a
+/// second, if it is known.
+pub fn check(config: &Config, speed: Option<f64>) -> Vec<Finding> {
     let source = match source(config) {
         Ok(source) => source,
         Err(finding) => return not_here(config, *finding, speed),
@@ -43,7 +43,9 @@ pub fn check(config: &Config, speed: f64) -> Vec<Finding> {
         format!("{name} ({types}) is here and whole, {weights} of weights"),
         format!("{name}（{types}）已在本机且完整，权重 {weights}"),
     );
-    vec![Finding::ok("model", whole), room(&forecast), pace(forecast.weight_bytes(), speed)]
+    let mut findings = vec![Finding::ok("model", whole), room(&forecast)];
+    findings.extend(speed.map(|speed| pace(forecast.weight_bytes(), speed)));
+    findings
 }
 
 /// Where the model is. A finding says why it is nowhere.
@@ -85,7 +87,7 @@ fn source(config: &Config) -> Result<ModelSource, Box<Finding>> {
 }
 
 /// A model that is not here. Of those with a short name the sizes are known before the download.
-fn not_here(config: &Config, finding: Finding, speed: f64) -> Vec<Finding> {
+fn not_here(config: &Config, finding: Finding, speed: Option<f64>) -> Vec<Finding> {
     let mut findings = vec![finding];
     if let Some(ModelChoice::Name { name, .. }) = &config.model
         && let Some((known, quantisation)) = known(name)
@@ -102,7 +104,7 @@ fn not_here(config: &Config, finding: Finding, speed: f64) -> Vec<Finding> {
             Some(free) if free < memory => Finding::problem("room", found, smaller()),
             _ => Finding::ok("room", found),
         });
-        findings.push(pace(file, speed));
+        findings.extend(speed.map(|speed| pace(file, speed)));
     }
     findings
 }

@@ -24,7 +24,7 @@ fn host(listen: &Listen) -> IpAddr {
     named.unwrap_or(Ipv4Addr::LOCALHOST.into())
 }
 
-/// What there is to say about a port on which no banter answers.
+/// The result for a port on which no banter answers.
 pub fn port(listen: &Listen) -> Finding {
     let port = listen.port;
     if TcpListener::bind((host(listen), port)).is_err() {
@@ -37,7 +37,7 @@ pub fn port(listen: &Listen) -> Finding {
     Finding::ok("port", found)
 }
 
-/// What there is to say about a port that another program has.
+/// The result for a port that another program has.
 fn taken(listen: &Listen) -> Finding {
     let port = listen.port;
     let what = who_answers(SocketAddr::new(host(listen), port));

@@ -2,8 +2,8 @@
 //!
 //! - `self_signed`: a certificate that this program makes, and where it is kept.
 //!
-//! Files that the options name are looked at every few seconds, so a certificate that was renewed is
-//! used without a restart.
+//! Files that the options name are looked at every few seconds, so a renewed certificate is used
+//! without a restart.
 
 mod self_signed;
 

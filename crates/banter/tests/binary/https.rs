@@ -1,42 +1,24 @@
 //! https, with the certificates of files and with one that is made at the start.
 
 use crate::support::*;
+use banter_remote::Address;
+use banter_remote::server::{ServerClient, ServerRequest};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-
-/// Asks for `/health` with trust in the certificate of a file. Errors: no such connection.
-fn health(server: &Server, certificate: &Path) -> std::io::Result<String> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("usable");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has the usual versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").expect("a name");
-    let client = ClientConnection::new(Arc::new(config), name).expect("a client");
-    let stream = TcpStream::connect(("127.0.0.1", server.port))?;
-    stream.set_read_timeout(Some(WITHIN))?;
-    let mut stream = StreamOwned::new(client, stream);
-    let port = server.port;
-    write!(stream, "GET /health HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n")?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response)?;
-    Ok(response)
-}
-
+/// Whether the server answers a client that trusts the certificate of a file.
 fn answers(server: &Server, certificate: &Path) -> bool {
-    health(server, certificate).is_ok_and(|response| response.starts_with("HTTP/1.1 200"))
+    let address = format!("https://localhost:{}", server.port);
+    let address = Address::parse(&address).expect("an address");
+    let trusted = fs::read(certificate).expect("it is there");
+    let client = ServerClient::new(address, None, &trusted, WITHIN).expect("a client");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let request = ServerRequest { method: "GET", path: &["health"], query: &[], body: None };
+    let answer = runtime.expect("a runtime").block_on(client.ask(request));
+    answer.is_ok_and(|answer| answer.status == 200)
 }
 
 /// Writes a certificate and its key into one file each.

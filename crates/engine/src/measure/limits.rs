@@ -29,6 +29,14 @@ pub struct Limits {
 #[error("measure reading: {0}")]
 pub struct LimitError(#[from] AllocError);
 
+/// Bytes of weights that can be read a second with some threads. Takes about half a second.
+///
+/// Errors: half a gigabyte of memory cannot be had.
+pub fn weight_bytes_per_second(isa: Isa, threads: NonZeroUsize) -> Result<f64, LimitError> {
+    // Weights lie in huge pages where the system grants them.
+    Ok(read_bytes_per_second(&Pool::new(isa, threads), PageSize::Huge)?.median)
+}
+
 /// Measures the limits of an instruction set with some threads. Takes about three seconds.
 ///
 /// Errors: half a gigabyte of memory cannot be had.

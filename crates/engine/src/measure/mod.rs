@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use banter_kernels::{Isa, KvType, Pool};
 
-pub use self::limits::{LimitError, Limits, limits};
+pub use self::limits::{LimitError, Limits, limits, weight_bytes_per_second};
 pub use self::workload::{Products, Workload};
 use crate::StopFlag;
 use crate::engine::OpenError;

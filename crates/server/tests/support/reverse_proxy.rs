@@ -157,27 +157,14 @@ impl Proxied {
     }
 
     /// Sends a request to a path below the base, and leaves the response to be read.
-    pub async fn begin(
-        &self,
-        client: Ipv4Addr,
-        method: &str,
-        path: &str,
-        lines: &str,
-        body: &str,
-    ) -> Encrypted {
-        let path = format!("{}{path}", self.site.base);
-        self.begin_at(client, method, &path, lines, body).await
+    pub async fn begin(&self, ask: Ask<'_>) -> Encrypted {
+        let path = format!("{}{}", self.site.base, ask.path);
+        self.begin_at(Ask { path: &path, ..ask }).await
     }
 
     /// The same with the whole path.
-    async fn begin_at(
-        &self,
-        client: Ipv4Addr,
-        method: &str,
-        path: &str,
-        lines: &str,
-        body: &str,
-    ) -> Encrypted {
+    async fn begin_at(&self, ask: Ask<'_>) -> Encrypted {
+        let Ask { client, method, path, lines, body } = ask;
         let mut stream = self.connect(client).await;
         let host = match lines.contains("Host:") {
             true => String::new(),
@@ -196,30 +183,23 @@ impl Proxied {
     }
 
     /// The whole response to such a request.
-    pub async fn exchange(
-        &self,
-        client: Ipv4Addr,
-        method: &str,
-        path: &str,
-        lines: &str,
-        body: &str,
-    ) -> Response {
-        rest_of(self.begin(client, method, path, lines, body).await).await
+    pub async fn exchange(&self, ask: Ask<'_>) -> Response {
+        rest_of(self.begin(ask).await).await
     }
 
     /// `GET` of a path that need not be below the base.
     pub async fn get_anywhere(&self, path: &str) -> Response {
-        rest_of(self.begin_at(CLIENT, "GET", path, &with_key(KEY), "").await).await
+        rest_of(self.begin_at(Ask::get(path, &with_key(KEY))).await).await
     }
 
     /// `GET`, with further header lines, each with its line end.
     pub async fn get(&self, path: &str, lines: &str) -> Response {
-        self.exchange(CLIENT, "GET", path, lines, "").await
+        self.exchange(Ask::get(path, lines)).await
     }
 
     /// A request of a program with the key. Its response begins, and the rest is left to be read.
     pub async fn post(&self, path: &str, body: &serde_json::Value) -> Encrypted {
-        self.begin(CLIENT, "POST", path, &with_key(KEY), &body.to_string()).await
+        self.begin(Ask::post(path, &with_key(KEY), &body.to_string())).await
     }
 
     /// A WebSocket of a client that shows the key in its handshake.
@@ -246,6 +226,28 @@ impl Proxied {
         let stream = self.connect(CLIENT).await;
         let (stream, _) = patiently(client_async(request, stream)).await?;
         Ok(Client { stream })
+    }
+}
+
+/// A request.
+pub struct Ask<'a> {
+    /// The address that it comes from.
+    pub client: Ipv4Addr,
+    pub method: &'a str,
+    pub path: &'a str,
+    /// Further header lines, each with its line end.
+    pub lines: &'a str,
+    /// JSON; empty for none.
+    pub body: &'a str,
+}
+
+impl<'a> Ask<'a> {
+    pub fn get(path: &'a str, lines: &'a str) -> Ask<'a> {
+        Ask { client: CLIENT, method: "GET", path, lines, body: "" }
+    }
+
+    pub fn post(path: &'a str, lines: &'a str, body: &'a str) -> Ask<'a> {
+        Ask { client: CLIENT, method: "POST", path, lines, body }
     }
 }
 
