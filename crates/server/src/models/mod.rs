@@ -208,12 +208,32 @@ impl Models {
     /// Begins to load an installed model. The old one answers until it is loaded. Blocks on the
     /// disk.
     pub(crate) fn switch(self: &Arc<Models>, name: &str) -> Result<SwitchReport, ModelsError> {
-        let here = self.entries()?.into_iter().filter(|entry| entry.state == ModelState::Installed);
-        let there: Vec<String> = here.map(|entry| entry.name).collect();
+        let there = self.installed()?;
         if !there.iter().any(|here| here == name) {
             return Err(ModelsError::NotHere { name: name.to_owned(), there });
         }
-        let mut state = self.state();
+        self.begin_switch(self.state(), name)
+    }
+
+    /// Begins a switch, unless the model answers already: another request may have loaded it
+    /// meanwhile. The name may be written in other letter case. Blocks on the disk.
+    fn switch_if_needed(self: &Arc<Models>, name: &str) -> Result<(), ModelsError> {
+        let here = self.installed()?;
+        let Some(name) = here.iter().find(|here| here.eq_ignore_ascii_case(name)) else {
+            return Err(ModelsError::NotHere { name: name.to_owned(), there: here });
+        };
+        let state = self.state();
+        if state.current.as_ref() == Some(name) {
+            return Ok(());
+        }
+        self.begin_switch(state, name).map(drop)
+    }
+
+    fn begin_switch(
+        self: &Arc<Models>,
+        mut state: MutexGuard<'_, State>,
+        name: &str,
+    ) -> Result<SwitchReport, ModelsError> {
         if let Some(running) = state.switch.as_ref().filter(|switch| switch.is_running()) {
             return Err(ModelsError::Busy(running.name().to_owned()));
         }
@@ -248,9 +268,9 @@ impl Models {
                 return Ok(());
             }
             let (models, wanted) = (self.clone(), name.to_owned());
-            let begun = spawn_blocking(move || models.switch(&models.spelled(wanted)?)).await;
+            let begun = spawn_blocking(move || models.switch_if_needed(&wanted)).await;
             let is_ours = match begun.unwrap_or_else(|_| Err(cannot_list())) {
-                Ok(_) => true,
+                Ok(()) => true,
                 Err(ModelsError::Busy(other)) => other.eq_ignore_ascii_case(name),
                 Err(error) => return Err(error),
             };
@@ -260,15 +280,6 @@ impl Models {
                 return Err(ModelsError::NotLoaded(name.to_owned()));
             }
         }
-    }
-
-    /// The name of an installed model as it is written there, or as it came.
-    fn spelled(&self, name: String) -> Result<String, ModelsError> {
-        let is_it = |entry: &ModelEntry| {
-            entry.state == ModelState::Installed && entry.name.eq_ignore_ascii_case(&name)
-        };
-        let found = self.entries()?.into_iter().find(is_it);
-        Ok(found.map_or(name, |entry| entry.name))
     }
 
     /// Whether the latest switch was to this model, and has failed.
@@ -296,6 +307,12 @@ impl Models {
         switch.end(outcome);
         drop(state);
         self.switches.send_replace(());
+    }
+
+    /// The names of the installed models.
+    fn installed(&self) -> Result<Vec<String>, ModelsError> {
+        let here = self.entries()?.into_iter().filter(|entry| entry.state == ModelState::Installed);
+        Ok(here.map(|entry| entry.name).collect())
     }
 
     fn entries(&self) -> Result<Vec<ModelEntry>, ModelsError> {
@@ -333,6 +350,7 @@ fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 mod tests {
     use super::*;
     use crate::backend::ScriptedBackend;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct OneModel;
 
@@ -383,5 +401,52 @@ mod tests {
         }
         let list = models.list(true).expect("a list");
         assert_eq!((list.pull, list.switch), (None, None));
+    }
+    /// While its models are listed, another request loads the model.
+    struct Overtaken {
+        other: Mutex<Option<Arc<Models>>>,
+        loads: AtomicUsize,
+    }
+
+    impl Library for Overtaken {
+        fn entries(&self) -> Result<Vec<ModelEntry>, String> {
+            let other = self.other.lock().expect("no panic").take();
+            if let Some(other) = other {
+                other.switch("here").expect("it is installed");
+            }
+            OneModel.entries()
+        }
+
+        fn pull(&self, wanted: &Wanted, watch: &Watch) -> Result<(), PullFailure> {
+            OneModel.pull(wanted, watch)
+        }
+
+        fn load(
+            &self,
+            name: &str,
+            progress: &mut dyn FnMut(f32),
+        ) -> Result<Arc<dyn Backend>, String> {
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            OneModel.load(name, progress)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_that_another_request_has_loaded_meanwhile_is_not_loaded_again() {
+        let library = Arc::new(Overtaken { other: Mutex::default(), loads: AtomicUsize::new(0) });
+        let models = Arc::new(Models {
+            library: library.clone(),
+            slot: BackendSlot::default(),
+            state: Mutex::default(),
+            switches: watch::Sender::new(()),
+            start: |_, work| {
+                work();
+                Ok(())
+            },
+        });
+        *library.other.lock().expect("no panic") = Some(models.clone());
+        models.answer_with("HERE").await.expect("it is installed");
+        assert_eq!(models.current().as_deref(), Some("here"));
+        assert_eq!(library.loads.load(Ordering::Relaxed), 1);
     }
 }
