@@ -7,6 +7,7 @@ import { defineConfig } from 'vitest/config';
 import type { Build } from './src/install/kept';
 import { filesLeftOutOf } from './tests-browser/setup/left_out.ts';
 import { RUN } from './tests-browser/setup/run.ts';
+import { cssHash, widget } from './widget_build.ts';
 
 /** KaTeX names three formats of each font; every browser that can run the page reads woff2. */
 function woff2Only(): Plugin {
@@ -65,7 +66,7 @@ async function compileServiceWorker(description: Build): Promise<string> {
 }
 
 export default defineConfig({
-  plugins: [woff2Only(), svelte(), serviceWorker()],
+  plugins: [woff2Only(), svelte({ compilerOptions: { cssHash } }), serviceWorker(), widget()],
   // Relative addresses, so that the page also works below a path such as /chat/.
   base: './',
   build: {

@@ -2,7 +2,7 @@
 
 import { countWords } from './conversation/count_words';
 import type { Fault, Outcome } from './conversation/types';
-import type { Words } from './words';
+import type { TalkWords } from './words';
 
 export type Help = 'again' | 'continue' | 'edit' | 'settings' | 'reload';
 
@@ -16,7 +16,7 @@ export interface AnswerEnd {
 }
 
 /** `null` if there is nothing to say: the answer is complete, or being written. */
-export function answerEnd(outcome: Outcome, text: string, words: Words): AnswerEnd | null {
+export function answerEnd(outcome: Outcome, text: string, words: TalkWords): AnswerEnd | null {
   const hasText = text !== '';
   const calm = (text: string, help: Help | null) => ({
     text,

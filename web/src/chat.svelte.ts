@@ -3,17 +3,19 @@
  * and list, and actions of the person become requests.
  */
 
-import { Asking } from './asking.svelte';
+import type { Asking } from './asking.svelte';
 import { Attachments } from './attachments.svelte';
 import { addressesOf } from './connection/address';
-import { Api } from './connection/api';
+import { Api, type Credential } from './connection/api';
 import { Changing } from './changing.svelte';
 import { Composing } from './composing.svelte';
 import { ConversationsApi } from './connection/conversations';
 import { Http } from './connection/http';
 import { Link } from './connection/link';
+import { socketOpener } from './connection/socket_carrier';
+import { streamOpener } from './connection/stream_carrier';
+import { signIn } from './connection/sign_in';
 import type { Received } from './connection/v1';
-import { outcomeOf } from './conversation/outcome';
 import { isLocal, newThreadName, type Order, type Request } from './conversation/requests';
 import type { Phase } from './conversation/types';
 import { forgetPage } from './install/register';
@@ -31,7 +33,8 @@ import { Presets } from './storage/presets.svelte';
 import { NO_SETTINGS, type Settings } from './storage/settings';
 import { browserStorage, tabStorage } from './storage/store';
 import { isSignedOut, loadUser, removeTraces, saveUser, UNKNOWN_USER } from './storage/user';
-import { OpenThread, Threads } from './threads.svelte';
+import { Talk } from './talk.svelte';
+import { OpenThread, type Threads } from './threads.svelte';
 import type { Changed, Conversation, ConversationId, Info, MessageId, Welcome } from './wire';
 
 export class Chat {
@@ -62,15 +65,16 @@ export class Chat {
   readonly store = browserStorage();
   readonly tabStore = tabStorage();
   readonly api: Api;
-  private readonly link: Link;
-  private user = loadUser(this.store);
+  readonly link: Link;
+  private readonly talk: Talk;
+  user = loadUser(this.store);
   /** The conversation that was shown until it was deleted. */
   private leftBy: ConversationId | null = null;
   private endListeners: ((thread: OpenThread, answer: MessageId) => void)[] = [];
 
   constructor(page: string) {
-    const addresses = addressesOf(page);
-    const http = new Http(addresses.base);
+    const { base, socket, stream } = addressesOf(page);
+    const http = new Http(base);
     this.api = new Api(http);
     this.conversations = new ConversationsApi(http);
     const clock = {
@@ -78,18 +82,28 @@ export class Chat {
       clearTimeout: (timer: number) => window.clearTimeout(timer),
       random: Math.random,
     };
-    this.link = new Link(addresses, this.api, this.linkEvents(), clock);
+    this.link = new Link(
+      [socketOpener(socket), streamOpener(stream)],
+      this.api,
+      this.linkEvents(),
+      clock,
+    );
     const send = this.link.send.bind(this.link);
     this.list = new List(this.conversations, (summary) => this.changing.over(summary));
-    this.threads = new Threads(send, {
-      loaded: (thread) => this.threadLoaded(thread),
-      ended: (thread, answer) => this.answerEnded(thread, answer),
-    });
+    this.talk = new Talk(
+      send,
+      this,
+      {
+        loaded: (thread) => thread === this.shown && this.typed(),
+        ended: (thread, answer) => this.answerEnded(thread, answer),
+        accepted: (thread) => thread === this.shown && this.shownIsNamed(),
+      },
+      (name) => this.changing.isSettled(name),
+    );
+    this.threads = this.talk.threads;
+    this.asking = this.talk.asking;
     this.changing = new Changing(this.conversations, this.list, this.threads, (id) =>
       this.asking.settled(id),
-    );
-    this.asking = new Asking(this.threads, send, this.store, this.user, (name) =>
-      this.changing.isSettled(name),
     );
     this.drafts = new Drafts(this.store, this.tabStore, this.user);
     this.composing = new Composing(
@@ -107,7 +121,7 @@ export class Chat {
   start(code: string | null): () => void {
     this.showAddress();
     if (code === null) this.link.start();
-    else void this.link.signIn({ code });
+    else this.exchange({ code });
     const listeners = new AbortController();
     const { signal } = listeners;
     for (const change of ['online', 'offline'])
@@ -133,12 +147,12 @@ export class Chat {
 
   /** Whether there is something to stop: an answer, or a request on its way. */
   get isBusy(): boolean {
-    return this.shown.isAnswering || this.asking.isSending(this.shown);
+    return this.talk.isBusy(this.shown);
   }
 
   /** Whether an answer in the shown conversation can be asked for at once. */
   get canAsk(): boolean {
-    return this.isOpen && !this.shown.isAnswering && this.asking.of(this.shown).length === 0;
+    return this.isOpen && this.talk.isIdle(this.shown);
   }
 
   /** The settings of the shown conversation. */
@@ -227,16 +241,7 @@ export class Chat {
 
   /** Stops the answers of the shown conversation, also one that is only asked for. */
   stop(): void {
-    const thread = this.shown;
-    mark('stopped');
-    this.asking.stopOnceAccepted(thread);
-    for (const [answer, { stopping }] of thread.state.live) {
-      if (stopping) continue;
-      // Without a connection it is sent when the answer is there again.
-      this.link.send({ type: 'stop', answer });
-      this.threads.flush(thread);
-      thread.dispatch({ kind: 'stop_sent', answer });
-    }
+    this.talk.stop(this.shown);
   }
 
   /** Shows the branch that goes through a version of a message. */
@@ -294,7 +299,11 @@ export class Chat {
   }
 
   signIn(key: string): void {
-    void this.link.signIn({ key });
+    this.exchange({ key });
+  }
+
+  private exchange(credential: Credential): void {
+    void signIn(credential, this, (phase) => this.enterPhase(phase));
   }
 
   /** Ends the session. Nothing of the person stays in this browser. */
@@ -378,8 +387,7 @@ export class Chat {
   private takeWelcome(welcome: Welcome): void {
     this.changeUser(welcome.user);
     this.welcome = welcome;
-    this.threads.connected();
-    this.asking.connected();
+    this.talk.connected();
     this.changing.connected();
     void this.list.load();
     void takeEarlier(welcome.user, this, {
@@ -411,26 +419,15 @@ export class Chat {
 
   private take(event: Received): void {
     switch (event.type) {
-      case 'accepted': {
-        const isShown = this.asking.isFor(event.client_id, this.shown);
-        if (this.asking.accepted(event) === 'stop')
-          this.link.send({ type: 'stop', answer: event.answer });
-        if (isShown) this.shownIsNamed();
-        return;
-      }
-      case 'error':
-        if (event.tag === undefined) return this.asking.refusedUnread(event);
-        if (!this.asking.refused(event.tag, event)) this.threads.refused(event.tag, event.code);
-        return;
       case 'opened':
-        return this.threads.take({
+        return this.talk.take({
           ...event,
           conversation: this.changing.over(event.conversation),
         });
       case 'changed':
         return this.takeChange(event);
       default:
-        return this.threads.take(event);
+        return this.talk.take(event);
     }
   }
 
@@ -450,24 +447,13 @@ export class Chat {
     show(this.shown.name, 'replace');
   }
 
-  private threadLoaded(thread: OpenThread): void {
-    this.asking.opened(thread);
-    for (const [answer, { stopping }] of thread.state.live)
-      if (stopping) this.link.send({ type: 'stop', answer });
-    if (thread === this.shown) this.typed();
-  }
-
   private answerEnded(thread: OpenThread, answer: MessageId): void {
-    const message = thread.state.tree.get(answer);
-    const kind = message && outcomeOf(message).kind;
-    this.asking.answerEnded(thread, kind === 'complete' || kind === 'cut');
     for (const listener of this.endListeners) listener(thread, answer);
     if (thread === this.shown) this.typed();
   }
 
   private loseConnection(): void {
-    this.asking.lost();
-    this.threads.lost();
+    this.talk.lost();
     this.list.lost();
   }
 

@@ -1,12 +1,19 @@
-/** Puts text on the clipboard, and the same as HTML; returns whether it worked. */
-export async function copyText(text: string, html: string | null = null): Promise<boolean> {
+/**
+ * Puts text on the clipboard, and the same as HTML; returns whether it worked. `pressed` is what a
+ * person has pressed for it, also within a shadow tree.
+ */
+export async function copyText(
+  text: string,
+  html: string | null = null,
+  pressed: Element | null = document.activeElement,
+): Promise<boolean> {
   if (html !== null && (await copyBoth(text, html))) return true;
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
     // Plain http on another machine's address has no clipboard API; the old way still works there.
-    return copyBySelection(text);
+    return copyBySelection(text, pressed);
   }
 }
 
@@ -51,16 +58,16 @@ async function copyBoth(text: string, html: string): Promise<boolean> {
   }
 }
 
-function copyBySelection(text: string): boolean {
+function copyBySelection(text: string, pressed: Element | null): boolean {
   const field = document.createElement('textarea');
   field.value = text;
-  field.className = 'visually-hidden';
-  const { activeElement } = document;
-  const parent = activeElement?.closest('dialog') ?? document.body;
+  Object.assign(field.style, { position: 'fixed', opacity: '0' });
+  // Nothing outside of a modal dialog can be selected.
+  const parent = pressed?.closest('dialog') ?? pressed?.parentElement ?? document.body;
   parent.append(field);
   field.select();
   const copied = document.execCommand('copy');
   field.remove();
-  if (activeElement instanceof HTMLElement) activeElement.focus();
+  if (pressed instanceof HTMLElement) pressed.focus();
   return copied;
 }

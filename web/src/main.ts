@@ -1,3 +1,5 @@
+import './tokens.css';
+import './controls.css';
 import './app.css';
 import { mount } from 'svelte';
 import App from './App.svelte';

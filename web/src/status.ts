@@ -3,7 +3,7 @@
 import type { Request } from './conversation/requests';
 import type { Live } from './conversation/live';
 import type { Phase } from './conversation/types';
-import type { Words } from './words';
+import type { TalkWords } from './words';
 
 export interface Status {
   /** The colour of the dot; the text alone says as much. */
@@ -26,7 +26,7 @@ export interface Situation {
   readonly requests: readonly Request[];
 }
 
-export function statusOf(situation: Situation, words: Words): Status {
+export function statusOf(situation: Situation, words: TalkWords): Status {
   const { phase, everOpen, live, requests } = situation;
   if (phase.kind !== 'open') return phaseStatus(phase, everOpen, words);
   if (live) return liveStatus(live, words);
@@ -38,7 +38,7 @@ function busy(text: string, count?: string): Status {
   return { tone: 'busy', text, count, action: null };
 }
 
-function phaseStatus(phase: Phase, everOpen: boolean, words: Words): Status {
+function phaseStatus(phase: Phase, everOpen: boolean, words: TalkWords): Status {
   switch (phase.kind) {
     case 'connecting':
       return busy(everOpen ? words.reconnecting : words.connecting);
@@ -60,12 +60,12 @@ function phaseStatus(phase: Phase, everOpen: boolean, words: Words): Status {
 
 type WaitingReason = Extract<Phase, { kind: 'waiting' }>['reason'];
 
-function waitingText(reason: WaitingReason, everOpen: boolean, words: Words): string {
+function waitingText(reason: WaitingReason, everOpen: boolean, words: TalkWords): string {
   if (reason === 'away') return everOpen ? words.reconnecting : words.away;
   return words[reason];
 }
 
-function liveStatus(live: Live, words: Words): Status {
+function liveStatus(live: Live, words: TalkWords): Status {
   const { queued, prefill, stopping, text, thinking } = live;
   if (stopping) return busy(words.stopping);
   if (text !== '') return busy(words.writing, words.wordCount(live.words.count));

@@ -1110,11 +1110,20 @@ export type Hello = {
 /**
  * The key, if the handshake had none and one is needed.
  */
-key?: Key, };
+key?: Key,
+/**
+ * A secret by which a visitor is known again: random letters and digits, which the page keeps.
+ * The key beside it has to be one for visitors, and nothing counts that the handshake had.
+ */
+visitor?: VisitorSecret, };
 /**
  * A key of the server.
  */
 export type Key = string;
+/**
+ * The secret of a visitor. A shorter one could be guessed.
+ */
+export type VisitorSecret = string;
 /**
  * Asks for a conversation and all that happens in it from now on.
  */

@@ -1,10 +1,10 @@
 //! The file of `--chat-template`.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use banter_engine::engine::ChatTemplate;
+
+use crate::text_file;
 
 /// Longest file; the longest known template has some 20,000 bytes.
 const FILE_BYTES: u64 = 1 << 20;
@@ -14,27 +14,13 @@ const FILE_BYTES: u64 = 1 << 20;
 /// Errors: says what was expected of the file and what was found.
 pub fn read(path: &Path) -> Result<ChatTemplate, String> {
     let shown = path.display();
-    let cannot =
-        |error| format!("expected the path of a file with a chat template: {shown}: {error}");
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(cannot)?;
-    file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > FILE_BYTES {
-        return Err(format!("{shown}: expected at most {FILE_BYTES} bytes, found more"));
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|error| format!("{shown}: expected a text in UTF-8, found {error}"))?;
-    // Editors on Windows write a byte order mark.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    if text.trim().is_empty() {
-        return Err(format!("{shown}: expected a chat template, found an empty file"));
-    }
+    let text = text_file::read_text(path, "a chat template", FILE_BYTES)?;
     // Jinja begins with `{{`, `{%` or `{#`, which JSON never does.
-    if serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok() {
+    if serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text).is_ok() {
         let advice = "write the text of its key chat_template into a file of its own";
         return Err(format!("{shown}: expected a chat template, found JSON; {advice}"));
     }
-    Ok(ChatTemplate { name: shown.to_string(), source: text.to_owned() })
+    Ok(ChatTemplate { name: shown.to_string(), source: text })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod conversations;
 mod encryption;
 pub mod values;
+mod well_known;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +24,7 @@ use banter_remote::Address;
 use banter_remote::engine::{KINDS, Kind};
 use banter_remote::hub::ModelName;
 use banter_remote::store::Store;
-use banter_server::{OnDisconnect, Origin, PublicUrl};
+use banter_server::{OnDisconnect, Origin, PublicUrl, WellKnown};
 use ipnet::IpNet;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
@@ -34,6 +35,7 @@ use conversations::{on_disconnect, store};
 pub use encryption::TlsChoice;
 use encryption::tls;
 use values::{bytes, many, number, optional, path, seconds, switch};
+use well_known::well_known;
 
 /// The port, unless another is named.
 pub const DEFAULT_PORT: u16 = 7860;
@@ -168,6 +170,8 @@ pub struct AccessOptions {
     pub switch_on_request: bool,
     /// Whether pages opened from disk may use it.
     pub allow_file_pages: bool,
+    /// Files at the root.
+    pub well_known: Vec<WellKnown>,
     /// Whether other machines may use it without a key.
     pub insecure: bool,
     /// Longest WebSocket message in bytes.
@@ -447,6 +451,7 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
         )?,
         switch_on_request: switch(options, "switch-on-request")?,
         allow_file_pages: switch(options, "allow-file-pages")?,
+        well_known: well_known(options)?,
         insecure: switch(options, "insecure")?,
         max_message_bytes: bytes(options, "max-message", 1024, 64 << 20)?
             .map_or(1 << 20, |bytes| bytes as usize),

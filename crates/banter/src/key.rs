@@ -1,19 +1,21 @@
 //! `banter key`: keys for other people and for programs, also while a server runs.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use banter_server::{KeyHash, Origin, SCOPES, make_key};
 use banter_store::{KeyRing, KeyTerms, MadeKey, SecretHash, now_ms};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use crate::options;
+use crate::{options, text_file};
 
 /// The longest name of a key.
 const LONGEST_NAME: usize = 64;
+/// The longest system prompt of a key. It takes a part of the model's context in every answer.
+const MOST_SYSTEM_BYTES: u64 = 32 << 10;
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -43,6 +45,19 @@ pub fn command() -> Command {
                 .value_name("ORIGIN")
                 .action(ArgAction::Append)
                 .help("Origin whose pages may use it, such as https://wiki.example.com; then nothing else may"),
+        )
+        .arg(
+            Arg::new("system")
+                .long("system")
+                .value_name("TEXT")
+                .help("With --scope embed: system prompt of all visitors, which they cannot replace"),
+        )
+        .arg(
+            Arg::new("system-file")
+                .long("system-file")
+                .value_name("FILE")
+                .conflicts_with("system")
+                .help("The same, from a file"),
         )
         .arg(number("days", "Days until it ends"))
         .arg(number("requests-per-minute", "Requests in a minute"))
@@ -99,17 +114,47 @@ fn add(matches: &ArgMatches, ring: &KeyRing) -> anyhow::Result<()> {
         requests_per_minute: number("requests-per-minute"),
         tokens_per_minute: number("tokens-per-minute"),
         answers_at_once: number("answers-at-once"),
+        system: system(matches)?,
     };
-    if terms.scope == "embed" && terms.origins.is_empty() {
-        bail!(
-            "--scope embed: expected at least one --origin, found none; name the sites whose visitors may talk"
-        );
-    }
+    check_terms(&terms)?;
     let key = make_key();
     ring.add(name, SecretHash(KeyHash::of(&key).bytes()), &terms)?;
     eprintln!("the key {name}; it is not shown again:");
     println!("{key}");
     Ok(())
+}
+
+/// Only visitors need a site and a system prompt that they cannot replace.
+fn check_terms(terms: &KeyTerms) -> anyhow::Result<()> {
+    let is_embed = terms.scope == "embed";
+    if is_embed && terms.origins.is_empty() {
+        bail!(
+            "--scope embed: expected at least one --origin, found none; name the sites whose visitors may talk"
+        );
+    }
+    if !is_embed && terms.system.is_some() {
+        bail!(
+            "--system: expected --scope embed together with it, found --scope {}; the holders of other keys choose their own system prompts",
+            terms.scope
+        );
+    }
+    Ok(())
+}
+
+/// The text of `--system` or of the file of `--system-file`.
+fn system(matches: &ArgMatches) -> anyhow::Result<Option<String>> {
+    if let Some(path) = matches.get_one::<String>("system-file") {
+        let text = text_file::read_text(Path::new(path), "a system prompt", MOST_SYSTEM_BYTES);
+        return text.map(Some).map_err(|error| anyhow!("--system-file: {error}"));
+    }
+    let Some(text) = matches.get_one::<String>("system") else { return Ok(None) };
+    if text.trim().is_empty() {
+        bail!("--system: expected a text, found none");
+    }
+    if text.len() as u64 > MOST_SYSTEM_BYTES {
+        bail!("--system: expected at most {MOST_SYSTEM_BYTES} bytes, found {}", text.len());
+    }
+    Ok(Some(text.clone()))
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {
@@ -159,6 +204,7 @@ fn report(key: &MadeKey) -> serde_json::Value {
         "requests_per_minute": terms.requests_per_minute,
         "tokens_per_minute": terms.tokens_per_minute,
         "answers_at_once": terms.answers_at_once,
+        "system": terms.system,
         "created_ms": created_ms,
         "revoked_ms": revoked_ms,
         "used_ms": used_ms,
@@ -191,6 +237,9 @@ fn line(key: &MadeKey, now_ms: u64) -> String {
     }
     if !terms.origins.is_empty() {
         add(format!("for {}", terms.origins.join(" ")));
+    }
+    if terms.system.is_some() {
+        add("with a system prompt".to_owned());
     }
     let tokens = usage.prompt_tokens + usage.answer_tokens;
     let used = key.used_ms.map(|used_ms| spelled(now_ms.saturating_sub(used_ms)));

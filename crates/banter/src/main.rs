@@ -38,6 +38,7 @@ mod quantity;
 mod ready_line;
 mod remote_engine;
 mod serve;
+mod text_file;
 mod tls;
 mod usage;
 

@@ -319,6 +319,7 @@ impl Access {
             admin_keys: hashes(&self.admin_keys),
             switch_on_request: options.switch_on_request,
             allow_file_pages: options.allow_file_pages,
+            well_known: options.well_known.clone(),
             insecure: options.insecure,
             trusted_proxies: options.trusted_proxies.clone(),
             max_connections: options.max_connections,

@@ -1,14 +1,17 @@
 //! The whole server in front of a scripted backend, for tests of the page and of clients.
 //!
 //! `cargo run -p banter-server --example scripted -- --port 0 [--allow-file-pages] [--key KEY]
-//! [--public-url URL] [--allow-origin ORIGIN] [--demo] [--loading]`
+//! [--public-url URL] [--allow-origin ORIGIN] [--data FOLDER] [--demo] [--loading]`
 //!
 //! What the newest message says decides the answer: see `backend/scripted.rs`.
 
 use banter_server::backend::ScriptedBackend;
 use banter_server::{KeyHash, Origin, PublicUrl, Server, ServerConfig, run};
+use banter_store::{Place, Store, StoreConfig};
 use std::error::Error;
 use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -22,6 +25,8 @@ struct Arguments {
     loading: bool,
     /// It passes itself off as the demo model.
     demo: bool,
+    /// Where conversations and keys are kept.
+    data: Option<PathBuf>,
     config: ServerConfig,
 }
 
@@ -31,13 +36,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A log that cannot be written is no reason to end.
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour);
     log.log_internal_errors(false).init();
-    let Arguments { port, loading, demo, config } = arguments()?;
+    let Arguments { port, loading, demo, data, config } = arguments()?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let port = listener.local_addr()?.port();
     let mut listeners = vec![listener];
     // Browsers may try the other loopback first.
     listeners.extend(TcpListener::bind(("::1", port)).await.ok());
-    let server = Server::new(config);
+    let mut server = Server::new(config);
+    if let Some(folder) = data {
+        let store = Store::open(StoreConfig::new(Place::Folder(folder)))?;
+        server = server.with_store(Arc::new(store));
+    }
     if !loading {
         let backend = if demo { ScriptedBackend::demo() } else { ScriptedBackend::default() };
         server.slot().fill(backend);
@@ -61,7 +70,7 @@ async fn ended() {
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let config = ServerConfig { title_idle: TITLE_IDLE, ..ServerConfig::default() };
-    let mut arguments = Arguments { port: 0, loading: false, demo: false, config };
+    let mut arguments = Arguments { port: 0, loading: false, demo: false, data: None, config };
     let config = &mut arguments.config;
     let mut given = std::env::args().skip(1);
     while let Some(option) = given.next() {
@@ -74,6 +83,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--max-connections" => config.max_connections = value()?.parse()?,
             "--allow-file-pages" => config.allow_file_pages = true,
             "--insecure" => config.insecure = true,
+            "--data" => arguments.data = Some(value()?.into()),
             "--demo" => arguments.demo = true,
             "--loading" => arguments.loading = true,
             _ => return Err(format!("{option}: unknown option").into()),

@@ -2,6 +2,7 @@
 
 use crate::accept::Tls;
 use crate::access::{AccessRules, KeyHash, Origin, PublicUrl};
+use crate::well_known::WellKnown;
 use banter_seam::{Message, Role};
 use ipnet::IpNet;
 use std::time::Duration;
@@ -137,6 +138,8 @@ pub struct ServerConfig {
     /// How long sockets have at the end of the server to say goodbye. Then they are cut.
     pub shutdown_grace: Duration,
 
+    /// Files at the root, such as proofs that a domain is the operator's.
+    pub well_known: Vec<WellKnown>,
     /// The system message of conversations that have none of their own.
     pub system_prompt: Option<String>,
     /// The command that starts a real model. The page shows it beside the demo model, and on other
@@ -202,6 +205,7 @@ impl Default for ServerConfig {
             max_sessions: 4_096,
             max_sessions_per_key: 64,
             shutdown_grace: Duration::from_secs(5),
+            well_known: Vec::new(),
             system_prompt: None,
             real_model_command: REAL_MODEL_COMMAND.into(),
         }

@@ -3,6 +3,7 @@
 //! Reading order, which follows one message:
 //! - [`config`]: every limit, and what happens at it.
 //! - [`server`]: [`Server`] and [`run`], the whole public server.
+//! - `well_known`: files of the operator at the root.
 //! - `tasks`: how everything ends; `shares`: how much of a budget one client may hold.
 //! - `accept`: connections: how many there may be, and how long a client may be silent on one.
 //! - `access`: who may use the server, decided by Host, peer, forwarding headers, Origin and key.
@@ -41,8 +42,11 @@ mod shares;
 mod socket;
 mod tasks;
 mod v1;
+mod well_known;
 
 pub use accept::{CertificateError, Tls};
 pub use access::{KeyHash, Origin, PublicUrl, SCOPES, make_key};
 pub use config::{OnDisconnect, ServerConfig};
+pub use http::is_own_name;
 pub use server::{Server, run};
+pub use well_known::{WellKnown, WellKnownError};

@@ -1,7 +1,9 @@
 //! The whole public server: [`run`] serves its listeners until it is told to end.
 
 use crate::accept::{self, Acceptor};
-use crate::access::{Access, KeyHash, SessionLimits, Sessions, keep_looking, random_token};
+use crate::access::{
+    Access, KeyHash, MadeKeys, SessionLimits, Sessions, keep_looking, random_token,
+};
 use crate::answers::{AnswerLimits, Answers, Keep};
 use crate::backend::BackendSlot;
 use crate::config::{OnDisconnect, ServerConfig};
@@ -10,7 +12,6 @@ use crate::http::{Http, Limits, Routes, Sockets};
 use crate::interfaces::openai::Background;
 use crate::models::{Library, Models};
 use crate::plain::Plain;
-use crate::quotas::Quotas;
 use crate::shares::SharedBudget;
 use crate::tasks::Tasks;
 use crate::v1::{Streams, V1};
@@ -120,8 +121,8 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     warn_of_unsafe_settings(&config);
     let access = Arc::new(Access::new(config.access_rules(ports), server.sessions));
     access.restore(&store).await.map_err(io::Error::other)?;
-    let quotas = access.made().quotas();
-    let running = Running::new(&config, server.slot, store, Tasks::default(), quotas);
+    let keys = access.made().clone();
+    let running = Running::new(&config, server.slot, store, Tasks::default(), keys);
     running.look_after_keys(access.clone());
     let http = running.http(config.clone(), access.clone(), server.models);
     let acceptor = Arc::new(Acceptor::new(config.clone(), running.tasks.clone()));
@@ -162,14 +163,14 @@ impl Running {
         slot: BackendSlot,
         store: Arc<Store>,
         tasks: Tasks,
-        quotas: Quotas,
+        keys: Arc<MadeKeys>,
     ) -> Running {
         let limits = AnswerLimits {
             queue_timeout: config.queue_timeout,
             step_timeout: config.step_timeout,
             bytes: config.max_answer_bytes,
         };
-        let answers = Answers::new(slot.clone(), limits, quotas);
+        let answers = Answers::new(slot.clone(), limits, keys.quotas());
         let settings = Settings {
             system_prompt: config.system_prompt.clone(),
             keep: match config.on_disconnect {
@@ -180,7 +181,7 @@ impl Running {
             title_idle: config.title_idle,
             stores: store.is_durable(),
         };
-        let conversations = Conversations::new(store.clone(), answers.clone(), settings);
+        let conversations = Conversations::new(store.clone(), keys, answers.clone(), settings);
         Running { tasks, slot, answers, conversations, store }
     }
 

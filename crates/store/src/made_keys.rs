@@ -30,6 +30,8 @@ pub struct KeyTerms {
     pub tokens_per_minute: Option<u32>,
     /// Answers at once.
     pub answers_at_once: Option<u32>,
+    /// The system prompt of everybody who talks with it.
+    pub system: Option<String>,
 }
 
 /// What was done with a key.
@@ -87,7 +89,7 @@ impl From<rusqlite::Error> for KeyError {
 /// The columns that [`made_key`] reads.
 const COLUMNS: &str = "name, hash, scope, origins, until_ms, requests_per_minute, \
      tokens_per_minute, answers_at_once, created_ms, revoked_ms, requests, prompt_tokens, \
-     answer_tokens, used_ms";
+     answer_tokens, used_ms, system";
 
 impl Store {
     /// All keys that were made by command, revoked ones too, by name.
@@ -164,8 +166,8 @@ impl KeyRing {
         let origins = terms.origins.join("\n");
         let added = self.connection.execute(
             "INSERT INTO made_keys (name, hash, scope, origins, until_ms, requests_per_minute,
-               tokens_per_minute, answers_at_once, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+               tokens_per_minute, answers_at_once, system, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 name,
                 hash,
@@ -175,6 +177,7 @@ impl KeyRing {
                 terms.requests_per_minute,
                 terms.tokens_per_minute,
                 terms.answers_at_once,
+                terms.system,
                 now_ms().cast_signed(),
             ],
         );
@@ -230,6 +233,7 @@ fn made_key(row: &Row<'_>) -> rusqlite::Result<MadeKey> {
             requests_per_minute: row.get(5)?,
             tokens_per_minute: row.get(6)?,
             answers_at_once: row.get(7)?,
+            system: row.get(14)?,
         },
         created_ms: count(8)?,
         revoked_ms: time(9)?,

@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::OpenError;
 use crate::faults::{Fault, Faults};
 use crate::folder::{self, Folder};
-use crate::schema::{APPLICATION_ID, MADE_KEYS, RESPONSES, TABLES};
+use crate::schema::{APPLICATION_ID, KEY_SYSTEMS, MADE_KEYS, RESPONSES, TABLES};
 
 /// A version of the schema and the ways to it.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +35,12 @@ pub(crate) struct Step {
 
 /// The schema of this program.
 pub(crate) const TODAY: Schema = Schema {
-    version: 3,
+    version: 4,
     tables: TABLES,
     steps: &[
         Step { from: 1, statements: &[RESPONSES] },
         Step { from: 2, statements: &[MADE_KEYS] },
+        Step { from: 3, statements: &[KEY_SYSTEMS] },
     ],
 };
 

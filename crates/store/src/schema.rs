@@ -64,7 +64,16 @@ CREATE TABLE made_keys (
     };
 }
 
-/// The tables of schema version 3.
+/// The system prompts of keys. A macro, because it is a part of two constants.
+macro_rules! key_systems {
+    () => {
+        "
+ALTER TABLE made_keys ADD COLUMN system TEXT;
+"
+    };
+}
+
+/// The tables of schema version 4.
 ///
 /// Numbers are counted up and never used again (`AUTOINCREMENT`), so that order never depends on a
 /// clock, and the engine never takes a new conversation for an old one. A message's parent is older
@@ -184,7 +193,8 @@ CREATE VIRTUAL TABLE title_words USING fts5 (
 INSERT INTO title_words (title_words, rank) VALUES ('secure-delete', 1);
 ",
     responses!(),
-    made_keys!()
+    made_keys!(),
+    key_systems!()
 );
 
 /// From schema version 1 to 2.
@@ -192,6 +202,9 @@ pub(crate) const RESPONSES: &str = responses!();
 
 /// From schema version 2 to 3.
 pub(crate) const MADE_KEYS: &str = made_keys!();
+
+/// From schema version 3 to 4.
+pub(crate) const KEY_SYSTEMS: &str = key_systems!();
 
 /// The table of `live.db`.
 pub(crate) const LIVE_TABLES: &str = "

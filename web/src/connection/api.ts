@@ -4,23 +4,35 @@
  */
 
 import type { Http } from './http';
-import type { DeviceLink, Info, ModelList, TokenizedText } from '../wire';
+import type { DeviceLink, Hello, Info, ModelList, TokenizedText } from '../wire';
 
 /** What a name gets that is none. */
 const NO_NAME = 400;
 
 export type Entry =
-  | { kind: 'ready'; info: Info }
+  /** With what is known of the model; a visitor is told nothing of it. */
+  | { kind: 'ready'; info: Info | null }
   | { kind: 'loading'; progress: number }
   | { kind: 'stalled' }
   | { kind: 'unreachable'; detail: string }
   | { kind: 'locked' }
   | { kind: 'away' };
 
+/** The way in: whether there is one now, and what is said first on a new socket. */
+export interface Entrance {
+  enter(): Promise<Entry>;
+  hello(): Hello;
+}
+
 export type Credential = { code: string } | { key: string };
 
-export class Api {
+export class Api implements Entrance {
   constructor(private readonly http: Http) {}
+
+  /** The cookie says who is here. */
+  hello(): Hello {
+    return {};
+  }
 
   /** Asks whether there is a server, whether it lets us in and whether it can answer. */
   async enter(): Promise<Entry> {
@@ -91,7 +103,7 @@ function withKey(key: string | null): RequestInit {
   return { headers: { authorization: `Bearer ${key}` }, credentials: 'omit' };
 }
 
-function asNotReady(status: Record<string, unknown> | null): Entry {
+export function asNotReady(status: Record<string, unknown> | null): Entry {
   if (status?.status === 'stalled') return { kind: 'stalled' };
   if (status?.status === 'unreachable')
     return { kind: 'unreachable', detail: typeof status.reason === 'string' ? status.reason : '' };

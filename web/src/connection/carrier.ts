@@ -18,6 +18,9 @@ export interface CarrierEvents {
   closed(code: number): void;
 }
 
+/** Opens a carrier to the server. */
+export type Opener = (events: CarrierEvents) => Carrier;
+
 /** "Abnormal closure": it ended without a word. */
 export const CLOSE_WITHOUT_WORD = 1006;
 /** "Message too big": a frame was longer than the server takes. */

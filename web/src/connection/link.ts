@@ -8,18 +8,15 @@
  */
 
 import type { Phase } from '../conversation/types';
-import type { Addresses } from './address';
-import type { Api, Credential, Entry } from './api';
+import type { Entrance, Entry } from './api';
 import {
   type Carrier,
-  type CarrierEvents,
   CLOSE_FULL,
   CLOSE_TOO_LONG,
   CLOSE_WITHOUT_WORD,
+  type Opener,
 } from './carrier';
 import { type Clock, Reconnect } from './reconnect';
-import { openSocket } from './socket_carrier';
-import { openStream } from './stream_carrier';
 import { readEvent, type Received, type Sent, writeEvent } from './v1';
 import type { Info, Welcome } from '../wire';
 
@@ -63,8 +60,9 @@ export class Link {
   private silence: number | null = null;
 
   constructor(
-    private readonly addresses: Addresses,
-    private readonly api: Api,
+    /** How a carrier is opened, and how if that comes to nothing. */
+    private readonly openers: readonly [Opener, Opener?],
+    private readonly entrance: Entrance,
     private readonly events: LinkEvents,
     private readonly clock: Clock,
   ) {
@@ -76,15 +74,16 @@ export class Link {
     this.reconnect.now();
   }
 
-  async signIn(credential: Credential): Promise<void> {
+  /** Makes no scheduled try: somebody signs in meanwhile. */
+  hold(): void {
     this.reconnect.stop();
-    const isCode = 'code' in credential;
-    this.events.phase(isCode ? { kind: 'connecting' } : { kind: 'locked', reason: 'trying' });
-    const result = await this.api.signIn(credential);
-    // Somebody may be signed in, or need no key, even if nobody could look at the code.
-    if (result === 'in' || (result === 'away' && isCode)) return this.start();
-    const refused = isCode ? 'code_refused' : 'key_refused';
-    this.events.phase({ kind: 'locked', reason: result === 'refused' ? refused : result });
+  }
+
+  /** Lets go of the server for good. */
+  end(): void {
+    this.attempt += 1;
+    this.hold();
+    this.detach();
   }
 
   /** Returns whether the event was handed to an open socket. */
@@ -102,9 +101,9 @@ export class Link {
   async probe(): Promise<void> {
     const { carrier } = this;
     if (!carrier) return this.start();
-    const entry = await this.api.enter();
+    const entry = await this.entrance.enter();
     if (this.carrier !== carrier) return;
-    if (entry.kind === 'ready') this.events.info(entry.info);
+    if (entry.kind === 'ready') this.tellInfo(entry.info);
     if (entry.kind === 'away') this.drop({ kind: 'waiting', reason: 'away' });
   }
 
@@ -112,7 +111,7 @@ export class Link {
     this.attempt += 1;
     const { attempt } = this;
     this.detach();
-    const entry = await this.api.enter();
+    const entry = await this.entrance.enter();
     if (attempt !== this.attempt) return;
     this.follow(entry);
   }
@@ -120,7 +119,7 @@ export class Link {
   private follow(entry: Entry): void {
     switch (entry.kind) {
       case 'ready':
-        this.events.info(entry.info);
+        this.tellInfo(entry.info);
         return this.open();
       case 'loading':
         this.events.phase({ kind: 'loading', progress: entry.progress });
@@ -136,20 +135,22 @@ export class Link {
   }
 
   private open(): void {
-    const isStream = this.failedHandshakes >= HANDSHAKES;
+    const [openFirst, openSecond] = this.openers;
+    const second = this.failedHandshakes >= HANDSHAKES ? openSecond : undefined;
     let openedAtMs: number | null = null;
     let hasHung = false;
-    const events: CarrierEvents = {
-      opened: () => this.send({ type: 'hello' }),
+    const carrier = (second ?? openFirst)({
+      opened: () => this.send({ type: 'hello', ...this.entrance.hello() }),
       alive: () => this.waitForSilence(carrier),
       frame: (frame) => {
         const event = readEvent(frame);
         if (this.carrier !== carrier || !event) return;
+        if (openedAtMs === null && isRefusal(event)) return this.lock();
         this.waitForSilence(carrier);
         if (event.type !== 'welcome') return this.events.event(event);
         this.clock.clearTimeout(patience);
         openedAtMs = performance.now();
-        if (!isStream) this.failedHandshakes = 0;
+        if (!second) this.failedHandshakes = 0;
         this.events.welcome(event);
         this.events.phase({ kind: 'open' });
       },
@@ -157,15 +158,13 @@ export class Link {
         this.clock.clearTimeout(patience);
         if (this.carrier !== carrier) return;
         if (openedAtMs === null && (hasHung || code === CLOSE_WITHOUT_WORD))
-          this.failedHandshakes = isStream ? 0 : this.failedHandshakes + (hasHung ? HANDSHAKES : 1);
+          this.failedHandshakes = second ? 0 : this.failedHandshakes + (hasHung ? HANDSHAKES : 1);
         const proven = openedAtMs !== null && performance.now() - openedAtMs >= PROVEN_MS;
         if (proven) this.reconnect.succeeded();
         if (code === CLOSE_TOO_LONG) this.events.frameTooLong();
         this.drop({ kind: 'waiting', reason: code === CLOSE_FULL ? 'full' : 'away' });
       },
-    };
-    const { socket, stream } = this.addresses;
-    const carrier = isStream ? openStream(stream, events) : openSocket(socket, events);
+    });
     const patience = this.clock.setTimeout(() => {
       hasHung = true;
       carrier.close();
@@ -193,6 +192,16 @@ export class Link {
     this.silence = null;
   }
 
+  private tellInfo(info: Info | null): void {
+    if (info) this.events.info(info);
+  }
+
+  /** Another try would be refused as well. */
+  private lock(): void {
+    if (this.detach()) this.events.lost();
+    this.events.phase({ kind: 'locked', reason: 'needed' });
+  }
+
   private drop(phase: Phase): void {
     if (this.detach()) this.events.lost();
     this.events.phase(phase);
@@ -207,4 +216,9 @@ export class Link {
     carrier?.close();
     return carrier !== null;
   }
+}
+
+/** The reply to a hello whose key is wrong. */
+function isRefusal(event: Received): boolean {
+  return event.type === 'error' && event.code === 'unauthorized';
 }

@@ -3,7 +3,13 @@
  * events, those of the page as requests, one after the other.
  */
 
-import { type Carrier, type CarrierEvents, CLOSE_TOO_LONG, CLOSE_WITHOUT_WORD } from './carrier';
+import {
+  type Carrier,
+  type CarrierEvents,
+  CLOSE_TOO_LONG,
+  CLOSE_WITHOUT_WORD,
+  type Opener,
+} from './carrier';
 
 /** The status of a request that is longer than the server takes. */
 const TOO_LONG = 413;
@@ -11,9 +17,10 @@ const TOO_LONG = 413;
 const PATIENCE_MS = 20_000;
 
 /** `address`: that of new streams, without a slash at its end. */
-export function openStream(address: string, events: CarrierEvents): Carrier {
-  return new StreamCarrier(address, events);
-}
+export const streamOpener =
+  (address: string): Opener =>
+  (events) =>
+    new StreamCarrier(address, events);
 
 class StreamCarrier implements Carrier {
   private readonly ending = new AbortController();

@@ -1,23 +1,13 @@
 /** The cleaner: the one way by which HTML made from a model's words reaches the page. */
 
 import DOMPurify, { type Config } from 'dompurify';
-
-/** Their values are never addresses, so the rule for addresses does not apply to them. */
-const INERT_ATTRIBUTES = [
-  ...['start', 'data-math', 'data-language', 'data-open', 'data-table', 'data-align'],
-  ...['data-task', 'data-footnote'],
-];
+import { ADDRESS, INERT_ATTRIBUTES, openElsewhere, TAGS } from './allowed';
 
 const ANSWER: Config = {
-  ALLOWED_TAGS: [
-    ...['p', 'br', 'hr', 'strong', 'em', 'del', 'code', 'pre', 'blockquote', 'ul', 'ol', 'li'],
-    ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'a', 'span', 'div'],
-    ...['table', 'thead', 'tbody', 'tr', 'th', 'td', 'details', 'summary'],
-    ...['sub', 'sup', 'kbd', 'mark', 'u', 's'],
-  ],
+  ALLOWED_TAGS: TAGS,
   ALLOWED_ATTR: ['href', ...INERT_ATTRIBUTES],
   ADD_URI_SAFE_ATTR: INERT_ATTRIBUTES,
-  ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
+  ALLOWED_URI_REGEXP: ADDRESS,
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   RETURN_DOM_FRAGMENT: true,
@@ -30,11 +20,8 @@ const [forAnswers, forCode] = [DOMPurify(window), DOMPurify(window)];
 forAnswers.setConfig(ANSWER);
 forCode.setConfig(CODE);
 
-// A link opens in another tab, and its page learns nothing about this one.
 forAnswers.addHook('afterSanitizeAttributes', (node) => {
-  if (node.nodeName !== 'A') return;
-  node.setAttribute('target', '_blank');
-  node.setAttribute('rel', 'noopener noreferrer nofollow');
+  if (node.nodeName === 'A') openElsewhere(node);
 });
 
 /** The nodes of a block of an answer, safe to be put into the page. */

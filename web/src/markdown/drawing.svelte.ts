@@ -5,11 +5,12 @@
 
 import { mount, unmount } from 'svelte';
 import CodeBlock from '../parts/CodeBlock.svelte';
-import type { Words } from '../words';
+import type { TalkWords } from '../words';
 import type { Code, Pieces } from './blocks';
 import { cleanNodes } from './clean';
 import type { Shell } from './html';
-import { drawMath, findMath, sourceOf } from './math';
+import { drawMath } from './math';
+import { findMath, sourceOf } from './math_places';
 import { morphChildren, morphNode } from './morph';
 import { keepWithPunctuation } from './unbroken';
 
@@ -25,10 +26,10 @@ const BLOCKS =
 /** A block of code within a list, a quote or the like. */
 class Host {
   code = $state.raw() as Code;
-  words = $state.raw() as Words;
+  words = $state.raw() as TalkWords;
   mounted: Record<string, unknown> | null = null;
 
-  constructor(code: Code, words: Words) {
+  constructor(code: Code, words: TalkWords) {
     [this.code, this.words] = [code, words];
   }
 }
@@ -36,7 +37,7 @@ class Host {
 export interface Look {
   /** The answer is being written here. */
   readonly cursor: boolean;
-  readonly words: Words;
+  readonly words: TalkWords;
 }
 
 export class Drawing {
@@ -51,7 +52,7 @@ export class Drawing {
    * What the finished pieces were drawn from. The array only grows: another one is another text.
    */
   private finished: readonly string[] | null = null;
-  private words: Words | null = null;
+  private words: TalkWords | null = null;
   /** Formulas in the newest nodes. */
   private formulas: HTMLElement[] = [];
 
@@ -197,7 +198,7 @@ function makeRoomForNumbers(list: HTMLOListElement): void {
   if (digits > 2) list.style.paddingInlineStart = `${digits * 0.65 + 0.7}em`;
 }
 
-function checkbox(checked: boolean, words: Words): HTMLElement {
+function checkbox(checked: boolean, words: TalkWords): HTMLElement {
   const box = document.createElement('input');
   box.type = 'checkbox';
   box.toggleAttribute('checked', checked);

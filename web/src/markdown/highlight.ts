@@ -1,7 +1,7 @@
 /** Colours code; the highlighter is fetched when the first block of code is finished. */
 
 import { cleanCode } from './clean';
-import { highlighterName } from './language_names';
+import { highlighterName } from './language_aliases';
 
 /** Beyond this, colouring would hold up the page. */
 const LONGEST_HIGHLIGHTED = 60_000;

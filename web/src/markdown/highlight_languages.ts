@@ -1,4 +1,5 @@
-/** The languages that are coloured. Another one: an import and a line in the table. */
+/** The languages that are coloured. Another one: an import './code_colours.css';
+import and a line in the table. */
 
 import hljs from 'highlight.js/lib/core';
 import bash from 'highlight.js/lib/languages/bash';

@@ -9,6 +9,7 @@
 
 import type { KatexOptions } from 'katex';
 import type { Render } from './math_katex';
+import { sourceOf } from './math_places';
 
 let render: Render | null = null;
 let hasChemistry = false;
@@ -16,26 +17,6 @@ let hasChemistry = false;
 const drawn = new Map<string, Node | null>();
 /** Enough for the formulas of one answer: its open block is drawn again in every frame. */
 const MOST_KEPT = 200;
-
-/** The source for each place of a formula; it is shown until the formula is drawn. */
-const sources = new WeakMap<Element, string>();
-
-/** The source of the formula in a place, with its dollars. */
-export function sourceOf(place: Element): string | undefined {
-  return sources.get(place);
-}
-
-/** Puts sources into the places for formulas below `root`, and returns the places. */
-export function findMath(root: ParentNode): HTMLElement[] {
-  const places = [...root.querySelectorAll<HTMLElement>('[data-math]')];
-  for (const place of places) {
-    const dollars = place.dataset.math === 'display' ? '$$' : '$';
-    const source = `${dollars}${place.textContent ?? ''}${dollars}`;
-    sources.set(place, source);
-    place.textContent = source;
-  }
-  return places;
-}
 
 /** Draws formulas in their places: at once when KaTeX is here, otherwise as soon as it is. */
 export function drawMath(places: readonly HTMLElement[]): void {
@@ -55,7 +36,7 @@ export function drawMath(places: readonly HTMLElement[]): void {
 function draw(place: HTMLElement): boolean {
   if (!render || (isChemistry(place) && !hasChemistry)) return false;
   const display = place.dataset.math === 'display';
-  const source = sources.get(place) ?? '';
+  const source = sourceOf(place) ?? '';
   const key = `${display} ${source}`;
   const tex = source.replace(/^\$\$?|\$\$?$/g, '');
   const node = drawn.has(key) ? drawn.get(key)! : build(tex, display);
@@ -65,7 +46,7 @@ function draw(place: HTMLElement): boolean {
 }
 
 function isChemistry(place: Element): boolean {
-  return /\\(?:ce|pu)\b/.test(sources.get(place) ?? '');
+  return /\\(?:ce|pu)\b/.test(sourceOf(place) ?? '');
 }
 
 function build(tex: string, displayMode: boolean): Node | null {

@@ -3,7 +3,7 @@
  * and beside pictures a line may end: a full stop would begin the next one.
  */
 
-import { sourceOf } from './math';
+import { sourceOf } from './math_places';
 
 /** A longer formula must be able to end its line within it. */
 const LONGEST = 40;

@@ -1,16 +1,9 @@
+import { detectLanguage, type Language } from './detect';
 import { en, type Words } from './en';
+import type { TalkWords } from './talk/en';
 import { zh } from './zh';
 
-export type { Words };
-export type Language = 'zh' | 'en';
+export { detectLanguage };
+export type { Language, TalkWords, Words };
 
 export const DICTIONARIES: Record<Language, Words> = { zh, en };
-
-/** The first language the browser asks for that there is a dictionary for; English otherwise. */
-export function detectLanguage(wanted: readonly string[]): Language {
-  for (const tag of wanted) {
-    const language = tag.toLowerCase().split('-')[0];
-    if (language === 'zh' || language === 'en') return language;
-  }
-  return 'en';
-}

@@ -1,7 +1,10 @@
 /** A real browser, and pages that report everything they must never do. */
 
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   type Browser,
+  type BrowserContext,
   type BrowserContextOptions,
   chromium,
   firefox,
@@ -21,10 +24,27 @@ export function launchBrowser(): Promise<Browser> {
 }
 
 function launchChromium(): Promise<Browser> {
+  return chromium.launch(chromiumOptions());
+}
+
+function chromiumOptions() {
   const executablePath = process.env.BANTER_CHROMIUM ?? '/usr/bin/chromium';
   // Containers run tests as root, where Chromium's own sandbox cannot start.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return chromium.launch({ executablePath, args });
+  return { executablePath, args };
+}
+
+/**
+ * A Chromium that keeps things in a folder, and gives frames of other sites storage of their own.
+ * Browsers that block cookies of other sites, as Debian's does, give them none.
+ */
+export async function launchWithProfile(folder: string): Promise<BrowserContext> {
+  const NEVER = 0;
+  const profile = { cookie_controls_mode: NEVER, block_third_party_cookies: false };
+  await mkdir(join(folder, 'Default'));
+  await writeFile(join(folder, 'Default/Preferences'), JSON.stringify({ profile }));
+  const options = { ...chromiumOptions(), ...contextOptions({}) };
+  return chromium.launchPersistentContext(folder, options);
 }
 
 /** Firefox as distributions have it, which WebDriver BiDi drives. */
@@ -60,13 +80,20 @@ export async function visit(
   url: string,
   options: BrowserContextOptions = {},
 ): Promise<Visit> {
-  const context = await browser.newContext({
+  return visitIn(await browser.newContext(contextOptions(options)), url);
+}
+
+function contextOptions(options: BrowserContextOptions): BrowserContextOptions {
+  return {
     ...(RUN.view === 'phone' ? PHONE : WIDE),
     locale: 'en-GB',
     // Only the tests of the service worker want one.
     serviceWorkers: 'block',
     ...options,
-  });
+  };
+}
+
+export async function visitIn(context: BrowserContext, url: string): Promise<Visit> {
   const page = await context.newPage();
   const trouble = watch(page, new URL(url).host);
   await page.goto(url);

@@ -33,7 +33,7 @@ it('opens the page with what the page reads', () => {
 });
 
 it('has the colours of the page, as have the bars around it', () => {
-  const [, light, dark] = /--surface: light-dark\((#\w+), (#\w+)\)/.exec(read('src/app.css'))!;
+  const [, light, dark] = /--surface: light-dark\((#\w+), (#\w+)\)/.exec(read('src/tokens.css'))!;
   expect([manifest.theme_color, manifest.background_color]).toEqual([light, light]);
   const bars = read('index.html').matchAll(/"theme-color"\s+content="(#\w+)"[^>]+scheme="(\w+)"/g);
   expect([...bars].map(([, color, scheme]) => [scheme, color])).toEqual([

@@ -243,6 +243,11 @@ pub const SERVE: &[OptionRow] = &[
         "Allow pages opened from disk, and sandboxed frames of any site, to use /ws",
     ),
     row(
+        "well-known",
+        Takes::Many("FILE"),
+        "Text file to serve at the root, /NAME, such as a proof that the domain is yours",
+    ),
+    row(
         "insecure",
         Takes::Nothing,
         "Let other machines use the server without a key; every start warns of it",

@@ -66,12 +66,20 @@ fn what_is_wrong_with_a_key_is_told_in_words() {
     let data = folder.path().join("data");
     let data = data.to_str().expect("a plain path");
     key(data, &["add", "anna"]);
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["add", "anna"], "expected a name that no key has"),
         (&["add", "a b"], "NAME: expected 1 to 64 letters"),
         (&["add", "wiki", "--scope", "embed"], "expected at least one --origin"),
         (&["add", "wiki", "--origin", "wiki.example"], "--origin:"),
         (&["add", "wiki", "--scope", "all"], "chat, admin, embed"),
+        (&["add", "wiki", "--system", "Be brief."], "--system: expected --scope embed"),
+        (&["add", "wiki", "--scope", "embed", "--system", " "], "--system: expected a text"),
+        (&["add", "wiki", "--system-file", "/nowhere"], "--system-file: expected the path of a"),
+        (&["add", "wiki", "--system-file", "/dev/zero"], "expected at most 32768 bytes"),
+        (
+            &["add", "wiki", "--system-file", "/dev/null"],
+            "expected a system prompt, found an empty",
+        ),
         (&["revoke", "ben"], "expected the name of a key"),
     ];
     for (arguments, words) in cases {

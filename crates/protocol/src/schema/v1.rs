@@ -8,7 +8,7 @@ use crate::conversations::{
 };
 use crate::v1::client::{
     ClientEvent, Close, Continue, Draft, EditMessage, Hello, Key, Open, Regenerate, Resume,
-    SendMessage, Stop, TagField,
+    SendMessage, Stop, TagField, VisitorSecret,
 };
 use crate::v1::conversation::{Timings, Usage};
 use crate::v1::parameters::OneOrMany;
@@ -78,6 +78,7 @@ fn read() -> Vec<super::WireType> {
         wire_type::<ClientEvent>(),
         wire_type::<Hello>(),
         wire_type::<Key>(),
+        wire_type::<VisitorSecret>(),
         wire_type::<Open>(),
         wire_type::<Close>(),
         wire_type::<SendMessage>(),

@@ -54,6 +54,10 @@ pub struct Hello {
     /// The key, if the handshake had none and one is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
+    /// A secret by which a visitor is known again: random letters and digits, which the page keeps.
+    /// The key beside it has to be one for visitors, and nothing counts that the handshake had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visitor: Option<VisitorSecret>,
 }
 
 /// A key of the server.
@@ -61,6 +65,12 @@ pub struct Hello {
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(transparent)]
 pub struct Key(Text<1, 1024>);
+
+/// The secret of a visitor. A shorter one could be guessed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[serde(transparent)]
+pub struct VisitorSecret(Text<26, 64>);
 
 /// Asks for a conversation and all that happens in it from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,7 +257,7 @@ pub(crate) struct TagField {
 type EventType = (&'static str, fn(&Value) -> Result<ClientEvent, Mistake>);
 
 const EVENT_TYPES: [EventType; 11] = [
-    ("hello", |value| read(value).map(ClientEvent::Hello).map_err(hide_key)),
+    ("hello", |value| read(value).map(ClientEvent::Hello).map_err(hide_secret)),
     ("open", |value| read(value).map(ClientEvent::Open)),
     ("close", |value| read(value).map(ClientEvent::Close)),
     ("send", |value| read(value).map(ClientEvent::Send)),
@@ -293,8 +303,8 @@ fn check_place(event: &ClientEvent, object: &Object) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// A key that is too long or too short is not repeated: errors may be logged.
-fn hide_key(mistake: Mistake) -> Mistake {
+/// A key or a secret that is too long or too short is not repeated: errors may be logged.
+fn hide_secret(mistake: Mistake) -> Mistake {
     Mistake { found: Found::Value("something else".into()), ..mistake }
 }
 
@@ -314,5 +324,24 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Key")
+    }
+}
+
+impl VisitorSecret {
+    /// A secret, if its length can be one of a secret.
+    pub fn new(secret: impl Into<String>) -> Option<VisitorSecret> {
+        Text::new(secret).map(VisitorSecret)
+    }
+
+    /// The secret. It must not be logged.
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// As for keys.
+impl fmt::Debug for VisitorSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("VisitorSecret")
     }
 }

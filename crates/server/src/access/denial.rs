@@ -63,7 +63,7 @@ impl Denial {
             Denial::VisitorsKey => (
                 StatusCode::FORBIDDEN,
                 "visitors_key",
-                "this key is for the conversations of a site's visitors, on the WebSocket alone",
+                "this key is for the conversations of a site's visitors, in banter.v1 on the WebSocket alone",
             ),
             Denial::TooManyTries => (
                 StatusCode::TOO_MANY_REQUESTS,

@@ -3,7 +3,7 @@
 use super::level::AccessLevel;
 use super::request::RequestView;
 use super::token::random_token;
-use axum::http::header;
+use axum::http::{Uri, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -70,15 +70,19 @@ pub(super) fn presented(view: &RequestView<'_>, level: AccessLevel) -> Presented
     let named = named.filter_map(|value| Some(value.to_str().ok()?.to_owned()));
     // Browsers cannot set headers for a WebSocket. On other routes a key in the address would only
     // get into logs and histories.
-    let query = view.uri.query().filter(|_| level == AccessLevel::Socket).unwrap_or("");
-    let of_address =
-        query.split('&').filter_map(|pair| percent_decoded(pair.strip_prefix("key=")?));
+    let of_address = in_query(view.uri).filter(|_| level == AccessLevel::Socket);
     let mut keys = bearer.chain(named).chain(of_address);
     match (keys.next(), keys.next()) {
         (None, _) => Presented::Nothing,
         (Some(key), None) => Presented::Key(key),
         (Some(_), Some(_)) => Presented::Several,
     }
+}
+
+/// The keys in the query of an address.
+pub(super) fn in_query(uri: &Uri) -> impl Iterator<Item = String> {
+    let pairs = uri.query().unwrap_or("").split('&');
+    pairs.filter_map(|pair| percent_decoded(pair.strip_prefix("key=")?))
 }
 
 fn percent_decoded(text: &str) -> Option<String> {

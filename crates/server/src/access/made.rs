@@ -4,6 +4,8 @@ use super::keys::KeyHash;
 use super::level::Scope;
 use super::origin::Origin;
 use super::principal::Principal;
+use super::request::Sender;
+use super::token::random_token;
 use crate::quotas::Quotas;
 use banter_seam::ShareId;
 use banter_store::{KeyUsage, MadeKey, SecretHash, Store, StoreError, now_ms};
@@ -32,6 +34,8 @@ pub(crate) struct Made {
     /// The pages that may use it; none: any client.
     origins: Vec<Origin>,
     until_ms: Option<u64>,
+    /// The system prompt of its visitors.
+    system: Option<String>,
     /// Cancelled when it does not let in any more.
     pub(super) revoked: CancellationToken,
 }
@@ -57,24 +61,37 @@ impl Made {
             scope,
             origins: origins.collect::<Result<_, _>>().ok()?,
             until_ms: key.terms.until_ms,
+            system: key.terms.system.clone(),
             revoked: CancellationToken::new(),
         })
     }
 
-    /// Whether a page, or with `None` a program, may use it.
-    pub(super) fn is_for(&self, origin: Option<&str>) -> bool {
-        match origin {
+    /// Whether a page or a program may use it.
+    pub(super) fn is_for(&self, sender: &Sender) -> bool {
+        match sender {
             _ if self.origins.is_empty() => true,
-            Some(origin) => self.origins.iter().any(|allowed| allowed.is(origin)),
-            None => false,
+            Sender::Page(origin) => self.origins.iter().any(|allowed| allowed.is(origin)),
+            // `/embed`, which only pages of these origins can frame.
+            Sender::OwnPage => self.scope == Scope::Visit,
+            Sender::Program => false,
         }
+    }
+
+    /// The pages that may use it.
+    pub(crate) fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// The system prompt of its visitors. They are never told it.
+    pub(crate) fn system(&self) -> Option<&str> {
+        self.system.as_deref()
     }
 
     /// Who comes with it.
     pub(super) fn principal(&self, hash: KeyHash) -> Principal {
         match self.scope {
             // Whoever has it is not the owner of what others say with it.
-            Scope::Visit => Principal::visitor_of(hash),
+            Scope::Visit => Principal::visitor(hash, &random_token()),
             Scope::Talk | Scope::Administer => Principal::of_key_hash(hash),
         }
     }
@@ -89,7 +106,8 @@ impl Made {
     }
 
     fn is_like(&self, other: &Made) -> bool {
-        (self.scope, &self.origins, self.until_ms) == (other.scope, &other.origins, other.until_ms)
+        let of = |made: &Made| (made.scope, made.until_ms);
+        of(self) == of(other) && self.origins == other.origins && self.system == other.system
     }
 }
 
@@ -98,6 +116,11 @@ impl MadeKeys {
     pub(super) fn find(&self, hash: KeyHash) -> Option<Arc<Made>> {
         let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
         by_hash.get(&hash.bytes()).filter(|made| !made.has_ended(now_ms())).cloned()
+    }
+
+    /// The key with this hash, if it lets in visitors.
+    pub(crate) fn for_visitors(&self, hash: SecretHash) -> Option<Arc<Made>> {
+        self.find(KeyHash::from_bytes(hash.0)).filter(|made| made.scope == Scope::Visit)
     }
 
     /// Whether there are none.

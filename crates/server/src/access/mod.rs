@@ -8,7 +8,7 @@
 //!
 //! Reading order: `level` and `request` (what is asked for, and by whom), `authority`, `origin`,
 //! `host` and `network` (names and addresses), `token`, `keys`, `made`, `cookie`, `sessions` and
-//! `kept` (what lets somebody in), `tries` (wrong keys), `principal` (whose conversations they
+//! `kept` (what lets somebody in), `shown` (keys that come after the handshake), `tries` (wrong keys), `principal` (whose conversations they
 //! are), `denial` (why a request is refused).
 
 mod authority;
@@ -25,6 +25,7 @@ mod origin;
 mod principal;
 mod request;
 mod sessions;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -42,14 +43,14 @@ pub(crate) use network::{TrustedProxies, network_of};
 pub use origin::Origin;
 pub(crate) use principal::Identity;
 pub use principal::Principal;
-pub(crate) use request::{PageOrigin, RequestView};
+pub(crate) use request::{PageOrigin, RequestView, Sender};
 pub use sessions::Sessions;
 pub(crate) use sessions::{CODE_LIFETIME, SessionLimits};
 pub(crate) use token::random_token;
 pub(crate) use tries::RateKey;
 
 use authority::Authority;
-use axum::http::header;
+use axum::http::{Uri, header};
 use banter_seam::ShareId;
 use banter_store::SecretHash;
 use host::{NamedHost, Scheme, is_same_page};
@@ -156,8 +157,22 @@ impl Access {
         if keys::is_one_of(&self.keys, &key) || keys::is_one_of(&self.admin_keys, &key) {
             return Some(Principal::of_key(&key));
         }
-        let made = self.made.find(KeyHash::of(&key)).filter(|made| made.is_for(view.origin()))?;
+        let made = self.made_key_of(&key, &self.sender(view))?;
         Some(made.principal(KeyHash::of(&key)))
+    }
+
+    /// A key that was made by command, if it lets in whoever sends it.
+    fn made_key_of(&self, key: &str, sender: &Sender) -> Option<Arc<Made>> {
+        self.made.find(KeyHash::of(key)).filter(|made| made.is_for(sender))
+    }
+
+    /// Who sends a request.
+    pub(crate) fn sender(&self, view: &RequestView<'_>) -> Sender {
+        let Some(origin) = view.origin() else { return Sender::Program };
+        match self.host(view).and_then(|host| self.is_own_page(view, host, origin)) {
+            Ok(true) => Sender::OwnPage,
+            Ok(false) | Err(_) => Sender::Page(origin.into()),
+        }
     }
 
     /// The keys that were made by command.
@@ -171,9 +186,15 @@ impl Access {
         view: &RequestView<'_>,
         level: AccessLevel,
     ) -> Option<(ShareId, Arc<Made>)> {
-        let hash = KeyHash::of(&self.presented(view, level).ok().flatten()?);
-        let made = self.made.find(hash).filter(|made| made.is_for(view.origin()))?;
-        Some((ShareId(hash.number()), made))
+        let key = self.presented(view, level).ok().flatten()?;
+        let made = self.made_key_of(&key, &self.sender(view))?;
+        Some((ShareId(KeyHash::of(&key).number()), made))
+    }
+
+    /// The key for visitors in the query of an address.
+    pub(crate) fn key_of_visitors(&self, uri: &Uri) -> Option<Arc<Made>> {
+        let key = keys::in_query(uri).next()?;
+        self.made.for_visitors(SecretHash(KeyHash::of(&key).bytes()))
     }
 
     /// Ends what was opened with keys that let in no more.
@@ -250,16 +271,25 @@ impl Access {
             let admitted = self.allow_file_pages && level == AccessLevel::Socket;
             return if admitted { Ok(PageOrigin::File) } else { Err(Denial::FilePage) };
         }
-        let is_of_machine = matches!(host, NamedHost::Local | NamedHost::OwnAddress);
-        let is_own = self.public_urls.iter().any(|url| url.origin().is(origin))
-            || is_of_machine && is_same_page(self.scheme, &authority(view)?, origin);
-        if is_own {
+        if self.is_own_page(view, host, origin)? {
             return Ok(PageOrigin::Own);
         }
         match self.allows_by_option(origin) || self.made.names_origin(origin) {
             true => Ok(PageOrigin::Allowed(origin.to_owned())),
             false => Err(Denial::ForeignOrigin),
         }
+    }
+
+    /// Whether an origin is that of our own pages.
+    fn is_own_page(
+        &self,
+        view: &RequestView<'_>,
+        host: NamedHost,
+        origin: &str,
+    ) -> Result<bool, Denial> {
+        let is_of_machine = matches!(host, NamedHost::Local | NamedHost::OwnAddress);
+        Ok(self.public_urls.iter().any(|url| url.origin().is(origin))
+            || is_of_machine && is_same_page(self.scheme, &authority(view)?, origin))
     }
 
     fn allows_by_option(&self, origin: &str) -> bool {
@@ -303,7 +333,7 @@ impl Access {
             return Ok(());
         }
         let scope = match (presented, of_session) {
-            (Some(key), _) => self.try_key(self.rate_key(view), &key, view.origin())?,
+            (Some(key), _) => self.try_key(self.rate_key(view), &key, &self.sender(view))?,
             (None, Some(scope)) => scope,
             // With `--insecure` there may be no key that could be given.
             (None, None) if self.insecure => return Err(Denial::AdminOnly),
@@ -330,7 +360,7 @@ impl Access {
         let grant = match credential {
             Credential::Key(key) => {
                 // A visitor has nothing that a session could be for.
-                let scope = self.try_key(rate_key, key, None)?;
+                let scope = self.try_key(rate_key, key, &Sender::Program)?;
                 if scope == Scope::Visit {
                     return Err(Denial::VisitorsKey);
                 }
@@ -398,42 +428,6 @@ impl Access {
         };
         let sessions = cookie.tokens(view.headers).filter_map(session);
         sessions.max_by_key(|session| session.grant.scope)
-    }
-
-    /// Who shows a key after the handshake, from a page of this origin, and what is cancelled when
-    /// the key lets in no more. Counts the try.
-    pub(crate) fn admit_key(
-        &self,
-        rate_key: RateKey,
-        key: &str,
-        origin: Option<&str>,
-    ) -> Result<(Principal, CancellationToken), Denial> {
-        self.try_key(rate_key, key, origin)?;
-        let hash = KeyHash::of(key);
-        Ok(match self.made.find(hash) {
-            Some(made) => (made.principal(hash), made.revoked.clone()),
-            None => (Principal::of_key_hash(hash), CancellationToken::new()),
-        })
-    }
-
-    /// The scope that a key gives. Counts the try.
-    fn try_key(&self, rate_key: RateKey, key: &str, origin: Option<&str>) -> Result<Scope, Denial> {
-        if self.tries.is_exhausted(rate_key) {
-            return Err(Denial::TooManyTries);
-        }
-        let made = self.made.find(KeyHash::of(key)).filter(|made| made.is_for(origin));
-        let scope = if let Some(made) = made {
-            made.scope
-        } else if keys::is_one_of(&self.admin_keys, key) {
-            Scope::Administer
-        } else if keys::is_one_of(&self.keys, key) {
-            Scope::Talk
-        } else {
-            self.tries.count_wrong(rate_key);
-            return Err(Denial::KeyNeeded);
-        };
-        self.tries.count_right(rate_key);
-        Ok(scope)
     }
 
     /// The base paths at which the server answers beside the root, as `/chat`.

@@ -7,6 +7,7 @@ use super::token::{is_random, random_token};
 use axum::http::HeaderMap;
 use banter_seam::{Asker, ShareId, Tenant};
 use banter_store::{NewUser, SecretHash, UserKind};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
@@ -33,6 +34,8 @@ enum Anchor {
     Key([u8; 32]),
     /// The hash of what a browser keeps, or of what a client without a cookie has for one socket.
     Browser([u8; 32]),
+    /// The hash of a visitor's secret and of the key of the site, and the hash of that key.
+    Visitor { hash: [u8; 32], key: [u8; 32] },
 }
 
 /// An admitted client, and how it is recognised next time.
@@ -75,10 +78,21 @@ impl Principal {
         Principal { tenant, share, anchor: Anchor::Key(hash.bytes()) }
     }
 
-    /// A visitor of a page that has a key for its visitors: somebody else on each socket, with the
-    /// limits of the key.
-    pub(super) fn visitor_of(hash: KeyHash) -> Principal {
-        Principal::stranger("visitor", &random_token(), ShareId(hash.number()))
+    /// A visitor of a page that has a key for its visitors, with the limits of the key. The same
+    /// secret with another key is somebody else.
+    pub(super) fn visitor(key: KeyHash, secret: &str) -> Principal {
+        let of_key = HEXLOWER.encode(&key.bytes());
+        let hash = hash_of("visitor", &format!("{of_key} {secret}"));
+        let (tenant, share) = (Tenant(first_number(&hash)), ShareId(key.number()));
+        Principal { tenant, share, anchor: Anchor::Visitor { hash, key: key.bytes() } }
+    }
+
+    /// The key of a visitor; `None` for everybody else.
+    pub(crate) fn visits_with(self) -> Option<SecretHash> {
+        match self.anchor {
+            Anchor::Visitor { key, .. } => Some(SecretHash(key)),
+            Anchor::Operator | Anchor::Key(_) | Anchor::Browser(_) => None,
+        }
     }
 
     /// A client that is known by a random text, and by nothing else.
@@ -92,7 +106,7 @@ impl Principal {
         let (kind, anchor) = match self.anchor {
             Anchor::Operator => (UserKind::Operator, hash_of("operator", "")),
             Anchor::Key(hash) => (UserKind::Key, hash),
-            Anchor::Browser(hash) => (UserKind::Browser, hash),
+            Anchor::Browser(hash) | Anchor::Visitor { hash, .. } => (UserKind::Browser, hash),
         };
         NewUser { kind, anchor: SecretHash(anchor), name: self.short_name() }
     }

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, Uri, header};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The parts of a request that the access rules look at.
 pub(crate) struct RequestView<'a> {
@@ -40,6 +41,17 @@ impl<'a> RequestView<'a> {
         names
             .any(|name| OTHERS.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded"))
     }
+}
+
+/// Who sends a request, as far as keys must know that are only for certain pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// A program: it names no page.
+    Program,
+    /// Our own page, such as `/embed` in a frame.
+    OwnPage,
+    /// A page of this origin.
+    Page(Arc<str>),
 }
 
 /// The origin of the page that sends an admitted request.

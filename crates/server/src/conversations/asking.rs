@@ -66,6 +66,7 @@ impl Conversations {
         owner: Owner,
         request: Request,
     ) -> Result<AcceptedRequest, V1Error> {
+        self.check_visitor(owner, &request)?;
         let conversations = self.clone();
         self.to_the_end(async move {
             match request.what {
@@ -244,8 +245,10 @@ impl Conversations {
         let parent = parent.ok_or_else(|| failed("the answer has no message before it"))?;
         let branch = self.inner.store.path(owner.user, conversation.id, parent).await;
         let branch = branch.map_err(|error| failed(&v1_error(error).message))?;
+        let system = self.system_prompt(owner, &conversation);
+        let system = system.map_err(|error| failed(&error.message))?;
         let History { messages, stored } =
-            History::new(&conversation, branch, &self.inner.settings);
+            History::new(system.as_deref(), branch, &self.inner.settings);
         let request = seam::GenerateRequest {
             conversation: Some(ConversationNumber(conversation.number.get())),
             continues: making.continues,

@@ -2,7 +2,7 @@
 
 use super::state::Settings;
 use banter_seam as seam;
-use banter_store::{Conversation, Message, MessageId, Role};
+use banter_store::{Message, MessageId, Role};
 
 /// The messages of a branch as a model gets them.
 pub(super) struct History {
@@ -19,15 +19,10 @@ impl History {
         History { messages, stored: Vec::new() }
     }
 
-    /// The history of a branch, oldest message first. Answers without text say nothing and are left
-    /// out.
-    pub(super) fn new(
-        conversation: &Conversation,
-        branch: Vec<Message>,
-        settings: &Settings,
-    ) -> History {
-        let History { mut messages, mut stored } =
-            History::of_new(conversation.system.as_deref(), settings);
+    /// The history of a branch, oldest message first, of a conversation with this system prompt.
+    /// Answers without text say nothing and are left out.
+    pub(super) fn new(system: Option<&str>, branch: Vec<Message>, settings: &Settings) -> History {
+        let History { mut messages, mut stored } = History::of_new(system, settings);
         for message in branch {
             if message.text.is_empty() {
                 continue;
@@ -52,7 +47,8 @@ mod tests {
     use super::*;
     use crate::answers::Keep;
     use banter_store::{
-        Ask, How, NewConversation, Place, Position, Store, StoreConfig, Target, TitleSource,
+        Ask, Conversation, How, NewConversation, Place, Position, Store, StoreConfig, Target,
+        TitleSource,
     };
     use std::time::Duration;
 
@@ -97,7 +93,7 @@ mod tests {
     fn an_answer_without_text_says_nothing_and_is_not_told() {
         let (conversation, branch) = stored(None);
         assert_eq!(branch.len(), 3);
-        let history = History::new(&conversation, branch.clone(), &settings(None));
+        let history = History::new(conversation.system.as_deref(), branch.clone(), &settings(None));
         let told = [seam::Message::user("first"), seam::Message::user("second")];
         assert_eq!(history.messages, told);
         assert_eq!(history.stored, [branch[0].id, branch[2].id]);
@@ -112,7 +108,8 @@ mod tests {
             (None, None, None),
         ] {
             let (conversation, branch) = stored(own);
-            let history = History::new(&conversation, branch, &settings(operators));
+            let history =
+                History::new(conversation.system.as_deref(), branch, &settings(operators));
             let system = history.messages.iter().find(|told| told.role == seam::Role::System);
             assert_eq!(system.map(|told| told.content.as_str()), expected, "{own:?} {operators:?}");
         }

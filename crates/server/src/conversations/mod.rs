@@ -13,6 +13,7 @@
 //! - `order`: changes of one conversation are told in the order in which they are stored.
 //! - `feed`: the news of one user, for all sockets of that user.
 //! - `titles`: titles for conversations that have none.
+//! - `visitors`: what visitors of other sites' pages may not choose.
 //! - `wire`: stored things in the words of the languages.
 
 mod asking;
@@ -27,6 +28,7 @@ mod reading;
 mod state;
 mod titles;
 mod typed;
+mod visitors;
 mod wire;
 
 pub(crate) use asking::{AcceptedRequest, MessagePlace, Request, What};

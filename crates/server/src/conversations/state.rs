@@ -3,11 +3,11 @@
 use super::feed::{Feeds, Subscription};
 use super::order::Order;
 use super::wire;
-use crate::access::Principal;
+use crate::access::{MadeKeys, Principal};
 use crate::answers::{Answers, Keep, LiveAnswer};
 use banter_protocol::v1::V1Error;
 use banter_seam::Asker;
-use banter_store::{ConversationId, MessageId, Store, UserId};
+use banter_store::{ConversationId, MessageId, SecretHash, Store, UserId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(crate) struct Conversations {
 
 pub(super) struct Inner {
     pub(super) store: Arc<Store>,
+    /// The keys of visitors, with their system prompts.
+    pub(super) keys: Arc<MadeKeys>,
     pub(super) answers: Answers,
     pub(super) settings: Settings,
     pub(super) feeds: Feeds,
@@ -51,6 +53,8 @@ pub(crate) struct Settings {
 pub(crate) struct Owner {
     pub(crate) user: UserId,
     pub(crate) asker: Asker,
+    /// The key of a visitor of another site's page.
+    pub(crate) visits_with: Option<SecretHash>,
 }
 
 /// An answer that is being written, and whose it is.
@@ -62,9 +66,15 @@ pub(super) struct RunningAnswer {
 }
 
 impl Conversations {
-    pub(crate) fn new(store: Arc<Store>, answers: Answers, settings: Settings) -> Conversations {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        keys: Arc<MadeKeys>,
+        answers: Answers,
+        settings: Settings,
+    ) -> Conversations {
         let inner = Inner {
             store,
+            keys,
             answers,
             settings,
             feeds: Feeds::default(),
@@ -97,7 +107,7 @@ impl Conversations {
     pub(crate) async fn known_owner(&self, principal: Principal) -> Result<Owner, V1Error> {
         let user = self.inner.store.find_user(principal.user().anchor).await;
         let user = user.map_err(wire::v1_error)?.map_or(UserId::NOBODY, |user| user.id);
-        Ok(Owner { user, asker: principal.asker() })
+        Ok(Owner { user, asker: principal.asker(), visits_with: principal.visits_with() })
     }
 
     /// The news of a user from now on.

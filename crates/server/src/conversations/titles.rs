@@ -68,7 +68,8 @@ impl Conversations {
         let needs_one =
             matches!(conversation.title_source, TitleSource::None | TitleSource::FirstWords);
         let Ok(permit) = self.inner.titling.clone().try_acquire_owned() else { return };
-        if !needs_one || !self.writes_titles() {
+        // A visitor has no list of conversations in which a title could stand.
+        if !needs_one || owner.visits_with.is_some() || !self.writes_titles() {
             return;
         }
         let conversations = self.clone();
@@ -137,7 +138,8 @@ impl Conversations {
             message.text = read_for_title(&message.text);
             message.tokens.clear();
         }
-        let mut history = History::new(conversation, messages, &self.inner.settings);
+        let mut history =
+            History::new(conversation.system.as_deref(), messages, &self.inner.settings);
         history.messages.push(seam::Message::user(
             "Write a title for this conversation: at most six words, in the language of the \
              conversation. Reply with the title only.",

@@ -55,7 +55,8 @@ impl Conversations {
                 }
                 let number = ConversationNumber(conversation.number.get());
                 let parameters = wire::parameters(conversation.parameters.as_ref());
-                (History::new(&conversation, branch, settings), parameters, Some(number))
+                let history = History::new(conversation.system.as_deref(), branch, settings);
+                (history, parameters, Some(number))
             }
         };
         let History { mut messages, stored } = history;

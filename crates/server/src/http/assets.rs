@@ -3,6 +3,7 @@
 use super::encoding::Encoding;
 use super::error::ApiError;
 use super::headers::{empty, policy_for_inline};
+use crate::well_known::WellKnown;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
@@ -21,12 +22,27 @@ struct File {
 
 static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
+/// The script of the widget, which pages of other sites load.
+const WIDGET: &str = "embed.js";
+
 /// The example page. It is the only one whose script and style are inside the HTML.
 const EXAMPLE: &str = "chat.html";
+
+/// Whether a file of the page has this name.
+pub(super) fn is_of_page(name: &str) -> bool {
+    FILES.iter().any(|file| file.name == name)
+}
+
+/// The folders of the page's files.
+pub(super) fn folders() -> impl Iterator<Item = &'static str> {
+    FILES.iter().filter_map(|file| Some(file.name.split_once('/')?.0))
+}
 
 /// The files by name, with their fixed headers.
 pub(super) struct Assets {
     files: HashMap<&'static str, Asset>,
+    /// Those of the operator.
+    well_known: HashMap<String, String>,
 }
 
 struct Asset {
@@ -38,20 +54,37 @@ struct Asset {
 }
 
 impl Assets {
-    /// The files that are built in.
-    pub(super) fn embedded() -> Assets {
-        Assets { files: FILES.iter().map(|file| (file.name, Asset::new(file))).collect() }
+    /// The files that are built in, and those of the operator.
+    pub(super) fn embedded(well_known: &[WellKnown]) -> Assets {
+        let files = FILES.iter().map(|file| (file.name, Asset::new(file))).collect();
+        let named = |file: &WellKnown| (file.name().to_owned(), file.content().to_owned());
+        Assets { files, well_known: well_known.iter().map(named).collect() }
     }
 
     /// Whether a path is that of a file.
     pub(super) fn has(&self, path: &str) -> bool {
-        self.files.contains_key(name_of(path))
+        self.files.contains_key(name_of(path)) || self.well_known_at(path).is_some()
+    }
+
+    fn well_known_at(&self, path: &str) -> Option<&String> {
+        self.well_known.get(path.strip_prefix('/')?)
+    }
+
+    /// A file of the operator, as plain text.
+    fn well_known(&self, path: &str) -> Response<Body> {
+        let Some(content) = self.well_known_at(path) else {
+            return ApiError::NotFound.into_response();
+        };
+        let mut response = content.clone().into_response();
+        let caching = HeaderValue::from_static("no-cache");
+        response.headers_mut().insert(header::CACHE_CONTROL, caching);
+        response
     }
 
     /// Answers a request for a file.
     pub(super) fn answer(&self, uri: &Uri, request: &HeaderMap) -> Response<Body> {
         let Some(asset) = self.files.get(name_of(uri.path())) else {
-            return ApiError::NotFound.into_response();
+            return self.well_known(uri.path());
         };
         let encoding = Encoding::choose(request, |form| asset.form(form).is_some());
         let etag = asset.etag(encoding);
@@ -96,6 +129,10 @@ impl Asset {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        if name == WIDGET {
+            let anywhere = HeaderValue::from_static("cross-origin");
+            headers.insert("cross-origin-resource-policy", anywhere);
+        }
         if name == EXAMPLE {
             let page = std::str::from_utf8(content).expect("the example is text");
             let policy = policy_for_inline(&hashes(page, "script"), &hashes(page, "style"));

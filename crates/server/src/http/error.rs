@@ -35,6 +35,8 @@ pub(super) enum ApiError {
         /// It was to be gone on from.
         is_previous: bool,
     },
+    /// 404: the page for frames is asked for without a key that lets in visitors.
+    NoVisitorsKey,
     /// 404: no stream of this id is open.
     UnknownStream,
     /// 408: the body took too long.
@@ -102,6 +104,11 @@ impl ApiError {
             ApiError::UnknownResponse { is_previous: false } => {
                 (StatusCode::NOT_FOUND, "response_not_found", "no response of this id is kept")
             }
+            ApiError::NoVisitorsKey => (
+                StatusCode::NOT_FOUND,
+                "no_visitors_key",
+                "key: expected one that banter key add --scope embed has made, found none",
+            ),
             ApiError::UnknownStream => (
                 StatusCode::NOT_FOUND,
                 "stream_not_found",

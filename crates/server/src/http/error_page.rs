@@ -154,6 +154,17 @@ const TEXTS: &[Text] = &[
         ],
     },
     Text {
+        code: "no_visitors_key",
+        title: ["This chat has no valid key", "此聊天没有有效的密钥"],
+        advice: [
+            "The address needs a key for visitors, and this one is missing, wrong, ended or revoked. \
+             If you run the server, banter key list shows the keys, and banter key add with \
+             --scope embed makes a new one.",
+            "该地址需要访客密钥，而此处的密钥缺失、错误、已过期或已被撤销。如果服务器由您运行，\
+             banter key list 会列出密钥，banter key add 加 --scope embed 可以创建新的密钥。",
+        ],
+    },
+    Text {
         code: "not_found",
         title: ["Nothing is at this address", "这里什么也没有"],
         advice: [

@@ -27,7 +27,8 @@ pub(super) async fn open(
     let view = view_of(&connection, request.uri(), request.headers());
     let Identity { principal, cookie } = http.access.identify(&view, AccessLevel::User, origin);
     let rate_key = http.access.rate_key(&view);
-    let caller = Caller { principal: Some(principal), rate_key, origin: None };
+    let sender = http.access.sender(&view);
+    let caller = Caller { principal: Some(principal), rate_key, sender };
     let revoked = http.access.revocation(&view, AccessLevel::User).unwrap_or_default();
     let endings = Endings { shutdown: http.tasks.going_away.clone(), revoked };
     let (mut stream, body) = http.sockets.streams.open(

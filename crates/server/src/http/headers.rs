@@ -89,6 +89,9 @@ pub(super) fn preflight(page: &PageOrigin) -> Response<Body> {
         // star does not stand for `authorization`.
         let names = HeaderValue::from_static("authorization, content-type, x-api-key, *");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
+        // A site on the internet may use a server in a private network, if both agree.
+        let private = HeaderName::from_static("access-control-allow-private-network");
+        headers.insert(private, HeaderValue::from_static("true"));
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
     allow_origin(headers, page);

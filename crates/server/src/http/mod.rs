@@ -11,7 +11,7 @@
 //! - `openapi`: the description of all routes.
 //! - `tokens`: the handlers that turn texts into tokens and back. `embeddings`: into vectors.
 //! - `body`: the bodies of requests: how long they may be, and how much memory they may take.
-//! - `assets`, `encoding`: the files of the page.
+//! - `assets`, `encoding`: the files of the page. `embed`: the page for frames of other sites.
 //! - `error`, `error_page`, `error_shape`: errors as responses, for programs, for people, and in the
 //!   words of other interfaces.
 //! - `headers`: the headers of every response.
@@ -23,6 +23,7 @@ mod assets;
 mod body;
 mod context;
 mod conversations;
+mod embed;
 mod embeddings;
 mod encoding;
 mod error;
@@ -65,6 +66,12 @@ use std::sync::Arc;
 use tower::ServiceExt;
 use tracing::warn;
 
+/// Whether the server has something of its own at `/name`, or below it.
+pub fn is_own_name(name: &str) -> bool {
+    let mut first_parts = routes::first_parts().chain(assets::folders());
+    assets::is_of_page(name) || first_parts.any(|part| part == name)
+}
+
 /// All routes of a server.
 #[derive(Clone)]
 pub(crate) struct Routes {
@@ -89,7 +96,7 @@ impl Service for Routes {
 
 impl Routes {
     pub(crate) fn new(http: Arc<Http>) -> Routes {
-        let assets = Arc::new(Assets::embedded());
+        let assets = Arc::new(Assets::embedded(&http.config.well_known));
         let files = assets.clone();
         let file = async move |uri: Uri, headers: HeaderMap| files.answer(&uri, &headers);
         let router = routes::router().fallback(file).with_state(http.clone());

@@ -5,7 +5,7 @@
 use super::answering::json_text;
 use super::state::Http;
 use super::{
-    anthropic, api, context, conversations, embeddings, event_stream, files, metrics, models,
+    anthropic, api, context, conversations, embed, embeddings, event_stream, files, metrics, models,
     ollama, openai, openapi, responses, session, tokens, upgrade,
 };
 use crate::access::AccessLevel;
@@ -38,6 +38,7 @@ use AccessLevel::{Admin, Probe, Public, Socket, User};
 /// Every route except the files of the page, which are public.
 pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/ws", Socket, || get(upgrade::websocket)),
+    row(Method::GET, "/embed", Public, || get(embed::page)),
     row(Method::GET, "/api/stream", User, || get(event_stream::open)),
     row(Method::POST, "/api/stream/{id}", User, || post(event_stream::send)),
     row(Method::GET, "/openapi.json", Public, || get(description)),
@@ -98,6 +99,11 @@ async fn description() -> Response<Body> {
         openapi::document(rows).to_string()
     });
     json_text(DOCUMENT.clone())
+}
+
+/// The first part of each path.
+pub(super) fn first_parts() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().filter_map(|route| route.path.split('/').nth(1))
 }
 
 /// What a method and a path mean.

@@ -7,9 +7,9 @@ use crate::accept::one_permit;
 use crate::access::{KeyHash, Origin, PublicUrl, SessionLimits, Sessions};
 use crate::backend::{BackendSlot, ScriptedBackend};
 use crate::config::ServerConfig;
-use crate::quotas::Quotas;
 use crate::server::Running;
 use crate::tasks::Tasks;
+use crate::well_known::WellKnown;
 use axum::body::to_bytes;
 use banter_store::{Place, Store, StoreConfig};
 use std::net::IpAddr;
@@ -28,7 +28,8 @@ fn routes_in_front_of(slot: BackendSlot, config: ServerConfig) -> Routes {
     let sessions = Arc::new(Sessions::new(SessionLimits { total: 16, per_key: 4 }));
     let access = Access::new(config.access_rules(vec![7860]), sessions);
     let store = Store::open(StoreConfig::new(Place::Memory)).expect("a store");
-    let running = Running::new(&config, slot, Arc::new(store), Tasks::default(), Quotas::default());
+    let running =
+        Running::new(&config, slot, Arc::new(store), Tasks::default(), access.made().clone());
     Routes::new(Arc::new(running.http(Arc::new(config), Arc::new(access), None)))
 }
 
@@ -360,4 +361,49 @@ async fn requests_that_another_page_embeds_make_no_work() {
     }
     let link = ask(&Method::GET, "/").locally().with("sec-fetch-site", "cross-site");
     assert_eq!(link.status(&routes).await, 200, "a link to the page leads there");
+}
+
+#[test]
+fn names_that_the_server_uses_itself_are_known() {
+    let own =
+        ["index.html", "chat.html", "embed.js", "embed", "ws", "ready", "api", "v1", "assets"];
+    for name in own {
+        assert!(super::is_own_name(name), "{name}");
+    }
+    for name in ["WW_verify_0a1b.txt", "index.htm", "apis", "html", "embed.txt"] {
+        assert!(!super::is_own_name(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_the_operator_is_at_the_root_as_plain_text() {
+    let well_known = vec![
+        WellKnown::new("WW_verify_a.txt", "<b>proof</b>".into()).expect("a file"),
+        WellKnown::new("index.html", "not this one".into()).expect("a file"),
+    ];
+    let routes = routes(ServerConfig { well_known, ..config() });
+    let proof = ask(&Method::GET, "/WW_verify_a.txt").answer(&routes).await;
+    let kind = proof.headers()[header::CONTENT_TYPE].to_str().expect("ASCII").to_owned();
+    assert_eq!((proof.status().as_u16(), kind.as_str()), (200, "text/plain; charset=utf-8"));
+    assert_eq!(proof.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(text(proof).await, "<b>proof</b>");
+    let page = text(ask(&Method::GET, "/index.html").answer(&routes).await).await;
+    assert!(page.contains("<!doctype html>"), "the server's own files come first");
+    for path in ["/ww_verify_a.txt", "/.well-known/WW_verify_a.txt", "//WW_verify_a.txt"] {
+        assert_eq!(ask(&Method::GET, path).status(&routes).await, 404, "{path}");
+    }
+    assert_eq!(ask(&Method::POST, "/WW_verify_a.txt").status(&routes).await, 405);
+    assert_eq!(ask(&Method::GET, "/talk/WW_verify_a.txt").status(&routes).await, 200);
+}
+
+#[tokio::test]
+async fn the_widgets_script_may_be_loaded_anywhere_and_is_asked_for_again() {
+    let routes = routes(config());
+    let script = ask(&Method::GET, "/embed.js").answer(&routes).await;
+    assert_eq!(script.status(), 200);
+    assert_eq!(script.headers()["cross-origin-resource-policy"], "cross-origin");
+    assert_eq!(script.headers()[header::CACHE_CONTROL], "no-cache");
+    assert!(script.headers().contains_key(header::ETAG));
+    let page = ask(&Method::GET, "/").answer(&routes).await;
+    assert_eq!(page.headers()["cross-origin-resource-policy"], "same-origin");
 }

@@ -21,6 +21,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+/// The query of a socket that belongs to nobody until its `hello`: such a page is not to get a
+/// cookie, whatever lets its browser in.
+const FOR_VISITORS: &str = "visitor";
+
 /// A client in the language that it has asked for.
 enum Speaker {
     Plain(Client),
@@ -113,23 +117,27 @@ fn speaker(
             PageOrigin::Own | PageOrigin::Allowed(_) => PageKind::Ordinary,
         };
         let Identity { principal, cookie } = identify();
+        // There the client says what the model is told, and for visitors the operator does.
+        if principal.visits_with().is_some() {
+            return Err(Denial::VisitorsKey);
+        }
         return Ok((Speaker::Plain(Client { page, principal }), cookie));
     }
-    let rate_key = http.access.rate_key(view);
+    let (rate_key, sender) = (http.access.rate_key(view), http.access.sender(view));
+    let nobody = Caller { principal: None, rate_key, sender };
+    if view.uri.query() == Some(FOR_VISITORS) {
+        return Ok((Speaker::V1(nobody), None));
+    }
     match http.access.admit(view, AccessLevel::Socket) {
         // Any website can pretend to be such a page.
         Ok(PageOrigin::File) => Err(Denial::FilePage),
         Ok(_) => {
             let Identity { principal, cookie } = identify();
-            let caller = Caller { principal: Some(principal), rate_key, origin: None };
+            let caller = Caller { principal: Some(principal), ..nobody };
             Ok((Speaker::V1(caller), cookie))
         }
         // The key may still come in the first event.
-        Err(Denial::KeyNeeded) => {
-            let origin = view.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-            let origin = origin.map(Arc::from);
-            Ok((Speaker::V1(Caller { principal: None, rate_key, origin }), None))
-        }
+        Err(Denial::KeyNeeded) => Ok((Speaker::V1(nobody), None)),
         Err(denial) => Err(denial),
     }
 }

@@ -2,14 +2,14 @@
 
 use super::readings::{finished, stored_finish};
 use super::state::V1;
-use crate::access::{Principal, RateKey};
+use crate::access::{Principal, RateKey, Sender};
 use crate::answers::{Follower, Offsets};
 use crate::conversations::{
     AcceptedRequest, CannotResume, MessagePlace, Opened, Opening, Owner, Request, Rest, Resumed,
     SameId, Typed, TypedPlace, What, position,
 };
 use banter_protocol::v1::client::{
-    Continue, Draft, EditMessage, Hello, Open, Regenerate, Resume, SendMessage,
+    Continue, Draft, EditMessage, Hello, Key, Open, Regenerate, Resume, SendMessage,
 };
 use banter_protocol::v1::server::{self, Delta, Reset};
 use banter_protocol::v1::{self, ErrorCode, ServerEvent, V1Error};
@@ -30,8 +30,8 @@ pub(crate) struct Caller {
     pub(crate) principal: Option<Principal>,
     /// Whose tries are counted if the key is wrong.
     pub(crate) rate_key: RateKey,
-    /// The page that may show a key, by its origin.
-    pub(crate) origin: Option<Arc<str>>,
+    /// Who may show a key.
+    pub(crate) sender: Sender,
 }
 
 impl Caller {
@@ -72,18 +72,26 @@ pub(super) enum Outcome {
 }
 
 pub(super) async fn hello(v1: Arc<V1>, caller: Caller, hello: Hello) -> Outcome {
-    let Caller { principal, rate_key, origin } = caller;
-    let (principal, revoked) = match (principal, hello.key) {
-        (Some(principal), _) => (principal, CancellationToken::new()),
-        (None, None) => return Outcome::Unauthorized,
-        (None, Some(key)) => match v1.access.admit_key(rate_key, key.expose(), origin.as_deref()) {
-            Ok(admitted) => admitted,
-            Err(_) => return Outcome::Unauthorized,
-        },
+    let Some((principal, revoked)) = admit(&v1, caller, &hello) else {
+        return Outcome::Unauthorized;
     };
     match v1.conversations.owner(principal).await {
         Ok(owner) => Outcome::Greeted { owner, welcome: Box::new(v1.welcome(principal)), revoked },
         Err(error) => Outcome::Said(vec![error.into()]),
+    }
+}
+
+/// Who the client is, and what is cancelled when its key lets in no more; `None` if it is nobody.
+fn admit(v1: &V1, caller: Caller, hello: &Hello) -> Option<(Principal, CancellationToken)> {
+    let Caller { principal, rate_key, sender } = caller;
+    let key = hello.key.as_ref().map(Key::expose);
+    match (&hello.visitor, principal) {
+        // Whatever else lets a browser in, on another site's page it is a visitor.
+        (Some(secret), _) => {
+            v1.access.admit_visitor(rate_key, key?, (&sender, secret.expose())).ok()
+        }
+        (None, Some(principal)) => Some((principal, CancellationToken::new())),
+        (None, None) => v1.access.admit_key(rate_key, key?, &sender).ok(),
     }
 }
 

@@ -270,6 +270,10 @@ impl Session {
     fn draft(&mut self, draft: Draft) {
         let Some(user) = &self.pending.user else { return };
         self.pending.drafting = None;
+        // What strangers type on another site's page costs nothing until they send it.
+        if user.owner.visits_with.is_some() {
+            return;
+        }
         if !draft.text.is_empty() {
             let drafting = requests::draft(self.v1.clone(), user.owner, draft, self.draft_key);
             self.pending.drafting = Some(drafting.boxed());

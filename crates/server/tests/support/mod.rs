@@ -151,6 +151,11 @@ impl TestServer {
         patiently(runs).await;
     }
 
+    /// The newest draft that the backend was given.
+    pub fn draft(&self) -> Option<banter_seam::DraftRequest> {
+        self.counters.draft.lock().expect("no panic").clone()
+    }
+
     /// Answers being made.
     pub fn running(&self) -> usize {
         self.counters.running.load(Ordering::SeqCst)

@@ -18,6 +18,7 @@ fn a_server_sees_what_another_process_writes_and_the_other_way() {
         requests_per_minute: Some(60),
         tokens_per_minute: Some(1_000_000),
         answers_at_once: Some(2),
+        system: Some("You help with the wiki.".into()),
         ..terms("embed")
     };
     ring.add("wiki", SecretHash([1; 32]), &wanted).unwrap();

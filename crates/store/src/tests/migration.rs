@@ -6,7 +6,7 @@ use super::support::*;
 use crate::faults::{Action, Fault};
 use crate::migrate::{Schema, Step};
 use crate::open::open_with;
-use crate::schema::{APPLICATION_ID, MADE_KEYS, RESPONSES, TABLES};
+use crate::schema::{APPLICATION_ID, KEY_SYSTEMS, MADE_KEYS, RESPONSES, TABLES};
 use crate::{OpenError, Place, StoreConfig};
 
 const CHILD_FOLDER: &str = "BANTER_TEST_MIGRATE";
@@ -70,7 +70,8 @@ fn s8_an_old_database_is_migrated_and_a_copy_is_kept() {
 
 #[test]
 fn s8_a_database_of_an_older_version_becomes_todays() {
-    let version_2 = TABLES.strip_suffix(MADE_KEYS).unwrap();
+    let version_3 = TABLES.strip_suffix(KEY_SYSTEMS).unwrap();
+    let version_2 = version_3.strip_suffix(MADE_KEYS).unwrap();
     let version_1 = version_2.strip_suffix(RESPONSES).unwrap();
     let schema = |path: &std::path::Path| {
         let connection = rusqlite::Connection::open(path).unwrap();
@@ -81,7 +82,7 @@ fn s8_a_database_of_an_older_version_becomes_todays() {
     };
     let new = TestFolder::new();
     drop(new.open());
-    for (number, tables) in [(1, version_1), (2, version_2)] {
+    for (number, tables) in [(1, version_1), (2, version_2), (3, version_3)] {
         let folder = TestFolder::new();
         std::fs::create_dir(folder.path()).unwrap();
         let connection = rusqlite::Connection::open(folder.database()).unwrap();
@@ -90,7 +91,7 @@ fn s8_a_database_of_an_older_version_becomes_todays() {
         connection.pragma_update(None, "user_version", number).unwrap();
         drop(connection);
         drop(folder.open());
-        assert_eq!(version(&folder.database()), 3);
+        assert_eq!(version(&folder.database()), 4);
         assert_eq!(schema(&folder.database()), schema(&new.database()));
     }
 }
@@ -152,11 +153,11 @@ fn s8_a_newer_or_unknown_database_is_refused() {
     };
     set(7);
     let error = open_with(&folder.config(), &crate::migrate::TODAY).err().unwrap();
-    assert!(matches!(error, OpenError::NewerSchema { found: 7, known: 3, .. }), "{error}");
-    assert!(error.to_string().contains("version 7") && error.to_string().contains("up to 3"));
+    assert!(matches!(error, OpenError::NewerSchema { found: 7, known: 4, .. }), "{error}");
+    assert!(error.to_string().contains("version 7") && error.to_string().contains("up to 4"));
     set(0);
     let error = open_with(&folder.config(), &crate::migrate::TODAY).err().unwrap();
-    assert!(matches!(error, OpenError::UnknownSchema { found: 0, known: 3, .. }), "{error}");
-    set(3);
+    assert!(matches!(error, OpenError::UnknownSchema { found: 0, known: 4, .. }), "{error}");
+    set(4);
     folder.open();
 }

@@ -4,7 +4,7 @@ use crate::Settable;
 use crate::http::ModelInfo;
 use crate::v1::client::{
     ClientEvent, Close, Continue, Draft, EditMessage, Hello, Key, MessageText, Open, Regenerate,
-    Resume, SendMessage, Stop,
+    Resume, SendMessage, Stop, VisitorSecret,
 };
 use crate::v1::conversation::{Timings, Usage};
 use crate::v1::error::ErrorDetails;
@@ -100,7 +100,10 @@ fn place() -> impl Strategy<Value = (Option<ConversationId>, Settable<MessageId>
 fn client_event() -> impl Strategy<Value = ClientEvent> {
     let branch = || (conversation_id(), message_id(), client_id(), parameters());
     prop_oneof![
-        of("[!-~]{1,40}").prop_map(|key| ClientEvent::Hello(Hello { key: key.and_then(Key::new) })),
+        (of("[!-~]{1,40}"), of("[a-z0-9]{26,64}")).prop_map(|(key, visitor)| {
+            let visitor = visitor.and_then(VisitorSecret::new);
+            ClientEvent::Hello(Hello { key: key.and_then(Key::new), visitor })
+        }),
         conversation_id().prop_map(|conversation| ClientEvent::Open(Open { conversation })),
         conversation_id().prop_map(|conversation| ClientEvent::Close(Close { conversation })),
         (place(), message_text(), client_id(), parameters()).prop_map(

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// One event of each type as a client may write it.
-const EXAMPLES: [&str; 15] = [
+const EXAMPLES: [&str; 16] = [
     r#"{"type":"hello"}"#,
     r#"{"type":"hello","key":"k"}"#,
     r#"{"type":"open","conversation":"CONVERSATION"}"#,
@@ -22,6 +22,7 @@ const EXAMPLES: [&str; 15] = [
     r#"{"type":"resume","answer":"ANSWER","at":12,"thinking_at":3,"tag":""}"#,
     r#"{"type":"draft","conversation":"CONVERSATION","parent":null,"text":""}"#,
     r#"{"type":"ping","tag":"t"}"#,
+    r#"{"type":"hello","key":"k","visitor":"0123456789abcdef0123456789abcdef"}"#,
 ];
 
 fn event(frame: &str) -> Tagged<ClientEvent> {
@@ -92,6 +93,11 @@ const KEY: Kind = Kind {
     good: &["\"k\""],
     wrong: &["\"\"", "5", "true", "[]", "{}"],
 };
+const VISITOR: Kind = Kind {
+    expected: "a string of 26 to 64 bytes",
+    good: &["\"abcdefghijklmnopqrstuvwxyz\"", SHORT_NAME],
+    wrong: &["\"\"", "\"abcdefghijklmnopqrstuvwxy\"", LONG_NAME, "5", "true", "[]", "{}"],
+};
 const PARAMETERS: Kind = Kind {
     expected: "an object of parameters",
     good: &["{}", "{\"unknown\":[]}"],
@@ -120,7 +126,10 @@ struct EventFields {
 }
 
 const EVENTS: [EventFields; 11] = [
-    EventFields { smallest: r#"{"type":"hello"}"#, fields: &[optional("key", KEY)] },
+    EventFields {
+        smallest: r#"{"type":"hello"}"#,
+        fields: &[optional("key", KEY), optional("visitor", VISITOR)],
+    },
     EventFields {
         smallest: r#"{"type":"open","conversation":"CONVERSATION"}"#,
         fields: &[required("conversation", ID)],
@@ -534,6 +543,8 @@ fn a_key_is_repeated_neither_in_an_error_nor_in_debug() {
     assert!(!format!("{hello:?}").contains("sk-"), "{hello:?}");
     let ClientEvent::Hello(hello) = hello.event else { panic!("{hello:?}") };
     assert_eq!(hello.key.as_ref().map(Key::expose), Some("sk-1"));
+    let hello = event(r#"{"type":"hello","visitor":"sk-abcdefghijklmnopqrstuvwxyz"}"#);
+    assert!(!format!("{hello:?}").contains("sk-"), "{hello:?}");
 }
 
 #[test]

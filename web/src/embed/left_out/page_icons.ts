@@ -1,0 +1,3 @@
+/** Stands in for the icons that the widget does not show. */
+
+export const PAGE_ICONS = {};
