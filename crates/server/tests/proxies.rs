@@ -318,9 +318,6 @@ async fn a15_nginx_does_not_log_the_key_in_an_address() {
     }
 }
 
-/// The longest silence that a proxy is told to bear.
-const LIMIT: Duration = Duration::from_secs(3);
-
 /// The change of a proxy's file that sets the limit, in seconds.
 fn limited(site: Site, seconds: u64) -> (&'static str, String) {
     match site.program {
@@ -335,14 +332,17 @@ async fn start_limited(site: Site, seconds: u64, ping_interval: Duration) -> Pro
     Proxied::start_with(site, config, &[(from, &to)]).await
 }
 
+/// So long that a machine that is busy with other tests is never late by as much.
+const LONG_LIMIT: Duration = Duration::from_secs(15);
+
 #[tokio::test]
 async fn a_socket_that_says_nothing_stays_open_beyond_the_limit_of_its_proxy() {
-    const OFTEN: Duration = Duration::from_secs(1);
+    const OFTEN: Duration = Duration::from_secs(5);
     join_all(SITES.map(async |site| {
-        let proxied = start_limited(site, LIMIT.as_secs(), OFTEN).await;
+        let proxied = start_limited(site, LONG_LIMIT.as_secs(), OFTEN).await;
         let mut client = proxied.client(&[]).await.expect("a handshake");
         let begun = Instant::now();
-        while begun.elapsed() < 2 * LIMIT {
+        while begun.elapsed() <= LONG_LIMIT {
             let sign = patiently(client.stream.next()).await;
             assert!(matches!(sign, Some(Ok(Message::Ping(_)))), "{site:?}: {sign:?}");
             // The answer to a ping is sent with what is sent next.
@@ -355,9 +355,10 @@ async fn a_socket_that_says_nothing_stays_open_beyond_the_limit_of_its_proxy() {
 
 #[tokio::test]
 async fn without_a_sign_of_life_a_proxy_cuts_a_socket_at_its_limit() {
+    const SECONDS: u64 = 5;
     join_all(SITES.map(async |site| {
         let seldom = ServerConfig::default().ping_interval;
-        let proxied = start_limited(site, LIMIT.as_secs(), seldom).await;
+        let proxied = start_limited(site, SECONDS, seldom).await;
         let client = proxied.client(&[]).await.expect("a handshake");
         assert_eq!(client.close_code().await, None, "{site:?}");
     }))
@@ -366,13 +367,12 @@ async fn without_a_sign_of_life_a_proxy_cuts_a_socket_at_its_limit() {
 
 #[tokio::test]
 async fn a_stream_that_has_nothing_to_say_outlives_the_limit_of_its_proxy() {
-    const SECONDS: u64 = 15;
     let body = json!({ "messages": [{ "role": "user", "content": "hang" }], "stream": true });
     join_all(SITES.map(async |site| {
-        let proxied = start_limited(site, SECONDS, Duration::from_secs(20)).await;
+        let proxied = start_limited(site, LONG_LIMIT.as_secs(), Duration::from_secs(20)).await;
         let mut stream = proxied.post("/v1/chat/completions", &body).await;
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(SECONDS) {
+        while begun.elapsed() <= LONG_LIMIT {
             read_until(&mut stream, ": still here\n\n").await;
         }
         assert_eq!(proxied.server.running(), 1, "{site:?}");
