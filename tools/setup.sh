@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What the tests need from the system: two browsers, fonts for Chinese and emoji, Python for the
-# example client, openssl for the certificates of some tests, two proxies, a C compiler for linking.
+# example client, openssl for the certificates of some tests, two proxies, Prometheus, a C compiler for linking.
 declare -A package_of=(
   [chromium]=chromium
   [firefox-esr]=firefox-esr
@@ -17,11 +17,12 @@ declare -A package_of=(
   [python3]=python3
   [nginx]=nginx
   [caddy]=caddy
+  [prometheus]=prometheus
 )
 node_least="20.19.0"
 
-# Proxies whose packages start a service, which the tests have no use for.
-services=(nginx caddy)
+# Programs whose packages start a service, which the tests have no use for.
+services=(nginx caddy prometheus)
 
 missing_packages() {
   local command PATH="$PATH:/usr/sbin"

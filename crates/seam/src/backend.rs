@@ -25,7 +25,7 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
-    /// Its counters, for `/metrics`. None if somebody else runs the engine.
+    /// Its own figures, for `/metrics`. None if somebody else runs the engine.
     fn metrics(&self) -> Vec<Metric> {
         Vec::new()
     }
@@ -197,31 +197,36 @@ pub struct Fit {
     pub dropped_messages: usize,
 }
 
-/// One number of a backend.
+/// A figure of a backend that programs watch, with one value or several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// Its name. Metrics of one name follow each other.
+    /// Its name, without the `_total` that a counter gets.
     pub name: &'static str,
-    /// A sentence about all metrics of that name.
+    /// A sentence about all of its values.
     pub help: &'static str,
-    /// How its value changes.
+    /// How its values change.
     pub kind: MetricKind,
-    /// What distinguishes it from others of its name, as `{part="planning"}`, for a histogram with
-    /// the suffix before it; empty if it is the only one.
-    pub labels: String,
-    /// The value.
-    pub value: f64,
+    /// Its values, each with what distinguishes it from the others; one without a label is the only
+    /// one.
+    pub values: Vec<(Option<Label>, f64)>,
 }
 
-/// How a value changes.
+/// What distinguishes a value of a metric, such as `part="planning"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// What is distinguished.
+    pub name: &'static str,
+    /// Which one this is.
+    pub value: String,
+}
+
+/// How the values of a metric change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// It only grows.
+    /// They only grow.
     Counter,
-    /// It grows and shrinks.
+    /// They grow and shrink.
     Gauge,
-    /// It counts how many there were of each size.
-    Histogram,
 }
 
 impl fmt::Debug for dyn Generation {

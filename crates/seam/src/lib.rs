@@ -18,7 +18,9 @@ pub mod event;
 pub mod failure;
 pub mod request;
 
-pub use backend::{Backend, BackendInfo, Defaults, Fit, Generation, Health, Metric, MetricKind};
+pub use backend::{
+    Backend, BackendInfo, Defaults, Fit, Generation, Health, Label, Metric, MetricKind,
+};
 pub use embedding::{EmbedRequest, Embeddings, Pooling, TextInput};
 pub use event::{EndReason, Event, FinishReason, Finished, Logprobs, Timings, TokenLogprob, Usage};
 pub use failure::Failure;

@@ -33,6 +33,7 @@ mod conversations;
 mod http;
 mod interfaces;
 mod log_throttle;
+mod metrics;
 pub mod models;
 mod plain;
 pub mod qr;

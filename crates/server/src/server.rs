@@ -10,6 +10,7 @@ use crate::config::{OnDisconnect, ServerConfig};
 use crate::conversations::{Conversations, Settings};
 use crate::http::{Http, Limits, Routes, Sockets};
 use crate::interfaces::openai::Background;
+use crate::metrics::Metrics;
 use crate::models::{Library, Models};
 use crate::plain::Plain;
 use crate::shares::SharedBudget;
@@ -155,6 +156,7 @@ pub(crate) struct Running {
     answers: Answers,
     conversations: Conversations,
     store: Arc<Store>,
+    metrics: Arc<Metrics>,
 }
 
 impl Running {
@@ -170,7 +172,8 @@ impl Running {
             step_timeout: config.step_timeout,
             bytes: config.max_answer_bytes,
         };
-        let answers = Answers::new(slot.clone(), limits, keys.quotas());
+        let metrics = Arc::new(Metrics::new());
+        let answers = Answers::new(slot.clone(), limits, keys.quotas(), metrics.answers.clone());
         let settings = Settings {
             system_prompt: config.system_prompt.clone(),
             keep: match config.on_disconnect {
@@ -182,7 +185,7 @@ impl Running {
             stores: store.is_durable(),
         };
         let conversations = Conversations::new(store.clone(), keys, answers.clone(), settings);
-        Running { tasks, slot, answers, conversations, store }
+        Running { tasks, slot, answers, conversations, store, metrics }
     }
 
     /// Looks for keys that were made or revoked, until the server ends.
@@ -227,6 +230,7 @@ impl Running {
             store: self.store.clone(),
             sockets,
             background: Background::new(self.tasks.clone()),
+            metrics: self.metrics.clone(),
             tasks: self.tasks.clone(),
             config,
         }
@@ -235,7 +239,7 @@ impl Running {
 
 /// Ends everything that runs: connections first, then answers, then what they have kept.
 async fn end(mut accepting: JoinSet<()>, running: Running, access: &Access, grace: Duration) {
-    let Running { tasks, slot, answers, conversations, store } = running;
+    let Running { tasks, slot, answers, conversations, store, metrics: _ } = running;
     tasks.going_away.cancel();
     // The server ends in any case, so how they end does not matter.
     while accepting.join_next().await.is_some() {}

@@ -72,7 +72,7 @@ fn open(folder: &Path, kv_disk: Option<DiskConfig>) -> Engine {
 }
 
 /// One of the engine's figures, as the operator sees it.
-async fn figure(server: &TestServer, name: &str) -> u64 {
+async fn figure(server: &TestServer, name: &str) -> f64 {
     let metrics = get(server.address, "/metrics", "").await.body;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name}: {metrics}"))
@@ -297,7 +297,7 @@ fn long_text() -> String {
 
 #[tokio::test]
 async fn nobody_finds_what_was_computed_for_somebody_else() {
-    const BLOCK_TOKENS: u64 = 16;
+    const BLOCK_TOKENS: f64 = 16.0;
     const REUSED: &str = "banter_prompt_tokens_total{source=\"reused\"}";
     let config = ServerConfig {
         public_urls: vec![PublicUrl::parse("https://chat.example/").expect("url")],
@@ -309,7 +309,7 @@ async fn nobody_finds_what_was_computed_for_somebody_else() {
     };
     let server = server_with(config).await;
     /// Asks the same question, and says how many of its tokens were found.
-    async fn found(server: &TestServer, client: &mut Client) -> u64 {
+    async fn found(server: &TestServer, client: &mut Client) -> f64 {
         let before = figure(server, REUSED).await;
         ask(client, &long_text(), 1, 2).await;
         figure(server, REUSED).await - before

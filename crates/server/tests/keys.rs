@@ -148,7 +148,7 @@ async fn a_key_has_its_limits_and_is_told_what_is_left() {
     );
     assert!(refused.header("retry-after").is_some(), "{:?}", refused.json());
     assert_eq!(chat(&server, "the-first-key", "echo four").await.status, 200, "others have none");
-    let counted = "banter_key_requests_total{key=\"anna\"} 2\n";
+    let counted = "banter_key_requests_total{key=\"anna\"} 2.0\n";
     let metrics = raw::get(server.address, "/metrics", "").await.body;
     assert!(metrics.contains(counted), "{metrics}");
     let metrics = get(&server, "/metrics", "the-first-key", "").await;

@@ -10,6 +10,7 @@ mod idle;
 mod keys;
 mod kill;
 mod models;
+mod monitoring;
 mod names;
 mod picker;
 mod serve;

@@ -45,7 +45,7 @@ fn a_conversation_is_found_again_after_a_restart_and_metrics_tell() {
         "{reused} of {computed}: the last block holds an answer too"
     );
     assert!(server.metric("banter_steps_total") > 2.0);
-    assert!(server.metric("banter_gap_seconds_count") > 0.0);
+    assert!(server.metric("banter_time_between_deltas_seconds_count") > 0.0);
     server.signal(libc::SIGTERM);
     assert_eq!(server.wait().code(), Some(0));
 

@@ -1,6 +1,6 @@
 //! The binary as a child process.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -72,20 +72,7 @@ impl Server {
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
-        stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
-        let (port, length) = (self.port, body.len());
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .expect("it reads");
-        let mut response = String::new();
-        stream.read_to_string(&mut response).expect("it answers");
-        let (head, body) = response.split_once("\r\n\r\n").expect("a response");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        (status.expect("a status"), body.to_owned())
+        request(self.port, method, path, body).expect("the server listens")
     }
 
     pub fn signal(&self, signal: libc::c_int) {
@@ -114,6 +101,26 @@ pub fn wait_for(child: &mut Child) -> ExitStatus {
     drop(tell);
     watch.join().expect("the watch ends");
     status
+}
+
+/// One HTTP request to this machine: its status and its body.
+///
+/// Errors: nobody listens there.
+pub fn request(port: u16, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .expect("it reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("it answers");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a response");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.expect("a status"), body.to_owned()))
 }
 
 impl Drop for Server {

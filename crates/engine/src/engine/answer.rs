@@ -249,11 +249,6 @@ impl Answer {
         self.last_step_at.or(self.admitted_at).unwrap_or(self.submitted_at)
     }
 
-    /// When its last token was chosen.
-    pub fn last_token_at(&self) -> Option<Instant> {
-        self.last_token_at
-    }
-
     /// Tokens of its prompt, and of the answer so far if it goes on with one.
     pub fn prompt_tokens(&self) -> usize {
         self.prompt_tokens

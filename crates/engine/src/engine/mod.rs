@@ -74,7 +74,7 @@ pub use memory::MemoryError;
 pub use request::{
     Draft, GenerateRequest, MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS, PromptSource, Refusal, Submit,
 };
-pub use status::{Counters, GAP_BOUNDS, Heartbeat, LONGEST_SILENCE};
+pub use status::{Counters, Heartbeat, LONGEST_SILENCE};
 
 use self::answer::NewAnswer;
 use self::continuation::AnswerSoFar;

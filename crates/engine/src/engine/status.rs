@@ -50,11 +50,6 @@ pub struct Counters {
     pub drafts_used: u64,
     /// Of these, tokens that no longer fitted what was typed.
     pub drafts_wasted: u64,
-    /// Pauses between two words of an answer, in all: up to each of [`GAP_BOUNDS`], and longer
-    /// ones.
-    pub gaps: [u64; GAP_BOUNDS.len() + 1],
-    /// How long they were together.
-    pub gap_sum: Duration,
     /// Steps with so many rows of prompts that their answers came late.
     pub slow_steps: u64,
     /// What a step of one row of an answer seems to take now; prompts and guesses are paced by it.
@@ -75,17 +70,6 @@ pub struct Counters {
     /// Time they took to sample, to turn tokens into text and to tell.
     pub delivering: Duration,
 }
-
-/// Upper bounds of the buckets that pauses between two words are counted in.
-pub const GAP_BOUNDS: [Duration; 7] = [
-    Duration::from_millis(25),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-    Duration::from_millis(1_600),
-];
 
 /// Where the time of a step went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +98,6 @@ pub struct Status {
     drafts_computed: AtomicU64,
     drafts_used: AtomicU64,
     drafts_wasted: AtomicU64,
-    gaps: [AtomicU64; GAP_BOUNDS.len() + 1],
-    gap_sum_ns: AtomicU64,
     slow_steps: AtomicU64,
     step_level_ns: AtomicU64,
     tried_sizes: AtomicUsize,
@@ -146,8 +128,6 @@ impl Status {
             drafts_computed: AtomicU64::new(0),
             drafts_used: AtomicU64::new(0),
             drafts_wasted: AtomicU64::new(0),
-            gaps: Default::default(),
-            gap_sum_ns: AtomicU64::new(0),
             slow_steps: AtomicU64::new(0),
             step_level_ns: AtomicU64::new(0),
             tried_sizes: AtomicUsize::new(0),
@@ -212,13 +192,6 @@ impl Status {
         self.drafts_wasted.fetch_add(tokens.wasted as u64, Ordering::Relaxed);
     }
 
-    /// Adds a pause between two words.
-    pub fn add_gap(&self, gap: Duration) {
-        let place = GAP_BOUNDS.partition_point(|bound| *bound < gap);
-        self.gaps[place].fetch_add(1, Ordering::Relaxed);
-        add_time(&self.gap_sum_ns, gap);
-    }
-
     /// Adds a step with so many rows of prompts that its answers come late.
     pub fn add_slow_step(&self) {
         self.slow_steps.fetch_add(1, Ordering::Relaxed);
@@ -266,8 +239,6 @@ impl Status {
             drafts_computed: self.drafts_computed.load(Ordering::Relaxed),
             drafts_used: self.drafts_used.load(Ordering::Relaxed),
             drafts_wasted: self.drafts_wasted.load(Ordering::Relaxed),
-            gaps: self.gaps.each_ref().map(|gaps| gaps.load(Ordering::Relaxed)),
-            gap_sum: Duration::from_nanos(self.gap_sum_ns.load(Ordering::Relaxed)),
             slow_steps: self.slow_steps.load(Ordering::Relaxed),
             step_level: Duration::from_nanos(self.step_level_ns.load(Ordering::Relaxed)),
             tried_sizes: self.tried_sizes.load(Ordering::Relaxed),

@@ -3,6 +3,7 @@
 use super::clock::AnswerLimits;
 use crate::backend::{BackendSlot, Readiness};
 use crate::log_throttle::LogThrottle;
+use crate::metrics::AnswerMetrics;
 use crate::quotas::Quotas;
 use banter_seam::{Backend, Failure};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub(super) struct Common {
     pub(super) slot: BackendSlot,
     pub(super) limits: AnswerLimits,
     pub(super) quotas: Quotas,
+    pub(super) metrics: AnswerMetrics,
     pub(super) tasks: TaskTracker,
     /// Cancelled when the server ends.
     pub(super) shutdown: CancellationToken,
@@ -27,11 +29,17 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(slot: BackendSlot, limits: AnswerLimits, quotas: Quotas) -> Common {
+    pub(super) fn new(
+        slot: BackendSlot,
+        limits: AnswerLimits,
+        quotas: Quotas,
+        metrics: AnswerMetrics,
+    ) -> Common {
         Common {
             slot,
             limits,
             quotas,
+            metrics,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             waited_for: watch::Sender::new(0),

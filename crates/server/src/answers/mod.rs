@@ -31,6 +31,7 @@ pub(crate) use log::{Begun, CallBegun, Ended, Interruption, Offsets, Update, Wai
 pub(crate) use request::{AnswerRequest, Place, Question, Urgency};
 
 use crate::backend::BackendSlot;
+use crate::metrics::AnswerMetrics;
 use crate::quotas::Quotas;
 use banter_seam::{Backend, Failure};
 use banter_store::MessageSeq;
@@ -52,8 +53,13 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    pub(crate) fn new(slot: BackendSlot, limits: AnswerLimits, quotas: Quotas) -> Answers {
-        Answers { common: Arc::new(Common::new(slot, limits, quotas)) }
+    pub(crate) fn new(
+        slot: BackendSlot,
+        limits: AnswerLimits,
+        quotas: Quotas,
+        metrics: AnswerMetrics,
+    ) -> Answers {
+        Answers { common: Arc::new(Common::new(slot, limits, quotas, metrics)) }
     }
 
     /// Starts an answer, and returns its first follower, which reads from the end of what there is
@@ -82,7 +88,9 @@ impl Answers {
                 is_counted: waits,
             },
         );
-        let writing = Writing::new(self.common.clone(), answer, starting.boxed(), recording);
+        let metrics = waits.then(|| self.common.metrics.begin());
+        let writing =
+            Writing::new(self.common.clone(), answer, starting.boxed(), recording, metrics);
         let waited_for = waits.then(|| WaitedFor::new(self.common.clone()));
         self.common.tasks.spawn(async move {
             writing.run(span).await;

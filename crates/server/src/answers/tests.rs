@@ -2,6 +2,7 @@
 
 use super::{AnswerLimits, AnswerRequest, Answers, Begun, Follower, Update, Urgency};
 use crate::backend::{BackendSlot, ScriptedBackend, ScriptedCounters};
+use crate::metrics::Metrics;
 use crate::quotas::Quotas;
 use crate::shares::SharedBudget;
 use banter_seam::{
@@ -35,7 +36,7 @@ impl Server {
         let counters = backend.counters();
         slot.fill(backend);
         Server {
-            answers: Answers::new(slot, LIMITS, quotas),
+            answers: Answers::new(slot, LIMITS, quotas, Metrics::new().answers),
             memory: SharedBudget::new(100),
             counters,
         }

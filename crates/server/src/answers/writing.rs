@@ -7,6 +7,7 @@ use super::log::{AnswerLog, Begun, CallBegun, Ended, Interruption, Waiting};
 use super::pace::Pace;
 use super::recording::{Recording, UnstoredEnd};
 use super::request::Question;
+use crate::metrics::OneAnswer;
 use crate::quotas::Spending;
 use crate::shares::Reservation;
 use banter_seam::{EndReason, Event, Failure, FinishReason, Finished, Generation, Usage};
@@ -25,6 +26,8 @@ pub(super) struct Writing {
     state: State,
     clock: Clock,
     pace: Pace,
+    /// `None` if nobody waits for the answer.
+    metrics: Option<OneAnswer>,
     /// The computation was asked to halt.
     is_stopped: bool,
     /// Why the server has asked for that, if it was the server.
@@ -129,6 +132,7 @@ impl Writing {
         answer: Arc<LiveAnswer>,
         starting: BoxFuture<'static, Result<Started, Failure>>,
         recording: Option<Recording>,
+        metrics: Option<OneAnswer>,
     ) -> Writing {
         Writing {
             clock: Clock::new(common.limits),
@@ -136,6 +140,7 @@ impl Writing {
             common,
             answer,
             recording,
+            metrics,
             state: State::Starting(starting),
             is_stopped: false,
             interruption: None,
@@ -178,6 +183,9 @@ impl Writing {
                 () = tokio::time::sleep_until(deadline) => self.give_up().await,
             };
         }
+        if let Some(metrics) = &mut self.metrics {
+            metrics.halted();
+        }
         self.unstored
     }
 
@@ -189,6 +197,9 @@ impl Writing {
     /// Asks the computation to halt. A request that the backend has not taken yet is withdrawn.
     async fn stop(&mut self) -> Progress {
         self.is_stopped = true;
+        if let Some(metrics) = &mut self.metrics {
+            metrics.stop();
+        }
         self.clock.wait_for_the_halt();
         match &self.state {
             State::Answering(started) => {
@@ -230,6 +241,9 @@ impl Writing {
     async fn end(&mut self, finished: Finished) {
         if self.end.is_some() {
             return;
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.end(self.interruption.map_or(finished.reason.name(), Interruption::name));
         }
         self.end = Some(finished.clone());
         let ended = Ended {
@@ -292,6 +306,9 @@ impl Writing {
             self.clock.moved(&event);
         }
         self.pace.saw(&event);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.saw(&event);
+        }
         match event {
             Event::Alive => {}
             Event::Queued { ahead, estimate_ms } => {

@@ -1,20 +1,17 @@
 //! The names of our engine's counters.
 
-use banter_engine::engine::{Counters, GAP_BOUNDS};
-use banter_seam::{Metric, MetricKind};
+use banter_engine::engine::Counters;
+use banter_seam::{Label, Metric, MetricKind};
 
 /// The counters of our engine.
 pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
     use MetricKind::{Counter, Gauge};
-    let one = |kind, name, help, value: f64| {
-        vec![Metric { name, help, kind, labels: String::new(), value }]
-    };
-    let several = |kind, name, help, label: &str, values: &[(&str, f64)]| {
-        let metric = |&(is, value): &(&str, f64)| {
-            let labels = format!("{{{label}=\"{is}\"}}");
-            Metric { name, help, kind, labels, value }
+    let one = |kind, name, help, value: f64| Metric { name, help, kind, values: vec![(None, value)] };
+    let several = |kind, name, help, label, values: &[(&str, f64)]| {
+        let value = |&(is, value): &(&str, f64)| {
+            (Some(Label { name: label, value: is.into() }), value)
         };
-        values.iter().map(metric).collect::<Vec<Metric>>()
+        Metric { name, help, kind, values: values.iter().map(value).collect() }
     };
     let count = |number: u64| number as f64;
     let blocks = [
@@ -39,41 +36,19 @@ pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
         ("computing", counters.computing.as_secs_f64()),
         ("delivering", counters.delivering.as_secs_f64()),
     ];
-    [
+    vec![
         several(Gauge, "banter_sequences", "Answers that are computed, and requests that wait to be admitted.", "state", &sequences),
         several(Gauge, "banter_cache_blocks", "Blocks with the keys and values of 16 tokens: free, leased, and on disk.", "state", &blocks),
-        several(Counter, "banter_prompt_tokens_total", "Tokens of prompts that were computed, and that were reused from the cache.", "source", &prompt_tokens),
-        one(Counter, "banter_fetched_blocks_total", "Blocks that were read from disk.", count(counters.fetched_blocks)),
-        several(Counter, "banter_guesses_total", "Tokens that were guessed and computed: those that held, and those that were wrong.", "outcome", &guesses),
-        several(Counter, "banter_drafted_tokens_total", "Tokens that were computed while somebody typed: all, those that a request then used, and those that were wasted.", "outcome", &drafted),
-        one(Counter, "banter_steps_total", "Steps of the engine.", count(counters.steps)),
-        several(Counter, "banter_step_seconds_total", "Time that steps took, by part.", "part", &seconds),
-        one(Counter, "banter_slow_steps_total", "Steps with more tokens of prompts than --max-gap-ms, or the time of the answers themselves, allows.", count(counters.slow_steps)),
+        several(Counter, "banter_prompt_tokens", "Tokens of prompts that were computed, and that were reused from the cache.", "source", &prompt_tokens),
+        one(Counter, "banter_fetched_blocks", "Blocks that were read from disk.", count(counters.fetched_blocks)),
+        several(Counter, "banter_guesses", "Tokens that were guessed and computed: those that held, and those that were wrong.", "outcome", &guesses),
+        several(Counter, "banter_drafted_tokens", "Tokens that were computed while somebody typed: all, those that a request then used, and those that were wasted.", "outcome", &drafted),
+        one(Counter, "banter_steps", "Steps of the engine.", count(counters.steps)),
+        several(Counter, "banter_step_seconds", "Time that steps took, by part.", "part", &seconds),
+        one(Counter, "banter_slow_steps", "Steps with more tokens of prompts than --max-gap-ms, or the time of the answers themselves, allows.", count(counters.slow_steps)),
         one(Gauge, "banter_step_level_seconds", "What a step of one token is estimated to take now; prompts and guesses are paced by it.", counters.step_level.as_secs_f64()),
         one(Gauge, "banter_tried_step_sizes", "Step sizes of answers and guesses that were tried lately, so that their time is known.", counters.tried_sizes as f64),
-        gaps(counters),
     ]
-    .concat()
-}
-
-/// Pauses between two words of an answer.
-fn gaps(counters: &Counters) -> Vec<Metric> {
-    let help = "Pauses between two words of an answer.";
-    let metric =
-        |name, labels, value| Metric { name, help, kind: MetricKind::Histogram, labels, value };
-    let name = "banter_gap_seconds";
-    let mut below = 0;
-    let mut metrics = Vec::new();
-    for (bound, gaps) in GAP_BOUNDS.iter().zip(counters.gaps) {
-        below += gaps;
-        let labels = format!("_bucket{{le=\"{}\"}}", bound.as_secs_f64());
-        metrics.push(metric(name, labels, below as f64));
-    }
-    let all: u64 = counters.gaps.iter().sum();
-    metrics.push(metric(name, "_bucket{le=\"+Inf\"}".to_owned(), all as f64));
-    metrics.push(metric(name, "_sum".to_owned(), counters.gap_sum.as_secs_f64()));
-    metrics.push(metric(name, "_count".to_owned(), all as f64));
-    metrics
 }
 
 #[cfg(test)]
@@ -96,8 +71,6 @@ mod tests {
             drafts_computed: 11,
             drafts_used: 12,
             drafts_wasted: 13,
-            gaps: [1; GAP_BOUNDS.len() + 1],
-            gap_sum: Duration::from_millis(1_500),
             slow_steps: 14,
             step_level: Duration::from_micros(2_500),
             tried_sizes: 16,
@@ -109,39 +82,35 @@ mod tests {
             delivering: Duration::from_secs(22),
         };
         let expected = [
-            ("banter_sequences", "{state=\"running\"}", 4.0),
-            ("banter_sequences", "{state=\"waiting\"}", 5.0),
-            ("banter_cache_blocks", "{state=\"free\"}", 1.0),
-            ("banter_cache_blocks", "{state=\"used\"}", 2.0),
-            ("banter_cache_blocks", "{state=\"disk\"}", 17.0),
-            ("banter_prompt_tokens_total", "{source=\"computed\"}", 9.0),
-            ("banter_prompt_tokens_total", "{source=\"reused\"}", 10.0),
-            ("banter_fetched_blocks_total", "", 18.0),
-            ("banter_guesses_total", "{outcome=\"held\"}", 7.0),
-            ("banter_guesses_total", "{outcome=\"wrong\"}", 8.0),
-            ("banter_drafted_tokens_total", "{outcome=\"computed\"}", 11.0),
-            ("banter_drafted_tokens_total", "{outcome=\"used\"}", 12.0),
-            ("banter_drafted_tokens_total", "{outcome=\"wasted\"}", 13.0),
-            ("banter_steps_total", "", 19.0),
-            ("banter_step_seconds_total", "{part=\"planning\"}", 20.0),
-            ("banter_step_seconds_total", "{part=\"computing\"}", 21.0),
-            ("banter_step_seconds_total", "{part=\"delivering\"}", 22.0),
-            ("banter_slow_steps_total", "", 14.0),
+            ("banter_sequences", "state=running", 4.0),
+            ("banter_sequences", "state=waiting", 5.0),
+            ("banter_cache_blocks", "state=free", 1.0),
+            ("banter_cache_blocks", "state=used", 2.0),
+            ("banter_cache_blocks", "state=disk", 17.0),
+            ("banter_prompt_tokens", "source=computed", 9.0),
+            ("banter_prompt_tokens", "source=reused", 10.0),
+            ("banter_fetched_blocks", "", 18.0),
+            ("banter_guesses", "outcome=held", 7.0),
+            ("banter_guesses", "outcome=wrong", 8.0),
+            ("banter_drafted_tokens", "outcome=computed", 11.0),
+            ("banter_drafted_tokens", "outcome=used", 12.0),
+            ("banter_drafted_tokens", "outcome=wasted", 13.0),
+            ("banter_steps", "", 19.0),
+            ("banter_step_seconds", "part=planning", 20.0),
+            ("banter_step_seconds", "part=computing", 21.0),
+            ("banter_step_seconds", "part=delivering", 22.0),
+            ("banter_slow_steps", "", 14.0),
             ("banter_step_level_seconds", "", 0.0025),
             ("banter_tried_step_sizes", "", 16.0),
         ];
         let metrics = of_engine(&counters);
-        let (told, gaps) = metrics.split_at(expected.len());
-        let told: Vec<_> =
-            told.iter().map(|told| (told.name, told.labels.as_str(), told.value)).collect();
-        assert_eq!(told, expected);
-        for metric in &metrics {
-            let is_total = metric.name.ends_with("_total");
-            assert_eq!(metric.kind == MetricKind::Counter, is_total, "{}", metric.name);
-        }
-        let of = |labels: &str| gaps.iter().find(|gap| gap.labels == labels).map(|gap| gap.value);
-        assert!(gaps.iter().all(|gap| gap.name == "banter_gap_seconds"));
-        assert_eq!(of("_bucket{le=\"0.05\"}"), Some(2.0));
-        assert_eq!((of("_sum"), of("_count")), (Some(1.5), Some(8.0)));
+        let values = metrics.iter().flat_map(|metric| {
+            metric.values.iter().map(move |(label, value)| {
+                let label = label.as_ref().map(|Label { name, value }| format!("{name}={value}"));
+                (metric.name, label.unwrap_or_default(), *value)
+            })
+        });
+        let expected = expected.map(|(name, label, value)| (name, label.to_owned(), value));
+        assert_eq!(values.collect::<Vec<_>>(), expected);
     }
 }

@@ -9,6 +9,7 @@ use super::headers::empty;
 use super::state::{Http, connection_of, view_of};
 use crate::access::{AccessLevel, Identity, PageOrigin};
 use crate::interfaces::LONGEST_SILENCE;
+use crate::metrics::SocketLanguage;
 use crate::v1::{self, Caller, Endings, Frame, NotTaken};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -38,7 +39,9 @@ pub(super) async fn open(
     );
     let (v1, cut) = (http.sockets.v1.clone(), http.tasks.cut.clone());
     let timeout = http.config.close_timeout;
+    let counted = http.metrics.requests.open_socket(SocketLanguage::V1Stream);
     http.tasks.tracker.spawn(async move {
+        let _counted = counted;
         let serving = async {
             let close = v1::serve(&mut stream, v1, caller, endings).await;
             stream.close(close, timeout).await;

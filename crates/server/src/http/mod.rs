@@ -112,6 +112,7 @@ impl Routes {
         if let Location::Below(path) = &location {
             *request.uri_mut() = with_path(request.uri(), path);
         }
+        let route = self.name_of(request.uri().path());
         let reader = Reader::of(request.method(), request.uri().path(), request.headers());
         let shape = Shape::of(request.uri().path());
         let mut response = match self.prepare(&request, &location, &connection) {
@@ -123,7 +124,17 @@ impl Routes {
         };
         response = error_page::for_reader(shape.give(response), reader);
         headers::secure(response.headers_mut());
+        self.http.metrics.requests.count(route, response.status());
         response
+    }
+
+    /// The path of a route as the table has it, or what else a path is.
+    fn name_of(&self, path: &str) -> &'static str {
+        match routes::path_of(path) {
+            Some(path) => path,
+            None if self.assets.has(path) => "page",
+            None => "unknown",
+        }
     }
 
     async fn handle(

@@ -161,6 +161,11 @@ fn is_at(route: &str, path: &str) -> bool {
     }
 }
 
+/// The path of the route that a path belongs to.
+pub(super) fn path_of(path: &str) -> Option<&'static str> {
+    ROUTES.iter().map(|route| route.path).find(|route| is_at(route, path))
+}
+
 /// The methods of a path, in the form of an `Allow` header.
 pub(super) fn methods_of(path: &str) -> String {
     let of_path = ROUTES.iter().filter(|route| is_at(route.path, path));

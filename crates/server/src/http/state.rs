@@ -8,6 +8,7 @@ use crate::config::ServerConfig;
 use crate::conversations::Conversations;
 use crate::interfaces::openai::Background;
 use crate::log_throttle::{LogOnce, LogThrottle};
+use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::plain::Plain;
 use crate::shares::{PermitsPerShare, SharedBudget};
@@ -34,6 +35,7 @@ pub(crate) struct Http {
     pub(crate) tasks: Tasks,
     /// Responses that need no connection.
     pub(crate) background: Background,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
 }
 

@@ -6,6 +6,7 @@ use super::response_socket;
 use super::state::{Http, connection_of, view_of};
 use crate::accept::Admission;
 use crate::access::{AccessLevel, Denial, Identity, PageOrigin, Principal, RequestView};
+use crate::metrics::SocketLanguage;
 use crate::plain::{self, Client, PageKind};
 use crate::socket::{Close, Socket};
 use crate::v1::{self, Caller, Endings};
@@ -85,6 +86,7 @@ fn switch(
             Ok(upgraded) => upgraded,
             Err(error) => return debug!(%error, "the handshake was not completed"),
         };
+        let _open = http.metrics.requests.open_socket(speaker.language());
         let budget = http.sockets.receive_budget.clone();
         let mut socket = Socket::new(upgraded, &http.config, budget, speaker.share());
         let serving = async {
@@ -152,6 +154,14 @@ impl Speaker {
         match self {
             Speaker::Plain(_) | Speaker::Responses(_) => None,
             Speaker::V1(_) => Some(SUBPROTOCOL),
+        }
+    }
+
+    fn language(&self) -> SocketLanguage {
+        match self {
+            Speaker::Plain(_) => SocketLanguage::Plain,
+            Speaker::V1(_) => SocketLanguage::V1,
+            Speaker::Responses(_) => SocketLanguage::Responses,
         }
     }
 

@@ -420,9 +420,6 @@ impl Core {
         let guesses = &self.scheduler.input(span).tokens[span.rows - sampled + 1..];
         let first_position = span.first_position + span.rows - guesses.len();
         let vocabulary_rows = logits.len() / sampled;
-        if let Some(before) = answer.last_token_at() {
-            self.status.add_gap(now.saturating_duration_since(before));
-        }
         self.chosen.clear();
         let mut end = None;
         for (index, logits) in logits.chunks_exact_mut(vocabulary_rows).enumerate() {
