@@ -5,8 +5,8 @@
 use super::answering::json_text;
 use super::state::Http;
 use super::{
-    anthropic, api, context, conversations, embed, embeddings, event_stream, files, metrics, models,
-    ollama, openai, openapi, responses, session, tokens, upgrade,
+    anthropic, api, context, conversations, embed, embeddings, event_stream, files, metrics,
+    models, ollama, openai, openapi, responses, session, tokens, upgrade,
 };
 use crate::access::AccessLevel;
 use axum::Router;

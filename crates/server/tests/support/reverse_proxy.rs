@@ -73,7 +73,7 @@ pub struct Proxied {
     pub http_port: u16,
     certificate: Certificate,
     folder: TempDir,
-    _process: Process,
+    process: Process,
 }
 
 struct Process(Child);
@@ -123,17 +123,25 @@ impl Proxied {
         write(folder.path(), "key.pem", &certificate.key);
         let setup = Setup { site, folder: folder.path(), port, http_port, server: server.address };
         let log = folder.path().join("log");
-        let mut process = Process(setup.start(changes, &log));
-        for port in [port, http_port] {
-            while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
-                if process.0.try_wait().expect("a child of ours").is_some() {
-                    server.end().await;
-                    return Err(fs::read_to_string(log).expect("a log"));
-                }
-                tokio::task::yield_now().await;
+        let process = Process(setup.start(changes, &log));
+        let mut proxied = Proxied { server, site, port, http_port, certificate, folder, process };
+        while !proxied.listens().await {
+            if proxied.process.0.try_wait().expect("a child of ours").is_some() {
+                proxied.server.end().await;
+                return Err(fs::read_to_string(log).expect("a log"));
             }
+            tokio::task::yield_now().await;
         }
-        Ok(Proxied { server, site, port, http_port, certificate, folder, _process: process })
+        Ok(proxied)
+    }
+
+    /// Whether this very proxy listens on both ports. Another one that has taken a port does not
+    /// know the certificate.
+    async fn listens(&self) -> bool {
+        let [https, http] =
+            [self.port, self.http_port].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        TcpStream::connect(http).await.is_ok()
+            && self.certificate.connect_from(CLIENT, https, NAME).await.is_ok()
     }
 
     /// The address at which people open it, without a slash at the end.
