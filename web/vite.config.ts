@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { build, type Plugin, type Rolldown } from 'vite';
 import { defineConfig } from 'vitest/config';
+import { adminPage } from './admin_build.ts';
 import type { Build } from './src/install/kept';
 import { filesLeftOutOf } from './tests-browser/setup/left_out.ts';
 import { RUN } from './tests-browser/setup/run.ts';
@@ -66,7 +67,13 @@ async function compileServiceWorker(description: Build): Promise<string> {
 }
 
 export default defineConfig({
-  plugins: [woff2Only(), svelte({ compilerOptions: { cssHash } }), serviceWorker(), widget()],
+  plugins: [
+    woff2Only(),
+    svelte({ compilerOptions: { cssHash } }),
+    serviceWorker(),
+    widget(),
+    adminPage(),
+  ],
   // Relative addresses, so that the page also works below a path such as /chat/.
   base: './',
   build: {

@@ -313,6 +313,102 @@ code: string,
  */
 message: string, };
 /**
+ * `GET /api/admin`: what the server does now.
+ */
+export type ServerView = {
+/**
+ * Version of the server.
+ */
+version: string,
+/**
+ * For how long it runs, in seconds.
+ */
+running_for: number,
+/**
+ * Whether it can answer.
+ */
+state: Status,
+/**
+ * The loaded model, if one is loaded.
+ */
+model: ModelInfo | null,
+/**
+ * The answers that wait or are written, the oldest first.
+ */
+answers: Array<AnswerView>,
+/**
+ * What the backend counts, by the names of `GET /metrics`.
+ */
+figures: Array<Figure>, };
+/**
+ * An answer that waits or is written, without its text.
+ */
+export type AnswerView = {
+/**
+ * Its number in the log of the server.
+ */
+id: number,
+/**
+ * The key that it was asked with, if that was made by command.
+ */
+key: string | null,
+/**
+ * Whether somebody waits for it. Titles of conversations are written when nobody does.
+ */
+is_waited_for: boolean,
+/**
+ * Seconds since it was asked for.
+ */
+age: number,
+/**
+ * What happens to it.
+ */
+doing: Doing,
+/**
+ * Tokens of its prompt, if they are known.
+ */
+prompt_tokens: number | null,
+/**
+ * Tokens so far. Engines that others run do not tell them.
+ */
+tokens: number | null,
+/**
+ * Bytes so far, with the thoughts before it.
+ */
+bytes: number, };
+/**
+ * What happens to an answer.
+ */
+export type Doing = { "what": "waiting",
+/**
+ * How many requests are ahead of it, if that is known.
+ */
+ahead: number | null, } | { "what": "reading",
+/**
+ * Prompt tokens computed so far.
+ */
+done: number,
+/**
+ * Prompt tokens in all.
+ */
+total: number, } | { "what": "writing" } | { "what": "stopping" };
+/**
+ * A number that the backend counts.
+ */
+export type Figure = {
+/**
+ * Its name in `GET /metrics`, without the `_total` of counters.
+ */
+name: string,
+/**
+ * What distinguishes it from others of its name.
+ */
+label: string | null,
+/**
+ * The value.
+ */
+value: number, };
+/**
  * `POST /tokenize`: either a text or a conversation.
  */
 export type TokenizeRequest = {

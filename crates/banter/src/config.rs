@@ -195,6 +195,16 @@ pub struct LogOptions {
     pub filter: String,
     /// A file that also gets the log.
     pub file: Option<PathBuf>,
+    pub format: LogFormat,
+}
+
+/// How the lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object of JSON each, for programs.
+    Json,
 }
 
 impl Config {
@@ -233,6 +243,12 @@ impl Config {
                 )?
                 .unwrap_or_else(|| "info".to_string()),
                 file: path(options, "log-file")?,
+                format: optional(options, "log-format", "text or json", |text| match text {
+                    "text" => Some(LogFormat::Text),
+                    "json" => Some(LogFormat::Json),
+                    _ => None,
+                })?
+                .unwrap_or(LogFormat::Text),
             },
             places: options.places(),
         };

@@ -9,23 +9,19 @@ use std::sync::Mutex;
 use anyhow::Context;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::LogOptions;
+use crate::config::{LogFormat, LogOptions};
 
 /// Starts logging for the whole process.
 ///
 /// Errors: the filter cannot be read, or the file cannot be opened for appending.
 pub fn start(options: &LogOptions) -> anyhow::Result<()> {
-    let stderr = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        // If stderr is closed, an error about that could not be written to it either.
-        .log_internal_errors(false)
-        .with_filter(filter(options)?);
+    let colour = std::io::stderr().is_terminal();
+    let stderr = lines(options, std::io::stderr, colour, false)?;
     let layers = tracing_subscriber::registry().with(ours()).with(stderr);
     layers.with(to_file(options)?).try_init().context("start logging")
 }
@@ -51,12 +47,35 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let Some(path) = &options.file else { return Ok(None) };
+    let file = Mutex::new(LogFile::open(path)?);
+    Ok(Some(lines(options, file, false, true)?))
+}
+
+/// The layer that writes lines. Those for people may have colours, and the part of the program that
+/// each comes from.
+fn lines<S, W>(
+    options: &LogOptions,
+    writer: W,
+    has_colour: bool,
+    has_target: bool,
+) -> anyhow::Result<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(Mutex::new(LogFile::open(path)?))
-        .with_ansi(false)
-        .log_internal_errors(false)
-        .with_filter(filter(options)?);
-    Ok(Some(layer))
+        .with_writer(writer)
+        // If the writer is closed, an error about that could not be written to it either.
+        .log_internal_errors(false);
+    let filter = filter(options)?;
+    Ok(match options.format {
+        LogFormat::Text => {
+            layer.with_ansi(has_colour).with_target(has_target).with_filter(filter).boxed()
+        }
+        LogFormat::Json => {
+            layer.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed()
+        }
+    })
 }
 
 /// The log file. When it cannot be written any more, stderr gets one line about it, and the server

@@ -37,9 +37,11 @@ pub mod tool_calls;
 mod faults;
 mod origin;
 mod printable;
+mod pulse;
 mod stop_flag;
 mod sync;
 
 pub use banter_kernels::{Isa, IsaError, KvType};
 pub use origin::{ConversationId, Origin, Tenant};
+pub use pulse::Pulse;
 pub use stop_flag::StopFlag;

@@ -9,7 +9,8 @@
 //! - [`fault`]: what can be wrong, in one JSON form for the WebSocket and HTTP.
 //!   The failures of answers themselves are those of [`banter_seam`].
 //! - [`http`]: the bodies of the HTTP routes.
-//! - [`conversations`]: those of the routes under `/api/conversations`.
+//! - [`conversations`]: those of the routes under `/api/conversations`. [`admin`]: of those for
+//!   administrators.
 //! - [`interfaces`]: the HTTP interfaces that others have defined.
 //!
 //! - `json`, `ranges`, [`text`] and [`settable`] are what these are read with.
@@ -19,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod conversations;
 pub mod fault;
 pub mod http;

@@ -4,6 +4,7 @@
 
 mod v1;
 
+use crate::admin::{AnswerView, Doing, Figure, ServerView};
 use crate::http::{
     Defaults, DetokenizeRequest, DetokenizedText, DeviceLink, HttpError, HttpMessage, HttpRole,
     Info, JobFailure, JobState, Limits, ModelEntry, ModelInfo, ModelList, ModelState, PullOrder,
@@ -66,6 +67,10 @@ fn sent() -> Vec<WireType> {
         wire_type::<WrittenPrompt>(),
         wire_type::<TokenizedConversation>(),
         wire_type::<HttpError>(),
+        wire_type::<ServerView>(),
+        wire_type::<AnswerView>(),
+        wire_type::<Doing>(),
+        wire_type::<Figure>(),
     ]
 }
 

@@ -43,6 +43,7 @@ mod shares;
 mod socket;
 mod tasks;
 mod v1;
+mod watchdog;
 mod well_known;
 
 pub use accept::{CertificateError, Tls};

@@ -16,10 +16,11 @@ use crate::plain::Plain;
 use crate::shares::SharedBudget;
 use crate::tasks::Tasks;
 use crate::v1::{Streams, V1};
+use crate::watchdog;
 use banter_store::{Place, Store, StoreConfig};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tracing::warn;
@@ -125,6 +126,7 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     let keys = access.made().clone();
     let running = Running::new(&config, server.slot, store, Tasks::default(), keys);
     running.look_after_keys(access.clone());
+    running.watch_the_backend();
     let http = running.http(config.clone(), access.clone(), server.models);
     let acceptor = Arc::new(Acceptor::new(config.clone(), running.tasks.clone()));
     let routes = Routes::new(Arc::new(http));
@@ -197,6 +199,12 @@ impl Running {
         });
     }
 
+    /// Looks whether the backend moves, until the server ends.
+    fn watch_the_backend(&self) {
+        let watching = watchdog::watch(self.slot.clone(), self.tasks.going_away.clone());
+        self.tasks.tracker.spawn(watching);
+    }
+
     /// What the routes need.
     pub(crate) fn http(
         &self,
@@ -231,6 +239,7 @@ impl Running {
             sockets,
             background: Background::new(self.tasks.clone()),
             metrics: self.metrics.clone(),
+            begun: Instant::now(),
             tasks: self.tasks.clone(),
             config,
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
 use support::http::read_until;
-use support::raw::{self, Raw, Response};
+use support::raw::{self, Raw, Response, from_afar};
 use support::{Log, TestServer, patiently};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -36,11 +36,6 @@ async fn start(folder: &Path) -> TestServer {
         ..ServerConfig::default()
     };
     TestServer::start_in(folder, config).await
-}
-
-/// What a client on another machine sends, with a key.
-fn from_afar(key: &str, more: &str) -> String {
-    format!("X-Forwarded-For: 203.0.113.5\r\nAuthorization: Bearer {key}\r\n{more}")
 }
 
 async fn get(server: &TestServer, path: &str, key: &str, more: &str) -> Response {

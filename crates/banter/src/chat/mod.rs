@@ -69,7 +69,7 @@ pub fn command() -> Command {
         .value_name("QUESTION")
         .num_args(0..)
         .help("Question to answer once; piped text is added to it [default: a conversation]");
-    let of_engine = ENGINE_OPTIONS.into_iter().chain(["log-file", "log"]);
+    let of_engine = ENGINE_OPTIONS.into_iter().chain(["log-file", "log", "log-format"]);
     Command::new("chat")
         .about("Talk in this terminal, with a running server or with a model in this process")
         .after_help(

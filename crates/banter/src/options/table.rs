@@ -258,6 +258,11 @@ pub const SERVE: &[OptionRow] = &[
         Takes::One("LEVEL"),
         "What is logged: error, warn, info, debug, or a filter such as banter_engine=debug [default: info]",
     ),
+    row(
+        "log-format",
+        Takes::One("FORMAT"),
+        "Lines of the log: text, or json for programs [default: text]",
+    ),
 ];
 
 /// Every option that only `banter chat` has.

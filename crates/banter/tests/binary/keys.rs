@@ -3,16 +3,6 @@
 use crate::support::*;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
-
-/// Asks until something is so.
-fn wait_until(is_so: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < WITHIN, "it takes too long");
-        std::thread::yield_now();
-    }
-}
 
 /// Runs `banter key`, which must succeed. Returns the text that it prints.
 fn key(folder: &str, arguments: &[&str]) -> String {

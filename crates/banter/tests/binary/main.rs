@@ -17,3 +17,4 @@ mod serve;
 mod start;
 mod support;
 mod v1;
+mod watchdog;

@@ -64,7 +64,7 @@ impl Prometheus {
             if prometheus.child.try_wait().expect("a child of ours").is_some() {
                 return None;
             }
-            if matches!(request(port, "GET", "/-/ready", ""), Ok((200, _))) {
+            if matches!(request(port, "GET", "/-/ready", "", ""), Ok((200, _))) {
                 return Some(prometheus);
             }
             std::thread::yield_now();
@@ -75,7 +75,7 @@ impl Prometheus {
     fn query(&self, expression: &str) -> Vec<Value> {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
         let path = format!("/api/v1/query?{}", body.append_pair("query", expression).finish());
-        let (status, body) = request(self.port, "GET", &path, "").expect("it listens");
+        let (status, body) = request(self.port, "GET", &path, "", "").expect("it listens");
         assert_eq!(status, 200, "{expression}: {body}");
         let answer: Value = serde_json::from_str(&body).expect("JSON");
         answer["data"]["result"].as_array().expect("a list").clone()
@@ -83,11 +83,7 @@ impl Prometheus {
 
     /// Waits until an expression yields something.
     fn wait_for(&self, expression: &str) {
-        let begun = std::time::Instant::now();
-        while self.query(expression).is_empty() {
-            assert!(begun.elapsed() < WITHIN, "{expression}: {:?}", self.query("up"));
-            std::thread::yield_now();
-        }
+        wait_until(|| !self.query(expression).is_empty());
     }
 }
 

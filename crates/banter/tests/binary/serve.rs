@@ -298,15 +298,46 @@ fn the_log_file_never_holds_message_text() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("server.log");
     let path_text = path.to_str().expect("a plain path");
-    let mut server = Server::start(&["--log-file", path_text, "--log", "trace"]);
+    for format in ["text", "json"] {
+        let arguments = ["--log-file", path_text, "--log", "trace", "--log-format", format];
+        let mut server = Server::start(&arguments);
+        let mut socket = server.connect();
+        send(&mut socket, r#"{"message": "xylophon-secret", "max_tokens": 4}"#);
+        read_answer(&mut socket);
+        server.signal(libc::SIGTERM);
+        assert_eq!(server.wait().code(), Some(0));
+        let log = std::fs::read_to_string(&path).expect("the log exists");
+        assert!(!log.is_empty() && !log.contains("xylophon-secret"), "{log}");
+        std::fs::remove_file(&path).expect("it is there");
+    }
+}
+
+#[test]
+fn k4_each_line_of_the_log_is_an_object_whatever_clients_send() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("server.log");
+    let path_text = path.to_str().expect("a plain path");
+    let mut server =
+        Server::start(&["--log-file", path_text, "--log", "debug", "--log-format", "json"]);
+    for origin in ["http://a.example/\u{1b}[31m", "http://b.example\\u{7f}", "\"{}\", \"level\""] {
+        let line = format!("Origin: {origin}\r\n");
+        assert_eq!(server.request_with("GET", "/api/info", &line, "").0, 403, "{origin}");
+    }
     let mut socket = server.connect();
-    send(&mut socket, r#"{"message": "xylophon-secret", "max_tokens": 4}"#);
+    send(&mut socket, r#"{"message": "a\nINFO forged\u001b[31m", "max_tokens": 4}"#);
     read_answer(&mut socket);
     server.signal(libc::SIGTERM);
     assert_eq!(server.wait().code(), Some(0));
-    let mut log = String::new();
-    std::fs::File::open(&path).expect("the log exists").read_to_string(&mut log).expect("text");
-    assert!(!log.is_empty() && !log.contains("xylophon-secret"), "{log}");
+    let log = std::fs::read_to_string(&path).expect("the log exists");
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()));
+    let finished = lines.iter().find(|line| line["message"] == "finished").expect("an answer");
+    assert!(finished["completion_tokens"].is_number() && finished["span"]["id"].is_number());
+    assert!(lines.iter().any(|line| line["level"] == "WARN"), "refusals are told: {log}");
+    assert!(!log.contains('\u{1b}') && !log.contains("forged"), "{log}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
@@ -72,7 +72,12 @@ impl Server {
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        request(self.port, method, path, body).expect("the server listens")
+        self.request_with(method, path, "", body)
+    }
+
+    /// The same with further header lines, each with its line end.
+    pub fn request_with(&self, method: &str, path: &str, lines: &str, body: &str) -> (u16, String) {
+        request(self.port, method, path, lines, body).expect("the server listens")
     }
 
     pub fn signal(&self, signal: libc::c_int) {
@@ -103,16 +108,31 @@ pub fn wait_for(child: &mut Child) -> ExitStatus {
     status
 }
 
-/// One HTTP request to this machine: its status and its body.
+/// Asks until something is so.
+pub fn wait_until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < WITHIN, "it takes too long");
+        std::thread::yield_now();
+    }
+}
+
+/// One HTTP request to this machine, with these header lines: its status and its body.
 ///
 /// Errors: nobody listens there.
-pub fn request(port: u16, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+pub fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    lines: &str,
+    body: &str,
+) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{lines}Connection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .expect("it reads");

@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::Pulse;
 use crate::model::Compute;
 
 /// The smaller model.
@@ -18,6 +19,11 @@ impl DraftModel {
     /// A model that has computed nothing yet.
     pub fn new(compute: impl Compute + 'static) -> DraftModel {
         DraftModel { compute: Box::new(compute), is_broken: false }
+    }
+
+    /// Shows signs of life in this pulse from now on.
+    pub fn show_life(&mut self, pulse: &Pulse) {
+        self.compute.show_life(pulse);
     }
 
     /// Whether it broke, and must not be asked any more.

@@ -107,9 +107,9 @@ impl Engine {
     pub(super) fn start(
         config: &EngineConfig,
         parts: EngineParts,
-        compute: impl Compute + 'static,
+        mut compute: impl Compute + 'static,
     ) -> std::io::Result<Engine> {
-        let EngineParts { info, text, opening, disk, draft_model } = parts;
+        let EngineParts { info, text, opening, disk, mut draft_model } = parts;
         let limits = SchedulerLimits {
             total_blocks: info.cache_tokens / BLOCK_TOKENS,
             max_sequences: config.max_sequences,
@@ -117,6 +117,10 @@ impl Engine {
             guessed_rows: config.guessed_rows(),
         };
         let status = Arc::new(Status::new(config.queue_limit, limits.total_blocks, Instant::now()));
+        compute.show_life(status.pulse());
+        if let Some(draft_model) = &mut draft_model {
+            draft_model.show_life(status.pulse());
+        }
         let patience = Patience {
             queue: config.queue_timeout,
             step: config.step_timeout,

@@ -5,6 +5,7 @@
 //! logits of a row are a function of all tokens read back through the sequence's blocks, so a block
 //! that was shared, lost or not computed changes the answer or breaks the step.
 
+use crate::Pulse;
 use crate::kv_cache::{BLOCK_TOKENS, BlockId};
 use crate::model::{Compute, Forward, Plan, Span, SpanOutcome, Wanted};
 use crate::sampler::random::uniform;
@@ -101,6 +102,8 @@ pub fn refrain(tokens: &[TokenId], logits: &mut [f32]) {
 }
 
 impl Compute for Scripted {
+    fn show_life(&mut self, _pulse: &Pulse) {}
+
     fn forward(&mut self, plan: &Plan<'_>) -> Forward {
         let mut outcomes = vec![SpanOutcome::Done; plan.spans.len()];
         for layer in 0..LAYERS {

@@ -8,20 +8,21 @@ use std::time::{Duration, Instant};
 
 use super::drafts::DraftTokens;
 use super::inbox::Inbox;
+use crate::Pulse;
 use crate::sync::{AtomicU64, AtomicUsize};
 
 /// Whether the engine's thread moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// It ended a step or looked into its inbox less than [`LONGEST_SILENCE`] ago.
+    /// It began a layer of a step or looked into its inbox less than [`LONGEST_SILENCE`] ago.
     pub is_alive: bool,
     /// How long ago that was.
     pub silent_for: Duration,
 }
 
-/// After this long without a sign the thread counts as stuck. A step is sized to take half a
-/// second; the first, whose size nothing was measured for, may take some on a slow machine.
-pub const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+/// After this long without a sign the thread counts as stuck. A whole step is sized to take half a
+/// second, and each of its layers is a sign.
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(8);
 
 /// How busy the engine is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +86,6 @@ pub struct StepTimes {
 /// Shared by the thread and the handle.
 #[derive(Debug)]
 pub struct Status {
-    started_at: Instant,
     inbox: Arc<Inbox>,
     total_blocks: usize,
     running: AtomicUsize,
@@ -108,14 +108,13 @@ pub struct Status {
     planning_ns: AtomicU64,
     computing_ns: AtomicU64,
     delivering_ns: AtomicU64,
-    last_beat_ms: AtomicU64,
+    pulse: Pulse,
 }
 
 impl Status {
     /// The status of a thread that is about to start.
     pub fn new(queue_limit: usize, total_blocks: usize, now: Instant) -> Status {
         Status {
-            started_at: now,
             inbox: Arc::new(Inbox::new(queue_limit)),
             total_blocks,
             running: AtomicUsize::new(0),
@@ -137,7 +136,7 @@ impl Status {
             planning_ns: AtomicU64::new(0),
             computing_ns: AtomicU64::new(0),
             delivering_ns: AtomicU64::new(0),
-            last_beat_ms: AtomicU64::new(0),
+            pulse: Pulse::new(now),
         }
     }
 
@@ -211,16 +210,14 @@ impl Status {
         add_time(&self.delivering_ns, times.delivering);
     }
 
-    /// The thread moves.
-    pub fn beat(&self, now: Instant) {
-        self.last_beat_ms.store(self.since_start_ms(now), Ordering::Release);
+    /// The pulse of the thread.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Whether the thread moved lately.
     pub fn heartbeat(&self, now: Instant) -> Heartbeat {
-        let last_beat_ms = self.last_beat_ms.load(Ordering::Acquire);
-        let silent_for =
-            Duration::from_millis(self.since_start_ms(now).saturating_sub(last_beat_ms));
+        let silent_for = self.pulse.silent_for(now);
         Heartbeat { is_alive: silent_for < LONGEST_SILENCE, silent_for }
     }
 
@@ -250,11 +247,6 @@ impl Status {
             delivering: Duration::from_nanos(self.delivering_ns.load(Ordering::Relaxed)),
         }
     }
-
-    fn since_start_ms(&self, now: Instant) -> u64 {
-        let elapsed = now.saturating_duration_since(self.started_at);
-        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 fn add_time(sum: &AtomicU64, time: Duration) {
@@ -273,7 +265,7 @@ mod tests {
     fn a_silent_thread_counts_as_stuck_after_a_while() {
         let start = Instant::now();
         let status = Status::new(1, 1, start);
-        status.beat(start + Duration::from_secs(5));
+        status.pulse().beat(start + Duration::from_secs(5));
         let alive = status.heartbeat(start + Duration::from_secs(5) + LONGEST_SILENCE / 2);
         assert_eq!(alive, Heartbeat { is_alive: true, silent_for: LONGEST_SILENCE / 2 });
         let stuck = status.heartbeat(start + Duration::from_secs(5) + LONGEST_SILENCE);

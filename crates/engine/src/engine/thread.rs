@@ -109,7 +109,7 @@ impl<C: Compute> StepLoop<C> {
     }
 
     fn run_iteration(&mut self) -> Next {
-        self.status.beat((self.clock)());
+        self.status.pulse().beat((self.clock)());
         // Before the inbox is looked at: a request that comes after that raises this flag.
         let draft_stop = self.stop_all.below();
         self.status.inbox().set_draft_stop(draft_stop.clone());

@@ -1,6 +1,7 @@
 //! The one seam between scheduling and computing: a plan goes in, logits and hidden rows come out.
 
 use super::{BlockId, Forward, Plan, Runner};
+use crate::Pulse;
 
 /// Computes steps: the runner, or a script in tests.
 pub trait Compute: Send {
@@ -18,6 +19,9 @@ pub trait Compute: Send {
 
     /// Writes what [`Compute::read_block`] read; false if the bytes are not those of a block.
     fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool;
+
+    /// Shows signs of life in this pulse while it computes, from now on.
+    fn show_life(&mut self, pulse: &Pulse);
 }
 
 impl Compute for Runner {
@@ -39,5 +43,9 @@ impl Compute for Runner {
 
     fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> bool {
         Runner::write_block(self, block, bytes)
+    }
+
+    fn show_life(&mut self, pulse: &Pulse) {
+        Runner::show_life(self, pulse);
     }
 }

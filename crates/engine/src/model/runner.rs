@@ -1,6 +1,7 @@
 //! Runs steps on the CPU: a plan goes in, logits and hidden rows come out.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use banter_kernels::{BLOCK_TOKENS, Cancel, KvPages, KvShape, KvType, Pool, Rope, Workspace};
 
@@ -12,6 +13,7 @@ use super::rotation;
 use super::scratch::Scratch;
 use super::step::{Step, WantedRows};
 use super::weights::{Model, ModelError};
+use crate::Pulse;
 use crate::model_file::ModelConfig;
 use crate::text::TokenId;
 
@@ -44,6 +46,7 @@ pub struct Runner {
     sampled: Vec<WantedRows>,
     /// Which spans have hidden rows of the last step, and where in `scratch.h`.
     hidden: Vec<WantedRows>,
+    pulse: Pulse,
 }
 
 impl Runner {
@@ -60,7 +63,8 @@ impl Runner {
         let blocks = Vec::with_capacity(config.block_count);
         let sampled = Vec::with_capacity(max_sampled);
         let hidden = Vec::new();
-        Ok(Runner { model, pool, config, pages, rope, scratch, blocks, sampled, hidden })
+        let pulse = Pulse::default();
+        Ok(Runner { model, pool, config, pages, rope, scratch, blocks, sampled, hidden, pulse })
     }
 
     /// How many bytes one block of the KV cache takes, over all layers.
@@ -125,6 +129,11 @@ impl Runner {
         is_whole
     }
 
+    /// Shows a sign of life in this pulse whenever a layer begins, from now on.
+    pub fn show_life(&mut self, pulse: &Pulse) {
+        self.pulse = pulse.clone();
+    }
+
     /// Runs one step.
     ///
     /// Between two layers every span's stop flag is read. The rows of stopped spans are removed and
@@ -159,7 +168,8 @@ impl Runner {
         begun: &mut dyn FnMut(usize),
     ) -> Forward {
         self.check(plan);
-        let Runner { model, pool, pages, rope, scratch, blocks, sampled, hidden, config } = self;
+        let Runner { model, pool, pages, rope, scratch, blocks, sampled, hidden, config, pulse } =
+            self;
         blocks.clear();
         blocks.extend(plan.spans.iter().flat_map(|span| span.blocks).map(|block| block.0));
         let mut step = Step::new(plan, blocks);
@@ -170,6 +180,7 @@ impl Runner {
         }
         scratch.profile.spend(Operation::Embed);
         for (index, layer) in model.layers.iter().enumerate() {
+            pulse.beat(Instant::now());
             step.begin_layer(&mut scratch.x);
             if step.positions().is_empty() {
                 break;

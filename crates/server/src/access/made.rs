@@ -157,6 +157,14 @@ impl MadeKeys {
         usage
     }
 
+    /// The name of a key, if it was made by command.
+    pub(crate) fn name_of(&self, share: ShareId) -> Option<String> {
+        let by_hash = self.by_hash.read().unwrap_or_else(PoisonError::into_inner);
+        let of_share =
+            by_hash.iter().find(|(hash, _)| ShareId(KeyHash::from_bytes(**hash).number()) == share);
+        of_share.map(|(_, made)| made.name.clone())
+    }
+
     /// Takes the keys as the store has them now. Returns the hashes of those that let in no more.
     ///
     /// Errors: the store fails.

@@ -1,13 +1,13 @@
 //! What the answers of one server have in common.
 
 use super::clock::AnswerLimits;
+use super::table::AnswerTable;
 use crate::backend::{BackendSlot, Readiness};
 use crate::log_throttle::LogThrottle;
 use crate::metrics::AnswerMetrics;
 use crate::quotas::Quotas;
 use banter_seam::{Backend, Failure};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ pub(super) struct Common {
     /// Answers for which somebody waits.
     waited_for: watch::Sender<usize>,
     pub(super) refusals_logged: LogThrottle,
-    pub(super) count: AtomicU64,
+    pub(super) table: Arc<AnswerTable>,
 }
 
 impl Common {
@@ -44,7 +44,7 @@ impl Common {
             shutdown: CancellationToken::new(),
             waited_for: watch::Sender::new(0),
             refusals_logged: LogThrottle::new(),
-            count: AtomicU64::new(0),
+            table: Arc::default(),
         }
     }
 

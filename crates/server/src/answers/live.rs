@@ -1,6 +1,6 @@
 //! An answer that is being written, and those who read along.
 
-use super::log::{AnswerLog, Ended, Interruption, Offsets, Position, Update};
+use super::log::{AnswerLog, Ended, Glance, Interruption, Offsets, Position, Update};
 use banter_store::{Ends, Growth};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -101,6 +101,16 @@ impl LiveAnswer {
     /// The ends of the texts so far.
     pub(crate) fn offsets(&self) -> Offsets {
         self.log().offsets()
+    }
+
+    /// How far it has come.
+    pub(super) fn glance(&self) -> Glance {
+        self.log().glance()
+    }
+
+    /// Whether somebody has asked for the halt.
+    pub(super) fn is_stop_asked(&self) -> bool {
+        self.stop.is_cancelled()
     }
 
     /// Bytes of everything that was written so far.

@@ -103,6 +103,18 @@ pub(crate) enum Waiting {
     },
 }
 
+/// How far an answer has come, without its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Glance {
+    pub(crate) waiting: Option<Waiting>,
+    /// Tokens of the prompt, if they are known.
+    pub(crate) prompt_tokens: Option<usize>,
+    /// Tokens of the answer; none if the backend does not know them.
+    pub(crate) tokens: usize,
+    /// Bytes of everything that was written.
+    pub(crate) bytes: usize,
+}
+
 /// What is known when the backend has taken the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Begun {
@@ -238,6 +250,15 @@ impl AnswerLog {
 
     pub(super) fn has_halted(&self) -> bool {
         self.has_halted
+    }
+
+    pub(super) fn glance(&self) -> Glance {
+        Glance {
+            waiting: self.waiting,
+            prompt_tokens: self.begun.as_ref().and_then(|begun| begun.prompt_tokens),
+            tokens: self.tokens.len(),
+            bytes: self.bytes(),
+        }
     }
 
     /// Bytes of everything that was written so far.

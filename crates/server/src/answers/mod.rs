@@ -11,6 +11,7 @@
 //! - `clock`: when to give up.
 //! - `pace`: its times, for backends that do not measure them.
 //! - `recording`: how a stored answer is kept.
+//! - `table`: which there are, for administrators.
 //! - `common`: what the answers of one server have in common.
 //! - `writing`: the task.
 
@@ -21,6 +22,7 @@ mod log;
 mod pace;
 mod recording;
 mod request;
+mod table;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -29,6 +31,7 @@ pub(crate) use clock::AnswerLimits;
 pub(crate) use live::{Follower, Keep, LiveAnswer};
 pub(crate) use log::{Begun, CallBegun, Ended, Interruption, Offsets, Update, Waiting};
 pub(crate) use request::{AnswerRequest, Place, Question, Urgency};
+pub(crate) use table::Listed;
 
 use crate::backend::BackendSlot;
 use crate::metrics::AnswerMetrics;
@@ -40,7 +43,6 @@ use futures_util::FutureExt;
 use log::AnswerLog;
 use recording::Recording;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::info_span;
@@ -65,8 +67,6 @@ impl Answers {
     /// Starts an answer, and returns its first follower, which reads from the end of what there is
     /// of the answer.
     pub(crate) fn start(&self, request: AnswerRequest) -> Follower {
-        let id = self.common.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let span = info_span!("generation", id);
         let (log, recording) = match request.place {
             None => (AnswerLog::default(), None),
             Some(Place { store, answer }) => {
@@ -78,6 +78,8 @@ impl Answers {
         };
         let answer = Arc::new(LiveAnswer::new(request.keep, log));
         let (_, follower) = answer.read();
+        let entry = self.common.table.add(answer.clone(), request.share, request.urgency);
+        let span = info_span!("generation", id = entry.id);
         let waits = request.urgency == Urgency::Now;
         let starting = writing::start(
             self.common.clone(),
@@ -94,9 +96,19 @@ impl Answers {
         let waited_for = waits.then(|| WaitedFor::new(self.common.clone()));
         self.common.tasks.spawn(async move {
             writing.run(span).await;
-            drop(waited_for);
+            drop((waited_for, entry));
         });
         follower
+    }
+
+    /// The answers that wait or are written, the oldest first.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        self.common.table.list()
+    }
+
+    /// Stops an answer by its number; false if there is none.
+    pub(crate) fn stop(&self, id: u64) -> bool {
+        self.common.table.stop(id)
     }
 
     /// Stops all answers because the server ends, and is ready when they have ended.

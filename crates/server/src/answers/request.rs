@@ -2,7 +2,7 @@
 
 use super::live::Keep;
 use crate::shares::Reservation;
-use banter_seam::{Failure, GenerateRequest};
+use banter_seam::{Failure, GenerateRequest, ShareId};
 use banter_store::{Message, MessageId, Store};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,6 +13,8 @@ use tokio::sync::Semaphore;
 pub(crate) struct AnswerRequest {
     /// What the backend is asked, as soon as that is known.
     pub(crate) question: BoxFuture<'static, Result<Question, Failure>>,
+    /// Whose part of the limits is used.
+    pub(crate) share: ShareId,
     /// Permits of which the answer needs one until it has ended.
     pub(crate) permits: Option<Arc<Semaphore>>,
     /// The memory of the request. It goes back when the backend has taken the request.
@@ -54,9 +56,11 @@ impl AnswerRequest {
         request: GenerateRequest,
         memory: impl Into<Option<Reservation>>,
     ) -> AnswerRequest {
+        let share = request.asker.share;
         let question = Question { request, stored: Vec::new() };
         AnswerRequest {
             question: std::future::ready(Ok(question)).boxed(),
+            share,
             permits: None,
             memory: memory.into(),
             place: None,

@@ -6,11 +6,11 @@ use banter_seam::{Label, Metric, MetricKind};
 /// The counters of our engine.
 pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
     use MetricKind::{Counter, Gauge};
-    let one = |kind, name, help, value: f64| Metric { name, help, kind, values: vec![(None, value)] };
+    let one =
+        |kind, name, help, value: f64| Metric { name, help, kind, values: vec![(None, value)] };
     let several = |kind, name, help, label, values: &[(&str, f64)]| {
-        let value = |&(is, value): &(&str, f64)| {
-            (Some(Label { name: label, value: is.into() }), value)
-        };
+        let value =
+            |&(is, value): &(&str, f64)| (Some(Label { name: label, value: is.into() }), value);
         Metric { name, help, kind, values: values.iter().map(value).collect() }
     };
     let count = |number: u64| number as f64;
@@ -37,17 +37,67 @@ pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
         ("delivering", counters.delivering.as_secs_f64()),
     ];
     vec![
-        several(Gauge, "banter_sequences", "Answers that are computed, and requests that wait to be admitted.", "state", &sequences),
-        several(Gauge, "banter_cache_blocks", "Blocks with the keys and values of 16 tokens: free, leased, and on disk.", "state", &blocks),
-        several(Counter, "banter_prompt_tokens", "Tokens of prompts that were computed, and that were reused from the cache.", "source", &prompt_tokens),
-        one(Counter, "banter_fetched_blocks", "Blocks that were read from disk.", count(counters.fetched_blocks)),
-        several(Counter, "banter_guesses", "Tokens that were guessed and computed: those that held, and those that were wrong.", "outcome", &guesses),
-        several(Counter, "banter_drafted_tokens", "Tokens that were computed while somebody typed: all, those that a request then used, and those that were wasted.", "outcome", &drafted),
+        several(
+            Gauge,
+            "banter_sequences",
+            "Answers that are computed, and requests that wait to be admitted.",
+            "state",
+            &sequences,
+        ),
+        several(
+            Gauge,
+            "banter_cache_blocks",
+            "Blocks with the keys and values of 16 tokens: free, leased, and on disk.",
+            "state",
+            &blocks,
+        ),
+        several(
+            Counter,
+            "banter_prompt_tokens",
+            "Tokens of prompts that were computed, and that were reused from the cache.",
+            "source",
+            &prompt_tokens,
+        ),
+        one(
+            Counter,
+            "banter_fetched_blocks",
+            "Blocks that were read from disk.",
+            count(counters.fetched_blocks),
+        ),
+        several(
+            Counter,
+            "banter_guesses",
+            "Tokens that were guessed and computed: those that held, and those that were wrong.",
+            "outcome",
+            &guesses,
+        ),
+        several(
+            Counter,
+            "banter_drafted_tokens",
+            "Tokens that were computed while somebody typed: all, those that a request then used, and those that were wasted.",
+            "outcome",
+            &drafted,
+        ),
         one(Counter, "banter_steps", "Steps of the engine.", count(counters.steps)),
         several(Counter, "banter_step_seconds", "Time that steps took, by part.", "part", &seconds),
-        one(Counter, "banter_slow_steps", "Steps with more tokens of prompts than --max-gap-ms, or the time of the answers themselves, allows.", count(counters.slow_steps)),
-        one(Gauge, "banter_step_level_seconds", "What a step of one token is estimated to take now; prompts and guesses are paced by it.", counters.step_level.as_secs_f64()),
-        one(Gauge, "banter_tried_step_sizes", "Step sizes of answers and guesses that were tried lately, so that their time is known.", counters.tried_sizes as f64),
+        one(
+            Counter,
+            "banter_slow_steps",
+            "Steps with more tokens of prompts than --max-gap-ms, or the time of the answers themselves, allows.",
+            count(counters.slow_steps),
+        ),
+        one(
+            Gauge,
+            "banter_step_level_seconds",
+            "What a step of one token is estimated to take now; prompts and guesses are paced by it.",
+            counters.step_level.as_secs_f64(),
+        ),
+        one(
+            Gauge,
+            "banter_tried_step_sizes",
+            "Step sizes of answers and guesses that were tried lately, so that their time is known.",
+            counters.tried_sizes as f64,
+        ),
     ]
 }
 

@@ -214,6 +214,7 @@ impl Conversations {
         let question = self.clone().question(owner, conversation.clone(), (answer.parent, making));
         let follower = self.inner.answers.start(AnswerRequest {
             question: question.boxed(),
+            share: owner.asker.share,
             permits: None,
             memory: None,
             place: Some(place),

@@ -158,6 +158,7 @@ impl Conversations {
         let question = Question { request, stored: Vec::new() };
         let mut follower = self.inner.answers.start(AnswerRequest {
             question: std::future::ready(Ok(question)).boxed(),
+            share: owner.asker.share,
             permits: None,
             memory: None,
             place: None,

@@ -30,7 +30,7 @@ const EXAMPLE: &str = "chat.html";
 
 /// Whether a file of the page has this name.
 pub(super) fn is_of_page(name: &str) -> bool {
-    FILES.iter().any(|file| file.name == name)
+    FILES.iter().any(|file| file.name == name_of(name))
 }
 
 /// The folders of the page's files.
@@ -108,6 +108,7 @@ impl Assets {
 fn name_of(path: &str) -> &str {
     match path.trim_start_matches('/') {
         "" => "index.html",
+        "admin" => "admin.html",
         name => name,
     }
 }

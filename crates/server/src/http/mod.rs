@@ -2,7 +2,7 @@
 //!
 //! - `state`: what the handlers have of the rest of the server.
 //! - `routes`: the table of routes, each with its access level.
-//! - `api`, `conversations`, `context`, `files`, `session`, `models`, `metrics`, `upgrade`: their
+//! - `api`, `admin`, `conversations`, `context`, `files`, `session`, `models`, `metrics`, `upgrade`: their
 //!   handlers.
 //! - `event_stream`: the handlers of `banter.v1` without a WebSocket.
 //! - `openai`, `responses`, `response_socket`, `ollama`, `anthropic`: the handlers of these
@@ -16,6 +16,7 @@
 //!   words of other interfaces.
 //! - `headers`: the headers of every response.
 
+mod admin;
 mod answering;
 mod anthropic;
 mod api;

@@ -115,6 +115,8 @@ pub(super) const DESCRIBED: &[Described] = &[
     post("/api/models/switch", r#"{"name": "qwen2.5:7b"}"#, "Lets another model answer")
         .takes("SwitchOrder")
         .gives("SwitchReport"),
+    get("/api/admin", "What the server does now, for administrators").gives("ServerView"),
+    post("/api/admin/answers/{id}/stop", "{}", "Stops an answer, for administrators"),
     get("/v1/models", "OpenAI's interface: the models that a request may name"),
     get("/v1/models/{*name}", "OpenAI's interface: one of them"),
     post(

@@ -5,7 +5,7 @@
 use super::answering::json_text;
 use super::state::Http;
 use super::{
-    anthropic, api, context, conversations, embed, embeddings, event_stream, files, metrics,
+    admin, anthropic, api, context, conversations, embed, embeddings, event_stream, files, metrics,
     models, ollama, openai, openapi, responses, session, tokens, upgrade,
 };
 use crate::access::AccessLevel;
@@ -69,6 +69,8 @@ pub(super) const ROUTES: &[Route] = &[
     row(Method::POST, "/api/models/pull", Admin, || post(models::pull)),
     row(Method::POST, "/api/models/stop", Admin, || post(models::stop)),
     row(Method::POST, "/api/models/switch", Admin, || post(models::switch)),
+    row(Method::GET, "/api/admin", Admin, || get(admin::overview)),
+    row(Method::POST, "/api/admin/answers/{id}/stop", Admin, || post(admin::stop)),
     row(Method::GET, "/v1/models", User, || get(openai::models)),
     row(Method::GET, "/v1/models/{*name}", User, || get(openai::model)),
     row(Method::POST, "/v1/chat/completions", User, || post(openai::chat)),

@@ -18,6 +18,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, Uri};
 use banter_store::Store;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::Semaphore;
 
 /// What the handlers of the routes need.
@@ -36,6 +37,8 @@ pub(crate) struct Http {
     /// Responses that need no connection.
     pub(crate) background: Background,
     pub(crate) metrics: Arc<Metrics>,
+    /// When the server was started.
+    pub(crate) begun: Instant,
     pub(crate) limits: Limits,
 }
 

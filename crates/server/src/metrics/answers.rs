@@ -121,10 +121,7 @@ impl OneAnswer {
                 self.has_begun();
                 self.count_tokens(&finished.usage);
             }
-            Event::Delta { .. }
-            | Event::Thinking(_)
-            | Event::Call { .. }
-            | Event::Arguments(_) => {
+            Event::Delta { .. } | Event::Thinking(_) | Event::Call { .. } | Event::Arguments(_) => {
                 self.has_begun();
                 self.has_word();
             }

@@ -241,6 +241,11 @@ pub async fn get_bytes(address: SocketAddr, path: &str, lines: &str) -> (Respons
     (Response::parse(&bytes[..end]), bytes[end..].to_vec())
 }
 
+/// What a client on another machine sends, with a key.
+pub fn from_afar(key: &str, more: &str) -> String {
+    format!("X-Forwarded-For: 203.0.113.5\r\nAuthorization: Bearer {key}\r\n{more}")
+}
+
 /// A request with a JSON body.
 pub async fn post(address: SocketAddr, path: &str, lines: &str, body: &str) -> Response {
     let lines = format!("{lines}Content-Type: application/json\r\n");
