@@ -1,13 +1,15 @@
 //! A WebSocket with small buffers, which closes on every breach of a limit.
 //!
 //! `tungstenite` parses the frames. Its defaults would allocate 128 KiB per connection and buffer
-//! writes without limit; [`meter`] and [`messages`] add the limits that it lacks.
+//! writes without limit; [`meter`] and [`messages`] add the limits that it lacks, and [`silence`]
+//! finds out who is gone.
 //! [`Socket::exchange`] is the only loop for both directions: it writes what waits, reads what
 //! comes, and checks the time limits.
 
 mod close;
 mod messages;
 mod meter;
+mod silence;
 
 pub(crate) use close::Close;
 pub(crate) use messages::MeterLimits;
@@ -19,6 +21,7 @@ use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use meter::Meter;
+use silence::{Meaning, Silence};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -78,11 +81,10 @@ pub(crate) struct Socket {
     max_outbound_bytes: usize,
     /// When the time limits are checked next.
     clock: Pin<Box<Sleep>>,
-    pinged: bool,
+    silence: Silence,
     /// When reading was last paused because too much waits to be sent. Silence before this does not
     /// count.
     paused: Instant,
-    ping_interval: Duration,
     message_timeout: Duration,
     close_timeout: Duration,
 }
@@ -135,9 +137,8 @@ impl Socket {
             unsent: None,
             max_outbound_bytes: config.max_outbound_bytes,
             clock: Box::pin(tokio::time::sleep(config.ping_interval)),
-            pinged: false,
+            silence: Silence::new(config.ping_interval),
             paused: Instant::now(),
-            ping_interval: config.ping_interval,
             message_timeout: config.message_timeout,
             close_timeout: config.close_timeout,
         }
@@ -302,13 +303,11 @@ impl Socket {
             if started.is_some_and(|started| now - started >= self.message_timeout) {
                 return Poll::Ready(Close::Policy("the message took too long"));
             }
-            let silence = now - self.last_sign();
-            if silence < self.ping_interval {
-                self.pinged = false;
-            } else if self.pinged && silence >= 2 * self.ping_interval {
-                return Poll::Ready(Close::Gone);
-            } else if !self.pinged {
-                self.pinged = self.ping(context);
+            match self.silence.since(self.last_sign(), now) {
+                Meaning::Nothing => {}
+                Meaning::Ask if self.ping(context) => self.silence.pinged(now),
+                Meaning::Ask => {}
+                Meaning::Gone => return Poll::Ready(Close::Gone),
             }
             let look = self.next_look(now);
             self.clock.as_mut().reset(look);
@@ -323,12 +322,10 @@ impl Socket {
     }
 
     /// When to check again: when the silence would be too long, and a few times within the limit of
-    /// a message, but not in a busy loop.
+    /// a message.
     fn next_look(&self, now: Instant) -> Instant {
-        let patience = if self.pinged { 2 * self.ping_interval } else { self.ping_interval };
-        let silent_too_long = self.last_sign() + patience;
         let message_check = now + self.message_timeout / 4;
-        silent_too_long.min(message_check).max(now + self.ping_interval / 4)
+        self.silence.next_look(self.last_sign(), now).min(message_check)
     }
 
     /// Sends a ping, unless the network takes nothing at the moment. Then the write timeout of the
