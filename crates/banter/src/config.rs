@@ -76,6 +76,8 @@ pub struct Config {
     pub on_disconnect: OnDisconnect,
     /// What is logged, and where besides stderr.
     pub log: LogOptions,
+    /// Whether the server gives up the right to files that it does not need.
+    pub has_sandbox: bool,
     /// How a message names each option that was given. Some options can only be checked when the
     /// model is loaded.
     pub places: BTreeMap<&'static str, String>,
@@ -250,6 +252,7 @@ impl Config {
                 })?
                 .unwrap_or(LogFormat::Text),
             },
+            has_sandbox: !switch(options, "no-sandbox")?,
             places: options.places(),
         };
         Ok(config)

@@ -74,7 +74,9 @@ fn bind_address(address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
                 address.ip()
             )
         }
-        _ => bail!("cannot listen on {address}: {error}"),
+        _ => bail!(
+            "cannot listen on {address}: {error}; name another address with --host and --port"
+        ),
     }
 }
 

@@ -13,12 +13,14 @@
 //!   [`home`]: parts of the above.
 //! - [`conversation_store`], [`data`]: the folder of conversations, for the server and by hand.
 //! - [`key`]: keys that an operator makes. [`mod@tls`]: the certificate of https.
-//! - [`usage`]: hints for a wrong command line.
+//! - [`sandbox`]: the right to files that the server gives up.
+//! - [`advice`]: what to do about an error. [`usage`]: hints for a wrong command line.
 //! - [`mod@bench`]: measuring, and models with random weights for it.
 
 // The bindings of llama.cpp, which we measure against, need unsafe code.
 #![cfg_attr(not(feature = "llama-cpp"), forbid(unsafe_code))]
 
+mod advice;
 mod bench;
 mod chat;
 mod chat_template;
@@ -37,6 +39,7 @@ mod options;
 mod quantity;
 mod ready_line;
 mod remote_engine;
+mod sandbox;
 mod serve;
 mod text_file;
 mod tls;
@@ -78,6 +81,9 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("banter: {error:#}");
+            if let Some(advice) = advice::after(&error) {
+                eprintln!("banter: {advice}");
+            }
             ExitCode::from(status(&error))
         }
     }

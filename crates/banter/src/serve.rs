@@ -23,7 +23,7 @@ use crate::models::Chosen;
 use crate::models::library::LocalLibrary;
 use crate::ready_line::{self, Loaded, ReadyLine};
 use crate::tls::{Encryption, Names};
-use crate::{conversation_store, invocation, listen, logging, models, remote_engine};
+use crate::{conversation_store, invocation, listen, logging, models, remote_engine, sandbox};
 
 /// Threads for sockets; the engine has its own.
 const SOCKET_THREADS: usize = 2;
@@ -38,6 +38,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
     // Before anything is opened, because a pull may take hours or be declined.
     let model = if config.remote.is_some() { None } else { Some(models::find_or_pull(&config)?) };
+    // Before any thread starts that stays.
+    if config.has_sandbox {
+        sandbox::enter(&config);
+    }
     let started = Instant::now();
     let listeners = listen::bind(&config.listen)?;
     let access = Access::of(&config, &listeners)?;

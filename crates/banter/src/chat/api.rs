@@ -115,7 +115,7 @@ async fn ask(client: &ServerClient, request: ServerRequest<'_>) -> anyhow::Resul
     }
     match error_of(&response.body) {
         Some(message) => bail!(message),
-        None => bail!("the server answered with status {}", response.status),
+        None => bail!("the server answered with status {}; its log says why", response.status),
     }
 }
 

@@ -169,7 +169,7 @@ impl App {
                 typed = self.editor.typed() => return self.typed(typed).await,
                 news = self.link.news() => self.hear_at_prompt(news)?,
                 changed = self.drafts.changed() => {
-                    changed.map_err(|_| anyhow!("the editor has ended"))?;
+                    changed.map_err(|_| anyhow!("the editor has ended; start `banter chat` again"))?;
                     self.draft_due = Some(far);
                 }
                 () = sleep_until(self.draft_due.unwrap_or(far)), if self.draft_due.is_some() => {
@@ -300,7 +300,7 @@ impl App {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let outcome = tokio::select! {
             outcome = self.act(command) => outcome,
-            _ = interrupt.recv() => Err(anyhow!("not waited for")),
+            _ = interrupt.recv() => Err(anyhow!("not waited for; the server may still do it")),
         };
         match outcome {
             Ok(after) => Ok(after),

@@ -108,7 +108,7 @@ async fn load(library: Arc<LocalLibrary>, start: Chosen, slot: BackendSlot) -> a
         // A chat that has ended needs no model.
         .spawn(move || drop(tell.send(work())))
         .context("start the thread that loads the model")?;
-    loaded.await.map_err(|_| anyhow!("the model could not be loaded"))?
+    loaded.await.map_err(|_| anyhow!("the model could not be loaded; the lines before say why"))?
 }
 
 async fn reach(config: &Config, remote: &RemoteOptions, slot: &BackendSlot) -> anyhow::Result<()> {
@@ -117,7 +117,10 @@ async fn reach(config: &Config, remote: &RemoteOptions, slot: &BackendSlot) -> a
         Ok(filled) => filled.map(drop),
         Err(_) => {
             let place = config.places.get("engine").map_or("--engine", String::as_str);
-            Err(anyhow!("{place}: {}: the engine cannot be reached", remote.address))
+            Err(anyhow!(
+                "{place}: {}: the engine cannot be reached; check that it runs at that address",
+                remote.address
+            ))
         }
     }
 }

@@ -203,7 +203,10 @@ async fn wait_until_ready(
         match api::unready(client).await.with_context(&unreached)? {
             None => return Ok(screen.clear_status()?),
             Some(why) if why.starts_with("loading") => screen.status(&why)?,
-            Some(why) => bail!("the server is there, but its engine is not: {why}"),
+            Some(why) => bail!(
+                "the server is there, but its engine is not: {why}; `banter doctor --url` with its \
+                 address says more"
+            ),
         }
         tokio::time::sleep(PAUSE).await;
     }

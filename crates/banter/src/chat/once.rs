@@ -163,7 +163,7 @@ impl Asking {
             ServerEvent::Error(error) => bail!(visible_line(&error.message)),
             ServerEvent::Reset(_) => {
                 self.end()?;
-                bail!("the server has lost the answer")
+                bail!("the server has lost the answer; ask again")
             }
             ServerEvent::Finished(finished) => {
                 self.end()?;
@@ -183,9 +183,13 @@ impl Asking {
                 eprintln!("banter: the answer was cut: it has as many tokens as it may have");
                 Ok(Some(0))
             }
-            AnswerState::Stopped => bail!("somebody else stopped the answer"),
-            AnswerState::Interrupted => bail!("the server stopped the answer"),
-            _ => bail!("the answer failed"),
+            AnswerState::Stopped => {
+                bail!("somebody else stopped the answer; ask again for another one")
+            }
+            AnswerState::Interrupted => {
+                bail!("the server stopped the answer; /continue in `banter chat` goes on with it")
+            }
+            _ => bail!("the answer failed; ask again"),
         }
     }
 

@@ -141,7 +141,9 @@ impl PlainServer {
     async fn next(&mut self) -> anyhow::Result<Piece> {
         let idle_end = self.last_piece.filter(|_| !self.sends_ends).map(|at| at + self.idle_end);
         let far = Instant::now() + self.idle_end;
-        let Some(socket) = &mut self.socket else { bail!("the connection is lost") };
+        let Some(socket) = &mut self.socket else {
+            bail!("the connection is lost; send the message again")
+        };
         let frame = tokio::select! {
             frame = socket.next_frame() => frame,
             () = sleep_until(idle_end.unwrap_or(far)), if idle_end.is_some() => {

@@ -129,7 +129,9 @@ impl LocalLibrary {
         }
         let installed =
             self.config.store()?.models()?.into_iter().find(|installed| installed.name == name);
-        installed.map(Chosen::installed).ok_or_else(|| anyhow!("{name} is not installed any more"))
+        installed
+            .map(Chosen::installed)
+            .ok_or_else(|| anyhow!("{name} is not installed any more; pull it again"))
     }
 
     /// The memory that a model needs here; `None` if its metadata cannot be read.

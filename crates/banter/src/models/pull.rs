@@ -126,7 +126,10 @@ impl Pull<'_> {
         if !matches!(answer, Ok(Answer::GoOn)) {
             prepared.decline();
             answer?;
-            return Err(anyhow!("declined: {} was not downloaded", self.name));
+            return Err(anyhow!(
+                "declined: {} was not downloaded; the same command asks again",
+                self.name
+            ));
         }
         let Prepared { download, progress, forecast, .. } = *prepared;
         let total_bytes = download.total_bytes();

@@ -252,6 +252,11 @@ pub const SERVE: &[OptionRow] = &[
         Takes::Nothing,
         "Let other machines use the server without a key; every start warns of it",
     ),
+    row(
+        "no-sandbox",
+        Takes::Nothing,
+        "Do not give up the right to other files than the model and the own folders",
+    ),
     row("log-file", Takes::One("FILE"), "File that gets the log too"),
     row(
         "log",

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 /// Whether the server answers a client that trusts the certificate of a file.
-fn answers(server: &Server, certificate: &Path) -> bool {
+pub fn answers(server: &Server, certificate: &Path) -> bool {
     let address = format!("https://localhost:{}", server.port);
     let address = Address::parse(&address).expect("an address");
     let trusted = fs::read(certificate).expect("it is there");
@@ -22,7 +22,7 @@ fn answers(server: &Server, certificate: &Path) -> bool {
 }
 
 /// Writes a certificate and its key into one file each.
-fn write_certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+pub fn write_certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let files = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     fs::write(&files.0, made.cert.pem()).expect("a folder that can be written");

@@ -13,6 +13,7 @@ mod models;
 mod monitoring;
 mod names;
 mod picker;
+mod sandbox;
 mod serve;
 mod start;
 mod support;

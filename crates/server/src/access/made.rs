@@ -43,7 +43,7 @@ pub(crate) struct Made {
 /// Each scope that a key can be made with, and its meaning for people.
 pub const SCOPES: [(&str, &str); 3] = [
     ("chat", "conversations and the interfaces for programs"),
-    ("admin", "the same, and pulling models and switching between them"),
+    ("admin", "the same, pulling models and switching between them, and what the server does now"),
     ("embed", "conversations of the visitors of other sites' pages"),
 ];
 

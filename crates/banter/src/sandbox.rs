@@ -1,0 +1,201 @@
+//! What the server may still do with files once it runs, on systems that have Landlock (Linux 5.13
+//! and later): read the model, write its own folders, and read the few files of the system that
+//! every program needs. It starts no other program, and reaches no process outside.
+//!
+//! Only threads that are started later are bound by it, so it comes before all of them.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+use tracing::{info, warn};
+
+use crate::config::{Config, ModelChoice, StoreChoice, TlsChoice};
+
+/// The newest rights that we know. Older systems know some of them, and use those.
+const RIGHTS: ABI = ABI::V6;
+
+/// Files of the system: names of hosts, certificates of authorities, time zones, the libraries that
+/// find hosts, and what is known about this machine.
+const OF_SYSTEM: [&str; 21] = [
+    "/dev/null",
+    "/dev/urandom",
+    "/etc/ca-certificates",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/pki",
+    "/etc/resolv.conf",
+    "/etc/ssl",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/run/systemd/resolve",
+    "/sys/devices/system",
+    "/sys/fs/cgroup",
+    "/usr/lib",
+    "/usr/share/ca-certificates",
+    "/usr/share/zoneinfo",
+];
+
+/// What the server needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Needs {
+    read: Vec<PathBuf>,
+    write: Vec<PathBuf>,
+}
+
+/// Gives up all other rights for this thread and those that it starts. Where the system cannot do
+/// that, the log says so, and the server goes on.
+pub fn enter(config: &Config) {
+    let needs = Needs::of(config);
+    match restrict(&needs) {
+        Ok(RulesetStatus::FullyEnforced) => info!("sandbox: only the model and the own folders"),
+        Ok(RulesetStatus::PartiallyEnforced) => {
+            info!("sandbox: only the model and the own folders, as far as this system can tell")
+        }
+        Ok(RulesetStatus::NotEnforced) => {
+            info!("no sandbox: this system has no Landlock")
+        }
+        Err(error) => warn!(%error, "no sandbox: the system has refused it"),
+    }
+}
+
+fn restrict(needs: &Needs) -> Result<RulesetStatus, landlock::RulesetError> {
+    let all = AccessFs::from_all(RIGHTS);
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    // Nothing in our folders is a program or a device.
+    let write = all
+        & !(AccessFs::Execute
+            | AccessFs::MakeChar
+            | AccessFs::MakeBlock
+            | AccessFs::MakeFifo
+            | AccessFs::IoctlDev);
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(all)?
+        .scope(Scope::from_all(RIGHTS))?
+        .create()?;
+    for path in OF_SYSTEM.iter().map(Path::new).chain(needs.read.iter().map(PathBuf::as_path)) {
+        rules = allow(rules, path, read)?;
+    }
+    for path in &needs.write {
+        rules = allow(rules, path, write)?;
+    }
+    // A message about what it cannot say is written to the terminal.
+    rules = allow(rules, Path::new("/dev/null"), AccessFs::WriteFile.into())?;
+    Ok(rules.restrict_self()?.ruleset)
+}
+
+/// Allows something below a path. A path that is not there needs no right.
+fn allow(
+    rules: RulesetCreated,
+    path: &Path,
+    rights: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, landlock::RulesetError> {
+    let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
+    let of_files = AccessFs::from_file(RIGHTS);
+    let rights = if path.is_dir() { rights } else { rights & of_files };
+    rules.add_rule(PathBeneath::new(opened, rights))
+}
+
+impl Needs {
+    /// Makes the folders that the server would make later: a right is for something that exists.
+    fn of(config: &Config) -> Needs {
+        let mut needs = Needs::default();
+        for choice in config.model.iter().chain(&config.draft_model) {
+            if let ModelChoice::Path(path) = choice {
+                needs.read.extend(files_of_model(path));
+            }
+        }
+        if let TlsChoice::Files { certificate, key } = &config.tls {
+            needs.read.extend([certificate, key].into_iter().flat_map(|file| folders_of(file)));
+        }
+        if let (None, Ok(folder)) = (&config.remote, &config.models_dir) {
+            needs.write.extend(made(folder, true));
+        }
+        match &config.store {
+            StoreChoice::Usual(folder) => needs.write.extend(made(folder, true)),
+            // A named folder whose parent is missing is a mistake, which the store tells.
+            StoreChoice::Named(folder) => needs.write.extend(made(folder, false)),
+            StoreChoice::Memory | StoreChoice::NoHome => {}
+        }
+        if let Some(disk) = &config.engine.kv_disk {
+            needs.write.extend(made(&disk.folder, true));
+        }
+        needs
+    }
+}
+
+/// A folder, which is made if it is not there. Whoever needs it says what is wrong if it cannot be.
+fn made(folder: &Path, with_parents: bool) -> Option<PathBuf> {
+    let _ = DirBuilder::new().recursive(with_parents).mode(0o700).create(folder);
+    folder.canonicalize().ok()
+}
+
+/// The files of a model: the file itself with those that belong to it, or a folder and what the
+/// links in it lead to.
+fn files_of_model(path: &Path) -> Vec<PathBuf> {
+    let Ok(real) = path.canonicalize() else { return Vec::new() };
+    let (folder, start) = if real.is_dir() {
+        (path, "")
+    } else {
+        // model-00001-of-00003.gguf
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let numbered = name.rsplit_once("-of-").and_then(|(rest, _)| rest.rsplit_once('-'));
+        let Some((start, _)) = numbered else { return vec![real] };
+        (path.parent().unwrap_or(Path::new(".")), start)
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let belongs = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(start);
+    let parts = entries.filter(belongs).filter_map(|entry| entry.path().canonicalize().ok());
+    [real.clone()].into_iter().chain(parts.filter(|part| !part.starts_with(&real))).collect()
+}
+
+/// The folder of a file, and that of the file that it leads to. A certificate is replaced by
+/// another file of the same name, or by another link.
+fn folders_of(file: &Path) -> Vec<PathBuf> {
+    let real = file.canonicalize().ok();
+    let files = [Some(file.to_owned()), real].into_iter().flatten();
+    files.filter_map(|file| file.parent()?.canonicalize().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_model_is_all_its_files_and_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("a path");
+        let write = |name: &str| {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(&path, "").expect("a file");
+            path
+        };
+        let (one, two) = (write("m-00001-of-00002.gguf"), write("m-00002-of-00002.gguf"));
+        let (alone, blob) = (write("alone.gguf"), write("blobs/1"));
+        let snapshot = root.join("snapshot");
+        fs::create_dir(&snapshot).expect("a folder");
+        symlink("../blobs/1", snapshot.join("model.safetensors")).expect("a link");
+        let files = |path: &Path| {
+            let mut files = files_of_model(path);
+            files.sort();
+            files.dedup();
+            files
+        };
+        assert_eq!(files(&one), [one.clone(), two]);
+        assert_eq!(files(&alone), [alone]);
+        assert_eq!(files(&snapshot), [blob, snapshot]);
+        assert_eq!(files(&root.join("missing.gguf")), Vec::<PathBuf>::new());
+    }
+}
