@@ -43,6 +43,8 @@ pub struct Encryption {
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
+    /// What they were when they were read last.
+    known: [Stamp; 2],
 }
 
 /// What tells that a file has changed.
@@ -61,7 +63,8 @@ impl Encryption {
         match choice {
             TlsChoice::Off => Ok(None),
             TlsChoice::Files { certificate, key } => {
-                let files = Files { certificate: certificate.clone(), key: key.clone() };
+                let mut files =
+                    Files { certificate: certificate.clone(), key: key.clone(), known: [None; 2] };
                 let (certificate, key) = files.read()?;
                 let tls = Tls::new(&certificate, &key).map_err(|error| anyhow!("{files}: {error}"));
                 Ok(Some(Encryption { tls: tls?, fingerprint: None, files: Some(files) }))
@@ -87,16 +90,13 @@ impl Encryption {
 
     /// Takes over certificates that are renewed, for as long as the server runs.
     pub async fn watch(self) {
-        let Encryption { tls, files: Some(files), .. } = self else { return };
-        let mut known = files.stamps();
+        let Encryption { tls, files: Some(mut files), .. } = self else { return };
         let mut looks = tokio::time::interval(LOOK_EVERY);
         loop {
             looks.tick().await;
-            let stamps = files.stamps();
-            if stamps == known {
+            if files.stamps() == files.known {
                 continue;
             }
-            known = stamps;
             let replaced =
                 files.read().and_then(|(certificate, key)| Ok(tls.replace(&certificate, &key)?));
             match replaced {
@@ -109,7 +109,9 @@ impl Encryption {
 }
 
 impl Files {
-    fn read(&self) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    fn read(&mut self) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+        // Before the files are read: a change after that is noticed at the next look.
+        self.known = self.stamps();
         let read = |option: &str, path: &Path| {
             fs::read(path).with_context(|| format!("{option} {}", path.display()))
         };
@@ -123,7 +125,7 @@ impl Files {
 
 impl std::fmt::Display for Files {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Files { certificate, key } = self;
+        let Files { certificate, key, .. } = self;
         match certificate == key {
             true => write!(formatter, "--tls-cert {}", certificate.display()),
             false => write!(

@@ -11,8 +11,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, Response, StatusCode};
 use banter_protocol::admin::{AnswerView, Doing, Figure, ServerView};
-use banter_protocol::http::Status;
-use banter_seam::{Backend, Metric};
+use banter_seam::Metric;
 use std::sync::Arc;
 
 /// `GET /api/admin`
