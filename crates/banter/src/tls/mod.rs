@@ -9,6 +9,7 @@ mod self_signed;
 
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -47,8 +48,9 @@ struct Files {
     known: [Stamp; 2],
 }
 
-/// What tells that a file has changed.
-type Stamp = Option<(u64, SystemTime)>;
+/// What tells that a file has changed: its place on the disk, its length and its time. Two files
+/// that were made together may have the same length and time.
+type Stamp = Option<(u64, u64, u64, SystemTime)>;
 
 impl Encryption {
     /// Reads the certificate that was chosen, or makes one for these names, which is kept in the
@@ -140,5 +142,5 @@ impl std::fmt::Display for Files {
 
 fn stamp(metadata: io::Result<Metadata>) -> Stamp {
     let metadata = metadata.ok()?;
-    Some((metadata.len(), metadata.modified().ok()?))
+    Some((metadata.dev(), metadata.ino(), metadata.len(), metadata.modified().ok()?))
 }
