@@ -58,6 +58,11 @@ impl EventStream {
 
     /// Sends a frame, and returns the status of the response.
     pub async fn post(&self, id: &str, frame: &str) -> Result<u16, Cut> {
+        Ok(self.respond(id, frame).await?.0)
+    }
+
+    /// Sends a frame, and returns the status of the response and all of its text.
+    async fn respond(&self, id: &str, frame: &str) -> Result<(u16, String), Cut> {
         let EventStream { address, headers, .. } = self;
         let mut stream = TcpStream::connect(address).await?;
         let length = frame.len();
@@ -69,16 +74,19 @@ impl EventStream {
         let mut response = String::new();
         stream.read_to_string(&mut response).await?;
         let status = response.split(' ').nth(1).and_then(|status| status.parse().ok());
-        status.ok_or(Cut)
+        Ok((status.ok_or(Cut)?, response))
     }
 
     /// Sends an event of the language.
     pub async fn send(&self, event: &Value) -> Result<(), Cut> {
-        match self.post(&self.id, &event.to_string()).await? {
-            204 => Ok(()),
+        match self.respond(&self.id, &event.to_string()).await? {
+            (204, _) => Ok(()),
             // The session has ended meanwhile.
-            404 => Err(Cut),
-            status => panic!("{status}"),
+            (404, _) => Err(Cut),
+            // Only this direction was cut, so the server could say what it has missed, unless that
+            // was cut too.
+            (400, text) if text.contains("broken_body") || !text.ends_with('}') => Err(Cut),
+            (_, text) => panic!("{text}"),
         }
     }
 
