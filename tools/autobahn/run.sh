@@ -31,8 +31,8 @@ install_suite() {
 
 # Starts the server on a port that the system chooses.
 start_server() {
-  cargo build --release -p banter-server --example scripted
-  target/release/examples/scripted --large-echoes --max-connections 100 >"$place/server" 2>"$place/log" &
+  cargo build -p banter-server --example scripted
+  target/debug/examples/scripted --large-echoes --max-connections 100 >"$place/server" 2>"$place/log" &
   server=$!
   trap 'kill "$server" 2>/dev/null || true' EXIT
   until [ -s "$place/server" ]; do
