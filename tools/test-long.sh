@@ -19,6 +19,7 @@
 #   engines    a tab of the tutorial page in real time, and the page in front of real engines
 #              (tools/engines/setup.sh)
 #   judge      the embedded model judged through /ws (when .venv can install the judge's packages)
+#   autobahn   the WebSockets by Autobahn|Testsuite (tools/autobahn)
 #   deny       licences, sources and known faults of other people's packages (deny.toml)
 #   fuzz       each fuzz target for a while (FUZZ_SECONDS, 600 unless set)
 #
@@ -32,7 +33,7 @@ cd "$(dirname "$0")/.."
 ulimit -n "$(ulimit -H -n)"
 
 all=(test ignored seeds schedules orders cuts kills aarch64 portable answers clients firefox engines judge
-  deny fuzz)
+  autobahn deny fuzz)
 
 long() { cargo test --profile long-test "$@"; }
 
@@ -85,6 +86,8 @@ run_engines() {
 }
 
 run_judge() { tools/demo-model/judge-embedded.sh; }
+
+run_autobahn() { tools/autobahn/run.sh; }
 
 run_deny() {
   command -v cargo-deny >/dev/null 2>&1 || cargo install --locked cargo-deny

@@ -68,6 +68,16 @@ async fn ended() {
     }
 }
 
+/// Lets `/echo` hear what no conversation needs: messages of 16 MB in fragments of 64 bytes.
+fn allow_large_echoes(config: &mut ServerConfig) {
+    const LARGE: usize = 64 << 20;
+    config.max_message_bytes = LARGE;
+    config.max_outbound_bytes = LARGE;
+    config.max_total_message_bytes = 4 * LARGE;
+    config.free_fragments = usize::MAX;
+    config.max_control_frames_per_second = u32::MAX;
+}
+
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let config = ServerConfig { title_idle: TITLE_IDLE, ..ServerConfig::default() };
     let mut arguments = Arguments { port: 0, loading: false, demo: false, data: None, config };
@@ -86,6 +96,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--data" => arguments.data = Some(value()?.into()),
             "--demo" => arguments.demo = true,
             "--loading" => arguments.loading = true,
+            "--large-echoes" => allow_large_echoes(config),
             _ => return Err(format!("{option}: unknown option").into()),
         }
     }

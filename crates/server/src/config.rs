@@ -70,6 +70,8 @@ pub struct ServerConfig {
     /// Bytes of one message or body. A longer message closes the socket with 1009, a longer
     /// body is refused with 413.
     pub max_message_bytes: usize,
+    /// Fragments that a message may always have. For each further one it needs 1 KiB.
+    pub free_fragments: usize,
     /// Bytes of a short body, such as a sign-in or the name of a model. A longer one is refused
     /// with 413.
     pub max_order_bytes: usize,
@@ -181,6 +183,7 @@ impl Default for ServerConfig {
             max_headers: 64,
             max_head_bytes: 16 * 1024,
             max_message_bytes: 1024 * 1024,
+            free_fragments: 64,
             max_order_bytes: 4 * 1024,
             max_import_bytes: 64 * 1024 * 1024,
             max_total_body_bytes: 128 * 1024 * 1024,

@@ -14,7 +14,7 @@
 //! - `assets`, `encoding`: the files of the page. `embed`: the page for frames of other sites.
 //! - `error`, `error_page`, `error_shape`: errors as responses, for programs, for people, and in the
 //!   words of other interfaces.
-//! - `headers`: the headers of every response.
+//! - `headers`: the headers of every response. `echo`: a socket for tests of its frames.
 
 mod admin;
 mod answering;
@@ -24,6 +24,8 @@ mod assets;
 mod body;
 mod context;
 mod conversations;
+#[cfg(any(test, feature = "scripted"))]
+mod echo;
 mod embed;
 mod embeddings;
 mod encoding;

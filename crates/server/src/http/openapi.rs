@@ -53,6 +53,8 @@ impl Described {
 pub(super) const DESCRIBED: &[Described] = &[
     get("/openapi.json", "This document"),
     get("/ws", "A WebSocket for conversations, in the language that its subprotocol names"),
+    #[cfg(any(test, feature = "scripted"))]
+    get("/echo", "A WebSocket that says what it hears, in test builds alone"),
     get("/embed", "The conversation of a visitor, for a frame in a page of another site"),
     get("/api/stream", "The events of banter.v1 for clients that no WebSocket reaches"),
     post("/api/stream/{id}", r#"{"type": "ping"}"#, "Sends an event of banter.v1 beside a stream"),

@@ -103,7 +103,7 @@ impl ResponseSocket {
                         }
                     }
                     Incoming::Drained => {}
-                    Incoming::Binary => return Close::Unsupported,
+                    Incoming::Binary(_) => return Close::Unsupported,
                     Incoming::Closed(close) => return close,
                 },
                 step = self.running.next(), if takes_events => self.take(step),

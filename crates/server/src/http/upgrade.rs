@@ -27,11 +27,14 @@ use tracing::debug;
 const FOR_VISITORS: &str = "visitor";
 
 /// A client in the language that it has asked for.
-enum Speaker {
+pub(super) enum Speaker {
     Plain(Client),
     V1(Caller),
     /// OpenAI's, on the route of its responses.
     Responses(Principal),
+    /// None: what is said is said back.
+    #[cfg(any(test, feature = "scripted"))]
+    Echo,
 }
 
 /// `GET /ws`
@@ -54,7 +57,7 @@ pub(super) async fn responses(
 }
 
 /// Answers a handshake. A task of its own then serves the socket.
-fn switch(
+pub(super) fn switch(
     http: &Arc<Http>,
     mut request: Request<Body>,
     speaker: impl FnOnce(
@@ -153,6 +156,8 @@ impl Speaker {
     fn subprotocol(&self) -> Option<&'static str> {
         match self {
             Speaker::Plain(_) | Speaker::Responses(_) => None,
+            #[cfg(any(test, feature = "scripted"))]
+            Speaker::Echo => None,
             Speaker::V1(_) => Some(SUBPROTOCOL),
         }
     }
@@ -162,6 +167,8 @@ impl Speaker {
             Speaker::Plain(_) => SocketLanguage::Plain,
             Speaker::V1(_) => SocketLanguage::V1,
             Speaker::Responses(_) => SocketLanguage::Responses,
+            #[cfg(any(test, feature = "scripted"))]
+            Speaker::Echo => SocketLanguage::Plain,
         }
     }
 
@@ -170,6 +177,8 @@ impl Speaker {
             Speaker::Plain(client) => client.principal.share(),
             Speaker::V1(caller) => caller.share(),
             Speaker::Responses(principal) => principal.share(),
+            #[cfg(any(test, feature = "scripted"))]
+            Speaker::Echo => ShareId::default(),
         }
     }
 
@@ -196,6 +205,8 @@ impl Speaker {
                 })
                 .await
             }
+            #[cfg(any(test, feature = "scripted"))]
+            Speaker::Echo => super::echo::serve(socket).await,
             Speaker::V1(caller) => {
                 let endings = Endings { shutdown, revoked };
                 v1::serve(socket, http.sockets.v1.clone(), caller, endings).await

@@ -114,7 +114,7 @@ impl PlainSocket {
                             }
                         }
                         Incoming::Drained => {}
-                        Incoming::Binary => return Close::Unsupported,
+                        Incoming::Binary(_) => return Close::Unsupported,
                         Incoming::Closed(close) => return close,
                     }
                 }

@@ -7,9 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A message may always have this many fragments. For each further one it needs [`FRAGMENT_BYTES`]:
-/// browsers send fragments of several KiB, a flood sends one byte in each.
-const FREE_FRAGMENTS: usize = 64;
+/// For each fragment beyond those that are free, a message needs so many bytes: browsers send
+/// fragments of several KiB, a flood sends one byte in each.
 const FRAGMENT_BYTES: usize = 1024;
 /// Messages up to this size take nothing of the shared memory.
 pub(super) const FREE_MESSAGE_BYTES: u64 = 16 * 1024;
@@ -19,6 +18,8 @@ pub(super) const FREE_MESSAGE_BYTES: u64 = 16 * 1024;
 pub(crate) struct MeterLimits {
     /// Bytes of the longest message. The library refuses a longer one.
     pub(crate) message_bytes: usize,
+    /// A message may always have this many fragments.
+    pub(crate) free_fragments: usize,
     pub(crate) control_frames_per_second: u32,
     /// Memory for the long messages of all sockets while they are received.
     pub(crate) receive_budget: SharedBudget,
@@ -218,7 +219,7 @@ impl Message {
         self.fragments += 1;
         self.bytes = self.bytes.saturating_add(frame.payload_bytes);
         let paid = usize::try_from(self.bytes).unwrap_or(usize::MAX) / FRAGMENT_BYTES;
-        if self.fragments > FREE_FRAGMENTS.saturating_add(paid) {
+        if self.fragments > self.limits.free_fragments.saturating_add(paid) {
             return Err(Violation::Fragments);
         }
         Ok(())
@@ -299,6 +300,7 @@ mod tests {
     use banter_seam::ShareId;
     use proptest::prelude::*;
 
+    const FREE_FRAGMENTS: usize = 64;
     const MESSAGE_BYTES: usize = 1024 * 1024;
     const ALICE: ShareId = ShareId(1);
     const BOB: ShareId = ShareId(2);
@@ -325,6 +327,7 @@ mod tests {
 
     fn messages_of(share: ShareId, receiving: &SharedBudget) -> Messages {
         let limits = MeterLimits {
+            free_fragments: FREE_FRAGMENTS,
             message_bytes: MESSAGE_BYTES,
             control_frames_per_second: 50,
             receive_budget: receiving.clone(),

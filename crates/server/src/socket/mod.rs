@@ -60,7 +60,10 @@ pub(crate) trait Outgoing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
     Text(String),
-    #[cfg_attr(not(test), expect(dead_code, reason = "no language has binary messages yet"))]
+    #[cfg_attr(
+        not(any(test, feature = "scripted")),
+        expect(dead_code, reason = "no language has binary messages yet")
+    )]
     Binary(Vec<u8>),
 }
 
@@ -99,7 +102,7 @@ struct Unsent {
 /// What happened on a socket.
 pub(crate) enum Incoming {
     Text(Utf8Bytes),
-    Binary,
+    Binary(Bytes),
     /// A message came for which there was no memory. It was dropped.
     Refused,
     /// The other side has taken frames, so that more may be queued now.
@@ -117,6 +120,7 @@ impl Socket {
     ) -> Socket {
         let limits = MeterLimits {
             message_bytes: config.max_message_bytes,
+            free_fragments: config.free_fragments,
             control_frames_per_second: config.max_control_frames_per_second,
             receive_budget,
             share,
@@ -241,8 +245,8 @@ impl Socket {
                     return Poll::Ready(Incoming::Text(text));
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.unflushed = true,
-                Some(Ok(Message::Binary(_))) => {
-                    return Poll::Ready(Incoming::Binary);
+                Some(Ok(Message::Binary(bytes))) => {
+                    return Poll::Ready(Incoming::Binary(bytes));
                 }
                 Some(Ok(Message::Close(_))) | None => {
                     return Poll::Ready(Incoming::Closed(Close::ByPeer));

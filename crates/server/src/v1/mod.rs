@@ -90,7 +90,7 @@ async fn run(session: &mut Session, carrier: &mut impl Carrier, endings: &Ending
                     session.say(V1Error::new(ErrorCode::Busy, reason));
                 }
                 Incoming::Drained => {}
-                Incoming::Binary => return Close::Unsupported,
+                Incoming::Binary(_) => return Close::Unsupported,
                 Incoming::Closed(close) => return close,
             },
             next = session.pending.next(), if takes_more => {

@@ -1,0 +1,29 @@
+"""Judges a report of Autobahn|Testsuite. Fails if a case failed or a connection ended uncleanly."""
+
+import json
+import sys
+from collections import Counter
+
+# 1 to 7, 9 and 10 have this many cases.
+LEAST_CASES = 301
+PASSED = {"OK", "INFORMATIONAL", "NON-STRICT"}
+MOST_NON_STRICT = 3
+
+
+def main(path):
+    with open(path, encoding="utf-8") as file:
+        (cases,) = json.load(file).values()
+    outcomes = Counter(case["behavior"] for case in cases.values())
+    closes = Counter(case["behaviorClose"] for case in cases.values())
+    print(f"autobahn: {len(cases)} cases: {dict(outcomes)}, closing: {dict(closes)}")
+    wrong = {
+        name: (case["behavior"], case["behaviorClose"])
+        for name, case in cases.items()
+        if case["behavior"] not in PASSED or case["behaviorClose"] not in PASSED
+    }
+    if wrong or len(cases) < LEAST_CASES or outcomes["NON-STRICT"] > MOST_NON_STRICT:
+        sys.exit(f"autobahn: expected every one of {LEAST_CASES} cases to pass, found {wrong}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
