@@ -1,23 +1,8 @@
 //! A socket that says what it hears, in test builds alone: programs that test the frames of
 //! WebSockets need one.
 
-use super::error::ApiError;
-use super::state::Http;
-use super::upgrade::{self, Speaker};
 use crate::socket::{Close, Incoming, Outgoing, Payload, Socket};
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::{Request, Response};
 use std::collections::VecDeque;
-use std::sync::Arc;
-
-/// `GET /echo`
-pub(super) async fn open(
-    State(http): State<Arc<Http>>,
-    request: Request<Body>,
-) -> Result<Response<Body>, ApiError> {
-    upgrade::switch(&http, request, |_, _, _| Ok((Speaker::Echo, None)))
-}
 
 /// Echoes until the client or the server closes the socket.
 pub(super) async fn serve(socket: &mut Socket) -> Close {

@@ -39,7 +39,7 @@ use AccessLevel::{Admin, Probe, Public, Socket, User};
 pub(super) const ROUTES: &[Route] = &[
     row(Method::GET, "/ws", Socket, || get(upgrade::websocket)),
     #[cfg(any(test, feature = "scripted"))]
-    row(Method::GET, "/echo", Public, || get(super::echo::open)),
+    row(Method::GET, "/echo", Public, || get(upgrade::echo)),
     row(Method::GET, "/embed", Public, || get(embed::page)),
     row(Method::GET, "/api/stream", User, || get(event_stream::open)),
     row(Method::POST, "/api/stream/{id}", User, || post(event_stream::send)),

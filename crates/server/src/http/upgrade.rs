@@ -27,7 +27,7 @@ use tracing::debug;
 const FOR_VISITORS: &str = "visitor";
 
 /// A client in the language that it has asked for.
-pub(super) enum Speaker {
+enum Speaker {
     Plain(Client),
     V1(Caller),
     /// OpenAI's, on the route of its responses.
@@ -56,8 +56,17 @@ pub(super) async fn responses(
     })
 }
 
+/// `GET /echo`
+#[cfg(any(test, feature = "scripted"))]
+pub(super) async fn echo(
+    State(http): State<Arc<Http>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    switch(&http, request, |_, _, _| Ok((Speaker::Echo, None)))
+}
+
 /// Answers a handshake. A task of its own then serves the socket.
-pub(super) fn switch(
+fn switch(
     http: &Arc<Http>,
     mut request: Request<Body>,
     speaker: impl FnOnce(

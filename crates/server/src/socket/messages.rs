@@ -174,7 +174,7 @@ impl Messages {
         }
         self.ends_message = frame.is_final();
         let message = self.message.get_or_insert_with(|| Message::begin(now));
-        message.count(frame)?;
+        message.count(frame, &self.limits)?;
         if message.way == Way::Waits {
             message.way = message.decide(frame, &self.limits)?;
             match message.way {
@@ -215,11 +215,11 @@ impl Message {
         }
     }
 
-    fn count(&mut self, frame: &FrameHead) -> Result<(), Violation> {
+    fn count(&mut self, frame: &FrameHead, limits: &MeterLimits) -> Result<(), Violation> {
         self.fragments += 1;
         self.bytes = self.bytes.saturating_add(frame.payload_bytes);
         let paid = usize::try_from(self.bytes).unwrap_or(usize::MAX) / FRAGMENT_BYTES;
-        if self.fragments > self.limits.free_fragments.saturating_add(paid) {
+        if self.fragments > limits.free_fragments.saturating_add(paid) {
             return Err(Violation::Fragments);
         }
         Ok(())
