@@ -1,4 +1,4 @@
-//! What to do about an error. Most errors say it themselves; to the others one line is added.
+//! Advice for errors that end the program. Most errors contain it; the others get one more line.
 
 use std::io::{Error as IoError, ErrorKind};
 
@@ -22,7 +22,7 @@ pub fn says_what_to_do(text: &str) -> bool {
     after_semicolon || text.contains("expected ")
 }
 
-/// What to do about an error of the system.
+/// The advice for an error of the system.
 fn of_system(error: &IoError) -> Option<&'static str> {
     if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(error) {
         return Some("too many files are open: raise the limit with `ulimit -n`");

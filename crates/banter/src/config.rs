@@ -5,6 +5,7 @@
 
 mod conversations;
 mod encryption;
+mod log;
 pub mod values;
 mod well_known;
 
@@ -13,7 +14,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use banter_engine::engine::ChatTemplate;
@@ -26,7 +26,6 @@ use banter_remote::hub::ModelName;
 use banter_remote::store::Store;
 use banter_server::{OnDisconnect, Origin, PublicUrl, WellKnown};
 use ipnet::IpNet;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::options::{Given, OptionError, Options};
 use crate::{chat_template, home};
@@ -34,6 +33,7 @@ pub use conversations::{StoreChoice, data_folder};
 use conversations::{on_disconnect, store};
 pub use encryption::TlsChoice;
 use encryption::tls;
+pub use log::{LogFormat, LogOptions};
 use values::{bytes, many, number, optional, path, seconds, switch};
 use well_known::well_known;
 
@@ -190,25 +190,6 @@ pub struct AccessOptions {
     pub idle_timeout: Duration,
 }
 
-/// What is logged, and where to besides stderr.
-#[derive(Debug, PartialEq, Eq)]
-pub struct LogOptions {
-    /// Level or filter.
-    pub filter: String,
-    /// A file that also gets the log.
-    pub file: Option<PathBuf>,
-    pub format: LogFormat,
-}
-
-/// How the lines of the log are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// An object of JSON each, for programs.
-    Json,
-}
-
 impl Config {
     /// Checks every option.
     ///
@@ -236,22 +217,7 @@ impl Config {
             tls: tls(options)?,
             store: store(options)?,
             on_disconnect: on_disconnect(options)?,
-            log: LogOptions {
-                filter: optional(
-                    options,
-                    "log",
-                    "error, warn, info, debug, trace, off or a filter as banter_engine=debug",
-                    |text| is_log_filter(text).then(|| text.to_string()),
-                )?
-                .unwrap_or_else(|| "info".to_string()),
-                file: path(options, "log-file")?,
-                format: optional(options, "log-format", "text or json", |text| match text {
-                    "text" => Some(LogFormat::Text),
-                    "json" => Some(LogFormat::Json),
-                    _ => None,
-                })?
-                .unwrap_or(LogFormat::Text),
-            },
+            log: log::log(options)?,
             has_sandbox: !switch(options, "no-sandbox")?,
             places: options.places(),
         };
@@ -497,13 +463,6 @@ fn access(options: &Options) -> Result<AccessOptions, OptionError> {
 
 fn is_key(text: &str) -> bool {
     text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// Whether a text is a level or a filter. A single word must be a level: as a filter it would name
-/// a module that does not exist, and nothing would be logged.
-fn is_log_filter(text: &str) -> bool {
-    let is_level = LevelFilter::from_str(text).is_ok();
-    is_level || text.contains('=') && EnvFilter::try_new(text).is_ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What the server may still do with files once it runs, on systems that have Landlock (Linux 5.13
-//! and later): read the model, write its own folders, and read the few files of the system that
-//! every program needs. It starts no other program, and reaches no process outside.
+//! Takes away most rights to files from the server, where the system has Landlock (Linux 5.13 and
+//! later). It may still read the model, write its own folders, and read the few files of the system
+//! that every program needs. It starts no other program, and reaches no process outside.
 //!
 //! Only threads that are started later are bound by it, so it comes before all of them.
 
@@ -45,7 +45,7 @@ const OF_SYSTEM: [&str; 21] = [
     "/usr/share/zoneinfo",
 ];
 
-/// What the server needs.
+/// The files and folders that the server needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Needs {
     read: Vec<PathBuf>,
@@ -59,7 +59,9 @@ pub fn enter(config: &Config) {
     match restrict(&needs) {
         Ok(RulesetStatus::FullyEnforced) => info!("sandbox: only the model and the own folders"),
         Ok(RulesetStatus::PartiallyEnforced) => {
-            info!("sandbox: only the model and the own folders, as far as this system can tell")
+            info!(
+                "sandbox: only the model and the own folders; this system knows some of the rights only"
+            )
         }
         Ok(RulesetStatus::NotEnforced) => {
             info!("no sandbox: this system has no Landlock")
@@ -134,7 +136,7 @@ impl Needs {
     }
 }
 
-/// A folder, which is made if it is not there. Whoever needs it says what is wrong if it cannot be.
+/// Makes a folder unless it is there. If that fails, the part that uses the folder reports it.
 fn made(folder: &Path, with_parents: bool) -> Option<PathBuf> {
     let _ = DirBuilder::new().recursive(with_parents).mode(0o700).create(folder);
     folder.canonicalize().ok()

@@ -44,7 +44,7 @@ pub struct Encryption {
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
-    /// What they were when they were read last.
+    /// The stamps of both files from before they were last read.
     known: [Stamp; 2],
 }
 

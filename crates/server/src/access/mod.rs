@@ -8,8 +8,8 @@
 //!
 //! Reading order: `level` and `request` (what is asked for, and by whom), `authority`, `origin`,
 //! `host` and `network` (names and addresses), `token`, `keys`, `made`, `cookie`, `sessions` and
-//! `kept` (what lets somebody in), `shown` (keys that come after the handshake), `tries` (wrong keys), `principal` (whose conversations they
-//! are), `denial` (why a request is refused).
+//! `kept` (what lets somebody in), `shown` (keys that come after the handshake), `tries` (wrong
+//! keys), `principal` (whose conversations they are), `denial` (why a request is refused).
 
 mod authority;
 mod cookie;

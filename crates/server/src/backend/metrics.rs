@@ -1,90 +1,100 @@
 //! The names of our engine's counters.
 
+use MetricKind::{Counter, Gauge};
 use banter_engine::engine::Counters;
 use banter_seam::{Label, Metric, MetricKind};
 
 /// The counters of our engine.
 pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
-    use MetricKind::{Counter, Gauge};
-    let one =
-        |kind, name, help, value: f64| Metric { name, help, kind, values: vec![(None, value)] };
-    let several = |kind, name, help, label, values: &[(&str, f64)]| {
-        let value =
-            |&(is, value): &(&str, f64)| (Some(Label { name: label, value: is.into() }), value);
-        Metric { name, help, kind, values: values.iter().map(value).collect() }
-    };
-    let count = |number: u64| number as f64;
-    let blocks = [
-        ("free", counters.free_blocks as f64),
-        ("used", (counters.total_blocks - counters.free_blocks) as f64),
-        ("disk", counters.disk_blocks as f64),
-    ];
-    let sequences = [("running", counters.running as f64), ("waiting", counters.waiting as f64)];
-    let prompt_tokens =
-        [("computed", count(counters.prompt_tokens)), ("reused", count(counters.cached_tokens))];
-    let guesses = [
-        ("held", count(counters.guesses_accepted)),
-        ("wrong", count(counters.guesses - counters.guesses_accepted)),
-    ];
-    let drafted = [
-        ("computed", count(counters.drafts_computed)),
-        ("used", count(counters.drafts_used)),
-        ("wasted", count(counters.drafts_wasted)),
-    ];
-    let seconds = [
-        ("planning", counters.planning.as_secs_f64()),
-        ("computing", counters.computing.as_secs_f64()),
-        ("delivering", counters.delivering.as_secs_f64()),
-    ];
+    let mut metrics = of_queue_and_cache(counters);
+    metrics.extend(of_tokens(counters));
+    metrics.extend(of_steps(counters));
+    metrics
+}
+
+fn of_queue_and_cache(counters: &Counters) -> Vec<Metric> {
+    let used_blocks = counters.total_blocks - counters.free_blocks;
     vec![
         several(
             Gauge,
             "banter_sequences",
             "Answers that are computed, and requests that wait to be admitted.",
             "state",
-            &sequences,
+            &[("running", counters.running as f64), ("waiting", counters.waiting as f64)],
         ),
         several(
             Gauge,
             "banter_cache_blocks",
             "Blocks with the keys and values of 16 tokens: free, leased, and on disk.",
             "state",
-            &blocks,
+            &[
+                ("free", counters.free_blocks as f64),
+                ("used", used_blocks as f64),
+                ("disk", counters.disk_blocks as f64),
+            ],
         ),
+    ]
+}
+
+fn of_tokens(counters: &Counters) -> Vec<Metric> {
+    let wrong_guesses = counters.guesses - counters.guesses_accepted;
+    vec![
         several(
             Counter,
             "banter_prompt_tokens",
             "Tokens of prompts that were computed, and that were reused from the cache.",
             "source",
-            &prompt_tokens,
+            &[
+                ("computed", counters.prompt_tokens as f64),
+                ("reused", counters.cached_tokens as f64),
+            ],
         ),
         one(
             Counter,
             "banter_fetched_blocks",
             "Blocks that were read from disk.",
-            count(counters.fetched_blocks),
+            counters.fetched_blocks as f64,
         ),
         several(
             Counter,
             "banter_guesses",
             "Tokens that were guessed and computed: those that held, and those that were wrong.",
             "outcome",
-            &guesses,
+            &[("held", counters.guesses_accepted as f64), ("wrong", wrong_guesses as f64)],
         ),
         several(
             Counter,
             "banter_drafted_tokens",
             "Tokens that were computed while somebody typed: all, those that a request then used, and those that were wasted.",
             "outcome",
-            &drafted,
+            &[
+                ("computed", counters.drafts_computed as f64),
+                ("used", counters.drafts_used as f64),
+                ("wasted", counters.drafts_wasted as f64),
+            ],
         ),
-        one(Counter, "banter_steps", "Steps of the engine.", count(counters.steps)),
-        several(Counter, "banter_step_seconds", "Time that steps took, by part.", "part", &seconds),
+    ]
+}
+
+fn of_steps(counters: &Counters) -> Vec<Metric> {
+    vec![
+        one(Counter, "banter_steps", "Steps of the engine.", counters.steps as f64),
+        several(
+            Counter,
+            "banter_step_seconds",
+            "Time that steps took, by part.",
+            "part",
+            &[
+                ("planning", counters.planning.as_secs_f64()),
+                ("computing", counters.computing.as_secs_f64()),
+                ("delivering", counters.delivering.as_secs_f64()),
+            ],
+        ),
         one(
             Counter,
             "banter_slow_steps",
             "Steps with more tokens of prompts than --max-gap-ms, or the time of the answers themselves, allows.",
-            count(counters.slow_steps),
+            counters.slow_steps as f64,
         ),
         one(
             Gauge,
@@ -99,6 +109,22 @@ pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
             counters.tried_sizes as f64,
         ),
     ]
+}
+
+fn one(kind: MetricKind, name: &'static str, help: &'static str, value: f64) -> Metric {
+    Metric { name, help, kind, values: vec![(None, value)] }
+}
+
+/// A metric with a value for each of these.
+fn several(
+    kind: MetricKind,
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    values: &[(&str, f64)],
+) -> Metric {
+    let value = |&(is, value): &(&str, f64)| (Some(Label { name: label, value: is.into() }), value);
+    Metric { name, help, kind, values: values.iter().map(value).collect() }
 }
 
 #[cfg(test)]

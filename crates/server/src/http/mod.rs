@@ -2,8 +2,8 @@
 //!
 //! - `state`: what the handlers have of the rest of the server.
 //! - `routes`: the table of routes, each with its access level.
-//! - `api`, `admin`, `conversations`, `context`, `files`, `session`, `models`, `metrics`, `upgrade`: their
-//!   handlers.
+//! - `api`, `admin`, `conversations`, `context`, `files`, `session`, `models`, `metrics`,
+//!   `upgrade`: their handlers.
 //! - `event_stream`: the handlers of `banter.v1` without a WebSocket.
 //! - `openai`, `responses`, `response_socket`, `ollama`, `anthropic`: the handlers of these
 //!   interfaces.
