@@ -58,6 +58,7 @@ fuzz_target!(|text: &str| {
 
 fn check(parameters: &Parameters) {
     assert!((1..=1_000_000).contains(&parameters.max_tokens));
+    assert!(parameters.logit_bias.len() <= 1_024);
     assert!(parameters.logit_bias.iter().all(|(_, bias)| bias.abs() <= 100.0));
     assert!(parameters.temperature.is_none_or(|temperature| (0.0..=2.0).contains(&temperature)));
     assert!(parameters.stop_strings.len() <= 16);

@@ -50,8 +50,8 @@ mod tests {
             assert!(error.contains(expected) && error.contains("chat.jinja"), "{error}");
         }
         let error = read(&folder.path().join("missing")).expect_err("nothing is there");
-        assert!(error.contains("missing: No such file"), "{error}");
+        assert!(error.contains("found: No such file"), "{error}");
         let error = read(folder.path()).expect_err("it is a folder");
-        assert!(error.contains("Is a directory"), "{error}");
+        assert!(error.contains("found: a folder"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use banter_store::{Place, Store, StoreConfig};
 use clap::{Arg, ArgMatches, Command};
 
-use crate::options;
+use crate::{options, output};
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -39,11 +39,11 @@ pub fn run(matches: &ArgMatches, folder: PathBuf) -> anyhow::Result<()> {
             let store = Store::open(StoreConfig::new(Place::Folder(folder)))
                 .context("open the store of conversations")?;
             store.backup_to(file).wait().with_context(|| format!("copy to {file}"))?;
-            eprintln!("{file} has all conversations");
+            output::tell(&format!("{file} has all conversations"));
         }
         Some(("set-aside", _)) => {
             let place = banter_store::set_aside(&folder)?;
-            eprintln!("the databases are in {} now", place.display());
+            output::tell(&format!("the databases are in {} now", place.display()));
         }
         _ => unreachable!("the parser demands a known subcommand"),
     }

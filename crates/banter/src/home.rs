@@ -27,6 +27,12 @@ pub fn data_dir() -> Option<PathBuf> {
     Some(data.or_else(|| Some(folder()?.join(".local/share")))?.join("banter"))
 }
 
+/// The usual configuration file, which need not exist; `None` without a home folder.
+pub fn config_file() -> Option<PathBuf> {
+    let named = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    Some(named.or_else(|| Some(folder()?.join(".config")))?.join("banter").join("config.toml"))
+}
+
 /// A path in which `~` or `$HOME` at the beginning is replaced by the home folder.
 ///
 /// The folder of another person (`~name`) stays as it is, and so does every path without a home

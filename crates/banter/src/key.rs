@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use banter_server::{KeyHash, Origin, SCOPES, make_key};
-use banter_store::{KeyRing, KeyTerms, MadeKey, SecretHash, now_ms};
+use banter_store::{KeyError, KeyRing, KeyTerms, MadeKey, SecretHash, now_ms};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use crate::{options, text_file};
+use crate::{options, output, text_file};
 
 /// The longest name of a key.
 const LONGEST_NAME: usize = 64;
@@ -92,7 +92,7 @@ pub fn run(matches: &ArgMatches, folder: PathBuf) -> anyhow::Result<()> {
         Some(("revoke", matches)) => {
             let name = matches.get_one::<String>("name").expect("the parser demands it");
             open(folder)?.revoke(name)?;
-            eprintln!("{name} is revoked");
+            output::tell(&format!("{name} is revoked"));
             Ok(())
         }
         _ => unreachable!("the parser demands a known subcommand"),
@@ -117,11 +117,18 @@ fn add(matches: &ArgMatches, ring: &KeyRing) -> anyhow::Result<()> {
         system: system(matches)?,
     };
     check_terms(&terms)?;
+    if ring.list()?.iter().any(|key| key.name == *name && key.revoked_ms.is_none()) {
+        return Err(KeyError::NameTaken(name.clone()).into());
+    }
     let key = make_key();
-    ring.add(name, SecretHash(KeyHash::of(&key).bytes()), &terms)?;
-    eprintln!("the key {name}; it is not shown again:");
-    println!("{key}");
-    Ok(())
+    output::tell(&format!("the key {name}; it is not shown again:"));
+    // A key that nobody has seen must not open anything, so it is shown before it is stored.
+    if let Err(error) = output::print(&format!("{key}\n")) {
+        let error = anyhow::Error::from(error);
+        bail!("{error:#}; the key {name} was not made, because nobody has seen it; make it again");
+    }
+    let hash = SecretHash(KeyHash::of(&key).bytes());
+    ring.add(name, hash, &terms).with_context(|| format!("the key {name} was not stored"))
 }
 
 /// Only visitors need a site and a system prompt that they cannot replace.
@@ -181,15 +188,14 @@ fn list(as_json: bool, ring: &KeyRing) -> anyhow::Result<()> {
     let keys = ring.list()?;
     if as_json {
         let keys: Vec<serde_json::Value> = keys.iter().map(report).collect();
-        println!("{:#}", json!(keys));
-        return Ok(());
+        return Ok(output::print_json(&format!("{:#}", json!(keys)))?);
     }
     if keys.is_empty() {
-        eprintln!("no keys; banter key add NAME makes one");
+        output::tell("no keys; banter key add NAME makes one");
     }
     let now_ms = now_ms();
     for key in &keys {
-        println!("{}", line(key, now_ms));
+        output::print(&format!("{}\n", line(key, now_ms)))?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Listening sockets, and what to say if the port is taken.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::config::Listen;
 use crate::invocation;
@@ -47,34 +47,41 @@ fn try_bind(host: Option<IpAddr>, port: u16) -> anyhow::Result<Bound> {
     // With port 0 the system has chosen one, which IPv6 then uses too.
     let port = listener.local_addr().context("read the chosen port")?.port();
     let second = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-    Ok(match TcpListener::bind(second) {
-        Ok(second) => Bound::All(vec![listener, second]),
+    Ok(both(listener, second, TcpListener::bind(second)))
+}
+
+/// The sockets of loopback, where IPv4 is `first`.
+fn both(first: TcpListener, second: SocketAddr, bound: io::Result<TcpListener>) -> Bound {
+    match bound {
+        Ok(second) => Bound::All(vec![first, second]),
         Err(error) if error.kind() == ErrorKind::AddrInUse => Bound::Taken(second),
         // This machine has no IPv6, so loopback is IPv4 alone.
-        Err(_) => Bound::All(vec![listener]),
-    })
+        Err(_) => Bound::All(vec![first]),
+    }
 }
 
 /// `None` if another program listens there.
 fn bind_address(address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
-    let error = match TcpListener::bind(address) {
-        Ok(listener) => return Ok(Some(listener)),
-        Err(error) => error,
-    };
+    match TcpListener::bind(address) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+        Err(error) => Err(refused(address, &error)),
+    }
+}
+
+/// The error for an address at which this process cannot listen.
+fn refused(address: SocketAddr, error: &io::Error) -> anyhow::Error {
     match error.kind() {
-        ErrorKind::AddrInUse => Ok(None),
-        ErrorKind::PermissionDenied => bail!(
+        ErrorKind::PermissionDenied => anyhow!(
             "port {}: this user may not listen there; use one from 1024 upwards, as `{}`",
             address.port(),
             invocation::on_port("7860")
         ),
-        ErrorKind::AddrNotAvailable => {
-            bail!(
-                "--host {}: expected an address of this machine, and it has no such address",
-                address.ip()
-            )
-        }
-        _ => bail!(
+        ErrorKind::AddrNotAvailable => anyhow!(
+            "--host {}: expected an address of this machine, and it has no such address",
+            address.ip()
+        ),
+        _ => anyhow!(
             "cannot listen on {address}: {error}; name another address with --host and --port"
         ),
     }
@@ -205,6 +212,44 @@ mod tests {
         let message =
             bind(&Listen { host: Some(host), port: 0 }).expect_err("not ours").to_string();
         assert!(message.contains("--host 192.0.2.1"), "{message}");
+    }
+
+    #[test]
+    fn k5_each_reason_not_to_listen_is_told_with_what_to_do() {
+        let address: SocketAddr = "127.0.0.1:80".parse().expect("an address");
+        let cases = [
+            (libc::EACCES, "port 80: this user may not listen there; use one from 1024 upwards"),
+            (libc::EADDRNOTAVAIL, "--host 127.0.0.1: expected an address of this machine"),
+            (libc::EAFNOSUPPORT, "cannot listen on 127.0.0.1:80: "),
+        ];
+        for (code, expected) in cases {
+            let error = refused(address, &io::Error::from_raw_os_error(code));
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn k5_without_ipv6_loopback_is_ipv4_alone_but_a_taken_port_is_told() {
+        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let second = SocketAddr::from((Ipv6Addr::LOCALHOST, 9));
+        for code in [libc::EADDRNOTAVAIL, libc::EAFNOSUPPORT, libc::EPROTONOSUPPORT] {
+            let bound = both(free(), second, Err(io::Error::from_raw_os_error(code)));
+            let Bound::All(listeners) = bound else { panic!("{code}: taken") };
+            assert_eq!(listeners.len(), 1, "{code}");
+        }
+        let taken = both(free(), second, Err(io::Error::from_raw_os_error(libc::EADDRINUSE)));
+        assert!(matches!(taken, Bound::Taken(address) if address == second));
+    }
+
+    #[test]
+    fn k5_a_port_that_is_taken_on_one_of_both_families_is_named() {
+        for taken in [Ipv6Addr::LOCALHOST.into(), IpAddr::from(Ipv4Addr::LOCALHOST)] {
+            // A machine without IPv6 has nobody to take the port there.
+            let Ok(listener) = TcpListener::bind((taken, 0)) else { continue };
+            let port = listener.local_addr().expect("its address").port();
+            let error = bind(&Listen { host: None, port }).expect_err("it is taken").to_string();
+            assert!(error.contains(&format!("port {port} is taken")), "{error}");
+        }
     }
 
     #[test]

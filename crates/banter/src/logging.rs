@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::Context;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -15,6 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, LogOptions};
+use crate::visible::visible_json;
 
 /// Starts logging for the whole process.
 ///
@@ -64,18 +66,43 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
         // If the writer is closed, an error about that could not be written to it either.
         .log_internal_errors(false);
     let filter = filter(options)?;
     Ok(match options.format {
         LogFormat::Text => {
-            layer.with_ansi(has_colour).with_target(has_target).with_filter(filter).boxed()
+            let layer = layer.with_writer(writer).with_ansi(has_colour).with_target(has_target);
+            layer.with_filter(filter).boxed()
         }
         LogFormat::Json => {
-            layer.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed()
+            let layer = layer.with_writer(Harmless(writer)).json().flatten_event(true);
+            layer.with_span_list(false).with_filter(filter).boxed()
         }
     })
+}
+
+/// Writes lines of JSON without characters that a terminal obeys or takes as line ends. The library
+/// escapes only those that JSON forbids.
+struct Harmless<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Harmless<W> {
+    type Writer = Harmless<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Harmless(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for Harmless<W> {
+    /// Takes a whole line, as the library writes them.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(visible_json(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The log file. When it cannot be written any more, stderr gets one line about it, and the server
@@ -91,10 +118,13 @@ impl LogFile {
     /// clients.
     fn open(path: &Path) -> anyhow::Result<LogFile> {
         let mut options = OpenOptions::new();
-        let opened = options.create(true).append(true).mode(0o600).open(path);
-        let file = opened.with_context(|| {
-            format!("--log-file {}: the file cannot be opened for writing", path.display())
-        })?;
+        // Without this flag, a pipe that nobody reads would keep the start waiting.
+        let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+        options.create(true).append(true).mode(0o600).custom_flags(no_wait);
+        let cannot = || format!("--log-file {}: it cannot be opened for writing", path.display());
+        let file = options.open(path).with_context(cannot)?;
+        // From here on a line waits for its place, and none is lost.
+        fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
         Ok(LogFile { path: path.to_owned(), file, has_failed: false })
     }
 }

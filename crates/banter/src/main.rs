@@ -13,22 +13,32 @@
 //!   [`home`]: parts of the above.
 //! - [`conversation_store`], [`data`]: the folder of conversations, for the server and by hand.
 //! - [`key`]: keys that an operator makes. [`mod@tls`]: the certificate of https.
-//! - [`sandbox`]: the right to files that the server gives up.
+//! - [`sandbox`]: files that the server may no longer use. [`free_memory`]: memory that it returns.
+//! - [`output`]: stdout and stderr; [`visible`]: text of others that can do a terminal no harm.
 //! - [`advice`]: what to do about an error. [`usage`]: hints for a wrong command line.
 //! - [`mod@bench`]: measuring, and models with random weights for it.
 
 // The bindings of llama.cpp, which we measure against, need unsafe code.
 #![cfg_attr(not(feature = "llama-cpp"), forbid(unsafe_code))]
+// They panic when nobody reads any more; `output` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod advice;
 mod bench;
+#[cfg(test)]
+#[path = "../build.rs"]
+#[allow(dead_code, reason = "only its functions are tested here")]
+mod build_script;
 mod chat;
 mod chat_template;
 mod config;
 mod conversation_store;
 mod data;
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod engine_config;
+mod free_memory;
 mod home;
 mod invocation;
 mod key;
@@ -36,6 +46,7 @@ mod listen;
 mod logging;
 mod models;
 mod options;
+mod output;
 mod quantity;
 mod ready_line;
 mod remote_engine;
@@ -44,6 +55,7 @@ mod serve;
 mod text_file;
 mod tls;
 mod usage;
+mod visible;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -56,6 +68,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::config::Config;
 use crate::options::{ConfigFile, OptionError, Options};
+use crate::output::OutputError;
 
 /// Exit status for a wrong command line, environment or configuration file.
 const USAGE: u8 = 2;
@@ -68,21 +81,26 @@ fn main() -> ExitCode {
     let matches = parsed.unwrap_or_else(|error| usage::end(&error, &arguments));
     let outcome = match matches.subcommand() {
         Some(("chat", matches)) => {
-            let options = settings(matches).map_err(anyhow::Error::from);
+            let options = told_settings(matches).map_err(anyhow::Error::from);
             options.and_then(|options| chat::run(matches, &options))
         }
         Some(("doctor", matches)) => {
-            let options = settings(matches).map_err(anyhow::Error::from);
+            let options = told_settings(matches).map_err(anyhow::Error::from);
             options.and_then(|options| doctor::run(matches, &options))
         }
         subcommand => run(subcommand).map(|()| 0),
     };
     match outcome {
         Ok(status) => ExitCode::from(status),
+        Err(error) if matches!(error.downcast_ref(), Some(OutputError::Unread)) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            eprintln!("banter: {error:#}");
+            // No name in it can begin a line that looks like one of ours.
+            let error_text = format!("{error:#}").replace('\n', "\n  ");
+            output::tell(&format!("banter: {error_text}"));
             if let Some(advice) = advice::after(&error) {
-                eprintln!("banter: {advice}");
+                output::tell(&format!("banter: {advice}"));
             }
             ExitCode::from(status(&error))
         }
@@ -117,7 +135,7 @@ fn status(error: &anyhow::Error) -> u8 {
 
 fn command() -> Command {
     Command::new("banter")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(env!("BUILD_VERSION"))
         .about("Real-time conversation with Qwen2.5 on your own machine")
         .after_help("Without a subcommand, banter serves: `banter --port 8000` means `banter serve --port 8000`.")
         .subcommand_required(true)
@@ -163,7 +181,7 @@ fn with_store(
     matches: &ArgMatches,
     run: impl FnOnce(&ArgMatches, &Store) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let folder = settings(matches).and_then(|options| config::models_dir(&options))?;
+    let folder = told_settings(matches).and_then(|options| config::models_dir(&options))?;
     run(matches, &Store::new(folder))
 }
 
@@ -173,7 +191,7 @@ fn with_data(
     run: impl FnOnce(&ArgMatches, PathBuf) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (_, of_subcommand) = matches.subcommand().expect("the parser demands one");
-    let options = settings(of_subcommand)?;
+    let options = told_settings(of_subcommand)?;
     let folder = config::data_folder(&options)?;
     if let (None, Some(parent)) = (options.get("data"), folder.parent()) {
         // The store itself says what is wrong with the parent.
@@ -194,6 +212,13 @@ fn settings(matches: &ArgMatches) -> Result<Options, OptionError> {
     Options::collect(matches, &environment, file.as_ref())
 }
 
+/// The same for a subcommand without a log: what is odd about the options is told on stderr.
+fn told_settings(matches: &ArgMatches) -> Result<Options, OptionError> {
+    let options = settings(matches)?;
+    options.warnings().iter().for_each(|warning| output::tell(&format!("banter: {warning}")));
+    Ok(options)
+}
+
 /// The configuration file that is named, or else the one at the usual path, if it exists.
 fn config_file(matches: &ArgMatches, environment: &BTreeMap<String, String>) -> Option<ConfigFile> {
     if let Some(path) = matches.try_get_one::<String>("config").ok().flatten() {
@@ -204,10 +229,10 @@ fn config_file(matches: &ArgMatches, environment: &BTreeMap<String, String>) -> 
         let path = home::expanded(path, home::folder().as_deref());
         return Some(ConfigFile { path, place: "BANTER_CONFIG (environment)" });
     }
-    let folder = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(home::folder()?.join(".config")))?;
-    let path = folder.join("banter").join("config.toml");
-    path.is_file().then_some(ConfigFile { path, place: "configuration file" })
+    let path = home::config_file()?;
+    // Whatever has this name is read, so that a link that leads nowhere is told and not ignored.
+    let is_there = path.symlink_metadata().is_ok();
+    is_there.then_some(ConfigFile { path, place: "configuration file" })
 }
 
 #[cfg(test)]

@@ -9,14 +9,16 @@
 //! in `chat/settings.rs`.
 
 mod table;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use banter_remote::hub::nearest_of;
 use clap::{Arg, ArgAction, ArgMatches};
 
+use crate::text_file;
 pub use table::{CHAT, OptionRow, SERVE, Takes};
 
 /// Every option.
@@ -78,9 +80,15 @@ impl fmt::Display for OptionError {
 
 impl std::error::Error for OptionError {}
 
+/// The options whose values are secrets.
+pub const SECRETS: [&str; 3] = ["key", "admin-key", "engine-key"];
+
 /// The options that were given, each from its strongest source.
 #[derive(Debug, Default)]
-pub struct Options(BTreeMap<&'static str, Given>);
+pub struct Options {
+    given: BTreeMap<&'static str, Given>,
+    warnings: Vec<String>,
+}
 
 impl Options {
     /// Reads the three sources. A flag wins over the environment, and the environment wins over the
@@ -92,24 +100,31 @@ impl Options {
         environment: &BTreeMap<String, String>,
         file: Option<&ConfigFile>,
     ) -> Result<Options, OptionError> {
-        let mut given = BTreeMap::new();
+        let mut options = Options::default();
         if let Some(file) = file {
-            given.extend(from_file(&file.path, &read_file(file)?)?.0);
+            options.given = from_file(&file.path, &read_file(file)?)?.given;
+            options.warnings.extend(warnings::of_file(&file.path, &options));
         }
-        given.extend(from_environment(environment)?.0);
-        given.extend(from_flags(matches).0);
-        Ok(Options(given))
+        options.given.extend(from_environment(environment).given);
+        options.given.extend(from_flags(matches).given);
+        options.warnings.extend(warnings::of_environment(environment));
+        Ok(options)
+    }
+
+    /// Warnings about the environment and the configuration file, one line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The values for `name`, if it was given.
     pub fn get(&self, name: &str) -> Option<&Given> {
         debug_assert!(rows().any(|row| row.name == name), "no such option: {name}");
-        self.0.get(name)
+        self.given.get(name)
     }
 
     /// How a message names each option that was given.
     pub fn places(&self) -> BTreeMap<&'static str, String> {
-        self.0.iter().map(|(name, given)| (*name, given.place())).collect()
+        self.given.iter().map(|(name, given)| (*name, given.place())).collect()
     }
 }
 
@@ -162,7 +177,7 @@ fn from_flags(matches: &ArgMatches) -> Options {
     options
 }
 
-fn from_environment(environment: &BTreeMap<String, String>) -> Result<Options, OptionError> {
+fn from_environment(environment: &BTreeMap<String, String>) -> Options {
     let mut options = Options::default();
     for row in rows() {
         let Some(text) = environment.get(&variable(row.name)) else { continue };
@@ -172,48 +187,44 @@ fn from_environment(environment: &BTreeMap<String, String>) -> Result<Options, O
         };
         options.insert(row, values, Source::Environment);
     }
-    Ok(options)
+    options
 }
 
 /// The longest configuration file, far above any real one.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 fn read_file(ConfigFile { path, place }: &ConfigFile) -> Result<String, OptionError> {
-    let fail = |what: String| OptionError(format!("{place} {}: {what}", path.display()));
-    let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
-    if !file.metadata().map_err(|error| fail(error.to_string()))?.is_file() {
-        return Err(fail("expected a file, found something else".to_string()));
-    }
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| fail(error.to_string()))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(fail(format!("expected at most {FILE_BYTES_MAX} bytes, found more")));
-    }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| fail("expected UTF-8 text, found other bytes".to_string()))?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_string())
+    let text = text_file::read_utf8(path, "options in TOML", FILE_BYTES_MAX);
+    text.map_err(|error| OptionError(format!("{place} {error}")))
 }
 
 fn from_file(path: &Path, text: &str) -> Result<Options, OptionError> {
     let fail = |what: String| OptionError(format!("{}: {what}", path.display()));
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        fail(format!("expected TOML: {}", error.to_string().trim()))
-    })?;
+    let table: toml::Table = text.parse().map_err(|error| fail(not_toml(text, &error)))?;
     let mut options = Options::default();
     for (key, value) in &table {
-        let row = rows().find(|row| row.name == key).ok_or_else(|| {
-            fail(format!(
-                "unknown key \"{key}\"; the keys are the flags of `banter serve` and `banter chat`"
-            ))
-        })?;
+        let row = rows().find(|row| row.name == key).ok_or_else(|| fail(unknown_key(key)))?;
         let values = file_values(row, value).ok_or_else(|| {
             fail(format!("{key}: expected {}, found {}", expected(row), value.type_str()))
         })?;
         options.insert(row, values, Source::File(path.to_path_buf()));
     }
     Ok(options)
+}
+
+/// The parser's own message would repeat the line, which may have a key.
+fn not_toml(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("line {line}: expected TOML: {}", error.message())
+}
+
+fn unknown_key(key: &str) -> String {
+    let meant = nearest_of(key, rows().map(|row| row.name.to_owned()));
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+    format!(
+        "unknown key {key:?}{meant}; the keys are the flags of `banter serve` and `banter chat`"
+    )
 }
 
 fn expected(row: &OptionRow) -> &'static str {
@@ -240,7 +251,7 @@ fn file_values(row: &OptionRow, value: &toml::Value) -> Option<Vec<String>> {
 impl Options {
     fn insert(&mut self, row: &OptionRow, values: Vec<String>, source: Source) {
         let name = rows().find(|other| other.name == row.name).expect("a row of the table");
-        self.0.insert(name.name, Given { name: name.name, values, source });
+        self.given.insert(name.name, Given { name: name.name, values, source });
     }
 }
 

@@ -2,9 +2,13 @@
 //! later). It may still read the model, write its own folders, and read the few files of the system
 //! that every program needs. It starts no other program, and reaches no process outside.
 //!
+//! On every system, a server that crashes leaves no core dump: that would be a copy of the
+//! conversations and keys in memory.
+//!
 //! Only threads that are started later are bound by it, so it comes before all of them.
 
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +16,7 @@ use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use rlimit::Resource;
 use tracing::{info, warn};
 
 use crate::config::{Config, ModelChoice, StoreChoice, TlsChoice};
@@ -55,6 +60,9 @@ struct Needs {
 /// Gives up all other rights for this thread and those that it starts. Where the system cannot do
 /// that, the log says so, and the server goes on.
 pub fn enter(config: &Config) {
+    if let Err(error) = leave_no_core_dump() {
+        warn!(%error, "a crash may leave a core dump with conversations: the system has refused to switch that off");
+    }
     let needs = Needs::of(config);
     match restrict(&needs) {
         Ok(RulesetStatus::FullyEnforced) => info!("sandbox: only the model and the own folders"),
@@ -68,6 +76,14 @@ pub fn enter(config: &Config) {
         }
         Err(error) => warn!(%error, "no sandbox: the system has refused it"),
     }
+}
+
+/// Lets a crash write no core dump, neither to a file nor to a program that collects them.
+fn leave_no_core_dump() -> io::Result<()> {
+    // Linux pipes a dump to a collecting program even at 0 bytes. 1 byte is its sign to do neither.
+    const NOT_EVEN_TO_A_PROGRAM: u64 = 1;
+    let most = Resource::CORE.get_hard()?;
+    Resource::CORE.set(NOT_EVEN_TO_A_PROGRAM.min(most), most)
 }
 
 fn restrict(needs: &Needs) -> Result<RulesetStatus, landlock::RulesetError> {
@@ -172,7 +188,10 @@ fn folders_of(file: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::linux::net::SocketAddrExt;
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+    use std::process::Command;
 
     #[test]
     fn a_model_is_all_its_files_and_no_other() {
@@ -199,5 +218,93 @@ mod tests {
         assert_eq!(files(&alone), [alone]);
         assert_eq!(files(&snapshot), [blob, snapshot]);
         assert_eq!(files(&root.join("missing.gguf")), Vec::<PathBuf>::new());
+    }
+
+    /// Runs `attempts` on a thread that has only the rights for these needs; other threads keep
+    /// theirs. `None` where the system cannot take all other rights away.
+    fn with_rights<T: Send>(needs: &Needs, attempts: impl FnOnce() -> T + Send) -> Option<T> {
+        let restricted = || match restrict(needs).expect("rights that exist") {
+            RulesetStatus::FullyEnforced => Some(attempts()),
+            other => {
+                println!("not tested: of the rights to take away this system knows: {other:?}");
+                None
+            }
+        };
+        std::thread::scope(|scope| scope.spawn(restricted).join().expect("no panic"))
+    }
+
+    fn is_denied<T>(outcome: io::Result<T>) -> bool {
+        outcome.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    #[test]
+    fn k10_files_outside_cannot_be_read_made_or_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("a path");
+        let [data, beside] = ["data", "beside"].map(|name| root.join(name));
+        let (model, other) = (root.join("model.gguf"), beside.join("file"));
+        for folder in [&data, &beside] {
+            fs::create_dir(folder).expect("a folder");
+        }
+        for file in [&model, &other, &data.join("kept")] {
+            fs::write(file, "content").expect("a file");
+        }
+        symlink(&other, data.join("leads-outside")).expect("a link");
+        let needs = Needs { read: vec![model.clone()], write: vec![data.clone()] };
+        let attempts = || {
+            for path in [&other, &data.join("leads-outside"), Path::new("/etc/passwd")] {
+                assert!(is_denied(fs::read(path)), "{}", path.display());
+            }
+            for path in [&beside, &root, Path::new("/root"), Path::new("/etc")] {
+                assert!(is_denied(fs::read_dir(path)), "{}", path.display());
+            }
+            for path in [&other, &model, &data.join("leads-outside"), &beside.join("new")] {
+                assert!(is_denied(fs::write(path, "changed")), "{}", path.display());
+            }
+            assert!(is_denied(fs::remove_file(&other)));
+            assert!(is_denied(fs::remove_file(&model)));
+            assert!(is_denied(fs::create_dir(beside.join("folder"))));
+            // Another name for a file must not give another right to it.
+            assert!(fs::hard_link(&other, data.join("name")).is_err());
+            assert!(fs::rename(&model, data.join("moved")).is_err());
+            assert!(fs::rename(data.join("kept"), beside.join("moved")).is_err());
+            assert!(is_denied(symlink("model.gguf", root.join("link"))));
+
+            assert_eq!(fs::read(&model).expect("it may be read"), b"content");
+            fs::write(data.join("new"), "content").expect("it may be written");
+            fs::remove_file(data.join("new")).expect("it may be removed");
+            fs::read("/proc/meminfo").expect("it may be read");
+        };
+        with_rights(&needs, attempts);
+        assert_eq!(fs::read(&other).expect("others can read it"), b"content");
+    }
+
+    #[test]
+    fn k10_no_program_is_started_and_no_process_outside_is_reached() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().canonicalize().expect("a path");
+        let own = data.join("program");
+        fs::copy("/bin/true", &own).expect("a program of its own");
+        let name = format!("banter-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let _listener = UnixListener::bind_addr(&address).expect("a name of this test");
+        UnixStream::connect_addr(&address).expect("it is reached from here");
+        let needs = Needs { read: Vec::new(), write: vec![data] };
+        let attempts = || {
+            for program in [Path::new("/bin/true"), Path::new("/usr/bin/env"), &own] {
+                assert!(is_denied(Command::new(program).status()), "{}", program.display());
+            }
+            let parent = rustix::process::getppid().expect("somebody has started the tests");
+            assert_eq!(rustix::process::test_kill_process(parent), Err(rustix::io::Errno::PERM));
+            assert!(is_denied(UnixStream::connect_addr(&address)));
+        };
+        with_rights(&needs, attempts);
+        assert!(Command::new("/bin/true").status().expect("others can start it").success());
+    }
+
+    #[test]
+    fn a15_no_core_dump_is_allowed_whatever_was_allowed_before() {
+        leave_no_core_dump().expect("a limit may always be lowered");
+        assert!(Resource::CORE.get_soft().expect("a limit") <= 1);
     }
 }

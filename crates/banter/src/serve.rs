@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use banter_server::access::{Scope, make_key};
 use banter_server::backend::{BackendSlot, EngineBackend};
 use banter_server::qr::QrCode;
@@ -23,7 +23,10 @@ use crate::models::Chosen;
 use crate::models::library::LocalLibrary;
 use crate::ready_line::{self, Loaded, ReadyLine};
 use crate::tls::{Encryption, Names};
-use crate::{conversation_store, invocation, listen, logging, models, remote_engine, sandbox};
+use crate::{
+    conversation_store, free_memory, invocation, listen, logging, models, output, remote_engine,
+    sandbox,
+};
 
 /// Threads for sockets; the engine has its own.
 const SOCKET_THREADS: usize = 2;
@@ -31,11 +34,18 @@ const SOCKET_THREADS: usize = 2;
 /// File descriptors besides those of connections: for the model's files, the log and the runtime.
 const OTHER_DESCRIPTORS: usize = 64;
 
+/// With fewer file descriptors no server starts. A start takes some 25 of them.
+const LEAST_DESCRIPTORS: u64 = 40;
+
 /// Serves until a signal ends it.
 ///
 /// Errors: the log, the sockets or the model cannot be opened.
 pub fn run(config: Config) -> anyhow::Result<()> {
     logging::start(&config.log)?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    expect_descriptors()?;
     // Before anything is opened, because a pull may take hours or be declined.
     let model = if config.remote.is_some() { None } else { Some(models::find_or_pull(&config)?) };
     // Before any thread starts that stays.
@@ -96,6 +106,7 @@ async fn serve(parts: Parts) -> anyhow::Result<()> {
     let addresses = access.addresses_elsewhere(&listeners, &url)?;
     server_config.address_elsewhere = addresses.first().filter(|_| access.is_reachable).cloned();
     raise_descriptor_limit(&server_config);
+    tokio::spawn(free_memory::keep_giving_back());
     let config = Arc::new(config);
     let mut server = Server::new(server_config).with_store(store);
     let code = server.sessions().make_code(access.scope_of_link());
@@ -127,6 +138,19 @@ async fn serve(parts: Parts) -> anyhow::Result<()> {
     };
     banter_server::run(in_runtime(listeners)?, server, ended).await.context("serve")?;
     outcome
+}
+
+/// Errors: the system allows too few descriptors for a start and a few connections. With fewer, the
+/// parts of the program would fail one after another, each in its own words.
+fn expect_descriptors() -> anyhow::Result<()> {
+    let most = rlimit::Resource::NOFILE.get_hard().context("read the limit of descriptors")?;
+    if most < LEAST_DESCRIPTORS {
+        bail!(
+            "file descriptors: expected a limit of at least {LEAST_DESCRIPTORS}, found {most}; \
+             raise the limit with `ulimit -n`"
+        );
+    }
+    Ok(())
 }
 
 /// Raises the process's limit of file descriptors to what the connections need, if the system
@@ -171,7 +195,7 @@ impl Loading {
             None => self.load_on_a_thread().await?,
         };
         for line in &greeting {
-            eprintln!("{line}");
+            output::tell(line);
         }
         Ok(())
     }

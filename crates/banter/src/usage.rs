@@ -1,5 +1,6 @@
 //! Hints for a wrong command line, beside the parser's own message.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -7,15 +8,23 @@ use banter_remote::hub::ModelName;
 use clap::Error;
 use clap::error::{ContextKind, ContextValue};
 
+use crate::output;
+use crate::visible::visible;
+
 /// Prints what is wrong with a command line, and what may have been meant, and ends the program.
 /// `--help` and `--version` end here too.
 pub fn end(error: &Error, arguments: &[OsString]) -> ! {
-    // If stderr is closed, the program still ends with this status.
-    let _ = error.print();
     let words: Vec<String> =
         arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if words.iter().all(|word| matches!(visible(word), Cow::Borrowed(_))) {
+        // If nobody reads it, the program still ends with this status.
+        let _ = error.print();
+    } else {
+        // The message repeats a word that could control the terminal.
+        output::tell(&error.render().to_string());
+    }
     if let Some(hint) = stray_word(error).and_then(|stray| hint(&stray, &words)) {
-        eprintln!("\n  hint: {hint}");
+        output::tell(&format!("\n  hint: {hint}"));
     }
     std::process::exit(error.exit_code())
 }

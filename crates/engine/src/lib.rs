@@ -41,7 +41,7 @@ mod pulse;
 mod stop_flag;
 mod sync;
 
-pub use banter_kernels::{Isa, IsaError, KvType};
+pub use banter_kernels::{Isa, IsaError, KvType, give_back_free_memory};
 pub use origin::{ConversationId, Origin, Tenant};
 pub use pulse::Pulse;
 pub use stop_flag::StopFlag;

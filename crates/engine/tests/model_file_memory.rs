@@ -1,6 +1,9 @@
 //! Opening a hostile file takes little memory. These tests are a program of their own, because the
 //! peak that the system reports is that of the whole process.
 
+#[path = "support/memory.rs"]
+mod memory;
+
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +13,7 @@ use banter_engine::text::{
     Message, Text, TokenId, TokenKind, TokenizerOptions, Vocabulary, VocabularyToken,
     parse_tokenizer_json,
 };
+use memory::grown_kib;
 
 /// The limit in FAULTS, section M.
 const LIMIT_KIB: u64 = 64 * 1024;
@@ -19,28 +23,6 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// By how much the memory of this process grows at most during `work`, in KiB.
-fn grown_kib(work: impl FnOnce()) -> u64 {
-    // Memory that the allocator kept from earlier work would hide the growth.
-    // SAFETY: the function takes a number and may be called at any time.
-    #[cfg(target_env = "gnu")]
-    unsafe {
-        libc::malloc_trim(0)
-    };
-    // Resets the peak to the memory in use now.
-    fs::write("/proc/self/clear_refs", "5").expect("Linux");
-    let before = peak_kib();
-    work();
-    peak_kib() - before
-}
-
-/// The peak of this process's memory since the last reset, in KiB.
-fn peak_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
-    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
 }
 
 fn push_text(bytes: &mut Vec<u8>, text: &str) {

@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use banter_engine::model_file::{ModelFile, ModelSource};
-use banter_engine::text::{Text, TokenId, TokenKind, VocabularyToken, parse_tokenizer_json};
+use banter_engine::text::{
+    Message, Text, TokenId, TokenKind, VocabularyToken, parse_tokenizer_json,
+};
 use unicode_normalization_alignments::UnicodeNormalization;
 
 fn vocabulary_folder() -> PathBuf {
@@ -138,22 +140,105 @@ fn long_runs_of_one_kind_equal_too() {
     }
 }
 
-#[test]
-fn runs_of_a_mebibyte_are_cut_on_a_small_stack() {
-    let text = Both::load().ours;
+/// Runs of one character or word, and a text in which no character comes twice, each of about this
+/// many bytes.
+fn hostile_texts(bytes: usize) -> Vec<String> {
     let units = [
-        "a", "é", " ", "\n", "\r\n", "7", "=", "你", "👍", "\u{301}", " \n", "\u{3000}", "ab ",
+        "a",
+        "é",
+        " ",
+        "\n",
+        "\r\n",
+        "7",
+        "=",
+        "你",
+        "👍",
+        "\u{301}",
+        " \n",
+        "\u{3000}",
+        "ab ",
         "'s",
+        "'",
+        "\u{301}\u{323}",
+        "q\u{307}\u{323}",
+        "\u{1100}\u{1161}\u{11a8}",
+        "<|im_end|>",
+        "<|im_",
+        "\u{f0ba2}",
     ];
+    let runs = units.iter().map(|unit| unit.repeat(bytes / unit.len()));
+    runs.chain([distinct_characters(bytes / 4)]).collect()
+}
+
+/// Characters of four bytes, emoji first, each once.
+fn distinct_characters(count: usize) -> String {
+    let codes = (0x1f000..0xe0000).chain(0x10000..0x1f000);
+    let text: String = codes.filter_map(char::from_u32).take(count).collect();
+    assert_eq!(text.chars().count(), count);
+    text
+}
+
+/// The beginning of a text, for messages.
+fn shown(text: &str) -> String {
+    text.chars().take(8).collect::<String>().escape_default().to_string()
+}
+
+#[test]
+fn r9_a_mebibyte_of_anything_is_cut_on_a_small_stack() {
+    let text = Both::load().ours;
     let run = std::thread::Builder::new().stack_size(256 * 1024).spawn(move || {
-        for unit in units {
-            let run = unit.repeat((1 << 20) / unit.len());
+        for run in hostile_texts(1 << 20) {
+            let composed: String = run.nfc().map(|(character, _)| character).collect();
             let ids = text.encode(&run);
             let bytes: usize = ids.iter().map(|&id| text.token_bytes(id).len()).sum();
-            assert_eq!(bytes, run.len(), "{unit:?}");
+            assert_eq!(bytes, composed.len(), "{}", shown(&run));
+            let prompt = text.fit(&[Message::user(run.clone())], usize::MAX, 0).expect("it fits");
+            assert!(prompt.ids.len() > ids.len(), "{}", shown(&run));
         }
     });
     run.expect("a thread starts").join().expect("every run is cut");
+}
+
+#[test]
+fn r9_200_000_distinct_characters_equal_too() {
+    let both = Both::load();
+    both.check(&distinct_characters(200_000));
+}
+
+/// The time that this thread has computed, in seconds. What else the machine does is not in it.
+fn computed_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock exists, and `time` is a place for its value.
+    let outcome = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(outcome, 0);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Compares a text with one that is sixteen times as long. What is compared are two times of the
+/// same machine, with so much room between them that only work which grows with the square of the
+/// length (256 times) is refused, and never a slow machine. The parts that can count their work say
+/// more in `text/tests/proportion.rs`; normalisation comes from another crate and cannot.
+#[test]
+fn r9_sixteen_times_the_text_takes_far_less_than_its_square() {
+    const LENGTHS: [usize; 2] = [1 << 16, 1 << 20];
+    const MOST_TIMES: f64 = 80.0;
+    let text = Both::load().ours;
+    let seconds = |content: &str| {
+        let messages = [Message::user(content)];
+        let begun = computed_seconds();
+        text.fit(&messages, usize::MAX, 0).expect("it fits");
+        computed_seconds() - begun
+    };
+    let [short, long] = LENGTHS.map(hostile_texts);
+    for (short, long) in short.iter().zip(&long) {
+        // The first time also pays for what is prepared once.
+        let of_short = (0..3).map(|_| seconds(short)).fold(f64::INFINITY, f64::min);
+        let of_long = seconds(long);
+        let times = of_long / of_short;
+        let exponent = times.ln() / 16_f64.ln();
+        println!("{}: {of_long:.3} s for a MiB, exponent {exponent:.2}", shown(long));
+        assert!(times < MOST_TIMES, "{}: {of_short} s and {of_long} s", shown(long));
+    }
 }
 
 /// A GGUF file with a tiny model and a real vocabulary.

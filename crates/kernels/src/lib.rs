@@ -70,6 +70,6 @@ pub use isa::{Isa, IsaError};
 pub use kv::{BLOCK_TOKENS, KvLayer, KvPages, KvShape, KvType};
 pub use matmul::matmul;
 pub use matrix::{LoadError, Matrix};
-pub use memory::AllocError;
+pub use memory::{AllocError, give_back_free_memory};
 pub use pool::{Cancel, Pool};
 pub use rope::{Rope, rope};

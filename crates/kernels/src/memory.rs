@@ -94,6 +94,18 @@ impl Memory {
     }
 }
 
+/// Gives the pages of freed small allocations back to the system. The C library's allocator keeps
+/// most of them, and after a flood of connections that is much.
+///
+/// It takes well below a millisecond where there is little to give back, and some 10 ms for 60 MB.
+pub fn give_back_free_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it takes a number, may be called by any thread, and touches no allocation in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// What pages to ask for.
 enum Pages {
     Small,

@@ -102,7 +102,7 @@ fn tree_of(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Value, M
         }
         object.insert(name, value);
     }
-    Ok(Value::Object(object))
+    Ok(Value::Object(Box::new(object)))
 }
 
 /// Reads a body that is not an import.

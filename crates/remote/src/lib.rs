@@ -11,7 +11,8 @@
 //! - [`engine`]: engines that others run, and their answers.
 //! - [`server`]: requests and WebSockets to a banter server. [`completions`]: to any server with
 //!   OpenAI's interface, for measuring.
-//! - [`error`]: why a model could not be pulled, and what to do then; [`size`]: sizes for people.
+//! - [`error`]: why a model could not be pulled, and what to do then; [`size`]: sizes for people;
+//!   `printable`: words of others as one clean line.
 //!
 //! Absent on purpose: tensors and tokens (the engine knows whether a model fits in memory),
 //! conversations, and anything that listens.
@@ -28,6 +29,7 @@ pub mod error;
 pub mod fakes;
 pub mod hub;
 mod patience;
+mod printable;
 mod progress;
 pub mod server;
 pub mod size;

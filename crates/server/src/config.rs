@@ -252,4 +252,18 @@ mod tests {
         let default = ServerConfig::default();
         assert_eq!(default.idle_timeout, Duration::from_secs(90));
     }
+
+    #[test]
+    fn w15_a_client_that_is_gone_is_noticed_within_forty_seconds() {
+        const NOTICED: Duration = Duration::from_secs(40);
+        let default = ServerConfig::default();
+        // A ping is sent after one interval, and waits for its answer for another one.
+        assert!(2 * default.ping_interval <= NOTICED);
+        assert!(default.write_timeout <= NOTICED);
+    }
+
+    #[test]
+    fn w11_w12_a_head_has_five_seconds() {
+        assert!(ServerConfig::default().header_timeout <= Duration::from_secs(5));
+    }
 }

@@ -3,11 +3,12 @@
 
 mod support;
 
-use banter_server::{KeyHash, PublicUrl, ServerConfig};
+use banter_server::{KeyHash, OnDisconnect, PublicUrl, ServerConfig};
 use banter_store::{KeyRing, KeyTerms, SecretHash};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
+use support::event_stream::{EventStream, Said};
 use support::http::read_until;
 use support::raw::{self, Raw, Response, from_afar};
 use support::{Log, TestServer, patiently};
@@ -27,15 +28,18 @@ fn terms(scope: &str) -> KeyTerms {
     KeyTerms { scope: scope.into(), ..KeyTerms::default() }
 }
 
-async fn start(folder: &Path) -> TestServer {
-    let config = ServerConfig {
+fn config() -> ServerConfig {
+    ServerConfig {
         public_urls: vec![PublicUrl::parse("https://chat.example/").expect("url")],
         keys: vec![KeyHash::of("the-first-key")],
         // The tests ask until a key is known.
         max_wrong_keys_per_minute: u32::MAX,
         ..ServerConfig::default()
-    };
-    TestServer::start_in(folder, config).await
+    }
+}
+
+async fn start(folder: &Path) -> TestServer {
+    TestServer::start_in(folder, config()).await
 }
 
 async fn get(server: &TestServer, path: &str, key: &str, more: &str) -> Response {
@@ -94,17 +98,7 @@ async fn what_is_open_ends_when_its_key_is_revoked() {
     let mut greeted = server.client_with(&later).await.expect("a handshake");
     greeted.send(json!({"type": "hello", "key": "key-of-anna"}).to_string()).await;
     assert!(greeted.frame().await.contains("welcome"));
-    let body = json!({"messages": [{"role": "user", "content": "slow 100000"}], "stream": true});
-    let mut stream = Raw::connect(server.address).await;
-    let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        server.host(),
-        from_afar("key-of-anna", ""),
-        body.to_string().len()
-    );
-    stream.send(request.as_bytes()).await;
-    read_until(&mut stream, "\"content\":").await;
+    let mut stream = streaming(&server, &from_afar("key-of-anna", "")).await;
     let body = json!({"input": "slow 100000", "background": true}).to_string();
     let headers = from_afar("key-of-anna", "");
     let made = raw::post(server.address, "/v1/responses", &headers, &body).await;
@@ -116,10 +110,123 @@ async fn what_is_open_ends_when_its_key_is_revoked() {
         assert_eq!(client.close_code().await, Some(CloseCode::Away));
     }
     // The last chunk of a body that has ended.
-    read_until(&mut stream, "\r\n0\r\n\r\n").await;
+    read_until(&mut stream, "0\r\n\r\n").await;
     server.is_idle().await;
     // Generously: the machine may be busy.
     assert!(revoked.elapsed().as_secs() < 10, "{:?}", revoked.elapsed());
+}
+
+/// What a browser on another machine sends that is signed in with a key.
+async fn sign_in(server: &TestServer, key: &str) -> String {
+    const AFAR: &str = "X-Forwarded-For: 203.0.113.5\r\n";
+    let body = json!({ "key": key }).to_string();
+    let signed_in = raw::post(server.address, "/api/session", AFAR, &body).await;
+    let cookie = signed_in.header_as_sent("set-cookie").expect("a cookie");
+    let pair = cookie.split(';').next().expect("a pair");
+    format!("{AFAR}Cookie: {pair}\r\n")
+}
+
+/// A request whose answer comes word by word, of which the first has come.
+async fn streaming(server: &TestServer, lines: &str) -> Raw {
+    let body = json!({"messages": [{"role": "user", "content": "slow 100000"}], "stream": true});
+    let body = body.to_string();
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: {}\r\n{lines}Content-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        server.host(),
+        body.len()
+    );
+    let mut stream = Raw::connect(server.address).await;
+    stream.send(request.as_bytes()).await;
+    read_until(&mut stream, "\"content\":").await;
+    stream
+}
+
+/// The reason and the close code with which a session of `banter.v1` without a socket ends.
+async fn goodbye(stream: &mut EventStream) -> (Value, u64) {
+    let mut reason = Value::Null;
+    loop {
+        match patiently(stream.next()).await.expect("an open stream") {
+            Said::Frame(event) if event["type"] == "going_away" => reason = event["reason"].clone(),
+            Said::Frame(_) => {}
+            Said::Close(code) => return (reason, code),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a11_a_session_ends_with_its_key_and_so_does_all_that_was_opened_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = ServerConfig {
+        address_elsewhere: Some("http://chat.example".into()),
+        on_disconnect: OnDisconnect::Stop,
+        ..config()
+    };
+    add(folder.path(), "anna", "key-of-anna", terms("chat"));
+    let server = TestServer::start_in(folder.path(), config).await;
+    let mine = sign_in(&server, "key-of-anna").await;
+    let cookie = mine.split("Cookie: ").nth(1).expect("a cookie").trim_end().to_owned();
+    let headers = [("x-forwarded-for", "203.0.113.5"), ("cookie", cookie.as_str())];
+    let plain = server.client_with(&headers).await.expect("a handshake");
+    let (responses, _) = server.client_at("/v1/responses", &headers).await.expect("a handshake");
+    let mut v1 = server.v1_with(&headers).await.expect("a handshake");
+    v1.send(json!({ "type": "hello" })).await;
+    v1.event("welcome").await;
+    v1.ask("slow 100000").await;
+    let mut events = EventStream::open(server.address, &mine).await.expect("a stream");
+    events.send(&json!({ "type": "hello" })).await.expect("an open stream");
+    let mut words = streaming(&server, &mine).await;
+    let background = json!({"input": "slow 100000", "background": true}).to_string();
+    let background = raw::post(server.address, "/v1/responses", &mine, &background).await;
+    assert_eq!(background.status, 200, "{}", background.body);
+    let link = raw::post(server.address, "/api/session/link", &mine, "{}").await.json();
+    let link = link["link"].as_str().expect("a link");
+    let code = link.split_once("#code=").expect("a code").1.to_owned();
+    server.runs(3).await;
+
+    revoke(folder.path(), "anna");
+    assert_eq!(v1.event("going_away").await["reason"], "revoked");
+    for client in [plain, responses, v1.socket] {
+        assert_eq!(client.close_code().await, Some(CloseCode::Away));
+    }
+    assert_eq!(goodbye(&mut events).await, (json!("revoked"), 1001));
+    // The last chunk of a body that has ended.
+    read_until(&mut words, "0\r\n\r\n").await;
+    server.is_idle().await;
+    for path in ["/api/info", "/v1/models", "/api/conversations"] {
+        assert_eq!(raw::get(server.address, path, &mine).await.status, 401, "{path}");
+    }
+    let code = json!({ "code": code }).to_string();
+    let afar = "X-Forwarded-For: 203.0.113.5\r\n";
+    let redeemed = raw::post(server.address, "/api/session", afar, &code).await;
+    assert_eq!((redeemed.status, redeemed.header("set-cookie")), (401, None));
+}
+
+#[tokio::test]
+async fn a11_who_signs_out_ends_what_is_streamed_to_the_browser() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = start(folder.path()).await;
+    let (mine, other) =
+        (sign_in(&server, "the-first-key").await, sign_in(&server, "the-first-key").await);
+    let mut words = streaming(&server, &mine).await;
+    let mut words_of_other = streaming(&server, &other).await;
+    server.runs(2).await;
+    assert_eq!(raw::send(server.address, "DELETE", "/api/session", &mine, "").await.status, 204);
+    read_until(&mut words, "0\r\n\r\n").await;
+    // That of the other browser goes on.
+    read_until(&mut words_of_other, "\"content\":").await;
+    assert_eq!(server.running(), 1);
+}
+
+#[tokio::test]
+async fn a11_a_stream_that_was_opened_with_a_key_says_that_it_was_revoked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    add(folder.path(), "anna", "key-of-anna", terms("chat"));
+    let server = start(folder.path()).await;
+    let mine = from_afar("key-of-anna", "");
+    let mut events = EventStream::open(server.address, &mine).await.expect("a stream");
+    revoke(folder.path(), "anna");
+    assert_eq!(goodbye(&mut events).await, (json!("revoked"), 1001));
 }
 
 #[tokio::test]

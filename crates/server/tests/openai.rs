@@ -362,3 +362,31 @@ async fn texts_become_vectors() {
         assert_eq!((found, error["error"]["param"].as_str()), (status, param), "{error}");
     }
 }
+
+#[tokio::test]
+async fn r8_absurd_numbers_are_refused_by_name_and_the_server_goes_on() {
+    let server = TestServer::start(ServerConfig::default()).await;
+    let many = |count: usize| (0..count).map(|id| (id.to_string(), json!(1))).collect();
+    let wrong = [
+        (json!({"max_tokens": 2_147_483_648_u64}), Some("max_tokens")),
+        (json!({"n": 1_000_000}), Some("n")),
+        (json!({"top_k": -1}), Some("top_k")),
+        (json!({"logprobs": true, "top_logprobs": -1}), Some("top_logprobs")),
+        (json!({"logprobs": true, "top_logprobs": 151_936}), Some("top_logprobs")),
+        (json!({"prompt_logprobs": -1}), Some("prompt_logprobs")),
+        (json!({"temperature": 1e308}), Some("temperature")),
+        (json!({"seed": 1.8446744073709552e19}), Some("seed")),
+        (json!({"stop": vec!["x"; 17]}), Some("stop")),
+        // These are too many values for any request.
+        (json!({"stop": vec!["x"; 200_000]}), None),
+        (json!({"logit_bias": Value::Object(many(1_025))}), Some("logit_bias")),
+        (json!({"logit_bias": Value::Object(many(70_000))}), None),
+    ];
+    for (fields, param) in wrong {
+        let (status, _, body) = refused(ask(&server, "echo hi", fields).await).await;
+        assert_eq!((status, body["error"]["param"].as_str()), (400, param), "{body}");
+    }
+    let mut raw = ask(&server, "echo hi", json!({})).await;
+    assert!(read_until(&mut raw, "\"content\":\"hi\"").await.starts_with("HTTP/1.1 200"));
+    server.is_idle().await;
+}

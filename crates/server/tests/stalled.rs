@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::checker::Checker;
+use support::random::number_from;
 use support::raw::{self, Raw};
 use support::stubborn::Stubborn;
 use support::{TestServer, resident_bytes};
@@ -17,12 +18,14 @@ const MOST_BYTES_EACH: usize = 256 * 1024;
 const PIECES: usize = 20_000;
 const PIECE_BYTES: usize = 100;
 
+/// `BANTER_STALLED` sets how many stop reading.
 #[tokio::test]
 async fn r3_readers_that_stop_reading_cost_little_hold_up_nobody_and_catch_up() {
-    const READERS: usize = 200;
+    let readers = number_from("BANTER_STALLED", 200);
     let config = ServerConfig {
         on_disconnect: OnDisconnect::Grace(Duration::from_secs(60)),
-        max_connections_per_address: 2 * READERS,
+        max_connections: 2 * readers,
+        max_connections_per_address: 2 * readers,
         ..ServerConfig::default()
     };
     let server = TestServer::start_narrow(config).await;
@@ -35,20 +38,27 @@ async fn r3_readers_that_stop_reading_cost_little_hold_up_nobody_and_catch_up() 
     ask(&server, &mut healthy, &request, Vec::new()).await;
     let before = resident_bytes();
     request["client_id"] = "two".into();
+    let deltas_before = healthy.checker.counts.deltas;
     ask(&server, &mut healthy, &request, Vec::new()).await;
+    let deltas_alone = healthy.checker.counts.deltas - deltas_before;
     let of_the_answer = resident_bytes().saturating_sub(before);
     let mut stalled = Vec::new();
-    for _ in 0..READERS {
+    for _ in 0..readers {
         stalled.push(reader(&server).await);
     }
     let before = resident_bytes();
+    let deltas_before = healthy.checker.counts.deltas;
     request["client_id"] = "three".into();
     let (answer, stalled) = ask(&server, &mut healthy, &request, stalled).await;
     // The healthy reader has everything, and the others have not taken a byte yet.
     assert_eq!(healthy.checker.text(&answer).len(), PIECES * PIECE_BYTES);
+    // It was not held up: what came in one delta does not come in fewer and longer ones now.
+    let deltas = healthy.checker.counts.deltas - deltas_before;
+    println!("the healthy reader: {deltas_alone} deltas alone, {deltas} with the others");
+    assert!(deltas * 10 >= deltas_alone * 9, "{deltas} deltas, {deltas_alone} without the others");
     server.stands_still().await;
-    let each = resident_bytes().saturating_sub(before + of_the_answer) / READERS;
-    println!("{READERS} stalled readers: {each} bytes each");
+    let each = resident_bytes().saturating_sub(before + of_the_answer) / readers;
+    println!("{readers} stalled readers: {each} bytes each");
     assert!(each <= MOST_BYTES_EACH, "{each} bytes for each reader");
     // All at once: the longer a reader has stalled, the longer the kernel waits before it sends
     // again what it had to drop.

@@ -102,6 +102,12 @@ pub enum OpenError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The process has no descriptor left for a file of the store.
+    #[error("{}: too many files are open; raise the limit with `ulimit -n`", path.display())]
+    TooManyFiles {
+        /// The path.
+        path: PathBuf,
+    },
     /// The file is no database of banter.
     #[error("{}: expected a database of banter, found {found}; move it away", path.display())]
     Foreign {

@@ -14,6 +14,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::error::OpenError;
 use crate::times;
 
@@ -352,6 +354,9 @@ pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
 /// What an error of the file system means for the folder.
 pub(crate) fn io_error(folder: &Path, path: &Path, error: &io::Error) -> OpenError {
     let folder = folder.to_owned();
+    if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(error) {
+        return OpenError::TooManyFiles { path: path.to_owned() };
+    }
     match error.kind() {
         ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly { folder },
         ErrorKind::PermissionDenied => OpenError::Permission { path: path.to_owned() },

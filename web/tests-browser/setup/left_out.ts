@@ -26,6 +26,7 @@ const ON_A_PHONE: readonly LeftOut[] = [
     reason: 'it is about other pages and clients',
   },
   { file: 'embedding.test.ts', reason: OWN_SIZE },
+  { file: 'embedding_pages.test.ts', reason: OWN_SIZE },
   {
     file: 'embedding_hostile.test.ts',
     reason: 'what cleans an answer knows nothing of sizes',
@@ -33,6 +34,10 @@ const ON_A_PHONE: readonly LeftOut[] = [
   {
     file: 'engine.test.ts',
     reason: 'it is about the server and the engine behind it',
+  },
+  {
+    file: 'foreign.test.ts',
+    reason: 'what the server refuses to pages of others knows nothing of sizes',
   },
   {
     file: 'proxy.test.ts',
@@ -145,6 +150,8 @@ const IN_FIREFOX: readonly LeftOut[] = [
     reason: SHIFTS,
   },
   { file: 'reading.test.ts', tests: ['printing'], reason: PRINT },
+  { file: 'embedding_pages.test.ts', tests: ['a page that a phone shrinks'], reason: FINGERS },
+  { file: 'embedding_pages.test.ts', tests: ['paper has neither'], reason: PRINT },
   {
     file: 'looks.test.ts',
     tests: ['everything that can be pressed on a phone is 44 px high'],

@@ -17,6 +17,7 @@ use super::child::SideProcess;
 use super::options::{ModelOptions, against, against_arguments, model_arguments};
 use super::quantile::{median, quantile};
 use super::task::{Engine, Ready, Side};
+use crate::output;
 
 /// The text that is read by default: a conversation in both languages.
 const CONVERSATION: [&str; 12] = [
@@ -68,10 +69,9 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let most = usize::from(*matches.get_one::<u16>("positions").expect("it has a default"));
     let tokens = tokens(&model, matches.get_one::<PathBuf>("text"), most)?;
     let report = measure(model, other, &tokens)?;
-    if matches.get_flag("json") {
-        println!("{:#}", report.json());
-    } else {
-        print!("{}", report.text());
+    match matches.get_flag("json") {
+        true => output::print_json(&format!("{:#}", report.json()))?,
+        false => output::print(&report.text())?,
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use banter_remote::size::show_bytes;
 
+use crate::output;
+
 /// The subcommand.
 pub fn command() -> Command {
     Command::new("make-model")
@@ -85,10 +87,9 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         }
     })?;
     if shows_progress {
-        eprintln!("\r     ");
+        let _ = writeln!(std::io::stderr(), "\r     ");
     }
-    print_table(&table);
-    Ok(())
+    Ok(output::print(&text_of(&table))?)
 }
 
 /// A published vocabulary, if one was asked for.
@@ -99,19 +100,20 @@ fn vocabulary(matches: &ArgMatches) -> anyhow::Result<Option<Vocabulary>> {
     Ok(Some(parse_tokenizer_json(&bytes).with_context(name)?))
 }
 
-fn print_table(table: &[TableRow]) {
-    println!("{:<24} {:>6}  {:<6} {:>9}", "tensors", "count", "type", "size");
+fn text_of(table: &[TableRow]) -> String {
+    let mut text = format!("{:<24} {:>6}  {:<6} {:>9}\n", "tensors", "count", "type", "size");
     for row in table {
         let fallback = row.instead_of.map(|kind| format!("  instead of {}", kind.name()));
-        println!(
-            "{:<24} {:>6}  {:<6} {:>9}{}",
+        text.push_str(&format!(
+            "{:<24} {:>6}  {:<6} {:>9}{}\n",
             row.tensors,
             row.count,
             row.kind.name(),
             show_bytes(row.bytes),
             fallback.unwrap_or_default()
-        );
+        ));
     }
     let total = table.iter().map(|row| row.bytes).sum();
-    println!("{:<24} {:>6}  {:<6} {:>9}", "all", "", "", show_bytes(total));
+    text.push_str(&format!("{:<24} {:>6}  {:<6} {:>9}\n", "all", "", "", show_bytes(total)));
+    text
 }

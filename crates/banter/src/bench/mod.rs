@@ -40,6 +40,7 @@ use clap::{ArgMatches, Command};
 
 use self::options::BenchOptions;
 use self::report::Report;
+use crate::output;
 
 /// The subcommand and its own subcommands.
 pub fn command() -> Command {
@@ -74,16 +75,16 @@ fn measure(options: &BenchOptions) -> anyhow::Result<()> {
     let measured = figures::measure(options)?;
     let after = limits(options.model.isa, options.model.threads)?;
     let report = Report::new(options, measured, [before, after]);
-    if options.json {
-        println!("{:#}", report.json());
-    } else {
-        print!("{}", report.text());
-    }
+    // The files first: they are wanted also if nobody reads stdout any more.
     if let Some(path) = &options.csv {
         csv::append(path, &report).with_context(|| path.display().to_string())?;
     }
     if let Some(path) = &options.plot {
         std::fs::write(path, plot::svg(&report)).with_context(|| path.display().to_string())?;
+    }
+    match options.json {
+        true => output::print_json(&format!("{:#}", report.json()))?,
+        false => output::print(&report.text())?,
     }
     Ok(())
 }

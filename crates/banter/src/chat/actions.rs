@@ -14,9 +14,9 @@ use super::commands::{self, Command};
 use super::interactive::{After, App};
 use super::session::{Request, Shown};
 use super::settings::parameter;
-use super::visible::{visible, visible_line};
 use super::{api, client_id, save, terminal};
 use crate::home;
+use crate::visible::{visible, visible_line};
 
 /// How many messages of a conversation are shown when it is opened.
 const SHOWN_MESSAGES: usize = 10;

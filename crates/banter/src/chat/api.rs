@@ -84,7 +84,7 @@ pub async fn unready(client: &ServerClient) -> anyhow::Result<Option<String>> {
         status => bail!("expected a banter, found a server that answers with status {status}"),
     }
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let status = super::visible::visible_line(body["status"].as_str().unwrap_or("not ready"));
+    let status = crate::visible::visible_line(body["status"].as_str().unwrap_or("not ready"));
     Ok(Some(match body["progress"].as_f64() {
         Some(progress) => format!("{status}, {:.0} %", progress * 100.0),
         None => status,

@@ -21,9 +21,9 @@ use super::screen::{self, Screen};
 use super::session::{Request, Shown};
 use super::settings::ChatSettings;
 use super::terminal::Modes;
-use super::visible::visible_line;
 use super::{INTERRUPTED, client_id, commands, connect};
 use crate::home;
+use crate::visible::visible_line;
 
 /// How long a person pauses before what is typed is told to the server.
 const DRAFT_AFTER: Duration = Duration::from_millis(300);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::session::{Request, Session, Shown};
 use super::socket::{Frame, OpenError, Socket};
-use super::visible::visible_line;
+use crate::visible::visible_line;
 
 /// How long the reply to `hello` may take.
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);

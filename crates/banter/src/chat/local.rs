@@ -91,7 +91,7 @@ fn server_config(config: &Config) -> ServerConfig {
 
 async fn load(library: Arc<LocalLibrary>, start: Chosen, slot: BackendSlot) -> anyhow::Result<()> {
     let (tell, loaded) = oneshot::channel();
-    let name = super::visible::visible_line(&start.name);
+    let name = crate::visible::visible_line(&start.name);
     let work = move || -> anyhow::Result<()> {
         let mut meter = Meter::new(&name);
         let opened = library.open(&start, &mut |progress| {

@@ -10,7 +10,7 @@
 //! - `link`: the socket, which is opened again when it is lost; `session`: what must be remembered
 //!   for that; `socket`: frames; `api`: what is asked over HTTP; `local`: the server in this
 //!   process.
-//! - `screen`: what is shown; `markdown`, `inline`, `wrap`: how; `visible`: why it can do no harm;
+//! - `screen`: what is shown; `markdown`, `inline`, `wrap`: how;
 //!   `terminal`: modes and width.
 //! - `plain`: servers of the plain language.
 
@@ -31,7 +31,6 @@ mod session;
 mod settings;
 mod socket;
 mod terminal;
-mod visible;
 mod wrap;
 
 use std::io::{self, IsTerminal, Read};
@@ -47,6 +46,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::config::Config;
 use crate::options::{self, OptionError, Options};
+use crate::output;
 pub use link::Link;
 use local::LocalServer;
 use once::{Output, Question};
@@ -131,7 +131,7 @@ async fn talk(
     }
     let Found { client, local } = find_server(&settings, options).await?;
     if let Some(reason) = local.as_ref().and_then(|local| local.unkept.as_ref()) {
-        eprintln!("banter: conversations are not kept: {}", visible::visible_line(reason));
+        output::tell(&format!("banter: conversations are not kept: {reason}"));
     }
     let outcome = match (question, modes) {
         (Some(text), _) => {

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep_until};
 use super::link::{Link, News};
 use super::screen::Screen;
 use super::session::{Request, Shown};
-use super::visible::{visible_json, visible_line};
 use super::{INTERRUPTED, client_id, connect};
+use crate::output;
+use crate::visible::{visible_json, visible_line};
 
 /// How long a lost server is waited for. Then the answer has failed.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
@@ -180,7 +181,7 @@ impl Asking {
         match state {
             AnswerState::Complete => Ok(Some(0)),
             AnswerState::Length => {
-                eprintln!("banter: the answer was cut: it has as many tokens as it may have");
+                output::tell("banter: the answer was cut: it has as many tokens as it may have");
                 Ok(Some(0))
             }
             AnswerState::Stopped => {

@@ -21,9 +21,9 @@ use super::screen::Screen;
 use super::settings::ChatSettings;
 use super::socket::{Frame, OpenError, Socket};
 use super::terminal::Modes;
-use super::visible::visible_line;
 use super::{INTERRUPTED, PATIENCE};
 use crate::home;
+use crate::visible::visible_line;
 
 /// How long a stopped answer may take to end. Then the socket is closed, which stops it too.
 const STOP_WITHIN: Duration = Duration::from_secs(2);

@@ -7,8 +7,8 @@ use std::io::{self, IsTerminal, Write};
 
 use super::markdown::Markdown;
 use super::terminal;
-use super::visible::visible;
 use super::wrap::{Dress, Look, Wrapper};
+use crate::visible::visible;
 
 const DIM: Look = Look { bold: false, italic: false, underline: false, dim: true, code: false };
 

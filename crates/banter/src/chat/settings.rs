@@ -1,6 +1,6 @@
 //! The checked options of `banter chat`.
 
-use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use banter_protocol::plain::PARAMETERS;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::config::values::{many, number, optional, path, switch};
 use crate::config::{DEFAULT_PORT, data_folder};
 use crate::options::{Given, OptionError, Options, Source};
-use crate::tls;
+use crate::{text_file, tls};
 
 /// The checked options.
 #[derive(Debug)]
@@ -144,14 +144,16 @@ fn address(
 /// The certificate that is trusted beside those of this machine. The one that a server has made
 /// here is found without being named.
 fn trusted(options: &Options) -> Result<Vec<u8>, OptionError> {
+    const WHAT: &str = "a certificate";
     let Some(file) = path(options, "trust")? else {
         let made = data_folder(options).map(|data| tls::kept_certificate(&data));
-        return Ok(made.ok().and_then(|file| fs::read(file).ok()).unwrap_or_default());
+        let read = |file: PathBuf| text_file::read_bytes(&file, WHAT, tls::MAX_FILE_BYTES).ok();
+        return Ok(made.ok().and_then(read).unwrap_or_default());
     };
     let place = options.get("trust").map(Given::place).unwrap_or_default();
     let shown = file.display();
-    let text =
-        fs::read(&file).map_err(|error| OptionError(format!("{place}: {shown}: {error}")))?;
+    let text = text_file::read_bytes(&file, WHAT, tls::MAX_FILE_BYTES)
+        .map_err(|error| OptionError(format!("{place}: {error}")))?;
     const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
     match text.windows(BEGIN.len()).any(|window| window == BEGIN) {
         true => Ok(text),

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use url::Url;
 
-use super::visible::visible_line;
+use crate::visible::visible_line;
 
 /// The longest frame that is read: far longer than any that a server sends.
 const MAX_FRAME_BYTES: usize = 64 << 20;

@@ -48,8 +48,8 @@ pub(super) fn log(options: &Options) -> Result<LogOptions, OptionError> {
 }
 
 /// Whether a text is a level or a filter. A single word must be a level: as a filter it would name
-/// a module that does not exist, and nothing would be logged.
+/// a module that does not exist, and nothing would be logged. An empty text would mean `error`.
 fn is_log_filter(text: &str) -> bool {
-    let is_level = LevelFilter::from_str(text).is_ok();
+    let is_level = !text.is_empty() && LevelFilter::from_str(text).is_ok();
     is_level || text.contains('=') && EnvFilter::try_new(text).is_ok()
 }

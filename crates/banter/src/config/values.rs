@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::home;
-use crate::options::{Given, OptionError, Options};
+use crate::options::{Given, OptionError, Options, SECRETS};
 use crate::quantity::parse_bytes;
 
 fn wrong(given: &Given, expected: &str, found: &str) -> OptionError {
     // A message may get into a log, so it never repeats a key.
-    let is_secret = given.name == "key" || given.name.ends_with("-key");
+    let is_secret = SECRETS.contains(&given.name);
     let found = if is_secret { "another".to_string() } else { format!("{found:?}") };
     OptionError(format!("{}: expected {expected}, found {found}", given.place()))
 }

@@ -13,7 +13,6 @@ mod model;
 mod place;
 mod server;
 
-use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow};
@@ -24,6 +23,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::chat::{ChatSettings, Target, api};
 use crate::config::Config;
 use crate::options::{self, Options};
+use crate::output;
 use finding::{Finding, Language, Outcome};
 
 /// How long a server may take for a request.
@@ -137,17 +137,16 @@ struct Report {
 }
 
 impl Report {
-    /// Errors: stdout is closed.
+    /// Errors: stdout takes nothing.
     fn tell(&mut self, findings: impl IntoIterator<Item = Finding>) -> anyhow::Result<()> {
-        let mut stdout = std::io::stdout().lock();
         for finding in findings {
             self.worst = self.worst.max(finding.outcome);
             match self.is_json {
-                true => writeln!(stdout, "{}", finding.to_json())?,
-                false => write!(stdout, "{}", finding.to_text(self.language))?,
+                true => output::print_json(&finding.to_json().to_string())?,
+                false => output::print(&finding.to_text(self.language))?,
             }
         }
-        Ok(stdout.flush()?)
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use banter_remote::store::{Damaged, Installed, Partial, Store};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use crate::options;
+use crate::{options, output};
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -26,9 +26,9 @@ pub fn command() -> Command {
 /// Prints the list on stdout.
 pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
     if matches.get_flag("json") {
-        println!("{}", as_json(store)?);
+        output::print_json(&as_json(store)?.to_string())?;
     } else {
-        print!("{}", as_table(store)?);
+        output::print(&as_table(store)?)?;
     }
     Ok(())
 }

@@ -7,6 +7,9 @@ use banter_remote::download::{Phase, Progress};
 use banter_remote::size::show_bytes;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output;
+use crate::visible::visible_line;
+
 /// How often the bar is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line is written without a terminal.
@@ -79,8 +82,8 @@ impl Meter {
     fn tell(&self, progress: &Progress) {
         for line in progress.take_news() {
             match &self.bar {
-                Some(bar) => bar.println(line),
-                None => eprintln!("{line}"),
+                Some(bar) => bar.println(visible_line(&line)),
+                None => output::tell(&line),
             }
         }
     }
@@ -102,7 +105,7 @@ impl Meter {
             }
             None if self.last_line.elapsed() >= LINE_EVERY => {
                 self.last_line = Instant::now();
-                eprintln!("{line}");
+                output::tell(&line);
             }
             None => {}
         }

@@ -1,6 +1,6 @@
 //! What is shown and asked before a model is downloaded.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 
 use anyhow::bail;
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::pull::{Consent, Purpose};
+use crate::output;
 
 /// What is known before the download.
 pub struct Preview<'a> {
@@ -53,14 +54,14 @@ impl Preview<'_> {
         stop: &CancellationToken,
     ) -> anyhow::Result<Answer> {
         for line in self.lines() {
-            eprintln!("{line}");
+            output::tell(&line);
         }
         let lack = self.forecast.and_then(|forecast| forecast.check().err());
         if let Some(error) = &lack {
             if purpose == Purpose::ToServe {
                 bail!("{} does not fit here, so it is not downloaded: {error}", self.name);
             }
-            eprintln!("it does not fit here: {error}");
+            output::tell(&format!("it does not fit here: {error}"));
         }
         if consent == Consent::Everything {
             return Ok(Answer::GoOn);
@@ -164,8 +165,7 @@ impl Question {
     /// Errors: `stop` is raised, or the terminal is closed.
     async fn answer(&self, stop: &CancellationToken) -> anyhow::Result<Answer> {
         let choices = if self.usual == Answer::GoOn { "[Y/n]" } else { "[y/N]" };
-        eprint!("{} {choices} ", self.text);
-        std::io::stderr().flush()?;
+        output::ask(&format!("{} {choices} ", self.text));
         let (tell, told) = oneshot::channel();
         // Reading cannot be interrupted, so the thread stays behind if nobody waits for it any
         // more.
@@ -176,7 +176,7 @@ impl Question {
         });
         let line = tokio::select! {
             () = stop.cancelled() => {
-                eprintln!();
+                output::tell("");
                 return Err(PullError::Stopped.into());
             }
             line = told => line??,

@@ -13,7 +13,7 @@ use clap::{ArgMatches, Command};
 
 use super::meter::{Meter, tell_news};
 use super::preview::{Answer, Preview};
-use crate::options;
+use crate::{options, output};
 
 /// What the person has already agreed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,15 +79,19 @@ pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
     let engine = |source| Ok(EngineConfig::new(source));
     for name in &names {
         if let Some(installed) = store.find(name)? {
-            eprintln!("{} is here already: {}", installed.name, installed.path.display());
+            tell("is here already", &installed);
             continue;
         }
         let purpose = Purpose::ToKeep;
         let pull = Pull { name, store, consent, purpose, engine: &engine };
         let installed = pull.run()?;
-        eprintln!("{} is installed: {}", installed.name, installed.path.display());
+        tell("is installed", &installed);
     }
     Ok(())
+}
+
+fn tell(what: &str, installed: &Installed) {
+    output::tell(&format!("{} {what}: {}", installed.name, installed.path.display()));
 }
 
 impl Pull<'_> {
@@ -110,12 +114,12 @@ impl Pull<'_> {
     }
 
     async fn download(&self, watch: Watch) -> anyhow::Result<Installed> {
-        eprintln!("looking for {} …", self.name);
+        output::tell(&format!("looking for {} …", self.name));
         let stop = watch.stop.clone();
         let terms = Terms { patience: Patience::default(), watch, limit_bytes: None };
         let progress = terms.watch.progress.clone();
         let preparing = prepare(self.name, self.store, terms, self.engine);
-        let prepared = match tell_news(&progress, |line| eprintln!("{line}"), preparing).await? {
+        let prepared = match tell_news(&progress, output::tell, preparing).await? {
             Found::Here(installed) => return Ok(installed),
             Found::ToCome(prepared) => prepared,
         };

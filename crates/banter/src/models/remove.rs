@@ -7,7 +7,7 @@ use banter_remote::size::show_bytes;
 use banter_remote::store::{Damaged, Installed, Partial, Store};
 use clap::{ArgMatches, Command};
 
-use crate::options;
+use crate::{options, output};
 
 /// The model of a name.
 enum Found {
@@ -44,7 +44,7 @@ pub fn run(matches: &ArgMatches, store: &Store) -> anyhow::Result<()> {
             Found::Partial(model) => store.remove_partial(&model)?,
             Found::Damaged(model) => store.remove_damaged(&model)?,
         };
-        eprintln!("{name} is removed; {} are free again", show_bytes(freed));
+        output::tell(&format!("{name} is removed; {} are free again", show_bytes(freed)));
     }
     Ok(())
 }

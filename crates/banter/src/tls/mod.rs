@@ -18,12 +18,15 @@ use banter_server::Tls;
 use tracing::{info, warn};
 
 use crate::config::TlsChoice;
+use crate::text_file;
 pub use self_signed::Names;
 
 /// Where a certificate that is made here is kept, in the folder of the server's data.
 const FOLDER: &str = "tls";
 /// How often the files of a certificate are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The longest file of a certificate or a key. Real ones have some thousand bytes.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The certificate that is made here, in the folder of the server's data.
 pub fn kept_certificate(data: &Path) -> PathBuf {
@@ -68,6 +71,13 @@ impl Encryption {
                 let mut files =
                     Files { certificate: certificate.clone(), key: key.clone(), known: [None; 2] };
                 let (certificate, key) = files.read()?;
+                if text_file::is_readable_by_everybody(&files.key) {
+                    let path = files.key.display();
+                    warn!(
+                        "{path}: everybody on this machine can read this private key; \
+                         `chmod 600 {path}` keeps it to yourself"
+                    );
+                }
                 let tls = Tls::new(&certificate, &key).map_err(|error| anyhow!("{files}: {error}"));
                 Ok(Some(Encryption { tls: tls?, fingerprint: None, files: Some(files) }))
             }
@@ -114,10 +124,12 @@ impl Files {
     fn read(&mut self) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
         // Before the files are read: a change after that is noticed at the next look.
         self.known = self.stamps();
-        let read = |option: &str, path: &Path| {
-            fs::read(path).with_context(|| format!("{option} {}", path.display()))
+        let read = |option: &str, what: &str, path: &Path| {
+            let bytes = text_file::read_bytes(path, what, MAX_FILE_BYTES);
+            bytes.map_err(|error| anyhow!("{option} {error}"))
         };
-        Ok((read("--tls-cert", &self.certificate)?, read("--tls-key", &self.key)?))
+        let certificate = read("--tls-cert", "a certificate", &self.certificate)?;
+        Ok((certificate, read("--tls-key", "a private key", &self.key)?))
     }
 
     fn stamps(&self) -> [Stamp; 2] {

@@ -116,6 +116,7 @@ fn r1_idle_sockets_stay_open_and_cost_little() {
     let options =
         ["--no-store", "--max-connections", &most, "--max-connections-per-address", &most];
     let server = Server::start(&options);
+    let alive = Alive::of(&server);
     let connect = |count: u64| (0..count).map(|_| Idle::connect(server.port)).collect::<Vec<_>>();
     let mut sockets = connect(FIRST);
     let before = resident_bytes(server.child.id());
@@ -130,15 +131,6 @@ fn r1_idle_sockets_stay_open_and_cost_little() {
     println!("{count} idle sockets after {seconds} s: {each} bytes each, {pings} pings");
     assert!(each <= MOST_BYTES_EACH, "{each} bytes each");
     assert!(seconds < 30 || pings >= sockets.len(), "{pings} pings");
-    let mut control = server.connect();
-    send(&mut control, r#"{"message": "hello", "max_tokens": 2}"#);
-    assert!(!read_answer(&mut control).is_empty());
-}
-
-/// Memory of a process that is not on disk only.
-fn resident_bytes(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kilobytes * 1024
+    drop(sockets);
+    alive.assert_still(&server);
 }

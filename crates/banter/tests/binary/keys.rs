@@ -64,12 +64,12 @@ fn what_is_wrong_with_a_key_is_told_in_words() {
         (&["add", "wiki", "--scope", "all"], "chat, admin, embed"),
         (&["add", "wiki", "--system", "Be brief."], "--system: expected --scope embed"),
         (&["add", "wiki", "--scope", "embed", "--system", " "], "--system: expected a text"),
-        (&["add", "wiki", "--system-file", "/nowhere"], "--system-file: expected the path of a"),
-        (&["add", "wiki", "--system-file", "/dev/zero"], "expected at most 32768 bytes"),
+        (&["add", "wiki", "--system-file", "/nowhere"], "/nowhere: expected a file with a"),
         (
-            &["add", "wiki", "--system-file", "/dev/null"],
-            "expected a system prompt, found an empty",
+            &["add", "wiki", "--system-file", "/dev/zero"],
+            "--system-file: /dev/zero: expected a file",
         ),
+        (&["add", "wiki", "--system-file", "/proc"], "found: a folder"),
         (&["revoke", "ben"], "expected the name of a key"),
     ];
     for (arguments, words) in cases {

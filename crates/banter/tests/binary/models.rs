@@ -117,7 +117,7 @@ fn a_licence_with_terms_of_its_own_is_asked_about() {
 }
 
 /// What a person at a terminal sees, and the status.
-fn at_a_terminal(mut command: Command, types: &[u8]) -> (i32, String) {
+pub fn at_a_terminal(mut command: Command, types: &[u8]) -> (i32, String) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let ours = rustix::pty::openpt(flags).expect("a terminal can be made");
     rustix::pty::grantpt(&ours).and_then(|()| rustix::pty::unlockpt(&ours)).expect("opened");

@@ -15,6 +15,9 @@ fn has_landlock() -> bool {
     // SAFETY: asked for the version, the system reads no memory of ours.
     let version =
         unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0usize, ONLY_THE_VERSION) };
+    if version <= 0 {
+        println!("not tested: this system has no Landlock");
+    }
     version > 0
 }
 

@@ -1,7 +1,9 @@
 //! The binary as a child process.
 
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,6 +20,8 @@ pub struct Server {
     pub child: Child,
     pub ready_line: String,
     pub port: u16,
+    /// Its log and the messages of panics. `None` if the test reads stderr itself.
+    stderr: Option<File>,
 }
 
 impl Server {
@@ -31,22 +35,34 @@ impl Server {
     }
 
     pub fn spawn(command: Command) -> Server {
-        Server::spawn_with(command, Stdio::null())
+        Server::try_spawn(command).unwrap_or_else(|failed| panic!("no start: {failed:?}"))
+    }
+
+    /// Errors: it ended before it was ready.
+    pub fn try_spawn(mut command: Command) -> Result<Server, FailedStart> {
+        let stderr = tempfile::tempfile().expect("a temporary file");
+        let of_child = stderr.try_clone().expect("a descriptor is free");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(of_child).spawn().expect("the binary starts");
+        let ready_line = first_line(&mut child);
+        if ready_line.is_empty() {
+            return Err(FailedStart { status: wait_for(&mut child), said: text_of(&stderr) });
+        }
+        let port = port_of(&child, &ready_line);
+        Ok(Server { child, ready_line, port, stderr: Some(stderr) })
     }
 
     pub fn spawn_with(mut command: Command, stderr: Stdio) -> Server {
         let mut child =
             command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary starts");
-        let stdout = child.stdout.take().expect("stdout is a pipe");
-        let mut ready_line = String::new();
-        BufReader::new(stdout).read_line(&mut ready_line).expect("the ready line is text");
-        let port = ready_line
-            .split_whitespace()
-            .nth(1)
-            .and_then(|url| url.rsplit(':').next())
-            .and_then(|port| port.trim_end_matches('/').parse().ok())
-            .unwrap_or_else(|| panic!("no port in the ready line {ready_line:?}"));
-        Server { child, ready_line, port }
+        let ready_line = first_line(&mut child);
+        let port = port_of(&child, &ready_line);
+        Server { child, ready_line, port, stderr: None }
+    }
+
+    /// Everything that the server has written to stderr. Fails if the test reads stderr itself.
+    pub fn said(&self) -> String {
+        text_of(self.stderr.as_ref().expect("the test has not taken stderr"))
     }
 
     pub fn connect(&self) -> WebSocket<TcpStream> {
@@ -91,6 +107,151 @@ impl Server {
     }
 }
 
+/// A server that ended before it was ready, and what it wrote to stderr.
+#[derive(Debug)]
+pub struct FailedStart {
+    pub status: ExitStatus,
+    pub said: String,
+}
+
+/// The first line of a child's stdout; empty if it ends without one.
+fn first_line(child: &mut Child) -> String {
+    let stdout = child.stdout.take().expect("stdout is a pipe");
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).expect("the ready line is text");
+    line
+}
+
+/// The port that the ready line names. The address of a proxy may have none; then it is the port
+/// that the child listens on.
+fn port_of(child: &Child, ready_line: &str) -> u16 {
+    let port = ready_line.split_whitespace().nth(1).and_then(|url| url.rsplit(':').next());
+    let port = port.and_then(|port| port.trim_end_matches('/').parse().ok());
+    let listens = || tcp_sockets(child.id()).into_iter().find(|socket| socket.listens);
+    let port = port.or_else(|| Some(listens()?.port));
+    port.unwrap_or_else(|| panic!("no port in the ready line {ready_line:?}"))
+}
+
+/// The text of a file to which a child still writes.
+fn text_of(file: &File) -> String {
+    let length = file.metadata().expect("a file").len();
+    let mut bytes = vec![0; usize::try_from(length).expect("a short log")];
+    // The child writes where the offset is that both share, so that must not move.
+    file.read_exact_at(&mut bytes, 0).expect("a file");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Memory that a server may keep of what was done to it.
+const MOST_KEPT_BYTES: u64 = 16 << 20;
+
+/// A server as it is before it is attacked. Whatever is done to it, it has to be the same
+/// afterwards:
+/// ```ignore
+/// let alive = Alive::of(&server);
+/// // The attack, with all its sockets closed at the end.
+/// alive.assert_still(&server);
+/// ```
+pub struct Alive {
+    process: u32,
+    resident_bytes: u64,
+    descriptors: usize,
+    answer: String,
+}
+
+impl Alive {
+    /// Only for a server to which nobody else is connected.
+    pub fn of(server: &Server) -> Alive {
+        let process = server.child.id();
+        // The first answers allocate what stays, as pools and stacks.
+        let answer = control_answer(server);
+        assert_eq!(control_answer(server), answer, "a greedy answer is always the same");
+        wait_until(|| sockets_of_clients(server) == 0);
+        Alive {
+            process,
+            resident_bytes: resident_bytes(process),
+            descriptors: descriptors(process).len(),
+            answer,
+        }
+    }
+
+    /// Fails unless the same process is ready, gives the same answer to the control question, and
+    /// has given back memory and descriptors, and no thread of it has panicked.
+    pub fn assert_still(&self, server: &Server) {
+        assert_eq!(server.child.id(), self.process, "another process");
+        wait_until(|| sockets_of_clients(server) == 0);
+        let (status, ready) = server.ask("GET", "/ready", "");
+        assert_eq!(status, 200, "{ready}");
+        assert_eq!(control_answer(server), self.answer, "another answer than before");
+        let said = server.said();
+        assert!(!said.contains("panicked"), "{said}");
+        let most_bytes = self.resident_bytes + MOST_KEPT_BYTES;
+        wait_to_see(
+            || resident_bytes(self.process),
+            |bytes| *bytes <= most_bytes,
+            &format!("resident bytes, at most {most_bytes}"),
+        );
+        let most = self.descriptors;
+        wait_to_see(
+            || descriptors(self.process),
+            |open| open.len() <= most,
+            &format!("open descriptors, at most {most}"),
+        );
+    }
+}
+
+/// The answer to a fixed question at temperature 0.
+pub fn control_answer(server: &Server) -> String {
+    let mut socket = server.connect();
+    send(&mut socket, r#"{"message": "Who are you?", "temperature": 0, "max_tokens": 8}"#);
+    let answer = read_answer(&mut socket).concat();
+    assert!(!answer.is_empty() && !answer.contains("error"), "{answer}");
+    answer
+}
+
+/// The target of each descriptor of a process. Fails if the process has ended.
+pub fn descriptors(process: u32) -> Vec<String> {
+    let folder = format!("/proc/{process}/fd");
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let leads_to = |entry: io::Result<fs::DirEntry>| fs::read_link(entry.ok()?.path()).ok();
+    entries.filter_map(leads_to).map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+/// How many connections the server has on its port that are not closed.
+fn sockets_of_clients(server: &Server) -> usize {
+    let sockets = tcp_sockets(server.child.id());
+    sockets.iter().filter(|socket| socket.port == server.port && !socket.listens).count()
+}
+
+struct TcpSocket {
+    /// Its port on this side.
+    port: u16,
+    listens: bool,
+}
+
+/// The open sockets of a process, as Linux lists them.
+fn tcp_sockets(process: u32) -> Vec<TcpSocket> {
+    const LISTENS: &str = "0A";
+    let open = descriptors(process);
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+    let lines = tables.iter().flatten().flat_map(|table| table.lines());
+    let socket = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, state, _, _, _, _, _, inode, ..] = words[..] else { return None };
+        let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
+        let is_its_own = open.iter().any(|file| *file == format!("socket:[{inode}]"));
+        is_its_own.then_some(TcpSocket { port, listens: state == LISTENS })
+    };
+    lines.filter_map(socket).collect()
+}
+
+/// Memory of a process that is not on disk only.
+pub fn resident_bytes(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kilobytes * 1024
+}
+
 /// The status of a process that ends by itself. One that does not is ended, so that it holds up
 /// no test, and its status tells.
 pub fn wait_for(child: &mut Child) -> ExitStatus {
@@ -117,6 +278,23 @@ pub fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
+/// Looks until what is seen is right. A failure says what was seen last.
+fn wait_to_see<T: std::fmt::Debug>(
+    see: impl Fn() -> T,
+    is_right: impl Fn(&T) -> bool,
+    expected: &str,
+) {
+    let begun = Instant::now();
+    loop {
+        let seen = see();
+        if is_right(&seen) {
+            return;
+        }
+        assert!(begun.elapsed() < WITHIN, "{expected}: found {seen:?}");
+        std::thread::yield_now();
+    }
+}
+
 /// One HTTP request to this machine, with these header lines: its status and its body.
 ///
 /// Errors: nobody listens there.
@@ -127,6 +305,36 @@ pub fn request(
     lines: &str,
     body: &str,
 ) -> io::Result<(u16, String)> {
+    let response = response_to(port, method, path, lines, body)?;
+    Ok((response.status, response.body))
+}
+
+/// The response to a request.
+pub struct Response {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Response {
+    /// A header by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut values = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        values.next().map(|(_, value)| value.trim())
+    }
+}
+
+/// The same with the head of the response.
+///
+/// Errors: nobody listens there.
+pub fn response_to(
+    port: u16,
+    method: &str,
+    path: &str,
+    lines: &str,
+    body: &str,
+) -> io::Result<Response> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(WITHIN)).expect("a timeout can be set");
     let length = body.len();
@@ -140,7 +348,8 @@ pub fn request(
     stream.read_to_string(&mut response).expect("it answers");
     let (head, body) = response.split_once("\r\n\r\n").expect("a response");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok((status.expect("a status"), body.to_owned()))
+    let status = status.expect("a status");
+    Ok(Response { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 impl Drop for Server {

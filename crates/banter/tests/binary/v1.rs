@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
-use crate::support::{Server, WITHIN};
+use crate::support::{Server, WITHIN, request};
 
 /// A client that has said hello.
 pub struct V1 {
@@ -51,6 +51,10 @@ impl V1 {
         Ok(client)
     }
 
+    pub fn stream(&self) -> &TcpStream {
+        self.socket.get_ref()
+    }
+
     pub fn send(&mut self, event: &Value) -> Result<(), Gone> {
         if self.socket.send(Message::text(event.to_string())).is_ok() {
             return Ok(());
@@ -60,12 +64,19 @@ impl V1 {
         Err(Gone)
     }
 
+    /// The next event, which must not be an error.
     pub fn next(&mut self) -> Result<Value, Gone> {
+        let event = self.any()?;
+        assert!(event["type"] != "error", "{event}");
+        Ok(event)
+    }
+
+    /// The next event, whatever it is.
+    pub fn any(&mut self) -> Result<Value, Gone> {
         loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
                     let event: Value = serde_json::from_str(&text).expect("JSON");
-                    assert!(event["type"] != "error", "{event}");
                     self.last = Some(event.clone());
                     return Ok(event);
                 }
@@ -143,6 +154,13 @@ pub fn kept(server: &Server, conversation: &str) -> Vec<Value> {
     let (status, body) = server.ask("GET", &format!("/api/conversations/{conversation}"), "");
     assert_eq!(status, 200, "{conversation}: {body}");
     body["messages"].as_array().expect("a list").clone()
+}
+
+/// Deletes a conversation.
+pub fn delete(port: u16, conversation: &str) {
+    let path = format!("/api/conversations/{conversation}");
+    let (status, body) = request(port, "DELETE", &path, "", "").expect("the server listens");
+    assert_eq!(status, 204, "{body}");
 }
 
 /// Random numbers from a seed (SplitMix64).

@@ -186,6 +186,24 @@ fn k6_a_closed_stdout_ends_it_quietly() {
 }
 
 #[test]
+fn k3_an_answer_on_a_terminal_does_not_control_it() {
+    let server = Scripted::start();
+    let evil =
+        "echo-chars \u{1b}]52;c;aGk=\u{7}\u{9b}2J\u{1b}[31mred\u{8}\u{7f}\u{1b}P1\u{1b}\\ends";
+    let mut command = chat(&server.url(), &[evil]);
+    command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+    let terminal = Terminal::start(command);
+    terminal.shows("ends");
+    let bytes = terminal.bytes();
+    let written = String::from_utf8_lossy(&bytes);
+    assert!(written.contains("␛]52;c;aGk=␇") && written.contains("␛[31mred␈␡"), "{written:?}");
+    for code in ["\u{9b}", "\u{7}", "\u{8}", "\u{7f}", "\x1b]", "\x1b[31m", "\x1bP"] {
+        assert!(!written.contains(code), "{code:?} in {written:?}");
+    }
+    assert_eq!(terminal.ends().0, 0);
+}
+
+#[test]
 fn a_lost_connection_loses_and_doubles_nothing() {
     let server = Scripted::start();
     let proxy = Proxy::start(server.address);

@@ -8,22 +8,27 @@
 //! - [`Structures`]: makes a [`Guide`] of it, for one model's tokens.
 //! - [`Guide`]: follows one answer.
 //!
-//! Structures are hostile input. Limits: [`MAX_STRUCTURE_BYTES`], [`MAX_NESTING`], [`MAX_RULES`],
-//! and what `llguidance` may spend on preparing a structure: a request beyond them is refused. It
-//! may also spend only so much on each token: an answer beyond that fails.
+//! Structures are hostile input. Limits: those of `limits`, and what `llguidance` may spend on
+//! preparing a structure: a request beyond them is refused. It may also spend only so much on each
+//! token: an answer beyond that fails.
 
 mod guide;
+mod limits;
 mod schema;
 mod tokens;
 
 use std::sync::Arc;
 
-use llguidance::api::{ParserLimits, TopLevelGrammar};
+use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
 use llguidance::earley::SlicedBiasComputer;
 use llguidance::toktrie::InferenceCapabilities;
 use llguidance::{Matcher, ParserFactory};
 
 pub use guide::{Guide, TokenMask};
+pub use limits::{
+    MAX_ALL_BRANCHES, MAX_BRANCHES, MAX_DECIMALS, MAX_DIVISOR, MAX_NESTING, MAX_REPEATS, MAX_RULES,
+    MAX_STRUCTURE_BYTES,
+};
 pub(crate) use schema::bounded;
 
 use crate::text::Text;
@@ -58,18 +63,9 @@ pub enum StructureError {
     Wrong(String),
 }
 
-/// The longest structure that is prepared.
-pub const MAX_STRUCTURE_BYTES: usize = 64 << 10;
-
-/// The deepest nesting of brackets.
-pub const MAX_NESTING: usize = 128;
-
 /// Stack for [`MAX_RULES`] rules that refer to each other, and for as many schemas that do so as
 /// fit into [`MAX_STRUCTURE_BYTES`]. Pages that are never used take no memory.
 const STACK_BYTES: usize = 64 << 20;
-
-/// The most rules of a grammar.
-pub const MAX_RULES: usize = 1_000;
 
 /// Prepares structures for the tokens of one model.
 pub struct Structures {
@@ -113,22 +109,22 @@ impl Structures {
     }
 
     fn make_guide(&self, structure: &Structure) -> Result<Guide, StructureError> {
+        let (Structure::JsonSchema(text) | Structure::Regex(text) | Structure::Grammar(text)) =
+            structure;
+        limits::check_size(text)?;
         let grammar = match structure {
             Structure::JsonSchema(text) => {
-                check_size(text)?;
                 // The parser has a limit of its own for depth.
                 let schema = serde_json::from_str(text).map_err(wrong)?;
+                limits::check_schema(&schema)?;
                 TopLevelGrammar::from_json_schema(bounded(schema))
             }
             Structure::Regex(text) => {
-                check_size(text)?;
-                check_nesting(text)?;
+                limits::check_regex(text)?;
                 TopLevelGrammar::from_regex(text)
             }
             Structure::Grammar(text) => {
-                check_size(text)?;
-                check_nesting(text)?;
-                check("rules", MAX_RULES, text.lines().filter(|line| line.contains(':')).count())?;
+                limits::check_grammar(text)?;
                 TopLevelGrammar::from_lark(text.clone())
             }
         };
@@ -150,25 +146,6 @@ impl std::fmt::Debug for Structures {
     }
 }
 
-fn check_size(text: &str) -> Result<(), StructureError> {
-    check("bytes", MAX_STRUCTURE_BYTES, text.len())
-}
-
-/// Checks the nesting of brackets. Brackets that are plain text count too; real structures seldom
-/// have many of these.
-fn check_nesting(text: &str) -> Result<(), StructureError> {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for byte in text.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    check("nested brackets", MAX_NESTING, deepest)
-}
-
 fn check(of: &'static str, limit: usize, found: usize) -> Result<(), StructureError> {
     if found <= limit {
         return Ok(());
@@ -176,11 +153,22 @@ fn check(of: &'static str, limit: usize, found: usize) -> Result<(), StructureEr
     Err(StructureError::TooLarge { of, limit, found })
 }
 
+/// Why a structure is refused that no finite text has.
+const MATCHES_NOTHING: &str = "no text can have it";
+
 /// The longest message of `llguidance` that is passed on.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 fn wrong(error: impl std::fmt::Display) -> StructureError {
-    StructureError::Wrong(error.to_string().trim().chars().take(MAX_MESSAGE_CHARS).collect())
+    let text = error.to_string();
+    // What `llguidance` appends in angle brackets is for its authors.
+    let for_people = text.split("\n<").next().unwrap_or_default().trim();
+    // A word of its own for a case that clients meet.
+    let for_people = match for_people == StopReason::NoExtensionBias.to_string() {
+        true => MATCHES_NOTHING,
+        false => for_people,
+    };
+    StructureError::Wrong(for_people.chars().take(MAX_MESSAGE_CHARS).collect())
 }
 
 #[cfg(test)]

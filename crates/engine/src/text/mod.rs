@@ -25,6 +25,8 @@ mod tokenizer_json;
 mod trial;
 mod vocab_files;
 mod vocabulary;
+#[cfg(test)]
+mod work;
 
 pub use decoder::TextDecoder;
 pub use error::TextError;

@@ -136,6 +136,8 @@ fn contraction_bytes(text: &str) -> Option<usize> {
 }
 
 fn class_of(character: char) -> Class {
+    #[cfg(test)]
+    super::work::count_look();
     if character.is_ascii() {
         return match character {
             '\r' | '\n' => Class::NewLine,

@@ -63,6 +63,8 @@ impl Tokenizer {
 
     /// Appends the tokens of `text` to `ids`.
     pub(super) fn encode_into(&self, text: &str, ids: &mut Vec<TokenId>) {
+        #[cfg(test)]
+        super::work::count_encoded(text.len());
         let mut scratch = Scratch::default();
         let mut piece_ids = Vec::new();
         let text = if self.options.nfc { normalised(text) } else { Cow::Borrowed(text) };

@@ -30,13 +30,13 @@ pub(super) fn split(body: &str, names: &[&str]) -> Result<(Tree, Tree), Fault> {
 pub(super) fn split_object(object: Object, names: &[&str]) -> (Tree, Tree) {
     let (named, others): (Object, Object) =
         object.into_iter().partition(|(name, _)| names.contains(&name.as_str()));
-    (Tree::Object(named), Tree::Object(others))
+    (Tree::Object(Box::new(named)), Tree::Object(Box::new(others)))
 }
 
 /// The object that a body is.
 pub(super) fn object(body: &str) -> Result<Object, Fault> {
     match tree::read(body) {
-        Ok(Tree::Object(object)) => Ok(object),
+        Ok(Tree::Object(object)) => Ok(*object),
         Ok(value) => {
             let reason = format!("expected an object, found {}", tree::show(&value));
             Err(Fault::BadJson { reason })

@@ -9,4 +9,6 @@ pub mod embedding;
 mod fields;
 pub mod ollama;
 pub mod openai;
+#[cfg(test)]
+mod tests;
 mod tools;

@@ -7,6 +7,8 @@
 //! [`crate::ranges`].
 
 mod read;
+#[cfg(test)]
+pub(crate) mod seen;
 pub(crate) mod tree;
 
 pub(crate) use read::{Found, Mistake, null_as_default, one_of, read};

@@ -6,6 +6,8 @@
 //! struct as a missing value: it is none for an `Option`, and for other types a mistake that says
 //! what was expected.
 
+#[cfg(test)]
+use super::seen;
 use super::tree::{Object, Value, show};
 use indexmap::map;
 use serde::de::value::BorrowedStrDeserializer;
@@ -84,10 +86,15 @@ impl Mistake {
     /// Puts the name of the surrounding field, or the index in the surrounding list, before the
     /// path.
     fn inside(mut self, outer: &str) -> Mistake {
-        let joint = if self.field.is_empty() || self.field.starts_with('[') { "" } else { "." };
-        self.field = format!("{outer}{joint}{}", self.field);
+        self.field = joined(outer, &self.field);
         self
     }
+}
+
+/// The path of a value inside a field, or inside an entry of a list.
+pub(super) fn joined(outer: &str, inner: &str) -> String {
+    let joint = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };
+    format!("{outer}{joint}{inner}")
 }
 
 impl fmt::Display for Mistake {
@@ -192,6 +199,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Mistake> {
+        #[cfg(test)]
+        seen::note(fields);
         match self {
             Node::Present(Value::Object(object)) => visitor.visit_map(Fields::of(object, fields)),
             _ => Err(Mistake::expected(&visitor as &dyn Expected)),
@@ -268,6 +277,8 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mistake> {
         let (key, node) = self.next.take().expect("a value is read after its key");
+        #[cfg(test)]
+        let _inside = seen::inside(key);
         seed.deserialize(node).map_err(|mistake| mistake.at(node).inside(key))
     }
 }
@@ -290,6 +301,8 @@ impl<'de> SeqAccess<'de> for Entries<'de> {
     ) -> Result<Option<T::Value>, Mistake> {
         let Some((index, value)) = self.0.next() else { return Ok(None) };
         let node = Node::Present(value);
+        #[cfg(test)]
+        let _inside = seen::inside(format!("[{index}]"));
         let read = seed.deserialize(node).map(Some);
         read.map_err(|mistake| mistake.at(node).inside(&format!("[{index}]")))
     }

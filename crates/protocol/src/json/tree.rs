@@ -26,7 +26,8 @@ pub(crate) enum Value {
     Number(f64),
     Text(String),
     List(Vec<Value>),
-    Object(Object),
+    /// In a box, because it would make each value of a list twice as large.
+    Object(Box<Object>),
 }
 
 /// Its keys keep their order: in a schema it is the order of an answer's fields.
@@ -116,7 +117,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
             let value = map.next_value_seed(self)?;
             object.insert(key, value);
         }
-        Ok(Value::Object(object))
+        Ok(Value::Object(Box::new(object)))
     }
 }
 

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-/// How many characters of an engine's words are repeated.
-const WORDS: usize = 200;
+pub(super) use crate::printable::printable;
+
 /// How deep the words may be nested.
 const MAX_DEPTH: usize = 5;
 /// The names of fields with words, the most useful first.
@@ -356,30 +356,10 @@ fn numbers(text: &str) -> impl Iterator<Item = usize> + '_ {
     text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok())
 }
 
-/// The text as one line of at most [`WORDS`] characters, without control characters and marks that
-/// reorder text.
-pub(super) fn printable(text: &str) -> String {
-    let is_hidden = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    let mut line = String::new();
-    let mut count = 0;
-    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
-        if is_hidden(c) || (c == ' ' && (line.is_empty() || line.ends_with(' '))) {
-            continue;
-        }
-        if count == WORDS {
-            line.push('…');
-            return line;
-        }
-        line.push(c);
-        count += 1;
-    }
-    line.truncate(line.trim_end().len());
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::printable::MOST_CHARACTERS;
 
     fn text(body: &str) -> String {
         Words::read(body.as_bytes()).text
@@ -416,7 +396,7 @@ mod tests {
     fn words_are_one_clean_line() {
         assert_eq!(printable("a\n\tb\u{202e}c\u{0}  d "), "a bc d");
         let cut = printable(&"你".repeat(1_000));
-        assert_eq!((cut.chars().count(), cut.ends_with('…')), (WORDS + 1, true));
+        assert_eq!((cut.chars().count(), cut.ends_with('…')), (MOST_CHARACTERS + 1, true));
         let nested = "[".repeat(100) + &"]".repeat(100);
         assert!(text(&nested).starts_with('['));
     }

@@ -2,6 +2,7 @@
 
 use super::checksum::Sha256Sum;
 use super::name::is_path;
+use crate::printable::printable;
 
 /// What a hub says about a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,9 +52,11 @@ pub(super) enum NoChoice {
 }
 
 impl Listing {
-    /// Drops files beyond the limit and those whose path could lead elsewhere: hubs are not
-    /// trusted.
+    /// Drops files beyond the limit and those whose path could lead elsewhere. Removes control
+    /// characters from the licence, because pages and terminals show it. Hubs are not trusted.
     pub(super) fn keep_usable(&mut self) {
+        let licence = self.licence.take().map(|licence| printable(&licence));
+        self.licence = licence.filter(|licence| !licence.is_empty());
         self.files.truncate(MAX_FILES);
         self.files.retain(|file| is_path(&file.path));
     }
@@ -194,6 +197,25 @@ mod tests {
         assert_eq!(chosen(SEVEN, Wanted::Named("Q4_0")).expect("there"), both);
         assert_eq!(chosen(SEVEN, Wanted::Named(SEVEN[6])).expect("there"), both);
         assert_eq!(chosen(SEVEN, Wanted::Named("q2_k")).expect("there"), &SEVEN[4..5]);
+    }
+
+    #[test]
+    fn k3_a_licence_is_one_line_without_control_characters() {
+        let long = "x".repeat(1_000);
+        let cases = [
+            ("Apache-2.0", Some("Apache-2.0".to_owned())),
+            ("\u{1b}]52;c;aGk=\u{7}\u{9b}2Jmit\r\nfree", Some("]52;c;aGk= 2Jmit free".to_owned())),
+            ("mit\u{202e}eerf", Some("miteerf".to_owned())),
+            (long.as_str(), Some("x".repeat(200) + "…")),
+            ("\u{1b} \n", None),
+            ("", None),
+        ];
+        for (stated, expected) in cases {
+            let licence = Some(stated.to_owned());
+            let mut listing = Listing { licence, ..Listing::default() };
+            listing.keep_usable();
+            assert_eq!(listing.licence, expected, "{stated:?}");
+        }
     }
 
     #[test]

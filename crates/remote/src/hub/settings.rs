@@ -188,8 +188,10 @@ fn token_file(set: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
 }
 
 fn read_token(path: &Path) -> Option<Token> {
-    let is_short = std::fs::metadata(path).ok()?.len() <= MAX_TOKEN_BYTES;
-    let text = is_short.then(|| std::fs::read_to_string(path).ok()).flatten()?;
+    let found = std::fs::metadata(path).ok()?;
+    // A pipe would be waited for, and a device may have no end.
+    let is_usable = found.is_file() && found.len() <= MAX_TOKEN_BYTES;
+    let text = is_usable.then(|| std::fs::read_to_string(path).ok()).flatten()?;
     Token::new(&text, path.display().to_string())
 }
 
@@ -251,6 +253,9 @@ mod tests {
         assert_eq!(found(&own), of("own", "HF_TOKEN".to_owned()));
         let old = [("HUGGING_FACE_HUB_TOKEN", "old")];
         assert_eq!(found(&old), of("old", "HUGGING_FACE_HUB_TOKEN".to_owned()));
+        for odd in ["/dev/zero", "/dev/null", home] {
+            assert_eq!(found(&[("HF_TOKEN_PATH", odd)]), None, "{odd} is no file");
+        }
         let disabled = [("HF_HOME", home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")];
         assert_eq!(found(&disabled), None);
     }

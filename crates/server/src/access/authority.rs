@@ -44,21 +44,25 @@ impl Authority {
     }
 
     /// Whether this name always means the machine on which it is opened. The port does not matter,
-    /// because tunnels and containers publish a server at another one.
+    /// because tunnels and containers publish a server at another one, and no website can take
+    /// these names.
+    ///
+    /// `0.0.0.0` and `[::]` lead here too, but are not among them. Browsers do not trust these
+    /// addresses, so they leave out `Sec-Fetch-Site`: a picture in any website that points there
+    /// would look like a request of a program on this machine.
     pub(super) fn is_this_machine(&self) -> bool {
         let name = self.host.strip_suffix('.').unwrap_or(&self.host);
-        let is_loopback = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-        name == "localhost" || self.ip().is_some_and(is_loopback)
+        name == "localhost" || self.ip().is_some_and(|ip| ip.is_loopback())
     }
 
     /// The address, if the host is an address in its usual form; other forms are taken as names.
+    /// `[::ffff:127.0.0.1]` is one of those: nobody types it.
     pub(super) fn ip(&self) -> Option<IpAddr> {
         let bare = self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let ip = match bare {
-            Some(bare) => IpAddr::V6(bare.parse().ok()?),
-            None => IpAddr::V4(self.host.parse().ok()?),
-        };
-        Some(ip.to_canonical())
+        match bare {
+            Some(bare) => Some(IpAddr::V6(bare.parse().ok()?)),
+            None => Some(IpAddr::V4(self.host.parse().ok()?)),
+        }
     }
 }
 

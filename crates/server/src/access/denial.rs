@@ -37,7 +37,8 @@ impl Denial {
             Denial::UnknownHost => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "unknown_host",
-                "this host is not served here; the operator of the server can name it with --public-url",
+                "this host is not served here: on the machine of the server use localhost; for other names \
+                 the operator can start it with --public-url and that address",
             ),
             Denial::ForeignOrigin => (
                 StatusCode::FORBIDDEN,
@@ -78,7 +79,10 @@ impl Denial {
     pub(crate) fn hint(self) -> &'static str {
         match self {
             Denial::BadHost => "the Host header is missing, doubled or unreadable",
-            Denial::UnknownHost => "this host is not served; --public-url adds one",
+            Denial::UnknownHost => {
+                "this host is not served; localhost, 127.0.0.1 and [::1] are, and --public-url adds \
+                 others (0.0.0.0 is for listening, not for opening)"
+            }
             Denial::ForeignOrigin => {
                 "pages of this origin may not use the server; --allow-origin allows an origin, and \
                  --public-url names the address of a proxy in front of the server"

@@ -8,6 +8,19 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 /// The hash of a key. The server keeps nothing else of it.
+///
+/// ```
+/// use banter_server::KeyHash;
+/// let hashes = [KeyHash::of("one"), KeyHash::of("other")];
+/// ```
+///
+/// Two of them cannot be compared by `==`, because the time of that would tell how much of them is
+/// equal:
+///
+/// ```compile_fail
+/// use banter_server::KeyHash;
+/// let is_same = KeyHash::of("one") == KeyHash::of("other");
+/// ```
 #[derive(Clone, Copy)]
 pub struct KeyHash([u8; 32]);
 

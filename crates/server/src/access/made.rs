@@ -165,7 +165,8 @@ impl MadeKeys {
         of_share.map(|(_, made)| made.name.clone())
     }
 
-    /// Takes the keys as the store has them now. Returns the hashes of those that let in no more.
+    /// Takes the keys as the store has them now. Returns the hashes of those that let in no more,
+    /// or do something else than before.
     ///
     /// Errors: the store fails.
     pub(crate) async fn look(&self, store: &Store) -> Result<Vec<KeyHash>, StoreError> {
@@ -195,20 +196,25 @@ impl MadeKeys {
         };
         let mut by_hash = self.by_hash.write().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *by_hash);
+        let mut ended = Vec::new();
         for (key, made) in valid() {
             let known = before.remove(&key.hash.0);
             let (same, changed) = match known {
                 Some(known) if known.is_like(&made) => (Some(known), None),
                 known => (None, known),
             };
-            // Who holds a socket of a key that changes has to come in again.
-            changed.iter().for_each(|changed| changed.revoked.cancel());
+            // Who holds a socket or a session of a key that changes has to come in again.
+            if let Some(changed) = changed {
+                changed.revoked.cancel();
+                ended.push(KeyHash::from_bytes(key.hash.0));
+            }
             by_hash.insert(key.hash.0, same.unwrap_or_else(|| Arc::new(made)));
         }
         before.values().for_each(|gone| gone.revoked.cancel());
         let share = |key: &MadeKey| ShareId(KeyHash::from_bytes(key.hash.0).number());
         self.quotas.set(valid().map(|(key, _)| (share(key), &key.terms)));
-        before.into_keys().map(KeyHash::from_bytes).collect()
+        ended.extend(before.into_keys().map(KeyHash::from_bytes));
+        ended
     }
 
     /// Tells the store what was done with the keys since the last call.
@@ -233,7 +239,8 @@ impl MadeKeys {
     }
 }
 
-/// Looks again and again, until the server ends. `revoked` is told which keys let in no more.
+/// Looks again and again, until the server ends. `revoked` is told which keys let in no more, or do
+/// something else than before.
 pub(crate) async fn keep_looking(
     made: &MadeKeys,
     store: &Store,

@@ -376,7 +376,21 @@ impl Access {
                 })?
             }
         };
-        Ok(self.sessions.open(grant))
+        let token = self.sessions.open(grant);
+        // Asked after it is open: if the key is revoked meanwhile, either this sees it, or the
+        // session is among those that are ended then.
+        if !self.still_lets_in(grant.principal) {
+            self.sessions.end(&token);
+            return Err(Denial::KeyNeeded);
+        }
+        Ok(token)
+    }
+
+    /// Whether the key of a principal lets in, if it has one.
+    fn still_lets_in(&self, principal: Principal) -> bool {
+        let Some(key) = principal.key() else { return true };
+        let mut configured = self.keys.iter().chain(&self.admin_keys);
+        configured.any(|known| principal.is_of_key(*known)) || self.made.find(key).is_some()
     }
 
     /// Ends the sessions that a request brings, and the sockets that were opened with them. Returns

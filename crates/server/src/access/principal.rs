@@ -68,6 +68,14 @@ impl Principal {
         }
     }
 
+    /// Its key; `None` for the operator, strangers and visitors.
+    pub(super) fn key(self) -> Option<KeyHash> {
+        match self.anchor {
+            Anchor::Key(hash) => Some(KeyHash::from_bytes(hash)),
+            Anchor::Operator | Anchor::Browser(_) | Anchor::Visitor { .. } => None,
+        }
+    }
+
     /// Whether it is the principal of this key.
     pub(super) fn is_of_key(self, key: KeyHash) -> bool {
         self.anchor == Anchor::Key(key.bytes())

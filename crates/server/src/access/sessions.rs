@@ -114,8 +114,10 @@ impl Sessions {
         }
     }
 
-    /// Ends all sessions of a principal, and the sockets that were opened with them.
+    /// Ends all sessions of a principal, and the sockets that were opened with them. Codes that it
+    /// has made open no more.
     pub(super) fn end_all_of(&self, principal: Principal) {
+        lock(&self.codes).retain(|_, entry| entry.grant.principal != principal);
         lock(&self.sessions).retain(|_, entry| {
             let stays = entry.grant.principal != principal;
             if !stays {

@@ -1,4 +1,9 @@
-//! DESIGN's rule as a table: Host × peer × forwarding headers × key × Origin.
+//! Who comes in, as a table: Host × peer × forwarding headers × key × Origin.
+
+mod hosts;
+mod pages;
+mod revoked;
+mod timing;
 
 use super::*;
 use crate::config::ServerConfig;
@@ -103,154 +108,6 @@ fn check(access: &Access, case: Case, expected: Result<PageOrigin, Denial>) {
 }
 
 #[test]
-fn no_key_is_needed_by_who_is_plainly_on_this_machine() {
-    let access = access(&config());
-    for host in LOCAL_HOSTS {
-        for peer in ["127.0.0.1", "127.0.0.7", "::1"] {
-            check(&access, case(host).from(peer), Ok(PageOrigin::Own));
-        }
-        check(&access, case(host).from("192.168.1.9"), Err(Denial::KeyNeeded));
-        let with_key = case(host).from("192.168.1.9").with("x-api-key", KEY);
-        check(&access, with_key, Ok(PageOrigin::Own));
-    }
-    let forwarding = [
-        "forwarded",
-        "via",
-        "x-forwarded-for",
-        "x-forwarded-proto",
-        "x-forwarded",
-        "x-real-ip",
-        "cf-connecting-ip",
-    ];
-    for header in forwarding {
-        for host in [LOCAL, "localhost:9000"] {
-            check(&access, case(host).with(header, ""), Err(Denial::KeyNeeded));
-            let with_key = case(host).with(header, "").with("x-api-key", KEY);
-            check(&access, with_key, Ok(PageOrigin::Own));
-        }
-    }
-}
-
-/// Names that lead to the machine that opens them; tunnels and containers publish other ports.
-const LOCAL_HOSTS: [&str; 17] = [
-    LOCAL,
-    "127.0.0.1:7860",
-    "[::1]:7860",
-    "LocalHost:7860",
-    "localhost:9000",
-    "localhost",
-    "localhost.",
-    "localhost.:7860",
-    "127.0.0.1",
-    "127.0.0.1:8080",
-    "127.1.2.3:7860",
-    "[::1]",
-    "[::1]:8080",
-    "[::ffff:127.0.0.1]:7860",
-    "0.0.0.0:7860",
-    "0.0.0.0",
-    "[::]:7860",
-];
-
-#[test]
-fn other_hosts_are_refused_whatever_comes_with_them() {
-    let access = access(&config());
-    let hosts = [
-        "attacker.example",
-        "attacker.example:7860",
-        "2130706433:7860",
-        "127.1:7860",
-        "0x7f.0.0.1:7860",
-        "0:7860",
-        "localhost..:7860",
-        "localhost.evil:7860",
-        "127.0.0.1.evil:7860",
-        "xlocalhost",
-        "127.0.0.1.",
-        "192.168.1.6:7860",
-        "[fe80::6]:7860",
-        "192.168.1.5.evil:7860",
-        "chat.example:7860",
-        "chat.example.evil",
-    ];
-    for host in hosts {
-        for level in [AccessLevel::Public, AccessLevel::User, AccessLevel::Socket] {
-            let with_key = case(host).with("x-api-key", KEY).at(level);
-            check(&access, with_key.clone(), Err(Denial::UnknownHost));
-            check(&access, with_key.on(OWN), Err(Denial::UnknownHost));
-        }
-    }
-    for host in ["", " ", "a b", "user@localhost:7860", "localhost:", "localhost:x", "[::1", "ü"] {
-        check(&access, case(host).at(AccessLevel::Public), Err(Denial::BadHost));
-    }
-    check(&access, case(LOCAL).with("host", LOCAL), Err(Denial::BadHost));
-    check(&access, case(LOCAL).to("http://attacker.example/"), Err(Denial::BadHost));
-    check(&access, case(LOCAL).to("http://localhost:7860/"), Ok(PageOrigin::Own));
-}
-
-#[test]
-fn the_address_that_was_connected_to_is_a_host_with_a_key() {
-    let access = access(&config());
-    let hosts = [
-        ("192.168.1.5:7860", OWN),
-        ("192.168.1.5", OWN),
-        ("192.168.1.5:8080", OWN),
-        ("[fe80::5]:7860", "fe80::5"),
-        ("[2001:DB8:0:0::5]:7860", "2001:db8::5"),
-    ];
-    for (host, local) in hosts {
-        let view = || case(host).on(local).from("192.168.1.9");
-        check(&access, view(), Err(Denial::KeyNeeded));
-        check(&access, view().at(AccessLevel::Public), Ok(PageOrigin::Own));
-        check(&access, view().with("x-api-key", KEY), Ok(PageOrigin::Own));
-        // Neither is this machine itself free of it by that address.
-        check(&access, view().from(local), Err(Denial::KeyNeeded));
-        check(&access, view().from("127.0.0.1"), Err(Denial::KeyNeeded));
-    }
-    let page = || case("192.168.1.5:7860").on(OWN).with("x-api-key", KEY);
-    check(&access, page().with("origin", "http://192.168.1.5:7860"), Ok(PageOrigin::Own));
-    for foreign in ["http://192.168.1.5", "http://192.168.1.5:3000", "http://localhost:7860"] {
-        check(&access, page().with("origin", foreign), Err(Denial::ForeignOrigin));
-    }
-    let insecure = ServerConfig { insecure: true, keys: Vec::new(), ..config() };
-    let insecure = super::tests::access(&insecure);
-    check(&insecure, case("192.168.1.5:7860").on(OWN).from("192.168.1.9"), Ok(PageOrigin::Own));
-}
-
-#[test]
-fn a_local_name_that_is_public_needs_a_key() {
-    let url = PublicUrl::parse("http://localhost:9000/").expect("url");
-    let access = access(&ServerConfig { public_urls: vec![url], ..config() });
-    check(&access, case("localhost:9000"), Err(Denial::KeyNeeded));
-    check(&access, case(LOCAL), Ok(PageOrigin::Own));
-    check(&access, case("localhost:9001"), Ok(PageOrigin::Own));
-}
-
-#[test]
-fn probes_are_let_in_by_any_host_and_pages_are_not() {
-    let access = access(&config());
-    for host in ["10.1.2.3:7860", "evil.example", "", "a b", LOCAL] {
-        let probe = case(host).from("203.0.113.5").at(AccessLevel::Probe);
-        check(&access, probe.clone(), Ok(PageOrigin::Own));
-        let page = probe.with("origin", "https://evil.example");
-        check(&access, page, Err(Denial::ForeignOrigin));
-    }
-}
-
-#[test]
-fn a_public_host_needs_the_key_from_everywhere() {
-    let access = access(&config());
-    for host in ["chat.example", "CHAT.example:443"] {
-        for peer in ["127.0.0.1", "203.0.113.5"] {
-            check(&access, case(host).from(peer), Err(Denial::KeyNeeded));
-            check(&access, case(host).from(peer).at(AccessLevel::Public), Ok(PageOrigin::Own));
-            let with_key = case(host).from(peer).with("authorization", "Bearer the-key");
-            check(&access, with_key, Ok(PageOrigin::Own));
-        }
-    }
-}
-
-#[test]
 fn all_carriers_of_a_key_give_the_same_rights() {
     let access = access(&config());
     let cookie = format!("a=b; {COOKIE}={}", access.sessions.open(grant(Scope::Talk)));
@@ -329,129 +186,6 @@ fn insecure_asks_for_no_key_but_still_for_a_known_host_and_page() {
     check(&access, case("evil.example"), Err(Denial::UnknownHost));
     let foreign = case("chat.example").with("origin", "https://evil.example");
     check(&access, foreign, Err(Denial::ForeignOrigin));
-}
-
-#[test]
-fn only_exact_origins_come_in() {
-    let access = access(&config());
-    let own = [
-        "http://localhost:7860",
-        "http://127.0.0.1:7860",
-        "http://[::1]:7860",
-        "http://127.9.9.9:7860",
-        "http://0.0.0.0:7860",
-        "http://localhost.:7860",
-        "https://chat.example",
-    ];
-    for origin in own {
-        check(&access, case(LOCAL).with("origin", origin), Ok(PageOrigin::Own));
-    }
-    for port in ["9000", "80"] {
-        let host: &'static str = Box::leak(format!("localhost:{port}").into_boxed_str());
-        check(
-            &access,
-            case(host).with("origin", "http://localhost:9000"),
-            match port {
-                "9000" => Ok(PageOrigin::Own),
-                _ => Err(Denial::ForeignOrigin),
-            },
-        );
-    }
-    check(&access, case("localhost").with("origin", "http://localhost"), Ok(PageOrigin::Own));
-    let wiki = "https://wiki.example";
-    let allowed = Ok(PageOrigin::Allowed(wiki.into()));
-    check(&access, case(LOCAL).with("origin", wiki), allowed);
-    let foreign = [
-        "https://evil.example",
-        "http://localhost.evil:7860",
-        "http://localhost.evil",
-        "http://127.0.0.1.evil",
-        "https://localhost:7860",
-        "http://localhost:7861",
-        "http://localhost",
-        "HTTP://LOCALHOST:7860",
-        "http://localhost:7860/",
-        "http://localhost..:7860",
-        "http://localhost:07860",
-        "https://wiki.example:443",
-        "https://wiki.example.",
-        "http://wiki.example",
-        "https://sub.wiki.example",
-        "",
-        "NULL",
-        "https://wiki.example https://evil.example",
-        "ü",
-    ];
-    for origin in foreign {
-        for level in [AccessLevel::Public, AccessLevel::User, AccessLevel::Socket] {
-            let view = case(LOCAL).with("origin", origin).at(level);
-            check(&access, view, Err(Denial::ForeignOrigin));
-        }
-    }
-    let twice = case(LOCAL).with("origin", wiki).with("origin", wiki);
-    check(&access, twice, Err(Denial::ForeignOrigin));
-    let local_page_elsewhere = case("chat.example").with("origin", "http://localhost:7860");
-    check(&access, local_page_elsewhere.at(AccessLevel::Public), Err(Denial::ForeignOrigin));
-}
-
-#[test]
-fn pages_of_desktop_programs_and_extensions_are_let_in_by_their_exact_origin() {
-    let origins = [
-        "app://obsidian.md",
-        "app://.",
-        "tauri://localhost",
-        "capacitor://localhost",
-        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
-        "moz-extension://0f8fad5b-d9cb-469f-a165-70867728950e",
-        "vscode-webview://1ab2c3d4",
-    ];
-    for origin in origins {
-        let parsed = Origin::parse(origin).expect(origin);
-        assert_eq!(parsed.to_string(), origin);
-        let access = access(&ServerConfig { allow_origins: vec![parsed], ..config() });
-        let view = |origin: &'static str| case(LOCAL).with("origin", origin);
-        check(&access, view(origin), Ok(PageOrigin::Allowed(origin.into())));
-        check(&access, view(origin).at(AccessLevel::Admin), Err(Denial::AdminOnly));
-        for other in ["app://obsidian.mdx", "app://obsidian", "tauri://localhost:1", "app://"] {
-            check(&access, view(other), Err(Denial::ForeignOrigin));
-        }
-        assert!(PublicUrl::parse(origin).is_err(), "{origin} is no address of a server");
-    }
-    let wrong = [
-        "app:obsidian.md",
-        "app://",
-        "app://a/b",
-        "app://u@a",
-        "App://a",
-        "1app://a",
-        "file://",
-        "file://a",
-        "data://a",
-        "ws://a",
-        "wss://a",
-        "://a",
-        "null",
-        "",
-    ];
-    for wrong in wrong {
-        assert!(Origin::parse(wrong).is_err(), "{wrong}");
-    }
-}
-
-#[test]
-fn pages_opened_from_disk_are_admitted_to_the_socket_only_and_only_if_allowed() {
-    let view = case(LOCAL).with("origin", "null");
-    let refusing = access(&config());
-    let admitting = access(&ServerConfig { allow_file_pages: true, ..config() });
-    for level in [AccessLevel::Public, AccessLevel::User] {
-        check(&refusing, view.clone().at(level), Err(Denial::FilePage));
-        check(&admitting, view.clone().at(level), Err(Denial::FilePage));
-    }
-    check(&refusing, view.clone().at(AccessLevel::Socket), Err(Denial::FilePage));
-    check(&admitting, view.at(AccessLevel::Socket), Ok(PageOrigin::File));
-    let from_elsewhere = case("chat.example").with("origin", "null").at(AccessLevel::Socket);
-    check(&admitting, from_elsewhere.clone(), Err(Denial::KeyNeeded));
-    check(&admitting, from_elsewhere.to("/ws?key=the-key"), Ok(PageOrigin::File));
 }
 
 #[test]
@@ -537,31 +271,6 @@ fn strangers_are_not_the_operator_nor_each_other() {
 }
 
 #[test]
-fn pages_of_others_are_not_the_operator_nor_each_other_whatever_their_browser_has() {
-    let access = access(&ServerConfig { allow_file_pages: true, ..config() });
-    let token = access.sessions.open(grant(Scope::Administer));
-    let cookie: &str = Box::leak(format!("banter_session_{PORT}={token}").into_boxed_str());
-    let page = |origin| case(LOCAL).at(AccessLevel::Socket).with("origin", origin);
-    for origin in ["https://wiki.example", "null"] {
-        let first = visitor(&access, &page(origin));
-        let second = visitor(&access, &page(origin).with("cookie", cookie));
-        let tenants = [
-            first.principal.asker().tenant,
-            second.principal.asker().tenant,
-            Principal::OPERATOR.asker().tenant,
-        ];
-        assert!(tenants[0] != tenants[1] && !tenants[..2].contains(&tenants[2]), "{origin}");
-        assert_eq!(first.principal.share(), second.principal.share());
-        assert_ne!(first.principal.share(), Principal::OPERATOR.share());
-        assert!(first.cookie.is_none() && second.cookie.is_none());
-    }
-    let with_key = principal(&access, &page("https://wiki.example").to("/ws?key=the-key"));
-    assert_eq!(with_key, Principal::of_key(KEY));
-    let own_page = principal(&access, &page("http://localhost:7860"));
-    assert_eq!(own_page, Principal::OPERATOR);
-}
-
-#[test]
 fn the_server_is_changed_from_here_or_with_an_admin_key_only() {
     let access = access(&config());
     let admin = |host| case(host).at(AccessLevel::Admin);
@@ -584,15 +293,6 @@ fn the_server_is_changed_from_here_or_with_an_admin_key_only() {
     // An admin key opens everything else, too.
     let talking = case("chat.example").with("x-api-key", ADMIN_KEY);
     check(&access, talking.at(AccessLevel::Socket), Ok(PageOrigin::Own));
-}
-
-#[test]
-fn pages_of_others_never_change_the_server() {
-    let access = access(&ServerConfig { allow_file_pages: true, ..config() });
-    let here = || case(LOCAL).at(AccessLevel::Admin).with("x-api-key", ADMIN_KEY);
-    check(&access, here().with("origin", "https://wiki.example"), Err(Denial::AdminOnly));
-    check(&access, here().with("origin", "null"), Err(Denial::FilePage));
-    check(&access, here().with("origin", "https://evil.example"), Err(Denial::ForeignOrigin));
 }
 
 #[test]
@@ -698,28 +398,6 @@ fn whoever_signs_out_is_out() {
     check(&access, view, Err(Denial::KeyNeeded));
     assert!(end.is_cancelled());
     assert_eq!(scope_of(&access, &other), Some(Scope::Talk), "others are not signed out");
-}
-
-#[test]
-fn a_proxy_that_nobody_named_is_noticed() {
-    let unnamed = access(&ServerConfig { public_urls: Vec::new(), ..config() });
-    let named = access(&config());
-    let foreign_but_ours = case(LOCAL)
-        .with("origin", "https://chat.example.org")
-        .with("sec-fetch-site", "same-origin");
-    for proxied in [case(LOCAL).with("x-forwarded-for", "203.0.113.5"), foreign_but_ours] {
-        assert!(view_of(&proxied, |view| unnamed.came_through_an_unnamed_proxy(view)));
-        assert!(!view_of(&proxied, |view| named.came_through_an_unnamed_proxy(view)));
-    }
-    let direct = [
-        case(LOCAL),
-        case(LOCAL).with("origin", "http://localhost:7860").with("sec-fetch-site", "same-origin"),
-        case(LOCAL).with("origin", "https://evil.example").with("sec-fetch-site", "cross-site"),
-        case("evil.example").with("x-forwarded-for", "203.0.113.5"),
-    ];
-    for direct in direct {
-        assert!(!view_of(&direct, |view| unnamed.came_through_an_unnamed_proxy(view)));
-    }
 }
 
 #[test]

@@ -33,6 +33,12 @@ pub(super) fn is_of_page(name: &str) -> bool {
     FILES.iter().any(|file| file.name == name_of(name))
 }
 
+/// The names of all files of the page.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|file| file.name)
+}
+
 /// The folders of the page's files.
 pub(super) fn folders() -> impl Iterator<Item = &'static str> {
     FILES.iter().filter_map(|file| Some(file.name.split_once('/')?.0))

@@ -51,7 +51,7 @@ mod tokens;
 mod upgrade;
 
 use crate::accept::{Admission, Connection, Service};
-use crate::access::{Access, AccessLevel, Denial, Made, PageOrigin, RequestView};
+use crate::access::{Access, AccessLevel, Denial, PageOrigin, RequestView};
 use assets::Assets;
 use axum::Router;
 use axum::body::Body;
@@ -66,6 +66,7 @@ use routes::Target;
 use state::view_of;
 pub(crate) use state::{Http, Limits, Sockets};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::warn;
 
@@ -87,8 +88,10 @@ pub(crate) struct Routes {
 struct Prepared {
     page: PageOrigin,
     level: AccessLevel,
-    /// The key, if it is one that was made by command.
-    key: Option<(ShareId, Arc<Made>)>,
+    /// Whose quota is told: that of a key that was made by command.
+    share: Option<ShareId>,
+    /// Cancelled when the key or the session of the request lets in no more.
+    revoked: Option<CancellationToken>,
 }
 
 impl Service for Routes {
@@ -147,34 +150,23 @@ impl Routes {
         connection: Connection,
     ) -> Response<Body> {
         let is_told_only = connection.admission != Admission::Welcome;
-        let Prepared { page, level, key } = prepared;
+        let Prepared { page, level, share, revoked } = prepared;
         request.extensions_mut().insert(connection);
         request.extensions_mut().insert(page.clone());
         let router = self.router.clone();
         let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
         headers::allow_origin(response.headers_mut(), &page);
-        if let Some((share, made)) = key {
-            response = self.of_key(response, share, &made);
+        if let Some(quota) = share.and_then(|share| self.http.access.made().quotas().of(share)) {
+            headers::tell_quota(response.headers_mut(), quota.left());
+        }
+        if let Some(revoked) = revoked {
+            response = until(revoked, response);
         }
         if is_told_only && level == AccessLevel::Probe {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
         response
-    }
-
-    /// A response to somebody with a key that was made by command. It says what is left of the
-    /// key's quota, and a stream ends when the key lets in no more.
-    fn of_key(&self, mut response: Response<Body>, share: ShareId, made: &Made) -> Response<Body> {
-        if let Some(quota) = self.http.access.made().quotas().of(share) {
-            headers::tell_quota(response.headers_mut(), quota.left());
-        }
-        // Other bodies are complete.
-        if !answering::is_stream(&response) {
-            return response;
-        }
-        let revoked = made.revoked().cancelled_owned();
-        response.map(|body| Body::from_stream(body.into_data_stream().take_until(revoked)))
     }
 
     /// Finds out who sends a request and what for. A response that needs no handler is the error.
@@ -211,8 +203,11 @@ impl Routes {
         }
         match target {
             Target::Route(_) => {
-                let key = self.http.access.made_key(&view, level);
-                Ok(Prepared { page, level, key })
+                let share = self.http.access.made_key(&view, level).map(|(share, _)| share);
+                // A stream of `banter.v1` ends by itself, and says why.
+                let ends_itself = path == "/api/stream";
+                let revoked = self.http.access.revocation(&view, level).filter(|_| !ends_itself);
+                Ok(Prepared { page, level, share, revoked })
             }
             Target::OtherMethod(_) => {
                 Err(answer(ApiError::MethodNotAllowed(routes::methods_of(path))))
@@ -252,6 +247,16 @@ impl Routes {
         let what = denial.hint();
         warn!(?host, ?origin, suppressed, "refused: {what}");
     }
+}
+
+/// A response whose stream ends when the key or the session that asked for it lets in no more.
+fn until(revoked: CancellationToken, response: Response<Body>) -> Response<Body> {
+    // Other bodies are complete.
+    if !answering::is_stream(&response) {
+        return response;
+    }
+    let revoked = revoked.cancelled_owned();
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(revoked)))
 }
 
 fn shorten(value: &HeaderValue) -> String {

@@ -10,7 +10,7 @@ use crate::access::{AccessLevel, Principal};
 use crate::conversations::v1_error;
 use crate::interfaces::Asked;
 use crate::interfaces::openai::{
-    Keeper, LastResponse, Making, Order, in_its_words, stream_response, whole_response,
+    Keeper, LastResponse, Making, Order, in_words_of_responses, stream_response, whole_response,
 };
 use crate::shares::Reservation;
 use axum::body::Body;
@@ -56,7 +56,7 @@ pub(super) async fn create(
         true => Ok(events(stream_response(begun, asked, keeper))),
         false => {
             let response = whole_response(begun, asked, keeper).await;
-            Ok(json_text(response.map_err(in_its_words)?))
+            Ok(json_text(response.map_err(in_words_of_responses)?))
         }
     }
 }
@@ -80,7 +80,7 @@ pub(super) async fn begin(
     let Prepared { name, request, asked, keeper, .. } =
         prepare(http, principal, asked, last).await?;
     let begun = Asked::begin_one(&http.answers, name, request, memory).await;
-    Ok(Answer { begun: begun.map_err(in_its_words)?, asked, keeper })
+    Ok(Answer { begun: begun.map_err(in_words_of_responses)?, asked, keeper })
 }
 
 /// Begins a response that goes on without a connection.
@@ -98,7 +98,7 @@ async fn make_in_background(
     let mut beginning =
         async move { Asked::begin_one(&answers, model, request, memory).await }.boxed();
     if let Ok(begun) = tokio::time::timeout(REFUSED_WITHIN, &mut beginning).await {
-        beginning = ready(Ok(begun.map_err(in_its_words)?)).boxed();
+        beginning = ready(Ok(begun.map_err(in_words_of_responses)?)).boxed();
     }
     let share = principal.share();
     let order = Order { owner, share, model: name, asked, keeper, is_streamed, revoked };

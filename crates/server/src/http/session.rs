@@ -44,13 +44,14 @@ pub(super) async fn link(
         return Err(Denial::ForeignOrigin.into());
     }
     let connection = connection_of(&request);
-    let view = view_of(&connection, request.uri(), request.headers());
+    let (uri, headers) = (request.uri().clone(), request.headers().clone());
+    // Only our own pages send a body that is declared as JSON without being asked first.
+    let _: serde_json::Map<String, serde_json::Value> = read_order(&http, request).await?;
+    let view = view_of(&connection, &uri, &headers);
     let elsewhere = http.access.address_elsewhere(&view);
     let address = elsewhere.or_else(|| http.config.address_elsewhere.clone());
     let address = address.ok_or(ApiError::NotReachable)?;
     let link = format!("{}/#code={}", address.trim_end_matches('/'), http.access.make_code(&view));
-    // Only our own pages send a body that is declared as JSON without being asked first.
-    let _: serde_json::Map<String, serde_json::Value> = read_order(&http, request).await?;
     let qr = QrCode::of(&link).ok_or(ApiError::NotReachable)?;
     let qr = QrImage { width: qr.width(), path: qr.svg_path() };
     Ok(json(StatusCode::OK, &DeviceLink { link, seconds: CODE_LIFETIME.as_secs(), qr }))

@@ -1,4 +1,12 @@
 //! The table of routes against everyone who may come, without a network in between.
+//!
+//! Each of these walks over the table, so a new route is in them without a word: `hosts` (names
+//! that are not ours), `other_pages` (pages of other sites), `carriers` (the ways to show a key).
+
+mod carriers;
+mod hosts;
+mod other_pages;
+mod watched;
 
 use super::openapi::{self, DESCRIBED};
 use super::routes::{ROUTES, Target};
@@ -11,6 +19,7 @@ use crate::server::Running;
 use crate::tasks::Tasks;
 use crate::well_known::WellKnown;
 use axum::body::to_bytes;
+use banter_seam::Backend;
 use banter_store::{Place, Store, StoreConfig};
 use std::net::IpAddr;
 
@@ -19,15 +28,23 @@ const ADMIN_KEY: &str = "the-admin-key";
 const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn routes(config: ServerConfig) -> Routes {
+    routes_in_front_of(filled(ScriptedBackend::default()), config)
+}
+
+fn filled(backend: impl Backend) -> BackendSlot {
     let slot = BackendSlot::default();
-    slot.fill(ScriptedBackend::default());
-    routes_in_front_of(slot, config)
+    slot.fill(backend);
+    slot
 }
 
 fn routes_in_front_of(slot: BackendSlot, config: ServerConfig) -> Routes {
+    let store = Store::open(StoreConfig::new(Place::Memory)).expect("a store");
+    routes_with(store, slot, config)
+}
+
+fn routes_with(store: Store, slot: BackendSlot, config: ServerConfig) -> Routes {
     let sessions = Arc::new(Sessions::new(SessionLimits { total: 16, per_key: 4 }));
     let access = Access::new(config.access_rules(vec![7860]), sessions);
-    let store = Store::open(StoreConfig::new(Place::Memory)).expect("a store");
     let running =
         Running::new(&config, slot, Arc::new(store), Tasks::default(), access.made().clone());
     Routes::new(Arc::new(running.http(Arc::new(config), Arc::new(access), None)))
@@ -50,32 +67,36 @@ fn config() -> ServerConfig {
 struct Ask {
     method: Method,
     path: String,
-    headers: Vec<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, HeaderValue)>,
     peer: &'static str,
     admission: Admission,
-    body: &'static str,
+    body: String,
 }
 
 fn ask(method: &Method, path: &str) -> Ask {
     Ask {
         method: method.clone(),
-        // A part that stands for anything is an id here.
-        path: path.replace("{id}", ID).replace("{message}", ID),
-        headers: vec![("host", "chat.example")],
+        path: path
+            // The engine numbers its answers.
+            .replace("/answers/{id}", "/answers/1")
+            // Any other part that stands for something is an id.
+            .replace("{id}", ID)
+            .replace("{message}", ID),
+        headers: vec![("host", HeaderValue::from_static("chat.example"))],
         peer: "203.0.113.5",
         admission: Admission::Welcome,
-        body: "",
+        body: String::new(),
     }
 }
 
 impl Ask {
-    fn with(mut self, name: &'static str, value: &'static str) -> Ask {
-        self.headers.push((name, value));
+    fn with(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Ask {
+        self.headers.push((name, header_value(value)));
         self
     }
 
-    fn to(mut self, host: &'static str) -> Ask {
-        self.headers[0] = ("host", host);
+    fn to(mut self, host: impl AsRef<[u8]>) -> Ask {
+        self.headers[0] = ("host", header_value(host));
         self
     }
 
@@ -85,8 +106,8 @@ impl Ask {
     }
 
     /// With a body of JSON.
-    fn sending(self, body: &'static str) -> Ask {
-        Ask { body, ..self }.with("content-type", "application/json")
+    fn sending(self, body: impl Into<String>) -> Ask {
+        Ask { body: body.into(), ..self }.with("content-type", "application/json")
     }
 
     async fn answer(self, routes: &Routes) -> Response<Body> {
@@ -107,6 +128,10 @@ impl Ask {
     async fn status(self, routes: &Routes) -> u16 {
         self.answer(routes).await.status().as_u16()
     }
+}
+
+fn header_value(value: impl AsRef<[u8]>) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_ref()).expect("a header value")
 }
 
 async fn text(response: Response<Body>) -> String {

@@ -41,6 +41,8 @@ impl Close {
             Error::Protocol(_) => Close::Protocol,
             Error::Io(error) => {
                 match error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>()) {
+                    Some(Violation::NotUtf8) => Close::InvalidText,
+                    Some(Violation::TooLong) => Close::TooBig,
                     Some(Violation::NoMemory) => Close::TryAgainLater,
                     Some(Violation::Fragments) => Close::Policy("too many fragments"),
                     Some(Violation::ControlFrames) => Close::Policy("too many control frames"),

@@ -1,6 +1,7 @@
-//! Messages while they are received: their fragments, their memory, and which are refused for want
-//! of memory.
+//! Messages while they are received: their fragments, their memory, which are refused for want of
+//! memory, and whether their text is UTF-8.
 
+use super::utf8::Utf8;
 use crate::shares::{Reservation, SharedBudget};
 use banter_seam::ShareId;
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ pub(super) const FREE_MESSAGE_BYTES: u64 = 16 * 1024;
 /// What a client may send.
 #[derive(Clone)]
 pub(crate) struct MeterLimits {
-    /// Bytes of the longest message. The library refuses a longer one.
+    /// Bytes of the longest message.
     pub(crate) message_bytes: usize,
     /// A message may always have this many fragments.
     pub(crate) free_fragments: usize,
@@ -36,19 +37,28 @@ pub(super) enum Violation {
     ControlFrames,
     #[error("no memory for another long message")]
     NoMemory,
+    #[error("text that is not UTF-8")]
+    NotUtf8,
+    #[error("a message that is too long")]
+    TooLong,
 }
 
 /// Follows the frames in a stream of bytes. The library checks whether they are legal; an illegal
-/// one only has to reach it.
+/// one only has to reach it. Text is checked here as it comes, because the library would find a bad
+/// byte only at the end of its frame, and the first fragments of a message wait before it.
 pub(super) struct Messages {
     limits: MeterLimits,
     /// The header of the next frame, as far as it has come.
     header: Vec<u8>,
     /// Bytes of the current frame's payload that have not come yet.
     payload_left: u64,
+    /// Masks the rest of that payload, beginning with its first byte.
+    mask: [u8; 4],
     current: Way,
     /// The current frame ends its message.
     ends_message: bool,
+    /// The current frame has text for [`Message::text`].
+    is_text: bool,
     message: Option<Message>,
     /// How many messages and control frames went to the library; a message counts when its last
     /// frame begins.
@@ -66,6 +76,8 @@ struct Message {
     bytes: u64,
     memory: Option<Reservation>,
     way: Way,
+    /// The text of a text message, as far as it has come.
+    text: Option<Utf8>,
     /// The first bytes, while they wait.
     waiting: Vec<u8>,
 }
@@ -82,6 +94,11 @@ enum Way {
 }
 
 const LONGEST_HEADER: usize = 14;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CONTINUATION: u8 = 0;
+/// So many bytes of text are unmasked at once, to be checked.
+const UNMASKED_BYTES: usize = 1024;
 
 impl Messages {
     pub(super) fn new(limits: MeterLimits, now: Instant) -> Messages {
@@ -89,8 +106,10 @@ impl Messages {
             limits,
             header: Vec::with_capacity(LONGEST_HEADER),
             payload_left: 0,
+            mask: [0; 4],
             current: Way::Passes,
             ends_message: false,
+            is_text: false,
             message: None,
             count: 0,
             refused: VecDeque::new(),
@@ -131,6 +150,7 @@ impl Messages {
             // The part of the payload that is here.
             let here = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
             let (payload, rest) = bytes.split_at(here);
+            self.check_text(payload)?;
             self.forward(payload, passed);
             bytes = rest;
             self.payload_left -= here as u64;
@@ -151,6 +171,28 @@ impl Messages {
         }
     }
 
+    /// Checks bytes of the current frame's payload, if they are text.
+    fn check_text(&mut self, payload: &[u8]) -> Result<(), Violation> {
+        if !self.is_text {
+            return Ok(());
+        }
+        let Some(text) = self.message.as_mut().and_then(|message| message.text.as_mut()) else {
+            return Ok(());
+        };
+        let mut unmasked = [0; UNMASKED_BYTES];
+        for masked in payload.chunks(UNMASKED_BYTES) {
+            for (index, byte) in masked.iter().enumerate() {
+                unmasked[index] = byte ^ self.mask[index % self.mask.len()];
+            }
+            if !text.goes_on_with(&unmasked[..masked.len()]) {
+                return Err(Violation::NotUtf8);
+            }
+            let used = masked.len() % self.mask.len();
+            self.mask.rotate_left(used);
+        }
+        Ok(())
+    }
+
     fn forward(&mut self, bytes: &[u8], passed: &mut Vec<u8>) {
         match (self.current, &mut self.message) {
             (Way::Passes, _) => passed.extend_from_slice(bytes),
@@ -167,14 +209,17 @@ impl Messages {
         now: Instant,
     ) -> Result<Way, Violation> {
         self.payload_left = frame.payload_bytes;
+        self.mask = frame.mask;
+        self.is_text = false;
         if frame.is_control() {
             self.count += 1;
             self.count_control_frame(now)?;
             return Ok(Way::Passes);
         }
         self.ends_message = frame.is_final();
-        let message = self.message.get_or_insert_with(|| Message::begin(now));
+        let message = self.message.get_or_insert_with(|| Message::begin(frame, now));
         message.count(frame, &self.limits)?;
+        self.is_text = message.text.is_some() && frame.is_legal(message.fragments);
         if message.way == Way::Waits {
             message.way = message.decide(frame, &self.limits)?;
             match message.way {
@@ -204,13 +249,14 @@ impl Messages {
 }
 
 impl Message {
-    fn begin(now: Instant) -> Message {
+    fn begin(frame: &FrameHead, now: Instant) -> Message {
         Message {
             started: now,
             fragments: 0,
             bytes: 0,
             memory: None,
             way: Way::Waits,
+            text: (frame.opcode() == TEXT).then(Utf8::default),
             waiting: Vec::new(),
         }
     }
@@ -222,6 +268,10 @@ impl Message {
         if self.fragments > limits.free_fragments.saturating_add(paid) {
             return Err(Violation::Fragments);
         }
+        // The library would find a sum of fragments too long only when the last of them is there.
+        if self.bytes > limits.message_bytes as u64 && frame.is_legal(self.fragments) {
+            return Err(Violation::TooLong);
+        }
         Ok(())
     }
 
@@ -229,7 +279,7 @@ impl Message {
     fn decide(&mut self, frame: &FrameHead, limits: &MeterLimits) -> Result<Way, Violation> {
         let is_legal = frame.is_legal(self.fragments);
         if self.bytes > limits.message_bytes as u64 {
-            // The library refuses it as too long.
+            // It is illegal, and the library says why.
             return Ok(Way::Passes);
         }
         if self.bytes <= FREE_MESSAGE_BYTES {
@@ -252,6 +302,7 @@ struct FrameHead {
     first: u8,
     is_masked: bool,
     payload_bytes: u64,
+    mask: [u8; 4],
 }
 
 impl FrameHead {
@@ -269,11 +320,12 @@ impl FrameHead {
         if bytes.len() < 2 + length_bytes + mask_bytes {
             return None;
         }
+        let mask = bytes.last_chunk::<4>().copied().filter(|_| is_masked).unwrap_or_default();
         let payload_bytes = match length_bytes {
             0 => u64::from(short),
             _ => bytes[2..2 + length_bytes].iter().fold(0, |n, byte| n << 8 | u64::from(*byte)),
         };
-        Some(FrameHead { first, is_masked, payload_bytes })
+        Some(FrameHead { first, is_masked, payload_bytes, mask })
     }
 
     fn is_final(&self) -> bool {
@@ -284,187 +336,21 @@ impl FrameHead {
         self.first & 0x08 != 0
     }
 
+    fn opcode(&self) -> u8 {
+        self.first & 0x0f
+    }
+
     /// Whether the library accepts this frame as the fragment with this number. A frame that it
     /// does not accept must reach it, because the library says what is wrong.
     fn is_legal(&self, fragment: usize) -> bool {
-        let (reserved, opcode) = (self.first & 0x70, self.first & 0x0f);
-        let is_expected = if fragment == 1 { opcode == 1 || opcode == 2 } else { opcode == 0 };
+        let (reserved, opcode) = (self.first & 0x70, self.opcode());
+        let is_expected = match fragment {
+            1 => opcode == TEXT || opcode == BINARY,
+            _ => opcode == CONTINUATION,
+        };
         is_expected && reserved == 0 && self.is_masked
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shares::SharedBudget;
-    use banter_seam::ShareId;
-    use proptest::prelude::*;
-
-    const FREE_FRAGMENTS: usize = 64;
-    const MESSAGE_BYTES: usize = 1024 * 1024;
-    const ALICE: ShareId = ShareId(1);
-    const BOB: ShareId = ShareId(2);
-    const TEXT: u8 = 0x1;
-    const CONTINUATION: u8 = 0x0;
-    const PING: u8 = 0x9;
-
-    fn frame(opcode: u8, is_final: bool, payload: usize) -> Vec<u8> {
-        let mut bytes = vec![opcode | if is_final { 0x80 } else { 0 }];
-        match payload {
-            0..126 => bytes.push(0x80 | payload as u8),
-            126..65_536 => {
-                bytes.push(0x80 | 126);
-                bytes.extend((payload as u16).to_be_bytes());
-            }
-            _ => {
-                bytes.push(0x80 | 127);
-                bytes.extend((payload as u64).to_be_bytes());
-            }
-        }
-        bytes.resize(bytes.len() + 4 + payload, 0xff);
-        bytes
-    }
-
-    fn messages_of(share: ShareId, receiving: &SharedBudget) -> Messages {
-        let limits = MeterLimits {
-            free_fragments: FREE_FRAGMENTS,
-            message_bytes: MESSAGE_BYTES,
-            control_frames_per_second: 50,
-            receive_budget: receiving.clone(),
-            share,
-        };
-        Messages::new(limits, Instant::now())
-    }
-
-    fn messages(receiving_bytes: usize) -> Messages {
-        messages_of(ALICE, &SharedBudget::new(receiving_bytes))
-    }
-
-    /// What the library gets of these bytes.
-    fn passed(messages: &mut Messages, bytes: &[u8]) -> Result<Vec<u8>, Violation> {
-        let mut passed = Vec::new();
-        messages.pass(bytes, &mut passed, Instant::now())?;
-        Ok(passed)
-    }
-
-    /// A text in fragments of this many bytes.
-    fn fragments(count: usize, bytes: usize) -> Vec<u8> {
-        let opcode = |index| if index == 0 { TEXT } else { CONTINUATION };
-        (0..count).flat_map(|index| frame(opcode(index), index + 1 == count, bytes)).collect()
-    }
-
-    #[test]
-    fn one_byte_fragments_are_few() {
-        let mut messages = messages(0);
-        let mut fragments = 0;
-        let mut next = frame(TEXT, false, 1);
-        while passed(&mut messages, &next).is_ok() {
-            fragments += 1;
-            next = frame(CONTINUATION, false, 1);
-        }
-        assert_eq!(fragments, FREE_FRAGMENTS);
-    }
-
-    #[test]
-    fn a_longest_message_in_fragments_of_4_kib_passes_and_gives_its_memory_back() {
-        let receiving = SharedBudget::new(MESSAGE_BYTES);
-        let mut messages = messages_of(ALICE, &receiving);
-        let long = fragments(256, 4096);
-        let (most, last) = long.split_at(long.len() - 1);
-        let mut all = passed(&mut messages, most).expect("honest fragments");
-        assert!(receiving.take(BOB, 1).is_none(), "it is held");
-        all.extend(passed(&mut messages, last).expect("the end"));
-        assert!(all == long && messages.complete() == Some(1));
-        assert!(receiving.take(BOB, MESSAGE_BYTES).is_some());
-    }
-
-    #[test]
-    fn a_whole_message_takes_only_its_own_length() {
-        let receiving = SharedBudget::new(MESSAGE_BYTES);
-        let mut messages = messages_of(ALICE, &receiving);
-        let begun = &frame(TEXT, true, 17_000)[..100];
-        assert_eq!(passed(&mut messages, begun).expect("memory"), begun);
-        assert!(receiving.take(BOB, MESSAGE_BYTES - 17_000).is_some());
-    }
-
-    #[test]
-    fn a_long_message_without_memory_is_kept_from_the_library_and_refused_in_its_turn() {
-        let before = frame(TEXT, true, 3);
-        let after = frame(PING, true, 0);
-        for refused in [frame(TEXT, true, 100_000), fragments(30, 10_000), fragments(90, 400)] {
-            let mut messages = messages(10);
-            let bytes = [&before[..], &refused, &after].concat();
-            assert_eq!(passed(&mut messages, &bytes), Ok([&before[..], &after].concat()));
-            assert_eq!(messages.complete(), Some(2));
-            assert!(!messages.tell_refused(0), "one is answered before it");
-            assert!(messages.tell_refused(1) && !messages.tell_refused(2));
-            assert_eq!(passed(&mut messages, &before).as_ref(), Ok(&before));
-        }
-    }
-
-    #[test]
-    fn one_who_holds_much_leaves_others_their_share() {
-        let receiving = SharedBudget::new(10 * MESSAGE_BYTES);
-        let begun = &fragments(30, 10_000)[..21_000];
-        let of_alice: Vec<Messages> = (0..64)
-            .map(|_| {
-                let mut messages = messages_of(ALICE, &receiving);
-                passed(&mut messages, begun).expect("no violation");
-                messages
-            })
-            .collect();
-        assert!(of_alice.iter().any(|messages| !messages.refused.is_empty()));
-        let long = frame(TEXT, true, 1_000_000);
-        let of_bob = passed(&mut messages_of(BOB, &receiving), &long);
-        assert_eq!(of_bob.map(|passed| passed.len()), Ok(long.len()));
-    }
-
-    #[test]
-    fn what_is_illegal_reaches_the_library() {
-        let text_inside = [frame(TEXT, false, 3), frame(TEXT, true, 3)].concat();
-        let unmasked = [frame(TEXT, false, 3), vec![0x80 | CONTINUATION, 1, b'a']].concat();
-        let reserved = [frame(TEXT, false, 3), frame(0x40, true, 3)].concat();
-        for bytes in [text_inside, unmasked, reserved, frame(CONTINUATION, false, 3)] {
-            assert_eq!(passed(&mut messages(0), &bytes), Ok(bytes));
-        }
-        let odd = frame(0x3, true, 100_000);
-        assert_eq!(passed(&mut messages(0), &odd), Err(Violation::NoMemory));
-    }
-
-    #[test]
-    fn control_frames_are_counted_per_second() {
-        let mut messages = messages(0);
-        let now = Instant::now();
-        let mut pass = |bytes: &[u8], now| messages.pass(bytes, &mut Vec::new(), now);
-        let flood: Vec<u8> = (0..50).flat_map(|_| frame(PING, true, 125)).collect();
-        pass(&flood, now).expect("as many as allowed");
-        let later = now + Duration::from_secs(1);
-        pass(&flood, later).expect("a new second");
-        assert_eq!(pass(&frame(PING, true, 0), later), Err(Violation::ControlFrames));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>, cut in 0usize..64) {
-            let mut messages = messages(0);
-            let cut = cut.min(bytes.len());
-            let _ = passed(&mut messages, &bytes[..cut]);
-            let _ = passed(&mut messages, &bytes[cut..]);
-        }
-
-        #[test]
-        fn cuts_do_not_change_what_passes(
-            sizes in prop::collection::vec((0usize..300, 1usize..4), 1..8),
-        ) {
-            let whole: Vec<u8> =
-                sizes.iter().flat_map(|(bytes, count)| fragments(*count, *bytes)).collect();
-            let mut messages = messages(0);
-            let mut all = Vec::new();
-            for byte in &whole {
-                all.extend(passed(&mut messages, std::slice::from_ref(byte)).expect("short"));
-            }
-            prop_assert_eq!(all, whole);
-            prop_assert_eq!(messages.complete(), Some(sizes.len() as u64));
-        }
-    }
-}
+mod tests;

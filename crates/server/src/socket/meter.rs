@@ -1,10 +1,10 @@
 //! Limits of what a client may send, for which the WebSocket library has none.
 //!
 //! The meter is below the library, and lets [`messages`](super::messages) follow the frames in the
-//! bytes. It fails a read when a limit is passed. Messages for which there is no memory do not
-//! reach the library; the client gets `busy` for them.
+//! bytes. When a limit is passed, the library gets what came before, and then its read fails.
+//! Messages for which there is no memory do not reach the library; the client gets `busy` for them.
 
-use super::messages::{Messages, MeterLimits};
+use super::messages::{Messages, MeterLimits, Violation};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,6 +17,8 @@ pub(super) struct Meter<IO> {
     messages: Messages,
     /// Bytes that were read and counted, and that the library has not taken yet.
     passed: Vec<u8>,
+    /// A limit that was passed behind these bytes.
+    violation: Option<Violation>,
     last_sign: Instant,
     /// The network took nothing at the last write.
     is_blocked: bool,
@@ -26,7 +28,14 @@ impl<IO> Meter<IO> {
     pub(super) fn new(io: IO, limits: MeterLimits) -> Self {
         let now = Instant::now();
         let messages = Messages::new(limits, now);
-        Meter { io, messages, passed: Vec::new(), last_sign: now, is_blocked: false }
+        Meter {
+            io,
+            messages,
+            passed: Vec::new(),
+            violation: None,
+            last_sign: now,
+            is_blocked: false,
+        }
     }
 
     /// When the client last sent anything, or took bytes after the network was full. Bytes that
@@ -78,6 +87,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Meter<IO> {
         // All bytes of a read may belong to refused messages. A read of no bytes would mean the end
         // of the connection, so this reads on.
         while self.passed.is_empty() {
+            if let Some(violation) = self.violation {
+                return Poll::Ready(Err(io::Error::other(violation)));
+            }
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
             if buffer.filled().len() == before {
@@ -86,7 +98,8 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Meter<IO> {
             let now = Instant::now();
             self.last_sign = now;
             let Meter { messages, passed, .. } = &mut *self;
-            messages.pass(&buffer.filled()[before..], passed, now).map_err(io::Error::other)?;
+            let violation = messages.pass(&buffer.filled()[before..], passed, now).err();
+            self.violation = violation;
             buffer.set_filled(before);
         }
         self.hand_over(buffer);

@@ -10,6 +10,7 @@ mod close;
 mod messages;
 mod meter;
 mod silence;
+mod utf8;
 
 pub(crate) use close::Close;
 pub(crate) use messages::MeterLimits;

@@ -21,9 +21,19 @@ impl TestServer {
 
     /// A client that sends further headers, and has said nothing yet.
     pub async fn v1_with(&self, headers: &[(&'static str, &str)]) -> Result<V1Client, Error> {
+        self.v1_at("/ws", headers).await
+    }
+
+    /// The same at another address, such as one with a query.
+    pub async fn v1_at(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<V1Client, Error> {
         let mut all = vec![("sec-websocket-protocol", "banter.v1")];
         all.extend_from_slice(headers);
-        Ok(V1Client { socket: self.client_with(&all).await?, count: 0 })
+        let (socket, _) = self.client_at(path, &all).await?;
+        Ok(V1Client { socket, count: 0 })
     }
 }
 

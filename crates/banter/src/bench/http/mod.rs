@@ -23,6 +23,7 @@ use futures_util::future::join_all;
 use self::client::{Seen, after_a_drop, converse};
 use super::csv;
 use super::quantile::{median, quantile};
+use crate::output;
 
 /// The subcommand.
 pub fn command() -> Command {
@@ -81,12 +82,13 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         let values = measure(&server, &options).await?;
         anyhow::Ok((values, server.model().to_owned()))
     })?;
-    for Value { clients, what, value, unit } in &values {
-        println!("{clients:>3} clients  {what:<44} {value:>10.2} {unit}");
-    }
+    // The file first: it is wanted also if nobody reads stdout any more.
     if let Some(path) = matches.get_one::<PathBuf>("csv") {
         let label = text("label").unwrap_or(url);
         append(path, &label, &model, &values).with_context(|| path.display().to_string())?;
+    }
+    for Value { clients, what, value, unit } in &values {
+        output::print(&format!("{clients:>3} clients  {what:<44} {value:>10.2} {unit}\n"))?;
     }
     Ok(())
 }

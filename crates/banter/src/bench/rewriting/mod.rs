@@ -12,6 +12,7 @@ use banter_engine::text::{Message, Text, TokenId};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::options::{ModelOptions, model_arguments, repeat_argument, repetitions};
+use crate::output;
 
 /// A text, the request about it, and the answer.
 struct Task {
@@ -72,7 +73,8 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let mut bench = Bench::open(&model.path, &setup)?;
     let draft = matches.get_one::<PathBuf>("draft-model");
     let mut draft = draft.map(|path| Bench::open(path, &setup)).transpose()?;
-    println!("{} · {} · {}", bench.model(), bench.weight_types(), model.isa.name());
+    let (weights, isa) = (bench.weight_types(), model.isa.name());
+    output::print(&format!("{} · {weights} · {isa}\n", bench.model()))?;
     for (name, prompt, answer) in tasks {
         bench.prompt_of(&prompt);
         let mut follow = |guess| {
@@ -83,8 +85,8 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         };
         let (plain, guessed) = (follow(Guessing::None), follow(Guessing::FromText));
         let speed = |followed: &Followed| answer.len() as f64 / followed.time.as_secs_f64();
-        println!(
-            "{name:<8} {} tokens behind {}: {:.1} tokens/s, with guesses {:.1} · {:.2} × · {} steps, {} of {} guesses accepted",
+        output::print(&format!(
+            "{name:<8} {} tokens behind {}: {:.1} tokens/s, with guesses {:.1} · {:.2} × · {} steps, {} of {} guesses accepted\n",
             answer.len(),
             prompt.len(),
             speed(&plain),
@@ -93,7 +95,7 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             guessed.steps,
             guessed.accepted,
             guessed.guesses,
-        );
+        ))?;
         if let Some(draft) = &mut draft {
             draft.prompt_of(&prompt);
             for acceptance in ACCEPTANCES {
@@ -101,15 +103,15 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
                 let mut runs: Vec<Followed> = (0..repetitions).map(follow).collect();
                 runs.sort_by_key(|followed| followed.time);
                 let median = runs.swap_remove(repetitions / 2);
-                println!(
-                    "{name:<8} draft model, {:.0} %: {:.1} tokens/s · {:.2} × · {} steps, {} of {} guesses accepted",
+                output::print(&format!(
+                    "{name:<8} draft model, {:.0} %: {:.1} tokens/s · {:.2} × · {} steps, {} of {} guesses accepted\n",
                     acceptance * 100.0,
                     speed(&median),
                     speed(&median) / speed(&plain),
                     median.steps,
                     median.accepted,
                     median.guesses,
-                );
+                ))?;
             }
         }
     }

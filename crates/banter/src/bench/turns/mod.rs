@@ -23,6 +23,7 @@ use self::clients::Clients;
 use self::figures::{FIGURES, Figure, Ground};
 use super::csv;
 use super::options::{ModelOptions, model_arguments, repeat_argument, repetitions};
+use crate::output;
 
 /// Sequences at once: as many as the scheduler's own time is measured with.
 const SEQUENCES: usize = 64;
@@ -73,8 +74,9 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let ground = Ground { clients: Clients::new(&engine), config: &config };
     for figure in chosen {
         for value in (figure.measure)(&ground, repetitions)? {
-            println!("{:<58} {:>12.3} {}", value.what, value.value, value.unit);
-            lines.push(format!("{},{},{:.4},{}", figure.name, value.what, value.value, value.unit));
+            let (what, unit) = (&value.what, value.unit);
+            output::print(&format!("{what:<58} {:>12.3} {unit}\n", value.value))?;
+            lines.push(format!("{},{what},{:.4},{unit}", figure.name, value.value));
         }
     }
     if let Some(path) = matches.get_one::<PathBuf>("csv") {

@@ -4,6 +4,7 @@ mod conversations;
 mod decoding;
 mod fitting;
 mod injection;
+mod proportion;
 mod remembering;
 mod templates;
 mod tokenizer_files;

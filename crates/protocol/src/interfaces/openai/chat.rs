@@ -132,7 +132,7 @@ struct SentSchema {
     /// A schema is always kept to.
     #[serde(rename = "strict")]
     _strict: IgnoredAny,
-    schema: Option<Value>,
+    schema: Option<Map<String, Value>>,
 }
 
 impl<'de> Deserialize<'de> for Format {
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for Format {
             (FormatKind::Text, _) => return Ok(Format(None)),
             (FormatKind::JsonObject, _) => ANY_OBJECT.to_owned(),
             (FormatKind::JsonSchema, Some(SentSchema { schema: Some(schema), .. })) => {
-                schema.to_string()
+                Value::Object(schema).to_string()
             }
             (FormatKind::JsonSchema, Some(_)) => ANY_OBJECT.to_owned(),
             (FormatKind::JsonSchema, None) => {

@@ -5,13 +5,15 @@ use crate::json::{Mistake, Value as Tree, null_as_default, read};
 use crate::{ranges, v1};
 use banter_seam::TextInput;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// How many answers a request may want.
 const MAX_COUNT: RangeInclusive<u64> = 1..=16;
+/// Of how many tokens a request may change the likelihood. Our engine has the same limit.
+const MAX_BIASED_TOKENS: usize = 1_024;
 
 /// How a stream is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -75,10 +77,47 @@ pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D
 
 /// Token ids as strings, each with its bias.
 pub(super) fn logit_bias<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(u32, f32)>, D::Error> {
-    let sent: Option<BTreeMap<String, ranges::Bias>> = Option::deserialize(from)?;
-    let read = |(id, bias): (String, ranges::Bias)| match id.parse() {
-        Ok(id) => Ok((id, bias.0)),
-        Err(_) => Err(D::Error::custom("token ids as keys, in decimal digits")),
-    };
-    sent.unwrap_or_default().into_iter().map(read).collect()
+    from.deserialize_option(BiasVisitor)
+}
+
+struct BiasVisitor;
+
+impl<'de> Visitor<'de> for BiasVisitor {
+    type Value = Vec<(u32, f32)>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "an object with a bias for each of at most {MAX_BIASED_TOKENS} token ids")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut biases = Vec::new();
+        while let Some((id, ranges::Bias(bias))) = map.next_entry::<String, _>()? {
+            if biases.len() == MAX_BIASED_TOKENS {
+                return Err(A::Error::invalid_length(biases.len() + 1, &self));
+            }
+            let id = token_id(&id).ok_or_else(|| {
+                A::Error::custom("token ids as keys, in decimal digits without zeros before them")
+            })?;
+            biases.push((id, bias));
+        }
+        Ok(biases)
+    }
+}
+
+/// The token that a key names. Each has one spelling, so that no token has two biases.
+fn token_id(key: &str) -> Option<u32> {
+    let id: u32 = key.parse().ok()?;
+    (id.to_string() == key).then_some(id)
 }

@@ -173,7 +173,7 @@ fn a_field_that_is_wrong_is_named() {
         ),
         (
             with("logit_bias", json!({"x": 1})),
-            "logit_bias: expected token ids as keys, in decimal digits, found an object",
+            "logit_bias: expected token ids as keys, in decimal digits without zeros before them, found an object",
         ),
         (
             with("stream_options", json!({})),

@@ -19,4 +19,4 @@ pub(crate) use responses::{
     ResponseStream, event_lines as response_lines, stream as stream_response,
     whole as whole_response,
 };
-pub(crate) use words::in_its_words;
+pub(crate) use words::{in_its_words, in_words_of_responses};

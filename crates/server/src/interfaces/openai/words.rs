@@ -11,9 +11,18 @@ const FIELDS: &FieldNames = &[
     ("continue", "continue_final_message"),
 ];
 
+/// The same of requests for a response, which has other names for them.
+const FIELDS_OF_RESPONSES: &FieldNames =
+    &[("structure", "text.format"), ("history", "input"), ("max_tokens", "max_output_tokens")];
+
 /// The same in the words of the interface.
 pub(crate) fn in_its_words(why: impl Into<CannotAnswer>) -> CannotAnswer {
     why.into().told_with(FIELDS)
+}
+
+/// The same in the words of a response.
+pub(crate) fn in_words_of_responses(why: impl Into<CannotAnswer>) -> CannotAnswer {
+    why.into().told_with(FIELDS_OF_RESPONSES)
 }
 
 pub(super) fn json(value: &impl Serialize) -> String {

@@ -324,9 +324,9 @@ impl ResponseRequest {
         if fields.iter().any(|(name, value)| name == "background" && *value == Tree::Bool(true)) {
             let expected = "false: the response of an event ends with its connection";
             let unfit = Unfit { field: "background", expected };
-            return Err(unfit.in_request(&Tree::Object(fields)).into());
+            return Err(unfit.in_request(&Tree::Object(Box::new(fields))).into());
         }
-        let of_event = Tree::Object(of_event);
+        let of_event = Tree::Object(Box::new(of_event));
         let SentEvent { kind, .. } = read(&of_event)?;
         if kind != CREATE {
             let unfit = Unfit { field: "type", expected: CREATE };
