@@ -50,6 +50,9 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@# A newcomer can read the server's files one after another: none use each other in a circle.
 	python3 tools/check_cycles.py crates/server/src
+	@# Unsafe code, secrets, large files and packages do not come in unnoticed.
+	cd tools && python3 -m unittest -q
+	python3 tools/check_sources.py
 
 .PHONY: docs
 docs:

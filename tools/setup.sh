@@ -101,7 +101,7 @@ install_parts() {
       .venv/bin/pip install --quiet --disable-pip-version-check "${python_packages[@]/#/-r}"
       cat "${python_packages[@]}" | sha256sum > .venv/.installed
     else
-      (cd "$part" && npm ci --no-fund --no-audit --loglevel=error)
+      (cd "$part" && npm ci --ignore-scripts --no-fund --no-audit --loglevel=error)
       cat "$part/package-lock.json" | sha256sum > "$part/node_modules/.installed"
     fi
     # Under sudo the checkout still belongs to the user who called it.

@@ -10,6 +10,9 @@
 #   cuts       ten thousand cuts of sockets, a mass reconnect (docs/RELIABILITY.md)
 #   kills      a thousand kills of the store and of the server, and what 19,000 idle sockets cost in ten
 #              minutes (docs/RELIABILITY.md)
+#   floods     thousands of silent connections, slow heads and stalled readers, and floods of refusals
+#   load       ten times the load for ten minutes, and an hour of use by clients of many kinds
+#   baseline   an answer on processors without AVX2, in qemu (tools/x86_baseline.sh)
 #   aarch64    the kernels on aarch64, in qemu (tools/aarch64.sh)
 #   portable   a release for older systems, and which glibc it needs (tools/portable.sh)
 #   answers    a hundred thousand answers made of parts of others, streamed and whole
@@ -32,7 +35,7 @@ cd "$(dirname "$0")/.."
 # Thousands of sockets at a time take as many descriptors.
 ulimit -n "$(ulimit -H -n)"
 
-all=(test ignored seeds schedules orders cuts kills aarch64 portable answers clients firefox engines judge
+all=(test ignored seeds schedules orders cuts kills floods load baseline aarch64 portable answers clients firefox engines judge
   autobahn deny fuzz)
 
 long() { cargo test --profile long-test "$@"; }
@@ -63,6 +66,20 @@ run_kills() {
   BANTER_KILLS=1000 BANTER_IDLE_SOCKETS=19000 BANTER_IDLE_SECONDS=600 \
     long -p banter --test binary -- s1_ r1_ --nocapture --test-threads 1
 }
+
+run_floods() {
+  BANTER_SILENT=5000 BANTER_SLOW=2000 BANTER_STALLED=1000 BANTER_BAD_REQUESTS=2000 \
+    long -p banter-server --test floods --test connections --test stalled -- \
+    --nocapture --test-threads 1
+  BANTER_SILENT=5000 long -p banter --test binary -- w12_ --nocapture
+}
+
+run_load() {
+  BANTER_OVERLOAD_SECONDS=600 BANTER_SOAK_SECONDS=3600 \
+    long -p banter --test binary -- r5_ a_server_that_is_used_ --nocapture --test-threads 1
+}
+
+run_baseline() { tools/x86_baseline.sh; }
 
 run_aarch64() { tools/aarch64.sh; }
 
