@@ -48,6 +48,7 @@ format:
 .PHONY: lint
 lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy -p banter -p banter-remote --features opentelemetry --all-targets -- -D warnings
 	@# A newcomer can read the server's files one after another: none use each other in a circle.
 	python3 tools/check_cycles.py crates/server/src
 	@# Unsafe code, secrets, large files and packages do not come in unnoticed.
@@ -61,6 +62,8 @@ docs:
 .PHONY: rust
 rust:
 	$(CARGO) test --workspace
+	@# What only builds with this feature do.
+	$(CARGO) test -p banter --features opentelemetry --test binary traces
 
 .PHONY: demo-model
 demo-model:

@@ -13,6 +13,8 @@
 #   floods     thousands of silent connections, slow heads and stalled readers, and floods of refusals
 #   load       ten times the load for ten minutes, and an hour of use by clients of many kinds
 #   baseline   an answer on processors without AVX2, in qemu (tools/x86_baseline.sh)
+#   asan       the kernels with the address sanitizer, which sees every access outside of an allocation
+#   twice      two builds of a release in different folders, without a network (tools/twice.sh)
 #   aarch64    the kernels on aarch64, in qemu (tools/aarch64.sh)
 #   portable   a release for older systems, and which glibc it needs (tools/portable.sh)
 #   answers    a hundred thousand answers made of parts of others, streamed and whole
@@ -35,8 +37,8 @@ cd "$(dirname "$0")/.."
 # Thousands of sockets at a time take as many descriptors.
 ulimit -n "$(ulimit -H -n)"
 
-all=(test ignored seeds schedules orders cuts kills floods load baseline aarch64 portable answers clients firefox engines judge
-  autobahn deny fuzz)
+all=(test ignored seeds schedules orders cuts kills floods load baseline asan twice aarch64 portable answers clients firefox
+  engines judge autobahn deny fuzz)
 
 long() { cargo test --profile long-test "$@"; }
 
@@ -80,6 +82,14 @@ run_load() {
 }
 
 run_baseline() { tools/x86_baseline.sh; }
+
+# The compiler's own runtime of the sanitizer is part of the stable toolchain; only its switch is not.
+run_asan() {
+  RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
+    long --target x86_64-unknown-linux-gnu -p banter-kernels --lib --tests
+}
+
+run_twice() { tools/twice.sh; }
 
 run_aarch64() { tools/aarch64.sh; }
 

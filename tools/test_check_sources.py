@@ -36,6 +36,32 @@ class Sources(unittest.TestCase):
         self.assertEqual(len(list(check.faults_of_packages({"dependencies": {"a": "1"}}, lock))), 2)
         self.assertEqual(list(check.faults_of_packages({}, {"packages": {"b": {}}})), [])
 
+    def test_p6_addresses_of_others_in_built_pages_are_found(self):
+        page = b"import('https://cdn.example.net/a.js') // https://svelte.dev/e/b"
+        self.assertEqual(len(list(check.faults_of_file(check.BUILT_PAGES + "a.js", page))), 1)
+        self.assertEqual(list(check.faults_of_file("docs/a.md", page)), [])
+
+    def test_p5_new_code_in_builds_is_found(self):
+        def package(name, kind, source="registry"):
+            return {"id": name, "name": name, "version": "1.0.0", "source": source, "targets": [{"kind": [kind]}]}
+
+        packages = [package("a", "custom-build"), package("b", "proc-macro"), package("c", "lib")]
+        packages += [package("ours", "custom-build", None), package("unused", "custom-build")]
+        nodes = [{"id": name} for name in ("a", "b", "c", "ours")]
+        found = check.build_code({"packages": packages, "resolve": {"nodes": nodes}})
+        self.assertEqual(found, ["a 1.0.0 build script", "b 1.0.0 macro"])
+        self.assertEqual(list(check.faults_of_build_code(found, found)), [])
+        self.assertEqual(len(list(check.faults_of_build_code(found, ["a 0.9.0 build script"]))), 3)
+
+    def test_p11_releases_without_checks_of_sums_are_found(self):
+        def faults(release):
+            return len(list(check.faults_of_profiles({"profile": {"release": release}})))
+
+        self.assertEqual(faults({}), 1)
+        kernels = {"overflow-checks": False}
+        self.assertEqual(faults({"overflow-checks": True, "package": {check.MAY_WRAP: kernels}}), 0)
+        self.assertEqual(faults({"overflow-checks": True, "package": {"banter-engine": kernels}}), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
+use banter_seam::Tracer;
 use banter_server::access::{Scope, make_key};
 use banter_server::backend::{BackendSlot, EngineBackend};
 use banter_server::qr::QrCode;
@@ -57,18 +58,49 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let access = Access::of(&config, &listeners)?;
     let store = Arc::new(open_store(&config)?);
     let encryption = Encryption::of(&config.tls, || access.names(), config.store.folder())?;
+    let tracer = tracer()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SOCKET_THREADS)
         .enable_all()
         .build()
         .context("start the threads for sockets")?;
-    let parts =
-        Parts { config, model, access, encryption, store: store.clone(), listeners, started };
+    let parts = Parts {
+        config,
+        model,
+        access,
+        encryption,
+        store: store.clone(),
+        tracer: tracer.clone(),
+        listeners,
+        started,
+    };
     let outcome = runtime.block_on(serve(parts));
     drop(runtime);
+    if let Some(tracer) = tracer {
+        tracer.end();
+    }
     // Closing it writes the rest to disk, so nothing else may hold it.
     drop(store);
     outcome
+}
+
+/// Records traces if the environment names a collector, and this build can.
+///
+/// Errors: a variable is wrong.
+fn tracer() -> anyhow::Result<Option<Arc<dyn Tracer>>> {
+    #[cfg(feature = "opentelemetry")]
+    if let Some(traces) = banter_remote::traces::Traces::from_environment()? {
+        info!("answers are traced for the collector that OTEL_EXPORTER_OTLP_ENDPOINT names");
+        return Ok(Some(Arc::new(traces)));
+    }
+    #[cfg(not(feature = "opentelemetry"))]
+    if banter_remote::traces::are_wanted() {
+        warn!(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build records no traces; build it with \
+             `--features opentelemetry`, or unset the variable"
+        );
+    }
+    Ok(None)
 }
 
 fn open_store(config: &Config) -> anyhow::Result<Store> {
@@ -94,12 +126,13 @@ struct Parts {
     access: Access,
     encryption: Option<Encryption>,
     store: Arc<Store>,
+    tracer: Option<Arc<dyn Tracer>>,
     listeners: Vec<TcpListener>,
     started: Instant,
 }
 
 async fn serve(parts: Parts) -> anyhow::Result<()> {
-    let Parts { config, model, access, encryption, store, listeners, started } = parts;
+    let Parts { config, model, access, encryption, store, tracer, listeners, started } = parts;
     let url = access.address(&listeners)?;
     let mut server_config = access.server_config(&config);
     server_config.tls = encryption.as_ref().map(|encryption| encryption.tls.clone());
@@ -109,6 +142,9 @@ async fn serve(parts: Parts) -> anyhow::Result<()> {
     tokio::spawn(free_memory::keep_giving_back());
     let config = Arc::new(config);
     let mut server = Server::new(server_config).with_store(store);
+    if let Some(tracer) = tracer {
+        server = server.with_tracer(tracer);
+    }
     let code = server.sessions().make_code(access.scope_of_link());
     let mut greeting = access.greeting(&addresses, &code);
     if let Some(encryption) = encryption {

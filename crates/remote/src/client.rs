@@ -100,6 +100,11 @@ fn named() -> ClientBuilder {
     Client::builder().user_agent(concat!("banter/", env!("CARGO_PKG_VERSION")))
 }
 
+/// Sets what https computes with, for the whole process. A second call finds it set, which is no error.
+pub(crate) fn set_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// `trusted`: certificates that are trusted beside those of this machine.
 ///
 /// Errors: the address is encrypted and there are no certificates, or a proxy of the environment
@@ -110,8 +115,7 @@ fn build(
     builder: impl Fn() -> ClientBuilder,
 ) -> Result<Made, String> {
     let trusted = || trusted.iter().cloned();
-    // The provider belongs to the process. A second call finds it set, which is no error.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    set_cryptography();
     match builder().tls_certs_merge(trusted()).build() {
         Ok(client) => Ok(Made { client, has_certificates: true }),
         // Plain http needs no certificates. An encrypted connection on the way would then be

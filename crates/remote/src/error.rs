@@ -137,6 +137,21 @@ pub enum PullError {
         /// What was downloaded.
         found: Sha256Sum,
     },
+    /// A file of an installed model is not what was pulled any more.
+    #[error(
+        "{model}: {file} has changed since it was pulled: expected sha256 {expected}, found \
+         {found}; pull it again with `banter pull {model}`"
+    )]
+    FileChanged {
+        /// The name of the model.
+        model: String,
+        /// The file.
+        file: String,
+        /// What was pulled.
+        expected: Sha256Sum,
+        /// What is there.
+        found: Sha256Sum,
+    },
     /// The disk has too little space; this was found before the download.
     #[error(
         "{}: expected {} of free disk space for the download, found {}; free some, or name another \

@@ -11,6 +11,7 @@
 //! - [`engine`]: engines that others run, and their answers.
 //! - [`server`]: requests and WebSockets to a banter server. [`completions`]: to any server with
 //!   OpenAI's interface, for measuring.
+//! - [`traces`]: how answers went, for a collector of OpenTelemetry.
 //! - [`error`]: why a model could not be pulled, and what to do then; [`size`]: sizes for people;
 //!   `printable`: words of others as one clean line.
 //!
@@ -34,6 +35,7 @@ mod progress;
 pub mod server;
 pub mod size;
 pub mod store;
+pub mod traces;
 
 pub use address::{Address, AddressError};
 pub use client::Waits;

@@ -595,6 +595,78 @@ async fn a_model_whose_files_were_cut_is_not_offered() {
 }
 
 #[tokio::test]
+async fn p10_a_file_that_was_changed_is_found_before_it_is_loaded() {
+    let world = World::new();
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    let store = world.store();
+    store.check(&installed.path).expect("nothing has changed");
+    let mut changed = bytes(1, LENGTH);
+    changed[LENGTH / 2] ^= 1;
+    std::fs::write(&installed.path, &changed).expect("written");
+    let error = store.check(&installed.path).expect_err("one bit was flipped");
+    let PullError::FileChanged { expected, found, .. } = &error else { panic!("{error}") };
+    assert_ne!(expected, found);
+    let message = error.to_string();
+    let start =
+        "qwen2.5:0.5b-q8_0: qwen2.5-0.5b-instruct-q8_0.gguf has changed since it was pulled";
+    assert!(message.starts_with(start), "{message}");
+    assert!(message.contains("`banter pull qwen2.5:0.5b-q8_0`"), "{message}");
+    // From then on it is damaged, and the next pull replaces it.
+    assert!(world.nothing_is_installed());
+    let damaged = store.damaged().expect("readable").remove(0);
+    assert!(damaged.why.contains("has changed since it was pulled"), "{}", damaged.why);
+    let again = world.pull("qwen2.5:0.5b").await.expect("pulled again");
+    store.check(&again.path).expect("the new file is sound");
+    assert_eq!(read(&again.path), bytes(1, LENGTH));
+}
+
+#[tokio::test]
+async fn p10_a_file_that_was_copied_or_mended_is_sound_again() {
+    let world = World::new();
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    let store = world.store();
+    let copy = installed.path.with_extension("copy");
+    std::fs::copy(&installed.path, &copy).expect("copied");
+    std::fs::rename(&copy, &installed.path).expect("renamed");
+    store.check(&installed.path).expect("other places, the same bytes");
+    std::fs::write(&installed.path, bytes(7, LENGTH)).expect("written");
+    store.check(&installed.path).expect_err("other bytes");
+    std::fs::write(&installed.path, bytes(1, LENGTH)).expect("written");
+    assert!(!world.nothing_is_installed(), "a file that was touched is to be checked");
+    store.check(&installed.path).expect("the bytes that were pulled");
+}
+
+#[tokio::test]
+async fn p10_without_a_stated_checksum_the_one_of_the_pull_counts() {
+    let world = World::new();
+    let url = format!("{}/bytes/{SMALL}/qwen2.5-0.5b-instruct-q8_0.gguf", world.hub.url());
+    let begun = world.begin(&url, world.terms()).await.expect("begun");
+    assert_eq!(begun.unstated_checksums(), 1);
+    let installed = begun.run().await.expect("pulled");
+    std::fs::write(&installed.path, bytes(7, LENGTH)).expect("written");
+    let error = world.store().check(&installed.path).expect_err("other bytes");
+    assert!(matches!(error, PullError::FileChanged { .. }), "{error}");
+    let begun = world.begin("qwen2.5:0.5b", world.terms()).await.expect("begun");
+    assert_eq!(begun.unstated_checksums(), 0);
+}
+
+#[tokio::test]
+async fn p10_models_of_earlier_versions_are_checked_once() {
+    let world = World::new();
+    let installed = world.pull("qwen2.5:0.5b").await.expect("pulled");
+    let description = installed.path.with_file_name("model.json");
+    let mut text: serde_json::Value =
+        serde_json::from_slice(&read(&description)).expect("a description");
+    text["files"][0].as_object_mut().expect("a file").remove("checked");
+    std::fs::write(&description, text.to_string()).expect("written");
+    let store = world.store();
+    store.check(&installed.path).expect("sound");
+    let text = String::from_utf8(read(&description)).expect("text");
+    assert!(text.contains("\"is_sound\": true"), "{text}");
+    store.check(&world.folder.path().join("elsewhere.gguf")).expect("not ours to check");
+}
+
+#[tokio::test]
 async fn unknown_files_are_told_with_those_that_are_there() {
     let world = World::new();
     let message = world.pull(&format!("hf:{SMALL}:q2_k")).await.expect_err("not there").to_string();

@@ -7,6 +7,8 @@
 //! - [`request`]: what is asked.
 //! - [`event`]: what happens to an answer, and how it ended.
 //! - [`embedding`]: texts that become vectors.
+//! - [`trace`]: the client's span that a request belongs to, and what is told of an answer to whoever
+//!   records spans.
 //! - [`failure`]: why a request was refused or an answer failed.
 //! - [`backend`]: the interface to whatever makes answers.
 
@@ -17,6 +19,7 @@ pub mod embedding;
 pub mod event;
 pub mod failure;
 pub mod request;
+pub mod trace;
 
 pub use backend::{
     Backend, BackendInfo, Defaults, Fit, Generation, Health, Label, Metric, MetricKind,
@@ -28,3 +31,4 @@ pub use request::{
     Asker, Continuation, Conversation, ConversationNumber, DraftRequest, Function, GenerateRequest,
     Message, Parameters, Prompt, Role, ShareId, Structure, Tenant, ToolCall, ToolChoice, Tools,
 };
+pub use trace::{AnswerTrace, TraceParent, Tracer};

@@ -1,6 +1,6 @@
 //! What is asked of a backend.
 
-use crate::TextInput;
+use crate::{TextInput, TraceParent};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct GenerateRequest {
     /// the newest message. A backend that cannot go on refuses the request; see
     /// [`Backend::can_continue`](crate::Backend::can_continue).
     pub continues: Option<Continuation>,
+    /// The client's span that the request belongs to.
+    pub trace: Option<TraceParent>,
 }
 
 impl GenerateRequest {
@@ -41,6 +43,7 @@ impl GenerateRequest {
             asker,
             conversation: None,
             continues: None,
+            trace: None,
         }
     }
 }

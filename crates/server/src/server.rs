@@ -17,6 +17,7 @@ use crate::shares::SharedBudget;
 use crate::tasks::Tasks;
 use crate::v1::{Streams, V1};
 use crate::watchdog;
+use banter_seam::Tracer;
 use banter_store::{Place, Store, StoreConfig};
 use std::io;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub struct Server {
     models: Option<Arc<Models>>,
     sessions: Arc<Sessions>,
     store: Option<Arc<Store>>,
+    tracer: Option<Arc<dyn Tracer>>,
 }
 
 impl Server {
@@ -47,7 +49,14 @@ impl Server {
         let limits =
             SessionLimits { total: config.max_sessions, per_key: config.max_sessions_per_key };
         let sessions = Arc::new(Sessions::new(limits));
-        Server { config, slot: BackendSlot::default(), models: None, sessions, store: None }
+        Server {
+            config,
+            slot: BackendSlot::default(),
+            models: None,
+            sessions,
+            store: None,
+            tracer: None,
+        }
     }
 
     /// Lets administrators pull models and switch between them. `current` is the name of the model
@@ -61,6 +70,12 @@ impl Server {
     /// the server ends.
     pub fn with_store(mut self, store: Arc<Store>) -> Server {
         self.store = Some(store);
+        self
+    }
+
+    /// Tells each answer to whoever records traces.
+    pub fn with_tracer(mut self, tracer: Arc<dyn Tracer>) -> Server {
+        self.tracer = Some(tracer);
         self
     }
 
@@ -124,7 +139,8 @@ async fn run_with<F: Future<Output = ()> + Send + 'static>(
     let access = Arc::new(Access::new(config.access_rules(ports), server.sessions));
     access.restore(&store).await.map_err(io::Error::other)?;
     let keys = access.made().clone();
-    let running = Running::new(&config, server.slot, store, Tasks::default(), keys);
+    let metrics = Metrics::new(server.tracer);
+    let running = Running::new(&config, server.slot, store, metrics, keys);
     running.look_after_keys(access.clone());
     running.watch_the_backend();
     let http = running.http(config.clone(), access.clone(), server.models);
@@ -166,7 +182,7 @@ impl Running {
         config: &ServerConfig,
         slot: BackendSlot,
         store: Arc<Store>,
-        tasks: Tasks,
+        metrics: Metrics,
         keys: Arc<MadeKeys>,
     ) -> Running {
         let limits = AnswerLimits {
@@ -174,7 +190,7 @@ impl Running {
             step_timeout: config.step_timeout,
             bytes: config.max_answer_bytes,
         };
-        let metrics = Arc::new(Metrics::new());
+        let (tasks, metrics) = (Tasks::default(), Arc::new(metrics));
         let answers = Answers::new(slot.clone(), limits, keys.quotas(), metrics.answers.clone());
         let settings = Settings {
             system_prompt: config.system_prompt.clone(),

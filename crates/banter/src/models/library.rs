@@ -65,6 +65,7 @@ impl LocalLibrary {
         // It was written for this model, and others may have other control tokens.
         let template = self.config.chat_template.as_ref().filter(|_| self.is_start(chosen));
         engine_config.chat_template = template.cloned();
+        self.check_files(&engine_config)?;
         let mut open = |config| Engine::open(config, &mut |loading| progress(loading.fraction));
         let engine = match open(engine_config.clone()) {
             Err(OpenError::DraftTokens { .. }) if !self.is_start(chosen) => {
@@ -90,6 +91,18 @@ impl LocalLibrary {
             info!(blocks, "conversations are kept on disk");
         }
         Ok((engine, is_demo))
+    }
+
+    /// Errors: a pulled model has other bytes than those that were pulled.
+    fn check_files(&self, engine_config: &EngineConfig) -> anyhow::Result<()> {
+        // Without a folder of models, no model was pulled.
+        let Ok(store) = self.config.store() else { return Ok(()) };
+        for source in [Some(&engine_config.source), engine_config.draft_model.as_ref()] {
+            if let Some(ModelSource::Path(path)) = source {
+                store.check(path)?;
+            }
+        }
+        Ok(())
     }
 
     fn is_start(&self, chosen: &Chosen) -> bool {

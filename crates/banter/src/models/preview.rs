@@ -26,6 +26,8 @@ pub struct Preview<'a> {
     /// Bytes that an earlier pull has downloaded.
     pub kept_bytes: u64,
     pub free_bytes: u64,
+    /// Files of which the hub states no checksum.
+    pub unstated_checksums: usize,
     /// `None` if the metadata cannot be fetched before the rest.
     pub forecast: Option<&'a Forecast>,
 }
@@ -111,6 +113,13 @@ impl Preview<'_> {
                 self.kept()
             ),
         ];
+        if self.unstated_checksums > 0 {
+            lines.push(format!(
+                "checksum  {} states none for {} of {} {files}, so nobody can tell whether what comes is \
+                 what was published",
+                self.from, self.unstated_checksums, self.file_count
+            ));
+        }
         lines.push(match self.forecast {
             Some(forecast) => format!(
                 "memory    {} needed ({} weights, {} for {} tokens){}",

@@ -233,6 +233,7 @@ impl Prepared {
             total_bytes: download.total_bytes(),
             kept_bytes: *kept_bytes,
             free_bytes: download.free_bytes()?,
+            unstated_checksums: download.unstated_checksums(),
             forecast: forecast.as_ref(),
         })
     }

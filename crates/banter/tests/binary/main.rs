@@ -28,5 +28,6 @@ mod soak;
 mod start;
 mod streams;
 mod support;
+mod traces;
 mod v1;
 mod watchdog;

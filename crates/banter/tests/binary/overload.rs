@@ -1,6 +1,11 @@
-//! Ten times as many clients as the server computes answers at once.
+//! Ten times as many requests as the server can answer.
 //!
-//! The long run, which also compares how many answers are finished with and without that load:
+//! Sixteen clients, as many as it computes answers for at once, ask one question after another. That is
+//! what it can answer. Then ten times as many do the same, and a client that was refused asks again
+//! after the time that an answer took the sixteen.
+//!
+//! The long run has the shape of a real model, because the demo model is through with an answer before
+//! others are through with their greeting. It also compares how many answers are finished:
 //! ```sh
 //! BANTER_OVERLOAD_SECONDS=600 \
 //!     cargo test --profile long-test -p banter --test binary r5_ -- --nocapture
@@ -17,12 +22,22 @@ use crate::v1::{V1, delete, number_from};
 /// As many as are computed at the same time.
 const CLIENTS: u64 = 16;
 const TIMES: u64 = 10;
-/// A client that was refused asks again so soon, whatever the server advises.
-const AGAIN_AFTER: Duration = Duration::from_millis(500);
-const TOKENS: u32 = 24;
 const QUESTION: &str = "Count from 1 to 40.";
 /// Of the answers that are finished without overload, so many have to be finished with it.
 const LEAST_SHARE: f64 = 0.9;
+
+/// What is asked of a server, and by whom.
+#[derive(Clone, Copy)]
+struct Load {
+    port: u16,
+    /// The length of an answer.
+    tokens: u32,
+    clients: u64,
+    /// How long they ask.
+    time: Duration,
+    /// How long a refused client waits, whatever the server advises.
+    pause: Duration,
+}
 
 /// What one or several clients have met.
 #[derive(Default)]
@@ -41,16 +56,11 @@ impl Met {
             sum
         })
     }
-
-    fn refusal(&mut self, after: Duration) {
-        self.refused.push(after);
-        thread::sleep(AGAIN_AFTER);
-    }
 }
 
 /// Asks over a socket until `end`.
-fn over_a_socket(port: u16, end: Instant, name: &str) -> Met {
-    let mut client = V1::connect(port).expect("a place for a connection");
+fn over_a_socket(load: &Load, end: Instant, name: &str) -> Met {
+    let mut client = V1::connect(load.port).expect("a place for a connection");
     let mut met = Met::default();
     for number in 0.. {
         let asked = Instant::now();
@@ -58,20 +68,21 @@ fn over_a_socket(port: u16, end: Instant, name: &str) -> Met {
             break;
         }
         let request = json!({
-            "type": "send", "text": QUESTION, "parameters": { "max_tokens": TOKENS },
+            "type": "send", "text": QUESTION, "parameters": { "max_tokens": load.tokens },
             "client_id": format!("{name}-{number}"),
         });
         let seen = client.ask(&request).expect("it is stored");
         let finished = read_to_the_end(&mut client, &seen.answer);
         // A socket follows only so many conversations, and nobody needs this one any more.
-        delete(port, &seen.conversation);
+        delete(load.port, &seen.conversation);
         match finished["state"].as_str() {
             Some("done" | "length") => met.answered += usize::from(Instant::now() < end),
             _ => {
                 let error = &finished["error"];
                 assert_eq!(error["code"], "busy", "{finished}");
                 assert!(error["position"].is_u64(), "{finished}");
-                met.refusal(asked.elapsed());
+                met.refused.push(asked.elapsed());
+                thread::sleep(load.pause);
             }
         }
     }
@@ -99,20 +110,21 @@ fn read_to_the_end(client: &mut V1, answer: &str) -> Value {
 }
 
 /// Asks over OpenAI's interface until `end`.
-fn over_http(port: u16, end: Instant, _name: &str) -> Met {
+fn over_http(load: &Load, end: Instant, _name: &str) -> Met {
     let mut met = Met::default();
-    let body =
-        json!({ "messages": [{ "role": "user", "content": QUESTION }], "max_tokens": TOKENS });
+    let messages = json!([{ "role": "user", "content": QUESTION }]);
+    let body = json!({ "messages": messages, "max_tokens": load.tokens }).to_string();
     while Instant::now() < end {
         let asked = Instant::now();
         let response =
-            response_to(port, "POST", "/v1/chat/completions", "", &body.to_string()).expect("HTTP");
+            response_to(load.port, "POST", "/v1/chat/completions", "", &body).expect("HTTP");
         match response.status {
             200 => met.answered += usize::from(Instant::now() < end),
             429 => {
                 let seconds = response.header("retry-after").and_then(|text| text.parse().ok());
                 assert!(seconds.is_some_and(|seconds: u64| seconds > 0), "{}", response.head);
-                met.refusal(asked.elapsed());
+                met.refused.push(asked.elapsed());
+                thread::sleep(load.pause);
             }
             _ => panic!("{} {}", response.head, response.body),
         }
@@ -120,14 +132,14 @@ fn over_http(port: u16, end: Instant, _name: &str) -> Met {
     met
 }
 
-/// What so many clients meet in this time. Every fourth of them speaks OpenAI's language.
-fn load(port: u16, clients: u64, time: Duration) -> Met {
-    let end = Instant::now() + time;
+/// What the clients meet together. Every fourth of them speaks OpenAI's language.
+fn ask_all(load: Load) -> Met {
+    let end = Instant::now() + load.time;
     let ask = |client| if client % 4 == 3 { over_http } else { over_a_socket };
-    let threads: Vec<_> = (0..clients)
+    let threads: Vec<_> = (0..load.clients)
         .map(|client| {
-            let name = format!("{client} of {clients}");
-            thread::spawn(move || ask(client)(port, end, &name))
+            let name = format!("{client} of {}", load.clients);
+            thread::spawn(move || ask(client)(&load, end, &name))
         })
         .collect();
     Met::of(threads.into_iter().map(|thread| thread.join().expect("no client fails")))
@@ -137,19 +149,34 @@ fn load(port: u16, clients: u64, time: Duration) -> Met {
 fn r5_ten_times_the_load_is_refused_in_order_and_costs_the_others_little() {
     let seconds = number_from("BANTER_OVERLOAD_SECONDS", 2);
     let is_long = seconds >= 60;
-    let server = Server::start(&["--no-store"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = is_long.then(|| random_model(folder.path(), "qwen2.5-0.5b", "q4_0"));
+    let model: Vec<&str> = model.iter().flat_map(|path| ["--model", path]).collect();
+    let server = Server::start(&[&["--no-store"], &model[..]].concat());
     let alive = Alive::of(&server);
     // The usual load has a part of the time, because it only is what the other is compared with.
-    let usual_seconds = (seconds / 5).max(1);
-    let usual = load(server.port, CLIENTS, Duration::from_secs(usual_seconds));
-    let much = load(server.port, CLIENTS * TIMES, Duration::from_secs(seconds));
-    assert!(usual.refused.is_empty(), "{} clients are no overload", CLIENTS);
-    assert!(!much.refused.is_empty(), "{} clients are an overload", CLIENTS * TIMES);
+    let usual_load = Load {
+        port: server.port,
+        tokens: if is_long { 64 } else { 24 },
+        clients: CLIENTS,
+        time: Duration::from_secs((seconds / 5).max(1)),
+        pause: Duration::ZERO,
+    };
+    let usual = ask_all(usual_load);
+    assert!(usual.refused.is_empty() && usual.answered > 0, "{CLIENTS} clients are no overload");
+    let much_load = Load {
+        clients: CLIENTS * TIMES,
+        time: Duration::from_secs(seconds),
+        pause: usual_load.time.mul_f64(CLIENTS as f64 / usual.answered as f64),
+        ..usual_load
+    };
+    let much = ask_all(much_load);
+    assert!(!much.refused.is_empty(), "{} clients are an overload", much_load.clients);
     assert!(much.answered > 0, "nobody was answered");
     alive.assert_still(&server);
 
-    let of_usual = usual.answered as f64 / usual_seconds as f64;
-    let of_much = much.answered as f64 / seconds as f64;
+    let rate = |met: &Met, load: &Load| met.answered as f64 / load.time.as_secs_f64();
+    let (of_usual, of_much) = (rate(&usual, &usual_load), rate(&much, &much_load));
     let share = of_much / of_usual;
     let mut refused = much.refused;
     refused.sort();
@@ -157,7 +184,7 @@ fn r5_ten_times_the_load_is_refused_in_order_and_costs_the_others_little() {
     println!(
         "{CLIENTS} clients: {of_usual:.2} answers/s; {} clients: {of_much:.2} answers/s \
          ({share:.3}), {} refusals after {:?} (median), {:?} (p99), {:?} (longest)",
-        CLIENTS * TIMES,
+        much_load.clients,
         refused.len(),
         at(0.5),
         at(0.99),

@@ -122,8 +122,12 @@ fn a_corrupt_model_does_not_take_over() {
     file.write_all_at(b"GARBAGE", 0).expect("it can be written");
     let list = server.switch(NAME);
     let message = list["switch"]["state"]["message"].as_str().expect("a message");
-    assert!(message.contains("GGUF"), "{message}");
+    assert!(message.contains("has changed since it was pulled: expected sha256"), "{message}");
     assert_eq!(list["current"], "banter:demo");
+    server.answers();
+    // P10: another pull brings the bytes that were published.
+    assert_eq!(server.pull(&json!({"name": "qwen2.5:0.5b"}))["state"], json!({"status": "done"}));
+    assert_eq!(server.switch(NAME)["current"], NAME);
     server.answers();
 }
 

@@ -369,7 +369,7 @@ pub fn banter(arguments: &[&str]) -> Command {
 pub fn without_settings(mut command: Command) -> Command {
     command.stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        let starts = ["BANTER_", "HF_", "HUGGING_FACE_", "MODELSCOPE_"];
+        let starts = ["BANTER_", "HF_", "HUGGING_FACE_", "MODELSCOPE_", "OTEL_"];
         if starts.iter().any(|start| name.to_string_lossy().starts_with(start)) {
             command.env_remove(name);
         }
@@ -412,10 +412,15 @@ pub fn run_to_end(command: &mut Command) -> (i32, String) {
     (status, String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// A file of random weights in this type, in a folder; its path.
+/// A file of a small model's random weights in this type, in a folder; its path.
 pub fn small_model(folder: &Path, kind: &str) -> String {
+    random_model(folder, "tiny", kind)
+}
+
+/// A file of random weights in this shape and type, in a folder; its path.
+pub fn random_model(folder: &Path, shape: &str, kind: &str) -> String {
     let path = folder.join("random.gguf").to_str().expect("a plain path").to_owned();
-    let arguments = ["bench", "make-model", "--shape", "tiny", "--type", kind, "-o", &path];
+    let arguments = ["bench", "make-model", "--shape", shape, "--type", kind, "-o", &path];
     let (status, errors) = run_to_end(&mut banter(&arguments));
     assert_eq!(status, 0, "{errors}");
     path

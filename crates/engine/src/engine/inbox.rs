@@ -149,11 +149,9 @@ impl Inbox {
                 let (inbox, forgets_before) = (self.clone(), self.forget_calls());
                 Ok(QueuePermit { inbox, forgets_before })
             }
-            Err(waiting) => Err(QueueFull {
-                position: waiting + 1,
-                estimate_ms: Some(self.estimate_ms.load(Ordering::Relaxed))
-                    .filter(|estimate_ms| *estimate_ms != UNKNOWN),
-            }),
+            Err(waiting) => {
+                Err(QueueFull { position: waiting + 1, estimate_ms: self.estimate_ms() })
+            }
         }
     }
 
@@ -174,6 +172,12 @@ impl Inbox {
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How long a request would wait now, if that is known.
+    pub fn estimate_ms(&self) -> Option<u64> {
+        let estimate_ms = self.estimate_ms.load(Ordering::Relaxed);
+        (estimate_ms != UNKNOWN).then_some(estimate_ms)
     }
 
     /// Publishes how long a request would wait now.

@@ -35,6 +35,8 @@ pub struct Counters {
     pub running: usize,
     /// Requests not yet admitted.
     pub waiting: usize,
+    /// How long a request that comes now would wait, in milliseconds, if that is known.
+    pub wait_estimate_ms: Option<u64>,
     /// Layers that began for a sequence after its stop flag was raised, in all.
     pub layers_after_stop: u64,
     /// Guesses that were computed, in all.
@@ -228,6 +230,7 @@ impl Status {
             total_blocks: self.total_blocks,
             running: self.running.load(Ordering::Relaxed),
             waiting: self.inbox.waiting(),
+            wait_estimate_ms: self.inbox.estimate_ms(),
             layers_after_stop: self.layers_after_stop.load(Ordering::Relaxed),
             guesses: self.guesses.load(Ordering::Relaxed),
             guesses_accepted: self.guesses_accepted.load(Ordering::Relaxed),

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::PullError;
 use crate::hub::{Sha256Sum, Source};
 use crate::store::{
-    Installed, Lock, MANIFEST_FILE, Manifest, ManifestFile, Store, make_private_folder,
+    Checked, Installed, Lock, MANIFEST_FILE, Manifest, ManifestFile, Store, make_private_folder,
     opened_name, write_whole,
 };
 use fetch::Location;
@@ -157,6 +157,12 @@ impl Download {
         self.parts.iter().map(Part::downloaded_bytes).sum()
     }
 
+    /// How many files have no checksum that a hub states, so that nobody can tell whether they are
+    /// what was published.
+    pub fn unstated_checksums(&self) -> usize {
+        self.parts.iter().filter(|part| part.facts.sha256.is_none()).count()
+    }
+
     /// How many files there are.
     pub fn file_count(&self) -> usize {
         self.parts.len()
@@ -226,8 +232,8 @@ impl Download {
     async fn download(&self) -> Result<Installed, PullError> {
         self.reserve()?;
         self.fetch(|_| usize::MAX).await?;
-        self.check().await?;
-        self.install()
+        let sums = self.check().await?;
+        self.install(&sums)
     }
 
     /// Fetches the missing pieces; of each file only those below its limit.
@@ -290,36 +296,42 @@ impl Download {
         PullError::DiskTooSmall { folder, needed_bytes, free_bytes }
     }
 
-    /// Computes the checksums of all files that have one.
-    async fn check(&self) -> Result<(), PullError> {
+    /// Computes the checksums of all files, and compares those that the hub states.
+    async fn check(&self) -> Result<Vec<Sha256Sum>, PullError> {
         let Watch { progress, stop } = &self.terms.watch;
         progress.set_phase(Phase::Checking);
+        let mut sums = Vec::new();
         for part in &self.parts {
             part.sync()?;
-            let Some(expected) = part.facts.sha256 else { continue };
             let summed = Sha256Sum::of_file(part.path(), |bytes| progress.add_checked(bytes));
             let checked = async { summed.await.map_err(PullError::folder(part.path())) };
             let found = stoppable(stop, checked).await?;
-            if found != expected {
+            if let Some(expected) = part.facts.sha256.filter(|expected| *expected != found) {
                 let file = part.facts.name.clone();
                 return Err(PullError::WrongChecksum { file, expected, found });
             }
+            sums.push(found);
         }
-        Ok(())
+        Ok(sums)
     }
 
-    /// Renames the finished folder into the store.
-    fn install(&self) -> Result<Installed, PullError> {
-        let file = |part: &Part| ManifestFile {
-            name: part.facts.name.clone(),
-            bytes: part.facts.bytes,
-            sha256: part.facts.sha256,
+    /// Renames the finished folder, whose files have these checksums, into the store.
+    fn install(&self, sums: &[Sha256Sum]) -> Result<Installed, PullError> {
+        let file = |(part, sum): (&Part, &Sha256Sum)| {
+            Ok(ManifestFile {
+                name: part.facts.name.clone(),
+                bytes: part.facts.bytes,
+                sha256: Some(*sum),
+                checked: Some(Checked::sound(part.path())?),
+            })
         };
+        let files: Result<Vec<ManifestFile>, PullError> =
+            self.parts.iter().zip(sums).map(file).collect();
         let manifest = Manifest {
             name: self.source.name.clone(),
             from: self.source.from.clone(),
             licence: self.source.licence.clone(),
-            files: self.parts.iter().map(file).collect(),
+            files: files?,
         };
         for part in &self.parts {
             part.forget_map()?;

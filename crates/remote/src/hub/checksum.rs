@@ -22,19 +22,44 @@ impl Sha256Sum {
     /// The sum of a file. `each` is told how many bytes were read. Other tasks run in between, and
     /// dropping the future ends it.
     pub(crate) async fn of_file(path: &Path, mut each: impl FnMut(u64)) -> io::Result<Sha256Sum> {
-        const PIECE: usize = 1 << 20;
-        let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = file.read(&mut piece)?;
-            if read == 0 {
-                return Ok(Sha256Sum(hasher.finalize().into()));
-            }
-            hasher.update(&piece[..read]);
+        let mut summing = Summing::open(path)?;
+        while let Some(read) = summing.go_on()? {
             each(read as u64);
             tokio::task::yield_now().await;
         }
+        Ok(summing.sum())
+    }
+
+    /// The sum of a file, on a thread that may wait for it.
+    pub(crate) fn of_file_at_once(path: &Path) -> io::Result<Sha256Sum> {
+        let mut summing = Summing::open(path)?;
+        while summing.go_on()?.is_some() {}
+        Ok(summing.sum())
+    }
+}
+
+/// A file whose sum is being computed.
+struct Summing {
+    file: File,
+    hasher: Sha256,
+    piece: Vec<u8>,
+}
+
+impl Summing {
+    fn open(path: &Path) -> io::Result<Summing> {
+        const PIECE: usize = 1 << 20;
+        Ok(Summing { file: File::open(path)?, hasher: Sha256::new(), piece: vec![0; PIECE] })
+    }
+
+    /// Reads a piece, and returns its bytes; `None` at the end of the file.
+    fn go_on(&mut self) -> io::Result<Option<usize>> {
+        let read = self.file.read(&mut self.piece)?;
+        self.hasher.update(&self.piece[..read]);
+        Ok((read > 0).then_some(read))
+    }
+
+    fn sum(self) -> Sha256Sum {
+        Sha256Sum(self.hasher.finalize().into())
     }
 }
 

@@ -8,8 +8,10 @@
 //! ```
 //!
 //! A model appears and disappears by one rename. Only the files that `model.json` names count, and
-//! only if they have the sizes that it states.
+//! only if they have the sizes that it states. Before a model is loaded, files that were touched since
+//! their last check are compared with their checksums ([`Store::check`]).
 
+mod checked;
 mod lock;
 
 use std::fs;
@@ -25,6 +27,7 @@ use crate::download;
 use crate::download::page::{LOOKED_AT_BYTES, is_licence, stand_in};
 use crate::error::PullError;
 use crate::hub::{ModelName, Sha256Sum};
+pub(crate) use checked::Checked;
 pub(crate) use lock::Lock;
 
 pub(crate) const MANIFEST_FILE: &str = "model.json";
@@ -97,7 +100,21 @@ pub(crate) struct Manifest {
 pub(crate) struct ManifestFile {
     pub(crate) name: String,
     pub(crate) bytes: u64,
+    /// As the hub states it, or as it was computed after the download.
     pub(crate) sha256: Option<Sha256Sum>,
+    /// None in descriptions of earlier versions.
+    #[serde(default)]
+    pub(crate) checked: Option<Checked>,
+}
+
+impl Manifest {
+    fn parse(text: &[u8]) -> Option<Manifest> {
+        serde_json::from_slice(text).ok()
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("manifests are plain data")
+    }
 }
 
 impl Store {
@@ -224,8 +241,7 @@ impl Store {
         folder: &Path,
         manifest: Manifest,
     ) -> Result<Installed, PullError> {
-        let text = serde_json::to_vec_pretty(&manifest).expect("manifests are plain data");
-        write_whole(&folder.join(MANIFEST_FILE), &text)?;
+        write_whole(&folder.join(MANIFEST_FILE), &manifest.to_json())?;
         sync_folder(folder)?;
         let target = self.root.join(folder_name(&manifest.name));
         if target.exists() {
@@ -261,7 +277,7 @@ fn folder_name(name: &str) -> String {
 /// The model in a folder.
 fn read(folder: &Path) -> Option<Found> {
     let path = folder.join(MANIFEST_FILE);
-    let manifest: Manifest = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+    let manifest = Manifest::parse(&fs::read(&path).ok()?)?;
     if let Some(why) = manifest.files.iter().find_map(|file| damage(folder, file)) {
         return Some(Found::Damaged(Damaged {
             name: manifest.name,
@@ -281,7 +297,7 @@ fn read(folder: &Path) -> Option<Found> {
     }))
 }
 
-/// What is wrong with a file of a model, judged by its length and its first bytes.
+/// What is wrong with a file of a model, judged by its length, its first bytes and the last check.
 fn damage(folder: &Path, file: &ManifestFile) -> Option<String> {
     let ManifestFile { name, bytes, .. } = file;
     if Path::new(name).file_name() != Some(name.as_ref()) {
@@ -293,6 +309,9 @@ fn damage(folder: &Path, file: &ManifestFile) -> Option<String> {
     let found = opened.metadata().map_or(0, |found| found.len());
     if found != *bytes {
         return Some(format!("{name}: expected {bytes} bytes, found {found}"));
+    }
+    if file.is_known_to_be_changed(folder) {
+        return Some(format!("{name} has changed since it was pulled"));
     }
     if is_licence(name) {
         return None;

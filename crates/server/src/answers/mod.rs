@@ -90,7 +90,7 @@ impl Answers {
                 is_counted: waits,
             },
         );
-        let metrics = waits.then(|| self.common.metrics.begin());
+        let metrics = waits.then(|| self.common.metrics.begin(entry.id, request.trace));
         let writing =
             Writing::new(self.common.clone(), answer, starting.boxed(), recording, metrics);
         let waited_for = waits.then(|| WaitedFor::new(self.common.clone()));

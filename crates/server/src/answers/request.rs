@@ -2,7 +2,7 @@
 
 use super::live::Keep;
 use crate::shares::Reservation;
-use banter_seam::{Failure, GenerateRequest, ShareId};
+use banter_seam::{Failure, GenerateRequest, ShareId, TraceParent};
 use banter_store::{Message, MessageId, Store};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -24,6 +24,8 @@ pub(crate) struct AnswerRequest {
     /// How long it goes on when nobody follows it.
     pub(crate) keep: Keep,
     pub(crate) urgency: Urgency,
+    /// The client's span that it belongs to.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 /// When an answer is wanted.
@@ -56,7 +58,7 @@ impl AnswerRequest {
         request: GenerateRequest,
         memory: impl Into<Option<Reservation>>,
     ) -> AnswerRequest {
-        let share = request.asker.share;
+        let (share, trace) = (request.asker.share, request.trace);
         let question = Question { request, stored: Vec::new() };
         AnswerRequest {
             question: std::future::ready(Ok(question)).boxed(),
@@ -66,6 +68,7 @@ impl AnswerRequest {
             place: None,
             keep: Keep::WHILE_FOLLOWED,
             urgency: Urgency::Now,
+            trace,
         }
     }
 }

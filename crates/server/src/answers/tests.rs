@@ -36,7 +36,7 @@ impl Server {
         let counters = backend.counters();
         slot.fill(backend);
         Server {
-            answers: Answers::new(slot, LIMITS, quotas, Metrics::new().answers),
+            answers: Answers::new(slot, LIMITS, quotas, Metrics::new(None).answers),
             memory: SharedBudget::new(100),
             counters,
         }

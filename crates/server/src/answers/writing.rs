@@ -242,8 +242,10 @@ impl Writing {
         if self.end.is_some() {
             return;
         }
-        if let Some(metrics) = &self.metrics {
-            metrics.end(self.interruption.map_or(finished.reason.name(), Interruption::name));
+        if let Some(metrics) = &mut self.metrics {
+            let reason = self.interruption.map_or(finished.reason.name(), Interruption::name);
+            let model = self.common.backend().ok().map(|backend| backend.info().name.clone());
+            metrics.end(reason, &finished, model);
         }
         self.end = Some(finished.clone());
         let ended = Ended {

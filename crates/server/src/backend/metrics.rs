@@ -14,7 +14,11 @@ pub(super) fn of_engine(counters: &Counters) -> Vec<Metric> {
 
 fn of_queue_and_cache(counters: &Counters) -> Vec<Metric> {
     let used_blocks = counters.total_blocks - counters.free_blocks;
-    vec![
+    let estimate = counters.wait_estimate_ms.map(|estimate_ms| {
+        let help = "How long a request that comes now would wait, by how long others took.";
+        one(Gauge, "banter_wait_estimate_seconds", help, estimate_ms as f64 / 1e3)
+    });
+    let mut metrics = vec![
         several(
             Gauge,
             "banter_sequences",
@@ -33,7 +37,9 @@ fn of_queue_and_cache(counters: &Counters) -> Vec<Metric> {
                 ("disk", counters.disk_blocks as f64),
             ],
         ),
-    ]
+    ];
+    metrics.extend(estimate);
+    metrics
 }
 
 fn of_tokens(counters: &Counters) -> Vec<Metric> {
@@ -139,6 +145,7 @@ mod tests {
             total_blocks: 3,
             running: 4,
             waiting: 5,
+            wait_estimate_ms: Some(250),
             layers_after_stop: 6,
             guesses: 15,
             guesses_accepted: 7,
@@ -163,6 +170,7 @@ mod tests {
             ("banter_cache_blocks", "state=free", 1.0),
             ("banter_cache_blocks", "state=used", 2.0),
             ("banter_cache_blocks", "state=disk", 17.0),
+            ("banter_wait_estimate_seconds", "", 0.25),
             ("banter_prompt_tokens", "source=computed", 9.0),
             ("banter_prompt_tokens", "source=reused", 10.0),
             ("banter_fetched_blocks", "", 18.0),

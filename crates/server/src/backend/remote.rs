@@ -1,6 +1,6 @@
 //! An engine that somebody else runs, at an address.
 
-use super::places::Places;
+use super::places::{Line, Places};
 use crate::shares::{PermitsPerShare, Reservation};
 use banter_protocol::plain::DEFAULT_MAX_TOKENS;
 use banter_remote::engine::{Answer, End, EngineError, RemoteEngine, SilentCut, Step};
@@ -87,6 +87,11 @@ impl RemoteBackend {
         let (places, checking) = (Places::new(places), tokio::spawn(checking));
         RemoteBackend { engine, info, places, per_share, health, doubt, checking }
     }
+
+    /// An engine does not tell how long a request would wait.
+    fn line(&self) -> Line {
+        Line { ahead: self.places.taken(), estimate_ms: None }
+    }
 }
 
 impl Drop for RemoteBackend {
@@ -152,7 +157,7 @@ impl Backend for RemoteBackend {
         request: Box<GenerateRequest>,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>> {
         let share = request.asker.share;
-        let place = match self.places.take(share, || self.places.taken()) {
+        let place = match self.places.take(share, || self.line()) {
             Ok(place) => place,
             Err(failure) => return ready(Err(failure)).boxed(),
         };
@@ -185,7 +190,7 @@ impl Backend for RemoteBackend {
         request: EmbedRequest,
     ) -> BoxFuture<'static, Result<Option<Embeddings>, Failure>> {
         let share = request.asker.share;
-        let place = match self.places.take(share, || self.places.taken()) {
+        let place = match self.places.take(share, || self.line()) {
             Ok(place) => place,
             Err(failure) => return ready(Err(failure)).boxed(),
         };

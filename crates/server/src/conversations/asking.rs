@@ -220,6 +220,7 @@ impl Conversations {
             place: Some(place),
             keep: self.inner.settings.keep,
             urgency: Urgency::Now,
+            trace: None,
         });
         let (id, live) = (answer.id, follower.answer().clone());
         let running =

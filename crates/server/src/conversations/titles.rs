@@ -164,6 +164,7 @@ impl Conversations {
             place: None,
             keep: Keep::WHILE_FOLLOWED,
             urgency: Urgency::WhenIdle,
+            trace: None,
         });
         loop {
             match follower.next().await {

@@ -1,15 +1,17 @@
 //! What the routes of all interfaces for programs have in common.
 
 use super::api::loaded;
+use super::conversations::principal;
 use super::error::ApiError;
 use super::headers::no_store;
 use super::models::installed;
 use super::state::Http;
+use crate::access::Principal;
 use crate::interfaces::CannotAnswer;
 use crate::models::ModelsError;
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, header};
-use banter_seam::{Backend, Failure};
+use axum::http::{HeaderValue, Request, Response, header};
+use banter_seam::{Backend, Failure, GenerateRequest, Parameters, Prompt, TraceParent};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -80,6 +82,34 @@ impl Answering {
             names.retain(|name| seen.insert(name.clone()));
         }
         Ok(names)
+    }
+}
+
+/// The program that asks for an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Client {
+    pub(super) principal: Principal,
+    /// Its span that the request belongs to, if it names one.
+    pub(super) trace: Option<TraceParent>,
+}
+
+impl Client {
+    pub(super) fn of(http: &Http, request: &Request<Body>) -> Client {
+        let header = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        Client { principal: principal(http, request), trace: header.and_then(TraceParent::parse) }
+    }
+
+    /// Its request, which is refused rather than answered without one of its parameters.
+    pub(super) fn request(
+        self,
+        prompt: impl Into<Prompt>,
+        parameters: Parameters,
+    ) -> GenerateRequest {
+        GenerateRequest {
+            is_exact: true,
+            trace: self.trace,
+            ..GenerateRequest::new(prompt, parameters, self.principal.asker())
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! The routes of Anthropic's interface.
 
-use super::answering::{Answering, events, json_text};
+use super::answering::{Answering, Client, events, json_text};
 use super::api::json;
 use super::body::{BodyLimit, Received, receive_text, share_of};
-use super::conversations::principal;
 use super::error::ApiError;
 use super::state::Http;
 use super::tokens::counting_permits;
@@ -22,17 +21,14 @@ pub(super) async fn messages(
     State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let principal = principal(&http, &request);
+    let client = Client::of(&http, &request);
     let Received { value: body, memory } = receive_text(&http, request, BodyLimit::Message).await?;
     let asked = MessageRequest::parse(&body).map_err(ApiError::Fault)?;
     drop(body);
     let Answering { backend, name } = Answering::find_or_load(&http, Some(&asked.model)).await?;
     let prompt = Prompt::Conversation(asked.conversation);
-    let mut request = GenerateRequest {
-        structure: asked.structure,
-        is_exact: true,
-        ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
-    };
+    let mut request =
+        GenerateRequest { structure: asked.structure, ..client.request(prompt, asked.parameters) };
     if asked.continues {
         continue_last_message(&*backend, &mut request).await.map_err(in_its_words)?;
     }

@@ -1,9 +1,8 @@
 //! The routes of Ollama's interface.
 
-use super::answering::{Answering, json_text, lines};
+use super::answering::{Answering, Client, json_text, lines};
 use super::api::json;
 use super::body::{BodyLimit, Received, receive_text};
-use super::conversations::principal;
 use super::error::ApiError;
 use super::state::Http;
 use crate::interfaces::Asked;
@@ -46,7 +45,7 @@ async fn answer(
     read: impl FnOnce(&str) -> Result<ollama::Request, Fault>,
 ) -> Result<Response<Body>, ApiError> {
     let begin = Instant::now();
-    let principal = principal(http, &request);
+    let client = Client::of(http, &request);
     let Received { value: body, memory } = receive_text(http, request, BodyLimit::Message).await?;
     let asked = read(&body).map_err(ApiError::Fault)?;
     drop(body);
@@ -55,8 +54,7 @@ async fn answer(
     let request = GenerateRequest {
         structure: asked.structure,
         logprobs: asked.logprobs,
-        is_exact: true,
-        ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
+        ..client.request(prompt, asked.parameters)
     };
     let begun = Asked::begin_one(&http.answers, name, request, memory).await;
     let begun = begun.map_err(in_its_words)?;

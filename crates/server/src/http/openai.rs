@@ -1,9 +1,8 @@
 //! The routes of OpenAI's interface.
 
-use super::answering::{Answering, events, json_text};
+use super::answering::{Answering, Client, events, json_text};
 use super::api::json;
 use super::body::{BodyLimit, Received, receive_text};
-use super::conversations::principal;
 use super::error::ApiError;
 use super::state::Http;
 use crate::interfaces::openai::in_its_words;
@@ -87,7 +86,7 @@ pub(super) async fn chat(
     State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let principal = principal(&http, &request);
+    let client = Client::of(&http, &request);
     let Received { value: body, memory } = receive_text(&http, request, BodyLimit::Message).await?;
     let asked = ChatRequest::parse(&body).map_err(ApiError::Fault)?;
     drop(body);
@@ -97,8 +96,7 @@ pub(super) async fn chat(
     let mut request = GenerateRequest {
         structure: asked.structure,
         logprobs: asked.logprobs,
-        is_exact: true,
-        ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
+        ..client.request(prompt, asked.parameters)
     };
     if asked.continues {
         continue_last_message(&*backend, &mut request).await.map_err(in_its_words)?;
@@ -117,7 +115,7 @@ pub(super) async fn completions(
     State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let principal = principal(&http, &request);
+    let client = Client::of(&http, &request);
     let Received { value: body, memory } = receive_text(&http, request, BodyLimit::Message).await?;
     let asked = CompletionRequest::parse(&body).map_err(ApiError::Fault)?;
     drop(body);
@@ -125,8 +123,7 @@ pub(super) async fn completions(
     let requests = asked.prompts.into_iter().flat_map(|prompt| {
         let request = GenerateRequest {
             logprobs: asked.logprobs,
-            is_exact: true,
-            ..GenerateRequest::new(prompt, asked.parameters.clone(), principal.asker())
+            ..client.request(prompt, asked.parameters.clone())
         };
         repeated(request, asked.count)
     });

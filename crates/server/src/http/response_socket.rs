@@ -1,6 +1,7 @@
 //! `/v1/responses` as a WebSocket: a client sends `response.create` and gets the events of the
 //! response, each in a frame. Of several that it sends, each begins when the one before has ended.
 
+use super::answering::Client;
 use super::error::ApiError;
 use super::error_shape::openai_event;
 use super::responses::{Answer, begin};
@@ -129,9 +130,11 @@ impl ResponseSocket {
     }
 
     fn begin(&mut self, request: ResponseRequest, memory: Reservation) {
-        let (http, principal, last) = (self.http.clone(), self.principal, self.last.clone());
+        let (http, last) = (self.http.clone(), self.last.clone());
+        // The span of the request that has opened the socket is not that of each response.
+        let client = Client { principal: self.principal, trace: None };
         self.running = Running::Begins(Box::pin(async move {
-            let answer = begin(&http, principal, request, memory, Some(&last)).await?;
+            let answer = begin(&http, client, request, memory, Some(&last)).await?;
             let Answer { begun, asked, keeper } = answer;
             Ok(Box::new(response_lines(begun, asked, keeper)))
         }));

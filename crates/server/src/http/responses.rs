@@ -1,12 +1,12 @@
 //! The routes of `/v1/responses`.
 
-use super::answering::{Answering, events, json_text};
+use super::answering::{Answering, Client, events, json_text};
 use super::api;
 use super::body::{BodyLimit, Received, receive_text};
 use super::conversations::{pairs, principal};
 use super::error::ApiError;
 use super::state::{Http, connection_of, view_of};
-use crate::access::{AccessLevel, Principal};
+use crate::access::AccessLevel;
 use crate::conversations::v1_error;
 use crate::interfaces::Asked;
 use crate::interfaces::openai::{
@@ -39,19 +39,19 @@ pub(super) async fn create(
     State(http): State<Arc<Http>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let (principal, revoked) = (principal(&http, &request), revocation(&http, &request));
+    let (client, revoked) = (Client::of(&http, &request), revocation(&http, &request));
     let Received { value: body, memory } = receive_text(&http, request, BodyLimit::Message).await?;
     let asked = ResponseRequest::parse(&body).map_err(ApiError::Fault)?;
     drop(body);
     let is_streamed = asked.is_streamed;
     if asked.is_in_background {
-        let making = make_in_background(&http, principal, asked, memory, revoked).await?;
+        let making = make_in_background(&http, client, asked, memory, revoked).await?;
         return match is_streamed {
             true => Ok(events(making.follow(0))),
             false => so_far(&http, making).await,
         };
     }
-    let Answer { begun, asked, keeper } = begin(&http, principal, asked, memory, None).await?;
+    let Answer { begun, asked, keeper } = begin(&http, client, asked, memory, None).await?;
     match is_streamed {
         true => Ok(events(stream_response(begun, asked, keeper))),
         false => {
@@ -72,13 +72,12 @@ pub(super) struct Answer {
 /// Begins a response. `last` is the latest response on the same connection, if it remembers one.
 pub(super) async fn begin(
     http: &Http,
-    principal: Principal,
+    client: Client,
     asked: ResponseRequest,
     memory: Reservation,
     last: Option<&LastResponse>,
 ) -> Result<Answer, ApiError> {
-    let Prepared { name, request, asked, keeper, .. } =
-        prepare(http, principal, asked, last).await?;
+    let Prepared { name, request, asked, keeper, .. } = prepare(http, client, asked, last).await?;
     let begun = Asked::begin_one(&http.answers, name, request, memory).await;
     Ok(Answer { begun: begun.map_err(in_words_of_responses)?, asked, keeper })
 }
@@ -86,21 +85,21 @@ pub(super) async fn begin(
 /// Begins a response that goes on without a connection.
 async fn make_in_background(
     http: &Http,
-    principal: Principal,
+    client: Client,
     asked: ResponseRequest,
     memory: Reservation,
     revoked: CancellationToken,
 ) -> Result<Arc<Making>, ApiError> {
     let is_streamed = asked.is_streamed;
     let Prepared { name, request, asked, keeper, owner } =
-        prepare(http, principal, asked, None).await?;
+        prepare(http, client, asked, None).await?;
     let (answers, model) = (http.answers.clone(), name.clone());
     let mut beginning =
         async move { Asked::begin_one(&answers, model, request, memory).await }.boxed();
     if let Ok(begun) = tokio::time::timeout(REFUSED_WITHIN, &mut beginning).await {
         beginning = ready(Ok(begun.map_err(in_words_of_responses)?)).boxed();
     }
-    let share = principal.share();
+    let share = client.principal.share();
     let order = Order { owner, share, model: name, asked, keeper, is_streamed, revoked };
     Ok(http.background.make(order, beginning).await?)
 }
@@ -124,14 +123,14 @@ struct Prepared {
 
 async fn prepare(
     http: &Http,
-    principal: Principal,
+    client: Client,
     asked: ResponseRequest,
     last: Option<&LastResponse>,
 ) -> Result<Prepared, ApiError> {
     let Answering { name, .. } = Answering::find_or_load(http, asked.model.as_deref()).await?;
     let owner = match asked.is_kept {
-        true => http.conversations.owner(principal).await?.user,
-        false => http.conversations.known_owner(principal).await?.user,
+        true => http.conversations.owner(client.principal).await?.user,
+        false => http.conversations.known_owner(client.principal).await?.user,
     };
     let before = match &asked.asked.previous_response_id {
         Some(id) => match last.and_then(|last| last.items_of(id)) {
@@ -148,8 +147,7 @@ async fn prepare(
     let request = GenerateRequest {
         structure: asked.structure,
         logprobs: asked.logprobs,
-        is_exact: true,
-        ..GenerateRequest::new(prompt, asked.parameters, principal.asker())
+        ..client.request(prompt, asked.parameters)
     };
     Ok(Prepared { name, request, asked: asked.asked, keeper, owner })
 }

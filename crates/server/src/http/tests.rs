@@ -15,8 +15,8 @@ use crate::accept::one_permit;
 use crate::access::{KeyHash, Origin, PublicUrl, SessionLimits, Sessions};
 use crate::backend::{BackendSlot, ScriptedBackend};
 use crate::config::ServerConfig;
+use crate::metrics::Metrics;
 use crate::server::Running;
-use crate::tasks::Tasks;
 use crate::well_known::WellKnown;
 use axum::body::to_bytes;
 use banter_seam::Backend;
@@ -46,7 +46,7 @@ fn routes_with(store: Store, slot: BackendSlot, config: ServerConfig) -> Routes 
     let sessions = Arc::new(Sessions::new(SessionLimits { total: 16, per_key: 4 }));
     let access = Access::new(config.access_rules(vec![7860]), sessions);
     let running =
-        Running::new(&config, slot, Arc::new(store), Tasks::default(), access.made().clone());
+        Running::new(&config, slot, Arc::new(store), Metrics::new(None), access.made().clone());
     Routes::new(Arc::new(running.http(Arc::new(config), Arc::new(access), None)))
 }
 

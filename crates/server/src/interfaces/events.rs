@@ -149,7 +149,7 @@ mod tests {
         slot.fill(ScriptedBackend::default());
         let minute = Duration::from_secs(60);
         let limits = AnswerLimits { queue_timeout: minute, step_timeout: minute, bytes: 1_000 };
-        let answers = Answers::new(slot, limits, Quotas::default(), Metrics::new().answers);
+        let answers = Answers::new(slot, limits, Quotas::default(), Metrics::new(None).answers);
         let messages = vec![Message::user("tokens 1 25000")];
         let parameters = v1::Parameters::default().into_seam();
         let request = GenerateRequest::new(messages, parameters, Asker::default());

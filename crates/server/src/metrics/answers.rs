@@ -1,6 +1,7 @@
 //! How answers go: how long each part takes, and how they end.
 
-use banter_seam::{Event, Usage};
+use super::trace::Notes;
+use banter_seam::{Event, Finished, TraceParent, Tracer, Usage};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,6 +24,7 @@ const HALTS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 5.0]
 #[derive(Clone)]
 pub(crate) struct AnswerMetrics {
     shared: Arc<Shared>,
+    tracer: Option<Arc<dyn Tracer>>,
 }
 
 struct Shared {
@@ -46,7 +48,10 @@ struct OfKind {
 }
 
 impl AnswerMetrics {
-    pub(super) fn in_registry(registry: &mut Registry) -> AnswerMetrics {
+    pub(super) fn in_registry(
+        registry: &mut Registry,
+        tracer: Option<Arc<dyn Tracer>>,
+    ) -> AnswerMetrics {
         let mut seconds = |name: &str, help: &str, bounds: &[f64]| {
             let histogram = Histogram::new(bounds.iter().copied());
             registry.register(name, help, histogram.clone());
@@ -85,14 +90,16 @@ impl AnswerMetrics {
             Family::clone(&tokens),
         );
         let shared = Shared { queued, first_token, between_deltas, halt, live, ended, tokens };
-        AnswerMetrics { shared: Arc::new(shared) }
+        AnswerMetrics { shared: Arc::new(shared), tracer }
     }
 
-    /// An answer is asked for now.
-    pub(crate) fn begin(&self) -> OneAnswer {
+    /// The answer with this number in the log is asked for now, by a client with this span.
+    pub(crate) fn begin(&self, id: u64, parent: Option<TraceParent>) -> OneAnswer {
         self.shared.live.inc();
+        let notes = |tracer: &Arc<dyn Tracer>| Notes::begin(tracer.clone(), id, parent);
         OneAnswer {
             shared: self.shared.clone(),
+            notes: self.tracer.as_ref().map(notes),
             asked: Instant::now(),
             begun: false,
             last_delta: None,
@@ -104,6 +111,8 @@ impl AnswerMetrics {
 /// Measures one answer, until it is dropped.
 pub(crate) struct OneAnswer {
     shared: Arc<Shared>,
+    /// For whoever records traces, until the answer has ended.
+    notes: Option<Notes>,
     asked: Instant,
     /// Its computation has begun.
     begun: bool,
@@ -114,6 +123,9 @@ pub(crate) struct OneAnswer {
 impl OneAnswer {
     /// The backend has told something.
     pub(crate) fn saw(&mut self, event: &Event) {
+        if let Some(notes) = &mut self.notes {
+            notes.saw(event);
+        }
         match event {
             Event::Queued { .. } | Event::Alive => {}
             Event::Prefill { .. } => self.has_begun(),
@@ -159,9 +171,12 @@ impl OneAnswer {
         self.stopped.get_or_insert_with(Instant::now);
     }
 
-    /// The answer has ended, for this reason.
-    pub(crate) fn end(&self, reason: &'static str) {
+    /// The answer of this model has ended, for this reason.
+    pub(crate) fn end(&mut self, reason: &'static str, finished: &Finished, model: Option<String>) {
         self.shared.ended.get_or_create(&Ended { reason }).inc();
+        if let Some(notes) = self.notes.take() {
+            notes.end(reason, finished, model);
+        }
     }
 
     /// The computation has halted.
@@ -181,9 +196,22 @@ impl Drop for OneAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use banter_seam::{EndReason, FinishReason, Finished, Timings};
+    use banter_seam::{AnswerTrace, EndReason, FinishReason, Timings};
     use prometheus_client::encoding::text;
+    use std::sync::Mutex;
     use std::time::Duration;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<AnswerTrace>>);
+
+    impl Tracer for Told {
+        fn answered(&self, answer: AnswerTrace) {
+            self.0.lock().expect("nobody has failed").push(answer);
+        }
+    }
 
     fn delta() -> Event {
         Event::Delta { text: "a".into(), tokens: vec![1], logprobs: Vec::new() }
@@ -203,8 +231,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_part_of_an_answer_is_measured_once() {
         let mut registry = Registry::default();
-        let metrics = AnswerMetrics::in_registry(&mut registry);
-        let mut answer = metrics.begin();
+        let tracer = Arc::new(Told::default());
+        let metrics = AnswerMetrics::in_registry(&mut registry, Some(tracer.clone()));
+        let mut answer = metrics.begin(7, TraceParent::parse(PARENT));
         let wait = async |ms| tokio::time::advance(Duration::from_millis(ms)).await;
         answer.saw(&Event::Queued { ahead: 1, estimate_ms: None });
         wait(500).await;
@@ -218,8 +247,9 @@ mod tests {
         }
         answer.stop();
         wait(25).await;
+        let Event::Finished(end) = finished() else { panic!("it is the end") };
         answer.saw(&finished());
-        answer.end("stopped");
+        answer.end("stopped", &end, Some("model".to_owned()));
         answer.halted();
         let read = || {
             let mut written = String::new();
@@ -245,6 +275,13 @@ mod tests {
         for line in expected {
             assert!(written.lines().any(|is| is == line), "{line} is not in\n{written}");
         }
+        let told = tracer.0.lock().expect("nobody has failed").pop().expect("it is told once");
+        assert_eq!((told.id, told.reason, told.has_failed), (7, "stopped", false));
+        assert_eq!(told.parent, TraceParent::parse(PARENT));
+        assert_eq!(told.model.as_deref(), Some("model"));
+        assert_eq!(told.usage, end.usage);
+        let (begun, first) = (told.begun.expect("it has"), told.first_word.expect("it came"));
+        assert!(told.asked <= begun && begun <= first && first <= told.ended);
         drop(answer);
         assert!(read().contains("\nbanter_live_answers 0\n"));
     }

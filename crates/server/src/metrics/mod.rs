@@ -1,22 +1,25 @@
 //! Figures for programs that watch the server, as `GET /metrics` gives them.
 //!
 //! What happens in the server is counted when it happens (`answers`, `requests`). What can be asked
-//! for at any time is asked for when somebody reads the metrics (`process`, `snapshot`).
+//! for at any time is asked for when somebody reads the metrics (`process`, `snapshot`). `trace` tells each
+//! answer to whoever records traces.
 
 mod answers;
 mod process;
 mod requests;
 mod snapshot;
+mod trace;
 
 pub(crate) use answers::{AnswerMetrics, OneAnswer};
 pub(crate) use requests::{RequestMetrics, SocketLanguage};
 
 use crate::backend::Readiness;
 use banter_protocol::http::Status;
-use banter_seam::{Label, Metric, MetricKind};
+use banter_seam::{Label, Metric, MetricKind, Tracer};
 use banter_store::KeyUsage;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
+use std::sync::Arc;
 
 /// The metrics of one server.
 pub(crate) struct Metrics {
@@ -34,9 +37,10 @@ pub(crate) struct Asked {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Metrics {
+    /// New metrics, for a server whose answers are told to `tracer`.
+    pub(crate) fn new(tracer: Option<Arc<dyn Tracer>>) -> Metrics {
         let mut registry = Registry::default();
-        let answers = AnswerMetrics::in_registry(&mut registry);
+        let answers = AnswerMetrics::in_registry(&mut registry, tracer);
         let requests = RequestMetrics::in_registry(&mut registry);
         registry.register_collector(Box::new(process::Process));
         Metrics { answers, requests, registry }
@@ -136,7 +140,7 @@ mod tests {
     fn a_name_is_described_once_and_the_text_has_an_end() {
         let usage = |requests| KeyUsage { requests, ..KeyUsage::default() };
         let keys = vec![("wiki".into(), usage(2)), ("a \"b\" \\ c\n".into(), usage(3))];
-        let text = Metrics::new().text(&asked(keys));
+        let text = Metrics::new(None).text(&asked(keys));
         let described = text.lines().filter(|line| line.starts_with("# TYPE banter_key_requests "));
         assert_eq!(described.collect::<Vec<_>>(), ["# TYPE banter_key_requests counter"]);
         assert!(text.contains("\nbanter_key_requests_total{key=\"wiki\"} 2.0\n"), "{text}");
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_keys_where_there_are_none() {
-        let text = Metrics::new().text(&asked(Vec::new()));
+        let text = Metrics::new(None).text(&asked(Vec::new()));
         assert!(!text.contains("banter_key_"), "{text}");
     }
 }

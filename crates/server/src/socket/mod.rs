@@ -103,7 +103,13 @@ struct Unsent {
 /// What happened on a socket.
 pub(crate) enum Incoming {
     Text(Utf8Bytes),
-    Binary(Bytes),
+    Binary(
+        #[cfg_attr(
+            not(any(test, feature = "scripted")),
+            expect(dead_code, reason = "for the echo")
+        )]
+        Bytes,
+    ),
     /// A message came for which there was no memory. It was dropped.
     Refused,
     /// The other side has taken frames, so that more may be queued now.

@@ -15,7 +15,7 @@ use super::for_engine::{
 };
 use super::metrics;
 use super::on_the_way::{OnTheWay, Origin, Way};
-use super::places::Places;
+use super::places::{Line, Places};
 use super::waiting_drafts::{WaitingDrafts, origin_of};
 use crate::shares::{self, PermitsPerShare};
 use banter_engine::engine::{self, Engine, Submit};
@@ -154,7 +154,11 @@ impl Backend for EngineBackend {
         request: Box<GenerateRequest>,
     ) -> BoxFuture<'static, Result<Box<dyn Generation>, Failure>> {
         let share = request.asker.share;
-        let reservation = match self.places.take(share, || self.engine.counters().waiting) {
+        let line = || {
+            let counters = self.engine.counters();
+            Line { ahead: counters.waiting, estimate_ms: counters.wait_estimate_ms }
+        };
+        let reservation = match self.places.take(share, line) {
             Ok(reservation) => reservation,
             Err(failure) => return ready(Err(failure)).boxed(),
         };

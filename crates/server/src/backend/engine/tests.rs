@@ -44,6 +44,8 @@ async fn one_key_with_many_messages_leaves_places_to_another() {
         let ClientMessage::Ask(ask) = message else { panic!("it is no stop") };
         backend.generate(Box::new(ask.into_request(principal.asker()))).await
     };
+    // How long an answer takes is known after the first.
+    told(&backend, request("hello", 1, None)).await;
     // An answer holds its place until its socket is through with it.
     let mut of_alice = Vec::new();
     for _ in 0..12 {
@@ -51,6 +53,7 @@ async fn one_key_with_many_messages_leaves_places_to_another() {
     }
     let refusal = ask(alice).await.expect_err("no further one");
     assert!(refusal.to_string().starts_with("your other messages"), "{refusal}");
+    assert!(matches!(refusal, Failure::Busy { estimate_ms: Some(_), .. }), "{refusal:?}");
     let of_bob = ask(bob).await.expect("a place that she left");
     of_alice.pop();
     assert_eq!(ask(alice).await.expect_err("he leaves less").code(), "busy");
