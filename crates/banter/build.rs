@@ -1,8 +1,9 @@
 //! Tells the program which commit it is built from, for `banter --version`.
 //!
-//! `BANTER_COMMIT` names the commit; empty, it names none. Without it, a release finds the commit in
-//! `.git`, without running anything. A source tree without `.git`, as from a tarball, has none. Other
-//! builds never look there: they would be made anew at each commit, and nobody reports their faults.
+//! `BANTER_COMMIT` names the commit; if it is empty, no commit is named. Without the variable, a
+//! release reads the commit from `.git`, and runs no program for that. A source tree without `.git`,
+//! as from a tarball, has none. Other builds do not read `.git`: each commit would build them again,
+//! and nobody reports their faults.
 //! The same commit always gives the same text, so a build can be repeated.
 //!
 //! The tests below run with those of the program (`main.rs`).
@@ -39,7 +40,7 @@ struct Found {
     files: Vec<PathBuf>,
 }
 
-/// What `--version` says behind the name of the program.
+/// The version that `--version` prints.
 fn version(number: &str, commit: Option<&str>) -> String {
     match commit {
         Some(commit) => format!("{number} (commit {})", &commit[..DIGITS]),
@@ -122,30 +123,30 @@ mod tests {
     fn p7_the_commit_is_found_however_git_keeps_it() {
         let line = format!("{COMMIT}\n");
         let packed = format!("# pack-refs with: peeled\n{COMMIT} refs/heads/main\n^{COMMIT}\n");
-        let head = ("work/.git/HEAD", "ref: refs/heads/main\n");
-        let of_worktree = ("repository/.git/worktrees/work/HEAD", "ref: refs/heads/next\n");
+        let head = ("tree/.git/HEAD", "ref: refs/heads/main\n");
+        let of_worktree = ("repository/.git/worktrees/tree/HEAD", "ref: refs/heads/other\n");
         let cases: [(&str, Files<'_>, Option<&str>); 8] = [
-            ("a branch", &[head, ("work/.git/refs/heads/main", &line)], Some(COMMIT)),
-            ("a packed branch", &[head, ("work/.git/packed-refs", &packed)], Some(COMMIT)),
-            ("a commit without a branch", &[("work/.git/HEAD", &line)], Some(COMMIT)),
+            ("a branch", &[head, ("tree/.git/refs/heads/main", &line)], Some(COMMIT)),
+            ("a packed branch", &[head, ("tree/.git/packed-refs", &packed)], Some(COMMIT)),
+            ("a commit without a branch", &[("tree/.git/HEAD", &line)], Some(COMMIT)),
             (
                 "a worktree",
                 &[
-                    ("work/.git", "gitdir: ../repository/.git/worktrees/work\n"),
+                    ("tree/.git", "gitdir: ../repository/.git/worktrees/tree\n"),
                     of_worktree,
-                    ("repository/.git/worktrees/work/commondir", "../..\n"),
-                    ("repository/.git/refs/heads/next", &line),
+                    ("repository/.git/worktrees/tree/commondir", "../..\n"),
+                    ("repository/.git/refs/heads/other", &line),
                 ],
                 Some(COMMIT),
             ),
-            ("a tarball", &[("work/Cargo.toml", "")], None),
+            ("a tarball", &[("tree/Cargo.toml", "")], None),
             ("a branch without a commit", &[head], None),
-            ("branches in a table", &[("work/.git/HEAD", "ref: refs/heads/.invalid\n")], None),
-            ("damaged", &[("work/.git/HEAD", "<html>\n")], None),
+            ("branches in a table", &[("tree/.git/HEAD", "ref: refs/heads/.invalid\n")], None),
+            ("damaged", &[("tree/.git/HEAD", "<html>\n")], None),
         ];
         for (what, files, expected) in cases {
             let folder = tree(files);
-            let found = find(&folder.path().join("work/.git"));
+            let found = find(&folder.path().join("tree/.git"));
             assert_eq!(found.commit.as_deref(), expected, "{what}");
             assert!(found.files.iter().all(|file| file.exists()), "{what}: {:?}", found.files);
             assert_eq!(found.files.is_empty(), what == "a tarball", "{what}: it is watched");

@@ -1,4 +1,4 @@
-//! What the commands say: on stdout what was asked for, on stderr what a person should know.
+//! The output of the commands: results go to stdout, messages for people to stderr.
 //!
 //! Everything here passes [`visible`], so nothing that others wrote controls a terminal. The macros
 //! `println!` and `eprintln!` panic when nobody reads any more, so a lint forbids them in this

@@ -1,4 +1,4 @@
-//! Who may come in to a server that others can reach.
+//! Servers that other machines can reach: the warnings of their start, and their keys.
 
 use std::net::{SocketAddr, TcpStream};
 

@@ -18,7 +18,7 @@ fn assert_harmless(text: &str) {
     assert!(text.chars().all(is_harmless), "{text:?}");
 }
 
-/// What a command says, on both streams together, and its status.
+/// The output of a command on both streams together, and its exit status.
 fn said(command: &mut Command) -> (i32, String) {
     let output = command.output().expect("it runs");
     let text = [output.stdout, output.stderr].concat();

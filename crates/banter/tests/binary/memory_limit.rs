@@ -101,7 +101,7 @@ impl Drop for Group {
     }
 }
 
-/// What a start says that it needs, when it has too little.
+/// The memory that a start with too little of it names in its error.
 fn needed_bytes(group: &Group) -> u64 {
     group.set_limit(48 << 20);
     let failed = Server::try_spawn(group.serve()).err().expect("it has too little memory");
@@ -171,7 +171,7 @@ fn r10_a_server_with_little_memory_refuses_what_has_no_room_and_lives_on() {
     println!("limit {limit}, most in use {:?}, {statuses:?}", group.most_bytes());
     assert_eq!(group.killed(), 0, "{statuses:?}");
     assert!(statuses[&200] > 0 && statuses.keys().all(|s| [200, 400, 429, 503].contains(s)));
-    // What was held is told to come in time, or given up.
+    // The requests whose second half never came end now.
     for mut half in halves {
         drop(half.shutdown(std::net::Shutdown::Write));
         drop(half.read_to_end(&mut Vec::new()));

@@ -1,11 +1,11 @@
 //! Ten times as many requests as the server can answer.
 //!
-//! Sixteen clients, as many as it computes answers for at once, ask one question after another. That is
-//! what it can answer. Then ten times as many do the same, and a client that was refused asks again
-//! after the time that an answer took the sixteen.
+//! The server computes sixteen answers at once. First, sixteen clients ask one question after
+//! another; their answers per second are what the server can do. Then ten times as many clients ask.
+//! A client that was refused waits as long as an answer took the sixteen, and asks again.
 //!
-//! The long run has the shape of a real model, because the demo model is through with an answer before
-//! others are through with their greeting. It also compares how many answers are finished:
+//! The long run uses the shape of a real model, because an answer of the demo model takes less time
+//! than the connection before it. It also compares the answers per second:
 //! ```sh
 //! BANTER_OVERLOAD_SECONDS=600 \
 //!     cargo test --profile long-test -p banter --test binary r5_ -- --nocapture
@@ -23,7 +23,7 @@ use crate::v1::{V1, delete, number_from};
 const CLIENTS: u64 = 16;
 const TIMES: u64 = 10;
 const QUESTION: &str = "Count from 1 to 40.";
-/// Of the answers that are finished without overload, so many have to be finished with it.
+/// The least answers per second under overload, as a part of those without it.
 const LEAST_SHARE: f64 = 0.9;
 
 /// What is asked of a server, and by whom.

@@ -103,7 +103,7 @@ impl Wrong {
         }
     }
 
-    /// What is wrong with the message about `what`, if anything.
+    /// The fault of the message about `what`, if it has one.
     fn fault(&self, what: &str, places: &[String]) -> Option<String> {
         let name = self.row.name;
         let message = self.told().unwrap_or_else(|told| told);
